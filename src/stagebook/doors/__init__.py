@@ -1,0 +1,1 @@
+"""The doors: where the world comes in. They translate; they decide nothing."""

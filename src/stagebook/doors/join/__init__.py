@@ -1,0 +1,1 @@
+"""The participants' door: WHIP, subscribe and the events websocket."""

@@ -1,0 +1,1 @@
+"""Engines that move the pictures, behind one port."""

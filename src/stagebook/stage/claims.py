@@ -1,0 +1,38 @@
+"""What a participant token says, once its signature has been verified. The rules of its making are reference 3.3."""
+
+import msgspec
+
+from stagebook.stage.resources import Capability
+
+DEFAULT_DURATION_MINUTES = 720
+"""How long a token lives when CreateParticipantToken is not told (API reference, CreateParticipantToken)."""
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant's rights on one stage. `participant_id` is the token's `jti`; times are Unix seconds."""
+
+    participant_id: str
+    stage_arn: str
+    capabilities: frozenset[Capability]
+    user_id: str = ""
+    attributes: dict[str, str] = {}
+    issued_at_seconds: int | None = None
+    expires_at_seconds: int
+
+
+class TokenSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks of a new token: the input of CreateParticipantToken without its stage. None: not given."""
+
+    duration_minutes: int | None = None
+    user_id: str | None = None
+    attributes: dict[str, str] | None = None
+    capabilities: tuple[Capability, ...] | None = None
+
+
+class MintedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A new token, and what it was made from."""
+
+    participant_id: str
+    token: str
+    expiration_ms: int
+    spec: TokenSpec

@@ -1,0 +1,38 @@
+"""The forms of the ids that Stagebook gives out (reference 9.2), made from randomness that is passed in."""
+
+from stagebook.stage.clock import Randomness
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+RESOURCE_ID_LENGTH = 12
+SESSION_ID_PREFIX = "st-"
+SESSION_ID_LENGTH = 16
+
+
+def _base62(randomness: Randomness, length: int) -> str:
+    # 16 bytes a draw of 12 or 13 letters: the bias of the modulus is below 2**-50.
+    number = int.from_bytes(randomness.token_bytes(16), "big")
+    letters = []
+    for _ in range(length):
+        number, digit = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[digit])
+    return "".join(letters)
+
+
+def new_resource_id(randomness: Randomness) -> str:
+    """Return the last part of a new ARN: 12 base-62 characters."""
+    return _base62(randomness, RESOURCE_ID_LENGTH)
+
+
+def new_participant_id(randomness: Randomness) -> str:
+    """Return a new participant id: 12 base-62 characters."""
+    return _base62(randomness, RESOURCE_ID_LENGTH)
+
+
+def new_session_id(randomness: Randomness) -> str:
+    """Return a new stage session id: `st-` and 13 base-62 characters, 16 in all (shape StageSessionId)."""
+    return SESSION_ID_PREFIX + _base62(randomness, SESSION_ID_LENGTH - len(SESSION_ID_PREFIX))
+
+
+def new_connection_id(randomness: Randomness) -> str:
+    """Return the id of one connection of a participant: 128 bits, unguessable, safe in a URL path."""
+    return randomness.token_bytes(16).hex()

@@ -1,0 +1,49 @@
+"""Every quota of the service as one value, in two editions: AWS's own numbers, and roomy ones for self-hosting.
+
+Source of STRICT: the service quotas page of the IVS Real-Time user guide (reference 7). Bounds of the wire that the
+model states (lengths, page sizes) are not here: the model itself holds them.
+"""
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Quotas per account unless said otherwise. A field's name is also the name of the setting that overrides it."""
+
+    stages: int
+    publishers_per_stage: int
+    subscribers_per_stage: int
+    participants_per_stage: int
+    publish_bitrate_bps: int
+    publish_bitrate_window_seconds: int
+    publish_long_side_pixels: int
+    publish_short_side_pixels: int
+    duration_seconds: int
+    attributes_size_bytes: int = 1024
+
+
+STRICT = Limits(
+    stages=1_000,
+    publishers_per_stage=12,
+    subscribers_per_stage=10_000,
+    participants_per_stage=10_012,
+    publish_bitrate_bps=8_500_000,
+    publish_bitrate_window_seconds=5,
+    publish_long_side_pixels=1_280,
+    publish_short_side_pixels=720,
+    duration_seconds=24 * 3_600,
+)
+
+RELAXED = Limits(
+    stages=100_000,
+    publishers_per_stage=100,
+    subscribers_per_stage=50_000,
+    participants_per_stage=50_000,
+    publish_bitrate_bps=20_000_000,
+    publish_bitrate_window_seconds=5,
+    publish_long_side_pixels=1_920,
+    publish_short_side_pixels=1_080,
+    duration_seconds=24 * 3_600,
+)
+
+EDITIONS = {"strict": STRICT, "relaxed": RELAXED}
