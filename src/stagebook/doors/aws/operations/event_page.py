@@ -1,0 +1,101 @@
+"""The body of ListParticipantEvents, built from rows as the book keeps them, one text fragment an event.
+
+A page of fifty events costs about as much as fifty f-strings: no value is built for an event, and a time is put
+together from texts made before. Only what is rare (an error, a replica, a replication, a token exchange) leaves that
+path. Shapes: Event and ExchangedParticipantToken of the service model; members that do not apply are left out.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from stagebook.book.port import SEQUENCE_TIME_SHIFT, EventExtra, EventRow
+from stagebook.stage.events import ErrorCode, EventName, ExchangedToken, TokenExchange
+
+_MINUTE_MS = 60_000
+_NAMED = tuple(f'{{"name":"{name}","eventTime":"' for name in EventName)
+_ERROR_CODES = tuple(ErrorCode)
+_SECONDS = tuple(f"{second:02d}." for second in range(60))
+_MILLISECONDS = tuple(f"{millisecond:03d}Z" for millisecond in range(1_000))
+_encode = msgspec.json.Encoder().encode
+_decode_extra = msgspec.json.Decoder(EventExtra).decode
+_decode_exchange = msgspec.json.Decoder(TokenExchange).decode
+
+
+def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token: str | None) -> bytes:
+    """Return the JSON body that lists these events of one participant, in the order of `rows`."""
+    participant = f'","participantId":{_json(participant_id)}'
+    minute_ms, minute = 0, _minute_text(0)
+    events = []
+    for sequence, name, error_code, remote, replica, extra in rows:
+        rest_ms = (sequence >> SEQUENCE_TIME_SHIFT) - minute_ms
+        if not 0 <= rest_ms < _MINUTE_MS:
+            minute_ms += rest_ms // _MINUTE_MS * _MINUTE_MS
+            rest_ms %= _MINUTE_MS
+            minute = _minute_text(minute_ms)
+        second = rest_ms // 1_000
+        event = f"{_NAMED[name]}{minute}{_SECONDS[second]}{_MILLISECONDS[rest_ms - second * 1_000]}{participant}"
+        if remote is not None:
+            # A quick look spares nearly every id the encoder: letters and digits need no escape.
+            event += (
+                f',"remoteParticipantId":"{remote}"' if remote.isalnum() else _member("remoteParticipantId", remote)
+            )
+        if error_code is not None or replica or extra is not None:
+            event += _rare_members(error_code, replica, extra)
+        events.append(event)
+    ending = "]}" if next_token is None else f'],"nextToken":{_json(next_token)}}}'
+    return f'{{"events":[{"},".join(events)}{"}" if events else ""}{ending}'.encode()
+
+
+@lru_cache(maxsize=4_096)
+def _minute_text(minute_ms: int) -> str:
+    """Return the ISO 8601 text of a minute, up to its second: `2023-04-26T20:36:`."""
+    return datetime.fromtimestamp(minute_ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:")
+
+
+def _time_text(time_ms: int) -> str:
+    """Return a time as the wire shows it: ISO 8601, UTC, milliseconds, `Z`."""
+    rest_ms = time_ms % _MINUTE_MS
+    return f"{_minute_text(time_ms - rest_ms)}{_SECONDS[rest_ms // 1_000]}{_MILLISECONDS[rest_ms % 1_000]}"
+
+
+def _json(value: object) -> str:
+    return _encode(value).decode()
+
+
+def _member(name: str, value: object) -> str:
+    return f',"{name}":{_json(value)}'
+
+
+def _rare_members(error_code: int | None, replica: int, extra: bytes | None) -> str:
+    """Return the members that few events have, each with its leading comma; `replica` only when true."""
+    members = "" if error_code is None else _member("errorCode", _ERROR_CODES[error_code])
+    if replica:
+        members += ',"replica":true'
+    return members if extra is None else members + _extra_members(_decode_extra(extra))
+
+
+def _extra_members(extra: EventExtra) -> str:
+    members = ""
+    if extra.destination_stage_arn is not None:
+        members += _member("destinationStageArn", extra.destination_stage_arn)
+    if extra.destination_session_id is not None:
+        members += _member("destinationSessionId", extra.destination_session_id)
+    if extra.exchange:
+        exchange = _decode_exchange(extra.exchange)
+        members += _member("previousToken", _show_exchanged(exchange.previous))
+        members += _member("newToken", _show_exchanged(exchange.new))
+    return members
+
+
+def _show_exchanged(token: ExchangedToken) -> dict[str, Any]:
+    """Return shape ExchangedParticipantToken."""
+    return {
+        "capabilities": token.capabilities,
+        "attributes": token.attributes,
+        "userId": token.user_id,
+        "expirationTime": _time_text(token.expiration_ms),
+    }
