@@ -1,7 +1,4 @@
-"""Session descriptions as values, and the bounded reader of what a stranger sends (RFC 8866, RFC 8829).
-
-Knows the grammar and nothing of what we want to answer.
-"""
+"""Session descriptions as values (RFC 8866, RFC 8829). Made by `sdp_reader`; knows nothing of what we want to answer."""
 
 import msgspec
 
@@ -62,6 +59,8 @@ class MediaSection(msgspec.Struct, frozen=True, kw_only=True):
     direction: str
     transport: Transport
     rtcp_mux: bool
+    rtcp_reduced_size: bool
+    bundle_only: bool
     payloads: tuple[PayloadFormat, ...]
     extensions: dict[str, int]
     ssrcs: tuple[int, ...]
@@ -75,8 +74,3 @@ class SessionDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     bundle: tuple[str, ...]
     sections: tuple[MediaSection, ...]
-
-
-def parse_description(text: str) -> SessionDescription:
-    """Read an offer. Raises SdpMalformedError for bad grammar and for more than the limits of this module allow."""
-    raise NotImplementedError
