@@ -1,40 +1,59 @@
-# Every command sets up what it needs first: a virtual environment in .venv, made again when pyproject.toml changes.
-PYTHON ?= python3
+# Every command sets up what it needs first, in a virtual environment that is made again when pyproject.toml changes.
+# PYTHON chooses the interpreter, ARGS is handed to the command: make run ARGS="--listen 127.0.0.1:9000"
+
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+ARGS :=
 
-.PHONY: run test demo check format bench clean
+.PHONY: run demo test check format bench clean
 
 run: $(VENV)/.run
-	$(BIN)/stagebook serve
+	@$(BIN)/stagebook serve $(ARGS)
 
-demo: $(VENV)/.dev
-	$(BIN)/stagebook demo
+demo: $(VENV)/.demo
+	@$(BIN)/stagebook demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy src tests bench
+	$(BIN)/ruff format --check $(wildcard src tests bench)
+	$(BIN)/ruff check $(wildcard src tests bench)
+	$(BIN)/mypy $(wildcard src tests bench)
 
 format: $(VENV)/.dev
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format $(wildcard src tests bench)
+	$(BIN)/ruff check --fix $(wildcard src tests bench)
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m bench
-
-$(VENV)/.run: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
-	touch $@
-
-$(VENV)/.dev: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@ $(VENV)/.run
+	@$(BIN)/python -m bench $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
+
+# The first install fetches about 25 MB of packages for `run`, 120 MB for the others.
+$(VENV)/.run: $(BIN)/python pyproject.toml
+	@echo "Installing Stagebook into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	@echo "Installing Stagebook and its demo into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	@echo "Installing Stagebook and the tools of its tests into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.run $(VENV)/.demo
+
+# A link to the system's interpreter, so a newer one of those also installs anew.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Stagebook needs Python 3.11 or newer; \
+	name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "Stagebook needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
