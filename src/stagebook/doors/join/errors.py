@@ -1,0 +1,92 @@
+"""How this door answers what went wrong: one table from domain errors to HTTP status, and the form of the answer.
+
+A client finds a short machine-readable `code` and a sentence in `message`; never a token.
+"""
+
+import msgspec
+
+from stagebook.stage.errors import (
+    AttemptRefusedError,
+    ConnectionNotFoundError,
+    IceSessionMismatchError,
+    OfferMalformedError,
+    ResourceNotFoundError,
+    ServerBusyError,
+    StagebookError,
+    TokenRefusal,
+    TokenRefusedError,
+)
+from stagebook.stage.events import ErrorCode
+
+Header = tuple[bytes, bytes]
+
+INVALID_TOKEN: Header = (b"www-authenticate", b'Bearer realm="stagebook", error="invalid_token"')
+NO_TOKEN: Header = (b"www-authenticate", b'Bearer realm="stagebook"')
+RETRY_SOON: Header = (b"retry-after", b"1")
+
+TOKEN_STATUSES: dict[TokenRefusal, int] = {
+    TokenRefusal.MALFORMED: 401,
+    TokenRefusal.SIGNATURE: 401,
+    TokenRefusal.EXPIRED: 401,
+    TokenRefusal.STAGE_MISMATCH: 403,
+    TokenRefusal.STAGE_DELETED: 404,
+    TokenRefusal.PARTICIPANT_DISCONNECTED: 403,
+}
+
+ATTEMPT_STATUSES: dict[ErrorCode, int] = {
+    ErrorCode.INSUFFICIENT_CAPABILITIES: 403,
+    ErrorCode.QUOTA_EXCEEDED: 409,
+    ErrorCode.PUBLISHER_NOT_FOUND: 404,
+    ErrorCode.INVALID_AUDIO_CODEC: 406,
+    ErrorCode.INVALID_VIDEO_CODEC: 406,
+    ErrorCode.INTERNAL_SERVER_EXCEPTION: 500,
+}
+"""The codes that an attempt over WebRTC can be refused with; any other is the caller's fault and answered by 400."""
+
+OTHER_STATUSES: dict[type[StagebookError], tuple[int, str]] = {
+    OfferMalformedError: (400, "MALFORMED_SDP"),
+    ConnectionNotFoundError: (404, "NO_SUCH_CONNECTION"),
+    ResourceNotFoundError: (404, "NOT_FOUND"),
+    IceSessionMismatchError: (412, "ICE_SESSION_MISMATCH"),
+    ServerBusyError: (503, "BUSY"),
+}
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is not a success."""
+
+    status: int
+    code: str
+    message: str
+    headers: tuple[Header, ...] = ()
+
+    def body(self) -> bytes:
+        """Return the JSON to send."""
+        return msgspec.json.encode({"code": self.code, "message": self.message})
+
+
+class RequestRefusedError(Exception):
+    """A request breaks a rule of this door, before any domain rule was asked."""
+
+    def __init__(self, *, status: int, code: str, message: str, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__(message)
+        self.problem = Problem(status=status, code=code, message=message, headers=headers)
+
+
+INTERNAL = Problem(status=500, code="INTERNAL", message="the server failed; its log says why")
+
+
+def problem_of(error: StagebookError | RequestRefusedError) -> Problem:
+    """Return how to answer an error that the caller caused."""
+    match error:
+        case RequestRefusedError():
+            return error.problem
+        case TokenRefusedError():
+            status = TOKEN_STATUSES[error.refusal]
+            headers = (INVALID_TOKEN,) if status == 401 else ()
+            return Problem(status=status, code=f"TOKEN_{error.refusal.name}", message=str(error), headers=headers)
+        case AttemptRefusedError():
+            return Problem(status=ATTEMPT_STATUSES.get(error.code, 400), code=error.code.value, message=str(error))
+    status, code = OTHER_STATUSES.get(type(error), (400, "REFUSED"))
+    headers = (RETRY_SOON,) if status == 503 else ()
+    return Problem(status=status, code=code, message=str(error), headers=headers)
