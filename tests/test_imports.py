@@ -1,0 +1,102 @@
+"""The house's one rule: imports point from the doors to the heart, and the heart is pure."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stagebook
+
+ROOT = Path(stagebook.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+LAYERS = {
+    "stage": {"stage"},
+    "book": {"book", "stage"},
+    "media": {"media"},
+    "manager": {"manager", "stage", "book", "media"},
+    "doors": {"doors", "manager", "stage", "book", "media"},
+}
+"""What each folder may import of Stagebook. What stands in no folder is on top and may import everything."""
+
+IMPURE = {
+    "asyncio",
+    "concurrent",
+    "io",
+    "logging",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib",
+}
+"""Modules that bring a clock, chance or the outside world: none of them in the heart."""
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Yield the full name of every module that the file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where they point"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_parts(path: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the parts below `stagebook` of every one of its modules that the file imports."""
+    for name in imported_modules(path):
+        root, *parts = name.split(".")
+        if root == "stagebook" and parts:
+            yield tuple(parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_to_the_heart(path: Path) -> None:
+    layer = path.relative_to(ROOT).parts[0]
+    if layer not in LAYERS:
+        return
+    for parts in own_parts(path):
+        assert parts[0] in LAYERS[layer], f"{layer} imports stagebook.{'.'.join(parts)}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "doors").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_door_imports_another(path: Path) -> None:
+    door = path.relative_to(ROOT / "doors").parts[0]
+    for parts in own_parts(path):
+        if parts[0] == "doors" and len(parts) > 1:
+            assert parts[1] == door, f"the door {door} imports the door {parts[1]}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stage").glob("*.py")), ids=lambda path: path.name)
+def test_the_heart_is_pure(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imported_modules(path)}
+    assert not roots & IMPURE
+    third_party = roots - sys.stdlib_module_names - {"stagebook"}
+    assert third_party <= {"msgspec"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_test_clients_are_no_part_of_the_server(path: Path) -> None:
+    if path.relative_to(ROOT).parts[0] == "demo":
+        return
+    roots = {name.split(".")[0] for name in imported_modules(path)}
+    assert not roots & {"aiortc", "av", "boto3", "httpx", "pytest", "hypothesis"}
+
+
+def test_sql_is_spoken_by_the_book_alone() -> None:
+    speakers = {path.relative_to(ROOT).parts[0] for path in MODULES if "apsw" in set(imported_modules(path))}
+    assert speakers <= {"book"}
