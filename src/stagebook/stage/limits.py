@@ -14,6 +14,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     publishers_per_stage: int
     subscribers_per_stage: int
     participants_per_stage: int
+    connections_per_participant: int
+    publishers_per_account: int
+    subscriptions_per_account: int
     publish_bitrate_bps: int
     publish_bitrate_window_seconds: int
     publish_long_side_pixels: int
@@ -27,6 +30,9 @@ STRICT = Limits(
     publishers_per_stage=12,
     subscribers_per_stage=10_000,
     participants_per_stage=10_012,
+    connections_per_participant=32,
+    publishers_per_account=1_000,
+    subscriptions_per_account=20_000,
     publish_bitrate_bps=8_500_000,
     publish_bitrate_window_seconds=5,
     publish_long_side_pixels=1_280,
@@ -39,6 +45,9 @@ RELAXED = Limits(
     publishers_per_stage=100,
     subscribers_per_stage=50_000,
     participants_per_stage=50_000,
+    connections_per_participant=256,
+    publishers_per_account=100_000,
+    subscriptions_per_account=1_000_000,
     publish_bitrate_bps=20_000_000,
     publish_bitrate_window_seconds=5,
     publish_long_side_pixels=1_920,

@@ -1,0 +1,193 @@
+"""The resources: creating, changing and deleting stages, tags, and minting tokens."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from stagebook.book.port import Book, Change, DeleteStage, PutStage, RevokeParticipant
+from stagebook.manager.admission import Admission
+from stagebook.manager.endings import Endings
+from stagebook.manager.ledger import Ledger
+from stagebook.manager.tokens import TokenAuthority
+from stagebook.stage.arns import stage_arn as build_stage_arn
+from stagebook.stage.claims import DEFAULT_DURATION_MINUTES, Claims, MintedToken, TokenSpec
+from stagebook.stage.clock import Randomness
+from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError, ServiceQuotaExceededError
+from stagebook.stage.events import Cause
+from stagebook.stage.ids import new_participant_id, new_resource_id
+from stagebook.stage.limits import Limits
+from stagebook.stage.resources import Capability, Stage
+
+MAXIMUM_TAGS = 50
+RESERVED_TAG_PREFIX = "aws:"
+
+
+class Desk:
+    """Serves the resource operations; see StageManager for what each takes, gives and raises."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        ledger: Ledger,
+        endings: Endings,
+        admission: Admission,
+        tokens: TokenAuthority,
+        limits: Limits,
+        region: str,
+        randomness: Randomness,
+    ) -> None:
+        self._book = book
+        self._ledger = ledger
+        self._endings = endings
+        self._admission = admission
+        self._tokens = tokens
+        self._limits = limits
+        self._region = region
+        self._randomness = randomness
+        self._creating = 0
+
+    def _stage(self, stage_arn: str) -> Stage:
+        stage = self._book.get_stage(stage_arn)
+        if stage is None:
+            raise ResourceNotFoundError(kind="stage", name=stage_arn)
+        return stage
+
+    async def create_stage(
+        self,
+        *,
+        account_id: str,
+        name: str,
+        tags: dict[str, str],
+        recording: dict[str, Any],
+        tokens: Sequence[TokenSpec],
+    ) -> tuple[Stage, list[MintedToken]]:
+        """Create a stage and mint its first tokens."""
+        _check_tags(tags)
+        for spec in tokens:
+            self._check_spec(spec)
+        if self._book.count_stages(account_id) + self._creating >= self._limits.stages:
+            raise ServiceQuotaExceededError(quota="stages", maximum=self._limits.stages)
+        resource_id = new_resource_id(self._randomness)
+        stage = Stage(
+            arn=build_stage_arn(region=self._region, account_id=account_id, resource_id=resource_id),
+            account_id=account_id,
+            name=name,
+            created_ms=self._ledger.now_ms(),
+            tags=tags,
+            recording=recording,
+        )
+        self._creating += 1
+        try:
+            await self._ledger.submit([PutStage(stage=stage)])
+        finally:
+            self._creating -= 1
+        return stage, [self._mint(stage.arn, spec) for spec in tokens]
+
+    async def update_stage(self, *, stage_arn: str, name: str | None, recording: dict[str, Any] | None) -> Stage:
+        """Change what is given of a stage."""
+        stage = self._stage(stage_arn)
+        changed = replace(
+            stage,
+            name=stage.name if name is None else name,
+            recording=stage.recording if recording is None else recording,
+        )
+        await self._ledger.submit([PutStage(stage=changed)])
+        return changed
+
+    async def delete_stage(self, *, stage_arn: str) -> None:
+        """End everything on a stage and delete it, in one transaction."""
+        self._stage(stage_arn)
+        if not self._admission.begin_deletion(stage_arn):
+            raise ResourceNotFoundError(kind="stage", name=stage_arn)
+        try:
+            changes: list[Change] = []
+            session = self._ledger.live.sessions.get(stage_arn)
+            if session is not None:
+                changes += self._endings.everybody_gone(session, cause=Cause.STAGE_DELETED)
+                changes += self._ledger.end(session, end_ms=self._ledger.now_ms())
+            changes.append(DeleteStage(stage_arn=stage_arn, at_ms=self._ledger.now_ms()))
+            await self._ledger.submit(changes)
+        finally:
+            self._admission.finish_deletion(stage_arn)
+
+    async def create_participant_token(self, *, stage_arn: str, spec: TokenSpec) -> MintedToken:
+        """Mint a token. Nothing is stored: the token itself is all there is."""
+        self._stage(stage_arn)
+        self._check_spec(spec)
+        return self._mint(stage_arn, spec)
+
+    def _check_spec(self, spec: TokenSpec) -> None:
+        size_bytes = sum(len(key.encode()) + len(value.encode()) for key, value in (spec.attributes or {}).items())
+        if size_bytes > self._limits.attributes_size_bytes:
+            rule = f"keys and values must have at most {self._limits.attributes_size_bytes} bytes of UTF-8 in all"
+            raise InvalidInputError(member="attributes", rule=rule)
+
+    def _mint(self, stage_arn: str, spec: TokenSpec) -> MintedToken:
+        issued_at_seconds = self._ledger.now_ms() // 1000
+        minutes = DEFAULT_DURATION_MINUTES if spec.duration_minutes is None else spec.duration_minutes
+        claims = Claims(
+            participant_id=new_participant_id(self._randomness),
+            stage_arn=stage_arn,
+            capabilities=frozenset(Capability) if spec.capabilities is None else frozenset(spec.capabilities),
+            user_id=spec.user_id or "",
+            attributes=spec.attributes or {},
+            issued_at_seconds=issued_at_seconds,
+            expires_at_seconds=issued_at_seconds + minutes * 60,
+        )
+        return MintedToken(
+            participant_id=claims.participant_id,
+            token=self._tokens.mint(claims),
+            expiration_ms=claims.expires_at_seconds * 1000,
+            spec=spec,
+        )
+
+    async def disconnect_participant(self, *, stage_arn: str, participant_id: str, reason: str) -> None:
+        """End all connections of a participant and refuse its token for good, in one transaction."""
+        self._stage(stage_arn)
+        self._admission.begin_revocation(stage_arn, participant_id)
+        try:
+            revoke = RevokeParticipant(
+                stage_arn=stage_arn,
+                participant_id=participant_id,
+                at_ms=self._ledger.now_ms(),
+                reason=reason,
+            )
+            changes: list[Change] = [revoke]
+            session = self._ledger.live.sessions.get(stage_arn)
+            live = session.participants.get(participant_id) if session else None
+            if session is not None and live is not None and live.machine.connections:
+                changes += self._endings.gone(
+                    session,
+                    participant_id,
+                    tuple(live.machine.connections),
+                    cause=Cause.DISCONNECTED_BY_API,
+                    detail=reason or None,
+                )
+                await self._ledger.commit(session, changes)
+            else:
+                await self._ledger.submit(changes)
+        finally:
+            self._admission.finish_revocation(stage_arn, participant_id)
+
+    async def add_tags(self, *, arn: str, tags: dict[str, str]) -> None:
+        """Add or replace tags."""
+        stage = self._stage(arn)
+        merged = {**stage.tags, **tags}
+        _check_tags(merged)
+        await self._ledger.submit([PutStage(stage=replace(stage, tags=merged))])
+
+    async def remove_tags(self, *, arn: str, keys: Sequence[str]) -> None:
+        """Remove tags; keys that are not there are fine."""
+        stage = self._stage(arn)
+        kept = {key: value for key, value in stage.tags.items() if key not in keys}
+        await self._ledger.submit([PutStage(stage=replace(stage, tags=kept))])
+
+
+def _check_tags(tags: dict[str, str]) -> None:
+    if len(tags) > MAXIMUM_TAGS:
+        raise InvalidInputError(member="tags", rule=f"a resource has at most {MAXIMUM_TAGS} tags")
+    for key in tags:
+        if key.lower().startswith(RESERVED_TAG_PREFIX):
+            raise InvalidInputError(member="tags", rule=f"keys must not start with {RESERVED_TAG_PREFIX}")

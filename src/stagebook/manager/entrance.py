@@ -1,0 +1,162 @@
+"""What every way onto a stage shares: the checks, the engine's answer, and the record of an arrival or a refusal.
+
+A refusal of an identified participant is durable in the book as its event before it is raised.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from stagebook.book.port import Change
+from stagebook.manager.admission import Admission
+from stagebook.manager.ledger import Ledger
+from stagebook.manager.live import LiveParticipant, LiveSession, Route
+from stagebook.manager.room import Quota, Room
+from stagebook.media.port import Answer, MediaEngine, MediaRefusedError, RefusalReason
+from stagebook.stage.claims import Claims
+from stagebook.stage.clock import Randomness
+from stagebook.stage.errors import AttemptRefusedError, OfferMalformedError, ServerBusyError, StagebookError
+from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.facts import Accepted, Refused, Replaced
+from stagebook.stage.ids import new_connection_id
+from stagebook.stage.participant import ConnectionKind
+from stagebook.stage.resources import ClientInfo
+
+REFUSED_CODES = {
+    RefusalReason.AUDIO_CODEC: ErrorCode.INVALID_AUDIO_CODEC,
+    RefusalReason.VIDEO_CODEC: ErrorCode.INVALID_VIDEO_CODEC,
+    RefusalReason.UNKNOWN_SOURCE: ErrorCode.PUBLISHER_NOT_FOUND,
+    RefusalReason.ENGINE_LOST: ErrorCode.INTERNAL_SERVER_EXCEPTION,
+}
+"""Which refusals of the engine are events. The others are malformed requests or a busy server: no event."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody tries something: who, with what software, and the event that tells of its failure.
+
+    `publisher_id` is whom a subscriber wants to watch.
+    """
+
+    claims: Claims
+    client: ClientInfo
+    failure: Literal["JOIN_ERROR", "PUBLISH_ERROR", "SUBSCRIBE_ERROR"]
+    publisher_id: str | None = None
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """A new media connection: its id, and the engine's answer for the peer."""
+
+    connection_id: str
+    answer: Answer
+
+
+class Entrance:
+    """The one way into the live state."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        media: MediaEngine,
+        admission: Admission,
+        room: Room,
+        randomness: Randomness,
+    ) -> None:
+        self._ledger = ledger
+        self._media = media
+        self._admission = admission
+        self._room = room
+        self._randomness = randomness
+        self._opening: dict[str, bool] = {}
+
+    def new_connection_id(self) -> str:
+        """Return a fresh id for a connection or a source."""
+        return new_connection_id(self._randomness)
+
+    def closed_early(self, connection_id: str) -> None:
+        """Hear that a connection ended before it was accepted."""
+        if connection_id in self._opening:
+            self._opening[connection_id] = False
+
+    async def require_room(self, attempt: Attempt, quota: Quota) -> None:
+        """Raise, and record, what a quota or a lost right forbids."""
+        self._admission.require(attempt.claims)
+        full = self._room.to_join(attempt.claims)
+        if full is not None:
+            raise await self.refused(msgspec.structs.replace(attempt, failure="JOIN_ERROR"), full)
+        full = quota(attempt.claims)
+        if full is not None:
+            raise await self.refused(attempt, full)
+
+    async def look_again(self, attempt: Attempt, quota: Quota, connection_id: str) -> None:
+        """Ask the same after the engine's answer, and give its connection back if the answer is no now.
+
+        Does not suspend unless it refuses, so what it found still holds when it returns.
+        """
+        try:
+            await self.require_room(attempt, quota)
+        except StagebookError:
+            await self._media.close(connection_id=connection_id)
+            raise
+
+    async def ask_engine(self, attempt: Attempt, ask: Callable[[str], Awaitable[Answer]]) -> Opened:
+        """Let the engine answer an offer under a new connection id; record and raise its refusal."""
+        connection_id = self.new_connection_id()
+        self._opening[connection_id] = True
+        try:
+            answer = await ask(connection_id)
+            still_open = self._opening[connection_id]
+        except MediaRefusedError as error:
+            raise await self._engine_refused(attempt, error) from error
+        finally:
+            del self._opening[connection_id]
+        if not still_open:
+            raise ServerBusyError("the connection ended while it was being opened; try again")
+        return Opened(connection_id=connection_id, answer=answer)
+
+    async def _engine_refused(self, attempt: Attempt, error: MediaRefusedError) -> StagebookError:
+        code = REFUSED_CODES.get(error.reason)
+        if code is not None:
+            return await self.refused(attempt, error.detail, code=code)
+        if error.reason is RefusalReason.BUSY:
+            return ServerBusyError(error.detail)
+        return OfferMalformedError(error.detail)
+
+    async def refused(
+        self, attempt: Attempt, detail: str, *, code: ErrorCode = ErrorCode.QUOTA_EXCEEDED
+    ) -> AttemptRefusedError:
+        """Record a refusal; return the error to raise once it is durable."""
+        changes, session, live = self.enter(attempt)
+        fact = Refused(
+            attempt=attempt.failure,
+            code=code,
+            remote_participant_id=attempt.publisher_id,
+            cause=Cause.ENGINE_LOST if code is ErrorCode.INTERNAL_SERVER_EXCEPTION else Cause.REFUSED,
+            detail=detail,
+        )
+        self._ledger.write(session, live, [fact], changes)
+        await self._ledger.commit(session, changes)
+        return AttemptRefusedError(code=code, detail=detail)
+
+    def enter(self, attempt: Attempt) -> tuple[list[Change], LiveSession, LiveParticipant]:
+        """Return the running session (opened if need be) and the participant in it; raise TokenRefusedError."""
+        stage = self._admission.require(attempt.claims)
+        changes: list[Change] = []
+        session = self._ledger.session_of(stage.arn, stage.account_id, changes)
+        return changes, session, self._ledger.participant_of(session, attempt.claims, attempt.client)
+
+    async def record(
+        self,
+        session: LiveSession,
+        live: LiveParticipant,
+        fact: Accepted | Replaced,
+        kind: ConnectionKind,
+        changes: list[Change],
+        publisher_id: str | None = None,
+    ) -> None:
+        """Record an arrival and remember its connection; return when it is durable."""
+        self._ledger.write(session, live, [fact], changes)
+        route = Route(session=session, participant_id=live.record.participant_id, kind=kind)
+        self._ledger.live.add_route(fact.connection_id, route, remote_participant_id=publisher_id)
+        await self._ledger.commit(session, changes)

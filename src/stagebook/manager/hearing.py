@@ -1,0 +1,95 @@
+"""What the engine tells: connected, closed, measured. Each becomes a fact of the participant it is about."""
+
+from collections.abc import Callable
+
+from stagebook.book.port import Change
+from stagebook.manager.endings import Endings
+from stagebook.manager.ledger import Ledger
+from stagebook.manager.live import Route
+from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, SourceMeasured
+from stagebook.stage import facts
+from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.limits import Limits
+from stagebook.stage.participant import ConnectionKind
+from stagebook.stage.source_limits import Measurement, judge
+
+CAUSES = {
+    CloseCause.NEVER_CONNECTED: Cause.NEVER_CONNECTED,
+    CloseCause.CONSENT_LOST: Cause.PEER_LOST,
+    CloseCause.PEER_CLOSED: Cause.CLIENT,
+    CloseCause.TRANSPORT_FAILED: Cause.PEER_LOST,
+    CloseCause.SOURCE_CHANGED: Cause.PUBLISHER_STOPPED,
+    CloseCause.ENGINE_LOST: Cause.ENGINE_LOST,
+}
+
+
+class Hearing:
+    """The one listener of the engine."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        endings: Endings,
+        limits: Limits,
+        flowing: Callable[[str], None],
+        closed_early: Callable[[str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._endings = endings
+        self._limits = limits
+        self._flowing = flowing
+        self._closed_early = closed_early
+
+    def hear(self, fact: MediaFact) -> None:
+        """Take one fact of the engine. A fact of a connection that ended meanwhile is no news and is dropped."""
+        route = self._ledger.live.routes.get(fact.connection_id)
+        if isinstance(fact, Closed):
+            if route is None:
+                self._closed_early(fact.connection_id)
+            else:
+                self._commit(route, self._closed(route, fact))
+        elif route is None:
+            return
+        elif isinstance(fact, Connected):
+            self._connected(route, fact)
+        else:
+            self._measured(route, fact)
+
+    def _commit(self, route: Route, changes: list[Change]) -> None:
+        self._ledger.commit(route.session, changes)
+
+    def _connected(self, route: Route, fact: Connected) -> None:
+        changes: list[Change] = []
+        live = route.session.participants[route.participant_id]
+        self._ledger.write(route.session, live, [facts.Connected(connection_id=fact.connection_id)], changes)
+        self._flowing(fact.connection_id)
+        self._commit(route, changes)
+
+    def _closed(self, route: Route, fact: Closed) -> list[Change]:
+        if fact.cause is CloseCause.ENGINE_LOST and route.kind is ConnectionKind.PUBLISH:
+            return self._endings.cut(
+                route.session,
+                route.participant_id,
+                fact.connection_id,
+                ErrorCode.INTERNAL_SERVER_EXCEPTION,
+                cause=Cause.ENGINE_LOST,
+            )
+        return self._endings.gone(
+            route.session,
+            route.participant_id,
+            [fact.connection_id],
+            cause=CAUSES[fact.cause],
+            detail=fact.cause.value,
+        )
+
+    def _measured(self, route: Route, fact: SourceMeasured) -> None:
+        live = route.session.participants[route.participant_id]
+        seen = Measurement(bitrate_bps=fact.bitrate_bps, width=fact.width, height=fact.height)
+        live.source_watch, code = judge(live.source_watch, seen, self._limits)
+        if code is not None:
+            detail = f"{fact.width}x{fact.height} at {fact.bitrate_bps} bit/s"
+            self._commit(
+                route,
+                self._endings.cut(route.session, route.participant_id, fact.connection_id, code, detail=detail),
+            )

@@ -1,0 +1,124 @@
+"""How participants come in: publish, subscribe, and the events websocket.
+
+Each way has the same beats: is it allowed, is there room, ask the engine, look again (the world moved while the
+engine worked), record, answer.
+"""
+
+from stagebook.manager.board import Board
+from stagebook.manager.entrance import Attempt, Entrance, Opened
+from stagebook.manager.live import LiveStages, SourceSlot
+from stagebook.manager.room import Room
+from stagebook.manager.watchers import StageWatcher
+from stagebook.media.port import MediaEngine
+from stagebook.stage.claims import Claims
+from stagebook.stage.events import ErrorCode
+from stagebook.stage.facts import Accepted, Replaced
+from stagebook.stage.participant import ConnectionKind
+from stagebook.stage.resources import Capability, ClientInfo
+
+
+class Joining:
+    """Brings participants onto stages."""
+
+    def __init__(self, *, live: LiveStages, board: Board, media: MediaEngine, entrance: Entrance, room: Room) -> None:
+        self._live = live
+        self._board = board
+        self._media = media
+        self._entrance = entrance
+        self._room = room
+
+    async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
+        """Take a publisher's offer; see StageManager.publish."""
+        attempt = Attempt(claims=claims, client=client, failure="PUBLISH_ERROR")
+        if Capability.PUBLISH not in claims.capabilities:
+            raise await self._insufficient(attempt, "the token does not allow publishing")
+        await self._entrance.require_room(attempt, self._room.to_publish)
+        slot = self._slot(claims)
+        slot.offers += 1
+        try:
+            opened = await self._entrance.ask_engine(
+                attempt,
+                lambda connection_id: self._media.publish(
+                    connection_id=connection_id, source_id=slot.source_id, offer=offer
+                ),
+            )
+            await self._accept_publication(attempt, opened.connection_id)
+        finally:
+            slot.offers -= 1
+            self._drop_unused(claims, slot)
+        return opened
+
+    def _slot(self, claims: Claims) -> SourceSlot:
+        key = (claims.stage_arn, claims.participant_id)
+        slot = self._live.slots.get(key)
+        if slot is None:
+            slot = self._live.slots[key] = SourceSlot(source_id=self._entrance.new_connection_id())
+        return slot
+
+    def _drop_unused(self, claims: Claims, slot: SourceSlot) -> None:
+        key = (claims.stage_arn, claims.participant_id)
+        session = self._live.sessions.get(claims.stage_arn)
+        live = session.participants.get(claims.participant_id) if session else None
+        published = live is not None and live.machine.publication_id is not None
+        if not slot.offers and not published and self._live.slots.get(key) is slot:
+            del self._live.slots[key]
+
+    async def _accept_publication(self, attempt: Attempt, connection_id: str) -> None:
+        await self._entrance.look_again(attempt, self._room.to_publish, connection_id)
+        changes, session, live = self._entrance.enter(attempt)
+        former = live.machine.publication_id
+        fact: Accepted | Replaced
+        if former is None:
+            fact = Accepted(connection_id=connection_id, kind="publish")
+        else:
+            fact = Replaced(connection_id=connection_id, former_connection_id=former)
+            self._live.drop_route(former)
+        await self._entrance.record(session, live, fact, ConnectionKind.PUBLISH, changes)
+
+    async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
+        """Take a viewer's offer; see StageManager.subscribe."""
+        attempt = Attempt(claims=claims, client=client, failure="SUBSCRIBE_ERROR", publisher_id=publisher_id)
+        if Capability.SUBSCRIBE not in claims.capabilities:
+            raise await self._insufficient(attempt, "the token does not allow subscribing")
+        await self._entrance.require_room(attempt, self._room.to_subscribe)
+        source_id = self._published_source(claims.stage_arn, publisher_id)
+        if source_id is None:
+            raise await self._not_found(attempt)
+        opened = await self._entrance.ask_engine(
+            attempt,
+            lambda connection_id: self._media.subscribe(connection_id=connection_id, source_id=source_id, offer=offer),
+        )
+        await self._entrance.look_again(attempt, self._room.to_subscribe, opened.connection_id)
+        if self._published_source(claims.stage_arn, publisher_id) != source_id:
+            await self._media.close(connection_id=opened.connection_id)
+            raise await self._not_found(attempt)
+        changes, session, live = self._entrance.enter(attempt)
+        fact = Accepted(connection_id=opened.connection_id, kind="subscribe", remote_participant_id=publisher_id)
+        await self._entrance.record(session, live, fact, ConnectionKind.SUBSCRIBE, changes, publisher_id)
+        return opened
+
+    def _published_source(self, stage_arn: str, publisher_id: str) -> str | None:
+        session = self._live.sessions.get(stage_arn)
+        live = session.participants.get(publisher_id) if session else None
+        if live is None or live.machine.publication_id is None:
+            return None
+        return self._live.slots[stage_arn, publisher_id].source_id
+
+    async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
+        """Take an events websocket; see StageManager.open_events."""
+        attempt = Attempt(claims=claims, client=client, failure="JOIN_ERROR")
+        await self._entrance.require_room(attempt, self._room.to_connect)
+        connection_id = self._entrance.new_connection_id()
+        changes, session, live = self._entrance.enter(attempt)
+        self._board.add(session.stage_arn, connection_id, watcher)
+        fact = Accepted(connection_id=connection_id, kind="events")
+        await self._entrance.record(session, live, fact, ConnectionKind.EVENTS, changes)
+        return connection_id
+
+    async def _insufficient(self, attempt: Attempt, detail: str) -> Exception:
+        return await self._entrance.refused(attempt, detail, code=ErrorCode.INSUFFICIENT_CAPABILITIES)
+
+    async def _not_found(self, attempt: Attempt) -> Exception:
+        return await self._entrance.refused(
+            attempt, "no such publisher on the stage", code=ErrorCode.PUBLISHER_NOT_FOUND
+        )

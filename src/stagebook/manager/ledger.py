@@ -1,0 +1,172 @@
+"""Where a fact becomes events in the book: ask the heart, change the live state, write both in one transaction.
+
+Every change of a participant or a session goes through here, so memory, rows and events cannot part. Owns the clock
+(time never runs backwards inside one run). Decides nothing: the heart decides; knows no engine and no door.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from stagebook.book.port import (
+    AppendEvent,
+    Book,
+    Change,
+    EndSession,
+    OpenSession,
+    PutParticipant,
+    Submission,
+)
+from stagebook.manager.live import LiveParticipant, LiveSession, LiveStages
+from stagebook.stage import session as sessions
+from stagebook.stage.claims import Claims
+from stagebook.stage.clock import Clock, Randomness
+from stagebook.stage.events import Event
+from stagebook.stage.facts import Fact
+from stagebook.stage.ids import new_session_id
+from stagebook.stage.participant import Presence, step
+from stagebook.stage.projection import record_after
+from stagebook.stage.resources import ClientInfo, ParticipantProtocol, ParticipantRecord
+
+
+class Ledger:
+    """Writes what happens on the stages into the book, and keeps the live state in step with it."""
+
+    def __init__(self, *, book: Book, live: LiveStages, clock: Clock, randomness: Randomness, linger_ms: int) -> None:
+        self.live = live
+        self.book = book
+        self.linger_ms = linger_ms
+        self.failed = asyncio.Event()
+        self.changed: Callable[[LiveSession], None] = lambda _session: None
+        self._clock = clock
+        self._randomness = randomness
+        self._last_ms = 0
+        self._last_submission: Submission | None = None
+
+    def now_ms(self) -> int:
+        """Return the time, never earlier than the last answer."""
+        self._last_ms = max(self._last_ms, self._clock.now_ms())
+        return self._last_ms
+
+    def submit(self, changes: list[Change]) -> asyncio.Future[None]:
+        """Hand a transaction to the book; return the future that ends when it is durable.
+
+        If the book fails, `failed` is set: memory is then ahead of what lasts, and the server must stop.
+        """
+        submission = self.book.submit(changes)
+        self._last_submission = submission
+        submission.durable.add_done_callback(self._note_failure)
+        return submission.durable
+
+    def _note_failure(self, durable: asyncio.Future[None]) -> None:
+        if not durable.cancelled() and durable.exception() is not None:
+            self.failed.set()
+
+    async def settled(self) -> None:
+        """Wait until everything submitted so far is durable."""
+        if self._last_submission is not None:
+            await asyncio.shield(self._last_submission.durable)
+
+    def session_of(self, stage_arn: str, account_id: str, changes: list[Change]) -> LiveSession:
+        """Return the stage's running session, opening one (and writing that to `changes`) if there is none."""
+        session = self.live.sessions.get(stage_arn)
+        if session is None:
+            session = LiveSession(
+                stage_arn=stage_arn, account_id=account_id, session_id=new_session_id(self._randomness)
+            )
+            self.live.sessions[stage_arn] = session
+            changes.append(OpenSession(stage_arn=stage_arn, session_id=session.session_id, start_ms=self.now_ms()))
+        return session
+
+    def participant_of(self, session: LiveSession, claims: Claims, client: ClientInfo) -> LiveParticipant:
+        """Return the live participant, taking up its row if it was in this session before."""
+        live = session.participants.get(claims.participant_id)
+        if live is None:
+            record = self.book.get_participant(session.stage_arn, session.session_id, claims.participant_id)
+            live = LiveParticipant(
+                claims=claims,
+                record=record
+                or ParticipantRecord(
+                    participant_id=claims.participant_id,
+                    user_id=claims.user_id,
+                    attributes=claims.attributes,
+                    client=client,
+                ),
+            )
+            session.participants[claims.participant_id] = live
+        return live
+
+    def write(self, session: LiveSession, live: LiveParticipant, facts: Iterable[Fact], changes: list[Change]) -> None:
+        """Apply facts of one participant and add what they make to `changes`: its row, if it changed, and events."""
+        at_ms = self.now_ms()
+        participant_id = live.record.participant_id
+        before = live.machine
+        is_new = before.presence is Presence.ABSENT
+        events: list[Event] = []
+        for fact in facts:
+            made = step(live.machine, fact)
+            live.machine = made.participant
+            events.extend(made.events)
+        record = record_after(live.record, events, at_ms=at_ms, protocol=ParticipantProtocol.WHIP)
+        if record is not live.record or (is_new and events):
+            live.record = record
+            changes.append(
+                PutParticipant(stage_arn=session.stage_arn, session_id=session.session_id, participant=record)
+            )
+        changes.extend(
+            AppendEvent(
+                stage_arn=session.stage_arn,
+                session_id=session.session_id,
+                participant_id=participant_id,
+                event=event,
+                at_ms=at_ms,
+            )
+            for event in events
+        )
+        self._count(session, before.presence, live.machine.presence, at_ms)
+
+    def _count(self, session: LiveSession, before: Presence, after: Presence, at_ms: int) -> None:
+        present = session.session.present + (after is Presence.PRESENT) - (before is Presence.PRESENT)
+        if present != session.session.present or (not present and session.session.empty_since_ms is None):
+            session.session = sessions.present_changed(session.session, present=present, at_ms=at_ms)
+        else:
+            session.session = sessions.attempted(session.session, at_ms=at_ms)
+
+    def commit(self, session: LiveSession, changes: list[Change]) -> asyncio.Future[None]:
+        """Submit changes of one session and tell `changed`; once durable, forget participants who are gone.
+
+        With nothing to write, the returned future ends when all that was submitted before is durable.
+        """
+        self.changed(session)
+        if not changes:
+            return asyncio.ensure_future(self.settled())
+        touched = [
+            session.participants[participant_id]
+            for participant_id in {change.participant_id for change in changes if isinstance(change, AppendEvent)}
+        ]
+        for live in touched:
+            live.unsettled += 1
+        durable = self.submit(changes)
+        durable.add_done_callback(lambda _done: _settle(session, touched))
+        return durable
+
+    def end(self, session: LiveSession, *, end_ms: int) -> list[Change]:
+        """End a session and forget it; return the change to submit."""
+        del self.live.sessions[session.stage_arn]
+        return [EndSession(stage_arn=session.stage_arn, session_id=session.session_id, end_ms=end_ms)]
+
+    def overdue(self) -> list[tuple[LiveSession, int]]:
+        """Return the lingering sessions whose linger is over, with the time each ends at."""
+        now_ms = self.now_ms()
+        found = []
+        for session in self.live.sessions.values():
+            end_ms = sessions.end_ms(session.session, linger_ms=self.linger_ms)
+            if end_ms is not None and end_ms <= now_ms:
+                found.append((session, end_ms))
+        return found
+
+
+def _settle(session: LiveSession, touched: list[LiveParticipant]) -> None:
+    for live in touched:
+        live.unsettled -= 1
+        if live.machine.presence is Presence.ABSENT and not live.unsettled:
+            session.participants.pop(live.record.participant_id, None)

@@ -1,0 +1,124 @@
+"""Who is on which stage right now, in memory. The book holds the truth that lasts; this is what the truth is made from.
+
+Owns the index from connection to participant, from publisher to viewers, and the count of what an account uses. Knows
+no book, no engine and no wire.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from stagebook.manager.watchers import PresentParticipant, StageSnapshot
+from stagebook.stage.claims import Claims
+from stagebook.stage.participant import ConnectionKind, Participant, Presence
+from stagebook.stage.resources import ParticipantRecord
+from stagebook.stage.session import Session
+from stagebook.stage.source_limits import SourceWatch
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveParticipant:
+    """One participant of a running session: its rights, its row in the book, and its connections.
+
+    `unsettled` counts its transactions that are not durable yet: until then its row must not be read from the book.
+    """
+
+    claims: Claims
+    record: ParticipantRecord
+    machine: Participant = field(default_factory=Participant)
+    source_watch: SourceWatch = field(default_factory=SourceWatch)
+    unsettled: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class SourceSlot:
+    """The source that a participant publishes under. It outlives a connection that another one replaces.
+
+    `offers` counts offers on their way through the engine; the slot is kept while there are any.
+    """
+
+    source_id: str
+    offers: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveSession:
+    """A running session of one stage. `viewers` maps a publisher to the connections that watch it and their owners."""
+
+    stage_arn: str
+    account_id: str
+    session_id: str
+    session: Session = field(default_factory=Session)
+    participants: dict[str, LiveParticipant] = field(default_factory=dict)
+    viewers: dict[str, dict[str, str]] = field(default_factory=dict)
+    publishers: int = 0
+    subscribers: int = 0
+
+    @property
+    def stage_id(self) -> str:
+        """The last part of the stage's ARN."""
+        return self.stage_arn.rpartition("/")[2]
+
+    def snapshot(self) -> StageSnapshot:
+        """Return everybody who is present, in order of arrival."""
+        present = (
+            PresentParticipant(
+                participant_id=participant_id,
+                user_id=live.record.user_id,
+                attributes=live.record.attributes,
+                is_publishing=live.machine.is_publishing,
+            )
+            for participant_id, live in self.participants.items()
+            if live.machine.presence is Presence.PRESENT
+        )
+        return StageSnapshot(stage_id=self.stage_id, participants=tuple(present))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Whose connection an id is."""
+
+    session: LiveSession
+    participant_id: str
+    kind: ConnectionKind
+
+
+class LiveStages:
+    """Every running session, the way from a connection id to its participant, and the source slots by stage ARN and
+    participant id."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, LiveSession] = {}
+        self.routes: dict[str, Route] = {}
+        self.slots: dict[tuple[str, str], SourceSlot] = {}
+        self.publishers_by_account: Counter[str] = Counter()
+        self.subscriptions_by_account: Counter[str] = Counter()
+
+    def add_route(self, connection_id: str, route: Route, *, remote_participant_id: str | None = None) -> None:
+        """Remember a connection that was accepted; a SUBSCRIBE names the publisher it watches."""
+        self.routes[connection_id] = route
+        session = route.session
+        if route.kind is ConnectionKind.PUBLISH:
+            session.publishers += 1
+            self.publishers_by_account[session.account_id] += 1
+        elif remote_participant_id is not None:
+            session.subscribers += 1
+            self.subscriptions_by_account[session.account_id] += 1
+            session.viewers.setdefault(remote_participant_id, {})[connection_id] = route.participant_id
+
+    def drop_route(self, connection_id: str, *, remote_participant_id: str | None = None) -> None:
+        """Forget a connection that ended."""
+        route = self.routes.pop(connection_id, None)
+        if route is None:
+            return
+        session = route.session
+        if route.kind is ConnectionKind.PUBLISH:
+            session.publishers -= 1
+            self.publishers_by_account[session.account_id] -= 1
+        elif remote_participant_id is not None:
+            session.subscribers -= 1
+            self.subscriptions_by_account[session.account_id] -= 1
+            watching = session.viewers.get(remote_participant_id)
+            if watching is not None:
+                watching.pop(connection_id, None)
+                if not watching:
+                    del session.viewers[remote_participant_id]

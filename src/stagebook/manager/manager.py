@@ -1,0 +1,251 @@
+"""The stage manager: what the doors may ask, in one place.
+
+Everything it answers is durable in the book before the answer. It owns the parts below it and the timers (the linger
+of sessions, the longest duration of a stream); what each part does is its own module's story.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+from stagebook.book.port import Book, BookReader
+from stagebook.manager.admission import Admission
+from stagebook.manager.board import Board
+from stagebook.manager.desk import Desk
+from stagebook.manager.endings import Endings
+from stagebook.manager.entrance import Entrance, Opened
+from stagebook.manager.hearing import Hearing
+from stagebook.manager.joining import Joining
+from stagebook.manager.ledger import Ledger
+from stagebook.manager.live import LiveStages, Route
+from stagebook.manager.recovery import recover
+from stagebook.manager.room import Room
+from stagebook.manager.tokens import Endpoints, TokenAuthority
+from stagebook.manager.watchers import StageWatcher
+from stagebook.media.port import MediaEngine, MediaRefusedError, PatchAnswer, RefusalReason
+from stagebook.stage.claims import Claims, MintedToken, TokenSpec
+from stagebook.stage.clock import Clock, Randomness
+from stagebook.stage.errors import (
+    ConnectionNotFoundError,
+    IceSessionMismatchError,
+    OfferMalformedError,
+    ServerBusyError,
+)
+from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.limits import Limits
+from stagebook.stage.participant import ConnectionKind
+from stagebook.stage.resources import ClientInfo, Stage
+
+__all__ = ["Opened", "StageManager"]
+
+
+class StageManager:
+    """The only writer. See the module's docstring."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        media: MediaEngine,
+        tokens: TokenAuthority,
+        endpoints: Endpoints,
+        limits: Limits,
+        region: str,
+        clock: Clock,
+        randomness: Randomness,
+        linger_ms: int,
+    ) -> None:
+        self.book: BookReader = book
+        self.endpoints = endpoints
+        self.limits = limits
+        self.region = region
+        self._media = media
+        self._ledger = Ledger(book=book, live=LiveStages(), clock=clock, randomness=randomness, linger_ms=linger_ms)
+        self._board = Board(ledger=self._ledger)
+        self._ledger.changed = self._board.changed
+        self._endings = Endings(ledger=self._ledger, board=self._board, media=media)
+        self._admission = Admission(book=book, tokens=tokens)
+        room = Room(live=self._ledger.live, limits=limits)
+        entrance = Entrance(
+            ledger=self._ledger, media=media, admission=self._admission, room=room, randomness=randomness
+        )
+        self._joining = Joining(live=self._ledger.live, board=self._board, media=media, entrance=entrance, room=room)
+        self._desk = Desk(
+            book=book,
+            ledger=self._ledger,
+            endings=self._endings,
+            admission=self._admission,
+            tokens=tokens,
+            limits=limits,
+            region=region,
+            randomness=randomness,
+        )
+        self._deadlines: list[tuple[int, str]] = []
+        self._hearing = Hearing(
+            ledger=self._ledger,
+            endings=self._endings,
+            limits=limits,
+            flowing=self._flowing,
+            closed_early=entrance.closed_early,
+        )
+
+    @property
+    def failed(self) -> asyncio.Event:
+        """Set when the book could not commit: nothing more can be recorded and the server must stop."""
+        return self._ledger.failed
+
+    async def start(self) -> int:
+        """Close what the last run left open and listen to the engine; return how many sessions were open."""
+        self._media.listen(self._hearing.hear)
+        return await recover(self._ledger.book, now_ms=self._ledger.now_ms, linger_ms=self._ledger.linger_ms)
+
+    async def shutdown(self) -> None:
+        """Everybody leaves, every session ends. After this nothing may be asked any more."""
+        for session in tuple(self._ledger.live.sessions.values()):
+            changes = self._endings.everybody_gone(session, cause=Cause.SHUTDOWN)
+            changes += self._ledger.end(session, end_ms=self._ledger.now_ms())
+            self._ledger.submit(changes)
+        await self._ledger.settled()
+        await self._board.close()
+        await self._endings.settled()
+
+    def tick(self) -> None:
+        """Do what is due: end lingering sessions, cut streams that last too long. Call it several times a second."""
+        for session, end_ms in self._ledger.overdue():
+            self._ledger.submit(self._ledger.end(session, end_ms=end_ms))
+        now_ms = self._ledger.now_ms()
+        while self._deadlines and self._deadlines[0][0] <= now_ms:
+            _, connection_id = heapq.heappop(self._deadlines)
+            route = self._ledger.live.routes.get(connection_id)
+            if route is not None:
+                changes = self._endings.cut(
+                    route.session,
+                    route.participant_id,
+                    connection_id,
+                    ErrorCode.STREAM_DURATION_EXCEEDED,
+                    detail=f"longer than {self.limits.duration_seconds} seconds",
+                )
+                self._ledger.commit(route.session, changes)
+
+    async def run_timers(self, *, interval_seconds: float = 0.2) -> None:
+        """Call `tick` for ever."""
+        while True:
+            self.tick()
+            await asyncio.sleep(interval_seconds)
+
+    def _flowing(self, connection_id: str) -> None:
+        deadline_ms = self._ledger.now_ms() + self.limits.duration_seconds * 1000
+        heapq.heappush(self._deadlines, (deadline_ms, connection_id))
+
+    async def create_stage(
+        self,
+        *,
+        account_id: str,
+        name: str,
+        tags: dict[str, str],
+        recording: dict[str, Any],
+        tokens: Sequence[TokenSpec],
+    ) -> tuple[Stage, list[MintedToken]]:
+        """Create a stage and mint its first tokens, in the order asked for.
+
+        Raises InvalidInputError (tags, attributes) and ServiceQuotaExceededError.
+        """
+        return await self._desk.create_stage(
+            account_id=account_id, name=name, tags=tags, recording=recording, tokens=tokens
+        )
+
+    async def update_stage(self, *, stage_arn: str, name: str | None, recording: dict[str, Any] | None) -> Stage:
+        """Change what is given (None: leave it). Raises ResourceNotFoundError."""
+        return await self._desk.update_stage(stage_arn=stage_arn, name=name, recording=recording)
+
+    async def delete_stage(self, *, stage_arn: str) -> None:
+        """Disconnect everybody, end the session, delete the stage. Raises ResourceNotFoundError."""
+        await self._desk.delete_stage(stage_arn=stage_arn)
+
+    async def create_participant_token(self, *, stage_arn: str, spec: TokenSpec) -> MintedToken:
+        """Mint a token for a new participant. Raises ResourceNotFoundError and InvalidInputError (attributes)."""
+        return await self._desk.create_participant_token(stage_arn=stage_arn, spec=spec)
+
+    async def disconnect_participant(self, *, stage_arn: str, participant_id: str, reason: str) -> None:
+        """End a participant's connections and make its token worthless for good; also one who never joined.
+
+        Raises ResourceNotFoundError for an unknown stage.
+        """
+        await self._desk.disconnect_participant(stage_arn=stage_arn, participant_id=participant_id, reason=reason)
+
+    async def add_tags(self, *, arn: str, tags: dict[str, str]) -> None:
+        """Add or replace tags. Raises ResourceNotFoundError and InvalidInputError."""
+        await self._desk.add_tags(arn=arn, tags=tags)
+
+    async def remove_tags(self, *, arn: str, keys: Sequence[str]) -> None:
+        """Remove tags. Raises ResourceNotFoundError."""
+        await self._desk.remove_tags(arn=arn, keys=keys)
+
+    def admit(self, token: str) -> Claims:
+        """Return what a participant token grants. Raises TokenRefusedError; makes no event."""
+        return self._admission.admit(token, now_ms=self._ledger.now_ms())
+
+    async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
+        """Take a publisher's SDP offer. A participant who publishes already replaces its former connection.
+
+        Raises AttemptRefusedError (recorded as PUBLISH_ERROR or JOIN_ERROR), OfferMalformedError,
+        TokenRefusedError and ServerBusyError.
+        """
+        return await self._joining.publish(claims, offer=offer, client=client)
+
+    async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
+        """Take a viewer's SDP offer for one publisher of the same stage.
+
+        Raises AttemptRefusedError (recorded as SUBSCRIBE_ERROR or JOIN_ERROR), OfferMalformedError,
+        TokenRefusedError and ServerBusyError.
+        """
+        return await self._joining.subscribe(claims, publisher_id=publisher_id, offer=offer, client=client)
+
+    async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
+        """Let a participant watch its stage; return the connection's id. The first snapshot follows soon.
+
+        Raises AttemptRefusedError (recorded as JOIN_ERROR) and TokenRefusedError.
+        """
+        return await self._joining.open_events(claims, watcher=watcher, client=client)
+
+    async def close_events(self, *, connection_id: str, cause: Cause) -> None:
+        """The websocket of an events connection is gone. An id that is not open any more is fine."""
+        route = self._ledger.live.routes.get(connection_id)
+        if route is not None and route.kind is ConnectionKind.EVENTS:
+            await self._end(route, connection_id, cause)
+
+    async def close(self, claims: Claims, *, connection_id: str) -> None:
+        """A participant ends a media connection of its own. Raises ConnectionNotFoundError."""
+        await self._end(self._own_route(claims, connection_id), connection_id, Cause.CLIENT)
+
+    async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
+        """Take a trickle or ICE-restart fragment. Raises ConnectionNotFoundError, OfferMalformedError,
+        IceSessionMismatchError and ServerBusyError."""
+        self._own_route(claims, connection_id)
+        try:
+            return await self._media.patch(connection_id=connection_id, fragment=fragment, ice_session=ice_session)
+        except MediaRefusedError as error:
+            if error.reason is RefusalReason.ICE_SESSION_MISMATCH:
+                raise IceSessionMismatchError from error
+            if error.reason in (RefusalReason.UNKNOWN_CONNECTION, RefusalReason.ENGINE_LOST):
+                raise ConnectionNotFoundError from error
+            if error.reason is RefusalReason.BUSY:
+                raise ServerBusyError(error.detail) from error
+            raise OfferMalformedError(error.detail) from error
+
+    def _own_route(self, claims: Claims, connection_id: str) -> Route:
+        route = self._ledger.live.routes.get(connection_id)
+        own = (
+            route is not None
+            and route.kind is not ConnectionKind.EVENTS
+            and route.session.stage_arn == claims.stage_arn
+            and route.participant_id == claims.participant_id
+        )
+        if route is None or not own:
+            raise ConnectionNotFoundError
+        return route
+
+    async def _end(self, route: Route, connection_id: str, cause: Cause) -> None:
+        changes = self._endings.gone(route.session, route.participant_id, [connection_id], cause=cause)
+        await self._ledger.commit(route.session, changes)

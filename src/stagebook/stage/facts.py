@@ -1,0 +1,69 @@
+"""The facts that go into the heart: what the doors and the engines saw of one participant.
+
+Every fact carries the cause and detail that its events keep in the book.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from stagebook.stage.events import Cause, ErrorCode
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection was accepted: a websocket opened, or an offer was answered."""
+
+    connection_id: str
+    kind: Literal["events", "publish", "subscribe"]
+    remote_participant_id: str | None = None
+    remote_is_replica: bool = False
+    cause: Cause | None = Cause.CLIENT
+    detail: str | None = None
+
+
+class Replaced(msgspec.Struct, frozen=True, kw_only=True):
+    """A publisher came back while its former connection was open: the new connection stands in its place."""
+
+    connection_id: str
+    former_connection_id: str
+    cause: Cause | None = Cause.CLIENT
+    detail: str | None = None
+
+
+class Connected(msgspec.Struct, frozen=True, kw_only=True):
+    """A publish or subscribe connection's media transport is up."""
+
+    connection_id: str
+    cause: Cause | None = Cause.CLIENT
+    detail: str | None = None
+
+
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections ended, together, for one reason."""
+
+    connection_ids: tuple[str, ...]
+    cause: Cause
+    detail: str | None = None
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """A publish or subscribe connection broke a limit, or failed within the server, and was ended for it."""
+
+    connection_id: str
+    code: ErrorCode
+    cause: Cause = Cause.LIMIT
+    detail: str | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """An identified participant tried something and was refused. Nothing changes but the book."""
+
+    attempt: Literal["JOIN_ERROR", "PUBLISH_ERROR", "SUBSCRIBE_ERROR"]
+    code: ErrorCode
+    remote_participant_id: str | None = None
+    remote_is_replica: bool = False
+    cause: Cause = Cause.REFUSED
+    detail: str | None = None
+
+
+Fact: TypeAlias = Accepted | Replaced | Connected | Gone | Cut | Refused

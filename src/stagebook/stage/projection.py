@@ -1,0 +1,27 @@
+"""What events say about a participant's row: state and events change together, so the one is made from the other."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from stagebook.stage.events import Event, EventName
+from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, ParticipantState
+
+
+def record_after(
+    record: ParticipantRecord, events: Iterable[Event], *, at_ms: int, protocol: ParticipantProtocol
+) -> ParticipantRecord:
+    """Return the row after these events, which happened at `at_ms`.
+
+    `firstJoinTime` stays that of the first JOINED; `published` means "ever" (shape Participant); `protocol` is how
+    this participant publishes and counts from its first PUBLISH_STARTED.
+    """
+    for event in events:
+        if event.name is EventName.JOINED:
+            first = at_ms if record.first_join_ms is None else record.first_join_ms
+            record = replace(record, state=ParticipantState.CONNECTED, first_join_ms=first)
+        elif event.name is EventName.LEFT:
+            record = replace(record, state=ParticipantState.DISCONNECTED)
+        elif event.name is EventName.PUBLISH_STARTED:
+            record = replace(record, published=True, protocol=protocol)
+    return record
