@@ -7,8 +7,7 @@ twice, and takes no packet above 1,356 bytes. Knows keys and bytes; no socket, n
 from typing import Any, TypeAlias
 
 import msgspec
-from pylibsrtp import Error
-from pylibsrtp import ffi, lib  # type: ignore[attr-defined]  # libsrtp's C interface, left out of __all__
+from pylibsrtp import Error, ffi, lib  # type: ignore[attr-defined]  # libsrtp's C interface, left out of __all__
 
 CData: TypeAlias = Any
 """A cffi object or function: a type checker knows nothing of them."""
