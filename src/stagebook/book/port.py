@@ -99,6 +99,13 @@ class BookRefusedError(Exception):
     """The file cannot be used as a book (newer, foreign, locked, damaged). The text says what to do."""
 
 
+class ChangeRefusedError(Exception):
+    """A transaction contradicts the book (an unknown participant, a second open session): the writer's own mistake.
+
+    Nothing of it was taken and the book goes on.
+    """
+
+
 Item = TypeVar("Item")
 
 
@@ -215,7 +222,8 @@ class Book(BookReader, Protocol):
         """Take a transaction. Sequence numbers are given now, in the order of calls; durability comes with
         `durable`. Transactions become durable in the order of calls. Must be called on the event loop's thread.
 
-        Raises BookFailedError if the book has failed or is closed.
+        Raises BookFailedError if the book has failed or is closed, ChangeRefusedError if the transaction contradicts
+        what the book holds; then nothing of it was taken.
         """
 
     async def close(self) -> None:

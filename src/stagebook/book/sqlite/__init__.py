@@ -1,1 +1,1 @@
-"""The embedded book: one SQLite file in WAL mode, one writer with group commit, readers that never wait for it."""
+"""The embedded book: one SQLite file, one writer thread with group commit, readers that never wait for it."""

@@ -1,0 +1,160 @@
+"""How each change becomes rows, and the statements that write them. Knows no thread and no commit.
+
+Every statement takes all the rows of a group at once, as one JSON array of arrays. So a group costs a handful of calls
+into SQLite however many events it holds, and they run without the interpreter's lock: with one call per row, a busy
+event loop would make the writer wait for that lock at every row.
+
+Keys and numbers are known before a row is written, so rows of different tables need no order among each other; within
+a table they keep the order of the changes.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from stagebook.book.port import (
+    SEQUENCE_TIME_SHIFT,
+    AppendEvent,
+    Change,
+    ChangeRefusedError,
+    DeleteStage,
+    EndSession,
+    OpenSession,
+    PutParticipant,
+    PutStage,
+    RevokeParticipant,
+)
+from stagebook.book.sqlite.keys import Keys, Undo
+from stagebook.book.sqlite.rows import Row, event_row, participant_row, stage_row
+
+MAXIMUM_TIME_MS = 1 << (63 - SEQUENCE_TIME_SHIFT)
+"""The first time whose sequence number would not fit 64 bits, in the year 2248."""
+
+PUT_STAGES = """
+INSERT INTO stage (stage_key, arn, account_id, name, created_ms, tags, recording)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM jsonb_each(?) WHERE true
+ON CONFLICT (stage_key) DO UPDATE SET name = excluded.name, tags = excluded.tags, recording = excluded.recording
+"""
+DELETE_STAGES = """
+UPDATE stage SET deleted_ms = change.value->>1 FROM jsonb_each(?) AS change WHERE stage_key = change.value->>0
+"""
+PUT_SESSIONS = """
+INSERT INTO session (session_key, stage_key, session_id, start_ms, end_ms)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?) WHERE true
+ON CONFLICT (session_key) DO UPDATE SET end_ms = excluded.end_ms
+"""
+PUT_PARTICIPANTS = """
+INSERT INTO participant (session_key, number, participant_id, user_id, state, published, first_join_ms, rest)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7
+FROM jsonb_each(?) WHERE true
+ON CONFLICT (session_key, number) DO UPDATE SET user_id = excluded.user_id, state = excluded.state,
+    published = excluded.published, first_join_ms = excluded.first_join_ms, rest = excluded.rest
+"""
+INSERT_EVENTS = """
+INSERT INTO event (session_key, participant_number, sequence, name, error_code, remote_participant_id, replica,
+    cause, detail, extra)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
+    CAST(value->>9 AS BLOB)
+FROM jsonb_each(?)
+"""
+INSERT_REVOCATIONS = """
+INSERT OR IGNORE INTO revocation (stage_key, participant_id, revoked_ms, reason)
+SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?)
+"""
+
+STATEMENTS = (PUT_STAGES, DELETE_STAGES, PUT_SESSIONS, PUT_PARTICIPANTS, INSERT_EVENTS, INSERT_REVOCATIONS)
+_STAGES, _DELETIONS, _SESSIONS, _PARTICIPANTS, _EVENTS, _REVOCATIONS = range(len(STATEMENTS))
+
+RowTexts: TypeAlias = tuple[str, ...]
+"""The rows of one transaction for each of STATEMENTS: JSON arrays with commas between, or an empty text."""
+
+_Rows: TypeAlias = tuple[list[Row], ...]
+
+
+class Changes:
+    """Turns transactions into rows, in the order of calls, and gives events their sequence numbers."""
+
+    def __init__(self, keys: Keys, *, last_sequence: int) -> None:
+        self._keys = keys
+        self.last_sequence = last_sequence
+
+    def translate(self, changes: Sequence[Change]) -> tuple[tuple[int, ...], RowTexts]:
+        """Return the sequence numbers of the events in `changes` and the rows of all of them.
+
+        Raises ChangeRefusedError when a change contradicts the book; then nothing is remembered of any of them.
+        """
+        undo: Undo = []
+        last_sequence = self.last_sequence
+        rows: _Rows = ([], [], [], [], [], [])
+        sequences: list[int] = []
+        try:
+            for change in changes:
+                # The two kinds that come in storms first.
+                if type(change) is AppendEvent:
+                    sequences.append(self._append_event(change, rows[_EVENTS]))
+                elif type(change) is PutParticipant:
+                    self._put_participant(change, rows[_PARTICIPANTS], undo)
+                else:
+                    self._change_resource(change, rows, undo)
+            texts = tuple([_row_text(of_table) if of_table else "" for of_table in rows])
+        except Exception as error:
+            self.last_sequence = last_sequence
+            for take_back in reversed(undo):
+                take_back()
+            if isinstance(error, ChangeRefusedError):
+                raise
+            raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
+        return tuple(sequences), texts
+
+    def _append_event(self, change: AppendEvent, rows: list[Row]) -> int:
+        session = self._keys.open_session(change.stage_arn, change.session_id)
+        number = session.numbers.get(change.participant_id)
+        if number is None:
+            raise ChangeRefusedError(f"participant {change.participant_id} is not in session {change.session_id}")
+        if not 0 <= change.at_ms < MAXIMUM_TIME_MS:
+            raise ChangeRefusedError(f"{change.at_ms} ms is not a time of an event")
+        # Never backwards, even when the wall clock goes back.
+        sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
+        self.last_sequence = sequence
+        rows.append(event_row(session.session_key, number, sequence, change.event))
+        return sequence
+
+    def _put_participant(self, change: PutParticipant, rows: list[Row], undo: Undo) -> None:
+        session = self._keys.open_session(change.stage_arn, change.session_id)
+        numbers, participant_id = session.numbers, change.participant.participant_id
+        number = numbers.get(participant_id)
+        if number is None:
+            number = numbers[participant_id] = len(numbers) + 1
+            undo.append(lambda: numbers.pop(participant_id))
+        rows.append(participant_row(session.session_key, number, change.participant))
+
+    def _change_resource(self, change: Change, rows: _Rows, undo: Undo) -> None:
+        match change:
+            case PutStage(stage=stage):
+                known = self._keys.find_stage(stage.arn) or self._keys.add_stage(stage.arn, undo)
+                if known.deleted:
+                    raise ChangeRefusedError(f"stage {stage.arn} is deleted")
+                rows[_STAGES].append(stage_row(known.stage_key, stage))
+            case DeleteStage():
+                known = self._keys.delete_stage(change.stage_arn, undo)
+                rows[_DELETIONS].append((known.stage_key, change.at_ms))
+            case OpenSession():
+                known, session = self._keys.start_session(change.stage_arn, change.session_id, change.start_ms, undo)
+                rows[_SESSIONS].append(
+                    (session.session_key, known.stage_key, session.session_id, session.start_ms, None)
+                )
+            case EndSession():
+                known, session = self._keys.end_session(change.stage_arn, change.session_id, undo)
+                rows[_SESSIONS].append(
+                    (session.session_key, known.stage_key, session.session_id, session.start_ms, change.end_ms)
+                )
+            case RevokeParticipant():
+                known = self._keys.stage(change.stage_arn)
+                rows[_REVOCATIONS].append((known.stage_key, change.participant_id, change.at_ms, change.reason))
+            case _:
+                raise ChangeRefusedError(f"{type(change).__name__} is not a change")
+
+
+def _row_text(rows: list[Row]) -> str:
+    return msgspec.json.encode(rows)[1:-1].decode()

@@ -1,0 +1,101 @@
+"""The statements that read the book. Each is one lookup or one walk along an index, whatever the size of the book.
+
+Parameter names: `:arn`, `:session`, `:participant` are the ids callers know; `:show` is 1 to see deleted stages;
+`:after` is the position to continue from. CROSS JOIN keeps the order of the tables as written
+(sqlite.org/optoverview.html, section 8.3): the names are resolved first, each by a unique index.
+"""
+
+_STAGE = """
+SELECT stage.arn, stage.account_id, stage.name, stage.created_ms, stage.tags, stage.recording, session.session_id,
+    stage.stage_key
+FROM stage LEFT JOIN session ON session.stage_key = stage.stage_key AND session.end_ms IS NULL
+"""
+GET_STAGE = _STAGE + "WHERE stage.arn = :arn AND stage.deleted_ms IS NULL"
+LIST_STAGES = (
+    _STAGE
+    + """
+WHERE stage.account_id = :account AND stage.deleted_ms IS NULL AND stage.stage_key > :after
+ORDER BY stage.stage_key LIMIT :limit
+"""
+)
+COUNT_STAGES = "SELECT count(*) FROM stage WHERE account_id = :account AND deleted_ms IS NULL"
+
+_SESSION = "SELECT stage.arn, session.session_id, session.start_ms, session.end_ms, session.session_key "
+GET_SESSION = (
+    _SESSION
+    + """
+FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key
+WHERE stage.arn = :arn AND session.session_id = :session AND (stage.deleted_ms IS NULL OR :show)
+"""
+)
+LIST_SESSIONS = (
+    _SESSION
+    + """
+FROM stage CROSS JOIN session INDEXED BY session_of_stage ON session.stage_key = stage.stage_key
+WHERE stage.arn = :arn AND session.session_key < :after AND (stage.deleted_ms IS NULL OR :show)
+ORDER BY session.session_key DESC LIMIT :limit
+"""
+)
+LIST_OPEN_SESSIONS = (
+    _SESSION
+    + """
+FROM session INDEXED BY session_open CROSS JOIN stage ON stage.stage_key = session.stage_key
+WHERE session.end_ms IS NULL
+"""
+)
+
+_PARTICIPANT = """
+SELECT participant.participant_id, participant.user_id, participant.state, participant.published,
+    participant.first_join_ms, participant.rest, participant.number
+FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN participant {index}
+    ON participant.session_key = session.session_key
+WHERE stage.arn = :arn AND session.session_id = :session AND (stage.deleted_ms IS NULL OR :show)
+"""
+GET_PARTICIPANT = _PARTICIPANT.format(index="") + "AND participant.participant_id = :participant"
+
+
+def list_participants(*, by_user: bool, published: bool | None, by_state: bool) -> str:
+    """Return the statement for these filters, over the index that leaves the fewest rows to look at.
+
+    Unpublished participants are the many, so no index serves them alone.
+    """
+    index = ""
+    if by_user:
+        index = "INDEXED BY participant_by_user"
+    elif published:
+        index = "INDEXED BY participant_published"
+    elif by_state:
+        index = "INDEXED BY participant_by_state"
+    statement = _PARTICIPANT.format(index=index) + "AND participant.number < :after "
+    if by_user:
+        statement += "AND participant.user_id = :user "
+    if published is not None:
+        statement += f"AND participant.published = {int(published)} "
+    if by_state:
+        statement += "AND participant.state = :state "
+    return statement + "ORDER BY participant.number DESC LIMIT :limit"
+
+
+_EVENTS_OF_PARTICIPANT = """
+FROM event WHERE (event.session_key, event.participant_number) = (
+    SELECT participant.session_key, participant.number
+    FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN participant
+        ON participant.session_key = session.session_key
+    WHERE stage.arn = ? AND session.session_id = ? AND participant.participant_id = ?
+        AND (stage.deleted_ms IS NULL OR ?)
+)
+"""
+_PAGE = "SELECT sequence, name, error_code, remote_participant_id, replica, extra " + _EVENTS_OF_PARTICIPANT
+PAGE_NEWEST_FIRST = _PAGE + "AND sequence < ? ORDER BY sequence DESC LIMIT ?"
+PAGE_OLDEST_FIRST = _PAGE + "AND sequence > ? ORDER BY sequence LIMIT ?"
+LIST_EVENTS = (
+    "SELECT sequence, name, error_code, remote_participant_id, replica, cause, detail, extra "
+    + _EVENTS_OF_PARTICIPANT
+    + "ORDER BY sequence"
+)
+
+IS_REVOKED = """
+SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
+WHERE stage.arn = :arn AND revocation.participant_id = :participant
+"""
+LAST_SEQUENCE = "SELECT last_sequence FROM sequencer"

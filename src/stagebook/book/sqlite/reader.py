@@ -1,0 +1,165 @@
+"""Reads of the book on a connection of their own: every one is a single statement, so it sees one state of the book.
+
+They run on the caller's thread, the event loop's: a page is cheaper than a hand-over to another thread. Results are
+always fetched whole, so no read stays open behind a caller's back and keeps the writer from reusing its log.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from stagebook.book.port import EventRow, Page, ParticipantFilter, RecordedEvent
+from stagebook.book.sqlite import queries
+from stagebook.book.sqlite.rows import STATE_CODE, Row, participant_record, recorded_event, session_value, stage_value
+from stagebook.book.sqlite.schema import open_for_reading
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, Stage, StageSession
+
+_END = (1 << 63) - 1
+"""Larger than every position."""
+
+
+class SqliteReader:
+    """The port's BookReader over one connection that is used by one thread.
+
+    What belongs to a deleted stage reads as absent unless `show_deleted_history`; the stage itself always does. The
+    reads that set right what the last run left open (open sessions, connected participants, whole event lists) see
+    deleted stages always.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, show_deleted_history: bool) -> None:
+        self._connection = connection
+        self._show = show_deleted_history
+
+    def close_reading(self) -> None:
+        """Close the connection. Idempotent."""
+        self._connection.close()
+
+    def last_sequence(self) -> int:
+        """Return the largest sequence number given to a durable event, 0 in a new book."""
+        return int(self._rows(queries.LAST_SEQUENCE)[0][0])
+
+    def get_stage(self, stage_arn: str) -> Stage | None:
+        """Return the stage, with its active session's id, or None."""
+        rows = self._rows(queries.GET_STAGE, arn=stage_arn)
+        return stage_value(rows[0][:-1]) if rows else None
+
+    def list_stages(self, account_id: str, *, after: int | None, limit: int) -> Page[Stage]:
+        """Return stages of an account in order of creation."""
+        rows = self._rows(queries.LIST_STAGES, account=account_id, after=after or 0, limit=limit + 1)
+        return _page(rows, limit, stage_value)
+
+    def count_stages(self, account_id: str) -> int:
+        """Return how many stages the account has."""
+        return int(self._rows(queries.COUNT_STAGES, account=account_id)[0][0])
+
+    def get_session(self, stage_arn: str, session_id: str) -> StageSession | None:
+        """Return the session or None."""
+        rows = self._rows(queries.GET_SESSION, arn=stage_arn, session=session_id, show=self._show)
+        return session_value(rows[0][:-1]) if rows else None
+
+    def list_sessions(self, stage_arn: str, *, after: int | None, limit: int) -> Page[StageSession]:
+        """Return sessions of a stage, newest first."""
+        rows = self._rows(queries.LIST_SESSIONS, arn=stage_arn, show=self._show, after=_before(after), limit=limit + 1)
+        return _page(rows, limit, session_value)
+
+    def get_participant(self, stage_arn: str, session_id: str, participant_id: str) -> ParticipantRecord | None:
+        """Return the participant or None."""
+        rows = self._rows(
+            queries.GET_PARTICIPANT, arn=stage_arn, session=session_id, participant=participant_id, show=self._show
+        )
+        return participant_record(rows[0][:-1]) if rows else None
+
+    def list_participants(
+        self,
+        stage_arn: str,
+        session_id: str,
+        *,
+        where: ParticipantFilter,
+        after: int | None,
+        limit: int,
+    ) -> Page[ParticipantRecord]:
+        """Return participants of a session that match, newest first by their first appearance."""
+        rows = self._participant_rows(stage_arn, session_id, where, show=self._show, after=after, limit=limit + 1)
+        return _page(rows, limit, participant_record)
+
+    def list_connected_participants(self, stage_arn: str, session_id: str) -> list[ParticipantRecord]:
+        """Return the participants of a session whose state is CONNECTED."""
+        where = ParticipantFilter(state=ParticipantState.CONNECTED)
+        rows = self._participant_rows(stage_arn, session_id, where, show=True, after=None, limit=_END)
+        return [participant_record(row[:-1]) for row in rows]
+
+    def page_events(
+        self,
+        stage_arn: str,
+        session_id: str,
+        participant_id: str,
+        *,
+        after: int | None,
+        limit: int,
+        oldest_first: bool = False,
+    ) -> list[EventRow]:
+        """Return at most `limit` events of one participant after the position `after`, newest first unless told."""
+        if oldest_first:
+            statement, position = queries.PAGE_OLDEST_FIRST, -1 if after is None else after
+        else:
+            statement, position = queries.PAGE_NEWEST_FIRST, _before(after)
+        rows: list[Any] = self._connection.execute(
+            statement, (stage_arn, session_id, participant_id, self._show, position, limit)
+        ).fetchall()
+        return rows
+
+    def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
+        """Return all events of one participant, oldest first, whole."""
+        rows = self._connection.execute(queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True)).fetchall()
+        return [recorded_event(participant_id, row) for row in rows]
+
+    def is_revoked(self, stage_arn: str, participant_id: str) -> bool:
+        """Return whether this participant id was disconnected for good on this stage."""
+        return bool(self._rows(queries.IS_REVOKED, arn=stage_arn, participant=participant_id))
+
+    def list_open_sessions(self) -> list[StageSession]:
+        """Return every session without an end: after a start, what the last run left open."""
+        return [session_value(row[:-1]) for row in self._rows(queries.LIST_OPEN_SESSIONS)]
+
+    def _participant_rows(
+        self, stage_arn: str, session_id: str, where: ParticipantFilter, *, show: bool, after: int | None, limit: int
+    ) -> list[Row]:
+        statement = queries.list_participants(
+            by_user=where.user_id is not None, published=where.published, by_state=where.state is not None
+        )
+        return self._rows(
+            statement,
+            arn=stage_arn,
+            session=session_id,
+            show=show,
+            after=_before(after),
+            limit=limit,
+            user=where.user_id,
+            state=None if where.state is None else STATE_CODE[where.state],
+        )
+
+    def _rows(self, statement: str, **parameters: str | int | None) -> list[Row]:
+        return self._connection.execute(statement, parameters).fetchall()
+
+
+_Item = TypeVar("_Item")
+
+
+def _page(rows: list[Row], limit: int, make: Callable[[Row], _Item]) -> Page[_Item]:
+    """Make a page of rows whose last column is their position; one row more than `limit` says that more remain."""
+    shown = rows[:limit]
+    return Page(
+        items=[make(row[:-1]) for row in shown],
+        next_position=shown[-1][-1] if shown and len(rows) > limit else None,
+    )
+
+
+def _before(after: int | None) -> int:
+    return _END if after is None else after
+
+
+def open_reader(path: Path, *, show_deleted_history: bool = False) -> SqliteReader:
+    """Open an existing book for reading only, beside its writer, in any process. Raises BookRefusedError."""
+    return SqliteReader(open_for_reading(path), show_deleted_history=show_deleted_history)

@@ -1,0 +1,183 @@
+"""Values of the heart to compact rows and back. Knows the columns, no statement, no file and no thread.
+
+Rows travel to SQLite as JSON arrays (see changes.py), so everything a row holds is an int, a str, a bool or None.
+"""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from stagebook.book.port import EventExtra, RecordedEvent
+from stagebook.stage.events import Cause, ErrorCode, Event, EventName, ReplicationDestination, TokenExchange
+from stagebook.stage.resources import (
+    ClientInfo,
+    ParticipantProtocol,
+    ParticipantRecord,
+    ParticipantState,
+    ReplicationState,
+    ReplicationType,
+    Stage,
+    StageSession,
+)
+
+Row: TypeAlias = tuple[Any, ...]
+"""A row of SQLite: its cells have the types of their columns, which STRICT tables enforce."""
+
+EVENT_NAMES = tuple(EventName)
+ERROR_CODES = tuple(ErrorCode)
+CAUSES = tuple(Cause)
+STATES = tuple(ParticipantState)
+EVENT_NAME_CODE = {member: code for code, member in enumerate(EVENT_NAMES)}
+ERROR_CODE_CODE: dict[ErrorCode | None, int | None] = {None: None} | {
+    member: code for code, member in enumerate(ERROR_CODES)
+}
+CAUSE_CODE: dict[Cause | None, int | None] = {None: None} | {member: code for code, member in enumerate(CAUSES)}
+STATE_CODE = {member: code for code, member in enumerate(STATES)}
+
+NO_CLIENT = ClientInfo()
+
+
+class ParticipantRest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The members of a participant that are neither filtered nor sorted by: one JSON column, absent if all default."""
+
+    attributes: dict[str, str] = {}
+    protocol: ParticipantProtocol = ParticipantProtocol.UNKNOWN
+    client: ClientInfo | None = None
+    replication_type: ReplicationType = ReplicationType.NONE
+    replication_state: ReplicationState | None = None
+    source_stage_arn: str | None = None
+    source_session_id: str | None = None
+    redundant_ingest: bool = False
+    ingest_configuration_arn: str | None = None
+
+
+_encode = msgspec.json.encode
+_decode_rest = msgspec.json.Decoder(ParticipantRest).decode
+_decode_extra = msgspec.json.Decoder(EventExtra).decode
+_decode_exchange = msgspec.json.Decoder(TokenExchange).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def event_row(session_key: int, number: int, sequence: int, event: Event) -> Row:
+    """Return the row of an event, in the order of the columns of table `event`."""
+    return (
+        session_key,
+        number,
+        sequence,
+        EVENT_NAME_CODE[event.name],
+        ERROR_CODE_CODE[event.error_code],
+        event.remote_participant_id,
+        event.replica,
+        CAUSE_CODE[event.cause],
+        event.detail,
+        None if event.destination is None and event.exchange is None else _extra(event),
+    )
+
+
+def _extra(event: Event) -> str:
+    destination = event.destination
+    return _encode(
+        EventExtra(
+            destination_stage_arn=None if destination is None else destination.stage_arn,
+            destination_session_id=None if destination is None else destination.session_id,
+            exchange=msgspec.Raw() if event.exchange is None else msgspec.Raw(_encode(event.exchange)),
+        )
+    ).decode()
+
+
+def recorded_event(participant_id: str, row: Row) -> RecordedEvent:
+    """Return the event of a row: sequence, name, error code, remote id, replica, cause, detail, extra."""
+    sequence, name, error_code, remote_participant_id, replica, cause, detail, extra = row
+    rare = EventExtra() if extra is None else _decode_extra(extra)
+    destination = None
+    if rare.destination_stage_arn is not None and rare.destination_session_id is not None:
+        destination = ReplicationDestination(
+            stage_arn=rare.destination_stage_arn, session_id=rare.destination_session_id
+        )
+    exchange = bytes(rare.exchange)
+    event = Event(
+        name=EVENT_NAMES[name],
+        remote_participant_id=remote_participant_id,
+        error_code=None if error_code is None else ERROR_CODES[error_code],
+        replica=bool(replica),
+        destination=destination,
+        exchange=_decode_exchange(exchange) if exchange else None,
+        cause=None if cause is None else CAUSES[cause],
+        detail=detail,
+    )
+    return RecordedEvent(sequence=sequence, participant_id=participant_id, event=event)
+
+
+def participant_row(session_key: int, number: int, record: ParticipantRecord) -> Row:
+    """Return the row of a participant, in the order of the columns of table `participant`."""
+    rest = _encode(
+        ParticipantRest(
+            attributes=record.attributes,
+            protocol=record.protocol,
+            client=None if record.client == NO_CLIENT else record.client,
+            replication_type=record.replication_type,
+            replication_state=record.replication_state,
+            source_stage_arn=record.source_stage_arn,
+            source_session_id=record.source_session_id,
+            redundant_ingest=record.redundant_ingest,
+            ingest_configuration_arn=record.ingest_configuration_arn,
+        )
+    )
+    return (
+        session_key,
+        number,
+        record.participant_id,
+        record.user_id,
+        STATE_CODE[record.state],
+        record.published,
+        record.first_join_ms,
+        None if rest == b"{}" else rest.decode(),
+    )
+
+
+def participant_record(row: Row) -> ParticipantRecord:
+    """Return the participant of a row: id, user id, state, published, first join, rest."""
+    participant_id, user_id, state, published, first_join_ms, rest_json = row
+    rest = ParticipantRest() if rest_json is None else _decode_rest(rest_json)
+    return ParticipantRecord(
+        participant_id=participant_id,
+        user_id=user_id,
+        state=STATES[state],
+        first_join_ms=first_join_ms,
+        attributes=rest.attributes,
+        published=bool(published),
+        protocol=rest.protocol,
+        client=rest.client or NO_CLIENT,
+        replication_type=rest.replication_type,
+        replication_state=rest.replication_state,
+        source_stage_arn=rest.source_stage_arn,
+        source_session_id=rest.source_session_id,
+        redundant_ingest=rest.redundant_ingest,
+        ingest_configuration_arn=rest.ingest_configuration_arn,
+    )
+
+
+def stage_row(stage_key: int, stage: Stage) -> Row:
+    """Return the row of a stage, in the order of the columns of table `stage` without `deleted_ms`."""
+    tags, recording = _encode(stage.tags).decode(), _encode(stage.recording).decode()
+    return (stage_key, stage.arn, stage.account_id, stage.name, stage.created_ms, tags, recording)
+
+
+def stage_value(row: Row) -> Stage:
+    """Return the stage of a row: arn, account, name, created, tags, recording, active session's id."""
+    arn, account_id, name, created_ms, tags, recording, active_session_id = row
+    return Stage(
+        arn=arn,
+        account_id=account_id,
+        name=name,
+        created_ms=created_ms,
+        tags=_decode_object(tags),
+        recording=_decode_object(recording),
+        active_session_id=active_session_id,
+    )
+
+
+def session_value(row: Row) -> StageSession:
+    """Return the session of a row: stage ARN, id, start, end."""
+    stage_arn, session_id, start_ms, end_ms = row
+    return StageSession(stage_arn=stage_arn, session_id=session_id, start_ms=start_ms, end_ms=end_ms)

@@ -1,0 +1,189 @@
+"""The tables of the book, their versions, and the ways in: opening a file for writing or for reading.
+
+A file is told by its application_id; its version is `PRAGMA user_version`, the number of migrations it has had.
+A migration that has been released is never edited: a change of the tables is a new one at the end of MIGRATIONS.
+Nothing here knows what a change or an event means.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import apsw
+
+from stagebook.book.port import BookRefusedError
+
+APPLICATION_ID = 0x53426F6B
+"""`SBok` in ASCII, in bytes 68 to 71 of the file (sqlite.org/fileformat.html, section 1.3.18)."""
+
+MINIMUM_SQLITE = (3, 51, 3)
+"""Earlier versions can corrupt a WAL file that two connections use (sqlite.org/wal.html, the WAL-reset bug)."""
+
+BUSY_TIMEOUT_MS = 5_000
+CACHE_SIZE_KIB = 16_384
+WAL_CHECKPOINT_PAGES = 4_000
+WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
+
+# Events are clustered by participant, newest first: a page is one descent and a walk along neighbours, whatever the
+# size of the book. `number` counts the participants of one session, so that an event row stays short.
+# Names, error codes, causes and states are stored as the index of their enum's member.
+_VERSION_1 = """
+CREATE TABLE sequencer (
+    row_key INTEGER PRIMARY KEY CHECK (row_key = 1),
+    last_sequence INTEGER NOT NULL
+) STRICT;
+INSERT INTO sequencer VALUES (1, 0);
+
+CREATE TABLE stage (
+    stage_key INTEGER PRIMARY KEY,
+    arn TEXT NOT NULL UNIQUE,
+    account_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    tags TEXT NOT NULL,
+    recording TEXT NOT NULL,
+    deleted_ms INTEGER
+) STRICT;
+CREATE INDEX stage_of_account ON stage (account_id) WHERE deleted_ms IS NULL;
+
+CREATE TABLE session (
+    session_key INTEGER PRIMARY KEY,
+    stage_key INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    start_ms INTEGER NOT NULL,
+    end_ms INTEGER,
+    UNIQUE (stage_key, session_id)
+) STRICT;
+CREATE INDEX session_of_stage ON session (stage_key);
+CREATE UNIQUE INDEX session_open ON session (stage_key) WHERE end_ms IS NULL;
+
+CREATE TABLE participant (
+    session_key INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    participant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    published INTEGER NOT NULL,
+    first_join_ms INTEGER,
+    rest TEXT,
+    PRIMARY KEY (session_key, number)
+) WITHOUT ROWID, STRICT;
+CREATE UNIQUE INDEX participant_by_id ON participant (session_key, participant_id);
+CREATE INDEX participant_by_user ON participant (session_key, user_id);
+CREATE INDEX participant_by_state ON participant (session_key, state);
+CREATE INDEX participant_published ON participant (session_key) WHERE published = 1;
+
+CREATE TABLE event (
+    session_key INTEGER NOT NULL,
+    participant_number INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    error_code INTEGER,
+    remote_participant_id TEXT,
+    replica INTEGER NOT NULL,
+    cause INTEGER,
+    detail TEXT,
+    extra BLOB,
+    PRIMARY KEY (session_key, participant_number, sequence DESC)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE revocation (
+    stage_key INTEGER NOT NULL,
+    participant_id TEXT NOT NULL,
+    revoked_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (stage_key, participant_id)
+) WITHOUT ROWID, STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+
+
+def open_for_writing(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
+    """Return a connection to the book at `path`, made or migrated if need be, that commits with a sync to disk.
+
+    The caller holds the BookLock. Raises BookRefusedError.
+    """
+    return _open(path, lambda connection: _prepare_writing(connection, path, migrations), writable=True)
+
+
+def open_for_reading(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
+    """Return a connection that can only read the book at `path`. Raises BookRefusedError, also for an older version."""
+    return _open(path, lambda connection: _prepare_reading(connection, path, migrations), writable=False)
+
+
+def _open(path: Path, prepare: Callable[[apsw.Connection], None], *, writable: bool) -> apsw.Connection:
+    check_sqlite_version(apsw.sqlite_lib_version())
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writable else apsw.SQLITE_OPEN_READONLY
+    connection: apsw.Connection | None = None
+    try:
+        connection = apsw.Connection(str(path), flags=flags)
+        prepare(connection)
+    except (apsw.Error, BookRefusedError) as error:
+        if connection is not None:
+            connection.close()
+        raise _refusal(path, error) from error
+    return connection
+
+
+def check_sqlite_version(version: str) -> None:
+    """Raise BookRefusedError when the SQLite that apsw brings is one that can corrupt a book."""
+    if tuple(int(part) for part in version.split(".")[:3]) < MINIMUM_SQLITE:
+        needed = ".".join(map(str, MINIMUM_SQLITE))
+        raise BookRefusedError(f"SQLite {version} can damage a book: install an apsw with SQLite {needed} or newer.")
+
+
+def _prepare_writing(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> None:
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    version = _identify(connection, path, migrations)
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    # FULL syncs the WAL at every commit; on macOS a plain fsync leaves data in the drive, fullfsync does not.
+    for setting in (
+        "synchronous = FULL",
+        "fullfsync = ON",
+        f"cache_size = -{CACHE_SIZE_KIB}",
+        f"wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}",
+        f"journal_size_limit = {WAL_SIZE_LIMIT_BYTES}",
+    ):
+        connection.execute(f"PRAGMA {setting}").fetchall()
+    for number, migration in enumerate(migrations[version:], start=version + 1):
+        # One transaction, header fields included: a migration happened, or it did not.
+        connection.execute(
+            f"BEGIN IMMEDIATE; {migration}; PRAGMA application_id = {APPLICATION_ID};"
+            f"PRAGMA user_version = {number}; COMMIT"
+        ).fetchall()
+
+
+def _prepare_reading(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> None:
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    if _identify(connection, path, migrations) < len(migrations):
+        raise BookRefusedError(f"{path} is an older book: start the server once to bring it up to date.")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_SIZE_KIB}").fetchall()
+
+
+def _identify(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> int:
+    """Return the version of the book, 0 for a new file. Changes nothing in the file."""
+    application_id = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    assert isinstance(version, int)  # noqa: S101 - what SQLite documents, said to the type checker
+    if application_id != APPLICATION_ID:
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
+        if application_id != 0 or version != 0 or tables != 0:
+            raise BookRefusedError(
+                f"{path} is a SQLite database of another program. Move it away or choose another data folder."
+            )
+    if version > len(migrations):
+        raise BookRefusedError(
+            f"{path} is a book of version {version}, this Stagebook knows up to {len(migrations)}. "
+            "Install a newer Stagebook, or choose another data folder."
+        )
+    return version
+
+
+def _refusal(path: Path, error: Exception) -> BookRefusedError:
+    if isinstance(error, BookRefusedError):
+        return error
+    if isinstance(error, apsw.NotADBError):
+        return BookRefusedError(f"{path} is not a SQLite database. Move it away or choose another data folder.")
+    if isinstance(error, apsw.CorruptError):
+        return BookRefusedError(f"{path} is damaged ({error}). Restore it from a backup.")
+    return BookRefusedError(f"{path} cannot be opened as a book: {error}. Check the folder, its rights and the disk.")
