@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from stagebook.book.port import SEQUENCE_TIME_SHIFT, EventExtra, EventRow
+from stagebook.doors.aws.timestamps import iso8601
 from stagebook.stage.events import ErrorCode, EventName, ExchangedToken, TokenExchange
 
 _MINUTE_MS = 60_000
@@ -37,11 +38,15 @@ def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token:
             rest_ms %= _MINUTE_MS
             minute = _minute_text(minute_ms)
         second = rest_ms // 1_000
-        event = f"{_NAMED[name]}{minute}{_SECONDS[second]}{_MILLISECONDS[rest_ms - second * 1_000]}{participant}"
-        if remote is not None:
-            # A quick look spares nearly every id the encoder: letters and digits need no escape.
-            event += (
-                f',"remoteParticipantId":"{remote}"' if remote.isalnum() else _member("remoteParticipantId", remote)
+        millisecond = rest_ms - second * 1_000
+        if remote is None:
+            event = f"{_NAMED[name]}{minute}{_SECONDS[second]}{_MILLISECONDS[millisecond]}{participant}"
+        else:
+            if not remote.isalnum():  # letters and digits, so nearly every id, need no escape
+                remote = _json(remote)[1:-1]
+            event = (
+                f"{_NAMED[name]}{minute}{_SECONDS[second]}{_MILLISECONDS[millisecond]}{participant}"
+                f',"remoteParticipantId":"{remote}"'
             )
         if error_code is not None or replica or extra is not None:
             event += _rare_members(error_code, replica, extra)
@@ -54,12 +59,6 @@ def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token:
 def _minute_text(minute_ms: int) -> str:
     """Return the ISO 8601 text of a minute, up to its second: `2023-04-26T20:36:`."""
     return datetime.fromtimestamp(minute_ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:")
-
-
-def _time_text(time_ms: int) -> str:
-    """Return a time as the wire shows it: ISO 8601, UTC, milliseconds, `Z`."""
-    rest_ms = time_ms % _MINUTE_MS
-    return f"{_minute_text(time_ms - rest_ms)}{_SECONDS[rest_ms // 1_000]}{_MILLISECONDS[rest_ms % 1_000]}"
 
 
 def _json(value: object) -> str:
@@ -97,5 +96,5 @@ def _show_exchanged(token: ExchangedToken) -> dict[str, Any]:
         "capabilities": token.capabilities,
         "attributes": token.attributes,
         "userId": token.user_id,
-        "expirationTime": _time_text(token.expiration_ms),
+        "expirationTime": iso8601(token.expiration_ms),
     }

@@ -6,7 +6,6 @@ from typing import Any
 from stagebook.doors.aws.operation import Call, Operation, Result
 from stagebook.manager.manager import StageManager
 from stagebook.stage.claims import MintedToken, TokenSpec
-from stagebook.stage.errors import InvalidInputError
 from stagebook.stage.resources import Capability
 
 
@@ -21,38 +20,25 @@ class ParticipantTokenOperations:
         return (Operation(name="CreateParticipantToken", handle=self.create, resource_member="stageArn"),)
 
     async def create(self, call: Call) -> Result:
-        """Make a token for one participant of a stage."""
-        spec = token_spec(
-            call.request,
-            attributes_member="attributes",
-            attributes_size_bytes=self._manager.limits.attributes_size_bytes,
+        """Make a token for one participant of a stage; InvalidInputError when its attributes are too large."""
+        token = await self._manager.create_participant_token(
+            stage_arn=call.request["stageArn"], spec=token_spec(call.request)
         )
-        token = await self._manager.create_participant_token(stage_arn=call.request["stageArn"], spec=spec)
         return {"participantToken": show_token(token)}
 
 
-def token_spec(configuration: Mapping[str, Any], *, attributes_member: str, attributes_size_bytes: int) -> TokenSpec:
-    """Return what a caller asks of a new token; raise InvalidInputError when its attributes are too large.
+def token_spec(configuration: Mapping[str, Any]) -> TokenSpec:
+    """Return what a caller asks of a new token.
 
     An empty list of capabilities asks for both, as an absent one does: clients whose lists cannot be absent send it so.
     """
-    attributes = configuration.get("attributes")
-    if attributes is not None:
-        _check_attributes(attributes, member=attributes_member, maximum_bytes=attributes_size_bytes)
     capabilities = configuration.get("capabilities")
     return TokenSpec(
         duration_minutes=configuration.get("duration"),
         user_id=configuration.get("userId"),
-        attributes=attributes,
+        attributes=configuration.get("attributes"),
         capabilities=None if capabilities is None else tuple(map(Capability, capabilities or Capability)),
     )
-
-
-def _check_attributes(attributes: Mapping[str, str], *, member: str, maximum_bytes: int) -> None:
-    """Hold the rule "must be 1 KB or less in total", counted in UTF-8 bytes of keys and values."""
-    size_bytes = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
-    if size_bytes > maximum_bytes:
-        raise InvalidInputError(member=member, rule=f"keys and values must have at most {maximum_bytes} bytes in total")
 
 
 def show_token(token: MintedToken) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 from stagebook.doors.aws.operation import Call, Operation, Result
 from stagebook.doors.aws.operations.participant_tokens import show_token, token_spec
 from stagebook.doors.aws.operations.recording import accept_recording, show_recording
-from stagebook.doors.aws.operations.tags import check_tag_keys
 from stagebook.doors.aws.page_token import PageTokens, page_size
 from stagebook.manager.manager import StageManager
 from stagebook.manager.tokens import Endpoints
@@ -33,21 +32,12 @@ class StageOperations:
     async def create(self, call: Call) -> Result:
         """Create a stage, and a token for each of `participantTokenConfigurations`, answered in their order."""
         request = call.request
-        tags = request.get("tags", {})
-        check_tag_keys(tags)
         stage, tokens = await self._manager.create_stage(
             account_id=call.caller.account_id,
             name=request.get("name", ""),
-            tags=tags,
+            tags=request.get("tags", {}),
             recording=accept_recording(request.get("autoParticipantRecordingConfiguration", {})),
-            tokens=[
-                token_spec(
-                    configuration,
-                    attributes_member=f"participantTokenConfigurations.{index}.attributes",
-                    attributes_size_bytes=self._manager.limits.attributes_size_bytes,
-                )
-                for index, configuration in enumerate(request.get("participantTokenConfigurations", ()))
-            ],
+            tokens=[token_spec(configuration) for configuration in request.get("participantTokenConfigurations", ())],
         )
         return {
             "stage": show_stage(stage, self._manager.endpoints),

@@ -1,16 +1,8 @@
 """TagResource, UntagResource, ListTagsForResource (API reference, TagResource; AWS tagging rules)."""
 
-from collections.abc import Iterable
-
 from stagebook.doors.aws.operation import Call, Operation, Result
 from stagebook.manager.manager import StageManager
-from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
-from stagebook.stage.resources import Stage
-
-MAXIMUM_TAGS = 50
-"""How many tags a resource can have (shape Tags, which bounds one request; this bounds the resource)."""
-
-_RESERVED_PREFIX = "aws:"
+from stagebook.stage.errors import ResourceNotFoundError
 
 
 class TagOperations:
@@ -28,13 +20,8 @@ class TagOperations:
         )
 
     async def tag(self, call: Call) -> Result:
-        """Add tags or replace their values; InvalidInputError for a reserved key or too many tags."""
-        arn = call.request["resourceArn"]
-        tags = call.request["tags"]
-        check_tag_keys(tags)
-        if len(self._stage(arn).tags.keys() | tags.keys()) > MAXIMUM_TAGS:
-            raise InvalidInputError(member="tags", rule=f"a resource can have at most {MAXIMUM_TAGS} tags")
-        await self._manager.add_tags(arn=arn, tags=tags)
+        """Add tags or replace their values; InvalidInputError for a reserved key or too many tags on the resource."""
+        await self._manager.add_tags(arn=call.request["resourceArn"], tags=call.request["tags"])
         return {}
 
     async def untag(self, call: Call) -> Result:
@@ -43,18 +30,9 @@ class TagOperations:
         return {}
 
     def list(self, call: Call) -> Result:
-        """Show a resource's tags: an empty map when it has none."""
-        return {"tags": self._stage(call.request["resourceArn"]).tags}
-
-    def _stage(self, arn: str) -> Stage:
+        """Show a resource's tags: an empty map when it has none. ResourceNotFoundError when there is no resource."""
+        arn = call.request["resourceArn"]
         stage = self._manager.book.get_stage(arn)
         if stage is None:
             raise ResourceNotFoundError(kind="resource", name=arn)
-        return stage
-
-
-def check_tag_keys(keys: Iterable[str]) -> None:
-    """Raise InvalidInputError for a key with the prefix that AWS reserves for itself, in any case of letters."""
-    for key in keys:
-        if key.lower().startswith(_RESERVED_PREFIX):
-            raise InvalidInputError(member="tags", rule=f'a key must not start with "{_RESERVED_PREFIX}"')
+        return {"tags": stage.tags}
