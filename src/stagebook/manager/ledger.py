@@ -5,7 +5,8 @@ Every change of a participant or a session goes through here, so memory, rows an
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
 
 from stagebook.book.port import (
     AppendEvent,
@@ -14,7 +15,6 @@ from stagebook.book.port import (
     EndSession,
     OpenSession,
     PutParticipant,
-    Submission,
 )
 from stagebook.manager.live import LiveParticipant, LiveSession, LiveStages
 from stagebook.stage import session as sessions
@@ -26,6 +26,24 @@ from stagebook.stage.ids import new_session_id
 from stagebook.stage.participant import Presence, step
 from stagebook.stage.projection import record_after
 from stagebook.stage.resources import ClientInfo, ParticipantProtocol, ParticipantRecord
+
+
+class Durable:
+    """Awaits one transaction. A request that is cancelled while it waits leaves the transaction alone."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[None] | None) -> None:
+        self._future = future
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._future is not None:
+            yield from asyncio.shield(self._future).__await__()
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call back once the transaction is durable or has failed."""
+        if self._future is not None:
+            self._future.add_done_callback(lambda _future: callback())
 
 
 class Ledger:
@@ -40,22 +58,22 @@ class Ledger:
         self._clock = clock
         self._randomness = randomness
         self._last_ms = 0
-        self._last_submission: Submission | None = None
+        self._last = Durable(None)
 
     def now_ms(self) -> int:
         """Return the time, never earlier than the last answer."""
         self._last_ms = max(self._last_ms, self._clock.now_ms())
         return self._last_ms
 
-    def submit(self, changes: list[Change]) -> asyncio.Future[None]:
-        """Hand a transaction to the book; return the future that ends when it is durable.
+    def submit(self, changes: list[Change]) -> "Durable":
+        """Hand a transaction to the book; return what to await until it is durable.
 
         If the book fails, `failed` is set: memory is then ahead of what lasts, and the server must stop.
         """
         submission = self.book.submit(changes)
-        self._last_submission = submission
         submission.durable.add_done_callback(self._note_failure)
-        return submission.durable
+        self._last = Durable(submission.durable)
+        return self._last
 
     def _note_failure(self, durable: asyncio.Future[None]) -> None:
         if not durable.cancelled() and durable.exception() is not None:
@@ -63,8 +81,7 @@ class Ledger:
 
     async def settled(self) -> None:
         """Wait until everything submitted so far is durable."""
-        if self._last_submission is not None:
-            await asyncio.shield(self._last_submission.durable)
+        await self._last
 
     def session_of(self, stage_arn: str, account_id: str, changes: list[Change]) -> LiveSession:
         """Return the stage's running session, opening one (and writing that to `changes`) if there is none."""
@@ -131,14 +148,14 @@ class Ledger:
         else:
             session.session = sessions.attempted(session.session, at_ms=at_ms)
 
-    def commit(self, session: LiveSession, changes: list[Change]) -> asyncio.Future[None]:
+    def commit(self, session: LiveSession, changes: list[Change]) -> "Durable":
         """Submit changes of one session and tell `changed`; once durable, forget participants who are gone.
 
-        With nothing to write, the returned future ends when all that was submitted before is durable.
+        With nothing to write, what is returned waits for all that was submitted before.
         """
         self.changed(session)
         if not changes:
-            return asyncio.ensure_future(self.settled())
+            return self._last
         touched = [
             session.participants[participant_id]
             for participant_id in {change.participant_id for change in changes if isinstance(change, AppendEvent)}
@@ -146,7 +163,7 @@ class Ledger:
         for live in touched:
             live.unsettled += 1
         durable = self.submit(changes)
-        durable.add_done_callback(lambda _done: _settle(session, touched))
+        durable.when_done(lambda: _settle(session, touched))
         return durable
 
     def end(self, session: LiveSession, *, end_ms: int) -> list[Change]:
