@@ -1,4 +1,4 @@
-"""What we decided to do with an offer: plans, as values. Made by `negotiation`, written by `answer`, run by the forwarder."""
+"""What we decided to do with an offer. Made by `negotiation`, written by `answer`, run by the forwarder."""
 
 import msgspec
 
@@ -30,8 +30,12 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Index of the m= section in the offer."""
     kind: Kind
     mid: str
+    protocol: str
+    """The protocol of the m= line, which the answer repeats (RFC 8829 section 5.3.1)."""
     codec: Codec
     payload_type: int
+    encoding: str
+    """The encoding name as the offer wrote it, for the answer."""
     clock_rate: int
     channels: int
     parameters: str
@@ -44,6 +48,8 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Signalled media SSRCs (no RTX ones); legacy simulcast layers lowest first. Empty: learn them from packets."""
     rtx_of: dict[int, int] = {}
     """Signalled RTX SSRC to the media SSRC it repairs (FID groups)."""
+    rtcp_reduced_size: bool = False
+    """Whether the peer takes RTCP packets that do not begin with a report (RFC 5506)."""
     rids: tuple[str, ...] = ()
     """The simulcast layers' rids in the offer's order (no order of quality is promised)."""
 
@@ -66,26 +72,32 @@ class PublisherPlan(msgspec.Struct, frozen=True, kw_only=True):
     audio: TrackPlan | None
     rejected: tuple[RejectedSection, ...] = ()
     bundled: bool = True
+    """Whether the offer has the accepted sections in a BUNDLE group (a single section needs none)."""
 
     @property
     def tracks(self) -> tuple[TrackPlan, ...]:
         """The accepted tracks in the order of their sections."""
-        raise NotImplementedError
+        return _ordered(self.video, self.audio)
 
 
 class ViewerPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A viewer's offer, accepted. At least one track is there."""
+    """A viewer's offer, accepted. At least one track is there.
+
+    An audio track may be there although the source sends no audio: it stays silent until a publisher with audio takes
+    the source over.
+    """
 
     peer: Peer
     video: TrackPlan | None
     audio: TrackPlan | None
     rejected: tuple[RejectedSection, ...] = ()
     bundled: bool = True
+    """Whether the offer has the accepted sections in a BUNDLE group (a single section needs none)."""
 
     @property
     def tracks(self) -> tuple[TrackPlan, ...]:
         """The accepted tracks in the order of their sections."""
-        raise NotImplementedError
+        return _ordered(self.video, self.audio)
 
 
 class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,4 +111,13 @@ class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def of(plan: PublisherPlan) -> "SourceFormat":
         """The format that a publisher's plan fixes."""
-        raise NotImplementedError
+        return SourceFormat(
+            video_codec=plan.video.codec,
+            video_parameters=plan.video.parameters,
+            audio_codec=plan.audio.codec if plan.audio else None,
+            audio_parameters=plan.audio.parameters if plan.audio else "",
+        )
+
+
+def _ordered(*tracks: TrackPlan | None) -> tuple[TrackPlan, ...]:
+    return tuple(sorted((track for track in tracks if track is not None), key=lambda track: track.section))

@@ -1,4 +1,4 @@
-"""Session descriptions as values (RFC 8866, RFC 8829). Made by `sdp_reader`; knows nothing of what we want to answer."""
+"""Session descriptions as values (RFC 8866, RFC 8829). Made by `sdp_reader`; no word of what we answer."""
 
 import msgspec
 

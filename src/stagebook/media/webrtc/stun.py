@@ -87,9 +87,6 @@ def parse_binding_request(datagram: bytes) -> BindingRequest | None:
         elif code == _MESSAGE_INTEGRITY:
             integrity = datagram[start : start + size]
             signed = _sized(datagram[: start - 4], start - _HEADER_BYTES + _INTEGRITY_BYTES)
-        elif code == _FINGERPRINT:
-            if size != 4 or not _fingerprint_fits(datagram, start):
-                return None
         elif code < _COMPREHENSION_OPTIONAL and code not in _UNDERSTOOD:
             unknown.append(code)
     return BindingRequest(
@@ -122,7 +119,8 @@ def binding_error(request: BindingRequest, code: int, password: bytes | None) ->
 
 
 def _attributes(datagram: bytes) -> list[tuple[int, int, int]] | None:
-    """(type, start of the value, size of the value) of each attribute that counts; None if the structure is broken.
+    """(type, start of the value, size of the value) of each attribute that counts; None if the structure is broken or
+    the FINGERPRINT is wrong.
 
     After MESSAGE-INTEGRITY only FINGERPRINT counts, and after FINGERPRINT nothing (RFC 8489 sections 14.5, 14.7).
     """
@@ -143,9 +141,9 @@ def _attributes(datagram: bytes) -> list[tuple[int, int, int]] | None:
             if size != _INTEGRITY_BYTES:
                 return None
             signed = True
+        elif code == _FINGERPRINT:
+            return found if size == 4 and _fingerprint_fits(datagram, start) else None
         found.append((code, start, size))
-        if code == _FINGERPRINT:
-            break
     return found
 
 
