@@ -100,6 +100,11 @@ class StageManager:
         self._media.listen(self._hearing.hear)
         return await recover(self._ledger.book, now_ms=self._ledger.now_ms, linger_ms=self._ledger.linger_ms)
 
+    async def settled(self) -> None:
+        """Wait until everything that was told so far is durable and the engine knows what to close."""
+        await self._ledger.settled()
+        await self._endings.settled()
+
     async def shutdown(self) -> None:
         """Everybody leaves, every session ends. After this nothing may be asked any more."""
         for session in tuple(self._ledger.live.sessions.values()):

@@ -1,0 +1,14 @@
+"""A fresh house for every test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.manager.house import House, running_house
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with running_house(tmp_path / "book.sqlite3") as running:
+        yield running

@@ -1,0 +1,234 @@
+"""A stage manager on a real book, with a scripted engine in place of the media, a settable clock and seeded chance.
+
+The engine is scripted because these tests say when a peer connects, disappears or breaks a limit; real peers are in
+the end-to-end tests.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.manager.manager import StageManager
+from stagebook.manager.tokens import Endpoints
+from stagebook.manager.watchers import FarewellReason, StageSnapshot
+from stagebook.media.port import (
+    Answer,
+    CloseCause,
+    Closed,
+    Connected,
+    MediaFact,
+    MediaRefusedError,
+    PatchAnswer,
+    RefusalReason,
+    SourceMeasured,
+)
+from stagebook.stage.claims import Claims
+from stagebook.stage.errors import TokenRefusal, TokenRefusedError
+from stagebook.stage.limits import RELAXED, Limits
+from stagebook.stage.resources import Capability, ClientInfo, Stage
+
+REGION = "us-west-2"
+ACCOUNT = "123456789012"
+CLIENT = ClientInfo(browser_name="Chromium")
+LINGER_MS = 1_000
+
+
+@dataclass
+class SettableClock:
+    """A clock that stands still until it is told."""
+
+    ms: int = 1_700_000_000_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+class SeededRandomness:
+    """Chance that repeats."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._random = random.Random(seed)
+
+    def token_bytes(self, size_bytes: int) -> bytes:
+        return self._random.randbytes(size_bytes)
+
+
+class ScriptedEngine:
+    """Answers every offer with the offer itself; `refuse` makes the next offer fail, `hold` makes offers wait."""
+
+    def __init__(self) -> None:
+        self.connections: dict[str, str] = {}
+        self.ended_sources: list[str] = []
+        self.closed: list[str] = []
+        self.refuse: RefusalReason | None = None
+        self.hold: asyncio.Event | None = None
+        self._hear: Callable[[MediaFact], None] = lambda _fact: None
+
+    def listen(self, hear: Callable[[MediaFact], None]) -> None:
+        self._hear = hear
+
+    def tell(self, fact: MediaFact) -> None:
+        self._hear(fact)
+
+    def connect(self, connection_id: str) -> None:
+        self.tell(Connected(connection_id=connection_id))
+
+    def lose(self, connection_id: str, cause: CloseCause = CloseCause.CONSENT_LOST) -> None:
+        self.tell(Closed(connection_id=connection_id, cause=cause))
+
+    def measure(self, connection_id: str, *, bitrate_bps: int = 1_000_000, width: int = 640, height: int = 360) -> None:
+        self.tell(
+            SourceMeasured(
+                source_id=self.connections[connection_id],
+                connection_id=connection_id,
+                bitrate_bps=bitrate_bps,
+                width=width,
+                height=height,
+            )
+        )
+
+    async def _answer(self, connection_id: str, source_id: str, offer: str) -> Answer:
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.refuse is not None:
+            reason, self.refuse = self.refuse, None
+            raise MediaRefusedError(reason=reason, detail=f"scripted: {reason.value}")
+        self.connections[connection_id] = source_id
+        return Answer(sdp=offer, ice_session="ice-1")
+
+    async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+        return await self._answer(connection_id, source_id, offer)
+
+    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+        return await self._answer(connection_id, source_id, offer)
+
+    async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
+        if ice_session not in (None, "ice-1"):
+            raise MediaRefusedError(reason=RefusalReason.ICE_SESSION_MISMATCH, detail="scripted")
+        if connection_id not in self.connections:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="scripted")
+        if not fragment:
+            raise MediaRefusedError(reason=RefusalReason.MALFORMED, detail="scripted")
+        return PatchAnswer(fragment=None, ice_session="ice-1")
+
+    async def close(self, *, connection_id: str) -> None:
+        self.closed.append(connection_id)
+
+    async def end_source(self, *, source_id: str) -> None:
+        self.ended_sources.append(source_id)
+
+
+class PlainTokens:
+    """Tokens that are their claims' participant id; what JWTs add is tested with the real authority."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Claims] = {}
+
+    def mint(self, claims: Claims) -> str:
+        self.known[claims.participant_id] = claims
+        return claims.participant_id
+
+    def verify(self, token: str, *, now_ms: int) -> Claims:
+        claims = self.known.get(token)
+        if claims is None or claims.expires_at_seconds * 1000 <= now_ms:
+            raise TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="expired or unknown")
+        return claims
+
+
+@dataclass
+class Watcher:
+    """An events connection that remembers what it was shown."""
+
+    snapshots: list[StageSnapshot] = field(default_factory=list)
+    farewells: list[tuple[FarewellReason, str]] = field(default_factory=list)
+
+    def show(self, snapshot: StageSnapshot) -> None:
+        self.snapshots.append(snapshot)
+
+    def farewell(self, reason: FarewellReason, detail: str) -> None:
+        self.farewells.append((reason, detail))
+
+
+@dataclass
+class House:
+    """A running manager and what surrounds it."""
+
+    manager: StageManager
+    book: SqliteBook
+    engine: ScriptedEngine
+    clock: SettableClock
+    tokens: PlainTokens
+
+    async def stage(self, name: str = "studio") -> Stage:
+        stage, _ = await self.manager.create_stage(account_id=ACCOUNT, name=name, tags={}, recording={}, tokens=[])
+        return stage
+
+    def claims(self, stage: Stage, participant_id: str, *capabilities: Capability) -> Claims:
+        return Claims(
+            participant_id=participant_id,
+            stage_arn=stage.arn,
+            capabilities=frozenset(capabilities or Capability),
+            user_id=f"user-{participant_id}",
+            expires_at_seconds=self.clock.ms // 1000 + 3_600,
+        )
+
+    async def publish(self, claims: Claims, *, connect: bool = True) -> str:
+        opened = await self.manager.publish(claims, offer="offer", client=CLIENT)
+        if connect:
+            self.engine.connect(opened.connection_id)
+        return opened.connection_id
+
+    async def subscribe(self, claims: Claims, publisher_id: str, *, connect: bool = True) -> str:
+        opened = await self.manager.subscribe(claims, publisher_id=publisher_id, offer="offer", client=CLIENT)
+        if connect:
+            self.engine.connect(opened.connection_id)
+        return opened.connection_id
+
+    async def settled(self) -> None:
+        """Wait until everything that was told is in the book."""
+        await self.manager.settled()
+
+    def session_id(self, stage: Stage) -> str:
+        """The id of the stage's newest session."""
+        return self.book.list_sessions(stage.arn, after=None, limit=1).items[0].session_id
+
+    async def events(self, stage: Stage, participant_id: str) -> list[str]:
+        """The participant's events in its stage's newest session, oldest first: NAME, NAME:CODE, NAME(remote)."""
+        await self.settled()
+        recorded = self.book.list_events(stage.arn, self.session_id(stage), participant_id)
+        return [
+            entry.event.name.value
+            + (f":{entry.event.error_code.value}" if entry.event.error_code else "")
+            + (f"({entry.event.remote_participant_id})" if entry.event.remote_participant_id else "")
+            for entry in recorded
+        ]
+
+
+@asynccontextmanager
+async def running_house(
+    path: Path, *, limits: Limits = RELAXED, clock: SettableClock | None = None, seed: int = 1
+) -> AsyncIterator[House]:
+    """Run a manager on the book at `path` and close the book afterwards, without a goodbye of the manager."""
+    clock = clock or SettableClock()
+    book = SqliteBook.open(path)
+    engine, tokens = ScriptedEngine(), PlainTokens()
+    manager = StageManager(
+        book=book,
+        media=engine,
+        tokens=tokens,
+        endpoints=Endpoints(events="ws://e", whip="http://w", rtmp="rtmp://r/app/", rtmps="rtmps://r/app/"),
+        limits=limits,
+        region=REGION,
+        clock=clock,
+        randomness=SeededRandomness(seed),
+        linger_ms=LINGER_MS,
+    )
+    await manager.start()
+    try:
+        yield House(manager=manager, book=book, engine=engine, clock=clock, tokens=tokens)
+    finally:
+        await book.close()

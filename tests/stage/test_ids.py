@@ -1,0 +1,55 @@
+"""The forms of ids and ARNs."""
+
+import random
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagebook.stage.arns import Arn, parse_arn, stage_arn
+from stagebook.stage.errors import MalformedArnError
+from stagebook.stage.ids import new_connection_id, new_participant_id, new_resource_id, new_session_id
+
+
+class Seeded:
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def token_bytes(self, size_bytes: int) -> bytes:
+        return self._random.randbytes(size_bytes)
+
+
+@given(st.integers())
+def test_ids_have_their_documented_forms(seed: int) -> None:
+    randomness = Seeded(seed)
+
+    assert re.fullmatch(r"st-[a-zA-Z0-9]{13}", new_session_id(randomness))
+    assert re.fullmatch(r"[a-zA-Z0-9]{12}", new_participant_id(randomness))
+    assert re.fullmatch(r"[a-zA-Z0-9]{12}", new_resource_id(randomness))
+    assert re.fullmatch(r"[0-9a-f]{32}", new_connection_id(randomness))
+
+
+def test_an_arn_is_read_and_written() -> None:
+    text = "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh"
+
+    arn = parse_arn(text)
+
+    assert arn == Arn(region="us-west-2", account_id="123456789012", resource_type="stage", resource_id="abcdABCDefgh")
+    assert str(arn) == text == stage_arn(region="us-west-2", account_id="123456789012", resource_id="abcdABCDefgh")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "arn:aws:ivs:us-west-2:123456789012:stage",
+        "arn:aws:s3:us-west-2:123456789012:stage/x",
+        "arn:aws:ivs:us-west-2:123456789012:stage/x\n",
+        "arn:aws:ivs:us-west-2:12345678901a:stage/x",
+        "arn:aws:ivs:us-west-2:123456789012:stage/" + "x" * 100,
+    ],
+)
+def test_what_is_no_arn_is_refused(text: str) -> None:
+    with pytest.raises(MalformedArnError):
+        parse_arn(text)
