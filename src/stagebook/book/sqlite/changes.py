@@ -8,6 +8,7 @@ Keys and numbers are known before a row is written, so rows of different tables 
 a table they keep the order of the changes.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -66,10 +67,11 @@ SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?)
 STATEMENTS = (PUT_STAGES, DELETE_STAGES, PUT_SESSIONS, PUT_PARTICIPANTS, INSERT_EVENTS, INSERT_REVOCATIONS)
 _STAGES, _DELETIONS, _SESSIONS, _PARTICIPANTS, _EVENTS, _REVOCATIONS = range(len(STATEMENTS))
 
-RowTexts: TypeAlias = tuple[str, ...]
-"""The rows of one transaction for each of STATEMENTS: JSON arrays with commas between, or an empty text."""
+RowTexts: TypeAlias = list[tuple[int, str]]
+"""The rows of one transaction: a position in STATEMENTS, and its rows as JSON arrays with commas between."""
 
-_Rows: TypeAlias = tuple[list[Row], ...]
+_encode = msgspec.json.encode
+_Rows: TypeAlias = defaultdict[int, list[Row]]
 
 
 class Changes:
@@ -86,7 +88,7 @@ class Changes:
         """
         undo: Undo = []
         last_sequence = self.last_sequence
-        rows: _Rows = ([], [], [], [], [], [])
+        rows: _Rows = defaultdict(list)
         sequences: list[int] = []
         try:
             for change in changes:
@@ -97,7 +99,7 @@ class Changes:
                     self._put_participant(change, rows[_PARTICIPANTS], undo)
                 else:
                     self._change_resource(change, rows, undo)
-            texts = tuple([_row_text(of_table) if of_table else "" for of_table in rows])
+            texts = [(position, _encode(of_table)[1:-1].decode()) for position, of_table in rows.items()]
         except Exception as error:
             self.last_sequence = last_sequence
             for take_back in reversed(undo):
@@ -154,7 +156,3 @@ class Changes:
                 rows[_REVOCATIONS].append((known.stage_key, change.participant_id, change.at_ms, change.reason))
             case _:
                 raise ChangeRefusedError(f"{type(change).__name__} is not a change")
-
-
-def _row_text(rows: list[Row]) -> str:
-    return msgspec.json.encode(rows)[1:-1].decode()

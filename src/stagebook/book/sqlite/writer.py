@@ -19,8 +19,11 @@ MAXIMUM_GROUP_TRANSACTIONS = 1_000
 """Transactions committed together: enough to make the sync to disk cheap, few enough that the first waits shortly."""
 
 
-class QueuedTransaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction on its way to the file; `last_sequence` is the sequencer's state after it."""
+class QueuedTransaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A transaction on its way to the file; `last_sequence` is the sequencer's state after it.
+
+    Never part of a cycle, so the collector need not look at the many of a storm.
+    """
 
     row_texts: RowTexts
     last_sequence: int
@@ -28,9 +31,9 @@ class QueuedTransaction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Uses the writing connection until `stop` has returned. `put` and `stop` belong to the event loop's thread, and so do both callbacks.
+    """Uses the writing connection until `stop` has returned. All methods belong to the event loop's thread.
 
-    `on_durable` hears how many transactions have become durable, after their futures were resolved.
+    `on_durable` is called there too, with the number of transactions whose futures were just resolved.
     """
 
     def __init__(
@@ -90,8 +93,11 @@ class Writer:
     def _commit(self, group: list[QueuedTransaction]) -> None:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        for position, statement in enumerate(STATEMENTS):
-            texts = [texts[position] for texts in [one.row_texts for one in group] if texts[position]]
+        of_statement: list[list[str]] = [[] for _ in STATEMENTS]
+        for transaction in group:
+            for position, text in transaction.row_texts:
+                of_statement[position].append(text)
+        for statement, texts in zip(STATEMENTS, of_statement, strict=True):
             if texts:
                 execute(statement, ("[" + ",".join(texts) + "]",))
         execute("UPDATE sequencer SET last_sequence = ?", (group[-1].last_sequence,))
