@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from stagebook.doors.join import cors, events
-from stagebook.doors.join.entrance import Entrance
 from stagebook.doors.join.errors import INTERNAL, Header, Problem, RequestRefusedError, problem_of
 from stagebook.doors.join.events import Events
 from stagebook.doors.join.exchange import Message, Receive, Response, Scope, Send, write
 from stagebook.doors.join.limits import JoinLimits
+from stagebook.doors.join.port import JoinPort
 from stagebook.doors.join.whip import ACCEPT_PATCH, ACCEPT_POST, Whip
 from stagebook.stage.errors import StagebookError
 
@@ -32,7 +32,7 @@ class JoinDoor:
 
     def __init__(
         self,
-        manager: Entrance,
+        manager: JoinPort,
         *,
         whip_redirect: bool = False,
         limits: JoinLimits | None = None,

@@ -16,10 +16,10 @@ import msgspec
 from stagebook.doors.join import stage_state
 from stagebook.doors.join.client_info import client_info
 from stagebook.doors.join.cors import SHARED
-from stagebook.doors.join.entrance import Entrance
 from stagebook.doors.join.errors import NO_TOKEN, Problem, RequestRefusedError
 from stagebook.doors.join.exchange import Message, Receive, Scope, Send, header
 from stagebook.doors.join.limits import JoinLimits, Meter
+from stagebook.doors.join.port import JoinPort
 from stagebook.manager.watchers import FarewellReason, StageSnapshot
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
@@ -148,7 +148,7 @@ class EventsConnection:
 class Events:
     """Serves the events websockets of one manager's participants."""
 
-    def __init__(self, manager: Entrance, *, limits: JoinLimits, monotonic: Callable[[], float]) -> None:
+    def __init__(self, manager: JoinPort, *, limits: JoinLimits, monotonic: Callable[[], float]) -> None:
         self._manager = manager
         self._limits = limits
         self._monotonic = monotonic

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 
 from stagebook.doors.join.client_info import client_info
-from stagebook.doors.join.entrance import Entrance
 from stagebook.doors.join.errors import RETRY_SOON, Header, RequestRefusedError
 from stagebook.doors.join.exchange import (
     Receive,
@@ -24,7 +23,8 @@ from stagebook.doors.join.exchange import (
     require_content_type,
 )
 from stagebook.doors.join.limits import AttemptMeters, JoinLimits
-from stagebook.manager.joining import Opened
+from stagebook.doors.join.port import JoinPort
+from stagebook.manager.manager import Opened
 from stagebook.stage.claims import Claims
 
 SDP = "application/sdp"
@@ -39,7 +39,7 @@ _ENTITY_TAG = re.compile(r'"([\x21\x23-\x7e]*)"')
 class Whip:
     """Serves the requests of one manager's participants."""
 
-    def __init__(self, manager: Entrance, *, limits: JoinLimits, monotonic: Callable[[], float]) -> None:
+    def __init__(self, manager: JoinPort, *, limits: JoinLimits, monotonic: Callable[[], float]) -> None:
         self._manager = manager
         self._limits = limits
         self._attempts = AttemptMeters(limits=limits, monotonic=monotonic)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from stagebook.manager.joining import Opened
+from stagebook.manager.manager import Opened
 from stagebook.manager.tokens import Endpoints
 from stagebook.manager.watchers import StageWatcher
 from stagebook.media.port import PatchAnswer
@@ -11,7 +11,7 @@ from stagebook.stage.events import Cause
 from stagebook.stage.resources import ClientInfo
 
 
-class Entrance(Protocol):
+class JoinPort(Protocol):
     """The participants' side of the stage manager. Its errors are those of `stagebook.stage.errors`."""
 
     @property
