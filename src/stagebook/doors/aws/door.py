@@ -1,0 +1,141 @@
+"""The AWS door: the ASGI application that applications with an AWS SDK talk to.
+
+It puts the parts of the wire in order: body, route, signature, input, rights, handler, answer. It is the one place
+where an exception becomes a response. It does not know what any operation does.
+"""
+
+from collections.abc import Awaitable, Iterable, Mapping, MutableMapping
+from typing import Any, TypeAlias
+
+import structlog
+
+from stagebook.doors.aws.access import Principal
+from stagebook.doors.aws.answer import Answer, Send, error_answer, send_answer
+from stagebook.doors.aws.body import ClientGoneError, Receive, read_body
+from stagebook.doors.aws.cors import CorsRules
+from stagebook.doors.aws.credentials import Credential, Credentials
+from stagebook.doors.aws.errors import AwsError, ErrorType, aws_error_of
+from stagebook.doors.aws.headers import read_headers
+from stagebook.doors.aws.model import load_service_model
+from stagebook.doors.aws.operation import Call, Operation
+from stagebook.doors.aws.request_ids import RequestIds
+from stagebook.doors.aws.routes import Router
+from stagebook.doors.aws.signature import SignatureVerifier
+from stagebook.stage.clock import Clock, Randomness
+from stagebook.stage.errors import StagebookError
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Headers: TypeAlias = Mapping[bytes, bytes]
+
+BODY_TIMEOUT_SECONDS = 20.0
+
+_log = structlog.get_logger(__name__)
+
+
+class AwsDoor:
+    """An ASGI application that serves the operations it is given.
+
+    `credentials` are the keys that may sign. With `unsigned_as` no signature is asked for and every request counts as
+    that credential's (authentication off). `allowed_origins` are the origins of web pages that may call; none by
+    default. Raises ValueError for an operation the service model lacks or a malformed origin.
+    """
+
+    def __init__(
+        self,
+        *,
+        operations: Mapping[str, Operation],
+        credentials: Credentials,
+        clock: Clock,
+        randomness: Randomness,
+        region: str,
+        allowed_origins: Iterable[str] = (),
+        unsigned_as: Credential | None = None,
+        body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
+    ) -> None:
+        model = load_service_model()
+        self._router = Router(model, operations)
+        self._verifier = SignatureVerifier(
+            credentials=credentials, clock=clock, region=region, service=model.signing_name
+        )
+        self._principals = {
+            credential.access_key_id: Principal(credential, region=region) for credential in credentials
+        }
+        self._everyone = Principal(unsigned_as, region=region) if unsigned_as is not None else None
+        self._cors = CorsRules(allowed_origins)
+        self._request_ids = RequestIds(randomness)
+        self._body_timeout_seconds = body_timeout_seconds
+
+    def serves(self, raw_path: bytes) -> bool:
+        """Return whether a path (as sent, undecoded) is an operation's, whatever the method."""
+        return bool(self._router.methods(raw_path))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request. The scope needs `raw_path`."""
+        request_id = self._request_ids.next_id()
+        headers = read_headers(scope["headers"])
+        try:
+            body = await read_body(receive, timeout_seconds=self._body_timeout_seconds)
+            if scope["method"] == "OPTIONS":
+                answer = self._preflight(scope, headers)
+            else:
+                answer = await self._serve(scope, headers, body)
+        except ClientGoneError:
+            return
+        except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
+            answer = error_answer(
+                _worded(error, scope, request_id), headers=self._cors.of_answer(headers, modelled=True)
+            )
+        await send_answer(send, answer, request_id=request_id)
+
+    async def _serve(self, scope: Scope, headers: Headers, body: bytes) -> Answer:
+        raw_path: bytes = scope["raw_path"]
+        query: bytes = scope["query_string"]
+        route, label = self._router.find(scope["method"], raw_path)
+        principal = self._authenticate(scope["method"], raw_path, query, headers, body)
+        operation = route.operation
+        if operation is None:
+            raise AwsError(ErrorType.UNKNOWN_OPERATION, f"Stagebook does not have the operation {route.name} yet.")
+        request = route.read(label, query, headers, body)
+        resource = request.get(operation.resource_member) if operation.resource_member else None
+        principal.authorise(route.action, resource or principal.every(route.name), route.find_arns(request))
+        result = operation.handle(Call(caller=principal.caller, request=request))
+        if not isinstance(result, bytes):
+            if isinstance(result, Awaitable):
+                result = await result
+            if not isinstance(result, bytes):
+                result = route.serialise(result)
+        return Answer(
+            status=200,
+            body=result,
+            headers=self._cors.of_answer(headers, modelled=route.answers_with_headers),
+        )
+
+    def _authenticate(self, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> Principal:
+        if self._everyone is None:
+            credential = self._verifier.verify(
+                method=method, raw_path=raw_path, query=query, headers=headers, body=body
+            )
+            return self._principals[credential.access_key_id]
+        origin = headers.get(b"origin")
+        if origin is not None and not self._cors.allows(origin):
+            # Without signatures nothing else keeps a web page that is open on this machine from calling.
+            raise AwsError(ErrorType.ACCESS_DENIED, "Pages of this origin are not allowed to call.")
+        return self._everyone
+
+    def _preflight(self, scope: Scope, headers: Headers) -> Answer:
+        methods = self._router.methods(scope["raw_path"])
+        allowed = self._cors.of_preflight(headers, methods) if methods else None
+        if allowed is None:
+            self._router.find(scope["method"], scope["raw_path"])
+        return Answer(status=200, body=b"", headers=allowed or ())
+
+
+def _worded(error: Exception, scope: Scope, request_id: bytes) -> AwsError:
+    if isinstance(error, AwsError):
+        return error
+    if isinstance(error, StagebookError):
+        worded = aws_error_of(error)
+        if worded is not None:
+            return worded
+    _log.error("aws_request_failed", path=scope["path"], request_id=request_id.decode(), exc_info=error)
+    return AwsError(ErrorType.INTERNAL_SERVER, "An unexpected error occurred; the server's log has its cause.")
