@@ -1,0 +1,175 @@
+"""A seeded life of many participants with crashes in it, held against the rules of the book.
+
+Every seed is one story: participants join, publish, watch, are lost, disconnected, cut off, and the server is stopped
+without goodbye now and then. Afterwards the book alone must satisfy its rules, whatever the story was.
+"""
+
+import contextlib
+import random
+from pathlib import Path
+
+import pytest
+
+from stagebook.book.port import ParticipantFilter, RecordedEvent
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.media.port import CloseCause
+from stagebook.stage.errors import StagebookError
+from stagebook.stage.events import Cause, EventName
+from stagebook.stage.limits import STRICT
+from stagebook.stage.resources import Capability, ParticipantRecord, ParticipantState, Stage
+from tests.manager.house import CLIENT, House, SettableClock, Watcher, running_house
+
+NAMES = [f"P{number}" for number in range(8)]
+STEPS_PER_RUN = 120
+RUNS = 3
+
+
+class Story:
+    """One run's random walk. It remembers what it was acknowledged, and nothing else."""
+
+    def __init__(self, house: House, chance: random.Random, stages: list[Stage]) -> None:
+        self.house, self.chance, self.stages = house, chance, stages
+        self.opened: list[tuple[Stage, str, str]] = []
+
+    async def step(self) -> None:
+        stage, name = self.chance.choice(self.stages), self.chance.choice(NAMES)
+        self.house.clock.ms += self.chance.choice([0, 0, 1, 40, 700, 2_500])
+        action = self.chance.choice(
+            [
+                "publish",
+                "publish",
+                "subscribe",
+                "subscribe",
+                "events",
+                "close",
+                "close",
+                "lose",
+                "kick",
+                "spike",
+                "tick",
+            ]
+        )
+        with contextlib.suppress(StagebookError):
+            await getattr(self, action)(stage, name)
+
+    async def publish(self, stage: Stage, name: str) -> None:
+        rights = self.chance.choice([(), (), (), (Capability.SUBSCRIBE,)])
+        claims = self.house.claims(stage, name, *rights)
+        connection_id = await self.house.publish(claims, connect=self.chance.random() < 0.8)
+        self.opened.append((stage, name, connection_id))
+
+    async def subscribe(self, stage: Stage, name: str) -> None:
+        publisher = self.chance.choice(NAMES)
+        connected = self.chance.random() < 0.8
+        connection_id = await self.house.subscribe(self.house.claims(stage, name), publisher, connect=connected)
+        self.opened.append((stage, name, connection_id))
+
+    async def events(self, stage: Stage, name: str) -> None:
+        claims = self.house.claims(stage, name)
+        await self.house.manager.open_events(claims, watcher=Watcher(), client=CLIENT)
+
+    async def close(self, _stage: Stage, _name: str) -> None:
+        if self.opened:
+            stage, name, connection_id = self.opened.pop(self.chance.randrange(len(self.opened)))
+            await self.house.manager.close(self.house.claims(stage, name), connection_id=connection_id)
+
+    async def lose(self, _stage: Stage, _name: str) -> None:
+        if self.opened:
+            _, _, connection_id = self.opened.pop(self.chance.randrange(len(self.opened)))
+            self.house.engine.lose(connection_id, self.chance.choice(list(CloseCause)))
+
+    async def kick(self, stage: Stage, name: str) -> None:
+        if self.chance.random() < 0.2:
+            await self.house.manager.disconnect_participant(stage_arn=stage.arn, participant_id=name, reason="")
+
+    async def spike(self, _stage: Stage, _name: str) -> None:
+        if self.opened:
+            _, _, connection_id = self.chance.choice(self.opened)
+            self.house.engine.measure(connection_id, width=4_000, height=4_000)
+
+    async def tick(self, _stage: Stage, _name: str) -> None:
+        self.house.manager.tick()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_the_rules_of_the_book_hold(tmp_path: Path, seed: int) -> None:
+    chance, clock = random.Random(seed), SettableClock()
+    stages: list[Stage] = []
+    for run in range(RUNS):
+        async with running_house(tmp_path / "book", clock=clock, limits=STRICT, seed=seed * 10 + run) as house:
+            stages = stages or [await house.stage(), await house.stage()]
+            story = Story(house, chance, stages)
+            for _ in range(STEPS_PER_RUN):
+                await story.step()
+            state_agrees_with_events(house.book, stages)
+    async with running_house(tmp_path / "book", clock=clock, seed=99) as house:
+        assert house.book.list_open_sessions() == []
+        for stage in stages:
+            for session_id, record, events in everything(house.book, stage):
+                one_left_for_every_joined(events)
+                starts_and_stops_pair_up(events)
+                order_is_causal(events)
+                session = house.book.get_session(stage.arn, session_id)
+                assert session is not None
+                assert session.end_ms is not None
+                assert session.start_ms <= events[0].time_ms <= events[-1].time_ms <= session.end_ms
+                assert record.state is ParticipantState.DISCONNECTED
+
+
+def everything(book: SqliteBook, stage: Stage) -> list[tuple[str, ParticipantRecord, list[RecordedEvent]]]:
+    sessions = book.list_sessions(stage.arn, after=None, limit=10_000).items
+    return [
+        (session.session_id, record, book.list_events(stage.arn, session.session_id, record.participant_id))
+        for session in sessions
+        for record in book.list_participants(
+            stage.arn, session.session_id, where=ParticipantFilter(), after=None, limit=10_000
+        ).items
+    ]
+
+
+def names(events: list[RecordedEvent]) -> list[EventName]:
+    return [entry.event.name for entry in events]
+
+
+def state_agrees_with_events(book: SqliteBook, stages: list[Stage]) -> None:
+    """State and events change in one transaction: they cannot part, not even in the middle of a run."""
+    for stage in stages:
+        for _, record, events in everything(book, stage):
+            presence = [name for name in names(events) if name in (EventName.JOINED, EventName.LEFT)]
+            connected = bool(presence) and presence[-1] is EventName.JOINED
+            assert (record.state is ParticipantState.CONNECTED) == connected
+            assert record.published == (EventName.PUBLISH_STARTED in names(events))
+            joins = [entry.time_ms for entry in events if entry.event.name is EventName.JOINED]
+            assert record.first_join_ms == (joins[0] if joins else None)
+
+
+def one_left_for_every_joined(events: list[RecordedEvent]) -> None:
+    presence = [name for name in names(events) if name in (EventName.JOINED, EventName.LEFT)]
+    assert presence == [EventName.JOINED, EventName.LEFT] * (len(presence) // 2)
+
+
+def starts_and_stops_pair_up(events: list[RecordedEvent]) -> None:
+    open_media: list[tuple[str, str | None]] = []
+    inside = False
+    for entry in events:
+        name, remote = entry.event.name, entry.event.remote_participant_id
+        kind, _, what = name.value.partition("_")
+        if name is EventName.JOINED:
+            inside = True
+        elif name is EventName.LEFT:
+            assert not open_media
+            inside = False
+        elif what == "STARTED":
+            assert inside
+            open_media.append((kind, remote))
+        elif what == "STOPPED":
+            open_media.remove((kind, remote))
+    assert not open_media
+
+
+def order_is_causal(events: list[RecordedEvent]) -> None:
+    sequences = [entry.sequence for entry in events]
+    assert sequences == sorted(set(sequences))
+    assert all(entry.event.cause is not None for entry in events)
+    assert all(entry.event.error_code is not None for entry in events if entry.event.name.value.endswith("ERROR"))
+    assert all(entry.event.cause in set(Cause) for entry in events)
