@@ -12,7 +12,7 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState
 
 _FILTERS = ("filterByUserId", "filterByPublished", "filterByState", "filterByRecordingState")
 _RECORDING_STATE = "DISABLED"
-"""The recordingState of everybody, as nobody is recorded. No value of filterByRecordingState means it."""
+"""The recordingState of everybody, as nobody is recorded."""
 
 
 class ParticipantOperations:
@@ -35,7 +35,7 @@ class ParticipantOperations:
         request = call.request
         where = _filter(request)
         after = self._page_tokens.open("ListParticipants", call)
-        if "filterByRecordingState" in request:
+        if request.get("filterByRecordingState", _RECORDING_STATE) != _RECORDING_STATE:
             return {"participants": []}
         page = self._manager.book.list_participants(
             request["stageArn"], request["sessionId"], where=where, after=after, limit=page_size(call)
