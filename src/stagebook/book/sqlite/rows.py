@@ -75,14 +75,14 @@ def event_row(session_key: int, number: int, sequence: int, event: Event) -> Row
 
 
 def _extra(event: Event) -> str:
-    destination = event.destination
-    return _encode(
-        EventExtra(
-            destination_stage_arn=None if destination is None else destination.stage_arn,
-            destination_session_id=None if destination is None else destination.session_id,
-            exchange=msgspec.Raw() if event.exchange is None else msgspec.Raw(_encode(event.exchange)),
-        )
-    ).decode()
+    # By hand, because an EventExtra given an empty Raw would encode to what is not JSON.
+    members: dict[str, str | TokenExchange] = {}
+    if event.destination is not None:
+        members["destination_stage_arn"] = event.destination.stage_arn
+        members["destination_session_id"] = event.destination.session_id
+    if event.exchange is not None:
+        members["exchange"] = event.exchange
+    return _encode(members).decode()
 
 
 def recorded_event(participant_id: str, row: Row) -> RecordedEvent:

@@ -19,7 +19,10 @@ MINIMUM_SQLITE = (3, 51, 3)
 """Earlier versions can corrupt a WAL file that two connections use (sqlite.org/wal.html, the WAL-reset bug)."""
 
 BUSY_TIMEOUT_MS = 5_000
-CACHE_SIZE_KIB = 16_384
+WRITE_CACHE_SIZE_KIB = 16_384
+READ_CACHE_SIZE_KIB = 65_536
+"""Holds the upper levels of a large book and its recent pages, so that the cost of a page hardly grows with the book."""
+
 WAL_CHECKPOINT_PAGES = 4_000
 WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -140,7 +143,7 @@ def _prepare_writing(connection: apsw.Connection, path: Path, migrations: Sequen
     for setting in (
         "synchronous = FULL",
         "fullfsync = ON",
-        f"cache_size = -{CACHE_SIZE_KIB}",
+        f"cache_size = -{WRITE_CACHE_SIZE_KIB}",
         f"wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}",
         f"journal_size_limit = {WAL_SIZE_LIMIT_BYTES}",
     ):
@@ -160,7 +163,7 @@ def _prepare_reading(connection: apsw.Connection, path: Path, migrations: Sequen
     # Without this guarantee a SQLite built with STAT4 plans a statement anew whenever its parameters are bound, which
     # makes a page of events twice as dear (sqlite.org/queryplanner-ng.html, section 4).
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    connection.execute(f"PRAGMA cache_size = -{CACHE_SIZE_KIB}").fetchall()
+    connection.execute(f"PRAGMA cache_size = -{READ_CACHE_SIZE_KIB}").fetchall()
 
 
 def _identify(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> int:

@@ -1,0 +1,60 @@
+"""Changes and values in short, for tests of books."""
+
+from stagebook.book.port import AppendEvent, Book, Change, EndSession, OpenSession, PutParticipant, PutStage
+from stagebook.stage.events import Event, EventName
+from stagebook.stage.resources import ParticipantRecord, Stage
+
+ACCOUNT = "123456789012"
+ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/abcdABCDefgh"
+OTHER_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/otherOTHER00"
+SESSION = "st-a1b2c3d4e5f6g"
+OTHER_SESSION = "st-g6f5e4d3c2b1a"
+NOON_MS = 1_700_000_000_000
+
+
+def stage(arn: str = ARN, *, name: str = "talk", account_id: str = ACCOUNT) -> Stage:
+    """Return a stage."""
+    return Stage(arn=arn, account_id=account_id, name=name, created_ms=NOON_MS)
+
+
+def put_stage(arn: str = ARN) -> PutStage:
+    """Return the change that creates a stage."""
+    return PutStage(stage=stage(arn))
+
+
+def open_session(session_id: str = SESSION, *, arn: str = ARN, start_ms: int = NOON_MS) -> OpenSession:
+    """Return the change that opens a session."""
+    return OpenSession(stage_arn=arn, session_id=session_id, start_ms=start_ms)
+
+
+def end_session(session_id: str = SESSION, *, arn: str = ARN, end_ms: int = NOON_MS + 60_000) -> EndSession:
+    """Return the change that ends a session."""
+    return EndSession(stage_arn=arn, session_id=session_id, end_ms=end_ms)
+
+
+def put(record: ParticipantRecord | str, *, session_id: str = SESSION, arn: str = ARN) -> PutParticipant:
+    """Return the change that puts a participant, given whole or by its id alone."""
+    if isinstance(record, str):
+        record = ParticipantRecord(participant_id=record)
+    return PutParticipant(stage_arn=arn, session_id=session_id, participant=record)
+
+
+def append(
+    participant_id: str,
+    event: Event | EventName = EventName.JOINED,
+    *,
+    at_ms: int = NOON_MS,
+    session_id: str = SESSION,
+    arn: str = ARN,
+) -> AppendEvent:
+    """Return the change that appends an event, given whole or by its name alone."""
+    if isinstance(event, EventName):
+        event = Event(name=event)
+    return AppendEvent(stage_arn=arn, session_id=session_id, participant_id=participant_id, event=event, at_ms=at_ms)
+
+
+async def commit(book: Book, *changes: Change) -> tuple[int, ...]:
+    """Submit one transaction, wait until it is durable, return the sequences of its events."""
+    submission = book.submit(changes)
+    await submission.durable
+    return submission.sequences
