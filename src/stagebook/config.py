@@ -31,13 +31,14 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     secret_access_key: Annotated[str, msgspec.Meta(min_length=16, max_length=256)]
     account_id: Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{12}\Z")]
     policy: dict[str, Any]
+    user_name: str = "stagebook"
 
     def __repr__(self) -> str:
         return f"Credential(access_key_id={self.access_key_id!r})"
 
 
 def _are_overrides(value: dict[str, int]) -> bool:
-    return set(value) <= set(Limits.__struct_fields__) and all(number >= 0 for number in value.values())
+    return set(value) <= set(Limits.__struct_fields__) and all(number >= 1 for number in value.values())
 
 
 VIDEO_CODECS = ("H264", "VP8")
@@ -115,7 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, int],
         Rule(
             why="Single quotas that differ from the chosen edition.",
-            rule=f"whole numbers of at least 0, named by {', '.join(Limits.__struct_fields__)}",
+            rule=f"whole numbers of at least 1, named by {', '.join(Limits.__struct_fields__)}",
             accepts=_are_overrides,
         ),
     ] = {}
@@ -140,12 +141,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     websocket_timeout_seconds: Annotated[
         float,
         Rule(
-            why="How long an events websocket may be silent before it counts as gone.",
+            why="How long a ping of the events websocket may go unanswered before the peer counts as gone.",
             unit="seconds",
-            minimum=0.2,
+            minimum=0.1,
             maximum=3_600,
         ),
-    ] = 30.0
+    ] = 15.0
     media_processes: Annotated[
         int, Rule(why="Engine processes that forward media; one per core you give to it.", minimum=1, maximum=64)
     ] = 1
@@ -203,10 +204,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             accepts=lambda value: bool(value) and set(value) <= set(VIDEO_CODECS) and len(set(value)) == len(value),
         ),
     ] = VIDEO_CODECS
-    body_limit_bytes: Annotated[
-        int,
-        Rule(why="The largest body of an AWS request.", unit="bytes", minimum=1_024, maximum=64 * 1_024 * 1_024),
-    ] = 1_048_576
     offer_limit_bytes: Annotated[
         int, Rule(why="The largest SDP offer or fragment.", unit="bytes", minimum=1_024, maximum=1_048_576)
     ] = 65_536
@@ -237,8 +234,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             refusal = rule.refusal(getattr(self, name))
             if refusal is not None:
                 raise ConfigError(name=name, rule=refusal)
-        if self.websocket_timeout_seconds <= self.websocket_ping_seconds:
-            raise ConfigError(name="websocket_timeout_seconds", rule="must be more than websocket_ping_seconds")
         if self.media_port + self.media_processes - 1 > 65_535:
             raise ConfigError(name="media_port", rule="leaves no room for one port for each engine process")
         keys = [credential.access_key_id for credential in self.credentials]
