@@ -1,0 +1,87 @@
+"""A server for the demo alone: a child process on a free port of the loopback, with its data in a temporary folder."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from stagebook.keys import DataFolder
+
+START_TIMEOUT_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 20.0
+POLL_SECONDS = 0.1
+
+
+class ServerFailedError(Exception):
+    """The server did not start. The text holds the end of its log."""
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """What an AWS client must know to use a server; None leaves a member to the client's own environment."""
+
+    endpoint_url: str
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[Access]:
+    """Start a server, give access to it, and stop it at the end. Raises ServerFailedError."""
+    with tempfile.TemporaryDirectory(prefix="stagebook-demo-") as name:
+        folder = Path(name)
+        log_path = folder / "server.log"
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own command line, with arguments of our own
+                [
+                    *(sys.executable, "-m", "stagebook.cli", "serve"),
+                    *("--listen", "127.0.0.1:0", "--data", str(folder / "data")),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(),
+            )
+            try:
+                yield _wait_until_up(process, DataFolder(folder / "data"), log_path)
+            finally:
+                _stop(process)
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment without settings that were meant for another server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("STAGEBOOK_")}
+
+
+def _wait_until_up(process: "subprocess.Popen[bytes]", folder: DataFolder, log_path: Path) -> Access:
+    deadline_seconds = time.monotonic() + START_TIMEOUT_SECONDS
+    while process.poll() is None and time.monotonic() < deadline_seconds:
+        if folder.presence_path.exists():
+            presence, access_key = folder.last_announced()
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{presence.endpoint_url}/health").status_code == 200:
+                    return Access(
+                        endpoint_url=presence.endpoint_url,
+                        region=presence.region,
+                        access_key_id=access_key.access_key_id,
+                        secret_access_key=access_key.secret_access_key,
+                    )
+        time.sleep(POLL_SECONDS)
+    raise ServerFailedError("the server did not start:\n" + log_path.read_text(errors="replace")[-2_000:])
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,42 @@
+"""A publisher in a test, or as a process that publishes until killed: `python -m tests.clients.publisher TOKEN`."""
+
+import asyncio
+import sys
+
+import httpx
+from aiortc import RTCPeerConnection
+
+from stagebook.demo.media import MovingBar, Tone
+from tests.clients.stage_client import new_peer_connection, offer, token_payload, wait_connected
+
+
+class Publisher:
+    """Publishes a moving bar and a tone."""
+
+    def __init__(self, token: str, *, whip_url: str | None = None) -> None:
+        """`whip_url`: the global WHIP address, when it is not the token's own that is to be used."""
+        self.token = token
+        self.connection: RTCPeerConnection = new_peer_connection()
+        self._whip_url = whip_url or token_payload(token)["whip_url"]
+
+    async def start(self) -> httpx.Response:
+        """Publish; return the response to the offer once media is connected. Raises OfferRefusedError."""
+        self.connection.addTransceiver(Tone(), direction="sendrecv")
+        self.connection.addTransceiver(MovingBar(), direction="sendrecv")
+        response = await offer(self.connection, self._whip_url, self.token)
+        await wait_connected(self.connection)
+        return response
+
+    async def stop(self) -> None:
+        """Close the peer connection, without a DELETE."""
+        await self.connection.close()
+
+
+async def _main(token: str, whip_url: str | None) -> None:
+    await Publisher(token, whip_url=whip_url).start()
+    print("publishing", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None))
