@@ -101,6 +101,7 @@ async def test_the_rules_of_the_book_hold(tmp_path: Path, seed: int) -> None:
             story = Story(house, chance, stages)
             for _ in range(STEPS_PER_RUN):
                 await story.step()
+            await house.settled()
             state_agrees_with_events(house.book, stages)
     async with running_house(tmp_path / "book", clock=clock, seed=99) as house:
         assert house.book.list_open_sessions() == []

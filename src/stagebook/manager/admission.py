@@ -9,6 +9,9 @@ from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import Stage
 
+MAXIMUM_REMEMBERED = 50_000
+"""How many participants' rights are remembered before all are forgotten and asked for anew."""
+
 
 class Admission:
     """Checks tokens when they are used, and again when what they were used for is about to be recorded."""
@@ -18,6 +21,7 @@ class Admission:
         self._tokens = tokens
         self._deleting: set[str] = set()
         self._revoking: set[tuple[str, str]] = set()
+        self._welcome: dict[tuple[str, str], Stage] = {}
 
     def admit(self, token: str, *, now_ms: int) -> Claims:
         """Return what a token grants; raise TokenRefusedError."""
@@ -26,16 +30,25 @@ class Admission:
         return claims
 
     def require(self, claims: Claims) -> Stage:
-        """Return the stage of these claims; raise TokenRefusedError if it or the participant's right to it is gone."""
+        """Return the stage of these claims; raise TokenRefusedError if it or the participant's right to it is gone.
+
+        Asked several times for one arrival, so a yes is remembered until anything is deleted or anybody revoked.
+        """
+        key = (claims.stage_arn, claims.participant_id)
+        known = self._welcome.get(key)
+        if known is not None:
+            return known
         stage = self._book.get_stage(claims.stage_arn)
         if stage is None or claims.stage_arn in self._deleting:
             raise TokenRefusedError(refusal=TokenRefusal.STAGE_DELETED, detail="the stage does not exist")
-        revoked = (claims.stage_arn, claims.participant_id) in self._revoking
-        if revoked or self._book.is_revoked(claims.stage_arn, claims.participant_id):
+        if key in self._revoking or self._book.is_revoked(claims.stage_arn, claims.participant_id):
             raise TokenRefusedError(
                 refusal=TokenRefusal.PARTICIPANT_DISCONNECTED,
                 detail="the participant was disconnected from the stage; its token is no longer valid",
             )
+        if len(self._welcome) >= MAXIMUM_REMEMBERED:
+            self._welcome.clear()
+        self._welcome[key] = stage
         return stage
 
     def begin_deletion(self, stage_arn: str) -> bool:
@@ -43,6 +56,7 @@ class Admission:
         if stage_arn in self._deleting:
             return False
         self._deleting.add(stage_arn)
+        self._welcome.clear()
         return True
 
     def finish_deletion(self, stage_arn: str) -> None:
@@ -52,6 +66,7 @@ class Admission:
     def begin_revocation(self, stage_arn: str, participant_id: str) -> None:
         """Let this participant onto this stage no more."""
         self._revoking.add((stage_arn, participant_id))
+        self._welcome.clear()
 
     def finish_revocation(self, stage_arn: str, participant_id: str) -> None:
         """The revocation is in the book (or has failed)."""

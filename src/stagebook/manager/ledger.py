@@ -98,7 +98,11 @@ class Ledger:
         """Return the live participant, taking up its row if it was in this session before."""
         live = session.participants.get(claims.participant_id)
         if live is None:
-            record = self.book.get_participant(session.stage_arn, session.session_id, claims.participant_id)
+            record = (
+                self.book.get_participant(session.stage_arn, session.session_id, claims.participant_id)
+                if session.has_forgotten
+                else None
+            )
             live = LiveParticipant(
                 claims=claims,
                 record=record
@@ -187,3 +191,4 @@ def _settle(session: LiveSession, touched: list[LiveParticipant]) -> None:
         live.unsettled -= 1
         if live.machine.presence is Presence.ABSENT and not live.unsettled:
             session.participants.pop(live.record.participant_id, None)
+            session.has_forgotten = True

@@ -42,7 +42,10 @@ class SourceSlot:
 
 @dataclass(slots=True, kw_only=True)
 class LiveSession:
-    """A running session of one stage. `viewers` maps a publisher to the connections that watch it and their owners."""
+    """A running session of one stage. `viewers` maps a publisher to the connections that watch it and their owners.
+
+    `has_forgotten` tells whether the book knows participants of it that memory does not hold any more.
+    """
 
     stage_arn: str
     account_id: str
@@ -50,6 +53,7 @@ class LiveSession:
     session: Session = field(default_factory=Session)
     participants: dict[str, LiveParticipant] = field(default_factory=dict)
     viewers: dict[str, dict[str, str]] = field(default_factory=dict)
+    has_forgotten: bool = False
     publishers: int = 0
     subscribers: int = 0
 
