@@ -49,6 +49,8 @@ class StreamReceiver:
         self.ssrc = ssrc
         self.recovered = 0
         """Packets that came although they had been missing."""
+        self.gap_found = False
+        """Packets were found missing since `due_nacks` was asked last."""
         self.given_up = False
         """A packet was given up since the caller last cleared this: pictures will be damaged."""
         self._clock_rate = clock_rate
@@ -88,10 +90,15 @@ class StreamReceiver:
             return False
         return self._found(self._highest + sequence_distance(sequence, self._highest & 0xFFFF))
 
+    def misses(self, sequence: int) -> bool:
+        """Whether a packet is awaited."""
+        return self._highest + sequence_distance(sequence, self._highest & 0xFFFF) in self._missing
+
     def due_nacks(self, now: float) -> list[int]:
         """The sequence numbers to ask for now, in order. Counts as asked."""
+        self.gap_found = False
         due: list[int] = []
-        for index, missing in self._missing.items() if self._started else ():
+        for index, missing in self._missing.items():
             if missing.ask_at > now:
                 continue
             if missing.attempts >= NACK_ATTEMPTS:
@@ -155,6 +162,7 @@ class StreamReceiver:
             return
         for index in range(first, end):
             self._missing[index] = _Missing(now)
+            self.gap_found = True
         for index in [index for index in self._missing if index < end - KEPT_PACKETS] if self._missing else ():
             del self._missing[index]
 
