@@ -11,7 +11,7 @@ import structlog
 
 from stagebook.doors.aws.access import Principal
 from stagebook.doors.aws.answer import Answer, Send, error_answer, send_answer
-from stagebook.doors.aws.body import ClientGoneError, Receive, read_body
+from stagebook.doors.aws.body import BodyReader, ClientGoneError, Receive
 from stagebook.doors.aws.cors import CorsRules
 from stagebook.doors.aws.credentials import Credential, Credentials
 from stagebook.doors.aws.errors import AwsError, ErrorType, aws_error_of
@@ -63,7 +63,7 @@ class AwsDoor:
         self._everyone = Principal(unsigned_as, region=region) if unsigned_as is not None else None
         self._cors = CorsRules(allowed_origins)
         self._request_ids = RequestIds(randomness)
-        self._body_timeout_seconds = body_timeout_seconds
+        self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
 
     def serves(self, raw_path: bytes) -> bool:
         """Return whether a path (as sent, undecoded) is an operation's, whatever the method."""
@@ -74,7 +74,7 @@ class AwsDoor:
         request_id = self._request_ids.next_id()
         headers = read_headers(scope["headers"])
         try:
-            body = await read_body(receive, timeout_seconds=self._body_timeout_seconds)
+            body = await self._bodies.read(receive)
             if scope["method"] == "OPTIONS":
                 answer = self._preflight(scope, headers)
             else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from stagebook.doors.aws.body import check_content_type, decode_document
+from stagebook.doors.aws.document import check_content_type, decode_document
 from stagebook.doors.aws.model import Kind, Location, Member, OperationModel
 from stagebook.doors.aws.validation import compile_input
 from stagebook.stage.errors import InvalidInputError
