@@ -1,0 +1,161 @@
+"""The engine processes as one MediaEngine: sources are pinned to engines, requests and facts find their way."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from stagebook.media.port import (
+    Answer,
+    CloseCause,
+    Closed,
+    Connected,
+    MediaFact,
+    MediaRefusedError,
+    PatchAnswer,
+    RefusalReason,
+)
+from stagebook.media.webrtc import control
+from stagebook.media.webrtc.engine import Engine, EnginesRefusedError
+from stagebook.media.webrtc.placement import Placement
+from stagebook.media.webrtc.settings import MAX_ENGINES, EngineSettings
+
+
+class EnginePool:
+    """`processes` engines, each with a UDP port of its own. Implements media.port.MediaEngine.
+
+    If an engine is lost, its connections are told Closed with ENGINE_LOST, its sources are gone, and a new process
+    takes its port.
+    """
+
+    def __init__(self, settings: EngineSettings, *, processes: int) -> None:
+        """Raises ValueError for a number of processes that cannot be."""
+        if not 1 <= processes <= MAX_ENGINES:
+            raise ValueError(f"processes: 1 to {MAX_ENGINES}")
+        self._hear: Callable[[MediaFact], None] = lambda _fact: None
+        self._placement = Placement()
+        self._bind_addresses = settings.bind_addresses
+        self._engines = [
+            Engine(
+                msgspec.structs.replace(settings, udp_port=settings.udp_port + number if settings.udp_port else 0),
+                number=number,
+                hear=self._take,
+                lost=self._lose,
+            )
+            for number in range(processes)
+        ]
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """The engines, by number."""
+        return tuple(self._engines)
+
+    def describe(self) -> str:
+        """Where media is received, for a person: `127.0.0.1, UDP ports 40000, 40001`."""
+        ports = ", ".join(str(engine.udp_port) for engine in self._engines)
+        return f"{', '.join(self._bind_addresses)}, UDP port{'s' if len(self._engines) > 1 else ''} {ports}"
+
+    async def start(self) -> None:
+        """Start all engines. Raises EnginesRefusedError, and then none is left running."""
+        try:
+            await asyncio.gather(*(engine.start() for engine in self._engines))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop all engines; no facts are told."""
+        await asyncio.gather(*(engine.stop() for engine in self._engines))
+
+    def listen(self, hear: Callable[[MediaFact], None]) -> None:
+        """As MediaEngine.listen."""
+        self._hear = hear
+
+    async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+        """As MediaEngine.publish. A new source goes to the engine with the fewest connections."""
+        running = [engine.number for engine in self._engines if engine.running]
+        number = self._placement.place_publisher(connection_id, source_id, running)
+        if number is None:
+            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="no media engine runs at the moment")
+        engine = self._engines[number]
+        answer = await self._open(
+            engine,
+            control.Publish(
+                request_id=engine.request_id(), connection_id=connection_id, source_id=source_id, offer=offer
+            ),
+        )
+        self._placement.establish(source_id)
+        return answer
+
+    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+        """As MediaEngine.subscribe, at the source's engine."""
+        number = self._placement.place_viewer(connection_id, source_id)
+        if number is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
+        engine = self._engines[number]
+        return await self._open(
+            engine,
+            control.Subscribe(
+                request_id=engine.request_id(), connection_id=connection_id, source_id=source_id, offer=offer
+            ),
+        )
+
+    async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
+        """As MediaEngine.patch."""
+        number = self._placement.engine_of(connection_id)
+        if number is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
+        engine = self._engines[number]
+        return await engine.patch(
+            control.Patch(
+                request_id=engine.request_id(), connection_id=connection_id, fragment=fragment, ice_session=ice_session
+            )
+        )
+
+    async def close(self, *, connection_id: str) -> None:
+        """As MediaEngine.close."""
+        number = self._placement.engine_of(connection_id)
+        if number is not None:
+            self._placement.remove(connection_id)
+            self._engines[number].tell(control.Close(connection_id=connection_id))
+
+    async def end_source(self, *, source_id: str) -> None:
+        """As MediaEngine.end_source."""
+        number = self._placement.end_source(source_id)
+        if number is not None:
+            self._engines[number].tell(control.EndSource(source_id=source_id))
+
+    async def _open(self, engine: Engine, request: control.Publish | control.Subscribe) -> Answer:
+        """Ask for a connection. If it is refused, or nobody waits for it any more, nothing of it stays."""
+        try:
+            return await engine.open(request)
+        except MediaRefusedError:
+            self._placement.remove(request.connection_id)
+            raise
+        except asyncio.CancelledError:
+            await self.close(connection_id=request.connection_id)
+            raise
+
+    def _take(self, fact: MediaFact) -> None:
+        """Pass a fact on, unless its connection or source was ended while the fact was on its way."""
+        match fact:
+            case Connected():
+                self._placement.connect(fact.connection_id)
+                known = self._placement.engine_of(fact.connection_id) is not None
+            case Closed():
+                known = self._placement.remove(fact.connection_id)
+            case _:
+                known = self._placement.has_source(fact.source_id)
+        if known:
+            self._hear(fact)
+
+    def _lose(self, engine: Engine, unanswered: frozenset[str]) -> None:
+        """Tell Closed for what an engine held. Whoever still waits for an answer is refused instead, and whoever has
+        just got one goes on first."""
+        loop = asyncio.get_running_loop()
+        for connection_id in self._placement.lose_engine(engine.number):
+            if connection_id not in unanswered:
+                loop.call_soon(self._hear, Closed(connection_id=connection_id, cause=CloseCause.ENGINE_LOST))
+
+
+__all__ = ["EnginePool", "EnginesRefusedError"]
