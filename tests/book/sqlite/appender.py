@@ -1,0 +1,50 @@
+"""Appends to a book until it is killed, and prints every acknowledgement. Run as a program: `appender.py BOOK TAG`.
+
+Eight participants at a time join, publish, stop and leave, over and over. Every transaction's events carry the same
+text, `TAG-number/count`, so that a half one can be told. A line `text sequence ...` is printed once it is durable.
+"""
+
+import asyncio
+import itertools
+import sys
+import time
+from pathlib import Path
+
+from stagebook.book.port import Change
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.stage.events import Event, EventName
+from stagebook.stage.resources import ParticipantRecord, ParticipantState
+from tests.book.sample import ARN, append, open_session, put, put_stage
+
+ARRIVAL = (EventName.JOINED, EventName.PUBLISH_STARTED)
+DEPARTURE = (EventName.PUBLISH_STOPPED, EventName.SUBSCRIBE_STOPPED, EventName.LEFT)
+
+
+async def main(path: Path, tag: str) -> None:
+    """Append until killed."""
+    book = SqliteBook.open(path)
+    if book.get_stage(ARN) is None:
+        await book.submit([put_stage(), open_session()]).durable
+    numbers = itertools.count()
+
+    async def transact(participant_id: str, state: ParticipantState, names: tuple[EventName, ...]) -> None:
+        text = f"{tag}-{next(numbers)}/{len(names)}"
+        now_ms = time.time_ns() // 1_000_000
+        changes: list[Change] = [put(ParticipantRecord(participant_id=participant_id, state=state))]
+        changes += [append(participant_id, Event(name=name, detail=text), at_ms=now_ms) for name in names]
+        submission = book.submit(changes)
+        await submission.durable
+        sys.stdout.write(f"{text} {' '.join(map(str, submission.sequences))}\n")
+        sys.stdout.flush()
+
+    async def come_and_go(visitor: int) -> None:
+        for visit in itertools.count():
+            participant_id = f"{tag}-{visitor}-{visit}"
+            await transact(participant_id, ParticipantState.CONNECTED, ARRIVAL)
+            await transact(participant_id, ParticipantState.DISCONNECTED, DEPARTURE)
+
+    await asyncio.gather(*(come_and_go(visitor) for visitor in range(8)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

@@ -1,0 +1,96 @@
+"""The book under `kill -9` at any moment: what was acknowledged is there, nothing is half, nothing is doubled."""
+
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from stagebook.book.port import ParticipantFilter, RecordedEvent
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.stage.events import EventName
+from stagebook.stage.resources import ParticipantRecord, ParticipantState
+from tests.book.sample import ARN, SESSION
+
+ROUNDS = 6
+SEED = 20230426
+REPOSITORY = Path(__file__).parents[3]
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """A transaction whose durability the child reported before it died."""
+
+    text: str
+    sequences: tuple[int, ...]
+
+
+def _append_until_killed(path: Path, tag: str, lines: int) -> list[Acknowledged]:
+    """Let a child append, kill it after `lines` acknowledgements, return all it printed whole."""
+    command = [sys.executable, "-m", "tests.book.sqlite.appender", str(path), tag]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as child:
+        assert child.stdout is not None
+        printed = b"".join(child.stdout.readline() for _ in range(lines))
+        child.kill()
+        printed += child.stdout.read()
+    assert child.returncode == -9
+    acknowledged = []
+    for line in printed.decode().split("\n")[:-1]:
+        text, *sequences = line.split(" ")
+        acknowledged.append(Acknowledged(text, tuple(map(int, sequences))))
+    assert len(acknowledged) >= lines
+    return acknowledged
+
+
+def _participants(book: SqliteBook) -> list[ParticipantRecord]:
+    return book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=None, limit=1_000_000).items
+
+
+async def test_kill_9_at_any_moment_loses_nothing_halves_nothing_doubles_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "book"
+    moments = random.Random(SEED)
+    acknowledged: list[Acknowledged] = []
+    for round_number in range(ROUNDS):
+        acknowledged += _append_until_killed(path, f"round{round_number}", moments.randrange(1, 400))
+        book = SqliteBook.open(path)
+        participants = _participants(book)
+        events = {one.participant_id: book.list_events(ARN, SESSION, one.participant_id) for one in participants}
+        await book.close()
+        _check_integrity(path)
+        _check_acknowledged(acknowledged, events)
+        _check_whole_and_single(events)
+        _check_state(participants, events)
+
+
+def _check_integrity(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    assert connection.pragma("integrity_check") == "ok"
+    connection.close()
+
+
+def _check_acknowledged(acknowledged: list[Acknowledged], events: dict[str, list[RecordedEvent]]) -> None:
+    stored = {one.sequence: one.event.detail for recorded in events.values() for one in recorded}
+    for transaction in acknowledged:
+        assert [stored.get(sequence) for sequence in transaction.sequences] == [transaction.text] * len(
+            transaction.sequences
+        )
+
+
+def _check_whole_and_single(events: dict[str, list[RecordedEvent]]) -> None:
+    """Every transaction that left anything left all of its events, each once, each with its own sequence."""
+    recorded = [one for of_participant in events.values() for one in of_participant]
+    for text, count in Counter(one.event.detail for one in recorded).items():
+        assert text is not None
+        assert count == int(text.split("/")[1])
+    assert len({one.sequence for one in recorded}) == len(recorded)
+
+
+def _check_state(participants: list[ParticipantRecord], events: dict[str, list[RecordedEvent]]) -> None:
+    """Rule 2: a participant's row and events cannot part."""
+    for participant in participants:
+        names = [one.event.name for one in events[participant.participant_id]]
+        assert names[:2] == [EventName.JOINED, EventName.PUBLISH_STARTED]
+        left = names[-1] is EventName.LEFT
+        assert participant.state is (ParticipantState.DISCONNECTED if left else ParticipantState.CONNECTED)

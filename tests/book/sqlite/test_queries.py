@@ -1,0 +1,54 @@
+"""Every read is a search by an index: none walks a table or sorts, whatever the size of the book."""
+
+from collections.abc import Iterator
+
+import apsw
+import pytest
+
+from stagebook.book.sqlite import queries
+from stagebook.book.sqlite.schema import MIGRATIONS
+
+BY_NAME = {
+    name: statement
+    for name, statement in vars(queries).items()
+    if name.isupper() and not name.startswith("_") and isinstance(statement, str)
+}
+BY_FILTER = {
+    f"list_participants(user {by_user}, published {published}, state {by_state})": queries.list_participants(
+        by_user=by_user, published=published, by_state=by_state
+    )
+    for by_user in (False, True)
+    for published in (None, False, True)
+    for by_state in (False, True)
+}
+# One row for ever; and only the sessions that are open now, which is the answer itself.
+SCANS = {"LAST_SEQUENCE": ["SCAN sequencer"], "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"]}
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(":memory:")
+    connection.execute(MIGRATIONS[0])
+    yield connection
+    connection.close()
+
+
+def _plan(connection: apsw.Connection, statement: str) -> list[str]:
+    names = ("arn", "session", "participant", "show", "after", "limit", "account", "user", "state")
+    parameters = dict.fromkeys(names, 0) if ":" in statement else (0,) * statement.count("?")
+    return [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()]
+
+
+@pytest.mark.parametrize("name", [*BY_NAME, *BY_FILTER])
+def test_a_read_searches(connection: apsw.Connection, name: str) -> None:
+    plan = _plan(connection, (BY_NAME | BY_FILTER)[name])
+    assert plan
+    assert [step for step in plan if step.startswith("SCAN")] == SCANS.get(name, [])
+    assert not [step for step in plan if "TEMP B-TREE" in step or "AUTOMATIC" in step]
+
+
+@pytest.mark.parametrize("name", ["PAGE_NEWEST_FIRST", "PAGE_OLDEST_FIRST"])
+def test_a_page_starts_where_the_last_one_ended(connection: apsw.Connection, name: str) -> None:
+    comparison = "<" if name == "PAGE_NEWEST_FIRST" else ">"
+    step = f"SEARCH event USING PRIMARY KEY (session_key=? AND participant_number=? AND sequence{comparison}?)"
+    assert step in _plan(connection, BY_NAME[name])

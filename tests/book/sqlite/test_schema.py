@@ -1,0 +1,141 @@
+"""The ways into a book: a new file is made, an older one migrated, everything else refused with what to do about it."""
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from stagebook.book.port import BookRefusedError
+from stagebook.book.sqlite.schema import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    check_sqlite_version,
+    open_for_reading,
+    open_for_writing,
+)
+
+NEXT = "ALTER TABLE stage ADD COLUMN colour TEXT"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "book"
+
+
+def test_a_new_book_is_marked_as_one_and_has_the_newest_version(path: Path) -> None:
+    connection = open_for_writing(path)
+    assert connection.pragma("application_id") == APPLICATION_ID
+    assert connection.pragma("user_version") == len(MIGRATIONS)
+    connection.close()
+
+
+def test_the_writer_commits_to_a_write_ahead_log_with_a_sync(path: Path) -> None:
+    connection = open_for_writing(path)
+    assert connection.pragma("journal_mode") == "wal"
+    assert connection.pragma("synchronous") == 2  # FULL
+    assert connection.pragma("fullfsync") == 1
+    connection.close()
+
+
+def test_a_reader_cannot_write(path: Path) -> None:
+    open_for_writing(path).close()
+    connection = open_for_reading(path)
+    with pytest.raises(apsw.ReadOnlyError):
+        connection.execute("DELETE FROM stage")
+    connection.close()
+
+
+def test_an_older_book_is_migrated_with_what_it_holds(path: Path) -> None:
+    connection = open_for_writing(path)
+    connection.execute("INSERT INTO stage VALUES (1, 'arn', 'account', 'name', 0, '{}', '{}', NULL)")
+    connection.close()
+    connection = open_for_writing(path, migrations=[*MIGRATIONS, NEXT])
+    assert connection.pragma("user_version") == len(MIGRATIONS) + 1
+    assert connection.execute("SELECT arn, colour FROM stage").fetchall() == [("arn", None)]
+    connection.close()
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    open_for_writing(path).close()
+    with pytest.raises(BookRefusedError, match="cannot be opened"):
+        open_for_writing(path, migrations=[*MIGRATIONS, NEXT + "; ALTER TABLE nonsense ADD COLUMN x TEXT"])
+    connection = open_for_writing(path)
+    assert connection.pragma("user_version") == len(MIGRATIONS)
+    assert "colour" not in [row[1] for row in connection.execute("PRAGMA table_info (stage)").fetchall()]
+    connection.close()
+
+
+def test_a_reader_does_not_migrate(path: Path) -> None:
+    open_for_writing(path).close()
+    with pytest.raises(BookRefusedError, match="start the server once"):
+        open_for_reading(path, migrations=[*MIGRATIONS, NEXT])
+
+
+@pytest.mark.parametrize("version", [len(MIGRATIONS) + 1, 1_000])
+def test_a_newer_book_is_refused_and_left_alone(path: Path, version: int) -> None:
+    connection = open_for_writing(path)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    before = path.read_bytes()
+    for opening in (open_for_writing, open_for_reading):
+        with pytest.raises(BookRefusedError, match=f"version {version}.*newer Stagebook"):
+            opening(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE TABLE theirs (x)",
+        "PRAGMA application_id = 1",
+        "PRAGMA user_version = 7",
+        "PRAGMA application_id = 1; CREATE TABLE t (x)",
+    ],
+)
+def test_a_database_of_another_program_is_refused_and_left_alone(path: Path, script: str) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(script)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(BookRefusedError, match="another program"):
+        open_for_writing(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
+    path.write_text("Dear diary, " * 1_000)
+    with pytest.raises(BookRefusedError, match="not a SQLite database"):
+        open_for_writing(path)
+    assert path.read_text().startswith("Dear diary")
+
+
+def test_a_damaged_book_is_refused(path: Path) -> None:
+    open_for_writing(path).close()
+    damaged = bytearray(path.read_bytes())
+    damaged[100:4096] = bytes(3996)
+    path.write_bytes(damaged)
+    with pytest.raises(BookRefusedError, match=r"damaged.*backup"):
+        open_for_writing(path, migrations=[*MIGRATIONS, NEXT])
+
+
+def test_an_empty_file_becomes_a_book(path: Path) -> None:
+    path.touch()
+    connection = open_for_writing(path)
+    assert connection.pragma("application_id") == APPLICATION_ID
+    connection.close()
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BookRefusedError, match="cannot be opened"):
+        open_for_writing(tmp_path / "nowhere" / "book")
+
+
+@pytest.mark.parametrize("version", ["3.7.0", "3.40.1", "3.51.2"])
+def test_a_sqlite_that_can_corrupt_a_book_is_refused(version: str) -> None:
+    with pytest.raises(BookRefusedError, match=r"3\.51\.3 or newer"):
+        check_sqlite_version(version)
+
+
+@pytest.mark.parametrize("version", ["3.51.3", "3.52.0", "4.0.0"])
+def test_a_sound_sqlite_is_taken(version: str) -> None:
+    check_sqlite_version(version)

@@ -1,0 +1,170 @@
+"""Any run of transactions, right and wrong, against a model in memory: the oracle of rules 2 and 3 of the book."""
+
+import asyncio
+import copy
+import tempfile
+from pathlib import Path
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagebook.book.port import (
+    AppendEvent,
+    Book,
+    Change,
+    ChangeRefusedError,
+    DeleteStage,
+    EndSession,
+    OpenSession,
+    PutParticipant,
+    PutStage,
+)
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.stage.events import EventName
+from stagebook.stage.resources import ParticipantRecord, ParticipantState
+from tests.book.sample import ACCOUNT, ARN, NOON_MS, OTHER_ARN, append, end_session, open_session, put, put_stage
+
+ARNS = (ARN, OTHER_ARN)
+SESSIONS = tuple(f"st-{number:013d}" for number in range(3))
+PARTICIPANTS = ("p", "q")
+
+
+class Contradiction(Exception):  # noqa: N818 - the model's word for what the book refuses
+    """A change that the model cannot take."""
+
+
+class ModelSession(msgspec.Struct):
+    """A session as it should read."""
+
+    open: bool = True
+    participants: dict[str, ParticipantRecord] = {}
+    events: dict[str, list[tuple[EventName, int]]] = {}
+
+
+class ModelStage(msgspec.Struct):
+    """A stage as it should read."""
+
+    deleted: bool = False
+    sessions: dict[str, ModelSession] = {}
+
+
+Model = dict[str, ModelStage]
+
+
+def apply(model: Model, change: Change) -> None:
+    """Do to the model what the port says a change does."""
+    match change:
+        case PutStage(stage=stage):
+            _require(not model.setdefault(stage.arn, ModelStage()).deleted)
+        case DeleteStage():
+            _require(change.stage_arn in model and not model[change.stage_arn].deleted)
+            model[change.stage_arn].deleted = True
+        case OpenSession():
+            _require(change.stage_arn in model)
+            sessions = model[change.stage_arn].sessions
+            _require(not model[change.stage_arn].deleted and change.session_id not in sessions)
+            _require(not any(session.open for session in sessions.values()))
+            sessions[change.session_id] = ModelSession()
+        case EndSession():
+            _open_session(model, change.stage_arn, change.session_id).open = False
+        case PutParticipant(participant=record):
+            _open_session(model, change.stage_arn, change.session_id).participants[record.participant_id] = record
+        case AppendEvent():
+            session = _open_session(model, change.stage_arn, change.session_id)
+            _require(change.participant_id in session.participants)
+            session.events.setdefault(change.participant_id, []).append((change.event.name, change.at_ms))
+
+
+def _open_session(model: Model, arn: str, session_id: str) -> ModelSession:
+    _require(arn in model and session_id in model[arn].sessions)
+    session = model[arn].sessions[session_id]
+    _require(session.open)
+    return session
+
+
+def _require(condition: bool) -> None:  # noqa: FBT001 - reads as an assertion
+    if not condition:
+        raise Contradiction
+
+
+def _changes() -> st.SearchStrategy[Change]:
+    arn, session_id = st.sampled_from(ARNS), st.sampled_from(SESSIONS)
+    participant_id = st.sampled_from(PARTICIPANTS)
+    record = st.builds(
+        ParticipantRecord,
+        participant_id=participant_id,
+        state=st.sampled_from(ParticipantState),
+        attributes=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+    )
+    events = st.builds(
+        lambda who, name, where, session: append(who, name, arn=where, session_id=session),
+        participant_id,
+        st.sampled_from(EventName),
+        arn,
+        session_id,
+    )
+    return st.one_of(
+        events,
+        events,
+        st.builds(lambda one, where, session: put(one, arn=where, session_id=session), record, arn, session_id),
+        st.builds(lambda where, session: open_session(session, arn=where), arn, session_id),
+        st.builds(lambda where, session: end_session(session, arn=where), arn, session_id),
+        st.builds(put_stage, arn),
+        st.builds(lambda where: DeleteStage(stage_arn=where, at_ms=NOON_MS), arn),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(transactions=st.lists(st.lists(_changes(), max_size=8), max_size=25))
+def test_the_book_agrees_with_the_model(transactions: list[list[Change]]) -> None:
+    start: list[Change] = [put_stage(), open_session(SESSIONS[0]), put("p", session_id=SESSIONS[0])]
+    asyncio.run(_run([start, *transactions]))
+
+
+async def _run(transactions: list[list[Change]]) -> None:
+    model: Model = {}
+    with tempfile.TemporaryDirectory() as folder:
+        book = SqliteBook.open(Path(folder) / "book", show_deleted_history=True)
+        for changes in transactions:
+            attempt = copy.deepcopy(model)
+            try:
+                for change in changes:
+                    apply(attempt, change)
+            except Contradiction:
+                _refuses(book, changes)
+            else:
+                book.submit(changes)
+                model = attempt
+        await book.close()
+        book = SqliteBook.open(Path(folder) / "book", show_deleted_history=True)
+        try:
+            _compare(book, model)
+        finally:
+            await book.close()
+
+
+def _refuses(book: Book, changes: list[Change]) -> None:
+    try:
+        book.submit(changes)
+    except ChangeRefusedError:
+        return
+    raise AssertionError(f"taken, though it contradicts the book: {changes}")
+
+
+def _compare(book: Book, model: Model) -> None:
+    living = [arn for arn, stage in model.items() if not stage.deleted]
+    assert [stage.arn for stage in book.list_stages(ACCOUNT, after=None, limit=9).items] == living
+    sequences: list[int] = []
+    for arn, stage in model.items():
+        sessions = book.list_sessions(arn, after=None, limit=9).items
+        assert [one.session_id for one in sessions] == list(reversed(stage.sessions))
+        assert [one.end_ms is None for one in sessions] == [one.open for one in reversed(stage.sessions.values())]
+        for session_id, session in stage.sessions.items():
+            for participant_id in PARTICIPANTS:
+                record = book.get_participant(arn, session_id, participant_id)
+                assert record == session.participants.get(participant_id)
+                recorded = book.list_events(arn, session_id, participant_id)
+                assert [(one.event.name, one.time_ms) for one in recorded] == session.events.get(participant_id, [])
+                sequences += [one.sequence for one in recorded]
+    assert len(sequences) == len(set(sequences))

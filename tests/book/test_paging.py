@@ -1,0 +1,93 @@
+"""Rule 5 of the book: whoever pages while events arrive sees every older event once and none twice."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagebook.book.port import Book, ParticipantFilter
+from stagebook.book.sqlite.book import SqliteBook
+from tests.book.sample import ARN, NOON_MS, SESSION, append, commit, open_session, put, put_stage
+
+# Between two pages, so many new events arrive, so many milliseconds after the former ones (or before: the clock jumps).
+ARRIVALS = st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), max_size=12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(before=st.integers(0, 25), limit=st.integers(1, 6), arrivals=ARRIVALS)
+def test_newest_first_pages_show_exactly_what_was_there_at_the_first_page(
+    before: int, limit: int, arrivals: list[tuple[int, int]]
+) -> None:
+    async def check(book: Book) -> None:
+        expected = list(await commit(book, *(append("p", at_ms=NOON_MS + number // 2) for number in range(before))))
+        expected.reverse()
+        seen: list[int] = []
+        waiting = list(arrivals)
+        while page := book.page_events(ARN, SESSION, "p", after=seen[-1] if seen else None, limit=limit):
+            seen += [row[0] for row in page]
+            count, later_ms = waiting.pop() if waiting else (0, 0)
+            await commit(book, *[append("p", at_ms=NOON_MS + 20 + later_ms)] * count)
+        assert seen == expected
+
+    _with_session(check)
+
+
+@settings(max_examples=25, deadline=None)
+@given(before=st.integers(0, 25), limit=st.integers(1, 6), arrivals=ARRIVALS)
+def test_oldest_first_pages_show_all_that_was_there_and_all_that_arrived(
+    before: int, limit: int, arrivals: list[tuple[int, int]]
+) -> None:
+    async def check(book: Book) -> None:
+        expected = list(await commit(book, *(append("p", at_ms=NOON_MS + number // 2) for number in range(before))))
+        seen: list[int] = []
+        waiting = list(arrivals)
+        while page := book.page_events(
+            ARN, SESSION, "p", after=seen[-1] if seen else None, limit=limit, oldest_first=True
+        ):
+            seen += [row[0] for row in page]
+            count, later_ms = waiting.pop() if waiting else (0, 0)
+            expected += await commit(book, *[append("p", at_ms=NOON_MS + 20 + later_ms)] * count)
+        assert seen == expected
+
+    _with_session(check)
+
+
+@settings(max_examples=25, deadline=None)
+@given(before=st.integers(0, 20), limit=st.integers(1, 6), joins=st.lists(st.integers(0, 3), max_size=8))
+def test_pages_of_participants_are_stable_while_others_join(before: int, limit: int, joins: list[int]) -> None:
+    async def check(book: Book) -> None:
+        await commit(book, *(put(f"p{number}") for number in range(before)))
+        seen: list[str] = []
+        after: int | None = None
+        waiting, newcomers = list(joins), 0
+        while True:
+            page = book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=after, limit=limit)
+            seen += [one.participant_id for one in page.items]
+            after = page.next_position
+            if after is None:
+                break
+            for _ in range(waiting.pop() if waiting else 0):
+                newcomers += 1
+                # A participant who was there and changes keeps the place of the first appearance.
+                await commit(book, put(f"new{newcomers}"), put("p0"))
+        assert seen == ["p" + str(number) for number in reversed(range(before))]
+
+    _with_session(check, participant=None)
+
+
+def _with_session(check: Callable[[Book], Awaitable[None]], *, participant: str | None = "p") -> None:
+    """Run `check` on a fresh book with an open session."""
+
+    async def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            book = SqliteBook.open(Path(folder) / "book")
+            try:
+                await commit(book, put_stage(), open_session(), *([put(participant)] if participant else []))
+                await check(book)
+            finally:
+                await book.close()
+
+    asyncio.run(run())
