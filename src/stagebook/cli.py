@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     env.set_defaults(run=_env)
 
     demo = commands.add_parser("demo", help="publish and watch for some seconds, then list the events")
+    demo.add_argument("--endpoint-url", metavar="URL", help="use this server instead of one made for the demo")
+    demo.add_argument("--seconds", type=float, default=5.0, help="how long to publish and watch; default: 5")
     demo.set_defaults(run=_demo)
     return parser
 
@@ -80,9 +82,13 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from stagebook.server import serve  # the server's libraries are not needed to print a usage text
+    from stagebook.server import StartError, serve  # its libraries are not needed to print a usage text
 
-    return serve(_settings(arguments))
+    try:
+        return serve(_settings(arguments))
+    except StartError as error:
+        print(f"stagebook: {error}", file=sys.stderr)
+        return EXIT_FAILED
 
 
 def _env(arguments: argparse.Namespace) -> int:
@@ -99,13 +105,13 @@ def _env(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _demo(_arguments: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
     try:
         from stagebook.demo import run_demo  # its libraries are an extra: a server does without them
     except ModuleNotFoundError as error:
         print(f"stagebook: the demo needs {error.name}: run `pip install 'stagebook[demo]'`", file=sys.stderr)
         return EXIT_FAILED
-    return run_demo()
+    return run_demo(endpoint_url=arguments.endpoint_url, seconds=arguments.seconds)
 
 
 if __name__ == "__main__":

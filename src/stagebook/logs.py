@@ -85,7 +85,7 @@ def configure_logging(*, level: str, form: str, secrets: Sequence[str] = (), str
 def _renderer(form: str) -> structlog.typing.Processor:
     if form == "json":
         return structlog.processors.JSONRenderer()
-    return structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], drop_missing=True)
+    return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], drop_missing=True)
 
 
 def _quieten_libraries(level: int) -> None:

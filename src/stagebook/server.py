@@ -1,0 +1,194 @@
+"""The server: puts the parts together, starts them in order, and ends them in the opposite one.
+
+Owns the process: its signals, its exit code, what it prints. Decides nothing about stages.
+"""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+from contextlib import AsyncExitStack
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+import uvloop
+
+from stagebook.app import Router
+from stagebook.book.port import BookRefusedError
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.config import Settings
+from stagebook.config_rules import Address
+from stagebook.doors.join.door import JoinDoor
+from stagebook.doors.watch.health import Condition, Health, HealthDoor
+from stagebook.greeting import greeting, warnings
+from stagebook.http_server import HttpServer, ListenError, listen
+from stagebook.keys import DataFolder, DataFolderError, Presence
+from stagebook.logs import configure_logging
+from stagebook.manager.manager import StageManager
+from stagebook.media.webrtc.engine import EnginesRefusedError
+from stagebook.media.webrtc.pool import EnginePool
+from stagebook.parts import (
+    Secrets,
+    aws_door,
+    engine_settings,
+    http_bounds,
+    join_limits,
+    public_address,
+    stage_manager,
+)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_FORCED = 130
+OPEN_FILES = 65_536
+
+_log = structlog.get_logger(__name__)
+
+
+class StartError(Exception):
+    """The machine does not let the server start. The text says why and what to do."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM, SIGINT or SIGHUP, or until the server cannot go on; return the exit code.
+
+    Raises ConfigError for settings that no part can use, and StartError when the machine does not let it start.
+    """
+    try:
+        folder = DataFolder(Path(settings.data).absolute())
+        folder.prepare()
+        secrets = Secrets.read(folder, settings)
+        configure_logging(level=settings.log_level, form=settings.log_form, secrets=secrets.never_to_be_logged())
+        _allow_open_files()
+        with listen(settings.address) as listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings, folder, secrets, listening))
+    except (DataFolderError, ListenError, BookRefusedError, EnginesRefusedError) as error:
+        raise StartError(str(error)) from error
+
+
+def _allow_open_files() -> None:
+    """Raise the limit of open files as far as this user may: each connection is one, and many defaults are 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _serve(settings: Settings, folder: DataFolder, secrets: Secrets, listening: socket.socket) -> int:
+    async with Server(settings, folder=folder, secrets=secrets, listening=listening) as server:
+        return await server.run()
+
+
+class Server:
+    """All parts of one running server. Entering starts them, leaving stops them; `run` serves in between."""
+
+    manager: StageManager
+    engines: EnginePool
+
+    def __init__(self, settings: Settings, *, folder: DataFolder, secrets: Secrets, listening: socket.socket) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._secrets = secrets
+        self._listening = listening
+        self._host, self._port = listening.getsockname()[:2]
+        self._public_url = public_address(settings, port=self._port)
+        self._version = metadata.version("stagebook")
+        self._condition = Condition.OK
+        self._parts = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as parts:
+            book = SqliteBook.open(self._folder.book_path, show_deleted_history=self._settings.deleted_stage_history)
+            parts.push_async_callback(book.close)
+            self.engines = EnginePool(
+                engine_settings(self._settings, host=self._host), processes=self._settings.media_processes
+            )
+            await self.engines.start()
+            parts.push_async_callback(self.engines.stop)
+            self.manager = stage_manager(
+                self._settings, book=book, media=self.engines, secrets=self._secrets, public_url=self._public_url
+            )
+            recovered = await self.manager.start()
+            if recovered:
+                _log.warning("sessions left open by the last run were ended", sessions=recovered)
+            self._parts = parts.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._parts.aclose()
+
+    async def run(self) -> int:
+        """Serve until a signal, or a part's failure, asks for the end; return the exit code."""
+        self._router = self._build_router()
+        self._http = HttpServer(
+            self._router,
+            bounds=http_bounds(self._settings),
+            trusted_proxies=self._settings.trusted_proxies,
+            on_started=self._announce,
+            before_end=self._say_farewell,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
+        self._timers = asyncio.create_task(self.manager.run_timers())
+        self._timers.add_done_callback(self._on_timers_ended)
+        await self._http.serve(sockets=[self._listening])
+        return EXIT_FAILED if self._condition is Condition.FAILED else EXIT_OK
+
+    def _build_router(self) -> Router:
+        return Router(
+            aws=aws_door(self._settings, manager=self.manager, secrets=self._secrets),
+            join=JoinDoor(self.manager, whip_redirect=self._settings.whip_redirect, limits=join_limits(self._settings)),
+            joins=JoinDoor.serves,
+            health=HealthDoor(self._health),
+            log_requests=self._settings.log_level == "debug",
+        )
+
+    def _health(self) -> Health:
+        return Health(status=self._condition, version=self._version, auth=self._settings.auth)
+
+    def _announce(self) -> None:
+        self._folder.announce(Presence(endpoint_url=self._public_url, region=self._settings.region))
+        text = greeting(
+            self._settings,
+            version=self._version,
+            listening=str(Address(host=self._host, port=self._port)),
+            public_url=self._public_url,
+            data=self._folder.path,
+            media=self.engines.describe(),
+        )
+        print(text, flush=True)
+        for warning in warnings(self._settings):
+            print(f"WARNING: {warning}", flush=True)
+            _log.warning(warning)
+        _log.info("server started", version=self._version, public_url=self._public_url)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._http.should_exit:
+            _log.warning("second signal: ending at once; the next start closes what is open")
+            os._exit(EXIT_FORCED)
+        _log.info("server stopping", signal=number.name)
+        self._stop(Condition.STOPPING)
+
+    def _on_timers_ended(self, timers: asyncio.Task[None]) -> None:
+        if not timers.cancelled():
+            _log.critical("the book's timers failed: the server must stop", exc_info=timers.exception())
+            self._stop(Condition.FAILED)
+
+    def _stop(self, condition: Condition) -> None:
+        if self._condition is not Condition.FAILED:
+            self._condition = condition
+        self._http.should_exit = True
+
+    async def _say_farewell(self) -> None:
+        """Let requests on their way end, then everybody leaves: each open participant has its LEFT in the book."""
+        await self._router.close(timeout_seconds=self._settings.shutdown_timeout_seconds)
+        self._timers.cancel()
+        if self._condition is not Condition.FAILED:
+            await self.manager.shutdown()
+        _log.info("server stopped")
