@@ -205,6 +205,9 @@ class BookReader(Protocol):
     def is_revoked(self, stage_arn: str, participant_id: str) -> bool:
         """Return whether this participant id was disconnected for good on this stage."""
 
+    def list_revoked(self, stage_arn: str) -> list[str]:
+        """Return every participant id that was disconnected for good on this stage."""
+
     def list_open_sessions(self) -> list[StageSession]:
         """Return every session without an end: after a start, what the last run left open."""
 

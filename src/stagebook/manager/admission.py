@@ -3,25 +3,37 @@
 Owns the memory of deletions and disconnections that are on their way into the book, so that nobody slips in between.
 """
 
+import msgspec
+
 from stagebook.book.port import BookReader
 from stagebook.manager.tokens import TokenAuthority
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import Stage
 
-MAXIMUM_REMEMBERED = 50_000
-"""How many participants' rights are remembered before all are forgotten and asked for anew."""
+MAXIMUM_REMEMBERED = 10_000
+"""How many stages' rights are remembered before all are forgotten and asked of the book anew."""
+
+
+class StageRights(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage that exists, and the ids of the participants who may not come back to it."""
+
+    stage: Stage
+    revoked: set[str]
 
 
 class Admission:
-    """Checks tokens when they are used, and again when what they were used for is about to be recorded."""
+    """Checks tokens when they are used, and again when what they were used for is about to be recorded.
+
+    Asked several times for every arrival, so the rights of a stage are kept in memory: nobody else writes the book.
+    """
 
     def __init__(self, *, book: BookReader, tokens: TokenAuthority) -> None:
         self._book = book
         self._tokens = tokens
         self._deleting: set[str] = set()
         self._revoking: set[tuple[str, str]] = set()
-        self._welcome: dict[tuple[str, str], Stage] = {}
+        self._rights: dict[str, StageRights] = {}
 
     def admit(self, token: str, *, now_ms: int) -> Claims:
         """Return what a token grants; raise TokenRefusedError."""
@@ -30,33 +42,38 @@ class Admission:
         return claims
 
     def require(self, claims: Claims) -> Stage:
-        """Return the stage of these claims; raise TokenRefusedError if it or the participant's right to it is gone.
-
-        Asked several times for one arrival, so a yes is remembered until anything is deleted or anybody revoked.
-        """
-        key = (claims.stage_arn, claims.participant_id)
-        known = self._welcome.get(key)
-        if known is not None:
-            return known
-        stage = self._book.get_stage(claims.stage_arn)
-        if stage is None or claims.stage_arn in self._deleting:
+        """Return the stage of these claims; raise TokenRefusedError if it or the participant's right to it is gone."""
+        rights = self._rights_of(claims.stage_arn)
+        if rights is None:
             raise TokenRefusedError(refusal=TokenRefusal.STAGE_DELETED, detail="the stage does not exist")
-        if key in self._revoking or self._book.is_revoked(claims.stage_arn, claims.participant_id):
+        if claims.participant_id in rights.revoked:
             raise TokenRefusedError(
                 refusal=TokenRefusal.PARTICIPANT_DISCONNECTED,
                 detail="the participant was disconnected from the stage; its token is no longer valid",
             )
-        if len(self._welcome) >= MAXIMUM_REMEMBERED:
-            self._welcome.clear()
-        self._welcome[key] = stage
-        return stage
+        return rights.stage
+
+    def _rights_of(self, stage_arn: str) -> StageRights | None:
+        rights = self._rights.get(stage_arn)
+        if rights is not None:
+            return rights
+        stage = self._book.get_stage(stage_arn)
+        if stage is None or stage_arn in self._deleting:
+            return None
+        if len(self._rights) >= MAXIMUM_REMEMBERED:
+            self._rights.clear()
+        revoked = set(self._book.list_revoked(stage_arn))
+        revoked.update(participant_id for arn, participant_id in self._revoking if arn == stage_arn)
+        rights = StageRights(stage=stage, revoked=revoked)
+        self._rights[stage_arn] = rights
+        return rights
 
     def begin_deletion(self, stage_arn: str) -> bool:
         """Let nobody onto the stage from now on; return False if its deletion is under way already."""
         if stage_arn in self._deleting:
             return False
         self._deleting.add(stage_arn)
-        self._welcome.clear()
+        self._rights.pop(stage_arn, None)
         return True
 
     def finish_deletion(self, stage_arn: str) -> None:
@@ -66,7 +83,9 @@ class Admission:
     def begin_revocation(self, stage_arn: str, participant_id: str) -> None:
         """Let this participant onto this stage no more."""
         self._revoking.add((stage_arn, participant_id))
-        self._welcome.clear()
+        rights = self._rights.get(stage_arn)
+        if rights is not None:
+            rights.revoked.add(participant_id)
 
     def finish_revocation(self, stage_arn: str, participant_id: str) -> None:
         """The revocation is in the book (or has failed)."""

@@ -98,4 +98,8 @@ IS_REVOKED = """
 SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
 WHERE stage.arn = :arn AND revocation.participant_id = :participant
 """
+LIST_REVOKED = """
+SELECT revocation.participant_id FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
+WHERE stage.arn = :arn
+"""
 LAST_SEQUENCE = "SELECT last_sequence FROM sequencer"

@@ -119,6 +119,10 @@ class SqliteReader:
         """Return whether this participant id was disconnected for good on this stage."""
         return bool(self._rows(queries.IS_REVOKED, arn=stage_arn, participant=participant_id))
 
+    def list_revoked(self, stage_arn: str) -> list[str]:
+        """Return every participant id that was disconnected for good on this stage."""
+        return [participant_id for (participant_id,) in self._rows(queries.LIST_REVOKED, arn=stage_arn)]
+
     def list_open_sessions(self) -> list[StageSession]:
         """Return every session without an end: after a start, what the last run left open."""
         return [session_value(row[:-1]) for row in self._rows(queries.LIST_OPEN_SESSIONS)]
