@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -47,8 +48,11 @@ class Bench:
 
     def count(self) -> int:
         """Return how many stages another connection sees."""
-        rows: list[tuple[int]] = self.reader.execute("SELECT count(*) FROM stage").fetchall()
-        return rows[0][0]
+        counted: int = self._one("SELECT count(*) FROM stage")
+        return counted
+
+    def _one(self, statement: str) -> Any:
+        return self.reader.execute(statement).fetchall()[0][0]
 
 
 @pytest.fixture
