@@ -80,6 +80,11 @@ class ServerProcess:
         """Send a signal."""
         self._process.send_signal(number)
 
+    @property
+    def process_id(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def is_running(self) -> bool:
         """Whether it has not ended yet."""
         return self._process.poll() is None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import sqlite3
@@ -12,6 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 import websockets
+from botocore.exceptions import ClientError
 
 from tests.serving import ServerProcess, run_command
 
@@ -119,6 +121,20 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
             while "server stopping" not in server.output:
                 assert server.is_running()
             assert server.end() == 130
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system cannot limit a running process")
+def test_a_book_that_cannot_be_written_ends_the_server(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        kept = server.client().create_stage()["stage"]["arn"]
+        resource.prlimit(server.process_id, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        with pytest.raises(ClientError) as refused:
+            server.client().create_stage()
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+        assert server.wait() == 1
+        assert "the book failed" in server.output
+    with ServerProcess(tmp_path) as server:
+        assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [kept]
 
 
 def test_it_answers_with_its_public_url(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 import uvloop
@@ -86,8 +86,9 @@ async def _serve(settings: Settings, folder: DataFolder, secrets: Secrets, liste
 class Server:
     """All parts of one running server. Entering starts them, leaving stops them; `run` serves in between."""
 
-    manager: StageManager
+    book: SqliteBook
     engines: EnginePool
+    manager: StageManager
 
     def __init__(self, settings: Settings, *, folder: DataFolder, secrets: Secrets, listening: socket.socket) -> None:
         self._settings = settings
@@ -102,15 +103,17 @@ class Server:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as parts:
-            book = SqliteBook.open(self._folder.book_path, show_deleted_history=self._settings.deleted_stage_history)
-            parts.push_async_callback(book.close)
+            self.book = SqliteBook.open(
+                self._folder.book_path, show_deleted_history=self._settings.deleted_stage_history
+            )
+            parts.push_async_callback(self.book.close)
             self.engines = EnginePool(
                 engine_settings(self._settings, host=self._host), processes=self._settings.media_processes
             )
             await self.engines.start()
             parts.push_async_callback(self.engines.stop)
             self.manager = stage_manager(
-                self._settings, book=book, media=self.engines, secrets=self._secrets, public_url=self._public_url
+                self._settings, book=self.book, media=self.engines, secrets=self._secrets, public_url=self._public_url
             )
             recovered = await self.manager.start()
             if recovered:
@@ -135,8 +138,9 @@ class Server:
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
-        self._timers = asyncio.create_task(self.manager.run_timers())
-        self._timers.add_done_callback(self._on_timers_ended)
+        self._watched = [asyncio.create_task(self.manager.run_timers()), asyncio.create_task(self.book.wait_ended())]
+        for task in self._watched:
+            task.add_done_callback(self._on_part_ended)
         await self._http.serve(sockets=[self._listening])
         return EXIT_FAILED if self._condition is Condition.FAILED else EXIT_OK
 
@@ -165,7 +169,6 @@ class Server:
         print(text, flush=True)
         for warning in warnings(self._settings):
             print(f"WARNING: {warning}", flush=True)
-            _log.warning(warning)
         _log.info("server started", version=self._version, public_url=self._public_url)
 
     def _on_signal(self, number: signal.Signals) -> None:
@@ -175,9 +178,10 @@ class Server:
         _log.info("server stopping", signal=number.name)
         self._stop(Condition.STOPPING)
 
-    def _on_timers_ended(self, timers: asyncio.Task[None]) -> None:
-        if not timers.cancelled():
-            _log.critical("the book's timers failed: the server must stop", exc_info=timers.exception())
+    def _on_part_ended(self, task: asyncio.Task[Any]) -> None:
+        """The timers and the book are not meant to end while the server serves."""
+        if not task.cancelled():
+            _log.critical("the book failed: the server must stop", exc_info=task.exception() or task.result())
             self._stop(Condition.FAILED)
 
     def _stop(self, condition: Condition) -> None:
@@ -188,7 +192,8 @@ class Server:
     async def _say_farewell(self) -> None:
         """Let requests on their way end, then everybody leaves: each open participant has its LEFT in the book."""
         await self._router.close(timeout_seconds=self._settings.shutdown_timeout_seconds)
-        self._timers.cancel()
+        for task in self._watched:
+            task.cancel()
         if self._condition is not Condition.FAILED:
             await self.manager.shutdown()
         _log.info("server stopped")

@@ -74,6 +74,10 @@ class SqliteBook(SqliteReader):
         self._backlog += 1
         return Submission(sequences=sequences, durable=durable)
 
+    async def wait_ended(self) -> BookFailedError | None:
+        """Wait until the book takes nothing more; return the failure that closed it, or None after `close`."""
+        return await self._writer.wait_ended()
+
     async def close(self) -> None:
         """Commit what was submitted, close both connections, let the next writer in. Idempotent."""
         self._closing = True

@@ -55,6 +55,11 @@ class Writer:
             raise BookFailedError(str(self._failure)) from self._failure
         self._queue.put(transaction)
 
+    async def wait_ended(self) -> BookFailedError | None:
+        """Wait until nothing is written any more; return why, or None if that was asked for."""
+        await asyncio.shield(self._ended)
+        return self._failure
+
     async def stop(self) -> None:
         """Commit what is queued and end the thread. May be awaited several times."""
         self._queue.put(None)
