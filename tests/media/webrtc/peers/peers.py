@@ -14,7 +14,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av import VideoFrame
+from av import AudioFrame, VideoFrame
 
 from stagebook.demo.media import MovingBar, Observer, Tone
 from stagebook.media.port import MediaFact
@@ -151,5 +151,5 @@ class WatchingPeer(Peer):
                 frame = await track.recv()
                 if isinstance(frame, VideoFrame):
                     self.observer.see(frame)
-                else:
+                elif isinstance(frame, AudioFrame):
                     self.observer.hear(frame)
