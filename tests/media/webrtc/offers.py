@@ -3,10 +3,22 @@
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
+from stagebook.media.webrtc.answer import LocalTransport
+from stagebook.media.webrtc.sdp import Fingerprint
+
 SHA256 = ":".join(f"{value:02X}" for value in range(32))
 SHA512 = ":".join(f"{value:02X}" for value in range(64))
 UFRAG = "wXyZ"
 PWD = "abcdefghijklmnopqrstuvwx"
+
+# Our side of a connection, for what answers are made of.
+LOCAL = LocalTransport(
+    ufrag="ourfrag",
+    pwd="our-password-of-24-bytes",
+    fingerprint=Fingerprint(algorithm="sha-256", digest=bytes(range(32))),
+    addresses=(("192.0.2.1", 40_000), ("2001:db8::1", 40_001)),
+    session_id=4_711,
+)
 
 
 def lines(*parts: str) -> str:
