@@ -48,11 +48,9 @@ class Bench:
 
     def count(self) -> int:
         """Return how many stages another connection sees."""
-        counted: int = self._one("SELECT count(*) FROM stage")
+        rows: list[Any] = self.reader.execute("SELECT count(*) FROM stage").fetchall()
+        counted: int = rows[0][0]
         return counted
-
-    def _one(self, statement: str) -> Any:
-        return self.reader.execute(statement).fetchall()[0][0]
 
 
 @pytest.fixture
@@ -133,8 +131,18 @@ async def test_a_store_that_fails_fails_all_that_wait_and_takes_nothing_more(
         assert isinstance(outcome, BookFailedError)
     with pytest.raises(BookFailedError, match="could not be written"):
         bench.put(name='"after"')
+    failure = await bench.writer.wait_ended()
+    assert isinstance(failure, BookFailedError)
     await bench.writer.stop()
     assert bench.count() == 1
+
+
+async def test_whoever_waits_for_the_end_learns_that_it_was_asked_for(bench: Bench) -> None:
+    ended = asyncio.ensure_future(bench.writer.wait_ended())
+    await bench.put(name='"one"')
+    assert not ended.done()
+    await bench.writer.stop()
+    assert await ended is None
 
 
 async def test_a_group_that_fails_leaves_no_half(bench: Bench) -> None:

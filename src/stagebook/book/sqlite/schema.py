@@ -21,7 +21,7 @@ MINIMUM_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_MS = 5_000
 WRITE_CACHE_SIZE_KIB = 16_384
 READ_CACHE_SIZE_KIB = 65_536
-"""Holds the upper levels of a large book and its recent pages, so that the cost of a page hardly grows with the book."""
+"""Holds the upper levels of a large book and its recent pages: the cost of a page hardly grows with the book."""
 
 WAL_CHECKPOINT_PAGES = 4_000
 WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
