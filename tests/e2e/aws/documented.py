@@ -1,0 +1,63 @@
+"""The example of the CLI reference page `list-participant-events`, and a book that holds it."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from stagebook.book.port import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.keys import DataFolder
+from stagebook.stage.events import Event, EventName
+from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, Stage
+
+ACCOUNT_ID = "123456789012"
+STAGE_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/abcdABCDefgh"
+SESSION_ID = "st-a1b2c3d4e5f6g"
+PARTICIPANT_ID = "abCDEf12GHIj"
+NAMES = {"stageArn": STAGE_ARN, "sessionId": SESSION_ID, "participantId": PARTICIPANT_ID}
+
+JOINED_AT = datetime(2023, 4, 26, 20, 30, 34, tzinfo=UTC)
+LEFT_AT = datetime(2023, 4, 26, 20, 36, 28, tzinfo=UTC)
+EVENTS = (
+    (EventName.JOINED, JOINED_AT),
+    (EventName.PUBLISH_STARTED, JOINED_AT),
+    (EventName.PUBLISH_STOPPED, LEFT_AT),
+    (EventName.LEFT, LEFT_AT),
+)
+NEWEST_FIRST = tuple((str(name), time) for name, time in reversed(EVENTS))
+
+
+def in_ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def write_documented_book(data: Path) -> None:
+    """Make a data folder whose book holds the example: one stage, one ended session, one participant, four events."""
+    folder = DataFolder(data)
+    folder.prepare()
+    asyncio.run(_write(folder.book_path))
+
+
+async def _write(path: Path) -> None:
+    session = {"stage_arn": STAGE_ARN, "session_id": SESSION_ID}
+    participant = ParticipantRecord(
+        participant_id=PARTICIPANT_ID,
+        first_join_ms=in_ms(JOINED_AT),
+        published=True,
+        protocol=ParticipantProtocol.WHIP,
+    )
+    changes: list[Change] = [
+        PutStage(
+            stage=Stage(arn=STAGE_ARN, account_id=ACCOUNT_ID, name="documented", created_ms=in_ms(JOINED_AT) - 60_000)
+        ),
+        OpenSession(**session, start_ms=in_ms(JOINED_AT) - 4_398),
+        PutParticipant(**session, participant=participant),
+        *(
+            AppendEvent(**session, participant_id=PARTICIPANT_ID, event=Event(name=name), at_ms=in_ms(time))
+            for name, time in EVENTS
+        ),
+        EndSession(**session, end_ms=in_ms(LEFT_AT) + 1_000),
+    ]
+    book = SqliteBook.open(path)
+    await book.submit(changes).durable
+    await book.close()

@@ -1,0 +1,81 @@
+"""Stages by boto3."""
+
+import re
+from pathlib import Path
+
+from tests.e2e.aws.documented import ACCOUNT_ID
+from tests.e2e.aws.refusal import refused
+from tests.e2e.aws.visit import on_stage, payload_of
+from tests.e2e.server import Client, RunningServer, run_server
+
+UNKNOWN_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/000000000000"
+
+
+def test_a_stage_lives_from_create_to_delete(server: RunningServer, ivs: Client) -> None:
+    created = ivs.create_stage(name="first", tags={"team": "blue"})["stage"]
+    arn = created["arn"]
+    assert re.fullmatch(rf"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/[0-9A-Za-z]{{12}}", arn)
+    assert created["endpoints"]["whip"] == f"{server.endpoint_url}/whip"
+    assert created["endpoints"]["events"] == f"{server.endpoint_url.replace('http', 'ws', 1)}/events"
+    assert ivs.get_stage(arn=arn)["stage"] == created
+    renamed = ivs.update_stage(arn=arn, name="second")["stage"]
+    assert renamed == {**created, "name": "second"}
+    assert {"arn": arn, "name": "second", "tags": {"team": "blue"}} in ivs.list_stages(maxResults=100)["stages"]
+    answer = ivs.delete_stage(arn=arn)
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert int(answer["ResponseMetadata"]["HTTPHeaders"]["content-length"]) == 0
+    with refused("ResourceNotFoundException", naming=arn):
+        ivs.get_stage(arn=arn)
+
+
+def test_first_tokens_admit_to_the_new_stage(ivs: Client) -> None:
+    answer = ivs.create_stage(
+        participantTokenConfigurations=[{"userId": "alice", "capabilities": ["SUBSCRIBE"]}, {"userId": "bob"}]
+    )
+    assert [token["userId"] for token in answer["participantTokens"]] == ["alice", "bob"]
+    for token in answer["participantTokens"]:
+        assert payload_of(token["token"])["resource"] == answer["stage"]["arn"]
+        assert payload_of(token["token"])["jti"] == token["participantId"]
+
+
+def test_a_stage_is_active_while_somebody_is_on_it(ivs: Client, stage_arn: str) -> None:
+    assert "activeSessionId" not in ivs.get_stage(arn=stage_arn)["stage"]
+    token = ivs.create_participant_token(stageArn=stage_arn)["participantToken"]
+    with on_stage(token["token"]):
+        session_id = ivs.get_stage(arn=stage_arn)["stage"]["activeSessionId"]
+        assert re.fullmatch(r"st-[0-9A-Za-z]{13}", session_id)
+        assert ivs.get_stage_session(stageArn=stage_arn, sessionId=session_id)["stageSession"].keys() == {
+            "sessionId",
+            "startTime",
+        }
+
+
+def test_an_unknown_stage_is_not_found(ivs: Client) -> None:
+    for call in (ivs.get_stage, ivs.update_stage, ivs.delete_stage):
+        with refused("ResourceNotFoundException", naming=UNKNOWN_ARN):
+            call(arn=UNKNOWN_ARN)
+
+
+def test_recording_is_refused(ivs: Client, stage_arn: str) -> None:
+    recording = {"storageConfigurationArn": f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/abcdABCDefgh"}
+    with refused("ValidationException", naming="storageConfigurationArn"):
+        ivs.create_stage(autoParticipantRecordingConfiguration=recording)
+    with refused("ValidationException", naming="storageConfigurationArn"):
+        ivs.update_stage(arn=stage_arn, autoParticipantRecordingConfiguration=recording)
+
+
+def test_the_quota_of_stages_is_402(tmp_path: Path) -> None:
+    with run_server(tmp_path / "data", quota_overrides="stages=1") as small:
+        ivs = small.client()
+        ivs.create_stage()
+        with refused("ServiceQuotaExceededException"):
+            ivs.create_stage()
+
+
+def test_stages_and_their_pages_survive_a_restart(tmp_path: Path) -> None:
+    with run_server(tmp_path / "data") as first:
+        arns = [first.client().create_stage(name=f"stage{number}")["stage"]["arn"] for number in range(3)]
+        token = first.client().list_stages(maxResults=2)["nextToken"]
+    with run_server(tmp_path / "data") as second:
+        page = second.client().list_stages(maxResults=2, nextToken=token)
+        assert [stage["arn"] for stage in page["stages"]] == arns[2:]
