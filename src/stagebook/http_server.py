@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from stagebook.app import Application
 from stagebook.config_rules import Address
+from stagebook.http_websocket import WebSocketProtocol
 
 HEAD_LIMIT_BYTES = 65_536
 """The request line and headers together: room for the largest participant token and signed AWS headers."""
@@ -102,7 +103,7 @@ def _configuration(application: Application, bounds: HttpBounds, trusted_proxies
         application,
         # The class itself, not a name: by name, uvicorn falls back to a parser five times slower without a word.
         http=protocol,  # type: ignore[arg-type]  # anything that makes a protocol will do
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         lifespan="off",
         interface="asgi3",
         log_config=None,

@@ -103,7 +103,11 @@ def stage_manager(
     return StageManager(
         book=book,
         media=media,
-        tokens=JwtAuthority(private_key_pem=secrets.token_signing_key_pem, endpoints=addresses),
+        tokens=JwtAuthority(
+            private_key_pem=secrets.token_signing_key_pem,
+            endpoints=addresses,
+            attributes_size_bytes=settings.limits.attributes_size_bytes,
+        ),
         endpoints=addresses,
         limits=settings.limits,
         region=settings.region,

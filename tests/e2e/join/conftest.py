@@ -21,6 +21,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         websocket_timeout_seconds="2",
     ) as server:
         yield server
+    # Nothing that these tests send is the server's own fault.
+    assert "level=error" not in server.log, server.log
 
 
 @pytest.fixture
