@@ -196,6 +196,8 @@ async def test_a_revocation_holds_for_one_participant_of_one_stage_and_for_ever(
     await book.close()
     book = books.open()
     assert book.is_revoked(ARN, "out")
+    assert book.list_revoked(ARN) == ["out"]
+    assert book.list_revoked(OTHER_ARN) == []
     assert not book.is_revoked(ARN, "in")
     assert not book.is_revoked(OTHER_ARN, "out")
 
