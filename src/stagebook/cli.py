@@ -57,12 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     env.set_defaults(run=_env)
 
     demo = commands.add_parser("demo", help="publish and watch for some seconds, then list the events")
-    demo.add_argument(
-        "--endpoint",
-        metavar="URL",
-        help="a running server, used with the environment's AWS credentials (see `stagebook env`);"
-        " default: one of the demo's own, with temporary data",
-    )
     demo.add_argument("--endpoint-url", metavar="URL", help="use this server instead of one made for the demo")
     demo.add_argument("--seconds", type=float, default=5.0, help="how long to publish and watch; default: 5")
     demo.set_defaults(run=_demo)

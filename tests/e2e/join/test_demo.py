@@ -34,14 +34,14 @@ def test_the_demo_shows_the_events_of_both() -> None:
 
 
 def test_the_demo_runs_against_a_server_that_is_there(server: RunningServer) -> None:
-    shown = run("--endpoint", server.endpoint_url, environment=server.environment)
+    shown = run("--endpoint-url", server.endpoint_url, environment=server.environment)
     assert "Starting a server" not in shown
     assert "they moved; the tone was heard" in shown
 
 
 def test_a_server_that_cannot_be_reached_is_told_of() -> None:
     ended = subprocess.run(
-        [*COMMAND, "--endpoint", "http://127.0.0.1:9"],
+        [*COMMAND, "--endpoint-url", "http://127.0.0.1:9"],
         capture_output=True,
         text=True,
         timeout=100,
