@@ -31,6 +31,9 @@ REFUSED_CODES = {
 }
 """Which refusals of the engine are events. The others are malformed requests or a busy server: no event."""
 
+MAXIMUM_BACKLOG = 100_000
+"""Transactions that may wait for the book before newcomers are turned away: some seconds of work."""
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody tries something: who, with what software, and the event that tells of its failure.
@@ -80,7 +83,9 @@ class Entrance:
             self._opening[connection_id] = False
 
     async def require_room(self, attempt: Attempt, quota: Quota) -> None:
-        """Raise, and record, what a quota or a lost right forbids."""
+        """Raise, and record, what a quota or a lost right forbids; ServerBusyError when the book cannot keep up."""
+        if self._ledger.backlog >= MAXIMUM_BACKLOG:
+            raise ServerBusyError("too many events wait to be written; try again")
         self._admission.require(attempt.claims)
         full = self._room.to_join(attempt.claims)
         if full is not None:

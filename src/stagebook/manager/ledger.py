@@ -54,6 +54,7 @@ class Ledger:
         self.book = book
         self.linger_ms = linger_ms
         self.failed = asyncio.Event()
+        self.backlog = 0
         self.changed: Callable[[LiveSession], None] = lambda _session: None
         self._clock = clock
         self._randomness = randomness
@@ -68,14 +69,17 @@ class Ledger:
     def submit(self, changes: list[Change]) -> "Durable":
         """Hand a transaction to the book; return what to await until it is durable.
 
-        If the book fails, `failed` is set: memory is then ahead of what lasts, and the server must stop.
+        `backlog` counts what is not durable yet. If the book fails, `failed` is set: memory is then ahead of what
+        lasts, and the server must stop.
         """
         submission = self.book.submit(changes)
-        submission.durable.add_done_callback(self._note_failure)
+        self.backlog += 1
+        submission.durable.add_done_callback(self._note_done)
         self._last = Durable(submission.durable)
         return self._last
 
-    def _note_failure(self, durable: asyncio.Future[None]) -> None:
+    def _note_done(self, durable: asyncio.Future[None]) -> None:
+        self.backlog -= 1
         if not durable.cancelled() and durable.exception() is not None:
             self.failed.set()
 
