@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stagebook.doors.aws.operation import Call, Caller
@@ -40,11 +40,13 @@ def opened(token: str, request: dict[str, Any] | None = None, *, operation: str 
     return TOKENS.open(operation, a_call({**(REQUEST if request is None else request), "nextToken": token}))
 
 
+@settings(max_examples=60, deadline=None)
 @given(position=POSITIONS, request=REQUESTS)
 def test_a_token_gives_back_the_position_it_was_sealed_with(position: int, request: dict[str, Any]) -> None:
     assert opened(sealed(position, request), request) == position
 
 
+@settings(max_examples=60, deadline=None)
 @given(position=POSITIONS)
 def test_a_token_has_the_form_that_the_model_demands(position: int) -> None:
     assert re.fullmatch(r"[a-zA-Z0-9+/=_-]{1,1024}", sealed(position))
@@ -69,6 +71,7 @@ def test_the_order_of_the_members_does_not_matter() -> None:
     assert opened(token, dict(reversed(REQUEST.items()))) == 7
 
 
+@settings(max_examples=60, deadline=None)
 @given(position=POSITIONS, request=REQUESTS, other=REQUESTS)
 def test_a_token_of_another_request_is_refused(position: int, request: dict[str, Any], other: dict[str, Any]) -> None:
     assume(msgspec.json.encode(request, order="sorted") != msgspec.json.encode(other, order="sorted"))
@@ -93,6 +96,7 @@ def test_a_token_of_another_server_is_refused() -> None:
         opened(token or "")
 
 
+@settings(max_examples=60, deadline=None)
 @given(token=st.text(string.ascii_letters + string.digits + "+/=_-", min_size=1, max_size=1024))
 def test_a_made_up_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
@@ -100,12 +104,14 @@ def test_a_made_up_token_is_refused(token: str) -> None:
     assert refused.value.member == "nextToken"
 
 
+@settings(max_examples=60, deadline=None)
 @given(token=st.text(LETTERS, min_size=1, max_size=64))
 def test_any_text_is_refused_and_breaks_nothing(token: str) -> None:
     with pytest.raises(InvalidInputError):
         opened(token)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     position=POSITIONS, index=st.integers(0, 31), letter=st.sampled_from(string.ascii_letters + string.digits + "_-")
 )

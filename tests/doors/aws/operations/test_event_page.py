@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.book.port import SEQUENCE_TIME_SHIFT, EventExtra, EventRow
@@ -115,6 +115,7 @@ def test_a_token_exchange_shows_both_sides() -> None:
     }
 
 
+@settings(max_examples=60, deadline=None)
 @given(times_ms=st.lists(st.integers(0, LAST_MS), max_size=20))
 def test_every_time_is_iso_8601_in_utc_with_milliseconds(times_ms: list[int]) -> None:
     page = page_of(*(a_row(EventName.JOINED, time_ms=time_ms) for time_ms in times_ms))
@@ -125,6 +126,7 @@ def test_every_time_is_iso_8601_in_utc_with_milliseconds(times_ms: list[int]) ->
     assert [event["eventTime"] for event in page["events"]] == expected
 
 
+@settings(max_examples=60, deadline=None)
 @given(participant_id=st.text(LETTERS, max_size=64), remote=st.text(LETTERS, max_size=64))
 def test_no_id_can_break_out_of_its_string(participant_id: str, remote: str) -> None:
     row = a_row(EventName.SUBSCRIBE_ERROR, remote=remote, error_code=ErrorCode.PUBLISHER_NOT_FOUND)
