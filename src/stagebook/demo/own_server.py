@@ -49,6 +49,7 @@ def own_server() -> Iterator[Access]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=_environment(),
+                start_new_session=True,  # Ctrl-C is the demo's: it takes its people off the stage before the end
             )
             try:
                 yield _wait_until_up(process, DataFolder(folder / "data"), log_path)

@@ -54,10 +54,12 @@ class Peer:
 
     async def leave(self) -> None:
         """End the connection in the book, then the peer connection itself."""
-        if self._resource_url is not None:
-            await self._http.delete(self._resource_url)
-        await self.connection.close()
-        await self._http.aclose()
+        try:
+            if self._resource_url is not None:
+                await self._http.delete(self._resource_url)
+        finally:
+            await self.connection.close()
+            await self._http.aclose()
 
     async def __aenter__(self) -> "Peer":
         """Join."""

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stagebook.demo.own_server import Access, ServerFailedError, own_server
 from stagebook.demo.peers import JoinFailedError, Publisher, Viewer
 from stagebook.demo.table import event_table
 
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
 SECONDS = 5.0
 ARRIVAL_TIMEOUT_SECONDS = 15.0
 
@@ -25,9 +29,11 @@ def run_demo(*, endpoint_url: str | None = None, seconds: float = SECONDS) -> in
     try:
         with _server(endpoint_url) as access:
             return _tour(access, seconds=seconds)
-    except (ServerFailedError, JoinFailedError, BotoCoreError, ClientError) as error:
+    except (ServerFailedError, JoinFailedError, BotoCoreError, ClientError, httpx.HTTPError) as error:
         print(f"stagebook demo: {error}", file=sys.stderr)
-        return 1
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 @contextlib.contextmanager
@@ -63,7 +69,7 @@ def _tour(access: Access, *, seconds: float) -> int:
         print(f"\nWhat boto3's list_participant_events returns, newest first:\n\n{_events(ivs, stage_arn, tokens)}")
     finally:
         ivs.delete_stage(arn=stage_arn)
-    return 0 if arrived else 1
+    return EXIT_OK if arrived else EXIT_FAILED
 
 
 async def _publish_and_watch(tokens: dict[str, Any], *, seconds: float) -> bool:

@@ -49,7 +49,7 @@ def test_a_server_that_cannot_be_reached_is_told_of() -> None:
         env={
             "AWS_ACCESS_KEY_ID": "x",
             "AWS_SECRET_ACCESS_KEY": "y",
-            "AWS_REGION": "us-west-2",
+            "AWS_DEFAULT_REGION": "us-west-2",
             "AWS_MAX_ATTEMPTS": "1",
         },
     )
