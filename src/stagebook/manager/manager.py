@@ -90,11 +90,6 @@ class StageManager:
             closed_early=entrance.closed_early,
         )
 
-    @property
-    def failed(self) -> asyncio.Event:
-        """Set when the book could not commit: nothing more can be recorded and the server must stop."""
-        return self._ledger.failed
-
     async def start(self) -> int:
         """Close what the last run left open and listen to the engine; return how many sessions were open."""
         self._media.listen(self._hearing.hear)
