@@ -54,7 +54,7 @@ class SignatureVerifier:
         # is emptied.
         self._signers: dict[bytes, Signer] = {}
         self._signing_keys: dict[tuple[str, bytes], hmac.HMAC] = {}
-        self._last_date: tuple[bytes, int] = (b"", 0)
+        self._last_date: tuple[bytes | None, int] = (None, 0)
 
     def verify(
         self, *, method: str, raw_path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
@@ -70,12 +70,12 @@ class SignatureVerifier:
         unsigned_part, _, signature = header.rpartition(b"Signature=")
         signer = self._signers.get(unsigned_part)
         known = signer is not None
-        date = canonical_value(headers.get(b"x-amz-date", b""))
-        self._check_skew(date)
         if signer is None:
             authorization = parse_authorization(header)
             signature = authorization.signature
             signer = self._signer(authorization)
+        date = canonical_value(headers.get(b"x-amz-date", b""))
+        self._check_skew(date)
         if date[:8] != signer.date:
             raise AwsError(ErrorType.INVALID_SIGNATURE, "The date in 'Credential' is not the day of 'X-Amz-Date'.")
         request = _request_hash(method, raw_path, query, headers, signer.signed_headers, body)
