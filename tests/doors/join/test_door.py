@@ -4,9 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stagebook.doors.join.door import JoinDoor
-from tests.doors.join.fake_manager import FakeManager
+from tests.doors.join.fake_manager import TOKEN, FakeManager
 
 
 @pytest.fixture
@@ -87,3 +89,46 @@ async def test_a_plain_request_for_the_events_is_told_to_upgrade(client: httpx.A
 )
 def test_the_door_says_what_is_its_own(scope: dict[str, Any], expected: bool) -> None:  # noqa: FBT001 - a table's column
     assert JoinDoor.serves(scope) is expected
+
+
+noise = st.binary(max_size=40)
+header_values = st.one_of(
+    noise,
+    st.sampled_from(
+        [b"Bearer " + TOKEN.encode(), b"bearer", b"application/sdp", b"*", b'"ice-1"', b"99999999999999999999"]
+    ),
+)
+requests = st.fixed_dictionaries(
+    {
+        "method": st.sampled_from(["POST", "PATCH", "DELETE", "OPTIONS", "GET", "BREW"]),
+        "path": st.one_of(
+            st.text(max_size=40).map(lambda tail: "/whip/" + tail),
+            st.sampled_from(["/", "/whip", "/whip/subscribe/p", "/whip/resource/c", "/events/s"]),
+        ),
+        "headers": st.lists(
+            st.tuples(
+                st.sampled_from(
+                    [b"authorization", b"content-type", b"content-length", b"if-match", b"user-agent", b"x"]
+                ),
+                header_values,
+            ),
+            max_size=5,
+        ),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(request=requests, body=st.binary(max_size=60))
+async def test_no_stranger_s_request_is_the_server_s_fault(request: dict[str, Any], body: bytes) -> None:
+    answers: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - an ASGI message
+        answers.append(message)
+
+    await JoinDoor(FakeManager())({"type": "http", **request}, receive, send)
+    assert [answer["type"] for answer in answers] == ["http.response.start", "http.response.body"]
+    assert answers[0]["status"] < 500
