@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -137,6 +138,18 @@ def test_a_book_that_cannot_be_written_ends_the_server(tmp_path: Path) -> None:
         assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [kept]
 
 
+def test_a_live_book_can_be_copied_and_restored(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with ServerProcess(tmp_path / "data") as server:
+        arn = server.client().create_stage()["stage"]["arn"]
+        copy.mkdir(mode=0o700)
+        with closing(sqlite3.connect(f"file:{server.data / 'book.sqlite3'}?mode=ro", uri=True)) as book:
+            book.execute("VACUUM INTO ?", [str(copy / "book.sqlite3")])
+        server.client().create_stage()
+    with ServerProcess(copy) as server:
+        assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [arn]
+
+
 def test_it_answers_with_its_public_url(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--public-url", "https://stages.example.com/ivs") as server:
         credentials = server.credentials()
@@ -145,8 +158,8 @@ def test_it_answers_with_its_public_url(tmp_path: Path) -> None:
     assert endpoints == {
         "events": "wss://stages.example.com/ivs/events",
         "whip": "https://stages.example.com/ivs/whip",
-        "rtmp": "rtmp://stages.example.com:1935/app",
-        "rtmps": "rtmps://stages.example.com:443/app",
+        "rtmp": "rtmp://stages.example.com:1935/app/",
+        "rtmps": "rtmps://stages.example.com:443/app/",
     }
 
 

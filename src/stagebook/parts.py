@@ -90,8 +90,8 @@ def endpoints(public_url: str) -> Endpoints:
     return Endpoints(
         events=f"{websocket_url}/events",
         whip=f"{public_url}/whip",
-        rtmp=f"rtmp://{host}:1935/app",
-        rtmps=f"rtmps://{host}:443/app",
+        rtmp=f"rtmp://{host}:1935/app/",
+        rtmps=f"rtmps://{host}:443/app/",
     )
 
 

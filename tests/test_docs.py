@@ -1,0 +1,121 @@
+"""The documentation is whole: what the code has, the pages name, as it is."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import MagicMock
+
+import pytest
+
+from stagebook.config import SETTINGS, Setting
+from stagebook.config_sources import describe_type
+from stagebook.doors.aws.model import load_service_model
+from stagebook.doors.aws.operations import operations
+from stagebook.doors.join.errors import ATTEMPT_STATUSES, OTHER_STATUSES
+from stagebook.manager.manager import StageManager
+from stagebook.stage.errors import TokenRefusal
+from stagebook.stage.events import Cause, ErrorCode, EventName
+from stagebook.stage.limits import RELAXED, STRICT, Limits
+
+ROOT = Path(__file__).parent.parent
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def rows(name: str) -> dict[str, list[str]]:
+    """Return the cells of every table row of a page by its first cell, which is `code`."""
+    found = {}
+    for line in page(name).splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("| `") and len(cells) > 1:
+            found[cells[0].strip("`")] = cells[1:]
+    return found
+
+
+def compatibility() -> dict[str, str]:
+    """Return what the compatibility page says of each name: done, partly or not yet."""
+    return {name: cells[0].partition(":")[0] for name, cells in rows("compatibility.md").items()}
+
+
+def setting_row(setting: Setting) -> str:
+    """Return the row of operating.md for a setting."""
+    kind = setting.rule.rule.partition(", named by")[0] or describe_type(setting)
+    unit = f" ({setting.rule.unit})" if setting.rule.unit in {"seconds", "bytes"} else ""
+    return f"| `{setting.name}` | {kind}{unit} | {default_text(setting.default)} | {setting.rule.why} |"
+
+
+def default_text(default: Any) -> str:  # noqa: ANN401 - defaults are of every type
+    """Return a default as TOML writes it."""
+    if default in (None, (), {}):
+        return "none"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, tuple):
+        return "`[" + ", ".join(f'"{item}"' for item in default) + "]`"
+    return f'`"{default}"`' if isinstance(default, str) else f"`{default}`"
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.name)
+def test_every_setting_is_documented_as_it_is(setting: Setting) -> None:
+    assert setting_row(setting) in page("operating.md").splitlines()
+
+
+def test_no_setting_is_documented_that_is_not_there() -> None:
+    section = page("operating.md").partition("## Settings")[2].partition("\n## ")[0]
+    documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert documented == list(SETTINGS)
+
+
+@pytest.mark.parametrize("name", Limits.__struct_fields__)
+def test_every_quota_is_documented_with_both_editions(name: str) -> None:
+    assert rows("operating.md")[name][:2] == [f"{getattr(STRICT, name):,}", f"{getattr(RELAXED, name):,}"]
+
+
+def test_every_operation_of_the_model_has_its_state() -> None:
+    served = operations(cast("StageManager", MagicMock()), page_token_secret=bytes(32))
+    states = compatibility()
+    for name in load_service_model().operations:
+        assert states[name] == ("done" if name in served else "not yet"), name
+
+
+@pytest.mark.parametrize("name", [*EventName, *ErrorCode], ids=str)
+def test_every_event_name_and_error_code_has_its_state(name: str) -> None:
+    assert compatibility()[name] in {"done", "not yet"}
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_is_explained(cause: Cause) -> None:
+    assert cause.value in rows("compatibility.md")
+
+
+def test_every_answer_of_the_participants_door_is_documented() -> None:
+    text = page("participants.md")
+    codes = [*(code.value for code in ATTEMPT_STATUSES), *(code for _, code in OTHER_STATUSES.values())]
+    codes += [f"TOKEN_{refusal.name}" for refusal in TokenRefusal]
+    assert [code for code in codes if f"`{code}`" not in text] == []
+
+
+def requirement_names(requirements: list[str]) -> list[str]:
+    return [re.split(r"[<>=\[ ]", requirement, maxsplit=1)[0] for requirement in requirements]
+
+
+def test_every_dependency_has_its_reason_and_license() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = requirement_names(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        wanted += requirement_names(extra)
+    documented = rows("dependencies.md")
+    assert set(documented) == set(wanted)
+    for name, cells in documented.items():
+        assert all(cells), name
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]), ids=lambda path: path.name
+)
+def test_links_between_pages_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
