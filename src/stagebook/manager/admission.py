@@ -68,13 +68,14 @@ class Admission:
         self._rights[stage_arn] = rights
         return rights
 
-    def begin_deletion(self, stage_arn: str) -> bool:
-        """Let nobody onto the stage from now on; return False if its deletion is under way already."""
-        if stage_arn in self._deleting:
-            return False
+    def is_being_deleted(self, stage_arn: str) -> bool:
+        """Return whether a stage's deletion is on its way into the book."""
+        return stage_arn in self._deleting
+
+    def begin_deletion(self, stage_arn: str) -> None:
+        """Let nobody onto the stage from now on."""
         self._deleting.add(stage_arn)
         self._rights.pop(stage_arn, None)
-        return True
 
     def finish_deletion(self, stage_arn: str) -> None:
         """The deletion is in the book (or has failed)."""

@@ -1,5 +1,6 @@
 """The resources: creating, changing and deleting stages, tags, and minting tokens."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,10 +48,12 @@ class Desk:
         self._region = region
         self._randomness = randomness
         self._creating = 0
+        # A stage is read from the book and written back whole: one change at a time, or the later loses the earlier.
+        self._changing = asyncio.Lock()
 
     def _stage(self, stage_arn: str) -> Stage:
         stage = self._book.get_stage(stage_arn)
-        if stage is None:
+        if stage is None or self._admission.is_being_deleted(stage_arn):
             raise ResourceNotFoundError(kind="stage", name=stage_arn)
         return stage
 
@@ -87,30 +90,31 @@ class Desk:
 
     async def update_stage(self, *, stage_arn: str, name: str | None, recording: dict[str, Any] | None) -> Stage:
         """Change what is given of a stage."""
-        stage = self._stage(stage_arn)
-        changed = replace(
-            stage,
-            name=stage.name if name is None else name,
-            recording=stage.recording if recording is None else recording,
-        )
-        await self._ledger.submit([PutStage(stage=changed)])
-        return changed
+        async with self._changing:
+            stage = self._stage(stage_arn)
+            changed = replace(
+                stage,
+                name=stage.name if name is None else name,
+                recording=stage.recording if recording is None else recording,
+            )
+            await self._ledger.submit([PutStage(stage=changed)])
+            return changed
 
     async def delete_stage(self, *, stage_arn: str) -> None:
         """End everything on a stage and delete it, in one transaction."""
-        self._stage(stage_arn)
-        if not self._admission.begin_deletion(stage_arn):
-            raise ResourceNotFoundError(kind="stage", name=stage_arn)
-        try:
-            changes: list[Change] = []
-            session = self._ledger.live.sessions.get(stage_arn)
-            if session is not None:
-                changes += self._endings.everybody_gone(session, cause=Cause.STAGE_DELETED)
-                changes += self._ledger.end(session, end_ms=self._ledger.now_ms())
-            changes.append(DeleteStage(stage_arn=stage_arn, at_ms=self._ledger.now_ms()))
-            await self._ledger.submit(changes)
-        finally:
-            self._admission.finish_deletion(stage_arn)
+        async with self._changing:
+            self._stage(stage_arn)
+            self._admission.begin_deletion(stage_arn)
+            try:
+                changes: list[Change] = []
+                session = self._ledger.live.sessions.get(stage_arn)
+                if session is not None:
+                    changes += self._endings.everybody_gone(session, cause=Cause.STAGE_DELETED)
+                    changes += self._ledger.end(session, end_ms=self._ledger.now_ms())
+                changes.append(DeleteStage(stage_arn=stage_arn, at_ms=self._ledger.now_ms()))
+                await self._ledger.submit(changes)
+            finally:
+                self._admission.finish_deletion(stage_arn)
 
     async def create_participant_token(self, *, stage_arn: str, spec: TokenSpec) -> MintedToken:
         """Mint a token. Nothing is stored: the token itself is all there is."""
@@ -173,16 +177,18 @@ class Desk:
 
     async def add_tags(self, *, arn: str, tags: dict[str, str]) -> None:
         """Add or replace tags."""
-        stage = self._stage(arn)
-        merged = {**stage.tags, **tags}
-        _check_tags(merged)
-        await self._ledger.submit([PutStage(stage=replace(stage, tags=merged))])
+        async with self._changing:
+            stage = self._stage(arn)
+            merged = {**stage.tags, **tags}
+            _check_tags(merged)
+            await self._ledger.submit([PutStage(stage=replace(stage, tags=merged))])
 
     async def remove_tags(self, *, arn: str, keys: Sequence[str]) -> None:
         """Remove tags; keys that are not there are fine."""
-        stage = self._stage(arn)
-        kept = {key: value for key, value in stage.tags.items() if key not in keys}
-        await self._ledger.submit([PutStage(stage=replace(stage, tags=kept))])
+        async with self._changing:
+            stage = self._stage(arn)
+            kept = {key: value for key, value in stage.tags.items() if key not in keys}
+            await self._ledger.submit([PutStage(stage=replace(stage, tags=kept))])
 
 
 def _check_tags(tags: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """CreateStage, GetStage, ListStages, UpdateStage, DeleteStage."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -178,3 +179,16 @@ async def test_a_deleted_stage_is_gone_with_its_tokens(house: House) -> None:
         await house.call("GetStage", arn=arn)
     with pytest.raises(TokenRefusedError):
         house.manager.admit(visit.token)
+
+
+async def test_a_stage_that_is_being_deleted_is_not_found(house: House) -> None:
+    arn = await house.create_stage()
+    _, *late = await asyncio.gather(
+        house.call("DeleteStage", arn=arn),
+        house.call("UpdateStage", arn=arn, name="late"),
+        house.call("TagResource", resourceArn=arn, tags={"team": "blue"}),
+        house.call("UntagResource", resourceArn=arn, tagKeys=["team"]),
+        house.call("DeleteStage", arn=arn),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in late] == [ResourceNotFoundError] * 4

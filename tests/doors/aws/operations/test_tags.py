@@ -1,5 +1,7 @@
 """TagResource, UntagResource, ListTagsForResource."""
 
+import asyncio
+
 import pytest
 
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
@@ -49,6 +51,12 @@ async def test_the_prefix_of_aws_is_reserved(house: House, key: str) -> None:
         with pytest.raises(InvalidInputError) as refused:
             await house.call(operation, **members, tags={key: "value"})
         assert refused.value.member == "tags"
+
+
+async def test_tagging_at_once_loses_no_tag(house: House) -> None:
+    arn = await house.create_stage()
+    await asyncio.gather(*(house.call("TagResource", resourceArn=arn, tags={f"key{n}": ""}) for n in range(20)))
+    assert len(await tags_of(house, arn)) == 20
 
 
 @pytest.mark.parametrize("arn", UNKNOWN_ARNS)
