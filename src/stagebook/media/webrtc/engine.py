@@ -18,19 +18,25 @@ from stagebook.media.webrtc import control
 from stagebook.media.webrtc.settings import EngineSettings
 
 _PROCESS_MODULE = "stagebook.media.webrtc.process"
-_START_TIMEOUT_SECONDS = 30.0
-_STOP_TIMEOUT_SECONDS = 5.0
-_REQUEST_TIMEOUT_SECONDS = 10.0
-# An engine that says nothing for this many turns of the watch hangs. Turns are counted and not the clock, so that a
-# server that was itself held up does not blame its engines.
-_WATCH_INTERVAL_SECONDS = 1.0
-_MAX_SILENT_TURNS = 10
-_FIRST_DELAY_SECONDS = 0.1
-_MAX_DELAY_SECONDS = 5.0
-# A process that lived this long was no failed start: the delay begins anew.
-_SETTLED_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an engine is waited for, in seconds."""
+
+    start_seconds: float = 30.0
+    stop_seconds: float = 5.0
+    request_seconds: float = 10.0
+    turn_seconds: float = 1.0
+    silent_turns: int = 10
+    """An engine that says nothing for so many turns hangs. Turns are counted and not the clock, so that a server that
+    was itself held up does not blame its engines."""
+    first_delay_seconds: float = 0.1
+    max_delay_seconds: float = 5.0
+    """Between two starts; doubled each time."""
+    settled_seconds: float = 10.0
+    """A process that lived this long was no failed start: the delay begins anew."""
 
 
 class EnginesRefusedError(Exception):
@@ -48,10 +54,12 @@ class Engine:
         number: int,
         hear: Callable[[MediaFact], None],
         lost: Callable[["Engine", frozenset[str]], None],
+        patience: Patience,
     ) -> None:
         self.number = number
         self.udp_port = settings.udp_port
         self._settings = settings
+        self._patience = patience
         self._hear = hear
         self._lost = lost
         self._process: asyncio.subprocess.Process | None = None
@@ -87,7 +95,7 @@ class Engine:
         self.tell(control.Stop())
         if self._writer is None:
             self._keeper.cancel()
-        await asyncio.wait([self._keeper], timeout=_STOP_TIMEOUT_SECONDS)
+        await asyncio.wait([self._keeper], timeout=self._patience.stop_seconds)
         if not self._keeper.done():
             self._kill()
             await asyncio.wait([self._keeper])
@@ -125,7 +133,7 @@ class Engine:
             raise MediaRefusedError(reason=RefusalReason.MALFORMED, detail=str(error)) from error
         self._pending[request.request_id] = (request, reply)
         try:
-            async with asyncio.timeout(_REQUEST_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._patience.request_seconds):
                 answer = await reply
         except TimeoutError:
             _log.error("a media engine does not answer and is ended", engine=self.number)
@@ -140,7 +148,7 @@ class Engine:
     async def _keep(self, started: asyncio.Future[None]) -> None:
         """Start the process, and again whenever it ends, until `stop`."""
         clock = asyncio.get_running_loop().time
-        delay = _FIRST_DELAY_SECONDS
+        delay = self._patience.first_delay_seconds
         while not self._stopping.is_set():
             born = clock()
             try:
@@ -154,10 +162,10 @@ class Engine:
                 self.udp_port = self._settings.udp_port
             if self._stopping.is_set():
                 return
-            if clock() - born > _SETTLED_SECONDS:
-                delay = _FIRST_DELAY_SECONDS
+            if clock() - born > self._patience.settled_seconds:
+                delay = self._patience.first_delay_seconds
             await asyncio.sleep(delay)
-            delay = min(delay * 2, _MAX_DELAY_SECONDS)
+            delay = min(delay * 2, self._patience.max_delay_seconds)
 
     async def _live(self, started: asyncio.Future[None]) -> None:
         """One life of the process. Raises EnginesRefusedError if it did not come to run."""
@@ -202,13 +210,13 @@ class Engine:
     async def _first_port(self, reader: asyncio.StreamReader) -> int:
         """Wait for Running. Raises EnginesRefusedError, ControlBrokenError."""
         try:
-            async with asyncio.timeout(_START_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._patience.start_seconds):
                 report = await control.receive_report(reader)
                 while isinstance(report, control.Logged):
                     self._take(report)
                     report = await control.receive_report(reader)
         except TimeoutError:
-            raise EnginesRefusedError(f"a media engine did not start in {_START_TIMEOUT_SECONDS:.0f} s") from None
+            raise EnginesRefusedError(f"a media engine did not start in {self._patience.start_seconds:.0f} s") from None
         if isinstance(report, control.Running):
             return report.udp_port
         detail = report.detail if isinstance(report, control.NotRunning) else "it said something else first"
@@ -217,14 +225,11 @@ class Engine:
 
     async def _bury(self, writer: asyncio.StreamWriter) -> None:
         """Leave nothing of a process: no descriptor, no zombie, no caller who waits for its reply."""
-        lived = self._writer is not None
+        lost = self._writer is not None and not self._stopping.is_set()
         self._writer = None
         writer.close()
         self._kill()
-        if self._process is not None:
-            code = await self._process.wait()
-            if lived and not self._stopping.is_set():
-                _log.error("a media engine ended", engine=self.number, exit_code=code)
+        code = await self._process.wait() if self._process is not None else None
         self._process = None
         unanswered = frozenset(
             request.connection_id for request, _ in self._pending.values() if not isinstance(request, control.Patch)
@@ -233,8 +238,9 @@ class Engine:
             if not reply.done():
                 reply.set_exception(_lost_error())
         self._pending.clear()
-        if lived and not self._stopping.is_set():
+        if lost:
             self._lost(self, unanswered)
+            _log.error("a media engine ended", engine=self.number, exit_code=code)
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -242,8 +248,8 @@ class Engine:
 
     async def _watch(self) -> None:
         self._silent_turns = 0
-        while self._writer is None or self._silent_turns < _MAX_SILENT_TURNS:
-            await asyncio.sleep(_WATCH_INTERVAL_SECONDS)
+        while self._writer is None or self._silent_turns < self._patience.silent_turns:
+            await asyncio.sleep(self._patience.turn_seconds)
             self._silent_turns += 1
         _log.error("a media engine hangs and is ended", engine=self.number)
         self._kill()

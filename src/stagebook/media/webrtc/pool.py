@@ -16,7 +16,7 @@ from stagebook.media.port import (
     RefusalReason,
 )
 from stagebook.media.webrtc import control
-from stagebook.media.webrtc.engine import Engine, EnginesRefusedError
+from stagebook.media.webrtc.engine import Engine, EnginesRefusedError, Patience
 from stagebook.media.webrtc.placement import Placement
 from stagebook.media.webrtc.settings import MAX_ENGINES, EngineSettings
 
@@ -28,7 +28,7 @@ class EnginePool:
     takes its port.
     """
 
-    def __init__(self, settings: EngineSettings, *, processes: int) -> None:
+    def __init__(self, settings: EngineSettings, *, processes: int, patience: Patience = Patience()) -> None:  # noqa: B008 - frozen
         """Raises ValueError for a number of processes that cannot be."""
         if not 1 <= processes <= MAX_ENGINES:
             raise ValueError(f"processes: 1 to {MAX_ENGINES}")
@@ -41,6 +41,7 @@ class EnginePool:
                 number=number,
                 hear=self._take,
                 lost=self._lose,
+                patience=patience,
             )
             for number in range(processes)
         ]

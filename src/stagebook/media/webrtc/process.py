@@ -178,7 +178,9 @@ class _ReportingHandler(logging.Handler):
 
 
 def _log_to(reporter: Reporter) -> None:
-    logging.basicConfig(handlers=[_ReportingHandler(reporter)], level=logging.INFO, force=True)
+    root = logging.getLogger()
+    root.handlers[:] = [_ReportingHandler(reporter)]
+    root.setLevel(logging.INFO)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
