@@ -50,12 +50,8 @@ def parse_fragment(text: str) -> IceFragment:
         raise SdpMalformedError("a fragment needs a=ice-ufrag and a=ice-pwd together, one pair for all sections")
     if not ufrags and not candidates and not ended:
         raise SdpMalformedError("the fragment has neither ICE credentials nor candidates")
-    return IceFragment(
-        ufrag=next(iter(ufrags), None),
-        pwd=next(iter(pwds), None),
-        candidate_count=candidates,
-        end_of_candidates=ended,
-    )
+    ufrag, pwd = next(iter(ufrags), None), next(iter(pwds), None)
+    return IceFragment(ufrag=ufrag, pwd=pwd, candidate_count=candidates, end_of_candidates=ended)
 
 
 def write_restart_fragment(local: LocalTransport, *, mid: str, kind: str) -> str:

@@ -134,11 +134,7 @@ def _track(index: int, section: MediaSection, kind: Kind, choice: Choice) -> Tra
         parameters=choice.parameters,
         rtx_payload_type=choice.rtx_payload_type,
         feedback=tuple(name for name in _FEEDBACK if name in payload.feedback) if kind is Kind.VIDEO else (),
-        extensions=HeaderExtensions(
-            mid=_extension(section, _MID),
-            rid=_extension(section, _RID) if rids else None,
-            repaired_rid=_extension(section, _REPAIRED_RID) if rids else None,
-        ),
+        extensions=_extensions(section, layered=bool(rids)),
         ssrcs=ssrcs,
         rtx_of=rtx_of,
         rtcp_reduced_size=section.rtcp_reduced_size,
@@ -149,6 +145,14 @@ def _track(index: int, section: MediaSection, kind: Kind, choice: Choice) -> Tra
 def _received(track: TrackPlan) -> TrackPlan:
     """A viewer's track: we send one stream with a signalled SSRC, so what only a sender says is dropped."""
     return msgspec.structs.replace(track, extensions=HeaderExtensions(), ssrcs=(), rtx_of={}, rids=())
+
+
+def _extensions(section: MediaSection, *, layered: bool) -> HeaderExtensions:
+    return HeaderExtensions(
+        mid=_extension(section, _MID),
+        rid=_extension(section, _RID) if layered else None,
+        repaired_rid=_extension(section, _REPAIRED_RID) if layered else None,
+    )
 
 
 def _extension(section: MediaSection, uri: str) -> int | None:

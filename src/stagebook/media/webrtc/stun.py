@@ -77,13 +77,10 @@ def parse_binding_request(datagram: bytes) -> BindingRequest | None:
     if attributes is None:
         return None
     username = signed = integrity = b""
-    use_candidate = False
     unknown = []
     for code, start, size in attributes:
         if code == _USERNAME:
             username = datagram[start : start + size]
-        elif code == _USE_CANDIDATE:
-            use_candidate = True
         elif code == _MESSAGE_INTEGRITY:
             integrity = datagram[start : start + size]
             signed = _sized(datagram[: start - 4], start - _HEADER_BYTES + _INTEGRITY_BYTES)
@@ -92,7 +89,7 @@ def parse_binding_request(datagram: bytes) -> BindingRequest | None:
     return BindingRequest(
         transaction_id=transaction_id,
         local_ufrag=_local_ufrag(username),
-        use_candidate=use_candidate,
+        use_candidate=any(code == _USE_CANDIDATE for code, _, _ in attributes),
         unknown_attributes=tuple(unknown),
         signed=signed,
         integrity=integrity,
