@@ -16,7 +16,6 @@ from stagebook.doors.aws.headers import Header
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _CONTENT_TYPE: Header = (b"content-type", b"application/json")
-_CLOSE: Header = (b"connection", b"close")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,9 +32,7 @@ def error_answer(error: AwsError, *, headers: Sequence[Header]) -> Answer:
 
     The message is in two members: the model calls it `exceptionMessage`, botocore looks for `message`.
     """
-    lines = [(b"x-amzn-errortype", error.error_type.encode()), *headers]
-    if error.close_connection:
-        lines.append(_CLOSE)
+    lines = ((b"x-amzn-errortype", error.error_type.encode()), *headers, *error.headers)
     body = _encode({"message": error.message, "exceptionMessage": error.message})
     return Answer(status=error.status, body=body, headers=lines)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from stagebook.doors.aws.errors import AwsError, ErrorType
+from stagebook.doors.aws.headers import CLOSE_CONNECTION
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -56,7 +57,7 @@ class BodyReader:
             raise AwsError(
                 ErrorType.REQUEST_TIMEOUT,
                 f"The body of the request was not complete after {self._timeout_seconds:g} seconds.",
-                close_connection=True,
+                headers=(CLOSE_CONNECTION,),
             ) from None
         finally:
             del self._deadlines[task]
@@ -104,6 +105,6 @@ async def _read_rest(message: Message, receive: Receive) -> bytes:
         raise AwsError(
             ErrorType.REQUEST_ENTITY_TOO_LARGE,
             f"The body of a request can have at most {MAXIMUM_SIZE_BYTES} bytes.",
-            close_connection=not complete,
+            headers=() if complete else (CLOSE_CONNECTION,),
         )
     return b"".join(parts)

@@ -7,6 +7,7 @@ Sources: the Errors section of each operation and the Common Errors page of the 
 from collections.abc import Mapping
 from enum import StrEnum
 
+from stagebook.doors.aws.headers import Header
 from stagebook.stage.errors import (
     ConflictError,
     InvalidInputError,
@@ -77,15 +78,14 @@ DOMAIN_ERRORS: Mapping[type[StagebookError], ErrorType] = {
 class AwsError(Exception):
     """An error in the terms of the AWS wire. `message` is shown to the caller and holds no secret.
 
-    `close_connection` is set where the rest of the request has not been read: what follows on the connection would be
-    taken for a new request.
+    `headers` are what this error says besides, such as which methods a path takes.
     """
 
-    def __init__(self, error_type: ErrorType, message: str, *, close_connection: bool = False) -> None:
+    def __init__(self, error_type: ErrorType, message: str, *, headers: tuple[Header, ...] = ()) -> None:
         super().__init__(message)
         self.error_type = error_type
         self.message = message
-        self.close_connection = close_connection
+        self.headers = headers
 
     @property
     def status(self) -> int:

@@ -18,6 +18,9 @@ EXPOSE_HEADERS: Header = (
     ),
 )
 
+CLOSE_CONNECTION: Header = (b"connection", b"close")
+"""For where the rest of a request has not been read: it would be taken for the next one."""
+
 ALLOW_ANY_ORIGIN: Header = (b"access-control-allow-origin", b"*")
 
 MODELLED_HEADERS: tuple[Header, ...] = (

@@ -56,8 +56,11 @@ class Router:
             return route, label
         if not routes:
             raise AwsError(ErrorType.UNKNOWN_OPERATION, "The path names no operation of this service.")
-        allowed = " or ".join(routes)
-        raise AwsError(ErrorType.METHOD_NOT_ALLOWED, f"The operation at this path takes the method {allowed}.")
+        raise AwsError(
+            ErrorType.METHOD_NOT_ALLOWED,
+            f"The operation at this path takes the method {' or '.join(routes)}.",
+            headers=((b"allow", ", ".join(routes).encode()),),
+        )
 
     def _locate(self, raw_path: bytes) -> tuple[Mapping[str, Route], bytes]:
         routes = self._exact.get(raw_path)

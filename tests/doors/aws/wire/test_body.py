@@ -15,6 +15,7 @@ from stagebook.doors.aws.body import (
     Message,
 )
 from stagebook.doors.aws.errors import AwsError, ErrorType
+from stagebook.doors.aws.headers import CLOSE_CONNECTION
 
 
 class Client:
@@ -67,7 +68,7 @@ async def test_a_larger_body_is_read_to_its_end_and_refused(parts: int) -> None:
 
     assert refused.value.error_type is ErrorType.REQUEST_ENTITY_TOO_LARGE
     assert refused.value.status == 413
-    assert not refused.value.close_connection
+    assert refused.value.headers == ()
     assert client.asked == parts
 
 
@@ -79,7 +80,7 @@ async def test_an_endless_body_is_not_read_to_its_end() -> None:
         await reader().read(client.receive)
 
     assert refused.value.error_type is ErrorType.REQUEST_ENTITY_TOO_LARGE
-    assert refused.value.close_connection
+    assert refused.value.headers == (CLOSE_CONNECTION,)
     assert client.asked <= DRAIN_SIZE_BYTES // size + 1
 
 
@@ -96,7 +97,7 @@ async def test_a_body_that_does_not_come_ends_with_a_timeout(before: tuple[Messa
 
     assert refused.value.error_type is ErrorType.REQUEST_TIMEOUT
     assert refused.value.status == 408
-    assert refused.value.close_connection
+    assert refused.value.headers == (CLOSE_CONNECTION,)
 
 
 async def test_the_task_lives_on_after_a_timeout() -> None:

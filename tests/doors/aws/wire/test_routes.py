@@ -52,6 +52,7 @@ def test_another_method_is_told_which_to_use(method: str, path: bytes, told: str
 
     assert (refused.value.error_type, refused.value.status) == (ErrorType.METHOD_NOT_ALLOWED, 405)
     assert refused.value.message.endswith(told)
+    assert dict(refused.value.headers)[b"allow"] in (b"POST", b"GET, POST, DELETE")
 
 
 def test_a_handler_for_an_operation_that_is_none_is_refused() -> None:
