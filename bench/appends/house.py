@@ -1,0 +1,135 @@
+"""A stage manager over a real book, with the real clock and randomness, and a record of what it submits."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.appends.engine import ScriptedEngine
+from stagebook.book.port import AppendEvent, Change, Submission
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.manager.manager import StageManager
+from stagebook.manager.tokens import Endpoints
+from stagebook.stage.claims import Claims
+from stagebook.stage.errors import TokenRefusal, TokenRefusedError
+from stagebook.stage.limits import RELAXED
+from stagebook.stage.resources import Capability, ClientInfo, Stage
+from stagebook.system import SystemClock, SystemRandomness
+
+ACCOUNT_ID = "123456789012"
+REGION = "us-west-2"
+CLIENT = ClientInfo(os_name="Linux", browser_name="Chromium", browser_version="140.0.0.0")
+OFFER = "v=0"
+_LINGER_MS = 1_000
+_TOKEN_SECONDS = 3_600
+
+
+class NoTokens:
+    """Participants come with their claims here: reading tokens is the door's work, and not measured."""
+
+    def mint(self, claims: Claims) -> str:
+        """As TokenAuthority.mint."""
+        return claims.participant_id
+
+    def verify(self, token: str, *, now_ms: int) -> Claims:
+        """As TokenAuthority.verify."""
+        del token, now_ms
+        raise TokenRefusedError(refusal=TokenRefusal.MALFORMED, detail="no tokens here")
+
+
+class RecordingBook(SqliteBook):
+    """A book that keeps every transaction it was given, if it is told to."""
+
+    record: list[tuple[Change, ...]] | None = None
+
+    def submit(self, changes: Sequence[Change]) -> Submission:
+        """As Book.submit."""
+        if self.record is not None:
+            self.record.append(tuple(changes))
+        return super().submit(changes)
+
+
+@dataclass(kw_only=True)
+class House:
+    """A manager that runs, its book and its engine."""
+
+    manager: StageManager
+    book: RecordingBook
+    engine: ScriptedEngine
+    stage: Stage
+    transactions: list[tuple[Change, ...]] = field(default_factory=list)
+
+    def claims(self, participant_id: str) -> Claims:
+        """Return what the token of a participant would say."""
+        now_seconds = SystemClock().now_ms() // 1_000
+        return Claims(
+            participant_id=participant_id,
+            stage_arn=self.stage.arn,
+            capabilities=frozenset(Capability),
+            user_id=f"user-{participant_id}",
+            issued_at_seconds=now_seconds,
+            expires_at_seconds=now_seconds + _TOKEN_SECONDS,
+        )
+
+    async def publish(self, participant_id: str) -> None:
+        """Let a participant publish, durably."""
+        opened = await self.manager.publish(self.claims(participant_id), offer=OFFER, client=CLIENT)
+        self.engine.connect(opened.connection_id)
+        await self.manager.settled()
+
+    async def watch(self, claims: Claims, publisher_id: str) -> str:
+        """Let a participant watch a publisher and connect; return the connection's id. JOINED is durable then."""
+        opened = await self.manager.subscribe(claims, publisher_id=publisher_id, offer=OFFER, client=CLIENT)
+        self.engine.connect(opened.connection_id)
+        return opened.connection_id
+
+
+@asynccontextmanager
+async def running_house(path: Path, *, record: bool = False) -> AsyncIterator[House]:
+    """Run a manager with one stage over a new book at `path`; `record` keeps its transactions from then on."""
+    book = RecordingBook.open(path)
+    engine = ScriptedEngine()
+    manager = StageManager(
+        book=book,
+        media=engine,
+        tokens=NoTokens(),
+        endpoints=Endpoints(events="ws://e", whip="http://w", rtmp="rtmp://r", rtmps="rtmps://r"),
+        limits=RELAXED,
+        region=REGION,
+        clock=SystemClock(),
+        randomness=SystemRandomness(),
+        linger_ms=_LINGER_MS,
+    )
+    try:
+        if record:
+            book.record = []
+        await manager.start()
+        stage, _ = await manager.create_stage(account_id=ACCOUNT_ID, name="bench", tags={}, recording={}, tokens=[])
+        yield House(manager=manager, book=book, engine=engine, stage=stage, transactions=book.record or [])
+    finally:
+        await book.close()
+
+
+def participant_ids(count: int) -> list[str]:
+    """Return different ids of the form that the service gives out: 12 letters and digits."""
+    return [f"{number:06x}{secrets.token_hex(3)}" for number in range(count)]
+
+
+def count_events(transactions: Sequence[Sequence[Change]]) -> int:
+    """Return how many events are in these transactions."""
+    return sum(isinstance(change, AppendEvent) for changes in transactions for change in changes)
+
+
+async def replay(path: Path, transactions: Sequence[Sequence[Change]], *, alone: bool) -> SqliteBook:
+    """Submit transactions to a new book; `alone`: each one awaited before the next. Return the open book."""
+    book = SqliteBook.open(path)
+    durable: asyncio.Future[None] | None = None
+    for changes in transactions:
+        durable = book.submit(changes).durable
+        if alone:
+            await durable
+    if durable is not None:
+        await durable
+    return book

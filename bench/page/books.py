@@ -1,0 +1,110 @@
+"""Books to read from: sessions with a few participants of many events among many participants of a few."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from stagebook.book.port import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
+from stagebook.book.sqlite.book import SqliteBook
+from stagebook.stage.events import Cause, Event, EventName
+from stagebook.stage.resources import ParticipantRecord, Stage
+
+REGION = "us-west-2"
+ACCOUNT_ID = "123456789012"
+START_MS = 1_700_000_000_000
+_EVENT_INTERVAL_MS = 7
+_SESSION_INTERVAL_MS = 3_600_000
+_TRANSACTIONS_AHEAD = 4
+
+_JOINED = Event(name=EventName.JOINED, cause=Cause.CLIENT)
+_LEFT = Event(name=EventName.LEFT, cause=Cause.CLIENT)
+
+
+class BookPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How large a book is. The busy participants are those whose pages are asked for."""
+
+    sessions: int
+    busy_participants: int
+    busy_events: int
+    other_participants: int
+    other_events: int
+
+    @property
+    def events(self) -> int:
+        """How many events the whole book has."""
+        return self.sessions * (self.busy_participants * self.busy_events + self.other_participants * self.other_events)
+
+
+LARGE = BookPlan(sessions=50, busy_participants=20, busy_events=500, other_participants=1_000, other_events=10)
+SMALL = BookPlan(sessions=1, busy_participants=20, busy_events=500, other_participants=0, other_events=0)
+
+
+class BusyParticipant(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the pages of one participant with many events are."""
+
+    stage_arn: str
+    session_id: str
+    participant_id: str
+
+
+def build_book(path: Path, plan: BookPlan) -> list[BusyParticipant]:
+    """Write a new book of this plan, through the book's own port; return its busy participants."""
+    return uvloop.run(_build(path, plan))
+
+
+async def _build(path: Path, plan: BookPlan) -> list[BusyParticipant]:
+    book = SqliteBook.open(path)
+    busy = []
+    waiting: list[asyncio.Future[None]] = []
+    for number in range(plan.sessions):
+        stage_arn, session_id = f"arn:aws:ivs:{REGION}:{ACCOUNT_ID}:stage/{_id('S', number)}", f"st-{number:013d}"
+        busy += [
+            BusyParticipant(stage_arn=stage_arn, session_id=session_id, participant_id=_id("B", index))
+            for index in range(plan.busy_participants)
+        ]
+        waiting.append(book.submit(list(_session(stage_arn, session_id, number, plan))).durable)
+        if len(waiting) > _TRANSACTIONS_AHEAD:
+            await waiting.pop(0)
+    await book.close()
+    return busy
+
+
+def _session(stage_arn: str, session_id: str, number: int, plan: BookPlan) -> Iterator[Change]:
+    """A whole session that has ended. The participants' events are interleaved, as they are in life."""
+    where = {"stage_arn": stage_arn, "session_id": session_id}
+    at_ms = START_MS + number * _SESSION_INTERVAL_MS
+    stage = Stage(arn=stage_arn, account_id=ACCOUNT_ID, name=f"stage-{number}", created_ms=at_ms)
+    yield PutStage(stage=stage)
+    yield OpenSession(start_ms=at_ms, **where)
+    sizes = {_id("B", index): plan.busy_events for index in range(plan.busy_participants)}
+    sizes |= {_id("V", index): plan.other_events for index in range(plan.other_participants)}
+    for participant_id in sizes:
+        record = ParticipantRecord(participant_id=participant_id, user_id=f"user-{participant_id}", first_join_ms=at_ms)
+        yield PutParticipant(participant=record, **where)
+    for turn in range(max(sizes.values())):
+        for participant_id, size in sizes.items():
+            if turn < size:
+                event = _event(turn, size)
+                yield AppendEvent(participant_id=participant_id, event=event, at_ms=at_ms, **where)
+                at_ms += _EVENT_INTERVAL_MS
+    yield EndSession(end_ms=at_ms, **where)
+
+
+def _event(turn: int, size: int) -> Event:
+    """JOINED, then watching one publisher after another with a publication now and then, then LEFT."""
+    if turn == 0:
+        return _JOINED
+    if turn == size - 1:
+        return _LEFT
+    started = turn % 2 == 1
+    if turn % 10 >= 8:
+        return Event(name=EventName.PUBLISH_STARTED if started else EventName.PUBLISH_STOPPED, cause=Cause.CLIENT)
+    name = EventName.SUBSCRIBE_STARTED if started else EventName.SUBSCRIBE_STOPPED
+    return Event(name=name, remote_participant_id=_id("B", (turn - 1) // 2), cause=Cause.CLIENT)
+
+
+def _id(kind: str, number: int) -> str:
+    return f"{kind}{number:011d}"

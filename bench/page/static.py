@@ -1,0 +1,58 @@
+"""The yardstick: the product's own HTTP server with an application that sends finished bytes and does nothing else.
+
+    python -m bench.page.static < answer
+
+Prints its port once it serves, and serves until its standard input ends or it is terminated.
+"""
+
+import sys
+
+import msgspec
+import uvloop
+
+from stagebook.app import Application, Receive, Scope, Send
+from stagebook.config import Settings
+from stagebook.config_rules import Address
+from stagebook.http_server import HttpServer, listen
+from stagebook.parts import http_bounds
+
+
+class StaticAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What to answer to everything: a 200 with these headers and this body."""
+
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def static_application(answer: StaticAnswer) -> Application:
+    """Return the ASGI application."""
+    start = {"type": "http.response.start", "status": 200, "headers": answer.headers}
+    body = {"type": "http.response.body", "body": answer.body}
+
+    async def serve(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(start)
+        await send(body)
+
+    return serve
+
+
+async def _nothing() -> None:
+    return
+
+
+def main() -> None:
+    """Serve until the process is terminated, by the same settings as the real server."""
+    answer = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=StaticAnswer)
+    with listen(Address(host="127.0.0.1", port=0)) as listening:
+        server = HttpServer(
+            static_application(answer),
+            bounds=http_bounds(Settings()),
+            trusted_proxies=(),
+            on_started=lambda: print(listening.getsockname()[1], flush=True),
+            before_end=_nothing,
+        )
+        uvloop.run(server.serve(sockets=[listening]))
+
+
+if __name__ == "__main__":
+    main()
