@@ -32,7 +32,14 @@ class Socket:
         self.from_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.send_gate: Callable[[dict[str, Any]], Awaitable[None]] | None = None
 
-    async def serve(self, *, path: str = PATH, subprotocols: tuple[str, ...] = (TOKEN,), deny: bool = True) -> None:
+    async def serve(
+        self,
+        *,
+        path: str = PATH,
+        subprotocols: tuple[str, ...] = (TOKEN,),
+        deny: bool = True,
+        leaving: bool = False,
+    ) -> None:
         scope = {
             "type": "websocket",
             "path": path,
@@ -41,6 +48,8 @@ class Socket:
             "extensions": {"websocket.http.response": {}} if deny else {},
         }
         self.to_server.put_nowait({"type": "websocket.connect"})
+        if leaving:
+            self.leave()
         await self.door(scope, self.to_server.get, self._take)
 
     async def _take(self, message: Any) -> None:  # noqa: ANN401 - an ASGI message
@@ -107,8 +116,7 @@ class TestHandshake:
 
     async def test_a_token_is_found_among_other_subprotocols(self, manager: FakeManager) -> None:
         socket = Socket(manager)
-        socket.leave()
-        await socket.serve(subprotocols=("chat", TOKEN, "other.token.here"))
+        await socket.serve(subprotocols=("chat", TOKEN, "other.token.here"), leaving=True)
         assert (await socket.hear())["subprotocol"] == TOKEN
 
     @pytest.mark.parametrize(
@@ -151,6 +159,26 @@ class TestHandshake:
         await socket.serve()
         assert (await socket.hear())["status"] == 409
         assert causes(manager) == []
+
+    async def test_one_participant_s_sockets_are_counted(self, manager: FakeManager) -> None:
+        limits = JoinLimits(events_connections_per_participant=1)
+        async with connected(manager, limits=limits) as first:
+            second = Socket(manager)
+            second.door = first.door
+            await second.serve()
+            assert (await second.hear())["status"] == 429
+            first.leave()
+        third = Socket(manager)
+        third.door = first.door
+        await third.serve(leaving=True)
+        assert (await third.hear())["type"] == "websocket.accept"
+
+    async def test_one_participant_s_handshakes_are_metered(self, manager: FakeManager) -> None:
+        socket = Socket(manager, limits=JoinLimits(attempts_burst=1))
+        await socket.serve(leaving=True)
+        assert (await socket.hear())["type"] == "websocket.accept"
+        await socket.serve()
+        assert (await socket.hear())["status"] == 429
 
     async def test_a_failure_of_the_server_is_a_500(self, manager: FakeManager) -> None:
         manager.failure = KeyError("inner secret")

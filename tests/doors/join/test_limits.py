@@ -1,6 +1,8 @@
 """The meters that hold rates."""
 
+from stagebook.doors.join.errors import RequestRefusedError
 from stagebook.doors.join.limits import AttemptMeters, JoinLimits, Meter
+from stagebook.stage.claims import Claims
 
 
 class Clock:
@@ -26,20 +28,28 @@ def test_rest_does_not_save_up_more_than_the_burst() -> None:
     assert [meter.take() for _ in range(3)] == [True, True, False]
 
 
+class Attempts:
+    """Meters whose answers are booleans."""
+
+    def __init__(self, limits: JoinLimits) -> None:
+        self._meters = AttemptMeters(limits=limits, monotonic=Clock())
+
+    def take(self, participant_id: str, *, stage: str = "s") -> bool:
+        claims = Claims(participant_id=participant_id, stage_arn=stage, capabilities=frozenset(), expires_at_seconds=1)
+        try:
+            self._meters.require(claims)
+        except RequestRefusedError:
+            return False
+        return True
+
+
 def test_participants_are_metered_apart() -> None:
-    meters = AttemptMeters(limits=JoinLimits(attempts_burst=1), monotonic=Clock())
-    takes = [
-        meters.take(stage_arn=stage, participant_id=participant)
-        for stage, participant in [("s1", "p"), ("s1", "p"), ("s1", "q"), ("s2", "p")]
-    ]
+    attempts = Attempts(JoinLimits(attempts_burst=1))
+    takes = [attempts.take(name, stage=stage) for stage, name in [("s1", "p"), ("s1", "p"), ("s1", "q"), ("s2", "p")]]
     assert takes == [True, False, True, True]
 
 
 def test_the_number_of_meters_is_bounded_and_the_longest_unused_goes_first() -> None:
-    meters = AttemptMeters(limits=JoinLimits(attempts_burst=1, metered_participants=2), monotonic=Clock())
-    assert meters.take(stage_arn="s", participant_id="a")
-    assert meters.take(stage_arn="s", participant_id="b")
-    assert not meters.take(stage_arn="s", participant_id="a")
-    assert meters.take(stage_arn="s", participant_id="c")
-    assert not meters.take(stage_arn="s", participant_id="a")
-    assert meters.take(stage_arn="s", participant_id="b")
+    attempts = Attempts(JoinLimits(attempts_burst=1, metered_participants=2))
+    assert [attempts.take(name) for name in "abaca"] == [True, True, False, True, False]
+    assert attempts.take("b")

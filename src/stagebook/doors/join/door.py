@@ -13,7 +13,7 @@ from stagebook.doors.join import cors, events
 from stagebook.doors.join.errors import INTERNAL, Header, Problem, RequestRefusedError, problem_of
 from stagebook.doors.join.events import Events
 from stagebook.doors.join.exchange import Message, Receive, Response, Scope, Send, write
-from stagebook.doors.join.limits import JoinLimits
+from stagebook.doors.join.limits import AttemptMeters, JoinLimits
 from stagebook.doors.join.port import JoinPort
 from stagebook.doors.join.whip import ACCEPT_PATCH, ACCEPT_POST, Whip
 from stagebook.stage.errors import StagebookError
@@ -46,8 +46,9 @@ class JoinDoor:
         limits = limits or JoinLimits()
         self._manager = manager
         self._whip_redirect = whip_redirect
-        self._whip = Whip(manager, limits=limits, monotonic=monotonic)
-        self._events = Events(manager, limits=limits, monotonic=monotonic)
+        attempts = AttemptMeters(limits=limits, monotonic=monotonic)
+        self._whip = Whip(manager, limits=limits, attempts=attempts)
+        self._events = Events(manager, limits=limits, attempts=attempts, monotonic=monotonic)
 
     @staticmethod
     def serves(scope: Scope) -> bool:

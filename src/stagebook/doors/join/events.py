@@ -9,6 +9,7 @@ the websocket protocol's own pings (the HTTP server's), since sample clients ans
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -18,7 +19,7 @@ from stagebook.doors.join.client_info import client_info
 from stagebook.doors.join.cors import SHARED
 from stagebook.doors.join.errors import NO_TOKEN, Problem, RequestRefusedError
 from stagebook.doors.join.exchange import Message, Receive, Scope, Send, header
-from stagebook.doors.join.limits import JoinLimits, Meter
+from stagebook.doors.join.limits import AttemptMeters, JoinLimits, Meter, too_many
 from stagebook.doors.join.port import JoinPort
 from stagebook.manager.watchers import FarewellReason, StageSnapshot
 from stagebook.stage.claims import Claims
@@ -148,10 +149,14 @@ class EventsConnection:
 class Events:
     """Serves the events websockets of one manager's participants."""
 
-    def __init__(self, manager: JoinPort, *, limits: JoinLimits, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, manager: JoinPort, *, limits: JoinLimits, attempts: AttemptMeters, monotonic: Callable[[], float]
+    ) -> None:
         self._manager = manager
         self._limits = limits
+        self._attempts = attempts
         self._monotonic = monotonic
+        self._open: Counter[tuple[str, str]] = Counter()
         self._encoder = stage_state.StageStateEncoder()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, topic: str) -> None:
@@ -162,6 +167,19 @@ class Events:
         token = _offered_token(scope["subprotocols"])
         claims = self._manager.admit(token)
         _require_topic(claims, topic)
+        self._attempts.require(claims)
+        key = (claims.stage_arn, claims.participant_id)
+        if self._open[key] >= self._limits.events_connections_per_participant:
+            raise too_many("too many events websockets with this token")
+        self._open[key] += 1
+        try:
+            await self._serve_claims(claims, token, scope, receive, send)
+        finally:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
+
+    async def _serve_claims(self, claims: Claims, token: str, scope: Scope, receive: Receive, send: Send) -> None:
         meter = Meter(
             burst=self._limits.events_messages_burst,
             per_second=self._limits.events_messages_per_second,

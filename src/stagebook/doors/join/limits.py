@@ -1,9 +1,12 @@
-"""Every bound on what a stranger can send through this door, and the meter that holds a rate."""
+"""Every bound on what a stranger can send through this door, and the meters that hold the rates."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 
 import msgspec
+
+from stagebook.doors.join.errors import RETRY_SOON, RequestRefusedError
+from stagebook.stage.claims import Claims
 
 
 class JoinLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +19,7 @@ class JoinLimits(msgspec.Struct, frozen=True, kw_only=True):
     """One participant may open this many connections at once: a viewer of a full stage opens one per publisher."""
     attempts_per_second: float = 5.0
     metered_participants: int = 50_000
+    events_connections_per_participant: int = 16
     events_message_size_bytes: int = 4 * 1024
     events_messages_burst: int = 60
     events_messages_per_second: float = 5.0
@@ -59,19 +63,24 @@ class AttemptMeters:
         self._monotonic = monotonic
         self._meters: OrderedDict[tuple[str, str], Meter] = OrderedDict()
 
-    def take(self, *, stage_arn: str, participant_id: str) -> bool:
-        """Count one attempt of this participant; return whether it is within the rate."""
-        key = (stage_arn, participant_id)
+    def require(self, claims: Claims) -> None:
+        """Count one attempt of this participant; raise RequestRefusedError 429 when it is above the rate."""
+        key = (claims.stage_arn, claims.participant_id)
         meter = self._meters.get(key)
         if meter is None:
-            meter = Meter(
+            meter = self._meters[key] = Meter(
                 burst=self._limits.attempts_burst,
                 per_second=self._limits.attempts_per_second,
                 monotonic=self._monotonic,
             )
-            self._meters[key] = meter
             if len(self._meters) > self._limits.metered_participants:
                 self._meters.popitem(last=False)
         else:
             self._meters.move_to_end(key)
-        return meter.take()
+        if not meter.take():
+            raise too_many("too many attempts with this token")
+
+
+def too_many(message: str) -> RequestRefusedError:
+    """Return how to refuse what is above a rate or a count."""
+    return RequestRefusedError(status=429, code="TOO_MANY_REQUESTS", message=message, headers=(RETRY_SOON,))

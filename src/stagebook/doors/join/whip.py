@@ -9,10 +9,9 @@ Knows HTTP and the manager's face; SDP is opaque here.
 """
 
 import re
-from collections.abc import Callable
 
 from stagebook.doors.join.client_info import client_info
-from stagebook.doors.join.errors import RETRY_SOON, Header, RequestRefusedError
+from stagebook.doors.join.errors import Header, RequestRefusedError
 from stagebook.doors.join.exchange import (
     Receive,
     Response,
@@ -39,10 +38,10 @@ _ENTITY_TAG = re.compile(r'"([\x21\x23-\x7e]*)"')
 class Whip:
     """Serves the requests of one manager's participants."""
 
-    def __init__(self, manager: JoinPort, *, limits: JoinLimits, monotonic: Callable[[], float]) -> None:
+    def __init__(self, manager: JoinPort, *, limits: JoinLimits, attempts: AttemptMeters) -> None:
         self._manager = manager
         self._limits = limits
-        self._attempts = AttemptMeters(limits=limits, monotonic=monotonic)
+        self._attempts = attempts
 
     async def publish(self, scope: Scope, receive: Receive) -> Response:
         """Answer a publisher's offer (RFC 9725 section 4.2)."""
@@ -60,7 +59,7 @@ class Whip:
     async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> Response:
         """Take a fragment (RFC 9725 section 4.3): 204, or 200 with the server's fragment and the new ETag."""
         claims = self._manager.admit(bearer_token(scope))
-        self._meter(claims)
+        self._attempts.require(claims)
         require_content_type(scope, FRAGMENT, ACCEPT_PATCH)
         ice_session = _if_match(header(scope, b"if-match"))
         fragment = await read_text(
@@ -85,7 +84,7 @@ class Whip:
 
     async def _offer(self, scope: Scope, receive: Receive) -> tuple[Claims, str]:
         claims = self._manager.admit(bearer_token(scope))
-        self._meter(claims)
+        self._attempts.require(claims)
         require_content_type(scope, SDP, ACCEPT_POST)
         offer = await read_text(
             scope,
@@ -94,12 +93,6 @@ class Whip:
             timeout_seconds=self._limits.body_timeout_seconds,
         )
         return claims, offer
-
-    def _meter(self, claims: Claims) -> None:
-        if not self._attempts.take(stage_arn=claims.stage_arn, participant_id=claims.participant_id):
-            raise RequestRefusedError(
-                status=429, code="TOO_MANY_REQUESTS", message="too many attempts with this token", headers=(RETRY_SOON,)
-            )
 
     def _created(self, opened: Opened) -> Response:
         # Absolute: some WHIP clients do not resolve a relative Location against the address they were redirected to.
