@@ -1,0 +1,71 @@
+"""The start message, and the warnings that depend on the settings."""
+
+from pathlib import Path
+
+import pytest
+
+from stagebook.config import Settings
+from stagebook.greeting import env_command, greeting, warnings
+
+EVERYWHERE = "0.0.0.0:8080"
+
+
+def test_it_says_where_everything_is() -> None:
+    text = greeting(
+        Settings(data="my data"),
+        version="1.2.3",
+        listening="127.0.0.1:9000",
+        public_url="https://example.com",
+        data=Path("/srv/my data"),
+        media="127.0.0.1, UDP port 50000",
+    )
+    for part in ("1.2.3", "http://127.0.0.1:9000", "https://example.com", "/srv/my data", "UDP port 50000"):
+        assert part in text
+    assert "env --data 'my data')\"" in text
+
+
+@pytest.mark.parametrize(("on_path", "expected"), [("/usr/bin/stagebook", "stagebook env"), (None, "bin/tool env")])
+def test_the_command_can_be_typed_as_it_stands(
+    on_path: str | None, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "bin" / "tool")])
+    monkeypatch.setattr("shutil.which", lambda _name: on_path)
+    assert env_command(Settings()) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), []),
+        (Settings(auth="off"), ["auth is off: this machine"]),
+        (
+            Settings(
+                listen=EVERYWHERE,
+                public_url="https://example.com",
+                media_port=50_000,
+                media_announce=("203.0.113.7",),
+            ),
+            [],
+        ),
+        (
+            Settings(listen=EVERYWHERE, auth="off"),
+            [
+                "auth is off: EVERYBODY",
+                "media_port is 0",
+                "public_url is not set",
+                "media_announce is not set",
+                "tokens and signed requests travel unencrypted",
+            ],
+        ),
+        (
+            Settings(listen="192.0.2.1:80", media_port=50_000, public_url="http://example.com"),
+            ["tokens and signed requests travel unencrypted"],
+        ),
+    ],
+)
+def test_it_warns_of_what_is_open_or_will_not_work(settings: Settings, expected: list[str]) -> None:
+    found = warnings(settings)
+    assert len(found) == len(expected)
+    for warning, start in zip(found, expected, strict=True):
+        assert warning.startswith(start)
