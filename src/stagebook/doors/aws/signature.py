@@ -69,11 +69,10 @@ class SignatureVerifier:
             raise _no_authorization(query)
         unsigned_part, _, signature = header.rpartition(b"Signature=")
         signer = self._signers.get(unsigned_part)
-        known = signer is not None
+        is_new = signer is None
         if signer is None:
             authorization = parse_authorization(header)
-            signature = authorization.signature
-            signer = self._signer(authorization)
+            signer, signature = self._signer(authorization), authorization.signature
         date = canonical_value(headers.get(b"x-amz-date", b""))
         self._check_skew(date)
         if date[:8] != signer.date:
@@ -83,7 +82,7 @@ class SignatureVerifier:
         expected.update(b"\n".join((ALGORITHM, date, signer.scope, request)))
         if not hmac.compare_digest(expected.hexdigest().encode(), signature.strip()):
             raise AwsError(ErrorType.INVALID_SIGNATURE, _MISMATCH)
-        if not known and header == unsigned_part + b"Signature=" + signature:
+        if is_new and header == unsigned_part + b"Signature=" + signature:
             _remember(self._signers, unsigned_part, signer)
         return signer.credential
 

@@ -122,6 +122,13 @@ def signed_call(operation: str, document: object = None, *, key_id: str = KEY_ID
     return signed("POST", f"/{operation}", body=body, headers=headers, key_id=key_id, secret=secret)
 
 
+def unsigned(
+    path: str, *, method: str = "POST", body: bytes = b"", headers: Mapping[bytes, bytes] | None = None
+) -> Request:
+    """Return a request as somebody sends it who has no key."""
+    return Request(method=method, raw_path=path.encode(), body=body, headers=tuple((headers or {}).items()))
+
+
 def operations(**handlers: tuple[str | None, Handler]) -> dict[str, Operation]:
     """Return operations by name, each from its resource member and its handler."""
     return {
@@ -196,3 +203,18 @@ def receiver(request: Request, chunks: Iterable[Message] | None = None) -> Calla
         return message
 
     return receive
+
+
+GET_STAGE = signed_call("GetStage", {"arn": STAGE_ARN})
+"""A good call, which `new_door` answers."""
+
+SEVEN_HEADERS = {
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "cache-control",
+    "content-security-policy",
+    "strict-transport-security",
+    "x-content-type-options",
+    "x-frame-options",
+}
+"""The headers that the service model gives every error and some outputs."""

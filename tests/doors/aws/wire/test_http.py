@@ -10,10 +10,9 @@ from structlog.testing import capture_logs
 from stagebook.config_rules import Address
 from stagebook.doors.aws.body import DRAIN_SIZE_BYTES, MAXIMUM_SIZE_BYTES
 from stagebook.http_server import HttpBounds, HttpServer, listen
-from tests.doors.aws.wire.harness import STAGE_ARN, Request, new_door, signed, signed_call
+from tests.doors.aws.wire.harness import GET_STAGE, STAGE_ARN, Request, new_door, signed, signed_call
 
 DEADLINE_SECONDS = 20.0
-GET_STAGE = signed_call("GetStage", {"arn": STAGE_ARN})
 BOUNDS = HttpBounds(
     connections=100,
     request_timeout_seconds=DEADLINE_SECONDS,
