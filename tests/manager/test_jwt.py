@@ -167,6 +167,10 @@ def test_a_token_is_good_until_its_expiry_and_not_at_it() -> None:
     assert refusal(token, now_seconds=EXPIRY_SECONDS) is TokenRefusal.EXPIRED
 
 
+def test_an_expired_token_still_tells_whose_it_was() -> None:
+    assert authority().verify(authority().mint(claims()), now_ms=None) == claims()
+
+
 def test_a_remembered_token_still_expires() -> None:
     verifier = authority()
     token = verifier.mint(claims())

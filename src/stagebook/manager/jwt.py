@@ -116,8 +116,8 @@ class JwtAuthority:
         )
         return self._jws.encode(_encoder.encode(payload), self._private_key, algorithm=ALGORITHM)
 
-    def verify(self, token: str, *, now_ms: int) -> Claims:
-        """Return the claims of a token whose signature, form and expiry are right at `now_ms`.
+    def verify(self, token: str, *, now_ms: int | None) -> Claims:
+        """Return the claims of a token whose signature, form and expiry are right at `now_ms` (None: whenever).
 
         Raises TokenRefusedError: MALFORMED, SIGNATURE, EXPIRED, or STAGE_MISMATCH when its topic is not its stage.
         """
@@ -130,7 +130,7 @@ class JwtAuthority:
             self._remember(digest, claims)
         else:
             self._verified.move_to_end(digest)
-        if now_ms >= claims.expires_at_seconds * 1_000:
+        if now_ms is not None and now_ms >= claims.expires_at_seconds * 1_000:
             raise _refused(TokenRefusal.EXPIRED, "the token has expired")
         return claims
 

@@ -186,6 +186,13 @@ class StageManager:
         """Return what a participant token grants. Raises TokenRefusedError; makes no event."""
         return self._admission.admit(token, now_ms=self._ledger.now_ms())
 
+    def identify(self, token: str) -> Claims:
+        """Return whose token this is, even after it has expired: who is in may always change and end what it has.
+
+        Raises TokenRefusedError for a token that never was good.
+        """
+        return self._admission.identify(token)
+
     async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
         """Take a publisher's SDP offer. A participant who publishes already replaces its former connection.
 

@@ -1,4 +1,4 @@
-"""Participant tokens: minting and verifying the JWTs that admit participants (reference 3.3)."""
+"""Participant tokens: minting and verifying the JWTs that admit participants, after the user guide, "Distribute Participant Tokens"."""
 
 from typing import Protocol
 
@@ -22,5 +22,8 @@ class TokenAuthority(Protocol):
     def mint(self, claims: Claims) -> str:
         """Return a signed token for these claims."""
 
-    def verify(self, token: str, *, now_ms: int) -> Claims:
-        """Return the claims of a token; raise TokenRefusedError (MALFORMED, SIGNATURE, EXPIRED, STAGE_MISMATCH)."""
+    def verify(self, token: str, *, now_ms: int | None) -> Claims:
+        """Return the claims of a token, expired or not when `now_ms` is None.
+
+        Raises TokenRefusedError (MALFORMED, SIGNATURE, EXPIRED, STAGE_MISMATCH).
+        """

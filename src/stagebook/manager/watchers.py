@@ -28,7 +28,6 @@ class FarewellReason(StrEnum):
     DISCONNECTED = "PARTICIPANT_DISCONNECTED"
     STAGE_DELETED = "STAGE_DELETED"
     SHUTDOWN = "SERVER_SHUTDOWN"
-    REPLACED = "REPLACED"
 
 
 class StageWatcher(Protocol):

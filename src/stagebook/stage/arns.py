@@ -1,4 +1,4 @@
-"""The ARN of a resource: `arn:aws:ivs:<region>:<account>:<type>/<id>` (reference 9.1)."""
+"""The ARN of a resource: `arn:aws:ivs:<region>:<account>:<type>/<id>` (the ARN shapes of the service model)."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a participant token says, once its signature has been verified. The rules of its making are reference 3.3."""
+"""What a participant token says, once its signature has been verified (user guide, "Distribute Participant Tokens")."""
 
 import msgspec
 

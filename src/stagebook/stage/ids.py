@@ -1,4 +1,4 @@
-"""The forms of the ids that Stagebook gives out (reference 9.2), made from randomness that is passed in."""
+"""The forms of the ids that Stagebook gives out, made from randomness that is passed in."""
 
 from stagebook.stage.clock import Randomness
 

@@ -1,6 +1,6 @@
 """Every quota of the service as one value, in two editions: AWS's own numbers, and roomy ones for self-hosting.
 
-Source of STRICT: the service quotas page of the IVS Real-Time user guide (reference 7). Bounds of the wire that the
+Source of STRICT: the service quotas page of the IVS Real-Time user guide. Bounds of the wire that the
 model states (lengths, page sizes) are not here: the model itself holds them.
 """
 

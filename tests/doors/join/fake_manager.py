@@ -36,6 +36,9 @@ class FakeManager:
     def admit(self, token: str) -> Claims:
         if self.admission_failure is not None:
             raise self.admission_failure
+        return self.identify(token)
+
+    def identify(self, token: str) -> Claims:
         if token != TOKEN:
             raise TokenRefusedError(refusal=TokenRefusal.SIGNATURE, detail="the signature is wrong")
         return CLAIMS

@@ -276,7 +276,6 @@ class TestEnds:
             (FarewellReason.DISCONNECTED, "be nice", 4001, "be nice", Cause.DISCONNECTED_BY_API),
             (FarewellReason.DISCONNECTED, "", 4001, "PARTICIPANT_DISCONNECTED", Cause.DISCONNECTED_BY_API),
             (FarewellReason.STAGE_DELETED, "", 4002, "STAGE_DELETED", Cause.STAGE_DELETED),
-            (FarewellReason.REPLACED, "", 4003, "REPLACED", Cause.CLIENT),
             (FarewellReason.SHUTDOWN, "", 1001, "SERVER_SHUTDOWN", Cause.SHUTDOWN),
         ],
     )

@@ -169,6 +169,12 @@ class TestDelete:
         assert (response.status_code, response.content) == (200, b"")
         assert manager.calls == [("close", "abCDEf12GHIj", "connection-1")]
 
+    async def test_a_token_that_expired_meanwhile_still_ends_what_it_opened(
+        self, client: httpx.AsyncClient, manager: FakeManager
+    ) -> None:
+        manager.admission_failure = TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="the token has expired")
+        assert (await client.delete("/whip/resource/connection-1", headers=BEARER)).status_code == 200
+
     async def test_it_takes_the_token(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
         assert (await client.delete("/whip/resource/connection-1")).status_code == 401
         assert manager.calls == []

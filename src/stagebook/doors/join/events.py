@@ -45,7 +45,6 @@ LEFT = Ending(cause=Cause.CLIENT)
 FAREWELLS: dict[FarewellReason, tuple[Cause, int]] = {
     FarewellReason.DISCONNECTED: (Cause.DISCONNECTED_BY_API, 4001),
     FarewellReason.STAGE_DELETED: (Cause.STAGE_DELETED, 4002),
-    FarewellReason.REPLACED: (Cause.CLIENT, 4003),
     FarewellReason.SHUTDOWN: (Cause.SHUTDOWN, 1001),
 }
 """Close codes of the server's own: 4000 to 4999 are for applications, 1001 is going away (RFC 6455 section 7.4)."""

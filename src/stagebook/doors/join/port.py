@@ -21,6 +21,9 @@ class JoinPort(Protocol):
     def admit(self, token: str) -> Claims:
         """Return the claims of a token that admits; raise TokenRefusedError."""
 
+    def identify(self, token: str) -> Claims:
+        """Return whose token this is, even after it has expired; raise TokenRefusedError."""
+
     async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
         """Open a publishing connection."""
 

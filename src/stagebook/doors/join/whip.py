@@ -58,7 +58,7 @@ class Whip:
 
     async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> Response:
         """Take a fragment (RFC 9725 section 4.3): 204, or 200 with the server's fragment and the new ETag."""
-        claims = self._manager.admit(bearer_token(scope))
+        claims = self._manager.identify(bearer_token(scope))
         self._attempts.require(claims)
         require_content_type(scope, FRAGMENT, ACCEPT_PATCH)
         ice_session = _if_match(header(scope, b"if-match"))
@@ -78,7 +78,7 @@ class Whip:
 
     async def delete(self, scope: Scope, connection_id: str) -> Response:
         """End a connection (RFC 9725 section 4.2); an entity tag does not matter here."""
-        claims = self._manager.admit(bearer_token(scope))
+        claims = self._manager.identify(bearer_token(scope))
         await self._manager.close(claims, connection_id=connection_id)
         return Response(status=200)
 
