@@ -1,10 +1,7 @@
-"""Real peers for an engine in this process: aiortc publishers and viewers, and the engine with the facts it told."""
+"""Real peers for an engine in this process: aiortc publishers and viewers."""
 
 import asyncio
 import contextlib
-import random
-import time
-from collections.abc import AsyncIterator, Callable
 
 from aiortc import (
     RTCBundlePolicy,
@@ -17,51 +14,8 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
 from stagebook.demo.media import MovingBar, Observer, Tone
-from stagebook.media.port import MediaFact
 from stagebook.media.webrtc.codec import Codec
-from stagebook.media.webrtc.forwarder import Forwarder
-from stagebook.media.webrtc.settings import EngineSettings
-
-DEADLINE_SECONDS = 30.0
-"""Generous: the machine may be busy. Nothing waits for it when all is well."""
-
-
-async def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until a condition holds. Raises TimeoutError that says what never came."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        await asyncio.sleep(0.02)
-
-
-class Engine:
-    """A forwarder and everything it said."""
-
-    def __init__(self, settings: EngineSettings) -> None:
-        self.facts: list[MediaFact] = []
-        self.forwarder = Forwarder(
-            settings,
-            hear=self.facts.append,
-            clock=time.monotonic,
-            wall_clock=time.time,
-            randomness=random.SystemRandom(),
-        )
-
-    async def wait_for(self, fact: MediaFact) -> None:
-        """Wait until exactly this fact was told."""
-        await wait_until(lambda: fact in self.facts, f"{fact} in {self.facts[-5:]}")
-
-
-@contextlib.asynccontextmanager
-async def running_engine(settings: EngineSettings | None = None) -> AsyncIterator[Engine]:
-    """An engine on a loopback port of the system's choice."""
-    engine = Engine(settings or EngineSettings())
-    await engine.forwarder.start()
-    try:
-        yield engine
-    finally:
-        await engine.forwarder.stop()
+from tests.media.webrtc.engine import Engine, wait_until
 
 
 class Peer:

@@ -3,7 +3,8 @@
 import pytest
 
 from stagebook.media.webrtc.codec import Codec
-from tests.media.webrtc.peers.peers import PublishingPeer, WatchingPeer, running_engine
+from tests.media.webrtc.engine import running_engine
+from tests.media.webrtc.peers.peers import PublishingPeer, WatchingPeer
 from tests.media.webrtc.peers.relay import lossy_relay
 
 LOSS = 0.05

@@ -4,7 +4,8 @@ import pytest
 
 from stagebook.media.port import Connected, SourceMeasured
 from stagebook.media.webrtc.codec import Codec
-from tests.media.webrtc.peers.peers import PublishingPeer, WatchingPeer, running_engine, wait_until
+from tests.media.webrtc.engine import running_engine, wait_until
+from tests.media.webrtc.peers.peers import PublishingPeer, WatchingPeer
 
 
 @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
