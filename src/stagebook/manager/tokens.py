@@ -1,4 +1,4 @@
-"""Participant tokens: minting and verifying the JWTs that admit participants, after the user guide, "Distribute Participant Tokens"."""
+"""Participant tokens: minting and verifying the JWTs that admit participants."""
 
 from typing import Protocol
 
