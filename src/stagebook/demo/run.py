@@ -24,7 +24,8 @@ ARRIVAL_TIMEOUT_SECONDS = 15.0
 def run_demo(*, endpoint_url: str | None = None, seconds: float = SECONDS) -> int:
     """Run the demo against a server of its own, or the one at `endpoint_url` with the environment's AWS credentials.
 
-    Prints what happens and the table of events; returns the exit code.
+    Prints what happens and the table of events; returns the exit code. The stage stays where it was made, so its
+    record can be looked at; a server of the demo's own takes it along when it ends.
     """
     try:
         with _server(endpoint_url) as access:
@@ -64,11 +65,8 @@ def _tour(access: Access, *, seconds: float) -> int:
     stage_arn = created["stage"]["arn"]
     tokens = {token["userId"]: token for token in created["participantTokens"]}
     print(f"Stage {stage_arn}")
-    try:
-        arrived = asyncio.run(_publish_and_watch(tokens, seconds=seconds))
-        print(f"\nWhat boto3's list_participant_events returns, newest first:\n\n{_events(ivs, stage_arn, tokens)}")
-    finally:
-        ivs.delete_stage(arn=stage_arn)
+    arrived = asyncio.run(_publish_and_watch(tokens, seconds=seconds))
+    print(f"\nWhat boto3's list_participant_events returns, newest first:\n\n{_events(ivs, stage_arn, tokens)}")
     return EXIT_OK if arrived else EXIT_FAILED
 
 
