@@ -8,12 +8,15 @@ from pathlib import Path
 
 from bench import machine
 from bench.appends.run import measure_appends
+from bench.forwarder.run import measure_forwarder
 from bench.page.run import measure_page
 from bench.report import Part, aims_table, document, replace_measured
+from stagebook.logs import configure_logging
 
 PARTS: dict[str, Callable[[Path], Part]] = {
     "page": measure_page,
     "appends": measure_appends,
+    "forwarder": measure_forwarder,
 }
 WORK_FOLDER = Path(".bench")
 
@@ -22,6 +25,7 @@ def main() -> int:
     """Run what was asked for. Books are built in a folder beside the source: /tmp may be no disk."""
     arguments = _parse()
     machine.require_linux()
+    configure_logging(level="warning", form="text")
     WORK_FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK_FOLDER) as folder:
         described = machine.describe_machine(Path(folder))

@@ -33,7 +33,7 @@ class NoTokens:
         """As TokenAuthority.mint."""
         return claims.participant_id
 
-    def verify(self, token: str, *, now_ms: int) -> Claims:
+    def verify(self, token: str, *, now_ms: int | None) -> Claims:
         """As TokenAuthority.verify."""
         del token, now_ms
         raise TokenRefusedError(refusal=TokenRefusal.MALFORMED, detail="no tokens here")

@@ -1,0 +1,175 @@
+"""The two kinds of peers: the publisher, who sends the synthetic stream, and viewers, who count what arrives."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    RtcpPacket,
+    RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
+    RtcpSenderInfo,
+    RtcpSrPacket,
+    pack_remb_fci,
+)
+
+from bench.forwarder.peer import Identity, Peer
+from bench.forwarder.sdp import AUDIO_SSRC, VIDEO_SSRC
+from bench.forwarder.source import (
+    AUDIO_INTERVAL_SECONDS,
+    FRAMES_PER_SECOND,
+    PACKET_INTERVAL_SECONDS,
+    RtpStream,
+    SyntheticAudio,
+    SyntheticVideo,
+)
+
+CHECKED_PACKETS = 50
+"""How many packets a viewer decrypts before it only counts."""
+REPORT_INTERVAL_SECONDS = 1.0
+CONSENT_INTERVAL_SECONDS = 2.5
+_NTP_EPOCH_SECONDS = 2_208_988_800
+_VIEWER_SSRC = 1
+_BITRATE_BPS = 2_500_000
+
+
+class StreamCount(msgspec.Struct, kw_only=True):
+    """What came of one stream: `highest` is the last sequence number, without its wraps."""
+
+    highest: int
+    received: int = 0
+
+    def take(self, sequence: int) -> None:
+        """Count one packet."""
+        ahead = sequence - self.highest & 0xFFFF
+        if ahead < 0x8000:
+            self.highest += ahead
+        self.received += 1
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """What viewers got so far, and how far their streams' sequence numbers are.
+
+    Between two moments both grow alike, unless something was lost.
+    """
+
+    received: int
+    highest: int
+
+
+class Publisher(Peer):
+    """Sends the stream from `start` on, and a keyframe when it is asked for one."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(identity)
+        self._video = SyntheticVideo(ssrc=VIDEO_SSRC)
+        self._audio = SyntheticAudio(ssrc=AUDIO_SSRC)
+
+    def start(self) -> None:
+        """Begin to send, in time for ever."""
+        _repeat(self._loop, 1 / FRAMES_PER_SECOND, self._send_frame)
+        _repeat(self._loop, AUDIO_INTERVAL_SECONDS, self._send_audio)
+        _repeat(self._loop, REPORT_INTERVAL_SECONDS, self._send_reports)
+        _repeat(self._loop, CONSENT_INTERVAL_SECONDS, self.check_consent)
+
+    def hear_rtcp(self, datagram: bytes) -> None:
+        """Heed requests for a keyframe."""
+        for packet in RtcpPacket.parse(self.inbound.unprotect_rtcp(datagram)):
+            if isinstance(packet, RtcpPsfbPacket) and packet.fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
+                self._video.ask_keyframe()
+
+    def _send_frame(self) -> None:
+        for number, packet in enumerate(self._video.next_frame()):
+            self._loop.call_later(number * PACKET_INTERVAL_SECONDS, self._send_rtp, packet)
+
+    def _send_audio(self) -> None:
+        self._send_rtp(self._audio.next_frame())
+
+    def _send_rtp(self, packet: bytes) -> None:
+        self.send(self.outbound.protect(packet))
+
+    def _send_reports(self) -> None:
+        for stream in (self._video.stream, self._audio.stream):
+            self.send(self.outbound.protect_rtcp(bytes(_sender_report(stream))))
+
+
+class Viewer(Peer):
+    """Counts. Reports once a second, as a browser does, but asks for nothing again."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(identity)
+        self._counts: dict[bytes, StreamCount] = {}
+        self._unchecked = CHECKED_PACKETS
+        self.flowing = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to report and to keep consent."""
+        _repeat(self._loop, REPORT_INTERVAL_SECONDS, self._send_report)
+        _repeat(self._loop, CONSENT_INTERVAL_SECONDS, self.check_consent)
+
+    def hear_rtp(self, datagram: bytes) -> None:
+        """Count by SSRC and sequence number, which are not encrypted. The first packets must decrypt."""
+        sequence = datagram[2] << 8 | datagram[3]
+        ssrc = datagram[8:12]
+        count = self._counts.get(ssrc)
+        if count is None:
+            count = self._counts[ssrc] = StreamCount(highest=sequence - 1)
+        count.take(sequence)
+        if self._unchecked:
+            self.inbound.unprotect(datagram)
+            self._unchecked -= 1
+            if not self._unchecked:
+                self.flowing.set()
+
+    def totals(self) -> Totals:
+        """Return the counts of both streams."""
+        counts = self._counts.values()
+        return Totals(received=sum(count.received for count in counts), highest=sum(count.highest for count in counts))
+
+    def _send_report(self) -> None:
+        blocks = [_receiver_info(int.from_bytes(ssrc), count) for ssrc, count in self._counts.items()]
+        report = RtcpRrPacket(ssrc=_VIEWER_SSRC, reports=blocks)
+        remb = RtcpPsfbPacket(
+            fmt=RTCP_PSFB_APP,
+            ssrc=_VIEWER_SSRC,
+            media_ssrc=0,
+            fci=pack_remb_fci(_BITRATE_BPS, [int.from_bytes(ssrc) for ssrc in self._counts]),
+        )
+        self.send(self.outbound.protect_rtcp(bytes(report) + bytes(remb)))
+
+
+def _receiver_info(ssrc: int, count: StreamCount) -> RtcpReceiverInfo:
+    return RtcpReceiverInfo(
+        ssrc=ssrc,
+        fraction_lost=0,
+        packets_lost=0,
+        highest_sequence=count.highest & 0xFFFFFFFF,
+        jitter=0,
+        lsr=0,
+        dlsr=0,
+    )
+
+
+def _sender_report(stream: RtpStream) -> RtcpSrPacket:
+    info = RtcpSenderInfo(
+        ntp_timestamp=int((time.time() + _NTP_EPOCH_SECONDS) * (1 << 32)),
+        rtp_timestamp=stream.timestamp,
+        packet_count=stream.packets & 0xFFFFFFFF,
+        octet_count=stream.payload_bytes & 0xFFFFFFFF,
+    )
+    return RtcpSrPacket(ssrc=stream.ssrc, sender_info=info)
+
+
+def _repeat(loop: asyncio.AbstractEventLoop, interval_seconds: float, act: Callable[[], None]) -> None:
+    """Call for ever, at times that do not drift."""
+
+    def turn(due: float) -> None:
+        loop.call_at(due + interval_seconds, turn, due + interval_seconds)
+        act()
+
+    turn(loop.time())

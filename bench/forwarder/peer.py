@@ -1,0 +1,157 @@
+"""One peer of the engine: ICE's controlling side, a DTLS client, and SRTP. Knows one socket; nothing of pictures."""
+
+import asyncio
+import secrets
+import socket
+from datetime import UTC, datetime
+
+from aioice import stun
+from OpenSSL import SSL
+from pylibsrtp import Policy, Session
+
+from bench.forwarder.sdp import LocalPeer, RemotePeer, read_answer
+from stagebook.media.webrtc.certificate import dtls_context, make_certificate
+from stagebook.media.webrtc.srtp import PROFILES, SrtpKeys, keying_material_size_bytes
+
+_CONNECT_TIMEOUT_SECONDS = 10.0
+_RETRY_SECONDS = 0.25
+_BUFFER_SIZE_BYTES = 1 << 20
+_DATAGRAM_SIZE_BYTES = 2_048
+_PRIORITY = 2_130_706_431
+_EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
+_MTU_BYTES = 1_200
+
+
+class Identity:
+    """The certificate that all peers of one process share."""
+
+    def __init__(self) -> None:
+        certificate = make_certificate(datetime.now(UTC))
+        self.context = dtls_context(certificate)
+        self.digest = certificate.fingerprint.digest
+
+
+class Peer:
+    """Connects, keeps consent, and hands what is received to `hear_rtp` and `hear_rtcp`, which subclasses override."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.local = LocalPeer(ufrag=secrets.token_hex(4), pwd=secrets.token_hex(12), digest=identity.digest)
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.settimeout(0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_SIZE_BYTES)
+        self._dtls = SSL.Connection(identity.context)
+        self._dtls.set_ciphertext_mtu(_MTU_BYTES)
+        self._dtls.set_connect_state()
+        self._remote: RemotePeer | None = None
+        self._reached = asyncio.Event()
+        self._secured = asyncio.Event()
+        self.inbound: Session
+        self.outbound: Session
+
+    def hear_rtp(self, datagram: bytes) -> None:
+        """Take one SRTP packet."""
+
+    def hear_rtcp(self, datagram: bytes) -> None:
+        """Take one SRTCP packet."""
+
+    def send(self, datagram: bytes) -> None:
+        """Send to the engine."""
+        self._socket.send(datagram)
+
+    async def connect(self, answer: str) -> None:
+        """Check the one candidate, then shake hands. Raises TimeoutError."""
+        self._remote = read_answer(answer)
+        self._socket.connect(self._remote.address)
+        self._loop.add_reader(self._socket.fileno(), self._drain)
+        async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
+            while not self._reached.is_set():
+                self.check_consent()
+                await _wait(self._reached, _RETRY_SECONDS)
+            self._shake_hands()
+            await self._secured.wait()
+
+    def close(self) -> None:
+        """Fall silent."""
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+
+    def check_consent(self) -> None:
+        """Send a connectivity check that nominates (RFC 8445 section 7.2.2); it is consent too (RFC 7675)."""
+        assert self._remote is not None
+        request = stun.Message(
+            message_method=stun.Method.BINDING,
+            message_class=stun.Class.REQUEST,
+            attributes={
+                "USERNAME": f"{self._remote.ufrag}:{self.local.ufrag}",
+                "PRIORITY": _PRIORITY,
+                "ICE-CONTROLLING": 1,
+                "USE-CANDIDATE": None,
+            },
+        )
+        request.add_message_integrity(self._remote.pwd.encode())
+        self.send(bytes(request))
+
+    def _drain(self) -> None:
+        receive = self._socket.recv
+        try:
+            while True:
+                datagram = receive(_DATAGRAM_SIZE_BYTES)
+                if 127 < datagram[0] < 192:
+                    # RFC 5761 section 4: these second bytes are RTCP's.
+                    if 191 < datagram[1] < 224:
+                        self.hear_rtcp(datagram)
+                    else:
+                        self.hear_rtp(datagram)
+                elif 19 < datagram[0] < 64:
+                    self._hear_dtls(datagram)
+                else:
+                    self._hear_stun(datagram)
+        except BlockingIOError:
+            return
+
+    def _hear_stun(self, datagram: bytes) -> None:
+        assert self._remote is not None
+        answer = stun.parse_message(datagram)
+        if answer.message_class is stun.Class.RESPONSE and answer.check_message_integrity(self._remote.pwd.encode()):
+            self._reached.set()
+
+    def _hear_dtls(self, datagram: bytes) -> None:
+        self._dtls.bio_write(datagram)
+        if not self._secured.is_set():
+            self._shake_hands()
+
+    def _shake_hands(self) -> None:
+        try:
+            self._dtls.do_handshake()
+        except SSL.WantReadError:
+            finished = False
+        else:
+            finished = True
+        self._flush()
+        if finished:
+            self._take_keys()
+            self._secured.set()
+
+    def _flush(self) -> None:
+        try:
+            while True:
+                self.send(self._dtls.bio_read(_DATAGRAM_SIZE_BYTES))
+        except SSL.WantReadError:
+            return
+
+    def _take_keys(self) -> None:
+        name = self._dtls.get_selected_srtp_profile()
+        profile = next(profile for profile in PROFILES if profile.name == name)
+        material = self._dtls.export_keying_material(_EXPORTER_LABEL, keying_material_size_bytes(profile))
+        keys = SrtpKeys.cut(profile, material)
+        self.outbound = Session(Policy(keys.client, Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile.number))
+        self.inbound = Session(Policy(keys.server, Policy.SSRC_ANY_INBOUND, srtp_profile=profile.number))
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,108 @@
+"""A 720p30 H.264 stream of 1.5 Mbit/s with Opus, as RTP packets: true headers around bytes that mean nothing. Pure.
+
+A forwarder looks at the headers and copies the rest, so what it costs does not depend on the pictures.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+FRAMES_PER_SECOND = 30
+AUDIO_INTERVAL_SECONDS = 0.02
+VIDEO_PAYLOAD_TYPE = 102
+AUDIO_PAYLOAD_TYPE = 111
+WIDTH, HEIGHT = 1280, 720
+PACKET_INTERVAL_SECONDS = 0.002
+"""Between the packets of one frame, as a browser's pacer sends them: 2.5 times as fast as the stream's bitrate."""
+
+_GROUP_FRAMES = 60
+_KEYFRAME_FRAGMENTS = 22
+_FRAME_FRAGMENTS = 6
+_FRAGMENT_SIZE_BYTES = 995
+_OPUS_SIZE_BYTES = 80
+_VIDEO_TICKS = 90_000 // FRAMES_PER_SECOND
+_AUDIO_TICKS = round(48_000 * AUDIO_INTERVAL_SECONDS)
+
+# Constrained Baseline, level 3.1, 80 x 45 macroblocks (ITU-T H.264, 7.3.2.1.1), and a PPS of all defaults.
+_SPS = bytes.fromhex("6742e01fda014016e4")
+_PPS = bytes.fromhex("68ce3c80")
+_STAP_A = bytes([0x78]) + b"".join(struct.pack("!H", len(unit)) + unit for unit in (_SPS, _PPS))
+
+_IDR = (0x7C, 5, 0x88)
+_P = (0x5C, 1, 0x9A)
+"""FU indicator, NAL unit type, and the first byte of a picture's first slice: I and P (RFC 6184 section 5.8)."""
+_FU_START, _FU_END = 0x80, 0x40
+
+_HEADER = struct.Struct("!BBHII")
+_VERSION = 0x80
+_MARKER = 0x80
+
+
+class RtpStream(msgspec.Struct, kw_only=True):
+    """The RTP header's counters of one stream. `packets` and `payload_bytes` are what sender reports tell."""
+
+    payload_type: int
+    ssrc: int
+    sequence: int = 0
+    timestamp: int = 0
+    packets: int = 0
+    payload_bytes: int = 0
+
+    def packet(self, payload: bytes, *, marker: bool) -> bytes:
+        """Return the next packet."""
+        second = self.payload_type | (_MARKER if marker else 0)
+        header = _HEADER.pack(_VERSION, second, self.sequence, self.timestamp, self.ssrc)
+        self.sequence = self.sequence + 1 & 0xFFFF
+        self.packets += 1
+        self.payload_bytes += len(payload)
+        return header + payload
+
+
+class SyntheticVideo:
+    """Frames of groups that begin with a keyframe, or earlier when one is asked for."""
+
+    def __init__(self, *, ssrc: int) -> None:
+        self.stream = RtpStream(payload_type=VIDEO_PAYLOAD_TYPE, ssrc=ssrc)
+        self._position = 0
+
+    def ask_keyframe(self) -> None:
+        """Make the next frame a keyframe."""
+        self._position = 0
+
+    def next_frame(self) -> list[bytes]:
+        """Return the packets of the next frame."""
+        keyframe = self._position == 0
+        self._position = (self._position + 1) % _GROUP_FRAMES
+        payloads = list(_keyframe() if keyframe else _fragments(_P, _FRAME_FRAGMENTS))
+        packets = [
+            self.stream.packet(payload, marker=number == len(payloads)) for number, payload in enumerate(payloads, 1)
+        ]
+        self.stream.timestamp = self.stream.timestamp + _VIDEO_TICKS & 0xFFFFFFFF
+        return packets
+
+
+class SyntheticAudio:
+    """Opus frames of 20 ms."""
+
+    def __init__(self, *, ssrc: int) -> None:
+        self.stream = RtpStream(payload_type=AUDIO_PAYLOAD_TYPE, ssrc=ssrc)
+
+    def next_frame(self) -> bytes:
+        """Return the next packet."""
+        packet = self.stream.packet(bytes(_OPUS_SIZE_BYTES), marker=False)
+        self.stream.timestamp = self.stream.timestamp + _AUDIO_TICKS & 0xFFFFFFFF
+        return packet
+
+
+def _keyframe() -> Iterator[bytes]:
+    yield _STAP_A
+    yield from _fragments(_IDR, _KEYFRAME_FRAGMENTS)
+
+
+def _fragments(picture: tuple[int, int, int], count: int) -> Iterator[bytes]:
+    """Yield one slice in `count` FU-A packets."""
+    indicator, kind, slice_start = picture
+    for number in range(count):
+        edge = (_FU_START if number == 0 else 0) | (_FU_END if number == count - 1 else 0)
+        yield bytes([indicator, edge | kind, slice_start]).ljust(_FRAGMENT_SIZE_BYTES, b"\x55")

@@ -1,0 +1,43 @@
+"""The benchmark's offers, as the engine reads them, and the answers it gets."""
+
+import pytest
+
+from bench.forwarder.sdp import AUDIO_SSRC, VIDEO_SSRC, LocalPeer, RemotePeer, read_answer, write_offer
+from stagebook.media.webrtc.answer import LocalTransport, SentTrack, write_viewer_answer
+from stagebook.media.webrtc.codec import Codec
+from stagebook.media.webrtc.negotiation import negotiate_publisher, negotiate_viewer
+from stagebook.media.webrtc.offer import SourceFormat
+from stagebook.media.webrtc.sdp import Fingerprint
+from stagebook.media.webrtc.sdp_reader import parse_description
+
+LOCAL = LocalPeer(ufrag="ours", pwd="x" * 24, digest=bytes(range(32)))
+
+
+def test_the_publishers_offer_is_taken_with_both_tracks_and_repair() -> None:
+    offer = parse_description(write_offer(LOCAL, sends=True))
+    plan = negotiate_publisher(offer, video_codecs=(Codec.H264,))
+    assert plan.audio is not None
+    assert (plan.video.ssrcs, plan.audio.ssrcs) == ((VIDEO_SSRC,), (AUDIO_SSRC,))
+    assert plan.video.rtx_payload_type is not None
+    assert plan.peer.ufrag == "ours"
+
+
+def test_a_viewers_offer_is_answered_and_the_answer_read() -> None:
+    published = negotiate_publisher(parse_description(write_offer(LOCAL, sends=True)), video_codecs=(Codec.H264,))
+    offer = parse_description(write_offer(LOCAL, sends=False))
+    plan = negotiate_viewer(offer, source=SourceFormat.of(published))
+    transport = LocalTransport(
+        ufrag="theirs",
+        pwd="y" * 24,
+        fingerprint=Fingerprint(algorithm="sha-256", digest=bytes(32)),
+        addresses=(("127.0.0.1", 40_000),),
+        session_id=1,
+    )
+    sent = {track.mid: SentTrack(ssrc=number) for number, track in enumerate(plan.tracks)}
+    answer = write_viewer_answer(plan, local=transport, sent=sent, stream_id="s", cname="c")
+    assert read_answer(answer) == RemotePeer(ufrag="theirs", pwd="y" * 24, address=("127.0.0.1", 40_000))
+
+
+def test_an_answer_without_a_transport_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a transport"):
+        read_answer("v=0\r\n")

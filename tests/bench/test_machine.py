@@ -1,0 +1,32 @@
+"""What is said of the machine, and the CPU clock of processes."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench.machine import cpu_model, cpu_seconds
+
+
+def test_the_processor_is_named_as_the_kernel_names_it() -> None:
+    assert cpu_model("processor\t: 0\nvendor_id\t: X\nmodel name\t: Fast CPU @ 2 GHz\n") == "Fast CPU @ 2 GHz"
+
+
+def test_a_processor_without_a_name_has_its_architecture() -> None:
+    assert cpu_model("processor\t: 0\n") == os.uname().machine
+
+
+def test_cpu_time_is_that_of_the_whole_process() -> None:
+    before, own = cpu_seconds(os.getpid()), time.process_time()
+    after = cpu_seconds(os.getpid())
+    assert before <= own <= after
+
+
+def test_cpu_time_of_another_process_can_be_read_while_it_lives() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert cpu_seconds(process.pid) >= 0
+        process.communicate(b"\n")
+    with pytest.raises(OSError, match=r"."):
+        cpu_seconds(process.pid)
