@@ -162,6 +162,7 @@ class RawPeer:
     def _open_socket(self) -> socket.socket:
         opened = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_DGRAM)
         opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         opened.bind((self._host, 0))
         return opened
 
@@ -233,6 +234,16 @@ class RawPeer:
             for message in received if isinstance(received, list) else ():
                 if isinstance(message, kind):
                     return message
+
+    async def receive_rtcp_with(self, mark: bytes) -> bytes:
+        """The next RTCP compound that contains these bytes, whatever comes before."""
+        assert self._inbound is not None
+        while True:
+            datagram = await self.receive_datagram()
+            if 127 < datagram[0] < 192 and 192 <= datagram[1] <= 223:
+                compound = bytes(self._inbound.unprotect_rtcp(datagram))
+                if mark in compound:
+                    return compound
 
     def pending(self) -> Iterator[RtpPacket | list[RtcpMessage]]:
         """All media that has arrived until now."""

@@ -2,12 +2,15 @@
 
 from typing import cast
 
+import pytest
+
 from stagebook.media.webrtc.rtcp import (
     KeyframeRequest,
     Nack,
     ReceiverReport,
     write_pli,
 )
+from stagebook.media.webrtc.settings import EngineSettings
 from tests.media.webrtc.engine import SSRC, running_engine, started
 from tests.media.webrtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.webrtc.raw_peer import VIDEO_RTX_TYPE
@@ -81,3 +84,13 @@ async def test_the_publisher_is_told_what_arrives() -> None:
             report = cast("ReceiverReport", await publisher.receive_rtcp(ReceiverReport))
         (block,) = report.blocks
         assert (block.ssrc, block.packets_lost, block.fraction_lost, block.highest_sequence) == (SSRC, 1, 64, 4)
+
+
+async def test_the_publisher_is_told_at_once_how_much_it_may_send() -> None:
+    async with running_engine(EngineSettings(max_bitrate_bps=1_000_000)) as engine:
+        publisher = await engine.publisher(audio=False)
+        await publisher.send_rtp(rtp(vp8_keyframe(), sequence=1, ssrc=SSRC))
+        remb = await publisher.receive_rtcp_with(b"REMB")
+        assert remb[-4:] == SSRC.to_bytes(4, "big")
+        rate = int.from_bytes(remb[-7:-4], "big")
+        assert (rate & 0x3FFFF) << (rate >> 18) == pytest.approx(1_000_000, rel=0.001)

@@ -1,10 +1,14 @@
 """A source whose stream goes on while publishers and layers come and go."""
 
+import time
 from typing import cast
 
-from stagebook.media.port import Closed, Connected
+import pytest
+
+from stagebook.media.port import Closed, Connected, MediaRefusedError, RefusalReason
 from stagebook.media.webrtc.rtcp import (
     KeyframeRequest,
+    SenderReport,
 )
 from tests.media.webrtc.engine import running_engine, started
 from tests.media.webrtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe
@@ -51,3 +55,30 @@ async def test_the_best_simulcast_layer_is_forwarded_and_another_one_when_it_end
         assert lower.payload == vp8_keyframe(320, 180)
         assert lower.sequence == (better.sequence + 1) & 0xFFFF
         assert 0 < lower.timestamp - better.timestamp < 90000 * 10
+
+
+async def test_a_publisher_without_sender_reports_gets_the_engines_clock() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        first = await started(engine, publisher, viewer)
+        engine.skipped_seconds += 4
+        report = cast("SenderReport", await viewer.receive_rtcp(SenderReport))
+        assert report.ssrc == first.ssrc
+        assert report.ntp >> 32 == pytest.approx(time.time() + 2_208_988_800, abs=60)
+        # Four seconds and a little at 90 kHz.
+        assert 4 * 90_000 <= report.rtp_timestamp - first.timestamp < 34 * 90_000
+        assert publisher is not viewer
+
+
+async def test_an_older_offer_that_connects_late_does_not_replace_a_newer_publisher() -> None:
+    async with running_engine() as engine:
+        late = engine.raw_peer()
+        answer = engine.forwarder.publish(connection_id="p1", source_id="source", offer=late.offer("sendonly"))
+        newer, viewer = await engine.publisher("p2"), await engine.viewer()
+        await engine.wait_for(Connected(connection_id="p2"))
+        late.take_credentials(answer.sdp)
+        await started(engine, newer, viewer)
+        with pytest.raises(MediaRefusedError) as refused:
+            engine.forwarder.patch(connection_id="p1", fragment="a=end-of-candidates\r\n", ice_session=None)
+        assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
+        assert not any(isinstance(fact, Closed) for fact in engine.facts)

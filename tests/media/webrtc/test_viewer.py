@@ -8,6 +8,7 @@ from stagebook.media.webrtc.rtcp import (
     write_sender_report,
 )
 from stagebook.media.webrtc.rtp import RtpPacket
+from stagebook.media.webrtc.viewer import MAX_RESENDS_AT_ONCE
 from tests.media.webrtc.engine import SSRC, running_engine, started
 from tests.media.webrtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe
 from tests.media.webrtc.raw_peer import VIDEO_RTX_TYPE, VIDEO_TYPE
@@ -85,3 +86,20 @@ async def test_sender_reports_reach_viewers_with_their_own_numbers() -> None:
         assert one.rtp_timestamp == first.timestamp
         assert two.rtp_timestamp - one.rtp_timestamp == 90000
         assert two.ntp - one.ntp == 1 << 32
+
+
+async def test_what_a_viewer_can_ask_for_again_is_bounded() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        first = await started(engine, publisher, viewer)
+        item = first.sequence.to_bytes(2, "big") + b"\0\0"
+        head = write_nack(sender_ssrc=1, media_ssrc=first.ssrc, sequences=[])[4:]
+        for _ in range(2):
+            # One datagram that asks for the same packet 250 times.
+            await viewer.send_rtcp(b"\x81\xcd" + (2 + 250).to_bytes(2, "big") + head + item * 250)
+        await publisher.send_rtp(rtp(vp8_delta(), sequence=11, ssrc=SSRC))
+        again = 0
+        while (await viewer.receive_rtp()).ssrc != first.ssrc:
+            again += 1
+        # In the time that the test takes the allowance may grow a little.
+        assert MAX_RESENDS_AT_ONCE <= again < 500

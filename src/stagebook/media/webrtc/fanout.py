@@ -64,15 +64,8 @@ def fan_out(outlets: list[Outlet], *, sequence: int, marker: int, timestamp: int
     size = HEADER_SIZE_BYTES + len(payload)
     marker_bit = marker << 7
     for outlet in outlets:
-        write_header(
-            buffer,
-            0,
-            0x80,
-            marker_bit | outlet.payload_type,
-            (sequence + outlet.sequence_offset) & 0xFFFF,
-            timestamp,
-            outlet.ssrc,
-        )
+        number = (sequence + outlet.sequence_offset) & 0xFFFF
+        write_header(buffer, 0, 0x80, marker_bit | outlet.payload_type, number, timestamp, outlet.ssrc)
         buffer[HEADER_SIZE_BYTES:size] = payload
         size_pointer[0] = size
         if protect(outlet.srtp, memory, size_pointer) != _OK:
