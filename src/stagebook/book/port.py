@@ -51,7 +51,7 @@ class EndSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     end_ms: int
 
 
-class PutParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class PutParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """Create or replace a participant of an open session."""
 
     stage_arn: str
@@ -59,7 +59,7 @@ class PutParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     participant: ParticipantRecord
 
 
-class AppendEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class AppendEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """Append one event of a participant that is in the session (put before it, or in the same transaction)."""
 
     stage_arn: str
@@ -81,6 +81,15 @@ class RevokeParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 Change: TypeAlias = PutStage | DeleteStage | OpenSession | EndSession | PutParticipant | AppendEvent | RevokeParticipant
 
 
+class Durable(asyncio.Future[None]):
+    """Ends when a transaction is durable. It cannot be cancelled: a request that is cancelled while it waits gets its
+    CancelledError once the transaction is durable, and the transaction does not notice."""
+
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 - the signature is asyncio's
+        """Refuse."""
+        return False
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction on its way: the sequence number of each of its events, in order, and when it is durable.
 
@@ -88,7 +97,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sequences: tuple[int, ...]
-    durable: asyncio.Future[None]
+    durable: Durable
 
 
 class BookFailedError(Exception):

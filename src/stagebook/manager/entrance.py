@@ -35,7 +35,7 @@ MAXIMUM_BACKLOG = 100_000
 """Transactions that may wait for the book before newcomers are turned away: some seconds of work."""
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Somebody tries something: who, with what software, and the event that tells of its failure.
 
     `publisher_id` is whom a subscriber wants to watch.
@@ -47,7 +47,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     publisher_id: str | None = None
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A new media connection: its id, and the engine's answer for the peer."""
 
     connection_id: str

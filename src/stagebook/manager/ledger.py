@@ -5,13 +5,13 @@ Every change of a participant or a session goes through here, so memory, rows an
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from stagebook.book.port import (
     AppendEvent,
     Book,
     Change,
+    Durable,
     EndSession,
     OpenSession,
     PutParticipant,
@@ -28,24 +28,6 @@ from stagebook.stage.projection import record_after
 from stagebook.stage.resources import ClientInfo, ParticipantProtocol, ParticipantRecord
 
 
-class Durable:
-    """Awaits one transaction. A request that is cancelled while it waits leaves the transaction alone."""
-
-    __slots__ = ("_future",)
-
-    def __init__(self, future: asyncio.Future[None] | None) -> None:
-        self._future = future
-
-    def __await__(self) -> Generator[Any, None, None]:
-        if self._future is not None:
-            yield from asyncio.shield(self._future).__await__()
-
-    def when_done(self, callback: Callable[[], None]) -> None:
-        """Call back once the transaction is durable or has failed."""
-        if self._future is not None:
-            self._future.add_done_callback(lambda _future: callback())
-
-
 class Ledger:
     """Writes what happens on the stages into the book, and keeps the live state in step with it."""
 
@@ -58,33 +40,36 @@ class Ledger:
         self._clock = clock
         self._randomness = randomness
         self._last_ms = 0
-        self._last = Durable(None)
+        self._last: Durable | None = None
 
     def now_ms(self) -> int:
         """Return the time, never earlier than the last answer."""
         self._last_ms = max(self._last_ms, self._clock.now_ms())
         return self._last_ms
 
-    def submit(self, changes: list[Change]) -> "Durable":
+    def submit(self, changes: list[Change]) -> Durable:
         """Hand a transaction to the book; return what to await until it is durable.
 
         `backlog` counts what is not durable yet. If the book fails, memory is ahead of what lasts: whoever runs the
         book hears of it there, and the server must stop.
         """
-        submission = self.book.submit(changes)
+        durable = self._submit(changes)
+        durable.add_done_callback(self._note_done)
+        return durable
+
+    def _submit(self, changes: list[Change]) -> Durable:
+        self._last = self.book.submit(changes).durable
         self.backlog += 1
-        submission.durable.add_done_callback(self._note_done)
-        self._last = Durable(submission.durable)
         return self._last
 
     def _note_done(self, durable: asyncio.Future[None]) -> None:
         self.backlog -= 1
-        if not durable.cancelled():
-            durable.exception()  # Seen: not every transaction has somebody who waits for it.
+        durable.exception()  # Seen: not every transaction has somebody who waits for it.
 
     async def settled(self) -> None:
         """Wait until everything submitted so far is durable."""
-        await self._last
+        if self._last is not None:
+            await self._last
 
     def session_of(self, stage_arn: str, account_id: str, changes: list[Change]) -> LiveSession:
         """Return the stage's running session, opening one (and writing that to `changes`) if there is none."""
@@ -155,23 +140,31 @@ class Ledger:
         else:
             session.session = sessions.attempted(session.session, at_ms=at_ms)
 
-    def commit(self, session: LiveSession, changes: list[Change]) -> "Durable":
+    def commit(self, session: LiveSession, changes: list[Change]) -> Durable:
         """Submit changes of one session and tell `changed`; once durable, forget participants who are gone.
 
         With nothing to write, what is returned waits for all that was submitted before.
         """
         self.changed(session)
         if not changes:
-            return self._last
+            return self._last or self.submit(changes)
         touched = [
             session.participants[participant_id]
-            for participant_id in {change.participant_id for change in changes if isinstance(change, AppendEvent)}
+            for participant_id in {change.participant_id for change in changes if type(change) is AppendEvent}
         ]
         for live in touched:
             live.unsettled += 1
-        durable = self.submit(changes)
-        durable.when_done(lambda: _settle(session, touched))
+        durable = self._submit(changes)
+        durable.add_done_callback(lambda done: self._settle(done, session, touched))
         return durable
+
+    def _settle(self, durable: asyncio.Future[None], session: LiveSession, touched: list[LiveParticipant]) -> None:
+        self._note_done(durable)
+        for live in touched:
+            live.unsettled -= 1
+            if not live.machine.connections and not live.unsettled:
+                session.participants.pop(live.record.participant_id, None)
+                session.has_forgotten = True
 
     def end(self, session: LiveSession, *, end_ms: int) -> list[Change]:
         """End a session and forget it; return the change to submit."""
@@ -187,11 +180,3 @@ class Ledger:
             if end_ms is not None and end_ms <= now_ms:
                 found.append((session, end_ms))
         return found
-
-
-def _settle(session: LiveSession, touched: list[LiveParticipant]) -> None:
-    for live in touched:
-        live.unsettled -= 1
-        if live.machine.presence is Presence.ABSENT and not live.unsettled:
-            session.participants.pop(live.record.participant_id, None)
-            session.has_forgotten = True

@@ -11,14 +11,14 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer to an offer. `ice_session` names the ICE session (it changes with a restart): WHIP's ETag."""
 
     sdp: str
     ice_session: str
 
 
-class PatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class PatchAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer to a trickle or restart fragment; `fragment` is None for plain trickle (nothing to say)."""
 
     fragment: str | None
@@ -58,13 +58,13 @@ class CloseCause(StrEnum):
     ENGINE_LOST = "engine_lost"
 
 
-class Connected(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Connected(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """ICE and DTLS are up: media can flow. Told once for each connection."""
 
     connection_id: str
 
 
-class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """The connection is gone. Told once, and not for a connection that `close` or `end_source` ended,
     nor for a publisher's connection that a newer one of the same source replaced."""
 
@@ -72,7 +72,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     cause: CloseCause
 
 
-class SourceMeasured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class SourceMeasured(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """What the RTP of a source itself said in the last second. None where nothing is known (yet).
 
     Told once a second for every source whose publisher is connected. `bitrate_bps` counts RTP payload of audio and

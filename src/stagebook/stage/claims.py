@@ -8,7 +8,7 @@ DEFAULT_DURATION_MINUTES = 720
 """How long a token lives when CreateParticipantToken is not told (API reference, CreateParticipantToken)."""
 
 
-class Claims(msgspec.Struct, frozen=True, kw_only=True):
+class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A participant's rights on one stage. `participant_id` is the token's `jti`; times are Unix seconds."""
 
     participant_id: str

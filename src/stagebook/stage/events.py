@@ -84,7 +84,7 @@ class TokenExchange(msgspec.Struct, frozen=True, kw_only=True):
     new: ExchangedToken
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that happened to one participant, as the heart emits it.
 
     `replica` speaks of the remote participant on SUBSCRIBE_* events and of the participant itself on the others.

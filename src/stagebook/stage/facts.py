@@ -1,6 +1,7 @@
 """The facts that go into the heart: what the doors and the engines saw of one participant.
 
-Every fact carries the cause and detail that its events keep in the book.
+Every fact carries the cause and detail that its events keep in the book. Values that come in storms and cannot be part
+of a cycle say `gc=False`: the collector need not walk them.
 """
 
 from typing import Literal, TypeAlias
@@ -10,7 +11,7 @@ import msgspec
 from stagebook.stage.events import Cause, ErrorCode
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A connection was accepted: a websocket opened, or an offer was answered."""
 
     connection_id: str
@@ -21,7 +22,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
-class Replaced(msgspec.Struct, frozen=True, kw_only=True):
+class Replaced(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A publisher came back while its former connection was open: the new connection stands in its place."""
 
     connection_id: str
@@ -30,7 +31,7 @@ class Replaced(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
-class Connected(msgspec.Struct, frozen=True, kw_only=True):
+class Connected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A publish or subscribe connection's media transport is up."""
 
     connection_id: str
@@ -38,7 +39,7 @@ class Connected(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
-class Gone(msgspec.Struct, frozen=True, kw_only=True):
+class Gone(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Connections ended, together, for one reason."""
 
     connection_ids: tuple[str, ...]
@@ -46,7 +47,7 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
+class Cut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A publish or subscribe connection broke a limit, or failed within the server, and was ended for it."""
 
     connection_id: str
@@ -55,7 +56,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An identified participant tried something and was refused. Nothing changes but the book."""
 
     attempt: Literal["JOIN_ERROR", "PUBLISH_ERROR", "SUBSCRIBE_ERROR"]

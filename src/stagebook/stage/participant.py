@@ -109,7 +109,7 @@ PRESENCE_MOVES: Mapping[tuple[Presence, bool], tuple[Presence, tuple[EventName, 
 """Presence follows from one question, asked after every fact: has the participant a connection?"""
 
 
-class Connection(msgspec.Struct, frozen=True, kw_only=True):
+class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One connection that exists. `remote_participant_id` is the publisher that a SUBSCRIBE watches."""
 
     kind: ConnectionKind
@@ -118,7 +118,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     remote_is_replica: bool = False
 
 
-class Participant(msgspec.Struct, frozen=True, kw_only=True):
+class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One participant as the heart sees it: its connections by id. `is_replica` marks its own publish events."""
 
     connections: Mapping[str, Connection] = {}
@@ -146,7 +146,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a fact made: the participant afterwards, and the events of the action in order."""
 
     participant: Participant

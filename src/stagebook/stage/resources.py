@@ -48,7 +48,7 @@ class Capability(StrEnum):
     SUBSCRIBE = "SUBSCRIBE"
 
 
-class ClientInfo(msgspec.Struct, frozen=True, kw_only=True):
+class ClientInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a participant's software says of itself; each at most 128 of `[a-zA-Z0-9-_.,:;\\s]`, empty if unknown."""
 
     isp_name: str = ""
@@ -80,7 +80,7 @@ class StageSession(msgspec.Struct, frozen=True, kw_only=True):
     end_ms: int | None = None
 
 
-class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One participant of one stage session, as GetParticipant and ListParticipants see it.
 
     `first_join_ms` is None for a participant all of whose attempts to join failed.

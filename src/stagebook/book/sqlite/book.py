@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from stagebook.book.port import BookFailedError, Change, Submission
+from stagebook.book.port import BookFailedError, Change, Durable, Submission
 from stagebook.book.sqlite.changes import Changes
 from stagebook.book.sqlite.keys import Keys
 from stagebook.book.sqlite.lock import BookLock
@@ -67,7 +67,7 @@ class SqliteBook(SqliteReader):
         if self._closing:
             raise BookFailedError("the book is closed")
         sequences, row_texts = self._changes.translate(changes)
-        durable = self._loop.create_future()
+        durable = Durable(loop=self._loop)
         self._writer.put(
             QueuedTransaction(row_texts=row_texts, last_sequence=self._changes.last_sequence, durable=durable)
         )
