@@ -1,7 +1,6 @@
 """Measures appends: events of one participant one after the other, and a storm of participants who all come at once."""
 
 import asyncio
-import gc
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -17,6 +16,7 @@ from bench.machine import cpu_seconds
 from bench.report import Aim, Part, Table, number
 from stagebook.book.port import Change
 from stagebook.stage.events import EventName
+from stagebook.system import tune_collector
 
 STORM_PARTICIPANTS = 25_000
 STORM_ROUNDS = 3
@@ -130,7 +130,7 @@ async def _bare(path: Path, transactions: Transactions, *, alone: bool) -> Appen
 @asynccontextmanager
 async def _timed(steps: Sequence[float]) -> AsyncIterator[list[Appended]]:
     """Time the block; afterwards the list that is given holds one Appended with one event for each of `steps`."""
-    gc.collect()
+    tune_collector()  # as the server does
     took: list[Appended] = []
     cpu, start = cpu_seconds(os.getpid()), time.perf_counter()
     yield took

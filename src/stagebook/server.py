@@ -40,6 +40,7 @@ from stagebook.parts import (
     public_address,
     stage_manager,
 )
+from stagebook.system import tune_collector
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -129,6 +130,7 @@ class Server:
     async def run(self) -> int:
         """Serve until a signal, or a part's failure, asks for the end; return the exit code."""
         self._router = self._build_router()
+        tune_collector()
         self._http = HttpServer(
             self._router,
             bounds=http_bounds(self._settings),

@@ -7,12 +7,17 @@ no book, no engine and no wire.
 from collections import Counter
 from dataclasses import dataclass, field
 
+import msgspec
+
 from stagebook.manager.watchers import PresentParticipant, StageSnapshot
 from stagebook.stage.claims import Claims
 from stagebook.stage.participant import ConnectionKind, Participant, Presence
 from stagebook.stage.resources import ParticipantRecord
 from stagebook.stage.session import Session
 from stagebook.stage.source_limits import SourceWatch
+
+NOBODY = Participant()
+UNWATCHED = SourceWatch()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,8 +29,8 @@ class LiveParticipant:
 
     claims: Claims
     record: ParticipantRecord
-    machine: Participant = field(default_factory=Participant)
-    source_watch: SourceWatch = field(default_factory=SourceWatch)
+    machine: Participant = NOBODY
+    source_watch: SourceWatch = UNWATCHED
     unsettled: int = 0
 
 
@@ -77,8 +82,7 @@ class LiveSession:
         return StageSnapshot(stage_id=self.stage_id, participants=tuple(present))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whose connection an id is."""
 
     session: LiveSession

@@ -31,10 +31,10 @@ from stagebook.media.webrtc.source import Source
 from stagebook.media.webrtc.transport import Transport
 from stagebook.media.webrtc.viewer import Viewer, ViewerTrack
 
-TICK_SECONDS = 0.05
-"""How often what is missing is asked for again, and handshakes are looked after."""
-_SWEEP_TICKS = 5
-_SECOND_TICKS = 20
+TICK_SECONDS = 0.25
+"""How often handshakes, layers and silent peers are looked after. What is missing of a stream is asked for as its
+packets come; the tick does so for a stream that has stopped."""
+_SECOND_TICKS = 4
 MAX_CONNECTING = 512
 """Connections whose handshake is not done: a storm waits at the door, not in our memory."""
 
@@ -269,8 +269,7 @@ class Forwarder:
         for source in self._sources.values():
             if source.publisher is not None:
                 source.publisher.tick(now)
-        if self._ticks % _SWEEP_TICKS == 0:
-            self._sweep(now)
+        self._sweep(now)
         if self._ticks % _SECOND_TICKS == 0:
             self._each_second(now)
 

@@ -99,7 +99,7 @@ class Publisher:
         track = self._by_payload_type.get(parsed.payload_type)
         if track is not None:
             layer = track.receive(parsed, now)
-            if layer is not None and layer.receiver.gap_found:
+            if layer is not None and now >= layer.receiver.ask_at:
                 self._send_nacks(track, layer, now)
             if not self._rated:
                 # At once: Chromium takes the first estimate as its starting rate.

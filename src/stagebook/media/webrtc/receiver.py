@@ -49,8 +49,8 @@ class StreamReceiver:
         self.ssrc = ssrc
         self.recovered = 0
         """Packets that came although they had been missing."""
-        self.gap_found = False
-        """Packets were found missing since `due_nacks` was asked last."""
+        self.ask_at = float("inf")
+        """When `due_nacks` may have something to ask for."""
         self.given_up = False
         """A packet was given up since the caller last cleared this: pictures will be damaged."""
         self._clock_rate = clock_rate
@@ -96,19 +96,19 @@ class StreamReceiver:
 
     def due_nacks(self, now: float) -> list[int]:
         """The sequence numbers to ask for now, in order. Counts as asked."""
-        self.gap_found = False
         due: list[int] = []
+        self.ask_at = float("inf")
         for index, missing in self._missing.items():
-            if missing.ask_at > now:
-                continue
-            if missing.attempts >= NACK_ATTEMPTS:
-                # It stays known as missing, for it may still come; it is only not asked for any more.
-                missing.ask_at = float("inf")
-                self.given_up = True
-                continue
-            missing.ask_at = now + _NACK_RETRY_SECONDS * _NACK_BACKOFF**missing.attempts
-            missing.attempts += 1
-            due.append(index & 0xFFFF)
+            if missing.ask_at <= now:
+                if missing.attempts >= NACK_ATTEMPTS:
+                    # It stays known as missing, for it may still come; it is only not asked for any more.
+                    missing.ask_at = float("inf")
+                    self.given_up = True
+                    continue
+                missing.ask_at = now + _NACK_RETRY_SECONDS * _NACK_BACKOFF**missing.attempts
+                missing.attempts += 1
+                due.append(index & 0xFFFF)
+            self.ask_at = min(self.ask_at, missing.ask_at)
         return due
 
     def note_sender_report(self, ntp: int, now: float) -> None:
@@ -162,7 +162,7 @@ class StreamReceiver:
             return
         for index in range(first, end):
             self._missing[index] = _Missing(now)
-            self.gap_found = True
+            self.ask_at = now
         for index in [index for index in self._missing if index < end - KEPT_PACKETS] if self._missing else ():
             del self._missing[index]
 
