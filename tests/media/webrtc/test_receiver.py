@@ -39,9 +39,9 @@ def test_packets_are_told_apart_by_their_place() -> None:
 
 def test_a_gap_is_asked_for_at_once() -> None:
     stream = receiver(65534, 1)
-    assert stream.gap_found
+    assert stream.ask_at == 0.0
     assert stream.due_nacks(0.0) == [65535, 0]
-    assert not stream.gap_found
+    assert stream.ask_at > 0.0
 
 
 def test_a_packet_is_asked_for_again_ever_more_rarely_and_then_given_up() -> None:
@@ -51,6 +51,7 @@ def test_a_packet_is_asked_for_again_ever_more_rarely_and_then_given_up() -> Non
     pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert pauses == sorted(pauses)
     assert stream.given_up
+    assert stream.ask_at == float("inf")
     assert take(stream, 2, now=10.0) is Arrival.LATE
 
 
