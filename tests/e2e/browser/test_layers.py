@@ -1,0 +1,41 @@
+"""Simulcast: a viewer gets the best layer that is sent, and goes on when that one is switched off and on again."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.browser.participants import Participants
+from tests.e2e.join.stage_of_test import StageOfTest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CAMERA = {"width": 1280, "height": 720, "frameRate": 10}
+LAYERS: list[dict[str, Any]] = [
+    {"rid": "low", "scaleResolutionDownBy": 4},
+    {"rid": "middle", "scaleResolutionDownBy": 2},
+    {"rid": "high"},
+]
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+async def test_the_best_layer_that_is_sent_is_forwarded(
+    stage: StageOfTest, participants: Participants, codec: str
+) -> None:
+    publisher_id, publisher_token = await stage.token()
+    viewer_id, viewer_token = await stage.token()
+    publisher = await participants.publisher(publisher_token)
+    await publisher.publish(camera=CAMERA, layers=LAYERS, codec=codec)
+    for layer in LAYERS:
+        await publisher.wait_for_stat("outbound-rtp", {"rid": layer["rid"]}, "framesSent", above=0)
+    viewer = await participants.viewer(viewer_token)
+    await viewer.subscribe(publisher_id)
+    await viewer.wait_for_moving_pictures(size=(1280, 720), count=5)
+
+    await publisher.set_layer_active("high", active=False)
+    await viewer.wait_for_moving_pictures(size=(640, 360), count=5)
+    await publisher.set_layer_active("middle", active=False)
+    await viewer.wait_for_moving_pictures(size=(320, 180), count=5)
+    await publisher.set_layer_active("high", active=True)
+    await viewer.wait_for_moving_pictures(size=(1280, 720), count=5)
+    await viewer.wait_for_sound()
+    assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
