@@ -1,0 +1,54 @@
+"""The AWS SDK for JavaScript, unmodified: its signatures, its paths, its pagers and its typed errors."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.e2e.server import RunningServer
+
+SOURCES = Path(__file__).parent / "javascript"
+NPM_TIMEOUT_SECONDS = 100
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the SDK beside the session's script. Skips where there is no Node.js or no package to be had."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("Node.js and npm are not installed")
+    folder = tmp_path_factory.mktemp("javascript") / "session"
+    shutil.copytree(SOURCES, folder)
+    command = [npm, "install", "--silent", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=folder, timeout=NPM_TIMEOUT_SECONDS, capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm could not install the SDK: {done.stderr.decode()[:200]}")
+    return folder
+
+
+def test_a_session_with_the_javascript_sdk(server: RunningServer, installed: Path) -> None:
+    environment = {**os.environ, **server.environment}
+    # Two stages at least, so that the pager has something to turn.
+    server.client().create_stage()
+    done = subprocess.run(
+        ["node", "session.mjs"], cwd=installed, env=environment, timeout=60, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+    steps: dict[str, Any] = {
+        line["step"]: line["result"] for line in map(msgspec.json.decode, done.stdout.decode().splitlines())
+    }
+
+    assert steps == {
+        "create": {"name": "js", "user": "ann"},
+        "expires": True,
+        "tags": {"x": "é y"},
+        "pages": {"several": True, "found": True},
+        "events": [],
+        "missing": "ResourceNotFoundException",
+        "invalid": "ValidationException",
+    }
