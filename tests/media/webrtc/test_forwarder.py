@@ -7,6 +7,7 @@ import pylibsrtp
 import pytest
 
 from stagebook.media.port import CloseCause, Closed, MediaRefusedError, RefusalReason
+from stagebook.media.webrtc import forwarder
 from stagebook.media.webrtc.settings import EngineSettings
 from tests.media.webrtc.engine import SSRC, running_engine, started
 from tests.media.webrtc.packets import rtp, vp8_delta, vp8_keyframe
@@ -112,6 +113,33 @@ async def test_more_connections_than_the_setting_allows_are_refused() -> None:
         with pytest.raises(MediaRefusedError) as refused:
             await engine.viewer()
         assert refused.value.reason is RefusalReason.BUSY
+
+
+async def test_handshakes_that_are_not_done_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder, "MAX_CONNECTING", 2)
+    async with running_engine() as engine:
+        await engine.publisher("p")
+        for connection_id in ("v1", "v2"):
+            offer = engine.raw_peer().offer("recvonly")
+            engine.forwarder.subscribe(connection_id=connection_id, source_id="source", offer=offer)
+        with pytest.raises(MediaRefusedError) as refused:
+            await engine.viewer("v3")
+        assert refused.value.reason is RefusalReason.BUSY
+        engine.forwarder.close(connection_id="v1")
+        await engine.viewer("v3")
+
+
+async def test_a_source_outlives_its_publisher_and_goes_on_with_the_next() -> None:
+    async with running_engine() as engine:
+        first, viewer = await engine.publisher("p1"), await engine.viewer()
+        before = await started(engine, first, viewer)
+        await first.say_goodbye()
+        await engine.wait_for(Closed(connection_id="p1", cause=CloseCause.PEER_CLOSED))
+        second = await engine.publisher("p2")
+        await engine.wait_for(Connected(connection_id="p2"))
+        await second.send_rtp(rtp(vp8_keyframe(), sequence=1, ssrc=SSRC))
+        after = await viewer.receive_rtp()
+        assert after.sequence == (before.sequence + 1) & 0xFFFF
 
 
 async def test_ipv6_carries_media() -> None:
