@@ -6,7 +6,7 @@ import random
 import pylibsrtp
 import pytest
 
-from stagebook.media.port import CloseCause, Closed, MediaRefusedError, RefusalReason
+from stagebook.media.port import CloseCause, Closed, Connected, MediaRefusedError, RefusalReason
 from stagebook.media.webrtc import forwarder
 from stagebook.media.webrtc.settings import EngineSettings
 from tests.media.webrtc.engine import SSRC, running_engine, started
