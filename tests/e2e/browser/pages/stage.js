@@ -56,13 +56,14 @@ class StageConnection {
     this.peer.close();
   }
 
-  // Whether media takes a path of the newest ICE session.
-  async isOnNewestPath() {
+  // How much has arrived by the path in use, if that is one of the newest ICE session.
+  async bytesOnNewestPath() {
     const report = await this.peer.getStats();
     const transport = [...report.values()].find(({ type }) => type === "transport");
     const pair = report.get(transport.selectedCandidatePairId);
     const local = pair && report.get(pair.localCandidateId);
-    return !!local && this.peer.localDescription.sdp.includes(`a=ice-ufrag:${local.usernameFragment}\r\n`);
+    const isNewest = !!local && this.peer.localDescription.sdp.includes(`a=ice-ufrag:${local.usernameFragment}\r\n`);
+    return isNewest ? pair.bytesReceived : 0;
   }
 
   patch(expected, iceSession) {
