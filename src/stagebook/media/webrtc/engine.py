@@ -4,6 +4,7 @@ Knows requests and their replies; which source belongs here is `pool`'s to know.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
@@ -92,9 +93,11 @@ class Engine:
         self._stopping.set()
         if self._keeper is None:
             return
-        self.tell(control.Stop())
-        if self._writer is None:
-            self._keeper.cancel()
+        if self._writer is not None:
+            self.tell(control.Stop())
+        else:
+            # It is being started or buried; neither is worth waiting for, and what was lost is still told.
+            self._kill()
         await asyncio.wait([self._keeper], timeout=self._patience.stop_seconds)
         if not self._keeper.done():
             self._kill()
@@ -157,14 +160,15 @@ class Engine:
                 if not started.done():
                     started.set_exception(error)
                     return
+                if self._stopping.is_set():
+                    return
                 _log.error("a media engine cannot start", engine=self.number, detail=str(error))
                 # The number that the system chose may be another's by now; one that was configured stays.
                 self.udp_port = self._settings.udp_port
-            if self._stopping.is_set():
-                return
             if clock() - born > self._patience.settled_seconds:
                 delay = self._patience.first_delay_seconds
-            await asyncio.sleep(delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
             delay = min(delay * 2, self._patience.max_delay_seconds)
 
     async def _live(self, started: asyncio.Future[None]) -> None:
@@ -175,6 +179,8 @@ class Engine:
             control.send(writer, control.Run(settings=msgspec.structs.replace(self._settings, udp_port=self.udp_port)))
             self.udp_port = await self._first_port(reader)
             self._writer = writer
+            if self._stopping.is_set():
+                self.tell(control.Stop())
             if not started.done():
                 started.set_result(None)
             _log.info("media engine runs", engine=self.number, udp_port=self.udp_port, process_id=self.process_id)
