@@ -11,7 +11,7 @@ from tests.media.webrtc.peers.relay import Relay, lossy_relay
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LOSS = 0.05
-FRAMES = 100
+FRAMES = 80
 DECODED_SHARE = 0.9
 _CANDIDATE = re.compile(r"(a=candidate:\S+ 1 udp \d+ \S+) (\d+) typ host")
 
