@@ -10,7 +10,7 @@ from bench import machine
 from bench.appends.run import measure_appends
 from bench.forwarder.run import measure_forwarder
 from bench.page.run import measure_page
-from bench.report import Part, aims_table, document, replace_measured
+from bench.report import Part, aims_table, document, replace_measured, verdict
 from stagebook.logs import configure_logging
 
 PARTS: dict[str, Callable[[Path], Part]] = {
@@ -35,7 +35,8 @@ def main() -> int:
             part = PARTS[name](Path(folder))
             print(f"\n{part.markdown()}", flush=True)
             parts.append(part)
-    print("\n## Aims\n\n" + aims_table([aim for part in parts for aim in part.aims]).markdown())
+    aims = [aim for part in parts for aim in part.aims]
+    print(f"\n## Aims\n\n{aims_table(aims).markdown()}\n\n{verdict(aims)}")
     if arguments.write is not None:
         page = arguments.write.read_text(encoding="utf-8")
         arguments.write.write_text(replace_measured(page, document(described, parts)), encoding="utf-8")

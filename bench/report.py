@@ -79,8 +79,15 @@ def aims_table(aims: Sequence[Aim]) -> Table:
 
 def document(machine: str, parts: Sequence[Part]) -> str:
     """Return the report of a whole run: the machine, the aims, every part."""
-    aims = aims_table([aim for part in parts for aim in part.aims]).markdown()
-    return "\n\n".join([machine, aims, *(part.markdown() for part in parts)]) + "\n"
+    aims = [aim for part in parts for aim in part.aims]
+    told = [machine, aims_table(aims).markdown(), verdict(aims)]
+    return "\n\n".join([*told, *(part.markdown() for part in parts)]) + "\n"
+
+
+def verdict(aims: Sequence[Aim]) -> str:
+    """Return which aims were missed, in one sentence."""
+    missed = [aim.what for aim in aims if not aim.met]
+    return f"Not met in this run: {'; '.join(missed)}." if missed else "All aims were met in this run."
 
 
 def replace_measured(page: str, measured: str) -> str:

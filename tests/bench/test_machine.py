@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench.machine import cpu_model, cpu_seconds
+from bench.machine import cpu_model, cpu_seconds, describe_build
 
 
 def test_the_processor_is_named_as_the_kernel_names_it() -> None:
@@ -16,6 +16,11 @@ def test_the_processor_is_named_as_the_kernel_names_it() -> None:
 
 def test_a_processor_without_a_name_has_its_architecture() -> None:
     assert cpu_model("processor\t: 0\n") == os.uname().machine
+
+
+def test_an_interpreter_without_optimisation_is_called_so() -> None:
+    assert describe_build("'--enable-shared' '--enable-optimizations'") == "an optimised build"
+    assert "without" in describe_build("'--enable-shared'")
 
 
 def test_cpu_time_is_that_of_the_whole_process() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report import BEGIN_MARK, END_MARK, Aim, Part, Table, aims_table, document, number, replace_measured
+from bench.report import BEGIN_MARK, END_MARK, Aim, Part, Table, aims_table, document, number, replace_measured, verdict
 
 
 def test_a_table_is_aligned_markdown() -> None:
@@ -64,7 +64,16 @@ def test_a_document_says_the_machine_then_the_aims_then_the_parts() -> None:
     lines = [line for line in document("Machine: one.", [part]).splitlines() if line]
     assert lines[0] == "Machine: one."
     assert lines[1].startswith("| aim")
-    assert lines[4:6] == ["## Appends", "How."]
+    assert lines[4:7] == ["All aims were met in this run.", "## Appends", "How."]
+
+
+def test_the_verdict_names_what_was_missed() -> None:
+    aims = [
+        Aim(what="ratio", measured=4, at_most=3.3),
+        Aim(what="viewers", measured=500, at_least=400),
+        Aim(what="storm", measured=1, at_least=2),
+    ]
+    assert verdict(aims) == "Not met in this run: ratio; storm."
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
