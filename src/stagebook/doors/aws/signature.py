@@ -54,7 +54,7 @@ class SignatureVerifier:
         # is emptied.
         self._signers: dict[bytes, Signer] = {}
         self._signing_keys: dict[tuple[str, bytes], hmac.HMAC] = {}
-        self._last_date: tuple[bytes | None, int] = (None, 0)
+        self._dates: dict[bytes | None, int] = {}
 
     def verify(
         self, *, method: str, raw_path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
@@ -87,10 +87,10 @@ class SignatureVerifier:
         return signer.credential
 
     def _check_skew(self, date: bytes) -> None:
-        last_date, signed_ms = self._last_date
-        if date != last_date:
+        signed_ms = self._dates.get(date)
+        if signed_ms is None:
             signed_ms = _milliseconds(date)
-            self._last_date = (date, signed_ms)
+            _remember(self._dates, date, signed_ms)
         now_ms = self._clock.now_ms()
         if now_ms - signed_ms > MAXIMUM_SKEW_SECONDS * 1_000:
             trouble = "Signature expired: {} is more than 5 minutes before {}."
