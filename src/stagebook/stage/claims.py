@@ -18,6 +18,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, str] = {}
     issued_at_seconds: int | None = None
     expires_at_seconds: int
+    key_arn: str | None = None
+    """The imported public key that signed a self-signed token; None for tokens that this server minted."""
 
 
 class TokenSpec(msgspec.Struct, frozen=True, kw_only=True):
