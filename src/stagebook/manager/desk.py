@@ -14,14 +14,12 @@ from stagebook.manager.tokens import TokenAuthority
 from stagebook.stage.arns import stage_arn as build_stage_arn
 from stagebook.stage.claims import DEFAULT_DURATION_MINUTES, Claims, MintedToken, TokenSpec
 from stagebook.stage.clock import Randomness
-from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError, ServiceQuotaExceededError
+from stagebook.stage.errors import ResourceNotFoundError, ServiceQuotaExceededError
 from stagebook.stage.events import Cause
 from stagebook.stage.ids import new_participant_id, new_resource_id
+from stagebook.stage.input_rules import check_attributes, check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import Capability, Stage
-
-MAXIMUM_TAGS = 50
-RESERVED_TAG_PREFIX = "aws:"
 
 
 class Desk:
@@ -67,7 +65,7 @@ class Desk:
         tokens: Sequence[TokenSpec],
     ) -> tuple[Stage, list[MintedToken]]:
         """Create a stage and mint its first tokens."""
-        _check_tags(tags)
+        check_tags(tags)
         for spec in tokens:
             self._check_spec(spec)
         if self._book.count_stages(account_id) + self._creating >= self._limits.stages:
@@ -123,10 +121,7 @@ class Desk:
         return self._mint(stage_arn, spec)
 
     def _check_spec(self, spec: TokenSpec) -> None:
-        size_bytes = sum(len(key.encode()) + len(value.encode()) for key, value in (spec.attributes or {}).items())
-        if size_bytes > self._limits.attributes_size_bytes:
-            rule = f"keys and values must have at most {self._limits.attributes_size_bytes} bytes of UTF-8 in all"
-            raise InvalidInputError(member="attributes", rule=rule)
+        check_attributes(spec.attributes or {}, size_bytes=self._limits.attributes_size_bytes)
 
     def _mint(self, stage_arn: str, spec: TokenSpec) -> MintedToken:
         issued_at_seconds = self._ledger.now_ms() // 1000
@@ -180,7 +175,7 @@ class Desk:
         async with self._changing:
             stage = self._stage(arn)
             merged = {**stage.tags, **tags}
-            _check_tags(merged)
+            check_tags(merged)
             await self._ledger.submit([PutStage(stage=replace(stage, tags=merged))])
 
     async def remove_tags(self, *, arn: str, keys: Sequence[str]) -> None:
@@ -189,11 +184,3 @@ class Desk:
             stage = self._stage(arn)
             kept = {key: value for key, value in stage.tags.items() if key not in keys}
             await self._ledger.submit([PutStage(stage=replace(stage, tags=kept))])
-
-
-def _check_tags(tags: dict[str, str]) -> None:
-    if len(tags) > MAXIMUM_TAGS:
-        raise InvalidInputError(member="tags", rule=f"a resource has at most {MAXIMUM_TAGS} tags")
-    for key in tags:
-        if key.lower().startswith(RESERVED_TAG_PREFIX):
-            raise InvalidInputError(member="tags", rule=f"keys must not start with {RESERVED_TAG_PREFIX}")

@@ -17,6 +17,7 @@ from stagebook.book.port import (
     PutParticipant,
 )
 from stagebook.manager.live import LiveParticipant, LiveSession, LiveStages
+from stagebook.manager.shelf import Shelf
 from stagebook.stage import session as sessions
 from stagebook.stage.claims import Claims
 from stagebook.stage.clock import Clock, Randomness
@@ -53,6 +54,7 @@ class Ledger:
         self.live = live
         self.book = book
         self.linger_ms = linger_ms
+        self.shelf = Shelf(book=book)
         self.backlog = 0
         self.changed: Callable[[LiveSession], None] = lambda _session: None
         self._clock = clock
@@ -72,6 +74,7 @@ class Ledger:
         book hears of it there, and the server must stop.
         """
         submission = self.book.submit(changes)
+        self.shelf.note(changes, submission.durable)
         self.backlog += 1
         submission.durable.add_done_callback(self._note_done)
         self._last = Durable(submission.durable)
