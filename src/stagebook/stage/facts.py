@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.events import Cause, ErrorCode, TokenExchange
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,4 +66,12 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
-Fact: TypeAlias = Accepted | Replaced | Connected | Gone | Cut | Refused
+class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant on the stage has another token now: its rights, user id and attributes are the new token's."""
+
+    exchange: TokenExchange
+    cause: Cause | None = Cause.CLIENT
+    detail: str | None = None
+
+
+Fact: TypeAlias = Accepted | Replaced | Connected | Gone | Cut | Refused | Exchanged

@@ -9,6 +9,9 @@ CONNECTION_MOVES below; the participant as a whole walks through PRESENCE_MOVES:
 
     ABSENT --ARRIVES (first connection)--> PRESENT --DEPARTS (last one gone)--> ABSENT
 
+A token exchange moves no connection by itself. Those whose kind needs a capability that the new token lacks are GONE in
+the same action, after TOKEN_EXCHANGED: the table NEEDED_CAPABILITIES says which.
+
 Facts go in, events come out: `step` returns the new value and the events of that one action, in causal order, JOINED
 before all others and LEFT after all others (user guide, "Monitoring Stage Health"). An illegal fact raises
 IllegalFactError and changes nothing: values are frozen.
@@ -21,11 +24,13 @@ from enum import StrEnum
 
 import msgspec
 
-from stagebook.stage.events import Event, EventName
-from stagebook.stage.facts import Accepted, Connected, Cut, Fact, Gone, Refused, Replaced
+from stagebook.stage.events import Cause, Event, EventName
+from stagebook.stage.facts import Accepted, Connected, Cut, Exchanged, Fact, Gone, Refused, Replaced
+from stagebook.stage.resources import Capability
 
 __all__ = [
     "CONNECTION_MOVES",
+    "NEEDED_CAPABILITIES",
     "PRESENCE_MOVES",
     "Connection",
     "ConnectionKind",
@@ -108,6 +113,12 @@ PRESENCE_MOVES: Mapping[tuple[Presence, bool], tuple[Presence, tuple[EventName, 
 }
 """Presence follows from one question, asked after every fact: has the participant a connection?"""
 
+NEEDED_CAPABILITIES: Mapping[ConnectionKind, Capability] = {
+    _PUBLISH: Capability.PUBLISH,
+    _SUBSCRIBE: Capability.SUBSCRIBE,
+}
+"""What a token must allow for a connection of a kind to be opened and to stay; the events websocket needs nothing."""
+
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """One connection that exists. `remote_participant_id` is the publisher that a SUBSCRIBE watches."""
@@ -166,6 +177,8 @@ def step(participant: Participant, fact: Fact) -> Step:
         events = _move(connections, fact.connection_id, Move.CONNECTED, fact, participant)
     elif isinstance(fact, Cut):
         events = _move(connections, fact.connection_id, Move.CUT, fact, participant)
+    elif isinstance(fact, Exchanged):
+        events = _exchange(connections, fact, participant)
     else:
         events = [
             event
@@ -236,6 +249,27 @@ def _move(
     ]
 
 
+def _exchange(connections: dict[str, Connection], fact: Exchanged, participant: Participant) -> list[Event]:
+    if not connections:
+        raise IllegalFactError("a participant who is not on the stage has no token to exchange")
+    allowed = fact.exchange.new.capabilities
+    lost = tuple(
+        connection_id
+        for connection_id, connection in connections.items()
+        if connection.kind in NEEDED_CAPABILITIES and NEEDED_CAPABILITIES[connection.kind] not in allowed
+    )
+    gone = Gone(connection_ids=lost, cause=Cause.TOKEN_EXCHANGED)
+    exchanged = Event(
+        name=EventName.TOKEN_EXCHANGED,
+        replica=participant.is_replica,
+        exchange=fact.exchange,
+        cause=fact.cause,
+        detail=fact.detail,
+    )
+    ended = [event for each in lost for event in _move(connections, each, Move.GONE, gone, participant)]
+    return [exchanged, *ended]
+
+
 def _refusal(fact: Refused, participant: Participant) -> Event:
     return Event(
         name=EventName(fact.attempt),
@@ -251,7 +285,8 @@ def replay(events: list[Event]) -> Participant:
     """Return the participant that these events (all of one participant's, oldest first) leave behind.
 
     What an interrupted run left open has no connection ids any more; they are made up here, in order. A participant
-    that joined and had nothing flowing is given an EVENTS connection, so that it counts as present.
+    that joined and had nothing flowing is given an EVENTS connection, so that it counts as present. A token exchange
+    left nothing open by itself: what it ended has its own *_STOPPED.
     """
     connections: dict[str, Connection] = {}
     joined = False

@@ -14,7 +14,7 @@ def record_after(
     """Return the row after these events, which happened at `at_ms`.
 
     `firstJoinTime` stays that of the first JOINED; `published` means "ever" (shape Participant); `protocol` is how
-    this participant publishes and counts from its first PUBLISH_STARTED.
+    this participant publishes and counts from its first PUBLISH_STARTED; user id and attributes are the newest token's.
     """
     for event in events:
         if event.name is EventName.JOINED:
@@ -24,4 +24,6 @@ def record_after(
             record = replace(record, state=ParticipantState.DISCONNECTED)
         elif event.name is EventName.PUBLISH_STARTED:
             record = replace(record, published=True, protocol=protocol)
+        elif event.exchange is not None:
+            record = replace(record, user_id=event.exchange.new.user_id, attributes=event.exchange.new.attributes)
     return record
