@@ -13,9 +13,9 @@ from stagebook.stage.participant import (
     IllegalFactError,
     Participant,
     Presence,
-    replay,
     step,
 )
+from stagebook.stage.replay import replay
 
 
 def live_through(*facts: Fact, participant: Participant | None = None) -> tuple[Participant, list[Event]]:

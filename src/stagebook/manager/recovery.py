@@ -8,8 +8,9 @@ from collections.abc import Callable
 from stagebook.book.port import AppendEvent, Book, Change, EndSession, ParticipantFilter, PutParticipant
 from stagebook.stage.events import Cause, EventName
 from stagebook.stage.facts import Gone
-from stagebook.stage.participant import replay, step
+from stagebook.stage.participant import step
 from stagebook.stage.projection import record_after
+from stagebook.stage.replay import replay
 from stagebook.stage.resources import ParticipantRecord, StageSession
 
 DETAIL = "the server stopped without closing this session"

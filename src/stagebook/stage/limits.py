@@ -24,6 +24,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     publish_bitrate_window_seconds: int
     publish_long_side_pixels: int
     publish_short_side_pixels: int
+    replications_per_participant: int
     duration_seconds: int
     attributes_size_bytes: int = 1024
     ingest_configurations: int
@@ -48,6 +49,7 @@ STRICT = Limits(
     publish_bitrate_window_seconds=5,
     publish_long_side_pixels=1_280,
     publish_short_side_pixels=720,
+    replications_per_participant=5,
     duration_seconds=24 * 3_600,
     ingest_configurations=100,
     encoder_configurations=20,
@@ -71,6 +73,7 @@ RELAXED = Limits(
     publish_bitrate_window_seconds=5,
     publish_long_side_pixels=1_920,
     publish_short_side_pixels=1_080,
+    replications_per_participant=50,
     duration_seconds=24 * 3_600,
     ingest_configurations=10_000,
     encoder_configurations=1_000,

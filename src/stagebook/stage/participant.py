@@ -1,13 +1,18 @@
 """The life of one participant in one stage session, as tables.
 
-A participant is the set of its connections. Three kinds of connection exist: EVENTS (the websocket), PUBLISH (its one
-publication) and SUBSCRIBE (one for each time it watches a publisher). Each connection walks through the table
-CONNECTION_MOVES below; the participant as a whole walks through PRESENCE_MOVES:
+A participant is the set of its connections. Four kinds of connection exist: EVENTS (the websocket), PUBLISH (its one
+publication), SUBSCRIBE (one for each time it watches a publisher) and REPLICA (all that a replica has: its tie to the
+publisher on another stage). Each connection walks through the table CONNECTION_MOVES below; the participant as a whole
+walks through PRESENCE_MOVES:
 
     (none) --ACCEPTED--> OPENING --CONNECTED--> FLOWING --GONE/CUT--> (none)      publish and subscribe
     (none) --ACCEPTED--> FLOWING --GONE--> (none)                                  events websocket
+    (none) --ACCEPTED--> OPENING <--PAUSED, CONNECTED--> FLOWING --GONE--> (none)  replica; OPENING may be GONE, too
 
     ABSENT --ARRIVES (first connection)--> PRESENT --DEPARTS (last one gone)--> ABSENT
+
+Beside them a participant has its running replications to other stages. One can outlive the publication that it shows:
+it waits for the publisher to come back, who may have left meanwhile.
 
 A token exchange moves no connection by itself. Those whose kind needs a capability that the new token lacks are GONE in
 the same action, after TOKEN_EXCHANGED: the table NEEDED_CAPABILITIES says which.
@@ -24,14 +29,26 @@ from enum import StrEnum
 
 import msgspec
 
-from stagebook.stage.events import Cause, Event, EventName
-from stagebook.stage.facts import Accepted, Connected, Cut, Exchanged, Fact, Gone, Refused, Replaced
+from stagebook.stage.events import Cause, Event, EventName, ReplicationDestination
+from stagebook.stage.facts import (
+    Accepted,
+    Connected,
+    Cut,
+    Exchanged,
+    Fact,
+    Gone,
+    Paused,
+    Refused,
+    Replaced,
+    Replicated,
+)
 from stagebook.stage.resources import Capability
 
 __all__ = [
     "CONNECTION_MOVES",
     "NEEDED_CAPABILITIES",
     "PRESENCE_MOVES",
+    "PUBLISHING_KINDS",
     "Connection",
     "ConnectionKind",
     "ConnectionState",
@@ -39,7 +56,6 @@ __all__ = [
     "Participant",
     "Presence",
     "Step",
-    "replay",
     "step",
 ]
 
@@ -54,6 +70,7 @@ class ConnectionKind(StrEnum):
     EVENTS = "events"
     PUBLISH = "publish"
     SUBSCRIBE = "subscribe"
+    REPLICA = "replica"
 
 
 class ConnectionState(StrEnum):
@@ -69,6 +86,7 @@ class Move(StrEnum):
 
     ACCEPTED = "accepted"
     CONNECTED = "connected"
+    PAUSED = "paused"
     GONE = "gone"
     CUT = "cut"
 
@@ -82,6 +100,10 @@ class Presence(StrEnum):
 
 _NONE, _OPENING, _FLOWING = ConnectionState.NONE, ConnectionState.OPENING, ConnectionState.FLOWING
 _EVENTS, _PUBLISH, _SUBSCRIBE = ConnectionKind.EVENTS, ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE
+_REPLICA = ConnectionKind.REPLICA
+
+PUBLISHING_KINDS = frozenset({_PUBLISH, _REPLICA})
+"""The kinds of connection that make a participant a publisher: others can watch it, and it counts as one."""
 
 CONNECTION_MOVES: Mapping[
     tuple[ConnectionKind, ConnectionState, Move], tuple[ConnectionState, tuple[EventName, ...]]
@@ -102,6 +124,11 @@ CONNECTION_MOVES: Mapping[
     (_SUBSCRIBE, _FLOWING, Move.GONE): (_NONE, (EventName.SUBSCRIBE_STOPPED,)),
     (_SUBSCRIBE, _OPENING, Move.CUT): (_NONE, (EventName.SUBSCRIBE_ERROR,)),
     (_SUBSCRIBE, _FLOWING, Move.CUT): (_NONE, (EventName.SUBSCRIBE_ERROR, EventName.SUBSCRIBE_STOPPED)),
+    (_REPLICA, _NONE, Move.ACCEPTED): (_OPENING, ()),
+    (_REPLICA, _OPENING, Move.CONNECTED): (_FLOWING, (EventName.PUBLISH_STARTED,)),
+    (_REPLICA, _FLOWING, Move.PAUSED): (_OPENING, (EventName.PUBLISH_STOPPED,)),
+    (_REPLICA, _OPENING, Move.GONE): (_NONE, ()),
+    (_REPLICA, _FLOWING, Move.GONE): (_NONE, (EventName.PUBLISH_STOPPED,)),
 }
 """Every legal move of a connection, the state it leads to, and the events it makes."""
 
@@ -130,15 +157,26 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True):
-    """One participant as the heart sees it: its connections by id. `is_replica` marks its own publish events."""
+    """One participant as the heart sees it: connections and replications by id. `is_replica` marks its own events."""
 
     connections: Mapping[str, Connection] = {}
+    replications: Mapping[str, ReplicationDestination] = {}
     is_replica: bool = False
 
     @property
     def presence(self) -> Presence:
         """Whether it is on the stage."""
         return Presence.PRESENT if self.connections else Presence.ABSENT
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is away while a replication of it waits for it to come back."""
+        return bool(self.replications) and not self.connections
+
+    @property
+    def replica_id(self) -> str | None:
+        """The id of its REPLICA connection, or None."""
+        return next((key for key, connection in self.connections.items() if connection.kind is _REPLICA), None)
 
     @property
     def publication_id(self) -> str | None:
@@ -152,7 +190,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
     def is_publishing(self) -> bool:
         """Whether its media flows."""
         return any(
-            connection.kind is ConnectionKind.PUBLISH and connection.state is ConnectionState.FLOWING
+            connection.kind in PUBLISHING_KINDS and connection.state is ConnectionState.FLOWING
             for connection in self.connections.values()
         )
 
@@ -168,27 +206,24 @@ def step(participant: Participant, fact: Fact) -> Step:
     """Return the participant after `fact` and the events it made; raise IllegalFactError, changing nothing."""
     if isinstance(fact, Refused):
         return Step(participant=participant, events=(_refusal(fact, participant),))
-    connections = dict(participant.connections)
+    connections, replications = dict(participant.connections), dict(participant.replications)
     if isinstance(fact, Replaced):
         events = _replace(connections, fact)
     elif isinstance(fact, Accepted):
         events = _accept(connections, fact)
-    elif isinstance(fact, Connected):
-        events = _move(connections, fact.connection_id, Move.CONNECTED, fact, participant)
-    elif isinstance(fact, Cut):
-        events = _move(connections, fact.connection_id, Move.CUT, fact, participant)
+    elif isinstance(fact, Replicated):
+        events = [_replicate(replications, fact)]
+    elif isinstance(fact, Connected | Paused):
+        move = Move.CONNECTED if isinstance(fact, Connected) else Move.PAUSED
+        events = _move(connections, fact.connection_id, move, fact, participant)
     elif isinstance(fact, Exchanged):
         events = _exchange(connections, fact, participant)
     else:
-        events = [
-            event
-            for connection_id in fact.connection_ids
-            for event in _move(connections, connection_id, Move.GONE, fact, participant)
-        ]
+        events = _end(connections, replications, fact, participant)
     presence, names = PRESENCE_MOVES[participant.presence, bool(connections)]
-    frame = [Event(name=name, cause=fact.cause, detail=fact.detail) for name in names]
+    frame = [Event(name=name, replica=participant.is_replica, cause=fact.cause, detail=fact.detail) for name in names]
     ordered = frame + events if presence is Presence.PRESENT else events + frame
-    after = Participant(connections=connections, is_replica=participant.is_replica)
+    after = Participant(connections=connections, replications=replications, is_replica=participant.is_replica)
     return Step(participant=after, events=tuple(ordered))
 
 
@@ -198,6 +233,8 @@ def _accept(connections: dict[str, Connection], fact: Accepted) -> list[Event]:
         raise IllegalFactError(f"connection {fact.connection_id} exists already")
     if kind is _PUBLISH and any(other.kind is _PUBLISH for other in connections.values()):
         raise IllegalFactError("a participant has one publication: a second one replaces it")
+    if any(_REPLICA in (kind, other.kind) for other in connections.values()):
+        raise IllegalFactError("a replica has one connection and no other")
     state, _ = CONNECTION_MOVES[kind, _NONE, Move.ACCEPTED]
     connections[fact.connection_id] = Connection(
         kind=kind,
@@ -216,11 +253,43 @@ def _replace(connections: dict[str, Connection], fact: Replaced) -> list[Event]:
     return []
 
 
+def _replicate(replications: dict[str, ReplicationDestination], fact: Replicated) -> Event:
+    if fact.replication_id in replications:
+        raise IllegalFactError(f"replication {fact.replication_id} exists already")
+    replications[fact.replication_id] = fact.destination
+    return Event(name=EventName.REPLICATION_STARTED, destination=fact.destination, cause=fact.cause, detail=fact.detail)
+
+
+def _end(
+    connections: dict[str, Connection],
+    replications: dict[str, ReplicationDestination],
+    fact: Cut | Gone,
+    participant: Participant,
+) -> list[Event]:
+    # Connections first: a replication ends because its publication did.
+    if isinstance(fact, Cut):
+        events = _move(connections, fact.connection_id, Move.CUT, fact, participant)
+    else:
+        events = [
+            event
+            for connection_id in fact.connection_ids
+            for event in _move(connections, connection_id, Move.GONE, fact, participant)
+        ]
+    for replication_id in fact.replication_ids:
+        destination = replications.pop(replication_id, None)
+        if destination is None:
+            raise IllegalFactError(f"no replication {replication_id}")
+        events.append(
+            Event(name=EventName.REPLICATION_STOPPED, destination=destination, cause=fact.cause, detail=fact.detail)
+        )
+    return events
+
+
 def _move(
     connections: dict[str, Connection],
     connection_id: str,
     move: Move,
-    fact: Connected | Cut | Gone,
+    fact: Connected | Paused | Cut | Gone,
     participant: Participant,
 ) -> list[Event]:
     connection = connections.get(connection_id)
@@ -279,41 +348,3 @@ def _refusal(fact: Refused, participant: Participant) -> Event:
         cause=fact.cause,
         detail=fact.detail,
     )
-
-
-def replay(events: list[Event]) -> Participant:
-    """Return the participant that these events (all of one participant's, oldest first) leave behind.
-
-    What an interrupted run left open has no connection ids any more; they are made up here, in order. A participant
-    that joined and had nothing flowing is given an EVENTS connection, so that it counts as present. A token exchange
-    left nothing open by itself: what it ended has its own *_STOPPED.
-    """
-    connections: dict[str, Connection] = {}
-    joined = False
-    for number, event in enumerate(events):
-        if event.name is EventName.JOINED:
-            joined = True
-        elif event.name is EventName.LEFT:
-            joined, connections = False, {}
-        elif event.name is EventName.PUBLISH_STARTED:
-            connections[f"replayed-{number}"] = Connection(kind=_PUBLISH, state=_FLOWING)
-        elif event.name is EventName.SUBSCRIBE_STARTED:
-            connections[f"replayed-{number}"] = Connection(
-                kind=_SUBSCRIBE,
-                state=_FLOWING,
-                remote_participant_id=event.remote_participant_id,
-                remote_is_replica=event.replica,
-            )
-        elif event.name in (EventName.PUBLISH_STOPPED, EventName.SUBSCRIBE_STOPPED):
-            _forget(connections, event)
-    if joined and not connections:
-        connections["replayed"] = Connection(kind=_EVENTS, state=_FLOWING)
-    return Participant(connections=connections)
-
-
-def _forget(connections: dict[str, Connection], stopped: Event) -> None:
-    kind = _PUBLISH if stopped.name is EventName.PUBLISH_STOPPED else _SUBSCRIBE
-    for connection_id, connection in connections.items():
-        if connection.kind is kind and connection.remote_participant_id == stopped.remote_participant_id:
-            del connections[connection_id]
-            return
