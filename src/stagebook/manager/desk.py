@@ -6,10 +6,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from stagebook.book.port import Book, Change, DeleteStage, PutStage, RevokeParticipant
+from stagebook.book.port import Book, Change, DeleteStage, PutResource, PutStage, RevokeParticipant
 from stagebook.manager.admission import Admission
 from stagebook.manager.endings import Endings
-from stagebook.manager.ledger import Ledger
+from stagebook.manager.ingest_configurations import IngestConfigurations
+from stagebook.manager.ledger import Durable, Ledger
 from stagebook.manager.tokens import TokenAuthority
 from stagebook.stage.arns import stage_arn as build_stage_arn
 from stagebook.stage.claims import DEFAULT_DURATION_MINUTES, Claims, MintedToken, TokenSpec
@@ -19,7 +20,7 @@ from stagebook.stage.events import Cause
 from stagebook.stage.ids import new_participant_id, new_resource_id
 from stagebook.stage.input_rules import check_attributes, check_tags
 from stagebook.stage.limits import Limits
-from stagebook.stage.resources import Capability, Stage
+from stagebook.stage.resources import Capability, Resource, Stage
 
 
 class Desk:
@@ -32,6 +33,7 @@ class Desk:
         ledger: Ledger,
         endings: Endings,
         admission: Admission,
+        ingest: IngestConfigurations,
         tokens: TokenAuthority,
         limits: Limits,
         region: str,
@@ -41,6 +43,7 @@ class Desk:
         self._ledger = ledger
         self._endings = endings
         self._admission = admission
+        self._ingest = ingest
         self._tokens = tokens
         self._limits = limits
         self._region = region
@@ -101,7 +104,7 @@ class Desk:
     async def delete_stage(self, *, stage_arn: str) -> None:
         """End everything on a stage and delete it, in one transaction."""
         async with self._changing:
-            self._stage(stage_arn)
+            stage = self._stage(stage_arn)
             self._admission.begin_deletion(stage_arn)
             try:
                 changes: list[Change] = []
@@ -109,6 +112,7 @@ class Desk:
                 if session is not None:
                     changes += self._endings.everybody_gone(session, cause=Cause.STAGE_DELETED)
                     changes += self._ledger.end(session, end_ms=self._ledger.now_ms())
+                changes += self._ingest.clear_stage(stage.account_id, stage_arn)
                 changes.append(DeleteStage(stage_arn=stage_arn, at_ms=self._ledger.now_ms()))
                 await self._ledger.submit(changes)
             finally:
@@ -143,8 +147,17 @@ class Desk:
         )
 
     async def disconnect_participant(self, *, stage_arn: str, participant_id: str, reason: str) -> None:
-        """End all connections of a participant and refuse its token for good, in one transaction."""
-        self._stage(stage_arn)
+        """End all connections of a participant and keep it out, in one transaction.
+
+        Who came by a token has that token refused for good; who came by an ingest configuration is kept out by taking
+        that configuration off the stage.
+        """
+        stage = self._stage(stage_arn)
+        configuration = self._ingest.of_participant(stage.account_id, participant_id)
+        if configuration is not None:
+            changes = self._ingest.take_off_stage(stage_arn, configuration, detail=reason)
+            await self._end(stage_arn, participant_id, changes, reason=reason)
+            return
         self._admission.begin_revocation(stage_arn, participant_id)
         try:
             revoke = RevokeParticipant(
@@ -153,34 +166,50 @@ class Desk:
                 at_ms=self._ledger.now_ms(),
                 reason=reason,
             )
-            changes: list[Change] = [revoke]
-            session = self._ledger.live.sessions.get(stage_arn)
-            live = session.participants.get(participant_id) if session else None
-            if session is not None and live is not None and live.machine.connections:
-                changes += self._endings.gone(
-                    session,
-                    participant_id,
-                    tuple(live.machine.connections),
-                    cause=Cause.DISCONNECTED_BY_API,
-                    detail=reason or None,
-                )
-                await self._ledger.commit(session, changes)
-            else:
-                await self._ledger.submit(changes)
+            await self._end(stage_arn, participant_id, [revoke], reason=reason)
         finally:
             self._admission.finish_revocation(stage_arn, participant_id)
+
+    def _end(self, stage_arn: str, participant_id: str, changes: list[Change], *, reason: str) -> Durable:
+        session = self._ledger.live.sessions.get(stage_arn)
+        if session is None:
+            return self._ledger.submit(changes)
+        live = session.participants.get(participant_id)
+        if live is not None and live.machine.connections:
+            changes += self._endings.gone(
+                session,
+                participant_id,
+                tuple(live.machine.connections),
+                cause=Cause.DISCONNECTED_BY_API,
+                detail=reason or None,
+            )
+        return self._ledger.commit(session, changes)
 
     async def add_tags(self, *, arn: str, tags: dict[str, str]) -> None:
         """Add or replace tags."""
         async with self._changing:
-            stage = self._stage(arn)
-            merged = {**stage.tags, **tags}
+            tagged = self._tagged(arn)
+            merged = {**tagged.tags, **tags}
             check_tags(merged)
-            await self._ledger.submit([PutStage(stage=replace(stage, tags=merged))])
+            await self._put_tags(tagged, merged)
 
     async def remove_tags(self, *, arn: str, keys: Sequence[str]) -> None:
         """Remove tags; keys that are not there are fine."""
         async with self._changing:
-            stage = self._stage(arn)
-            kept = {key: value for key, value in stage.tags.items() if key not in keys}
-            await self._ledger.submit([PutStage(stage=replace(stage, tags=kept))])
+            tagged = self._tagged(arn)
+            await self._put_tags(tagged, {key: value for key, value in tagged.tags.items() if key not in keys})
+
+    def _tagged(self, arn: str) -> Stage | Resource:
+        resource = self._ledger.shelf.find(arn)
+        if resource is not None:
+            return resource
+        stage = self._book.get_stage(arn)
+        if stage is None or self._admission.is_being_deleted(arn):
+            raise ResourceNotFoundError(kind="resource", name=arn)
+        return stage
+
+    def _put_tags(self, tagged: Stage | Resource, tags: dict[str, str]) -> Durable:
+        changed = replace(tagged, tags=tags)
+        return self._ledger.submit(
+            [PutStage(stage=changed) if isinstance(changed, Stage) else PutResource(resource=changed)]
+        )

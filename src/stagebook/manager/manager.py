@@ -12,10 +12,12 @@ from typing import Any
 from stagebook.book.port import Book, BookReader
 from stagebook.manager.admission import Admission
 from stagebook.manager.board import Board
+from stagebook.manager.configurations import Configurations
 from stagebook.manager.desk import Desk
 from stagebook.manager.endings import Endings
 from stagebook.manager.entrance import Entrance, Opened
 from stagebook.manager.hearing import Hearing
+from stagebook.manager.ingest_configurations import IngestConfigurations
 from stagebook.manager.joining import Joining
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import LiveStages, Route
@@ -71,11 +73,21 @@ class StageManager:
             ledger=self._ledger, media=media, admission=self._admission, room=room, randomness=randomness
         )
         self._joining = Joining(live=self._ledger.live, board=self._board, media=media, entrance=entrance, room=room)
+        self.configurations = Configurations(ledger=self._ledger, limits=limits, region=region, randomness=randomness)
+        self.ingest_configurations = IngestConfigurations(
+            ledger=self._ledger,
+            endings=self._endings,
+            admission=self._admission,
+            limits=limits,
+            region=region,
+            randomness=randomness,
+        )
         self._desk = Desk(
             book=book,
             ledger=self._ledger,
             endings=self._endings,
             admission=self._admission,
+            ingest=self.ingest_configurations,
             tokens=tokens,
             limits=limits,
             region=region,

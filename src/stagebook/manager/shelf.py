@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from stagebook.book.port import BookReader, Change, DeleteResource, PutResource
 from stagebook.stage.arns import parse_arn
+from stagebook.stage.errors import ServiceQuotaExceededError
 from stagebook.stage.resources import Resource
 
 
@@ -40,6 +41,11 @@ class Shelf:
             )
             if self._book.count_resources(account_id, resource_type) == durable:
                 return durable + difference
+
+    def require_room(self, account_id: str, resource_type: str, *, maximum: int) -> None:
+        """Raise ServiceQuotaExceededError when the account has as many resources of a type as it may have."""
+        if self.count(account_id, resource_type) >= maximum:
+            raise ServiceQuotaExceededError(quota=f"{resource_type.replace('-', ' ')}s", maximum=maximum)
 
     def note(self, changes: Iterable[Change], durable: asyncio.Future[None]) -> None:
         """Take note of a transaction that was just submitted."""
