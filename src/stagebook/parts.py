@@ -20,6 +20,7 @@ from stagebook.http_server import HttpBounds
 from stagebook.keys import AccessKey, DataFolder
 from stagebook.manager.jwt import JwtAuthority
 from stagebook.manager.manager import StageManager
+from stagebook.manager.public_keys import KeyRing
 from stagebook.manager.tokens import Endpoints
 from stagebook.media.port import MediaEngine
 from stagebook.media.webrtc.codec import Codec
@@ -108,6 +109,7 @@ def stage_manager(
         tokens=JwtAuthority(
             private_key_pem=secrets.token_signing_key_pem,
             endpoints=addresses,
+            find_key=KeyRing(book).find,
             attributes_size_bytes=settings.limits.attributes_size_bytes,
         ),
         endpoints=addresses,

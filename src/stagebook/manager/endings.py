@@ -15,13 +15,14 @@ from stagebook.manager.live import LiveSession, LiveStages
 from stagebook.manager.watchers import FarewellReason
 from stagebook.media.port import MediaEngine
 from stagebook.stage.events import Cause, ErrorCode
-from stagebook.stage.facts import Cut, Gone
+from stagebook.stage.facts import Cut, Exchanged, Gone
 from stagebook.stage.participant import Connection, ConnectionKind
 
 FAREWELLS = {
     Cause.DISCONNECTED_BY_API: FarewellReason.DISCONNECTED,
     Cause.STAGE_DELETED: FarewellReason.STAGE_DELETED,
     Cause.SHUTDOWN: FarewellReason.SHUTDOWN,
+    Cause.CONNECTION_TOKEN_REVOKED: FarewellReason.CONNECTION_TOKEN_REVOKED,
 }
 
 
@@ -76,6 +77,19 @@ class Endings:
         self._ledger.write(session, live, [fact], changes)
         self._live.drop_route(connection_id, remote_participant_id=connection.remote_participant_id)
         self._release(session, participant_id, connection_id, connection, changes, cascade=True)
+        return changes
+
+    def exchanged(self, session: LiveSession, participant_id: str, fact: Exchanged) -> list[Change]:
+        """Record a token exchange, with the end of all that the new token does not allow; return the changes."""
+        changes: list[Change] = []
+        live = session.participants[participant_id]
+        before = live.machine.connections
+        self._ledger.write(session, live, [fact], changes)
+        lost = {each: connection for each, connection in before.items() if each not in live.machine.connections}
+        for connection_id, connection in lost.items():
+            self._live.drop_route(connection_id, remote_participant_id=connection.remote_participant_id)
+        for connection_id, connection in lost.items():
+            self._release(session, participant_id, connection_id, connection, changes, cascade=True)
         return changes
 
     def _gone(

@@ -14,7 +14,7 @@ from stagebook.stage.claims import Claims
 from stagebook.stage.events import ErrorCode
 from stagebook.stage.facts import Accepted, Replaced
 from stagebook.stage.participant import ConnectionKind
-from stagebook.stage.resources import Capability, ClientInfo
+from stagebook.stage.resources import ClientInfo
 
 
 class Joining:
@@ -29,9 +29,7 @@ class Joining:
 
     async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
         """Take a publisher's offer; see StageManager.publish."""
-        attempt = Attempt(claims=claims, client=client, failure="PUBLISH_ERROR")
-        if Capability.PUBLISH not in claims.capabilities:
-            raise await self._insufficient(attempt, "the token does not allow publishing")
+        attempt = Attempt(claims=claims, client=client, kind=ConnectionKind.PUBLISH, failure="PUBLISH_ERROR")
         await self._entrance.require_room(attempt, self._room.to_publish)
         slot = self._slot(claims)
         slot.offers += 1
@@ -73,13 +71,17 @@ class Joining:
         else:
             fact = Replaced(connection_id=connection_id, former_connection_id=former)
             self._live.drop_route(former)
-        await self._entrance.record(session, live, fact, ConnectionKind.PUBLISH, changes)
+        await self._entrance.record(attempt, session, live, fact, changes)
 
     async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
         """Take a viewer's offer; see StageManager.subscribe."""
-        attempt = Attempt(claims=claims, client=client, failure="SUBSCRIBE_ERROR", publisher_id=publisher_id)
-        if Capability.SUBSCRIBE not in claims.capabilities:
-            raise await self._insufficient(attempt, "the token does not allow subscribing")
+        attempt = Attempt(
+            claims=claims,
+            client=client,
+            kind=ConnectionKind.SUBSCRIBE,
+            failure="SUBSCRIBE_ERROR",
+            publisher_id=publisher_id,
+        )
         await self._entrance.require_room(attempt, self._room.to_subscribe)
         source_id = self._published_source(claims.stage_arn, publisher_id)
         if source_id is None:
@@ -94,7 +96,7 @@ class Joining:
             raise await self._not_found(attempt)
         changes, session, live = self._entrance.enter(attempt)
         fact = Accepted(connection_id=opened.connection_id, kind="subscribe", remote_participant_id=publisher_id)
-        await self._entrance.record(session, live, fact, ConnectionKind.SUBSCRIBE, changes, publisher_id)
+        await self._entrance.record(attempt, session, live, fact, changes)
         return opened
 
     def _published_source(self, stage_arn: str, publisher_id: str) -> str | None:
@@ -106,17 +108,14 @@ class Joining:
 
     async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
         """Take an events websocket; see StageManager.open_events."""
-        attempt = Attempt(claims=claims, client=client, failure="JOIN_ERROR")
+        attempt = Attempt(claims=claims, client=client, kind=ConnectionKind.EVENTS, failure="JOIN_ERROR")
         await self._entrance.require_room(attempt, self._room.to_connect)
         connection_id = self._entrance.new_connection_id()
         changes, session, live = self._entrance.enter(attempt)
         self._board.add(session.stage_arn, connection_id, watcher)
         fact = Accepted(connection_id=connection_id, kind="events")
-        await self._entrance.record(session, live, fact, ConnectionKind.EVENTS, changes)
+        await self._entrance.record(attempt, session, live, fact, changes)
         return connection_id
-
-    async def _insufficient(self, attempt: Attempt, detail: str) -> Exception:
-        return await self._entrance.refused(attempt, detail, code=ErrorCode.INSUFFICIENT_CAPABILITIES)
 
     async def _not_found(self, attempt: Attempt) -> Exception:
         return await self._entrance.refused(

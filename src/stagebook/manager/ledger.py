@@ -17,6 +17,7 @@ from stagebook.book.port import (
     PutParticipant,
 )
 from stagebook.manager.live import LiveParticipant, LiveSession, LiveStages
+from stagebook.manager.rights import of_token
 from stagebook.manager.shelf import Shelf
 from stagebook.stage import session as sessions
 from stagebook.stage.claims import Claims
@@ -103,7 +104,9 @@ class Ledger:
     def participant_of(self, session: LiveSession, claims: Claims, client: ClientInfo) -> LiveParticipant:
         """Return the live participant, taking up its row if it was in this session before."""
         live = session.participants.get(claims.participant_id)
-        if live is None:
+        if live is not None and live.machine.is_replica and live.machine.presence is Presence.ABSENT:
+            _become_regular(live, claims)
+        elif live is None:
             record = (
                 self.book.get_participant(session.stage_arn, session.session_id, claims.participant_id)
                 if session.has_forgotten
@@ -120,6 +123,8 @@ class Ledger:
                 ),
             )
             session.participants[claims.participant_id] = live
+        if live.machine.presence is Presence.ABSENT:
+            live.arrive(of_token(claims))
         return live
 
     def write(self, session: LiveSession, live: LiveParticipant, facts: Iterable[Fact], changes: list[Change]) -> None:

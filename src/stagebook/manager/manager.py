@@ -13,14 +13,17 @@ from stagebook.book.port import Book, BookReader
 from stagebook.manager.admission import Admission
 from stagebook.manager.board import Board
 from stagebook.manager.configurations import Configurations
+from stagebook.manager.connection_tokens import ConnectionTokens
 from stagebook.manager.desk import Desk
 from stagebook.manager.endings import Endings
 from stagebook.manager.entrance import Entrance, Opened
+from stagebook.manager.exchange import Exchange
 from stagebook.manager.hearing import Hearing
 from stagebook.manager.ingest_configurations import IngestConfigurations
 from stagebook.manager.joining import Joining
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import LiveStages, Route
+from stagebook.manager.public_keys import PublicKeys
 from stagebook.manager.recovery import recover
 from stagebook.manager.room import Room
 from stagebook.manager.tokens import Endpoints, TokenAuthority
@@ -73,6 +76,9 @@ class StageManager:
             ledger=self._ledger, media=media, admission=self._admission, room=room, randomness=randomness
         )
         self._joining = Joining(live=self._ledger.live, board=self._board, media=media, entrance=entrance, room=room)
+        self.public_keys = PublicKeys(ledger=self._ledger, limits=limits, region=region, randomness=randomness)
+        self.exchange = Exchange(ledger=self._ledger, endings=self._endings, admission=self._admission)
+        self.connection_tokens = ConnectionTokens(ledger=self._ledger, endings=self._endings, admission=self._admission)
         self.configurations = Configurations(ledger=self._ledger, limits=limits, region=region, randomness=randomness)
         self.ingest_configurations = IngestConfigurations(
             ledger=self._ledger,
@@ -194,9 +200,12 @@ class StageManager:
         """Remove tags. Raises ResourceNotFoundError."""
         await self._desk.remove_tags(arn=arn, keys=keys)
 
-    def admit(self, token: str) -> Claims:
-        """Return what a participant token grants. Raises TokenRefusedError; makes no event."""
-        return self._admission.admit(token, now_ms=self._ledger.now_ms())
+    def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
+        """Return what a participant token grants, shown over a connection of `connection_token` if there is one.
+
+        Raises TokenRefusedError; makes no event.
+        """
+        return self._admission.admit(token, now_ms=self._ledger.now_ms(), connection_token=connection_token)
 
     def identify(self, token: str) -> Claims:
         """Return whose token this is, even after it has expired: who is in may always change and end what it has.
@@ -227,6 +236,10 @@ class StageManager:
         Raises AttemptRefusedError (recorded as JOIN_ERROR) and TokenRefusedError.
         """
         return await self._joining.open_events(claims, watcher=watcher, client=client)
+
+    async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
+        """Let the participant of an events connection go on with another token; see Exchange.exchange_token."""
+        return await self.exchange.exchange_token(connection_id=connection_id, token=token)
 
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
         """The websocket of an events connection is gone. An id that is not open any more is fine."""

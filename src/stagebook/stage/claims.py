@@ -31,6 +31,7 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     region: str
     key_arn: str
+    issued_at_seconds: int
     expires_at_seconds: int
 
 
