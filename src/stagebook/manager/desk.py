@@ -114,7 +114,8 @@ class Desk:
                     changes += self._ledger.end(session, end_ms=self._ledger.now_ms())
                 changes += self._ingest.clear_stage(stage.account_id, stage_arn)
                 changes.append(DeleteStage(stage_arn=stage_arn, at_ms=self._ledger.now_ms()))
-                await self._ledger.submit(changes)
+                # A replication's other end is on another stage, which goes on.
+                await (self._ledger.submit(changes) if session is None else self._ledger.commit(session, changes))
             finally:
                 self._admission.finish_deletion(stage_arn)
 
@@ -175,7 +176,7 @@ class Desk:
         if session is None:
             return self._ledger.submit(changes)
         live = session.participants.get(participant_id)
-        if live is not None and live.machine.connections:
+        if live is not None and (live.machine.connections or live.machine.replications):
             changes += self._endings.gone(
                 session,
                 participant_id,

@@ -17,12 +17,19 @@ from stagebook.manager.room import Quota, Room
 from stagebook.media.port import Answer, MediaEngine, MediaRefusedError, RefusalReason
 from stagebook.stage.claims import Claims
 from stagebook.stage.clock import Randomness
-from stagebook.stage.errors import AttemptRefusedError, OfferMalformedError, ServerBusyError, StagebookError
+from stagebook.stage.errors import (
+    AttemptRefusedError,
+    OfferMalformedError,
+    ServerBusyError,
+    StagebookError,
+    TokenRefusal,
+    TokenRefusedError,
+)
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.facts import Accepted, Refused, Replaced
 from stagebook.stage.ids import new_connection_id
 from stagebook.stage.participant import NEEDED_CAPABILITIES, ConnectionKind
-from stagebook.stage.resources import ClientInfo
+from stagebook.stage.resources import ClientInfo, Stage
 
 REFUSED_CODES = {
     RefusalReason.AUDIO_CODEC: ErrorCode.INVALID_AUDIO_CODEC,
@@ -88,7 +95,7 @@ class Entrance:
         """Raise, and record, what a quota or a lost right forbids; ServerBusyError when the book cannot keep up."""
         if self._ledger.backlog >= MAXIMUM_BACKLOG:
             raise ServerBusyError("too many events wait to be written; try again")
-        self._admission.require(attempt.claims)
+        self._require(attempt.claims)
         await self._require_capability(attempt)
         full = self._room.to_join(attempt.claims)
         if full is not None:
@@ -150,6 +157,7 @@ class Entrance:
             attempt=attempt.failure,
             code=code,
             remote_participant_id=attempt.publisher_id,
+            remote_is_replica=attempt.publisher_id is not None and session.has_replica(attempt.publisher_id),
             cause=Cause.ENGINE_LOST if code is ErrorCode.INTERNAL_SERVER_EXCEPTION else Cause.REFUSED,
             detail=detail,
         )
@@ -159,10 +167,21 @@ class Entrance:
 
     def enter(self, attempt: Attempt) -> tuple[list[Change], LiveSession, LiveParticipant]:
         """Return the running session (opened if need be) and the participant in it; raise TokenRefusedError."""
-        stage = self._admission.require(attempt.claims)
+        stage = self._require(attempt.claims)
         changes: list[Change] = []
         session = self._ledger.session_of(stage.arn, stage.account_id, changes)
         return changes, session, self._ledger.participant_of(session, attempt.claims, attempt.client)
+
+    def _require(self, claims: Claims) -> Stage:
+        """Return the stage of these claims; raise TokenRefusedError, also for one whose replica has its place."""
+        stage = self._admission.require(claims)
+        session = self._ledger.live.sessions.get(claims.stage_arn)
+        if session is not None and session.has_replica(claims.participant_id):
+            raise TokenRefusedError(
+                refusal=TokenRefusal.PARTICIPANT_REPLICATED,
+                detail="a replica of another stage's participant has this token's participant id",
+            )
+        return stage
 
     async def record(
         self,

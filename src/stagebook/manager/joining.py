@@ -83,7 +83,7 @@ class Joining:
             publisher_id=publisher_id,
         )
         await self._entrance.require_room(attempt, self._room.to_subscribe)
-        source_id = self._published_source(claims.stage_arn, publisher_id)
+        source_id = self._live.source_id(claims.stage_arn, publisher_id)
         if source_id is None:
             raise await self._not_found(attempt)
         opened = await self._entrance.ask_engine(
@@ -91,20 +91,18 @@ class Joining:
             lambda connection_id: self._media.subscribe(connection_id=connection_id, source_id=source_id, offer=offer),
         )
         await self._entrance.look_again(attempt, self._room.to_subscribe, opened.connection_id)
-        if self._published_source(claims.stage_arn, publisher_id) != source_id:
+        if self._live.source_id(claims.stage_arn, publisher_id) != source_id:
             await self._media.close(connection_id=opened.connection_id)
             raise await self._not_found(attempt)
         changes, session, live = self._entrance.enter(attempt)
-        fact = Accepted(connection_id=opened.connection_id, kind="subscribe", remote_participant_id=publisher_id)
+        fact = Accepted(
+            connection_id=opened.connection_id,
+            kind="subscribe",
+            remote_participant_id=publisher_id,
+            remote_is_replica=session.has_replica(publisher_id),
+        )
         await self._entrance.record(attempt, session, live, fact, changes)
         return opened
-
-    def _published_source(self, stage_arn: str, publisher_id: str) -> str | None:
-        session = self._live.sessions.get(stage_arn)
-        live = session.participants.get(publisher_id) if session else None
-        if live is None or live.machine.publication_id is None:
-            return None
-        return self._live.slots[stage_arn, publisher_id].source_id
 
     async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
         """Take an events websocket; see StageManager.open_events."""

@@ -13,10 +13,9 @@ from stagebook.manager.watchers import PresentParticipant, StageSnapshot
 from stagebook.stage.claims import Claims
 from stagebook.stage.participant import PUBLISHING_KINDS, ConnectionKind, Participant, Presence
 from stagebook.stage.replication import Replication
-from stagebook.stage.resources import ParticipantRecord
+from stagebook.stage.resources import ParticipantRecord, ReplicationType
 from stagebook.stage.session import Session
 from stagebook.stage.source_limits import SourceWatch
-
 
 REMEMBERED_CLAIMS = 16
 """How many of the tokens that a participant has exchanged away still tell who it is."""
@@ -38,10 +37,22 @@ class LiveParticipant:
     former_claims: deque[Claims] = field(default_factory=lambda: deque(maxlen=REMEMBERED_CLAIMS))
 
     def arrive(self, claims: Claims) -> None:
-        """Take the token of somebody who is not on the stage yet; its row follows the token."""
+        """Take the token of somebody who is not on the stage yet; its row follows the token.
+
+        Who was there as a replica before is a participant of its own right now.
+        """
         self.claims = claims
         self.former_claims.clear()
         self.record = replace(self.record, user_id=claims.user_id, attributes=claims.attributes)
+        if self.record.replication_type is ReplicationType.REPLICA:
+            self.machine = Participant()
+            self.record = replace(
+                self.record,
+                replication_type=ReplicationType.NONE,
+                replication_state=None,
+                source_stage_arn=None,
+                source_session_id=None,
+            )
 
     def exchange(self, claims: Claims) -> None:
         """Take another token in place of the present one."""

@@ -25,6 +25,8 @@ from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import LiveStages, Route
 from stagebook.manager.public_keys import PublicKeys
 from stagebook.manager.recovery import recover
+from stagebook.manager.replicas import Replicas
+from stagebook.manager.replication import ParticipantReplication
 from stagebook.manager.room import Room
 from stagebook.manager.tokens import Endpoints, TokenAuthority
 from stagebook.manager.watchers import StageWatcher
@@ -69,7 +71,8 @@ class StageManager:
         self._ledger = Ledger(book=book, live=LiveStages(), clock=clock, randomness=randomness, linger_ms=linger_ms)
         self._board = Board(ledger=self._ledger)
         self._ledger.changed = self._board.changed
-        self._endings = Endings(ledger=self._ledger, board=self._board, media=media)
+        replicas = Replicas(ledger=self._ledger)
+        self._endings = Endings(ledger=self._ledger, board=self._board, media=media, replicas=replicas)
         self._admission = Admission(book=book, tokens=tokens)
         room = Room(live=self._ledger.live, limits=limits)
         entrance = Entrance(
@@ -88,6 +91,15 @@ class StageManager:
             region=region,
             randomness=randomness,
         )
+        self.replication = ParticipantReplication(
+            book=book,
+            ledger=self._ledger,
+            replicas=replicas,
+            endings=self._endings,
+            admission=self._admission,
+            limits=limits,
+            randomness=randomness,
+        )
         self._desk = Desk(
             book=book,
             ledger=self._ledger,
@@ -103,6 +115,7 @@ class StageManager:
         self._hearing = Hearing(
             ledger=self._ledger,
             endings=self._endings,
+            replicas=replicas,
             limits=limits,
             flowing=self._flowing,
             closed_early=entrance.closed_early,
@@ -129,7 +142,9 @@ class StageManager:
         await self._endings.settled()
 
     def tick(self) -> None:
-        """Do what is due: end lingering sessions, cut streams that last too long. Call it several times a second."""
+        """Do what is due: end replications that waited long enough and sessions that lingered long enough, cut streams
+        that last too long. Call it several times a second."""
+        self.replication.tick()
         for session, end_ms in self._ledger.overdue():
             self._ledger.submit(self._ledger.end(session, end_ms=end_ms))
         now_ms = self._ledger.now_ms()
@@ -270,7 +285,7 @@ class StageManager:
         route = self._ledger.live.routes.get(connection_id)
         own = (
             route is not None
-            and route.kind is not ConnectionKind.EVENTS
+            and route.kind in (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)
             and route.session.stage_arn == claims.stage_arn
             and route.participant_id == claims.participant_id
         )

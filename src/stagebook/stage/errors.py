@@ -53,6 +53,7 @@ class TokenRefusal(StrEnum):
     STAGE_DELETED = "stage_deleted"
     PARTICIPANT_DISCONNECTED = "participant_disconnected"
     JTI_IN_USE = "jti_in_use"
+    PARTICIPANT_REPLICATED = "participant_replicated"
     CONNECTION_TOKEN = "connection_token"  # noqa: S105 - a reason's name, not a secret
 
 

@@ -89,9 +89,13 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchanged(msgspec.Struct, frozen=True, kw_only=True):
-    """A participant on the stage has another token now: its rights, user id and attributes are the new token's."""
+    """A participant on the stage has another token now: its rights, user id and attributes are the new token's.
+
+    A publication that the new token does not allow takes its replications along, as with Cut.
+    """
 
     exchange: TokenExchange
+    replication_ids: tuple[str, ...] = ()
     cause: Cause | None = Cause.CLIENT
     detail: str | None = None
 

@@ -217,7 +217,7 @@ def step(participant: Participant, fact: Fact) -> Step:
         move = Move.CONNECTED if isinstance(fact, Connected) else Move.PAUSED
         events = _move(connections, fact.connection_id, move, fact, participant)
     elif isinstance(fact, Exchanged):
-        events = _exchange(connections, fact, participant)
+        events = _exchange(connections, replications, fact, participant)
     else:
         events = _end(connections, replications, fact, participant)
     presence, names = PRESENCE_MOVES[participant.presence, bool(connections)]
@@ -318,7 +318,12 @@ def _move(
     ]
 
 
-def _exchange(connections: dict[str, Connection], fact: Exchanged, participant: Participant) -> list[Event]:
+def _exchange(
+    connections: dict[str, Connection],
+    replications: dict[str, ReplicationDestination],
+    fact: Exchanged,
+    participant: Participant,
+) -> list[Event]:
     if not connections:
         raise IllegalFactError("a participant who is not on the stage has no token to exchange")
     allowed = fact.exchange.new.capabilities
@@ -327,7 +332,7 @@ def _exchange(connections: dict[str, Connection], fact: Exchanged, participant: 
         for connection_id, connection in connections.items()
         if connection.kind in NEEDED_CAPABILITIES and NEEDED_CAPABILITIES[connection.kind] not in allowed
     )
-    gone = Gone(connection_ids=lost, cause=Cause.TOKEN_EXCHANGED)
+    gone = Gone(connection_ids=lost, replication_ids=fact.replication_ids, cause=Cause.TOKEN_EXCHANGED)
     exchanged = Event(
         name=EventName.TOKEN_EXCHANGED,
         replica=participant.is_replica,
@@ -335,8 +340,7 @@ def _exchange(connections: dict[str, Connection], fact: Exchanged, participant: 
         cause=fact.cause,
         detail=fact.detail,
     )
-    ended = [event for each in lost for event in _move(connections, each, Move.GONE, gone, participant)]
-    return [exchanged, *ended]
+    return [exchanged, *_end(connections, replications, gone, participant)]
 
 
 def _refusal(fact: Refused, participant: Participant) -> Event:

@@ -17,10 +17,8 @@ import msgspec
 
 from stagebook.stage.events import Cause
 
-ENDS_AT_ONCE = frozenset(
-    {Cause.LIMIT, Cause.DISCONNECTED_BY_API, Cause.STAGE_DELETED, Cause.SHUTDOWN, Cause.CRASH_RECOVERY}
-)
-"""Why a publisher stopped when nothing is waited for, whatever the window: it was sent away, or everything ended."""
+FOR_GOOD = frozenset({Cause.DISCONNECTED_BY_API, Cause.STAGE_DELETED, Cause.SHUTDOWN, Cause.CRASH_RECOVERY})
+"""The reasons after which a participant does not come back: nobody is waited for, whatever the window."""
 
 
 class Phase(StrEnum):
@@ -58,9 +56,14 @@ class Replication(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int | None = None
 
 
-def outlives(replication: Replication, cause: Cause) -> bool:
-    """Return whether a replication waits for a publisher that stopped for this reason."""
-    return replication.window_seconds > 0 and cause not in ENDS_AT_ONCE
+def ends_with(replication: Replication, *, publication_ended: bool, cause: Cause) -> bool:
+    """Return whether a replication ends when connections of its source end for this reason.
+
+    `publication_ended` tells whether the publication is one of them. One that broke a limit is not waited for.
+    """
+    if cause in FOR_GOOD:
+        return True
+    return publication_ended and (replication.window_seconds == 0 or cause is Cause.LIMIT)
 
 
 def publisher_stopped(replication: Replication, *, at_ms: int) -> Replication:

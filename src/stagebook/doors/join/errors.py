@@ -33,6 +33,7 @@ TOKEN_STATUSES: dict[TokenRefusal, int] = {
     TokenRefusal.STAGE_DELETED: 404,
     TokenRefusal.PARTICIPANT_DISCONNECTED: 403,
     TokenRefusal.JTI_IN_USE: 409,
+    TokenRefusal.PARTICIPANT_REPLICATED: 409,
     TokenRefusal.CONNECTION_TOKEN: 403,
 }
 
