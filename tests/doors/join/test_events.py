@@ -299,7 +299,7 @@ class TestEnds:
         [
             ({"bytes": b"\x00"}, 1003),
             ({"bytes": b"", "text": None}, 1003),
-            ({"text": "x" * 4_097}, 1009),
+            ({"text": "x" * 16_385}, 1009),
         ],
     )
     async def test_a_message_that_breaks_a_rule_ends_the_connection(

@@ -1,20 +1,22 @@
 """The events websocket: a participant's standing connection, which shows who is on the stage.
 
-    GET {events}/{topic}    topic: the stage's id; the participant token is offered as the websocket subprotocol
+    GET {events}/{topic}    topic: the stage's id; the participant token is offered as the websocket subprotocol,
+                            a connection token as another one, after `connection-token.`
 
 It counts as a connection of the participant. The manager pushes snapshots and the farewell into an EventsConnection;
-this module writes them to the socket, hears the client, and reports the end exactly once. Silent peers are found by
-the websocket protocol's own pings (the HTTP server's), since sample clients answer those and not PING messages.
+this module writes them to the socket, hears the client (PING, EXCHANGE_TOKEN), and reports the end exactly once.
+Silent peers are found by the websocket protocol's own pings (the HTTP server's), since sample clients answer those and
+not PING messages.
 """
 
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from stagebook.doors.join import stage_state
+from stagebook.doors.join import stage_state, token_exchange
 from stagebook.doors.join.client_info import client_info
 from stagebook.doors.join.cors import SHARED
 from stagebook.doors.join.errors import NO_TOKEN, Problem, RequestRefusedError
@@ -28,6 +30,9 @@ from stagebook.stage.events import Cause
 
 CLOSE_REASON_SIZE_BYTES = 123
 """What a close frame has room for (RFC 6455 section 5.5)."""
+
+CONNECTION_TOKEN_PREFIX = "connection-token."  # noqa: S105 - what comes before a secret, not one
+"""Marks the subprotocol that is a connection token; with it, it has not the form of a JWT."""
 
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
@@ -45,13 +50,19 @@ LEFT = Ending(cause=Cause.CLIENT)
 FAREWELLS: dict[FarewellReason, tuple[Cause, int]] = {
     FarewellReason.DISCONNECTED: (Cause.DISCONNECTED_BY_API, 4001),
     FarewellReason.STAGE_DELETED: (Cause.STAGE_DELETED, 4002),
+    FarewellReason.CONNECTION_TOKEN_REVOKED: (Cause.CONNECTION_TOKEN_REVOKED, 4003),
     FarewellReason.SHUTDOWN: (Cause.SHUTDOWN, 1001),
 }
 """Close codes of the server's own: 4000 to 4999 are for applications, 1001 is going away (RFC 6455 section 7.4)."""
 
 
 class EventsConnection:
-    """The watcher that one websocket is. `show` and `farewell` only note what to write and wake the writer."""
+    """The watcher that one websocket is. `show` and `farewell` only note what to write and wake the writer.
+
+    `answer_exchange` takes an EXCHANGE_TOKEN message and gives its answer; it is set before the connection runs.
+    """
+
+    answer_exchange: Callable[[str], Awaitable[str]]
 
     def __init__(self, *, encoder: stage_state.StageStateEncoder, limits: JoinLimits, meter: Meter) -> None:
         self._encoder = encoder
@@ -60,6 +71,7 @@ class EventsConnection:
         self._news = asyncio.Event()
         self._state: str | None = None
         self._pong_due = False
+        self._answers: list[str] = []
         self._farewell: Ending | None = None
 
     def show(self, snapshot: StageSnapshot) -> None:
@@ -89,6 +101,8 @@ class EventsConnection:
             ending = self._hear(message)
             if ending is not None:
                 return ending
+            # One exchange at a time: what the client says meanwhile waits, so that its messages keep their order.
+            await self._take(message["text"])
 
     def _hear(self, message: Message) -> Ending | None:
         """Take one message of the client; return how the connection ends because of it, or None."""
@@ -103,10 +117,18 @@ class EventsConnection:
             return Ending(cause=Cause.REFUSED, close_code=1009, close_reason="message too big")
         if not self._meter.take():
             return Ending(cause=Cause.REFUSED, close_code=1008, close_reason="too many messages")
-        if stage_state.message_type(text) == "PING":
-            self._pong_due = True
-            self._news.set()
         return None
+
+    async def _take(self, text: str) -> None:
+        """Do what an acceptable message asks for. Other types are ignored."""
+        match stage_state.message_type(text):
+            case "PING":
+                self._pong_due = True
+            case token_exchange.EXCHANGE_TOKEN:
+                self._answers.append(await self.answer_exchange(text))
+            case _:
+                return
+        self._news.set()
 
     async def _write_all(self, send: Send) -> Ending:
         while self._farewell is None:
@@ -139,6 +161,8 @@ class EventsConnection:
             return [stage_state.PING]
         self._news.clear()
         messages = [stage_state.PONG] if self._pong_due else []
+        messages += self._answers
+        self._answers.clear()
         if self._state is not None:
             messages.append(self._state)
         self._pong_due, self._state = False, None
@@ -164,7 +188,7 @@ class Events:
         Raises RequestRefusedError or a StagebookError while the handshake can still be refused.
         """
         token = _offered_token(scope["subprotocols"])
-        claims = self._manager.admit(token)
+        claims = self._manager.admit(token, connection_token=_offered_connection_token(scope["subprotocols"]))
         _require_topic(claims, topic)
         self._attempts.require(claims)
         key = (claims.stage_arn, claims.participant_id)
@@ -187,11 +211,22 @@ class Events:
         connection = EventsConnection(encoder=self._encoder, limits=self._limits, meter=meter)
         client = client_info(header(scope, b"user-agent"))
         connection_id = await self._manager.open_events(claims, watcher=connection, client=client)
+        connection.answer_exchange = lambda text: self._exchange(claims, connection_id, text)
         ending = Ending(cause=Cause.SHUTDOWN)  # what holds if this task is cancelled
         try:
             ending = await self._converse(connection, token, receive, send)
         finally:
             await self._manager.close_events(connection_id=connection_id, cause=ending.cause)
+
+    async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
+        """Answer an EXCHANGE_TOKEN message. It counts as an attempt: each one that succeeds is an event for ever."""
+
+        async def exchange() -> Claims:
+            self._attempts.require(claims)
+            token = token_exchange.offered_token(text)
+            return await self._manager.exchange_token(connection_id=connection_id, token=token)
+
+        return await token_exchange.answer(exchange())
 
     async def _converse(self, connection: EventsConnection, token: str, receive: Receive, send: Send) -> Ending:
         try:
@@ -227,6 +262,13 @@ def _offered_token(subprotocols: list[str]) -> str:
             status=401, code="NO_TOKEN", message="offer the participant token as a subprotocol", headers=(NO_TOKEN,)
         )
     return token
+
+
+def _offered_connection_token(subprotocols: list[str]) -> str | None:
+    """Return the connection token that is offered beside the participant token, if any."""
+    offered = (each for each in subprotocols if each.startswith(CONNECTION_TOKEN_PREFIX))
+    token = next(offered, None)
+    return None if token is None else token.removeprefix(CONNECTION_TOKEN_PREFIX)
 
 
 def _require_topic(claims: Claims, topic: str) -> None:
