@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.doors.join.door import JoinDoor
-from stagebook.doors.join.events import CLOSE_REASON_SIZE_BYTES, close_message
+from stagebook.doors.join.events_connection import CLOSE_REASON_SIZE_BYTES, close_message
 from stagebook.doors.join.limits import JoinLimits
 from stagebook.manager.watchers import FarewellReason, PresentParticipant, StageSnapshot, StageWatcher
 from stagebook.stage.errors import AttemptRefusedError, TokenRefusal, TokenRefusedError
