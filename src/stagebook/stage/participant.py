@@ -2,8 +2,8 @@
 
 A participant is the set of its connections. Four kinds of connection exist: EVENTS (the websocket), PUBLISH (its one
 publication), SUBSCRIBE (one for each time it watches a publisher) and REPLICA (all that a replica has: its tie to the
-publisher on another stage). Each connection walks through the table CONNECTION_MOVES below; the participant as a whole
-walks through PRESENCE_MOVES:
+publisher on another stage). Each connection walks through the table CONNECTION_MOVES of `moves.py`; the participant as
+a whole walks through PRESENCE_MOVES:
 
     (none) --ACCEPTED--> OPENING --CONNECTED--> FLOWING --GONE/CUT--> (none)      publish and subscribe
     (none) --ACCEPTED--> FLOWING --GONE--> (none)                                  events websocket
@@ -25,7 +25,6 @@ Knows no clock, no id generator, no session, no book and no wire.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
@@ -42,7 +41,16 @@ from stagebook.stage.facts import (
     Replaced,
     Replicated,
 )
-from stagebook.stage.resources import Capability
+from stagebook.stage.moves import (
+    CONNECTION_MOVES,
+    NEEDED_CAPABILITIES,
+    PRESENCE_MOVES,
+    PUBLISHING_KINDS,
+    ConnectionKind,
+    ConnectionState,
+    Move,
+    Presence,
+)
 
 __all__ = [
     "CONNECTION_MOVES",
@@ -62,89 +70,6 @@ __all__ = [
 
 class IllegalFactError(Exception):
     """A fact that cannot happen in this state: a defect of the caller, not of a peer."""
-
-
-class ConnectionKind(StrEnum):
-    """What a connection is for."""
-
-    EVENTS = "events"
-    PUBLISH = "publish"
-    SUBSCRIBE = "subscribe"
-    REPLICA = "replica"
-
-
-class ConnectionState(StrEnum):
-    """How far a connection is. NONE is a connection that does not exist (yet, or any more)."""
-
-    NONE = "none"
-    OPENING = "opening"
-    FLOWING = "flowing"
-
-
-class Move(StrEnum):
-    """What can happen to a connection."""
-
-    ACCEPTED = "accepted"
-    CONNECTED = "connected"
-    PAUSED = "paused"
-    GONE = "gone"
-    CUT = "cut"
-
-
-class Presence(StrEnum):
-    """Whether a participant is on the stage."""
-
-    ABSENT = "absent"
-    PRESENT = "present"
-
-
-_NONE, _OPENING, _FLOWING = ConnectionState.NONE, ConnectionState.OPENING, ConnectionState.FLOWING
-_EVENTS, _PUBLISH, _SUBSCRIBE = ConnectionKind.EVENTS, ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE
-_REPLICA = ConnectionKind.REPLICA
-
-PUBLISHING_KINDS = frozenset({_PUBLISH, _REPLICA})
-"""The kinds of connection that make a participant a publisher: others can watch it, and it counts as one."""
-
-CONNECTION_MOVES: Mapping[
-    tuple[ConnectionKind, ConnectionState, Move], tuple[ConnectionState, tuple[EventName, ...]]
-] = {
-    (_EVENTS, _NONE, Move.ACCEPTED): (_FLOWING, ()),
-    (_EVENTS, _FLOWING, Move.GONE): (_NONE, ()),
-    (_PUBLISH, _NONE, Move.ACCEPTED): (_OPENING, ()),
-    (_PUBLISH, _OPENING, Move.CONNECTED): (_FLOWING, (EventName.PUBLISH_STARTED,)),
-    # A replacement inherits a flowing publication: connecting it changes nothing that others can see.
-    (_PUBLISH, _FLOWING, Move.CONNECTED): (_FLOWING, ()),
-    (_PUBLISH, _OPENING, Move.GONE): (_NONE, ()),
-    (_PUBLISH, _FLOWING, Move.GONE): (_NONE, (EventName.PUBLISH_STOPPED,)),
-    (_PUBLISH, _OPENING, Move.CUT): (_NONE, (EventName.PUBLISH_ERROR,)),
-    (_PUBLISH, _FLOWING, Move.CUT): (_NONE, (EventName.PUBLISH_ERROR, EventName.PUBLISH_STOPPED)),
-    (_SUBSCRIBE, _NONE, Move.ACCEPTED): (_OPENING, ()),
-    (_SUBSCRIBE, _OPENING, Move.CONNECTED): (_FLOWING, (EventName.SUBSCRIBE_STARTED,)),
-    (_SUBSCRIBE, _OPENING, Move.GONE): (_NONE, ()),
-    (_SUBSCRIBE, _FLOWING, Move.GONE): (_NONE, (EventName.SUBSCRIBE_STOPPED,)),
-    (_SUBSCRIBE, _OPENING, Move.CUT): (_NONE, (EventName.SUBSCRIBE_ERROR,)),
-    (_SUBSCRIBE, _FLOWING, Move.CUT): (_NONE, (EventName.SUBSCRIBE_ERROR, EventName.SUBSCRIBE_STOPPED)),
-    (_REPLICA, _NONE, Move.ACCEPTED): (_OPENING, ()),
-    (_REPLICA, _OPENING, Move.CONNECTED): (_FLOWING, (EventName.PUBLISH_STARTED,)),
-    (_REPLICA, _FLOWING, Move.PAUSED): (_OPENING, (EventName.PUBLISH_STOPPED,)),
-    (_REPLICA, _OPENING, Move.GONE): (_NONE, ()),
-    (_REPLICA, _FLOWING, Move.GONE): (_NONE, (EventName.PUBLISH_STOPPED,)),
-}
-"""Every legal move of a connection, the state it leads to, and the events it makes."""
-
-PRESENCE_MOVES: Mapping[tuple[Presence, bool], tuple[Presence, tuple[EventName, ...]]] = {
-    (Presence.ABSENT, False): (Presence.ABSENT, ()),
-    (Presence.ABSENT, True): (Presence.PRESENT, (EventName.JOINED,)),
-    (Presence.PRESENT, True): (Presence.PRESENT, ()),
-    (Presence.PRESENT, False): (Presence.ABSENT, (EventName.LEFT,)),
-}
-"""Presence follows from one question, asked after every fact: has the participant a connection?"""
-
-NEEDED_CAPABILITIES: Mapping[ConnectionKind, Capability] = {
-    _PUBLISH: Capability.PUBLISH,
-    _SUBSCRIBE: Capability.SUBSCRIBE,
-}
-"""What a token must allow for a connection of a kind to be opened and to stay; the events websocket needs nothing."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +101,9 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def replica_id(self) -> str | None:
         """The id of its REPLICA connection, or None."""
-        return next((key for key, connection in self.connections.items() if connection.kind is _REPLICA), None)
+        return next(
+            (key for key, connection in self.connections.items() if connection.kind is ConnectionKind.REPLICA), None
+        )
 
     @property
     def publication_id(self) -> str | None:
@@ -210,7 +137,7 @@ def step(participant: Participant, fact: Fact) -> Step:
     if isinstance(fact, Replaced):
         events = _replace(connections, fact)
     elif isinstance(fact, Accepted):
-        events = _accept(connections, fact)
+        events = _accept(connections, fact, participant)
     elif isinstance(fact, Replicated):
         events = [_replicate(replications, fact)]
     elif isinstance(fact, Connected | Paused):
@@ -227,15 +154,15 @@ def step(participant: Participant, fact: Fact) -> Step:
     return Step(participant=after, events=tuple(ordered))
 
 
-def _accept(connections: dict[str, Connection], fact: Accepted) -> list[Event]:
+def _accept(connections: dict[str, Connection], fact: Accepted, participant: Participant) -> list[Event]:
     kind = ConnectionKind(fact.kind)
     if fact.connection_id in connections:
         raise IllegalFactError(f"connection {fact.connection_id} exists already")
-    if kind is _PUBLISH and any(other.kind is _PUBLISH for other in connections.values()):
+    if kind is ConnectionKind.PUBLISH and any(other.kind is ConnectionKind.PUBLISH for other in connections.values()):
         raise IllegalFactError("a participant has one publication: a second one replaces it")
-    if any(_REPLICA in (kind, other.kind) for other in connections.values()):
-        raise IllegalFactError("a replica has one connection and no other")
-    state, _ = CONNECTION_MOVES[kind, _NONE, Move.ACCEPTED]
+    if participant.is_replica is not (kind is ConnectionKind.REPLICA) or (participant.is_replica and connections):
+        raise IllegalFactError("a replica has its one connection, and no other participant has such")
+    state, _ = CONNECTION_MOVES[kind, ConnectionState.NONE, Move.ACCEPTED]
     connections[fact.connection_id] = Connection(
         kind=kind,
         state=state,
@@ -247,7 +174,7 @@ def _accept(connections: dict[str, Connection], fact: Accepted) -> list[Event]:
 
 def _replace(connections: dict[str, Connection], fact: Replaced) -> list[Event]:
     former = connections.pop(fact.former_connection_id, None)
-    if former is None or former.kind is not _PUBLISH or fact.connection_id in connections:
+    if former is None or former.kind is not ConnectionKind.PUBLISH or fact.connection_id in connections:
         raise IllegalFactError(f"{fact.former_connection_id} is no publication that can be replaced")
     connections[fact.connection_id] = former
     return []
@@ -299,11 +226,11 @@ def _move(
     if target is None:
         raise IllegalFactError(f"a {connection.kind} connection that is {connection.state} cannot be {move}")
     state, names = target
-    if state is _NONE:
+    if state is ConnectionState.NONE:
         del connections[connection_id]
     elif state is not connection.state:
         connections[connection_id] = msgspec.structs.replace(connection, state=state)
-    is_replica = connection.remote_is_replica if connection.kind is _SUBSCRIBE else participant.is_replica
+    is_replica = connection.remote_is_replica if connection.kind is ConnectionKind.SUBSCRIBE else participant.is_replica
     code = fact.code if isinstance(fact, Cut) else None
     return [
         Event(

@@ -14,6 +14,7 @@ from stagebook.doors.aws.operations.participant_events import ParticipantEventOp
 from stagebook.doors.aws.operations.participant_tokens import ParticipantTokenOperations
 from stagebook.doors.aws.operations.participants import ParticipantOperations
 from stagebook.doors.aws.operations.public_keys import PublicKeyOperations
+from stagebook.doors.aws.operations.replication import ReplicationOperations
 from stagebook.doors.aws.operations.stage_sessions import StageSessionOperations
 from stagebook.doors.aws.operations.stages import StageOperations
 from stagebook.doors.aws.operations.storage_configurations import StorageConfigurationOperations
@@ -41,6 +42,7 @@ def operations(manager: StageManager, *, page_token_secret: bytes, oldest_first:
         *EncoderConfigurationOperations(manager, page_tokens).operations(),
         *StorageConfigurationOperations(manager, page_tokens).operations(),
         *CompositionOperations(page_tokens).operations(),
+        *ReplicationOperations(manager, page_tokens).operations(),
         *TagOperations(manager).operations(),
     )
     return {operation.name: operation for operation in served}
