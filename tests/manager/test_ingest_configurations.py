@@ -20,9 +20,9 @@ async def configuration_of(house: House, stage: Stage | None = None, *, redundan
 
 
 async def come_in(house: House, stage: Stage, configuration: IngestConfiguration, participant_id: str) -> str:
-    """Let a participant of a configuration publish; return its connection. Its row names the configuration."""
+    """Let a participant publish as if an encoder had brought it in; return its connection."""
     connection_id = await house.publish(house.claims(stage, participant_id))
-    live = house.manager._ledger.live.sessions[stage.arn].participants[participant_id]  # noqa: SLF001 - no encoder yet
+    live = house.manager._ledger.live.sessions[stage.arn].participants[participant_id]
     live.record = replace(live.record, ingest_configuration_arn=configuration.arn)
     return connection_id
 

@@ -4,16 +4,28 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stagebook.book.port import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
+from stagebook.book.port import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutResource, PutStage
 from stagebook.book.sqlite.book import SqliteBook
 from stagebook.keys import DataFolder
 from stagebook.stage.events import Event, EventName
-from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, Stage
+from stagebook.stage.resources import (
+    EncoderConfiguration,
+    IngestConfiguration,
+    IngestProtocol,
+    ParticipantProtocol,
+    ParticipantRecord,
+    Resource,
+    Stage,
+    StorageConfiguration,
+)
 
 ACCOUNT_ID = "123456789012"
 STAGE_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/abcdABCDefgh"
 SESSION_ID = "st-a1b2c3d4e5f6g"
 PARTICIPANT_ID = "abCDEf12GHIj"
+INGEST_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:ingest-configuration/AbCdEfGh1234"
+ENCODER_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:encoder-configuration/abcdABCDefgh"
+STORAGE_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/abcdABCDefgh"
 NAMES = {"stageArn": STAGE_ARN, "sessionId": SESSION_ID, "participantId": PARTICIPANT_ID}
 
 JOINED_AT = datetime(2023, 4, 26, 20, 30, 34, tzinfo=UTC)
@@ -31,8 +43,40 @@ def in_ms(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
+RESOURCES: tuple[Resource, ...] = (
+    IngestConfiguration(
+        arn=INGEST_ARN,
+        account_id=ACCOUNT_ID,
+        created_ms=in_ms(JOINED_AT),
+        name="ingest1",
+        ingest_protocol=IngestProtocol.RTMPS,
+        participant_id="xyZ654abC321",
+        stream_key=f"rt_{ACCOUNT_ID}_us-west-2_AbCdEfGh1234_abcd1234efgh5678ijkl9012MNOP34",
+    ),
+    EncoderConfiguration(
+        arn=ENCODER_ARN,
+        account_id=ACCOUNT_ID,
+        created_ms=in_ms(JOINED_AT),
+        name="test-ec",
+        width=1_920,
+        height=1_080,
+        bitrate_bps=3_500_000,
+    ),
+    StorageConfiguration(
+        arn=STORAGE_ARN,
+        account_id=ACCOUNT_ID,
+        created_ms=in_ms(JOINED_AT),
+        name="test-sc",
+        bucket_name="amzn-s3-demo-bucket",
+    ),
+)
+"""What the CLI reference shows of `get-ingest-configuration`, `get-encoder-configuration`, `get-storage-configuration`
+(the latter two moved to this region)."""
+
+
 def write_documented_book(data: Path) -> None:
-    """Make a data folder whose book holds the example: one stage, one ended session, one participant, four events."""
+    """Make a data folder whose book holds the example: one stage, one ended session, one participant, four events, one
+    resource of each kind."""
     folder = DataFolder(data)
     folder.prepare()
     asyncio.run(_write(folder.book_path))
@@ -57,6 +101,7 @@ async def _write(path: Path) -> None:
             for name, time in EVENTS
         ),
         EndSession(**session, end_ms=in_ms(LEFT_AT) + 1_000),
+        *(PutResource(resource=resource) for resource in RESOURCES),
     ]
     book = SqliteBook.open(path)
     await book.submit(changes).durable

@@ -11,7 +11,7 @@ from stagebook.stage.limits import STRICT
 from tests.doors.aws.operations.house import ACCOUNT_ID, House, Json, open_house
 
 UNKNOWN_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:encoder-configuration/abcdABCDefgh"
-STORAGE = {"s3": {"bucketName": "amzn-s3-demo-bucket"}}
+STORAGE: dict[str, Json] = {"s3": {"bucketName": "amzn-s3-demo-bucket"}}
 
 
 async def create(house: House, **members: Json) -> Json:

@@ -144,7 +144,7 @@ async def test_an_unknown_configuration_is_not_found(house: House, operation: st
 
 
 @pytest.mark.parametrize("members", [{}, {"force": False}, {"force": True}])
-async def test_a_deleted_configuration_is_gone(house: House, members: dict[str, bool]) -> None:
+async def test_a_deleted_configuration_is_gone(house: House, members: dict[str, Json]) -> None:
     arn = (await create(house))["arn"]
     assert await house.call("DeleteIngestConfiguration", arn=arn, **members) is None
     for operation in ("GetIngestConfiguration", "DeleteIngestConfiguration"):
