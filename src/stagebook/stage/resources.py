@@ -49,7 +49,7 @@ class Capability(StrEnum):
     SUBSCRIBE = "SUBSCRIBE"
 
 
-class ClientInfo(msgspec.Struct, frozen=True, kw_only=True):
+class ClientInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a participant's software says of itself; each at most 128 of `[a-zA-Z0-9-_.,:;\\s]`, empty if unknown."""
 
     isp_name: str = ""

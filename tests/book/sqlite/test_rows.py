@@ -127,6 +127,11 @@ def test_a_participant_without_rare_members_has_none_stored() -> None:
     assert participant_row(1, 2, ParticipantRecord(participant_id="p"))[-1] is None
 
 
+def test_of_a_participants_software_only_what_is_known_is_stored() -> None:
+    record = ParticipantRecord(participant_id="p", client=ClientInfo(os_name="Linux"))
+    assert participant_row(1, 2, record)[-1] == '{"client":{"os_name":"Linux"}}'
+
+
 @settings(max_examples=50)
 @given(
     st.builds(

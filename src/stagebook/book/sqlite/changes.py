@@ -138,10 +138,8 @@ class Changes:
                     sequences.append(self._append_event(change, rows[_EVENTS]))
                 elif type(change) is PutParticipant:
                     self._put_participant(change, rows[_PARTICIPANTS], undo)
-                elif isinstance(change, PutStage | DeleteStage | OpenSession | EndSession | RevokeParticipant):
-                    self._change_stage(change, rows, undo)
                 else:
-                    self._change_other(change, rows)
+                    self._change_stage(change, rows, undo)
             texts = [(position, _encode(of_table)[1:-1].decode()) for position, of_table in rows.items()]
         except Exception as error:
             self.last_sequence = last_sequence
@@ -174,9 +172,7 @@ class Changes:
             undo.append(lambda: numbers.pop(participant_id))
         rows.append(participant_row(session.session_key, number, change.participant))
 
-    def _change_stage(
-        self, change: PutStage | DeleteStage | OpenSession | EndSession | RevokeParticipant, rows: _Rows, undo: Undo
-    ) -> None:
+    def _change_stage(self, change: Change, rows: _Rows, undo: Undo) -> None:
         match change:
             case PutStage(stage=stage):
                 known = self._keys.find_stage(stage.arn) or self._keys.add_stage(stage.arn, undo)
@@ -199,8 +195,10 @@ class Changes:
             case RevokeParticipant():
                 known = self._keys.stage(change.stage_arn)
                 rows[_REVOCATIONS].append((known.stage_key, change.participant_id, change.at_ms, change.reason))
+            case _:
+                self._change_what_stands_beside(change, rows)
 
-    def _change_other(self, change: Change, rows: _Rows) -> None:
+    def _change_what_stands_beside(self, change: Change, rows: _Rows) -> None:
         match change:
             case PutResource(resource=resource):
                 rows[_RESOURCES].append(resource_row(resource))

@@ -1,9 +1,11 @@
 """The statements that read the book. Each is one lookup or one walk along an index, whatever the size of the book.
 
-Parameter names: `:arn`, `:session`, `:participant` are the ids callers know; `:show` is 1 to see deleted stages;
-`:after` is the position to continue from. CROSS JOIN keeps the order of the tables as written
+Parameter names: `:arn`, `:session`, `:participant`, `:token` are the ids callers know; `:show` is 1 to see deleted
+stages; `:after` is the position to continue from. CROSS JOIN keeps the order of the tables as written
 (sqlite.org/optoverview.html, section 8.3): the names are resolved first, each by a unique index.
 """
+
+from functools import cache
 
 _STAGE = """
 SELECT stage.arn, stage.account_id, stage.name, stage.created_ms, stage.tags, stage.recording, session.session_id,
@@ -54,6 +56,7 @@ WHERE stage.arn = :arn AND session.session_id = :session AND (stage.deleted_ms I
 GET_PARTICIPANT = _PARTICIPANT.format(index="") + "AND participant.participant_id = :participant"
 
 
+@cache
 def list_participants(*, by_user: bool, published: bool | None, by_state: bool) -> str:
     """Return the statement for these filters, over the index that leaves the fewest rows to look at.
 
