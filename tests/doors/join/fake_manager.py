@@ -1,5 +1,7 @@
 """A manager that records what the door asks of it and answers what a test tells it to."""
 
+import asyncio
+
 import msgspec
 
 from stagebook.manager.manager import Opened
@@ -28,6 +30,7 @@ class FakeManager:
         self.admission_failure: Exception | None = None
         self.patch_answer = PatchAnswer(fragment=None, ice_session="ice-1")
         self.watcher: StageWatcher | None = None
+        self.exchange_gate: asyncio.Event | None = None
 
     @property
     def endpoints(self) -> Endpoints:
@@ -68,6 +71,8 @@ class FakeManager:
         return "connection-3"
 
     async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
+        if self.exchange_gate is not None:
+            await self.exchange_gate.wait()
         self._record("exchange_token", connection_id, token)
         return msgspec.structs.replace(CLAIMS, user_id="ada")
 
