@@ -1,6 +1,7 @@
 """The example of the CLI reference page `list-participant-events`, and a book that holds it."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -77,12 +78,6 @@ RESOURCES: tuple[Resource, ...] = (
 def write_documented_book(data: Path) -> None:
     """Make a data folder whose book holds the example: one stage, one ended session, one participant, four events, one
     resource of each kind."""
-    folder = DataFolder(data)
-    folder.prepare()
-    asyncio.run(_write(folder.book_path))
-
-
-async def _write(path: Path) -> None:
     session = {"stage_arn": STAGE_ARN, "session_id": SESSION_ID}
     participant = ParticipantRecord(
         participant_id=PARTICIPANT_ID,
@@ -90,10 +85,10 @@ async def _write(path: Path) -> None:
         published=True,
         protocol=ParticipantProtocol.WHIP,
     )
-    changes: list[Change] = [
-        PutStage(
-            stage=Stage(arn=STAGE_ARN, account_id=ACCOUNT_ID, name="documented", created_ms=in_ms(JOINED_AT) - 60_000)
-        ),
+    stage = Stage(arn=STAGE_ARN, account_id=ACCOUNT_ID, name="documented", created_ms=in_ms(JOINED_AT) - 60_000)
+    write_book(
+        data,
+        PutStage(stage=stage),
         OpenSession(**session, start_ms=in_ms(JOINED_AT) - 4_398),
         PutParticipant(**session, participant=participant),
         *(
@@ -102,7 +97,17 @@ async def _write(path: Path) -> None:
         ),
         EndSession(**session, end_ms=in_ms(LEFT_AT) + 1_000),
         *(PutResource(resource=resource) for resource in RESOURCES),
-    ]
+    )
+
+
+def write_book(data: Path, *changes: Change) -> None:
+    """Make a data folder whose book holds what these changes say."""
+    folder = DataFolder(data)
+    folder.prepare()
+    asyncio.run(_write(folder.book_path, changes))
+
+
+async def _write(path: Path, changes: Sequence[Change]) -> None:
     book = SqliteBook.open(path)
     await book.submit(changes).durable
     await book.close()
