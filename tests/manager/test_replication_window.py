@@ -152,6 +152,20 @@ async def test_a_window_starts_anew_with_every_stop(pair: Pair) -> None:
     assert (await pair.told(pair.there))[-1] == "LEFT*"
 
 
+async def test_two_windows_that_are_noticed_together_end_the_replication_once(pair: Pair) -> None:
+    house = pair.house
+    await pair.start(window_seconds=30)
+    await pair.leave()
+    await pair.come_back()
+    await pair.leave()
+
+    house.clock.ms += 60_000
+    house.manager.tick()
+
+    assert (await pair.told(pair.here)).count("REPLICATION_STOPPED>there") == 1
+    assert (await pair.told(pair.there)).count("LEFT*") == 1
+
+
 async def test_a_replication_that_waits_can_be_stopped_and_not_started_again(pair: Pair) -> None:
     await pair.start(window_seconds=30)
     await pair.leave()

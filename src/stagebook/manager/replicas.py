@@ -132,14 +132,14 @@ class Replicas:
     def due(self) -> list[LiveReplication]:
         """Take out and return the replications whose window has run out."""
         now_ms = self._ledger.now_ms()
-        found = []
+        found = {}
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             _, replication_id = heapq.heappop(self._deadlines)
             replication = self._running.get(replication_id)
-            # It may have ended, gone on, or wait anew with a later deadline.
+            # It may have ended, gone on, or wait anew: then it is in the heap more than once.
             if replication is not None and rules.is_due(replication.state, now_ms=now_ms):
-                found.append(replication)
-        return found
+                found[replication_id] = replication
+        return list(found.values())
 
 
 def _replica(replication: LiveReplication) -> LiveParticipant:
