@@ -1,11 +1,13 @@
 """TagResource, UntagResource, ListTagsForResource."""
 
 import asyncio
+import re
 
 import pytest
 
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
 from tests.doors.aws.operations.house import House, Json
+from tests.manager.own_tokens import OwnKey
 
 UNKNOWN_ARNS = [
     "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh",
@@ -35,6 +37,7 @@ TAGGED: dict[str, tuple[str, dict[str, Json]]] = {
     "CreateStage": ("stage", {}),
     "CreateIngestConfiguration": ("ingestConfiguration", {"ingestProtocol": "RTMPS"}),
     "CreateEncoderConfiguration": ("encoderConfiguration", {}),
+    "ImportPublicKey": ("publicKey", {"publicKeyMaterial": OwnKey().public_pem}),
     "CreateStorageConfiguration": ("storageConfiguration", {"s3": {"bucketName": "amzn-s3-demo-bucket"}}),
 }
 
@@ -49,7 +52,7 @@ async def test_every_kind_of_resource_has_tags_from_its_creation_on(house: House
     await house.call("TagResource", resourceArn=arn, tags={"team": "red", "new": ""})
     await house.call("UntagResource", resourceArn=arn, tagKeys=["cost"])
 
-    shown = (await house.call(operation.replace("Create", "Get"), arn=arn))[member]
+    shown = (await house.call(re.sub("Create|Import", "Get", operation), arn=arn))[member]
     assert shown == {**made, "tags": {"team": "red", "new": ""}}
     assert await tags_of(house, arn) == shown["tags"]
 
