@@ -6,8 +6,8 @@ import re
 import pytest
 
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
+from tests.clients.own_key import OwnKey
 from tests.doors.aws.operations.house import House, Json
-from tests.manager.own_tokens import OwnKey
 
 UNKNOWN_ARNS = [
     "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh",
