@@ -64,6 +64,8 @@ async def test_from_viewer_to_host_and_publishing(stage: StageOfTest, backend: B
         assert told["capabilities"] == capabilities
         assert (told["userId"], told["attributes"]) == (payload["user_id"], payload["attributes"])
         assert told["expirationTime"].timestamp() == payload["exp"]
+    found = await stage.call("list_participants", sessionId=await stage.session_id(), filterByUserId="UpdatedUser")
+    assert [participant["participantId"] for participant in found["participants"]] == ["P"]
     participant = await stage.participant("P")
     assert (participant["userId"], participant["attributes"]) == ("UpdatedUser", {"role": "moderator"})
 
