@@ -58,6 +58,16 @@ async def test_the_latest_of_several_changes_counts(shop: Shop) -> None:
     assert shop.shelf.find(storage(1).arn) == storage(1, name="second")
 
 
+async def test_an_earlier_change_that_is_done_leaves_the_later_one(shop: Shop) -> None:
+    loop = asyncio.get_running_loop()
+    first, second = loop.create_future(), loop.create_future()
+    shop.shelf.note([PutResource(resource=storage(1, name="first"))], first)
+    shop.shelf.note([PutResource(resource=storage(1, name="second"))], second)
+    first.set_result(None)
+    await asyncio.sleep(0)  # what is called when it is done has its turn
+    assert shop.shelf.find(storage(1).arn) == storage(1, name="second")
+
+
 async def test_what_is_being_deleted_is_gone(shop: Shop) -> None:
     await shop.submit(PutResource(resource=storage(1)))
     durable = shop.submit(DeleteResource(arn=storage(1).arn))
