@@ -177,7 +177,7 @@ class Walk:
         """Take all steps. Raises ClientError at the first refusal that is not documented."""
         for step in ARRIVAL:
             self._take(step)
-        with _publishing(self._known["token"]["token"]), on_stage(self._viewer_token()):
+        with publishing(self._known["token"]["token"]), on_stage(self._viewer_token()):
             self._known["session"] = self._wait_for_publication()
             walked = len(self.answers)
             for step in STAY:
@@ -214,7 +214,7 @@ class Walk:
 
 
 @contextmanager
-def _publishing(token: str) -> Iterator[None]:
+def publishing(token: str) -> Iterator[None]:
     """Publish with this token in a process of its own until the end of the `with` block."""
     command = [sys.executable, "-m", "tests.clients.publisher", token]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

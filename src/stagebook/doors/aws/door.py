@@ -104,6 +104,8 @@ class AwsDoor:
         request = route.read(label, query, headers, body)
         resource = request.get(operation.resource_member) if operation.resource_member else None
         principal.authorise(route.action, resource or principal.every(route.name), route.find_arns(request))
+        for member in operation.further_resource_members:
+            principal.authorise(route.action, request[member], [])
         result = operation.handle(Call(caller=principal.caller, request=request))
         if not isinstance(result, bytes):
             if isinstance(result, Awaitable):

@@ -9,7 +9,7 @@ from stagebook.stage.resources import Replica
 
 
 class ReplicationOperations:
-    """The operations on replications. The first two answer with headers alone, which every answer of theirs has."""
+    """The operations on replications. Who starts or stops one needs the right to do so on both stages."""
 
     def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
         self._manager = manager
@@ -18,8 +18,18 @@ class ReplicationOperations:
     def operations(self) -> tuple[Operation, ...]:
         """Return them for the door's table."""
         return (
-            Operation(name="StartParticipantReplication", handle=self.start, resource_member="sourceStageArn"),
-            Operation(name="StopParticipantReplication", handle=self.stop, resource_member="sourceStageArn"),
+            Operation(
+                name="StartParticipantReplication",
+                handle=self.start,
+                resource_member="sourceStageArn",
+                further_resource_members=("destinationStageArn",),
+            ),
+            Operation(
+                name="StopParticipantReplication",
+                handle=self.stop,
+                resource_member="sourceStageArn",
+                further_resource_members=("destinationStageArn",),
+            ),
             Operation(name="ListParticipantReplicas", handle=self.list, resource_member="sourceStageArn"),
         )
 
