@@ -63,6 +63,14 @@ async def test_a_revoked_one_lets_nobody_in_any_more(tmp_path: Path) -> None:
         assert admit(again, "A", again.connection_token("two")).connection_token_id == "two"
 
 
+async def test_it_lets_nobody_in_from_the_moment_it_is_being_revoked(house: House, own: OwnTokens) -> None:
+    token = own.connection_token("one")
+    revoking = asyncio.create_task(revoke(house, "one"))
+    await asyncio.sleep(0)
+    assert refusal(own, token) is TokenRefusal.CONNECTION_TOKEN
+    await revoking
+
+
 async def test_another_accounts_revocation_is_not_ours(house: House, own: OwnTokens) -> None:
     claims = admit(own, "A", own.connection_token("one"))
     await house.publish(claims)
