@@ -139,7 +139,6 @@ class PlainTokens:
             raise TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="expired or unknown")
         return claims
 
-
     def verify_connection(self, token: str, *, now_ms: int) -> ConnectionClaims:
         claims = self.connections.get(token)
         if claims is None or claims.expires_at_seconds * 1000 <= now_ms:
