@@ -139,7 +139,7 @@ def step(participant: Participant, fact: Fact) -> Step:
     elif isinstance(fact, Accepted):
         events = _accept(connections, fact, participant)
     elif isinstance(fact, Replicated):
-        events = [_replicate(replications, fact)]
+        events = [_replicate(replications, fact, participant)]
     elif isinstance(fact, Connected | Paused):
         move = Move.CONNECTED if isinstance(fact, Connected) else Move.PAUSED
         events = _move(connections, fact.connection_id, move, fact, participant)
@@ -180,7 +180,9 @@ def _replace(connections: dict[str, Connection], fact: Replaced) -> list[Event]:
     return []
 
 
-def _replicate(replications: dict[str, ReplicationDestination], fact: Replicated) -> Event:
+def _replicate(replications: dict[str, ReplicationDestination], fact: Replicated, participant: Participant) -> Event:
+    if participant.is_replica or not participant.is_publishing:
+        raise IllegalFactError("only a participant who publishes, and by itself, is replicated")
     if fact.replication_id in replications:
         raise IllegalFactError(f"replication {fact.replication_id} exists already")
     replications[fact.replication_id] = fact.destination
