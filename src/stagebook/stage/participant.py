@@ -100,10 +100,8 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def replica_id(self) -> str | None:
-        """The id of its REPLICA connection, or None."""
-        return next(
-            (key for key, connection in self.connections.items() if connection.kind is ConnectionKind.REPLICA), None
-        )
+        """The id of its REPLICA connection, the only one that a replica has, or None."""
+        return next(iter(self.connections), None) if self.is_replica else None
 
     @property
     def publication_id(self) -> str | None:
