@@ -94,3 +94,14 @@ async def test_a_replica_is_shown_publishing_while_its_publisher_does(house: Hou
     await pair.stop()
 
     await shown(watcher, ("W", False))
+
+
+async def test_who_watches_the_destination_sees_the_replica_go_with_the_source_s_stage(house: House) -> None:
+    pair, watcher = await make_pair(house), Watcher()
+    await house.manager.open_events(house.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+    await pair.start()
+    await shown(watcher, ("W", False), ("P", True))
+
+    await house.manager.delete_stage(stage_arn=pair.here.arn)
+
+    await shown(watcher, ("W", False))

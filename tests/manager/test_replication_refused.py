@@ -113,6 +113,16 @@ async def test_a_participant_of_the_same_id_bars_the_replica(pair: Pair) -> None
     assert (await pair.row(pair.there)).replication_type is ReplicationType.REPLICA
 
 
+async def test_a_participant_of_the_same_id_who_is_awaited_bars_the_replica(pair: Pair) -> None:
+    own = await pair.house.publish(pair.house.claims(pair.there, "P"))
+    namesake = Pair(house=pair.house, here=pair.there, there=await pair.house.stage(), publication=own)
+    await namesake.start(window_seconds=30)
+    await namesake.leave()
+
+    with pytest.raises(ConflictError, match="of its own"):
+        await pair.start()
+
+
 async def test_a_replica_bars_a_participant_of_the_same_id_until_it_leaves(pair: Pair) -> None:
     house, claims = pair.house, pair.house.claims(pair.there, "P")
     await pair.start()

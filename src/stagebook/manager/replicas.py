@@ -71,7 +71,6 @@ class Replicas:
             publisher.record,
             state=replica.record.state,
             first_join_ms=replica.record.first_join_ms,
-            published=replica.record.published,
             attributes=attributes,
             replication_type=ReplicationType.REPLICA,
             replication_state=ReplicationState.ACTIVE,
