@@ -79,6 +79,8 @@ def test_libraries_do_not_write_their_debug_lines(stream: io.StringIO) -> None:
         ("plain", {"header": "Authorization: Bearer abc123"}),
         ("plain", {"header": "AWS4-HMAC-SHA256 Credential=a, Signature=abc123"}),
         ("plain", {"detail": f"key {SECRET}"}),
+        ("refused rt_123456789012_us-west-2_AbCdEfGh1234_abc123", {}),
+        ("plain", {"url": "rtmp://127.0.0.1/app/rt_123456789012_us-west-2_AbCdEfGh1234_abc123?x"}),
     ],
 )
 def test_secrets_are_taken_out(stream: io.StringIO, form: str, message: str, values: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ from stagebook.book.port import AppendEvent, Change, Submission
 from stagebook.book.sqlite.book import SqliteBook
 from stagebook.manager.manager import StageManager
 from stagebook.manager.tokens import Endpoints
-from stagebook.stage.claims import Claims
+from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import Capability, ClientInfo, Stage
@@ -35,6 +35,11 @@ class NoTokens:
 
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
         """As TokenAuthority.verify."""
+        del token, now_ms
+        raise TokenRefusedError(refusal=TokenRefusal.MALFORMED, detail="no tokens here")
+
+    def verify_connection(self, token: str, *, now_ms: int) -> ConnectionClaims:
+        """As TokenAuthority.verify_connection."""
         del token, now_ms
         raise TokenRefusedError(refusal=TokenRefusal.MALFORMED, detail="no tokens here")
 

@@ -1,5 +1,6 @@
 """What each part of the server is told: the settings, translated into the values that the parts were made for."""
 
+import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -13,11 +14,13 @@ from stagebook.doors.aws.credentials import Credential, Credentials
 from stagebook.doors.aws.door import AwsDoor
 from stagebook.doors.aws.operations import operations
 from stagebook.doors.aws.policy import parse_policy
+from stagebook.doors.aws.throttle import Throttle
 from stagebook.doors.join.limits import JoinLimits
 from stagebook.http_server import HttpBounds
 from stagebook.keys import AccessKey, DataFolder
 from stagebook.manager.jwt import JwtAuthority
 from stagebook.manager.manager import StageManager
+from stagebook.manager.public_keys import KeyRing
 from stagebook.manager.tokens import Endpoints
 from stagebook.media.port import MediaEngine
 from stagebook.media.webrtc.codec import Codec
@@ -106,6 +109,7 @@ def stage_manager(
         tokens=JwtAuthority(
             private_key_pem=secrets.token_signing_key_pem,
             endpoints=addresses,
+            find_key=KeyRing(book).find,
             attributes_size_bytes=settings.limits.attributes_size_bytes,
         ),
         endpoints=addresses,
@@ -132,6 +136,7 @@ def aws_door(settings: Settings, *, manager: StageManager, secrets: Secrets) -> 
         region=settings.region,
         allowed_origins=settings.allowed_origins,
         unsigned_as=own if settings.auth == "off" else None,
+        throttle=Throttle(settings.limits, monotonic_ns=time.monotonic_ns),
         body_timeout_seconds=settings.request_timeout_seconds,
     )
 

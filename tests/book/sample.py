@@ -1,11 +1,22 @@
 """Changes and values in short, for tests of books."""
 
-from stagebook.book.port import AppendEvent, Book, Change, EndSession, OpenSession, PutParticipant, PutStage
+from stagebook.book.port import (
+    AppendEvent,
+    Book,
+    Change,
+    EndSession,
+    OpenSession,
+    PutParticipant,
+    PutReplica,
+    PutResource,
+    PutStage,
+)
 from stagebook.stage.events import Event, EventName
-from stagebook.stage.resources import ParticipantRecord, Stage
+from stagebook.stage.resources import ParticipantRecord, PublicKey, Replica, ReplicationState, Resource, Stage
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/abcdABCDefgh"
+KEY_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:public-key/abcdABCDefgh"
 OTHER_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/otherOTHER00"
 SESSION = "st-a1b2c3d4e5f6g"
 OTHER_SESSION = "st-g6f5e4d3c2b1a"
@@ -51,6 +62,39 @@ def append(
     if isinstance(event, EventName):
         event = Event(name=event)
     return AppendEvent(stage_arn=arn, session_id=session_id, participant_id=participant_id, event=event, at_ms=at_ms)
+
+
+def public_key(arn: str = KEY_ARN, *, name: str = "key", account_id: str = ACCOUNT) -> PublicKey:
+    """Return a public key."""
+    return PublicKey(arn=arn, account_id=account_id, created_ms=NOON_MS, name=name, material="PEM", fingerprint="aa:bb")
+
+
+def put_resource(resource: Resource | str = KEY_ARN) -> PutResource:
+    """Return the change that puts a resource, given whole or as the ARN of a public key."""
+    return PutResource(resource=public_key(resource) if isinstance(resource, str) else resource)
+
+
+def replica(
+    participant_id: str = "p",
+    *,
+    source: tuple[str, str] = (ARN, SESSION),
+    destination: tuple[str, str] = (OTHER_ARN, OTHER_SESSION),
+    state: ReplicationState = ReplicationState.ACTIVE,
+) -> Replica:
+    """Return a replication between two sessions, each given by its stage's ARN and its id."""
+    return Replica(
+        source_stage_arn=source[0],
+        source_session_id=source[1],
+        participant_id=participant_id,
+        destination_stage_arn=destination[0],
+        destination_session_id=destination[1],
+        state=state,
+    )
+
+
+def put_replica(participant_id: str = "p", *, state: ReplicationState = ReplicationState.ACTIVE) -> PutReplica:
+    """Return the change that puts the usual replication of a participant."""
+    return PutReplica(replica=replica(participant_id, state=state))
 
 
 async def commit(book: Book, *changes: Change) -> tuple[int, ...]:

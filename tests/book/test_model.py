@@ -14,20 +14,39 @@ from stagebook.book.port import (
     Book,
     Change,
     ChangeRefusedError,
+    DeleteResource,
     DeleteStage,
     EndSession,
     OpenSession,
     PutParticipant,
+    PutReplica,
+    PutResource,
     PutStage,
+    RevokeConnectionToken,
 )
 from stagebook.book.sqlite.book import SqliteBook
 from stagebook.stage.events import EventName
-from stagebook.stage.resources import ParticipantRecord, ParticipantState
-from tests.book.sample import ACCOUNT, ARN, NOON_MS, OTHER_ARN, append, end_session, open_session, put, put_stage
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, ReplicationState, Resource
+from tests.book.sample import (
+    ACCOUNT,
+    ARN,
+    NOON_MS,
+    OTHER_ARN,
+    append,
+    end_session,
+    open_session,
+    public_key,
+    put,
+    put_resource,
+    put_stage,
+    replica,
+)
 
 ARNS = (ARN, OTHER_ARN)
 SESSIONS = tuple(f"st-{number:013d}" for number in range(3))
 PARTICIPANTS = ("p", "q")
+KEYS = ("key/1", "key/2")
+ReplicaName = tuple[str, str, str, str, str]
 
 
 class Contradiction(Exception):  # noqa: N818 - the model's word for what the book refuses
@@ -49,11 +68,43 @@ class ModelStage(msgspec.Struct):
     sessions: dict[str, ModelSession] = {}
 
 
-Model = dict[str, ModelStage]
+class Model(msgspec.Struct):
+    """The whole book as it should read; resources and replicas in the order of their creation."""
+
+    stages: dict[str, ModelStage] = {}
+    resources: dict[str, Resource] = {}
+    replicas: dict[ReplicaName, Replica] = {}
+    revoked_tokens: set[str] = set()
 
 
 def apply(model: Model, change: Change) -> None:
     """Do to the model what the port says a change does."""
+    match change:
+        case PutResource(resource=resource):
+            model.resources[resource.arn] = resource
+        case DeleteResource():
+            model.resources.pop(change.arn, None)
+        case PutReplica(replica=one):
+            _session(model.stages, one.source_stage_arn, one.source_session_id)
+            _session(model.stages, one.destination_stage_arn, one.destination_session_id)
+            model.replicas[_name(one)] = one
+        case RevokeConnectionToken():
+            model.revoked_tokens.add(change.token_id)
+        case _:
+            _apply_to_stages(model.stages, change)
+
+
+def _name(one: Replica) -> ReplicaName:
+    return (
+        one.source_stage_arn,
+        one.source_session_id,
+        one.participant_id,
+        one.destination_stage_arn,
+        one.destination_session_id,
+    )
+
+
+def _apply_to_stages(model: dict[str, ModelStage], change: Change) -> None:
     match change:
         case PutStage(stage=stage):
             _require(not model.setdefault(stage.arn, ModelStage()).deleted)
@@ -76,9 +127,13 @@ def apply(model: Model, change: Change) -> None:
             session.events.setdefault(change.participant_id, []).append((change.event.name, change.at_ms))
 
 
-def _open_session(model: Model, arn: str, session_id: str) -> ModelSession:
+def _session(model: dict[str, ModelStage], arn: str, session_id: str) -> ModelSession:
     _require(arn in model and session_id in model[arn].sessions)
-    session = model[arn].sessions[session_id]
+    return model[arn].sessions[session_id]
+
+
+def _open_session(model: dict[str, ModelStage], arn: str, session_id: str) -> ModelSession:
+    session = _session(model, arn, session_id)
     _require(session.open)
     return session
 
@@ -104,9 +159,24 @@ def _changes() -> st.SearchStrategy[Change]:
         arn,
         session_id,
     )
+    key_arn, usual_session_id = st.sampled_from(KEYS), st.just(SESSIONS[0]) | session_id
+    keys = st.builds(lambda one, name: put_resource(public_key(one, name=name)), key_arn, st.text(max_size=3))
+    replicas = st.builds(
+        lambda who, source, destination, state: PutReplica(
+            replica=replica(who, source=source, destination=destination, state=state)
+        ),
+        participant_id,
+        st.tuples(arn, usual_session_id),
+        st.tuples(arn, usual_session_id),
+        st.sampled_from(ReplicationState),
+    )
     return st.one_of(
         events,
         events,
+        keys,
+        st.builds(DeleteResource, arn=key_arn),
+        replicas,
+        st.builds(RevokeConnectionToken, account_id=st.just(ACCOUNT), token_id=participant_id, at_ms=st.just(NOON_MS)),
         st.builds(lambda one, where, session: put(one, arn=where, session_id=session), record, arn, session_id),
         st.builds(lambda where, session: open_session(session, arn=where), arn, session_id),
         st.builds(lambda where, session: end_session(session, arn=where), arn, session_id),
@@ -119,11 +189,12 @@ def _changes() -> st.SearchStrategy[Change]:
 @given(transactions=st.lists(st.lists(_changes(), max_size=8), max_size=25))
 def test_the_book_agrees_with_the_model(transactions: list[list[Change]]) -> None:
     start: list[Change] = [put_stage(), open_session(SESSIONS[0]), put("p", session_id=SESSIONS[0])]
+    start += [put_stage(OTHER_ARN), open_session(SESSIONS[0], arn=OTHER_ARN)]
     asyncio.run(_run([start, *transactions]))
 
 
 async def _run(transactions: list[list[Change]]) -> None:
-    model: Model = {}
+    model = Model()
     with tempfile.TemporaryDirectory() as folder:
         book = SqliteBook.open(Path(folder) / "book", show_deleted_history=True)
         for changes in transactions:
@@ -139,7 +210,8 @@ async def _run(transactions: list[list[Change]]) -> None:
         await book.close()
         book = SqliteBook.open(Path(folder) / "book", show_deleted_history=True)
         try:
-            _compare(book, model)
+            _compare_stages(book, model.stages)
+            _compare_rest(book, model)
         finally:
             await book.close()
 
@@ -152,7 +224,26 @@ def _refuses(book: Book, changes: list[Change]) -> None:
     raise AssertionError(f"taken, though it contradicts the book: {changes}")
 
 
-def _compare(book: Book, model: Model) -> None:
+def _compare_rest(book: Book, model: Model) -> None:
+    keys = book.list_resources(ACCOUNT, "public-key", after=None, limit=9).items
+    assert keys == list(model.resources.values())
+    assert book.count_resources(ACCOUNT, "public-key") == len(keys)
+    assert [book.get_resource(arn) for arn in KEYS] == [model.resources.get(arn) for arn in KEYS]
+    newest_first = list(reversed(model.replicas.values()))
+    for arn in ARNS:
+        for participant_id in PARTICIPANTS:
+            listed = book.list_replicas(arn, participant_id, after=None, limit=99).items
+            expected = [
+                one for one in newest_first if (one.source_stage_arn, one.participant_id) == (arn, participant_id)
+            ]
+            assert listed == expected
+    active = [one for one in model.replicas.values() if one.state is ReplicationState.ACTIVE]
+    assert book.list_active_replicas() == active
+    revoked = {one for one in PARTICIPANTS if book.is_connection_token_revoked(ACCOUNT, one)}
+    assert revoked == model.revoked_tokens
+
+
+def _compare_stages(book: Book, model: dict[str, ModelStage]) -> None:
     living = [arn for arn, stage in model.items() if not stage.deleted]
     assert [stage.arn for stage in book.list_stages(ACCOUNT, after=None, limit=9).items] == living
     sequences: list[int] = []

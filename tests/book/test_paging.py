@@ -8,9 +8,25 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.book.port import Book, ParticipantFilter
+from stagebook.book.port import Book, DeleteResource, ParticipantFilter, PutReplica
 from stagebook.book.sqlite.book import SqliteBook
-from tests.book.sample import ARN, NOON_MS, SESSION, append, commit, open_session, put, put_stage
+from stagebook.stage.resources import ReplicationState
+from tests.book.sample import (
+    ACCOUNT,
+    ARN,
+    KEY_ARN,
+    NOON_MS,
+    OTHER_ARN,
+    SESSION,
+    append,
+    commit,
+    open_session,
+    public_key,
+    put,
+    put_resource,
+    put_stage,
+    replica,
+)
 
 # Between two pages, so many new events arrive, so many milliseconds after the former ones (or before: the clock jumps).
 ARRIVALS = st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), max_size=12)
@@ -76,6 +92,78 @@ def test_pages_of_participants_are_stable_while_others_join(before: int, limit: 
         assert seen == ["p" + str(number) for number in reversed(range(before))]
 
     _with_session(check, participant=None)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    before=st.integers(0, 20), limit=st.integers(1, 6), churn=st.lists(st.integers(0, 40), max_size=8), data=st.data()
+)
+def test_pages_of_resources_show_all_that_stay_while_others_come_and_go(
+    before: int, limit: int, churn: list[int], data: st.DataObject
+) -> None:
+    arns = [f"{KEY_ARN}{number}" for number in range(before)]
+    leaving = data.draw(st.sets(st.sampled_from(arns)) if arns else st.just(set[str]()))
+
+    async def check(book: Book) -> None:
+        await commit(book, *map(put_resource, arns))
+        seen: list[str] = []
+        page = book.list_resources(ACCOUNT, "public-key", after=None, limit=limit)
+        waiting, coming, goes = list(churn), [f"{KEY_ARN}new{number}" for number in range(len(churn))], sorted(leaving)
+        newcomers: list[str] = []
+        while True:
+            seen += [one.arn for one in page.items]
+            if page.next_position is None:
+                break
+            if waiting:
+                number = waiting.pop()
+                newcomers.append(coming[len(newcomers)])
+                await commit(
+                    book,
+                    put_resource(newcomers[-1]),
+                    *([DeleteResource(arn=goes.pop(number % len(goes)))] if goes else []),
+                    # One who was there and changes keeps its place.
+                    *([put_resource(public_key(arns[0], name="changed"))] if arns[0] not in leaving else []),
+                )
+            page = book.list_resources(ACCOUNT, "public-key", after=page.next_position, limit=limit)
+        assert len(seen) == len(set(seen))
+        everybody = [*arns, *newcomers]
+        assert seen == sorted(seen, key=everybody.index)
+        assert [arn for arn in seen if arn not in leaving] == [arn for arn in everybody if arn not in leaving]
+
+    _with_session(check, participant=None)
+
+
+@settings(max_examples=25, deadline=None)
+@given(before=st.integers(0, 8), limit=st.integers(1, 4), starts=st.lists(st.integers(0, 2), max_size=6))
+def test_pages_of_replicas_are_stable_while_others_start_and_stop(before: int, limit: int, starts: list[int]) -> None:
+    async def check(book: Book) -> None:
+        number = 0
+
+        async def start() -> None:
+            nonlocal number
+            arn = f"{OTHER_ARN}{number}"
+            await commit(book, put_stage(arn), open_session(arn=arn))
+            await commit(book, PutReplica(replica=replica(destination=(arn, SESSION))))
+            number += 1
+
+        for _ in range(before):
+            await start()
+        seen: list[str] = []
+        after: int | None = None
+        waiting = list(starts)
+        while True:
+            page = book.list_replicas(ARN, "p", after=after, limit=limit)
+            seen += [one.destination_stage_arn for one in page.items]
+            after = page.next_position
+            if after is None:
+                break
+            for _ in range(waiting.pop() if waiting else 0):
+                await start()
+            first = replica(destination=(f"{OTHER_ARN}0", SESSION), state=ReplicationState.STOPPED)
+            await commit(book, PutReplica(replica=first))
+        assert seen == [f"{OTHER_ARN}{one}" for one in reversed(range(before))]
+
+    _with_session(check)
 
 
 def _with_session(check: Callable[[Book], Awaitable[None]], *, participant: str | None = "p") -> None:

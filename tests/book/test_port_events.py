@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from stagebook.book.port import Book, EventExtra, sequence_time_ms
+from stagebook.doors.aws.operations.event_page import encode_event_page
 from stagebook.stage.events import (
     Cause,
     ErrorCode,
@@ -27,7 +28,8 @@ from tests.book.sample import (
     put_stage,
 )
 
-TOKEN = ExchangedToken(capabilities=("PUBLISH",), attributes={"a": 'b"'}, user_id="ann", expiration_ms=NOON_MS)
+PREVIOUS = ExchangedToken(capabilities=("PUBLISH",), attributes={"a": 'b"\x00é'}, user_id="ann", expiration_ms=NOON_MS)
+NEW = ExchangedToken(capabilities=("PUBLISH", "SUBSCRIBE"), attributes={}, user_id="", expiration_ms=NOON_MS + 1)
 EVENTS = [
     Event(name=EventName.JOINED),
     Event(name=EventName.SUBSCRIBE_STARTED, remote_participant_id="abCDEf12GHIj", replica=True),
@@ -38,7 +40,7 @@ EVENTS = [
         name=EventName.REPLICATION_STARTED,
         destination=ReplicationDestination(stage_arn=OTHER_ARN, session_id=OTHER_SESSION),
     ),
-    Event(name=EventName.TOKEN_EXCHANGED, exchange=TokenExchange(previous=TOKEN, new=TOKEN), cause=Cause.CLIENT),
+    Event(name=EventName.TOKEN_EXCHANGED, exchange=TokenExchange(previous=PREVIOUS, new=NEW), cause=Cause.CLIENT),
     Event(name=EventName.LEFT, cause=Cause.CRASH_RECOVERY),
 ]
 
@@ -70,9 +72,34 @@ async def test_a_page_shows_what_the_wire_needs_newest_first(book: Book) -> None
     replication, exchange = rows[2][5], rows[1][5]
     assert isinstance(replication, bytes)
     assert isinstance(exchange, bytes)
-    assert msgspec.json.decode(replication, type=EventExtra).destination_stage_arn == OTHER_ARN
-    assert msgspec.json.decode(msgspec.json.decode(exchange, type=EventExtra).exchange, type=TokenExchange).new == TOKEN
+    assert msgspec.json.decode(replication, type=EventExtra) == EventExtra(
+        destination_stage_arn=OTHER_ARN, destination_session_id=OTHER_SESSION
+    )
+    kept = msgspec.json.decode(exchange, type=EventExtra)
+    assert msgspec.json.decode(kept.exchange, type=TokenExchange) == TokenExchange(previous=PREVIOUS, new=NEW)
+    assert kept.destination_stage_arn is None
     assert [row[5] for row in rows if row not in (rows[1], rows[2])] == [None] * 4
+
+
+async def test_the_rare_members_of_a_page_reach_the_wire(book: Book) -> None:
+    await _session(book)
+    await commit(book, append("p", EVENTS[3]), append("p", EVENTS[4]))
+    rows = book.page_events(ARN, SESSION, "p", after=None, limit=9, oldest_first=True)
+    started, exchanged = msgspec.json.decode(encode_event_page("p", rows, None))["events"]
+    assert started["destinationStageArn"] == OTHER_ARN
+    assert started["destinationSessionId"] == OTHER_SESSION
+    assert exchanged["previousToken"] == {
+        "capabilities": ["PUBLISH"],
+        "attributes": {"a": 'b"\x00é'},
+        "userId": "ann",
+        "expirationTime": "2023-11-14T22:13:20.000Z",
+    }
+    assert exchanged["newToken"] == {
+        "capabilities": ["PUBLISH", "SUBSCRIBE"],
+        "attributes": {},
+        "userId": "",
+        "expirationTime": "2023-11-14T22:13:20.001Z",
+    }
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])

@@ -7,6 +7,7 @@ from stagebook.book.port import (
     BookFailedError,
     Change,
     ChangeRefusedError,
+    DeleteResource,
     DeleteStage,
     ParticipantFilter,
     RevokeParticipant,
@@ -16,6 +17,7 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.book.conftest import SqliteBooks
 from tests.book.sample import (
     ARN,
+    KEY_ARN,
     NOON_MS,
     OTHER_ARN,
     OTHER_SESSION,
@@ -24,7 +26,10 @@ from tests.book.sample import (
     commit,
     end_session,
     open_session,
+    public_key,
     put,
+    put_replica,
+    put_resource,
     put_stage,
 )
 
@@ -54,6 +59,9 @@ CONTRADICTIONS: dict[str, list[Change]] = {
     "revocation on an unknown stage": [
         RevokeParticipant(stage_arn=UNKNOWN_ARN, participant_id="p", at_ms=NOON_MS, reason="")
     ],
+    "replica into a session that never was": [put_replica()],
+    "resource whose text is not Unicode": [put_resource(public_key(name="\ud800"))],
+    "deletion of a resource whose ARN is not Unicode": [DeleteResource(arn="\ud800")],
     "text that is not Unicode": [append("p", Event(name=EventName.LEFT, detail="\ud800"))],
 }
 
@@ -62,12 +70,19 @@ CONTRADICTIONS: dict[str, list[Change]] = {
 async def test_a_contradiction_fails_alone_and_leaves_nothing(books: SqliteBooks, contradiction: list[Change]) -> None:
     book = books.open()
     await commit(book, put_stage(), open_session(), put("p"), append("p"))
-    fine: list[Change] = [put_stage(OTHER_ARN), put("new"), append("new"), append("p", at_ms=NOON_MS + 1_000)]
+    fine: list[Change] = [
+        put_stage(OTHER_ARN),
+        put_resource(),
+        put("new"),
+        append("new"),
+        append("p", at_ms=NOON_MS + 1_000),
+    ]
     with pytest.raises(ChangeRefusedError):
         book.submit([*fine, *contradiction])
 
     async def check() -> None:
         assert book.get_stage(OTHER_ARN) is None
+        assert book.get_resource(KEY_ARN) is None
         assert book.get_participant(ARN, SESSION, "new") is None
         assert len(book.list_events(ARN, SESSION, "p")) == 1
         assert book.list_open_sessions()[0].session_id == SESSION

@@ -22,6 +22,7 @@ class EventsClient:
         self.socket = socket
         self.participants: Participants = {}
         self.types: list[str] = []
+        self.answers: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
 
     async def wait_until(self, holds: Callable[[Participants], bool]) -> Participants:
@@ -34,6 +35,11 @@ class EventsClient:
         """Wait until a message of this type has arrived."""
         async with asyncio.timeout(TIMEOUT_SECONDS), self._news:
             await self._news.wait_for(lambda: message_type in self.types)
+
+    async def wait_for_answers(self, count: int) -> None:
+        """Wait until so many answers to EXCHANGE_TOKEN have arrived in all."""
+        async with asyncio.timeout(TIMEOUT_SECONDS), self._news:
+            await self._news.wait_for(lambda: len(self.answers) >= count)
 
     async def wait_closed(self) -> tuple[int | None, str | None]:
         """Wait until the server has closed; return the code and the reason."""
@@ -48,6 +54,8 @@ class EventsClient:
                 message = json.loads(text)
                 async with self._news:
                     self.types.append(message["type"])
+                    if message["type"] in {"TOKEN_EXCHANGED", "EXCHANGE_TOKEN_ERROR"}:
+                        self.answers.append(message)
                     if message["type"] == "STAGE_STATE":
                         entries = message["payload"]["participants"]
                         self.participants = {entry["id"]: entry for entry in entries}

@@ -26,7 +26,7 @@ from stagebook.media.port import (
     RefusalReason,
     SourceMeasured,
 )
-from stagebook.stage.claims import Claims
+from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import Capability, ClientInfo, Stage
@@ -127,6 +127,7 @@ class PlainTokens:
 
     def __init__(self) -> None:
         self.known: dict[str, Claims] = {}
+        self.connections: dict[str, ConnectionClaims] = {}
 
     def mint(self, claims: Claims) -> str:
         self.known[claims.participant_id] = claims
@@ -135,6 +136,12 @@ class PlainTokens:
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
         claims = self.known.get(token)
         if claims is None or (now_ms is not None and claims.expires_at_seconds * 1000 <= now_ms):
+            raise TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="expired or unknown")
+        return claims
+
+    def verify_connection(self, token: str, *, now_ms: int) -> ConnectionClaims:
+        claims = self.connections.get(token)
+        if claims is None or claims.expires_at_seconds * 1000 <= now_ms:
             raise TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="expired or unknown")
         return claims
 

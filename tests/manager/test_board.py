@@ -5,6 +5,7 @@ import asyncio
 from stagebook.manager.watchers import PresentParticipant
 from stagebook.stage.events import Cause
 from tests.manager.house import CLIENT, House, Watcher
+from tests.manager.replicating import make_pair
 
 
 async def shown(watcher: Watcher, *participants: tuple[str, bool]) -> None:
@@ -77,3 +78,30 @@ async def test_another_stage_is_nobodys_business(house: House) -> None:
     await shown(watcher, ("W", False), ("Q", True))
 
     assert all(p.participant_id != "P" for s in watcher.snapshots for p in s.participants)
+
+
+async def test_a_replica_is_shown_publishing_while_its_publisher_does(house: House) -> None:
+    pair, watcher = await make_pair(house), Watcher()
+    await house.manager.open_events(house.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+
+    await pair.start(window_seconds=30, role="guest")
+    await shown(watcher, ("W", False), ("P", True))
+    assert watcher.snapshots[-1].participants[1].attributes == {"role": "guest"}
+    await pair.leave()
+    await shown(watcher, ("W", False), ("P", False))
+    await pair.come_back()
+    await shown(watcher, ("W", False), ("P", True))
+    await pair.stop()
+
+    await shown(watcher, ("W", False))
+
+
+async def test_who_watches_the_destination_sees_the_replica_go_with_the_source_s_stage(house: House) -> None:
+    pair, watcher = await make_pair(house), Watcher()
+    await house.manager.open_events(house.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+    await pair.start()
+    await shown(watcher, ("W", False), ("P", True))
+
+    await house.manager.delete_stage(stage_arn=pair.here.arn)
+
+    await shown(watcher, ("W", False))

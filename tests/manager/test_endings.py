@@ -19,6 +19,7 @@ from stagebook.stage.events import Cause
 from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import ParticipantState, Stage
 from tests.manager.house import CLIENT, LINGER_MS, House, Watcher, running_house
+from tests.manager.replicating import make_pair
 
 
 async def cause_of_last(house: House, stage: Stage, participant_id: str) -> Cause | None:
@@ -270,6 +271,19 @@ async def test_only_its_own_participant_may_touch_a_connection(house: House) -> 
         await house.manager.close(house.claims(stage, "Q"), connection_id=connection_id)
     with pytest.raises(ConnectionNotFoundError):
         await house.manager.patch(house.claims(stage, "Q"), connection_id=connection_id, fragment="f", ice_session=None)
+
+
+async def test_a_websocket_and_a_replica_are_no_media_connections_to_close(house: House) -> None:
+    pair = await make_pair(house)
+    claims = house.claims(pair.there, "W")
+    websocket = await house.manager.open_events(claims, watcher=Watcher(), client=CLIENT)
+    await pair.start()
+    (replica,) = house.manager._ledger.live.replications
+
+    with pytest.raises(ConnectionNotFoundError):
+        await house.manager.close(claims, connection_id=websocket)
+    with pytest.raises(ConnectionNotFoundError):
+        await house.manager.close(house.claims(pair.there, "P"), connection_id=replica)
 
 
 async def test_a_patch_is_the_engines_affair(house: House) -> None:

@@ -31,8 +31,13 @@ NOW_SECONDS = 1_700_000_000
 EXPIRY_SECONDS = NOW_SECONDS + 3_600
 
 
-def authority(**options: int) -> JwtAuthority:
-    return JwtAuthority(private_key_pem=KEY, endpoints=ENDPOINTS, **options)
+def authority(*, attributes_size_bytes: int = 1_024, cache_size_tokens: int = 8_192) -> JwtAuthority:
+    return JwtAuthority(
+        private_key_pem=KEY,
+        endpoints=ENDPOINTS,
+        attributes_size_bytes=attributes_size_bytes,
+        cache_size_tokens=cache_size_tokens,
+    )
 
 
 def claims(**members: object) -> Claims:

@@ -1,11 +1,13 @@
 """A seeded life of many participants with crashes in it, held against the rules of the book.
 
-Every seed is one story: participants join, publish, watch, are lost, disconnected, cut off, and the server is stopped
-without goodbye now and then. Afterwards the book alone must satisfy its rules, whatever the story was.
+Every seed is one story: participants join, publish, watch, are replicated to another stage, are lost, disconnected, cut
+off, and the server is stopped without goodbye now and then. Afterwards the book alone must satisfy its rules, whatever
+the story was.
 """
 
 import contextlib
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,22 @@ from stagebook.book.port import ParticipantFilter, RecordedEvent
 from stagebook.book.sqlite.book import SqliteBook
 from stagebook.media.port import CloseCause
 from stagebook.stage.errors import StagebookError
-from stagebook.stage.events import Cause, EventName
+from stagebook.stage.events import Cause, EventName, ReplicationDestination
 from stagebook.stage.limits import STRICT
-from stagebook.stage.resources import Capability, ParticipantRecord, ParticipantState, Stage
+from stagebook.stage.moves import PUBLISHING_KINDS
+from stagebook.stage.resources import (
+    Capability,
+    ParticipantRecord,
+    ParticipantState,
+    ReplicationState,
+    ReplicationType,
+    Stage,
+)
 from tests.manager.house import CLIENT, House, SettableClock, Watcher, running_house
 
 NAMES = [f"P{number}" for number in range(8)]
-STEPS_PER_RUN = 120
+REPLICA_EVENTS = {EventName.JOINED, EventName.PUBLISH_STARTED, EventName.PUBLISH_STOPPED, EventName.LEFT}
+STEPS_PER_RUN = 160
 RUNS = 3
 
 
@@ -44,6 +55,10 @@ class Story:
                 "close",
                 "close",
                 "lose",
+                "replicate",
+                "replicate",
+                "return_to_replica",
+                "unreplicate",
                 "kick",
                 "spike",
                 "tick",
@@ -51,6 +66,13 @@ class Story:
         )
         with contextlib.suppress(StagebookError):
             await getattr(self, action)(stage, name)
+
+    async def return_to_replica(self, _stage: Stage, _name: str) -> None:
+        running = self.house.book.list_active_replicas()
+        if running:
+            replica = self.chance.choice(running)
+            stage = next(stage for stage in self.stages if stage.arn == replica.source_stage_arn)
+            await self.publish(stage, replica.participant_id)
 
     async def publish(self, stage: Stage, name: str) -> None:
         rights = self.chance.choice([(), (), (), (Capability.SUBSCRIBE,)])
@@ -60,6 +82,11 @@ class Story:
 
     async def subscribe(self, stage: Stage, name: str) -> None:
         publisher = self.chance.choice(NAMES)
+        running = self.house.book.list_active_replicas()
+        if running and self.chance.random() < 0.4:
+            replica = self.chance.choice(running)
+            stage = next(each for each in self.stages if each.arn == replica.destination_stage_arn)
+            publisher = replica.participant_id
         connected = self.chance.random() < 0.8
         connection_id = await self.house.subscribe(self.house.claims(stage, name), publisher, connect=connected)
         self.opened.append((stage, name, connection_id))
@@ -77,6 +104,27 @@ class Story:
         if self.opened:
             _, _, connection_id = self.opened.pop(self.chance.randrange(len(self.opened)))
             self.house.engine.lose(connection_id, self.chance.choice(list(CloseCause)))
+
+    async def replicate(self, to: Stage, _name: str) -> None:
+        if self.opened:
+            stage, name, _ = self.chance.choice(self.opened)
+            await self.house.manager.replication.start(
+                source_stage_arn=stage.arn,
+                destination_stage_arn=to.arn,
+                participant_id=name,
+                window_seconds=self.chance.choice([0, 2, 10]),
+                attributes={},
+            )
+
+    async def unreplicate(self, _stage: Stage, _name: str) -> None:
+        running = self.house.book.list_active_replicas()
+        if running:
+            replica = self.chance.choice(running)
+            await self.house.manager.replication.stop(
+                source_stage_arn=replica.source_stage_arn,
+                destination_stage_arn=replica.destination_stage_arn,
+                participant_id=replica.participant_id,
+            )
 
     async def kick(self, stage: Stage, name: str) -> None:
         if self.chance.random() < 0.2:
@@ -97,18 +145,23 @@ async def test_the_rules_of_the_book_hold(tmp_path: Path, seed: int) -> None:
     stages: list[Stage] = []
     for run in range(RUNS):
         async with running_house(tmp_path / "book", clock=clock, limits=STRICT, seed=seed * 10 + run) as house:
-            stages = stages or [await house.stage(), await house.stage()]
+            stages = stages or [await house.stage() for _ in range(3)]
             story = Story(house, chance, stages)
             for _ in range(STEPS_PER_RUN):
                 await story.step()
             await house.settled()
             state_agrees_with_events(house.book, stages)
+            memory_agrees_with_the_book(house, stages)
     async with running_house(tmp_path / "book", clock=clock, seed=99) as house:
         assert house.book.list_open_sessions() == []
+        assert house.book.list_active_replicas() == []
+        every_replication_has_its_replica(house.book, stages)
         for stage in stages:
             for session_id, record, events in everything(house.book, stage):
                 one_left_for_every_joined(events)
                 starts_and_stops_pair_up(events)
+                replications_pair_up(events)
+                replicas_are_marked(events)
                 order_is_causal(events)
                 session = house.book.get_session(stage.arn, session_id)
                 assert session is not None
@@ -140,8 +193,41 @@ def state_agrees_with_events(book: SqliteBook, stages: list[Stage]) -> None:
             connected = bool(presence) and presence[-1] is EventName.JOINED
             assert (record.state is ParticipantState.CONNECTED) == connected
             assert record.published == (EventName.PUBLISH_STARTED in names(events))
+            if record.replication_type is not ReplicationType.NONE:
+                assert (record.replication_state is ReplicationState.ACTIVE) == is_replicated(record, events)
             joins = [entry.time_ms for entry in events if entry.event.name is EventName.JOINED]
             assert record.first_join_ms == (joins[0] if joins else None)
+
+
+def is_replicated(record: ParticipantRecord, events: list[RecordedEvent]) -> bool:
+    """Whether a replication of this source runs, or this replica is on its stage."""
+    if record.replication_type is ReplicationType.REPLICA:
+        return record.state is ParticipantState.CONNECTED
+    return names(events).count(EventName.REPLICATION_STARTED) > names(events).count(EventName.REPLICATION_STOPPED)
+
+
+def memory_agrees_with_the_book(house: House, stages: list[Stage]) -> None:
+    """What is remembered of a running server is what the book says is open, and nothing more."""
+    live = house.manager._ledger.live
+    rows = {
+        (row.source_stage_arn, row.participant_id, row.destination_stage_arn)
+        for row in house.book.list_active_replicas()
+    }
+    assert rows == {
+        (each.source.stage_arn, each.participant_id, each.destination.stage_arn) for each in live.replications.values()
+    }
+    publishers = 0
+    for stage in stages:
+        session = live.sessions.get(stage.arn)
+        for participant_id, participant in session.participants.items() if session else ():
+            assert participant.machine.connections or participant.machine.replications, participant_id
+            publishers += any(c.kind in PUBLISHING_KINDS for c in participant.machine.connections.values())
+    assert publishers == sum(live.publishers_by_account.values())
+    assert len(live.routes) == sum(
+        len(participant.machine.connections)
+        for session in live.sessions.values()
+        for participant in session.participants.values()
+    )
 
 
 def one_left_for_every_joined(events: list[RecordedEvent]) -> None:
@@ -155,6 +241,8 @@ def starts_and_stops_pair_up(events: list[RecordedEvent]) -> None:
     for entry in events:
         name, remote = entry.event.name, entry.event.remote_participant_id
         kind, _, what = name.value.partition("_")
+        if kind == "REPLICATION":
+            continue
         if name is EventName.JOINED:
             inside = True
         elif name is EventName.LEFT:
@@ -166,6 +254,54 @@ def starts_and_stops_pair_up(events: list[RecordedEvent]) -> None:
         elif what == "STOPPED":
             open_media.remove((kind, remote))
     assert not open_media
+
+
+def replications_pair_up(events: list[RecordedEvent]) -> None:
+    """One REPLICATION_STOPPED for each STARTED; one starts while its source publishes, and may outlast that."""
+    running: set[ReplicationDestination] = set()
+    publishing = False
+    for entry in events:
+        match entry.event.name:
+            case EventName.PUBLISH_STARTED | EventName.PUBLISH_STOPPED:
+                publishing = entry.event.name is EventName.PUBLISH_STARTED
+            case EventName.REPLICATION_STARTED:
+                assert publishing
+                assert entry.event.destination is not None
+                assert entry.event.destination not in running
+                running.add(entry.event.destination)
+            case EventName.REPLICATION_STOPPED:
+                assert entry.event.destination is not None
+                running.remove(entry.event.destination)
+    assert not running
+
+
+def replicas_are_marked(events: list[RecordedEvent]) -> None:
+    """From a replica's JOINED to its LEFT all is marked, and only its own life is there; nothing else is marked."""
+    replica = False
+    for entry in events:
+        name = entry.event.name
+        if name is EventName.JOINED:
+            replica = entry.event.replica
+        if not name.value.startswith("SUBSCRIBE"):
+            assert entry.event.replica == replica
+        if replica:
+            assert name in REPLICA_EVENTS
+            replica = name is not EventName.LEFT
+
+
+def every_replication_has_its_replica(book: SqliteBook, stages: list[Stage]) -> None:
+    """Both ends are written together: as many replications lead to a session as replicas joined it."""
+    led: Counter[tuple[str, str, str]] = Counter()
+    joined: Counter[tuple[str, str, str]] = Counter()
+    for stage in stages:
+        for session_id, record, events in everything(book, stage):
+            for entry in events:
+                to = entry.event.destination
+                if to is not None and entry.event.name is EventName.REPLICATION_STARTED:
+                    led[to.stage_arn, to.session_id, record.participant_id] += 1
+                if entry.event.replica and entry.event.name is EventName.JOINED:
+                    joined[stage.arn, session_id, record.participant_id] += 1
+    assert led == joined
 
 
 def order_is_causal(events: list[RecordedEvent]) -> None:

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from stagebook.stage.arns import Arn, parse_arn, stage_arn
 from stagebook.stage.errors import MalformedArnError
-from stagebook.stage.ids import new_connection_id, new_participant_id, new_resource_id, new_session_id
+from stagebook.stage.ids import (
+    new_connection_id,
+    new_participant_id,
+    new_resource_id,
+    new_session_id,
+    new_stream_key,
+)
 
 
 class Seeded:
@@ -28,6 +34,17 @@ def test_ids_have_their_documented_forms(seed: int) -> None:
     assert re.fullmatch(r"[a-zA-Z0-9]{12}", new_participant_id(randomness))
     assert re.fullmatch(r"[a-zA-Z0-9]{12}", new_resource_id(randomness))
     assert re.fullmatch(r"[0-9a-f]{32}", new_connection_id(randomness))
+
+
+@given(st.integers())
+def test_a_stream_key_names_its_configuration_and_ends_in_thirty_random_letters(seed: int) -> None:
+    randomness = Seeded(seed)
+    arn = parse_arn("arn:aws:ivs:us-west-2:123456789012:ingest-configuration/AbCdEfGh1234")
+
+    keys = [new_stream_key(arn, randomness) for _ in range(20)]
+
+    assert all(re.fullmatch(r"rt_123456789012_us-west-2_AbCdEfGh1234_[a-zA-Z0-9]{30}", key) for key in keys)
+    assert all(len(set(letters)) > 1 for letters in zip(*(key[-30:] for key in keys), strict=True))
 
 
 def test_an_arn_is_read_and_written() -> None:

@@ -13,9 +13,9 @@ from stagebook.stage.participant import (
     IllegalFactError,
     Participant,
     Presence,
-    replay,
     step,
 )
+from stagebook.stage.replay import replay
 
 
 def live_through(*facts: Fact, participant: Participant | None = None) -> tuple[Participant, list[Event]]:
@@ -42,6 +42,7 @@ def gone(*connection_ids: str) -> Gone:
 
 PUBLISH = Accepted(connection_id="pub", kind="publish")
 EVENTS = Accepted(connection_id="ws", kind="events")
+REPLICA = Accepted(connection_id="rep", kind="replica")
 
 
 def test_a_publisher_joins_publishes_and_leaves() -> None:
@@ -151,11 +152,13 @@ def test_a_publisher_who_comes_back_goes_on_publishing_without_an_event() -> Non
 
 
 def test_a_replica_is_marked_on_its_own_events_and_on_those_who_watch_it() -> None:
-    _, own = live_through(PUBLISH, Connected(connection_id="pub"), participant=Participant(is_replica=True))
+    life = (REPLICA, Connected(connection_id="rep"), gone("rep"))
+    _, own = live_through(*life, participant=Participant(is_replica=True))
     remote = Accepted(connection_id="sub", kind="subscribe", remote_participant_id="R", remote_is_replica=True)
     _, watching = live_through(remote, Connected(connection_id="sub"))
 
-    assert own[1].replica
+    assert names(own) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+    assert all(event.replica for event in own)
     assert watching[1].replica
     assert not watching[0].replica
 

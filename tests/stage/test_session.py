@@ -29,6 +29,14 @@ def test_who_joins_within_the_linger_keeps_the_session() -> None:
     assert end_ms(session, linger_ms=500) is None
 
 
+def test_a_session_stays_open_for_who_is_awaited() -> None:
+    session = present_changed(Session(present=1), present=0, awaited=1, at_ms=2_000)
+
+    assert session.phase is Phase.OPEN
+    assert end_ms(session, linger_ms=500) is None
+    assert end_ms(present_changed(session, present=0, at_ms=9_000), linger_ms=500) == 9_500
+
+
 def test_a_refused_attempt_opens_a_session_that_lingers_at_once() -> None:
     session = present_changed(Session(), present=0, at_ms=3_000)
 

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from stagebook.stage.events import Event
-from stagebook.stage.resources import ParticipantRecord, ParticipantState, Stage, StageSession
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
 
 SEQUENCE_TIME_SHIFT = 20
 """A sequence number is `milliseconds << 20 | counter`: an event's time, order and page position in one integer."""
@@ -78,7 +78,45 @@ class RevokeParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
-Change: TypeAlias = PutStage | DeleteStage | OpenSession | EndSession | PutParticipant | AppendEvent | RevokeParticipant
+class PutResource(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Create or replace a resource that stands beside stages."""
+
+    resource: Resource
+
+
+class DeleteResource(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Delete such a resource; unknown ARNs are fine."""
+
+    arn: str
+
+
+class PutReplica(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Create a replication's row, or change its state. Both sessions must be known to the book."""
+
+    replica: Replica
+
+
+class RevokeConnectionToken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Refuse every later use of this connection token in this account; `at_ms` tells when it was revoked."""
+
+    account_id: str
+    token_id: str
+    at_ms: int
+
+
+Change: TypeAlias = (
+    PutStage
+    | DeleteStage
+    | OpenSession
+    | EndSession
+    | PutParticipant
+    | AppendEvent
+    | RevokeParticipant
+    | PutResource
+    | DeleteResource
+    | PutReplica
+    | RevokeConnectionToken
+)
 
 
 class Durable(asyncio.Future[None]):
@@ -216,6 +254,26 @@ class BookReader(Protocol):
 
     def list_revoked(self, stage_arn: str) -> list[str]:
         """Return every participant id that was disconnected for good on this stage."""
+
+    def get_resource(self, arn: str) -> Resource | None:
+        """Return a resource that stands beside stages, or None."""
+
+    def list_resources(self, account_id: str, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
+        """Return an account's resources of one type (as in ARNs: `public-key` ...) in order of creation."""
+
+    def count_resources(self, account_id: str, resource_type: str) -> int:
+        """Return how many resources of one type the account has."""
+
+    def list_replicas(
+        self, source_stage_arn: str, participant_id: str, *, after: int | None, limit: int
+    ) -> Page[Replica]:
+        """Return the replications of a participant of a stage, newest first, also those that have stopped."""
+
+    def list_active_replicas(self) -> list[Replica]:
+        """Return every replication whose state is ACTIVE: after a start, what the last run left open."""
+
+    def is_connection_token_revoked(self, account_id: str, token_id: str) -> bool:
+        """Return whether this connection token was revoked."""
 
     def list_open_sessions(self) -> list[StageSession]:
         """Return every session without an end: after a start, what the last run left open."""

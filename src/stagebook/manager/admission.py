@@ -7,6 +7,7 @@ import msgspec
 
 from stagebook.book.port import BookReader
 from stagebook.manager.tokens import TokenAuthority
+from stagebook.stage.arns import Arn, parse_arn
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import Stage
@@ -33,20 +34,41 @@ class Admission:
         self._tokens = tokens
         self._deleting: set[str] = set()
         self._revoking: set[tuple[str, str]] = set()
+        self._revoking_connections: set[tuple[str, str]] = set()
         self._rights: dict[str, StageRights] = {}
 
-    def admit(self, token: str, *, now_ms: int) -> Claims:
-        """Return what a token grants; raise TokenRefusedError."""
+    def admit(self, token: str, *, now_ms: int, connection_token: str | None = None) -> Claims:
+        """Return what a token grants, shown over a connection that was opened with `connection_token` if any.
+
+        Raises TokenRefusedError.
+        """
         claims = self._tokens.verify(token, now_ms=now_ms)
+        if connection_token is not None:
+            token_id = self._connect(connection_token, parse_arn(claims.stage_arn), now_ms=now_ms)
+            claims = msgspec.structs.replace(claims, connection_token_id=token_id)
         self.require(claims)
         return claims
+
+    def _connect(self, connection_token: str, stage: Arn, *, now_ms: int) -> str:
+        """Return the id of a connection token that opens connections to this stage; raise TokenRefusedError."""
+        try:
+            connection = self._tokens.verify_connection(connection_token, now_ms=now_ms)
+        except TokenRefusedError as error:
+            raise _connection_refused(f"the connection token: {error}") from None
+        if (connection.account_id, connection.region) != (stage.account_id, stage.region):
+            raise _connection_refused("the connection token is for another account or region than the stage")
+        return connection.token_id
 
     def identify(self, token: str) -> Claims:
         """Return whose token this is, expired or not; raise TokenRefusedError."""
         return self._tokens.verify(token, now_ms=None)
 
     def require(self, claims: Claims) -> Stage:
-        """Return the stage of these claims; raise TokenRefusedError if it or the participant's right to it is gone."""
+        """Return the stage of these claims; raise TokenRefusedError if it or the participant's right to it is gone.
+
+        Tokens stop being good while somebody comes in with them, so this also asks after the key that signed this one
+        and the connection token it came with.
+        """
         rights = self._rights_of(claims.stage_arn)
         if rights is None:
             raise TokenRefusedError(refusal=TokenRefusal.STAGE_DELETED, detail="the stage does not exist")
@@ -55,7 +77,18 @@ class Admission:
                 refusal=TokenRefusal.PARTICIPANT_DISCONNECTED,
                 detail="the participant was disconnected from the stage; its token is no longer valid",
             )
+        if claims.key_arn is not None and self._book.get_resource(claims.key_arn) is None:
+            raise TokenRefusedError(
+                refusal=TokenRefusal.SIGNATURE, detail="the public key that the token names (kid) was deleted"
+            )
+        if claims.connection_token_id is not None:
+            self._require_connection(rights.stage.account_id, claims.connection_token_id)
         return rights.stage
+
+    def _require_connection(self, account_id: str, token_id: str) -> None:
+        revoking = (account_id, token_id) in self._revoking_connections
+        if revoking or self._book.is_connection_token_revoked(account_id, token_id):
+            raise _connection_refused("the connection token was revoked")
 
     def _rights_of(self, stage_arn: str) -> StageRights | None:
         rights = self._rights.get(stage_arn)
@@ -95,3 +128,15 @@ class Admission:
     def finish_revocation(self, stage_arn: str, participant_id: str) -> None:
         """The revocation is in the book (or has failed)."""
         self._revoking.discard((stage_arn, participant_id))
+
+    def begin_connection_revocation(self, account_id: str, token_id: str) -> None:
+        """Let nobody in through this connection token from now on."""
+        self._revoking_connections.add((account_id, token_id))
+
+    def finish_connection_revocation(self, account_id: str, token_id: str) -> None:
+        """The revocation is in the book (or has failed)."""
+        self._revoking_connections.discard((account_id, token_id))
+
+
+def _connection_refused(detail: str) -> TokenRefusedError:
+    return TokenRefusedError(refusal=TokenRefusal.CONNECTION_TOKEN, detail=detail)

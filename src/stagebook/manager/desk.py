@@ -6,22 +6,21 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from stagebook.book.port import Book, Change, DeleteStage, PutStage, RevokeParticipant
+from stagebook.book.port import Book, Change, DeleteStage, Durable, PutResource, PutStage, RevokeParticipant
 from stagebook.manager.admission import Admission
 from stagebook.manager.endings import Endings
+from stagebook.manager.ingest_configurations import IngestConfigurations
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.tokens import TokenAuthority
 from stagebook.stage.arns import stage_arn as build_stage_arn
 from stagebook.stage.claims import DEFAULT_DURATION_MINUTES, Claims, MintedToken, TokenSpec
 from stagebook.stage.clock import Randomness
-from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError, ServiceQuotaExceededError
+from stagebook.stage.errors import ResourceNotFoundError, ServiceQuotaExceededError
 from stagebook.stage.events import Cause
 from stagebook.stage.ids import new_participant_id, new_resource_id
+from stagebook.stage.input_rules import check_attributes, check_tags
 from stagebook.stage.limits import Limits
-from stagebook.stage.resources import Capability, Stage
-
-MAXIMUM_TAGS = 50
-RESERVED_TAG_PREFIX = "aws:"
+from stagebook.stage.resources import Capability, Resource, Stage
 
 
 class Desk:
@@ -34,6 +33,7 @@ class Desk:
         ledger: Ledger,
         endings: Endings,
         admission: Admission,
+        ingest: IngestConfigurations,
         tokens: TokenAuthority,
         limits: Limits,
         region: str,
@@ -43,6 +43,7 @@ class Desk:
         self._ledger = ledger
         self._endings = endings
         self._admission = admission
+        self._ingest = ingest
         self._tokens = tokens
         self._limits = limits
         self._region = region
@@ -67,7 +68,7 @@ class Desk:
         tokens: Sequence[TokenSpec],
     ) -> tuple[Stage, list[MintedToken]]:
         """Create a stage and mint its first tokens."""
-        _check_tags(tags)
+        check_tags(tags)
         for spec in tokens:
             self._check_spec(spec)
         if self._book.count_stages(account_id) + self._creating >= self._limits.stages:
@@ -103,7 +104,7 @@ class Desk:
     async def delete_stage(self, *, stage_arn: str) -> None:
         """End everything on a stage and delete it, in one transaction."""
         async with self._changing:
-            self._stage(stage_arn)
+            stage = self._stage(stage_arn)
             self._admission.begin_deletion(stage_arn)
             try:
                 changes: list[Change] = []
@@ -111,8 +112,10 @@ class Desk:
                 if session is not None:
                     changes += self._endings.everybody_gone(session, cause=Cause.STAGE_DELETED)
                     changes += self._ledger.end(session, end_ms=self._ledger.now_ms())
+                changes += self._ingest.clear_stage(stage.account_id, stage_arn)
                 changes.append(DeleteStage(stage_arn=stage_arn, at_ms=self._ledger.now_ms()))
-                await self._ledger.submit(changes)
+                # A replication's other end is on another stage, which goes on.
+                await (self._ledger.submit(changes) if session is None else self._ledger.commit(session, changes))
             finally:
                 self._admission.finish_deletion(stage_arn)
 
@@ -123,10 +126,7 @@ class Desk:
         return self._mint(stage_arn, spec)
 
     def _check_spec(self, spec: TokenSpec) -> None:
-        size_bytes = sum(len(key.encode()) + len(value.encode()) for key, value in (spec.attributes or {}).items())
-        if size_bytes > self._limits.attributes_size_bytes:
-            rule = f"keys and values must have at most {self._limits.attributes_size_bytes} bytes of UTF-8 in all"
-            raise InvalidInputError(member="attributes", rule=rule)
+        check_attributes(spec.attributes or {}, size_bytes=self._limits.attributes_size_bytes)
 
     def _mint(self, stage_arn: str, spec: TokenSpec) -> MintedToken:
         issued_at_seconds = self._ledger.now_ms() // 1000
@@ -148,8 +148,17 @@ class Desk:
         )
 
     async def disconnect_participant(self, *, stage_arn: str, participant_id: str, reason: str) -> None:
-        """End all connections of a participant and refuse its token for good, in one transaction."""
-        self._stage(stage_arn)
+        """End all connections of a participant and keep it out, in one transaction.
+
+        Who came by a token has that token refused for good; who came by an ingest configuration is kept out by taking
+        that configuration off the stage.
+        """
+        stage = self._stage(stage_arn)
+        configuration = self._ingest.of_participant(stage.account_id, participant_id)
+        if configuration is not None:
+            changes = self._ingest.take_off_stage(stage_arn, configuration, detail=reason)
+            await self._end(stage_arn, participant_id, changes, reason=reason)
+            return
         self._admission.begin_revocation(stage_arn, participant_id)
         try:
             revoke = RevokeParticipant(
@@ -158,42 +167,50 @@ class Desk:
                 at_ms=self._ledger.now_ms(),
                 reason=reason,
             )
-            changes: list[Change] = [revoke]
-            session = self._ledger.live.sessions.get(stage_arn)
-            live = session.participants.get(participant_id) if session else None
-            if session is not None and live is not None and live.machine.connections:
-                changes += self._endings.gone(
-                    session,
-                    participant_id,
-                    tuple(live.machine.connections),
-                    cause=Cause.DISCONNECTED_BY_API,
-                    detail=reason or None,
-                )
-                await self._ledger.commit(session, changes)
-            else:
-                await self._ledger.submit(changes)
+            await self._end(stage_arn, participant_id, [revoke], reason=reason)
         finally:
             self._admission.finish_revocation(stage_arn, participant_id)
+
+    def _end(self, stage_arn: str, participant_id: str, changes: list[Change], *, reason: str) -> Durable:
+        session = self._ledger.live.sessions.get(stage_arn)
+        if session is None:
+            return self._ledger.submit(changes)
+        live = session.participants.get(participant_id)
+        if live is not None and (live.machine.connections or live.machine.replications):
+            changes += self._endings.gone(
+                session,
+                participant_id,
+                tuple(live.machine.connections),
+                cause=Cause.DISCONNECTED_BY_API,
+                detail=reason or None,
+            )
+        return self._ledger.commit(session, changes)
 
     async def add_tags(self, *, arn: str, tags: dict[str, str]) -> None:
         """Add or replace tags."""
         async with self._changing:
-            stage = self._stage(arn)
-            merged = {**stage.tags, **tags}
-            _check_tags(merged)
-            await self._ledger.submit([PutStage(stage=replace(stage, tags=merged))])
+            tagged = self._tagged(arn)
+            merged = {**tagged.tags, **tags}
+            check_tags(merged)
+            await self._put_tags(tagged, merged)
 
     async def remove_tags(self, *, arn: str, keys: Sequence[str]) -> None:
         """Remove tags; keys that are not there are fine."""
         async with self._changing:
-            stage = self._stage(arn)
-            kept = {key: value for key, value in stage.tags.items() if key not in keys}
-            await self._ledger.submit([PutStage(stage=replace(stage, tags=kept))])
+            tagged = self._tagged(arn)
+            await self._put_tags(tagged, {key: value for key, value in tagged.tags.items() if key not in keys})
 
+    def _tagged(self, arn: str) -> Stage | Resource:
+        resource = self._ledger.shelf.find(arn)
+        if resource is not None:
+            return resource
+        stage = self._book.get_stage(arn)
+        if stage is None or self._admission.is_being_deleted(arn):
+            raise ResourceNotFoundError(kind="resource", name=arn)
+        return stage
 
-def _check_tags(tags: dict[str, str]) -> None:
-    if len(tags) > MAXIMUM_TAGS:
-        raise InvalidInputError(member="tags", rule=f"a resource has at most {MAXIMUM_TAGS} tags")
-    for key in tags:
-        if key.lower().startswith(RESERVED_TAG_PREFIX):
-            raise InvalidInputError(member="tags", rule=f"keys must not start with {RESERVED_TAG_PREFIX}")
+    def _put_tags(self, tagged: Stage | Resource, tags: dict[str, str]) -> Durable:
+        changed = replace(tagged, tags=tags)
+        return self._ledger.submit(
+            [PutStage(stage=changed) if isinstance(changed, Stage) else PutResource(resource=changed)]
+        )

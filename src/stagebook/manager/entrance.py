@@ -12,16 +12,24 @@ from stagebook.book.port import Change
 from stagebook.manager.admission import Admission
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import LiveParticipant, LiveSession, Route
+from stagebook.manager.rights import counting_claims
 from stagebook.manager.room import Quota, Room
 from stagebook.media.port import Answer, MediaEngine, MediaRefusedError, RefusalReason
 from stagebook.stage.claims import Claims
 from stagebook.stage.clock import Randomness
-from stagebook.stage.errors import AttemptRefusedError, OfferMalformedError, ServerBusyError, StagebookError
+from stagebook.stage.errors import (
+    AttemptRefusedError,
+    OfferMalformedError,
+    ServerBusyError,
+    StagebookError,
+    TokenRefusal,
+    TokenRefusedError,
+)
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.facts import Accepted, Refused, Replaced
 from stagebook.stage.ids import new_connection_id
-from stagebook.stage.participant import ConnectionKind
-from stagebook.stage.resources import ClientInfo
+from stagebook.stage.participant import NEEDED_CAPABILITIES, ConnectionKind
+from stagebook.stage.resources import ClientInfo, Stage
 
 REFUSED_CODES = {
     RefusalReason.AUDIO_CODEC: ErrorCode.INVALID_AUDIO_CODEC,
@@ -36,13 +44,14 @@ MAXIMUM_BACKLOG = 100_000
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Somebody tries something: who, with what software, and the event that tells of its failure.
+    """Somebody tries something: who, with what software, for what, and the event that tells of its failure.
 
     `publisher_id` is whom a subscriber wants to watch.
     """
 
     claims: Claims
     client: ClientInfo
+    kind: ConnectionKind
     failure: Literal["JOIN_ERROR", "PUBLISH_ERROR", "SUBSCRIBE_ERROR"]
     publisher_id: str | None = None
 
@@ -86,13 +95,24 @@ class Entrance:
         """Raise, and record, what a quota or a lost right forbids; ServerBusyError when the book cannot keep up."""
         if self._ledger.backlog >= MAXIMUM_BACKLOG:
             raise ServerBusyError("too many events wait to be written; try again")
-        self._admission.require(attempt.claims)
+        self._require(attempt.claims)
+        await self._require_capability(attempt)
         full = self._room.to_join(attempt.claims)
         if full is not None:
             raise await self.refused(msgspec.structs.replace(attempt, failure="JOIN_ERROR"), full)
         full = quota(attempt.claims)
         if full is not None:
             raise await self.refused(attempt, full)
+
+    async def _require_capability(self, attempt: Attempt) -> None:
+        """Raise, and record, that the token that counts now does not allow the attempt."""
+        session = self._ledger.live.sessions.get(attempt.claims.stage_arn)
+        live = session.participants.get(attempt.claims.participant_id) if session else None
+        claims = counting_claims(live, attempt.claims)
+        needed = NEEDED_CAPABILITIES.get(attempt.kind)
+        if needed is not None and needed not in claims.capabilities:
+            detail = f"the token lacks the capability {needed.value}"
+            raise await self.refused(attempt, detail, code=ErrorCode.INSUFFICIENT_CAPABILITIES)
 
     async def look_again(self, attempt: Attempt, quota: Quota, connection_id: str) -> None:
         """Ask the same after the engine's answer, and give its connection back if the answer is no now.
@@ -137,6 +157,7 @@ class Entrance:
             attempt=attempt.failure,
             code=code,
             remote_participant_id=attempt.publisher_id,
+            remote_is_replica=attempt.publisher_id is not None and session.has_replica(attempt.publisher_id),
             cause=Cause.ENGINE_LOST if code is ErrorCode.INTERNAL_SERVER_EXCEPTION else Cause.REFUSED,
             detail=detail,
         )
@@ -146,22 +167,37 @@ class Entrance:
 
     def enter(self, attempt: Attempt) -> tuple[list[Change], LiveSession, LiveParticipant]:
         """Return the running session (opened if need be) and the participant in it; raise TokenRefusedError."""
-        stage = self._admission.require(attempt.claims)
+        stage = self._require(attempt.claims)
         changes: list[Change] = []
         session = self._ledger.session_of(stage.arn, stage.account_id, changes)
         return changes, session, self._ledger.participant_of(session, attempt.claims, attempt.client)
 
+    def _require(self, claims: Claims) -> Stage:
+        """Return the stage of these claims; raise TokenRefusedError, also for one whose replica has its place."""
+        stage = self._admission.require(claims)
+        session = self._ledger.live.sessions.get(claims.stage_arn)
+        if session is not None and session.has_replica(claims.participant_id):
+            raise TokenRefusedError(
+                refusal=TokenRefusal.PARTICIPANT_REPLICATED,
+                detail="a replica of another stage's participant has this token's participant id",
+            )
+        return stage
+
     async def record(
         self,
+        attempt: Attempt,
         session: LiveSession,
         live: LiveParticipant,
         fact: Accepted | Replaced,
-        kind: ConnectionKind,
         changes: list[Change],
-        publisher_id: str | None = None,
     ) -> None:
         """Record an arrival and remember its connection; return when it is durable."""
         self._ledger.write(session, live, [fact], changes)
-        route = Route(session=session, participant_id=live.record.participant_id, kind=kind)
-        self._ledger.live.add_route(fact.connection_id, route, remote_participant_id=publisher_id)
+        route = Route(
+            session=session,
+            participant_id=live.record.participant_id,
+            kind=attempt.kind,
+            connection_token_id=attempt.claims.connection_token_id,
+        )
+        self._ledger.live.add_route(fact.connection_id, route, remote_participant_id=attempt.publisher_id)
         await self._ledger.commit(session, changes)

@@ -6,6 +6,7 @@ from stagebook.book.port import Change
 from stagebook.manager.endings import Endings
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import Route
+from stagebook.manager.replicas import Replicas
 from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, SourceMeasured
 from stagebook.stage import facts
 from stagebook.stage.events import Cause, ErrorCode
@@ -31,12 +32,14 @@ class Hearing:
         *,
         ledger: Ledger,
         endings: Endings,
+        replicas: Replicas,
         limits: Limits,
         flowing: Callable[[str], None],
         closed_early: Callable[[str], None],
     ) -> None:
         self._ledger = ledger
         self._endings = endings
+        self._replicas = replicas
         self._limits = limits
         self._flowing = flowing
         self._closed_early = closed_early
@@ -63,6 +66,8 @@ class Hearing:
         changes: list[Change] = []
         live = route.session.participants[route.participant_id]
         self._ledger.write(route.session, live, [facts.Connected(connection_id=fact.connection_id)], changes)
+        if route.kind is ConnectionKind.PUBLISH:
+            self._replicas.resume(live, changes)
         self._flowing(fact.connection_id)
         self._commit(route, changes)
 

@@ -14,7 +14,7 @@ from stagebook.stage.claims import Claims
 from stagebook.stage.events import ErrorCode
 from stagebook.stage.facts import Accepted, Replaced
 from stagebook.stage.participant import ConnectionKind
-from stagebook.stage.resources import Capability, ClientInfo
+from stagebook.stage.resources import ClientInfo
 
 
 class Joining:
@@ -29,9 +29,7 @@ class Joining:
 
     async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
         """Take a publisher's offer; see StageManager.publish."""
-        attempt = Attempt(claims=claims, client=client, failure="PUBLISH_ERROR")
-        if Capability.PUBLISH not in claims.capabilities:
-            raise await self._insufficient(attempt, "the token does not allow publishing")
+        attempt = Attempt(claims=claims, client=client, kind=ConnectionKind.PUBLISH, failure="PUBLISH_ERROR")
         await self._entrance.require_room(attempt, self._room.to_publish)
         slot = self._slot(claims)
         slot.offers += 1
@@ -73,15 +71,19 @@ class Joining:
         else:
             fact = Replaced(connection_id=connection_id, former_connection_id=former)
             self._live.drop_route(former)
-        await self._entrance.record(session, live, fact, ConnectionKind.PUBLISH, changes)
+        await self._entrance.record(attempt, session, live, fact, changes)
 
     async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
         """Take a viewer's offer; see StageManager.subscribe."""
-        attempt = Attempt(claims=claims, client=client, failure="SUBSCRIBE_ERROR", publisher_id=publisher_id)
-        if Capability.SUBSCRIBE not in claims.capabilities:
-            raise await self._insufficient(attempt, "the token does not allow subscribing")
+        attempt = Attempt(
+            claims=claims,
+            client=client,
+            kind=ConnectionKind.SUBSCRIBE,
+            failure="SUBSCRIBE_ERROR",
+            publisher_id=publisher_id,
+        )
         await self._entrance.require_room(attempt, self._room.to_subscribe)
-        source_id = self._published_source(claims.stage_arn, publisher_id)
+        source_id = self._live.source_id(claims.stage_arn, publisher_id)
         if source_id is None:
             raise await self._not_found(attempt)
         opened = await self._entrance.ask_engine(
@@ -89,34 +91,29 @@ class Joining:
             lambda connection_id: self._media.subscribe(connection_id=connection_id, source_id=source_id, offer=offer),
         )
         await self._entrance.look_again(attempt, self._room.to_subscribe, opened.connection_id)
-        if self._published_source(claims.stage_arn, publisher_id) != source_id:
+        if self._live.source_id(claims.stage_arn, publisher_id) != source_id:
             await self._media.close(connection_id=opened.connection_id)
             raise await self._not_found(attempt)
         changes, session, live = self._entrance.enter(attempt)
-        fact = Accepted(connection_id=opened.connection_id, kind="subscribe", remote_participant_id=publisher_id)
-        await self._entrance.record(session, live, fact, ConnectionKind.SUBSCRIBE, changes, publisher_id)
+        fact = Accepted(
+            connection_id=opened.connection_id,
+            kind="subscribe",
+            remote_participant_id=publisher_id,
+            remote_is_replica=session.has_replica(publisher_id),
+        )
+        await self._entrance.record(attempt, session, live, fact, changes)
         return opened
-
-    def _published_source(self, stage_arn: str, publisher_id: str) -> str | None:
-        session = self._live.sessions.get(stage_arn)
-        live = session.participants.get(publisher_id) if session else None
-        if live is None or live.machine.publication_id is None:
-            return None
-        return self._live.slots[stage_arn, publisher_id].source_id
 
     async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
         """Take an events websocket; see StageManager.open_events."""
-        attempt = Attempt(claims=claims, client=client, failure="JOIN_ERROR")
+        attempt = Attempt(claims=claims, client=client, kind=ConnectionKind.EVENTS, failure="JOIN_ERROR")
         await self._entrance.require_room(attempt, self._room.to_connect)
         connection_id = self._entrance.new_connection_id()
         changes, session, live = self._entrance.enter(attempt)
         self._board.add(session.stage_arn, connection_id, watcher)
         fact = Accepted(connection_id=connection_id, kind="events")
-        await self._entrance.record(session, live, fact, ConnectionKind.EVENTS, changes)
+        await self._entrance.record(attempt, session, live, fact, changes)
         return connection_id
-
-    async def _insufficient(self, attempt: Attempt, detail: str) -> Exception:
-        return await self._entrance.refused(attempt, detail, code=ErrorCode.INSUFFICIENT_CAPABILITIES)
 
     async def _not_found(self, attempt: Attempt) -> Exception:
         return await self._entrance.refused(

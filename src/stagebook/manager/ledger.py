@@ -17,13 +17,15 @@ from stagebook.book.port import (
     PutParticipant,
 )
 from stagebook.manager.live import LiveParticipant, LiveSession, LiveStages
+from stagebook.manager.rights import of_token
+from stagebook.manager.shelf import Shelf
 from stagebook.stage import session as sessions
 from stagebook.stage.claims import Claims
 from stagebook.stage.clock import Clock, Randomness
 from stagebook.stage.events import Event
 from stagebook.stage.facts import Fact
 from stagebook.stage.ids import new_session_id
-from stagebook.stage.participant import Presence, step
+from stagebook.stage.participant import Participant, Presence, step
 from stagebook.stage.projection import record_after
 from stagebook.stage.resources import ClientInfo, ParticipantProtocol, ParticipantRecord
 
@@ -35,6 +37,7 @@ class Ledger:
         self.live = live
         self.book = book
         self.linger_ms = linger_ms
+        self.shelf = Shelf(book=book)
         self.backlog = 0
         self.changed: Callable[[LiveSession], None] = lambda _session: None
         self._clock = clock
@@ -59,6 +62,7 @@ class Ledger:
 
     def _submit(self, changes: list[Change]) -> Durable:
         self._last = self.book.submit(changes).durable
+        self.shelf.note(changes, self._last)
         self.backlog += 1
         return self._last
 
@@ -102,6 +106,8 @@ class Ledger:
                 ),
             )
             session.participants[claims.participant_id] = live
+        if live.machine.presence is Presence.ABSENT:
+            live.arrive(of_token(claims))
         return live
 
     def write(self, session: LiveSession, live: LiveParticipant, facts: Iterable[Fact], changes: list[Change]) -> None:
@@ -115,7 +121,13 @@ class Ledger:
             made = step(live.machine, fact)
             live.machine = made.participant
             events.extend(made.events)
-        record = record_after(live.record, events, at_ms=at_ms, protocol=ParticipantProtocol.WHIP)
+        record = record_after(
+            live.record,
+            events,
+            at_ms=at_ms,
+            protocol=live.record.protocol if live.machine.is_replica else ParticipantProtocol.WHIP,
+            is_replicated=bool(live.machine.replications),
+        )
         if record is not live.record or (is_new and events):
             live.record = record
             changes.append(
@@ -131,40 +143,56 @@ class Ledger:
             )
             for event in events
         )
-        self._count(session, before.presence, live.machine.presence, at_ms)
+        self._count(session, before, live.machine, at_ms)
 
-    def _count(self, session: LiveSession, before: Presence, after: Presence, at_ms: int) -> None:
-        present = session.session.present + (after is Presence.PRESENT) - (before is Presence.PRESENT)
-        if present != session.session.present or (not present and session.session.empty_since_ms is None):
-            session.session = sessions.present_changed(session.session, present=present, at_ms=at_ms)
+    def _count(self, session: LiveSession, before: Participant, after: Participant, at_ms: int) -> None:
+        counted = session.session
+        present = counted.present + (after.presence is Presence.PRESENT) - (before.presence is Presence.PRESENT)
+        awaited = counted.awaited + after.is_awaited - before.is_awaited
+        is_new = not present and not awaited and counted.empty_since_ms is None
+        if (present, awaited) != (counted.present, counted.awaited) or is_new:
+            session.session = sessions.present_changed(counted, present=present, awaited=awaited, at_ms=at_ms)
         else:
             session.session = sessions.attempted(session.session, at_ms=at_ms)
 
     def commit(self, session: LiveSession, changes: list[Change]) -> Durable:
-        """Submit changes of one session and tell `changed`; once durable, forget participants who are gone.
+        """Submit changes and tell `changed`; once durable, forget participants who are gone.
 
-        With nothing to write, what is returned waits for all that was submitted before.
+        They are `session`'s, and through replications also those of other sessions. With nothing to write, what is
+        returned waits for all that was submitted before.
         """
-        self.changed(session)
+        touched = self._touched(changes)
+        for other in {session.stage_arn: session, **{each.stage_arn: each for each, _ in touched}}.values():
+            self.changed(other)
         if not changes:
             return self._last or self.submit(changes)
-        touched = [
-            session.participants[participant_id]
-            for participant_id in {change.participant_id for change in changes if type(change) is AppendEvent}
-        ]
-        for live in touched:
+        for _, live in touched:
             live.unsettled += 1
         durable = self._submit(changes)
-        durable.add_done_callback(lambda done: self._settle(done, session, touched))
+        durable.add_done_callback(lambda done: self._settle(done, touched))
         return durable
 
-    def _settle(self, durable: asyncio.Future[None], session: LiveSession, touched: list[LiveParticipant]) -> None:
+    def _settle(self, durable: asyncio.Future[None], touched: list[tuple[LiveSession, LiveParticipant]]) -> None:
         self._note_done(durable)
-        for live in touched:
+        for session, live in touched:
             live.unsettled -= 1
-            if not live.machine.connections and not live.unsettled:
+            away = not live.machine.connections and not live.machine.is_awaited
+            if away and not live.unsettled:
                 session.participants.pop(live.record.participant_id, None)
                 session.has_forgotten = True
+
+    def _touched(self, changes: list[Change]) -> list[tuple[LiveSession, LiveParticipant]]:
+        """Return whom events were appended for. Sessions that end with these changes are forgotten already."""
+        found = {}
+        for change in changes:
+            if isinstance(change, AppendEvent):
+                session = self.live.sessions.get(change.stage_arn)
+                if session is not None and session.session_id == change.session_id:
+                    found[change.stage_arn, change.participant_id] = (
+                        session,
+                        session.participants[change.participant_id],
+                    )
+        return list(found.values())
 
     def end(self, session: LiveSession, *, end_ms: int) -> list[Change]:
         """End a session and forget it; return the change to submit."""

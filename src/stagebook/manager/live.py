@@ -4,26 +4,31 @@ Owns the index from connection to participant, from publisher to viewers, and th
 no book, no engine and no wire.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from stagebook.manager.watchers import PresentParticipant, StageSnapshot
 from stagebook.stage.claims import Claims
-from stagebook.stage.participant import ConnectionKind, Participant, Presence
-from stagebook.stage.resources import ParticipantRecord
+from stagebook.stage.participant import PUBLISHING_KINDS, ConnectionKind, Participant, Presence
+from stagebook.stage.replication import Replication
+from stagebook.stage.resources import ParticipantRecord, ReplicationType
 from stagebook.stage.session import Session
 from stagebook.stage.source_limits import SourceWatch
 
 NOBODY = Participant()
 UNWATCHED = SourceWatch()
+REMEMBERED_CLAIMS = 16
+"""How many of the tokens that a participant has exchanged away still tell who it is."""
 
 
 @dataclass(slots=True, kw_only=True)
 class LiveParticipant:
     """One participant of a running session: its rights, its row in the book, and its connections.
 
+    `claims` are those of the token it has, `former_claims` of those that it has exchanged away while on the stage.
     `unsettled` counts its transactions that are not durable yet: until then its row must not be read from the book.
     """
 
@@ -32,6 +37,30 @@ class LiveParticipant:
     machine: Participant = NOBODY
     source_watch: SourceWatch = UNWATCHED
     unsettled: int = 0
+    former_claims: deque[Claims] = field(default_factory=lambda: deque(maxlen=REMEMBERED_CLAIMS))
+
+    def arrive(self, claims: Claims) -> None:
+        """Take the token of somebody who is not on the stage yet; its row follows the token.
+
+        Who was there as a replica before is a participant of its own right now.
+        """
+        self.claims = claims
+        self.former_claims.clear()
+        self.record = replace(self.record, user_id=claims.user_id, attributes=claims.attributes)
+        if self.record.replication_type is ReplicationType.REPLICA:
+            self.machine = NOBODY
+            self.record = replace(
+                self.record,
+                replication_type=ReplicationType.NONE,
+                replication_state=None,
+                source_stage_arn=None,
+                source_session_id=None,
+            )
+
+    def exchange(self, claims: Claims) -> None:
+        """Take another token in place of the present one."""
+        self.former_claims.append(self.claims)
+        self.claims = claims
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +91,11 @@ class LiveSession:
     publishers: int = 0
     subscribers: int = 0
 
+    def has_replica(self, participant_id: str) -> bool:
+        """Whether a participant who is present is a replica."""
+        live = self.participants.get(participant_id)
+        return live is not None and live.machine.replica_id is not None
+
     @property
     def stage_id(self) -> str:
         """The last part of the stage's ARN."""
@@ -82,30 +116,56 @@ class LiveSession:
         return StageSnapshot(stage_id=self.stage_id, participants=tuple(present))
 
 
+@dataclass(slots=True, kw_only=True)
+class LiveReplication:
+    """A running replication: whose, from where to where. Its id is also that of the replica's connection."""
+
+    replication_id: str
+    participant_id: str
+    source: LiveSession
+    destination: LiveSession
+    state: Replication
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whose connection an id is."""
 
     session: LiveSession
     participant_id: str
     kind: ConnectionKind
+    connection_token_id: str | None = None
 
 
 class LiveStages:
-    """Every running session, the way from a connection id to its participant, and the source slots by stage ARN and
-    participant id."""
+    """Every running session, the way from a connection id to its participant, the source slots by stage ARN and
+    participant id, and the running replications by id."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, LiveSession] = {}
         self.routes: dict[str, Route] = {}
         self.slots: dict[tuple[str, str], SourceSlot] = {}
+        self.replications: dict[str, LiveReplication] = {}
         self.publishers_by_account: Counter[str] = Counter()
         self.subscriptions_by_account: Counter[str] = Counter()
+
+    def source_id(self, stage_arn: str, publisher_id: str) -> str | None:
+        """Return the source that shows a publisher of a stage, or None. A replica is shown by its publisher's own."""
+        session = self.sessions.get(stage_arn)
+        live = session.participants.get(publisher_id) if session else None
+        if live is None:
+            return None
+        replica_id = live.machine.replica_id
+        if replica_id is not None:
+            return self.source_id(self.replications[replica_id].source.stage_arn, publisher_id)
+        if live.machine.publication_id is None:
+            return None
+        return self.slots[stage_arn, publisher_id].source_id
 
     def add_route(self, connection_id: str, route: Route, *, remote_participant_id: str | None = None) -> None:
         """Remember a connection that was accepted; a SUBSCRIBE names the publisher it watches."""
         self.routes[connection_id] = route
         session = route.session
-        if route.kind is ConnectionKind.PUBLISH:
+        if route.kind in PUBLISHING_KINDS:
             session.publishers += 1
             self.publishers_by_account[session.account_id] += 1
         elif remote_participant_id is not None:
@@ -119,7 +179,7 @@ class LiveStages:
         if route is None:
             return
         session = route.session
-        if route.kind is ConnectionKind.PUBLISH:
+        if route.kind in PUBLISHING_KINDS:
             session.publishers -= 1
             self.publishers_by_account[session.account_id] -= 1
         elif remote_participant_id is not None:

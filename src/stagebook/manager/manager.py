@@ -12,14 +12,21 @@ from typing import Any
 from stagebook.book.port import Book, BookReader
 from stagebook.manager.admission import Admission
 from stagebook.manager.board import Board
+from stagebook.manager.configurations import Configurations
+from stagebook.manager.connection_tokens import ConnectionTokens
 from stagebook.manager.desk import Desk
 from stagebook.manager.endings import Endings
 from stagebook.manager.entrance import Entrance, Opened
+from stagebook.manager.exchange import Exchange
 from stagebook.manager.hearing import Hearing
+from stagebook.manager.ingest_configurations import IngestConfigurations
 from stagebook.manager.joining import Joining
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import LiveStages, Route
+from stagebook.manager.public_keys import PublicKeys
 from stagebook.manager.recovery import recover
+from stagebook.manager.replicas import Replicas
+from stagebook.manager.replication import ParticipantReplication
 from stagebook.manager.room import Room
 from stagebook.manager.tokens import Endpoints, TokenAuthority
 from stagebook.manager.watchers import StageWatcher
@@ -64,18 +71,41 @@ class StageManager:
         self._ledger = Ledger(book=book, live=LiveStages(), clock=clock, randomness=randomness, linger_ms=linger_ms)
         self._board = Board(ledger=self._ledger)
         self._ledger.changed = self._board.changed
-        self._endings = Endings(ledger=self._ledger, board=self._board, media=media)
+        replicas = Replicas(ledger=self._ledger)
+        self._endings = Endings(ledger=self._ledger, board=self._board, media=media, replicas=replicas)
         self._admission = Admission(book=book, tokens=tokens)
         room = Room(live=self._ledger.live, limits=limits)
         entrance = Entrance(
             ledger=self._ledger, media=media, admission=self._admission, room=room, randomness=randomness
         )
         self._joining = Joining(live=self._ledger.live, board=self._board, media=media, entrance=entrance, room=room)
+        self.public_keys = PublicKeys(ledger=self._ledger, limits=limits, region=region, randomness=randomness)
+        self.exchange = Exchange(ledger=self._ledger, endings=self._endings, admission=self._admission)
+        self.connection_tokens = ConnectionTokens(ledger=self._ledger, endings=self._endings, admission=self._admission)
+        self.configurations = Configurations(ledger=self._ledger, limits=limits, region=region, randomness=randomness)
+        self.ingest_configurations = IngestConfigurations(
+            ledger=self._ledger,
+            endings=self._endings,
+            admission=self._admission,
+            limits=limits,
+            region=region,
+            randomness=randomness,
+        )
+        self.replication = ParticipantReplication(
+            book=book,
+            ledger=self._ledger,
+            replicas=replicas,
+            endings=self._endings,
+            admission=self._admission,
+            limits=limits,
+            randomness=randomness,
+        )
         self._desk = Desk(
             book=book,
             ledger=self._ledger,
             endings=self._endings,
             admission=self._admission,
+            ingest=self.ingest_configurations,
             tokens=tokens,
             limits=limits,
             region=region,
@@ -85,6 +115,7 @@ class StageManager:
         self._hearing = Hearing(
             ledger=self._ledger,
             endings=self._endings,
+            replicas=replicas,
             limits=limits,
             flowing=self._flowing,
             closed_early=entrance.closed_early,
@@ -111,7 +142,9 @@ class StageManager:
         await self._endings.settled()
 
     def tick(self) -> None:
-        """Do what is due: end lingering sessions, cut streams that last too long. Call it several times a second."""
+        """Do what is due: end replications that waited long enough and sessions that lingered long enough, cut streams
+        that last too long. Call it several times a second."""
+        self.replication.tick()
         for session, end_ms in self._ledger.overdue():
             self._ledger.submit(self._ledger.end(session, end_ms=end_ms))
         now_ms = self._ledger.now_ms()
@@ -182,9 +215,12 @@ class StageManager:
         """Remove tags. Raises ResourceNotFoundError."""
         await self._desk.remove_tags(arn=arn, keys=keys)
 
-    def admit(self, token: str) -> Claims:
-        """Return what a participant token grants. Raises TokenRefusedError; makes no event."""
-        return self._admission.admit(token, now_ms=self._ledger.now_ms())
+    def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
+        """Return what a participant token grants, shown over a connection of `connection_token` if there is one.
+
+        Raises TokenRefusedError; makes no event.
+        """
+        return self._admission.admit(token, now_ms=self._ledger.now_ms(), connection_token=connection_token)
 
     def identify(self, token: str) -> Claims:
         """Return whose token this is, even after it has expired: who is in may always change and end what it has.
@@ -216,6 +252,10 @@ class StageManager:
         """
         return await self._joining.open_events(claims, watcher=watcher, client=client)
 
+    async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
+        """Let the participant of an events connection go on with another token; see Exchange.exchange_token."""
+        return await self.exchange.exchange_token(connection_id=connection_id, token=token)
+
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
         """The websocket of an events connection is gone. An id that is not open any more is fine."""
         route = self._ledger.live.routes.get(connection_id)
@@ -245,7 +285,7 @@ class StageManager:
         route = self._ledger.live.routes.get(connection_id)
         own = (
             route is not None
-            and route.kind is not ConnectionKind.EVENTS
+            and route.kind in (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)
             and route.session.stage_arn == claims.stage_arn
             and route.participant_id == claims.participant_id
         )

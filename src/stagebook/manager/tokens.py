@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from stagebook.stage.claims import Claims
+from stagebook.stage.claims import Claims, ConnectionClaims
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,3 +27,6 @@ class TokenAuthority(Protocol):
 
         Raises TokenRefusedError (MALFORMED, SIGNATURE, EXPIRED, STAGE_MISMATCH).
         """
+
+    def verify_connection(self, token: str, *, now_ms: int) -> ConnectionClaims:
+        """Return what a connection token says. Raises TokenRefusedError like `verify`."""

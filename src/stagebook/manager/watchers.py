@@ -28,6 +28,7 @@ class FarewellReason(StrEnum):
     DISCONNECTED = "PARTICIPANT_DISCONNECTED"
     STAGE_DELETED = "STAGE_DELETED"
     SHUTDOWN = "SERVER_SHUTDOWN"
+    CONNECTION_TOKEN_REVOKED = "CONNECTION_TOKEN_REVOKED"  # noqa: S105 - a reason's name, not a secret
 
 
 class StageWatcher(Protocol):

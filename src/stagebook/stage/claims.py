@@ -18,6 +18,21 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attributes: dict[str, str] = {}
     issued_at_seconds: int | None = None
     expires_at_seconds: int
+    key_arn: str | None = None
+    """The imported public key that signed a self-signed token; None for tokens that this server minted."""
+    connection_token_id: str | None = None
+    """The connection token that the participant token came with. No part of the participant token."""
+
+
+class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection token says: its `jti`, the account and region it connects to, and until when."""
+
+    token_id: str
+    account_id: str
+    region: str
+    key_arn: str
+    issued_at_seconds: int
+    expires_at_seconds: int
 
 
 class TokenSpec(msgspec.Struct, frozen=True, kw_only=True):

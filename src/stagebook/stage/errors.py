@@ -52,6 +52,9 @@ class TokenRefusal(StrEnum):
     STAGE_MISMATCH = "stage_mismatch"
     STAGE_DELETED = "stage_deleted"
     PARTICIPANT_DISCONNECTED = "participant_disconnected"
+    JTI_IN_USE = "jti_in_use"
+    PARTICIPANT_REPLICATED = "participant_replicated"
+    CONNECTION_TOKEN = "connection_token"  # noqa: S105 - a reason's name, not a secret
 
 
 class TokenRefusedError(StagebookError):
@@ -68,6 +71,10 @@ class AttemptRefusedError(StagebookError):
     def __init__(self, *, code: ErrorCode, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class ExchangeRefusedError(StagebookError):
+    """A token cannot be exchanged for this other one. Makes no event: the participant keeps the token it has."""
 
 
 class ConnectionNotFoundError(StagebookError):

@@ -46,7 +46,10 @@ class ErrorCode(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an event happened. Kept in the book and shown by the watch door, never on the AWS wire."""
+    """Why an event happened. Kept in the book and shown by the watch door, never on the AWS wire.
+
+    The order of this list is the code a cause is stored under: append only.
+    """
 
     CLIENT = "client"
     PEER_LOST = "peer_lost"
@@ -59,6 +62,9 @@ class Cause(StrEnum):
     ENGINE_LOST = "engine_lost"
     SHUTDOWN = "shutdown"
     CRASH_RECOVERY = "crash_recovery"
+    REPLICATION_API = "replication_api"
+    TOKEN_EXCHANGED = "token_exchanged"  # noqa: S105 - a cause's name, not a secret
+    CONNECTION_TOKEN_REVOKED = "connection_token_revoked"  # noqa: S105 - same
 
 
 class ReplicationDestination(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,15 +1,17 @@
 """The forms of the ids that Stagebook gives out, made from randomness that is passed in."""
 
+from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Randomness
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RESOURCE_ID_LENGTH = 12
 SESSION_ID_PREFIX = "st-"
 SESSION_ID_LENGTH = 16
+STREAM_KEY_SECRET_LENGTH = 30
 
 
 def _base62(randomness: Randomness, length: int) -> str:
-    # 16 bytes a draw of 12 or 13 letters: the bias of the modulus is below 2**-50.
+    # 16 bytes a draw of at most 15 letters: the bias of the modulus is below 2**-38.
     number = int.from_bytes(randomness.token_bytes(16), "big")
     letters = []
     for _ in range(length):
@@ -31,6 +33,14 @@ def new_participant_id(randomness: Randomness) -> str:
 def new_session_id(randomness: Randomness) -> str:
     """Return a new stage session id: `st-` and 13 base-62 characters, 16 in all (shape StageSessionId)."""
     return SESSION_ID_PREFIX + _base62(randomness, SESSION_ID_LENGTH - len(SESSION_ID_PREFIX))
+
+
+def new_stream_key(configuration: Arn, randomness: Randomness) -> str:
+    """Return a new stream key of an ingest configuration, `rt_<account>_<region>_<id>_<30 base-62 characters>`
+    (shape StreamKey). A secret: whoever has it publishes."""
+    half = STREAM_KEY_SECRET_LENGTH // 2
+    secret = _base62(randomness, half) + _base62(randomness, half)
+    return f"rt_{configuration.account_id}_{configuration.region}_{configuration.resource_id}_{secret}"
 
 
 def new_connection_id(randomness: Randomness) -> str:

@@ -8,7 +8,10 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Quotas per account unless said otherwise. A field's name is also the name of the setting that overrides it."""
+    """Quotas per account unless said otherwise. A field's name is also the name of the setting that overrides it.
+
+    Calls per second count for each operation of the AWS API by itself; None does not limit them.
+    """
 
     stages: int
     publishers_per_stage: int
@@ -21,8 +24,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     publish_bitrate_window_seconds: int
     publish_long_side_pixels: int
     publish_short_side_pixels: int
+    replications_per_participant: int
     duration_seconds: int
     attributes_size_bytes: int = 1024
+    ingest_configurations: int
+    encoder_configurations: int
+    storage_configurations: int
+    public_keys: int
+    calls_per_second: int | None = None
+    token_calls_per_second: int | None = None
+    tag_calls_per_second: int | None = None
+    public_key_calls_per_second: int | None = None
 
 
 STRICT = Limits(
@@ -37,7 +49,16 @@ STRICT = Limits(
     publish_bitrate_window_seconds=5,
     publish_long_side_pixels=1_280,
     publish_short_side_pixels=720,
+    replications_per_participant=5,
     duration_seconds=24 * 3_600,
+    ingest_configurations=100,
+    encoder_configurations=20,
+    storage_configurations=5,
+    public_keys=3,
+    calls_per_second=5,
+    token_calls_per_second=50,
+    tag_calls_per_second=10,
+    public_key_calls_per_second=3,
 )
 
 RELAXED = Limits(
@@ -52,7 +73,12 @@ RELAXED = Limits(
     publish_bitrate_window_seconds=5,
     publish_long_side_pixels=1_920,
     publish_short_side_pixels=1_080,
+    replications_per_participant=50,
     duration_seconds=24 * 3_600,
+    ingest_configurations=10_000,
+    encoder_configurations=1_000,
+    storage_configurations=1_000,
+    public_keys=100,
 )
 
 EDITIONS = {"strict": STRICT, "relaxed": RELAXED}

@@ -1,13 +1,21 @@
 """The life of one participant in one stage session, as tables.
 
-A participant is the set of its connections. Three kinds of connection exist: EVENTS (the websocket), PUBLISH (its one
-publication) and SUBSCRIBE (one for each time it watches a publisher). Each connection walks through the table
-CONNECTION_MOVES below; the participant as a whole walks through PRESENCE_MOVES:
+A participant is the set of its connections. Four kinds of connection exist: EVENTS (the websocket), PUBLISH (its one
+publication), SUBSCRIBE (one for each time it watches a publisher) and REPLICA (all that a replica has: its tie to the
+publisher on another stage). Each connection walks through the table CONNECTION_MOVES of `moves.py`; the participant as
+a whole walks through PRESENCE_MOVES:
 
     (none) --ACCEPTED--> OPENING --CONNECTED--> FLOWING --GONE/CUT--> (none)      publish and subscribe
     (none) --ACCEPTED--> FLOWING --GONE--> (none)                                  events websocket
+    (none) --ACCEPTED--> OPENING <--PAUSED, CONNECTED--> FLOWING --GONE--> (none)  replica; OPENING may be GONE, too
 
     ABSENT --ARRIVES (first connection)--> PRESENT --DEPARTS (last one gone)--> ABSENT
+
+Beside them a participant has its running replications to other stages. One can outlive the publication that it shows:
+it waits for the publisher to come back, who may have left meanwhile.
+
+A token exchange moves no connection by itself. Those whose kind needs a capability that the new token lacks are GONE in
+the same action, after TOKEN_EXCHANGED: the table NEEDED_CAPABILITIES says which.
 
 Facts go in, events come out: `step` returns the new value and the events of that one action, in causal order, JOINED
 before all others and LEFT after all others (user guide, "Monitoring Stage Health"). An illegal fact raises
@@ -17,16 +25,38 @@ Knows no clock, no id generator, no session, no book and no wire.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
-from stagebook.stage.events import Event, EventName
-from stagebook.stage.facts import Accepted, Connected, Cut, Fact, Gone, Refused, Replaced
+from stagebook.stage.events import Cause, Event, EventName, ReplicationDestination
+from stagebook.stage.facts import (
+    Accepted,
+    Connected,
+    Cut,
+    Exchanged,
+    Fact,
+    Gone,
+    Paused,
+    Refused,
+    Replaced,
+    Replicated,
+)
+from stagebook.stage.moves import (
+    CONNECTION_MOVES,
+    NEEDED_CAPABILITIES,
+    PRESENCE_MOVES,
+    PUBLISHING_KINDS,
+    ConnectionKind,
+    ConnectionState,
+    Move,
+    Presence,
+)
 
 __all__ = [
     "CONNECTION_MOVES",
+    "NEEDED_CAPABILITIES",
     "PRESENCE_MOVES",
+    "PUBLISHING_KINDS",
     "Connection",
     "ConnectionKind",
     "ConnectionState",
@@ -34,79 +64,12 @@ __all__ = [
     "Participant",
     "Presence",
     "Step",
-    "replay",
     "step",
 ]
 
 
 class IllegalFactError(Exception):
     """A fact that cannot happen in this state: a defect of the caller, not of a peer."""
-
-
-class ConnectionKind(StrEnum):
-    """What a connection is for."""
-
-    EVENTS = "events"
-    PUBLISH = "publish"
-    SUBSCRIBE = "subscribe"
-
-
-class ConnectionState(StrEnum):
-    """How far a connection is. NONE is a connection that does not exist (yet, or any more)."""
-
-    NONE = "none"
-    OPENING = "opening"
-    FLOWING = "flowing"
-
-
-class Move(StrEnum):
-    """What can happen to a connection."""
-
-    ACCEPTED = "accepted"
-    CONNECTED = "connected"
-    GONE = "gone"
-    CUT = "cut"
-
-
-class Presence(StrEnum):
-    """Whether a participant is on the stage."""
-
-    ABSENT = "absent"
-    PRESENT = "present"
-
-
-_NONE, _OPENING, _FLOWING = ConnectionState.NONE, ConnectionState.OPENING, ConnectionState.FLOWING
-_EVENTS, _PUBLISH, _SUBSCRIBE = ConnectionKind.EVENTS, ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE
-
-CONNECTION_MOVES: Mapping[
-    tuple[ConnectionKind, ConnectionState, Move], tuple[ConnectionState, tuple[EventName, ...]]
-] = {
-    (_EVENTS, _NONE, Move.ACCEPTED): (_FLOWING, ()),
-    (_EVENTS, _FLOWING, Move.GONE): (_NONE, ()),
-    (_PUBLISH, _NONE, Move.ACCEPTED): (_OPENING, ()),
-    (_PUBLISH, _OPENING, Move.CONNECTED): (_FLOWING, (EventName.PUBLISH_STARTED,)),
-    # A replacement inherits a flowing publication: connecting it changes nothing that others can see.
-    (_PUBLISH, _FLOWING, Move.CONNECTED): (_FLOWING, ()),
-    (_PUBLISH, _OPENING, Move.GONE): (_NONE, ()),
-    (_PUBLISH, _FLOWING, Move.GONE): (_NONE, (EventName.PUBLISH_STOPPED,)),
-    (_PUBLISH, _OPENING, Move.CUT): (_NONE, (EventName.PUBLISH_ERROR,)),
-    (_PUBLISH, _FLOWING, Move.CUT): (_NONE, (EventName.PUBLISH_ERROR, EventName.PUBLISH_STOPPED)),
-    (_SUBSCRIBE, _NONE, Move.ACCEPTED): (_OPENING, ()),
-    (_SUBSCRIBE, _OPENING, Move.CONNECTED): (_FLOWING, (EventName.SUBSCRIBE_STARTED,)),
-    (_SUBSCRIBE, _OPENING, Move.GONE): (_NONE, ()),
-    (_SUBSCRIBE, _FLOWING, Move.GONE): (_NONE, (EventName.SUBSCRIBE_STOPPED,)),
-    (_SUBSCRIBE, _OPENING, Move.CUT): (_NONE, (EventName.SUBSCRIBE_ERROR,)),
-    (_SUBSCRIBE, _FLOWING, Move.CUT): (_NONE, (EventName.SUBSCRIBE_ERROR, EventName.SUBSCRIBE_STOPPED)),
-}
-"""Every legal move of a connection, the state it leads to, and the events it makes."""
-
-PRESENCE_MOVES: Mapping[tuple[Presence, bool], tuple[Presence, tuple[EventName, ...]]] = {
-    (Presence.ABSENT, False): (Presence.ABSENT, ()),
-    (Presence.ABSENT, True): (Presence.PRESENT, (EventName.JOINED,)),
-    (Presence.PRESENT, True): (Presence.PRESENT, ()),
-    (Presence.PRESENT, False): (Presence.ABSENT, (EventName.LEFT,)),
-}
-"""Presence follows from one question, asked after every fact: has the participant a connection?"""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -119,15 +82,26 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One participant as the heart sees it: its connections by id. `is_replica` marks its own publish events."""
+    """One participant as the heart sees it: connections and replications by id. `is_replica` marks its own events."""
 
     connections: Mapping[str, Connection] = {}
+    replications: Mapping[str, ReplicationDestination] = {}
     is_replica: bool = False
 
     @property
     def presence(self) -> Presence:
         """Whether it is on the stage."""
         return Presence.PRESENT if self.connections else Presence.ABSENT
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is away while a replication of it waits for it to come back."""
+        return bool(self.replications) and not self.connections
+
+    @property
+    def replica_id(self) -> str | None:
+        """The id of its REPLICA connection, the only one that a replica has, or None."""
+        return next(iter(self.connections), None) if self.is_replica else None
 
     @property
     def publication_id(self) -> str | None:
@@ -141,7 +115,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_publishing(self) -> bool:
         """Whether its media flows."""
         return any(
-            connection.kind is ConnectionKind.PUBLISH and connection.state is ConnectionState.FLOWING
+            connection.kind in PUBLISHING_KINDS and connection.state is ConnectionState.FLOWING
             for connection in self.connections.values()
         )
 
@@ -157,35 +131,36 @@ def step(participant: Participant, fact: Fact) -> Step:
     """Return the participant after `fact` and the events it made; raise IllegalFactError, changing nothing."""
     if isinstance(fact, Refused):
         return Step(participant=participant, events=(_refusal(fact, participant),))
-    connections = dict(participant.connections)
+    connections, replications = dict(participant.connections), dict(participant.replications)
     if isinstance(fact, Replaced):
         events = _replace(connections, fact)
     elif isinstance(fact, Accepted):
-        events = _accept(connections, fact)
-    elif isinstance(fact, Connected):
-        events = _move(connections, fact.connection_id, Move.CONNECTED, fact, participant)
-    elif isinstance(fact, Cut):
-        events = _move(connections, fact.connection_id, Move.CUT, fact, participant)
+        events = _accept(connections, fact, participant)
+    elif isinstance(fact, Replicated):
+        events = [_replicate(replications, fact, participant)]
+    elif isinstance(fact, Connected | Paused):
+        move = Move.CONNECTED if isinstance(fact, Connected) else Move.PAUSED
+        events = _move(connections, fact.connection_id, move, fact, participant)
+    elif isinstance(fact, Exchanged):
+        events = _exchange(connections, replications, fact, participant)
     else:
-        events = [
-            event
-            for connection_id in fact.connection_ids
-            for event in _move(connections, connection_id, Move.GONE, fact, participant)
-        ]
+        events = _end(connections, replications, fact, participant)
     presence, names = PRESENCE_MOVES[participant.presence, bool(connections)]
-    frame = [Event(name=name, cause=fact.cause, detail=fact.detail) for name in names]
+    frame = [Event(name=name, replica=participant.is_replica, cause=fact.cause, detail=fact.detail) for name in names]
     ordered = frame + events if presence is Presence.PRESENT else events + frame
-    after = Participant(connections=connections, is_replica=participant.is_replica)
+    after = Participant(connections=connections, replications=replications, is_replica=participant.is_replica)
     return Step(participant=after, events=tuple(ordered))
 
 
-def _accept(connections: dict[str, Connection], fact: Accepted) -> list[Event]:
+def _accept(connections: dict[str, Connection], fact: Accepted, participant: Participant) -> list[Event]:
     kind = ConnectionKind(fact.kind)
     if fact.connection_id in connections:
         raise IllegalFactError(f"connection {fact.connection_id} exists already")
-    if kind is _PUBLISH and any(other.kind is _PUBLISH for other in connections.values()):
+    if kind is ConnectionKind.PUBLISH and any(other.kind is ConnectionKind.PUBLISH for other in connections.values()):
         raise IllegalFactError("a participant has one publication: a second one replaces it")
-    state, _ = CONNECTION_MOVES[kind, _NONE, Move.ACCEPTED]
+    if participant.is_replica is not (kind is ConnectionKind.REPLICA) or (participant.is_replica and connections):
+        raise IllegalFactError("a replica has its one connection, and no other participant has such")
+    state, _ = CONNECTION_MOVES[kind, ConnectionState.NONE, Move.ACCEPTED]
     connections[fact.connection_id] = Connection(
         kind=kind,
         state=state,
@@ -197,17 +172,51 @@ def _accept(connections: dict[str, Connection], fact: Accepted) -> list[Event]:
 
 def _replace(connections: dict[str, Connection], fact: Replaced) -> list[Event]:
     former = connections.pop(fact.former_connection_id, None)
-    if former is None or former.kind is not _PUBLISH or fact.connection_id in connections:
+    if former is None or former.kind is not ConnectionKind.PUBLISH or fact.connection_id in connections:
         raise IllegalFactError(f"{fact.former_connection_id} is no publication that can be replaced")
     connections[fact.connection_id] = former
     return []
+
+
+def _replicate(replications: dict[str, ReplicationDestination], fact: Replicated, participant: Participant) -> Event:
+    if participant.is_replica or not participant.is_publishing:
+        raise IllegalFactError("only a participant who publishes, and by itself, is replicated")
+    if fact.replication_id in replications:
+        raise IllegalFactError(f"replication {fact.replication_id} exists already")
+    replications[fact.replication_id] = fact.destination
+    return Event(name=EventName.REPLICATION_STARTED, destination=fact.destination, cause=fact.cause, detail=fact.detail)
+
+
+def _end(
+    connections: dict[str, Connection],
+    replications: dict[str, ReplicationDestination],
+    fact: Cut | Gone,
+    participant: Participant,
+) -> list[Event]:
+    # Connections first: a replication ends because its publication did.
+    if isinstance(fact, Cut):
+        events = _move(connections, fact.connection_id, Move.CUT, fact, participant)
+    else:
+        events = [
+            event
+            for connection_id in fact.connection_ids
+            for event in _move(connections, connection_id, Move.GONE, fact, participant)
+        ]
+    for replication_id in fact.replication_ids:
+        destination = replications.pop(replication_id, None)
+        if destination is None:
+            raise IllegalFactError(f"no replication {replication_id}")
+        events.append(
+            Event(name=EventName.REPLICATION_STOPPED, destination=destination, cause=fact.cause, detail=fact.detail)
+        )
+    return events
 
 
 def _move(
     connections: dict[str, Connection],
     connection_id: str,
     move: Move,
-    fact: Connected | Cut | Gone,
+    fact: Connected | Paused | Cut | Gone,
     participant: Participant,
 ) -> list[Event]:
     connection = connections.get(connection_id)
@@ -217,11 +226,11 @@ def _move(
     if target is None:
         raise IllegalFactError(f"a {connection.kind} connection that is {connection.state} cannot be {move}")
     state, names = target
-    if state is _NONE:
+    if state is ConnectionState.NONE:
         del connections[connection_id]
     elif state is not connection.state:
         connections[connection_id] = msgspec.structs.replace(connection, state=state)
-    is_replica = connection.remote_is_replica if connection.kind is _SUBSCRIBE else participant.is_replica
+    is_replica = connection.remote_is_replica if connection.kind is ConnectionKind.SUBSCRIBE else participant.is_replica
     code = fact.code if isinstance(fact, Cut) else None
     return [
         Event(
@@ -236,6 +245,31 @@ def _move(
     ]
 
 
+def _exchange(
+    connections: dict[str, Connection],
+    replications: dict[str, ReplicationDestination],
+    fact: Exchanged,
+    participant: Participant,
+) -> list[Event]:
+    if not connections:
+        raise IllegalFactError("a participant who is not on the stage has no token to exchange")
+    allowed = fact.exchange.new.capabilities
+    lost = tuple(
+        connection_id
+        for connection_id, connection in connections.items()
+        if connection.kind in NEEDED_CAPABILITIES and NEEDED_CAPABILITIES[connection.kind] not in allowed
+    )
+    gone = Gone(connection_ids=lost, replication_ids=fact.replication_ids, cause=Cause.TOKEN_EXCHANGED)
+    exchanged = Event(
+        name=EventName.TOKEN_EXCHANGED,
+        replica=participant.is_replica,
+        exchange=fact.exchange,
+        cause=fact.cause,
+        detail=fact.detail,
+    )
+    return [exchanged, *_end(connections, replications, gone, participant)]
+
+
 def _refusal(fact: Refused, participant: Participant) -> Event:
     return Event(
         name=EventName(fact.attempt),
@@ -245,40 +279,3 @@ def _refusal(fact: Refused, participant: Participant) -> Event:
         cause=fact.cause,
         detail=fact.detail,
     )
-
-
-def replay(events: list[Event]) -> Participant:
-    """Return the participant that these events (all of one participant's, oldest first) leave behind.
-
-    What an interrupted run left open has no connection ids any more; they are made up here, in order. A participant
-    that joined and had nothing flowing is given an EVENTS connection, so that it counts as present.
-    """
-    connections: dict[str, Connection] = {}
-    joined = False
-    for number, event in enumerate(events):
-        if event.name is EventName.JOINED:
-            joined = True
-        elif event.name is EventName.LEFT:
-            joined, connections = False, {}
-        elif event.name is EventName.PUBLISH_STARTED:
-            connections[f"replayed-{number}"] = Connection(kind=_PUBLISH, state=_FLOWING)
-        elif event.name is EventName.SUBSCRIBE_STARTED:
-            connections[f"replayed-{number}"] = Connection(
-                kind=_SUBSCRIBE,
-                state=_FLOWING,
-                remote_participant_id=event.remote_participant_id,
-                remote_is_replica=event.replica,
-            )
-        elif event.name in (EventName.PUBLISH_STOPPED, EventName.SUBSCRIBE_STOPPED):
-            _forget(connections, event)
-    if joined and not connections:
-        connections["replayed"] = Connection(kind=_EVENTS, state=_FLOWING)
-    return Participant(connections=connections)
-
-
-def _forget(connections: dict[str, Connection], stopped: Event) -> None:
-    kind = _PUBLISH if stopped.name is EventName.PUBLISH_STOPPED else _SUBSCRIBE
-    for connection_id, connection in connections.items():
-        if connection.kind is kind and connection.remote_participant_id == stopped.remote_participant_id:
-            del connections[connection_id]
-            return

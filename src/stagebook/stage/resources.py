@@ -1,11 +1,12 @@
-"""The things the book keeps besides events: stages, their sessions, and the participants of each session.
+"""The things the book keeps besides events: stages, their sessions, the participants of each session, replicas, and
+the resources that stand beside stages (public keys, ingest, encoder and storage configurations).
 
 Shapes follow the `ivs-realtime` model in meaning and this project's rules in form: times are milliseconds since
 the epoch, absent is None. They are values; the book stores them and the doors show them.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -48,7 +49,7 @@ class Capability(StrEnum):
     SUBSCRIBE = "SUBSCRIBE"
 
 
-class ClientInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ClientInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a participant's software says of itself; each at most 128 of `[a-zA-Z0-9-_.,:;\\s]`, empty if unknown."""
 
     isp_name: str = ""
@@ -100,3 +101,92 @@ class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source_session_id: str | None = None
     redundant_ingest: bool = False
     ingest_configuration_arn: str | None = None
+
+
+class Replica(msgspec.Struct, frozen=True, kw_only=True):
+    """One replication of one participant to another stage: a row of ListParticipantReplicas.
+
+    Rows of the same source, destination and sessions are the same replication; a later one after a stop is another
+    row when its destination session is another.
+    """
+
+    source_stage_arn: str
+    source_session_id: str
+    participant_id: str
+    destination_stage_arn: str
+    destination_session_id: str
+    state: ReplicationState
+
+
+class PublicKey(msgspec.Struct, frozen=True, kw_only=True, tag="public-key"):
+    """An imported public key that verifies self-signed participant tokens. `material` is PEM, as it was given."""
+
+    arn: str
+    account_id: str
+    created_ms: int
+    name: str = ""
+    tags: dict[str, str] = {}
+    material: str
+    fingerprint: str
+
+
+class IngestProtocol(StrEnum):
+    """Shape IngestProtocol."""
+
+    RTMP = "RTMP"
+    RTMPS = "RTMPS"
+
+
+class IngestCredential(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two credentials of a redundant ingest configuration."""
+
+    participant_id: str
+    stream_key: str
+
+
+class IngestConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="ingest-configuration"):
+    """How an encoder comes in. `stage_arn` is empty while it belongs to no stage. Stream keys are secrets."""
+
+    arn: str
+    account_id: str
+    created_ms: int
+    name: str = ""
+    tags: dict[str, str] = {}
+    ingest_protocol: IngestProtocol
+    insecure_ingest: bool = False
+    stage_arn: str = ""
+    participant_id: str
+    stream_key: str
+    user_id: str = ""
+    attributes: dict[str, str] = {}
+    redundant_ingest: bool = False
+    redundant_credentials: tuple[IngestCredential, ...] = ()
+
+
+class EncoderConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="encoder-configuration"):
+    """How a composition is encoded; the defaults are the model's."""
+
+    arn: str
+    account_id: str
+    created_ms: int
+    name: str = ""
+    tags: dict[str, str] = {}
+    width: int = 1_280
+    height: int = 720
+    framerate: float = 30.0
+    bitrate_bps: int = 2_500_000
+
+
+class StorageConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="storage-configuration"):
+    """Where recordings go."""
+
+    arn: str
+    account_id: str
+    created_ms: int
+    name: str = ""
+    tags: dict[str, str] = {}
+    bucket_name: str
+
+
+Resource: TypeAlias = PublicKey | IngestConfiguration | EncoderConfiguration | StorageConfiguration
+"""What has an ARN beside stages. The tag is the resource type in the ARN."""

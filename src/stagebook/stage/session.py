@@ -4,7 +4,8 @@
                       LINGERING --LINGER_OVER--> ENDED
 
 A session opens with the first participant that appears and ends when nobody was present for the linger. Its end is
-the last LEFT plus the linger, whenever that is noticed (shape StageSession: a session groups a stage's activity).
+the last LEFT plus the linger, whenever that is noticed (shape StageSession: a session groups a stage's activity). A
+publisher who is away while a replication waits for it keeps the session open: its REPLICATION_STOPPED is still to come.
 
 Knows no clock and no ids: both are passed in.
 """
@@ -42,22 +43,25 @@ PHASES: Mapping[tuple[Phase, Turn], Phase] = {
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One session: how many participants are present, and since when nobody is (None while somebody is)."""
+    """One session: how many participants are present, how many others are awaited back, and since when there is nobody
+    of either kind (None while there is)."""
 
     phase: Phase = Phase.OPEN
     present: int = 0
+    awaited: int = 0
     empty_since_ms: int | None = None
 
 
-def present_changed(session: Session, *, present: int, at_ms: int) -> Session:
-    """Return the session when `present` participants are on the stage, counted at `at_ms`.
+def present_changed(session: Session, *, present: int, awaited: int = 0, at_ms: int) -> Session:
+    """Return the session when `present` participants are on the stage and `awaited` others wanted back, at `at_ms`.
 
     Also the first call for a new session, which one refused attempt can open with nobody present.
     """
-    turn = Turn.FILLED if present else Turn.EMPTIED
+    turn = Turn.FILLED if present or awaited else Turn.EMPTIED
     phase = PHASES[session.phase, turn]
-    empty_since_ms = None if present else at_ms if session.empty_since_ms is None else session.empty_since_ms
-    return Session(phase=phase, present=present, empty_since_ms=empty_since_ms)
+    since_ms = at_ms if session.empty_since_ms is None else session.empty_since_ms
+    empty_since_ms = None if turn is Turn.FILLED else since_ms
+    return Session(phase=phase, present=present, awaited=awaited, empty_since_ms=empty_since_ms)
 
 
 def attempted(session: Session, *, at_ms: int) -> Session:

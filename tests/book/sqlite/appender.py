@@ -1,6 +1,7 @@
 """Appends to a book until it is killed, and prints every acknowledgement. Run as a program: `appender.py BOOK TAG`.
 
-Eight participants at a time join, publish, stop and leave, over and over. Every transaction's events carry the same
+Eight participants at a time join, publish, stop and leave, over and over. While one is there it has a resource of its
+own and an active replica; when it has left, its connection token is revoked. Every transaction's events carry the same
 text, `TAG-number/count`, so that a half one can be told. A line `text sequence ...` is printed once it is durable.
 """
 
@@ -10,21 +11,45 @@ import sys
 import time
 from pathlib import Path
 
-from stagebook.book.port import Change
+from stagebook.book.port import Change, DeleteResource, RevokeConnectionToken
 from stagebook.book.sqlite.book import SqliteBook
 from stagebook.stage.events import Event, EventName
-from stagebook.stage.resources import ParticipantRecord, ParticipantState
-from tests.book.sample import ARN, append, open_session, put, put_stage
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState
+from tests.book.sample import (
+    ACCOUNT,
+    ARN,
+    NOON_MS,
+    OTHER_ARN,
+    OTHER_SESSION,
+    append,
+    open_session,
+    put,
+    put_replica,
+    put_resource,
+    put_stage,
+)
 
 ARRIVAL = (EventName.JOINED, EventName.PUBLISH_STARTED)
 DEPARTURE = (EventName.PUBLISH_STOPPED, EventName.SUBSCRIBE_STOPPED, EventName.LEFT)
+
+
+def beside(participant_id: str, state: ParticipantState) -> list[Change]:
+    """Return what a participant's transaction changes besides its row and its events."""
+    if state is ParticipantState.CONNECTED:
+        return [put_resource(participant_id), put_replica(participant_id)]
+    return [
+        DeleteResource(arn=participant_id),
+        put_replica(participant_id, state=ReplicationState.STOPPED),
+        RevokeConnectionToken(account_id=ACCOUNT, token_id=participant_id, at_ms=NOON_MS),
+    ]
 
 
 async def main(path: Path, tag: str) -> None:
     """Append until killed."""
     book = SqliteBook.open(path)
     if book.get_stage(ARN) is None:
-        await book.submit([put_stage(), open_session()]).durable
+        other = (put_stage(OTHER_ARN), open_session(OTHER_SESSION, arn=OTHER_ARN))
+        await book.submit([put_stage(), open_session(), *other]).durable
     numbers = itertools.count()
 
     async def transact(participant_id: str, state: ParticipantState, names: tuple[EventName, ...]) -> None:
@@ -32,6 +57,7 @@ async def main(path: Path, tag: str) -> None:
         now_ms = time.time_ns() // 1_000_000
         changes: list[Change] = [put(ParticipantRecord(participant_id=participant_id, state=state))]
         changes += [append(participant_id, Event(name=name, detail=text), at_ms=now_ms) for name in names]
+        changes += beside(participant_id, state)
         submission = book.submit(changes)
         await submission.durable
         sys.stdout.write(f"{text} {' '.join(map(str, submission.sequences))}\n")

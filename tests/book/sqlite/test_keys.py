@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from stagebook.book.port import ChangeRefusedError
 from stagebook.book.sqlite import keys as keys_module
 from stagebook.book.sqlite.keys import Keys
 from stagebook.book.sqlite.schema import open_for_writing
@@ -31,6 +32,18 @@ def test_what_is_not_remembered_is_read_from_the_file(connection: apsw.Connectio
     session = keys.open_session(ARN, SESSION)
     assert (session.session_key, session.start_ms, session.numbers) == (9, 5, {"p": 1})
     assert keys.stage(ARN).stage_key == 7
+
+
+def test_an_ended_session_is_found_in_the_file_or_while_it_is_on_its_way(connection: apsw.Connection) -> None:
+    _store_a_used_stage(connection)
+    keys = Keys(connection)
+    keys.end_session(ARN, SESSION, [])
+    assert keys.session_key(ARN, SESSION) == 9
+    keys.start_session(ARN, "new", 0, [])
+    keys.end_session(ARN, "new", [])
+    assert keys.session_key(ARN, "new") == 10
+    with pytest.raises(ChangeRefusedError, match="never had a session"):
+        keys.session_key(ARN, "other")
 
 
 def test_new_keys_follow_the_largest_in_the_file(connection: apsw.Connection) -> None:

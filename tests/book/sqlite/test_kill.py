@@ -12,8 +12,8 @@ import msgspec
 from stagebook.book.port import ParticipantFilter, RecordedEvent
 from stagebook.book.sqlite.book import SqliteBook
 from stagebook.stage.events import EventName
-from stagebook.stage.resources import ParticipantRecord, ParticipantState
-from tests.book.sample import ARN, SESSION
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState
+from tests.book.sample import ACCOUNT, ARN, SESSION, replica
 
 ROUNDS = 6
 SEED = 20230426
@@ -57,11 +57,29 @@ async def test_kill_9_at_any_moment_loses_nothing_halves_nothing_doubles_nothing
         book = SqliteBook.open(path)
         participants = _participants(book)
         events = {one.participant_id: book.list_events(ARN, SESSION, one.participant_id) for one in participants}
+        _check_beside(book, participants)
         await book.close()
         _check_integrity(path)
         _check_acknowledged(acknowledged, events)
         _check_whole_and_single(events)
         _check_state(participants, events)
+
+
+def _check_beside(book: SqliteBook, participants: list[ParticipantRecord]) -> None:
+    """A participant's resource, replica and token are what its row says, and there are no others."""
+    present = {one.participant_id for one in participants if one.state is ParticipantState.CONNECTED}
+    resources = book.list_resources(ACCOUNT, "public-key", after=None, limit=1_000_000).items
+    assert {one.arn for one in resources} == present
+    assert len(resources) == book.count_resources(ACCOUNT, "public-key") == len(present)
+    active = book.list_active_replicas()
+    assert {one.participant_id for one in active} == present
+    assert len(active) == len(present)
+    for one in participants:
+        is_present = one.participant_id in present
+        state = ReplicationState.ACTIVE if is_present else ReplicationState.STOPPED
+        listed = book.list_replicas(ARN, one.participant_id, after=None, limit=9).items
+        assert listed == [replica(one.participant_id, state=state)]
+        assert book.is_connection_token_revoked(ACCOUNT, one.participant_id) is not is_present
 
 
 def _check_integrity(path: Path) -> None:

@@ -21,20 +21,24 @@ BY_FILTER = {
     for published in (None, False, True)
     for by_state in (False, True)
 }
-# One row for ever; and only the sessions that are open now, which is the answer itself.
-SCANS = {"LAST_SEQUENCE": ["SCAN sequencer"], "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"]}
+# One row for ever; and only what is open or active now, which is the answer itself.
+SCANS = {
+    "LAST_SEQUENCE": ["SCAN sequencer"],
+    "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
+    "LIST_ACTIVE_REPLICAS": ["SCAN replica USING INDEX replica_active"],
+}
 
 
 @pytest.fixture(scope="module")
 def connection() -> Iterator[apsw.Connection]:
     connection = apsw.Connection(":memory:")
-    connection.execute(MIGRATIONS[0])
+    connection.execute("; ".join(MIGRATIONS))
     yield connection
     connection.close()
 
 
 def _plan(connection: apsw.Connection, statement: str) -> list[str]:
-    names = ("arn", "session", "participant", "show", "after", "limit", "account", "user", "state")
+    names = ("arn", "session", "participant", "show", "after", "limit", "account", "user", "state", "type", "token")
     parameters = dict.fromkeys(names, 0) if ":" in statement else (0,) * statement.count("?")
     return [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()]
 

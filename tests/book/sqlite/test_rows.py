@@ -7,14 +7,56 @@ from stagebook.book.sqlite.rows import (
     CAUSES,
     ERROR_CODES,
     EVENT_NAMES,
+    REPLICATION_STATES,
     STATES,
     event_row,
     participant_record,
     participant_row,
     recorded_event,
+    resource_row,
+    resource_value,
 )
-from stagebook.stage.events import Cause, ErrorCode, Event, EventName
-from stagebook.stage.resources import ClientInfo, ParticipantProtocol, ParticipantRecord, ParticipantState
+from stagebook.stage.events import (
+    Cause,
+    ErrorCode,
+    Event,
+    EventName,
+    ExchangedToken,
+    ReplicationDestination,
+    TokenExchange,
+)
+from stagebook.stage.resources import (
+    ClientInfo,
+    EncoderConfiguration,
+    IngestConfiguration,
+    IngestCredential,
+    IngestProtocol,
+    ParticipantProtocol,
+    ParticipantRecord,
+    ParticipantState,
+    PublicKey,
+    ReplicationState,
+    ReplicationType,
+    Resource,
+    StorageConfiguration,
+)
+
+ATTRIBUTES = st.dictionaries(st.text(), st.text(), max_size=3)
+EXCHANGED_TOKENS = st.builds(
+    ExchangedToken,
+    capabilities=st.lists(st.sampled_from(["PUBLISH", "SUBSCRIBE"]), unique=True).map(tuple),
+    attributes=ATTRIBUTES,
+    user_id=st.text(),
+    expiration_ms=st.integers(0, 1 << 42),
+)
+CREDENTIALS = st.builds(IngestCredential, participant_id=st.text(), stream_key=st.text())
+COMMON = {
+    "arn": st.text(),
+    "account_id": st.text(),
+    "created_ms": st.integers(0, 1 << 42),
+    "name": st.text(),
+    "tags": ATTRIBUTES,
+}
 
 
 def test_the_stored_codes_of_event_names_never_change() -> None:
@@ -73,12 +115,21 @@ def test_the_stored_codes_of_participant_states_never_change() -> None:
     assert STATES == (ParticipantState.CONNECTED, ParticipantState.DISCONNECTED)
 
 
+def test_the_stored_codes_of_replication_states_never_change() -> None:
+    assert REPLICATION_STATES == (ReplicationState.ACTIVE, ReplicationState.STOPPED)
+
+
 def test_a_plain_event_has_no_cell_it_does_not_need() -> None:
     assert event_row(1, 2, 3, Event(name=EventName.LEFT)) == (1, 2, 3, 1, None, None, False, None, None, None)
 
 
 def test_a_participant_without_rare_members_has_none_stored() -> None:
     assert participant_row(1, 2, ParticipantRecord(participant_id="p"))[-1] is None
+
+
+def test_of_a_participants_software_only_what_is_known_is_stored() -> None:
+    record = ParticipantRecord(participant_id="p", client=ClientInfo(os_name="Linux"))
+    assert participant_row(1, 2, record)[-1] == '{"client":{"os_name":"Linux"}}'
 
 
 @settings(max_examples=50)
@@ -91,8 +142,8 @@ def test_a_participant_without_rare_members_has_none_stored() -> None:
         replica=st.booleans(),
         cause=st.none() | st.sampled_from(Cause),
         detail=st.none() | st.text(),
-        destination=st.none(),
-        exchange=st.none(),
+        destination=st.none() | st.builds(ReplicationDestination, stage_arn=st.text(), session_id=st.text()),
+        exchange=st.none() | st.builds(TokenExchange, previous=EXCHANGED_TOKENS, new=EXCHANGED_TOKENS),
     )
 )
 def test_an_event_survives_its_row(event: Event) -> None:
@@ -111,13 +162,52 @@ def test_an_event_survives_its_row(event: Event) -> None:
         user_id=st.text(),
         state=st.sampled_from(ParticipantState),
         first_join_ms=st.none() | st.integers(0, 1 << 42),
-        attributes=st.dictionaries(st.text(), st.text()),
+        attributes=ATTRIBUTES,
         published=st.booleans(),
         protocol=st.sampled_from(ParticipantProtocol),
         client=st.builds(ClientInfo, os_name=st.text(), browser_name=st.text()),
+        replication_type=st.sampled_from(ReplicationType),
+        replication_state=st.none() | st.sampled_from(ReplicationState),
+        source_stage_arn=st.none() | st.text(),
+        source_session_id=st.none() | st.text(),
         redundant_ingest=st.booleans(),
+        ingest_configuration_arn=st.none() | st.text(),
     )
 )
 def test_a_participant_survives_its_row(record: ParticipantRecord) -> None:
     _, _, *cells = participant_row(1, 2, record)
     assert participant_record(tuple(cells)) == record
+
+
+@settings(max_examples=50)
+@given(
+    st.one_of(
+        st.builds(PublicKey, **COMMON, material=st.text(), fingerprint=st.text()),
+        st.builds(
+            IngestConfiguration,
+            **COMMON,
+            ingest_protocol=st.sampled_from(IngestProtocol),
+            insecure_ingest=st.booleans(),
+            stage_arn=st.text(),
+            participant_id=st.text(),
+            stream_key=st.text(),
+            user_id=st.text(),
+            attributes=ATTRIBUTES,
+            redundant_ingest=st.booleans(),
+            redundant_credentials=st.lists(CREDENTIALS, max_size=2).map(tuple),
+        ),
+        st.builds(
+            EncoderConfiguration,
+            **COMMON,
+            width=st.integers(2, 1_920),
+            height=st.integers(2, 1_920),
+            framerate=st.floats(1, 60),
+            bitrate_bps=st.integers(1, 8_500_000),
+        ),
+        st.builds(StorageConfiguration, **COMMON, bucket_name=st.text()),
+    )
+)
+def test_a_resource_survives_its_row(resource: Resource) -> None:
+    arn, account_id, _, value = resource_row(resource)
+    assert (arn, account_id) == (resource.arn, resource.account_id)
+    assert resource_value((value,)) == resource

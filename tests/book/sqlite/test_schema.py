@@ -1,11 +1,13 @@
 """The ways into a book: a new file is made, an older one migrated, everything else refused with what to do about it."""
 
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from stagebook.book.port import BookRefusedError
+from stagebook.book.sqlite.book import SqliteBook
 from stagebook.book.sqlite.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -13,7 +15,22 @@ from stagebook.book.sqlite.schema import (
     open_for_reading,
     open_for_writing,
 )
+from stagebook.stage.events import EventName
+from tests.book.sample import (
+    ARN,
+    KEY_ARN,
+    OTHER_ARN,
+    OTHER_SESSION,
+    SESSION,
+    append,
+    commit,
+    public_key,
+    put_replica,
+    put_resource,
+    replica,
+)
 
+VERSION_1 = (Path(__file__).parent / "version_1.sql").read_text()
 NEXT = "ALTER TABLE stage ADD COLUMN colour TEXT"
 
 
@@ -43,6 +60,64 @@ def test_a_reader_cannot_write(path: Path) -> None:
     with pytest.raises(apsw.ReadOnlyError):
         connection.execute("DELETE FROM stage")
     connection.close()
+
+
+def _tables(connection: apsw.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
+
+def _make_version_1(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(VERSION_1)
+    connection.close()
+
+
+def test_the_tables_of_a_released_version_never_change(tmp_path: Path) -> None:
+    _make_version_1(tmp_path / "released")
+    released = apsw.Connection(str(tmp_path / "released"))
+    made = open_for_writing(tmp_path / "made", migrations=MIGRATIONS[:1])
+    assert _tables(made) == _tables(released)
+    made.close()
+    released.close()
+
+
+def test_a_migrated_book_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+    _make_version_1(tmp_path / "older")
+    migrated, made = open_for_writing(tmp_path / "older"), open_for_writing(tmp_path / "made")
+    assert migrated.pragma("user_version") == len(MIGRATIONS)
+    assert _tables(migrated) == _tables(made)
+    migrated.close()
+    made.close()
+
+
+def test_a_book_of_version_1_is_not_read_before_its_migration(path: Path) -> None:
+    _make_version_1(path)
+    before = path.read_bytes()
+    with pytest.raises(BookRefusedError, match="start the server once"):
+        open_for_reading(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_book_of_version_1_goes_on_where_it_was(path: Path) -> None:
+    _make_version_1(path)
+    book = SqliteBook.open(path)
+    participant = book.get_participant(ARN, SESSION, "p")
+    assert participant is not None
+    assert (participant.user_id, participant.attributes) == ("ann", {"role": "host"})
+    assert [one.event.name for one in book.list_events(OTHER_ARN, OTHER_SESSION, "q")] == [
+        EventName.JOINED,
+        EventName.LEFT,
+    ]
+    assert book.is_revoked(ARN, "out")
+    (sequence,) = await commit(book, append("p", EventName.PUBLISH_STOPPED), put_resource(), put_replica())
+    assert [one.event.name for one in book.list_events(ARN, SESSION, "p")][1:] == [
+        EventName.PUBLISH_STARTED,
+        EventName.PUBLISH_STOPPED,
+    ]
+    assert sequence == book.last_sequence() > 1782579200005242882
+    assert book.get_resource(KEY_ARN) == public_key()
+    assert book.list_replicas(ARN, "p", after=None, limit=9).items == [replica()]
+    await book.close()
 
 
 def test_an_older_book_is_migrated_with_what_it_holds(path: Path) -> None:

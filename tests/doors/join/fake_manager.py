@@ -1,5 +1,9 @@
 """A manager that records what the door asks of it and answers what a test tells it to."""
 
+import asyncio
+
+import msgspec
+
 from stagebook.manager.manager import Opened
 from stagebook.manager.tokens import Endpoints
 from stagebook.manager.watchers import StageWatcher
@@ -26,6 +30,7 @@ class FakeManager:
         self.admission_failure: Exception | None = None
         self.patch_answer = PatchAnswer(fragment=None, ice_session="ice-1")
         self.watcher: StageWatcher | None = None
+        self.exchange_gate: asyncio.Event | None = None
 
     @property
     def endpoints(self) -> Endpoints:
@@ -33,7 +38,9 @@ class FakeManager:
             events="wss://stages.example.com/events", whip="https://stages.example.com/whip", rtmp="", rtmps=""
         )
 
-    def admit(self, token: str) -> Claims:
+    def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
+        if connection_token is not None:
+            self.calls.append(("admit", connection_token))
         if self.admission_failure is not None:
             raise self.admission_failure
         return self.identify(token)
@@ -62,6 +69,12 @@ class FakeManager:
         self._record("open_events", claims.participant_id, client)
         self.watcher = watcher
         return "connection-3"
+
+    async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
+        if self.exchange_gate is not None:
+            await self.exchange_gate.wait()
+        self._record("exchange_token", connection_id, token)
+        return msgspec.structs.replace(CLAIMS, user_id="ada")
 
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
         self.calls.append(("close_events", connection_id, cause))

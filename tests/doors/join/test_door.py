@@ -34,7 +34,7 @@ async def test_a_preflight_of_any_page_is_answered(
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["access-control-allow-origin"] == "*"
     assert response.headers["access-control-allow-methods"] == methods
-    assert response.headers["access-control-allow-headers"] == "Authorization, Content-Type, If-Match"
+    assert response.headers["access-control-allow-headers"] == "Authorization, Connection-Token, Content-Type, If-Match"
     assert response.headers["allow"] == methods
     assert response.headers[accept[0]] == accept[1]
 

@@ -17,6 +17,7 @@ EXAMPLES: dict[type[domain.StagebookError], domain.StagebookError] = {
     domain.TokenRefusedError: TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="d"),
     domain.AttemptRefusedError: AttemptRefusedError(code=ErrorCode.QUOTA_EXCEEDED, detail="d"),
     domain.ConnectionNotFoundError: domain.ConnectionNotFoundError(),
+    domain.ExchangeRefusedError: domain.ExchangeRefusedError("x"),
     domain.OfferMalformedError: domain.OfferMalformedError("o"),
     domain.IceSessionMismatchError: domain.IceSessionMismatchError(),
     domain.ServerBusyError: domain.ServerBusyError("b"),

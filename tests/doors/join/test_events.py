@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.doors.join.door import JoinDoor
-from stagebook.doors.join.events import CLOSE_REASON_SIZE_BYTES, close_message
+from stagebook.doors.join.events_connection import CLOSE_REASON_SIZE_BYTES, close_message
 from stagebook.doors.join.limits import JoinLimits
 from stagebook.manager.watchers import FarewellReason, PresentParticipant, StageSnapshot, StageWatcher
 from stagebook.stage.errors import AttemptRefusedError, TokenRefusal, TokenRefusedError
@@ -299,7 +299,7 @@ class TestEnds:
         [
             ({"bytes": b"\x00"}, 1003),
             ({"bytes": b"", "text": None}, 1003),
-            ({"text": "x" * 4_097}, 1009),
+            ({"text": "x" * 16_385}, 1009),
         ],
     )
     async def test_a_message_that_breaks_a_rule_ends_the_connection(

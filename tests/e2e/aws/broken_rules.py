@@ -9,12 +9,18 @@ from typing import Any, TypeAlias
 
 import msgspec
 from botocore.loaders import Loader
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.e2e.aws.documented import ENCODER_ARN, INGEST_ARN, PARTICIPANT_ID, STAGE_ARN, STORAGE_ARN
 
 Json: TypeAlias = Any
 Raw: TypeAlias = Mapping[str, Any]
 
 MODEL: Raw = Loader().load_service_model("ivs-realtime", "service-2", "2020-07-14")
-STAGE_ARN = "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh"
+OTHER_STAGE_ARN = "arn:aws:ivs:us-west-2:123456789012:stage/neverThereAtAll"
+PUBLIC_KEY_ARN = "arn:aws:ivs:us-west-2:123456789012:public-key/abcdABCDefgh"
+COMPOSITION_ARN = "arn:aws:ivs:us-west-2:123456789012:composition/abcdABCDefgh"
 SESSION = {"stageArn": STAGE_ARN, "sessionId": "st-a1b2c3d4e5f6g"}
 PARTICIPANT = {**SESSION, "participantId": "abCDEf12GHIj"}
 RECORDING = {
@@ -27,6 +33,60 @@ RECORDING = {
 }
 TOKEN = {"duration": 30, "userId": "bob", "attributes": {"role": "host"}, "capabilities": ["PUBLISH"]}
 PAGE = {"maxResults": 50, "nextToken": ""}
+REPLICATION = {
+    "sourceStageArn": STAGE_ARN,
+    "destinationStageArn": OTHER_STAGE_ARN,
+    "participantId": PARTICIPANT_ID,
+}
+PUBLIC_KEY = (
+    ec.generate_private_key(ec.SECP384R1())
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+    .strip()
+)
+GRID = {
+    "featuredParticipantAttribute": "featured",
+    "omitStoppedVideo": True,
+    "videoAspectRatio": "VIDEO",
+    "videoFillMode": "COVER",
+    "gridGap": 2,
+    "participantOrderAttribute": "order",
+}
+PIP = {
+    "featuredParticipantAttribute": "featured",
+    "omitStoppedVideo": True,
+    "videoFillMode": "COVER",
+    "gridGap": 0,
+    "pipParticipantAttribute": "pip",
+    "pipBehavior": "STATIC",
+    "pipOffset": 0,
+    "pipPosition": "BOTTOM_RIGHT",
+    "pipWidth": 320,
+    "pipHeight": 180,
+    "participantOrderAttribute": "order",
+}
+COMPOSITION = {
+    "stageArn": STAGE_ARN,
+    "idempotencyToken": "token",
+    "layout": {"grid": GRID, "pip": PIP},
+    "destinations": [
+        {
+            "name": "destination",
+            "channel": {
+                "channelArn": "arn:aws:ivs:us-west-2:123456789012:channel/abcABCdefDEg",
+                "encoderConfigurationArn": ENCODER_ARN,
+            },
+            "s3": {
+                "storageConfigurationArn": STORAGE_ARN,
+                "encoderConfigurationArns": [ENCODER_ARN],
+                "recordingConfiguration": {"hlsConfiguration": {"targetSegmentDurationSeconds": 2}, "format": "HLS"},
+                "thumbnailConfigurations": [{"targetIntervalSeconds": 60, "storage": ["LATEST"]}],
+            },
+        }
+    ],
+    "tags": {"team": "blue"},
+}
 
 RIGHT: Mapping[str, dict[str, Json]] = {
     "CreateStage": {
@@ -53,18 +113,78 @@ RIGHT: Mapping[str, dict[str, Json]] = {
     "GetParticipant": PARTICIPANT,
     "ListParticipantEvents": {**PARTICIPANT, **PAGE},
     "DisconnectParticipant": {"stageArn": STAGE_ARN, "participantId": "neverThere", "reason": "enough"},
+    "CreateIngestConfiguration": {
+        "name": "ingest",
+        "stageArn": STAGE_ARN,
+        "userId": "bob",
+        "attributes": {"role": "host"},
+        "ingestProtocol": "RTMPS",
+        "insecureIngest": True,
+        "redundantIngest": True,
+        "tags": {"team": "blue"},
+    },
+    "GetIngestConfiguration": {"arn": INGEST_ARN},
+    "ListIngestConfigurations": {**PAGE, "filterByStageArn": STAGE_ARN, "filterByState": "INACTIVE"},
+    "UpdateIngestConfiguration": {"arn": INGEST_ARN, "stageArn": STAGE_ARN, "redundantIngest": True},
+    "DeleteIngestConfiguration": {"arn": INGEST_ARN, "force": True},
+    "CreateEncoderConfiguration": {
+        "name": "encoder",
+        "video": {"width": 1280, "height": 720, "framerate": 30.0, "bitrate": 2_500_000},
+        "tags": {"team": "blue"},
+    },
+    "GetEncoderConfiguration": {"arn": ENCODER_ARN},
+    "ListEncoderConfigurations": PAGE,
+    "DeleteEncoderConfiguration": {"arn": ENCODER_ARN},
+    "CreateStorageConfiguration": {
+        "name": "storage",
+        "s3": {"bucketName": "amzn-s3-demo-bucket"},
+        "tags": {"team": "blue"},
+    },
+    "GetStorageConfiguration": {"arn": STORAGE_ARN},
+    "ListStorageConfigurations": PAGE,
+    "DeleteStorageConfiguration": {"arn": STORAGE_ARN},
+    "StartComposition": COMPOSITION,
+    "GetComposition": {"arn": COMPOSITION_ARN},
+    "ListCompositions": {**PAGE, "filterByStageArn": STAGE_ARN, "filterByEncoderConfigurationArn": ENCODER_ARN},
+    "StopComposition": {"arn": COMPOSITION_ARN},
+    "ImportPublicKey": {"publicKeyMaterial": PUBLIC_KEY, "name": "key", "tags": {"team": "blue"}},
+    "GetPublicKey": {"arn": PUBLIC_KEY_ARN},
+    "ListPublicKeys": PAGE,
+    "DeletePublicKey": {"arn": PUBLIC_KEY_ARN},
+    "StartParticipantReplication": {
+        **REPLICATION,
+        "reconnectWindowSeconds": 0,
+        "attributes": {"role": "guest"},
+    },
+    "StopParticipantReplication": REPLICATION,
+    "ListParticipantReplicas": {"sourceStageArn": STAGE_ARN, "participantId": PARTICIPANT_ID, **PAGE},
+    "RevokeConnectionToken": {"tokenId": "Mx6clRRHODPy"},
     "TagResource": {"resourceArn": STAGE_ARN, "tags": {"team": "blue"}},
     "UntagResource": {"resourceArn": STAGE_ARN, "tagKeys": ["team"]},
     "ListTagsForResource": {"resourceArn": STAGE_ARN},
 }
-"""For each operation an input with every member. ListParticipants takes only one filter: it is right in form."""
+"""For each operation an input with every member; what is not served for another reason than its form is in REFUSED."""
 
-EXCUSED = {("ResourceArn", "pattern")}
-"""The model's pattern matches no ARN; test_input_rules has its own cases for it."""
+REFUSED: Mapping[str, tuple[int, str]] = {
+    "ListParticipants": (400, "only one filter"),
+    "ListIngestConfigurations": (400, "only one filter"),
+    "StartComposition": (400, "does not compose stages yet"),
+    "GetComposition": (404, COMPOSITION_ARN),
+    "StopComposition": (404, COMPOSITION_ARN),
+    "GetPublicKey": (404, PUBLIC_KEY_ARN),
+    "StartParticipantReplication": (404, OTHER_STAGE_ARN),
+    "StopParticipantReplication": (404, ""),
+}
+"""The status and the reason that those inputs meet which are right in form."""
+
+EXCUSED = {("ResourceArn", "pattern"), ("IngestProtocol", "enum")}
+"""The model's pattern of an ARN matches none, and test_input_rules has its own cases for it; a protocol in small
+letters is in a documented command of the AWS CLI."""
 
 WRONG_TYPES: Mapping[str, tuple[Json, ...]] = {
     "string": (5, True, ["a"], {"a": "b"}),
     "integer": ("5", 5.5, True, [5], {"a": 5}, 2**31, -(2**31) - 1, 10**30),
+    "float": ("5", True, [5], {"a": 5}, 10**400),
     "boolean": ("true", 1, [True], {"a": True}),
     "list": ("a", 5, {"a": "b"}, [None]),
     "map": ("a", 5, ["a"], {"a": None}),
@@ -135,7 +255,7 @@ def _of_value(name: str, right: Json, path: tuple[str | int, ...]) -> Iterator[C
 def _beyond(shape: Raw, right: Json) -> Iterator[tuple[str, Json]]:
     """Give the values that break a bound, the pattern or the enumeration of a shape."""
     match shape["type"]:
-        case "integer":
+        case "integer" | "float":
             yield from _beyond_number(shape)
         case "string":
             yield from _beyond_text(shape, right)

@@ -1,19 +1,32 @@
 """The example of the CLI reference page `list-participant-events`, and a book that holds it."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stagebook.book.port import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
+from stagebook.book.port import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutResource, PutStage
 from stagebook.book.sqlite.book import SqliteBook
 from stagebook.keys import DataFolder
 from stagebook.stage.events import Event, EventName
-from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, Stage
+from stagebook.stage.resources import (
+    EncoderConfiguration,
+    IngestConfiguration,
+    IngestProtocol,
+    ParticipantProtocol,
+    ParticipantRecord,
+    Resource,
+    Stage,
+    StorageConfiguration,
+)
 
 ACCOUNT_ID = "123456789012"
 STAGE_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/abcdABCDefgh"
 SESSION_ID = "st-a1b2c3d4e5f6g"
 PARTICIPANT_ID = "abCDEf12GHIj"
+INGEST_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:ingest-configuration/AbCdEfGh1234"
+ENCODER_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:encoder-configuration/abcdABCDefgh"
+STORAGE_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/abcdABCDefgh"
 NAMES = {"stageArn": STAGE_ARN, "sessionId": SESSION_ID, "participantId": PARTICIPANT_ID}
 
 JOINED_AT = datetime(2023, 4, 26, 20, 30, 34, tzinfo=UTC)
@@ -31,14 +44,40 @@ def in_ms(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
+RESOURCES: tuple[Resource, ...] = (
+    IngestConfiguration(
+        arn=INGEST_ARN,
+        account_id=ACCOUNT_ID,
+        created_ms=in_ms(JOINED_AT),
+        name="ingest1",
+        ingest_protocol=IngestProtocol.RTMPS,
+        participant_id="xyZ654abC321",
+        stream_key=f"rt_{ACCOUNT_ID}_us-west-2_AbCdEfGh1234_abcd1234efgh5678ijkl9012MNOP34",
+    ),
+    EncoderConfiguration(
+        arn=ENCODER_ARN,
+        account_id=ACCOUNT_ID,
+        created_ms=in_ms(JOINED_AT),
+        name="test-ec",
+        width=1_920,
+        height=1_080,
+        bitrate_bps=3_500_000,
+    ),
+    StorageConfiguration(
+        arn=STORAGE_ARN,
+        account_id=ACCOUNT_ID,
+        created_ms=in_ms(JOINED_AT),
+        name="test-sc",
+        bucket_name="amzn-s3-demo-bucket",
+    ),
+)
+"""What the CLI reference shows of `get-ingest-configuration`, `get-encoder-configuration`, `get-storage-configuration`
+(the latter two moved to this region)."""
+
+
 def write_documented_book(data: Path) -> None:
-    """Make a data folder whose book holds the example: one stage, one ended session, one participant, four events."""
-    folder = DataFolder(data)
-    folder.prepare()
-    asyncio.run(_write(folder.book_path))
-
-
-async def _write(path: Path) -> None:
+    """Make a data folder whose book holds the example: one stage, one ended session, one participant, four events, one
+    resource of each kind."""
     session = {"stage_arn": STAGE_ARN, "session_id": SESSION_ID}
     participant = ParticipantRecord(
         participant_id=PARTICIPANT_ID,
@@ -46,10 +85,10 @@ async def _write(path: Path) -> None:
         published=True,
         protocol=ParticipantProtocol.WHIP,
     )
-    changes: list[Change] = [
-        PutStage(
-            stage=Stage(arn=STAGE_ARN, account_id=ACCOUNT_ID, name="documented", created_ms=in_ms(JOINED_AT) - 60_000)
-        ),
+    stage = Stage(arn=STAGE_ARN, account_id=ACCOUNT_ID, name="documented", created_ms=in_ms(JOINED_AT) - 60_000)
+    write_book(
+        data,
+        PutStage(stage=stage),
         OpenSession(**session, start_ms=in_ms(JOINED_AT) - 4_398),
         PutParticipant(**session, participant=participant),
         *(
@@ -57,7 +96,18 @@ async def _write(path: Path) -> None:
             for name, time in EVENTS
         ),
         EndSession(**session, end_ms=in_ms(LEFT_AT) + 1_000),
-    ]
+        *(PutResource(resource=resource) for resource in RESOURCES),
+    )
+
+
+def write_book(data: Path, *changes: Change) -> None:
+    """Make a data folder whose book holds what these changes say."""
+    folder = DataFolder(data)
+    folder.prepare()
+    asyncio.run(_write(folder.book_path, changes))
+
+
+async def _write(path: Path, changes: Sequence[Change]) -> None:
     book = SqliteBook.open(path)
     await book.submit(changes).durable
     await book.close()

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 STATUSES = {
     "AccessDeniedException": 403,
+    "ConflictException": 409,
     "InvalidSignatureException": 403,
     "MissingAuthenticationTokenException": 403,
     "ResourceNotFoundException": 404,

@@ -19,15 +19,20 @@ from stagebook.book.port import (
     AppendEvent,
     Change,
     ChangeRefusedError,
+    DeleteResource,
     DeleteStage,
     EndSession,
     OpenSession,
     PutParticipant,
+    PutReplica,
+    PutResource,
     PutStage,
+    RevokeConnectionToken,
     RevokeParticipant,
 )
 from stagebook.book.sqlite.keys import Keys, Undo
-from stagebook.book.sqlite.rows import Row, event_row, participant_row, stage_row
+from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
+from stagebook.stage.resources import Replica
 
 MAXIMUM_TIME_MS = 1 << (63 - SEQUENCE_TIME_SHIFT)
 """The first time whose sequence number would not fit 64 bits, in the year 2248."""
@@ -63,9 +68,45 @@ INSERT_REVOCATIONS = """
 INSERT OR IGNORE INTO revocation (stage_key, participant_id, revoked_ms, reason)
 SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?)
 """
+# Deletions, too: a row without a value (see schema.py).
+PUT_RESOURCES = """
+INSERT INTO resource (arn, account_id, resource_type, value)
+SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?) WHERE true
+ON CONFLICT (arn) DO UPDATE SET value = excluded.value
+"""
+PUT_REPLICAS = """
+INSERT INTO replica (source_stage_key, source_session_key, participant_id, destination_session_key, state)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?) WHERE true
+ON CONFLICT (source_session_key, participant_id, destination_session_key) DO UPDATE SET state = excluded.state
+"""
+INSERT_CONNECTION_REVOCATIONS = """
+INSERT INTO connection_token_revocation (account_id, token_id, revoked_ms)
+SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?) WHERE true
+ON CONFLICT (account_id, token_id) DO NOTHING
+"""
 
-STATEMENTS = (PUT_STAGES, DELETE_STAGES, PUT_SESSIONS, PUT_PARTICIPANTS, INSERT_EVENTS, INSERT_REVOCATIONS)
-_STAGES, _DELETIONS, _SESSIONS, _PARTICIPANTS, _EVENTS, _REVOCATIONS = range(len(STATEMENTS))
+STATEMENTS = (
+    PUT_STAGES,
+    DELETE_STAGES,
+    PUT_SESSIONS,
+    PUT_PARTICIPANTS,
+    INSERT_EVENTS,
+    INSERT_REVOCATIONS,
+    PUT_RESOURCES,
+    PUT_REPLICAS,
+    INSERT_CONNECTION_REVOCATIONS,
+)
+(
+    _STAGES,
+    _DELETIONS,
+    _SESSIONS,
+    _PARTICIPANTS,
+    _EVENTS,
+    _REVOCATIONS,
+    _RESOURCES,
+    _REPLICAS,
+    _CONNECTION_REVOCATIONS,
+) = range(len(STATEMENTS))
 
 RowTexts: TypeAlias = list[tuple[int, str]]
 """The rows of one transaction: a position in STATEMENTS, and its rows as JSON arrays with commas between."""
@@ -98,7 +139,7 @@ class Changes:
                 elif type(change) is PutParticipant:
                     self._put_participant(change, rows[_PARTICIPANTS], undo)
                 else:
-                    self._change_resource(change, rows, undo)
+                    self._change_stage(change, rows, undo)
             texts = [(position, _encode(of_table)[1:-1].decode()) for position, of_table in rows.items()]
         except Exception as error:
             self.last_sequence = last_sequence
@@ -131,7 +172,7 @@ class Changes:
             undo.append(lambda: numbers.pop(participant_id))
         rows.append(participant_row(session.session_key, number, change.participant))
 
-    def _change_resource(self, change: Change, rows: _Rows, undo: Undo) -> None:
+    def _change_stage(self, change: Change, rows: _Rows, undo: Undo) -> None:
         match change:
             case PutStage(stage=stage):
                 known = self._keys.find_stage(stage.arn) or self._keys.add_stage(stage.arn, undo)
@@ -155,4 +196,26 @@ class Changes:
                 known = self._keys.stage(change.stage_arn)
                 rows[_REVOCATIONS].append((known.stage_key, change.participant_id, change.at_ms, change.reason))
             case _:
+                self._change_what_stands_beside(change, rows)
+
+    def _change_what_stands_beside(self, change: Change, rows: _Rows) -> None:
+        match change:
+            case PutResource(resource=resource):
+                rows[_RESOURCES].append(resource_row(resource))
+            case DeleteResource():
+                rows[_RESOURCES].append((change.arn, "", "", None))
+            case PutReplica(replica=replica):
+                rows[_REPLICAS].append(self._replica_row(replica))
+            case RevokeConnectionToken():
+                rows[_CONNECTION_REVOCATIONS].append((change.account_id, change.token_id, change.at_ms))
+            case _:
                 raise ChangeRefusedError(f"{type(change).__name__} is not a change")
+
+    def _replica_row(self, replica: Replica) -> Row:
+        return (
+            self._keys.stage(replica.source_stage_arn).stage_key,
+            self._keys.session_key(replica.source_stage_arn, replica.source_session_id),
+            replica.participant_id,
+            self._keys.session_key(replica.destination_stage_arn, replica.destination_session_id),
+            REPLICATION_STATE_CODE[replica.state],
+        )

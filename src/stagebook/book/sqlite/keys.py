@@ -32,15 +32,15 @@ class SessionKeys:
 
 
 class StageKeys:
-    """A stage: its key, whether it is deleted, its open session, and which sessions were opened since it is here."""
+    """A stage: its key, whether it is deleted, its open session, and the keys of sessions opened since it is here."""
 
-    __slots__ = ("deleted", "open_session", "session_ids", "stage_key")
+    __slots__ = ("deleted", "open_session", "session_keys", "stage_key")
 
     def __init__(self, *, stage_key: int, deleted: bool, open_session: SessionKeys | None) -> None:
         self.stage_key = stage_key
         self.deleted = deleted
         self.open_session = open_session
-        self.session_ids: set[str] = set()
+        self.session_keys: dict[str, int] = {}
 
 
 class Keys:
@@ -80,6 +80,13 @@ class Keys:
             raise ChangeRefusedError(f"session {session_id} of stage {stage_arn} is not open")
         return session
 
+    def session_key(self, stage_arn: str, session_id: str) -> int:
+        """Return the key of a session, open or ended; raise ChangeRefusedError if there never was one."""
+        session_key = self._find_session_key(self.stage(stage_arn), session_id)
+        if session_key is None:
+            raise ChangeRefusedError(f"stage {stage_arn} never had a session {session_id}")
+        return session_key
+
     def add_stage(self, stage_arn: str, undo: Undo) -> StageKeys:
         """Take note of a new stage."""
         self._last_stage_key += 1
@@ -104,13 +111,13 @@ class Keys:
         stage = self.stage(stage_arn)
         if stage.deleted or stage.open_session is not None:
             raise ChangeRefusedError(f"stage {stage_arn} is deleted or has an open session")
-        if session_id in stage.session_ids or self._has_session(stage.stage_key, session_id):
+        if self._find_session_key(stage, session_id) is not None:
             raise ChangeRefusedError(f"stage {stage_arn} already had a session {session_id}")
         self._last_session_key += 1
         session = SessionKeys(session_id=session_id, session_key=self._last_session_key, start_ms=start_ms, numbers={})
         stage.open_session = session
-        stage.session_ids.add(session_id)
-        undo.append(lambda: stage.session_ids.discard(session_id))
+        stage.session_keys[session_id] = session.session_key
+        undo.append(lambda: stage.session_keys.pop(session_id))
         undo.append(lambda: setattr(stage, "open_session", None))
         return stage, session
 
@@ -127,8 +134,12 @@ class Keys:
         if len(self._stages) > MAXIMUM_IDLE_STAGES:
             self._stages = {arn: stage for arn, stage in self._stages.items() if stage.open_session is not None}
 
-    def _has_session(self, stage_key: int, session_id: str) -> bool:
-        return bool(self._rows("SELECT 1 FROM session WHERE stage_key = ? AND session_id = ?", stage_key, session_id))
+    def _find_session_key(self, stage: StageKeys, session_id: str) -> int | None:
+        if session_id in stage.session_keys:
+            return stage.session_keys[session_id]
+        statement = "SELECT session_key FROM session WHERE stage_key = ? AND session_id = ?"
+        rows = self._rows(statement, stage.stage_key, session_id)
+        return rows[0][0] if rows else None
 
     def _load_open_session(self, stage_key: int) -> SessionKeys | None:
         rows = self._rows(

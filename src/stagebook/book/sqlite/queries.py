@@ -1,9 +1,11 @@
 """The statements that read the book. Each is one lookup or one walk along an index, whatever the size of the book.
 
-Parameter names: `:arn`, `:session`, `:participant` are the ids callers know; `:show` is 1 to see deleted stages;
-`:after` is the position to continue from. CROSS JOIN keeps the order of the tables as written
+Parameter names: `:arn`, `:session`, `:participant`, `:token` are the ids callers know; `:show` is 1 to see deleted
+stages; `:after` is the position to continue from. CROSS JOIN keeps the order of the tables as written
 (sqlite.org/optoverview.html, section 8.3): the names are resolved first, each by a unique index.
 """
+
+from functools import cache
 
 _STAGE = """
 SELECT stage.arn, stage.account_id, stage.name, stage.created_ms, stage.tags, stage.recording, session.session_id,
@@ -54,6 +56,7 @@ WHERE stage.arn = :arn AND session.session_id = :session AND (stage.deleted_ms I
 GET_PARTICIPANT = _PARTICIPANT.format(index="") + "AND participant.participant_id = :participant"
 
 
+@cache
 def list_participants(*, by_user: bool, published: bool | None, by_state: bool) -> str:
     """Return the statement for these filters, over the index that leaves the fewest rows to look at.
 
@@ -101,5 +104,43 @@ WHERE stage.arn = :arn AND revocation.participant_id = :participant
 LIST_REVOKED = """
 SELECT revocation.participant_id FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
 WHERE stage.arn = :arn
+"""
+
+GET_RESOURCE = "SELECT value FROM resource WHERE arn = :arn"
+LIST_RESOURCES = """
+SELECT value, resource_key FROM resource INDEXED BY resource_of_account
+WHERE account_id = :account AND resource_type = :type AND resource_key > :after ORDER BY resource_key LIMIT :limit
+"""
+COUNT_RESOURCES = "SELECT count(*) FROM resource WHERE account_id = :account AND resource_type = :type"
+
+_REPLICA = """
+SELECT source.arn, source_session.session_id, replica.participant_id, destination.arn, destination_session.session_id,
+    replica.state, replica.replica_key
+FROM {first} CROSS JOIN {second}
+    CROSS JOIN session AS source_session ON source_session.session_key = replica.source_session_key
+    CROSS JOIN session AS destination_session ON destination_session.session_key = replica.destination_session_key
+    CROSS JOIN stage AS destination ON destination.stage_key = destination_session.stage_key
+"""
+LIST_REPLICAS = (
+    _REPLICA.format(
+        first="stage AS source",
+        second="replica INDEXED BY replica_of_participant ON replica.source_stage_key = source.stage_key",
+    )
+    + """
+WHERE source.arn = :arn AND replica.participant_id = :participant AND replica.replica_key < :after
+    AND (source.deleted_ms IS NULL OR :show)
+ORDER BY replica.replica_key DESC LIMIT :limit
+"""
+)
+LIST_ACTIVE_REPLICAS = (
+    _REPLICA.format(
+        first="replica INDEXED BY replica_active",
+        second="stage AS source ON source.stage_key = replica.source_stage_key",
+    )
+    + "WHERE replica.state = 0 ORDER BY replica.replica_key"
+)
+
+IS_CONNECTION_REVOKED = """
+SELECT 1 FROM connection_token_revocation WHERE account_id = :account AND token_id = :token
 """
 LAST_SEQUENCE = "SELECT last_sequence FROM sequencer"

@@ -12,9 +12,18 @@ import apsw
 
 from stagebook.book.port import EventRow, Page, ParticipantFilter, RecordedEvent
 from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.rows import STATE_CODE, Row, participant_record, recorded_event, session_value, stage_value
+from stagebook.book.sqlite.rows import (
+    STATE_CODE,
+    Row,
+    participant_record,
+    recorded_event,
+    replica_value,
+    resource_value,
+    session_value,
+    stage_value,
+)
 from stagebook.book.sqlite.schema import open_for_reading
-from stagebook.stage.resources import ParticipantRecord, ParticipantState, Stage, StageSession
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
 
 _END = (1 << 63) - 1
 """Larger than every position."""
@@ -24,8 +33,8 @@ class SqliteReader:
     """The port's BookReader over one connection that is used by one thread.
 
     What belongs to a deleted stage reads as absent unless `show_deleted_history`; the stage itself always does. The
-    reads that set right what the last run left open (open sessions, connected participants, whole event lists) see
-    deleted stages always.
+    reads that set right what the last run left open (open sessions, connected participants, active replicas, whole
+    event lists) see deleted stages always.
     """
 
     def __init__(self, connection: apsw.Connection, *, show_deleted_history: bool) -> None:
@@ -122,6 +131,44 @@ class SqliteReader:
     def list_revoked(self, stage_arn: str) -> list[str]:
         """Return every participant id that was disconnected for good on this stage."""
         return [participant_id for (participant_id,) in self._rows(queries.LIST_REVOKED, arn=stage_arn)]
+
+    def get_resource(self, arn: str) -> Resource | None:
+        """Return a resource that stands beside stages, or None."""
+        rows = self._rows(queries.GET_RESOURCE, arn=arn)
+        return resource_value(rows[0]) if rows else None
+
+    def list_resources(self, account_id: str, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
+        """Return an account's resources of one type in order of creation."""
+        rows = self._rows(
+            queries.LIST_RESOURCES, account=account_id, type=resource_type, after=after or 0, limit=limit + 1
+        )
+        return _page(rows, limit, resource_value)
+
+    def count_resources(self, account_id: str, resource_type: str) -> int:
+        """Return how many resources of one type the account has."""
+        return int(self._rows(queries.COUNT_RESOURCES, account=account_id, type=resource_type)[0][0])
+
+    def list_replicas(
+        self, source_stage_arn: str, participant_id: str, *, after: int | None, limit: int
+    ) -> Page[Replica]:
+        """Return the replications of a participant of a stage, newest first, also those that have stopped."""
+        rows = self._rows(
+            queries.LIST_REPLICAS,
+            arn=source_stage_arn,
+            participant=participant_id,
+            show=self._show,
+            after=_before(after),
+            limit=limit + 1,
+        )
+        return _page(rows, limit, replica_value)
+
+    def list_active_replicas(self) -> list[Replica]:
+        """Return every replication whose state is ACTIVE: after a start, what the last run left open."""
+        return [replica_value(row[:-1]) for row in self._rows(queries.LIST_ACTIVE_REPLICAS)]
+
+    def is_connection_token_revoked(self, account_id: str, token_id: str) -> bool:
+        """Return whether this connection token was revoked."""
+        return bool(self._rows(queries.IS_CONNECTION_REVOKED, account=account_id, token=token_id))
 
     def list_open_sessions(self) -> list[StageSession]:
         """Return every session without an end: after a start, what the last run left open."""

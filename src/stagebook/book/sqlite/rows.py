@@ -14,8 +14,10 @@ from stagebook.stage.resources import (
     ParticipantProtocol,
     ParticipantRecord,
     ParticipantState,
+    Replica,
     ReplicationState,
     ReplicationType,
+    Resource,
     Stage,
     StageSession,
 )
@@ -27,12 +29,14 @@ EVENT_NAMES = tuple(EventName)
 ERROR_CODES = tuple(ErrorCode)
 CAUSES = tuple(Cause)
 STATES = tuple(ParticipantState)
+REPLICATION_STATES = tuple(ReplicationState)
 EVENT_NAME_CODE = {member: code for code, member in enumerate(EVENT_NAMES)}
 ERROR_CODE_CODE: dict[ErrorCode | None, int | None] = {None: None} | {
     member: code for code, member in enumerate(ERROR_CODES)
 }
 CAUSE_CODE: dict[Cause | None, int | None] = {None: None} | {member: code for code, member in enumerate(CAUSES)}
 STATE_CODE = {member: code for code, member in enumerate(STATES)}
+REPLICATION_STATE_CODE = {member: code for code, member in enumerate(REPLICATION_STATES)}
 
 NO_CLIENT = ClientInfo()
 
@@ -55,6 +59,7 @@ _encode = msgspec.json.encode
 _decode_rest = msgspec.json.Decoder(ParticipantRest).decode
 _decode_extra = msgspec.json.Decoder(EventExtra).decode
 _decode_exchange = msgspec.json.Decoder(TokenExchange).decode
+_decode_resource: msgspec.json.Decoder[Resource] = msgspec.json.Decoder(Resource)
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -181,3 +186,27 @@ def session_value(row: Row) -> StageSession:
     """Return the session of a row: stage ARN, id, start, end."""
     stage_arn, session_id, start_ms, end_ms = row
     return StageSession(stage_arn=stage_arn, session_id=session_id, start_ms=start_ms, end_ms=end_ms)
+
+
+def resource_row(resource: Resource) -> Row:
+    """Return the row of a resource, in the order of the columns of table `resource` after its key."""
+    resource_type = str(resource.__struct_config__.tag)
+    return (resource.arn, resource.account_id, resource_type, _encode(resource).decode())
+
+
+def resource_value(row: Row) -> Resource:
+    """Return the resource of a row: its value alone."""
+    return _decode_resource.decode(row[0])
+
+
+def replica_value(row: Row) -> Replica:
+    """Return the replica of a row: source stage and session, participant, destination stage and session, state."""
+    source_stage_arn, source_session_id, participant_id, destination_stage_arn, destination_session_id, state = row
+    return Replica(
+        source_stage_arn=source_stage_arn,
+        source_session_id=source_session_id,
+        participant_id=participant_id,
+        destination_stage_arn=destination_stage_arn,
+        destination_session_id=destination_session_id,
+        state=REPLICATION_STATES[state],
+    )

@@ -98,7 +98,44 @@ CREATE TABLE revocation (
 ) WITHOUT ROWID, STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+# A row of `resource` whose value is NULL takes that resource away. So creating and deleting are one statement, and a
+# group of changes keeps its order. AUTOINCREMENT: a key is a position in pages and must never be given out twice.
+# Replicas are listed by the participant of the source stage, over all of its sessions.
+_VERSION_2 = """
+CREATE TABLE resource (
+    resource_key INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    account_id TEXT NOT NULL,
+    resource_type TEXT NOT NULL,
+    value TEXT
+) STRICT;
+CREATE INDEX resource_of_account ON resource (account_id, resource_type);
+CREATE TRIGGER resource_put_without_value AFTER INSERT ON resource WHEN new.value IS NULL
+    BEGIN DELETE FROM resource WHERE resource_key = new.resource_key; END;
+CREATE TRIGGER resource_changed_to_no_value AFTER UPDATE ON resource WHEN new.value IS NULL
+    BEGIN DELETE FROM resource WHERE resource_key = new.resource_key; END;
+
+CREATE TABLE replica (
+    replica_key INTEGER PRIMARY KEY,
+    source_stage_key INTEGER NOT NULL,
+    source_session_key INTEGER NOT NULL,
+    participant_id TEXT NOT NULL,
+    destination_session_key INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    UNIQUE (source_session_key, participant_id, destination_session_key)
+) STRICT;
+CREATE INDEX replica_of_participant ON replica (source_stage_key, participant_id);
+CREATE INDEX replica_active ON replica (replica_key) WHERE state = 0;
+
+CREATE TABLE connection_token_revocation (
+    account_id TEXT NOT NULL,
+    token_id TEXT NOT NULL,
+    revoked_ms INTEGER NOT NULL,
+    PRIMARY KEY (account_id, token_id)
+) WITHOUT ROWID, STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 
 
 def open_for_writing(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:

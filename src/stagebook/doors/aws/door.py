@@ -1,7 +1,7 @@
 """The AWS door: the ASGI application that applications with an AWS SDK talk to.
 
-It puts the parts of the wire in order: body, route, signature, input, rights, handler, answer. It is the one place
-where an exception becomes a response. It does not know what any operation does.
+It puts the parts of the wire in order: body, route, signature, rate, input, rights, handler, answer. It is the one
+place where an exception becomes a response. It does not know what any operation does.
 """
 
 from collections.abc import Awaitable, Iterable, Mapping, MutableMapping
@@ -21,6 +21,7 @@ from stagebook.doors.aws.operation import Call, Operation
 from stagebook.doors.aws.request_ids import RequestIds
 from stagebook.doors.aws.routes import Router
 from stagebook.doors.aws.signature import SignatureVerifier
+from stagebook.doors.aws.throttle import Throttle
 from stagebook.stage.clock import Clock, Randomness
 from stagebook.stage.errors import StagebookError
 
@@ -37,7 +38,8 @@ class AwsDoor:
 
     `credentials` are the keys that may sign. With `unsigned_as` no signature is asked for and every request counts as
     that credential's (authentication off). `allowed_origins` are the origins of web pages that may call; none by
-    default. Raises ValueError for an operation the service model lacks or a malformed origin.
+    default. `throttle` holds back accounts that call too often; None lets all through. Raises ValueError for an
+    operation the service model lacks or a malformed origin.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class AwsDoor:
         region: str,
         allowed_origins: Iterable[str] = (),
         unsigned_as: Credential | None = None,
+        throttle: Throttle | None = None,
         body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
     ) -> None:
         model = load_service_model()
@@ -61,6 +64,7 @@ class AwsDoor:
             credential.access_key_id: Principal(credential, region=region) for credential in credentials
         }
         self._everyone = Principal(unsigned_as, region=region) if unsigned_as is not None else None
+        self._throttle = throttle
         self._cors = CorsRules(allowed_origins)
         self._request_ids = RequestIds(randomness)
         self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
@@ -92,12 +96,16 @@ class AwsDoor:
         query: bytes = scope["query_string"]
         route, label = self._router.find(scope["method"], raw_path)
         principal = self._authenticate(scope["method"], raw_path, query, headers, body)
+        if self._throttle is not None:
+            self._throttle.take(route.name, principal.caller.account_id)
         operation = route.operation
         if operation is None:
             raise AwsError(ErrorType.UNKNOWN_OPERATION, f"Stagebook does not have the operation {route.name} yet.")
         request = route.read(label, query, headers, body)
         resource = request.get(operation.resource_member) if operation.resource_member else None
         principal.authorise(route.action, resource or principal.every(route.name), route.find_arns(request))
+        for member in operation.further_resource_members:
+            principal.authorise(route.action, request[member], [])
         result = operation.handle(Call(caller=principal.caller, request=request))
         if not isinstance(result, bytes):
             if isinstance(result, Awaitable):

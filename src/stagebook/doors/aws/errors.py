@@ -42,6 +42,7 @@ class ErrorType(StrEnum):
     REQUEST_ENTITY_TOO_LARGE = "RequestEntityTooLargeException"
     REQUEST_TIMEOUT = "RequestTimeoutException"
     SERVICE_UNAVAILABLE = "ServiceUnavailableException"
+    THROTTLING = "ThrottlingException"
 
 
 STATUSES: Mapping[ErrorType, int] = {
@@ -62,6 +63,7 @@ STATUSES: Mapping[ErrorType, int] = {
     ErrorType.REQUEST_ENTITY_TOO_LARGE: 413,
     ErrorType.REQUEST_TIMEOUT: 408,
     ErrorType.SERVICE_UNAVAILABLE: 503,
+    ErrorType.THROTTLING: 400,
 }
 
 DOMAIN_ERRORS: Mapping[type[StagebookError], ErrorType] = {

@@ -29,8 +29,10 @@ PATTERN_OVERRIDES: Mapping[str, str] = {
 ENUM_ADDITIONS: Mapping[str, tuple[str, ...]] = {
     # A participant's recording state can be DISABLED; the model forgets it in the filter.
     "ParticipantRecordingFilterByRecordingState": ("DISABLED",),
+    # The AWS CLI's documented command creates an ingest configuration with `--ingest-protocol rtmps`.
+    "IngestProtocol": ("rtmp", "rtmps"),
 }
-"""Values that the model's own enums lack, by shape."""
+"""Values that the model's own enums lack, by shape, and that are taken."""
 
 INTEGER_MINIMUM = -(2**31)
 INTEGER_MAXIMUM = 2**31 - 1

@@ -36,9 +36,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """An operation that Stagebook serves.
 
     `resource_member` names the input member that holds the ARN the policy is asked about; None asks about every
-    resource of the caller's account. An ARN of another account or region is refused before the handler runs.
+    resource of the caller's account. It must allow the action on the ARNs of `further_resource_members`, too. An ARN of
+    another account or region is refused before the handler runs.
     """
 
     name: str
     handle: Handler
     resource_member: str | None = None
+    further_resource_members: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from stagebook.doors.aws.operation import Call
 from stagebook.stage.errors import InvalidInputError
 
 DEFAULT_PAGE_SIZE = 50
-"""How many items a list shows when `maxResults` is absent (API reference, ListParticipantEvents and its siblings)."""
+"""How many items most lists show when `maxResults` is absent (API reference, ListParticipantEvents and others)."""
 
 _PAGING_MEMBERS = frozenset({"nextToken", "maxResults"})
 _POSITION_SIZE_BYTES = 8
@@ -25,9 +25,9 @@ _PURPOSE = b"page token"
 _encode_binding = msgspec.json.Encoder(order="sorted").encode
 
 
-def page_size(call: Call) -> int:
-    """Return how many items the caller wants at most."""
-    size: int = call.request.get("maxResults", DEFAULT_PAGE_SIZE)
+def page_size(call: Call, *, default: int = DEFAULT_PAGE_SIZE) -> int:
+    """Return how many items the caller wants at most; `default` when it does not say."""
+    size: int = call.request.get("maxResults", default)
     return size
 
 

@@ -18,6 +18,6 @@ def preflight(methods: str) -> tuple[Header, ...]:
     """Return what the answer to a preflight adds, for a resource that takes these methods."""
     return (
         (b"access-control-allow-methods", methods.encode("ascii")),
-        (b"access-control-allow-headers", b"Authorization, Content-Type, If-Match"),
+        (b"access-control-allow-headers", b"Authorization, Connection-Token, Content-Type, If-Match"),
         (b"access-control-max-age", b"86400"),
     )

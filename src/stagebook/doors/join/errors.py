@@ -8,6 +8,7 @@ import msgspec
 from stagebook.stage.errors import (
     AttemptRefusedError,
     ConnectionNotFoundError,
+    ExchangeRefusedError,
     IceSessionMismatchError,
     OfferMalformedError,
     ResourceNotFoundError,
@@ -31,6 +32,9 @@ TOKEN_STATUSES: dict[TokenRefusal, int] = {
     TokenRefusal.STAGE_MISMATCH: 403,
     TokenRefusal.STAGE_DELETED: 404,
     TokenRefusal.PARTICIPANT_DISCONNECTED: 403,
+    TokenRefusal.JTI_IN_USE: 409,
+    TokenRefusal.PARTICIPANT_REPLICATED: 409,
+    TokenRefusal.CONNECTION_TOKEN: 403,
 }
 
 ATTEMPT_STATUSES: dict[ErrorCode, int] = {
@@ -46,6 +50,7 @@ ATTEMPT_STATUSES: dict[ErrorCode, int] = {
 OTHER_STATUSES: dict[type[StagebookError], tuple[int, str]] = {
     OfferMalformedError: (400, "MALFORMED_SDP"),
     ConnectionNotFoundError: (404, "NO_SUCH_CONNECTION"),
+    ExchangeRefusedError: (409, "TOKEN_NOT_EXCHANGEABLE"),
     ResourceNotFoundError: (404, "NOT_FOUND"),
     IceSessionMismatchError: (412, "ICE_SESSION_MISMATCH"),
     ServerBusyError: (503, "BUSY"),

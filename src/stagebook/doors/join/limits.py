@@ -20,7 +20,8 @@ class JoinLimits(msgspec.Struct, frozen=True, kw_only=True):
     attempts_per_second: float = 5.0
     metered_participants: int = 50_000
     events_connections_per_participant: int = 16
-    events_message_size_bytes: int = 4 * 1024
+    events_message_size_bytes: int = 16 * 1024
+    """Room for an EXCHANGE_TOKEN with the largest token there can be."""
     events_messages_burst: int = 60
     events_messages_per_second: float = 5.0
     events_ping_seconds: float = 30.0

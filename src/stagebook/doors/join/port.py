@@ -18,8 +18,11 @@ class JoinPort(Protocol):
     def endpoints(self) -> Endpoints:
         """The addresses that stages and tokens carry."""
 
-    def admit(self, token: str) -> Claims:
-        """Return the claims of a token that admits; raise TokenRefusedError."""
+    def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
+        """Return the claims of a token that admits, by itself or over a connection of a connection token.
+
+        Raises TokenRefusedError.
+        """
 
     def identify(self, token: str) -> Claims:
         """Return whose token this is, even after it has expired; raise TokenRefusedError."""
@@ -38,6 +41,12 @@ class JoinPort(Protocol):
 
     async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
         """Count an events websocket as a connection and return its id."""
+
+    async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
+        """Let the participant of an events websocket go on with another token and return what that grants.
+
+        Raises TokenRefusedError, ExchangeRefusedError and ConnectionNotFoundError.
+        """
 
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
         """Say that an events websocket is gone; fine for one that the manager has ended itself."""

@@ -27,6 +27,8 @@ from stagebook.manager.manager import Opened
 from stagebook.stage.claims import Claims
 
 SDP = "application/sdp"
+CONNECTION_TOKEN = b"connection-token"
+"""The header with a connection token beside the participant token, in the two requests that open a connection."""
 FRAGMENT = "application/trickle-ice-sdpfrag"
 ACCEPT_POST: Header = (b"accept-post", SDP.encode())
 ACCEPT_PATCH: Header = (b"accept-patch", FRAGMENT.encode())
@@ -83,7 +85,7 @@ class Whip:
         return Response(status=200)
 
     async def _offer(self, scope: Scope, receive: Receive) -> tuple[Claims, str]:
-        claims = self._manager.admit(bearer_token(scope))
+        claims = self._manager.admit(bearer_token(scope), connection_token=header(scope, CONNECTION_TOKEN))
         self._attempts.require(claims)
         require_content_type(scope, SDP, ACCEPT_POST)
         offer = await read_text(

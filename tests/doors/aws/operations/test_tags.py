@@ -1,15 +1,19 @@
 """TagResource, UntagResource, ListTagsForResource."""
 
 import asyncio
+import re
 
 import pytest
 
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
+from tests.clients.own_key import OwnKey
 from tests.doors.aws.operations.house import House, Json
 
 UNKNOWN_ARNS = [
     "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh",
     "arn:aws:ivs:us-west-2:123456789012:public-key/abcdABCDefgh",
+    "arn:aws:ivs:us-west-2:123456789012:storage-configuration/abcdABCDefgh",
+    "arn:aws:ivs:us-west-2:123456789012:composition/abcdABCDefgh",
 ]
 
 
@@ -27,6 +31,30 @@ async def test_tags_are_added_and_replaced(house: House) -> None:
     assert await house.call("TagResource", resourceArn=arn, tags={"team": "red", "stage": "é"}) is None
     assert await tags_of(house, arn) == {"team": "red", "cost": "1", "stage": "é"}
     assert (await house.call("GetStage", arn=arn))["stage"]["tags"] == await tags_of(house, arn)
+
+
+TAGGED: dict[str, tuple[str, dict[str, Json]]] = {
+    "CreateStage": ("stage", {}),
+    "CreateIngestConfiguration": ("ingestConfiguration", {"ingestProtocol": "RTMPS"}),
+    "CreateEncoderConfiguration": ("encoderConfiguration", {}),
+    "ImportPublicKey": ("publicKey", {"publicKeyMaterial": OwnKey().public_pem}),
+    "CreateStorageConfiguration": ("storageConfiguration", {"s3": {"bucketName": "amzn-s3-demo-bucket"}}),
+}
+
+
+@pytest.mark.parametrize("operation", TAGGED)
+async def test_every_kind_of_resource_has_tags_from_its_creation_on(house: House, operation: str) -> None:
+    member, needed = TAGGED[operation]
+    made = (await house.call(operation, tags={"team": "blue", "cost": "1"}, **needed))[member]
+    arn = made["arn"]
+    assert await tags_of(house, arn) == made["tags"] == {"team": "blue", "cost": "1"}
+
+    await house.call("TagResource", resourceArn=arn, tags={"team": "red", "new": ""})
+    await house.call("UntagResource", resourceArn=arn, tagKeys=["cost"])
+
+    shown = (await house.call(re.sub("Create|Import", "Get", operation), arn=arn))[member]
+    assert shown == {**made, "tags": {"team": "red", "new": ""}}
+    assert await tags_of(house, arn) == shown["tags"]
 
 
 async def test_tags_are_removed_and_absent_keys_are_no_error(house: House) -> None:

@@ -18,6 +18,7 @@ from stagebook.doors.aws.credentials import Credential, Credentials
 from stagebook.doors.aws.door import AwsDoor
 from stagebook.doors.aws.operation import Handler, Operation
 from stagebook.doors.aws.policy import ALLOW_EVERYTHING, Policy
+from stagebook.doors.aws.throttle import Throttle
 from tests.doors.aws.wire.rules import Json
 
 REGION = "us-west-2"
@@ -144,6 +145,7 @@ def new_door(
     clock: FixedClock | None = None,
     allowed_origins: Iterable[str] = (),
     unsigned_as: Credential | None = None,
+    throttle: Throttle | None = None,
     body_timeout_seconds: float = 60.0,
 ) -> AwsDoor:
     """Return a door that serves GetStage (echoing the ARN), or what is given."""
@@ -157,6 +159,7 @@ def new_door(
         region=REGION,
         allowed_origins=allowed_origins,
         unsigned_as=unsigned_as,
+        throttle=throttle,
         body_timeout_seconds=body_timeout_seconds,
     )
 

@@ -27,6 +27,7 @@ _DEFECTIVE_PATTERNS = {
         r"[\s\S]*-----BEGIN PUBLIC KEY-----\r?\n[a-zA-Z0-9+/=\r\n]+\r?\n-----END PUBLIC KEY-----[\s\S]*"
     ),
 }
+_MISSING_VALUES = {"ParticipantRecordingFilterByRecordingState": ["DISABLED"], "IngestProtocol": ["rtmp", "rtmps"]}
 _NOT_OF_TYPE: dict[str, list[Any]] = {
     "string": [5, True, [], {}],
     "integer": ["5", 5.0, 5.5, True, [], 2**31, -(2**31) - 1, 10**400],
@@ -41,9 +42,8 @@ Path = tuple[str | int, ...]
 
 
 def enum_of(name: str) -> list[str]:
-    """The values of an enum shape; the filter lacks a state that participants can have."""
-    values = list(SHAPES[name].get("enum", []))
-    return [*values, "DISABLED"] if name == "ParticipantRecordingFilterByRecordingState" else values
+    """The values of an enum shape, with those that the model lacks and the documentation uses."""
+    return [*SHAPES[name].get("enum", []), *_MISSING_VALUES.get(name, [])]
 
 
 def pattern_of(name: str) -> str | None:
@@ -188,4 +188,4 @@ def _text_breaches(name: str, whole: str, low: int | None, high: int | None) -> 
         if name != "PublicKeyMaterial":  # which may have text around it
             yield from (((), f"pattern {end!r}", whole + end) for end in ("\n", " ", "é", "!"))
     if enum_of(name):
-        yield from (((), "enum", wrong) for wrong in ("NOPE", "", whole.lower(), whole + "\n", whole + " "))
+        yield from (((), "enum", wrong) for wrong in ("NOPE", "", whole.title(), whole + "\n", whole + " "))

@@ -6,11 +6,18 @@ writes its own body.
 """
 
 from stagebook.doors.aws.operation import Operation
+from stagebook.doors.aws.operations.compositions import CompositionOperations
+from stagebook.doors.aws.operations.connection_tokens import ConnectionTokenOperations
+from stagebook.doors.aws.operations.encoder_configurations import EncoderConfigurationOperations
+from stagebook.doors.aws.operations.ingest_configurations import IngestConfigurationOperations
 from stagebook.doors.aws.operations.participant_events import ParticipantEventOperations
 from stagebook.doors.aws.operations.participant_tokens import ParticipantTokenOperations
 from stagebook.doors.aws.operations.participants import ParticipantOperations
+from stagebook.doors.aws.operations.public_keys import PublicKeyOperations
+from stagebook.doors.aws.operations.replication import ReplicationOperations
 from stagebook.doors.aws.operations.stage_sessions import StageSessionOperations
 from stagebook.doors.aws.operations.stages import StageOperations
+from stagebook.doors.aws.operations.storage_configurations import StorageConfigurationOperations
 from stagebook.doors.aws.operations.tags import TagOperations
 from stagebook.doors.aws.page_token import PageTokens
 from stagebook.manager.manager import StageManager
@@ -29,6 +36,13 @@ def operations(manager: StageManager, *, page_token_secret: bytes, oldest_first:
         *StageSessionOperations(manager.book, page_tokens).operations(),
         *ParticipantOperations(manager, page_tokens).operations(),
         *ParticipantEventOperations(manager.book, page_tokens, oldest_first=oldest_first).operations(),
+        *PublicKeyOperations(manager, page_tokens).operations(),
+        *ConnectionTokenOperations(manager).operations(),
+        *IngestConfigurationOperations(manager, page_tokens).operations(),
+        *EncoderConfigurationOperations(manager, page_tokens).operations(),
+        *StorageConfigurationOperations(manager, page_tokens).operations(),
+        *CompositionOperations(page_tokens).operations(),
+        *ReplicationOperations(manager, page_tokens).operations(),
         *TagOperations(manager).operations(),
     )
     return {operation.name: operation for operation in served}

@@ -6,7 +6,7 @@ from stagebook.stage.errors import ResourceNotFoundError
 
 
 class TagOperations:
-    """The operations on the tags of a resource; stages are the resources there are."""
+    """The operations on the tags of a resource: of whatever has an ARN and tags."""
 
     def __init__(self, manager: StageManager) -> None:
         self._manager = manager
@@ -32,7 +32,7 @@ class TagOperations:
     def list(self, call: Call) -> Result:
         """Show a resource's tags: an empty map when it has none. ResourceNotFoundError when there is no resource."""
         arn = call.request["resourceArn"]
-        stage = self._manager.book.get_stage(arn)
-        if stage is None:
+        resource = self._manager.book.get_resource(arn) or self._manager.book.get_stage(arn)
+        if resource is None:
             raise ResourceNotFoundError(kind="resource", name=arn)
-        return {"tags": stage.tags}
+        return {"tags": resource.tags}

@@ -1,0 +1,86 @@
+-- A book of version 1 as a script: its tables as that version made them, and a little of everything it could hold.
+
+BEGIN;
+CREATE TABLE sequencer (
+    row_key INTEGER PRIMARY KEY CHECK (row_key = 1),
+    last_sequence INTEGER NOT NULL
+) STRICT;
+INSERT INTO sequencer VALUES (1, 0);
+
+CREATE TABLE stage (
+    stage_key INTEGER PRIMARY KEY,
+    arn TEXT NOT NULL UNIQUE,
+    account_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    tags TEXT NOT NULL,
+    recording TEXT NOT NULL,
+    deleted_ms INTEGER
+) STRICT;
+CREATE INDEX stage_of_account ON stage (account_id) WHERE deleted_ms IS NULL;
+
+CREATE TABLE session (
+    session_key INTEGER PRIMARY KEY,
+    stage_key INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    start_ms INTEGER NOT NULL,
+    end_ms INTEGER,
+    UNIQUE (stage_key, session_id)
+) STRICT;
+CREATE INDEX session_of_stage ON session (stage_key);
+CREATE UNIQUE INDEX session_open ON session (stage_key) WHERE end_ms IS NULL;
+
+CREATE TABLE participant (
+    session_key INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    participant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    published INTEGER NOT NULL,
+    first_join_ms INTEGER,
+    rest TEXT,
+    PRIMARY KEY (session_key, number)
+) WITHOUT ROWID, STRICT;
+CREATE UNIQUE INDEX participant_by_id ON participant (session_key, participant_id);
+CREATE INDEX participant_by_user ON participant (session_key, user_id);
+CREATE INDEX participant_by_state ON participant (session_key, state);
+CREATE INDEX participant_published ON participant (session_key) WHERE published = 1;
+
+CREATE TABLE event (
+    session_key INTEGER NOT NULL,
+    participant_number INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    error_code INTEGER,
+    remote_participant_id TEXT,
+    replica INTEGER NOT NULL,
+    cause INTEGER,
+    detail TEXT,
+    extra BLOB,
+    PRIMARY KEY (session_key, participant_number, sequence DESC)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE revocation (
+    stage_key INTEGER NOT NULL,
+    participant_id TEXT NOT NULL,
+    revoked_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (stage_key, participant_id)
+) WITHOUT ROWID, STRICT;
+
+INSERT INTO event VALUES(1,1,1782579200005242880,2,NULL,NULL,0,NULL,NULL,NULL);
+INSERT INTO event VALUES(1,1,1782579200000000000,0,NULL,NULL,0,NULL,NULL,NULL);
+INSERT INTO event VALUES(2,1,1782579200005242882,1,NULL,NULL,0,NULL,NULL,NULL);
+INSERT INTO event VALUES(2,1,1782579200005242881,0,NULL,NULL,0,NULL,NULL,NULL);
+INSERT INTO participant VALUES(1,1,'p','ann',0,1,1700000000000,'{"attributes":{"role":"host"},"protocol":"WHIP"}');
+INSERT INTO participant VALUES(2,1,'q','',1,0,NULL,NULL);
+INSERT INTO revocation VALUES(1,'out',1700000000000,'rude');
+INSERT INTO session VALUES(1,1,'st-a1b2c3d4e5f6g',1700000000000,NULL);
+INSERT INTO session VALUES(2,2,'st-g6f5e4d3c2b1a',1700000000000,1700000060000);
+INSERT INTO stage VALUES(1,'arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh','123456789012','talk',1700000000000,'{}','{}',NULL);
+INSERT INTO stage VALUES(2,'arn:aws:ivs:us-west-2:123456789012:stage/otherOTHER00','123456789012','talk',1700000000000,'{}','{}',1700000060000);
+UPDATE sequencer SET last_sequence = 1782579200005242882;
+
+PRAGMA application_id = 1396862827;
+PRAGMA user_version = 1;
+COMMIT;

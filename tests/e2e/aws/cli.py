@@ -1,0 +1,77 @@
+"""The AWS CLI as its users have it, and the examples of its reference pages."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import awscli
+import msgspec
+
+from tests.e2e.aws.broken_rules import Json
+from tests.e2e.server import RunningServer
+
+PAGES = Path(awscli.__file__).parent / "examples" / "ivs-realtime"
+TIMEOUT_SECONDS = 60
+
+_COMMAND = re.compile(r"^    aws ivs-realtime .*\n(?:    .+\n)*", re.MULTILINE)
+_OUTPUT = re.compile(r"^Output::\n\n((?:    .*\n|\n)*)", re.MULTILINE)
+_CONTINUED = re.compile(r"\\[ ]*\n[ ]*")
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True):
+    """A documented command, word by word, and its documented output: None when there is none or it is no JSON."""
+
+    words: tuple[str, ...]
+    output: Json
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command ended and what it printed."""
+
+    exit_code: int
+    printed: str
+    error: str
+
+    @property
+    def json(self) -> Json:
+        """What was printed, which must be JSON; None for nothing."""
+        assert self.exit_code == 0, self.error
+        return json.loads(self.printed) if self.printed else None
+
+
+def documented(page: str) -> list[Example]:
+    """Return the examples of one reference page. Lines end in a backslash where they go on; some pages have a blank
+    after it, or one inside quotes, which no shell takes: all of them go on here."""
+    examples = []
+    text = (PAGES / f"{page}.rst").read_text(encoding="utf-8")
+    commands = list(_COMMAND.finditer(text))
+    ends = [command.start() for command in commands[1:]] + [len(text)]
+    for command, end in zip(commands, ends, strict=True):
+        words = shlex.split(_CONTINUED.sub(" ", command.group()))
+        output = _OUTPUT.search(text, command.end(), end)
+        examples.append(Example(words=tuple(words), output=_json_or_none(output.group(1)) if output else None))
+    return examples
+
+
+def _json_or_none(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None
+
+
+def run(server: RunningServer, example: Example, *, region: str) -> Outcome:
+    """Run a documented command as it stands, with the endpoint, the key and the region in the environment."""
+    program, *words = example.words
+    assert program == "aws"
+    environment = {**server.environment, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_PAGER": ""}
+    command = [str(Path(sys.executable).with_name("aws")), *words]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+    )
+    return Outcome(exit_code=done.returncode, printed=done.stdout, error=done.stderr)

@@ -1,0 +1,132 @@
+"""The example commands of the AWS CLI reference, as they stand, for configurations and compositions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stagebook.book.port import PutResource
+from stagebook.stage.resources import EncoderConfiguration, Resource, StorageConfiguration
+from tests.e2e.aws.broken_rules import Json
+from tests.e2e.aws.cli import Example, documented, run
+from tests.e2e.aws.documented import ACCOUNT_ID, write_book, write_documented_book
+from tests.e2e.server import REGION, RunningServer, run_server
+
+TOKYO = "ap-northeast-1"
+CREATED_MS = 1_697_500_000_000
+CHOSEN_BY_THE_SERVER = {"arn", "streamKey", "participantId"}
+COMPOSITION_EXAMPLES = [
+    (example, code)
+    for page, code in (
+        ("start-composition", "ValidationException"),
+        ("get-composition", "ResourceNotFoundException"),
+        ("stop-composition", "ResourceNotFoundException"),
+    )
+    for example in documented(page)
+]
+
+
+def encoder(resource_id: str) -> Resource:
+    return EncoderConfiguration(
+        arn=f"arn:aws:ivs:{TOKYO}:{ACCOUNT_ID}:encoder-configuration/{resource_id}",
+        account_id=ACCOUNT_ID,
+        created_ms=CREATED_MS,
+        name="test-ec",
+        width=1_920,
+        height=1_080,
+        bitrate_bps=3_500_000,
+    )
+
+
+def storage(resource_id: str) -> Resource:
+    return StorageConfiguration(
+        arn=f"arn:aws:ivs:{TOKYO}:{ACCOUNT_ID}:storage-configuration/{resource_id}",
+        account_id=ACCOUNT_ID,
+        created_ms=CREATED_MS,
+        name="test-sc",
+        bucket_name="amzn-s3-demo-bucket",
+    )
+
+
+@pytest.fixture(scope="module")
+def tokyo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server in the region of the examples, with the resources they speak of."""
+    data = tmp_path_factory.mktemp("tokyo") / "data"
+    made = [make(resource_id) for make in (encoder, storage) for resource_id in ("ABabCDcdEFef", "abcdABCDefgh")]
+    write_book(data, *(PutResource(resource=resource) for resource in made))
+    with run_server(data, region=TOKYO) as running:
+        yield running
+
+
+@pytest.fixture
+def oregon(tmp_path: Path) -> Iterator[RunningServer]:
+    """A server with the documented ingest configuration and stage."""
+    write_documented_book(tmp_path / "data")
+    with run_server(tmp_path / "data") as running:
+        yield running
+
+
+def shown_by(server: RunningServer, example: Example, *, region: str) -> Json:
+    return run(server, example, region=region).json
+
+
+def only(page: str) -> Example:
+    (example,) = documented(page)
+    return example
+
+
+def assert_shows(printed: Json, expected: Json, *, but: frozenset[str] = frozenset()) -> None:
+    """Expect every documented member of the one resource with its documented value, except those in `but`."""
+    ((name, resource),) = expected.items()
+    assert printed.keys() == {name}
+    assert printed[name].items() >= {key: value for key, value in resource.items() if key not in but}.items()
+    assert printed[name].keys() >= resource.keys()
+
+
+def test_ingest_configurations(oregon: RunningServer) -> None:
+    example = only("get-ingest-configuration")
+    assert_shows(shown_by(oregon, example, region=REGION), example.output)
+    example = only("update-ingest-configuration")
+    assert_shows(shown_by(oregon, example, region=REGION), example.output)
+    example = only("create-ingest-configuration")
+    assert_shows(shown_by(oregon, example, region=REGION), example.output, but=frozenset(CHOSEN_BY_THE_SERVER))
+
+    listed = shown_by(oregon, only("list-ingest-configurations"), region=REGION)["ingestConfigurations"]
+    assert [row["name"] for row in listed] == ["ingest1", "ingest1"]
+    documented_members = {"name", "arn", "ingestProtocol", "stageArn", "participantId", "state", "userId"}
+    assert all(row.keys() >= documented_members for row in listed)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["inactive", "force"])
+def test_deleting_an_ingest_configuration(oregon: RunningServer, number: int) -> None:
+    example = documented("delete-ingest-configuration")[number]
+    assert shown_by(oregon, example, region=REGION) is None
+    assert shown_by(oregon, only("list-ingest-configurations"), region=REGION) == {"ingestConfigurations": []}
+
+
+@pytest.mark.parametrize("kind", ["encoder", "storage"])
+def test_encoder_and_storage_configurations(tokyo: RunningServer, kind: str) -> None:
+    example = only(f"get-{kind}-configuration")
+    assert_shows(shown_by(tokyo, example, region=TOKYO), example.output)
+    example = only(f"create-{kind}-configuration")
+    assert_shows(shown_by(tokyo, example, region=TOKYO), example.output, but=frozenset(CHOSEN_BY_THE_SERVER))
+
+    example = only(f"list-{kind}-configurations")
+    ((name, listed),) = shown_by(tokyo, example, region=TOKYO).items()
+    assert len(listed) == 3
+    assert {frozenset(row) for row in listed} == {frozenset(row) for row in example.output[name]}
+
+    assert shown_by(tokyo, only(f"delete-{kind}-configuration"), region=TOKYO) is None
+    ((_, listed),) = shown_by(tokyo, example, region=TOKYO).items()
+    assert len(listed) == 2
+
+
+@pytest.mark.parametrize(("example", "code"), COMPOSITION_EXAMPLES, ids=range(len(COMPOSITION_EXAMPLES)))
+def test_compositions_are_refused_as_documented_here(tokyo: RunningServer, example: Example, code: str) -> None:
+    outcome = run(tokyo, example, region=TOKYO)
+    assert outcome.exit_code in {254, 255}
+    assert code in outcome.error
+
+
+def test_there_are_no_compositions_to_list(tokyo: RunningServer) -> None:
+    assert shown_by(tokyo, only("list-compositions"), region=TOKYO) == {"compositions": []}

@@ -1,0 +1,243 @@
+"""Replication by boto3 and by the AWS CLI's documented commands, with a publisher of real media."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stagebook.book.port import OpenSession, PutParticipant, PutReplica, PutStage
+from stagebook.keys import DataFolder
+from stagebook.manager.jwt import JwtAuthority
+from stagebook.manager.tokens import Endpoints
+from stagebook.stage.claims import Claims
+from stagebook.stage.resources import Capability, ParticipantRecord, Replica, ReplicationState, Stage
+from tests.e2e.aws.cli import Example, documented, run
+from tests.e2e.aws.documented import ACCOUNT_ID, JOINED_AT, PARTICIPANT_ID, SESSION_ID, STAGE_ARN, in_ms, write_book
+from tests.e2e.aws.keys import NOBODY, ONE_STAGE, OTHER_ACCOUNT
+from tests.e2e.aws.refusal import refused
+from tests.e2e.aws.visit import on_stage
+from tests.e2e.aws.walk import publishing
+from tests.e2e.server import REGION, Client, RunningServer, run_server
+
+UNKNOWN_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/000000000000"
+HEADERS = {
+    "accessControlAllowOrigin",
+    "accessControlExposeHeaders",
+    "cacheControl",
+    "contentSecurityPolicy",
+    "strictTransportSecurity",
+    "xContentTypeOptions",
+    "xFrameOptions",
+}
+
+
+@contextmanager
+def published(ivs: Client, stage_arn: str) -> Iterator[str]:
+    """Have a publisher on the stage; give its participant id."""
+    token = ivs.create_participant_token(stageArn=stage_arn)["participantToken"]
+    # On its websocket it is on the stage before it publishes, so the session is there to look it up in.
+    with on_stage(token["token"]), publishing(token["token"]):
+        yield token["participantId"]
+
+
+def new_stage(ivs: Client) -> str:
+    arn: str = ivs.create_stage()["stage"]["arn"]
+    return arn
+
+
+def assert_seven_headers(answer: dict[str, Any]) -> None:
+    assert answer.keys() == {*HEADERS, "ResponseMetadata"}
+    assert answer["accessControlAllowOrigin"] == "*"
+    assert answer["cacheControl"] == "no-store, no-cache"
+    assert answer["contentSecurityPolicy"] == "default-src 'self'; upgrade-insecure-requests;"
+    assert answer["strictTransportSecurity"] == "max-age:47304000; includeSubDomains"
+    assert (answer["xContentTypeOptions"], answer["xFrameOptions"]) == ("nosniff", "DENY")
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["content-length"] == "0"
+
+
+def test_a_publisher_is_replicated_listed_and_stopped(ivs: Client, stage_arn: str) -> None:
+    other_arn = new_stage(ivs)
+    with published(ivs, stage_arn) as participant_id:
+        names = {"sourceStageArn": stage_arn, "participantId": participant_id}
+        started = ivs.start_participant_replication(
+            **names, destinationStageArn=other_arn, reconnectWindowSeconds=300, attributes={"role": "guest"}
+        )
+        assert_seven_headers(started)
+        there = {"stageArn": other_arn, "sessionId": ivs.get_stage(arn=other_arn)["stage"]["activeSessionId"]}
+        row = {
+            **names,
+            "sourceSessionId": ivs.get_stage(arn=stage_arn)["stage"]["activeSessionId"],
+            "destinationStageArn": other_arn,
+            "destinationSessionId": there["sessionId"],
+        }
+        paginator = ivs.get_paginator("list_participant_replicas")
+        assert paginator.paginate(**names).build_full_result()["replicas"] == [{**row, "replicationState": "ACTIVE"}]
+        (replica,) = ivs.list_participants(**there)["participants"]
+        assert (replica["participantId"], replica["replicationType"]) == (participant_id, "REPLICA")
+        shown = ivs.get_participant(**there, participantId=participant_id)["participant"]
+        assert shown["attributes"] == {"role": "guest"}
+        stopped = ivs.stop_participant_replication(**names, destinationStageArn=other_arn)
+        assert_seven_headers(stopped)
+        assert ivs.list_participant_replicas(**names)["replicas"] == [{**row, "replicationState": "STOPPED"}]
+
+
+def test_start_refuses_what_the_model_names(server: RunningServer, ivs: Client, stage_arn: str) -> None:
+    other_arn = new_stage(ivs)
+    viewer = ivs.create_participant_token(stageArn=stage_arn)["participantToken"]
+    with published(ivs, stage_arn) as participant_id, on_stage(viewer["token"]):
+        right = {"sourceStageArn": stage_arn, "destinationStageArn": other_arn, "participantId": participant_id}
+        start = ivs.start_participant_replication
+        with refused("ValidationException", naming="destinationStageArn"):
+            start(**{**right, "destinationStageArn": stage_arn})
+        with refused("ValidationException", naming="attributes"):
+            start(**right, attributes={"role": "x" * 1_021})
+        with refused("ValidationException", naming="reconnectWindowSeconds"):
+            start(**right, reconnectWindowSeconds=301)
+        for member in ("sourceStageArn", "destinationStageArn"):
+            with refused("ResourceNotFoundException", naming=UNKNOWN_ARN):
+                start(**{**right, member: UNKNOWN_ARN})
+        with refused("ResourceNotFoundException", naming="nobodyHere"):
+            start(**{**right, "participantId": "nobodyHere"})
+        with refused("ConflictException", naming="not publishing"):
+            start(**{**right, "participantId": viewer["participantId"]})
+        with refused("AccessDeniedException", naming="StartParticipantReplication"):
+            server.client(NOBODY).start_participant_replication(**right)
+        start(**right)
+        with refused("ConflictException", naming="already"):
+            start(**right)
+
+
+def test_stop_refuses_what_the_model_names(server: RunningServer, ivs: Client, stage_arn: str) -> None:
+    right = {"sourceStageArn": stage_arn, "destinationStageArn": new_stage(ivs), "participantId": "nobodyHere"}
+    with refused("ResourceNotFoundException", naming="nobodyHere"):
+        ivs.stop_participant_replication(**right)
+    for member in ("sourceStageArn", "destinationStageArn"):
+        with refused("ResourceNotFoundException", naming=UNKNOWN_ARN):
+            ivs.stop_participant_replication(**{**right, member: UNKNOWN_ARN})
+    with refused("ValidationException", naming="participantId"):
+        ivs.stop_participant_replication(**{**right, "participantId": "!"})
+    with refused("AccessDeniedException", naming="StopParticipantReplication"):
+        server.client(NOBODY).stop_participant_replication(**right)
+
+
+def test_list_refuses_what_the_model_names(server: RunningServer, ivs: Client, stage_arn: str) -> None:
+    names = {"sourceStageArn": stage_arn, "participantId": "nobodyHere"}
+    assert ivs.list_participant_replicas(**names)["replicas"] == []
+    with refused("ValidationException", naming="nextToken"):
+        ivs.list_participant_replicas(**names, nextToken="AAAA")
+    with refused("AccessDeniedException", naming="ListParticipantReplicas"):
+        server.client(NOBODY).list_participant_replicas(**names)
+
+
+def test_the_right_is_needed_on_both_stages_and_in_one_account(
+    server: RunningServer, ivs: Client, stage_arn: str
+) -> None:
+    both_ways = ((STAGE_ARN, stage_arn), (stage_arn, STAGE_ARN))
+    for source_arn, destination_arn in both_ways:
+        names = {"sourceStageArn": source_arn, "destinationStageArn": destination_arn, "participantId": "somebody"}
+        for key in (ONE_STAGE, OTHER_ACCOUNT):
+            for call in ("start_participant_replication", "stop_participant_replication"):
+                with refused("AccessDeniedException"):
+                    getattr(server.client(key), call)(**names)
+    stranger = stage_arn.replace(ACCOUNT_ID, "210987654321")
+    with refused("AccessDeniedException", naming=stranger):
+        ivs.start_participant_replication(
+            sourceStageArn=stage_arn, destinationStageArn=stranger, participantId="somebody"
+        )
+
+
+def test_the_quota_of_replications_is_402(tmp_path: Path) -> None:
+    with run_server(tmp_path / "data", quota_overrides="replications_per_participant=1") as small:
+        ivs = small.client()
+        stage_arn = new_stage(ivs)
+        with published(ivs, stage_arn) as participant_id:
+            names = {"sourceStageArn": stage_arn, "participantId": participant_id}
+            ivs.start_participant_replication(**names, destinationStageArn=new_stage(ivs))
+            with refused("ServiceQuotaExceededException", naming="replications"):
+                ivs.start_participant_replication(**names, destinationStageArn=new_stage(ivs))
+
+
+def only(page: str) -> Example:
+    (example,) = documented(page)
+    return example
+
+
+def in_one_account(example: Example) -> Example:
+    """The example with its destination in the source's account: the page's account ids are made up and differ."""
+    return msgspec.structs.replace(
+        example,
+        words=tuple(re.sub(r"ivs:us-west-2:\d+:", f"ivs:us-west-2:{ACCOUNT_ID}:", word) for word in example.words),
+    )
+
+
+def destination_arn(example: Example) -> str:
+    return example.words[example.words.index("--destination-stage-arn") + 1]
+
+
+def stage(arn: str) -> PutStage:
+    account_id = arn.split(":")[4]
+    return PutStage(stage=Stage(arn=arn, account_id=account_id, name="documented", created_ms=in_ms(JOINED_AT)))
+
+
+def token_for(server: RunningServer) -> str:
+    """A token of the documented participant, signed by the server's own key."""
+    url = server.endpoint_url
+    endpoints = Endpoints(events=url.replace("http", "ws") + "/events", whip=url + "/whip", rtmp="", rtmps="")
+    authority = JwtAuthority(private_key_pem=DataFolder(server.data).token_signing_key(), endpoints=endpoints)
+    claims = Claims(
+        participant_id=PARTICIPANT_ID,
+        stage_arn=STAGE_ARN,
+        capabilities=frozenset(Capability),
+        expires_at_seconds=4_000_000_000,
+    )
+    return authority.mint(claims)
+
+
+def test_the_cli_starts_and_stops_as_documented(tmp_path: Path) -> None:
+    start, stop = only("start-participant-replication"), only("stop-participant-replication")
+    assert STAGE_ARN in start.words
+    write_book(tmp_path / "data", stage(STAGE_ARN), stage(destination_arn(in_one_account(start))))
+    with run_server(tmp_path / "data") as server, on_stage(token_for(server)), publishing(token_for(server)):
+        for example in (start, stop):
+            as_it_stands = run(server, example, region=REGION)
+            assert "AccessDeniedException" in as_it_stands.error
+            assert destination_arn(example) in as_it_stands.error
+            printed = run(server, in_one_account(example), region=REGION).json
+            assert {name: value for name, value in printed.items() if name != "accessControlExposeHeaders"} == {
+                "accessControlAllowOrigin": "*",
+                "cacheControl": "no-store, no-cache",
+                "contentSecurityPolicy": "default-src 'self'; upgrade-insecure-requests;",
+                "strictTransportSecurity": "max-age:47304000; includeSubDomains",
+                "xContentTypeOptions": "nosniff",
+                "xFrameOptions": "DENY",
+            }
+            assert printed.keys() == HEADERS
+
+
+def test_the_cli_lists_replicas_as_documented(tmp_path: Path) -> None:
+    example = only("list-participant-replicas")
+    (row,) = example.output["replicas"]
+    there = {"stage_arn": row["destinationStageArn"], "session_id": row["destinationSessionId"]}
+    here = {"stage_arn": STAGE_ARN, "session_id": SESSION_ID}
+    replica = Replica(
+        source_stage_arn=STAGE_ARN,
+        source_session_id=SESSION_ID,
+        participant_id=PARTICIPANT_ID,
+        destination_stage_arn=there["stage_arn"],
+        destination_session_id=there["session_id"],
+        state=ReplicationState.ACTIVE,
+    )
+    write_book(
+        tmp_path / "data",
+        *(stage(each["stage_arn"]) for each in (here, there)),
+        *(OpenSession(**each, start_ms=in_ms(JOINED_AT)) for each in (here, there)),
+        PutParticipant(**here, participant=ParticipantRecord(participant_id=PARTICIPANT_ID)),
+        PutReplica(replica=replica),
+    )
+    with run_server(tmp_path / "data") as server:
+        printed = run(server, example, region=REGION).json
+    # A server that starts has no publisher yet, so it has closed the replication that a former run left ACTIVE.
+    assert printed == {"replicas": [{**row, "replicationState": "STOPPED"}]}

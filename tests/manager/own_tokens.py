@@ -1,0 +1,55 @@
+"""Self-signed tokens in the manager's house: a key that is imported, and tokens that say what a test wants.
+
+The house's tokens are not signed; the signature is the authority's own test.
+"""
+
+from msgspec.structs import replace
+
+from stagebook.stage.claims import Claims, ConnectionClaims
+from stagebook.stage.resources import Capability, PublicKey, Stage
+from tests.clients.own_key import OwnKey
+from tests.manager.house import ACCOUNT, REGION, House
+
+
+class OwnTokens:
+    """A caller who signs tokens for one stage."""
+
+    def __init__(self, house: House, stage: Stage, key: PublicKey) -> None:
+        self.house, self.stage, self.key = house, stage, key
+
+    def claims(self, participant_id: str, *capabilities: Capability, user_id: str = "ada", **changes: object) -> Claims:
+        """What a token says; without capabilities it allows nothing. `changes` are of Claims."""
+        claims = replace(
+            self.house.claims(self.stage, participant_id),
+            capabilities=frozenset(capabilities),
+            user_id=user_id,
+            attributes={"role": user_id},
+            issued_at_seconds=self.house.clock.ms // 1_000,
+            key_arn=self.key.arn,
+        )
+        return replace(claims, **changes)
+
+    def token(self, claims: Claims) -> str:
+        """The token that says it."""
+        token = f"token-{len(self.house.tokens.known)}"
+        self.house.tokens.known[token] = claims
+        return token
+
+    def connection_token(self, token_id: str, **changes: object) -> str:
+        """A connection token of this id."""
+        claims = ConnectionClaims(
+            token_id=token_id,
+            account_id=ACCOUNT,
+            region=REGION,
+            key_arn=self.key.arn,
+            issued_at_seconds=self.house.clock.ms // 1_000,
+            expires_at_seconds=self.house.clock.ms // 1_000 + 3_600,
+        )
+        self.house.tokens.connections[token_id] = replace(claims, **changes)
+        return token_id
+
+
+async def own_tokens(house: House, stage: Stage | None = None) -> OwnTokens:
+    """Import a key and return its owner."""
+    key = await house.manager.public_keys.import_key(account_id=ACCOUNT, name="", tags={}, material=OwnKey().public_pem)
+    return OwnTokens(house, stage or await house.stage(), key)
