@@ -4,7 +4,7 @@ Owns the index from connection to participant, from publisher to viewers, and th
 no book, no engine and no wire.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
@@ -37,7 +37,7 @@ class LiveParticipant:
     machine: Participant = NOBODY
     source_watch: SourceWatch = UNWATCHED
     unsettled: int = 0
-    former_claims: deque[Claims] = field(default_factory=lambda: deque(maxlen=REMEMBERED_CLAIMS))
+    former_claims: tuple[Claims, ...] = ()
 
     def arrive(self, claims: Claims) -> None:
         """Take the token of somebody who is not on the stage yet; its row follows the token.
@@ -45,8 +45,9 @@ class LiveParticipant:
         Who was there as a replica before is a participant of its own right now.
         """
         self.claims = claims
-        self.former_claims.clear()
-        self.record = replace(self.record, user_id=claims.user_id, attributes=claims.attributes)
+        self.former_claims = ()
+        if (self.record.user_id, self.record.attributes) != (claims.user_id, claims.attributes):
+            self.record = replace(self.record, user_id=claims.user_id, attributes=claims.attributes)
         if self.record.replication_type is ReplicationType.REPLICA:
             self.machine = NOBODY
             self.record = replace(
@@ -59,7 +60,7 @@ class LiveParticipant:
 
     def exchange(self, claims: Claims) -> None:
         """Take another token in place of the present one."""
-        self.former_claims.append(self.claims)
+        self.former_claims = (*self.former_claims, self.claims)[-REMEMBERED_CLAIMS:]
         self.claims = claims
 
 

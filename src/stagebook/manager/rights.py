@@ -32,4 +32,4 @@ def counting_claims(live: LiveParticipant | None, shown: Claims) -> Claims:
 
 def of_token(claims: Claims) -> Claims:
     """Return what the participant token itself says, whatever connection it came by."""
-    return replace(claims, connection_token_id=None)
+    return claims if claims.connection_token_id is None else replace(claims, connection_token_id=None)
