@@ -71,54 +71,62 @@ class StageManager:
         self._ledger = Ledger(book=book, live=LiveStages(), clock=clock, randomness=randomness, linger_ms=linger_ms)
         self._board = Board(ledger=self._ledger)
         self._ledger.changed = self._board.changed
-        replicas = Replicas(ledger=self._ledger)
-        self._endings = Endings(ledger=self._ledger, board=self._board, media=media, replicas=replicas)
         self._admission = Admission(book=book, tokens=tokens)
-        room = Room(live=self._ledger.live, limits=limits)
-        entrance = Entrance(
-            ledger=self._ledger, media=media, admission=self._admission, room=room, randomness=randomness
-        )
-        self._joining = Joining(live=self._ledger.live, board=self._board, media=media, entrance=entrance, room=room)
-        self.public_keys = PublicKeys(ledger=self._ledger, limits=limits, region=region, randomness=randomness)
-        self.exchange = Exchange(ledger=self._ledger, endings=self._endings, admission=self._admission)
-        self.connection_tokens = ConnectionTokens(ledger=self._ledger, endings=self._endings, admission=self._admission)
-        self.configurations = Configurations(ledger=self._ledger, limits=limits, region=region, randomness=randomness)
-        self.ingest_configurations = IngestConfigurations(
-            ledger=self._ledger,
+        self._deadlines: list[tuple[int, str]] = []
+        self._open_stages(media, randomness)
+        self._open_resources(book, tokens, randomness)
+
+    def _open_stages(self, media: MediaEngine, randomness: Randomness) -> None:
+        """Make the parts that bring participants onto stages, keep them there, and see them off."""
+        ledger, live = self._ledger, self._ledger.live
+        self._replicas = Replicas(ledger=ledger)
+        self._endings = Endings(ledger=ledger, board=self._board, media=media, replicas=self._replicas)
+        room = Room(live=live, limits=self.limits)
+        entrance = Entrance(ledger=ledger, media=media, admission=self._admission, room=room, randomness=randomness)
+        self._joining = Joining(live=live, board=self._board, media=media, entrance=entrance, room=room)
+        self.exchange = Exchange(ledger=ledger, endings=self._endings, admission=self._admission)
+        self.connection_tokens = ConnectionTokens(ledger=ledger, endings=self._endings, admission=self._admission)
+        self._hearing = Hearing(
+            ledger=ledger,
             endings=self._endings,
-            admission=self._admission,
+            replicas=self._replicas,
+            limits=self.limits,
+            flowing=self._flowing,
+            closed_early=entrance.closed_early,
+        )
+
+    def _open_resources(self, book: Book, tokens: TokenAuthority, randomness: Randomness) -> None:
+        """Make the parts that serve the resource operations."""
+        ledger, endings, admission, limits = self._ledger, self._endings, self._admission, self.limits
+        self.public_keys = PublicKeys(ledger=ledger, limits=limits, region=self.region, randomness=randomness)
+        self.configurations = Configurations(ledger=ledger, limits=limits, region=self.region, randomness=randomness)
+        self.ingest_configurations = IngestConfigurations(
+            ledger=ledger,
+            endings=endings,
+            admission=admission,
             limits=limits,
-            region=region,
+            region=self.region,
             randomness=randomness,
         )
         self.replication = ParticipantReplication(
             book=book,
-            ledger=self._ledger,
-            replicas=replicas,
-            endings=self._endings,
-            admission=self._admission,
+            ledger=ledger,
+            replicas=self._replicas,
+            endings=endings,
+            admission=admission,
             limits=limits,
             randomness=randomness,
         )
         self._desk = Desk(
             book=book,
-            ledger=self._ledger,
-            endings=self._endings,
-            admission=self._admission,
+            ledger=ledger,
+            endings=endings,
+            admission=admission,
             ingest=self.ingest_configurations,
             tokens=tokens,
             limits=limits,
-            region=region,
+            region=self.region,
             randomness=randomness,
-        )
-        self._deadlines: list[tuple[int, str]] = []
-        self._hearing = Hearing(
-            ledger=self._ledger,
-            endings=self._endings,
-            replicas=replicas,
-            limits=limits,
-            flowing=self._flowing,
-            closed_early=entrance.closed_early,
         )
 
     async def start(self) -> int:
