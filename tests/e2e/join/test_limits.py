@@ -17,7 +17,7 @@ from tests.e2e.server import RunningServer, run_server
 CUT = [
     ("publish_long_side_pixels=64", "RESOLUTION_EXCEEDED"),
     ("publish_bitrate_bps=20000,publish_bitrate_window_seconds=1", "BITRATE_EXCEEDED"),
-    ("duration_seconds=1", "STREAM_DURATION_EXCEEDED"),
+    ("duration_seconds=3", "STREAM_DURATION_EXCEEDED"),
 ]
 
 
