@@ -268,6 +268,45 @@ async def test_nobody_slips_onto_a_stage_that_is_deleted_while_the_engine_answer
     assert len(house.engine.closed) == 1
 
 
+async def test_a_publisher_who_is_lost_while_it_comes_back_keeps_the_source_it_comes_back_to(house: House) -> None:
+    stage = await house.stage()
+    former = await house.publish(house.claims(stage, "P"))
+    await house.subscribe(house.claims(stage, "V"), "P")
+    house.engine.hold = asyncio.Event()
+    offer = asyncio.create_task(house.publish(house.claims(stage, "P")))
+    await asyncio.sleep(0)
+    house.engine.lose(former)
+
+    house.engine.hold.set()
+    current = await offer
+
+    assert house.engine.connections[former] == house.engine.connections[current]
+    assert await house.events(stage, "P") == [
+        *("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"),
+        *("JOINED", "PUBLISH_STARTED"),
+    ]
+    assert (await house.events(stage, "V"))[2:] == ["SUBSCRIBE_STOPPED(P)", "LEFT"]
+    assert house.engine.ended_sources == []
+    await house.subscribe(house.claims(stage, "W"), "P")
+    await house.manager.close(house.claims(stage, "P"), connection_id=current)
+    await house.settled()
+    assert house.engine.ended_sources == [house.engine.connections[current]]
+
+
+async def test_an_offer_that_comes_to_nothing_leaves_no_source_in_the_engine(house: House) -> None:
+    stage = await house.stage()
+    house.engine.hold = asyncio.Event()
+    offer = asyncio.create_task(house.publish(house.claims(stage, "P")))
+    await asyncio.sleep(0)
+    await house.manager.disconnect_participant(stage_arn=stage.arn, participant_id="P", reason="")
+
+    house.engine.hold.set()
+
+    with pytest.raises(TokenRefusedError):
+        await offer
+    assert house.engine.ended_sources == list(house.engine.connections.values())
+
+
 async def test_a_publisher_that_stops_while_the_engine_answers_its_viewer_is_not_found(house: House) -> None:
     stage = await house.stage()
     publication = await house.publish(house.claims(stage, "P"))

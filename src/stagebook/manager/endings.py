@@ -171,17 +171,23 @@ class Endings:
             case ConnectionKind.SUBSCRIBE:
                 self._order(self._media.close(connection_id=connection_id))
             case ConnectionKind.PUBLISH:
-                self._publication_ended(session, live, end, changes)
+                self._publication_ended(session, live, connection_id, end, changes)
             case ConnectionKind.REPLICA:
                 replication = self._live.replications[connection_id]
                 self._replicas.stop_at_source(replication, cause=end.cause, detail=end.detail, changes=changes)
                 self._replicas.forget(replication, changes)
                 self._viewers_gone(session, live.record.participant_id, end, changes)
 
-    def _publication_ended(self, session: LiveSession, live: LiveParticipant, end: End, changes: list[Change]) -> None:
+    def _publication_ended(
+        self, session: LiveSession, live: LiveParticipant, connection_id: str, end: End, changes: list[Change]
+    ) -> None:
         participant_id = live.record.participant_id
-        slot = self._live.slots.pop((session.stage_arn, participant_id), None)
-        if slot is not None:
+        slot = self._live.slots[session.stage_arn, participant_id]
+        if slot.offers:
+            # The publisher is on its way back: ending the source would silently end the connection it comes by.
+            self._order(self._media.close(connection_id=connection_id))
+        else:
+            del self._live.slots[session.stage_arn, participant_id]
             self._order(self._media.end_source(source_id=slot.source_id))
         self._viewers_gone(session, participant_id, end, changes)
         for replication in self._replicas.of(live):

@@ -43,7 +43,7 @@ class Joining:
             await self._accept_publication(attempt, opened.connection_id)
         finally:
             slot.offers -= 1
-            self._drop_unused(claims, slot)
+            await self._drop_unused(claims, slot)
         return opened
 
     def _slot(self, claims: Claims) -> SourceSlot:
@@ -53,13 +53,15 @@ class Joining:
             slot = self._live.slots[key] = SourceSlot(source_id=self._entrance.new_connection_id())
         return slot
 
-    def _drop_unused(self, claims: Claims, slot: SourceSlot) -> None:
+    async def _drop_unused(self, claims: Claims, slot: SourceSlot) -> None:
+        """Forget a slot that nobody uses, here and in the engine, which may have made the source for a lost offer."""
         key = (claims.stage_arn, claims.participant_id)
         session = self._live.sessions.get(claims.stage_arn)
         live = session.participants.get(claims.participant_id) if session else None
         published = live is not None and live.machine.publication_id is not None
         if not slot.offers and not published and self._live.slots.get(key) is slot:
             del self._live.slots[key]
+            await self._media.end_source(source_id=slot.source_id)
 
     async def _accept_publication(self, attempt: Attempt, connection_id: str) -> None:
         await self._entrance.look_again(attempt, self._room.to_publish, connection_id)
