@@ -260,11 +260,6 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     rule: Rule
 
     @property
-    def environment_variable(self) -> str:
-        """The name that sets it in the environment."""
-        return f"STAGEBOOK_{self.name.upper()}"
-
-    @property
     def flag(self) -> str:
         """The flag that sets it on the command line."""
         return f"--{self.name.replace('_', '-')}"

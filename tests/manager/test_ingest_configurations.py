@@ -122,7 +122,7 @@ async def test_a_configuration_that_was_taken_off_can_come_back(house: House) ->
     await house.manager.ingest_configurations.update(arn=configuration.arn, stage_arn=stage.arn, redundant_ingest=None)
 
     assert attached_to(house, configuration) == stage.arn
-    assert not house.book.is_revoked(stage.arn, configuration.participant_id)
+    assert configuration.participant_id not in house.book.list_revoked(stage.arn)
     assert await come_in(house, stage, configuration, configuration.participant_id)
 
 

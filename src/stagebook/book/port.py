@@ -249,9 +249,6 @@ class BookReader(Protocol):
         whether more remain.
         """
 
-    def is_revoked(self, stage_arn: str, participant_id: str) -> bool:
-        """Return whether this participant id was disconnected for good on this stage."""
-
     def list_revoked(self, stage_arn: str) -> list[str]:
         """Return every participant id that was disconnected for good on this stage."""
 

@@ -97,10 +97,6 @@ LIST_EVENTS = (
     + "ORDER BY sequence"
 )
 
-IS_REVOKED = """
-SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
-WHERE stage.arn = :arn AND revocation.participant_id = :participant
-"""
 LIST_REVOKED = """
 SELECT revocation.participant_id FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
 WHERE stage.arn = :arn

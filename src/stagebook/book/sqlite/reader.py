@@ -124,10 +124,6 @@ class SqliteReader:
         rows = self._connection.execute(queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True)).fetchall()
         return [recorded_event(participant_id, row) for row in rows]
 
-    def is_revoked(self, stage_arn: str, participant_id: str) -> bool:
-        """Return whether this participant id was disconnected for good on this stage."""
-        return bool(self._rows(queries.IS_REVOKED, arn=stage_arn, participant=participant_id))
-
     def list_revoked(self, stage_arn: str) -> list[str]:
         """Return every participant id that was disconnected for good on this stage."""
         return [participant_id for (participant_id,) in self._rows(queries.LIST_REVOKED, arn=stage_arn)]

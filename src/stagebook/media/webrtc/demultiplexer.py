@@ -102,6 +102,9 @@ class Demultiplexer:
         password = peer.password_for(request.local_ufrag)
         if password is None or not self._may_check(address) or not request.verify(password.encode()):
             return
+        if request.unknown_attributes:
+            self._socket.send(stun.unknown_attributes_error(request, password.encode()), address)
+            return
         former = peer.former_credentials
         if self._routes.get(address) is not peer:
             self._ufrags.learn(peer, self._routes, address)

@@ -39,7 +39,6 @@ _UNDERSTOOD = frozenset(
 
 _INTEGRITY_BYTES = 20
 _FINGERPRINT_XOR = 0x5354554E
-_REASONS = {400: "Bad Request", 401: "Unauthenticated", 420: "Unknown Attribute"}
 
 
 class BindingRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,16 +101,12 @@ def binding_success(request: BindingRequest, address: tuple[str, int], password:
     return _sealed(_BINDING_SUCCESS, request.transaction_id, body, password)
 
 
-def binding_error(request: BindingRequest, code: int, password: bytes | None) -> bytes:
-    """Write an error response of `code`: 400, 401 or 420, which lists the unknown attributes (RFC 8489 section 6.3.1).
-
-    With `password` None there is no MESSAGE-INTEGRITY, as for a request that did not authenticate (section 9.1.3).
-    """
-    reason = _REASONS[code].encode()
-    body = _written(_ERROR_CODE, struct.pack("!HBB", 0, code // 100, code % 100) + reason)
-    if code == 420:
-        unknown = request.unknown_attributes
-        body += _written(_UNKNOWN_ATTRIBUTES, struct.pack(f"!{len(unknown)}H", *unknown))
+def unknown_attributes_error(request: BindingRequest, password: bytes) -> bytes:
+    """Write the 420 response to a request with attributes that must be understood and are not (RFC 8489 section
+    6.3.1): it lists them."""
+    unknown = request.unknown_attributes
+    body = _written(_ERROR_CODE, struct.pack("!HBB", 0, 4, 20) + b"Unknown Attribute")
+    body += _written(_UNKNOWN_ATTRIBUTES, struct.pack(f"!{len(unknown)}H", *unknown))
     return _sealed(_BINDING_ERROR, request.transaction_id, body, password)
 
 
