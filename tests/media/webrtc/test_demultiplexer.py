@@ -103,6 +103,18 @@ def bench_fixture() -> Iterator[Bench]:
     bench.socket.close()
 
 
+def test_a_check_with_an_attribute_that_must_be_understood_gives_no_consent_and_is_told_why(bench: Bench) -> None:
+    message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    message.attributes["USERNAME"] = "ours:theirs"
+    message.attributes["REQUESTED-TRANSPORT"] = 0x11000000
+    message.add_message_integrity(PWD.encode())
+    bench.demultiplexer.receive(bytes(message), ONE, 1.0)
+    (answer, address), *more = bench.sent
+    assert (address, more) == (ONE, [])
+    assert stun.parse_message(answer).attributes["ERROR-CODE"][0] == 420
+    assert bench.peer.path is None
+
+
 def test_a_verified_check_is_answered_and_gives_consent(bench: Bench) -> None:
     assert bench.check(ONE, now=5.0)
     assert bench.peer.path is not None
