@@ -90,7 +90,36 @@ class SourceMeasured(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fal
     has_b_frames: bool = False
 
 
-MediaFact: TypeAlias = Connected | Closed | SourceMeasured
+class IngestFault(StrEnum):
+    """Why an encoder's stream cannot go on: what its own bytes break, whatever the limits are."""
+
+    VIDEO_CODEC = "video_codec"
+    AUDIO_CODEC = "audio_codec"
+    INPUT = "input"
+
+
+class IngestAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
+    """An encoder named a stream key and waits for `ingest` or `refuse_ingest`. It does not wait for ever."""
+
+    ask_id: str
+    stream_key: str
+    is_secure: bool
+    """Whether it came by RTMPS."""
+    remote_address: str
+
+    def __repr__(self) -> str:
+        return f"IngestAsked(ask_id={self.ask_id!r}, is_secure={self.is_secure}, remote_address={self.remote_address!r})"
+
+
+class IngestFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
+    """An encoder's stream broke a rule and its connection is gone. Told once, and instead of Closed."""
+
+    connection_id: str
+    fault: IngestFault
+    detail: str
+
+
+MediaFact: TypeAlias = Connected | Closed | SourceMeasured | IngestAsked | IngestFailed
 
 
 class MediaEngine(Protocol):
@@ -107,6 +136,16 @@ class MediaEngine(Protocol):
     async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         """Take a viewer's SDP offer for a source. Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC,
         UNKNOWN_SOURCE, BUSY, ENGINE_LOST)."""
+
+    async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
+        """Let the encoder that asked publish. Connected follows once its audio and video are there and understood.
+
+        With `is_redundant` several connections may feed the source side by side: one of them is shown, the others
+        stand by and take its place when it ends or falls silent. Raises MediaRefusedError (UNKNOWN_CONNECTION: the
+        encoder is gone; BUSY, ENGINE_LOST)."""
+
+    async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
+        """Tell the encoder that asked why it may not publish, and end its connection. Unknown ids are fine."""
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """Take a trickle or ICE-restart fragment (RFC 8840, RFC 9725 section 4.3). Raises MediaRefusedError

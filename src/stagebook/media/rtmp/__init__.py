@@ -1,0 +1,1 @@
+"""RTMP, as a server speaks it to an encoder: sans-I/O. Knows no codec, no socket and no stage."""
