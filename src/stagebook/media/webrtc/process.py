@@ -1,32 +1,24 @@
 """The engine process: a Forwarder at the end of a control socket. Started by `engine`, ends with its parent.
 
-    python -m stagebook.media.webrtc.process <file descriptor of the control socket>
+python -m stagebook.media.webrtc.process <file descriptor of the control socket>
 
-It logs nothing itself: lines travel to the parent. Terminal and service signals go to the parent, which decides.
 """
 
-import asyncio
-import gc
-import logging
-import signal
 import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random, SystemRandom
 from typing import Protocol
 
 import structlog
-import uvloop
 
-from stagebook.media.port import Answer, MediaFact, MediaRefusedError, PatchAnswer, RefusalReason, SourceMeasured
+from stagebook.media.child_process import Reporter, run_process, serve_parent
+from stagebook.media.port import Answer, MediaFact, MediaRefusedError, PatchAnswer, RefusalReason
 from stagebook.media.webrtc import control
 from stagebook.media.webrtc.forwarder import Forwarder
 from stagebook.media.webrtc.settings import EngineSettings
-
-_ALIVE_INTERVAL_SECONDS = 1.0
-# What waits for a parent that does not read: beyond this, measurements and log lines are dropped, and nothing else.
-_MAX_BACKLOG_BYTES = 1 << 20
 
 _log = structlog.get_logger(__name__)
 
@@ -59,87 +51,45 @@ class MakesForwarder(Protocol):
     ) -> RunsMedia: ...
 
 
-class Reporter:
-    """The engine's end of the control socket, for writing."""
+class _Forwarding:
+    """The process's work: a forwarder, commanded by the parent."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
+    def __init__(self, forwarder: RunsMedia, reporter: Reporter) -> None:
+        self._forwarder = forwarder
+        self._reporter = reporter
+        self.stop = forwarder.stop
 
-    def send(self, report: control.Report) -> None:
-        """Queue a report."""
-        control.send(self._writer, report)
+    async def start(self) -> control.Running:
+        """Bind the sockets. Raises OSError."""
+        await self._forwarder.start()
+        return control.Running(udp_port=self._forwarder.udp_port)
 
-    def hear(self, fact: MediaFact) -> None:
-        """Pass a fact on; a measurement only while the parent keeps up."""
-        if isinstance(fact, SourceMeasured) and self._behind():
-            return
-        self.send(control.Heard(fact=fact))
-
-    def log(self, logger: str, level: int, text: str) -> None:
-        """Pass a log line on while the parent keeps up."""
-        if not self._behind():
-            self.send(control.Logged(logger=logger, level=level, text=text))
-
-    async def keep_telling(self) -> None:
-        """Say that the event loop turns, for as long as it does."""
-        while True:
-            self.send(control.Alive())
-            await asyncio.sleep(_ALIVE_INTERVAL_SECONDS)
-
-    def _behind(self) -> bool:
-        return self._writer.transport.get_write_buffer_size() > _MAX_BACKLOG_BYTES
+    def obey(self, command: control.AnyCommand) -> None:
+        """Carry out a command, and answer it if it is a request."""
+        match command:
+            case control.Close():
+                self._forwarder.close(connection_id=command.connection_id)
+            case control.EndSource():
+                self._forwarder.end_source(source_id=command.source_id)
+            case control.Publish() | control.Subscribe() | control.Patch():
+                self._reporter.send(_reply(command, self._forwarder))
 
 
 async def serve(control_socket: socket.socket, make_forwarder: MakesForwarder) -> int:
     """Run one forwarder until Stop or until the parent is gone. Returns the exit code."""
-    reader, writer = await asyncio.open_unix_connection(sock=control_socket)
-    reporter = Reporter(writer)
-    _log_to(reporter)
-    try:
-        run = await control.receive_command(reader)
-        if not isinstance(run, control.Run):
-            return 1
-        forwarder = make_forwarder(
-            run.settings, hear=reporter.hear, clock=time.monotonic, wall_clock=time.time, randomness=SystemRandom()
-        )
-        return await _forward(reader, reporter, forwarder)
-    except control.ControlBrokenError:
-        return 0
-    finally:
-        writer.close()
+    return await serve_parent(control_socket, control.receive_command, partial(_make, make_forwarder))
 
 
-async def _forward(reader: asyncio.StreamReader, reporter: Reporter, forwarder: RunsMedia) -> int:
-    try:
-        await forwarder.start()
-    except OSError as error:
-        reporter.send(control.NotRunning(detail=error.strerror or str(error)))
-        return 1
-    gc.freeze()  # what lives as long as the process need not be looked at again and again
-    reporter.send(control.Running(udp_port=forwarder.udp_port))
-    telling = asyncio.create_task(reporter.keep_telling())
-    try:
-        while True:
-            command = await control.receive_command(reader)
-            if isinstance(command, control.Stop):
-                return 0
-            _obey(command, reporter, forwarder)
-    finally:
-        telling.cancel()
-        await forwarder.stop()
+def _make(make_forwarder: MakesForwarder, command: control.AnyCommand, reporter: Reporter) -> _Forwarding | None:
+    if not isinstance(command, control.Run):
+        return None
+    forwarder = make_forwarder(
+        command.settings, hear=reporter.hear, clock=time.monotonic, wall_clock=time.time, randomness=SystemRandom()
+    )
+    return _Forwarding(forwarder, reporter)
 
 
-def _obey(command: control.AnyCommand, reporter: Reporter, forwarder: RunsMedia) -> None:
-    match command:
-        case control.Close():
-            forwarder.close(connection_id=command.connection_id)
-        case control.EndSource():
-            forwarder.end_source(source_id=command.source_id)
-        case control.Publish() | control.Subscribe() | control.Patch():
-            reporter.send(_reply(command, forwarder))
-
-
-def _reply(request: control.Request, forwarder: RunsMedia) -> control.Reply:
+def _reply(request: control.AnyRequest, forwarder: RunsMedia) -> control.AnyReply:
     try:
         return _carry_out(request, forwarder)
     except MediaRefusedError as refused:
@@ -151,7 +101,7 @@ def _reply(request: control.Request, forwarder: RunsMedia) -> control.Reply:
         )
 
 
-def _carry_out(request: control.Request, forwarder: RunsMedia) -> control.Reply:
+def _carry_out(request: control.AnyRequest, forwarder: RunsMedia) -> control.AnyReply:
     number, connection_id = request.request_id, request.connection_id
     match request:
         case control.Publish():
@@ -166,40 +116,5 @@ def _carry_out(request: control.Request, forwarder: RunsMedia) -> control.Reply:
     return control.Answered(request_id=number, answer=answer)
 
 
-class _ReportingHandler(logging.Handler):
-    """Hands each log record to the parent."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        super().__init__()
-        self._reporter = reporter
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._reporter.log(record.name, record.levelno, self.format(record))
-
-
-def _log_to(reporter: Reporter) -> None:
-    root = logging.getLogger()
-    root.handlers[:] = [_ReportingHandler(reporter)]
-    root.setLevel(logging.INFO)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["event"]),
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
-
-
-def main() -> int:
-    """The process's entry."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    control_socket = socket.socket(fileno=int(sys.argv[1]))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(serve(control_socket, Forwarder))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_process(lambda control_socket: serve(control_socket, Forwarder)))
