@@ -42,6 +42,7 @@ def test_the_size_in_an_sps_is_cropped(width: int, height: int, profile: str, id
     found = [parameters for unit in encoded.nal_units(picture) if (parameters := parse_sps(unit)) is not None]
     assert [(found[0].width, found[0].height, found[0].profile)] == [(width, height, idc)]
     assert found[0].level > 0
+    assert found[0].is_progressive
 
 
 def _bits(*codes: str) -> bytes:
@@ -61,7 +62,7 @@ def test_an_interlaced_sps_counts_both_fields() -> None:
     crop = ["1", _ue(0), _ue(0), _ue(0), _ue(2)]
     parameters = parse_sps(b"\x67" + _bits(head, *fields, *crop))
     assert parameters is not None
-    assert (parameters.width, parameters.height) == (1920, 1080)
+    assert (parameters.width, parameters.height, parameters.is_progressive) == (1920, 1080, False)
 
 
 def test_scaling_lists_and_picture_order_cycles_are_stepped_over() -> None:

@@ -33,13 +33,17 @@ class SliceType(StrEnum):
 
 
 class SequenceParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What an SPS says (ITU-T H.264, 7.3.2.1.1); width and height are cropped, in pixels."""
+    """What an SPS says (ITU-T H.264, 7.3.2.1.1); width and height are cropped, in pixels.
+
+    `is_progressive` is frame_mbs_only_flag: without it pictures may be fields.
+    """
 
     profile: int
     constraints: int
     level: int
     width: int
     height: int
+    is_progressive: bool
 
 
 def starts_keyframe(payload: bytes) -> bool:
@@ -79,12 +83,19 @@ def parse_sps(unit: bytes) -> SequenceParameters | None:
     reader = BitReader(unit[1:_MAX_SPS_BYTES].replace(b"\0\0\3", b"\0\0"))
     try:
         profile, constraints, level = reader.bits(8), reader.bits(8), reader.bits(8)
-        width, height = _picture_size(reader, profile)
+        width, height, is_progressive = _picture_size(reader, profile)
     except OutOfBitsError:
         return None
     if not 0 < width <= _MAX_SIZE_PIXELS or not 0 < height <= _MAX_SIZE_PIXELS:
         return None
-    return SequenceParameters(profile=profile, constraints=constraints, level=level, width=width, height=height)
+    return SequenceParameters(
+        profile=profile,
+        constraints=constraints,
+        level=level,
+        width=width,
+        height=height,
+        is_progressive=is_progressive,
+    )
 
 
 def slice_type(unit: bytes) -> SliceType | None:
@@ -130,8 +141,8 @@ def _aggregated(payload: bytes) -> Iterator[bytes]:
         position += size
 
 
-def _picture_size(reader: BitReader, profile: int) -> tuple[int, int]:
-    """(width, height) after cropping, from what follows level_idc. Raises OutOfBitsError."""
+def _picture_size(reader: BitReader, profile: int) -> tuple[int, int, bool]:
+    """(width, height, is_progressive), cropped, from what follows level_idc. Raises OutOfBitsError."""
     reader.unsigned()  # seq_parameter_set_id
     chroma, planes = _chroma_format(reader) if profile in _WITH_CHROMA else (1, False)
     reader.unsigned()  # log2_max_frame_num_minus4
@@ -152,7 +163,7 @@ def _picture_size(reader: BitReader, profile: int) -> tuple[int, int]:
         left, right, top, bottom = (reader.unsigned() for _ in range(4))
         width -= (left + right) * across
         height -= (top + bottom) * down
-    return width, height
+    return width, height, bool(frames_only)
 
 
 def _chroma_format(reader: BitReader) -> tuple[int, bool]:
