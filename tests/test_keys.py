@@ -3,16 +3,20 @@
 import os
 import re
 import stat
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from stagebook.certificates import RENEWAL, VALIDITY
 from stagebook.keys import DataFolder, DataFolderError, Presence
 from stagebook.system import SystemRandomness
 
 ACCOUNT = "123456789012"
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
 PRESENCE = Presence(endpoint_url="http://127.0.0.1:8080", region="us-west-2")
 
 
@@ -32,7 +36,14 @@ def make_all(folder: DataFolder) -> tuple[object, ...]:
         folder.access_key(account_id=ACCOUNT, randomness=SystemRandomness()),
         folder.token_signing_key(),
         folder.page_token_secret(randomness=SystemRandomness()),
+        folder_certificate(folder),
     )
+
+
+def folder_certificate(folder: DataFolder, *, hosts: Sequence[str] = ("localhost",), now: datetime = NOW) -> bytes:
+    """Return the certificate that the folder has for these hosts now."""
+    folder.prepare_certificate(hosts=hosts, now=now)
+    return folder.certificate_path.read_bytes()
 
 
 def test_the_folder_and_its_secrets_are_for_the_owner_alone(folder: DataFolder) -> None:
@@ -40,7 +51,7 @@ def test_the_folder_and_its_secrets_are_for_the_owner_alone(folder: DataFolder) 
     folder.announce(PRESENCE)
     assert mode(folder.path) == 0o700
     assert {mode(path) for path in folder.path.iterdir()} == {0o600}
-    assert len(list(folder.path.iterdir())) == 4
+    assert len(list(folder.path.iterdir())) == 6
 
 
 def test_a_second_start_reads_what_the_first_made(folder: DataFolder) -> None:
@@ -72,7 +83,7 @@ def test_the_token_key_is_a_p_384_key(folder: DataFolder) -> None:
     assert key.curve.name == "secp384r1"
 
 
-@pytest.mark.parametrize("name", ["access_key_path", "token_key_path", "page_secret_path"])
+@pytest.mark.parametrize("name", ["access_key_path", "token_key_path", "page_secret_path", "certificate_key_path"])
 def test_a_secret_that_others_may_read_is_refused(folder: DataFolder, name: str) -> None:
     make_all(folder)
     path: Path = getattr(folder, name)
@@ -81,7 +92,7 @@ def test_a_secret_that_others_may_read_is_refused(folder: DataFolder, name: str)
         make_all(folder)
 
 
-@pytest.mark.parametrize("name", ["access_key_path", "page_secret_path"])
+@pytest.mark.parametrize("name", ["access_key_path", "page_secret_path", "certificate_key_path"])
 def test_a_damaged_secret_is_refused_not_replaced(folder: DataFolder, name: str) -> None:
     make_all(folder)
     path: Path = getattr(folder, name)
@@ -89,6 +100,24 @@ def test_a_damaged_secret_is_refused_not_replaced(folder: DataFolder, name: str)
     with pytest.raises(DataFolderError, match="is damaged"):
         make_all(folder)
     assert path.read_bytes() == b"{"
+
+
+def test_a_certificate_is_made_anew_for_a_new_host_and_keeps_its_key(folder: DataFolder) -> None:
+    first, key = folder_certificate(folder), folder.certificate_key_path.read_bytes()
+    assert folder_certificate(folder, hosts=("localhost", "example.com")) != first
+    assert folder.certificate_key_path.read_bytes() == key
+
+
+def test_a_certificate_is_made_anew_near_its_end(folder: DataFolder) -> None:
+    first = folder_certificate(folder)
+    assert folder_certificate(folder, now=NOW + VALIDITY - RENEWAL - timedelta(days=1)) == first
+    assert folder_certificate(folder, now=NOW + VALIDITY - RENEWAL + timedelta(days=1)) != first
+
+
+def test_a_damaged_certificate_is_made_anew(folder: DataFolder) -> None:
+    folder_certificate(folder)
+    folder.certificate_path.write_bytes(b"{")
+    assert folder_certificate(folder).startswith(b"-----BEGIN CERTIFICATE-----")
 
 
 def test_what_was_announced_is_read_back(folder: DataFolder) -> None:

@@ -6,10 +6,13 @@ Must not know which settings there are (`config`).
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+
+INGEST_PATH: Final = "/app/"
+"""The path of every RTMP URL. Encoders take its first part for the application, the rest for the stream key."""
 
 
 class ConfigError(Exception):
@@ -80,6 +83,21 @@ def is_base_url(value: str) -> bool:
         and bool(parts.hostname)
         and port_is_number
         and not (parts.query or parts.fragment or parts.username or value.endswith("/"))
+    )
+
+
+def is_ingest_url(value: str, *, scheme: str) -> bool:
+    """Whether `value` is the address of an ingest door, after which encoders put a stream key: `rtmp://HOST/app/`."""
+    try:
+        parts = urlsplit(value)
+        port_is_number = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return (
+        port_is_number
+        and bool(parts.hostname)
+        and parts.username is None
+        and value == f"{scheme}://{parts.netloc}{INGEST_PATH}"
     )
 
 

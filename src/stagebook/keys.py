@@ -5,12 +5,14 @@ Owns the names, modes and forms of those files. Must not know what is done with 
 
 import os
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from stagebook.certificates import is_still_good, new_certificate_key, self_made_certificate
 from stagebook.manager.jwt import new_private_key_pem
 from stagebook.stage.clock import Randomness
 
@@ -58,6 +60,8 @@ class DataFolder:
         self.token_key_path = path / "token-signing-key.pem"
         self.page_secret_path = path / "page-token-secret"
         self.presence_path = path / "server.json"
+        self.certificate_path = path / "rtmps-certificate.pem"
+        self.certificate_key_path = path / "rtmps-private-key.pem"
 
     def prepare(self) -> None:
         """Make the folder if it is missing (mode 0700). Raises DataFolderError if it cannot be written to."""
@@ -84,6 +88,21 @@ class DataFolder:
         if len(secret) != PAGE_SECRET_SIZE_BYTES:
             raise DataFolderError(f"{self.page_secret_path} is damaged: remove it to have a new one made")
         return secret
+
+    def prepare_certificate(self, *, hosts: Sequence[str], now: datetime) -> None:
+        """Have a self-made certificate for these hosts at `certificate_path`, its key at `certificate_key_path`.
+
+        The key stays; the certificate is made anew when it does not name a host, or comes near its end.
+        """
+        key = _read_or_make(self.certificate_key_path, new_certificate_key)
+        try:
+            made = _read(self.certificate_path) if self.certificate_path.exists() else b""
+            if not is_still_good(made, key, hosts=hosts, now=now):
+                _write_whole(self.certificate_path, self_made_certificate(key, hosts=hosts, now=now))
+        except ValueError as error:
+            raise DataFolderError(
+                f"{self.certificate_key_path} is damaged: remove it to have a new one made"
+            ) from error
 
     def announce(self, presence: Presence) -> None:
         """Write down how to reach the server, for `stagebook env`."""
