@@ -16,6 +16,7 @@ from botocore.config import Config
 from stagebook.keys import DataFolder
 
 COMMAND = (sys.executable, "-m", "stagebook.cli")
+FREE_PORTS = tuple(f"--{door}=127.0.0.1:0" for door in ("listen", "rtmp-listen", "rtmps-listen"))
 DEADLINE_SECONDS = 60
 ONE_ATTEMPT = Config(retries={"total_max_attempts": 1})
 _LISTENING = re.compile(r"is listening on (http://\S+)")
@@ -40,7 +41,7 @@ def run_command(*arguments: str, **variables: str) -> subprocess.CompletedProces
 
 
 class ServerProcess:
-    """`stagebook serve` on a free port. Entering waits until it serves; leaving ends it."""
+    """`stagebook serve` on free ports. Entering waits until it serves; leaving ends it."""
 
     url: str
 
@@ -49,7 +50,7 @@ class ServerProcess:
         self._lines: list[str] = []
         self._printed = threading.Event()
         self._process = subprocess.Popen(
-            [*COMMAND, "serve", "--listen", "127.0.0.1:0", "--data", str(data), *arguments],
+            [*COMMAND, "serve", *FREE_PORTS, "--data", str(data), *arguments],
             env=clean_environment(**variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -127,6 +127,19 @@ def test_a_credential_never_shows_its_secret(tmp_path: Path) -> None:
         ("video_codecs", "AV1", "H264 and VP8"),
         ("video_codecs", "", "at least one"),
         ("offer_limit_bytes", "12", "from 1024"),
+        ("rtmp_listen", "1935", "empty for none"),
+        ("rtmps_listen", "127.0.0.1:70000", "HOST:PORT"),
+        ("rtmps_certificate", "", "a path"),
+        ("rtmp_public_url", "rtmps://example.com/app/", "such as rtmp://"),
+        ("rtmp_public_url", "rtmp://example.com/app", "/app/"),
+        ("rtmp_public_url", "rtmp://example.com/live/", "/app/"),
+        ("rtmp_public_url", "rtmp://user@example.com/app/", "such as"),
+        ("rtmps_public_url", "rtmps://example.com:443/app/?key=", "/app/"),
+        ("rtmps_public_url", "rtmps://example.com:0/app/", "such as rtmps://"),
+        ("rtmps_public_url", "rtmps:///app/", "such as"),
+        ("rtmp_connections_limit", "0", "from 1 to 10000"),
+        ("rtmp_silence_timeout_seconds", "0", "from 1 to 300"),
+        ("rtmp_message_limit_bytes", "99999999", "from 65536"),
         ("log_form", "xml", "one of text, json"),
     ],
 )
@@ -190,6 +203,35 @@ def test_a_malformed_credential_is_refused_without_showing_it(tmp_path: Path, ol
 def test_an_access_key_may_be_there_only_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="once"):
         load(file=write(tmp_path, CREDENTIAL + CREDENTIAL))
+
+
+def test_rtmp_can_be_switched_off() -> None:
+    settings = load(flags={"rtmp_listen": "", "rtmps_listen": ""})
+    assert (settings.rtmp_address, settings.rtmps_address) == (None, None)
+
+
+def test_rtmp_is_on_by_default() -> None:
+    settings = load()
+    assert (str(settings.rtmp_address), str(settings.rtmps_address)) == ("127.0.0.1:1935", "127.0.0.1:1936")
+
+
+@pytest.mark.parametrize(
+    "url", ["rtmps://ingest.example.com:443/app/", "rtmps://ingest.example.com/app/", "rtmps://[2001:db8::1]:443/app/"]
+)
+def test_the_public_address_of_an_ingest_door_is_a_url(url: str) -> None:
+    assert load(flags={"rtmps_public_url": url}).rtmps_public_url == url
+
+
+@pytest.mark.parametrize("alone", ["rtmps_certificate", "rtmps_private_key"])
+def test_a_certificate_and_its_key_go_together(alone: str) -> None:
+    with pytest.raises(ConfigError, match=r"setting rtmps_certificate.* both or none"):
+        load(flags={alone: "file.pem"})
+
+
+@pytest.mark.parametrize("door", ["rtmp", "rtmps"])
+def test_a_door_that_is_switched_off_has_no_public_address(door: str) -> None:
+    with pytest.raises(ConfigError, match=f"setting {door}_public_url: needs {door}_listen"):
+        load(flags={f"{door}_listen": "", f"{door}_public_url": f"{door}://example.com/app/"})
 
 
 def test_engine_ports_must_fit_below_the_last_port() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,7 +10,8 @@ import pytest
 
 from stagebook.app import Receive, Scope, Send
 from stagebook.config_rules import Address
-from stagebook.http_server import HEAD_LIMIT_BYTES, HttpBounds, HttpServer, ListenError, listen
+from stagebook.http_server import HEAD_LIMIT_BYTES, HttpBounds, HttpServer
+from stagebook.listening import listen
 
 ANY_PORT = Address(host="127.0.0.1", port=0)
 BOUNDS = HttpBounds(
@@ -142,24 +142,3 @@ async def test_the_end_accepts_no_more_then_says_farewell_then_closes() -> None:
         seen.append("closed")
         await hang_up(writer)
     assert seen == ["refused while saying farewell", "open while saying farewell", "closed"]
-
-
-def test_a_taken_port_is_refused_with_what_to_do() -> None:
-    with listen(ANY_PORT) as taken, pytest.raises(ListenError, match="--listen"):
-        listen(Address(host="127.0.0.1", port=taken.getsockname()[1]))
-
-
-def test_a_host_that_is_not_ours_is_refused() -> None:
-    with pytest.raises(ListenError, match="cannot listen"):
-        listen(Address(host="nowhere.invalid", port=1))
-
-
-def test_ipv6_is_listened_on() -> None:
-    if not socket.has_ipv6:
-        pytest.skip("this Python has no IPv6")
-    try:
-        bound = listen(Address(host="::1", port=0))
-    except ListenError:
-        pytest.skip("this machine has no IPv6")
-    with bound:
-        assert bound.family is socket.AF_INET6

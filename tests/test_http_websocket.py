@@ -12,7 +12,8 @@ from websockets.exceptions import InvalidStatus
 
 from stagebook.app import Application, Receive, Scope, Send
 from stagebook.config_rules import Address
-from stagebook.http_server import HttpBounds, HttpServer, listen
+from stagebook.http_server import HttpBounds, HttpServer
+from stagebook.listening import listen
 
 BOUNDS = HttpBounds(
     connections=100,

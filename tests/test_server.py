@@ -16,7 +16,7 @@ import pytest
 import websockets
 from botocore.exceptions import ClientError
 
-from tests.serving import ServerProcess, run_command
+from tests.serving import FREE_PORTS, ServerProcess, run_command
 
 
 def health(server: ServerProcess) -> dict[str, str]:
@@ -151,16 +151,25 @@ def test_a_live_book_can_be_copied_and_restored(tmp_path: Path) -> None:
 
 
 def test_it_answers_with_its_public_url(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path, "--public-url", "https://stages.example.com/ivs") as server:
+    addresses = ("--public-url", "https://stages.example.com/ivs", "--rtmps-public-url", "rtmps://in.example.com/app/")
+    with ServerProcess(tmp_path, *addresses) as server:
         credentials = server.credentials()
         assert credentials["endpoint_url"] == "https://stages.example.com/ivs"
         endpoints = server.client(endpoint_url=server.url).create_stage()["stage"]["endpoints"]
+    rtmp_host, _, rtmp_port = endpoints.pop("rtmp").removesuffix("/app/").rpartition(":")
+    assert rtmp_host == "rtmp://stages.example.com"
+    assert int(rtmp_port) > 0
     assert endpoints == {
         "events": "wss://stages.example.com/ivs/events",
         "whip": "https://stages.example.com/ivs/whip",
-        "rtmp": "rtmp://stages.example.com:1935/app/",
-        "rtmps": "rtmps://stages.example.com:443/app/",
+        "rtmps": "rtmps://in.example.com/app/",
     }
+
+
+def test_a_door_that_is_switched_off_is_not_in_a_stages_endpoints(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "--rtmp-listen", "", "--rtmps-listen", "") as server:
+        endpoints = server.client().create_stage()["stage"]["endpoints"]
+    assert set(endpoints) == {"events", "whip"}
 
 
 def test_authentication_can_be_switched_off_and_that_is_loud(tmp_path: Path) -> None:
@@ -221,7 +230,7 @@ def test_no_secret_is_ever_written_to_the_log(tmp_path: Path) -> None:
 
 def refused(data: Path, *arguments: str) -> tuple[int, str]:
     """Start a server that must not start; return its exit code and its one line of reason."""
-    ended = run_command("serve", "--listen", "127.0.0.1:0", "--data", str(data), *arguments)
+    ended = run_command("serve", *FREE_PORTS, "--data", str(data), *arguments)
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
     return ended.returncode, line
@@ -233,6 +242,16 @@ def test_a_taken_port_is_a_clear_refusal(tmp_path: Path) -> None:
     assert code == 1
     assert "cannot listen on" in line
     assert "--listen" in line
+
+
+@pytest.mark.parametrize("door", ["rtmp", "rtmps"])
+def test_a_taken_port_of_ingest_is_a_clear_refusal(tmp_path: Path, door: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, line = refused(tmp_path / "second", f"--{door}-listen", address)
+    assert code == 1
+    assert f"{door}_listen: cannot listen on {address}" in line
+    assert f"--{door}-listen HOST:PORT" in line
 
 
 def test_a_second_server_on_the_same_data_is_a_clear_refusal(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import uvloop
 from stagebook.app import Application, Receive, Scope, Send
 from stagebook.config import Settings
 from stagebook.config_rules import Address
-from stagebook.http_server import HttpServer, listen
+from stagebook.http_server import HttpServer
+from stagebook.listening import listen
 from stagebook.parts import http_bounds
 
 

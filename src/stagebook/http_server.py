@@ -1,6 +1,6 @@
 """The HTTP server: uvicorn with its two C parts, bounds that it lacks, and an end in the right order.
 
-Owns sockets and HTTP connections. Must not know paths, doors or stages.
+Owns HTTP connections. Must not know paths, doors or stages.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from stagebook.app import Application
-from stagebook.config_rules import Address
 from stagebook.http_websocket import WebSocketProtocol
 
 HEAD_LIMIT_BYTES = 65_536
@@ -32,31 +31,6 @@ class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
     websocket_ping_seconds: float
     websocket_timeout_seconds: float
     shutdown_timeout_seconds: int
-
-
-class ListenError(Exception):
-    """The address cannot be listened on. The text says what to do."""
-
-
-def listen(address: Address) -> socket.socket:
-    """Return a socket bound to the address; raise ListenError."""
-    try:
-        family, kind, protocol, _, target = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(target)
-        bound.listen(2_048)
-    except OSError as error:
-        bound.close()
-        raise ListenError(
-            f"cannot listen on {address}: {error.strerror}; choose another address with --listen HOST:PORT"
-        ) from error
-    return bound
 
 
 class HttpServer(uvicorn.Server):

@@ -1,15 +1,20 @@
 """What each part of the server is told: the settings, translated into the values that the parts were made for."""
 
+import socket
 import time
 from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 
 from stagebook.app import Application
 from stagebook.book.port import Book
+from stagebook.certificates import LOCAL_HOSTS, check_pair
 from stagebook.config import Settings
-from stagebook.config_rules import Address, ConfigError
+from stagebook.config_rules import INGEST_PATH, Address, ConfigError
 from stagebook.doors.aws.credentials import Credential, Credentials
 from stagebook.doors.aws.door import AwsDoor
 from stagebook.doors.aws.operations import operations
@@ -18,14 +23,18 @@ from stagebook.doors.aws.throttle import Throttle
 from stagebook.doors.join.limits import JoinLimits
 from stagebook.http_server import HttpBounds
 from stagebook.keys import AccessKey, DataFolder
+from stagebook.listening import Listening
 from stagebook.manager.jwt import JwtAuthority
 from stagebook.manager.manager import StageManager
 from stagebook.manager.public_keys import KeyRing
 from stagebook.manager.tokens import Endpoints
+from stagebook.media.ingest.settings import IngestSettings
 from stagebook.media.port import MediaEngine
 from stagebook.media.webrtc.codec import Codec
 from stagebook.media.webrtc.settings import EngineSettings
 from stagebook.system import SystemClock, SystemRandomness
+
+_log = structlog.get_logger(__name__)
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,34 +94,38 @@ def public_address(settings: Settings, *, port: int) -> str:
     return f"http://{Address(host=host, port=port)}"
 
 
-def endpoints(public_url: str) -> Endpoints:
-    """Return the addresses that stages and tokens carry. Nothing listens for RTMP yet; the model wants its form."""
-    host = urlsplit(public_url).hostname or ""
-    host = f"[{host}]" if ":" in host else host
+def endpoints(settings: Settings, *, public_url: str, listening: Listening) -> Endpoints:
+    """Return the addresses that stages and tokens carry."""
     websocket_url = "ws" + public_url.removeprefix("http")
+    host = urlsplit(public_url).hostname or ""
+
+    def ingest_url(scheme: str, bound: socket.socket | None, configured: str | None) -> str | None:
+        if bound is None:
+            return None
+        return configured or f"{scheme}://{Address(host=host, port=bound.getsockname()[1])}{INGEST_PATH}"
+
     return Endpoints(
         events=f"{websocket_url}/events",
         whip=f"{public_url}/whip",
-        rtmp=f"rtmp://{host}:1935/app/",
-        rtmps=f"rtmps://{host}:443/app/",
+        rtmp=ingest_url("rtmp", listening.rtmp, settings.rtmp_public_url),
+        rtmps=ingest_url("rtmps", listening.rtmps, settings.rtmps_public_url),
     )
 
 
 def stage_manager(
-    settings: Settings, *, book: Book, media: MediaEngine, secrets: Secrets, public_url: str
+    settings: Settings, *, book: Book, media: MediaEngine, secrets: Secrets, endpoints: Endpoints
 ) -> StageManager:
     """Return the stage manager over this book and these engines, not started yet."""
-    addresses = endpoints(public_url)
     return StageManager(
         book=book,
         media=media,
         tokens=JwtAuthority(
             private_key_pem=secrets.token_signing_key_pem,
-            endpoints=addresses,
+            endpoints=endpoints,
             find_key=KeyRing(book).find,
             attributes_size_bytes=settings.limits.attributes_size_bytes,
         ),
-        endpoints=addresses,
+        endpoints=endpoints,
         limits=settings.limits,
         region=settings.region,
         clock=SystemClock(),
@@ -172,4 +185,43 @@ def engine_settings(settings: Settings, *, host: str) -> EngineSettings:
         max_connections=settings.media_connections_limit,
         video_codecs=tuple(Codec[codec] for codec in settings.video_codecs),
         max_bitrate_bps=settings.limits.publish_bitrate_bps,
+    )
+
+
+def certificate_files(settings: Settings, *, folder: DataFolder, now: datetime) -> tuple[Path, Path] | None:
+    """Return the PEM files of RTMPS, certificate and key: the configured ones, or a self-made pair in the folder.
+
+    None without RTMPS. Raises ConfigError for configured ones that cannot be used, and DataFolderError.
+    """
+    if settings.rtmps_address is None:
+        return None
+    if settings.rtmps_certificate is None or settings.rtmps_private_key is None:
+        folder.prepare_certificate(hosts=_certified_hosts(settings, settings.rtmps_address), now=now)
+        return folder.certificate_path, folder.certificate_key_path
+    certificate, private_key = Path(settings.rtmps_certificate).absolute(), Path(settings.rtmps_private_key).absolute()
+    end = check_pair(certificate, private_key)
+    if end < now:
+        _log.warning("the certificate of RTMPS has ended: encoders may refuse it", path=str(certificate), end=str(end))
+    return certificate, private_key
+
+
+def _certified_hosts(settings: Settings, address: Address) -> Sequence[str]:
+    urls = (public_address(settings, port=settings.address.port), settings.rtmps_public_url)
+    named = [urlsplit(url).hostname for url in urls if url is not None]
+    return [*LOCAL_HOSTS, *(host for host in named if host), *([] if address.is_wildcard else [address.host])]
+
+
+def ingest_settings(settings: Settings, *, certificate: tuple[Path, Path] | None) -> IngestSettings:
+    """Return what the ingest process is told. `certificate` is what `certificate_files` returned."""
+    certificate_path, private_key_path = ("", "") if certificate is None else map(str, certificate)
+    return IngestSettings(
+        connect_timeout_seconds=settings.rtmp_connect_timeout_seconds,
+        media_timeout_seconds=settings.rtmp_media_timeout_seconds,
+        silence_timeout_seconds=settings.rtmp_silence_timeout_seconds,
+        max_buffer_seconds=settings.rtmp_buffer_seconds,
+        max_connections=settings.rtmp_connections_limit,
+        max_connections_per_address=settings.rtmp_connections_per_address_limit,
+        max_message_bytes=settings.rtmp_message_limit_bytes,
+        certificate_path=certificate_path,
+        private_key_path=private_key_path,
     )

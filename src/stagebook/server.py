@@ -7,7 +7,6 @@ import asyncio
 import os
 import resource
 import signal
-import socket
 from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
@@ -25,8 +24,9 @@ from stagebook.config_rules import Address
 from stagebook.doors.join.door import JoinDoor
 from stagebook.doors.watch.health import Condition, Health, HealthDoor
 from stagebook.greeting import greeting, warnings
-from stagebook.http_server import HttpServer, ListenError, listen
+from stagebook.http_server import HttpServer
 from stagebook.keys import DataFolder, DataFolderError, Presence
+from stagebook.listening import ListenError, Listening, listening
 from stagebook.logs import configure_logging
 from stagebook.manager.manager import StageManager
 from stagebook.media.webrtc.engine import EnginesRefusedError
@@ -34,6 +34,7 @@ from stagebook.media.webrtc.pool import EnginePool
 from stagebook.parts import (
     Secrets,
     aws_door,
+    endpoints,
     engine_settings,
     http_bounds,
     join_limits,
@@ -65,8 +66,8 @@ def serve(settings: Settings) -> int:
         secrets = Secrets.read(folder, settings)
         configure_logging(level=settings.log_level, form=settings.log_form, secrets=secrets.never_to_be_logged())
         _allow_open_files()
-        with listen(settings.address) as listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, folder, secrets, listening))
+        with listening(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings, folder, secrets, sockets))
     except (DataFolderError, ListenError, BookRefusedError, EnginesRefusedError) as error:
         raise StartError(str(error)) from error
 
@@ -79,8 +80,8 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(settings: Settings, folder: DataFolder, secrets: Secrets, listening: socket.socket) -> int:
-    async with Server(settings, folder=folder, secrets=secrets, listening=listening) as server:
+async def _serve(settings: Settings, folder: DataFolder, secrets: Secrets, sockets: Listening) -> int:
+    async with Server(settings, folder=folder, secrets=secrets, sockets=sockets) as server:
         return await server.run()
 
 
@@ -91,12 +92,12 @@ class Server:
     engines: EnginePool
     manager: StageManager
 
-    def __init__(self, settings: Settings, *, folder: DataFolder, secrets: Secrets, listening: socket.socket) -> None:
+    def __init__(self, settings: Settings, *, folder: DataFolder, secrets: Secrets, sockets: Listening) -> None:
         self._settings = settings
         self._folder = folder
         self._secrets = secrets
-        self._listening = listening
-        self._host, self._port = listening.getsockname()[:2]
+        self._sockets = sockets
+        self._host, self._port = sockets.http.getsockname()[:2]
         self._public_url = public_address(settings, port=self._port)
         self._version = metadata.version("stagebook")
         self._condition = Condition.OK
@@ -114,7 +115,11 @@ class Server:
             await self.engines.start()
             parts.push_async_callback(self.engines.stop)
             self.manager = stage_manager(
-                self._settings, book=self.book, media=self.engines, secrets=self._secrets, public_url=self._public_url
+                self._settings,
+                book=self.book,
+                media=self.engines,
+                secrets=self._secrets,
+                endpoints=endpoints(self._settings, public_url=self._public_url, listening=self._sockets),
             )
             recovered = await self.manager.start()
             if recovered:
@@ -143,7 +148,7 @@ class Server:
         self._watched = [asyncio.create_task(self.manager.run_timers()), asyncio.create_task(self.book.wait_ended())]
         for task in self._watched:
             task.add_done_callback(self._on_part_ended)
-        await self._http.serve(sockets=[self._listening])
+        await self._http.serve(sockets=[self._sockets.http])
         return EXIT_FAILED if self._condition is Condition.FAILED else EXIT_OK
 
     def _build_router(self) -> Router:

@@ -1,4 +1,4 @@
-"""A real server process for tests: `stagebook serve` on a free port, with its data folder, its access key and its log.
+"""A real server process for tests: `stagebook serve` on free ports, with its data folder, its access key and its log.
 
     with run_server(tmp_path / "data") as server:
         stages = server.client()
@@ -113,7 +113,8 @@ def start_server(data: Path, *, config: Path | None = None, **settings: str) -> 
 
     `config` is a TOML file. Raises ServerFailedError, with the log, when the server ends or is not up in time.
     """
-    flags = {"listen": "127.0.0.1:0", "data": str(data), **settings}
+    doors = dict.fromkeys(("listen", "rtmp_listen", "rtmps_listen"), "127.0.0.1:0")
+    flags = {**doors, "data": str(data), **settings}
     command = [sys.executable, "-m", "stagebook.cli", "serve"]
     command += [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
     command += [] if config is None else ["--config", str(config)]

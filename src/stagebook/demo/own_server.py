@@ -43,7 +43,8 @@ def own_server() -> Iterator[Access]:
             process = subprocess.Popen(  # noqa: S603 - our own command line, with arguments of our own
                 [
                     *(sys.executable, "-m", "stagebook.cli", "serve"),
-                    *("--listen", "127.0.0.1:0", "--data", str(folder / "data")),
+                    *("--listen", "127.0.0.1:0", "--rtmp-listen", "", "--rtmps-listen", ""),
+                    *("--data", str(folder / "data")),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

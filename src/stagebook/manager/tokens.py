@@ -8,12 +8,13 @@ from stagebook.stage.claims import Claims, ConnectionClaims
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
-    """The addresses a stage and its tokens carry, without trailing slash, built from the public URL."""
+    """The addresses a stage and its tokens carry. `rtmp` and `rtmps` end in a slash, after which encoders put their
+    stream key; they are None when nothing listens there."""
 
     events: str
     whip: str
-    rtmp: str
-    rtmps: str
+    rtmp: str | None
+    rtmps: str | None
 
 
 class TokenAuthority(Protocol):

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from stagebook.config_rules import Address
 from stagebook.doors.aws.body import DRAIN_SIZE_BYTES, MAXIMUM_SIZE_BYTES
-from stagebook.http_server import HttpBounds, HttpServer, listen
+from stagebook.http_server import HttpBounds, HttpServer
+from stagebook.listening import listen
 from tests.doors.aws.wire.harness import GET_STAGE, STAGE_ARN, Request, new_door, signed, signed_call
 
 DEADLINE_SECONDS = 20.0
