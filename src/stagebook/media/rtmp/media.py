@@ -1,0 +1,78 @@
+"""Media messages become events: aggregates taken apart, timestamps unwrapped, metadata read. Knows no publish."""
+
+from collections.abc import Iterator, Mapping
+
+from stagebook.media.rtmp.amf0 import read_values, write_values
+from stagebook.media.rtmp.events import AudioMessage, MetadataMessage, VideoMessage
+from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.message import Message, MessageType
+
+_TAG_HEADER_BYTES = 11
+_BACK_POINTER_BYTES = 4
+_WRAP = 1 << 32
+_HALF = 1 << 31
+_METADATA_BEGINNINGS = (write_values("@setDataFrame", "onMetaData"), write_values("onMetaData"))
+
+
+class MediaReader:
+    """Reads the media messages of one connection, in their order."""
+
+    def __init__(self, limits: RtmpLimits) -> None:
+        self._limits = limits
+        self._last_ms: int | None = None
+
+    def read(self, message: Message) -> list[VideoMessage | AudioMessage]:
+        """Read an audio, video or aggregate message. One without payload says nothing. Raises RtmpError."""
+        if message.type_id == MessageType.AGGREGATE:
+            return [event for tag in aggregated(message, self._limits) for event in self.read(tag)]
+        if not message.payload:
+            return []
+        timestamp_ms = self._unwrapped(message.timestamp)
+        if message.type_id == MessageType.VIDEO:
+            return [VideoMessage(timestamp_ms=timestamp_ms, payload=message.payload)]
+        return [AudioMessage(timestamp_ms=timestamp_ms, payload=message.payload)]
+
+    def _unwrapped(self, timestamp: int) -> int:
+        """The timestamp that, of all that are equal modulo 2**32, is nearest to the last one (section 5.3)."""
+        last = self._last_ms
+        if last is not None:
+            timestamp = last + (timestamp - last + _HALF) % _WRAP - _HALF
+        self._last_ms = timestamp
+        return timestamp
+
+
+def read_metadata(payload: bytes, limits: RtmpLimits) -> MetadataMessage | None:
+    """Read a data message in AMF0: `onMetaData`, with or without `@setDataFrame` before it; None for any other.
+    Raises RtmpError."""
+    if not payload.startswith(_METADATA_BEGINNINGS):
+        return None
+    for value in read_values(payload, limits):
+        if isinstance(value, Mapping):
+            return MetadataMessage(values=value)
+    return None
+
+
+def aggregated(message: Message, limits: RtmpLimits) -> Iterator[Message]:
+    """Yield the audio and video messages that an aggregate message is made of (section 7.1.6). Raises RtmpError.
+
+    It is a row of FLV tags. The first has the aggregate's time, and the others keep their distance from it.
+    """
+    payload, position = message.payload, 0
+    offset: int | None = None
+    tags_left = limits.max_aggregate_tags
+    while position < len(payload):
+        header = payload[position : position + _TAG_HEADER_BYTES]
+        body = position + _TAG_HEADER_BYTES
+        size = int.from_bytes(header[1:4])
+        position = body + size
+        if len(header) < _TAG_HEADER_BYTES or position > len(payload):
+            raise RtmpError("an aggregate message ends inside of a tag")
+        if not tags_left:
+            raise RtmpError(f"an aggregate message has more than {limits.max_aggregate_tags} tags")
+        tags_left -= 1
+        timestamp = int.from_bytes(header[4:7]) | header[7] << 24
+        if offset is None:
+            offset = message.timestamp - timestamp
+        if header[0] in {MessageType.AUDIO, MessageType.VIDEO}:
+            yield Message(header[0], message.stream_id, (timestamp + offset) % _WRAP, payload[body:position])
+        position += _BACK_POINTER_BYTES
