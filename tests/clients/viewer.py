@@ -37,6 +37,11 @@ class Viewer:
         async with asyncio.timeout(TIMEOUT_SECONDS), self._news:
             await self._news.wait_for(lambda: self.observer.satisfied)
 
+    async def wait_until_satisfied_anew(self) -> None:
+        """Forget what was seen and heard, and wait until pictures that move and the tone have arrived again."""
+        self.observer = Observer()
+        await self.wait_until_satisfied()
+
     async def wait_for_more_pictures(self, count: int = 15) -> None:
         """Wait until so many more pictures were decoded than by now."""
         wanted = self.observer.pictures + count

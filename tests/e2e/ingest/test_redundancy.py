@@ -1,0 +1,62 @@
+"""Redundant ingest: two encoders, one participant for the viewers, and no break when one of the encoders stops."""
+
+from tests.clients.encoder import Encoder
+from tests.e2e.ingest.commands import VIEWED
+from tests.e2e.ingest.ingest_of_test import IngestOfTest, watch
+from tests.e2e.join.conftest import Peers
+from tests.e2e.join.stage_of_test import StageOfTest
+
+
+async def test_viewers_go_on_when_one_of_two_encoders_stops(
+    stage: StageOfTest, made: list[IngestOfTest], peers: Peers
+) -> None:
+    ingest = await IngestOfTest.make(stage, redundantIngest=True, userId="ada")
+    made.append(ingest)
+    first_id, second_id = (credential["participantId"] for credential in ingest.credentials)
+
+    async def start(number: int) -> Encoder:
+        encoder = await ingest.start(key=ingest.credentials[number]["streamKey"], variables=VIEWED)
+        await stage.expect_events(ingest.credentials[number]["participantId"], *runs[number])
+        return encoder
+
+    runs = [["JOINED", "PUBLISH_STARTED"], ["JOINED", "PUBLISH_STARTED"]]
+    first = await start(0)
+    second = await start(1)
+    viewer = await watch(peers, ingest)
+
+    await first.kill()
+    await viewer.wait_until_satisfied_anew()
+    runs[0] += ["PUBLISH_STOPPED", "LEFT", *runs[0]]
+    await start(0)
+    await second.kill()
+    await viewer.wait_until_satisfied_anew()
+
+    await stage.expect_events(second_id, *runs[1], "PUBLISH_STOPPED", "LEFT")
+    assert await stage.events(first_id) == runs[0]
+    await ingest.expect_events("JOINED", "PUBLISH_STARTED")
+    for participant_id in (ingest.participant_id, first_id, second_id):
+        participant = await stage.participant(participant_id)
+        assert participant["ingestConfigurationArn"] == ingest.arn
+        assert participant["redundantIngest"] is True
+        assert participant["userId"] == "ada"
+
+
+async def test_the_virtual_participant_leaves_with_the_last_encoder(
+    stage: StageOfTest, made: list[IngestOfTest]
+) -> None:
+    ingest = await IngestOfTest.make(stage, redundantIngest=True)
+    made.append(ingest)
+    encoders = [await ingest.start(key=credential["streamKey"], variables=VIEWED) for credential in ingest.credentials]
+    for credential in ingest.credentials:
+        await stage.expect_events(credential["participantId"], "JOINED", "PUBLISH_STARTED")
+    await ingest.expect_events("JOINED", "PUBLISH_STARTED")
+
+    await encoders[0].stop()
+    await stage.expect_events(
+        ingest.credentials[0]["participantId"], "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"
+    )
+    await ingest.expect_events("JOINED", "PUBLISH_STARTED")
+    assert await ingest.state() == "ACTIVE"
+    await encoders[1].stop()
+    await ingest.expect_events("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
+    assert await ingest.state() == "INACTIVE"
