@@ -33,7 +33,7 @@ bench: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
 
-# The first install fetches about 25 MB of packages for `run`, 80 MB more for `demo`, 150 MB more for `test`.
+# The first install fetches about 65 MB of packages for `run`, 1 MB more for `demo`, 105 MB more for `test`.
 $(VENV)/.run: $(BIN)/python pyproject.toml
 	@echo "Installing Stagebook into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

@@ -1,6 +1,7 @@
 """The house's one rule: imports point from the doors to the heart, and the heart is pure."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,12 +90,38 @@ def test_the_heart_is_pure(path: Path) -> None:
     assert third_party <= {"msgspec"}
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "media" / "rtmp").glob("*.py")), ids=lambda path: path.name)
+def test_the_protocol_of_rtmp_stands_by_itself_and_does_no_io(path: Path) -> None:
+    names = set(imported_modules(path))
+    assert not {name.split(".")[0] for name in names} & IMPURE
+    for parts in own_parts(path):
+        assert parts[:2] == ("media", "rtmp"), f"media/rtmp imports stagebook.{'.'.join(parts)}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "media" / "webrtc").glob("*.py")), ids=lambda path: path.name)
+def test_a_forwarder_knows_no_ingest(path: Path) -> None:
+    for parts in own_parts(path):
+        assert parts[:2] not in {("media", "ingest"), ("media", "rtmp")}, f"imports stagebook.{'.'.join(parts)}"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_test_clients_are_no_part_of_the_server(path: Path) -> None:
     if path.relative_to(ROOT).parts[0] == "demo":
         return
     roots = {name.split(".")[0] for name in imported_modules(path)}
-    assert not roots & {"aiortc", "av", "boto3", "httpx", "pytest", "hypothesis"}
+    assert not roots & {"aiortc", "boto3", "httpx", "pytest", "hypothesis"}
+
+
+def test_ffmpeg_is_spoken_to_in_one_place() -> None:
+    speakers = {path.relative_to(ROOT).as_posix() for path in MODULES if "av" in set(imported_modules(path))}
+    assert {name for name in speakers if not name.startswith("demo/")} <= {"media/ingest/transcode.py"}
+
+
+def test_the_stage_process_does_not_load_ffmpeg() -> None:
+    """It parses what strangers send: that is for a process that may fall."""
+    look = "import sys, stagebook.server; print('av' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
 
 
 def test_sql_is_spoken_by_the_book_alone() -> None:
