@@ -1,0 +1,186 @@
+"""An encoder in a test: speaks RTMP or RTMPS to a server, and does as wrong as a test wants it to.
+
+    async with RtmpPublisher("127.0.0.1", port) as encoder:      # TCP or TLS, and the handshake
+        await encoder.publish("the-key")                         # connect, createStream, publish; raises RefusedError
+        await encoder.video(0, flv_video_tag_body)
+        await encoder.audio(0, flv_audio_tag_body)
+        await encoder.raw(b"garbage")
+        told = await encoder.status()                            # the next onStatus: its level, code, description
+        await encoder.closed()                                   # the server ended the connection
+
+Leaving the block closes the socket without a word, as an encoder that lost its network; `unpublish` says goodbye first.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from stagebook.media.rtmp.amf0 import Amf0Value, EcmaArray, write_values
+from stagebook.media.rtmp.chunk_writer import write_message
+from stagebook.media.rtmp.chunks import ChunkReader
+from stagebook.media.rtmp.commands import Command, read_command
+from stagebook.media.rtmp.handshake import PACKET_BYTES
+from stagebook.media.rtmp.limits import RtmpLimits
+from stagebook.media.rtmp.message import Message, MessageType
+
+PATIENCE_SECONDS = 20
+_LIMITS = RtmpLimits()
+
+
+class RefusedError(Exception):
+    """The server answered `_error`, or `onStatus` with the level error. `code` and `description` are its words."""
+
+    def __init__(self, information: Mapping[str, Amf0Value]) -> None:
+        self.code = information.get("code")
+        self.description = information.get("description")
+        super().__init__(f"{self.code}: {self.description}")
+
+
+class RtmpPublisher:
+    """One connection of an encoder. Every wait raises TimeoutError after PATIENCE_SECONDS, and EOFError or
+    ConnectionError if the server closes instead."""
+
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, chunk_bytes: int = 4096) -> None:
+        """`chunk_bytes`: the size of the chunks sent after `connect`."""
+        self._address = (host, port)
+        self._tls = tls
+        self._wanted_chunk_bytes = chunk_bytes
+        self._chunk_bytes = 128
+        self._chunks = ChunkReader(_LIMITS)
+        self._commands: deque[Command] = deque()
+        self._transaction_id = 0
+        self._stream_id = 0
+
+    async def __aenter__(self) -> Self:
+        host, port = self._address
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            self._reader, self._writer = await asyncio.open_connection(host, port, ssl=self._tls)
+            try:
+                await self._shake_hands()
+            except BaseException:
+                self._writer.close()
+                raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.transport.abort()
+
+    async def publish(self, stream_key: str, *, app: str = "app") -> None:
+        """Do all that comes before the media; return when the server lets us publish. Raises RefusedError."""
+        await self.connect(app)
+        await self.create_stream()
+        await self.ask_to_publish(stream_key)
+        information = await self.status()
+        if information.get("code") != "NetStream.Publish.Start":
+            raise RefusedError(information)
+
+    async def connect(self, app: str = "app", **properties: Amf0Value) -> Mapping[str, Amf0Value]:
+        """Send `connect`; return the information of its answer. Raises RefusedError."""
+        host, port = self._address
+        scheme = "rtmps" if self._tls else "rtmp"
+        command_object = {"app": app, "type": "nonprivate", "tcUrl": f"{scheme}://{host}:{port}/{app}", **properties}
+        answer = await self.call("connect", command_object)
+        await self.message(MessageType.SET_CHUNK_SIZE, self._wanted_chunk_bytes.to_bytes(4), chunk_stream_id=2)
+        self._chunk_bytes = self._wanted_chunk_bytes
+        return _information(answer)
+
+    async def create_stream(self) -> int:
+        """Send `createStream`; return the message stream that the server gave. Raises RefusedError."""
+        stream_id = (await self.call("createStream", None)).arguments[1]
+        assert isinstance(stream_id, float)
+        self._stream_id = int(stream_id)
+        return self._stream_id
+
+    async def ask_to_publish(self, stream_key: str) -> None:
+        """Send `publish` and wait for nothing: `status` has the answer."""
+        await self.command("publish", None, stream_key, "live", stream_id=self._stream_id)
+
+    async def unpublish(self) -> None:
+        """Say what encoders say before they leave."""
+        await self.command("FCUnpublish", None, "")
+        await self.command("deleteStream", None, float(self._stream_id))
+
+    async def video(self, timestamp_ms: int, body: bytes) -> None:
+        """Send the body of an FLV video tag."""
+        await self.message(MessageType.VIDEO, body, chunk_stream_id=6, timestamp_ms=timestamp_ms)
+
+    async def audio(self, timestamp_ms: int, body: bytes) -> None:
+        """Send the body of an FLV audio tag."""
+        await self.message(MessageType.AUDIO, body, chunk_stream_id=4, timestamp_ms=timestamp_ms)
+
+    async def metadata(self, values: Mapping[str, Amf0Value]) -> None:
+        """Send `onMetaData`."""
+        body = write_values("@setDataFrame", "onMetaData", EcmaArray(values))
+        await self.message(MessageType.DATA_AMF0, body, chunk_stream_id=4)
+
+    async def message(
+        self, type_id: int, body: bytes, *, chunk_stream_id: int, timestamp_ms: int = 0, stream_id: int | None = None
+    ) -> None:
+        """Send any message, by default on the message stream of the publish. Raises ConnectionError once the server is
+        gone."""
+        message = Message(type_id, self._stream_id if stream_id is None else stream_id, timestamp_ms % 2**32, body)
+        await self.raw(write_message(message, chunk_stream_id=chunk_stream_id, chunk_bytes=self._chunk_bytes))
+
+    async def command(self, name: str, *arguments: Amf0Value, stream_id: int = 0, transaction_id: float = 0) -> None:
+        """Send any command, and wait for nothing."""
+        body = write_values(name, transaction_id, *arguments)
+        await self.message(MessageType.COMMAND_AMF0, body, chunk_stream_id=3, stream_id=stream_id)
+
+    async def call(self, name: str, *arguments: Amf0Value) -> Command:
+        """Send a command; return its `_result`. Raises RefusedError."""
+        self._transaction_id += 1
+        await self.command(name, *arguments, transaction_id=self._transaction_id)
+        answer = await self._next_command("_result", "_error")
+        if answer.name == "_error":
+            raise RefusedError(_information(answer))
+        return answer
+
+    async def raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def status(self) -> Mapping[str, Amf0Value]:
+        """Return what the next `onStatus` says: `level`, `code`, `description`."""
+        return _information(await self._next_command("onStatus"))
+
+    async def closed(self) -> None:
+        """Wait until the server ends the connection, whatever it says before."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            try:
+                while await self._reader.read(65536):
+                    pass
+            except ConnectionError:
+                pass
+
+    async def _shake_hands(self) -> None:
+        self._writer.write(b"\x03" + bytes(PACKET_BYTES))
+        answer = await self._reader.readexactly(1 + 2 * PACKET_BYTES)
+        self._writer.write(answer[1 : 1 + PACKET_BYTES])
+
+    async def _next_command(self, *names: str) -> Command:
+        """The next command of one of the names; others, and all that is no command, are passed over."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                while self._commands:
+                    command = self._commands.popleft()
+                    if command.name in names:
+                        return command
+                data = await self._reader.read(65536)
+                if not data:
+                    raise EOFError(f"the server closed the connection; expected {' or '.join(names)}")
+                for message in self._chunks.receive(data):
+                    if message.type_id == MessageType.COMMAND_AMF0:
+                        self._commands.append(read_command(message, _LIMITS))
+
+
+def _information(command: Command) -> Mapping[str, Amf0Value]:
+    information = command.arguments[1]
+    assert isinstance(information, Mapping)
+    return information
