@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from stagebook.logs import REDACTED, configure_logging
+from stagebook.media.port import IngestAsked
 
 JWT = "eyJhbGciOiJFUzM4NCJ9.eyJqdGkiOiJhYmMifQ.c2lnbmF0dXJl"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -80,6 +81,8 @@ def test_libraries_do_not_write_their_debug_lines(stream: io.StringIO) -> None:
         ("plain", {"header": "AWS4-HMAC-SHA256 Credential=a, Signature=abc123"}),
         ("plain", {"detail": f"key {SECRET}"}),
         ("refused rt_123456789012_us-west-2_AbCdEfGh1234_abc123", {}),
+        ("plain", {"detail": b"publish rt_123456789012_us-west-2_AbCdEfGh1234_abc123\x00"}),
+        ("plain", {"detail": "publish=live%2Frt_123456789012_us-west-2_AbCdEfGh1234_abc123%3Fx"}),
         ("plain", {"url": "rtmp://127.0.0.1/app/rt_123456789012_us-west-2_AbCdEfGh1234_abc123?x"}),
     ],
 )
@@ -89,6 +92,15 @@ def test_secrets_are_taken_out(stream: io.StringIO, form: str, message: str, val
     assert REDACTED in stream.getvalue()
     for secret in (JWT, SECRET, "abc123"):
         assert secret not in stream.getvalue()
+
+
+def test_stream_keys_in_a_line_of_another_process_are_taken_out(stream: io.StringIO) -> None:
+    configure(stream)
+    key = "rt_123456789012_us-west-2_AbCdEfGh1234_abc123"
+    ask = IngestAsked(ask_id="1", stream_key=key, is_secure=True, remote_address="192.0.2.1")
+    logging.getLogger("stagebook.media.ingest.session").log(logging.WARNING, "%s", f"refused {key}: {ask}")
+    assert REDACTED in stream.getvalue()
+    assert "abc123" not in stream.getvalue()
 
 
 def test_secrets_in_an_exception_are_taken_out(stream: io.StringIO) -> None:

@@ -19,7 +19,7 @@ _SECRET_TEXTS = re.compile(
     r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JWT
     r"|(?<=Signature=)[0-9a-fA-F]+"  # SigV4
     r"|(?i:(?<=bearer ))\S+"
-    r"|(?<=\brt_)[0-9]+_[a-z0-9-]+_[a-zA-Z0-9-]+_\w+"  # a stream key
+    r"|(?<=rt_)[0-9]{12}_[a-z0-9-]+_[a-zA-Z0-9-]+_\w+"  # a stream key, in whatever stands around it
 )
 
 
