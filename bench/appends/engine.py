@@ -29,6 +29,12 @@ class ScriptedEngine:
         del connection_id, source_id
         return Answer(sdp=offer, ice_session="ice")
 
+    async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
+        """As MediaEngine.ingest."""
+
+    async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
+        """As MediaEngine.refuse_ingest."""
+
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """As MediaEngine.patch."""
         del connection_id, fragment, ice_session

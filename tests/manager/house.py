@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stagebook.book.sqlite.book import SqliteBook
+from stagebook.manager.ingest_configurations import IngestSpec
 from stagebook.manager.manager import StageManager
 from stagebook.manager.tokens import Endpoints
 from stagebook.manager.watchers import FarewellReason, StageSnapshot
@@ -20,6 +21,9 @@ from stagebook.media.port import (
     CloseCause,
     Closed,
     Connected,
+    IngestAsked,
+    IngestFailed,
+    IngestFault,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
@@ -29,7 +33,7 @@ from stagebook.media.port import (
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED, Limits
-from stagebook.stage.resources import Capability, ClientInfo, Stage
+from stagebook.stage.resources import Capability, ClientInfo, IngestConfiguration, IngestProtocol, Stage
 
 REGION = "us-west-2"
 ACCOUNT = "123456789012"
@@ -58,14 +62,24 @@ class SeededRandomness:
 
 
 class ScriptedEngine:
-    """Answers every offer with the offer itself; `refuse` makes the next offer fail, `hold` makes offers wait."""
+    """Answers every offer with the offer itself, and lets in every encoder that may come in.
+
+    `refuse` makes the next offer or admission fail, `hold` makes them wait: `held` tells that one does. `admitted` are
+    the connections of encoders by what they asked as, `refused` is what the others were told, `redundant` are those
+    that feed beside others.
+    """
 
     def __init__(self) -> None:
         self.connections: dict[str, str] = {}
         self.ended_sources: list[str] = []
         self.closed: list[str] = []
+        self.asked = 0
+        self.admitted: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        self.redundant: set[str] = set()
         self.refuse: RefusalReason | None = None
         self.hold: asyncio.Event | None = None
+        self.held = asyncio.Event()
         self._hear: Callable[[MediaFact], None] = lambda _fact: None
 
     def listen(self, hear: Callable[[MediaFact], None]) -> None:
@@ -80,7 +94,27 @@ class ScriptedEngine:
     def lose(self, connection_id: str, cause: CloseCause = CloseCause.CONSENT_LOST) -> None:
         self.tell(Closed(connection_id=connection_id, cause=cause))
 
-    def measure(self, connection_id: str, *, bitrate_bps: int = 1_000_000, width: int = 640, height: int = 360) -> None:
+    def ask(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Let an encoder ask to come in; return the id it asks under."""
+        self.asked += 1
+        ask_id = f"ask-{self.asked}"
+        self.tell(
+            IngestAsked(ask_id=ask_id, stream_key=stream_key, is_secure=is_secure, remote_address="192.0.2.7:50000")
+        )
+        return ask_id
+
+    def fail(self, connection_id: str, fault: IngestFault = IngestFault.INPUT) -> None:
+        self.tell(IngestFailed(connection_id=connection_id, fault=fault, detail=f"scripted: {fault.value}"))
+
+    def measure(
+        self,
+        connection_id: str,
+        *,
+        bitrate_bps: int = 1_000_000,
+        width: int = 640,
+        height: int = 360,
+        has_b_frames: bool = False,
+    ) -> None:
         self.tell(
             SourceMeasured(
                 source_id=self.connections[connection_id],
@@ -88,16 +122,21 @@ class ScriptedEngine:
                 bitrate_bps=bitrate_bps,
                 width=width,
                 height=height,
+                has_b_frames=has_b_frames,
             )
         )
 
-    async def _answer(self, connection_id: str, source_id: str, offer: str) -> Answer:
+    async def _open(self, connection_id: str, source_id: str) -> None:
         if self.hold is not None:
+            self.held.set()
             await self.hold.wait()
         if self.refuse is not None:
             reason, self.refuse = self.refuse, None
             raise MediaRefusedError(reason=reason, detail=f"scripted: {reason.value}")
         self.connections[connection_id] = source_id
+
+    async def _answer(self, connection_id: str, source_id: str, offer: str) -> Answer:
+        await self._open(connection_id, source_id)
         return Answer(sdp=offer, ice_session="ice-1")
 
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
@@ -105,6 +144,15 @@ class ScriptedEngine:
 
     async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         return await self._answer(connection_id, source_id, offer)
+
+    async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
+        await self._open(connection_id, source_id)
+        self.admitted[ask_id] = connection_id
+        if is_redundant:
+            self.redundant.add(connection_id)
+
+    async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
+        self.refused[ask_id] = detail
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         if ice_session not in (None, "ice-1"):
@@ -194,6 +242,41 @@ class House:
         if connect:
             self.engine.connect(opened.connection_id)
         return opened.connection_id
+
+    async def ask(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Let an encoder ask to come in and wait for the answer; return the id it asked under."""
+        ask_id = self.engine.ask(stream_key, is_secure=is_secure)
+        await self.settled()
+        return ask_id
+
+    async def encode(self, stream_key: str, *, is_secure: bool = True, connect: bool = True) -> str:
+        """Let an encoder in, and its media flow; return its connection's id."""
+        ask_id = await self.ask(stream_key, is_secure=is_secure)
+        assert self.engine.refused.get(ask_id) is None
+        connection_id = self.engine.admitted[ask_id]
+        if connect:
+            self.engine.connect(connection_id)
+        return connection_id
+
+    async def turned_away(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Let an encoder ask in vain; return what it was told."""
+        ask_id = await self.ask(stream_key, is_secure=is_secure)
+        assert ask_id not in self.engine.admitted
+        return self.engine.refused[ask_id]
+
+    async def configuration(
+        self, stage: Stage | None, *, redundant: bool = False, insecure: bool = False
+    ) -> IngestConfiguration:
+        """Make an ingest configuration of a stage, or of none."""
+        spec = IngestSpec(
+            ingest_protocol=IngestProtocol.RTMPS,
+            stage_arn="" if stage is None else stage.arn,
+            user_id="encoder",
+            attributes={"room": "one"},
+            insecure_ingest=insecure,
+            redundant_ingest=redundant,
+        )
+        return await self.manager.ingest_configurations.create(account_id=ACCOUNT, spec=spec)
 
     async def settled(self) -> None:
         """Wait until everything that was told is in the book."""

@@ -6,6 +6,7 @@ Owns the memory of deletions and disconnections that are on their way into the b
 import msgspec
 
 from stagebook.book.port import BookReader
+from stagebook.manager.ingest_index import IngestIndex
 from stagebook.manager.tokens import TokenAuthority
 from stagebook.stage.arns import Arn, parse_arn
 from stagebook.stage.claims import Claims
@@ -29,9 +30,10 @@ class Admission:
     Asked several times for every arrival, so the rights of a stage are kept in memory: nobody else writes the book.
     """
 
-    def __init__(self, *, book: BookReader, tokens: TokenAuthority) -> None:
+    def __init__(self, *, book: BookReader, tokens: TokenAuthority, ingest_index: IngestIndex) -> None:
         self._book = book
         self._tokens = tokens
+        self._ingest_index = ingest_index
         self._deleting: set[str] = set()
         self._revoking: set[tuple[str, str]] = set()
         self._revoking_connections: set[tuple[str, str]] = set()
@@ -67,7 +69,8 @@ class Admission:
         """Return the stage of these claims; raise TokenRefusedError if it or the participant's right to it is gone.
 
         Tokens stop being good while somebody comes in with them, so this also asks after the key that signed this one
-        and the connection token it came with.
+        and the connection token it came with. Participants of ingest configurations come by a stream key, and nobody
+        else has their ids: whoever signs tokens could name one.
         """
         rights = self._rights_of(claims.stage_arn)
         if rights is None:
@@ -77,6 +80,11 @@ class Admission:
                 refusal=TokenRefusal.PARTICIPANT_DISCONNECTED,
                 detail="the participant was disconnected from the stage; its token is no longer valid",
             )
+        if claims.ingest is None and self._is_of_ingest(rights.stage.account_id, claims.participant_id):
+            raise TokenRefusedError(
+                refusal=TokenRefusal.JTI_IN_USE,
+                detail="the token's jti is the participant id of an ingest configuration: it comes by a stream key",
+            )
         if claims.key_arn is not None and self._book.get_resource(claims.key_arn) is None:
             raise TokenRefusedError(
                 refusal=TokenRefusal.SIGNATURE, detail="the public key that the token names (kid) was deleted"
@@ -84,6 +92,9 @@ class Admission:
         if claims.connection_token_id is not None:
             self._require_connection(rights.stage.account_id, claims.connection_token_id)
         return rights.stage
+
+    def _is_of_ingest(self, account_id: str, participant_id: str) -> bool:
+        return self._ingest_index.of_participant(account_id, participant_id) is not None
 
     def _require_connection(self, account_id: str, token_id: str) -> None:
         revoking = (account_id, token_id) in self._revoking_connections

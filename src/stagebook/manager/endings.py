@@ -172,6 +172,10 @@ class Endings:
                 self._order(self._media.close(connection_id=connection_id))
             case ConnectionKind.PUBLISH:
                 self._publication_ended(session, live, connection_id, end, changes)
+            case ConnectionKind.REDUNDANT:
+                self._order(self._media.close(connection_id=connection_id))
+                if live.virtual_id is not None:
+                    self._stream_ended(session, live.virtual_id, connection_id, end, changes)
             case ConnectionKind.REPLICA:
                 replication = self._live.replications[connection_id]
                 self._replicas.stop_at_source(replication, cause=end.cause, detail=end.detail, changes=changes)
@@ -183,16 +187,41 @@ class Endings:
     ) -> None:
         participant_id = live.record.participant_id
         slot = self._live.slots[session.stage_arn, participant_id]
-        if slot.offers:
+        if slot.is_awaited:
             # The publisher is on its way back: ending the source would silently end the connection it comes by.
             self._order(self._media.close(connection_id=connection_id))
         else:
-            del self._live.slots[session.stage_arn, participant_id]
-            self._order(self._media.end_source(source_id=slot.source_id))
+            self._end_source(session, participant_id)
         self._viewers_gone(session, participant_id, end, changes)
         for replication in self._replicas.of(live):
             self._replicas.pause(replication, cause=end.cause, detail=end.detail, changes=changes)
             self._viewers_gone(replication.destination, participant_id, end, changes)
+
+    def _stream_ended(
+        self, session: LiveSession, virtual_id: str, connection_id: str, end: End, changes: list[Change]
+    ) -> None:
+        """Let a virtual participant go with the last of the redundant streams that flow."""
+        slot = self._live.slots[session.stage_arn, virtual_id]
+        slot.streams.discard(connection_id)
+        virtual = session.participants.get(virtual_id)
+        publication_id = virtual.machine.publication_id if virtual else None
+        if publication_id is None:
+            if not slot.is_awaited:
+                self._end_source(session, virtual_id)
+        elif not self._live.is_fed(slot):
+            self._gone(
+                session,
+                virtual_id,
+                (publication_id,),
+                changes,
+                cause=end.cause,
+                detail=end.detail,
+                cascade=end.cascade,
+            )
+
+    def _end_source(self, session: LiveSession, publisher_id: str) -> None:
+        slot = self._live.slots.pop((session.stage_arn, publisher_id))
+        self._order(self._media.end_source(source_id=slot.source_id))
 
     def _replica_gone(
         self, replication: LiveReplication, changes: list[Change], *, cause: Cause, detail: str | None

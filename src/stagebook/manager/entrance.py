@@ -12,6 +12,7 @@ from stagebook.book.port import Change
 from stagebook.manager.admission import Admission
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import LiveParticipant, LiveSession, Route
+from stagebook.manager.refusals import RecordedRefusals
 from stagebook.manager.rights import counting_claims
 from stagebook.manager.room import Quota, Room
 from stagebook.media.port import Answer, MediaEngine, MediaRefusedError, RefusalReason
@@ -80,6 +81,7 @@ class Entrance:
         self._admission = admission
         self._room = room
         self._randomness = randomness
+        self._refusals = RecordedRefusals()
         self._opening: dict[str, bool] = {}
 
     def new_connection_id(self) -> str:
@@ -91,15 +93,21 @@ class Entrance:
         if connection_id in self._opening:
             self._opening[connection_id] = False
 
-    async def require_room(self, attempt: Attempt, quota: Quota) -> None:
-        """Raise, and record, what a quota or a lost right forbids; ServerBusyError when the book cannot keep up."""
+    def require_book(self) -> None:
+        """Raise ServerBusyError when the book cannot keep up."""
         if self._ledger.backlog >= MAXIMUM_BACKLOG:
             raise ServerBusyError("too many events wait to be written; try again")
+
+    async def require_room(self, attempt: Attempt, quota: Quota) -> None:
+        """Raise, and record, what a quota or a lost right forbids; ServerBusyError when the book cannot keep up."""
+        self.require_book()
         self._require(attempt.claims)
         await self._require_capability(attempt)
         full = self._room.to_join(attempt.claims)
         if full is not None:
-            raise await self.refused(msgspec.structs.replace(attempt, failure="JOIN_ERROR"), full)
+            # An encoder does not join first and publish then: to publish is all it tries.
+            failure = "JOIN_ERROR" if attempt.claims.ingest is None else attempt.failure
+            raise await self.refused(msgspec.structs.replace(attempt, failure=failure), full)
         full = quota(attempt.claims)
         if full is not None:
             raise await self.refused(attempt, full)
@@ -151,7 +159,15 @@ class Entrance:
     async def refused(
         self, attempt: Attempt, detail: str, *, code: ErrorCode = ErrorCode.QUOTA_EXCEEDED
     ) -> AttemptRefusedError:
-        """Record a refusal; return the error to raise once it is durable."""
+        """Record a refusal; return the error to raise once it is durable.
+
+        Encoders try again and again by themselves: of theirs only some a minute are recorded.
+        """
+        ingest = attempt.claims.ingest
+        if ingest is not None and not self._refusals.may_record(
+            ingest.configuration_arn, code, now_ms=self._ledger.now_ms()
+        ):
+            return AttemptRefusedError(code=code, detail=detail)
         changes, session, live = self.enter(attempt)
         fact = Refused(
             attempt=attempt.failure,
@@ -176,10 +192,11 @@ class Entrance:
         """Return the stage of these claims; raise TokenRefusedError, also for one whose replica has its place."""
         stage = self._admission.require(claims)
         session = self._ledger.live.sessions.get(claims.stage_arn)
-        if session is not None and session.has_replica(claims.participant_id):
+        shown_as = claims.participant_id if claims.ingest is None else claims.ingest.feeds or claims.participant_id
+        if session is not None and session.has_replica(shown_as):
             raise TokenRefusedError(
                 refusal=TokenRefusal.PARTICIPANT_REPLICATED,
-                detail="a replica of another stage's participant has this token's participant id",
+                detail="a replica of another stage's participant has this participant id",
             )
         return stage
 

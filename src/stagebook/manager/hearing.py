@@ -1,17 +1,31 @@
-"""What the engine tells: connected, closed, measured. Each becomes a fact of the participant it is about."""
+"""What the engine tells: connected, closed, failed, measured. Each becomes a fact of the participant it is about.
+
+An encoder that asks to come in is nobody's yet: that goes on to `ingest.py`.
+"""
 
 from collections.abc import Callable
 
 from stagebook.book.port import Change
 from stagebook.manager.endings import Endings
+from stagebook.manager.ingest import Ingest
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import Route
 from stagebook.manager.replicas import Replicas
-from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, SourceMeasured
+from stagebook.manager.virtual import VirtualPublishers
+from stagebook.media.port import (
+    CloseCause,
+    Closed,
+    Connected,
+    IngestAsked,
+    IngestFailed,
+    IngestFault,
+    MediaFact,
+    SourceMeasured,
+)
 from stagebook.stage import facts
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.limits import Limits
-from stagebook.stage.participant import ConnectionKind
+from stagebook.stage.participant import PUBLISHING_KINDS, ConnectionKind
 from stagebook.stage.source_limits import Measurement, judge
 
 CAUSES = {
@@ -21,6 +35,12 @@ CAUSES = {
     CloseCause.TRANSPORT_FAILED: Cause.PEER_LOST,
     CloseCause.SOURCE_CHANGED: Cause.PUBLISHER_STOPPED,
     CloseCause.ENGINE_LOST: Cause.ENGINE_LOST,
+}
+
+FAULT_CODES = {
+    IngestFault.VIDEO_CODEC: ErrorCode.INVALID_VIDEO_CODEC,
+    IngestFault.AUDIO_CODEC: ErrorCode.INVALID_AUDIO_CODEC,
+    IngestFault.INPUT: ErrorCode.INVALID_INPUT,
 }
 
 
@@ -33,6 +53,8 @@ class Hearing:
         ledger: Ledger,
         endings: Endings,
         replicas: Replicas,
+        virtual: VirtualPublishers,
+        ingest: Ingest,
         limits: Limits,
         flowing: Callable[[str], None],
         closed_early: Callable[[str], None],
@@ -40,12 +62,17 @@ class Hearing:
         self._ledger = ledger
         self._endings = endings
         self._replicas = replicas
+        self._virtual = virtual
+        self._ingest = ingest
         self._limits = limits
         self._flowing = flowing
         self._closed_early = closed_early
 
     def hear(self, fact: MediaFact) -> None:
         """Take one fact of the engine. A fact of a connection that ended meanwhile is no news and is dropped."""
+        if isinstance(fact, IngestAsked):
+            self._ingest.hear(fact)
+            return
         route = self._ledger.live.routes.get(fact.connection_id)
         if isinstance(fact, Closed):
             if route is None:
@@ -56,6 +83,8 @@ class Hearing:
             return
         elif isinstance(fact, Connected):
             self._connected(route, fact)
+        elif isinstance(fact, IngestFailed):
+            self._cut(route, fact.connection_id, FAULT_CODES[fact.fault], detail=fact.detail)
         else:
             self._measured(route, fact)
 
@@ -68,11 +97,13 @@ class Hearing:
         self._ledger.write(route.session, live, [facts.Connected(connection_id=fact.connection_id)], changes)
         if route.kind is ConnectionKind.PUBLISH:
             self._replicas.resume(live, changes)
+        elif route.kind is ConnectionKind.REDUNDANT:
+            self._virtual.show(route.session, live, changes)
         self._flowing(fact.connection_id)
         self._commit(route, changes)
 
     def _closed(self, route: Route, fact: Closed) -> list[Change]:
-        if fact.cause is CloseCause.ENGINE_LOST and route.kind is ConnectionKind.PUBLISH:
+        if fact.cause is CloseCause.ENGINE_LOST and route.kind in PUBLISHING_KINDS:
             return self._endings.cut(
                 route.session,
                 route.participant_id,
@@ -90,11 +121,13 @@ class Hearing:
 
     def _measured(self, route: Route, fact: SourceMeasured) -> None:
         live = route.session.participants[route.participant_id]
-        seen = Measurement(bitrate_bps=fact.bitrate_bps, width=fact.width, height=fact.height)
+        seen = Measurement(
+            bitrate_bps=fact.bitrate_bps, width=fact.width, height=fact.height, has_b_frames=fact.has_b_frames
+        )
         live.source_watch, code = judge(live.source_watch, seen, self._limits)
         if code is not None:
             detail = f"{fact.width}x{fact.height} at {fact.bitrate_bps} bit/s"
-            self._commit(
-                route,
-                self._endings.cut(route.session, route.participant_id, fact.connection_id, code, detail=detail),
-            )
+            self._cut(route, fact.connection_id, code, detail=detail)
+
+    def _cut(self, route: Route, connection_id: str, code: ErrorCode, *, detail: str) -> None:
+        self._commit(route, self._endings.cut(route.session, route.participant_id, connection_id, code, detail=detail))

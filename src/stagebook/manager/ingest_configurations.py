@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from stagebook.book.port import Change, DeleteResource, Page, PutResource
 from stagebook.manager.admission import Admission
 from stagebook.manager.endings import Endings
-from stagebook.manager.ingest_index import RESOURCE_TYPE, IngestIndex, participant_ids
+from stagebook.manager.ingest_index import IngestIndex, participant_ids
 from stagebook.manager.ledger import Ledger
-from stagebook.manager.live import LiveSession
+from stagebook.manager.live import LiveParticipant, LiveSession
 from stagebook.stage.arns import Arn, parse_arn
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ConflictError, InvalidInputError, ResourceNotFoundError
@@ -23,6 +23,7 @@ from stagebook.stage.ids import new_participant_id, new_resource_id, new_stream_
 from stagebook.stage.input_rules import check_attributes, check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol
+from stagebook.stage.stream_keys import INGEST_CONFIGURATION
 
 REDUNDANT_STREAMS = 2
 
@@ -56,6 +57,7 @@ class IngestConfigurations:
         ledger: Ledger,
         endings: Endings,
         admission: Admission,
+        index: IngestIndex,
         limits: Limits,
         region: str,
         randomness: Randomness,
@@ -66,7 +68,7 @@ class IngestConfigurations:
         self._limits = limits
         self._region = region
         self._randomness = randomness
-        self._index = IngestIndex(book=ledger.book)
+        self._index = index
 
     async def create(self, *, account_id: str, spec: IngestSpec) -> IngestConfiguration:
         """Make a configuration with a participant id and a stream key of its own.
@@ -75,9 +77,11 @@ class IngestConfigurations:
         ServiceQuotaExceededError.
         """
         self._check(account_id, spec)
-        self._ledger.shelf.require_room(account_id, RESOURCE_TYPE, maximum=self._limits.ingest_configurations)
+        self._ledger.shelf.require_room(account_id, INGEST_CONFIGURATION, maximum=self._limits.ingest_configurations)
         resource_id = new_resource_id(self._randomness)
-        arn = Arn(region=self._region, account_id=account_id, resource_type=RESOURCE_TYPE, resource_id=resource_id)
+        arn = Arn(
+            region=self._region, account_id=account_id, resource_type=INGEST_CONFIGURATION, resource_id=resource_id
+        )
         configuration = IngestConfiguration(
             arn=str(arn),
             account_id=account_id,
@@ -161,7 +165,9 @@ class IngestConfigurations:
         found: list[IngestConfiguration] = []
         while True:
             # Never more than is still wanted: so the page's own position is the one to continue after.
-            page = self._ledger.book.list_resources(account_id, RESOURCE_TYPE, after=after, limit=limit - len(found))
+            page = self._ledger.book.list_resources(
+                account_id, INGEST_CONFIGURATION, after=after, limit=limit - len(found)
+            )
             found += [
                 resource
                 for resource in page.items
@@ -179,7 +185,7 @@ class IngestConfigurations:
     def is_active(self, configuration: IngestConfiguration) -> bool:
         """Return whether a participant that comes in by this configuration is connected to its stage."""
         session = self._ledger.live.sessions.get(configuration.stage_arn)
-        return session is not None and bool(_connected(session, configuration))
+        return session is not None and any(live.machine.connections for _, live in _of(session, configuration))
 
     def of_participant(self, account_id: str, participant_id: str) -> IngestConfiguration | None:
         """Return the configuration that brings in this participant, whatever stage it is attached to; or None."""
@@ -204,11 +210,13 @@ class IngestConfigurations:
 
     def _disconnect(self, session: LiveSession, configuration: IngestConfiguration, *, detail: str) -> list[Change]:
         changes: list[Change] = []
-        for participant_id in _connected(session, configuration):
-            connection_ids = tuple(session.participants[participant_id].machine.connections)
-            changes += self._endings.gone(
-                session, participant_id, connection_ids, cause=Cause.DISCONNECTED_BY_API, detail=detail or None
-            )
+        for participant_id, live in _of(session, configuration):
+            # One may have ended with another: the virtual participant with the last of the streams that feed it.
+            if live.machine.connections or live.machine.replications:
+                connection_ids = tuple(live.machine.connections)
+                changes += self._endings.gone(
+                    session, participant_id, connection_ids, cause=Cause.DISCONNECTED_BY_API, detail=detail or None
+                )
         return changes
 
     def _find(self, arn: str) -> IngestConfiguration:
@@ -218,11 +226,12 @@ class IngestConfigurations:
         return resource
 
 
-def _connected(session: LiveSession, configuration: IngestConfiguration) -> list[str]:
+def _of(session: LiveSession, configuration: IngestConfiguration) -> list[tuple[str, LiveParticipant]]:
+    """Return whom a configuration brought in, with their ids; also who is away while a replication waits for it."""
     return [
-        participant_id
+        (participant_id, live)
         for participant_id in participant_ids(configuration)
         if (live := session.participants.get(participant_id)) is not None
-        and live.record.ingest_configuration_arn == configuration.arn
-        and live.machine.connections
+        and live.claims.ingest is not None
+        and live.claims.ingest.configuration_arn == configuration.arn
     ]

@@ -6,9 +6,7 @@ ingest configurations. Holds no configuration itself and no stream key.
 
 from stagebook.book.port import BookReader
 from stagebook.stage.resources import IngestConfiguration
-
-RESOURCE_TYPE = "ingest-configuration"
-"""As in ARNs."""
+from stagebook.stage.stream_keys import INGEST_CONFIGURATION
 
 _PAGE_SIZE = 1_000
 
@@ -64,7 +62,7 @@ class IngestIndex:
             known = self._accounts[account_id] = _OfAccount()
             position: int | None = None
             while True:
-                page = self._book.list_resources(account_id, RESOURCE_TYPE, after=position, limit=_PAGE_SIZE)
+                page = self._book.list_resources(account_id, INGEST_CONFIGURATION, after=position, limit=_PAGE_SIZE)
                 for resource in page.items:
                     if isinstance(resource, IngestConfiguration):
                         known.add(resource)

@@ -6,8 +6,9 @@ engine worked), record, answer.
 
 from stagebook.manager.board import Board
 from stagebook.manager.entrance import Attempt, Entrance, Opened
-from stagebook.manager.live import LiveStages, SourceSlot
+from stagebook.manager.live import LiveStages
 from stagebook.manager.room import Room
+from stagebook.manager.slots import Slots
 from stagebook.manager.watchers import StageWatcher
 from stagebook.media.port import MediaEngine
 from stagebook.stage.claims import Claims
@@ -20,8 +21,11 @@ from stagebook.stage.resources import ClientInfo
 class Joining:
     """Brings participants onto stages."""
 
-    def __init__(self, *, live: LiveStages, board: Board, media: MediaEngine, entrance: Entrance, room: Room) -> None:
+    def __init__(
+        self, *, live: LiveStages, board: Board, media: MediaEngine, entrance: Entrance, room: Room, slots: Slots
+    ) -> None:
         self._live = live
+        self._slots = slots
         self._board = board
         self._media = media
         self._entrance = entrance
@@ -31,9 +35,7 @@ class Joining:
         """Take a publisher's offer; see StageManager.publish."""
         attempt = Attempt(claims=claims, client=client, kind=ConnectionKind.PUBLISH, failure="PUBLISH_ERROR")
         await self._entrance.require_room(attempt, self._room.to_publish)
-        slot = self._slot(claims)
-        slot.offers += 1
-        try:
+        async with self._slots.held(claims.stage_arn, claims.participant_id) as slot:
             opened = await self._entrance.ask_engine(
                 attempt,
                 lambda connection_id: self._media.publish(
@@ -41,27 +43,7 @@ class Joining:
                 ),
             )
             await self._accept_publication(attempt, opened.connection_id)
-        finally:
-            slot.offers -= 1
-            await self._drop_unused(claims, slot)
         return opened
-
-    def _slot(self, claims: Claims) -> SourceSlot:
-        key = (claims.stage_arn, claims.participant_id)
-        slot = self._live.slots.get(key)
-        if slot is None:
-            slot = self._live.slots[key] = SourceSlot(source_id=self._entrance.new_connection_id())
-        return slot
-
-    async def _drop_unused(self, claims: Claims, slot: SourceSlot) -> None:
-        """Forget a slot that nobody uses, here and in the engine, which may have made the source for a lost offer."""
-        key = (claims.stage_arn, claims.participant_id)
-        session = self._live.sessions.get(claims.stage_arn)
-        live = session.participants.get(claims.participant_id) if session else None
-        published = live is not None and live.machine.publication_id is not None
-        if not slot.offers and not published and self._live.slots.get(key) is slot:
-            del self._live.slots[key]
-            await self._media.end_source(source_id=slot.source_id)
 
     async def _accept_publication(self, attempt: Attempt, connection_id: str) -> None:
         await self._entrance.look_again(attempt, self._room.to_publish, connection_id)

@@ -27,7 +27,7 @@ from stagebook.stage.facts import Fact
 from stagebook.stage.ids import new_session_id
 from stagebook.stage.participant import Participant, Presence, step
 from stagebook.stage.projection import record_after
-from stagebook.stage.resources import ClientInfo, ParticipantProtocol, ParticipantRecord
+from stagebook.stage.resources import ClientInfo, ParticipantRecord
 
 
 class Ledger:
@@ -125,7 +125,7 @@ class Ledger:
             live.record,
             events,
             at_ms=at_ms,
-            protocol=live.record.protocol if live.machine.is_replica else ParticipantProtocol.WHIP,
+            protocol=live.protocol,
             is_replicated=bool(live.machine.replications),
         )
         if record is not live.record or (is_new and events):

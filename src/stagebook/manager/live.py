@@ -14,7 +14,7 @@ from stagebook.manager.watchers import PresentParticipant, StageSnapshot
 from stagebook.stage.claims import Claims
 from stagebook.stage.participant import PUBLISHING_KINDS, ConnectionKind, Participant, Presence
 from stagebook.stage.replication import Replication
-from stagebook.stage.resources import ParticipantRecord, ReplicationType
+from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, ReplicationType
 from stagebook.stage.session import Session
 from stagebook.stage.source_limits import SourceWatch
 
@@ -40,14 +40,14 @@ class LiveParticipant:
     former_claims: tuple[Claims, ...] = ()
 
     def arrive(self, claims: Claims) -> None:
-        """Take the token of somebody who is not on the stage yet; its row follows the token.
+        """Take the token of somebody who is not on the stage yet, or what it has in place of one; its row follows it.
 
         Who was there as a replica before is a participant of its own right now.
         """
         self.claims = claims
         self.former_claims = ()
-        if (self.record.user_id, self.record.attributes) != (claims.user_id, claims.attributes):
-            self.record = replace(self.record, user_id=claims.user_id, attributes=claims.attributes)
+        self.source_watch = UNWATCHED
+        self.record = _row_of(self.record, claims)
         if self.record.replication_type is ReplicationType.REPLICA:
             self.machine = NOBODY
             self.record = replace(
@@ -63,16 +63,47 @@ class LiveParticipant:
         self.former_claims = (*self.former_claims, self.claims)[-REMEMBERED_CLAIMS:]
         self.claims = claims
 
+    @property
+    def protocol(self) -> ParticipantProtocol:
+        """How it publishes. A replica publishes as its source does: so its row says already."""
+        if self.machine.is_replica:
+            return self.record.protocol
+        return ParticipantProtocol.WHIP if self.claims.ingest is None else self.claims.ingest.protocol
+
+    @property
+    def virtual_id(self) -> str | None:
+        """The virtual participant that shows it, if it is a redundant stream: nobody sees it itself."""
+        return None if self.claims.ingest is None else self.claims.ingest.feeds
+
+
+def _row_of(record: ParticipantRecord, claims: Claims) -> ParticipantRecord:
+    ingest = claims.ingest
+    after = replace(
+        record,
+        user_id=claims.user_id,
+        attributes=claims.attributes,
+        ingest_configuration_arn=None if ingest is None else ingest.configuration_arn,
+        redundant_ingest=ingest is not None and ingest.is_redundant,
+    )
+    return record if after == record else after
+
 
 @dataclass(slots=True, kw_only=True)
 class SourceSlot:
     """The source that a participant publishes under. It outlives a connection that another one replaces.
 
-    `offers` counts offers on their way through the engine; the slot is kept while there are any.
+    `offers` counts offers on their way through the engine, `streams` are the connections of the redundant streams that
+    feed it; the slot is kept while there are any of either.
     """
 
     source_id: str
     offers: int = 0
+    streams: set[str] = field(default_factory=set)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether something uses it, or is about to, that is not the participant's publication."""
+        return bool(self.offers or self.streams)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,7 +134,7 @@ class LiveSession:
         return self.stage_arn.rpartition("/")[2]
 
     def snapshot(self) -> StageSnapshot:
-        """Return everybody who is present, in order of arrival."""
+        """Return everybody who is present, in order of arrival, and the virtual participants for their streams."""
         present = (
             PresentParticipant(
                 participant_id=participant_id,
@@ -112,7 +143,7 @@ class LiveSession:
                 is_publishing=live.machine.is_publishing,
             )
             for participant_id, live in self.participants.items()
-            if live.machine.presence is Presence.PRESENT
+            if live.machine.presence is Presence.PRESENT and live.virtual_id is None
         )
         return StageSnapshot(stage_id=self.stage_id, participants=tuple(present))
 
@@ -161,6 +192,11 @@ class LiveStages:
         if live.machine.publication_id is None:
             return None
         return self.slots[stage_arn, publisher_id].source_id
+
+    def is_fed(self, slot: SourceSlot) -> bool:
+        """Return whether media of one of the redundant streams of a slot flows."""
+        routes = (self.routes[connection_id] for connection_id in slot.streams)
+        return any(route.session.participants[route.participant_id].machine.is_publishing for route in routes)
 
     def add_route(self, connection_id: str, route: Route, *, remote_participant_id: str | None = None) -> None:
         """Remember a connection that was accepted; a SUBSCRIBE names the publisher it watches."""

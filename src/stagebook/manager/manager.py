@@ -19,7 +19,9 @@ from stagebook.manager.endings import Endings
 from stagebook.manager.entrance import Entrance, Opened
 from stagebook.manager.exchange import Exchange
 from stagebook.manager.hearing import Hearing
+from stagebook.manager.ingest import Ingest
 from stagebook.manager.ingest_configurations import IngestConfigurations
+from stagebook.manager.ingest_index import IngestIndex
 from stagebook.manager.joining import Joining
 from stagebook.manager.ledger import Ledger
 from stagebook.manager.live import LiveStages, Route
@@ -28,7 +30,9 @@ from stagebook.manager.recovery import recover
 from stagebook.manager.replicas import Replicas
 from stagebook.manager.replication import ParticipantReplication
 from stagebook.manager.room import Room
+from stagebook.manager.slots import Slots
 from stagebook.manager.tokens import Endpoints, TokenAuthority
+from stagebook.manager.virtual import VirtualPublishers
 from stagebook.manager.watchers import StageWatcher
 from stagebook.media.port import MediaEngine, MediaRefusedError, PatchAnswer, RefusalReason
 from stagebook.stage.claims import Claims, MintedToken, TokenSpec
@@ -71,7 +75,8 @@ class StageManager:
         self._ledger = Ledger(book=book, live=LiveStages(), clock=clock, randomness=randomness, linger_ms=linger_ms)
         self._board = Board(ledger=self._ledger)
         self._ledger.changed = self._board.changed
-        self._admission = Admission(book=book, tokens=tokens)
+        self._ingest_index = IngestIndex(book=book)
+        self._admission = Admission(book=book, tokens=tokens, ingest_index=self._ingest_index)
         self._deadlines: list[tuple[int, str]] = []
         self._open_stages(media, randomness)
         self._open_resources(book, tokens, randomness)
@@ -83,13 +88,19 @@ class StageManager:
         self._endings = Endings(ledger=ledger, board=self._board, media=media, replicas=self._replicas)
         room = Room(live=live, limits=self.limits)
         entrance = Entrance(ledger=ledger, media=media, admission=self._admission, room=room, randomness=randomness)
-        self._joining = Joining(live=live, board=self._board, media=media, entrance=entrance, room=room)
+        slots = Slots(live=live, media=media, randomness=randomness)
+        self._joining = Joining(live=live, board=self._board, media=media, entrance=entrance, room=room, slots=slots)
+        self._ingest = Ingest(
+            ledger=ledger, media=media, endings=self._endings, entrance=entrance, room=room, slots=slots
+        )
         self.exchange = Exchange(ledger=ledger, endings=self._endings, admission=self._admission)
         self.connection_tokens = ConnectionTokens(ledger=ledger, endings=self._endings, admission=self._admission)
         self._hearing = Hearing(
             ledger=ledger,
             endings=self._endings,
             replicas=self._replicas,
+            virtual=VirtualPublishers(ledger=ledger, replicas=self._replicas, randomness=randomness),
+            ingest=self._ingest,
             limits=self.limits,
             flowing=self._flowing,
             closed_early=entrance.closed_early,
@@ -104,6 +115,7 @@ class StageManager:
             ledger=ledger,
             endings=endings,
             admission=admission,
+            index=self._ingest_index,
             limits=limits,
             region=self.region,
             randomness=randomness,
@@ -134,19 +146,27 @@ class StageManager:
         self._media.listen(self._hearing.hear)
         return await recover(self._ledger.book, now_ms=self._ledger.now_ms, linger_ms=self._ledger.linger_ms)
 
+    @property
+    def unknown_stream_keys(self) -> int:
+        """How many encoders came, since the start, with a stream key that opens no stage."""
+        return self._ingest.unknown_stream_keys
+
     async def settled(self) -> None:
-        """Wait until everything that was told so far is durable and the engine knows what to close."""
+        """Wait until everything that was told so far is decided and durable, and the engine knows what to close."""
+        await self._ingest.settled()
         await self._ledger.settled()
         await self._endings.settled()
 
     async def shutdown(self) -> None:
         """Everybody leaves, every session ends. After this nothing may be asked any more."""
+        self._ingest.stop()
         for session in tuple(self._ledger.live.sessions.values()):
             changes = self._endings.everybody_gone(session, cause=Cause.SHUTDOWN)
             changes += self._ledger.end(session, end_ms=self._ledger.now_ms())
             self._ledger.submit(changes)
         await self._ledger.settled()
         await self._board.close()
+        await self._ingest.settled()
         await self._endings.settled()
 
     def tick(self) -> None:

@@ -116,6 +116,8 @@ class ParticipantReplication:
             live is None and self._book.get_participant(stage_arn, session.session_id, participant_id) is None
         ):
             raise ResourceNotFoundError(kind="participant", name=participant_id)
+        if live is not None and live.virtual_id is not None:
+            raise ConflictError(f"participant {participant_id} is a redundant stream: replicate {live.virtual_id}")
         if live is None or not live.machine.is_publishing:
             raise ConflictError(f"participant {participant_id} is not publishing")
         if live.machine.is_replica:

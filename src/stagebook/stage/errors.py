@@ -73,6 +73,13 @@ class AttemptRefusedError(StagebookError):
         self.code = code
 
 
+class StreamKeyUnknownError(StagebookError):
+    """A stream key opens no stage: there is nobody whose attempt it could be. Makes no event."""
+
+    def __init__(self) -> None:
+        super().__init__("the stream key is unknown, or its ingest configuration is attached to no stage")
+
+
 class ExchangeRefusedError(StagebookError):
     """A token cannot be exchanged for this other one. Makes no event: the participant keeps the token it has."""
 

@@ -12,10 +12,11 @@ from stagebook.stage.events import Cause, ErrorCode, ReplicationDestination, Tok
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A connection was accepted: a websocket opened, an offer was answered, or a replica was put on the stage."""
+    """A connection was accepted: a websocket opened, an offer was answered, an encoder's stream key was good, or a
+    replica was put on the stage."""
 
     connection_id: str
-    kind: Literal["events", "publish", "subscribe", "replica"]
+    kind: Literal["events", "publish", "subscribe", "replica", "redundant"]
     remote_participant_id: str | None = None
     remote_is_replica: bool = False
     cause: Cause | None = Cause.CLIENT
@@ -66,7 +67,7 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A publish or subscribe connection broke a limit, or failed within the server, and was ended for it.
+    """A media connection broke a limit or a rule of its form, or failed within the server, and was ended for it.
 
     A publication takes along the replications that do not wait for its return.
     """

@@ -17,6 +17,7 @@ class ConnectionKind(StrEnum):
     PUBLISH = "publish"
     SUBSCRIBE = "subscribe"
     REPLICA = "replica"
+    REDUNDANT = "redundant"
 
 
 class ConnectionState(StrEnum):
@@ -46,10 +47,10 @@ class Presence(StrEnum):
 
 _NONE, _OPENING, _FLOWING = ConnectionState.NONE, ConnectionState.OPENING, ConnectionState.FLOWING
 _EVENTS, _PUBLISH, _SUBSCRIBE = ConnectionKind.EVENTS, ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE
-_REPLICA = ConnectionKind.REPLICA
+_REPLICA, _REDUNDANT = ConnectionKind.REPLICA, ConnectionKind.REDUNDANT
 
-PUBLISHING_KINDS = frozenset({_PUBLISH, _REPLICA})
-"""The kinds of connection that make a participant a publisher: others can watch it, and it counts as one."""
+PUBLISHING_KINDS = frozenset({_PUBLISH, _REPLICA, _REDUNDANT})
+"""The kinds of connection that make a participant a publisher. Who watches a redundant stream watches another's id."""
 
 CONNECTION_MOVES: Mapping[
     tuple[ConnectionKind, ConnectionState, Move], tuple[ConnectionState, tuple[EventName, ...]]
@@ -75,6 +76,12 @@ CONNECTION_MOVES: Mapping[
     (_REPLICA, _FLOWING, Move.PAUSED): (_OPENING, (EventName.PUBLISH_STOPPED,)),
     (_REPLICA, _OPENING, Move.GONE): (_NONE, ()),
     (_REPLICA, _FLOWING, Move.GONE): (_NONE, (EventName.PUBLISH_STOPPED,)),
+    (_REDUNDANT, _NONE, Move.ACCEPTED): (_OPENING, ()),
+    (_REDUNDANT, _OPENING, Move.CONNECTED): (_FLOWING, (EventName.PUBLISH_STARTED,)),
+    (_REDUNDANT, _OPENING, Move.GONE): (_NONE, ()),
+    (_REDUNDANT, _FLOWING, Move.GONE): (_NONE, (EventName.PUBLISH_STOPPED,)),
+    (_REDUNDANT, _OPENING, Move.CUT): (_NONE, (EventName.PUBLISH_ERROR,)),
+    (_REDUNDANT, _FLOWING, Move.CUT): (_NONE, (EventName.PUBLISH_ERROR, EventName.PUBLISH_STOPPED)),
 }
 """Every legal move of a connection, the state it leads to, and the events it makes."""
 
@@ -88,6 +95,7 @@ PRESENCE_MOVES: Mapping[tuple[Presence, bool], tuple[Presence, tuple[EventName, 
 
 NEEDED_CAPABILITIES: Mapping[ConnectionKind, Capability] = {
     _PUBLISH: Capability.PUBLISH,
+    _REDUNDANT: Capability.PUBLISH,
     _SUBSCRIBE: Capability.SUBSCRIBE,
 }
 """What a token must allow for a connection of a kind to be opened and to stay; the events websocket needs nothing."""

@@ -1,11 +1,12 @@
 """The life of one participant in one stage session, as tables.
 
-A participant is the set of its connections. Four kinds of connection exist: EVENTS (the websocket), PUBLISH (its one
-publication), SUBSCRIBE (one for each time it watches a publisher) and REPLICA (all that a replica has: its tie to the
-publisher on another stage). Each connection walks through the table CONNECTION_MOVES of `moves.py`; the participant as
-a whole walks through PRESENCE_MOVES:
+A participant is the set of its connections. Five kinds of connection exist: EVENTS (the websocket), PUBLISH (its one
+publication), SUBSCRIBE (one for each time it watches a publisher), REPLICA (all that a replica has: its tie to the
+publisher on another stage) and REDUNDANT (one of the streams that feed the publication of a virtual participant). Each
+connection walks through the table CONNECTION_MOVES of `moves.py`; the participant as a whole walks through
+PRESENCE_MOVES:
 
-    (none) --ACCEPTED--> OPENING --CONNECTED--> FLOWING --GONE/CUT--> (none)      publish and subscribe
+    (none) --ACCEPTED--> OPENING --CONNECTED--> FLOWING --GONE/CUT--> (none)      publish, redundant and subscribe
     (none) --ACCEPTED--> FLOWING --GONE--> (none)                                  events websocket
     (none) --ACCEPTED--> OPENING <--PAUSED, CONNECTED--> FLOWING --GONE--> (none)  replica; OPENING may be GONE, too
 
@@ -179,7 +180,7 @@ def _replace(connections: dict[str, Connection], fact: Replaced) -> list[Event]:
 
 
 def _replicate(replications: dict[str, ReplicationDestination], fact: Replicated, participant: Participant) -> Event:
-    if participant.is_replica or not participant.is_publishing:
+    if participant.publication_id is None or not participant.is_publishing:
         raise IllegalFactError("only a participant who publishes, and by itself, is replicated")
     if fact.replication_id in replications:
         raise IllegalFactError(f"replication {fact.replication_id} exists already")

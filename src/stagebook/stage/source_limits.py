@@ -18,13 +18,14 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     bitrate_bps: int
     width: int | None
     height: int | None
+    has_b_frames: bool = False
 
 
 def judge(watch: SourceWatch, seen: Measurement, limits: Limits) -> tuple[SourceWatch, ErrorCode | None]:
     """Return the watch to keep and the code of the limit that is broken, or None.
 
-    A resolution breaks its limit at once, in either orientation; a bitrate must stay above for the limit's window,
-    so that one keyframe or scene change cuts nobody off.
+    A resolution breaks its limit at once, in either orientation, and one B-frame is one too many; a bitrate must stay
+    above for the limit's window, so that one keyframe or scene change cuts nobody off.
     """
     above = watch.seconds_above + 1 if seen.bitrate_bps > limits.publish_bitrate_bps else 0
     kept = SourceWatch(seconds_above=above)
@@ -32,6 +33,8 @@ def judge(watch: SourceWatch, seen: Measurement, limits: Limits) -> tuple[Source
         long_side, short_side = max(seen.width, seen.height), min(seen.width, seen.height)
         if long_side > limits.publish_long_side_pixels or short_side > limits.publish_short_side_pixels:
             return kept, ErrorCode.RESOLUTION_EXCEEDED
+    if seen.has_b_frames:
+        return kept, ErrorCode.B_FRAME_PRESENT
     if above >= limits.publish_bitrate_window_seconds:
         return kept, ErrorCode.BITRATE_EXCEEDED
     return kept, None

@@ -1,0 +1,53 @@
+"""Which ingest configuration a stream key names."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagebook.stage.arns import parse_arn
+from stagebook.stage.ids import new_stream_key
+from stagebook.stage.stream_keys import configuration_of_stream_key
+from tests.stage.test_ids import Seeded
+
+ARN = parse_arn("arn:aws:ivs:us-west-2:123456789012:ingest-configuration/AbCdEfGh1234")
+KEY = "rt_123456789012_us-west-2_AbCdEfGh1234_abcd1234efgh5678ijkl9012MNOP34"
+
+
+@given(st.integers())
+def test_a_key_that_was_given_out_names_its_configuration(seed: int) -> None:
+    assert configuration_of_stream_key(new_stream_key(ARN, Seeded(seed))) == ARN
+
+
+def test_the_sample_of_the_documentation_is_read() -> None:
+    assert configuration_of_stream_key(KEY) == ARN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "live",
+        KEY.removeprefix("rt_"),
+        KEY[:-1],
+        KEY + "x",
+        KEY + "\n",
+        " " + KEY,
+        KEY.replace("us-west-2", "US-WEST-2"),
+        KEY.replace("123456789012", "12345678901a"),
+        KEY.replace("123456789012", "١٢٣٤٥٦٧٨٩٠١٢"),
+        KEY.replace("123456789012", "1" * 200),
+        KEY.replace("us-west-2", "us_west_2"),
+        KEY.replace("AbCdEfGh1234", "../../etc"),
+        KEY.replace("AbCdEfGh1234", ""),
+        KEY.replace("abcd", "ab\0d"),
+        KEY.replace("abcd", "äbcd"),
+    ],
+)
+def test_anything_else_is_no_key(text: str) -> None:
+    assert configuration_of_stream_key(text) is None
+
+
+@given(st.text(max_size=200))
+def test_no_text_is_too_strange(text: str) -> None:
+    named = configuration_of_stream_key(text)
+    assert named is None or parse_arn(str(named)) == named
