@@ -5,10 +5,12 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from typing import Final
+from typing import Final, cast
 
 READ_BYTES: Final = 16 << 10
 """What one connection may have worked on before the others have their turn, however fast it sends."""
+_MAX_UNREAD_BYTES: Final = 64 << 10
+"""What is taken from the socket ahead of its turn."""
 _MAX_WAITING_BYTES: Final = 256 << 10
 """What waits for an encoder that does not read; all it is ever sent is much less."""
 _FINISH_SECONDS: Final = 2.0
@@ -19,24 +21,25 @@ class NotReadError(Exception):
     """The encoder does not read what it is sent."""
 
 
-class Wire:
-    """An accepted connection."""
+class Wire(asyncio.Protocol):
+    """An accepted connection. What came before its end is read before the end is, a reset too: encoders say goodbye and
+    close without reading what they were told, and that is a reset (RFC 1122 section 4.2.2.13)."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_secure: bool) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, *, is_secure: bool) -> None:
         self._is_secure = is_secure
-        self._is_behind = False
+        self._transport: asyncio.Transport | None = None
+        self._unread = bytearray()
+        self._has_ended = self._is_lost = self._is_behind = self._is_paused = False
+        self._error: Exception | None = None
+        self._something_happened = asyncio.Event()
 
     @classmethod
     async def open(cls, accepted: socket.socket, *, context: ssl.SSLContext | None, timeout_seconds: float) -> "Wire":
         """Take over an accepted socket; with a TLS context after its handshake. Raises OSError (TimeoutError too)."""
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=READ_BYTES)
-        protocol = asyncio.StreamReaderProtocol(reader)
+        wire = cls(is_secure=context is not None)
         try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol,
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: wire,
                 accepted,
                 ssl=context,
                 ssl_handshake_timeout=timeout_seconds if context else None,
@@ -45,27 +48,38 @@ class Wire:
         except BaseException:
             accepted.close()
             raise
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        return cls(reader, writer, is_secure=context is not None)
+        return wire
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the encoder has ended the connection, and everything it sent was read."""
+        return self._has_ended and not self._unread
 
     async def read(self) -> bytes:
         """The next bytes, READ_BYTES at most; none at the end. Raises OSError."""
         if self._is_behind:
             await asyncio.sleep(0)
-        data = await self._reader.read(READ_BYTES)
-        self._is_behind = len(data) == READ_BYTES
+        while not self._unread:
+            if self._error is not None:
+                raise self._error
+            if self._has_ended:
+                return b""
+            await self._wait()
+        data = bytes(self._unread[:READ_BYTES])
+        del self._unread[:READ_BYTES]
+        self._is_behind = bool(self._unread)
+        if self._is_paused and not self._is_behind and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
         return data
 
     def write(self, data: bytes) -> None:
-        """Queue bytes. Raises NotReadError."""
-        self._writer.write(data)
-        if self._writer.transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
+        """Queue bytes. Raises NotReadError. After the end of the connection nothing is sent, which is fine."""
+        if self._transport is None:
+            return
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
             raise NotReadError("the encoder does not read what it is sent")
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the encoder has ended the connection, and everything it sent was read."""
-        return self._reader.at_eof() or self._reader.exception() is not None
 
     async def finish(self) -> None:
         """Send what is queued and then the end, and give the encoder a moment to read it.
@@ -75,27 +89,52 @@ class Wire:
         """
         try:
             async with asyncio.timeout(_FINISH_SECONDS):
-                if self._is_secure:
-                    self._writer.close()  # sends close_notify after what is queued, and reads into the void
-                else:
-                    await self._send_end()
-                    self._writer.close()
-                await self._writer.wait_closed()
+                if not self._is_secure and self._transport is not None:
+                    self._transport.write_eof()  # after what is queued
+                    while await self.read():
+                        pass
+                if self._transport is not None:
+                    self._transport.close()  # TLS reads into the void by itself, and sends close_notify
+                while not self._is_lost:
+                    await self._wait()
         except (OSError, TimeoutError):
             pass
         finally:
             self.abort()
 
-    async def _send_end(self) -> None:
-        self._writer.transport.set_write_buffer_limits(high=0)
-        await self._writer.drain()
-        self._writer.write_eof()
-        while await self._reader.read(READ_BYTES):
-            pass
-
     def abort(self) -> None:
         """Close at once."""
-        self._writer.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _wait(self) -> None:
+        self._something_happened.clear()
+        await self._something_happened.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As asyncio.Protocol, like all that follow."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the bytes, and have the socket wait when they are many."""
+        self._unread += data
+        if len(self._unread) > _MAX_UNREAD_BYTES and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._something_happened.set()
+
+    def eof_received(self) -> bool:
+        """The encoder sends nothing more. It can still be told something, except over TLS."""
+        self._has_ended = True
+        self._something_happened.set()
+        return not self._is_secure
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Both directions are closed."""
+        self._transport = None
+        self._has_ended = self._is_lost = True
+        self._error = exc
+        self._something_happened.set()
 
 
 def watch_for_loss(accepted: socket.socket, *, silence_seconds: float) -> None:
