@@ -6,13 +6,13 @@ Source: shape StreamKey of the `ivs-realtime` model and the samples of the API r
 import re
 
 from stagebook.stage.arns import Arn
-from stagebook.stage.ids import STREAM_KEY_SECRET_LENGTH
 
 INGEST_CONFIGURATION = "ingest-configuration"
 """The resource type of ingest configurations, as in ARNs."""
 
 _ACCOUNT, _REGION, _ID = "[0-9]{1,32}", "[a-z0-9-]{1,32}", "[a-zA-Z0-9-]{1,32}"
-_KEY = re.compile(f"rt_({_ACCOUNT})_({_REGION})_({_ID})_[0-9a-zA-Z]{{{STREAM_KEY_SECRET_LENGTH}}}", re.ASCII)
+# A secret of any length: a key that was not copied whole is a wrong key of its configuration, which should hear of it.
+_KEY = re.compile(f"rt_({_ACCOUNT})_({_REGION})_({_ID})_[0-9a-zA-Z]{{1,64}}", re.ASCII)
 
 
 def configuration_of_stream_key(text: str) -> Arn | None:
