@@ -1,14 +1,16 @@
 """How media that did not come by WebRTC is handed to a forwarder: typed messages on a local stream socket.
 
-Whoever takes an encoder's stream in (`ingest`) is the client, the forwarder's process the server. Each message is msgpack
-behind its length in four bytes. Both ends are one release and one machine: nothing is lost, reordered or encrypted.
-Knows no RTMP and no RTP header.
+Whoever takes an encoder's stream in (`ingest`) is the client, the forwarder's process the server. Each message is
+msgpack behind its length in four bytes. Both ends are one release and one machine: nothing is lost, reordered or
+encrypted. Knows no RTMP and no RTP header.
 """
 
+import asyncio
 from typing import Final, TypeAlias
 
 import msgspec
 
+from stagebook.media.framing import MessageReader
 from stagebook.media.webrtc.codec import Kind
 
 MAX_FEED_MESSAGE_BYTES: Final = 8 << 20
@@ -41,8 +43,8 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True,
     """One access unit: all RTP payloads (RFC 6184 packetization mode 1; RFC 7587) of one picture or one Opus packet.
 
     `timestamp` counts ticks of CLOCK_RATES from a zero that audio and video share (the encoder's own clock), which is
-    what keeps lips and voice together. It is never wrapped. Pictures come in decoding order. A keyframe begins with
-    its SPS and PPS.
+    what keeps lips and voice together. It is never wrapped, and a picture's is the moment at which it is shown.
+    Pictures come in decoding order. A keyframe begins with its SPS and PPS.
     """
 
     kind: Kind
@@ -52,3 +54,12 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True,
 
 
 FeedMessage: TypeAlias = Hello | Unit
+
+_messages: MessageReader[FeedMessage] = MessageReader(
+    msgspec.msgpack.Decoder(FeedMessage), max_bytes=MAX_FEED_MESSAGE_BYTES
+)
+
+
+async def receive(reader: asyncio.StreamReader) -> FeedMessage:
+    """The forwarder's next message. Raises BrokenStreamError."""
+    return await _messages.next(reader)

@@ -7,8 +7,8 @@ from stagebook.media.webrtc.incoming import KEYFRAME_INTERVAL_SECONDS, MAX_LAYER
 from stagebook.media.webrtc.layers import FORGET_SECONDS, SILENCE_SECONDS, Layer
 from stagebook.media.webrtc.measure import SourceMeter
 from stagebook.media.webrtc.offer import HeaderExtensions, TrackPlan
+from stagebook.media.webrtc.published_track import PublishedTrack
 from stagebook.media.webrtc.rtp import RtpPacket
-from stagebook.media.webrtc.track import SourceTrack
 from tests.media.webrtc.packets import one_byte_extension, vp8_delta, vp8_keyframe
 from tests.media.webrtc.test_fanout import Receiver
 
@@ -24,8 +24,8 @@ class Bench:
         self.now = 0.0
         codec = Codec.VP8 if kind is Kind.VIDEO else Codec.OPUS
         self.incoming = IncomingTrack(_plan(kind, codec, rtx_of or {}), ask_keyframe=self._ask)
-        track = SourceTrack(kind=kind, codec=codec, clock_rate=90_000, random_bits=lambda _: 0)
-        track.feed = self.incoming
+        track = PublishedTrack(kind=kind, codec=codec, clock_rate=90_000, random_bits=lambda _: 0)
+        track.origin = self.incoming
         self.incoming.sink = Sink(track, SourceMeter(codec=Codec.VP8, now=0.0))
         self.viewer = Receiver()
         track.add(self.viewer.outlet, 0.0)

@@ -27,6 +27,7 @@ from stagebook.media.webrtc.pool import EnginePool, EnginesRefusedError
 from stagebook.media.webrtc.sdp_reader import parse_description
 from stagebook.media.webrtc.settings import EngineSettings
 from tests.media.webrtc import offers
+from tests.media.webrtc.feeding import FeedClient
 
 DEADLINE_SECONDS = 30
 PROMPT = Patience(first_delay_seconds=0.01)
@@ -331,3 +332,58 @@ async def test_a_real_peer_connects_and_its_source_is_measured() -> None:
             await connection.close()
         assert it.facts[0] == Connected(connection_id="c")
         await until(lambda: Closed(connection_id="c", cause=CloseCause.PEER_CLOSED) in it.facts)
+
+
+async def test_a_feed_comes_to_the_engine_of_its_source_and_viewers_follow() -> None:
+    async with running(processes=2) as it:
+        await it.publish("other")
+        ticket = await it.pool.feed(connection_id="f", source_id="s", is_redundant=False)
+        with pytest.raises(MediaRefusedError) as refused:
+            await it.subscribe("s", "early")
+        assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
+        feed = await FeedClient.open(ticket)
+        await until(lambda: Connected(connection_id="f") in it.facts)
+        feed.play()
+        assert await it.subscribe("s", "v") == it.pool.engines[1].udp_port
+        await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 320 for fact in it.facts))
+        await feed.close()
+
+
+async def test_a_feed_whose_engine_is_lost_is_closed() -> None:
+    async with running() as it:
+        feeds: list[FeedClient] = []
+        for connection_id in ("f", "g"):
+            ticket = await it.pool.feed(connection_id=connection_id, source_id="s", is_redundant=True)
+            feeds.append(await FeedClient.open(ticket))
+        await until(lambda: {Connected(connection_id="f"), Connected(connection_id="g")} <= set(it.facts))
+        it.kill()
+        await it.lost_and_back()
+        await until(lambda: Closed(connection_id="g", cause=CloseCause.ENGINE_LOST) in it.facts)
+        assert Closed(connection_id="f", cause=CloseCause.ENGINE_LOST) in it.facts
+        for feed in feeds:
+            assert await feed.is_hung_up()
+            await feed.close()
+
+
+async def test_a_feed_that_is_closed_is_hung_up_on_and_nobody_is_told() -> None:
+    async with running() as it:
+        feed = await FeedClient.open(await it.pool.feed(connection_id="f", source_id="s", is_redundant=False))
+        await until(lambda: Connected(connection_id="f") in it.facts)
+        await it.pool.close(connection_id="f")
+        assert await feed.is_hung_up()
+        again = await FeedClient.open(await it.pool.feed(connection_id="g", source_id="s", is_redundant=False))
+        await until(lambda: Connected(connection_id="g") in it.facts)
+        await it.pool.end_source(source_id="s")
+        assert await again.is_hung_up()
+        for client in (feed, again):
+            await client.close()
+        assert not any(isinstance(fact, Closed) for fact in it.facts)
+
+
+async def test_nothing_of_the_feeds_folder_is_left() -> None:
+    async with running(processes=2) as it:
+        ticket = await it.pool.feed(connection_id="f", source_id="s", is_redundant=False)
+        folder = Path(ticket.path).parent
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert len(list(folder.iterdir())) == 2
+    assert not folder.exists()

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 import structlog
 
+from stagebook.media.feed import FeedTicket
 from stagebook.media.port import (
     Answer,
     CloseCause,
@@ -68,6 +69,9 @@ class ScriptedForwarder:
 
     def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         return Answer(sdp=f"subscribed {connection_id} {source_id} {offer}", ice_session="i")
+
+    def feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
+        return FeedTicket(path=f"{connection_id} {source_id}", token=str(is_redundant))
 
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         return PatchAnswer(fragment=f"patched {connection_id} {fragment}", ice_session=ice_session or "none")

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from stagebook.media.webrtc.codec import Codec, Kind
 from stagebook.media.webrtc.fanout import MAX_PAYLOAD_SIZE_BYTES
+from stagebook.media.webrtc.published_track import PublishedTrack
 from stagebook.media.webrtc.rtp import sequence_distance
-from stagebook.media.webrtc.track import HISTORY_PACKETS, SourceTrack
+from stagebook.media.webrtc.track import HISTORY_PACKETS
 from tests.media.webrtc.test_fanout import Receiver
 
 
@@ -21,16 +22,16 @@ class Asked:
         self.times.append(now)
 
 
-def track(kind: Kind = Kind.VIDEO, *, start: int = 1000) -> SourceTrack:
+def track(kind: Kind = Kind.VIDEO, *, start: int = 1000) -> PublishedTrack:
     """A track that follows a stream from `start` on; viewers begin at 7."""
-    made = SourceTrack(
+    made = PublishedTrack(
         kind=kind, codec=Codec.VP8 if kind is Kind.VIDEO else Codec.OPUS, clock_rate=90_000, random_bits=lambda _: 7
     )
     made.switch(sequence=start, timestamp=0, now=0.0)
     return made
 
 
-def send(made: SourceTrack, sequence: int, *, begins: bool = False, payload: bytes = b"payload") -> None:
+def send(made: PublishedTrack, sequence: int, *, begins: bool = False, payload: bytes = b"payload") -> None:
     """Bring one packet."""
     made.forward(
         sequence=sequence & 0xFFFF,
@@ -54,7 +55,7 @@ def test_a_viewer_begins_where_it_can_with_a_low_number() -> None:
 
 def test_a_waiting_viewer_makes_the_track_ask_for_a_keyframe_until_it_comes() -> None:
     made, feed, viewer = track(), Asked(), Receiver()
-    made.feed = feed
+    made.origin = feed
     made.add(viewer.outlet, 1.0)
     send(made, 1000)
     assert len(feed.times) == 2
@@ -65,7 +66,7 @@ def test_a_waiting_viewer_makes_the_track_ask_for_a_keyframe_until_it_comes() ->
 
 def test_sound_is_never_asked_for_a_keyframe() -> None:
     made, feed, viewer = track(Kind.AUDIO), Asked(), Receiver()
-    made.feed = feed
+    made.origin = feed
     made.add(viewer.outlet, 1.0)
     send(made, 1000)
     assert feed.times == []

@@ -19,6 +19,7 @@ from stagebook.media.child_control import (
     Stop,
     send,
 )
+from stagebook.media.feed import FeedTicket
 from stagebook.media.framing import MessageReader
 from stagebook.media.port import Answer, PatchAnswer
 from stagebook.media.webrtc.settings import EngineSettings
@@ -33,6 +34,8 @@ __all__ = [
     "Close",
     "Command",
     "EndSource",
+    "Feed",
+    "FeedOpened",
     "Heard",
     "Logged",
     "NotRunning",
@@ -80,6 +83,13 @@ class Patch(Request, frozen=True, kw_only=True):
     ice_session: str | None
 
 
+class Feed(Request, frozen=True, kw_only=True):
+    """Let a connection feed a source. Reported by FeedOpened or Refused."""
+
+    source_id: str
+    is_redundant: bool
+
+
 class Close(Command, frozen=True, kw_only=True):
     """As MediaEngine.close. Not reported."""
 
@@ -110,8 +120,14 @@ class Patched(Reply, frozen=True, kw_only=True):
     answer: PatchAnswer
 
 
-AnyRequest: TypeAlias = Publish | Subscribe | Patch
-AnyReply: TypeAlias = Answered | Patched | Refused
+class FeedOpened(Reply, frozen=True, kw_only=True):
+    """The source's media may come."""
+
+    ticket: FeedTicket
+
+
+AnyRequest: TypeAlias = Publish | Subscribe | Patch | Feed
+AnyReply: TypeAlias = Answered | Patched | FeedOpened | Refused
 
 AnyCommand: TypeAlias = Run | AnyRequest | Close | EndSource | Stop
 AnyReport: TypeAlias = Running | NotRunning | AnyReply | Heard | Alive | Logged

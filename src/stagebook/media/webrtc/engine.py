@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from stagebook.media.child import Child, EnginesRefusedError, Patience
+from stagebook.media.feed import FeedTicket
 from stagebook.media.port import Answer, MediaFact, PatchAnswer
 from stagebook.media.webrtc import control
 from stagebook.media.webrtc.settings import EngineSettings
@@ -20,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 class Engine(Child):
     """One engine. `hear` is told its facts; `lost` is called after its process ended unasked, with the ids of the
-    connections whose offers were still unanswered."""
+    connections that were still asked for."""
 
     def __init__(
         self,
@@ -40,6 +41,8 @@ class Engine(Child):
             patience=patience,
         )
         self.udp_port = settings.udp_port
+        self.feed_directory = settings.feed_directory
+        """Where the next life of the process listens for feeds."""
         self._settings = settings
         self._tell_loss = lost
 
@@ -51,8 +54,14 @@ class Engine(Child):
         """Send a fragment and wait for its answer. Raises as `open`."""
         return (await self.ask(request, control.Patched)).answer
 
+    async def feed(self, request: control.Feed) -> FeedTicket:
+        """Ask for a feed's ticket. Raises as `open`."""
+        return (await self.ask(request, control.FeedOpened)).ticket
+
     def _run_command(self) -> control.Run:
-        return control.Run(settings=msgspec.structs.replace(self._settings, udp_port=self.udp_port))
+        return control.Run(
+            settings=msgspec.structs.replace(self._settings, udp_port=self.udp_port, feed_directory=self.feed_directory)
+        )
 
     def _runs(self, report: control.Report) -> None:
         if not isinstance(report, control.Running):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
+from stagebook.media.feed import FeedTicket
 from stagebook.media.port import (
     Answer,
     CloseCause,
@@ -20,16 +21,17 @@ from stagebook.media.port import (
 )
 from stagebook.media.webrtc import offer as offers
 from stagebook.media.webrtc.answer import SentTrack, write_publisher_answer, write_viewer_answer
-from stagebook.media.webrtc.fanout import Outlet
+from stagebook.media.webrtc.feeds import Feeds
 from stagebook.media.webrtc.fragment import parse_fragment, write_restart_fragment
 from stagebook.media.webrtc.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.webrtc.peer import PeerConnection, PeerState
+from stagebook.media.webrtc.published_source import PublishedSource
 from stagebook.media.webrtc.publisher import Publisher
 from stagebook.media.webrtc.sdp_reader import parse_description
 from stagebook.media.webrtc.settings import EngineSettings
 from stagebook.media.webrtc.source import Source
 from stagebook.media.webrtc.transport import Transport
-from stagebook.media.webrtc.viewer import Viewer, ViewerTrack
+from stagebook.media.webrtc.viewer import Viewer, make_viewer_track
 
 TICK_SECONDS = 0.25
 """How often handshakes, layers and silent peers are looked after. What is missing of a stream is asked for as its
@@ -74,11 +76,22 @@ class Forwarder:
         self._connections: dict[str, _Connection] = {}
         self._connecting: dict[str, PeerConnection] = {}
         self._sources: dict[str, Source] = {}
+        self._feeds = Feeds(
+            self._sources,
+            hear=hear,
+            clock=clock,
+            wall_clock=wall_clock,
+            randomness=randomness,
+            call_later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
+            ticket_seconds=settings.feed_ticket_seconds,
+        )
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Bind the sockets and start the timers. Raises OSError if an address cannot be bound."""
+        if self._settings.feed_directory:
+            await self._feeds.start(self._settings.feed_directory)
         self._transport.start(asyncio.get_running_loop())
         self._schedule()
 
@@ -88,6 +101,7 @@ class Forwarder:
             self._timer.cancel()
         for connection_id in list(self._connections):
             self._drop(connection_id)
+        await self._feeds.stop()
         self._sources.clear()
         self._transport.stop(asyncio.get_running_loop())
 
@@ -102,13 +116,15 @@ class Forwarder:
         """As MediaEngine.publish, without waiting. Raises MediaRefusedError."""
         self._admit()
         source = self._sources.get(source_id)
+        if not isinstance(source, PublishedSource | None):
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="an encoder publishes the source")
         plan = negotiate_publisher(
             parse_description(offer),
             video_codecs=self._settings.video_codecs,
             current=None if source is None else source.format,
         )
         if source is None:
-            source = Source(
+            source = PublishedSource(
                 source_id,
                 plan,
                 name=self._token(),
@@ -135,7 +151,10 @@ class Forwarder:
         if source is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
         plan = negotiate_viewer(parse_description(offer), source=source.format)
-        by_mid = {track.mid: self._viewer_track(track, source) for track in plan.tracks}
+        by_mid = {
+            track.mid: make_viewer_track(track, source.tracks[track.kind], self._randomness.getrandbits)
+            for track in plan.tracks
+        }
         viewer = Viewer(tracks={track.outlet.ssrc: track for track in by_mid.values()}, cname=source.name.encode())
         peer = self._open(connection_id, plan, source, viewer)
         source.viewers[connection_id] = viewer
@@ -147,6 +166,11 @@ class Forwarder:
             cname=source.name,
         )
         return Answer(sdp=answer, ice_session=peer.credentials.ufrag)
+
+    def feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
+        """Let an encoder's media in for a source, as MediaEngine.ingest says. Raises MediaRefusedError (BUSY)."""
+        self._admit()
+        return self._feeds.open(connection_id=connection_id, source_id=source_id, is_redundant=is_redundant)
 
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """As MediaEngine.patch, without waiting. Raises MediaRefusedError."""
@@ -171,9 +195,11 @@ class Forwarder:
     def close(self, *, connection_id: str) -> None:
         """End one connection; no fact is told. Unknown ids are fine."""
         self._drop(connection_id)
+        self._feeds.close(connection_id)
 
     def end_source(self, *, source_id: str) -> None:
         """End a source, its publisher's connections and its viewers'; no facts are told. Unknown ids are fine."""
+        self._feeds.end_source(source_id)
         source = self._sources.pop(source_id, None)
         if source is None:
             return
@@ -187,8 +213,8 @@ class Forwarder:
         """A connection is up. A publisher takes its source over, and older connections of the source end."""
         self._connecting.pop(peer.connection_id, None)
         connection = self._connections[peer.connection_id]
-        if connection.publisher is not None:
-            self._take_over(connection, connection.publisher, now)
+        if connection.publisher is not None and isinstance(connection.source, PublishedSource):
+            self._take_over(connection, connection.source, connection.publisher, now)
         self._hear(Connected(connection_id=peer.connection_id))
 
     def peer_failed(self, peer: PeerConnection, cause: CloseCause) -> None:
@@ -196,8 +222,7 @@ class Forwarder:
         if self._drop(peer.connection_id):
             self._hear(Closed(connection_id=peer.connection_id, cause=cause))
 
-    def _take_over(self, connection: _Connection, publisher: Publisher, now: float) -> None:
-        source = connection.source
+    def _take_over(self, connection: _Connection, source: PublishedSource, publisher: Publisher, now: float) -> None:
         for connection_id, other in list(self._connections.items()):
             if other is connection:
                 # The table is in the order of coming: what follows is newer and may take over in its turn.
@@ -212,7 +237,8 @@ class Forwarder:
     # The table
 
     def _admit(self) -> None:
-        if len(self._connections) >= self._settings.max_connections or len(self._connecting) >= MAX_CONNECTING:
+        count = len(self._connections) + len(self._feeds)
+        if count >= self._settings.max_connections or len(self._connecting) >= MAX_CONNECTING:
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the engine has too many connections")
 
     def _open(
@@ -242,16 +268,6 @@ class Forwarder:
         self._transport.close_peer(connection.peer)
         return True
 
-    def _viewer_track(self, plan: offers.TrackPlan, source: Source) -> ViewerTrack:
-        bits = self._randomness.getrandbits
-        return ViewerTrack(
-            track=source.tracks[plan.kind],
-            outlet=Outlet(ssrc=bits(32), payload_type=plan.payload_type),
-            rtx_payload_type=plan.rtx_payload_type,
-            rtx_ssrc=None if plan.rtx_payload_type is None else bits(32),
-            rtx_sequence=bits(15),
-        )
-
     def _token(self) -> str:
         return f"{self._randomness.getrandbits(96):024x}"
 
@@ -267,8 +283,7 @@ class Forwarder:
         for peer in list(self._connecting.values()):
             peer.handle_timers(now)
         for source in self._sources.values():
-            if source.publisher is not None:
-                source.publisher.tick(now)
+            source.look_after(now)
         self._sweep(now)
         if self._ticks % _SECOND_TICKS == 0:
             self._each_second(now)
@@ -285,10 +300,10 @@ class Forwarder:
 
     def _each_second(self, now: float) -> None:
         self._transport.renew_budgets()
+        self._feeds.sweep(now)
         for connection in self._connections.values():
             connection.peer.renew_budget()
         for source in list(self._sources.values()):
             source.tick(now)
-            measured = source.measure(now)
-            if measured is not None:
+            for measured in source.measure(now):
                 self._hear(measured)

@@ -11,9 +11,9 @@ from stagebook.media.webrtc.codec import Codec, Kind
 from stagebook.media.webrtc.layers import FORGET_SECONDS, Layer, best_layer
 from stagebook.media.webrtc.measure import SourceMeter
 from stagebook.media.webrtc.offer import TrackPlan
+from stagebook.media.webrtc.published_track import PublishedTrack
 from stagebook.media.webrtc.receiver import Arrival
 from stagebook.media.webrtc.rtp import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
-from stagebook.media.webrtc.track import SourceTrack
 
 MAX_LAYERS = 6
 """Three simulcast layers, and room for a sender that starts over."""
@@ -24,7 +24,7 @@ KEYFRAME_INTERVAL_SECONDS = 0.3
 class Sink(NamedTuple):
     """Where an incoming track's media goes: a source's track, and the meter of the source."""
 
-    track: SourceTrack
+    track: PublishedTrack
     meter: SourceMeter
 
 

@@ -11,6 +11,8 @@ class _Source(msgspec.Struct, kw_only=True):
     """Whether a publisher was ever taken: the engine then keeps the source until it is ended."""
     publishers: list[str] = []
     """Connection ids, oldest first: while a newer one connects there are two."""
+    redundant: set[str] = set()
+    """Those of them that publish side by side: none replaces another."""
     viewers: set[str] = set()
 
 
@@ -22,7 +24,9 @@ class Placement:
         self._source_of: dict[str, str] = {}
         self._loads: dict[int, int] = {}
 
-    def place_publisher(self, connection_id: str, source_id: str, running: Sequence[int]) -> int | None:
+    def place_publisher(
+        self, connection_id: str, source_id: str, running: Sequence[int], *, is_redundant: bool = False
+    ) -> int | None:
         """The source's engine, or for a new source the least loaded of the running ones; None if none runs."""
         source = self._sources.get(source_id)
         if source is None:
@@ -31,6 +35,8 @@ class Placement:
             engine = min(running, key=lambda number: (self._loads.get(number, 0), number))
             source = self._sources[source_id] = _Source(engine=engine)
         source.publishers.append(connection_id)
+        if is_redundant:
+            source.redundant.add(connection_id)
         self._add(connection_id, source_id, source.engine)
         return source.engine
 
@@ -50,9 +56,10 @@ class Placement:
             source.established = True
 
     def connect(self, connection_id: str) -> None:
-        """A connection is up. A publisher's replaces the older ones of its source, of which nothing more is told."""
+        """A connection is up. A publisher's replaces the older ones of its source, of which nothing more is told; a
+        redundant one replaces none."""
         source = self._sources.get(self._source_of.get(connection_id, ""))
-        if source is not None and connection_id in source.publishers:
+        if source is not None and connection_id in source.publishers and connection_id not in source.redundant:
             for older in source.publishers[: source.publishers.index(connection_id)]:
                 self.remove(older)
 
@@ -65,6 +72,7 @@ class Placement:
         self._loads[source.engine] -= 1
         if connection_id in source.publishers:
             source.publishers.remove(connection_id)
+        source.redundant.discard(connection_id)
         source.viewers.discard(connection_id)
         if not source.established and not source.publishers and not source.viewers:
             del self._sources[source_id]

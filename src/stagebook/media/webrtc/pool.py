@@ -1,10 +1,13 @@
 """The engine processes as one MediaEngine: sources are pinned to engines, requests and facts find their way."""
 
 import asyncio
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
+from stagebook.media.feed import FeedTicket
 from stagebook.media.port import (
     Answer,
     CloseCause,
@@ -14,15 +17,18 @@ from stagebook.media.port import (
     MediaRefusedError,
     PatchAnswer,
     RefusalReason,
+    SourceMeasured,
 )
 from stagebook.media.webrtc import control
 from stagebook.media.webrtc.engine import Engine, EnginesRefusedError, Patience
 from stagebook.media.webrtc.placement import Placement
 from stagebook.media.webrtc.settings import MAX_ENGINES, EngineSettings
 
+ReplyT = TypeVar("ReplyT")
+
 
 class EnginePool:
-    """`processes` engines, each with a UDP port of its own. Implements media.port.MediaEngine.
+    """`processes` engines, each with a UDP port of its own. All of media.port.MediaEngine but what takes encoders in.
 
     If an engine is lost, its connections are told Closed with ENGINE_LOST, its sources are gone, and a new process
     takes its port.
@@ -35,6 +41,7 @@ class EnginePool:
         self._hear: Callable[[MediaFact], None] = lambda _fact: None
         self._placement = Placement()
         self._bind_addresses = settings.bind_addresses
+        self._feed_directory: tempfile.TemporaryDirectory[str] | None = None
         self._engines = [
             Engine(
                 msgspec.structs.replace(settings, udp_port=settings.udp_port + number if settings.udp_port else 0),
@@ -58,6 +65,10 @@ class EnginePool:
 
     async def start(self) -> None:
         """Start all engines. Raises EnginesRefusedError, and then none is left running."""
+        # Of mode 0700, and with a short path: a socket's has at most 107 bytes.
+        self._feed_directory = tempfile.TemporaryDirectory(prefix="stagebook-")
+        for engine in self._engines:
+            engine.feed_directory = self._feed_directory.name
         try:
             await asyncio.gather(*(engine.start() for engine in self._engines))
         except BaseException:
@@ -67,6 +78,8 @@ class EnginePool:
     async def stop(self) -> None:
         """Stop all engines; no facts are told."""
         await asyncio.gather(*(engine.stop() for engine in self._engines))
+        if self._feed_directory is not None:
+            self._feed_directory.cleanup()
 
     def listen(self, hear: Callable[[MediaFact], None]) -> None:
         """As MediaEngine.listen."""
@@ -74,17 +87,11 @@ class EnginePool:
 
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         """As MediaEngine.publish. A new source goes to the engine with the fewest connections."""
-        running = [engine.number for engine in self._engines if engine.running]
-        number = self._placement.place_publisher(connection_id, source_id, running)
-        if number is None:
-            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="no media engine runs at the moment")
-        engine = self._engines[number]
-        answer = await self._open(
-            engine,
-            control.Publish(
-                request_id=engine.request_id(), connection_id=connection_id, source_id=source_id, offer=offer
-            ),
+        engine = self._engine_for(connection_id, source_id)
+        request = control.Publish(
+            request_id=engine.request_id(), connection_id=connection_id, source_id=source_id, offer=offer
         )
+        answer = await self._keep_or_forget(engine.open(request), connection_id)
         self._placement.establish(source_id)
         return answer
 
@@ -94,12 +101,26 @@ class EnginePool:
         if number is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
         engine = self._engines[number]
-        return await self._open(
-            engine,
-            control.Subscribe(
-                request_id=engine.request_id(), connection_id=connection_id, source_id=source_id, offer=offer
-            ),
+        request = control.Subscribe(
+            request_id=engine.request_id(), connection_id=connection_id, source_id=source_id, offer=offer
         )
+        return await self._keep_or_forget(engine.open(request), connection_id)
+
+    async def feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
+        """Let an encoder's media in for a source: the ticket is for whoever brings it (`media.feed`). Connected follows
+        once it says Hello; an end is told only for a lost engine. With `is_redundant` connections feed side by side.
+
+        Raises MediaRefusedError (BUSY, ENGINE_LOST)."""
+        engine = self._engine_for(connection_id, source_id, is_redundant=is_redundant)
+        request = control.Feed(
+            request_id=engine.request_id(),
+            connection_id=connection_id,
+            source_id=source_id,
+            is_redundant=is_redundant,
+        )
+        ticket = await self._keep_or_forget(engine.feed(request), connection_id)
+        self._placement.establish(source_id)
+        return ticket
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """As MediaEngine.patch."""
@@ -126,15 +147,23 @@ class EnginePool:
         if number is not None:
             self._engines[number].tell(control.EndSource(source_id=source_id))
 
-    async def _open(self, engine: Engine, request: control.Publish | control.Subscribe) -> Answer:
+    def _engine_for(self, connection_id: str, source_id: str, *, is_redundant: bool = False) -> Engine:
+        """Place a publisher. Raises MediaRefusedError."""
+        running = [engine.number for engine in self._engines if engine.running]
+        number = self._placement.place_publisher(connection_id, source_id, running, is_redundant=is_redundant)
+        if number is None:
+            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="no media engine runs at the moment")
+        return self._engines[number]
+
+    async def _keep_or_forget(self, asked: Coroutine[Any, Any, ReplyT], connection_id: str) -> ReplyT:
         """Ask for a connection. If it is refused, or nobody waits for it any more, nothing of it stays."""
         try:
-            return await engine.open(request)
+            return await asked
         except MediaRefusedError:
-            self._placement.remove(request.connection_id)
+            self._placement.remove(connection_id)
             raise
         except asyncio.CancelledError:
-            await self.close(connection_id=request.connection_id)
+            await self.close(connection_id=connection_id)
             raise
 
     def _take(self, fact: MediaFact) -> None:
@@ -145,8 +174,10 @@ class EnginePool:
                 known = self._placement.engine_of(fact.connection_id) is not None
             case Closed():
                 known = self._placement.remove(fact.connection_id)
-            case _:
+            case SourceMeasured():
                 known = self._placement.has_source(fact.source_id)
+            case _:
+                known = False
         if known:
             self._hear(fact)
 

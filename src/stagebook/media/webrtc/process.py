@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from stagebook.media.child_process import Reporter, run_process, serve_parent
+from stagebook.media.feed import FeedTicket
 from stagebook.media.port import Answer, MediaFact, MediaRefusedError, PatchAnswer, RefusalReason
 from stagebook.media.webrtc import control
 from stagebook.media.webrtc.forwarder import Forwarder
@@ -32,6 +33,7 @@ class RunsMedia(Protocol):
     async def stop(self) -> None: ...
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer: ...
     def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer: ...
+    def feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket: ...
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer: ...
     def close(self, *, connection_id: str) -> None: ...
     def end_source(self, *, source_id: str) -> None: ...
@@ -71,7 +73,7 @@ class _Forwarding:
                 self._forwarder.close(connection_id=command.connection_id)
             case control.EndSource():
                 self._forwarder.end_source(source_id=command.source_id)
-            case control.Publish() | control.Subscribe() | control.Patch():
+            case control.Publish() | control.Subscribe() | control.Patch() | control.Feed():
                 self._reporter.send(_reply(command, self._forwarder))
 
 
@@ -113,6 +115,11 @@ def _carry_out(request: control.AnyRequest, forwarder: RunsMedia) -> control.Any
                 connection_id=connection_id, fragment=request.fragment, ice_session=request.ice_session
             )
             return control.Patched(request_id=number, answer=patched)
+        case control.Feed():
+            ticket = forwarder.feed(
+                connection_id=connection_id, source_id=request.source_id, is_redundant=request.is_redundant
+            )
+            return control.FeedOpened(request_id=number, ticket=ticket)
     return control.Answered(request_id=number, answer=answer)
 
 

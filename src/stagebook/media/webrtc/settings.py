@@ -23,6 +23,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int = 2000
     video_codecs: tuple[Codec, ...] = (Codec.H264, Codec.VP8)
     max_bitrate_bps: int = 8_500_000
+    feed_directory: str = ""
+    """Where the engine listens for feeds of encoders: a private folder with a short path. Empty: no feeds."""
+    feed_ticket_seconds: float = 120.0
+    """How long an encoder's media may take to begin after it was let in."""
 
     def __post_init__(self) -> None:
         """Refuse values that no engine can run with. Raises ValueError."""
@@ -36,5 +40,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("max_connections: at least 1")
         if not self.video_codecs or Codec.OPUS in self.video_codecs:
             raise ValueError("video_codecs: H264, VP8 or both")
+        if self.feed_ticket_seconds <= 0:
+            raise ValueError("feed_ticket_seconds: more than 0")
         if self.max_bitrate_bps < 1:
             raise ValueError("max_bitrate_bps: at least 1")

@@ -3,9 +3,10 @@
 Knows RTP and RTCP of one viewer; not how packets are encrypted or addressed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from stagebook.media.webrtc.fanout import Outlet
+from stagebook.media.webrtc.offer import TrackPlan
 from stagebook.media.webrtc.peer import PeerConnection
 from stagebook.media.webrtc.rtcp import KeyframeRequest, Nack, parse_rtcp, write_sender_report
 from stagebook.media.webrtc.rtp import HEADER
@@ -50,6 +51,17 @@ class ViewerTrack:
         return HEADER.pack(0x80, packet.marker << 7 | payload_type, sequence, packet.timestamp, ssrc)
 
 
+def make_viewer_track(plan: TrackPlan, track: SourceTrack, random_bits: Callable[[int], int]) -> ViewerTrack:
+    """The stream that a viewer's offer got."""
+    return ViewerTrack(
+        track=track,
+        outlet=Outlet(ssrc=random_bits(32), payload_type=plan.payload_type),
+        rtx_payload_type=plan.rtx_payload_type,
+        rtx_ssrc=None if plan.rtx_payload_type is None else random_bits(32),
+        rtx_sequence=random_bits(15),
+    )
+
+
 class Viewer:
     """The media end of a viewer's connection. `tracks` by the SSRC that we send on."""
 
@@ -87,7 +99,7 @@ class Viewer:
         """Viewers send no media; whatever comes is dropped."""
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Serve NACKs from the history, pass on keyframe requests; receiver reports end here."""
+        """Serve NACKs from what is kept, pass on keyframe requests; receiver reports end here."""
         for message in parse_rtcp(compound):
             if isinstance(message, Nack):
                 viewer_track = self._tracks.get(message.media_ssrc)
@@ -96,15 +108,16 @@ class Viewer:
             elif isinstance(message, KeyframeRequest):
                 for ssrc in message.media_ssrcs:
                     if ssrc in self._tracks:
-                        self._tracks[ssrc].track.request_keyframe(now)
+                        self._tracks[ssrc].track.refresh(self._tracks[ssrc].outlet, now)
 
-    def report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int) -> None:
-        """Send the clocks of a track's publisher on, with the counters of this viewer's own stream."""
+    def report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, only: Outlet | None = None) -> None:
+        """Send the clocks of a track's publisher on, with the counters of this viewer's own stream. `only`: for one
+        outlet, which may be another viewer's."""
         if self._peer is None:
             return
         for viewer_track in self._tracks.values():
             outlet = viewer_track.outlet
-            if viewer_track.track is track and track.is_live(outlet):
+            if viewer_track.track is track and only in (None, outlet) and track.is_live(outlet):
                 report = write_sender_report(
                     ssrc=outlet.ssrc,
                     ntp=ntp,

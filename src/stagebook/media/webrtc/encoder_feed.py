@@ -1,0 +1,41 @@
+"""One feed of a source: what one encoder brings, shown to viewers just now or standing by.
+
+It measures the stream and keeps its last group of pictures, so that viewers can begin with it at any moment.
+"""
+
+from stagebook.media.feed import Unit
+from stagebook.media.webrtc.codec import Codec, Kind
+from stagebook.media.webrtc.measure import Measurement, SourceMeter
+from stagebook.media.webrtc.picture_group import GroupKeeper
+
+
+class EncoderFeed:
+    """What one connection feeds."""
+
+    def __init__(self, connection_id: str, *, video_parameters: str, now: float) -> None:
+        """`video_parameters` as the Hello's. `now`: monotonic seconds."""
+        self.connection_id = connection_id
+        self.video_parameters = video_parameters
+        self.group = GroupKeeper()
+        self.newest: dict[Kind, int] = {}
+        """The highest timestamp of each kind that came, by the encoder's clock, not wrapped."""
+        self.video_at = float("-inf")
+        """When its last picture came."""
+        self.has_ended = False
+        """Nothing comes any more, but nobody has closed the connection yet."""
+        self._meter = SourceMeter(codec=Codec.H264, now=now)
+
+    def take(self, unit: Unit, now: float) -> None:
+        """Note what came."""
+        self.newest[unit.kind] = max(unit.timestamp, self.newest.get(unit.kind, unit.timestamp))
+        if unit.kind is Kind.AUDIO:
+            self._meter.count(sum(len(payload) for payload in unit.payloads))
+            return
+        self.video_at = now
+        self.group.add(unit.payloads, is_keyframe=unit.is_keyframe)
+        for payload in unit.payloads:
+            self._meter.video(payload, unit.timestamp & 0xFFFFFFFF)
+
+    def measure(self, now: float) -> Measurement:
+        """What was measured since the last call."""
+        return self._meter.take(now)
