@@ -195,7 +195,11 @@ def test_every_move_of_the_table_can_be_reached() -> None:
 
 CONNECTION_IDS = ["a", "b", "c"]
 FACTS = st.one_of(
-    st.builds(Accepted, connection_id=st.sampled_from(CONNECTION_IDS), kind=st.sampled_from(["events", "publish"])),
+    st.builds(
+        Accepted,
+        connection_id=st.sampled_from(CONNECTION_IDS),
+        kind=st.sampled_from(["events", "publish", "redundant"]),
+    ),
     st.builds(watch, st.sampled_from(CONNECTION_IDS), st.sampled_from(["P", "Q"])),
     st.builds(Connected, connection_id=st.sampled_from(CONNECTION_IDS)),
     st.builds(lambda i: gone(i), st.sampled_from(CONNECTION_IDS)),

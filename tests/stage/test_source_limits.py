@@ -1,4 +1,6 @@
-"""When a publication is cut: at once for its resolution, after a window for its bitrate."""
+"""When a publication is cut: at once for its resolution and its B-frames, after a window for its bitrate."""
+
+from msgspec.structs import replace
 
 from stagebook.stage.events import ErrorCode
 from stagebook.stage.limits import STRICT
@@ -37,3 +39,11 @@ def test_a_bitrate_that_stays_above_the_limit_is_cut_after_the_window() -> None:
 
 def test_the_limit_itself_is_allowed() -> None:
     assert set(verdicts(*[seen(8_500_000)] * 10)) == {None}
+
+
+def test_one_b_frame_is_cut_at_once() -> None:
+    assert verdicts(seen(), replace(seen(), has_b_frames=True)) == [None, ErrorCode.B_FRAME_PRESENT]
+
+
+def test_a_resolution_tells_more_than_a_b_frame() -> None:
+    assert verdicts(replace(seen(size=(1_920, 1_080)), has_b_frames=True)) == [ErrorCode.RESOLUTION_EXCEEDED]

@@ -26,11 +26,6 @@ class IngestOrigin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_redundant: bool = False
     feeds: str | None = None
 
-    @property
-    def is_virtual(self) -> bool:
-        """Whether this is the participant that viewers see in place of the redundant streams."""
-        return self.is_redundant and self.feeds is None
-
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A participant's rights on one stage. `participant_id` is the token's `jti`; times are Unix seconds.

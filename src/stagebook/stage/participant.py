@@ -157,7 +157,7 @@ def _accept(connections: dict[str, Connection], fact: Accepted, participant: Par
     kind = ConnectionKind(fact.kind)
     if fact.connection_id in connections:
         raise IllegalFactError(f"connection {fact.connection_id} exists already")
-    if kind is ConnectionKind.PUBLISH and any(other.kind is ConnectionKind.PUBLISH for other in connections.values()):
+    if kind in PUBLISHING_KINDS and any(other.kind in PUBLISHING_KINDS for other in connections.values()):
         raise IllegalFactError("a participant has one publication: a second one replaces it")
     if participant.is_replica is not (kind is ConnectionKind.REPLICA) or (participant.is_replica and connections):
         raise IllegalFactError("a replica has its one connection, and no other participant has such")
