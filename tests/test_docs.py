@@ -19,6 +19,8 @@ from stagebook.manager.manager import StageManager
 from stagebook.stage.errors import TokenRefusal
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.limits import RELAXED, STRICT, Limits
+from tests.e2e.ingest.causes import CAUSES
+from tests.e2e.ingest.commands import GSTREAMER, PUBLISH, VARIABLES
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,6 +102,23 @@ def test_every_answer_of_the_participants_door_is_documented() -> None:
     codes = [*(code.value for code in ATTEMPT_STATUSES), *(code for _, code in OTHER_STATUSES.values())]
     codes += [f"TOKEN_{refusal.name}" for refusal in TokenRefusal]
     assert [code for code in codes if f"`{code}`" not in text] == []
+
+
+NOT_OF_ENCODERS = {ErrorCode.INSUFFICIENT_CAPABILITIES, ErrorCode.PUBLISHER_NOT_FOUND}
+"""The error codes that a stream key cannot lead to: it allows to publish, and to do nothing else."""
+
+
+def test_every_error_code_of_encoders_has_commands_that_cause_it_as_the_tests_run_them() -> None:
+    table = page("rtmp.md").partition("## Errors")[2].partition("\n## ")[0]
+    shown = [line for line in table.splitlines() if line.startswith("| `")]
+    assert shown == [f"| `{cause.code}` | {cause.when} | `{cause.command}` |" for cause in CAUSES]
+    assert {cause.code for cause in CAUSES} == set(ErrorCode) - NOT_OF_ENCODERS
+
+
+def test_encoders_are_told_what_the_tests_tell_them() -> None:
+    lines = page("rtmp.md").splitlines()
+    assert [name for name, value in VARIABLES.items() if f'{name}="{value}"' not in lines] == []
+    assert [command for command in (PUBLISH, GSTREAMER) if command not in lines] == []
 
 
 def requirement_names(requirements: list[str]) -> list[str]:

@@ -27,13 +27,13 @@ CAUSES: Final = (
     Cause(
         code="INVALID_PROTOCOL",
         command=PUBLISH,
-        when="URL is the RTMP one, and the configuration was made without `--insecure-ingest`",
+        when="URL begins with rtmp:, and the configuration was made without `--insecure-ingest`",
         after=REFUSED,
     ),
     Cause(
         code="INVALID_STREAM_KEY",
-        command='ffmpeg $INPUT $H264 $AAC -f flv "$URL${KEY}x"',
-        when="the key names a configuration and its secret is wrong",
+        command='ffmpeg $INPUT $H264 $AAC -f flv "$URL${KEY%?}"',
+        when="the key names a configuration and its secret is wrong, as of a key that was not copied whole",
         after=REFUSED,
     ),
     Cause(
@@ -92,14 +92,20 @@ CAUSES: Final = (
     ),
     Cause(
         code="INVALID_INPUT",
-        command='ffmpeg $INPUT $H264 $AAC -bsf:v "noise=amount=2*gt(n\\,60)" -f flv "$URL$KEY"',
+        command='ffmpeg $INPUT $H264 $AAC -bsf:v "noise=amount=10*gt(n\\,60)" -f flv "$URL$KEY"',
         when="damaged pictures",
         after=PUBLISHED,
     ),
     Cause(
         code="INVALID_INPUT",
-        command='ffmpeg $INPUT $H264 $AAC -bsf:v "setts=ts=TS+gt(N\\,60)*3600000" -f flv "$URL$KEY"',
-        when="broken timestamps, such as a jump of an hour",
+        command='ffmpeg $INPUT $H264 $AAC -bsf:a "noise=amount=10*gt(n\\,90)" -f flv "$URL$KEY"',
+        when="damaged sound",
+        after=PUBLISHED,
+    ),
+    Cause(
+        code="INVALID_INPUT",
+        command='ffmpeg $INPUT $H264 $AAC -bsf "setts=ts=TS+3600000*gt(TS\\,2000)" -f flv "$URL$KEY"',
+        when="broken timestamps, here a jump of an hour",
         after=PUBLISHED,
     ),
     Cause(

@@ -1,0 +1,115 @@
+"""What no ffmpeg sends: a real stream of ffmpeg, played again with one thing changed."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from tests.clients.rtmp_publisher import RtmpPublisher
+from tests.e2e.ingest.ingest_of_test import IngestOfTest
+
+VIDEO = 9
+AUDIO = 8
+FLV_HEADER_BYTES = 13
+TAG_HEADER_BYTES = 11
+TAG_TRAILER_BYTES = 4
+AAC_CONFIGURATION = b"\xaf\x00"
+HE_AAC = bytes.fromhex("2b118800")
+"""An AudioSpecificConfig: SBR over AAC-LC, from 24 to 48 kHz, stereo (ISO/IEC 14496-3, 1.6.2.1)."""
+
+
+class Tag(msgspec.Struct, frozen=True, kw_only=True):
+    """One FLV tag, which is one RTMP message."""
+
+    type_id: int
+    timestamp_ms: int
+    body: bytes
+
+
+Edit: TypeAlias = Callable[[list[Tag]], list[Tag]]
+
+
+def read_tags(flv: bytes) -> Iterator[Tag]:
+    position = FLV_HEADER_BYTES
+    while position < len(flv):
+        size = int.from_bytes(flv[position + 1 : position + 4])
+        timestamp_ms = int.from_bytes(flv[position + 4 : position + 7])
+        start = position + TAG_HEADER_BYTES
+        yield Tag(type_id=flv[position], timestamp_ms=timestamp_ms, body=flv[start : start + size])
+        position = start + size + TAG_TRAILER_BYTES
+
+
+def with_he_aac(tags: list[Tag]) -> list[Tag]:
+    return [
+        msgspec.structs.replace(tag, body=AAC_CONFIGURATION + HE_AAC)
+        if tag.type_id == AUDIO and tag.body.startswith(AAC_CONFIGURATION)
+        else tag
+        for tag in tags
+    ]
+
+
+def with_time_going_back(tags: list[Tag]) -> list[Tag]:
+    return [*tags, *tags[3:]]
+
+
+def with_cut_pictures(tags: list[Tag]) -> list[Tag]:
+    return [msgspec.structs.replace(tag, body=tag.body[:-1]) if tag.type_id == VIDEO else tag for tag in tags]
+
+
+@pytest.fixture
+async def tags(ingest: IngestOfTest, tmp_path: Path) -> list[Tag]:
+    """Four seconds of ffmpeg's: more than the server takes at once."""
+    path = tmp_path / "stream.flv"
+    encoder = await ingest.start('ffmpeg $INPUT $H264 $AAC -t 4 -f flv "$KEY"', key=str(path))
+    await encoder.wait_until_ended()
+    return list(read_tags(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("edit", "events"),
+    [
+        (with_he_aac, ["JOINED", ("PUBLISH_ERROR", "INVALID_AUDIO_CODEC"), "LEFT"]),
+        (with_cut_pictures, ["JOINED", ("PUBLISH_ERROR", "INVALID_INPUT"), "LEFT"]),
+        (
+            with_time_going_back,
+            ["JOINED", "PUBLISH_STARTED", ("PUBLISH_ERROR", "INVALID_INPUT"), "PUBLISH_STOPPED", "LEFT"],
+        ),
+    ],
+)
+async def test_an_edited_stream_is_ended_with_its_code(
+    ingest: IngestOfTest, tags: list[Tag], edit: Edit, events: list[str | tuple[str, str]]
+) -> None:
+    await play(ingest, edit(tags))
+    await ingest.expect_events(*events)
+
+
+async def test_garbage_after_the_key_is_invalid_input(ingest: IngestOfTest) -> None:
+    async with publisher(ingest) as encoder:
+        await encoder.publish(ingest.key)
+        await encoder.raw(bytes(range(256)) * 100)
+        await encoder.closed()
+    await ingest.expect_events("JOINED", ("PUBLISH_ERROR", "INVALID_INPUT"), "LEFT")
+
+
+def publisher(ingest: IngestOfTest) -> RtmpPublisher:
+    url = urlsplit(ingest.urls["RTMP"])
+    assert url.hostname is not None
+    assert url.port is not None
+    return RtmpPublisher(url.hostname, url.port)
+
+
+async def play(ingest: IngestOfTest, tags: list[Tag]) -> None:
+    """Publish tags, faster than they are due, and wait until the server ends the connection."""
+    async with publisher(ingest) as encoder:
+        await encoder.publish(ingest.key)
+        with contextlib.suppress(ConnectionError):
+            for tag in tags:
+                if tag.type_id == VIDEO:
+                    await encoder.video(tag.timestamp_ms, tag.body)
+                elif tag.type_id == AUDIO:
+                    await encoder.audio(tag.timestamp_ms, tag.body)
+        await encoder.closed()
