@@ -19,9 +19,9 @@ from botocore.exceptions import ClientError
 from tests.serving import FREE_PORTS, ServerProcess, run_command
 
 
-def health(server: ServerProcess) -> dict[str, str]:
+def health(server: ServerProcess) -> dict[str, Any]:
     with urlopen(f"{server.url}/health", timeout=20) as answer:  # noqa: S310 - the server of this test
-        body: dict[str, str] = json.load(answer)
+        body: dict[str, Any] = json.load(answer)
         return body
 
 
@@ -66,7 +66,7 @@ def event_names(server: ServerProcess, participant: dict[str, Any]) -> list[str]
 def test_a_start_says_where_it_is_and_serves(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with ServerProcess(data) as server:
-        assert health(server) == {"status": "ok", "version": "0.1.0", "auth": "on"}
+        assert health(server) == {"status": "ok", "version": "0.1.0", "auth": "on", "unknown_stream_keys": 0}
         assert server.client().list_stages()["stages"] == []
         assert server.url in run_command("env", "--data", str(data)).stdout
         assert str(data) in server.output

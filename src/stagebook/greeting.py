@@ -3,19 +3,22 @@
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stagebook.config import SETTINGS, Settings
 
 
-def greeting(settings: Settings, *, version: str, listening: str, public_url: str, data: Path, media: str) -> str:
-    """Return the start message, several lines. `media` says where media is received."""
+def greeting(
+    settings: Settings, *, version: str, listening: str, public_url: str, data: Path, media: str, ingest: str
+) -> str:
+    """Return the start message, several lines. `media` says where WebRTC is received, `ingest` where RTMP is."""
     environment = f'eval "$({env_command(settings)})"'
     lines = [
         f"Stagebook {version} is listening on http://{listening}",
         f"  public URL   {public_url}",
         f"  media        {media}",
+        f"  encoders     {ingest or 'none: rtmp_listen and rtmps_listen are switched off'}",
         f"  data         {data}",
         f"  AWS clients  {environment}",
         "               then for example: aws ivs-realtime create-stage --name first",
@@ -50,7 +53,21 @@ def warnings(settings: Settings) -> Sequence[str]:
         )
     if not address.is_loopback and not (settings.public_url or "").startswith("https:"):
         found.append("tokens and signed requests travel unencrypted: put a TLS proxy before a public address")
-    return found
+    return [*found, *_ingest_warnings(settings)]
+
+
+def _ingest_warnings(settings: Settings) -> Iterator[str]:
+    rtmp, rtmps = settings.rtmp_address, settings.rtmps_address
+    if rtmp is not None and not rtmp.is_loopback:
+        yield "rtmp_listen is open to other machines: stream keys and media travel unencrypted; RTMPS is the safe way"
+    if rtmps is not None and not rtmps.is_loopback and settings.rtmps_certificate is None:
+        yield "rtmps_certificate is not set: encoders that check certificates refuse the self-made one"
+    if settings.address.is_loopback:
+        return
+    doors = (("rtmp", rtmp, settings.rtmp_public_url), ("rtmps", rtmps, settings.rtmps_public_url))
+    for door, address, public_url in doors:
+        if address is not None and address.is_loopback and public_url is None:
+            yield f'{door}_listen is for this machine only: open it to other machines\' encoders, or set it to ""'
 
 
 def _short(program: Path) -> str:

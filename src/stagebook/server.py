@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -29,14 +30,18 @@ from stagebook.keys import DataFolder, DataFolderError, Presence
 from stagebook.listening import ListenError, Listening, listening
 from stagebook.logs import configure_logging
 from stagebook.manager.manager import StageManager
-from stagebook.media.webrtc.engine import EnginesRefusedError
+from stagebook.media.child import EnginesRefusedError
+from stagebook.media.ingest.engine import IngestEngine
+from stagebook.media.switchboard import Switchboard
 from stagebook.media.webrtc.pool import EnginePool
 from stagebook.parts import (
     Secrets,
     aws_door,
+    certificate_files,
     endpoints,
     engine_settings,
     http_bounds,
+    ingest_settings,
     join_limits,
     public_address,
     stage_manager,
@@ -90,6 +95,7 @@ class Server:
 
     book: SqliteBook
     engines: EnginePool
+    ingest: IngestEngine | None
     manager: StageManager
 
     def __init__(self, settings: Settings, *, folder: DataFolder, secrets: Secrets, sockets: Listening) -> None:
@@ -114,16 +120,21 @@ class Server:
             )
             await self.engines.start()
             parts.push_async_callback(self.engines.stop)
+            self.ingest = self._build_ingest()
             self.manager = stage_manager(
                 self._settings,
                 book=self.book,
-                media=self.engines,
+                media=Switchboard(self.engines, self.ingest),
                 secrets=self._secrets,
                 endpoints=endpoints(self._settings, public_url=self._public_url, listening=self._sockets),
             )
             recovered = await self.manager.start()
             if recovered:
                 _log.warning("sessions left open by the last run were ended", sessions=recovered)
+            if self.ingest is not None:
+                # Last: encoders that reconnect by themselves ask at once, and the manager must be there to hear them.
+                await self.ingest.start()
+                parts.push_async_callback(self.ingest.stop)
             self._parts = parts.pop_all()
         return self
 
@@ -151,6 +162,15 @@ class Server:
         await self._http.serve(sockets=[self._sockets.http])
         return EXIT_FAILED if self._condition is Condition.FAILED else EXIT_OK
 
+    def _build_ingest(self) -> IngestEngine | None:
+        """Return it, not started yet; None if both doors are switched off. With the book open, the data folder is this
+        server's alone: only now may a certificate be made there."""
+        rtmp, rtmps = self._sockets.rtmp, self._sockets.rtmps
+        if rtmp is None and rtmps is None:
+            return None
+        certificate = certificate_files(self._settings, folder=self._folder, now=datetime.now(UTC))
+        return IngestEngine(ingest_settings(self._settings, certificate=certificate), rtmp=rtmp, rtmps=rtmps)
+
     def _build_router(self) -> Router:
         return Router(
             aws=aws_door(self._settings, manager=self.manager, secrets=self._secrets),
@@ -161,7 +181,12 @@ class Server:
         )
 
     def _health(self) -> Health:
-        return Health(status=self._condition, version=self._version, auth=self._settings.auth)
+        return Health(
+            status=self._condition,
+            version=self._version,
+            auth=self._settings.auth,
+            unknown_stream_keys=self.manager.unknown_stream_keys,
+        )
 
     def _announce(self) -> None:
         self._folder.announce(Presence(endpoint_url=self._public_url, region=self._settings.region))
@@ -172,6 +197,7 @@ class Server:
             public_url=self._public_url,
             data=self._folder.path,
             media=self.engines.describe(),
+            ingest="" if self.ingest is None else self.ingest.describe(),
         )
         print(text, flush=True)
         for warning in warnings(self._settings):

@@ -108,7 +108,8 @@ class IngestAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False)
     remote_address: str
 
     def __repr__(self) -> str:
-        return f"IngestAsked(ask_id={self.ask_id!r}, is_secure={self.is_secure}, remote_address={self.remote_address!r})"
+        where = f"is_secure={self.is_secure}, remote_address={self.remote_address!r}"
+        return f"IngestAsked(ask_id={self.ask_id!r}, {where})"
 
 
 class IngestFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):

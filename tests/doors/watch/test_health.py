@@ -18,7 +18,7 @@ async def ask(condition: Condition, *, method: str = "GET") -> tuple[int, dict[b
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    door = HealthDoor(lambda: Health(status=condition, version="1.2.3", auth="off"))
+    door = HealthDoor(lambda: Health(status=condition, version="1.2.3", auth="off", unknown_stream_keys=2))
     await door({"type": "http", "method": method, "path": "/health"}, receive, send)
     start, body = sent
     return start["status"], dict(start["headers"]), body["body"]
@@ -30,7 +30,12 @@ async def ask(condition: Condition, *, method: str = "GET") -> tuple[int, dict[b
 async def test_the_status_follows_the_condition(condition: Condition, expected: int) -> None:
     status, headers, body = await ask(condition)
     assert status == expected
-    assert json.loads(body) == {"status": condition.value, "version": "1.2.3", "auth": "off"}
+    assert json.loads(body) == {
+        "status": condition.value,
+        "version": "1.2.3",
+        "auth": "off",
+        "unknown_stream_keys": 2,
+    }
     assert headers[b"content-length"] == str(len(body)).encode()
 
 

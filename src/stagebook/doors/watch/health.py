@@ -21,11 +21,13 @@ class Condition(StrEnum):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of the answer."""
+    """The body of the answer. `unknown_stream_keys` counts, since the start, the encoders that were refused because
+    their stream key opens no stage: they leave no event."""
 
     status: Condition
     version: str
     auth: str
+    unknown_stream_keys: int
 
 
 class HealthDoor:
