@@ -12,7 +12,9 @@ Leaving the block closes the socket without a word, as an encoder that lost its 
 """
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
@@ -145,6 +147,12 @@ class RtmpPublisher:
         async with asyncio.timeout(PATIENCE_SECONDS):
             self._writer.write(data)
             await self._writer.drain()
+
+    def reset(self) -> None:
+        """End the connection as a machine that crashed: what was sent still arrives, and then a reset."""
+        linger_for_no_time = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
+        self._writer.transport.abort()
 
     async def status(self) -> Mapping[str, Amf0Value]:
         """Return what the next `onStatus` says: `level`, `code`, `description`."""

@@ -124,6 +124,10 @@ class Serving:
         """Wait until exactly this fact was told."""
         await until(lambda: fact in self.facts, f"{fact} among {self.facts}")
 
+    def pictures(self) -> int:
+        """How many pictures the forwarder was given."""
+        return sum(unit.kind is Kind.VIDEO for unit in self.forwarder.units)
+
     def endings(self) -> list[MediaFact]:
         """What was told but asks."""
         return [fact for fact in self.facts if not isinstance(fact, IngestAsked)]

@@ -8,7 +8,7 @@ import msgspec
 from stagebook.media.feed import MAX_FEED_MESSAGE_BYTES, FeedTicket, Hello, Unit
 from stagebook.media.framing import frame
 
-_MAX_WAITING_BYTES: Final = 8 << 20
+MAX_WAITING_BYTES: Final = 8 << 20
 """What waits for a forwarder that does not read: seconds of the highest bitrate."""
 
 
@@ -17,7 +17,7 @@ class FeedLostError(Exception):
 
 
 class FeedWriter:
-    """An open feed. Whether the forwarder is still there is found out by writing and by `lost`."""
+    """An open feed. Whether the forwarder is still there is found out by writing."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -35,16 +35,11 @@ class FeedWriter:
         feed._write(Hello(token=ticket.token, video_parameters=video_parameters))
         return feed
 
-    @property
-    def lost(self) -> "asyncio.Task[None]":
-        """Done when the forwarder has closed the feed."""
-        return self._watching
-
     def write(self, unit: Unit) -> None:
         """Queue a unit. Raises FeedLostError."""
         if self._watching.done():
             raise FeedLostError("the forwarder closed the feed")
-        if self._writer.transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
+        if self._writer.transport.get_write_buffer_size() > MAX_WAITING_BYTES:
             raise FeedLostError("the forwarder does not read")
         self._write(unit)
 
