@@ -94,6 +94,19 @@ def test_secrets_are_taken_out(stream: io.StringIO, form: str, message: str, val
         assert secret not in stream.getvalue()
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_of_another_process_keeps_its_values(stream: io.StringIO, form: str) -> None:
+    configure(stream, form=form)
+    values = {"address": "192.0.2.1", "stream_key": "abc123", "event": "forged", "level": "forged"}
+    logging.getLogger("stagebook.media.ingest").log(logging.WARNING, "%s", "an encoder left", extra={"values": values})
+    line = stream.getvalue()
+    assert "192.0.2.1" in line
+    assert "an encoder left" in line
+    assert "warning" in line
+    assert "abc123" not in line
+    assert "forged" not in line
+
+
 def test_stream_keys_in_a_line_of_another_process_are_taken_out(stream: io.StringIO) -> None:
     configure(stream)
     key = "rt_123456789012_us-west-2_AbCdEfGh1234_abc123"

@@ -68,7 +68,7 @@ def configure_logging(*, level: str, form: str, secrets: Sequence[str] = (), str
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _with_values],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -81,6 +81,11 @@ def configure_logging(*, level: str, form: str, secrets: Sequence[str] = (), str
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     _quieten_libraries(max(root.level, logging.WARNING))
+
+
+def _with_values(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Give a line of another process back the values that it came with; what is there already wins."""
+    return {**getattr(line["_record"], "values", {}), **line}
 
 
 def _renderer(form: str) -> structlog.typing.Processor:

@@ -294,7 +294,8 @@ class Child(ABC):
                 if replied is not None and not replied.done():
                     replied.set_result(report)
             case Logged():
-                logging.getLogger(report.logger).log(report.level, "%s", report.text)
+                extra = {"values": report.values}
+                logging.getLogger(report.logger).log(report.level, "%s", report.text, extra=extra)
 
     def _lost_error(self) -> MediaRefusedError:
         return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=f"the {self._name} is gone")

@@ -68,6 +68,7 @@ class Logged(Report, frozen=True, kw_only=True):
     logger: str
     level: int
     text: str
+    values: dict[str, str | int | float | bool | None] = {}
 
 
 def send(writer: asyncio.StreamWriter, message: Command | Report) -> None:

@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -43,10 +43,10 @@ class Reporter:
             return
         self.send(Heard(fact=fact))
 
-    def log(self, logger: str, level: int, text: str) -> None:
+    def log(self, line: Logged) -> None:
         """Pass a log line on while the parent keeps up."""
         if not self._behind():
-            self.send(Logged(logger=logger, level=level, text=text))
+            self.send(line)
 
     async def keep_telling(self) -> None:
         """Say that the event loop turns, for as long as it does."""
@@ -132,7 +132,8 @@ class _ReportingHandler(logging.Handler):
         self._reporter = reporter
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._reporter.log(record.name, record.levelno, self.format(record))
+        values = getattr(record, "values", {})
+        self._reporter.log(Logged(logger=record.name, level=record.levelno, text=self.format(record), values=values))
 
 
 def _log_to(reporter: Reporter) -> None:
@@ -140,11 +141,19 @@ def _log_to(reporter: Reporter) -> None:
     root.handlers[:] = [_ReportingHandler(reporter)]
     root.setLevel(logging.INFO)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["event"]),
-        ],
+        processors=[structlog.stdlib.filter_by_level, structlog.processors.format_exc_info, _keep_values],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def _keep_values(
+    _logger: object, _method: str, line: MutableMapping[str, Any]
+) -> tuple[tuple[str], dict[str, dict[str, Any]]]:
+    """Hand a line on with its values beside it: the server's log has a form of its own for them."""
+    text = str(line.pop("event", ""))
+    values = {
+        name: value if value is None or isinstance(value, str | int | float) else str(value)
+        for name, value in line.items()
+    }
+    return (text,), {"extra": {"values": values}}

@@ -105,6 +105,9 @@ class FeedServer:
             _log.warning("a feed is refused", detail=str(error))
         except (BrokenStreamError, TimeoutError) as error:
             _log.info("a feed that did not say Hello is gone", detail=str(error))
+        except asyncio.CancelledError:
+            # The end that `hang_up` and `stop` ask for. Python 3.11's streams take a cancelled task for a fault.
+            return
         finally:
             writer.close()
 
