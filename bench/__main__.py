@@ -1,4 +1,4 @@
-"""`python -m bench [page] [appends] [forwarder] [--write FILE]`: run some or all parts and print their tables."""
+"""`python -m bench [PART ...] [--write FILE]`: run some or all parts and print their tables."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 from bench import machine
 from bench.appends.run import measure_appends
 from bench.forwarder.run import measure_forwarder
+from bench.ingest.run import measure_ingest
 from bench.page.run import measure_page
 from bench.report import Part, aims_table, document, replace_measured, verdict
 from stagebook.logs import configure_logging
@@ -17,6 +18,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "page": measure_page,
     "appends": measure_appends,
     "forwarder": measure_forwarder,
+    "ingest": measure_ingest,
 }
 WORK_FOLDER = Path(".bench")
 
@@ -44,7 +46,7 @@ def main() -> int:
 
 
 def _parse(words: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description="Measure Stagebook on this machine, about four minutes.")
+    parser = argparse.ArgumentParser(prog="bench", description="Measure Stagebook on this machine, about five minutes.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them by default")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the marks of this page")
     arguments = parser.parse_args(words)

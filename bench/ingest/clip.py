@@ -1,0 +1,65 @@
+"""The streams that the encoders send: made once, before anything is measured. Knows no network."""
+
+from pathlib import Path
+
+import av
+from av.audio.frame import AudioFrame
+from av.video.frame import PictureType, VideoFrame
+
+WIDTH, HEIGHT, FRAMES_PER_SECOND = 1_280, 720, 30
+VIDEO_BITRATE_BPS = 2_500_000
+AUDIO_BITRATE_BPS = 128_000
+SAMPLE_RATE = 48_000
+_AAC_FRAME_SAMPLES = 1_024
+
+_SIZE_AND_RATE = f"size={WIDTH}x{HEIGHT}:rate={FRAMES_PER_SECOND}"
+MOVING = f"testsrc2={_SIZE_AND_RATE},noise=alls=12:allf=t"
+"""A picture that moves everywhere, with noise that takes the whole bitrate."""
+BLINKING = (
+    f"color=black:{_SIZE_AND_RATE},"
+    f"drawbox=color=white:t=fill:enable='gte(mod(n,{2 * FRAMES_PER_SECOND}),{FRAMES_PER_SECOND})'"
+)
+"""Black for a second, white for a second: each begins with a keyframe."""
+_TONE = (
+    f"sine=frequency=440:sample_rate={SAMPLE_RATE}:samples_per_frame={_AAC_FRAME_SAMPLES},"
+    f"aformat=sample_fmts=fltp:channel_layouts=stereo"
+)
+
+
+def make_clip(path: Path, *, picture: str, seconds: int) -> None:
+    """Write an FLV file: H.264 Baseline with a keyframe each second, and AAC-LC in stereo."""
+    with (
+        av.open(str(path), "w", format="flv") as clip,
+        av.open(picture, format="lavfi") as pictures,
+        av.open(_TONE, format="lavfi") as sounds,
+    ):
+        video = clip.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.bit_rate = VIDEO_BITRATE_BPS
+        video.gop_size = FRAMES_PER_SECOND
+        video.options = {
+            "preset": "veryfast",
+            "tune": "zerolatency",
+            "profile": "baseline",
+            "sc_threshold": "0",
+            "maxrate": str(VIDEO_BITRATE_BPS),
+            "bufsize": str(VIDEO_BITRATE_BPS),
+        }
+        audio = clip.add_stream("aac", rate=SAMPLE_RATE)
+        audio.bit_rate = AUDIO_BITRATE_BPS
+        shown, heard = pictures.decode(video=0), sounds.decode(audio=0)
+        sound_seconds = 0.0
+        for number in range(seconds * FRAMES_PER_SECOND):
+            frame = next(shown)
+            assert isinstance(frame, VideoFrame)
+            picture_to_encode = frame.reformat(format="yuv420p")
+            # As the source made it, every picture would be asked to be a keyframe.
+            picture_to_encode.pict_type = PictureType.NONE
+            clip.mux(video.encode(picture_to_encode))
+            while sound_seconds < (number + 1) / FRAMES_PER_SECOND:
+                samples = next(heard)
+                assert isinstance(samples, AudioFrame)
+                sound_seconds += samples.samples / SAMPLE_RATE
+                clip.mux(audio.encode(samples))
+        clip.mux(video.encode(None))
+        clip.mux(audio.encode(None))

@@ -1,0 +1,100 @@
+"""Engines and the ingest process as the server runs them, with a manager that lets every encoder in."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from stagebook.media.ingest.engine import IngestEngine
+from stagebook.media.ingest.settings import IngestSettings
+from stagebook.media.port import Connected, IngestAsked, MediaFact, SourceMeasured
+from stagebook.media.switchboard import Switchboard
+from stagebook.media.webrtc.pool import EnginePool
+from stagebook.media.webrtc.settings import EngineSettings
+
+_CONNECT_TIMEOUT_SECONDS = 20.0
+
+
+class House:
+    """The stream key is the name of the connection and of its source."""
+
+    def __init__(self, engines: EnginePool, ingest: IngestEngine, *, port: int) -> None:
+        self.media = Switchboard(engines, ingest)
+        self.measured: dict[str, SourceMeasured] = {}
+        """The last second of each source."""
+        self._engines = engines
+        self._ingest = ingest
+        self._port = port
+        self._connected: dict[str, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.media.listen(self._hear)
+
+    def url(self, name: str) -> str:
+        """Return where an encoder of this name sends its stream."""
+        return f"rtmp://127.0.0.1:{self._port}/app/{name}"
+
+    async def wait_connected(self, name: str) -> None:
+        """Wait until an encoder's audio and video have reached the engine. Raises TimeoutError."""
+        async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
+            await self._connected.setdefault(name, asyncio.Event()).wait()
+
+    @property
+    def engine_process_id(self) -> int:
+        """The one engine's process."""
+        process_id = self._engines.engines[0].process_id
+        assert process_id is not None
+        return process_id
+
+    @property
+    def ingest_process_id(self) -> int:
+        """The ingest process."""
+        process_id = self._ingest.process_id
+        assert process_id is not None
+        return process_id
+
+    def _hear(self, fact: MediaFact) -> None:
+        match fact:
+            case IngestAsked():
+                task = asyncio.get_running_loop().create_task(self._admit(fact))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case Connected():
+                self._connected.setdefault(fact.connection_id, asyncio.Event()).set()
+            case SourceMeasured():
+                self.measured[fact.source_id] = fact
+
+    async def _admit(self, asked: IngestAsked) -> None:
+        name = asked.stream_key
+        await self.media.ingest(ask_id=asked.ask_id, connection_id=name, source_id=name, is_redundant=False)
+
+
+@asynccontextmanager
+async def open_house() -> AsyncIterator[House]:
+    """Start one engine and the ingest process on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        engines = EnginePool(EngineSettings(), processes=1)
+        ingest = IngestEngine(IngestSettings(), rtmp=listening, rtmps=None)
+        await engines.start()
+        try:
+            await ingest.start()
+            yield House(engines, ingest, port=listening.getsockname()[1])
+        finally:
+            await ingest.stop()
+            await engines.stop()
+
+
+@asynccontextmanager
+async def running_encoder(house: House, name: str, clip: Path) -> AsyncIterator[asyncio.StreamReader]:
+    """Run an encoder from its connection on; what it prints can be read (see `encoder`)."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.ingest.encoder", house.url(name), str(clip)), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        await house.wait_connected(name)
+        assert process.stdout is not None
+        yield process.stdout
+    finally:
+        process.kill()
+        await process.wait()
