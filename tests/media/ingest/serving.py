@@ -139,6 +139,7 @@ class Serving:
 @asynccontextmanager
 async def serving(settings: IngestSettings | None = None, *, with_tls: bool = False) -> AsyncIterator[Serving]:
     """A server on a free port of 127.0.0.1, and with TLS on another."""
+    stream()  # encoded now, so that no timeout of a test runs meanwhile
     with tempfile.TemporaryDirectory(prefix="feed-") as folder:
         settings = settings or IngestSettings()
         names = ["rtmp", "rtmps"] if with_tls else ["rtmp"]
