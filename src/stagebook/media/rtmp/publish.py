@@ -168,10 +168,10 @@ class Publish:
 
     def _delete_stream(self, command: Command) -> list[RtmpEvent]:
         stream_id = command.arguments[1] if len(command.arguments) > 1 else None
-        if not isinstance(stream_id, float):
-            raise RtmpError("`deleteStream` names no message stream")
-        self._created.discard(stream_id)
-        return self._unpublish() if stream_id == self._stream_id else []
+        if isinstance(stream_id, float):
+            self._created.discard(stream_id)
+            return self._unpublish() if stream_id == self._stream_id else []
+        return self._unpublish()  # GStreamer names the publish instead of its message stream.
 
     def _close_stream(self, command: Command) -> list[RtmpEvent]:
         return self._unpublish() if command.stream_id == self._stream_id else []
