@@ -183,14 +183,14 @@ async def test_bytes_that_are_no_media_do_not_break_the_silence() -> None:
 @pytest.mark.parametrize(
     ("kinds", "missing"),
     [
-        ({Kind.VIDEO}, "the stream has no audio after 0.5 s"),
-        ({Kind.AUDIO}, "the stream has no video after 0.5 s"),
-        (set(), "the stream has neither audio nor video after 0.5 s"),
+        ({Kind.VIDEO}, "the stream has no audio after 2 s"),
+        ({Kind.AUDIO}, "the stream has no video after 2 s"),
+        (set(), "the stream has neither audio nor video after 2 s"),
     ],
     ids=["no audio", "no video", "nothing"],
 )
 async def test_a_stream_without_both_tracks_fails(kinds: set[Kind], missing: str) -> None:
-    async with serving(IngestSettings(media_timeout_seconds=0.5)) as it, it.encoder() as encoder:
+    async with serving(IngestSettings(media_timeout_seconds=2)) as it, it.encoder() as encoder:
         await it.let_in(encoder)
         await send(encoder, [message for message in first_second() if message.kind in kinds])
         await it.told(IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail=missing))
@@ -200,13 +200,13 @@ async def test_a_stream_without_both_tracks_fails(kinds: set[Kind], missing: str
 
 
 async def test_one_track_that_never_stops_does_not_put_off_the_end() -> None:
-    async with serving(IngestSettings(media_timeout_seconds=0.5)) as it, it.encoder() as encoder:
+    async with serving(IngestSettings(media_timeout_seconds=1)) as it, it.encoder() as encoder:
         await it.let_in(encoder)
         async with going_on(encoder, kinds=[Kind.VIDEO]):
             await until(lambda: bool(it.endings()), "the end")
         fact = it.endings()[0]
         assert isinstance(fact, IngestFailed)
-        assert fact.detail == "the stream has no audio after 0.5 s"
+        assert fact.detail.endswith("after 1 s")
 
 
 @asynccontextmanager
