@@ -25,9 +25,10 @@ class Progress(StrEnum):
     """What comes next."""
 
     GOING = "going"
-    """More is to be sent, or the next picture is needed."""
+    """More is to be sent."""
     WAITING = "waiting"
-    """For a keyframe: there is no group to begin with."""
+    """The next picture is needed: there is no group to begin with, or the viewer's timestamps are ahead of the live
+    ones, which have to pass them."""
     ARRIVED = "arrived"
     """All that there is was sent: the viewer can have the live packets."""
 
@@ -96,8 +97,7 @@ class CatchUp:
                     return Progress.WAITING
                 run = self._begin(group)
             if run.count == len(run.group.packets):
-                # A timestamp that is ahead of the live ones waits until they have passed it.
-                return Progress.ARRIVED if self.last_timestamp <= newest_timestamp else Progress.GOING
+                return Progress.ARRIVED if self.last_timestamp <= newest_timestamp else Progress.WAITING
             self._send_next(run, newest_timestamp)
         return Progress.GOING
 

@@ -172,10 +172,9 @@ class FedTrack(SourceTrack):
         return [catch_up.outlet for catch_up in arriving]
 
     def _set_group(self, group: PictureGroup | None) -> None:
-        if group is None or group is self._group:
-            self._group = group
-            return
         self._group = group
+        if group is None:
+            return
         for catch_up in self._catch_ups.values():
             if catch_up.ended_at is None and not catch_up.is_paced:
                 self._pace(catch_up)
