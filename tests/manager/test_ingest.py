@@ -333,6 +333,19 @@ async def test_what_ends_while_the_engine_lets_it_in_is_closed(house: House, way
     assert house.manager._ledger.live.slots == {}
 
 
+async def test_a_shutdown_waits_until_the_engine_has_closed_who_was_on_the_way_in(house: House) -> None:
+    configuration = await house.configuration(await house.stage())
+    house.engine.hold = asyncio.Event()
+    ask_id = house.engine.ask(configuration.stream_key)
+    await house.engine.held.wait()
+    asyncio.get_running_loop().call_later(0.05, house.engine.hold.set)
+
+    await house.manager.shutdown()
+
+    assert house.engine.closed[-1] == house.engine.admitted[ask_id]
+    assert len(house.engine.ended_sources) == 1
+
+
 async def test_what_ends_before_the_engine_is_told_never_comes_in(house: House) -> None:
     stage = await house.stage()
     configuration = await house.configuration(stage)

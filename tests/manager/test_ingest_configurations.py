@@ -96,6 +96,25 @@ async def test_force_disconnects_the_participants_and_deletes(house: House) -> N
     assert (await house.events(stage, "viewer"))[-1] == "LEFT"
 
 
+async def test_nobody_is_awaited_back_whose_configuration_was_deleted(house: House) -> None:
+    stage, other = await house.stage(), await house.stage("other")
+    configuration = await house.configuration(stage)
+    connection_id = await house.encode(configuration.stream_key)
+    await house.manager.replication.start(
+        source_stage_arn=stage.arn,
+        destination_stage_arn=other.arn,
+        participant_id=configuration.participant_id,
+        window_seconds=10,
+        attributes={},
+    )
+    house.engine.lose(connection_id)
+
+    await house.manager.ingest_configurations.delete(arn=configuration.arn, force=False)
+
+    assert (await house.events(stage, configuration.participant_id))[-1] == "REPLICATION_STOPPED"
+    assert (await house.events(other, configuration.participant_id))[-1] == "LEFT"
+
+
 async def test_disconnecting_its_participant_takes_the_configuration_off_the_stage(house: House) -> None:
     stage = await house.stage()
     configuration = await house.configuration(stage)

@@ -319,6 +319,8 @@ async def test_whatever_ends_it_ends_all_of_it(pair: Redundant, way: str, *, flo
         assert await pair.told(pair.a) == await pair.told(pair.v) == GONE
         assert await pair.told(pair.b) == (GONE if flows else ["JOINED", "LEFT"])
         assert (await pair.told("viewer"))[-1] == "LEFT"
+        last = pair.house.book.list_events(pair.stage.arn, pair.house.session_id(pair.stage), "viewer")[-1].event
+        assert last.cause is (Cause.SHUTDOWN if way == "shutdown" else Cause.PUBLISHER_STOPPED)
     assert set(connections) <= set(pair.house.engine.closed)
     assert pair.house.engine.ended_sources == [pair.house.engine.connections[connections[0]]]
     assert manager._ledger.live.slots == {}

@@ -65,11 +65,10 @@ class Ingest:
         self._is_stopping = False
 
     def hear(self, ask: IngestAsked) -> None:
-        """Answer an encoder soon. After `stop` nobody is answered: the engine is about to end."""
-        if not self._is_stopping:
-            task = asyncio.get_running_loop().create_task(self._answer(ask))
-            self._answers.add(task)
-            task.add_done_callback(self._answers.discard)
+        """Answer an encoder soon."""
+        task = asyncio.get_running_loop().create_task(self._answer(ask))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
 
     def stop(self) -> None:
         """Let nobody in any more."""
@@ -88,7 +87,8 @@ class Ingest:
         except StagebookError as error:
             detail = f"{_code_of(error).value}: {error}"
             self.unknown_stream_keys += isinstance(error, StreamKeyUnknownError)
-            _log.info("an encoder was refused", address=ask.remote_address, why=detail)
+            named = configuration_of_stream_key(ask.stream_key)
+            _log.info("an encoder was refused", address=ask.remote_address, configuration=str(named or ""), why=detail)
             await self._media.refuse_ingest(ask_id=ask.ask_id, detail=detail)
 
     async def _let_in(self, ask: IngestAsked) -> None:
@@ -111,8 +111,8 @@ class Ingest:
         await self._accept(ask, attempt, publisher_id=configuration.participant_id)
 
     def _configuration_of(self, stream_key: str) -> IngestConfiguration:
-        arn = configuration_of_stream_key(stream_key)
-        found = None if arn is None else self._ledger.shelf.find(str(arn))
+        named = configuration_of_stream_key(stream_key)
+        found = None if named is None else self._ledger.shelf.find(str(named))
         # A stage that is being deleted has been taken from its configurations already.
         if not isinstance(found, IngestConfiguration) or not found.stage_arn:
             raise StreamKeyUnknownError
@@ -121,7 +121,7 @@ class Ingest:
     def _is_in_use(self, attempt: Attempt) -> bool:
         session = self._ledger.live.sessions.get(attempt.claims.stage_arn)
         live = session.participants.get(attempt.claims.participant_id) if session else None
-        return live is not None and live.claims.ingest is not None and bool(live.machine.connections)
+        return live is not None and bool(live.machine.connections)
 
     async def _accept(self, ask: IngestAsked, attempt: Attempt, *, publisher_id: str) -> None:
         """Record the arrival, then let the engine know. Nothing suspends before the arrival is in the live state."""
@@ -185,7 +185,7 @@ def _participant_of(configuration: IngestConfiguration, stream_key: str) -> str 
     How long it takes says nothing of the keys: all are compared, each in constant time.
     """
     keys = {credential.participant_id: credential.stream_key for credential in configuration.redundant_credentials}
-    if not configuration.redundant_ingest:
+    if not keys:
         keys = {configuration.participant_id: configuration.stream_key}
     matching = [participant_id for participant_id, key in keys.items() if _is_same(stream_key, key)]
     return matching[0] if matching else None

@@ -211,12 +211,11 @@ class IngestConfigurations:
     def _disconnect(self, session: LiveSession, configuration: IngestConfiguration, *, detail: str) -> list[Change]:
         changes: list[Change] = []
         for participant_id, live in _of(session, configuration):
-            # One may have ended with another: the virtual participant with the last of the streams that feed it.
-            if live.machine.connections or live.machine.replications:
-                connection_ids = tuple(live.machine.connections)
-                changes += self._endings.gone(
-                    session, participant_id, connection_ids, cause=Cause.DISCONNECTED_BY_API, detail=detail or None
-                )
+            # None are left where one ended with another: the virtual participant with the last that feeds it.
+            connection_ids = tuple(live.machine.connections)
+            changes += self._endings.gone(
+                session, participant_id, connection_ids, cause=Cause.DISCONNECTED_BY_API, detail=detail or None
+            )
         return changes
 
     def _find(self, arn: str) -> IngestConfiguration:
@@ -231,7 +230,5 @@ def _of(session: LiveSession, configuration: IngestConfiguration) -> list[tuple[
     return [
         (participant_id, live)
         for participant_id in participant_ids(configuration)
-        if (live := session.participants.get(participant_id)) is not None
-        and live.claims.ingest is not None
-        and live.claims.ingest.configuration_arn == configuration.arn
+        if (live := session.participants.get(participant_id)) is not None and live.claims.ingest is not None
     ]

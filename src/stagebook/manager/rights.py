@@ -22,7 +22,7 @@ def counting_claims(live: LiveParticipant | None, shown: Claims) -> Claims:
     token = of_token(shown)
     if token == live.claims or token in live.former_claims:
         return live.claims
-    if token.key_arn is None and live.claims.key_arn is None and (token.ingest is None) is (live.claims.ingest is None):
+    if token.key_arn is None and live.claims.key_arn is None:
         return token
     raise TokenRefusedError(
         refusal=TokenRefusal.JTI_IN_USE,

@@ -33,7 +33,7 @@ class Slots:
             yield slot
         finally:
             slot.offers -= 1
-            if not slot.is_awaited and not self._is_published(key) and self._live.slots.get(key) is slot:
+            if not slot.is_awaited and not self._is_published(key):
                 del self._live.slots[key]
                 await self._media.end_source(source_id=slot.source_id)
 
