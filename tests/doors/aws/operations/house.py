@@ -22,7 +22,7 @@ from stagebook.manager.jwt import JwtAuthority, new_private_key_pem
 from stagebook.manager.manager import StageManager
 from stagebook.manager.tokens import Endpoints
 from stagebook.manager.watchers import FarewellReason, StageSnapshot
-from stagebook.media.port import Answer, Connected, MediaEngine, MediaFact, PatchAnswer
+from stagebook.media.port import Answer, Connected, IngestAsked, MediaEngine, MediaFact, PatchAnswer
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import ClientInfo
@@ -65,7 +65,13 @@ class SeededRandomness:
 
 
 class SilentEngine(MediaEngine):
-    """Accepts every offer and moves nothing; `connected` makes it say that media can flow."""
+    """Accepts every offer and every encoder that may come in, and moves nothing.
+
+    `connected` makes it say that media can flow. `admitted` are the connections of encoders by what they asked as.
+    """
+
+    def __init__(self) -> None:
+        self.admitted: dict[str, str] = {}
 
     def listen(self, hear: Callable[[MediaFact], None]) -> None:
         self._hear = hear
@@ -78,6 +84,18 @@ class SilentEngine(MediaEngine):
 
     async def subscribe(self, **_offer: str) -> Answer:
         return Answer(sdp="v=0", ice_session="1")
+
+    def ask(self, stream_key: str, *, is_secure: bool) -> None:
+        """Let an encoder ask to come in, under its stream key."""
+        self._hear(
+            IngestAsked(ask_id=stream_key, stream_key=stream_key, is_secure=is_secure, remote_address="192.0.2.7")
+        )
+
+    async def ingest(self, *, ask_id: str, connection_id: str, **_source: str | bool) -> None:
+        self.admitted[ask_id] = connection_id
+
+    async def refuse_ingest(self, **_ask: str) -> None:
+        pass
 
     async def patch(self, **_fragment: str | None) -> PatchAnswer:
         return PatchAnswer(fragment=None, ice_session="1")
@@ -157,6 +175,14 @@ class House:
         connection_id = await self.manager.open_events(claims, watcher=onlooker, client=client or ClientInfo())
         session_id = (await self.call("GetStage", arn=stage_arn))["stage"]["activeSessionId"]
         return Visit(self, made, onlooker, connection_id, session_id, stage_arn)
+
+    async def encode(self, stream_key: str, *, is_secure: bool = True) -> None:
+        """Let an encoder ask to come in by a stream key; if it may, its media flows."""
+        self.engine.ask(stream_key, is_secure=is_secure)
+        await self.manager.settled()
+        if stream_key in self.engine.admitted:
+            self.engine.connected(self.engine.admitted[stream_key])
+            await self.manager.settled()
 
     async def end_session(self, *visits: "Visit") -> None:
         """Let these, the last participants, leave, and their session end."""
