@@ -150,11 +150,17 @@ def test_a_message_does_not_begin_inside_of_another_of_its_chunk_stream() -> Non
         read(data + bytes.fromhex("06 000000 000001 09 01000000 aa"))
 
 
-@pytest.mark.parametrize("payload", ["00000000", "80000000", "ffffffff", "000080", "", "0000008000"])
-def test_a_chunk_size_is_1_to_0x7fffffff_in_4_bytes(payload: str) -> None:
+@pytest.mark.parametrize("size", [0, 0x80000000, 0xFFFFFFFF])
+def test_a_chunk_size_is_1_to_0x7fffffff(size: int) -> None:
     """Section 5.4.1."""
-    with pytest.raises(RtmpError, match="a chunk size is 1 to 2147483647 in 4 bytes"):
-        read(Wire().message(Message(1, 0, 0, bytes.fromhex(payload)), 2))
+    with pytest.raises(RtmpError, match=f"a chunk size is 1 to 2147483647, not {size}"):
+        read(Wire().message(Message(1, 0, 0, size.to_bytes(4)), 2))
+
+
+@pytest.mark.parametrize("length", [0, 3, 5, 10_000])
+def test_a_chunk_size_has_4_bytes(length: int) -> None:
+    with pytest.raises(RtmpError, match=f"a chunk size has 4 bytes, not {length}"):
+        read(Wire().message(Message(1, 0, 0, b"\x01" * length), 2))
 
 
 @pytest.mark.parametrize("payload", ["", "000001", "0000000001"])

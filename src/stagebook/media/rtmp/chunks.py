@@ -210,7 +210,9 @@ class ChunkReader:
 
 def chunk_size(payload: bytes) -> int:
     """The value of a Set Chunk Size message (section 5.4.1): 1 to 0x7FFFFFFF. Raises RtmpError."""
+    if len(payload) != 4:
+        raise RtmpError(f"a chunk size has 4 bytes, not {len(payload)}")
     size = int.from_bytes(payload)
-    if len(payload) != 4 or not 1 <= size <= MAX_CHUNK_BYTES:
-        raise RtmpError(f"a chunk size is 1 to {MAX_CHUNK_BYTES} in 4 bytes, not {size} in {len(payload)}")
+    if not 1 <= size <= MAX_CHUNK_BYTES:
+        raise RtmpError(f"a chunk size is 1 to {MAX_CHUNK_BYTES}, not {size}")
     return size
