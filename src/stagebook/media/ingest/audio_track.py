@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MAX_BROKEN_FRAMES = 10
 BROKEN_FRAMES_WINDOW = 500
 """Frames: ten seconds or more. One broken frame is a click; this many of them are no AAC."""
+MAX_CONFIGURATIONS = 20
+"""Different ones in one stream: each costs a decoder and an encoder."""
 
 
 class AudioTrack:
@@ -22,6 +24,7 @@ class AudioTrack:
 
     def __init__(self) -> None:
         self._description = b""
+        self._configurations = 0
         self._transcoder: AacToOpus | None = None
         self._end = 0
         self._frames = 0
@@ -37,6 +40,9 @@ class AudioTrack:
         if self._transcoder is not None and description == self._description:
             return
         configuration = read_configuration(description)
+        self._configurations += 1
+        if self._configurations > MAX_CONFIGURATIONS:
+            raise broken(f"the audio changed more than {MAX_CONFIGURATIONS} times; encoders keep to one configuration")
         # FFmpeg's libraries take a while to load: only who sends AAC waits for them.
         from stagebook.media.ingest.transcode import AacToOpus
 

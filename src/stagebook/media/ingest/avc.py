@@ -23,7 +23,10 @@ _MAX_UNITS = 1_024
 MAX_PARAMETER_SETS_BYTES = 8_192
 """All parameter sets of a stream: they go before every keyframe."""
 
-_PROFILES = {66: "Baseline", 77: "Main", 100: "High"}
+_HIGH = 100
+_CHROMA_420 = 1
+_PROFILES = frozenset({66, 77, _HIGH})
+"""Baseline, Main and High: 8 bits, 4:2:0."""
 _OTHER_PROFILES = {
     44: "CAVLC 4:4:4 Intra",
     88: "Extended",
@@ -71,11 +74,7 @@ def key(unit: bytes) -> tuple[int, int]:
     if kind not in (SPS, PPS):
         raise broken("the H.264 configuration holds something that is no parameter set")
     # An id is the first thing in a PPS, and comes after profile, constraints and level in an SPS.
-    start = 4 if kind == SPS else 1
-    try:
-        return kind, BitReader(unit[start : start + 8]).unsigned()
-    except OutOfBitsError:
-        raise broken("the H.264 configuration has a parameter set that cannot be read") from None
+    return kind, _codes(unit[4 if kind == SPS else 1 :], count=1)[0]
 
 
 def check(parameter_sets: ParameterSets) -> None:
@@ -96,7 +95,7 @@ def check(parameter_sets: ParameterSets) -> None:
 def split(data: memoryview, *, length_size_bytes: int) -> list[memoryview]:
     """The NAL units of one message, each with its header; empty ones are left out.
 
-    Raises InputFaultError (INPUT) if a length does not fit, or a unit is none that H.264 knows.
+    Raises InputFaultError (INPUT) if a length does not fit, or a unit's first bit is not zero as it must be.
     """
     units: list[memoryview] = []
     position, end = 0, len(data)
@@ -108,10 +107,8 @@ def split(data: memoryview, *, length_size_bytes: int) -> list[memoryview]:
         if start > end or position > end:
             raise broken("the video is garbage: a NAL unit is longer than the message that holds it")
         if position > start:
-            header = data[start]
-            # From 24 on the types are RTP's own (RFC 6184, table 1): sent on, they would be taken for packets.
-            if header & _FORBIDDEN_BIT or not 0 < header & TYPE < 24:
-                raise broken(f"the video is garbage: a NAL unit begins with the byte {header:#04x}")
+            if data[start] & _FORBIDDEN_BIT:
+                raise broken(f"the video is garbage: a NAL unit begins with the byte {data[start]:#04x}")
             units.append(data[start:position])
     raise broken(f"one message has more than {_MAX_UNITS} NAL units")
 
@@ -134,6 +131,22 @@ def _check_sps(unit: bytes) -> None:
         raise broken("the H.264 configuration has an SPS that cannot be read")
     if parameters.profile not in _PROFILES:
         name = _OTHER_PROFILES.get(parameters.profile, str(parameters.profile))
-        raise wrong_video(f"the video is H.264 with the profile {name}; it must be {', '.join(_PROFILES.values())}")
+        raise wrong_video(f"the video is H.264 with the profile {name}; it must be Baseline, Main or High")
     if not parameters.is_progressive:
         raise wrong_video("the video is interlaced H.264; it must be progressive")
+    if parameters.profile == _HIGH and _chroma_format(unit) != _CHROMA_420:
+        raise wrong_video("the video is H.264 without colour; it must have 4:2:0 chroma")
+
+
+def _chroma_format(unit: bytes) -> int:
+    """chroma_format_idc of an SPS that has one: behind profile, constraints, level and the set's id (7.3.2.1.1)."""
+    return _codes(unit[4:], count=2)[1]
+
+
+def _codes(data: bytes, *, count: int) -> list[int]:
+    """The first Exp-Golomb codes: so small that no emulation prevention stands among them."""
+    reader = BitReader(data[:16])
+    try:
+        return [reader.unsigned() for _ in range(count)]
+    except OutOfBitsError:
+        raise broken("the H.264 configuration has a parameter set that cannot be read") from None

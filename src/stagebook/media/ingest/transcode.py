@@ -126,7 +126,9 @@ def _graph(frame: AudioFrame) -> Graph:
     form = f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}:channel_layout={frame.layout.name}"
     chain = [
         graph.add("abuffer", f"{form}:time_base={_TICK}"),
-        graph.add("aresample", f"48000:{_STRETCH}:osf=flt:ochl=stereo"),
+        graph.add("aresample", f"48000:{_STRETCH}:osf=flt"),
+        # The resampler would make a single channel 3 dB quieter.
+        graph.add("pan", "stereo|c0=c0|c1=c0" if frame.layout.nb_channels == 1 else "stereo|c0=c0|c1=c1"),
         graph.add("asetnsamples", f"n={PACKET_TICKS}:p=0"),
         graph.add("abuffersink"),
     ]

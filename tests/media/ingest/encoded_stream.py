@@ -1,0 +1,158 @@
+"""Streams as an encoder sends them: really encoded, put into FLV by a real muxer, taken apart into RTMP's messages."""
+
+import io
+import math
+from array import array
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import cache
+
+import av
+import msgspec
+
+from stagebook.media.feed import Unit
+from stagebook.media.ingest.pipeline import Pipeline
+from stagebook.media.webrtc.codec import Kind
+
+FRAMES_PER_SECOND = 30
+AAC_SAMPLES = 1_024
+_FLV_HEADER_BYTES = 13
+_TAG_HEADER_BYTES = 11
+_KINDS = {8: Kind.AUDIO, 9: Kind.VIDEO}
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One audio or video message: what the pipeline takes."""
+
+    kind: Kind
+    timestamp_ms: int
+    payload: bytes
+
+    @property
+    def is_configuration(self) -> bool:
+        """Whether it is a sequence header."""
+        return self.payload[1] == 0
+
+
+def messages(flv: bytes) -> Iterator[Message]:
+    """The tags of an FLV file (Adobe FLV 10.1, annex E.4.1); metadata is left out."""
+    position = _FLV_HEADER_BYTES
+    while position + _TAG_HEADER_BYTES <= len(flv):
+        size = int.from_bytes(flv[position + 1 : position + 4])
+        timestamp_ms = int.from_bytes(flv[position + 7 : position + 8] + flv[position + 4 : position + 7])
+        start = position + _TAG_HEADER_BYTES
+        if kind := _KINDS.get(flv[position]):
+            yield Message(kind=kind, timestamp_ms=timestamp_ms, payload=flv[start : start + size])
+        position = start + size + 4
+
+
+def run(pipeline: Pipeline, stream: list[Message]) -> list[Unit]:
+    """Everything that a pipeline makes of these messages."""
+    units: list[Unit] = []
+    for message in stream:
+        take = pipeline.video if message.kind is Kind.VIDEO else pipeline.audio
+        units += take(timestamp_ms=message.timestamp_ms, payload=message.payload)
+    return units
+
+
+def tone(*, sampling_rate: int, seconds: float, amplitude: float = 0.5, start_seconds: float = 0.0) -> bytes:
+    """A 1 kHz tone as 32-bit floats of one channel."""
+    step = 2 * math.pi * 1_000 / sampling_rate
+    start = round(start_seconds * sampling_rate)
+    return array(
+        "f", (amplitude * math.sin(step * (start + i)) for i in range(round(seconds * sampling_rate)))
+    ).tobytes()
+
+
+def aac_frames(samples: bytes, *, sampling_rate: int, channels: int = 1) -> tuple[bytes, list[bytes]]:
+    """(AudioSpecificConfig, raw frames) of one channel of 32-bit floats, the same in all channels.
+
+    The first frame is the encoder's start-up: it plays before the samples' zero.
+    """
+    context = av.CodecContext.create("aac", "w")
+    context.sample_rate, context.layout, context.format = sampling_rate, _layout(channels), "fltp"
+    context.bit_rate, context.time_base = 96_000, Fraction(1, sampling_rate)
+    context.open()
+    packets = [packet for frame in audio_frames(samples, sampling_rate, channels) for packet in context.encode(frame)]
+    packets += context.encode(None)
+    assert context.extradata is not None
+    return bytes(context.extradata), [bytes(packet) for packet in packets]
+
+
+def audio_frames(samples: bytes, sampling_rate: int, channels: int) -> Iterator[av.AudioFrame]:
+    """The samples in frames of AAC's size; what does not fill one is left out."""
+    size = AAC_SAMPLES * 4
+    for number in range(len(samples) // size):
+        frame = av.AudioFrame(format="fltp", layout=_layout(channels), samples=AAC_SAMPLES)
+        for plane in frame.planes:
+            plane.update(samples[number * size : (number + 1) * size])
+        frame.sample_rate, frame.time_base = sampling_rate, Fraction(1, sampling_rate)
+        frame.pts = number * AAC_SAMPLES
+        yield frame
+
+
+def parameter_sets(
+    *, profile: str = "baseline", pixels: str = "yuv420p", width: int = 160, height: int = 96, x264: str = ""
+) -> list[bytes]:
+    """SPS and PPS of an encoder with these settings."""
+    context = av.CodecContext.create("libx264", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = width, height, pixels
+    context.time_base = Fraction(1, FRAMES_PER_SECOND)
+    context.options = {"profile": profile, "x264-params": x264}
+    context.flags |= av.codec.context.Flags.global_header
+    context.open()
+    assert context.extradata is not None
+    return [unit.rstrip(b"\0") for unit in bytes(context.extradata).split(b"\0\0\1")[1:]]
+
+
+def _layout(channels: int) -> str:
+    return {1: "mono", 2: "stereo", 6: "5.1"}[channels]
+
+
+def pictures(count: int, *, width: int, height: int, is_bright: Callable[[int], bool]) -> Iterator[av.VideoFrame]:
+    """Dark pictures with a little movement, and wholly bright ones."""
+    for number in range(count):
+        frame = av.VideoFrame(width, height, "yuv420p")
+        for index, plane in enumerate(frame.planes):
+            dark = bytes(16 + (column + number) % 32 for column in range(plane.line_size))
+            row = (
+                (b"\xeb" * plane.line_size if is_bright(number) else dark) if index == 0 else b"\x80" * plane.line_size
+            )
+            plane.update(row * plane.height)
+        frame.pts, frame.time_base = number, Fraction(1, FRAMES_PER_SECOND)
+        yield frame
+
+
+@cache
+def stream(
+    *,
+    seconds: int = 3,
+    width: int = 320,
+    height: int = 180,
+    sampling_rate: int = 48_000,
+    channels: int = 2,
+    b_frames: int = 0,
+    keyframe_interval: int = 30,
+) -> list[Message]:
+    """Some seconds of picture and tone, as ffmpeg would send them. Do not change it: it is shared."""
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="flv") as container:
+        video = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.options = {"preset": "ultrafast", "bf": str(b_frames), "g": str(keyframe_interval), "b_strategy": "0"}
+        audio = container.add_stream("aac", rate=sampling_rate, layout=_layout(channels))
+        audio.bit_rate = 96_000
+        sound = audio_frames(tone(sampling_rate=sampling_rate, seconds=seconds), sampling_rate, channels)
+        frames = pictures(seconds * FRAMES_PER_SECOND, width=width, height=height, is_bright=lambda _: False)
+        packets = [packet for frame in frames for packet in video.encode(frame)] + video.encode(None)
+        packets += [packet for frame in sound for packet in audio.encode(frame)] + audio.encode(None)
+        container.mux(sorted(packets, key=decoding_seconds))
+    return list(messages(memory.getvalue()))
+
+
+def decoding_seconds(packet: "av.Packet[av.stream.Stream]") -> Fraction:
+    """When a packet is to be decoded: what a muxer sorts by."""
+    assert packet.dts is not None
+    assert packet.time_base is not None
+    return packet.dts * packet.time_base
