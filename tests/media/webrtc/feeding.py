@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from fractions import Fraction
 from itertools import count
+from typing import ClassVar
 
 import av
 import msgspec
@@ -133,9 +134,12 @@ def sound_units(*, start_seconds: float = 0.0) -> Iterator[tuple[float, Unit]]:
 
 
 class FeedClient:
-    """The client's end of one feed."""
+    """The client's end of one feed. All are closed by `closing_feeds`."""
+
+    all: ClassVar[list["FeedClient"]] = []
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.all.append(self)
         self.reader, self.writer = reader, writer
         self._playing: list[asyncio.Task[None]] = []
 
@@ -156,8 +160,11 @@ class FeedClient:
         self.writer.write(frame(message, max_bytes=MAX_FEED_MESSAGE_BYTES))
 
     async def is_hung_up(self) -> bool:
-        """Wait until the other end hangs up; whatever it said is no part of the protocol."""
-        return await self.reader.read() == b""
+        """Wait until the other end hangs up. False if it said anything."""
+        try:
+            return await self.reader.read() == b""
+        except ConnectionResetError:  # what it had not read is lost
+            return True
 
     def play(self, pictures: Pictures = PLAIN, *, start_seconds: float = 0.0) -> None:
         """Send pictures and the tone at their time, until `pause`."""
@@ -185,12 +192,21 @@ class FeedClient:
 
 
 @contextlib.asynccontextmanager
+async def closing_feeds() -> AsyncIterator[None]:
+    """Close all clients' ends at the end."""
+    try:
+        yield
+    finally:
+        while FeedClient.all:
+            await FeedClient.all.pop().close()
+
+
+@contextlib.asynccontextmanager
 async def running_fed_engine(settings: EngineSettings | None = None) -> AsyncIterator[Engine]:
     """An engine that takes feeds."""
     with tempfile.TemporaryDirectory(prefix="stagebook-") as directory:
-        async with running_engine(
-            msgspec.structs.replace(settings or EngineSettings(), feed_directory=directory)
-        ) as engine:
+        made = msgspec.structs.replace(settings or EngineSettings(), feed_directory=directory)
+        async with running_engine(made) as engine, closing_feeds():
             yield engine
 
 

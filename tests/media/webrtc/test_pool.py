@@ -27,7 +27,7 @@ from stagebook.media.webrtc.pool import EnginePool, EnginesRefusedError
 from stagebook.media.webrtc.sdp_reader import parse_description
 from stagebook.media.webrtc.settings import EngineSettings
 from tests.media.webrtc import offers
-from tests.media.webrtc.feeding import FeedClient
+from tests.media.webrtc.feeding import FeedClient, closing_feeds
 
 DEADLINE_SECONDS = 30
 PROMPT = Patience(first_delay_seconds=0.01)
@@ -92,7 +92,8 @@ async def running(
     pool = EnginePool(settings or EngineSettings(), processes=processes, patience=patience)
     await pool.start()
     try:
-        yield Running(pool)
+        async with closing_feeds():
+            yield Running(pool)
     finally:
         await pool.stop()
 
@@ -346,7 +347,6 @@ async def test_a_feed_comes_to_the_engine_of_its_source_and_viewers_follow() -> 
         feed.play()
         assert await it.subscribe("s", "v") == it.pool.engines[1].udp_port
         await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 320 for fact in it.facts))
-        await feed.close()
 
 
 async def test_a_feed_whose_engine_is_lost_is_closed() -> None:
@@ -362,7 +362,6 @@ async def test_a_feed_whose_engine_is_lost_is_closed() -> None:
         assert Closed(connection_id="f", cause=CloseCause.ENGINE_LOST) in it.facts
         for feed in feeds:
             assert await feed.is_hung_up()
-            await feed.close()
 
 
 async def test_a_feed_that_is_closed_is_hung_up_on_and_nobody_is_told() -> None:
@@ -375,8 +374,6 @@ async def test_a_feed_that_is_closed_is_hung_up_on_and_nobody_is_told() -> None:
         await until(lambda: Connected(connection_id="g") in it.facts)
         await it.pool.end_source(source_id="s")
         assert await again.is_hung_up()
-        for client in (feed, again):
-            await client.close()
         assert not any(isinstance(fact, Closed) for fact in it.facts)
 
 

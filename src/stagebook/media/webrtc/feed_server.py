@@ -60,29 +60,29 @@ class FeedServer:
 
     async def start(self, directory: str) -> None:
         """Listen on a new socket in `directory`. Raises OSError."""
-        path = Path(directory) / f"{self._randomness.getrandbits(64):016x}"
+        path = os.fspath(Path(directory) / f"{self._randomness.getrandbits(64):016x}")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            listening.bind(os.fspath(path))
-            path.chmod(0o600)
+            listening.bind(path)
+            os.chmod(path, 0o600)  # noqa: PTH101 - one quick call at the start
+            self.path = path
             self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=_BUFFER_BYTES)
         except BaseException:
+            self.path = None
             listening.close()
             raise
-        self.path = os.fspath(path)
 
     async def stop(self) -> None:
         """Listen no more, and hang up on all."""
-        if self._server is None:
+        if self._server is None or self.path is None:
             return
+        path, self.path = self.path, None
         self._server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)  # noqa: PTH108 - one quick call at the end
-        self._server = self.path = None
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - one quick call at the end
 
     def hang_up(self, connection_id: str) -> None:
         """End a feed's connection; the listener is told no more. Unknown ids are fine."""
@@ -92,7 +92,7 @@ class FeedServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or self._strangers >= MAX_STRANGERS:
+        if task is None or self.path is None or self._strangers >= MAX_STRANGERS:
             writer.close()
             return
         self._tasks.add(task)
