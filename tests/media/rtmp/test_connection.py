@@ -2,6 +2,7 @@
 
 import pytest
 
+from stagebook.media.rtmp.amf0 import write_values
 from stagebook.media.rtmp.connection import RtmpServer
 from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
 from stagebook.media.rtmp.message import Message
@@ -24,10 +25,10 @@ def test_a_ping_is_answered_with_what_it_brought() -> None:
     assert session.answers() == [Message(USER_CONTROL, 0, 0, bytes.fromhex("0007") + b"time")]
 
 
-def send_until(session: Session, sent_bytes: int) -> None:
-    """Send audio until so many bytes are sent, and not one more."""
+def send_until(session: Session, sent_bytes: int, *, type_id: int = 8) -> None:
+    """Send empty messages until so many bytes are sent, and not one more."""
     missing = sent_bytes - session.sent_bytes
-    session.send(bytes.fromhex("05 000000 000000 08 01000000"))
+    session.send(bytes.fromhex("05 000000 000000") + bytes([type_id]) + bytes.fromhex("01000000"))
     session.send(b"\xc5" * (missing - 12))
     assert session.sent_bytes == sent_bytes
 
@@ -85,6 +86,22 @@ def test_messages_that_mean_nothing_here_are_passed_over(type_id: int) -> None:
 def test_a_broken_control_message_is_an_error(type_id: int, payload: bytes) -> None:
     with pytest.raises(RtmpError):
         publishing().say(type_id, payload)
+
+
+def test_what_comes_before_publish_is_bounded() -> None:
+    """Nobody has shown a key yet: what costs time but means nothing must end soon."""
+    limits = RtmpLimits(max_early_bytes=5000)
+    session = connected(limits)
+    send_until(session, 5000, type_id=ACKNOWLEDGEMENT)
+    with pytest.raises(RtmpError, match="more than 5000 bytes came before `publish`"):
+        session.send(b"\xc5")
+
+
+def test_what_comes_after_publish_in_the_same_bytes_is_not_early() -> None:
+    session = connected(RtmpLimits(max_early_bytes=5000))
+    publish = session.wire.message(Message(20, 0, 0, write_values("createStream", 2, None)))
+    publish += session.wire.message(Message(20, 1, 0, write_values("publish", 3, None, "key")))
+    assert session.send(publish + session.wire.message(Message(VIDEO, 1, 0, bytes(5000)))) != []
 
 
 def test_answers_that_nobody_takes_are_bounded() -> None:

@@ -85,6 +85,8 @@ class RtmpServer:
             events += self._take(message)
             if len(self._output) > self._limits.max_output_bytes:
                 raise RtmpError(f"more than {self._limits.max_output_bytes} bytes of answers are asked for at once")
+        if not self._publish.is_asked_for and self._received_bytes > self._limits.max_early_bytes:
+            raise RtmpError(f"more than {self._limits.max_early_bytes} bytes came before `publish`")
         if self._received_bytes - self._acknowledged_bytes >= self._window_bytes:
             self._acknowledged_bytes = self._received_bytes
             self._send(control.acknowledgement(self._received_bytes))

@@ -29,6 +29,8 @@ class RtmpLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What all messages that have begun and are not complete may announce together."""
     max_commands: int = 64
     """How many commands a connection may send; an encoder needs about ten, from `connect` to `deleteStream`."""
+    max_early_bytes: int = 64 << 10
+    """What may come before `publish`, handshake included; an encoder needs about 4 KiB."""
     max_held_bytes: int = 1 << 20
     """Media of an encoder that does not wait until its publish is accepted."""
     max_output_bytes: int = 64 << 10

@@ -54,6 +54,11 @@ class Publish:
         self._held: list[Message] = []
         self._held_bytes = 0
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether `publish` has come, or is not to come any more."""
+        return self._state not in {_State.WAITING, _State.CONNECTED}
+
     def accept(self) -> None:
         """Tell the encoder that it may publish. Raises RtmpError if it does not ask."""
         self._must_be_asked()
