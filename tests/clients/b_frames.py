@@ -26,7 +26,7 @@ class ReorderedBar(MediaStreamTrack):
     def __init__(self) -> None:
         super().__init__()
         self._bar = MovingBar(frames_per_second=FRAMES_PER_SECOND)
-        self._ready: "deque[Packet[VideoStream]]" = deque()
+        self._ready: deque[Packet[VideoStream]] = deque()
         encoder = VideoCodecContext.create("libx264", "w")
         assert isinstance(encoder, VideoCodecContext)
         encoder.width, encoder.height, encoder.pix_fmt = 320, 240, "yuv420p"

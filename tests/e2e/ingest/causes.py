@@ -92,9 +92,9 @@ CAUSES: Final = (
     ),
     Cause(
         code="INVALID_INPUT",
-        command='ffmpeg $INPUT $H264 $AAC -bsf:v "noise=amount=10*gt(n\\,60)" -f flv "$URL$KEY"',
-        when="damaged pictures",
-        after=PUBLISHED,
+        command='ffmpeg $INPUT $H264 -x264-params annexb=0 $AAC -f flv "$URL$KEY"',
+        when="damaged video, here its configuration",
+        after=ADMITTED,
     ),
     Cause(
         code="INVALID_INPUT",

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.clients.rtmp_publisher import RtmpPublisher
+from tests.e2e.ingest.commands import INPUT, VARIABLES
 from tests.e2e.ingest.ingest_of_test import IngestOfTest
 
 VIDEO = 9
@@ -64,7 +65,8 @@ def with_cut_pictures(tags: list[Tag]) -> list[Tag]:
 async def tags(ingest: IngestOfTest, tmp_path: Path) -> list[Tag]:
     """Four seconds of ffmpeg's: more than the server takes at once."""
     path = tmp_path / "stream.flv"
-    encoder = await ingest.start('ffmpeg $INPUT $H264 $AAC -t 4 -f flv "$KEY"', key=str(path))
+    at_once = {**VARIABLES, "INPUT": INPUT.removeprefix("-re ")}
+    encoder = await ingest.start('ffmpeg $INPUT $H264 $AAC -t 4 -f flv "$KEY"', key=str(path), variables=at_once)
     await encoder.wait_until_ended()
     return list(read_tags(path.read_bytes()))
 

@@ -9,6 +9,7 @@ import pytest
 from aiortc import RTCRtpSender
 
 from stagebook.demo.media import MovingBar, Tone
+from tests.clients.b_frames import ReorderingPublisher
 from tests.clients.stage_client import OfferRefusedError, offer, token_payload, wait_for_state
 from tests.e2e.join.conftest import Peers
 from tests.e2e.join.stage_of_test import DEADLINE_SECONDS, POLL_SECONDS, StageOfTest
@@ -34,6 +35,18 @@ async def test_a_publication_that_breaks_a_limit_is_cut(tmp_path: Path, peers: P
             publisher_id, "JOINED", "PUBLISH_STARTED", ("PUBLISH_ERROR", code), "PUBLISH_STOPPED", "LEFT"
         )
         await wait_for_state(publisher.connection, "closed", "failed")
+
+
+async def test_a_publication_with_b_frames_is_cut(stage: StageOfTest) -> None:
+    publisher_id, token = await stage.token()
+    publisher = ReorderingPublisher(token)
+    await publisher.start()
+    try:
+        await stage.expect_events(
+            publisher_id, "JOINED", "PUBLISH_STARTED", ("PUBLISH_ERROR", "B_FRAME_PRESENT"), "PUBLISH_STOPPED", "LEFT"
+        )
+    finally:
+        await publisher.stop()
 
 
 async def test_the_publisher_who_is_one_too_many_is_refused(tmp_path: Path, peers: Peers) -> None:
