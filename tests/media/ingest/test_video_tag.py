@@ -68,7 +68,7 @@ def test_what_shows_nothing_is_left_out(payload: bytes) -> None:
         (b"\x90vp08data", "VP8"),
         (b"\x90vvc1data", "VVC"),
         (b"\x96\x00hvc1\x00data", "HEVC"),
-        (b"\x90\xffabcdata", r"\\xffabc"),
+        (b"\x90\xffa\nbdata", r"\\xffa\\nb"),
     ],
 )
 def test_any_other_codec_is_refused_by_its_name(payload: bytes, name: str) -> None:

@@ -39,8 +39,8 @@ class EnhancedPacket(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fourcc_text(self) -> str:
-        """The FourCC for a person."""
-        return self.fourcc.decode("ascii", "backslashreplace")
+        """The FourCC for a person: whatever its bytes are, they are printable here."""
+        return repr(self.fourcc)[2:-1]
 
 
 def read_enhanced(payload: bytes, *, multitrack: int) -> EnhancedPacket | None:
