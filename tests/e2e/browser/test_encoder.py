@@ -1,4 +1,4 @@
-"""A page watches and hears what an encoder publishes by RTMP."""
+"""A page watches and hears what encoders publish by RTMP."""
 
 import pytest
 
@@ -24,5 +24,28 @@ async def test_a_page_watches_an_encoder(stage: StageOfTest, participants: Parti
         await viewer.wait_for_sound()
         await encoder.stop()
         await ingest.expect_events("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
+    finally:
+        await ingest.close()
+
+
+async def test_a_page_goes_on_when_one_of_two_redundant_encoders_stops(
+    stage: StageOfTest, participants: Participants
+) -> None:
+    ingest = await IngestOfTest.make(stage, redundantIngest=True)
+    _, token = await stage.token("SUBSCRIBE")
+    viewer = await participants.viewer(token)
+    try:
+        first, second = [
+            await ingest.start(key=credential["streamKey"], variables=VIEWED) for credential in ingest.credentials
+        ]
+        for credential in ingest.credentials:
+            await stage.expect_events(credential["participantId"], "JOINED", "PUBLISH_STARTED")
+        await viewer.subscribe(ingest.participant_id)
+        await viewer.wait_for_moving_pictures()
+        await first.kill()
+        await viewer.wait_for_moving_pictures(count=30)
+        await viewer.wait_for_sound()
+        assert second.is_running
+        await ingest.expect_events("JOINED", "PUBLISH_STARTED")
     finally:
         await ingest.close()

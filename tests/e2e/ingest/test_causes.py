@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.clients.encoder import Encoder
@@ -92,6 +93,29 @@ async def test_a_stream_that_lasts_too_long_is_cut(made: list[IngestOfTest], nar
     encoder = await made[0].start(cause.command)
     await made[0].expect_events(*events_of(cause))
     await expect_a_clean_end(encoder)
+
+
+async def test_a_key_that_opens_no_stage_is_nobodys_and_is_counted(ingest: IngestOfTest) -> None:
+    server = ingest.stage.server
+    before = await unknown_stream_keys(server)
+    await asyncio.to_thread(ingest.stage.ivs.update_ingest_configuration, arn=ingest.arn, stageArn="")
+    secret = ingest.key.rpartition("_")[2]
+
+    for key in (ingest.key, f"rt_123456789012_us-west-2_neverThere12_{secret}"):
+        encoder = await ingest.start(key=key)
+        await expect_a_clean_end(encoder)
+
+    assert await unknown_stream_keys(server) == before + 2
+    assert await ingest.stage.session_id() is None
+    assert secret not in server.log
+
+
+async def unknown_stream_keys(server: RunningServer) -> int:
+    """Return how many encoders were refused for a key that opens no stage, as /health tells it."""
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"{server.endpoint_url}/health")
+    count: int = answer.json()["unknown_stream_keys"]
+    return count
 
 
 @pytest.mark.parametrize("kind", ["media engine", "ingest process"])
