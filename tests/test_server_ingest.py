@@ -81,6 +81,7 @@ def test_a_stream_key_of_nobody_is_counted_and_not_logged(tmp_path: Path) -> Non
         endpoints, _ = create_stage(server)
         assert not is_let_in(encoder(endpoints["rtmp"]), UNKNOWN_KEY)
         assert unknown_stream_keys(server) == 1
+        assert server.end() == 0  # then all that it logged has been read
         assert "an encoder was refused" in server.output
         assert UNKNOWN_KEY.rpartition("_")[2] not in server.output
 
