@@ -8,7 +8,7 @@ from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
 from stagebook.media.rtmp.message import Message
 from tests.media.rtmp.session import HANDSHAKE, LIMITS, SERVER_HANDSHAKE_BYTES, Session, connected, publishing
 
-ACKNOWLEDGEMENT, USER_CONTROL, WINDOW, BANDWIDTH, VIDEO = 3, 4, 5, 6, 9
+ACKNOWLEDGEMENT, USER_CONTROL, WINDOW, BANDWIDTH, AUDIO, VIDEO = 3, 4, 5, 6, 8, 9
 PING_REQUEST = bytes.fromhex("0006") + b"time"
 
 
@@ -25,11 +25,17 @@ def test_a_ping_is_answered_with_what_it_brought() -> None:
     assert session.answers() == [Message(USER_CONTROL, 0, 0, bytes.fromhex("0007") + b"time")]
 
 
+ONE_BYTE = b"\xc7"
+"""An empty message like the last one of its chunk stream."""
+
+
 def send_until(session: Session, sent_bytes: int, *, type_id: int = 8) -> None:
-    """Send empty messages until so many bytes are sent, and not one more."""
-    missing = sent_bytes - session.sent_bytes
-    session.send(bytes.fromhex("05 000000 000000") + bytes([type_id]) + bytes.fromhex("01000000"))
-    session.send(b"\xc5" * (missing - 12))
+    """Send so many bytes in all, and not one more; ONE_BYTE is one more."""
+    session.send(session.wire.set_chunk_bytes(10**6))
+    kind = bytes([type_id]) + bytes.fromhex("01000000")
+    missing = sent_bytes - session.sent_bytes - 24
+    session.send(bytes.fromhex("06 000000") + missing.to_bytes(3) + kind + bytes(missing))
+    session.send(bytes.fromhex("07 000000 000000") + kind)
     assert session.sent_bytes == sent_bytes
 
 
@@ -40,7 +46,7 @@ def test_received_bytes_are_acknowledged_each_time_a_window_is_full() -> None:
     for total in (10_000, 20_000):
         send_until(session, total - 1)
         assert session.answers() == []
-        session.send(b"\xc5")
+        session.send(ONE_BYTE)
         assert session.answers() == [Message(ACKNOWLEDGEMENT, 0, 0, total.to_bytes(4))]
 
 
@@ -49,7 +55,7 @@ def test_without_a_word_of_the_encoder_the_window_is_the_one_that_it_was_told() 
     session.say(VIDEO, bytes(2_400_000), stream_id=1)
     send_until(session, 2_499_999)
     assert session.answers() == []
-    session.send(b"\xc5")
+    session.send(ONE_BYTE)
     assert session.answers() == [Message(ACKNOWLEDGEMENT, 0, 0, (2_500_000).to_bytes(4))]
 
 
@@ -62,7 +68,7 @@ def test_a_window_that_wants_an_answer_to_every_packet_is_not_obeyed(window: int
     acknowledged = int.from_bytes(answer.payload)
     send_until(session, acknowledged + 4095)
     assert session.answers() == []
-    session.send(b"\xc5")
+    session.send(ONE_BYTE)
     assert len(session.answers()) == 1
 
 
@@ -94,7 +100,7 @@ def test_what_comes_before_publish_is_bounded() -> None:
     session = connected(limits)
     send_until(session, 5000, type_id=ACKNOWLEDGEMENT)
     with pytest.raises(RtmpError, match="more than 5000 bytes came before `publish`"):
-        session.send(b"\xc5")
+        session.send(ONE_BYTE)
 
 
 def test_what_comes_after_publish_in_the_same_bytes_is_not_early() -> None:
@@ -102,6 +108,20 @@ def test_what_comes_after_publish_in_the_same_bytes_is_not_early() -> None:
     publish = session.wire.message(Message(20, 0, 0, write_values("createStream", 2, None)))
     publish += session.wire.message(Message(20, 1, 0, write_values("publish", 3, None, "key")))
     assert session.send(publish + session.wire.message(Message(VIDEO, 1, 0, bytes(5000)))) != []
+
+
+def test_short_messages_are_bounded() -> None:
+    session = publishing(RtmpLimits(max_short_messages=1000))
+    session.say(AUDIO, b"", stream_id=1)
+    with pytest.raises(RtmpError, match="more than 1000 messages came beyond one for every 4 bytes"):
+        session.send(b"\xc5" * 3000)
+
+
+def test_messages_of_four_bytes_on_the_average_may_go_on() -> None:
+    """The shortest that an encoder sends is silence: six bytes of AAC, and at least one of header."""
+    session = publishing(RtmpLimits(max_short_messages=1))
+    session.say(AUDIO, b"\xaf\1\0", stream_id=1)
+    assert len(session.send(b"\xc5\xaf\1\0" * 10_000)) == 10_000
 
 
 def test_answers_that_nobody_takes_are_bounded() -> None:

@@ -27,6 +27,7 @@ def test_the_end_is_told_once_and_nothing_counts_after_it(state: Callable[[], Se
         "description": "The picture is too large.",
     }
     assert session.say(VIDEO, b"x", stream_id=1) == []
+    assert session.send(b"garbage") == []
 
 
 def test_an_end_before_connect_is_told_to_nobody() -> None:

@@ -17,6 +17,8 @@ _CONTROL_CHUNK_STREAM = 2
 _COMMAND_CHUNK_STREAM = 3
 _LEAST_WINDOW_BYTES = 4096
 """A smaller window would have an acknowledgement sent for every packet."""
+_SLICE_BYTES = 16 << 10
+"""How much is read before the limits are looked at again."""
 
 _COMMAND_TYPES = frozenset({MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3})
 _MEDIA_AND_DATA_TYPES = MEDIA_TYPES | {MessageType.DATA_AMF0, MessageType.DATA_AMF3}
@@ -32,7 +34,7 @@ class RtmpServer:
         self._publish = Publish(limits, self._send)
         self._output = bytearray()
         self._sent_chunk_bytes = DEFAULT_CHUNK_BYTES
-        self._received_bytes = self._acknowledged_bytes = 0
+        self._received_bytes = self._acknowledged_bytes = self._messages = 0
         self._window_bytes = WINDOW_BYTES
         self._told_window_bytes = WINDOW_BYTES
         self._is_failed = False
@@ -72,25 +74,38 @@ class RtmpServer:
         self._publish.end(detail)
 
     def _receive(self, data: bytes) -> list[RtmpEvent]:
-        self._received_bytes += len(data)
         if self._handshake is not None:
             answer, rest = self._handshake.receive(data)
+            self._received_bytes += len(data) - len(rest or b"")
             self._output += answer
             if rest is None:
                 return []
             self._handshake = None
             data = rest
         events = self._publish.take_held()
-        for message in self._reader.receive(data):
-            events += self._take(message)
-            if len(self._output) > self._limits.max_output_bytes:
-                raise RtmpError(f"more than {self._limits.max_output_bytes} bytes of answers are asked for at once")
-        if not self._publish.is_asked_for and self._received_bytes > self._limits.max_early_bytes:
-            raise RtmpError(f"more than {self._limits.max_early_bytes} bytes came before `publish`")
+        for start in range(0, len(data), _SLICE_BYTES):
+            self._read(data[start : start + _SLICE_BYTES], events)
         if self._received_bytes - self._acknowledged_bytes >= self._window_bytes:
             self._acknowledged_bytes = self._received_bytes
             self._send(control.acknowledgement(self._received_bytes))
         return events
+
+    def _read(self, data: bytes, events: list[RtmpEvent]) -> None:
+        """Read a little, add what it means to `events`, and see that the limits are kept."""
+        if self._publish.is_ended:
+            return
+        limits = self._limits
+        self._received_bytes += len(data)
+        messages = self._reader.receive(data)
+        self._messages += len(messages)
+        if self._messages > self._received_bytes // 4 + limits.max_short_messages:
+            raise RtmpError(f"more than {limits.max_short_messages} messages came beyond one for every 4 bytes")
+        for message in messages:
+            events += self._take(message)
+            if len(self._output) > limits.max_output_bytes:
+                raise RtmpError(f"more than {limits.max_output_bytes} bytes of answers are asked for at once")
+        if self._publish.is_to_come and self._received_bytes > limits.max_early_bytes:
+            raise RtmpError(f"more than {limits.max_early_bytes} bytes came before `publish`")
 
     def _take(self, message: Message) -> list[RtmpEvent]:
         """Take one message. Of a type that means nothing here, or not to a server, it is passed over."""

@@ -33,6 +33,8 @@ class RtmpLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What may come before `publish`, handshake included; an encoder needs about 4 KiB."""
     max_held_bytes: int = 1 << 20
     """Media of an encoder that does not wait until its publish is accepted."""
+    max_short_messages: int = 1000
+    """How many messages may come beyond one for every four bytes: reading a message costs more than reading a byte."""
     max_output_bytes: int = 64 << 10
     """What may wait for `data_to_send`."""
     max_name_bytes: int = 1024

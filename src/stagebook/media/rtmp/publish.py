@@ -55,9 +55,14 @@ class Publish:
         self._held_bytes = 0
 
     @property
-    def is_asked_for(self) -> bool:
-        """Whether `publish` has come, or is not to come any more."""
-        return self._state not in {_State.WAITING, _State.CONNECTED}
+    def is_to_come(self) -> bool:
+        """Whether `publish` is still awaited."""
+        return self._state in {_State.WAITING, _State.CONNECTED}
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing counts any more."""
+        return self._state is _State.ENDED
 
     def accept(self) -> None:
         """Tell the encoder that it may publish. Raises RtmpError if it does not ask."""
