@@ -1,6 +1,7 @@
 """Which payload type of a section is answered: codec order, H.264 profiles and packetization modes, RTX, Opus."""
 
 import pytest
+from aiortc import RTCPeerConnection
 
 from stagebook.media.webrtc.codec import Codec
 from stagebook.media.webrtc.codec_choice import (
@@ -14,6 +15,7 @@ from stagebook.media.webrtc.codec_choice import (
 from stagebook.media.webrtc.offer import SourceFormat
 from stagebook.media.webrtc.sdp import MediaSection
 from stagebook.media.webrtc.sdp_reader import parse_description
+from tests.media.webrtc import offers
 
 BOTH = (Codec.H264, Codec.VP8)
 BASELINE, CONSTRAINED, MAIN, HIGH = "42001f", "42e01f", "4d001f", "64001f"
@@ -168,3 +170,26 @@ def test_opus_is_48_khz_with_two_channels() -> None:
     assert not opus("opus/48000")
     assert not opus("opus/16000/2")
     assert not opus("PCMU/8000")
+
+
+@pytest.mark.parametrize(
+    ("profile", "number"), [(BASELINE, 103), (CONSTRAINED, 109), ("4d401f", 39), (HIGH, 103), ("640c28", 103)]
+)
+def test_chromium_gets_the_profile_of_an_encoder_or_one_that_it_plays_as_well(profile: str, number: int) -> None:
+    offered = parse_description(offers.CHROMIUM_VIEWER).sections[1]
+    choice = choose_played_video(offered, source(parameters=f"packetization-mode=1;profile-level-id={profile}"))
+    assert choice is not None
+    assert choice.payload.payload_type == number
+    assert packetization_mode(choice.parameters) == 1
+    assert choice.rtx_payload_type is not None
+
+
+@pytest.mark.parametrize("profile", [BASELINE, CONSTRAINED, MAIN, HIGH])
+async def test_aiortc_gets_an_answer_for_every_profile_of_an_encoder(profile: str) -> None:
+    connection = RTCPeerConnection()
+    connection.addTransceiver("video", direction="recvonly")
+    offered = parse_description((await connection.createOffer()).sdp).sections[0]
+    await connection.close()
+    choice = choose_played_video(offered, source(parameters=f"packetization-mode=1;profile-level-id={profile}"))
+    assert choice is not None
+    assert (choice.codec, packetization_mode(choice.parameters)) == (Codec.H264, 1)

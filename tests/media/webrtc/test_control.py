@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stagebook.media.child_control import MAX_CONTROL_BYTES
+from stagebook.media.feed import FeedTicket
 from stagebook.media.framing import BrokenStreamError
 from stagebook.media.port import Answer, CloseCause, Closed, PatchAnswer, RefusalReason, SourceMeasured
 from stagebook.media.webrtc import control
@@ -33,6 +34,7 @@ COMMANDS: list[control.AnyCommand] = [
     control.Publish(request_id=1, connection_id="c", source_id="s", offer="v=0"),
     control.Subscribe(request_id=2, connection_id="c", source_id="s", offer="v=0"),
     control.Patch(request_id=3, connection_id="c", fragment="a=x", ice_session=None),
+    control.Feed(request_id=4, connection_id="c", source_id="s", is_redundant=True),
     control.Close(connection_id="c"),
     control.EndSource(source_id="s"),
     control.Stop(),
@@ -43,6 +45,7 @@ REPORTS: list[control.AnyReport] = [
     control.NotRunning(detail="no"),
     control.Answered(request_id=1, answer=Answer(sdp="v=0", ice_session="i")),
     control.Patched(request_id=3, answer=PatchAnswer(fragment=None, ice_session="i")),
+    control.FeedOpened(request_id=4, ticket=FeedTicket(path="/p", token="t")),
     control.Refused(request_id=2, reason=RefusalReason.BUSY, detail="no"),
     control.Heard(fact=Closed(connection_id="c", cause=CloseCause.CONSENT_LOST)),
     control.Heard(fact=SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1, frames_per_second=29.97)),

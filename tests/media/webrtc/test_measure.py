@@ -1,6 +1,6 @@
 """What a source is measured to be, from really encoded video and from clocks that misbehave."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -118,3 +118,44 @@ def test_noise_is_counted_and_no_more() -> None:
         for payload in (b"", b"\x67", b"\x7c", b"\x78\xff", b"\x90", b"\x67" + bytes(50)):
             meter.video(payload, 0)
         assert meter.take(0.0).width is None
+
+
+def single(unit: bytes) -> bytes:
+    """The NAL unit as it is."""
+    return unit
+
+
+def aggregated(unit: bytes) -> bytes:
+    """In a STAP-A behind an SEI."""
+    return b"\x78\x00\x02\x06\x01" + len(unit).to_bytes(2) + unit
+
+
+def fragmented(unit: bytes) -> bytes:
+    """The first piece of an FU-A."""
+    return bytes([unit[0] & 0xE0 | 28, 0x80 | unit[0] & 0x1F]) + unit[1:]
+
+
+@pytest.mark.parametrize("packed", [single, aggregated, fragmented])
+@pytest.mark.parametrize(
+    ("slice_byte", "is_b"),
+    # first_mb_in_slice 0 is "1"; then slice_type 0, 5 (P), 1, 6 (B) and 7 (I) as ue(v).
+    [(0b1_1_000000, False), (0b1_00110_00, False), (0b1_010_0000, True), (0b1_00111_00, True), (0b1_0001000, False)],
+)
+def test_a_b_slice_is_told_by_both_of_its_numbers_however_it_is_packed(
+    *, packed: Callable[[bytes], bytes], slice_byte: int, is_b: bool
+) -> None:
+    meter = SourceMeter(codec=Codec.H264, now=0.0)
+    meter.video(packed(bytes([0x01, slice_byte, 0xFF, 0xFF])), 0)
+    assert meter.take(1.0).has_b_frames == is_b
+
+
+@pytest.mark.parametrize("aggregate", [False, True])
+@pytest.mark.parametrize("size", [(64, 64), (1280, 720)], ids=["small slices", "fragmented slices"])
+def test_b_frames_of_an_encoder_are_noticed_however_they_are_packed(*, aggregate: bool, size: tuple[int, int]) -> None:
+    for b_frames in (0, 1, 3):
+        meter = SourceMeter(codec=Codec.H264, now=0.0)
+        pictures = encoded.h264(width=size[0], height=size[1], frames=10, b_frames=b_frames, profile="high")
+        for number, picture in enumerate(pictures):
+            for payload in encoded.h264_payloads(picture, aggregate=aggregate):
+                meter.video(payload, number * 3_000)
+        assert meter.take(1.0).has_b_frames == (b_frames > 0)

@@ -108,3 +108,16 @@ def test_what_is_unknown_is_ignored() -> None:
     placement.establish("nowhere")
     placement.connect("nobody")
     assert not placement.remove("nobody")
+
+
+def test_redundant_publishers_stay_side_by_side() -> None:
+    placement = Placement()
+    for connection_id in ("one", "two"):
+        assert placement.place_publisher(connection_id, "s", ENGINES, is_redundant=True) == 0
+        placement.establish("s")
+        placement.connect(connection_id)
+    assert [placement.engine_of(connection_id) for connection_id in ("one", "two")] == [0, 0]
+    assert placement.remove("one")
+    placement.place_publisher("three", "s", ENGINES)
+    placement.connect("three")
+    assert placement.engine_of("two") is None

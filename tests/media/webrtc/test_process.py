@@ -149,11 +149,13 @@ async def test_requests_are_answered_by_their_number(parent: Parent) -> None:
     parent.publish("offer")
     parent.send(control.Subscribe(request_id=8, connection_id="d", source_id="s", offer="offer"))
     parent.send(control.Patch(request_id=9, connection_id="d", fragment="f", ice_session=None))
-    answered = [await parent.report() for _ in range(3)]
+    parent.send(control.Feed(request_id=10, connection_id="e", source_id="s", is_redundant=True))
+    answered = [await parent.report() for _ in range(4)]
     assert answered == [
         control.Answered(request_id=7, answer=Answer(sdp="published c s offer", ice_session="i")),
         control.Answered(request_id=8, answer=Answer(sdp="subscribed d s offer", ice_session="i")),
         control.Patched(request_id=9, answer=PatchAnswer(fragment="patched d f", ice_session="none")),
+        control.FeedOpened(request_id=10, ticket=FeedTicket(path="e s", token="True")),
     ]
 
 

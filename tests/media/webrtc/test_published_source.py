@@ -5,12 +5,13 @@ from typing import cast
 
 import pytest
 
-from stagebook.media.port import Closed, Connected, MediaRefusedError, RefusalReason
+from stagebook.media.port import Closed, Connected, MediaRefusedError, RefusalReason, SourceMeasured
 from stagebook.media.webrtc.rtcp import (
     KeyframeRequest,
     SenderReport,
 )
-from tests.media.webrtc.engine import running_engine, started
+from tests.media.webrtc import encoded
+from tests.media.webrtc.engine import running_engine, started, wait_until
 from tests.media.webrtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe
 from tests.media.webrtc.raw_peer import RID_EXTENSION
 
@@ -82,3 +83,21 @@ async def test_an_older_offer_that_connects_late_does_not_replace_a_newer_publis
             engine.forwarder.patch(connection_id="p1", fragment="a=end-of-candidates\r\n", ice_session=None)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
         assert not any(isinstance(fact, Closed) for fact in engine.facts)
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+async def test_b_frames_of_a_webrtc_publisher_are_measured(b_frames: int) -> None:
+    async with running_engine() as engine:
+        publisher = await engine.publisher(codec="H264")
+        await engine.wait_for(Connected(connection_id="p"))
+        sequence = 0
+        for number, picture in enumerate(encoded.h264(frames=12, b_frames=b_frames, profile="main")):
+            for payload in encoded.h264_payloads(picture):
+                sequence += 1
+                await publisher.send_rtp(rtp(payload, sequence=sequence, timestamp=number * 3_000, ssrc=5))
+
+        def measured() -> list[SourceMeasured]:
+            return [fact for fact in engine.facts if isinstance(fact, SourceMeasured) and fact.width == 640]
+
+        await wait_until(lambda: bool(measured()), "a measurement")
+        assert any(fact.has_b_frames for fact in measured()) == (b_frames > 0)

@@ -1,25 +1,9 @@
-"""One track of a source: the start of viewers, what is kept for them, and who is asked for keyframes."""
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
+"""One track of a source: the start of viewers, and what is kept for them."""
 
 from stagebook.media.webrtc.codec import Codec, Kind
-from stagebook.media.webrtc.fanout import MAX_PAYLOAD_SIZE_BYTES
 from stagebook.media.webrtc.published_track import PublishedTrack
-from stagebook.media.webrtc.rtp import sequence_distance
 from stagebook.media.webrtc.track import HISTORY_PACKETS
 from tests.media.webrtc.test_fanout import Receiver
-
-
-class Asked:
-    """A feed that counts the keyframes it is asked for."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def request_keyframe(self, now: float) -> None:
-        """Note it."""
-        self.times.append(now)
 
 
 def track(kind: Kind = Kind.VIDEO, *, start: int = 1000) -> PublishedTrack:
@@ -51,25 +35,6 @@ def test_a_viewer_begins_where_it_can_with_a_low_number() -> None:
     send(made, 65531, begins=True)
     send(made, 65532)
     assert [packet.sequence for packet in viewer.packets] == [7, 8]
-
-
-def test_a_waiting_viewer_makes_the_track_ask_for_a_keyframe_until_it_comes() -> None:
-    made, feed, viewer = track(), Asked(), Receiver()
-    made.origin = feed
-    made.add(viewer.outlet, 1.0)
-    send(made, 1000)
-    assert len(feed.times) == 2
-    send(made, 1001, begins=True)
-    send(made, 1002)
-    assert len(feed.times) == 2
-
-
-def test_sound_is_never_asked_for_a_keyframe() -> None:
-    made, feed, viewer = track(Kind.AUDIO), Asked(), Receiver()
-    made.origin = feed
-    made.add(viewer.outlet, 1.0)
-    send(made, 1000)
-    assert feed.times == []
 
 
 def test_a_viewer_that_left_gets_nothing_more() -> None:
@@ -128,36 +93,3 @@ def test_the_time_goes_on_after_the_last_packet() -> None:
     assert made.timestamp_at(0.0) is None
     send(made, 1000)
     assert made.timestamp_at(10.0 + 0.5) == 10_000 + 45_000
-
-
-def test_a_payload_too_large_for_any_datagram_of_ours_goes_nowhere() -> None:
-    made, viewer = track(), Receiver()
-    made.add(viewer.outlet, 0.0)
-    send(made, 1000, begins=True, payload=bytes(MAX_PAYLOAD_SIZE_BYTES + 1))
-    assert viewer.datagrams == []
-
-
-@settings(max_examples=40)
-@given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.lists(st.integers(0, 30), min_size=1, max_size=20)), max_size=5))
-def test_whoever_publishes_a_viewer_never_gets_a_number_twice_with_other_content(
-    streams: list[tuple[int, list[int]]],
-) -> None:
-    made, viewer = track(), Receiver()
-    made.add(viewer.outlet, 0.0)
-    now = 0.0
-    for number, (start, steps) in enumerate(streams):
-        made.switch(sequence=start, timestamp=0, now=now)
-        for step in dict.fromkeys([0, *steps]):
-            now += 0.01
-            made.forward(
-                sequence=(start + step) & 0xFFFF,
-                marker=0,
-                timestamp=step * 3000,
-                payload=f"{number}:{step}".encode(),
-                now=now,
-                begins=True,
-            )
-    content: dict[int, bytes] = {}
-    for packet in viewer.packets:
-        assert content.setdefault(packet.sequence, packet.payload) == packet.payload
-        assert sequence_distance(packet.sequence, 7) >= 0
