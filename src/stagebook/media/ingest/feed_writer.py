@@ -37,7 +37,7 @@ class FeedWriter:
 
     def write(self, unit: Unit) -> None:
         """Queue a unit. Raises FeedLostError."""
-        if self._watching.done():
+        if self._watching.done() or self._writer.is_closing():
             raise FeedLostError("the forwarder closed the feed")
         if self._writer.transport.get_write_buffer_size() > MAX_WAITING_BYTES:
             raise FeedLostError("the forwarder does not read")

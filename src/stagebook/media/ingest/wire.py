@@ -68,17 +68,18 @@ class Wire(asyncio.Protocol):
         data = bytes(self._unread[:READ_BYTES])
         del self._unread[:READ_BYTES]
         self._is_behind = bool(self._unread)
-        if self._is_paused and not self._is_behind and self._transport is not None:
+        if self._is_paused and not self._is_behind and (transport := self._usable()):
             self._is_paused = False
-            self._transport.resume_reading()
+            transport.resume_reading()
         return data
 
     def write(self, data: bytes) -> None:
         """Queue bytes. Raises NotReadError. After the end of the connection nothing is sent, which is fine."""
-        if self._transport is None:
+        transport = self._usable()
+        if transport is None:
             return
-        self._transport.write(data)
-        if self._transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
+        transport.write(data)
+        if not transport.is_closing() and transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
             raise NotReadError("the encoder does not read what it is sent")
 
     async def finish(self) -> None:
@@ -89,8 +90,8 @@ class Wire(asyncio.Protocol):
         """
         try:
             async with asyncio.timeout(_FINISH_SECONDS):
-                if not self._is_secure and self._transport is not None:
-                    self._transport.write_eof()  # after what is queued
+                if not self._is_secure and (transport := self._usable()):
+                    transport.write_eof()  # after what is queued
                     while await self.read():
                         pass
                 if self._transport is not None:
@@ -107,6 +108,10 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _usable(self) -> asyncio.Transport | None:
+        """The transport, unless it is closed or will be in this turn of the loop: then it takes no orders."""
+        return None if self._transport is None or self._transport.is_closing() else self._transport
+
     async def _wait(self) -> None:
         self._something_happened.clear()
         await self._something_happened.wait()
@@ -118,9 +123,9 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Keep the bytes, and have the socket wait when they are many."""
         self._unread += data
-        if len(self._unread) > _MAX_UNREAD_BYTES and not self._is_paused and self._transport is not None:
+        if len(self._unread) > _MAX_UNREAD_BYTES and not self._is_paused and (transport := self._usable()):
             self._is_paused = True
-            self._transport.pause_reading()
+            transport.pause_reading()
         self._something_happened.set()
 
     def eof_received(self) -> bool:
