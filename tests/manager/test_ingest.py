@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.media.port import CloseCause, IngestFault
+from stagebook.media.port import CloseCause, IngestFault, RefusalReason
 from stagebook.stage.errors import ConflictError
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import RELAXED
@@ -331,6 +331,20 @@ async def test_what_ends_while_the_engine_lets_it_in_is_closed(house: House, way
     assert house.engine.closed[-1] == connection_id
     assert house.engine.ended_sources == [house.engine.connections[connection_id]]
     assert house.manager._ledger.live.slots == {}
+
+
+async def test_what_has_ended_when_the_engine_refuses_has_no_error(house: House) -> None:
+    stage = await house.stage()
+    configuration = await house.configuration(stage)
+    house.engine.hold, house.engine.refuse = asyncio.Event(), RefusalReason.ENGINE_LOST
+    ask_id = house.engine.ask(configuration.stream_key)
+    await house.engine.held.wait()
+
+    await house.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
+    house.engine.hold.set()
+
+    assert await house.events(stage, configuration.participant_id) == ["JOINED", "LEFT"]
+    assert house.engine.refused[ask_id]
 
 
 async def test_a_shutdown_waits_until_the_engine_has_closed_who_was_on_the_way_in(house: House) -> None:

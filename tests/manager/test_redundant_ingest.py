@@ -99,15 +99,15 @@ async def test_the_virtual_participant_comes_with_the_first_stream_that_flows(pa
 async def test_it_goes_with_the_last_stream(pair: Redundant) -> None:
     first, second = await pair.come(0), await pair.come(1)
 
-    pair.house.engine.lose(first)
+    pair.house.engine.lose(first, CloseCause.PEER_CLOSED)
     assert await pair.told(pair.a) == GONE
     assert await pair.told(pair.v) == PUBLISHED
 
-    pair.house.engine.lose(second, CloseCause.PEER_CLOSED)
+    pair.house.engine.lose(second, CloseCause.CONSENT_LOST)
     assert await pair.told(pair.b) == GONE
     assert await pair.told(pair.v) == GONE
     last = pair.house.book.list_events(pair.stage.arn, pair.house.session_id(pair.stage), pair.v)[-1].event
-    assert (last.cause, last.detail) == (Cause.CLIENT, "peer_closed")
+    assert (last.cause, last.detail) == (Cause.PEER_LOST, "consent_lost")
 
 
 async def test_rows_say_that_they_belong_together(pair: Redundant) -> None:

@@ -5,7 +5,6 @@ of sessions, the longest duration of a stream); what each part does is its own m
 """
 
 import asyncio
-import heapq
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from stagebook.manager.admission import Admission
 from stagebook.manager.board import Board
 from stagebook.manager.configurations import Configurations
 from stagebook.manager.connection_tokens import ConnectionTokens
+from stagebook.manager.deadlines import Deadlines
 from stagebook.manager.desk import Desk
 from stagebook.manager.endings import Endings
 from stagebook.manager.entrance import Entrance, Opened
@@ -43,7 +43,7 @@ from stagebook.stage.errors import (
     OfferMalformedError,
     ServerBusyError,
 )
-from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.events import Cause
 from stagebook.stage.limits import Limits
 from stagebook.stage.participant import ConnectionKind
 from stagebook.stage.resources import ClientInfo, Stage
@@ -77,7 +77,6 @@ class StageManager:
         self._ledger.changed = self._board.changed
         self._ingest_index = IngestIndex(book=book)
         self._admission = Admission(book=book, tokens=tokens, ingest_index=self._ingest_index)
-        self._deadlines: list[tuple[int, str]] = []
         self._open_stages(media, randomness)
         self._open_resources(book, tokens, randomness)
 
@@ -95,6 +94,7 @@ class StageManager:
         )
         self.exchange = Exchange(ledger=ledger, endings=self._endings, admission=self._admission)
         self.connection_tokens = ConnectionTokens(ledger=ledger, endings=self._endings, admission=self._admission)
+        self._deadlines = Deadlines(ledger=ledger, endings=self._endings, limits=self.limits)
         self._hearing = Hearing(
             ledger=ledger,
             endings=self._endings,
@@ -102,7 +102,7 @@ class StageManager:
             virtual=VirtualPublishers(ledger=ledger, replicas=self._replicas, randomness=randomness),
             ingest=self._ingest,
             limits=self.limits,
-            flowing=self._flowing,
+            flowing=self._deadlines.flowing,
             closed_early=entrance.closed_early,
         )
 
@@ -175,29 +175,13 @@ class StageManager:
         self.replication.tick()
         for session, end_ms in self._ledger.overdue():
             self._ledger.submit(self._ledger.end(session, end_ms=end_ms))
-        now_ms = self._ledger.now_ms()
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
-            _, connection_id = heapq.heappop(self._deadlines)
-            route = self._ledger.live.routes.get(connection_id)
-            if route is not None:
-                changes = self._endings.cut(
-                    route.session,
-                    route.participant_id,
-                    connection_id,
-                    ErrorCode.STREAM_DURATION_EXCEEDED,
-                    detail=f"longer than {self.limits.duration_seconds} seconds",
-                )
-                self._ledger.commit(route.session, changes)
+        self._deadlines.tick()
 
     async def run_timers(self, *, interval_seconds: float = 0.2) -> None:
         """Call `tick` for ever."""
         while True:
             self.tick()
             await asyncio.sleep(interval_seconds)
-
-    def _flowing(self, connection_id: str) -> None:
-        deadline_ms = self._ledger.now_ms() + self.limits.duration_seconds * 1000
-        heapq.heappush(self._deadlines, (deadline_ms, connection_id))
 
     async def create_stage(
         self,

@@ -1,0 +1,129 @@
+"""A media engine without media, for tests that say when a peer connects, disappears or breaks a limit, and when an
+encoder asks to come in; real peers are in the end-to-end tests."""
+
+import asyncio
+from collections.abc import Callable
+
+from stagebook.media.port import (
+    Answer,
+    CloseCause,
+    Closed,
+    Connected,
+    IngestAsked,
+    IngestFailed,
+    IngestFault,
+    MediaFact,
+    MediaRefusedError,
+    PatchAnswer,
+    RefusalReason,
+    SourceMeasured,
+)
+
+
+class ScriptedEngine:
+    """Answers every offer with the offer itself, and lets in every encoder that may come in.
+
+    `refuse` makes the next offer or admission fail, `hold` makes them wait: `held` tells that one does. `admitted` are
+    the connections of encoders by what they asked as, `refused` is what the others were told, `redundant` are those
+    that feed beside others.
+    """
+
+    def __init__(self) -> None:
+        self.connections: dict[str, str] = {}
+        self.ended_sources: list[str] = []
+        self.closed: list[str] = []
+        self.asked = 0
+        self.admitted: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        self.redundant: set[str] = set()
+        self.refuse: RefusalReason | None = None
+        self.hold: asyncio.Event | None = None
+        self.held = asyncio.Event()
+        self._hear: Callable[[MediaFact], None] = lambda _fact: None
+
+    def listen(self, hear: Callable[[MediaFact], None]) -> None:
+        self._hear = hear
+
+    def tell(self, fact: MediaFact) -> None:
+        self._hear(fact)
+
+    def connect(self, connection_id: str) -> None:
+        self.tell(Connected(connection_id=connection_id))
+
+    def lose(self, connection_id: str, cause: CloseCause = CloseCause.CONSENT_LOST) -> None:
+        self.tell(Closed(connection_id=connection_id, cause=cause))
+
+    def ask(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Let an encoder ask to come in; return the id it asks under."""
+        self.asked += 1
+        ask_id = f"ask-{self.asked}"
+        self.tell(
+            IngestAsked(ask_id=ask_id, stream_key=stream_key, is_secure=is_secure, remote_address="192.0.2.7:50000")
+        )
+        return ask_id
+
+    def fail(self, connection_id: str, fault: IngestFault = IngestFault.INPUT) -> None:
+        self.tell(IngestFailed(connection_id=connection_id, fault=fault, detail=f"scripted: {fault.value}"))
+
+    def measure(
+        self,
+        connection_id: str,
+        *,
+        bitrate_bps: int = 1_000_000,
+        width: int = 640,
+        height: int = 360,
+        has_b_frames: bool = False,
+    ) -> None:
+        self.tell(
+            SourceMeasured(
+                source_id=self.connections[connection_id],
+                connection_id=connection_id,
+                bitrate_bps=bitrate_bps,
+                width=width,
+                height=height,
+                has_b_frames=has_b_frames,
+            )
+        )
+
+    async def _open(self, connection_id: str, source_id: str) -> None:
+        if self.hold is not None:
+            self.held.set()
+            await self.hold.wait()
+        if self.refuse is not None:
+            reason, self.refuse = self.refuse, None
+            raise MediaRefusedError(reason=reason, detail=f"scripted: {reason.value}")
+        self.connections[connection_id] = source_id
+
+    async def _answer(self, connection_id: str, source_id: str, offer: str) -> Answer:
+        await self._open(connection_id, source_id)
+        return Answer(sdp=offer, ice_session="ice-1")
+
+    async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+        return await self._answer(connection_id, source_id, offer)
+
+    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+        return await self._answer(connection_id, source_id, offer)
+
+    async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
+        await self._open(connection_id, source_id)
+        self.admitted[ask_id] = connection_id
+        if is_redundant:
+            self.redundant.add(connection_id)
+
+    async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
+        self.refused[ask_id] = detail
+
+    async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
+        if ice_session not in (None, "ice-1"):
+            raise MediaRefusedError(reason=RefusalReason.ICE_SESSION_MISMATCH, detail="scripted")
+        if connection_id not in self.connections:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="scripted")
+        if not fragment:
+            raise MediaRefusedError(reason=RefusalReason.MALFORMED, detail="scripted")
+        return PatchAnswer(fragment=None, ice_session="ice-1")
+
+    async def close(self, *, connection_id: str) -> None:
+        self.closed.append(connection_id)
+
+    async def end_source(self, *, source_id: str) -> None:
+        self.ended_sources.append(source_id)
