@@ -21,6 +21,7 @@ EXAMPLES: dict[type[domain.StagebookError], domain.StagebookError] = {
     domain.OfferMalformedError: domain.OfferMalformedError("o"),
     domain.IceSessionMismatchError: domain.IceSessionMismatchError(),
     domain.ServerBusyError: domain.ServerBusyError("b"),
+    domain.StreamKeyUnknownError: domain.StreamKeyUnknownError(),
 }
 
 
