@@ -68,3 +68,19 @@ async def test_several_encoders_publish_side_by_side(
     for ingest in made:
         await ingest.publish(variables=VIEWED)
     await asyncio.gather(*(watch(peers, ingest) for ingest in made))
+
+
+async def test_an_encoder_is_watched_on_a_second_stage(ingest: IngestOfTest, peers: Peers) -> None:
+    await ingest.publish(variables=VIEWED)
+    second = StageOfTest(ingest.stage.server)
+    await asyncio.to_thread(
+        second.ivs.start_participant_replication,
+        sourceStageArn=ingest.stage.arn,
+        destinationStageArn=second.arn,
+        participantId=ingest.participant_id,
+    )
+    _, token = await second.token("SUBSCRIBE")
+    viewer = peers.viewer(token, publisher_id=ingest.participant_id)
+    await viewer.start()
+    await viewer.wait_until_satisfied()
+    assert await second.events(ingest.participant_id) == ["JOINED", "PUBLISH_STARTED"]
