@@ -177,11 +177,11 @@ async def test_an_address_has_so_many_connections_and_no_more(bounded_ingest: In
     await bounded_ingest.publish(variables=VIEWED)
     viewer = await watch(peers, bounded_ingest)
     async with AsyncExitStack() as idle:
-        for _ in range(CONNECTIONS - 1):
-            await idle.enter_async_context(connection(bounded_ingest, "RTMP"))
+        held = [await idle.enter_async_context(connection(bounded_ingest, "RTMP")) for _ in range(CONNECTIONS - 1)]
         for protocol in bounded_ingest.urls:
-            async with connection(bounded_ingest, protocol) as (reader, _), asyncio.timeout(1):
+            async with connection(bounded_ingest, protocol) as (reader, _):
                 await wait_until_closed(reader)
+        assert not any(reader.at_eof() for reader, _ in held)
     await viewer.wait_for_more_pictures()
     other = await IngestOfTest.make(bounded_ingest.stage)
     try:
