@@ -15,15 +15,20 @@ VIDEO, COMMAND_AMF3 = 9, 17
 
 
 def test_connect_is_answered_by_window_bandwidth_chunk_size_and_result() -> None:
-    """RTMP 1.0 section 7.2.1.1. The chunk size is obeyed by what follows, so it is not among the answers."""
-    session = connected()
-    assert [(answer.type_id, answer.payload.hex()) for answer in session.answers()[:2]] == [
-        (5, "002625a0"),
-        (6, "002625a002"),
-    ]
-    session = connected()
-    (result,) = session.commands()
+    """RTMP 1.0 section 7.2.1.1. Control messages are on chunk stream 2 (section 5.4), commands on 3."""
+    answer = connected().server.data_to_send()
+    window = bytes.fromhex("02 000000 000004 05 00000000 002625a0")
+    bandwidth = bytes.fromhex("02 000000 000005 06 00000000 002625a0 02")
+    chunk_size = bytes.fromhex("02 000000 000004 01 00000000 00001000")
+    assert answer.startswith(window + bandwidth + chunk_size + b"\x03")
+    (result,) = connected().commands()
     assert (result.name, result.transaction_id) == ("_result", 1)
+
+
+def test_long_answers_are_in_chunks_of_the_size_that_was_told() -> None:
+    session = asked()
+    session.server.refuse_publish("x" * 5000)
+    assert session.status()["description"] == "x" * 5000
 
 
 @pytest.mark.parametrize("app", ["app", "app/", "/app/", "app?token=1", "app/?token=1"])
@@ -187,7 +192,10 @@ def test_an_encoder_that_said_fcpublish_is_told_of_that_too() -> None:
     session.command("publish", None, "key", "live", stream_id=1)
     session.answers()
     session.server.accept_publish()
-    assert [command.name for command in session.commands()] == ["onFCPublish", "onStatus"]
+    assert [(command.name, command.stream_id) for command in session.commands()] == [
+        ("onFCPublish", 0),
+        ("onStatus", 1),
+    ]
 
 
 def test_a_refused_publish_is_told_why_and_nothing_counts_after_it() -> None:

@@ -11,6 +11,7 @@ from stagebook.media.rtmp.message import Message
 from tests.media.rtmp.session import Session, asked, connected, publishing
 
 AUDIO, VIDEO, DATA, DATA_AMF3 = 8, 9, 18, 15
+HELD_OVERHEAD_BYTES = 128
 
 METADATA = write_values("@setDataFrame", "onMetaData", {"width": 640.0})
 
@@ -88,7 +89,8 @@ def test_held_media_comes_also_without_more_bytes() -> None:
 def test_what_is_held_is_bounded_in_bytes_and_in_messages() -> None:
     limits = RtmpLimits(max_held_bytes=1000)
     with pytest.raises(RtmpError, match="more than 1000 bytes came before the publish was answered"):
-        asked(limits).say(VIDEO, bytes(1000), stream_id=1)
+        asked(limits).say(VIDEO, bytes(1001 - HELD_OVERHEAD_BYTES), stream_id=1)
+    assert asked(limits).say(VIDEO, bytes(1000 - HELD_OVERHEAD_BYTES), stream_id=1) == []
     session = asked(limits)
     empty_messages = b"".join(session.wire.message(Message(AUDIO, 1, 0, b"")) for _ in range(100))
     with pytest.raises(RtmpError, match="more than 1000 bytes came before the publish was answered"):
