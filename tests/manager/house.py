@@ -1,5 +1,6 @@
 """A stage manager on a real book, with a scripted engine in place of the media, a settable clock and seeded chance."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -154,6 +155,7 @@ class House:
     async def settled(self) -> None:
         """Wait until everything that was told is in the book."""
         await self.manager.settled()
+        await asyncio.sleep(0)  # whoever has left is forgotten right after
 
     def session_id(self, stage: Stage) -> str:
         """The id of the stage's newest session."""

@@ -45,27 +45,6 @@ async def test_either_redundant_stream_makes_it_active(house: House) -> None:
         assert not house.manager.ingest_configurations.is_active(configuration)
 
 
-async def test_a_replica_of_its_participant_does_not_make_it_active(house: House) -> None:
-    stage, other = await house.stage(), await house.stage("other")
-    configuration = await house.configuration(stage)
-    connection_id = await house.encode(configuration.stream_key)
-    await house.manager.replication.start(
-        source_stage_arn=stage.arn,
-        destination_stage_arn=other.arn,
-        participant_id=configuration.participant_id,
-        window_seconds=10,
-        attributes={},
-    )
-    house.engine.lose(connection_id)
-
-    moved = await house.manager.ingest_configurations.update(
-        arn=configuration.arn, stage_arn=other.arn, redundant_ingest=None
-    )
-
-    assert (await house.events(other, configuration.participant_id))[-1] == "PUBLISH_STOPPED"
-    assert not house.manager.ingest_configurations.is_active(moved)
-
-
 async def test_what_is_active_is_neither_updated_nor_deleted(house: House) -> None:
     stage = await house.stage()
     configuration = await house.configuration(stage)
@@ -96,7 +75,32 @@ async def test_force_disconnects_the_participants_and_deletes(house: House) -> N
     assert (await house.events(stage, "viewer"))[-1] == "LEFT"
 
 
-async def test_nobody_is_awaited_back_whose_configuration_was_deleted(house: House) -> None:
+@pytest.mark.parametrize("way", ["deleted", "moved", "taken off"])
+async def test_nobody_is_awaited_back_who_cannot_come_back(house: House, way: str) -> None:
+    stage, other = await house.stage(), await house.stage("other")
+    configuration = await house.configuration(stage)
+    connection_id = await house.encode(configuration.stream_key)
+    await house.manager.replication.start(
+        source_stage_arn=stage.arn,
+        destination_stage_arn=other.arn,
+        participant_id=configuration.participant_id,
+        window_seconds=10,
+        attributes={},
+    )
+    house.engine.lose(connection_id)
+    assert (await house.events(other, configuration.participant_id))[-1] == "PUBLISH_STOPPED"
+
+    if way == "deleted":
+        await house.manager.ingest_configurations.delete(arn=configuration.arn, force=False)
+    else:
+        to = other.arn if way == "moved" else ""
+        await house.manager.ingest_configurations.update(arn=configuration.arn, stage_arn=to, redundant_ingest=None)
+
+    assert (await house.events(stage, configuration.participant_id))[-1] == "REPLICATION_STOPPED"
+    assert (await house.events(other, configuration.participant_id))[-1] == "LEFT"
+
+
+async def test_what_changes_on_its_stage_ends_no_waiting(house: House) -> None:
     stage, other = await house.stage(), await house.stage("other")
     configuration = await house.configuration(stage)
     connection_id = await house.encode(configuration.stream_key)
@@ -109,10 +113,12 @@ async def test_nobody_is_awaited_back_whose_configuration_was_deleted(house: Hou
     )
     house.engine.lose(connection_id)
 
-    await house.manager.ingest_configurations.delete(arn=configuration.arn, force=False)
+    changed = await house.manager.ingest_configurations.update(
+        arn=configuration.arn, stage_arn=stage.arn, redundant_ingest=True
+    )
+    await house.encode(changed.redundant_credentials[0].stream_key)
 
-    assert (await house.events(stage, configuration.participant_id))[-1] == "REPLICATION_STOPPED"
-    assert (await house.events(other, configuration.participant_id))[-1] == "LEFT"
+    assert (await house.events(other, configuration.participant_id))[-1] == "PUBLISH_STARTED"
 
 
 async def test_disconnecting_its_participant_takes_the_configuration_off_the_stage(house: House) -> None:

@@ -221,26 +221,6 @@ async def test_nobody_comes_in_while_the_server_stops(house: House) -> None:
         assert house.engine.refused[ask_id] == "INTERNAL_SERVER_EXCEPTION: the server is stopping"
 
 
-async def test_a_participant_whose_replica_is_on_the_stage_waits_elsewhere(house: House) -> None:
-    stage, other = await house.stage(), await house.stage("other")
-    configuration = await house.configuration(stage)
-    connection_id = await house.encode(configuration.stream_key)
-    await house.manager.replication.start(
-        source_stage_arn=stage.arn,
-        destination_stage_arn=other.arn,
-        participant_id=configuration.participant_id,
-        window_seconds=10,
-        attributes={},
-    )
-    house.engine.lose(connection_id)
-    await house.manager.ingest_configurations.update(arn=configuration.arn, stage_arn=other.arn, redundant_ingest=None)
-
-    told = await house.turned_away(configuration.stream_key)
-
-    assert told == "REUSE_OF_STREAM_KEY: a replica of another stage's participant has this participant id"
-    assert await house.events(other, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED"]
-
-
 async def test_only_some_refusals_a_minute_are_recorded(house: House) -> None:
     stage = await house.stage()
     configuration = await house.configuration(stage)

@@ -340,7 +340,7 @@ async def test_the_streams_are_counted_and_what_shows_them_is_not(pair: Redundan
     assert (await pair.told(pair.a))[-1] == "PUBLISH_ERROR:QUOTA_EXCEEDED"
 
 
-async def test_a_stage_with_a_replica_of_the_virtual_participant_takes_no_stream(pair: Redundant) -> None:
+async def test_where_the_virtual_participant_was_a_replica_it_can_come_itself(pair: Redundant) -> None:
     other = await pair.house.stage("other")
     only = await pair.come(0)
     await pair.replicate(pair.v, other, window_seconds=10)
@@ -348,9 +348,9 @@ async def test_a_stage_with_a_replica_of_the_virtual_participant_takes_no_stream
     await pair.house.manager.ingest_configurations.update(
         arn=pair.configuration.arn, stage_arn=other.arn, redundant_ingest=None
     )
-    told = await pair.house.turned_away(pair.configuration.redundant_credentials[1].stream_key)
-    assert told.startswith("REUSE_OF_STREAM_KEY: ")
-    assert await pair.house.events(other, pair.b) == []
+    await pair.come(1)
+    assert await pair.house.events(other, pair.v) == [*GONE, *PUBLISHED]
+    assert (await pair.told(pair.v))[-1] == "REPLICATION_STOPPED"
 
 
 async def test_a_stream_that_is_closed_while_the_engine_lets_it_in_does_not_harm_the_other(pair: Redundant) -> None:

@@ -192,11 +192,10 @@ class Entrance:
         """Return the stage of these claims; raise TokenRefusedError, also for one whose replica has its place."""
         stage = self._admission.require(claims)
         session = self._ledger.live.sessions.get(claims.stage_arn)
-        shown_as = claims.participant_id if claims.ingest is None else claims.ingest.feeds or claims.participant_id
-        if session is not None and session.has_replica(shown_as):
+        if session is not None and session.has_replica(claims.participant_id):
             raise TokenRefusedError(
                 refusal=TokenRefusal.PARTICIPANT_REPLICATED,
-                detail="a replica of another stage's participant has this participant id",
+                detail="a replica of another stage's participant has this token's participant id",
             )
         return stage
 

@@ -30,7 +30,6 @@ from stagebook.stage.errors import (
     ServerBusyError,
     StagebookError,
     StreamKeyUnknownError,
-    TokenRefusedError,
 )
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.facts import Accepted
@@ -208,7 +207,5 @@ def _code_of(error: StagebookError) -> ErrorCode:
             return error.code
         case StreamKeyUnknownError():
             return ErrorCode.INVALID_STREAM_KEY
-        case TokenRefusedError():  # somebody else has the participant's id: its replica
-            return ErrorCode.REUSE_OF_STREAM_KEY
         case _:
             return ErrorCode.INTERNAL_SERVER_EXCEPTION

@@ -9,7 +9,7 @@ lets the encoder back in. Knows no RTMP. Source: API reference, IngestConfigurat
 import msgspec
 from msgspec.structs import replace
 
-from stagebook.book.port import Change, DeleteResource, Page, PutResource
+from stagebook.book.port import Change, DeleteResource, Durable, Page, PutResource
 from stagebook.manager.admission import Admission
 from stagebook.manager.endings import Endings
 from stagebook.manager.ingest_index import IngestIndex, participant_ids
@@ -129,8 +129,9 @@ class IngestConfigurations:
     async def update(self, *, arn: str, stage_arn: str | None, redundant_ingest: bool | None) -> IngestConfiguration:
         """Attach a configuration to a stage ("" takes it off), or switch its redundant streams; None leaves a thing.
 
-        Streams that are switched off lose their keys for good; switched on again they get new ones. Raises
-        ResourceNotFoundError (configuration or stage) and ConflictError while it is ACTIVE.
+        Streams that are switched off lose their keys for good; switched on again they get new ones. A replication that
+        waits for its publisher on the former stage ends: it will not come back there. Raises ResourceNotFoundError
+        (configuration or stage) and ConflictError while it is ACTIVE.
         """
         before = self._find(arn)
         if self.is_active(before):
@@ -141,7 +142,10 @@ class IngestConfigurations:
         if redundant_ingest is not None and redundant_ingest is not before.redundant_ingest:
             credentials = self._new_credentials(parse_arn(arn)) if redundant_ingest else ()
             after = replace(after, redundant_ingest=redundant_ingest, redundant_credentials=credentials)
-        await self._ledger.submit([self._put(before, after)])
+        if after.stage_arn == before.stage_arn:
+            await self._ledger.submit([self._put(before, after)])
+        else:
+            await self._leave_stage(before, self._put(before, after), detail="its ingest configuration was moved")
         return after
 
     async def delete(self, *, arn: str, force: bool) -> None:
@@ -153,12 +157,14 @@ class IngestConfigurations:
         if self.is_active(configuration) and not force:
             raise ConflictError(f"ingest configuration {arn} is ACTIVE: stop its publisher or delete it by force")
         self._index.change(configuration, None)
-        changes: list[Change] = []
+        await self._leave_stage(configuration, DeleteResource(arn=arn), detail="its ingest configuration was deleted")
+
+    def _leave_stage(self, configuration: IngestConfiguration, change: Change, *, detail: str) -> Durable:
+        """Record a change of a configuration with the end of all that it brought to its stage."""
         session = self._ledger.live.sessions.get(configuration.stage_arn)
-        if session is not None:
-            changes += self._disconnect(session, configuration, detail="its ingest configuration was deleted")
-        changes.append(DeleteResource(arn=arn))
-        await (self._ledger.submit(changes) if session is None else self._ledger.commit(session, changes))
+        if session is None:
+            return self._ledger.submit([change])
+        return self._ledger.commit(session, [*self._disconnect(session, configuration, detail=detail), change])
 
     def page(self, account_id: str, *, where: IngestFilter, after: int | None, limit: int) -> Page[IngestConfiguration]:
         """Return configurations of an account that match, in order of creation."""
