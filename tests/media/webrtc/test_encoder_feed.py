@@ -20,10 +20,12 @@ def played(seconds: float, pictures: Pictures) -> tuple[EncoderFeed, int]:
 
 def test_the_newest_moment_is_the_latest_that_is_shown_not_the_last_that_came() -> None:
     feed, _ = played(1.0, Pictures(b_frames=2))
-    assert 100.9 < feed.newest[Kind.VIDEO] / 90_000 <= 101.1
-    assert 100.9 < feed.newest[Kind.AUDIO] / 48_000 < 101.0
+    assert 100.9 < feed.newest[Kind.VIDEO].timestamp / 90_000 <= 101.1
+    assert 100.9 < feed.newest[Kind.AUDIO].timestamp / 48_000 < 101.0
     newest = feed.newest[Kind.VIDEO]
-    feed.take(Unit(kind=Kind.VIDEO, timestamp=newest - 3_000, is_keyframe=False, payloads=(b"\x01\x9c",)), 5.0)
+    feed.take(
+        Unit(kind=Kind.VIDEO, timestamp=newest.timestamp - 3_000, is_keyframe=False, payloads=(b"\x01\x9c",)), 5.0
+    )
     assert (feed.newest[Kind.VIDEO], feed.video_at) == (newest, 5.0)
 
 

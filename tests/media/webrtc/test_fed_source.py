@@ -1,20 +1,23 @@
 """Several feeds of one source: who is shown, when another takes its place, and one clock for the viewers."""
 
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stagebook.media.feed import CLOCK_RATES, Unit
 from stagebook.media.port import Connected
 from stagebook.media.webrtc.codec import Kind
 from stagebook.media.webrtc.encoder_feed import EncoderFeed
+from stagebook.media.webrtc.fanout import Outlet
 from stagebook.media.webrtc.fed_source import SILENCE_SECONDS, FedSource
-from stagebook.media.webrtc.pacer import Pacer
+from stagebook.media.webrtc.pacer import INTERVAL_SECONDS, Pacer
 from stagebook.media.webrtc.rtcp import SenderReport, write_pli
 from stagebook.media.webrtc.rtp import RtpPacket
+from stagebook.media.webrtc.track import SourceTrack
+from stagebook.media.webrtc.viewer import Viewer
 from tests.media.webrtc.engine import Engine
 from tests.media.webrtc.feeding import FeedClient, open_feed, running_fed_engine
 from tests.media.webrtc.raw_peer import RawPeer
@@ -121,8 +124,8 @@ def test_a_source_begins_with_its_first_picture_and_a_feed_that_stands_by_is_not
 
 def test_when_the_shown_feed_is_closed_the_other_follows_from_its_keyframe() -> None:
     bench = shown_after(before=3)
-    bench.source.remove("a", bench.loop.now)
-    bench.loop.run_all()
+    bench.source.remove("a")
+    bench.sound("b")
     bench.both("b")
     bench.both("b")
     assert bench.seen() == ["a:1:key", "a:2:", "a:3:", "b:1:key", "b:2:", "b:3:", "b:4:", "b:5:"]
@@ -132,7 +135,7 @@ def test_when_the_shown_feed_is_closed_the_other_follows_from_its_keyframe() -> 
 
 def test_a_feed_whose_socket_has_closed_gives_way_at_once() -> None:
     bench = shown_after(before=1)
-    bench.source.end("a", bench.loop.now)
+    bench.source.end("a")
     bench.loop.run_all()
     bench.both("b")
     assert bench.seen() == ["a:1:key", "b:1:key", "b:2:"]
@@ -140,10 +143,12 @@ def test_a_feed_whose_socket_has_closed_gives_way_at_once() -> None:
 
 def test_a_feed_whose_socket_has_closed_takes_no_place() -> None:
     bench = shown_after(before=1)
-    bench.source.end("b", bench.loop.now)
-    bench.source.end("unknown", bench.loop.now)
-    bench.source.remove("a", bench.loop.now)
-    assert bench.source.shown is None
+    bench.source.end("b")
+    bench.source.end("unknown")
+    bench.source.remove("a")
+    bench.source.remove("unknown")
+    bench.both(key=True)
+    assert bench.seen() == ["a:1:key"]
 
 
 def test_a_feed_that_is_silent_gives_way_and_does_not_come_back_by_itself() -> None:
@@ -174,11 +179,66 @@ def test_without_another_feed_with_pictures_the_silent_one_stays() -> None:
     assert bench.seen() == ["a:1:key", "a:2:"]
 
 
+def test_a_feed_whose_socket_has_closed_is_replaced_by_the_first_that_comes() -> None:
+    bench = Bench()
+    bench.open("a")
+    bench.both("a", key=True)
+    bench.source.end("a")
+    bench.open("b")
+    bench.both("b", key=True)
+    assert bench.seen() == ["a:1:key", "b:1:key"]
+    assert bench.heard() == ["a", "b"]
+
+
+def test_a_feed_that_takes_its_place_back_is_as_near_to_the_present_as_before() -> None:
+    bench = shown_after(before=30)
+    for _ in range(40):
+        bench.both("b")
+    bench.source.remove("b")
+    bench.both("a", key=True)
+    came, first = bench.loop.now - PICTURE_SECONDS - 100.0, bench.video.packets
+    assert texts(first)[-1] == f"a:{bench.numbers['a']}:key"
+    assert (first[-1].timestamp - first[0].timestamp) / 90_000 == pytest.approx(came, abs=0.05)
+
+
+class Told:
+    """A viewer of both tracks that only notes what it is told."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[Kind, Outlet | None, float]] = []
+
+    def report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, only: Outlet | None = None) -> None:
+        """Note which second of the source's clock it is."""
+        assert ntp == (1_000_000 + 2_208_988_800) << 32
+        self.reports.append((track.kind, only, rtp_timestamp / track.clock_rate))
+
+
+def test_a_viewer_is_told_the_clock_as_soon_as_it_begins_and_then_each_second() -> None:
+    bench, told = Bench(), Told()
+    bench.source.viewers["v"] = cast("Viewer", told)
+    bench.open("a")
+    bench.picture("a", key=True)
+    bench.sound("a")
+    assert [(kind, only) for kind, only, _ in told.reports] == [
+        (Kind.VIDEO, bench.video.outlet),
+        (Kind.AUDIO, bench.audio.outlet),
+    ]
+    late = Receiver(ssrc=3)
+    bench.source.tracks[Kind.VIDEO].add(late.outlet, bench.loop.now)
+    then, bench.loop.now = bench.loop.now, bench.loop.now - INTERVAL_SECONDS
+    bench.loop.run_all()
+    assert bench.loop.now == then
+    assert {(kind, only) for kind, only, _ in told.reports[2:]} == {(Kind.VIDEO, late.outlet)}
+    bench.source.tick(bench.loop.now)
+    assert [(kind, only) for kind, only, _ in told.reports[-2:]] == [(Kind.VIDEO, None), (Kind.AUDIO, None)]
+    assert {seconds for _, _, seconds in told.reports} == {told.reports[0][2]}
+
+
 def test_after_the_last_feed_another_begins_with_its_first_keyframe() -> None:
     bench = Bench()
     bench.open("a")
     bench.both("a", key=True)
-    bench.source.remove("a", bench.loop.now)
+    bench.source.remove("a")
     bench.open("b")
     bench.both("b")
     bench.both("b", key=True)
@@ -186,14 +246,17 @@ def test_after_the_last_feed_another_begins_with_its_first_keyframe() -> None:
     assert bench.seen() == ["a:1:key", "b:2:key", "b:3:"]
 
 
-def test_of_several_the_one_with_the_newest_picture_follows() -> None:
+def test_of_several_the_first_that_brings_a_picture_follows() -> None:
     bench = Bench()
     for name in "abc":
         bench.open(name)
     bench.both("a", "b", "c", key=True)
-    bench.both("a", "c")
-    bench.source.remove("a", bench.loop.now)
+    bench.source.remove("a")
+    bench.sound("b")
+    bench.both("c")
+    bench.both("b", "c")
     assert bench.source.shown is bench.source.feeds["c"]
+    assert bench.heard() == ["a", "c", "c"]
 
 
 def test_measurements_are_of_each_feed() -> None:
@@ -225,9 +288,9 @@ def happen(bench: Bench, event: Event) -> None:
     elif what == "turn":
         bench.loop.run()
     elif what == "remove":
-        bench.source.remove(name, bench.loop.now)
+        bench.source.remove(name)
     elif what == "end":
-        bench.source.end(name, bench.loop.now)
+        bench.source.end(name)
     else:
         if name not in bench.source.feeds:
             bench.open(name)
@@ -241,6 +304,10 @@ def happen(bench: Bench, event: Event) -> None:
 
 
 @settings(max_examples=200)
+@example(
+    [("picture", "a"), ("stall", "a"), ("picture", "b"), ("remove", "b")]
+    + [("sound", "a"), ("picture", "b"), ("sound", "b")]
+)
 @given(EVENTS)
 def test_whoever_is_shown_both_streams_go_on(events: list[Event]) -> None:
     bench = Bench()

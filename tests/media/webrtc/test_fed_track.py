@@ -39,10 +39,10 @@ class Bench:
         """It wraps soon."""
         self.number = 0
 
-    def picture(self, *, key: bool = False, packets: int = 1) -> None:
+    def picture(self, *, key: bool = False, packets: int = 1, ahead: int = FRAME) -> None:
         """Bring the next picture; its payloads tell its number, the keyframe's mark and the packet's place."""
         self.loop.now += 1 / 30
-        self.timestamp += FRAME
+        self.timestamp += ahead
         self.number += 1
         payloads = [f"{self.number}:{'key' if key else ''}:{place}".encode() for place in range(packets)]
         self.keeper.add(payloads, is_keyframe=key)
@@ -163,6 +163,34 @@ def test_a_viewer_that_lost_its_picture_gets_the_group_again_and_no_number_twice
     assert pictures_of(viewer.packets) == [(1, True), (2, False), (1, True), (2, False), (3, False), (4, False)]
 
 
+def test_timestamps_grow_also_where_a_keyframe_comes_hastily_after_a_long_group() -> None:
+    bench = Bench()
+    viewer = bench.join()
+    bench.picture(key=True)
+    for _ in range(40):
+        bench.picture()
+    bench.refresh(viewer)
+    bench.loop.run_all()
+    for _ in range(3):
+        bench.picture(key=True, ahead=5)
+        bench.loop.run_all()
+    bench.picture()
+    bench.loop.run_all()
+    pictures = pictures_of(viewer.packets)
+    assert is_decodable(pictures)
+    assert pictures[-1] == (bench.number, False)
+
+
+def test_pictures_that_come_on_the_way_make_nobody_faster() -> None:
+    bench = Bench()
+    bench.picture(key=True, packets=PACKETS_PER_TURN * 10)
+    viewer = bench.join()
+    for turn in range(5):
+        bench.picture()
+        bench.loop.run()
+        assert len(viewer.datagrams) == PACKETS_PER_TURN * (turn + 1)
+
+
 def test_a_viewer_that_asks_all_the_time_gets_the_group_once_a_second() -> None:
     bench = Bench()
     bench.picture(key=True)
@@ -261,6 +289,7 @@ EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("picture"), st.integers(1, 2 * PACKETS_PER_TURN)),
         st.tuples(st.just("key"), st.integers(1, 3 * PACKETS_PER_TURN)),
+        st.tuples(st.just("hasty"), st.integers(0, 1)),
         st.tuples(st.just("turn"), st.integers(1, 3)),
         st.tuples(st.just("join"), st.just(0)),
         st.tuples(st.just("refresh"), st.integers(0, 9)),
@@ -275,6 +304,8 @@ def happen(bench: Bench, event: Event) -> None:
     what, count = event
     if what in ("picture", "key"):
         bench.picture(key=what == "key", packets=count)
+    elif what == "hasty":
+        bench.picture(key=bool(count), ahead=1)
     elif what == "turn":
         for _ in range(count):
             bench.loop.run()

@@ -45,7 +45,7 @@ class Listener:
             raise ZeroDivisionError
         self.units.append(unit)
 
-    def feed_ended(self, connection_id: str, _now: float) -> None:
+    def feed_ended(self, connection_id: str) -> None:
         """Note."""
         self.ended.append(connection_id)
 

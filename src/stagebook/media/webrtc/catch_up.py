@@ -103,7 +103,7 @@ class CatchUp:
 
     def sent(self, sequence: int) -> SentPacket | None:
         """The packet that the viewer was sent as `sequence`."""
-        found: Iterator[SentPacket | None] = (run.find(sequence) for run in reversed(self._runs))
+        found: Iterator[SentPacket | None] = (run.find(sequence) for run in self._runs)
         return next((packet for packet in found if packet is not None), None)
 
     def _begin(self, group: PictureGroup) -> _Run:

@@ -3,10 +3,21 @@
 It measures the stream and keeps its last group of pictures, so that viewers can begin with it at any moment.
 """
 
+from typing import NamedTuple
+
 from stagebook.media.feed import Unit
 from stagebook.media.webrtc.codec import Codec, Kind
 from stagebook.media.webrtc.measure import Measurement, SourceMeter
 from stagebook.media.webrtc.picture_group import GroupKeeper
+
+
+class Moment(NamedTuple):
+    """When something came, by both clocks."""
+
+    timestamp: int
+    """The encoder's: ticks of the kind's clock rate, not wrapped."""
+    at: float
+    """Ours: monotonic seconds."""
 
 
 class EncoderFeed:
@@ -17,8 +28,8 @@ class EncoderFeed:
         self.connection_id = connection_id
         self.video_parameters = video_parameters
         self.group = GroupKeeper()
-        self.newest: dict[Kind, int] = {}
-        """The highest timestamp of each kind that came, by the encoder's clock, not wrapped."""
+        self.newest: dict[Kind, Moment] = {}
+        """The latest of each kind that came."""
         self.video_at = float("-inf")
         """When its last picture came."""
         self.has_ended = False
@@ -27,7 +38,9 @@ class EncoderFeed:
 
     def take(self, unit: Unit, now: float) -> None:
         """Note what came."""
-        self.newest[unit.kind] = max(unit.timestamp, self.newest.get(unit.kind, unit.timestamp))
+        newest = self.newest.get(unit.kind)
+        if newest is None or unit.timestamp > newest.timestamp:
+            self.newest[unit.kind] = Moment(unit.timestamp, now)
         if unit.kind is Kind.AUDIO:
             self._meter.count(sum(len(payload) for payload in unit.payloads))
             return

@@ -9,7 +9,7 @@ from typing import Final
 from stagebook.media.feed import CLOCK_RATES, Unit
 from stagebook.media.port import SourceMeasured
 from stagebook.media.webrtc.codec import Codec, Kind
-from stagebook.media.webrtc.encoder_feed import EncoderFeed
+from stagebook.media.webrtc.encoder_feed import EncoderFeed, Moment
 from stagebook.media.webrtc.fanout import Outlet
 from stagebook.media.webrtc.fed_track import FedTrack
 from stagebook.media.webrtc.offer import SourceFormat
@@ -40,7 +40,7 @@ class FedSource(Source):
     ) -> None:
         super().__init__(source_id, name=name, wall_clock=wall_clock)
         self.shown: EncoderFeed | None = None
-        """None until a feed has brought a picture, and when there is none any more."""
+        """The one that viewers see, or saw last if it has ended; None until a feed has brought a picture."""
         self.feeds: dict[str, EncoderFeed] = {}
         """By connection id."""
         self._random_bits = random_bits
@@ -80,20 +80,17 @@ class FedSource(Source):
         """Let another feed in: it is shown if there is no other, else it stands by."""
         self.feeds[feed.connection_id] = feed
 
-    def remove(self, connection_id: str, now: float) -> None:
+    def remove(self, connection_id: str) -> None:
         """A feed is over. Unknown ids are fine."""
         feed = self.feeds.pop(connection_id, None)
-        if feed is not None and feed is self.shown:
-            self.shown = None
-            self._show_best(now)
+        if feed is not None:
+            feed.has_ended = True
 
-    def end(self, connection_id: str, now: float) -> None:
+    def end(self, connection_id: str) -> None:
         """Nothing more comes from a feed that nobody has closed yet. Unknown ids are fine."""
         feed = self.feeds.get(connection_id)
         if feed is not None:
             feed.has_ended = True
-            if feed is self.shown:
-                self._show_best(now)
 
     def take(self, connection_id: str, unit: Unit, now: float) -> None:
         """Take what a feed brought, and pass it on if the feed is shown."""
@@ -113,22 +110,15 @@ class FedSource(Source):
         )
 
     def _gives_way(self, now: float) -> bool:
-        """Whether a feed with pictures shall take the place of the one that is shown."""
+        """Whether a feed that has just brought a picture shall take the place of the one that is shown."""
         return self.shown is None or self.shown.has_ended or now - self.shown.video_at > SILENCE_SECONDS
 
-    def _show_best(self, now: float) -> None:
-        """Show the feed whose last picture is the newest, if there is one that goes on."""
-        going = [feed for feed in self.feeds.values() if not feed.has_ended and Kind.VIDEO in feed.newest]
-        best = max(going, key=lambda feed: feed.video_at, default=None)
-        if best is not None:
-            self._show(best, now)
-
     def _show(self, feed: EncoderFeed, now: float) -> None:
-        """Let a feed that has brought pictures be shown from here on, sound and pictures alike."""
+        """Let a feed that has just brought a picture be shown from here on, sound and pictures alike."""
         self.shown = feed
         self._set_format(feed.video_parameters)
         self._place_clock(feed, now)
-        newest = feed.newest[Kind.VIDEO] + self._moved(Kind.VIDEO)
+        newest = feed.newest[Kind.VIDEO].timestamp + self._moved(Kind.VIDEO)
         self._tracks[Kind.VIDEO].follow(feed.group.current, newest_timestamp=newest, now=now)
 
     # Clocks
@@ -137,16 +127,21 @@ class FedSource(Source):
         return self._steps * (CLOCK_RATES[kind] // _STEPS_PER_SECOND)
 
     def _place_clock(self, feed: EncoderFeed, now: float) -> None:
-        """Move a feed's clock so that its newest picture and sound are now, and no timestamp comes again."""
+        """Move a feed's clock so that its picture that has just come is now, and so that no timestamp comes again."""
+        video = feed.newest[Kind.VIDEO]
         steps: list[int] = []
-        for kind, newest in feed.newest.items():
-            track, rate = self._tracks[kind], CLOCK_RATES[kind]
+        for kind, rate in CLOCK_RATES.items():
+            track, came = self._tracks[kind], feed.newest.get(kind)
+            if came is None or now - came.at > SILENCE_SECONDS:
+                # Where it would be is known from the picture.
+                came = Moment(video.timestamp * rate // CLOCK_RATES[Kind.VIDEO], now)
             if track.newest_timestamp is not None:
-                passed = max(1, round((now - track.newest_at) * rate))
-                steps.append(-((newest - track.newest_timestamp - passed) // (rate // _STEPS_PER_SECOND)))
+                passed = max(1, round((came.at - track.newest_at) * rate))
+                missing = track.newest_timestamp + passed - came.timestamp
+                steps.append(-(-missing // (rate // _STEPS_PER_SECOND)))
         self._steps = max(steps) if steps else self._random_bits(_FIRST_STEP_BITS)
         if self._clock is None:
-            media = feed.newest[Kind.VIDEO] // (CLOCK_RATES[Kind.VIDEO] // _STEPS_PER_SECOND) + self._steps
+            media = video.timestamp // (CLOCK_RATES[Kind.VIDEO] // _STEPS_PER_SECOND) + self._steps
             self._clock = (now, self._ntp_now(), media)
 
     def _report_at(self, track: FedTrack, now: float, outlet: Outlet | None = None) -> None:

@@ -39,7 +39,7 @@ class FeedListener(Protocol):
     def feed_brought(self, connection_id: str, unit: Unit, now: float) -> None:
         """A feed brings a unit. Raises FeedRefusedError."""
 
-    def feed_ended(self, connection_id: str, now: float) -> None:
+    def feed_ended(self, connection_id: str) -> None:
         """Nothing comes from a feed any more."""
 
 
@@ -136,4 +136,4 @@ class FeedServer:
         except Exception:  # noqa: BLE001 - a fault of ours with one feed must not stop the others
             _log.exception("a feed met a fault", connection_id=connection_id)
         if self._open.pop(connection_id, None) is not None:
-            self._listener.feed_ended(connection_id, self._clock())
+            self._listener.feed_ended(connection_id)

@@ -100,7 +100,7 @@ class Feeds:
         self._tickets.pop(admitted.token, None)
         self._server.hang_up(connection_id)
         if admitted.source is not None:
-            admitted.source.remove(connection_id, self._clock())
+            admitted.source.remove(connection_id)
         return True
 
     def end_source(self, source_id: str) -> None:
@@ -148,11 +148,11 @@ class Feeds:
         if source is not None:
             source.take(connection_id, unit, now)
 
-    def feed_ended(self, connection_id: str, now: float) -> None:
+    def feed_ended(self, connection_id: str) -> None:
         """A feed's socket is closed: another feed may take its place, and nobody is told."""
         source = self._admitted[connection_id].source
         if source is not None:
-            source.end(connection_id, now)
+            source.end(connection_id)
 
     def _make_source(self, source_id: str, hello: Hello) -> FedSource:
         return FedSource(
