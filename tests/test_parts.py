@@ -155,6 +155,7 @@ def test_ingest_is_told_its_bounds_and_its_certificate() -> None:
     settings = Settings(
         rtmp_connections_limit=7,
         rtmp_connections_per_address_limit=3,
+        trusted_proxies=("192.0.2.0/24",),
         rtmp_connect_timeout_seconds=4.0,
         rtmp_media_timeout_seconds=5.0,
         rtmp_silence_timeout_seconds=6.0,
@@ -164,6 +165,7 @@ def test_ingest_is_told_its_bounds_and_its_certificate() -> None:
     assert ingest_settings(settings, certificate=(Path("/c"), Path("/k"))) == IngestSettings(
         max_connections=7,
         max_connections_per_address=3,
+        shared_networks=("192.0.2.0/24",),
         connect_timeout_seconds=4.0,
         media_timeout_seconds=5.0,
         silence_timeout_seconds=6.0,

@@ -86,7 +86,8 @@ class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         tuple[str, ...],
         Rule(
-            why="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none by default.",
+            why="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, and whose encoders are not taken "
+            "for one; none by default.",
             rule="a list of IP addresses or networks",
             accepts=every(is_network),
         ),

@@ -221,6 +221,7 @@ def ingest_settings(settings: Settings, *, certificate: tuple[Path, Path] | None
         max_buffer_seconds=settings.rtmp_buffer_seconds,
         max_connections=settings.rtmp_connections_limit,
         max_connections_per_address=settings.rtmp_connections_per_address_limit,
+        shared_networks=settings.trusted_proxies,
         max_message_bytes=settings.rtmp_message_limit_bytes,
         certificate_path=certificate_path,
         private_key_path=private_key_path,

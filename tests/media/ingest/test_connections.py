@@ -70,3 +70,17 @@ def test_refusals_of_long_ago_do_not_count() -> None:
     for _ in range(10 * MAX_REFUSALS):
         assert not connections.refuse("a")
         clock.now += REFUSALS_WINDOW_SECONDS / MAX_REFUSALS * 1.01
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1:2::9"])
+def test_behind_a_proxy_nobody_is_counted_as_another(address: str) -> None:
+    network = network_of(address)
+    shared = ("192.0.2.0/24", "2001:db8:1::/48")
+    connections = Connections(max_connections=5, max_per_network=2, clock=Clock(), shared_networks=shared)
+    for _ in range(5):
+        assert connections.why_not(network) is None
+        connections.open(network)
+    assert connections.why_not(network) == "more than 5 connections"
+    assert not any(connections.refuse(network) for _ in range(10 * MAX_REFUSALS))
+    connections.close(network)
+    assert connections.why_not(network) is None

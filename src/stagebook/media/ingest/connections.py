@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 MAX_REFUSALS: Final = 30
@@ -32,10 +32,20 @@ def network_of(address: str) -> str:
 class Connections:
     """The open connections by network, and the refusals of late."""
 
-    def __init__(self, *, max_connections: int, max_per_network: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        max_per_network: int,
+        clock: Callable[[], float],
+        shared_networks: Iterable[str] = (),
+    ) -> None:
+        """`shared_networks` are not one stranger's but a proxy's: of their connections all may be taken, and none is
+        shut out for what another did. Raises ValueError for one that is no network."""
         self._max_connections = max_connections
         self._max_per_network = max_per_network
         self._clock = clock
+        self._shared = [ipaddress.ip_network(network) for network in shared_networks]
         self._open: Counter[str] = Counter()
         self._refusals: dict[str, deque[float]] = {}
         self._shut_out: dict[str, float] = {}
@@ -44,7 +54,7 @@ class Connections:
         """Return why no connection of this network is taken now, or None."""
         if self.is_shut_out(network):
             return "too many refused stream keys"
-        if self._open[network] >= self._max_per_network:
+        if self._open[network] >= self._max_per_network and not self._is_shared(network):
             return f"more than {self._max_per_network} connections of one address"
         if self._open.total() >= self._max_connections:
             return f"more than {self._max_connections} connections"
@@ -72,6 +82,8 @@ class Connections:
 
     def refuse(self, network: str) -> bool:
         """Count a refused key. Returns True if with this one the network is shut out."""
+        if self._is_shared(network):
+            return False
         now = self._clock()
         self._forget(now - REFUSALS_WINDOW_SECONDS)
         times = self._refusals.setdefault(network, deque())
@@ -81,6 +93,13 @@ class Connections:
         del self._refusals[network]
         self._shut_out[network] = now + SHUT_OUT_SECONDS
         return True
+
+    def _is_shared(self, network: str) -> bool:
+        try:
+            address = ipaddress.ip_network(network).network_address
+        except ValueError:
+            return False
+        return any(address in shared for shared in self._shared)
 
     def _forget(self, before: float) -> None:
         """Keep nothing of a network that has behaved since: memory does not grow with the strangers met."""

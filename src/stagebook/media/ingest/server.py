@@ -51,6 +51,7 @@ class IngestServer:
         self._connections = Connections(
             max_connections=settings.max_connections,
             max_per_network=settings.max_connections_per_address,
+            shared_networks=settings.shared_networks,
             clock=clock,
         )
         self._sessions: dict[str, Session] = {}

@@ -19,6 +19,8 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How far a stream's timestamps may run ahead of the time that has passed before reading pauses."""
     max_connections: int = 200
     max_connections_per_address: int = 20
+    shared_networks: tuple[str, ...] = ()
+    """Addresses or networks of proxies, behind which many encoders are: bounds for one address are not for them."""
     max_message_bytes: int = 4 << 20
     certificate_path: str = ""
     private_key_path: str = ""
