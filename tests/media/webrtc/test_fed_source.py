@@ -71,11 +71,10 @@ class Bench:
             name, unit(Kind.VIDEO, seconds=self.media_seconds[name], key=key, payloads=(payload,)), self.loop.now
         )
 
-    def sound(self, name: str) -> None:
-        """A feed brings sound."""
-        self.source.take(
-            name, unit(Kind.AUDIO, seconds=self.media_seconds[name], payloads=(name.encode(),)), self.loop.now
-        )
+    def sound(self, name: str, *, ahead: float = 0.0) -> None:
+        """A feed brings sound, which may be so many seconds ahead of its pictures."""
+        seconds = self.media_seconds[name] + ahead
+        self.source.take(name, unit(Kind.AUDIO, seconds=seconds, payloads=(name.encode(),)), self.loop.now)
 
     def both(self, *names: str, key: bool = False) -> None:
         """Feeds bring both, and time passes."""
@@ -201,6 +200,25 @@ def test_a_feed_that_takes_its_place_back_is_as_near_to_the_present_as_before() 
     assert (first[-1].timestamp - first[0].timestamp) / 90_000 == pytest.approx(came, abs=0.05)
 
 
+@pytest.mark.parametrize(("first", "second", "delay"), [(0.2, 0.0, 0.2), (0.2, 0.2, 0.0), (0.0, -0.2, 0.2)])
+def test_sound_goes_on_however_far_an_encoder_sends_it_ahead(first: float, second: float, delay: float) -> None:
+    bench, leads = Bench(), {"a": first, "b": second}
+    for name in leads:
+        bench.open(name)
+    for number in range(20):
+        for name in leads if number < 10 else "b":
+            bench.picture(name, key=number == 0)
+            bench.sound(name, ahead=leads[name])
+        bench.pass_time()
+        if number == 9:
+            bench.source.remove("a")
+    bench.loop.run_all()
+    heard, seen = bench.audio.packets, bench.video.packets
+    assert texts(heard) == ["a"] * 10 + ["b"] * 10
+    assert all(0 < packet.timestamp - before.timestamp < 48_000 for before, packet in pairwise(heard))
+    assert (seen[-1].timestamp - seen[0].timestamp) / 90_000 == pytest.approx(19 * PICTURE_SECONDS + delay, abs=0.05)
+
+
 class Told:
     """A viewer of both tracks that only notes what it is told."""
 
@@ -305,8 +323,10 @@ def happen(bench: Bench, event: Event) -> None:
 
 @settings(max_examples=200)
 @example(
-    [("picture", "a"), ("stall", "a"), ("picture", "b"), ("remove", "b")]
-    + [("sound", "a"), ("picture", "b"), ("sound", "b")]
+    [
+        *[("picture", "a"), ("stall", "a"), ("picture", "b"), ("remove", "b")],
+        *[("sound", "a"), ("picture", "b"), ("sound", "b")],
+    ]
 )
 @given(EVENTS)
 def test_whoever_is_shown_both_streams_go_on(events: list[Event]) -> None:

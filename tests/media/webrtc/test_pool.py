@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -384,3 +385,11 @@ async def test_nothing_of_the_feeds_folder_is_left() -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert len(list(folder.iterdir())) == 2
     assert not folder.exists()
+
+
+async def test_without_a_place_for_the_feeds_folder_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    pool = EnginePool(EngineSettings(), processes=1)
+    with pytest.raises(EnginesRefusedError, match=r"no folder for feeds can be made: .*'/nowhere"):
+        await pool.start()
+    assert pool.engines[0].process_id is None

@@ -67,9 +67,11 @@ class FeedServer:
             os.chmod(path, 0o600)  # noqa: PTH101 - one quick call at the start
             self.path = path
             self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=_BUFFER_BYTES)
-        except BaseException:
+        except BaseException as error:
             self.path = None
             listening.close()
+            if isinstance(error, OSError):
+                raise OSError(f"no socket for feeds in {directory}: {error}") from error
             raise
 
     async def stop(self) -> None:

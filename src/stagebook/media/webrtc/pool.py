@@ -66,7 +66,10 @@ class EnginePool:
     async def start(self) -> None:
         """Start all engines. Raises EnginesRefusedError, and then none is left running."""
         # Of mode 0700, and with a short path: a socket's has at most 107 bytes.
-        self._feed_directory = tempfile.TemporaryDirectory(prefix="stagebook-")
+        try:
+            self._feed_directory = tempfile.TemporaryDirectory(prefix="stagebook-")
+        except OSError as error:
+            raise EnginesRefusedError(f"no folder for feeds can be made: {error}") from error
         for engine in self._engines:
             engine.feed_directory = self._feed_directory.name
         try:
