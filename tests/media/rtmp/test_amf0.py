@@ -31,6 +31,7 @@ SAMPLES: list[tuple[str, Amf0Value]] = [
     ("08 00000001 0001 61 06 000009", EcmaArray(a=UNDEFINED)),
     ("0a 00000002 05 01 01", [None, True]),
     ("0b 4085180000000000 003c", Date(milliseconds=675.0, time_zone=60)),
+    ("02 ffff" + "61" * 65535, "a" * 65535),
     ("0c 00010000" + "61" * 65536, "a" * 65536),
     ("10 0001 43 0001 61 05 000009", TypedObject(class_name="C", members={"a": None})),
 ]

@@ -110,12 +110,19 @@ def delete_stream_by_name(session: Session) -> list[RtmpEvent]:
     return session.command("deleteStream", None, "key")
 
 
+def delete_stream_without_a_name(session: Session) -> list[RtmpEvent]:
+    return session.command("deleteStream", None)
+
+
 def close_stream(session: Session) -> list[RtmpEvent]:
     return session.command("closeStream", None, stream_id=1)
 
 
+LEAVES = [fc_unpublish, delete_stream, delete_stream_by_name, delete_stream_without_a_name, close_stream]
+
+
 @pytest.mark.parametrize("state", [asked, publishing])
-@pytest.mark.parametrize("leave", [fc_unpublish, delete_stream, delete_stream_by_name, close_stream])
+@pytest.mark.parametrize("leave", LEAVES)
 def test_an_encoder_can_end_its_publish(
     state: Callable[[], Session], leave: Callable[[Session], list[RtmpEvent]]
 ) -> None:
@@ -138,7 +145,7 @@ def test_fcunpublish_is_answered_as_fcpublish_is() -> None:
     assert [command.name for command in session.commands()] == ["onFCUnpublish", "_result", "onStatus"]
 
 
-@pytest.mark.parametrize("leave", [fc_unpublish, delete_stream, delete_stream_by_name, close_stream])
+@pytest.mark.parametrize("leave", LEAVES)
 def test_without_a_publish_there_is_nothing_to_end(leave: Callable[[Session], list[RtmpEvent]]) -> None:
     assert leave(connected()) == []
 

@@ -58,7 +58,7 @@ class Date(msgspec.Struct, frozen=True, kw_only=True):
     """A date (section 2.13): milliseconds since 1970 in UTC, and a time zone that should be 0 and means nothing."""
 
     milliseconds: float
-    time_zone: int = 0
+    time_zone: int
 
 
 class TypedObject(msgspec.Struct, frozen=True, kw_only=True):
