@@ -40,8 +40,8 @@ class ScriptedEngine:
         del connection_id, fragment, ice_session
         return PatchAnswer(fragment=None, ice_session="ice")
 
-    async def close(self, *, connection_id: str) -> None:
+    async def close(self, *, connection_id: str, detail: str = "") -> None:
         """As MediaEngine.close."""
 
-    async def end_source(self, *, source_id: str) -> None:
+    async def end_source(self, *, source_id: str, detail: str = "") -> None:
         """As MediaEngine.end_source."""

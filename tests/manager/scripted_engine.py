@@ -39,6 +39,8 @@ class ScriptedEngine:
         self.refuse: RefusalReason | None = None
         self.hold: asyncio.Event | None = None
         self.held = asyncio.Event()
+        self.words: dict[str, str] = {}
+        """What encoders were told, by the connection or source that was ended."""
         self._hear: Callable[[MediaFact], None] = lambda _fact: None
 
     def listen(self, hear: Callable[[MediaFact], None]) -> None:
@@ -122,8 +124,10 @@ class ScriptedEngine:
             raise MediaRefusedError(reason=RefusalReason.MALFORMED, detail="scripted")
         return PatchAnswer(fragment=None, ice_session="ice-1")
 
-    async def close(self, *, connection_id: str) -> None:
+    async def close(self, *, connection_id: str, detail: str = "") -> None:
         self.closed.append(connection_id)
+        self.words[connection_id] = detail
 
-    async def end_source(self, *, source_id: str) -> None:
+    async def end_source(self, *, source_id: str, detail: str = "") -> None:
         self.ended_sources.append(source_id)
+        self.words[source_id] = detail

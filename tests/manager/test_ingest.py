@@ -265,6 +265,26 @@ async def test_the_engine_is_told_whatever_ends_it(house: House, way: str) -> No
         assert await house.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
 
 
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        ("disconnect", "PARTICIPANT_DISCONNECTED"),
+        ("delete configuration", "PARTICIPANT_DISCONNECTED: its ingest configuration was deleted"),
+        ("delete stage", "STAGE_DELETED"),
+        ("shutdown", "SERVER_SHUTDOWN"),
+        ("b-frames", "B_FRAME_PRESENT: the video has B-frames"),
+    ],
+)
+async def test_the_encoder_is_told_what_ends_it(house: House, way: str, words: str) -> None:
+    stage, configuration, connection_id = await published(house)
+    if way == "b-frames":
+        house.engine.measure(connection_id, has_b_frames=True)
+    else:
+        await end(house, stage, configuration, way)
+    await house.settled()
+    assert house.engine.words == {house.engine.connections[connection_id]: words}
+
+
 async def test_it_moves_with_its_configuration(house: House) -> None:
     stage, configuration, connection_id = await published(house)
     other = await house.stage("other")

@@ -276,6 +276,13 @@ async def test_limits_are_each_streams_own(pair: Redundant) -> None:
     assert pair.house.engine.closed == [first]
 
 
+async def test_the_encoder_of_a_stream_is_told_what_ends_it(pair: Redundant) -> None:
+    first = await pair.come(0)
+    pair.house.engine.measure(first, has_b_frames=True)
+    await pair.house.settled()
+    assert pair.house.engine.words[first] == "B_FRAME_PRESENT: the video has B-frames"
+
+
 async def test_staggered_streams_last_for_ever_together(pair: Redundant) -> None:
     await pair.come(0)
     pair.house.clock.ms += 12 * HOUR_MS

@@ -35,8 +35,14 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     """Why connections end. Without `cascade`, everybody on the stage ends by itself, for the same reason."""
 
     cause: Cause
+    code: ErrorCode | None = None
     detail: str | None = None
     cascade: bool = True
+
+    @property
+    def words(self) -> str:
+        """What an encoder is told: the error code or the farewell, and the detail."""
+        return ": ".join(part for part in (self.code or FAREWELLS.get(self.cause), self.detail) if part)
 
 
 class Endings:
@@ -145,7 +151,8 @@ class Endings:
         after = live.machine.connections
         lost = {each: connection for each, connection in before.items() if each not in after}
         cause = Cause.TOKEN_EXCHANGED if isinstance(fact, Exchanged) else fact.cause
-        end = End(cause=cause, detail=fact.detail, cascade=cascade)
+        code = fact.code if isinstance(fact, Cut) else None
+        end = End(cause=cause, code=code, detail=fact.detail, cascade=cascade)
         # All routes go before any cascade: a participant may watch itself.
         for connection_id, connection in lost.items():
             self._live.drop_route(connection_id, remote_participant_id=connection.remote_participant_id)
@@ -173,7 +180,7 @@ class Endings:
             case ConnectionKind.PUBLISH:
                 self._publication_ended(session, live, connection_id, end, changes)
             case ConnectionKind.REDUNDANT:
-                self._order(self._media.close(connection_id=connection_id))
+                self._order(self._media.close(connection_id=connection_id, detail=end.words))
                 if live.virtual_id is not None:
                     self._stream_ended(session, live.virtual_id, connection_id, end, changes)
             case ConnectionKind.REPLICA:
@@ -191,7 +198,7 @@ class Endings:
             # The publisher is on its way back: ending the source would silently end the connection it comes by.
             self._order(self._media.close(connection_id=connection_id))
         else:
-            self._end_source(session, participant_id)
+            self._end_source(session, participant_id, end)
         self._viewers_gone(session, participant_id, end, changes)
         for replication in self._replicas.of(live):
             self._replicas.pause(replication, cause=end.cause, detail=end.detail, changes=changes)
@@ -207,7 +214,7 @@ class Endings:
         publication_id = virtual.machine.publication_id if virtual else None
         if publication_id is None:
             if not slot.is_awaited:
-                self._end_source(session, virtual_id)
+                self._end_source(session, virtual_id, end)
         elif not self._live.is_fed(slot):
             self._gone(
                 session,
@@ -219,9 +226,9 @@ class Endings:
                 cascade=end.cascade,
             )
 
-    def _end_source(self, session: LiveSession, publisher_id: str) -> None:
+    def _end_source(self, session: LiveSession, publisher_id: str, end: End) -> None:
         slot = self._live.slots.pop((session.stage_arn, publisher_id))
-        self._order(self._media.end_source(source_id=slot.source_id))
+        self._order(self._media.end_source(source_id=slot.source_id, detail=end.words))
 
     def _replica_gone(
         self, replication: LiveReplication, changes: list[Change], *, cause: Cause, detail: str | None

@@ -126,8 +126,14 @@ class Hearing:
         )
         live.source_watch, code = judge(live.source_watch, seen, self._limits)
         if code is not None:
-            detail = f"{fact.width}x{fact.height} at {fact.bitrate_bps} bit/s"
-            self._cut(route, fact.connection_id, code, detail=detail)
+            self._cut(route, fact.connection_id, code, detail=_broken(code, fact))
 
     def _cut(self, route: Route, connection_id: str, code: ErrorCode, *, detail: str) -> None:
         self._commit(route, self._endings.cut(route.session, route.participant_id, connection_id, code, detail=detail))
+
+
+def _broken(code: ErrorCode, fact: SourceMeasured) -> str:
+    """Return what a publisher needs to know of the limit that it broke."""
+    if code is ErrorCode.B_FRAME_PRESENT:
+        return "the video has B-frames"
+    return f"{fact.width}x{fact.height} at {fact.bitrate_bps} bit/s"

@@ -90,12 +90,17 @@ class SourceMeasured(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fal
     has_b_frames: bool = False
 
 
-class IngestFault(StrEnum):
-    """Why an encoder's stream cannot go on: what its own bytes break, whatever the limits are."""
+SERVER_FAULT = "INTERNAL_SERVER_EXCEPTION"
+"""The word that an encoder is told when it is not to blame (shape EventErrorCode)."""
 
-    VIDEO_CODEC = "video_codec"
-    AUDIO_CODEC = "audio_codec"
-    INPUT = "input"
+
+class IngestFault(StrEnum):
+    """Why an encoder's stream cannot go on: what its own bytes break, whatever the limits are. The values are the words
+    that the encoder is told, AWS's own (shape EventErrorCode)."""
+
+    VIDEO_CODEC = "INVALID_VIDEO_CODEC"
+    AUDIO_CODEC = "INVALID_AUDIO_CODEC"
+    INPUT = "INVALID_INPUT"
 
 
 class IngestAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
@@ -152,8 +157,10 @@ class MediaEngine(Protocol):
         """Take a trickle or ICE-restart fragment (RFC 8840, RFC 9725 section 4.3). Raises MediaRefusedError
         (MALFORMED, UNKNOWN_CONNECTION, ICE_SESSION_MISMATCH)."""
 
-    async def close(self, *, connection_id: str) -> None:
-        """End one connection. Unknown ids are fine. A source whose publisher is closed stays for `end_source`."""
+    async def close(self, *, connection_id: str, detail: str = "") -> None:
+        """End one connection, and tell an encoder why: `detail`. Unknown ids are fine. A source whose publisher is
+        closed stays for `end_source`."""
 
-    async def end_source(self, *, source_id: str) -> None:
-        """End a source, its publisher's connection and all of its viewers'. Unknown ids are fine."""
+    async def end_source(self, *, source_id: str, detail: str = "") -> None:
+        """End a source, its publishers' connections and all of its viewers', and tell encoders why: `detail`. Unknown
+        ids are fine."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from stagebook.media.ingest.engine import IngestEngine
 from stagebook.media.port import (
+    SERVER_FAULT,
     Answer,
     Closed,
     IngestAsked,
@@ -77,23 +78,23 @@ class Switchboard:
         if self._ingest is not None:
             self._ingest.refuse(ask_id=ask_id, detail=detail)
 
-    async def close(self, *, connection_id: str) -> None:
+    async def close(self, *, connection_id: str, detail: str = "") -> None:
         """As MediaEngine.close."""
-        self._end_encoder(connection_id)
+        self._end_encoder(connection_id, detail)
         await self._engines.close(connection_id=connection_id)
 
-    async def end_source(self, *, source_id: str) -> None:
+    async def end_source(self, *, source_id: str, detail: str = "") -> None:
         """As MediaEngine.end_source."""
         for connection_id in [known for known, fed in self._source_of.items() if fed == source_id]:
-            self._end_encoder(connection_id)
+            self._end_encoder(connection_id, detail)
             del self._source_of[connection_id]
         await self._engines.end_source(source_id=source_id)
 
-    def _end_encoder(self, connection_id: str) -> None:
+    def _end_encoder(self, connection_id: str, detail: str) -> None:
         if connection_id in self._open:
             self._open.remove(connection_id)
             if self._ingest is not None:
-                self._ingest.close(connection_id=connection_id)
+                self._ingest.close(connection_id=connection_id, detail=detail)
 
     def _hear_ingest(self, fact: MediaFact) -> None:
         """Pass on who asks, and who has ended; its forwarder need not wait for that connection any more."""
@@ -117,5 +118,5 @@ class Switchboard:
         if fact.connection_id in self._source_of and fact.connection_id not in self._open:
             return
         if isinstance(fact, Closed):
-            self._end_encoder(fact.connection_id)
+            self._end_encoder(fact.connection_id, f"{SERVER_FAULT}: the media server lost the stream")
         self._hear(fact)

@@ -44,9 +44,9 @@ def events_of(cause: Cause) -> list[str | tuple[str, str]]:
     return [*cause.after, ("PUBLISH_ERROR", cause.code), *ends[cause.after]]
 
 
-async def expect_a_clean_end(encoder: Encoder) -> None:
+async def expect_a_clean_end(encoder: Encoder, code: str) -> None:
     """The server told the encoder why, and closed its connection."""
-    assert "Server error: " in await encoder.wait_until_ended()
+    assert f"Server error: {code}: " in await encoder.wait_until_ended()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ async def test_the_command_causes_the_code(stage: StageOfTest, made: list[Ingest
     made.append(ingest)
     encoder = await ingest.start(cause.command)
     await ingest.expect_events(*events_of(cause))
-    await expect_a_clean_end(encoder)
+    await expect_a_clean_end(encoder, cause.code)
     assert await ingest.state() == "INACTIVE"
 
 
@@ -68,7 +68,7 @@ async def test_a_key_in_use_is_refused_and_who_uses_it_goes_on(ingest: IngestOfT
 
     second = await ingest.start(cause.command)
 
-    await expect_a_clean_end(second)
+    await expect_a_clean_end(second, cause.code)
     await ingest.expect_events("JOINED", "PUBLISH_STARTED", *events_of(cause))
     await viewer.wait_for_more_pictures()
 
@@ -82,7 +82,7 @@ async def test_the_publisher_who_is_one_too_many_is_refused(
 
     second = await made[1].start(cause.command)
 
-    await expect_a_clean_end(second)
+    await expect_a_clean_end(second, cause.code)
     await made[1].expect_events(*events_of(cause))
     assert ("PUBLISH_ERROR", cause.code) not in await narrow_stage.events(made[0].participant_id)
 
@@ -92,7 +92,7 @@ async def test_a_stream_that_lasts_too_long_is_cut(made: list[IngestOfTest], nar
     cause = cause_of("STREAM_DURATION_EXCEEDED")
     encoder = await made[0].start(cause.command)
     await made[0].expect_events(*events_of(cause))
-    await expect_a_clean_end(encoder)
+    await expect_a_clean_end(encoder, cause.code)
 
 
 async def test_a_key_that_opens_no_stage_is_nobodys_and_is_counted(ingest: IngestOfTest) -> None:
@@ -103,7 +103,7 @@ async def test_a_key_that_opens_no_stage_is_nobodys_and_is_counted(ingest: Inges
 
     for key in (ingest.key, f"rt_123456789012_us-west-2_neverThere12_{secret}"):
         encoder = await ingest.start(key=key)
-        await expect_a_clean_end(encoder)
+        await expect_a_clean_end(encoder, "INVALID_STREAM_KEY")
 
     assert await unknown_stream_keys(server) == before + 2
     assert await ingest.stage.session_id() is None

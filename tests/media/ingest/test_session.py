@@ -194,7 +194,7 @@ async def test_a_stream_without_both_tracks_fails(kinds: set[Kind], missing: str
         await it.let_in(encoder)
         await send(encoder, [message for message in first_second() if message.kind in kinds])
         await it.told(IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail=missing))
-        assert await description(encoder) == missing
+        assert await description(encoder) == f"INVALID_INPUT: {missing}"
         await encoder.closed()
         assert it.forwarder.feeds == 0
 
@@ -243,8 +243,9 @@ async def test_garbage_after_the_admission_is_a_fault_of_the_input() -> None:
     async with serving() as it, it.encoder() as encoder:
         await it.let_in(encoder)
         await encoder.message(1, b"\0\0\0\0", chunk_stream_id=2)  # chunks of no bytes
-        told = await description(encoder)
-        await it.told(IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail=told))
+        code, _, detail = (await description(encoder)).partition(": ")
+        assert code == "INVALID_INPUT"
+        await it.told(IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail=detail))
         await encoder.closed()
 
 
@@ -272,6 +273,13 @@ async def test_a_closed_connection_ends_without_a_fact_and_with_a_word() -> None
         assert it.endings() == []
 
 
+async def test_whoever_closes_a_connection_may_say_why() -> None:
+    async with serving() as it, it.encoder() as encoder:
+        await it.let_in(encoder)
+        it.server.close(connection_id="c", detail="BITRATE_EXCEEDED: 9000000 bit/s")
+        assert await description(encoder) == "BITRATE_EXCEEDED: 9000000 bit/s"
+
+
 async def test_the_last_word_arrives_although_the_encoder_goes_on_sending() -> None:
     async with serving() as it, it.encoder() as encoder:
         await it.let_in(encoder)
@@ -288,7 +296,7 @@ async def test_a_forwarder_that_goes_ends_the_stream_and_the_encoder_is_told() -
             await until_fed(it)
             it.forwarder.drop_feeds()
             await it.told(LOST)
-            assert await description(encoder) == "the media server lost the stream"
+            assert await description(encoder) == "INTERNAL_SERVER_EXCEPTION: the media server lost the stream"
 
 
 async def test_a_forwarder_that_is_not_there_ends_the_stream() -> None:

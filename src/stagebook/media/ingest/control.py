@@ -73,6 +73,7 @@ class Close(Command, frozen=True, kw_only=True):
     """As MediaEngine.close. Not reported."""
 
     connection_id: str
+    detail: str = ""
 
 
 class Running(Report, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import structlog
 from stagebook.media.ingest.fault import InputFaultError
 from stagebook.media.ingest.feed_writer import FeedLostError
 from stagebook.media.ingest.wire import NotReadError
-from stagebook.media.port import CloseCause, Closed, IngestFailed, IngestFault
+from stagebook.media.port import SERVER_FAULT, CloseCause, Closed, IngestFailed, IngestFault
 from stagebook.media.rtmp.limits import RtmpError
 
 _log = structlog.get_logger(__name__)
@@ -22,6 +22,12 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     cause: CloseCause | None = None
     fault: IngestFault | None = None
     is_encoder_there: bool = True
+
+    @property
+    def words(self) -> str:
+        """What the encoder is told."""
+        code = SERVER_FAULT if self.cause is CloseCause.ENGINE_LOST else self.fault
+        return self.detail if code is None else f"{code}: {self.detail}"
 
     def fact(self, connection_id: str) -> Closed | IngestFailed | None:
         """Return what is told of an admitted connection that ended so."""

@@ -72,11 +72,11 @@ class IngestEngine(Child):
         """As MediaEngine.refuse_ingest."""
         self.tell(control.Refuse(ask_id=ask_id, detail=detail))
 
-    def close(self, *, connection_id: str) -> None:
+    def close(self, *, connection_id: str, detail: str = "") -> None:
         """As MediaEngine.close."""
         if connection_id in self._connections:
             self._connections.remove(connection_id)
-            self.tell(control.Close(connection_id=connection_id))
+            self.tell(control.Close(connection_id=connection_id, detail=detail))
 
     def _take_fact(self, fact: MediaFact) -> None:
         """Pass a fact on, unless its connection was ended while the fact was on its way."""

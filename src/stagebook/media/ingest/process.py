@@ -42,7 +42,7 @@ class _Ingesting:
             case control.Refuse():
                 self._server.refuse(ask_id=command.ask_id, detail=command.detail)
             case control.Close():
-                self._server.close(connection_id=command.connection_id)
+                self._server.close(connection_id=command.connection_id, detail=command.detail)
 
     def _admit(self, command: control.Admit) -> control.Admitted | control.Refused:
         try:

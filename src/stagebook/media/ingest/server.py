@@ -22,6 +22,7 @@ from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 _ACCEPT_RETRY_SECONDS: Final = 0.5
 _TURNED_AWAY_INTERVAL_SECONDS: Final = 10.0
 """How often connections that are turned away get a line in the log."""
+_ENDED: Final = "the stream was ended by the server"
 _STOP_SECONDS: Final = 3.0
 """How long encoders have to read that the server stops."""
 
@@ -98,11 +99,11 @@ class IngestServer:
             seconds = SHUT_OUT_SECONDS
             _log.warning("too many stream keys were refused; not listened to", network=network, seconds=seconds)
 
-    def close(self, *, connection_id: str) -> None:
-        """End a connection that was admitted. Unknown ids are fine."""
+    def close(self, *, connection_id: str, detail: str = "") -> None:
+        """End a connection that was admitted, and tell the encoder why. Unknown ids are fine."""
         for session in self._sessions.values():
             if session.connection_id == connection_id:
-                session.close("the stream was ended by the server")
+                session.close(detail or _ENDED)
 
     async def _accept(self, listener: socket.socket, *, is_secure: bool) -> None:
         loop = asyncio.get_running_loop()

@@ -189,7 +189,7 @@ class Session:
         if self.connection_id is not None and (fact := ending.fact(self.connection_id)):
             self._hear(fact)
         if ending.is_encoder_there:
-            self._rtmp.end(ending.detail)
+            self._rtmp.end(ending.words)
         with contextlib.suppress(NotReadError):
             self._send()
         await self._wire.finish()

@@ -100,10 +100,10 @@ class SilentEngine(MediaEngine):
     async def patch(self, **_fragment: str | None) -> PatchAnswer:
         return PatchAnswer(fragment=None, ice_session="1")
 
-    async def close(self, *, connection_id: str) -> None:
+    async def close(self, *, connection_id: str, detail: str = "") -> None:
         pass
 
-    async def end_source(self, *, source_id: str) -> None:
+    async def end_source(self, *, source_id: str, detail: str = "") -> None:
         pass
 
 
