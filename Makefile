@@ -16,7 +16,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/stagebook demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(wildcard src tests bench)

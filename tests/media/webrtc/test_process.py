@@ -5,6 +5,7 @@ import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -129,8 +130,8 @@ class Parent:
             pass
         return report
 
-    async def run(self) -> None:
-        self.send(control.Run(settings=EngineSettings()))
+    async def run(self, settings: EngineSettings = EngineSettings()) -> None:  # noqa: B008 - frozen
+        self.send(control.Run(settings=settings))
         assert await self.report() == control.Running(udp_port=40_000)
 
 
@@ -233,3 +234,17 @@ async def test_the_end_of_the_server_is_the_end_of_the_engine(parent: Parent, la
     parent.writer.write_eof()
     assert await parent.serving == 0
     assert parent.forwarders[0].did == ["stop"]
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+async def test_the_last_engine_takes_the_folder_of_feeds_along(
+    parent: Parent, tmp_path: Path, *, is_last: bool
+) -> None:
+    folder = tmp_path / "feeds"
+    folder.mkdir()
+    if not is_last:
+        (folder / "socket-of-another-engine").touch()
+    await parent.run(EngineSettings(feed_directory=str(folder)))
+    parent.writer.write_eof()
+    assert await parent.serving == 0
+    assert folder.exists() is not is_last

@@ -4,6 +4,8 @@ python -m stagebook.media.webrtc.process <file descriptor of the control socket>
 
 """
 
+import contextlib
+import os
 import socket
 import sys
 import time
@@ -56,15 +58,23 @@ class MakesForwarder(Protocol):
 class _Forwarding:
     """The process's work: a forwarder, commanded by the parent."""
 
-    def __init__(self, forwarder: RunsMedia, reporter: Reporter) -> None:
+    def __init__(self, forwarder: RunsMedia, reporter: Reporter, *, feed_directory: str) -> None:
         self._forwarder = forwarder
         self._reporter = reporter
-        self.stop = forwarder.stop
+        self._feed_directory = feed_directory
 
     async def start(self) -> control.Running:
         """Bind the sockets. Raises OSError."""
         await self._forwarder.start()
         return control.Running(udp_port=self._forwarder.udp_port)
+
+    async def stop(self) -> None:
+        """Say goodbye to all peers."""
+        await self._forwarder.stop()
+        if self._feed_directory:
+            # The last engine takes the folder of feeds along, for a server that was killed cannot.
+            with contextlib.suppress(OSError):
+                os.rmdir(self._feed_directory)  # noqa: PTH106 - one quick call at the end
 
     def obey(self, command: control.AnyCommand) -> None:
         """Carry out a command, and answer it if it is a request."""
@@ -88,7 +98,7 @@ def _make(make_forwarder: MakesForwarder, command: control.AnyCommand, reporter:
     forwarder = make_forwarder(
         command.settings, hear=reporter.hear, clock=time.monotonic, wall_clock=time.time, randomness=SystemRandom()
     )
-    return _Forwarding(forwarder, reporter)
+    return _Forwarding(forwarder, reporter, feed_directory=command.settings.feed_directory)
 
 
 def _reply(request: control.AnyRequest, forwarder: RunsMedia) -> control.AnyReply:
