@@ -53,12 +53,19 @@ def test_a_clock_that_goes_back_from_zero_is_below_zero() -> None:
     assert timestamps(0, 2**32 - 20, 20) == [0, -20, 20]
 
 
-@given(st.integers(0, 2**32 - 1), st.lists(st.integers(-(2**31), 2**31 - 1), max_size=20))
-def test_every_step_of_less_than_half_the_clock_is_followed(start: int, steps: list[int]) -> None:
-    expected = [start]
+def test_a_media_clock_far_from_the_time_of_the_configuration_is_taken_as_it_is() -> None:
+    assert timestamps(0, 3 * 10**9, 3 * 10**9 + 33) == [0, 3 * 10**9, 3 * 10**9 + 33]
+
+
+@pytest.mark.parametrize("clock", [2**31, 2**32], ids=["of-31-bits", "of-32-bits"])
+@given(st.data(), st.lists(st.integers(-(2**24), 2**24), max_size=20))
+def test_every_step_of_a_few_hours_is_followed_where_the_clock_begins_anew_too(
+    clock: int, data: st.DataObject, steps: list[int]
+) -> None:
+    expected = [data.draw(st.integers(0, clock - 1))]
     for step in steps:
         expected.append(expected[-1] + step)
-    assert timestamps(*(value % 2**32 for value in expected)) == expected
+    assert timestamps(*(value % clock for value in expected)) == expected
 
 
 def test_an_aggregate_is_its_tags_at_their_distance_from_the_first() -> None:

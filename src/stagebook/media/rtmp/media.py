@@ -9,8 +9,12 @@ from stagebook.media.rtmp.message import Message, MessageType
 
 _TAG_HEADER_BYTES = 11
 _BACK_POINTER_BYTES = 4
-_WRAP = 1 << 32
-_HALF = 1 << 31
+_TIMESTAMPS = 1 << 32
+_CLOCK_MS = 1 << 31
+"""Where FFmpeg's clock begins anew: its FLV has 31 bits of a timestamp. Others' does at 2**32, a multiple of it."""
+_MAX_STEP_MS = 1 << 24
+"""Hours: above it a clock was not followed but changed, as by encoders whose configuration has the time 0 whenever they
+begin."""
 _METADATA_BEGINNINGS = (write_values("@setDataFrame", "onMetaData"), write_values("onMetaData"))
 
 
@@ -33,10 +37,13 @@ class MediaReader:
         return [AudioMessage(timestamp_ms=timestamp_ms, payload=message.payload)]
 
     def _unwrapped(self, timestamp: int) -> int:
-        """The timestamp that, of all that are equal modulo 2**32, is nearest to the last one (section 5.3)."""
-        last = self._last_ms
-        if last is not None:
-            timestamp = last + (timestamp - last + _HALF) % _WRAP - _HALF
+        """The time on a clock that goes on where the encoder's begins anew (section 5.3); far from the last time, the
+        timestamp as it is."""
+        if self._last_ms is not None:
+            half = _CLOCK_MS // 2
+            step = (timestamp - self._last_ms + half) % _CLOCK_MS - half
+            if abs(step) <= _MAX_STEP_MS:
+                timestamp = self._last_ms + step
         self._last_ms = timestamp
         return timestamp
 
@@ -74,5 +81,5 @@ def aggregated(message: Message, limits: RtmpLimits) -> Iterator[Message]:
         if offset is None:
             offset = message.timestamp - timestamp
         if header[0] in {MessageType.AUDIO, MessageType.VIDEO}:
-            yield Message(header[0], message.stream_id, (timestamp + offset) % _WRAP, payload[body:position])
+            yield Message(header[0], message.stream_id, (timestamp + offset) % _TIMESTAMPS, payload[body:position])
         position += _BACK_POINTER_BYTES
