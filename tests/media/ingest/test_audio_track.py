@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from stagebook.media.ingest.audio_track import MAX_BROKEN_FRAMES, MAX_CONFIGURATIONS, AudioTrack
+from stagebook.media.ingest.audio_track import MAX_BROKEN_FRAMES, MAX_CONFIGURATIONS, MAX_FRAME_BYTES, AudioTrack
 from stagebook.media.ingest.fault import InputFaultError
 from stagebook.media.ingest.transcode import PACKET_TICKS, OpusPacket
 from stagebook.media.port import IngestFault
@@ -86,3 +86,13 @@ def test_broken_frames_far_apart_do_not_add_up() -> None:
     track = _track()
     for second in range(3 * MAX_BROKEN_FRAMES):
         _play(track, [GARBAGE] + [FRAMES[20]] * 55, start_ms=second * 1_200)
+
+
+def test_many_frames_in_one_are_not_even_decoded() -> None:
+    # Whoever decodes this makes half a gigabyte of samples before anything can be counted.
+    silence = aac_frames(bytes(4 * 48_000), sampling_rate=48_000, channels=2)[1][-1]
+    track = _track()
+    with pytest.raises(InputFaultError, match=f"at most {MAX_FRAME_BYTES}") as fault:
+        track.frame(silence * 20_000, timestamp_ms=0)
+    assert fault.value.fault is IngestFault.INPUT
+    assert track.frame(silence, timestamp_ms=0) == _track().frame(silence, timestamp_ms=0)

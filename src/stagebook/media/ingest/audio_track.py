@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MAX_BROKEN_FRAMES = 10
 BROKEN_FRAMES_WINDOW = 500
 """Frames: ten seconds or more. One broken frame is a click; this many of them are no AAC."""
+MAX_FRAME_BYTES = 8_191
+"""More than ADTS can hold (ISO/IEC 14496-3, 1.A.3.2), and five times what two channels of AAC-LC may have (6,144 bits
+each). The decoder takes a longer message for thousands of frames, and makes samples of all of them at once."""
 MAX_CONFIGURATIONS = 20
 """Different ones in one stream: each costs a decoder and an encoder."""
 
@@ -58,6 +61,8 @@ class AudioTrack:
 
         if self._transcoder is None:
             return []
+        if len(data) > MAX_FRAME_BYTES:
+            raise broken(f"an AAC frame has {len(data)} bytes; at most {MAX_FRAME_BYTES} are taken")
         self._frames += 1
         try:
             packets = self._transcoder.transcode(data, timestamp_ms=timestamp_ms)
