@@ -14,8 +14,10 @@ from stagebook.media.ingest.settings import IngestSettings
 from stagebook.media.port import (
     CloseCause,
     Closed,
+    IngestAsked,
     IngestFailed,
     IngestFault,
+    MediaFact,
     MediaRefusedError,
     RefusalReason,
 )
@@ -120,6 +122,22 @@ async def test_a_verdict_that_never_comes_ends_the_wait(monkeypatch: pytest.Monk
             await encoder.publish("k")
         await encoder.closed()
         assert it.endings() == []
+
+
+async def test_who_is_let_in_at_the_last_moment_is_told_of_as_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "VERDICT_SECONDS", 0)
+    async with serving() as it:
+
+        def hear(fact: MediaFact) -> None:
+            it.facts.append(fact)
+            if isinstance(fact, IngestAsked):
+                asyncio.get_running_loop().call_soon(it.admit, fact)
+
+        monkeypatch.setattr(it.server, "_hear", hear)
+        async with it.encoder() as encoder:
+            with pytest.raises(RefusedError, match="INTERNAL_SERVER_EXCEPTION: the server did not decide in time"):
+                await encoder.publish("k")
+            await it.told(LOST)
 
 
 async def test_an_encoder_that_says_goodbye_has_left() -> None:

@@ -18,7 +18,7 @@ from stagebook.media.ingest.ending import LEFT, EndedError, Ending, ending_of
 from stagebook.media.ingest.settings import IngestSettings
 from stagebook.media.ingest.stream import Stream
 from stagebook.media.ingest.wire import NotReadError, Wire
-from stagebook.media.port import IngestAsked, MediaFact, MediaRefusedError, RefusalReason
+from stagebook.media.port import CloseCause, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtmp.connection import RtmpServer
 from stagebook.media.rtmp.events import AudioMessage, PublishAsked, RtmpEvent, Unpublished, VideoMessage
 from stagebook.media.rtmp.limits import RtmpLimits
@@ -143,7 +143,9 @@ class Session:
             async with asyncio.timeout(VERDICT_SECONDS):
                 return await self._verdict
         except TimeoutError:
-            raise EndedError(Ending(detail="the server did not decide in time; try again")) from None
+            # With a cause: who was let in at the last moment must be told of as ended.
+            detail = "the server did not decide in time; try again"
+            raise EndedError(Ending(detail=detail, cause=CloseCause.ENGINE_LOST)) from None
 
     async def _publish(self, admission: _Admission) -> Ending:
         self._rtmp.accept_publish()
