@@ -186,6 +186,12 @@ def test_engines_bind_where_http_listens_unless_told() -> None:
     assert told.bind_addresses == ("192.0.2.1", "2001:db8::1")
 
 
+@pytest.mark.parametrize("seconds", [1.0, 300.0])
+def test_engines_wait_longer_for_an_encoders_media_than_the_encoder_may_take(seconds: float) -> None:
+    told = engine_settings(Settings(rtmp_media_timeout_seconds=seconds), host="127.0.0.1")
+    assert told.feed_ticket_seconds > seconds + 30
+
+
 def test_engines_are_told_codecs_and_the_bitrate_of_the_quotas() -> None:
     told = engine_settings(
         Settings(video_codecs=("VP8", "H264"), quota_overrides={"publish_bitrate_bps": 1_000}), host="127.0.0.1"

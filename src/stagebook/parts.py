@@ -34,6 +34,9 @@ from stagebook.media.webrtc.codec import Codec
 from stagebook.media.webrtc.settings import EngineSettings
 from stagebook.system import SystemClock, SystemRandomness
 
+FEED_OPENING_SECONDS = 60.0
+"""How much longer than an encoder's media may take the way to the forwarder stays open: the two count by themselves."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -185,6 +188,7 @@ def engine_settings(settings: Settings, *, host: str) -> EngineSettings:
         max_connections=settings.media_connections_limit,
         video_codecs=tuple(Codec[codec] for codec in settings.video_codecs),
         max_bitrate_bps=settings.limits.publish_bitrate_bps,
+        feed_ticket_seconds=settings.rtmp_media_timeout_seconds + FEED_OPENING_SECONDS,
     )
 
 
