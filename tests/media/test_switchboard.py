@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -41,13 +41,10 @@ def closed(cause: CloseCause, connection_id: str = "c") -> Closed:
 
 
 class TellingPool(EnginePool):
-    """A pool whose facts a test can also make up, at a moment that the real ones rarely choose."""
+    """A pool whose engines' facts a test can also make up, at a moment that the real ones rarely choose."""
 
-    tell: Callable[[MediaFact], None]
-
-    def listen(self, hear: Callable[[MediaFact], None]) -> None:
-        self.tell = hear
-        super().listen(hear)
+    def tell(self, fact: MediaFact) -> None:
+        self._take(fact)
 
 
 class Connecting:
@@ -241,14 +238,51 @@ async def test_a_lost_ingest_process_ends_its_encoders_once_and_the_source_can_b
             assert it.ends() == [closed(CloseCause.ENGINE_LOST)]
 
 
-async def test_what_a_forwarder_tells_too_late_is_dropped() -> None:
+@pytest.mark.parametrize("has_source_ended", [False, True])
+async def test_what_a_forwarder_tells_too_late_is_dropped(*, has_source_ended: bool) -> None:
     async with connecting() as it, it.encoder() as encoder:
         await it.let_in(encoder)
+
+        def tell_late() -> None:
+            it.pool.tell(SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1))
+            it.pool.tell(closed(CloseCause.ENGINE_LOST))
+
+        def hear(fact: MediaFact) -> None:
+            it.facts.append(fact)
+            if fact == closed(CloseCause.PEER_CLOSED):
+                tell_late()  # the forwarders cannot have heard of the end yet
+
+        it.board.listen(hear)
         await encoder.unpublish()
         await it.told(closed(CloseCause.PEER_CLOSED))
-        it.pool.tell(SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1))
-        it.pool.tell(closed(CloseCause.ENGINE_LOST))
+        if has_source_ended:
+            await it.board.end_source(source_id="s")
+        tell_late()
         assert it.facts[-1] == closed(CloseCause.PEER_CLOSED)
+
+
+@pytest.mark.parametrize("way", ["left", "closed", "refused"])
+async def test_of_an_encoder_that_comes_again_and_again_nothing_is_kept_while_another_feeds_the_source(
+    way: str,
+) -> None:
+    async with connecting() as it, it.encoder() as other:
+        await it.let_in(other, "other", is_redundant=True)
+        for number in range(3):
+            async with it.encoder() as encoder:
+                if way == "refused":
+                    with pytest.raises(MediaRefusedError):
+                        await it.board.ingest(
+                            ask_id="gone", connection_id=f"c{number}", source_id="s", is_redundant=True
+                        )
+                    continue
+                await it.let_in(encoder, f"c{number}", is_redundant=True)
+                if way == "left":
+                    await encoder.unpublish()
+                    await it.told(closed(CloseCause.PEER_CLOSED, f"c{number}"))
+                else:
+                    await it.board.close(connection_id=f"c{number}")
+        assert await is_known(it)
+        assert it.board._source_of == {"other": "s"}
 
 
 async def test_the_forwarders_forget_an_encoder_that_left() -> None:

@@ -31,7 +31,7 @@ class Switchboard:
         self._ingest = ingest
         self._hear: Callable[[MediaFact], None] = lambda _fact: None
         self._source_of: dict[str, str] = {}
-        """Encoders' connections, also those that have ended, until their source does."""
+        """Encoders' connections, also those that have ended, until the forwarders know nothing of them any more."""
         self._open: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -69,8 +69,7 @@ class Switchboard:
             await self._ingest.admit(ask_id=ask_id, connection_id=connection_id, ticket=ticket)
         except BaseException:
             self._open.discard(connection_id)
-            self._source_of.pop(connection_id, None)
-            await self._engines.close(connection_id=connection_id)
+            await self._forget(connection_id)
             raise
 
     async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
@@ -81,7 +80,7 @@ class Switchboard:
     async def close(self, *, connection_id: str, detail: str = "") -> None:
         """As MediaEngine.close."""
         self._end_encoder(connection_id, detail)
-        await self._engines.close(connection_id=connection_id)
+        await self._forget(connection_id)
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:
         """As MediaEngine.end_source."""
@@ -96,15 +95,18 @@ class Switchboard:
             if self._ingest is not None:
                 self._ingest.close(connection_id=connection_id, detail=detail)
 
+    async def _forget(self, connection_id: str) -> None:
+        """Have the forwarders tell nothing more of a connection."""
+        await self._engines.close(connection_id=connection_id)
+        self._source_of.pop(connection_id, None)
+
     def _hear_ingest(self, fact: MediaFact) -> None:
         """Pass on who asks, and who has ended; its forwarder need not wait for that connection any more."""
         match fact:
             case Closed() | IngestFailed():
                 if fact.connection_id in self._open:
                     self._open.remove(fact.connection_id)
-                    closing = asyncio.get_running_loop().create_task(
-                        self._engines.close(connection_id=fact.connection_id)
-                    )
+                    closing = asyncio.get_running_loop().create_task(self._forget(fact.connection_id))
                     self._closing.add(closing)
                     closing.add_done_callback(self._closing.discard)
                     self._hear(fact)
@@ -119,4 +121,5 @@ class Switchboard:
             return
         if isinstance(fact, Closed):
             self._end_encoder(fact.connection_id, f"{SERVER_FAULT}: the media server lost the stream")
+            self._source_of.pop(fact.connection_id, None)
         self._hear(fact)

@@ -53,7 +53,6 @@ def test_a_source_stays_without_its_publisher_once_it_was_established() -> None:
     placement = Placement()
     engine = placed(placement, "a")
     placement.remove("a-publisher")
-    assert placement.has_source("a")
     assert placement.place_viewer("v", "a") == engine
 
 
@@ -61,7 +60,7 @@ def test_a_source_whose_publisher_was_refused_never_was() -> None:
     placement = Placement()
     placement.place_publisher("p", "a", ENGINES)
     placement.remove("p")
-    assert not placement.has_source("a")
+    assert placement.place_viewer("v", "a") is None
 
 
 def test_a_refused_take_over_leaves_the_source() -> None:
@@ -98,8 +97,8 @@ def test_a_lost_engine_takes_its_sources_along_and_no_others() -> None:
     placed(placement, "a", viewers=2)
     placed(placement, "b")
     assert placement.lose_engine(0) == ["a-viewer-0", "a-viewer-1", "a-publisher"]
-    assert not placement.has_source("a")
-    assert placement.has_source("b")
+    assert placement.place_viewer("v", "a") is None
+    assert placement.place_viewer("w", "b") == 1
     assert placement.lose_engine(0) == []
 
 

@@ -102,10 +102,6 @@ class Placement:
         source_id = self._source_of.get(connection_id)
         return None if source_id is None else self._sources[source_id].engine
 
-    def has_source(self, source_id: str) -> bool:
-        """Whether the source is placed."""
-        return source_id in self._sources
-
     def _add(self, connection_id: str, source_id: str, engine: int) -> None:
         self._source_of[connection_id] = source_id
         self._loads[engine] = self._loads.get(engine, 0) + 1

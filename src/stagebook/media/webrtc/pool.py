@@ -178,7 +178,7 @@ class EnginePool:
             case Closed():
                 known = self._placement.remove(fact.connection_id)
             case SourceMeasured():
-                known = self._placement.has_source(fact.source_id)
+                known = self._placement.engine_of(fact.connection_id) is not None
             case _:
                 known = False
         if known:
