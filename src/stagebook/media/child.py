@@ -288,7 +288,7 @@ class Child(ABC):
         self._silent_turns = 0
         match report:
             case Heard():
-                self._hear(report.fact)
+                self._pass_on(report.fact)
             case Reply():
                 _, replied = self._pending.pop(report.request_id, (None, None))
                 if replied is not None and not replied.done():
@@ -296,6 +296,12 @@ class Child(ABC):
             case Logged():
                 extra = {"values": report.values}
                 logging.getLogger(report.logger).log(report.level, "%s", report.text, extra=extra)
+
+    def _pass_on(self, fact: MediaFact) -> None:
+        try:
+            self._hear(fact)
+        except Exception:  # noqa: BLE001 - a fault met by one connection's fact must not end everybody's media
+            _log.exception("a fact met a fault", engine=self.number)
 
     def _lost_error(self) -> MediaRefusedError:
         return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=f"the {self._name} is gone")
