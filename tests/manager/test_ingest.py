@@ -364,7 +364,7 @@ async def test_what_has_ended_when_the_engine_refuses_has_no_error(house: House)
     house.engine.hold.set()
 
     assert await house.events(stage, configuration.participant_id) == ["JOINED", "LEFT"]
-    assert house.engine.refused[ask_id]
+    assert house.engine.refused[ask_id] == "the stream was ended while it began"
 
 
 async def test_a_shutdown_waits_until_the_engine_has_closed_who_was_on_the_way_in(house: House) -> None:
@@ -391,5 +391,5 @@ async def test_what_ends_before_the_engine_is_told_never_comes_in(house: House) 
     await house.settled()
 
     assert ask_id not in house.engine.admitted
-    assert house.engine.refused[ask_id]
+    assert house.engine.refused[ask_id] == "the stream was ended while it began"
     assert await house.events(stage, configuration.participant_id) == ["JOINED", "LEFT"]

@@ -196,7 +196,7 @@ class Endings:
         slot = self._live.slots[session.stage_arn, participant_id]
         if slot.is_awaited:
             # The publisher is on its way back: ending the source would silently end the connection it comes by.
-            self._order(self._media.close(connection_id=connection_id))
+            self._order(self._media.close(connection_id=connection_id, detail=end.words))
         else:
             self._end_source(session, participant_id, end)
         self._viewers_gone(session, participant_id, end, changes)

@@ -152,23 +152,25 @@ class Ingest:
 
     async def _not_admitted(self, ask: IngestAsked, connection_id: str, error: MediaRefusedError) -> None:
         """Record that the engine could not take an encoder that was let in, and say so to the encoder."""
-        code, detail = ErrorCode.INTERNAL_SERVER_EXCEPTION, error.detail
         route = self._ledger.live.routes.get(connection_id)
-        if route is not None:
-            if error.reason is RefusalReason.UNKNOWN_CONNECTION:
-                changes = self._endings.gone(
-                    route.session, route.participant_id, [connection_id], cause=Cause.CLIENT, detail=detail
-                )
-            else:
-                cause = Cause.REFUSED if error.reason is RefusalReason.BUSY else Cause.ENGINE_LOST
-                changes = self._endings.cut(
-                    route.session, route.participant_id, connection_id, code, cause=cause, detail=detail
-                )
-            await self._ledger.commit(route.session, changes)
+        if route is None:
+            await self._media.refuse_ingest(ask_id=ask.ask_id, detail=_ENDED)
+            return
+        code, detail = ErrorCode.INTERNAL_SERVER_EXCEPTION, error.detail
+        if error.reason is RefusalReason.UNKNOWN_CONNECTION:
+            changes = self._endings.gone(
+                route.session, route.participant_id, [connection_id], cause=Cause.CLIENT, detail=detail
+            )
+        else:
+            cause = Cause.REFUSED if error.reason is RefusalReason.BUSY else Cause.ENGINE_LOST
+            changes = self._endings.cut(
+                route.session, route.participant_id, connection_id, code, cause=cause, detail=detail
+            )
+        await self._ledger.commit(route.session, changes)
         await self._media.refuse_ingest(ask_id=ask.ask_id, detail=f"{code.value}: {detail}")
 
 
-_ENDED = f"{ErrorCode.INVALID_STREAM_KEY.value}: the stream was ended while it began"
+_ENDED = "the stream was ended while it began"
 
 
 def _attempt(configuration: IngestConfiguration, participant_id: str, protocol: ParticipantProtocol) -> Attempt:
