@@ -30,6 +30,7 @@ COUNTS = {
     "gstreamer-1.22-rtmp2sink": (22, 92, 13),
     "librtmp-2.4": (22, 92, 13),
     "libavformat-62-hevc": (22, 65, 1),
+    "obs-29.0.2": (20, 87, 1),
 }
 """Of each session: video messages, audio messages, metadata messages."""
 
