@@ -72,11 +72,15 @@ def test_refusals_of_long_ago_do_not_count() -> None:
         clock.now += REFUSALS_WINDOW_SECONDS / MAX_REFUSALS * 1.01
 
 
-@pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1:2::9"])
+SHARED = ("192.0.2.0/24", "2001:db8:1::/48", "2001:db8:2::5", "::1")
+
+
+@pytest.mark.parametrize(
+    "address", ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1:2::9", "2001:db8:2::5", "2001:db8:2::5%eth0", "::1"]
+)
 def test_behind_a_proxy_nobody_is_counted_as_another(address: str) -> None:
-    network = network_of(address)
-    shared = ("192.0.2.0/24", "2001:db8:1::/48")
-    connections = Connections(max_connections=5, max_per_network=2, clock=Clock(), shared_networks=shared)
+    connections = Connections(max_connections=5, max_per_network=2, clock=Clock(), shared_networks=SHARED)
+    network = connections.counted_as(address)
     for _ in range(5):
         assert connections.why_not(network) is None
         connections.open(network)
@@ -84,3 +88,14 @@ def test_behind_a_proxy_nobody_is_counted_as_another(address: str) -> None:
     assert not any(connections.refuse(network) for _ in range(10 * MAX_REFUSALS))
     connections.close(network)
     assert connections.why_not(network) is None
+
+
+def test_a_proxys_neighbours_are_counted_without_it() -> None:
+    connections = Connections(max_connections=9, max_per_network=2, clock=Clock(), shared_networks=SHARED)
+    for _ in range(4):
+        connections.open(connections.counted_as("2001:db8:2::5"))
+    assert connections.counted_as("2001:db8:2::6") == connections.counted_as("2001:db8:2::7") == "2001:db8:2::/64"
+    for address in ("2001:db8:2::6", "2001:db8:2::7"):
+        assert connections.why_not(connections.counted_as(address)) is None
+        connections.open(connections.counted_as(address))
+    assert connections.why_not(connections.counted_as("2001:db8:2::8")) == "more than 2 connections of one address"

@@ -18,15 +18,18 @@ def network_of(address: str) -> str:
     """Return what is counted as one: an IPv4 address, or the /64 of an IPv6 address, which is one subscriber's
     (RFC 6177). An IPv4 address in IPv6's clothes (RFC 4291 section 2.5.5.2) is an IPv4 address. Text that is no address
     is itself."""
+    plain = _plain(address)
+    if isinstance(plain, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((plain, _IPV6_NETWORK_BITS), strict=False))
+    return address if plain is None else str(plain)
+
+
+def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, _IPV6_NETWORK_BITS), strict=False))
+        return None
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, ipaddress.IPv6Address) else parsed
 
 
 class Connections:
@@ -49,6 +52,12 @@ class Connections:
         self._open: Counter[str] = Counter()
         self._refusals: dict[str, deque[float]] = {}
         self._shut_out: dict[str, float] = {}
+
+    def counted_as(self, address: str) -> str:
+        """Return the network by which an address is known to the other methods: `network_of` it, or of a shared network
+        the address alone, which has neighbours that are not shared."""
+        plain = str(_plain(address))
+        return plain if self._is_shared(plain) else network_of(address)
 
     def why_not(self, network: str) -> str | None:
         """Return why no connection of this network is taken now, or None."""
@@ -96,7 +105,7 @@ class Connections:
 
     def _is_shared(self, network: str) -> bool:
         try:
-            address = ipaddress.ip_network(network).network_address
+            address = ipaddress.ip_address(network)
         except ValueError:
             return False
         return any(address in shared for shared in self._shared)

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from stagebook.media.feed import FeedTicket
-from stagebook.media.ingest.connections import SHUT_OUT_SECONDS, Connections, network_of
+from stagebook.media.ingest.connections import SHUT_OUT_SECONDS, Connections
 from stagebook.media.ingest.session import Remote, Session
 from stagebook.media.ingest.settings import IngestSettings
 from stagebook.media.ingest.tls import Certificate
@@ -94,7 +94,7 @@ class IngestServer:
         session = self._sessions.get(ask_id)
         if session is None or not session.refuse(detail):
             return
-        network = network_of(session.remote.address)
+        network = self._connections.counted_as(session.remote.address)
         if self._connections.refuse(network):
             seconds = SHUT_OUT_SECONDS
             _log.warning("too many stream keys were refused; not listened to", network=network, seconds=seconds)
@@ -118,7 +118,7 @@ class IngestServer:
 
     def _take(self, accepted: socket.socket, remote: Remote) -> None:
         """Serve a new connection in a task of its own, or turn it away before it costs anything."""
-        network = network_of(remote.address)
+        network = self._connections.counted_as(remote.address)
         reason = self._connections.why_not(network)
         if reason is not None:
             accepted.close()
