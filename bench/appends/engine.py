@@ -32,7 +32,7 @@ class ScriptedEngine:
     async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
         """As MediaEngine.ingest."""
 
-    async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
+    async def refuse_ingest(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
         """As MediaEngine.refuse_ingest."""
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:

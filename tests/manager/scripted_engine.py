@@ -35,6 +35,7 @@ class ScriptedEngine:
         self.asked = 0
         self.admitted: dict[str, str] = {}
         self.refused: dict[str, str] = {}
+        self.wrong_keys: set[str] = set()
         self.redundant: set[str] = set()
         self.refuse: RefusalReason | None = None
         self.hold: asyncio.Event | None = None
@@ -112,8 +113,10 @@ class ScriptedEngine:
         if is_redundant:
             self.redundant.add(connection_id)
 
-    async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
+    async def refuse_ingest(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
         self.refused[ask_id] = detail
+        if is_wrong_key:
+            self.wrong_keys.add(ask_id)
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         if ice_session not in (None, "ice-1"):

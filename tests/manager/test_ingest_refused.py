@@ -85,6 +85,16 @@ async def test_a_stage_on_its_way_out_takes_nobody(house: House) -> None:
     assert house.engine.refused[ask_id].startswith("INVALID_STREAM_KEY: ")
 
 
+async def test_only_a_key_that_is_nobodys_is_a_guess(house: House) -> None:
+    configuration = await house.configuration(None)
+    await house.turned_away(configuration.stream_key)
+    assert house.engine.wrong_keys == set()
+    for key in ("no key at all", wrong_secret(configuration)):
+        house.engine.wrong_keys.clear()
+        await house.turned_away(key)
+        assert len(house.engine.wrong_keys) == 1
+
+
 async def test_a_wrong_secret_is_an_error_of_the_configurations_participant(house: House) -> None:
     stage = await house.stage()
     configuration = await house.configuration(stage)

@@ -45,7 +45,7 @@ async def test_a_listener_that_fails_costs_one_fact_and_no_process(
             await until(lambda: len(asks) == 1, "the first ask")
             publishing = asyncio.create_task(other.publish("k"))
             await until(lambda: len(asks) == 2, "the second ask")
-            child.refuse(ask_id=asks[1], detail="heard")
+            child.refuse(ask_id=asks[1], detail="heard", is_wrong_key=False)
             with pytest.raises(RefusedError, match="heard"):
                 await publishing
         assert child.process_id == process_id
@@ -56,7 +56,7 @@ async def test_a_listener_that_fails_costs_one_fact_and_no_process(
 async def test_a_process_that_does_not_run_is_told_nothing_and_asked_in_vain(rtmp: socket.socket) -> None:
     child = IngestEngine(IngestSettings(), rtmp=rtmp, rtmps=None)
     assert not child.running
-    child.refuse(ask_id="a", detail="nobody hears it")
+    child.refuse(ask_id="a", detail="nobody hears it", is_wrong_key=False)
     with pytest.raises(MediaRefusedError) as refused:
         await child.admit(ask_id="a", connection_id="c", ticket=FeedTicket(path="/", token="t"))
     assert refused.value.reason is RefusalReason.ENGINE_LOST

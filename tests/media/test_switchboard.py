@@ -142,7 +142,7 @@ async def test_publishers_by_webrtc_go_to_the_forwarders_as_ever() -> None:
 async def test_a_refused_encoder_is_told_why() -> None:
     async with connecting() as it, it.encoder() as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
-        await it.board.refuse_ingest(ask_id=(await it.asked()).ask_id, detail="not today")
+        await it.board.refuse_ingest(ask_id=(await it.asked()).ask_id, detail="not today", is_wrong_key=False)
         with pytest.raises(RefusedError, match="not today"):
             await publishing
 
@@ -191,7 +191,7 @@ async def test_a_connection_that_is_closed_while_it_begins_does_not_begin() -> N
         await it.board.end_source(source_id="s")
         with pytest.raises(MediaRefusedError):
             await beginning
-        await it.board.refuse_ingest(ask_id=ask.ask_id, detail="ended")
+        await it.board.refuse_ingest(ask_id=ask.ask_id, detail="ended", is_wrong_key=False)
         with pytest.raises(RefusedError, match="ended"):
             await publishing
         assert not await is_known(it)
@@ -301,5 +301,5 @@ async def test_without_ingest_encoders_are_not_let_in() -> None:
         board.listen(it.facts.append)
         with pytest.raises(MediaRefusedError, match="no encoders are taken in"):
             await board.ingest(ask_id="a", connection_id="c", source_id="s", is_redundant=False)
-        await board.refuse_ingest(ask_id="a", detail="no")
+        await board.refuse_ingest(ask_id="a", detail="no", is_wrong_key=False)
         await board.close(connection_id="c")

@@ -88,7 +88,14 @@ class Ingest:
             self.unknown_stream_keys += isinstance(error, StreamKeyUnknownError)
             named = configuration_of_stream_key(ask.stream_key)
             _log.info("an encoder was refused", address=ask.remote_address, configuration=str(named or ""), why=detail)
-            await self._media.refuse_ingest(ask_id=ask.ask_id, detail=detail)
+            await self._refuse(ask, detail)
+
+    async def _refuse(self, ask: IngestAsked, detail: str) -> None:
+        """Tell the encoder. Only a key that is nobody's is a guess: an encoder that comes too early, or once too often,
+        has a good one."""
+        configuration = self._named_by(ask.stream_key)
+        is_wrong_key = configuration is None or _participant_of(configuration, ask.stream_key) is None
+        await self._media.refuse_ingest(ask_id=ask.ask_id, detail=detail, is_wrong_key=is_wrong_key)
 
     async def _let_in(self, ask: IngestAsked) -> None:
         """Let the encoder publish; raise StagebookError, recorded as an event where it is somebody's attempt."""
@@ -110,12 +117,16 @@ class Ingest:
         await self._accept(ask, attempt, publisher_id=configuration.participant_id)
 
     def _configuration_of(self, stream_key: str) -> IngestConfiguration:
-        named = configuration_of_stream_key(stream_key)
-        found = None if named is None else self._ledger.shelf.find(str(named))
+        found = self._named_by(stream_key)
         # A stage that is being deleted has been taken from its configurations already.
-        if not isinstance(found, IngestConfiguration) or not found.stage_arn:
+        if found is None or not found.stage_arn:
             raise StreamKeyUnknownError
         return found
+
+    def _named_by(self, stream_key: str) -> IngestConfiguration | None:
+        named = configuration_of_stream_key(stream_key)
+        found = None if named is None else self._ledger.shelf.find(str(named))
+        return found if isinstance(found, IngestConfiguration) else None
 
     def _is_in_use(self, attempt: Attempt) -> bool:
         session = self._ledger.live.sessions.get(attempt.claims.stage_arn)
@@ -138,7 +149,7 @@ class Ingest:
     async def _admit(self, ask: IngestAsked, connection_id: str, slot: SourceSlot, *, is_redundant: bool) -> None:
         """Tell the engine of the connection, and again if it was ended meanwhile: the engine did not know it then."""
         if connection_id not in self._ledger.live.routes:
-            await self._media.refuse_ingest(ask_id=ask.ask_id, detail=_ENDED)
+            await self._refuse(ask, _ENDED)
             return
         try:
             await self._media.ingest(
@@ -154,7 +165,7 @@ class Ingest:
         """Record that the engine could not take an encoder that was let in, and say so to the encoder."""
         route = self._ledger.live.routes.get(connection_id)
         if route is None:
-            await self._media.refuse_ingest(ask_id=ask.ask_id, detail=_ENDED)
+            await self._refuse(ask, _ENDED)
             return
         code, detail = ErrorCode.INTERNAL_SERVER_EXCEPTION, error.detail
         if error.reason is RefusalReason.UNKNOWN_CONNECTION:
@@ -167,7 +178,7 @@ class Ingest:
                 route.session, route.participant_id, connection_id, code, cause=cause, detail=detail
             )
         await self._ledger.commit(route.session, changes)
-        await self._media.refuse_ingest(ask_id=ask.ask_id, detail=f"{code.value}: {detail}")
+        await self._refuse(ask, f"{code.value}: {detail}")
 
 
 _ENDED = "the stream was ended while it began"

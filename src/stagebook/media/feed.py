@@ -38,6 +38,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True
     token: str
     video_parameters: str
 
+    def __repr__(self) -> str:
+        return f"Hello(video_parameters={self.video_parameters!r})"
+
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, gc=False):
     """One access unit: all RTP payloads (RFC 6184 packetization mode 1; RFC 7587) of one picture or one Opus packet.

@@ -150,8 +150,10 @@ class MediaEngine(Protocol):
         stand by and take its place when it ends or falls silent. Raises MediaRefusedError (UNKNOWN_CONNECTION: the
         encoder is gone; BUSY, ENGINE_LOST)."""
 
-    async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
-        """Tell the encoder that asked why it may not publish, and end its connection. Unknown ids are fine."""
+    async def refuse_ingest(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
+        """Tell the encoder that asked why it may not publish, and end its connection. Unknown ids are fine.
+
+        `is_wrong_key`: the key is nobody's. An address that tries many of those is not listened to for a while."""
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """Take a trickle or ICE-restart fragment (RFC 8840, RFC 9725 section 4.3). Raises MediaRefusedError

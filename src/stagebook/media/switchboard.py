@@ -72,10 +72,10 @@ class Switchboard:
             await self._forget(connection_id)
             raise
 
-    async def refuse_ingest(self, *, ask_id: str, detail: str) -> None:
+    async def refuse_ingest(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
         """As MediaEngine.refuse_ingest."""
         if self._ingest is not None:
-            self._ingest.refuse(ask_id=ask_id, detail=detail)
+            self._ingest.refuse(ask_id=ask_id, detail=detail, is_wrong_key=is_wrong_key)
 
     async def close(self, *, connection_id: str, detail: str = "") -> None:
         """As MediaEngine.close."""

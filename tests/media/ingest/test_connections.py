@@ -57,7 +57,7 @@ def test_more_refused_keys_than_a_person_has_shut_a_network_out_for_a_while() ->
     assert connections.why_not("a") is None
     assert connections.refuse("a")
     assert not connections.refuse("a"), "it is told once"
-    assert connections.why_not("a") == "too many refused stream keys"
+    assert connections.why_not("a") == "too many wrong stream keys"
     assert connections.why_not("b") is None
     clock.now += SHUT_OUT_SECONDS
     assert connections.why_not("a") is None

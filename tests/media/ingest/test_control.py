@@ -17,7 +17,7 @@ SECRET = "never in a log"
 COMMANDS: list[control.AnyCommand] = [
     control.Run(settings=IngestSettings(), rtmp_descriptor=3, rtmps_descriptor=None),
     control.Admit(request_id=1, connection_id="c", ask_id="a", ticket=FeedTicket(path="/feed", token=SECRET)),
-    control.Refuse(ask_id="a", detail="no"),
+    control.Refuse(ask_id="a", detail="no", is_wrong_key=True),
     control.Close(connection_id="c"),
     control.Stop(),
 ]

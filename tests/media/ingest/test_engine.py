@@ -104,7 +104,7 @@ async def test_an_encoder_asks_is_let_in_and_leaves(tmp_path: Path, scheme: str)
 async def test_a_refused_encoder_is_told_why(tmp_path: Path, scheme: str) -> None:
     async with running(tmp_path) as it, it.encoder(scheme) as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
-        it.engine.refuse(ask_id=(await it.asked()).ask_id, detail="not today")
+        it.engine.refuse(ask_id=(await it.asked()).ask_id, detail="not today", is_wrong_key=False)
         with pytest.raises(RefusedError, match="not today"):
             await publishing
         await encoder.closed()

@@ -122,17 +122,28 @@ async def test_a_flood_of_connections_ends_no_stream_and_leaves_nothing() -> Non
         assert Closed(connection_id="c", cause=CloseCause.PEER_CLOSED) not in it.facts
 
 
+async def be_refused(it: Serving, *, is_wrong_key: bool) -> None:
+    async with it.encoder() as encoder:
+        asking = asyncio.create_task(encoder.publish("guess"))
+        it.server.refuse(ask_id=(await it.asked()).ask_id, detail="no", is_wrong_key=is_wrong_key)
+        with pytest.raises(RefusedError):
+            await asking
+
+
 async def test_keys_cannot_be_guessed_for_long() -> None:
     async with serving() as it:
         for _ in range(MAX_REFUSALS + 1):
-            async with it.encoder() as encoder:
-                asking = asyncio.create_task(encoder.publish("guess"))
-                it.server.refuse(ask_id=(await it.asked()).ask_id, detail="no such key")
-                with pytest.raises(RefusedError):
-                    await asking
+            await be_refused(it, is_wrong_key=True)
         reader, writer = await connect(it)
         await until_closed(reader)
         writer.close()
+
+
+async def test_whoever_is_refused_with_a_good_key_may_try_again_and_again() -> None:
+    async with serving() as it:
+        for _ in range(MAX_REFUSALS + 1):
+            await be_refused(it, is_wrong_key=False)
+        await serves(it)
 
 
 async def test_who_reads_nothing_of_what_it_asks_for_is_ended() -> None:

@@ -89,7 +89,7 @@ async def test_a_refused_encoder_is_told_why_and_nothing_else_is_told() -> None:
     async with serving() as it, it.encoder() as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
         ask = await it.asked()
-        it.server.refuse(ask_id=ask.ask_id, detail="the stream key is in use")
+        it.server.refuse(ask_id=ask.ask_id, detail="the stream key is in use", is_wrong_key=False)
         with pytest.raises(RefusedError, match="the stream key is in use"):
             await publishing
         await encoder.closed()
@@ -110,8 +110,8 @@ async def test_an_encoder_that_left_before_the_verdict_cannot_be_admitted() -> N
         with pytest.raises(MediaRefusedError) as refused:
             it.admit(ask)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
-        it.server.refuse(ask_id=ask.ask_id, detail="too late")
-        it.server.refuse(ask_id="unknown", detail="too late")
+        it.server.refuse(ask_id=ask.ask_id, detail="too late", is_wrong_key=False)
+        it.server.refuse(ask_id="unknown", detail="too late", is_wrong_key=False)
         assert it.endings() == []
 
 

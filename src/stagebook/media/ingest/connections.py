@@ -12,6 +12,7 @@ SHUT_OUT_SECONDS: Final = 60.0
 guessed, and refusing costs. An encoder that tries its wrong key every two seconds does not come to it."""
 
 _IPV6_NETWORK_BITS: Final = 64
+_TIDY_INTERVAL_SECONDS: Final = 1.0
 
 
 def network_of(address: str) -> str:
@@ -52,6 +53,7 @@ class Connections:
         self._open: Counter[str] = Counter()
         self._refusals: dict[str, deque[float]] = {}
         self._shut_out: dict[str, float] = {}
+        self._tidy_at = 0.0
 
     def counted_as(self, address: str) -> str:
         """Return the network by which an address is known to the other methods: `network_of` it, or of a shared network
@@ -62,7 +64,7 @@ class Connections:
     def why_not(self, network: str) -> str | None:
         """Return why no connection of this network is taken now, or None."""
         if self.is_shut_out(network):
-            return "too many refused stream keys"
+            return "too many wrong stream keys"
         if self._open[network] >= self._max_per_network and not self._is_shared(network):
             return f"more than {self._max_per_network} connections of one address"
         if self._open.total() >= self._max_connections:
@@ -94,8 +96,12 @@ class Connections:
         if self._is_shared(network):
             return False
         now = self._clock()
-        self._forget(now - REFUSALS_WINDOW_SECONDS)
+        if now >= self._tidy_at:
+            self._tidy_at = now + _TIDY_INTERVAL_SECONDS
+            self._forget(now - REFUSALS_WINDOW_SECONDS)
         times = self._refusals.setdefault(network, deque())
+        while times and times[0] < now - REFUSALS_WINDOW_SECONDS:
+            times.popleft()
         times.append(now)
         if len(times) <= MAX_REFUSALS or self.is_shut_out(network):
             return False

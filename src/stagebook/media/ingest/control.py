@@ -67,6 +67,7 @@ class Refuse(Command, frozen=True, kw_only=True):
 
     ask_id: str
     detail: str
+    is_wrong_key: bool
 
 
 class Close(Command, frozen=True, kw_only=True):

@@ -68,9 +68,9 @@ class IngestEngine(Child):
             self.close(connection_id=connection_id)
             raise
 
-    def refuse(self, *, ask_id: str, detail: str) -> None:
+    def refuse(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
         """As MediaEngine.refuse_ingest."""
-        self.tell(control.Refuse(ask_id=ask_id, detail=detail))
+        self.tell(control.Refuse(ask_id=ask_id, detail=detail, is_wrong_key=is_wrong_key))
 
     def close(self, *, connection_id: str, detail: str = "") -> None:
         """As MediaEngine.close."""

@@ -40,7 +40,7 @@ class _Ingesting:
             case control.Admit():
                 self._reporter.send(self._admit(command))
             case control.Refuse():
-                self._server.refuse(ask_id=command.ask_id, detail=command.detail)
+                self._server.refuse(ask_id=command.ask_id, detail=command.detail, is_wrong_key=command.is_wrong_key)
             case control.Close():
                 self._server.close(connection_id=command.connection_id, detail=command.detail)
 

@@ -89,15 +89,15 @@ class IngestServer:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder is gone")
         session.admit(connection_id, ticket)
 
-    def refuse(self, *, ask_id: str, detail: str) -> None:
-        """Refuse the encoder that asked. Unknown ids are fine."""
+    def refuse(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
+        """Refuse the encoder that asked, and count a wrong key. Unknown ids are fine."""
         session = self._sessions.get(ask_id)
-        if session is None or not session.refuse(detail):
+        if session is None or not session.refuse(detail) or not is_wrong_key:
             return
         network = self._connections.counted_as(session.remote.address)
         if self._connections.refuse(network):
             seconds = SHUT_OUT_SECONDS
-            _log.warning("too many stream keys were refused; not listened to", network=network, seconds=seconds)
+            _log.warning("too many wrong stream keys; not listened to", network=network, seconds=seconds)
 
     def close(self, *, connection_id: str, detail: str = "") -> None:
         """End a connection that was admitted, and tell the encoder why. Unknown ids are fine."""

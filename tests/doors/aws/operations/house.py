@@ -94,7 +94,7 @@ class SilentEngine(MediaEngine):
     async def ingest(self, *, ask_id: str, connection_id: str, **_source: str | bool) -> None:
         self.admitted[ask_id] = connection_id
 
-    async def refuse_ingest(self, **_ask: str) -> None:
+    async def refuse_ingest(self, **_ask: str | bool) -> None:
         pass
 
     async def patch(self, **_fragment: str | None) -> PatchAnswer:
