@@ -166,7 +166,7 @@ class Child(ABC):
             async with asyncio.timeout(self._patience.request_seconds):
                 reply = await replied
         except TimeoutError:
-            _log.error(f"a {self._name} does not answer and is ended", engine=self.number)
+            _log.error(f"the {self._name} does not answer and is ended", engine=self.number)
             self._kill()
             raise self._lost_error() from None
         finally:
@@ -191,7 +191,7 @@ class Child(ABC):
                     return
                 if self._stopping.is_set():
                     return
-                _log.error(f"a {self._name} cannot start", engine=self.number, detail=str(error))
+                _log.error(f"the {self._name} cannot start", engine=self.number, detail=str(error))
                 self._not_started_again()
             if clock() - born > self._patience.settled_seconds:
                 delay = self._patience.first_delay_seconds
@@ -215,7 +215,7 @@ class Child(ABC):
                 self._take(await self._receive(reader))
         except BrokenStreamError as error:
             if self._writer is None:
-                raise EnginesRefusedError(f"a {self._name} process ended before it ran") from error
+                raise EnginesRefusedError(f"the {self._name} ended before it ran") from error
         finally:
             watch.cancel()
             await self._bury(writer)
@@ -250,7 +250,7 @@ class Child(ABC):
                     report = await self._receive(reader)
         except TimeoutError:
             seconds = self._patience.start_seconds
-            raise EnginesRefusedError(f"a {self._name} did not start in {seconds:.0f} s") from None
+            raise EnginesRefusedError(f"the {self._name} did not start in {seconds:.0f} s") from None
         if isinstance(report, NotRunning):
             raise EnginesRefusedError(self._why_not(report.detail))
         return report
@@ -270,7 +270,7 @@ class Child(ABC):
         self._pending.clear()
         if lost:
             self._lost(unanswered)
-            _log.error(f"a {self._name} ended", engine=self.number, exit_code=code)
+            _log.error(f"the {self._name} ended", engine=self.number, exit_code=code)
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -281,7 +281,7 @@ class Child(ABC):
         while self._writer is None or self._silent_turns < self._patience.silent_turns:
             await asyncio.sleep(self._patience.turn_seconds)
             self._silent_turns += 1
-        _log.error(f"a {self._name} hangs and is ended", engine=self.number)
+        _log.error(f"the {self._name} hangs and is ended", engine=self.number)
         self._kill()
 
     def _take(self, report: Report) -> None:

@@ -41,7 +41,6 @@ def _video_times(units: list[Unit]) -> list[int]:
 def test_a_stream_arrives_whole() -> None:
     pipeline = Pipeline()
     units = run(pipeline, stream())
-    assert pipeline.is_ready
     assert pipeline.missing() is None
     assert pipeline.video_parameters is not None
     assert units[0].is_keyframe
@@ -105,7 +104,7 @@ def test_video_that_comes_before_the_audio_is_known_is_held() -> None:
     late = [message for message in stream() if message.kind is Kind.VIDEO or message.timestamp_ms > 1_500]
     early = [message for message in late if message.timestamp_ms < 1_500]
     assert run(pipeline, early) == []
-    assert not pipeline.is_ready
+    assert pipeline.missing() == "the stream has no audio"
     configuration = next(message for message in stream() if message.kind is Kind.AUDIO)
     units = run(pipeline, [configuration, *late[len(early) :]])
     assert units[0].is_keyframe
@@ -122,7 +121,6 @@ def test_what_is_missing_is_told(kind: Kind, words: str) -> None:
     assert pipeline.missing() == "the stream has neither audio nor video"
     assert run(pipeline, _only(stream(), kind)) == []
     assert pipeline.missing() == words
-    assert not pipeline.is_ready
 
 
 def test_a_stream_that_begins_between_keyframes_waits_for_the_next() -> None:

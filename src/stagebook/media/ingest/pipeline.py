@@ -27,11 +27,6 @@ class Pipeline:
         self._opening: Opening | None = Opening()
 
     @property
-    def is_ready(self) -> bool:
-        """Whether units come out: from the first keyframe on that has audio beside it."""
-        return self._opening is None
-
-    @property
     def video_parameters(self) -> str | None:
         """The fmtp value for SDP with the profile of the stream's SPS; None before there is one."""
         return self._video.parameters
