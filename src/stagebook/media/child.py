@@ -237,7 +237,7 @@ class Child(ABC):
         except BaseException as error:
             ours.close()  # the end of a process that may have come to be
             if isinstance(error, OSError):
-                raise EnginesRefusedError(f"no {self._name} process can be started: {error}") from error
+                raise EnginesRefusedError(f"the {self._name} cannot be started: {error}") from error
             raise
 
     async def _first_report(self, reader: asyncio.StreamReader) -> Report:
