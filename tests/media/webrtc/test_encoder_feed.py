@@ -1,8 +1,11 @@
 """What is known of one feed: its newest moments, its last group of pictures, its measurements."""
 
+from structlog.testing import capture_logs
+
 from stagebook.media.feed import Unit
 from stagebook.media.webrtc.codec import Kind
 from stagebook.media.webrtc.encoder_feed import EncoderFeed
+from stagebook.media.webrtc.picture_group import MAX_GROUP_PICTURES
 from tests.media.webrtc.feeding import Pictures, picture_units, sound_units
 
 
@@ -33,6 +36,17 @@ def test_the_last_group_is_kept() -> None:
     feed, _ = played(1.0, Pictures(group=20))
     assert feed.group.current is not None
     assert feed.group.current.pictures == 10
+
+
+def test_keyframes_so_far_apart_that_no_viewer_can_begin_are_told_of_once() -> None:
+    feed = EncoderFeed("f", video_parameters="p", now=0.0)
+    with capture_logs() as logs:
+        for number in range(3 * (MAX_GROUP_PICTURES + 1)):
+            is_keyframe = number % (MAX_GROUP_PICTURES + 1) == 0
+            unit = Unit(kind=Kind.VIDEO, timestamp=number * 3_000, is_keyframe=is_keyframe, payloads=(b"\x41\x9a",))
+            feed.take(unit, number / 30)
+            assert len(logs) == (number >= MAX_GROUP_PICTURES)
+    assert (logs[0]["log_level"], logs[0]["connection_id"]) == ("warning", "f")
 
 
 def test_it_is_measured_with_its_sound() -> None:

@@ -5,10 +5,14 @@ It measures the stream and keeps its last group of pictures, so that viewers can
 
 from typing import NamedTuple
 
+import structlog
+
 from stagebook.media.feed import Unit
 from stagebook.media.webrtc.codec import Codec, Kind
 from stagebook.media.webrtc.measure import Measurement, SourceMeter
 from stagebook.media.webrtc.picture_group import GroupKeeper
+
+_log = structlog.get_logger(__name__)
 
 
 class Moment(NamedTuple):
@@ -35,6 +39,7 @@ class EncoderFeed:
         self.has_ended = False
         """Nothing comes any more, but nobody has closed the connection yet."""
         self._meter = SourceMeter(codec=Codec.H264, now=now)
+        self._was_told_of_rare_keyframes = False
 
     def take(self, unit: Unit, now: float) -> None:
         """Note what came."""
@@ -45,9 +50,19 @@ class EncoderFeed:
             self._meter.count(sum(len(payload) for payload in unit.payloads))
             return
         self.video_at = now
-        self.group.add(unit.payloads, is_keyframe=unit.is_keyframe)
+        self._keep(unit)
         for payload in unit.payloads:
             self._meter.video(payload, unit.timestamp & 0xFFFFFFFF)
+
+    def _keep(self, unit: Unit) -> None:
+        had_group = self.group.current is not None
+        self.group.add(unit.payloads, is_keyframe=unit.is_keyframe)
+        if had_group and self.group.current is None and not self._was_told_of_rare_keyframes:
+            self._was_told_of_rare_keyframes = True
+            _log.warning(
+                "an encoder's keyframes are too far apart: new viewers see nothing until the next one",
+                connection_id=self.connection_id,
+            )
 
     def measure(self, now: float) -> Measurement:
         """What was measured since the last call."""
