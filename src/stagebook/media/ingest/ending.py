@@ -60,7 +60,8 @@ def ending_of(error: Exception) -> Ending:
         case RtmpError():
             return Ending(detail=error.detail, fault=IngestFault.INPUT)
         case FeedLostError():
-            _log.warning("a feed was lost", detail=str(error))
+            # No warning: an ending that was asked for closes the feed as well, maybe first.
+            _log.info("a feed was lost", detail=str(error))
             return FEED_CLOSED
         case NotReadError():
             return Ending(detail=str(error), cause=CloseCause.TRANSPORT_FAILED)
