@@ -51,6 +51,8 @@ async def test_a_peer_that_says_goodbye_is_closed_once() -> None:
         publisher = PublishingPeer(engine, "p")
         await publisher.publish()
         await engine.wait_for(Connected(connection_id="p"))
+        # Its own end may take a moment longer, and until then it has nothing to say goodbye by.
+        await wait_until(lambda: publisher.connection.connectionState == "connected", "the peer's own connection")
         await publisher.leave()
         closed = Closed(connection_id="p", cause=CloseCause.PEER_CLOSED)
         await engine.wait_for(closed)
