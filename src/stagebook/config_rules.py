@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -73,32 +73,27 @@ def is_address(value: str) -> bool:
 
 def is_base_url(value: str) -> bool:
     """Whether paths can be put after `value`: http or https, a host, no trailing slash, query or user name."""
-    try:
-        parts = urlsplit(value)
-        port_is_number = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
+    parts = _with_host(value)
     return (
-        parts.scheme in {"http", "https"}
-        and bool(parts.hostname)
-        and port_is_number
+        parts is not None
+        and parts.scheme in {"http", "https"}
         and not (parts.query or parts.fragment or parts.username or value.endswith("/"))
     )
 
 
 def is_ingest_url(value: str, *, scheme: str) -> bool:
     """Whether `value` is the address of an ingest door, after which encoders put a stream key: `rtmp://HOST/app/`."""
+    parts = _with_host(value)
+    return parts is not None and parts.username is None and value == f"{scheme}://{parts.netloc}{INGEST_PATH}"
+
+
+def _with_host(url: str) -> SplitResult | None:
+    """Return the parts of a URL with a host and, if it has a port, one that can be; None for any other text."""
     try:
-        parts = urlsplit(value)
-        port_is_number = parts.port is None or parts.port > 0
+        parts = urlsplit(url)
+        return parts if parts.hostname and parts.port != 0 else None
     except ValueError:
-        return False
-    return (
-        port_is_number
-        and bool(parts.hostname)
-        and parts.username is None
-        and value == f"{scheme}://{parts.netloc}{INGEST_PATH}"
-    )
+        return None
 
 
 def is_origin(value: str) -> bool:
