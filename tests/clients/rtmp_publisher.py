@@ -30,6 +30,7 @@ from stagebook.media.rtmp.message import Message, MessageType
 
 PATIENCE_SECONDS = 20
 _LIMITS = RtmpLimits()
+_DATA_AMF0 = 18
 
 
 class RefusedError(Exception):
@@ -118,7 +119,7 @@ class RtmpPublisher:
     async def metadata(self, values: Mapping[str, Amf0Value]) -> None:
         """Send `onMetaData`."""
         body = write_values("@setDataFrame", "onMetaData", EcmaArray(values))
-        await self.message(MessageType.DATA_AMF0, body, chunk_stream_id=4)
+        await self.message(_DATA_AMF0, body, chunk_stream_id=4)
 
     async def message(
         self, type_id: int, body: bytes, *, chunk_stream_id: int, timestamp_ms: int = 0, stream_id: int | None = None

@@ -1,13 +1,12 @@
-"""Media messages: timestamps that never wrap, aggregates taken apart, metadata."""
+"""Media messages: timestamps that never wrap, aggregates taken apart."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.media.rtmp.amf0 import EcmaArray, write_values
 from stagebook.media.rtmp.events import AudioMessage, VideoMessage
 from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
-from stagebook.media.rtmp.media import MediaReader, read_metadata
+from stagebook.media.rtmp.media import MediaReader
 from stagebook.media.rtmp.message import Message
 
 LIMITS = RtmpLimits()
@@ -103,23 +102,3 @@ def test_an_aggregate_has_not_more_tags_than_the_limit() -> None:
     assert len(aggregate(*[tag(AUDIO, 0, b"x")] * 3, limits=limits)) == 3
     with pytest.raises(RtmpError, match="more than 3 tags"):
         aggregate(*[tag(AUDIO, 0, b"x")] * 4, limits=limits)
-
-
-@pytest.mark.parametrize("before", [("@setDataFrame", "onMetaData"), ("onMetaData",)])
-def test_metadata_comes_with_or_without_a_word_before_it(before: tuple[str, ...]) -> None:
-    for values in ({"width": 640.0}, EcmaArray(width=640.0)):
-        metadata = read_metadata(write_values(*before, values), LIMITS)
-        assert metadata is not None
-        assert metadata.values == {"width": 640.0}
-
-
-@pytest.mark.parametrize(
-    "payload", [b"", b"\xff", write_values("onTextData", {"text": "x"}), write_values("onMetaData")]
-)
-def test_other_data_is_passed_over(payload: bytes) -> None:
-    assert read_metadata(payload, LIMITS) is None
-
-
-def test_metadata_that_is_cut_off_is_refused() -> None:
-    with pytest.raises(RtmpError, match="cut off"):
-        read_metadata(write_values("onMetaData", {"width": 640.0})[:-1], LIMITS)

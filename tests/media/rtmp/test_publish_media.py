@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from stagebook.media.rtmp.amf0 import write_values
-from stagebook.media.rtmp.events import AudioMessage, MetadataMessage, RtmpEvent, Unpublished, VideoMessage
+from stagebook.media.rtmp.events import AudioMessage, RtmpEvent, Unpublished, VideoMessage
 from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
 from stagebook.media.rtmp.message import Message
 from tests.media.rtmp.session import Session, asked, connected, publishing
@@ -39,11 +39,8 @@ def test_an_end_before_connect_is_told_to_nobody() -> None:
     assert session.answers() == []
 
 
-def test_media_and_metadata_of_an_accepted_publish_are_events() -> None:
+def test_media_of_an_accepted_publish_are_events() -> None:
     session = publishing()
-    assert session.say(DATA, METADATA, stream_id=1) == [MetadataMessage(values={"width": 640.0})]
-    assert session.say(DATA_AMF3, b"\0" + METADATA, stream_id=1) == [MetadataMessage(values={"width": 640.0})]
-    assert session.say(DATA, write_values("onTextData", {}), stream_id=1) == []
     assert session.say(VIDEO, b"\x17", stream_id=1, timestamp=5) == [VideoMessage(timestamp_ms=5, payload=b"\x17")]
     assert session.say(AUDIO, b"\xaf", stream_id=1, timestamp=6) == [AudioMessage(timestamp_ms=6, payload=b"\xaf")]
 
@@ -61,18 +58,19 @@ def test_media_does_not_come_before_publish(state: Callable[[], Session], type_i
         state().say(type_id, b"x", stream_id=1)
 
 
-def test_data_before_publish_is_passed_over() -> None:
-    assert connected().say(DATA, METADATA) == []
+@pytest.mark.parametrize("state", [connected, asked, publishing])
+@pytest.mark.parametrize("data", [METADATA, METADATA[:-1], b""], ids=["metadata", "cut off", "nothing"])
+def test_data_is_passed_over(state: Callable[[], Session], data: bytes) -> None:
+    for type_id in (DATA, DATA_AMF3):
+        assert state().say(type_id, data, stream_id=1) == []
 
 
 def test_media_of_an_encoder_that_does_not_wait_is_held_until_it_may_publish() -> None:
     session = asked()
-    assert session.say(DATA, METADATA, stream_id=1) == []
     assert session.say(VIDEO, b"\x17", stream_id=1, timestamp=5) == []
     assert session.send(b"") == []
     session.server.accept_publish()
     assert session.say(AUDIO, b"\xaf", stream_id=1, timestamp=6) == [
-        MetadataMessage(values={"width": 640.0}),
         VideoMessage(timestamp_ms=5, payload=b"\x17"),
         AudioMessage(timestamp_ms=6, payload=b"\xaf"),
     ]

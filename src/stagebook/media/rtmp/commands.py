@@ -8,8 +8,6 @@ from stagebook.media.rtmp.amf0 import UNDEFINED, Amf0Value, read_values, write_v
 from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
 from stagebook.media.rtmp.message import Message, MessageType
 
-AMF3_TYPES = frozenset({MessageType.COMMAND_AMF3, MessageType.DATA_AMF3})
-
 _FORWARDS = 0x04
 _DECODES = 0x01
 _ENHANCED = ("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx")
@@ -40,10 +38,10 @@ def bounded_text(value: Amf0Value, *, what: str, limits: RtmpLimits) -> str:
     return value
 
 
-def amf0_payload(message: Message) -> bytes:
-    """The AMF0 values of a command or data message. Those of the AMF3 types stand after a byte that says that they are
-    AMF0 too (Enhanced RTMP v2, "Important AMF3-encoded Historical Specification Clarification"). Raises RtmpError."""
-    if message.type_id not in AMF3_TYPES:
+def _amf0_payload(message: Message) -> bytes:
+    """The AMF0 values of a command. Those of the AMF3 type stand after a byte that says that they are AMF0 too
+    (Enhanced RTMP v2, "Important AMF3-encoded Historical Specification Clarification"). Raises RtmpError."""
+    if message.type_id != MessageType.COMMAND_AMF3:
         return message.payload
     if message.payload[:1] != b"\0":
         raise RtmpError("a message of an AMF3 type begins with a byte 0")
@@ -52,7 +50,7 @@ def amf0_payload(message: Message) -> bytes:
 
 def read_command(message: Message, limits: RtmpLimits) -> Command:
     """Read a command message in AMF0 or of the AMF3 type. Raises RtmpError."""
-    values = read_values(amf0_payload(message), limits)
+    values = read_values(_amf0_payload(message), limits)
     if len(values) < 2:
         raise RtmpError("a command has a name and a transaction id")
     name, transaction_id, *arguments = values

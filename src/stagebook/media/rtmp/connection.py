@@ -21,7 +21,6 @@ _SLICE_BYTES = 16 << 10
 """How much is read before the limits are looked at again."""
 
 _COMMAND_TYPES = frozenset({MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3})
-_MEDIA_AND_DATA_TYPES = MEDIA_TYPES | {MessageType.DATA_AMF0, MessageType.DATA_AMF3}
 
 
 class RtmpServer:
@@ -108,9 +107,10 @@ class RtmpServer:
             raise RtmpError(f"more than {limits.max_early_bytes} bytes came before `publish`")
 
     def _take(self, message: Message) -> list[RtmpEvent]:
-        """Take one message. Of a type that means nothing here, or not to a server, it is passed over."""
+        """Take one message. Of a type that means nothing here, or not to a server, it is passed over. So is what an
+        encoder says of its stream (`onMetaData`), for the stream itself says it."""
         type_id = message.type_id
-        if type_id in _MEDIA_AND_DATA_TYPES:
+        if type_id in MEDIA_TYPES:
             return self._publish.take_media(message)
         if type_id in _COMMAND_TYPES:
             return self._publish.take_command(message)

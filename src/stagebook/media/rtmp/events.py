@@ -1,11 +1,8 @@
 """What an RTMP connection tells its owner. Values only."""
 
-from collections.abc import Mapping
 from typing import TypeAlias
 
 import msgspec
-
-from stagebook.media.rtmp.amf0 import Amf0Value
 
 
 class PublishAsked(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,14 +35,8 @@ class AudioMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     payload: bytes
 
 
-class MetadataMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What the encoder says of its stream (`onMetaData`): hints, not facts."""
-
-    values: Mapping[str, Amf0Value]
-
-
 class Unpublished(msgspec.Struct, frozen=True, kw_only=True):
     """The encoder took its publish back. Nothing comes after it."""
 
 
-RtmpEvent: TypeAlias = PublishAsked | VideoMessage | AudioMessage | MetadataMessage | Unpublished
+RtmpEvent: TypeAlias = PublishAsked | VideoMessage | AudioMessage | Unpublished

@@ -1,9 +1,8 @@
-"""Media messages become events: aggregates taken apart, timestamps unwrapped, metadata read. Knows no publish."""
+"""Media messages become events: aggregates taken apart, timestamps unwrapped. Knows no publish."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from stagebook.media.rtmp.amf0 import read_values, write_values
-from stagebook.media.rtmp.events import AudioMessage, MetadataMessage, VideoMessage
+from stagebook.media.rtmp.events import AudioMessage, VideoMessage
 from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
 from stagebook.media.rtmp.message import Message, MessageType
 
@@ -15,7 +14,6 @@ _CLOCK_MS = 1 << 31
 _MAX_STEP_MS = 1 << 24
 """Hours: above it a clock was not followed but changed, as by encoders whose configuration has the time 0 whenever they
 begin."""
-_METADATA_BEGINNINGS = (write_values("@setDataFrame", "onMetaData"), write_values("onMetaData"))
 
 
 class MediaReader:
@@ -46,17 +44,6 @@ class MediaReader:
                 timestamp = self._last_ms + step
         self._last_ms = timestamp
         return timestamp
-
-
-def read_metadata(payload: bytes, limits: RtmpLimits) -> MetadataMessage | None:
-    """Read a data message in AMF0: `onMetaData`, with or without `@setDataFrame` before it; None for any other.
-    Raises RtmpError."""
-    if not payload.startswith(_METADATA_BEGINNINGS):
-        return None
-    for value in read_values(payload, limits):
-        if isinstance(value, Mapping):
-            return MetadataMessage(values=value)
-    return None
 
 
 def aggregated(message: Message, limits: RtmpLimits) -> Iterator[Message]:

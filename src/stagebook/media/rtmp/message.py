@@ -16,9 +16,7 @@ class MessageType(IntEnum):
     SET_PEER_BANDWIDTH = 6
     AUDIO = 8
     VIDEO = 9
-    DATA_AMF3 = 15
     COMMAND_AMF3 = 17
-    DATA_AMF0 = 18
     COMMAND_AMF0 = 20
     AGGREGATE = 22
 

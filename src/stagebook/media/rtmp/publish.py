@@ -15,8 +15,8 @@ from stagebook.media.rtmp import commands, control
 from stagebook.media.rtmp.commands import Command
 from stagebook.media.rtmp.events import PublishAsked, RtmpEvent, Unpublished
 from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
-from stagebook.media.rtmp.media import MediaReader, read_metadata
-from stagebook.media.rtmp.message import MEDIA_TYPES, Message
+from stagebook.media.rtmp.media import MediaReader
+from stagebook.media.rtmp.message import Message
 
 WINDOW_BYTES = 2_500_000
 """What either side may send before an acknowledgement, unless the encoder says otherwise."""
@@ -93,7 +93,7 @@ class Publish:
         return [event for message in held for event in self._read_media(message)]
 
     def take_media(self, message: Message) -> list[RtmpEvent]:
-        """Take an audio, video, aggregate or data message. Raises RtmpError."""
+        """Take an audio, video or aggregate message. Raises RtmpError."""
         if self._state is _State.PUBLISHING:
             return self._read_media(message)
         if self._state is _State.ASKED:
@@ -101,7 +101,7 @@ class Publish:
             if self._held_bytes > self._limits.max_held_bytes:
                 raise RtmpError(f"more than {self._limits.max_held_bytes} bytes came before the publish was answered")
             self._held.append(message)
-        elif self._state is not _State.ENDED and message.type_id in MEDIA_TYPES:
+        elif self._state is not _State.ENDED:
             raise RtmpError("media came before `publish`")
         return []
 
@@ -123,9 +123,6 @@ class Publish:
         return []
 
     def _read_media(self, message: Message) -> list[RtmpEvent]:
-        if message.type_id not in MEDIA_TYPES:
-            metadata = read_metadata(commands.amf0_payload(message), self._limits)
-            return [] if metadata is None else [metadata]
         if message.stream_id != self._stream_id:
             raise RtmpError(f"media came on message stream {message.stream_id}, `publish` on {self._stream_id}")
         return [*self._media.read(message)]
