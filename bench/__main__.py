@@ -12,7 +12,7 @@ from bench.forwarder.run import measure_forwarder
 from bench.ingest.run import measure_ingest
 from bench.page.run import measure_page
 from bench.report import Part, aims_table, document, replace_measured, verdict
-from stagebook.logs import configure_logging
+from stagebook.server.logs import configure_logging
 
 PARTS: dict[str, Callable[[Path], Part]] = {
     "page": measure_page,

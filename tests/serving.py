@@ -13,7 +13,7 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from stagebook.keys import DataFolder
+from stagebook.data_folder.secrets import DataFolder
 
 COMMAND = (sys.executable, "-m", "stagebook.cli")
 FREE_PORTS = tuple(f"--{door}=127.0.0.1:0" for door in ("listen", "rtmp-listen", "rtmps-listen"))

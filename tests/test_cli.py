@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from stagebook.cli import main
-from stagebook.config import SETTINGS
-from stagebook.keys import DataFolder, Presence
-from stagebook.system import SystemRandomness
+from stagebook.config.settings import SETTINGS
+from stagebook.data_folder.secrets import DataFolder, Presence
+from stagebook.server.system_clock import SystemRandomness
 from tests.serving import run_command
 
 

@@ -8,14 +8,14 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from stagebook.config import SETTINGS, Setting
-from stagebook.config_sources import describe_type
-from stagebook.doors.aws.model import load_service_model
-from stagebook.doors.aws.operations import operations
-from stagebook.doors.aws.operations.compositions import CompositionOperations
-from stagebook.doors.aws.page_token import PageTokens
-from stagebook.doors.join.errors import ATTEMPT_STATUSES, OTHER_STATUSES
-from stagebook.manager.manager import StageManager
+from stagebook.api.aws.operations import operations
+from stagebook.api.aws.operations.compositions import CompositionOperations
+from stagebook.api.aws.page_token import PageTokens
+from stagebook.api.aws.rest_json.service_model import load_service_model
+from stagebook.api.participants.problem_responses import ATTEMPT_STATUSES, OTHER_STATUSES
+from stagebook.config.settings import SETTINGS, Setting
+from stagebook.config.sources import describe_type
+from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.errors import TokenRefusal
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.limits import RELAXED, STRICT, Limits

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.appends.engine import ScriptedEngine
-from stagebook.book.port import AppendEvent, Change, Submission
-from stagebook.book.sqlite.book import SqliteBook
-from stagebook.manager.manager import StageManager
-from stagebook.manager.tokens import Endpoints
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import AppendEvent, Change, Submission
+from stagebook.manager.stage_manager import StageManager
+from stagebook.manager.tokens.token_authority import Endpoints
+from stagebook.server.system_clock import SystemClock, SystemRandomness
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import Capability, ClientInfo, Stage
-from stagebook.system import SystemClock, SystemRandomness
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-west-2"

@@ -10,8 +10,8 @@ from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
 from bench.forwarder.sdp import LocalPeer, RemotePeer, read_answer
-from stagebook.media.webrtc.certificate import dtls_context, make_certificate
-from stagebook.media.webrtc.srtp import PROFILES, SrtpKeys, keying_material_size_bytes
+from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
+from stagebook.media.rtc.srtp.srtp_session import PROFILES, SrtpKeys, keying_material_size_bytes
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
 _RETRY_SECONDS = 0.25

@@ -16,8 +16,8 @@ from bench.forwarder.source import HEIGHT, WIDTH
 from bench.machine import cpu_seconds
 from bench.report import Aim, Part, Table, number
 from stagebook.media.port import MediaFact, SourceMeasured
-from stagebook.media.webrtc.pool import EnginePool
-from stagebook.media.webrtc.settings import EngineSettings
+from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
 
 VIEWERS = (1, 5, 10, 20, 60)
 SETTLE_SECONDS = 1.5

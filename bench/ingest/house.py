@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from stagebook.media.ingest.engine import IngestEngine
-from stagebook.media.ingest.settings import IngestSettings
+from stagebook.media.ingest.ingest_engine import IngestEngine
+from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.media_router import MediaRouter
 from stagebook.media.port import Connected, IngestAsked, MediaFact, SourceMeasured
-from stagebook.media.switchboard import Switchboard
-from stagebook.media.webrtc.pool import EnginePool
-from stagebook.media.webrtc.settings import EngineSettings
+from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
 
 _CONNECT_TIMEOUT_SECONDS = 20.0
 
@@ -21,7 +21,7 @@ class House:
     """The stream key is the name of the connection and of its source."""
 
     def __init__(self, engines: EnginePool, ingest: IngestEngine, *, port: int) -> None:
-        self.media = Switchboard(engines, ingest)
+        self.media = MediaRouter(engines, ingest)
         self.measured: dict[str, SourceMeasured] = {}
         """The last second of each source."""
         self._engines = engines

@@ -10,12 +10,12 @@ import sys
 import msgspec
 import uvloop
 
-from stagebook.app import Application, Receive, Scope, Send
-from stagebook.config import Settings
-from stagebook.config_rules import Address
-from stagebook.http_server import HttpServer
-from stagebook.listening import listen
-from stagebook.parts import http_bounds
+from stagebook.config.rules import Address
+from stagebook.config.settings import Settings
+from stagebook.server.http_server import HttpServer
+from stagebook.server.listen_sockets import listen
+from stagebook.server.router import Application, Receive, Scope, Send
+from stagebook.server.wiring import http_bounds
 
 
 class StaticAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from bench.page.books import BookPlan, BusyParticipant, build_book
 from bench.page.load import Job, Result
 from bench.page.signed import PAGE_SIZE, deep_token, sign_pages
 from bench.page.static import StaticAnswer
-from stagebook.keys import DataFolder
+from stagebook.data_folder.secrets import DataFolder
 from tests.e2e.server import RunningServer, run_server
 
 DEEP_EVENTS = 400

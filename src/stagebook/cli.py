@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from stagebook.config import SETTINGS, Setting, Settings
-from stagebook.config_rules import ConfigError
-from stagebook.config_sources import describe_type, load_settings
-from stagebook.keys import DataFolder, DataFolderError
+from stagebook.config.rules import ConfigError
+from stagebook.config.settings import SETTINGS, Setting, Settings
+from stagebook.config.sources import describe_type, load_settings
+from stagebook.data_folder.secrets import DataFolder, DataFolderError
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -85,7 +85,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from stagebook.server import StartError, serve  # its libraries are not needed to print a usage text
+    from stagebook.server.lifecycle import StartError, serve  # its libraries are not needed to print a usage text
 
     try:
         return serve(_settings(arguments))

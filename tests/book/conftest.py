@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.book.port import Book
-from stagebook.book.sqlite.book import SqliteBook
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import Book
 
 
 class SqliteBooks:

@@ -1,6 +1,6 @@
 """Changes and values in short, for tests of books."""
 
-from stagebook.book.port import (
+from stagebook.book.store import (
     AppendEvent,
     Book,
     Change,

@@ -9,7 +9,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.book.port import (
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import (
     AppendEvent,
     Book,
     Change,
@@ -24,7 +25,6 @@ from stagebook.book.port import (
     PutStage,
     RevokeConnectionToken,
 )
-from stagebook.book.sqlite.book import SqliteBook
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, ReplicationState, Resource
 from tests.book.sample import (

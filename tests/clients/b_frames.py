@@ -11,7 +11,7 @@ from av import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from stagebook.demo.media import MovingBar, Tone
+from stagebook.demo.generated_media import MovingBar, Tone
 from tests.clients.publisher import Publisher
 from tests.clients.stage_client import offer, wait_connected
 

@@ -6,7 +6,7 @@ import sys
 import httpx
 from aiortc import RTCPeerConnection
 
-from stagebook.demo.media import MovingBar, Tone
+from stagebook.demo.generated_media import MovingBar, Tone
 from tests.clients.stage_client import new_peer_connection, offer, token_payload, wait_connected
 
 

@@ -23,10 +23,10 @@ from typing import Self
 from stagebook.media.rtmp.amf0 import Amf0Value, EcmaArray, write_values
 from stagebook.media.rtmp.chunk_writer import write_message
 from stagebook.media.rtmp.chunks import ChunkReader
-from stagebook.media.rtmp.commands import Command, read_command
+from stagebook.media.rtmp.command_messages import Command, read_command
 from stagebook.media.rtmp.handshake import PACKET_BYTES
-from stagebook.media.rtmp.limits import RtmpLimits
 from stagebook.media.rtmp.message import Message, MessageType
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 PATIENCE_SECONDS = 20
 _LIMITS = RtmpLimits()

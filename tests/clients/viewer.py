@@ -8,7 +8,7 @@ from aiortc import RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
-from stagebook.demo.media import Observer
+from stagebook.demo.generated_media import Observer
 from tests.clients.stage_client import TIMEOUT_SECONDS, new_peer_connection, offer, token_payload, wait_connected
 
 

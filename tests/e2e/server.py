@@ -23,7 +23,7 @@ import boto3
 import msgspec
 from botocore.config import Config
 
-from stagebook.keys import DataFolder
+from stagebook.data_folder.secrets import DataFolder
 
 Client: TypeAlias = Any
 """A boto3 client: its methods are made at run time, from the service model."""

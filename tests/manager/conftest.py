@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.manager.house import House, running_house
+from tests.manager.house import ManagerHarness, running_house
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path) -> AsyncIterator[ManagerHarness]:
     async with running_house(tmp_path / "book.sqlite3") as running:
         yield running

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stagebook.book.sqlite.book import SqliteBook
-from stagebook.manager.ingest_configurations import IngestSpec
-from stagebook.manager.manager import StageManager
-from stagebook.manager.tokens import Endpoints
-from stagebook.manager.watchers import FarewellReason, StageSnapshot
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
+from stagebook.manager.resources.ingest_configuration_service import IngestSpec
+from stagebook.manager.stage_manager import StageManager
+from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED, Limits
@@ -83,7 +83,7 @@ class Watcher:
 
 
 @dataclass
-class House:
+class ManagerHarness:
     """A running manager and what surrounds it."""
 
     manager: StageManager
@@ -176,7 +176,7 @@ class House:
 @asynccontextmanager
 async def running_house(
     path: Path, *, limits: Limits = RELAXED, clock: SettableClock | None = None, seed: int = 1
-) -> AsyncIterator[House]:
+) -> AsyncIterator[ManagerHarness]:
     """Run a manager on the book at `path` and close the book afterwards, without a goodbye of the manager."""
     clock = clock or SettableClock()
     book = SqliteBook.open(path)
@@ -194,7 +194,7 @@ async def running_house(
     )
     await manager.start()
     try:
-        yield House(manager=manager, book=book, engine=engine, clock=clock, tokens=tokens)
+        yield ManagerHarness(manager=manager, book=book, engine=engine, clock=clock, tokens=tokens)
     finally:
         await manager._board.close()  # what is on its way to watchers must not outlive the event loop
         await book.close()

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.resources import Capability, PublicKey, Stage
 from tests.clients.own_key import OwnKey
-from tests.manager.house import ACCOUNT, REGION, House
+from tests.manager.house import ACCOUNT, REGION, ManagerHarness
 
 
 class OwnTokens:
     """A caller who signs tokens for one stage."""
 
-    def __init__(self, house: House, stage: Stage, key: PublicKey) -> None:
+    def __init__(self, house: ManagerHarness, stage: Stage, key: PublicKey) -> None:
         self.house, self.stage, self.key = house, stage, key
 
     def claims(self, participant_id: str, *capabilities: Capability, user_id: str = "ada", **changes: object) -> Claims:
@@ -49,7 +49,7 @@ class OwnTokens:
         return token_id
 
 
-async def own_tokens(house: House, stage: Stage | None = None) -> OwnTokens:
+async def own_tokens(house: ManagerHarness, stage: Stage | None = None) -> OwnTokens:
     """Import a key and return its owner."""
     key = await house.manager.public_keys.import_key(account_id=ACCOUNT, name="", tags={}, material=OwnKey().public_pem)
     return OwnTokens(house, stage or await house.stage(), key)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stagebook.book.port import AppendEvent, Change, Submission
-from stagebook.book.sqlite.book import SqliteBook
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import AppendEvent, Change, Submission
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ParticipantRecord, Replica, Stage
-from tests.manager.house import House
+from tests.manager.house import ManagerHarness
 
 PUBLISHED = ["JOINED", "PUBLISH_STARTED"]
 REPLICATED = ["JOINED", "PUBLISH_STARTED", "REPLICATION_STARTED>there"]
@@ -26,7 +26,7 @@ WATCHED = ["JOINED", "SUBSCRIBE_STARTED(P)*", "SUBSCRIBE_STOPPED(P)*", "LEFT"]
 class Pair:
     """The stages `here` and `there`, and P's publication on `here`."""
 
-    house: House
+    house: ManagerHarness
     here: Stage
     there: Stage
     publication: str
@@ -96,7 +96,7 @@ class Pair:
         return [replica.state.value for replica in await self.replicas()]
 
 
-async def make_pair(house: House) -> Pair:
+async def make_pair(house: ManagerHarness) -> Pair:
     """Let P publish on a new stage, beside another new stage."""
     here, there = await house.stage("here"), await house.stage("there")
     publication = await house.publish(house.claims(here, "P"))

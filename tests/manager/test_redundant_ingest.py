@@ -21,8 +21,8 @@ from stagebook.stage.resources import (
     ReplicationType,
     Stage,
 )
-from tests.manager.house import CLIENT, House, Watcher, running_house
-from tests.manager.test_board import shown
+from tests.manager.house import CLIENT, ManagerHarness, Watcher, running_house
+from tests.manager.presence.test_presence import shown
 
 PUBLISHED = ["JOINED", "PUBLISH_STARTED"]
 GONE = [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
@@ -33,7 +33,7 @@ HOUR_MS = 3_600 * 1_000
 class Redundant:
     """A stage with a configuration of two streams; `v`, `a` and `b` are its participants."""
 
-    house: House
+    house: ManagerHarness
     stage: Stage
     configuration: IngestConfiguration
 
@@ -72,13 +72,13 @@ class Redundant:
         )
 
 
-async def make(house: House) -> Redundant:
+async def make(house: ManagerHarness) -> Redundant:
     stage = await house.stage()
     return Redundant(house=house, stage=stage, configuration=await house.configuration(stage, redundant=True))
 
 
 @pytest.fixture
-async def pair(house: House) -> Redundant:
+async def pair(house: ManagerHarness) -> Redundant:
     return await make(house)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.book.port import ParticipantFilter, RecordedEvent
-from stagebook.book.sqlite.book import SqliteBook
-from stagebook.manager.live import LiveParticipant
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import ParticipantFilter, RecordedEvent
+from stagebook.manager.session.running_sessions import LiveParticipant
 from stagebook.media.port import CloseCause
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.events import Cause, EventName, ReplicationDestination
@@ -28,7 +28,7 @@ from stagebook.stage.resources import (
     ReplicationType,
     Stage,
 )
-from tests.manager.house import CLIENT, House, SettableClock, Watcher, running_house
+from tests.manager.house import CLIENT, ManagerHarness, SettableClock, Watcher, running_house
 
 NAMES = [f"P{number}" for number in range(8)]
 REPLICA_EVENTS = {EventName.JOINED, EventName.PUBLISH_STARTED, EventName.PUBLISH_STOPPED, EventName.LEFT}
@@ -39,7 +39,7 @@ RUNS = 3
 class Story:
     """One run's random walk. It remembers what it was acknowledged, and nothing else."""
 
-    def __init__(self, house: House, chance: random.Random, stages: list[Stage]) -> None:
+    def __init__(self, house: ManagerHarness, chance: random.Random, stages: list[Stage]) -> None:
         self.house, self.chance, self.stages = house, chance, stages
         self.opened: list[tuple[Stage, str, str]] = []
 
@@ -207,7 +207,7 @@ def is_replicated(record: ParticipantRecord, events: list[RecordedEvent]) -> boo
     return names(events).count(EventName.REPLICATION_STARTED) > names(events).count(EventName.REPLICATION_STOPPED)
 
 
-def memory_agrees_with_the_book(house: House, stages: list[Stage]) -> None:
+def memory_agrees_with_the_book(house: ManagerHarness, stages: list[Stage]) -> None:
     """What is remembered of a running server is what the book says is open, and nothing more."""
     live = house.manager._ledger.live
     rows = {

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from stagebook.book.port import RecordedEvent
-from stagebook.book.sqlite.book import SqliteBook
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import RecordedEvent
 from stagebook.media.port import CloseCause, IngestFault, RefusalReason
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.events import EventName
 from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import IngestConfiguration, ParticipantProtocol, ParticipantState, Stage
-from tests.manager.house import ACCOUNT, House, SettableClock, running_house
+from tests.manager.house import ACCOUNT, ManagerHarness, SettableClock, running_house
 from tests.manager.test_simulation import (
     RUNS,
     STEPS_PER_RUN,
@@ -46,7 +46,7 @@ LIMITS = replace(STRICT, publishers_per_stage=3, ingest_configurations=5)
 class EncoderStory(Story):
     """Two of three steps are an encoder's, or about encoders."""
 
-    def __init__(self, house: House, chance: random.Random, stages: list[Stage]) -> None:
+    def __init__(self, house: ManagerHarness, chance: random.Random, stages: list[Stage]) -> None:
         super().__init__(house, chance, stages)
         self.over: set[str] = set()
 
@@ -204,7 +204,7 @@ async def test_the_rules_of_the_book_hold_with_encoders(tmp_path: Path, seed: in
         assert sum(virtual_participants_follow_their_streams(house.book, stage) for stage in stages) > 0
 
 
-def sources_are_used(house: House) -> None:
+def sources_are_used(house: ManagerHarness) -> None:
     """A source has a publication or a stream that will make one, and who is virtual has a stream that flows."""
     live = house.manager._ledger.live
     for (stage_arn, publisher_id), slot in live.slots.items():

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from stagebook.book.port import RecordedEvent
+from stagebook.book.store import RecordedEvent
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.events import Cause, EventName
 from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import Capability, ParticipantState, Stage
-from tests.manager.house import ACCOUNT, CLIENT, House, SettableClock, Watcher, running_house
+from tests.manager.house import ACCOUNT, CLIENT, ManagerHarness, SettableClock, Watcher, running_house
 from tests.manager.own_tokens import OwnTokens, own_tokens
 from tests.manager.test_simulation import (
     NAMES,
@@ -39,7 +39,7 @@ NEEDED = {EventName.PUBLISH_STARTED: Capability.PUBLISH, EventName.SUBSCRIBE_STA
 class SigningStory(Story):
     """Every second step is one of a participant whose token is signed by its own caller."""
 
-    def __init__(self, house: House, chance: random.Random, stages: list[Stage], own: OwnTokens) -> None:
+    def __init__(self, house: ManagerHarness, chance: random.Random, stages: list[Stage], own: OwnTokens) -> None:
         super().__init__(house, chance, stages)
         self.own = own
         self.held: dict[tuple[str, str], Claims] = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from stagebook.keys import DataFolder
+from stagebook.data_folder.secrets import DataFolder
 
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 20.0

@@ -15,7 +15,7 @@ from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSess
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
-from stagebook.demo.media import MovingBar, Observer, Tone
+from stagebook.demo.generated_media import MovingBar, Observer, Tone
 
 CONNECT_TIMEOUT_SECONDS = 15.0
 

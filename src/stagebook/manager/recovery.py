@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
-from stagebook.book.port import AppendEvent, Book, Change, EndSession, ParticipantFilter, PutParticipant, PutReplica
+from stagebook.book.store import AppendEvent, Book, Change, EndSession, ParticipantFilter, PutParticipant, PutReplica
 from stagebook.stage.events import Cause
 from stagebook.stage.facts import Gone
 from stagebook.stage.participant import step

@@ -3,12 +3,12 @@
 import pytest
 
 from bench.forwarder.sdp import AUDIO_SSRC, VIDEO_SSRC, LocalPeer, RemotePeer, read_answer, write_offer
-from stagebook.media.webrtc.answer import LocalTransport, SentTrack, write_viewer_answer
-from stagebook.media.webrtc.codec import Codec
-from stagebook.media.webrtc.negotiation import negotiate_publisher, negotiate_viewer
-from stagebook.media.webrtc.offer import SourceFormat
-from stagebook.media.webrtc.sdp import Fingerprint
-from stagebook.media.webrtc.sdp_reader import parse_description
+from stagebook.media.codecs.codec_names import Codec
+from stagebook.media.rtc.sdp.negotiated import SourceFormat
+from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
+from stagebook.media.rtc.sdp.sdp_answer import LocalTransport, SentTrack, write_viewer_answer
+from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 LOCAL = LocalPeer(ufrag="ours", pwd="x" * 24, digest=bytes(range(32)))
 

@@ -1,7 +1,7 @@
 """The synthetic stream, read by the forwarder's own eyes."""
 
 from bench.forwarder.source import FRAMES_PER_SECOND, HEIGHT, WIDTH, SyntheticAudio, SyntheticVideo
-from stagebook.media.webrtc import h264
+from stagebook.media.codecs import h264
 
 HEADER_SIZE_BYTES = 12
 SECONDS = 20

@@ -9,8 +9,8 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from stagebook.book.port import ParticipantFilter, RecordedEvent
-from stagebook.book.sqlite.book import SqliteBook
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import ParticipantFilter, RecordedEvent
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState
 from tests.book.sample import ACCOUNT, ARN, SESSION, replica

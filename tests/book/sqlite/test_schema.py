@@ -6,8 +6,6 @@ from typing import Any
 import apsw
 import pytest
 
-from stagebook.book.port import BookRefusedError
-from stagebook.book.sqlite.book import SqliteBook
 from stagebook.book.sqlite.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -15,6 +13,8 @@ from stagebook.book.sqlite.schema import (
     open_for_reading,
     open_for_writing,
 )
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import BookRefusedError
 from stagebook.stage.events import EventName
 from tests.book.sample import (
     ARN,

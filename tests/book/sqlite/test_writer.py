@@ -8,10 +8,10 @@ from typing import Any
 import apsw
 import pytest
 
-from stagebook.book.port import BookFailedError
-from stagebook.book.sqlite.changes import PUT_STAGES, STATEMENTS
+from stagebook.book.sqlite.change_rows import PUT_STAGES, STATEMENTS
 from stagebook.book.sqlite.schema import open_for_reading, open_for_writing
 from stagebook.book.sqlite.writer import MAXIMUM_GROUP_TRANSACTIONS, QueuedTransaction, Writer
+from stagebook.book.store import BookFailedError
 
 PUT_STAGES_POSITION = STATEMENTS.index(PUT_STAGES)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from stagebook.book.port import OpenSession, PutParticipant, PutReplica, PutStage
-from stagebook.keys import DataFolder
-from stagebook.manager.jwt import JwtAuthority
-from stagebook.manager.tokens import Endpoints
+from stagebook.book.store import OpenSession, PutParticipant, PutReplica, PutStage
+from stagebook.data_folder.secrets import DataFolder
+from stagebook.manager.tokens.jwt_authority import JwtAuthority
+from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.claims import Claims
 from stagebook.stage.resources import Capability, ParticipantRecord, Replica, ReplicationState, Stage
 from tests.e2e.aws.cli import Example, documented, run

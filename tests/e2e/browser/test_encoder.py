@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.browser.participants import Participants
 from tests.e2e.ingest.commands import GSTREAMER, PUBLISH, VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_of_test import StageOfTest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

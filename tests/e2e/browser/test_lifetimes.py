@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Error
 
 from tests.e2e.browser.participants import BrowserPublisher, BrowserViewer, Participant, Participants
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_of_test import StageOfTest
 from tests.e2e.server import run_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.e2e.browser.participants import BrowserPublisher, BrowserViewer, Participant, Participants
-from tests.e2e.join.stage_of_test import StageOfTest
-from tests.media.webrtc.peers.relay import Relay, lossy_relay
+from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.media.rtc.peers.relay import Relay, lossy_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.browser.participants import Participants
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_of_test import StageOfTest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

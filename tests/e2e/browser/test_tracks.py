@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Error
 
 from tests.e2e.browser.participants import BrowserViewer, Participants
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_of_test import StageOfTest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

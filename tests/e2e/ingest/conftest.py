@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server
-from tests.e2e.join.conftest import Peers
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import StageOfTest
 from tests.e2e.server import RunningServer
 
 

@@ -12,8 +12,8 @@ import pytest
 from tests.clients.encoder import Encoder
 from tests.clients.viewer import Viewer
 from tests.e2e.ingest.commands import PUBLISH, VARIABLES
-from tests.e2e.join.conftest import Peers
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import StageOfTest
 from tests.e2e.server import RunningServer, run_server
 
 SETTINGS = {

@@ -14,7 +14,7 @@ from typing import Final
 from tests.clients.timed_viewer import TimedViewer
 from tests.e2e.ingest.commands import VARIABLES
 from tests.e2e.ingest.ingest_of_test import IngestOfTest
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_of_test import StageOfTest
 from tests.e2e.server import run_server
 
 MAX_OFFSET_SECONDS: Final = 0.040

@@ -14,8 +14,8 @@ import pytest
 from tests.clients.viewer import Viewer
 from tests.e2e.ingest.commands import AAC, PUBLISH, VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server, watch
-from tests.e2e.join.conftest import Peers
-from tests.e2e.join.stage_of_test import DEADLINE_SECONDS, StageOfTest
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import DEADLINE_SECONDS, StageOfTest
 from tests.e2e.server import RunningServer
 
 QUOTA_BPS = 1_000_000

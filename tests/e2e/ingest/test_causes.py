@@ -13,8 +13,8 @@ from tests.clients.encoder import Encoder
 from tests.e2e.ingest.causes import CAUSES, Cause
 from tests.e2e.ingest.commands import VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server, watch
-from tests.e2e.join.conftest import Peers
-from tests.e2e.join.stage_of_test import DEADLINE_SECONDS, POLL_SECONDS, StageOfTest
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import DEADLINE_SECONDS, POLL_SECONDS, StageOfTest
 from tests.e2e.server import RunningServer
 
 OF_THEIR_OWN = {"REUSE_OF_STREAM_KEY", "QUOTA_EXCEEDED", "STREAM_DURATION_EXCEEDED", "INTERNAL_SERVER_EXCEPTION"}

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.aws.refusal import refused
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_of_test import StageOfTest
 
 WHOLE = ("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.e2e.ingest.commands import GSTREAMER, GSTREAMER_UNCHECKED, PUBLISH, PUBLISH_CHECKED, VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, watch
-from tests.e2e.join.conftest import Peers
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import StageOfTest
 
 COMMANDS = [
     pytest.param(PUBLISH, "RTMP", id="ffmpeg-rtmp"),

@@ -3,8 +3,8 @@
 from tests.clients.encoder import Encoder
 from tests.e2e.ingest.commands import VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, watch
-from tests.e2e.join.conftest import Peers
-from tests.e2e.join.stage_of_test import StageOfTest
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import StageOfTest
 
 
 async def test_viewers_go_on_when_one_of_two_encoders_stops(

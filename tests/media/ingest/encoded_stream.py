@@ -10,9 +10,9 @@ from functools import cache
 import av
 import msgspec
 
-from stagebook.media.feed import Unit
-from stagebook.media.ingest.pipeline import Pipeline
-from stagebook.media.webrtc.codec import Kind
+from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.ingest.pipeline.media_pipeline import Pipeline
+from stagebook.media.media_bus import Unit
 
 FRAMES_PER_SECOND = 30
 AAC_SAMPLES = 1_024

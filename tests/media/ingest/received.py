@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import av
 
-from stagebook.media.feed import Unit
-from stagebook.media.webrtc.codec import Kind
+from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.media_bus import Unit
 
 _STAP_A = 24
 _FU_A = 28

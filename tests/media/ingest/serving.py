@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stagebook.certificates import new_certificate_key, self_made_certificate
-from stagebook.media import feed
-from stagebook.media.feed import FeedTicket, Hello, Unit
-from stagebook.media.framing import BrokenStreamError
-from stagebook.media.ingest.server import IngestServer
-from stagebook.media.ingest.settings import IngestSettings
+from stagebook.data_folder.rtmps_certificate import new_certificate_key, self_made_certificate
+from stagebook.media import media_bus
+from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.rtmp_server import IngestServer
+from stagebook.media.media_bus import FeedTicket, Hello, Unit
 from stagebook.media.port import IngestAsked, MediaFact
-from stagebook.media.webrtc.codec import Kind
+from stagebook.media.worker.framing import BrokenStreamError
 from tests.clients.rtmp_publisher import RtmpPublisher
 from tests.media.ingest.encoded_stream import Message, stream
 
@@ -72,7 +72,7 @@ class NotingForwarder:
             return
         try:
             while True:
-                message = await feed.receive(reader)
+                message = await media_bus.receive(reader)
                 if isinstance(message, Hello):
                     self.hellos.append(message)
                 else:

@@ -10,9 +10,9 @@ from functools import cache
 import av
 import pytest
 
-from stagebook.media.feed import Unit
-from stagebook.media.ingest.pipeline import Pipeline
-from stagebook.media.webrtc.codec import Kind
+from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.ingest.pipeline.media_pipeline import Pipeline
+from stagebook.media.media_bus import Unit
 from tests.media.ingest import encoded_stream, received
 from tests.media.ingest.encoded_stream import FRAMES_PER_SECOND, Message
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from stagebook.media.rtmp.amf0 import Amf0Value, write_values
 from stagebook.media.rtmp.chunks import ChunkReader
-from stagebook.media.rtmp.commands import Command, read_command
-from stagebook.media.rtmp.connection import RtmpServer
-from stagebook.media.rtmp.events import RtmpEvent
-from stagebook.media.rtmp.limits import RtmpLimits
+from stagebook.media.rtmp.command_messages import Command, read_command
 from stagebook.media.rtmp.message import Message, MessageType
-from tests.media.rtmp.wire import Wire
+from stagebook.media.rtmp.rtmp_connection import RtmpServer
+from stagebook.media.rtmp.rtmp_events import RtmpEvent
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
+from tests.media.rtmp.wire import EncoderSocket
 
 HANDSHAKE = b"\3" + bytes(2 * 1536)
 SERVER_HANDSHAKE_BYTES = 1 + 2 * 1536
@@ -21,7 +21,7 @@ class Session:
 
     def __init__(self, limits: RtmpLimits = LIMITS) -> None:
         self.server = RtmpServer(limits)
-        self.wire = Wire()
+        self.wire = EncoderSocket()
         self.sent_bytes = 0
         self._answers = ChunkReader(LIMITS)
         assert self.send(HANDSHAKE) == []

@@ -15,7 +15,7 @@ from stagebook.media.rtmp.amf0 import (
     read_values,
     write_values,
 )
-from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
 
 LIMITS = RtmpLimits()
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from stagebook.media.rtmp.chunk_writer import write_message
 from stagebook.media.rtmp.chunks import ChunkReader
-from stagebook.media.rtmp.limits import RtmpLimits
 from stagebook.media.rtmp.message import Message
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 
 def test_a_short_message_is_one_chunk_with_a_full_header() -> None:

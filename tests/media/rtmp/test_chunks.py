@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.media.rtmp.chunks import ChunkReader
-from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
 from stagebook.media.rtmp.message import Message
-from tests.media.rtmp.wire import Wire
+from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
+from tests.media.rtmp.wire import EncoderSocket
 
 LIMITS = RtmpLimits()
 AUDIO, VIDEO, COMMAND = 8, 9, 20
@@ -111,7 +111,7 @@ def test_messages_of_several_chunk_streams_may_be_mixed() -> None:
 def test_a_chunk_size_counts_from_the_next_chunk_on_also_inside_of_a_message() -> None:
     body = random.Random(3).randbytes(600)
     data = bytes.fromhex("06 000000 000258 09 01000000") + body[:128]
-    data += Wire().set_chunk_bytes(400)
+    data += EncoderSocket().set_chunk_bytes(400)
     data += b"\xc6" + body[128:528] + b"\xc6" + body[528:]
     assert read(data) == [Message(VIDEO, 1, 0, body)]
 
@@ -154,19 +154,19 @@ def test_a_message_does_not_begin_inside_of_another_of_its_chunk_stream() -> Non
 def test_a_chunk_size_is_1_to_0x7fffffff(size: int) -> None:
     """Section 5.4.1."""
     with pytest.raises(RtmpError, match=f"a chunk size is 1 to 2147483647, not {size}"):
-        read(Wire().message(Message(1, 0, 0, size.to_bytes(4)), 2))
+        read(EncoderSocket().message(Message(1, 0, 0, size.to_bytes(4)), 2))
 
 
 @pytest.mark.parametrize("length", [0, 3, 5, 10_000])
 def test_a_chunk_size_has_4_bytes(length: int) -> None:
     with pytest.raises(RtmpError, match=f"a chunk size has 4 bytes, not {length}"):
-        read(Wire().message(Message(1, 0, 0, b"\x01" * length), 2))
+        read(EncoderSocket().message(Message(1, 0, 0, b"\x01" * length), 2))
 
 
 @pytest.mark.parametrize("payload", ["", "000001", "0000000001"])
 def test_an_abort_has_4_bytes(payload: str) -> None:
     with pytest.raises(RtmpError, match="an Abort message has 4 bytes"):
-        read(Wire().message(Message(2, 0, 0, bytes.fromhex(payload)), 2))
+        read(EncoderSocket().message(Message(2, 0, 0, bytes.fromhex(payload)), 2))
 
 
 @pytest.mark.parametrize(("type_id", "most"), [(VIDEO, 300), (AUDIO, 300), (22, 300), (COMMAND, 200), (18, 200)])
@@ -176,13 +176,13 @@ def test_a_message_that_is_too_long_is_refused_at_its_header(type_id: int, most:
     with pytest.raises(RtmpError, match=f"with {most + 1} bytes: at most {most}"):
         read(header, limits)
     longest = Message(type_id, 0, 0, bytes(most))
-    assert read(Wire().message(longest), limits) == [longest]
+    assert read(EncoderSocket().message(longest), limits) == [longest]
 
 
 def test_there_are_not_more_chunk_streams_than_the_limit() -> None:
     limits = RtmpLimits(max_chunk_streams=3)
     reader = ChunkReader(limits)
-    wire = Wire()
+    wire = EncoderSocket()
     for chunk_stream_id in (3, 4, 5):
         reader.receive(wire.message(Message(VIDEO, 1, 0, b"x"), chunk_stream_id))
     with pytest.raises(RtmpError, match="more than 3 chunk streams"):
@@ -217,7 +217,7 @@ def test_a_message_that_is_complete_or_aborted_is_not_counted_any_more(end: byte
 def test_every_row_of_messages_is_read_as_it_was_written(data: st.DataObject) -> None:
     """Whatever the chunk sizes, the header types, the forms of chunk stream ids, the mixture and the pieces."""
     chance = data.draw(st.randoms(use_true_random=False))
-    wire = Wire(is_frugal=data.draw(st.booleans()), form=data.draw(st.integers(1, 3)))
+    wire = EncoderSocket(is_frugal=data.draw(st.booleans()), form=data.draw(st.integers(1, 3)))
     messages = data.draw(st.lists(st.tuples(st.sampled_from([3, 4, 63, 64, 319, 320, 65599]), MESSAGES), max_size=8))
     written, complete = b"", []
     for chunk_bytes in data.draw(st.lists(CHUNK_BYTES, min_size=1, max_size=2)):

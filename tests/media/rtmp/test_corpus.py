@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.media.rtmp.connection import RtmpServer
-from stagebook.media.rtmp.events import (
+from stagebook.media.rtmp.rtmp_connection import RtmpServer
+from stagebook.media.rtmp.rtmp_events import (
     AudioMessage,
     PublishAsked,
     RtmpEvent,
     Unpublished,
     VideoMessage,
 )
-from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
 
 CORPUS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "corpus").glob("*.bin"))}
 SMALL = RtmpLimits(

@@ -3,7 +3,7 @@
 import pytest
 
 from stagebook.media.rtmp.handshake import ServerHandshake
-from stagebook.media.rtmp.limits import RtmpError
+from stagebook.media.rtmp.rtmp_limits import RtmpError
 
 C1 = bytes.fromhex("00000102 00000000") + bytes(n % 251 for n in range(1528))
 C2 = bytes(n % 241 for n in range(1536))

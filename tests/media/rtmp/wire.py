@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from stagebook.media.rtmp.message import Message, MessageType
 
 
-class Wire:
+class EncoderSocket:
     """The sending end of a chunk stream."""
 
     def __init__(self, *, chunk_bytes: int = 128, is_frugal: bool = True, form: int = 2) -> None:

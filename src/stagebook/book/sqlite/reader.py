@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import apsw
 
-from stagebook.book.port import EventRow, Page, ParticipantFilter, RecordedEvent
 from stagebook.book.sqlite import queries
 from stagebook.book.sqlite.rows import (
     STATE_CODE,
@@ -23,6 +22,7 @@ from stagebook.book.sqlite.rows import (
     stage_value,
 )
 from stagebook.book.sqlite.schema import open_for_reading
+from stagebook.book.store import EventRow, Page, ParticipantFilter, RecordedEvent
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
 
 _END = (1 << 63) - 1

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from stagebook.book.port import EventExtra, RecordedEvent
+from stagebook.book.store import EventExtra, RecordedEvent
 from stagebook.stage.events import Cause, ErrorCode, Event, EventName, ReplicationDestination, TokenExchange
 from stagebook.stage.resources import (
     ClientInfo,

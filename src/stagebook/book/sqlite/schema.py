@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from stagebook.book.port import BookRefusedError
+from stagebook.book.store import BookRefusedError
 
 APPLICATION_ID = 0x53426F6B
 """`SBok` in ASCII, in bytes 68 to 71 of the file (sqlite.org/fileformat.html, section 1.3.18)."""

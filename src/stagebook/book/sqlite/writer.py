@@ -12,8 +12,8 @@ from queue import Empty, SimpleQueue
 import apsw
 import msgspec
 
-from stagebook.book.port import BookFailedError
-from stagebook.book.sqlite.changes import STATEMENTS, RowTexts
+from stagebook.book.sqlite.change_rows import STATEMENTS, RowTexts
+from stagebook.book.store import BookFailedError
 
 MAXIMUM_GROUP_TRANSACTIONS = 1_000
 """Transactions committed together: enough to make the sync to disk cheap, few enough that the first waits shortly."""

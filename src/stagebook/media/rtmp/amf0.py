@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
 
 _NUMBER = 0x00
 _BOOLEAN = 0x01

@@ -8,8 +8,8 @@ Besides the begun messages nothing is kept but an unfinished header, so bytes ma
 
 from typing import Final
 
-from stagebook.media.rtmp.limits import RtmpError, RtmpLimits
 from stagebook.media.rtmp.message import MEDIA_TYPES, Message, MessageType
+from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
 
 DEFAULT_CHUNK_BYTES: Final = 128
 MAX_CHUNK_BYTES: Final = 0x7FFFFFFF

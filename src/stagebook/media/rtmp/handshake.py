@@ -6,7 +6,7 @@ version in S1 tells it so, and the encoders that begin so (librtmp, OBS, GStream
 
 from typing import Final
 
-from stagebook.media.rtmp.limits import RtmpError
+from stagebook.media.rtmp.rtmp_limits import RtmpError
 
 VERSION: Final = 3
 PACKET_BYTES: Final = 1536

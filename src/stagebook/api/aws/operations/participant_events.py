@@ -1,0 +1,40 @@
+"""ListParticipantEvents (API reference, Event): the hot path, from the book's rows straight to the body."""
+
+from collections.abc import Sequence
+
+from stagebook.api.aws.operation import Call, Operation, Result
+from stagebook.api.aws.operations.event_page import encode_event_page
+from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.store import BookReader, EventRow
+
+
+class ParticipantEventOperations:
+    """The operation on participant events. `oldest_first` turns their order round."""
+
+    def __init__(self, book: BookReader, page_tokens: PageTokens, *, oldest_first: bool) -> None:
+        self._book = book
+        self._page_tokens = page_tokens
+        self._oldest_first = oldest_first
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return it for the door's table."""
+        return (Operation(name="ListParticipantEvents", handle=self.list, resource_member="stageArn"),)
+
+    def list(self, call: Call) -> Result:
+        """Show what one participant did in one session; nothing for an unknown stage, session or participant."""
+        request = call.request
+        participant_id = request["participantId"]
+        size = page_size(call)
+        rows: Sequence[EventRow] = self._book.page_events(
+            request["stageArn"],
+            request["sessionId"],
+            participant_id,
+            after=self._page_tokens.open("ListParticipantEvents", call),
+            limit=size + 1,
+            oldest_first=self._oldest_first,
+        )
+        next_token = None
+        if len(rows) > size:
+            rows = rows[:size]
+            next_token = self._page_tokens.seal("ListParticipantEvents", call, rows[-1][0])
+        return encode_event_page(participant_id, rows, next_token)

@@ -1,0 +1,82 @@
+"""StartParticipantReplication, StopParticipantReplication, ListParticipantReplicas (API reference, those pages)."""
+
+from typing import Any
+
+from stagebook.api.aws.operation import Call, Operation, Result
+from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.manager.stage_manager import StageManager
+from stagebook.stage.resources import Replica
+
+
+class ReplicationOperations:
+    """The operations on replications. Who starts or stops one needs the right to do so on both stages."""
+
+    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+        self._manager = manager
+        self._page_tokens = page_tokens
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return them for the door's table."""
+        return (
+            Operation(
+                name="StartParticipantReplication",
+                handle=self.start,
+                resource_member="sourceStageArn",
+                further_resource_members=("destinationStageArn",),
+            ),
+            Operation(
+                name="StopParticipantReplication",
+                handle=self.stop,
+                resource_member="sourceStageArn",
+                further_resource_members=("destinationStageArn",),
+            ),
+            Operation(name="ListParticipantReplicas", handle=self.list, resource_member="sourceStageArn"),
+        )
+
+    async def start(self, call: Call) -> Result:
+        """Show a participant who publishes on the source stage on the destination stage, too."""
+        request = call.request
+        await self._manager.replication.start(
+            source_stage_arn=request["sourceStageArn"],
+            destination_stage_arn=request["destinationStageArn"],
+            participant_id=request["participantId"],
+            window_seconds=request.get("reconnectWindowSeconds", 0),
+            attributes=request.get("attributes", {}),
+        )
+        return {}
+
+    async def stop(self, call: Call) -> Result:
+        """End a replication; ResourceNotFoundError when none of these runs."""
+        request = call.request
+        await self._manager.replication.stop(
+            source_stage_arn=request["sourceStageArn"],
+            destination_stage_arn=request["destinationStageArn"],
+            participant_id=request["participantId"],
+        )
+        return {}
+
+    def list(self, call: Call) -> Result:
+        """Show a participant's replications, newest first, those that have ended too; none for unknown names."""
+        request = call.request
+        page = self._manager.book.list_replicas(
+            request["sourceStageArn"],
+            request["participantId"],
+            after=self._page_tokens.open("ListParticipantReplicas", call),
+            limit=page_size(call),
+        )
+        return {
+            "replicas": [_show_replica(replica) for replica in page.items],
+            "nextToken": self._page_tokens.seal("ListParticipantReplicas", call, page.next_position),
+        }
+
+
+def _show_replica(replica: Replica) -> dict[str, Any]:
+    """Return shape ParticipantReplica."""
+    return {
+        "sourceStageArn": replica.source_stage_arn,
+        "sourceSessionId": replica.source_session_id,
+        "participantId": replica.participant_id,
+        "destinationStageArn": replica.destination_stage_arn,
+        "destinationSessionId": replica.destination_session_id,
+        "replicationState": replica.state,
+    }

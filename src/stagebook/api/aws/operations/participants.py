@@ -1,0 +1,115 @@
+"""ListParticipants, GetParticipant and DisconnectParticipant (API reference, Participant)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stagebook.api.aws.operation import Call, Operation, Result
+from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.store import ParticipantFilter
+from stagebook.manager.stage_manager import StageManager
+from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
+from stagebook.stage.resources import ParticipantRecord, ParticipantState
+
+_FILTERS = ("filterByUserId", "filterByPublished", "filterByState", "filterByRecordingState")
+_RECORDING_STATE = "DISABLED"
+"""The recordingState of everybody, as nobody is recorded."""
+
+
+class ParticipantOperations:
+    """The operations on participants."""
+
+    def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
+        self._manager = manager
+        self._page_tokens = page_tokens
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return them for the door's table."""
+        return (
+            Operation(name="ListParticipants", handle=self.list, resource_member="stageArn"),
+            Operation(name="GetParticipant", handle=self.get, resource_member="stageArn"),
+            Operation(name="DisconnectParticipant", handle=self.disconnect, resource_member="stageArn"),
+        )
+
+    def list(self, call: Call) -> Result:
+        """Show a session's participants, newest first; none for an unknown stage or session."""
+        request = call.request
+        where = _filter(request)
+        after = self._page_tokens.open("ListParticipants", call)
+        if request.get("filterByRecordingState", _RECORDING_STATE) != _RECORDING_STATE:
+            return {"participants": []}
+        page = self._manager.book.list_participants(
+            request["stageArn"], request["sessionId"], where=where, after=after, limit=page_size(call)
+        )
+        return {
+            "participants": [_summary(participant) for participant in page.items],
+            "nextToken": self._page_tokens.seal("ListParticipants", call, page.next_position),
+        }
+
+    def get(self, call: Call) -> Result:
+        """Show one participant whole; ResourceNotFoundError when it is not in that session."""
+        request = call.request
+        participant_id = request["participantId"]
+        participant = self._manager.book.get_participant(request["stageArn"], request["sessionId"], participant_id)
+        if participant is None:
+            raise ResourceNotFoundError(kind="participant", name=participant_id)
+        return {"participant": _show_participant(participant)}
+
+    async def disconnect(self, call: Call) -> Result:
+        """Disconnect a participant and refuse its token from now on, also when it is not connected."""
+        request = call.request
+        await self._manager.disconnect_participant(
+            stage_arn=request["stageArn"], participant_id=request["participantId"], reason=request.get("reason", "")
+        )
+        return {}
+
+
+def _filter(request: Mapping[str, Any]) -> ParticipantFilter:
+    """Return the one filter of a list; presence counts, so `filterByPublished: false` is a filter.
+
+    Raises InvalidInputError for more than one (API reference, ListParticipants: "only one filter per request").
+    """
+    given = [member for member in _FILTERS if member in request]
+    if len(given) > 1:
+        raise InvalidInputError(member=given[1], rule=f"cannot be given together with {given[0]}: only one filter")
+    state = request.get("filterByState")
+    return ParticipantFilter(
+        user_id=request.get("filterByUserId"),
+        published=request.get("filterByPublished"),
+        state=None if state is None else ParticipantState(state),
+    )
+
+
+def _summary(participant: ParticipantRecord) -> dict[str, Any]:
+    """Return shape ParticipantSummary."""
+    return {
+        "participantId": participant.participant_id,
+        "userId": participant.user_id,
+        "state": participant.state,
+        "firstJoinTime": participant.first_join_ms,
+        "published": participant.published,
+        "recordingState": _RECORDING_STATE,
+        "replicationType": participant.replication_type,
+        "replicationState": participant.replication_state,
+        "sourceStageArn": participant.source_stage_arn,
+        "sourceSessionId": participant.source_session_id,
+        "redundantIngest": participant.redundant_ingest,
+        "ingestConfigurationArn": participant.ingest_configuration_arn,
+    }
+
+
+def _show_participant(participant: ParticipantRecord) -> dict[str, Any]:
+    """Return shape Participant."""
+    client = participant.client
+    return {
+        **_summary(participant),
+        "attributes": participant.attributes,
+        "ispName": client.isp_name,
+        "osName": client.os_name,
+        "osVersion": client.os_version,
+        "browserName": client.browser_name,
+        "browserVersion": client.browser_version,
+        "sdkVersion": client.sdk_version,
+        "recordingS3BucketName": "",
+        "recordingS3Prefix": "",
+        "protocol": participant.protocol,
+    }

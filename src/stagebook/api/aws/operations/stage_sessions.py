@@ -1,0 +1,49 @@
+"""ListStageSessions and GetStageSession (API reference, StageSession)."""
+
+from typing import Any
+
+from stagebook.api.aws.operation import Call, Operation, Result
+from stagebook.api.aws.page_token import PageTokens, page_size
+from stagebook.book.store import BookReader
+from stagebook.stage.errors import ResourceNotFoundError
+from stagebook.stage.resources import StageSession
+
+
+class StageSessionOperations:
+    """The operations on stage sessions. A session starts and ends by what participants do, never by a call."""
+
+    def __init__(self, book: BookReader, page_tokens: PageTokens) -> None:
+        self._book = book
+        self._page_tokens = page_tokens
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return them for the door's table."""
+        return (
+            Operation(name="ListStageSessions", handle=self.list, resource_member="stageArn"),
+            Operation(name="GetStageSession", handle=self.get, resource_member="stageArn"),
+        )
+
+    def list(self, call: Call) -> Result:
+        """Show a stage's sessions, newest first; none for an unknown stage (the model has no error for it)."""
+        page = self._book.list_sessions(
+            call.request["stageArn"],
+            after=self._page_tokens.open("ListStageSessions", call),
+            limit=page_size(call),
+        )
+        return {
+            "stageSessions": [_show_session(session) for session in page.items],
+            "nextToken": self._page_tokens.seal("ListStageSessions", call, page.next_position),
+        }
+
+    def get(self, call: Call) -> Result:
+        """Show one session; ResourceNotFoundError when there is none."""
+        session_id = call.request["sessionId"]
+        session = self._book.get_session(call.request["stageArn"], session_id)
+        if session is None:
+            raise ResourceNotFoundError(kind="stage session", name=session_id)
+        return {"stageSession": _show_session(session)}
+
+
+def _show_session(session: StageSession) -> dict[str, Any]:
+    """Return shapes StageSession and StageSessionSummary, which are alike."""
+    return {"sessionId": session.session_id, "startTime": session.start_ms, "endTime": session.end_ms}

@@ -1,0 +1,38 @@
+"""TagResource, UntagResource, ListTagsForResource (API reference, TagResource; AWS tagging rules)."""
+
+from stagebook.api.aws.operation import Call, Operation, Result
+from stagebook.manager.stage_manager import StageManager
+from stagebook.stage.errors import ResourceNotFoundError
+
+
+class TagOperations:
+    """The operations on the tags of a resource: of whatever has an ARN and tags."""
+
+    def __init__(self, manager: StageManager) -> None:
+        self._manager = manager
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return them for the door's table."""
+        return (
+            Operation(name="TagResource", handle=self.tag, resource_member="resourceArn"),
+            Operation(name="UntagResource", handle=self.untag, resource_member="resourceArn"),
+            Operation(name="ListTagsForResource", handle=self.list, resource_member="resourceArn"),
+        )
+
+    async def tag(self, call: Call) -> Result:
+        """Add tags or replace their values; InvalidInputError for a reserved key or too many tags on the resource."""
+        await self._manager.add_tags(arn=call.request["resourceArn"], tags=call.request["tags"])
+        return {}
+
+    async def untag(self, call: Call) -> Result:
+        """Remove tags; a key that is not there is no error."""
+        await self._manager.remove_tags(arn=call.request["resourceArn"], keys=call.request["tagKeys"])
+        return {}
+
+    def list(self, call: Call) -> Result:
+        """Show a resource's tags: an empty map when it has none. ResourceNotFoundError when there is no resource."""
+        arn = call.request["resourceArn"]
+        resource = self._manager.book.get_resource(arn) or self._manager.book.get_stage(arn)
+        if resource is None:
+            raise ResourceNotFoundError(kind="resource", name=arn)
+        return {"tags": resource.tags}

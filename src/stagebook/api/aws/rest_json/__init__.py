@@ -1,0 +1,1 @@
+"""The restJson1 protocol, driven by the service model of botocore."""

@@ -1,0 +1,87 @@
+"""The Authorization header of AWS Signature Version 4, read into its parts.
+
+Knows only the header's form; whether the signature is right is `signature.py`'s matter.
+Source: "Signature Version 4 request: Authorization header" in the IAM user guide.
+"""
+
+import msgspec
+
+from stagebook.api.aws.aws_errors import AwsError, ErrorType
+
+ALGORITHM = b"AWS4-HMAC-SHA256"
+TERMINATOR = b"aws4_request"
+MAXIMUM_SIGNED_HEADERS = 100
+
+_PARAMETERS = (b"Credential", b"SignedHeaders", b"Signature")
+_CREDENTIAL_PARTS = 5
+_MUST_BE_SIGNED = (b"host", b"x-amz-date")
+
+
+class Authorization(msgspec.Struct, frozen=True, kw_only=True):
+    """The header's parts. `scope` is `<yyyymmdd>/<region>/<service>/aws4_request` as sent."""
+
+    access_key_id: str
+    date: bytes
+    region: bytes
+    service: bytes
+    terminator: bytes
+    scope: bytes
+    signed_headers: tuple[bytes, ...]
+    signature: bytes
+
+
+def parse_authorization(header: bytes) -> Authorization:
+    """Return the parts of the header's value, its parameters in any order.
+
+    Raises AwsError: IncompleteSignature when a part is missing or has not its form, InvalidSignature when headers
+    that must be signed are not.
+    """
+    parameters = _parameters(header)
+    credential = parameters[b"Credential"].split(b"/")
+    if len(credential) != _CREDENTIAL_PARTS:
+        raise AwsError(
+            ErrorType.INCOMPLETE_SIGNATURE,
+            "Credential must have 5 elements, as in '<key id>/<yyyymmdd>/<region>/<service>/aws4_request'.",
+        )
+    key_id, date, region, service, terminator = credential
+    return Authorization(
+        access_key_id=key_id.decode("latin-1"),
+        date=date,
+        region=region,
+        service=service,
+        terminator=terminator,
+        scope=b"/".join(credential[1:]),
+        signed_headers=_signed_headers(parameters[b"SignedHeaders"]),
+        signature=parameters[b"Signature"],
+    )
+
+
+def _parameters(header: bytes) -> dict[bytes, bytes]:
+    algorithm, _, rest = header.strip().partition(b" ")
+    if algorithm != ALGORITHM:
+        raise AwsError(
+            ErrorType.INCOMPLETE_SIGNATURE, f"The Authorization header must begin with '{ALGORITHM.decode()}'."
+        )
+    parameters = {}
+    for part in rest.split(b","):
+        name, _, value = part.strip().partition(b"=")
+        parameters[name] = value
+    absent = [name.decode() for name in _PARAMETERS if not parameters.get(name)]
+    if absent:
+        raise AwsError(
+            ErrorType.INCOMPLETE_SIGNATURE,
+            " ".join(f"Authorization header requires '{name}' parameter." for name in absent),
+        )
+    return parameters
+
+
+def _signed_headers(value: bytes) -> tuple[bytes, ...]:
+    names = tuple(value.split(b";"))
+    if len(names) > MAXIMUM_SIGNED_HEADERS:
+        raise AwsError(ErrorType.INVALID_SIGNATURE, f"At most {MAXIMUM_SIGNED_HEADERS} headers can be signed.")
+    for name in _MUST_BE_SIGNED:
+        if name not in names:
+            raise AwsError(
+                ErrorType.INVALID_SIGNATURE, f"'{name.decode()}' must be one of the 'SignedHeaders' of the request."
+            )
+    return names

@@ -1,0 +1,61 @@
+"""Access keys as values and their lookup. Where they are kept is not known here."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from stagebook.api.aws.access.policy import ALLOW_EVERYTHING, Policy
+
+_ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_]{1,128}")
+_ACCOUNT_ID = re.compile(r"[0-9]{12}")
+_USER_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """One access key: its secret, the account it acts in, and what it may do.
+
+    Raises ValueError when a part has not the form AWS gives it. The secret never shows in `repr`.
+    """
+
+    access_key_id: str
+    secret_access_key: str
+    account_id: str
+    policy: Policy = ALLOW_EVERYTHING
+    user_name: str = "stagebook"
+
+    def __post_init__(self) -> None:
+        if _ACCESS_KEY_ID.fullmatch(self.access_key_id) is None:
+            raise ValueError("access_key_id must be 1 to 128 letters, digits or underscores")
+        if not self.secret_access_key:
+            raise ValueError(f"the secret access key of {self.access_key_id} must not be empty")
+        if _ACCOUNT_ID.fullmatch(self.account_id) is None:
+            raise ValueError(f"the account_id of {self.access_key_id} must be 12 digits")
+        if _USER_NAME.fullmatch(self.user_name) is None:
+            raise ValueError(f"the user_name of {self.access_key_id} must be 1 to 64 characters of [A-Za-z0-9+=,.@_-]")
+
+    def __repr__(self) -> str:
+        return f"Credential({self.access_key_id!r}, account_id={self.account_id!r}, user_name={self.user_name!r})"
+
+    @property
+    def user_arn(self) -> str:
+        """The ARN of the user who holds the key, as AccessDeniedException names it."""
+        return f"arn:aws:iam::{self.account_id}:user/{self.user_name}"
+
+
+class Credentials:
+    """All access keys that the door admits. Raises ValueError when an access key id occurs twice."""
+
+    def __init__(self, credentials: Iterable[Credential] = ()) -> None:
+        self._by_id: dict[str, Credential] = {}
+        for credential in credentials:
+            if credential.access_key_id in self._by_id:
+                raise ValueError(f"access key {credential.access_key_id} occurs twice")
+            self._by_id[credential.access_key_id] = credential
+
+    def find(self, access_key_id: str) -> Credential | None:
+        """Return the credential of an access key id, or None."""
+        return self._by_id.get(access_key_id)
+
+    def __iter__(self) -> Iterator[Credential]:
+        return iter(self._by_id.values())

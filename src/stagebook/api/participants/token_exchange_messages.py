@@ -1,0 +1,61 @@
+"""The token exchange as it is spoken on the events websocket.
+
+    client: {"type": "EXCHANGE_TOKEN", "token": "<the new participant token>"}
+    server: {"type": "TOKEN_EXCHANGED", "payload": {...}}          the new token counts, and it is in the book
+            {"type": "EXCHANGE_TOKEN_ERROR", "payload": {...}}     nothing has changed
+
+Answers come in the order of the requests. The codes of an error are those of the HTTP answers.
+"""
+
+from collections.abc import Awaitable
+
+import msgspec
+
+from stagebook.api.participants.problem_responses import Problem, RequestRefusedError, problem_of
+from stagebook.stage.claims import Claims
+from stagebook.stage.errors import StagebookError
+from stagebook.stage.resources import Capability
+
+EXCHANGE_TOKEN = "EXCHANGE_TOKEN"  # noqa: S105 - a message's type, not a secret
+
+
+class _Request(msgspec.Struct, frozen=True):
+    token: str
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Request).decode
+
+
+def offered_token(message: str) -> str:
+    """Return the token of an EXCHANGE_TOKEN message; raise RequestRefusedError when it has none."""
+    try:
+        return _decode(message).token
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise RequestRefusedError(
+            status=400, code="MALFORMED_MESSAGE", message="EXCHANGE_TOKEN needs the new token as `token`"
+        ) from None
+
+
+async def answer(exchange: Awaitable[Claims]) -> str:
+    """Return the message that tells how an exchange ended; what the server itself did wrong is raised on."""
+    try:
+        return _exchanged(await exchange)
+    except (StagebookError, RequestRefusedError) as error:
+        return _refused(problem_of(error))
+
+
+def _exchanged(claims: Claims) -> str:
+    payload = {
+        "participantId": claims.participant_id,
+        "userId": claims.user_id,
+        "attributes": claims.attributes,
+        "capabilities": [capability for capability in Capability if capability in claims.capabilities],
+        "expirationTime": claims.expires_at_seconds,
+    }
+    return _encode({"type": "TOKEN_EXCHANGED", "payload": payload}).decode("utf-8")
+
+
+def _refused(problem: Problem) -> str:
+    payload = {"code": problem.code, "message": problem.message}
+    return _encode({"type": "EXCHANGE_TOKEN_ERROR", "payload": payload}).decode("utf-8")

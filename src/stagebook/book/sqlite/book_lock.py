@@ -1,0 +1,48 @@
+"""One writer per book: an advisory lock on a file beside it. Knows nothing of SQLite.
+
+The lock lies on a file of its own because SQLite holds POSIX locks on the book, and a process loses all of those when
+it closes any other descriptor of the same file (sqlite.org/howtocorrupt.html, section 2.2).
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+from stagebook.book.store import BookRefusedError
+
+
+class BookLock:
+    """Held from `take` to `release`; the kernel releases it when the process dies, however it dies."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def take(cls, book_path: Path) -> Self:
+        """Lock the book at `book_path` for writing; raise BookRefusedError when somebody else has it."""
+        lock_path = book_path.with_name(book_path.name + ".lock")
+        try:
+            descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BookRefusedError(
+                f"{lock_path} cannot be opened ({error.strerror}): the data folder must exist and be writable."
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise BookRefusedError(
+                f"{book_path} is already open for writing by process {holder}. "
+                "Stop that server first, or give this one another data folder."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let the next writer in. Idempotent."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,221 @@
+"""How each change becomes rows, and the statements that write them. Knows no thread and no commit.
+
+Every statement takes all the rows of a group at once, as one JSON array of arrays. So a group costs a handful of calls
+into SQLite however many events it holds, and they run without the interpreter's lock: with one call per row, a busy
+event loop would make the writer wait for that lock at every row.
+
+Keys and numbers are known before a row is written, so rows of different tables need no order among each other; within
+a table they keep the order of the changes.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from stagebook.book.sqlite.row_keys import Keys, Undo
+from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
+from stagebook.book.store import (
+    SEQUENCE_TIME_SHIFT,
+    AppendEvent,
+    Change,
+    ChangeRefusedError,
+    DeleteResource,
+    DeleteStage,
+    EndSession,
+    OpenSession,
+    PutParticipant,
+    PutReplica,
+    PutResource,
+    PutStage,
+    RevokeConnectionToken,
+    RevokeParticipant,
+)
+from stagebook.stage.resources import Replica
+
+MAXIMUM_TIME_MS = 1 << (63 - SEQUENCE_TIME_SHIFT)
+"""The first time whose sequence number would not fit 64 bits, in the year 2248."""
+
+PUT_STAGES = """
+INSERT INTO stage (stage_key, arn, account_id, name, created_ms, tags, recording)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM jsonb_each(?) WHERE true
+ON CONFLICT (stage_key) DO UPDATE SET name = excluded.name, tags = excluded.tags, recording = excluded.recording
+"""
+DELETE_STAGES = """
+UPDATE stage SET deleted_ms = change.value->>1 FROM jsonb_each(?) AS change WHERE stage_key = change.value->>0
+"""
+PUT_SESSIONS = """
+INSERT INTO session (session_key, stage_key, session_id, start_ms, end_ms)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?) WHERE true
+ON CONFLICT (session_key) DO UPDATE SET end_ms = excluded.end_ms
+"""
+PUT_PARTICIPANTS = """
+INSERT INTO participant (session_key, number, participant_id, user_id, state, published, first_join_ms, rest)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7
+FROM jsonb_each(?) WHERE true
+ON CONFLICT (session_key, number) DO UPDATE SET user_id = excluded.user_id, state = excluded.state,
+    published = excluded.published, first_join_ms = excluded.first_join_ms, rest = excluded.rest
+"""
+INSERT_EVENTS = """
+INSERT INTO event (session_key, participant_number, sequence, name, error_code, remote_participant_id, replica,
+    cause, detail, extra)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
+    CAST(value->>9 AS BLOB)
+FROM jsonb_each(?)
+"""
+INSERT_REVOCATIONS = """
+INSERT OR IGNORE INTO revocation (stage_key, participant_id, revoked_ms, reason)
+SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?)
+"""
+# Deletions, too: a row without a value (see schema.py).
+PUT_RESOURCES = """
+INSERT INTO resource (arn, account_id, resource_type, value)
+SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?) WHERE true
+ON CONFLICT (arn) DO UPDATE SET value = excluded.value
+"""
+PUT_REPLICAS = """
+INSERT INTO replica (source_stage_key, source_session_key, participant_id, destination_session_key, state)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?) WHERE true
+ON CONFLICT (source_session_key, participant_id, destination_session_key) DO UPDATE SET state = excluded.state
+"""
+INSERT_CONNECTION_REVOCATIONS = """
+INSERT INTO connection_token_revocation (account_id, token_id, revoked_ms)
+SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?) WHERE true
+ON CONFLICT (account_id, token_id) DO NOTHING
+"""
+
+STATEMENTS = (
+    PUT_STAGES,
+    DELETE_STAGES,
+    PUT_SESSIONS,
+    PUT_PARTICIPANTS,
+    INSERT_EVENTS,
+    INSERT_REVOCATIONS,
+    PUT_RESOURCES,
+    PUT_REPLICAS,
+    INSERT_CONNECTION_REVOCATIONS,
+)
+(
+    _STAGES,
+    _DELETIONS,
+    _SESSIONS,
+    _PARTICIPANTS,
+    _EVENTS,
+    _REVOCATIONS,
+    _RESOURCES,
+    _REPLICAS,
+    _CONNECTION_REVOCATIONS,
+) = range(len(STATEMENTS))
+
+RowTexts: TypeAlias = list[tuple[int, str]]
+"""The rows of one transaction: a position in STATEMENTS, and its rows as JSON arrays with commas between."""
+
+_encode = msgspec.json.encode
+_Rows: TypeAlias = defaultdict[int, list[Row]]
+
+
+class Changes:
+    """Turns transactions into rows, in the order of calls, and gives events their sequence numbers."""
+
+    def __init__(self, keys: Keys, *, last_sequence: int) -> None:
+        self._keys = keys
+        self.last_sequence = last_sequence
+
+    def translate(self, changes: Sequence[Change]) -> tuple[tuple[int, ...], RowTexts]:
+        """Return the sequence numbers of the events in `changes` and the rows of all of them.
+
+        Raises ChangeRefusedError when a change contradicts the book; then nothing is remembered of any of them.
+        """
+        undo: Undo = []
+        last_sequence = self.last_sequence
+        rows: _Rows = defaultdict(list)
+        sequences: list[int] = []
+        try:
+            for change in changes:
+                # The two kinds that come in storms first.
+                if type(change) is AppendEvent:
+                    sequences.append(self._append_event(change, rows[_EVENTS]))
+                elif type(change) is PutParticipant:
+                    self._put_participant(change, rows[_PARTICIPANTS], undo)
+                else:
+                    self._change_stage(change, rows, undo)
+            texts = [(position, _encode(of_table)[1:-1].decode()) for position, of_table in rows.items()]
+        except Exception as error:
+            self.last_sequence = last_sequence
+            for take_back in reversed(undo):
+                take_back()
+            if isinstance(error, ChangeRefusedError):
+                raise
+            raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
+        return tuple(sequences), texts
+
+    def _append_event(self, change: AppendEvent, rows: list[Row]) -> int:
+        session = self._keys.open_session(change.stage_arn, change.session_id)
+        number = session.numbers.get(change.participant_id)
+        if number is None:
+            raise ChangeRefusedError(f"participant {change.participant_id} is not in session {change.session_id}")
+        if not 0 <= change.at_ms < MAXIMUM_TIME_MS:
+            raise ChangeRefusedError(f"{change.at_ms} ms is not a time of an event")
+        # Never backwards, even when the wall clock goes back.
+        sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
+        self.last_sequence = sequence
+        rows.append(event_row(session.session_key, number, sequence, change.event))
+        return sequence
+
+    def _put_participant(self, change: PutParticipant, rows: list[Row], undo: Undo) -> None:
+        session = self._keys.open_session(change.stage_arn, change.session_id)
+        numbers, participant_id = session.numbers, change.participant.participant_id
+        number = numbers.get(participant_id)
+        if number is None:
+            number = numbers[participant_id] = len(numbers) + 1
+            undo.append(lambda: numbers.pop(participant_id))
+        rows.append(participant_row(session.session_key, number, change.participant))
+
+    def _change_stage(self, change: Change, rows: _Rows, undo: Undo) -> None:
+        match change:
+            case PutStage(stage=stage):
+                known = self._keys.find_stage(stage.arn) or self._keys.add_stage(stage.arn, undo)
+                if known.deleted:
+                    raise ChangeRefusedError(f"stage {stage.arn} is deleted")
+                rows[_STAGES].append(stage_row(known.stage_key, stage))
+            case DeleteStage():
+                known = self._keys.delete_stage(change.stage_arn, undo)
+                rows[_DELETIONS].append((known.stage_key, change.at_ms))
+            case OpenSession():
+                known, session = self._keys.start_session(change.stage_arn, change.session_id, change.start_ms, undo)
+                rows[_SESSIONS].append(
+                    (session.session_key, known.stage_key, session.session_id, session.start_ms, None)
+                )
+            case EndSession():
+                known, session = self._keys.end_session(change.stage_arn, change.session_id, undo)
+                rows[_SESSIONS].append(
+                    (session.session_key, known.stage_key, session.session_id, session.start_ms, change.end_ms)
+                )
+            case RevokeParticipant():
+                known = self._keys.stage(change.stage_arn)
+                rows[_REVOCATIONS].append((known.stage_key, change.participant_id, change.at_ms, change.reason))
+            case _:
+                self._change_what_stands_beside(change, rows)
+
+    def _change_what_stands_beside(self, change: Change, rows: _Rows) -> None:
+        match change:
+            case PutResource(resource=resource):
+                rows[_RESOURCES].append(resource_row(resource))
+            case DeleteResource():
+                rows[_RESOURCES].append((change.arn, "", "", None))
+            case PutReplica(replica=replica):
+                rows[_REPLICAS].append(self._replica_row(replica))
+            case RevokeConnectionToken():
+                rows[_CONNECTION_REVOCATIONS].append((change.account_id, change.token_id, change.at_ms))
+            case _:
+                raise ChangeRefusedError(f"{type(change).__name__} is not a change")
+
+    def _replica_row(self, replica: Replica) -> Row:
+        return (
+            self._keys.stage(replica.source_stage_arn).stage_key,
+            self._keys.session_key(replica.source_stage_arn, replica.source_session_id),
+            replica.participant_id,
+            self._keys.session_key(replica.destination_stage_arn, replica.destination_session_id),
+            REPLICATION_STATE_CODE[replica.state],
+        )

@@ -1,0 +1,1 @@
+"""The secrets and certificates that the server keeps on disk."""

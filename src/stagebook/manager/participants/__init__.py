@@ -1,0 +1,1 @@
+"""How participants join, publish, subscribe, exchange tokens and leave."""

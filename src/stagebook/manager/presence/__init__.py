@@ -1,0 +1,1 @@
+"""Who is on a stage, published to the participants who watch it."""

@@ -1,0 +1,1 @@
+"""Services for stages, keys, configurations, replications and connection tokens."""

@@ -1,0 +1,1 @@
+"""Running sessions in memory and the transactions that change them."""

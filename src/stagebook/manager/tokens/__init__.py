@@ -1,0 +1,1 @@
+"""Participant tokens: their format, verification and authorization."""

@@ -1,0 +1,1 @@
+"""Codec formats: bitstream headers, configuration records, packetization."""

@@ -1,0 +1,1 @@
+"""FLV tag headers, as RTMP carries them."""

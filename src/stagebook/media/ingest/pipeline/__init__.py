@@ -1,0 +1,1 @@
+"""The path of one encoder's media from RTMP messages to RTP payloads."""

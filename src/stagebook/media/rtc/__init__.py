@@ -1,0 +1,1 @@
+"""The WebRTC engine: ICE, DTLS, SRTP, SDP, RTP and the forwarder."""

@@ -1,0 +1,1 @@
+"""DTLS: the server side of a handshake and its certificate."""

@@ -1,0 +1,1 @@
+"""Engine processes: their pool, messages and settings."""

@@ -1,0 +1,1 @@
+"""ICE: STUN, candidates, UDP sockets and the demultiplexer."""

@@ -1,0 +1,1 @@
+"""RTP and RTCP packets, and what is measured of a stream."""

@@ -1,0 +1,1 @@
+"""SDP: reading offers, negotiating, writing answers."""

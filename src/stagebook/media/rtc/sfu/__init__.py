@@ -1,0 +1,1 @@
+"""The selective forwarding unit: sources, tracks, publishers and viewers."""

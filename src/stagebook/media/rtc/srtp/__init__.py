@@ -1,0 +1,1 @@
+"""SRTP: encryption of media packets by libsrtp."""

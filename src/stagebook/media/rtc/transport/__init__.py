@@ -1,0 +1,1 @@
+"""One peer connection over ICE, DTLS and SRTP, and what all connections share."""

@@ -1,0 +1,1 @@
+"""Child processes that carry media: their life cycle and messages."""

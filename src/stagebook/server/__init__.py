@@ -1,0 +1,1 @@
+"""The server process: wiring, lifecycle, sockets and HTTP."""

@@ -1,0 +1,65 @@
+"""The TCP sockets a server listens on: all of them are bound before anything else is started.
+
+Must not know what is spoken on them.
+"""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+
+from stagebook.config.rules import Address
+from stagebook.config.settings import SETTINGS, Settings
+
+BACKLOG = 2_048
+
+
+class ListenError(Exception):
+    """An address cannot be listened on. The text names its setting and says what to do."""
+
+
+class ListenSockets(msgspec.Struct, frozen=True, kw_only=True):
+    """The sockets of one server. A door that is switched off has none."""
+
+    http: socket.socket
+    rtmp: socket.socket | None
+    rtmps: socket.socket | None
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[ListenSockets]:
+    """Bind every socket that the settings ask for, and close them all at the end. Raises ListenError."""
+    with ExitStack() as sockets:
+
+        def bind(address: Address | None, *, setting: str) -> socket.socket | None:
+            return None if address is None else sockets.enter_context(listen(address, setting=setting))
+
+        yield ListenSockets(
+            http=sockets.enter_context(listen(settings.address)),
+            rtmp=bind(settings.rtmp_address, setting="rtmp_listen"),
+            rtmps=bind(settings.rtmps_address, setting="rtmps_listen"),
+        )
+
+
+def listen(address: Address, *, setting: str = "listen") -> socket.socket:
+    """Return a socket bound to the address, which `setting` named. Raises ListenError."""
+    bound = None
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(target)
+        bound.listen(BACKLOG)
+    except OSError as error:
+        if bound is not None:
+            bound.close()
+        raise ListenError(f"{setting}: cannot listen on {address}: {error.strerror}; {_remedy(setting)}") from error
+    return bound
+
+
+def _remedy(setting: str) -> str:
+    remedy = f"choose another address with {SETTINGS[setting].flag} HOST:PORT"
+    return remedy if setting == "listen" else f'{remedy}, or switch it off with {SETTINGS[setting].flag} ""'

@@ -1,0 +1,223 @@
+"""A door with a fixed clock, requests signed by botocore's own signer, and an ASGI client that keeps the answer."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+import msgspec
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotocoreCredentials
+
+from stagebook.api.aws.access.call_rates import Throttle
+from stagebook.api.aws.access.policy import ALLOW_EVERYTHING, Policy
+from stagebook.api.aws.aws_api import AwsApi
+from stagebook.api.aws.operation import Handler, Operation
+from stagebook.api.aws.rest_json.request_body import Message
+from stagebook.api.aws.sigv4.credentials import Credential, Credentials
+from tests.api.aws.rules import Json
+
+REGION = "us-west-2"
+ACCOUNT = "123456789012"
+STAGE_ARN = f"arn:aws:ivs:{REGION}:{ACCOUNT}:stage/abcdABCDefgh"
+HOST = "127.0.0.1:8080"
+KEY_ID = "AKIDEXAMPLE"
+SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+NOW = datetime(2023, 4, 26, 20, 36, 28, tzinfo=UTC)
+
+
+class FixedClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, moment: datetime = NOW) -> None:
+        self.time_ms = int(moment.timestamp() * 1_000)
+
+    def now_ms(self) -> int:
+        return self.time_ms
+
+
+class CountingRandomness:
+    """Bytes that are the same in every run."""
+
+    def token_bytes(self, size_bytes: int) -> bytes:
+        return bytes(range(size_bytes))
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP request as an ASGI server hands it over."""
+
+    method: str
+    raw_path: bytes
+    query: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+
+    @property
+    def header_map(self) -> dict[bytes, bytes]:
+        return dict(self.headers)
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP answer as the client sees it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Json:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        return self.headers["x-amzn-errortype"]
+
+    @property
+    def message(self) -> str:
+        text = self.json["message"]
+        assert text == self.json["exceptionMessage"]
+        return str(text)
+
+
+def credential(*, policy: Policy = ALLOW_EVERYTHING, key_id: str = KEY_ID, account_id: str = ACCOUNT) -> Credential:
+    return Credential(access_key_id=key_id, secret_access_key=SECRET, account_id=account_id, policy=policy)
+
+
+def signed(
+    method: str,
+    url_path: str,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    key_id: str = KEY_ID,
+    secret: str = SECRET,
+    token: str | None = None,
+    region: str = REGION,
+    service: str = "ivs",
+    moment: datetime = NOW,
+    host: str = HOST,
+) -> Request:
+    """Return a request signed by botocore; `url_path` is path and query as sent."""
+    request = AWSRequest(method=method, url=f"http://{host}{url_path}", data=body, headers=dict(headers or {}))
+    with patch("botocore.auth.get_current_datetime", return_value=moment.replace(tzinfo=None)):
+        SigV4Auth(BotocoreCredentials(key_id, secret, token), service, region).add_auth(request)
+    lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in request.headers.items()]
+    split = urlsplit(str(request.url))
+    return Request(
+        method=method,
+        raw_path=split.path.encode(),
+        query=split.query.encode(),
+        headers=(*lines, (b"host", host.encode())),
+        body=body,
+    )
+
+
+def signed_call(operation: str, document: object = None, *, key_id: str = KEY_ID, secret: str = SECRET) -> Request:
+    """Return a signed `POST /<operation>` with a JSON body."""
+    body = b"{}" if document is None else json.dumps(document).encode()
+    headers = {"Content-Type": "application/json"}
+    return signed("POST", f"/{operation}", body=body, headers=headers, key_id=key_id, secret=secret)
+
+
+def unsigned(
+    path: str, *, method: str = "POST", body: bytes = b"", headers: Mapping[bytes, bytes] | None = None
+) -> Request:
+    """Return a request as somebody sends it who has no key."""
+    return Request(method=method, raw_path=path.encode(), body=body, headers=tuple((headers or {}).items()))
+
+
+def operations(**handlers: tuple[str | None, Handler]) -> dict[str, Operation]:
+    """Return operations by name, each from its resource member and its handler."""
+    return {
+        name: Operation(name=name, resource_member=member, handle=handler)
+        for name, (member, handler) in handlers.items()
+    }
+
+
+def new_door(
+    serving: Mapping[str, Operation] | None = None,
+    *,
+    credentials: Iterable[Credential] | None = None,
+    clock: FixedClock | None = None,
+    allowed_origins: Iterable[str] = (),
+    unsigned_as: Credential | None = None,
+    throttle: Throttle | None = None,
+    body_timeout_seconds: float = 60.0,
+) -> AwsApi:
+    """Return a door that serves GetStage (echoing the ARN), or what is given."""
+    return AwsApi(
+        operations=operations(GetStage=("arn", lambda call: {"stage": {"arn": call.request["arn"]}}))
+        if serving is None
+        else serving,
+        credentials=Credentials([credential()] if credentials is None else credentials),
+        clock=clock or FixedClock(),
+        randomness=CountingRandomness(),
+        region=REGION,
+        allowed_origins=allowed_origins,
+        unsigned_as=unsigned_as,
+        throttle=throttle,
+        body_timeout_seconds=body_timeout_seconds,
+    )
+
+
+async def ask(door: AwsApi, request: Request, *, chunks: Iterable[Message] | None = None) -> Received:
+    """Return the door's answer; raises AssertionError when it sends none or breaks ASGI's order."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await door(scope_of(request), receiver(request, chunks), send)
+    start, body = sent
+    assert start["type"] == "http.response.start"
+    assert body["type"] == "http.response.body"
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    assert len(headers) == len(start["headers"]), "a header was sent twice"
+    assert headers["content-length"] == str(len(body["body"]))
+    return Received(status=start["status"], headers=headers, body=body["body"])
+
+
+def scope_of(request: Request) -> dict[str, Any]:
+    """Return the ASGI scope of a request."""
+    return {
+        "type": "http",
+        "method": request.method,
+        "path": request.raw_path.decode("latin-1"),
+        "raw_path": request.raw_path,
+        "query_string": request.query,
+        "headers": list(request.headers),
+    }
+
+
+def receiver(request: Request, chunks: Iterable[Message] | None = None) -> Callable[[], Any]:
+    """Return an ASGI `receive` that gives the request's body, or the messages, and then waits for ever."""
+    whole: Message = {"type": "http.request", "body": request.body, "more_body": False}
+    messages = iter([whole] if chunks is None else chunks)
+
+    async def receive() -> Message:
+        message = next(messages, None)
+        if message is None:
+            await asyncio.Event().wait()
+        assert message is not None
+        return message
+
+    return receive
+
+
+GET_STAGE = signed_call("GetStage", {"arn": STAGE_ARN})
+"""A good call, which `new_door` answers."""
+
+SEVEN_HEADERS = {
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "cache-control",
+    "content-security-policy",
+    "strict-transport-security",
+    "x-content-type-options",
+    "x-frame-options",
+}
+"""The headers that the service model gives every error and some outputs."""

@@ -1,0 +1,60 @@
+"""Verifiers to test, and what they say of a request."""
+
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from stagebook.api.aws.aws_errors import AwsError
+from stagebook.api.aws.rest_json.header_members import read_headers
+from stagebook.api.aws.sigv4.credentials import Credential, Credentials
+from stagebook.api.aws.sigv4.signature import SignatureVerifier
+from tests.api.aws.harness import (
+    REGION,
+    STAGE_ARN,
+    FixedClock,
+    Request,
+    credential,
+    signed,
+)
+
+TAGS_PATH = "/tags/" + quote(STAGE_ARN, safe="")
+
+
+def new_verifier(
+    *, clock: FixedClock | None = None, region: str = REGION, service: str = "ivs", keys: tuple[Credential, ...] = ()
+) -> SignatureVerifier:
+    return SignatureVerifier(
+        credentials=Credentials(keys or (credential(),)), clock=clock or FixedClock(), region=region, service=service
+    )
+
+
+def verify(request: Request, verifier: SignatureVerifier | None = None) -> Credential:
+    return (verifier or new_verifier()).verify(
+        method=request.method,
+        raw_path=request.raw_path,
+        query=request.query,
+        headers=read_headers(request.headers),
+        body=request.body,
+    )
+
+
+def refusal(request: Request, verifier: SignatureVerifier | None = None) -> AwsError:
+    with pytest.raises(AwsError) as refused:
+        verify(request, verifier)
+    assert refused.value.status == 403
+    return refused.value
+
+
+def with_header(request: Request, name: bytes, value: bytes | None) -> Request:
+    lines = tuple((key, line) for key, line in request.headers if key != name)
+    return msgspec.structs.replace(request, headers=lines if value is None else (*lines, (name, value)))
+
+
+ONE_OF_EACH = signed(
+    "POST",
+    f"{TAGS_PATH}?tagKeys=one",
+    body=b'{"a": 1}',
+    headers={"content-type": "application/json", "x-amz-note": "a note"},
+    token="token",
+)

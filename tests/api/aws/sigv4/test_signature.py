@@ -1,0 +1,158 @@
+"""Signature Version 4: what botocore's own signer signs is taken."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagebook.api.aws.sigv4.signature import MAXIMUM_CACHED
+from tests.api.aws.harness import (
+    KEY_ID,
+    NOW,
+    STAGE_ARN,
+    FixedClock,
+    Request,
+    credential,
+    signed,
+    signed_call,
+)
+from tests.api.aws.signing import TAGS_PATH, new_verifier, refusal, verify, with_header
+
+
+def javascript_headers() -> Mapping[str, str]:
+    """What the AWS SDK for JavaScript adds and signs."""
+    return {
+        "content-type": "application/json",
+        "content-length": "2",
+        "x-amz-user-agent": "aws-sdk-js/3.400.0",
+        "amz-sdk-invocation-id": "4ee6a1d0-39c1-4f5c-8f4e-2d5f1f9a3f33",
+        "amz-sdk-request": "attempt=1; max=3",
+        "x-amz-content-sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    }
+
+
+CLIENTS = {
+    "boto3": signed_call("ListStages"),
+    "boto3 with session credentials": signed("POST", "/ListStages", body=b"{}", token="AQoDYXdzEJr//token=="),
+    "javascript": signed("POST", "/ListStages", body=b"{}", headers=javascript_headers()),
+    "no body": signed("GET", TAGS_PATH),
+    "a query": signed("DELETE", f"{TAGS_PATH}?tagKeys=a%20b&tagKeys=%C3%A9&tagKeys=a%2Bb"),
+    "an unencoded path": signed("GET", f"/tags/{STAGE_ARN}"),
+    "blanks in a header": signed("POST", "/ListStages", headers={"x-amz-note": "  two   blanks\tand a tab  "}),
+    "a large body": signed("POST", "/ListStages", body=b"\x00\xff" * 100_000),
+    "dots in the path": signed("GET", "/tags/../ListStages/./x//y/"),
+}
+
+
+@pytest.mark.parametrize("client", sorted(CLIENTS))
+def test_what_botocore_signs_is_taken(client: str) -> None:
+    verifier = new_verifier()
+
+    assert verify(CLIENTS[client], verifier) == credential()
+    assert verify(CLIENTS[client], verifier) == credential(), "the second time goes another way"
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "signature"),
+    [
+        ("GET", b"", b"5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+        ("POST", b"", b"5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+        ("GET", b"Param2=value2&Param1=value1", b"b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"),
+    ],
+)
+def test_the_published_test_suite_of_aws_is_taken(method: str, query: bytes, signature: bytes) -> None:
+    """get-vanilla, post-vanilla and get-vanilla-query-order-key-case."""
+    moment = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
+    authorization = (
+        b"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
+        b"SignedHeaders=host;x-amz-date, Signature=" + signature
+    )
+    request = Request(
+        method=method,
+        raw_path=b"/",
+        query=query,
+        headers=(
+            (b"host", b"example.amazonaws.com"),
+            (b"x-amz-date", b"20150830T123600Z"),
+            (b"authorization", authorization),
+        ),
+    )
+
+    assert (
+        verify(request, new_verifier(clock=FixedClock(moment), region="us-east-1", service="service")) == credential()
+    )
+
+
+SAFE_TEXT = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=12)
+HEADER_NAME = st.from_regex(r"x-[a-z]{1,8}", fullmatch=True)
+
+
+@settings(max_examples=150)
+@given(
+    method=st.sampled_from(["GET", "POST", "DELETE"]),
+    segments=st.lists(st.text(max_size=8) | st.sampled_from([".", "..", "", "a:b"]), max_size=4),
+    query=st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), max_size=4),
+    headers=st.dictionaries(HEADER_NAME, SAFE_TEXT, max_size=4),
+    body=st.binary(max_size=64),
+)
+def test_any_request_that_botocore_signs_is_taken(
+    method: str, segments: list[str], query: list[tuple[str, str]], headers: dict[str, str], body: bytes
+) -> None:
+    path = "/" + "/".join(quote(segment, safe=":") for segment in segments)
+    pairs = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
+
+    request = signed(method, f"{path}?{pairs}" if pairs else path, headers=headers, body=body)
+
+    assert verify(request) == credential()
+
+
+def test_each_caller_is_told_apart() -> None:
+    keys = (credential(), credential(key_id="AKIDSECOND", account_id="999999999999"))
+    verifier = new_verifier(keys=keys)
+
+    for _ in range(2):
+        assert verify(signed_call("ListStages"), verifier).account_id == "123456789012"
+        assert verify(signed_call("ListStages", key_id="AKIDSECOND"), verifier).account_id == "999999999999"
+
+
+def test_blanks_behind_the_signature_do_not_matter() -> None:
+    request = signed_call("ListStages")
+    verifier = new_verifier()
+
+    for _ in range(2):
+        assert (
+            verify(with_header(request, b"authorization", request.header_map[b"authorization"] + b"  "), verifier)
+            == credential()
+        )
+
+
+def test_the_parameters_of_the_header_may_come_in_any_order() -> None:
+    request = signed_call("ListStages")
+    algorithm, _, rest = request.header_map[b"authorization"].partition(b" ")
+    turned = algorithm + b" " + b",".join(reversed([part.strip() for part in rest.split(b",")]))
+    verifier = new_verifier()
+
+    for _ in range(2):
+        assert verify(with_header(request, b"authorization", turned), verifier).access_key_id == KEY_ID
+
+
+def test_memory_stays_bounded() -> None:
+    verifier = new_verifier()
+    for number in range(MAXIMUM_CACHED + 10):
+        verify(signed("POST", "/ListStages", headers={f"x-{number}": "x"}), verifier)
+
+    assert 0 < len(verifier._signers) <= MAXIMUM_CACHED
+    assert len(verifier._signing_keys) == 1
+
+
+def test_strangers_do_not_fill_the_memory() -> None:
+    verifier = new_verifier()
+    for number in range(20):
+        refusal(signed("POST", "/ListStages", headers={f"x-{number}": "x"}, secret="wrong"), verifier)
+        refusal(signed("POST", "/ListStages", moment=NOW - timedelta(days=number + 1)), verifier)
+
+    assert not verifier._signers
+    assert len(verifier._signing_keys) == 1

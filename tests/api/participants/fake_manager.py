@@ -1,0 +1,85 @@
+"""A manager that records what the door asks of it and answers what a test tells it to."""
+
+import asyncio
+
+import msgspec
+
+from stagebook.manager.presence.watchers import StageWatcher
+from stagebook.manager.stage_manager import Opened
+from stagebook.manager.tokens.token_authority import Endpoints
+from stagebook.media.port import Answer, PatchAnswer
+from stagebook.stage.claims import Claims
+from stagebook.stage.errors import TokenRefusal, TokenRefusedError
+from stagebook.stage.events import Cause
+from stagebook.stage.resources import Capability, ClientInfo
+
+STAGE_ID = "abcdABCDefgh"
+STAGE = f"arn:aws:ivs:us-west-2:123456789012:stage/{STAGE_ID}"
+TOKEN = "head.body.sign"
+CLAIMS = Claims(
+    participant_id="abCDEf12GHIj", stage_arn=STAGE, capabilities=frozenset(Capability), expires_at_seconds=2_000_000_000
+)
+
+
+class FakeManager:
+    """Records calls as tuples; `failure`, when set, is raised by every call but `admit` and `close_events`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.failure: Exception | None = None
+        self.admission_failure: Exception | None = None
+        self.patch_answer = PatchAnswer(fragment=None, ice_session="ice-1")
+        self.watcher: StageWatcher | None = None
+        self.exchange_gate: asyncio.Event | None = None
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return Endpoints(
+            events="wss://stages.example.com/events", whip="https://stages.example.com/whip", rtmp="", rtmps=""
+        )
+
+    def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
+        if connection_token is not None:
+            self.calls.append(("admit", connection_token))
+        if self.admission_failure is not None:
+            raise self.admission_failure
+        return self.identify(token)
+
+    def identify(self, token: str) -> Claims:
+        if token != TOKEN:
+            raise TokenRefusedError(refusal=TokenRefusal.SIGNATURE, detail="the signature is wrong")
+        return CLAIMS
+
+    async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
+        self._record("publish", claims.participant_id, offer, client)
+        return Opened(connection_id="connection-1", answer=Answer(sdp="v=0 answer\r\n", ice_session="ice-1"))
+
+    async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
+        self._record("subscribe", claims.participant_id, publisher_id, offer, client)
+        return Opened(connection_id="connection-2", answer=Answer(sdp="v=0 answer\r\n", ice_session="ice-2"))
+
+    async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
+        self._record("patch", claims.participant_id, connection_id, fragment, ice_session)
+        return self.patch_answer
+
+    async def close(self, claims: Claims, *, connection_id: str) -> None:
+        self._record("close", claims.participant_id, connection_id)
+
+    async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
+        self._record("open_events", claims.participant_id, client)
+        self.watcher = watcher
+        return "connection-3"
+
+    async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
+        if self.exchange_gate is not None:
+            await self.exchange_gate.wait()
+        self._record("exchange_token", connection_id, token)
+        return msgspec.structs.replace(CLAIMS, user_id="ada")
+
+    async def close_events(self, *, connection_id: str, cause: Cause) -> None:
+        self.calls.append(("close_events", connection_id, cause))
+
+    def _record(self, *call: object) -> None:
+        self.calls.append(call)
+        if self.failure is not None:
+            raise self.failure

@@ -1,0 +1,370 @@
+"""The events websocket, spoken at the ASGI seam: handshake, messages both ways, and every way it can end."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagebook.api.participants.events_connection import CLOSE_REASON_SIZE_BYTES, close_message
+from stagebook.api.participants.participants_api import ParticipantsApi
+from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.manager.presence.watchers import FarewellReason, PresentParticipant, StageSnapshot, StageWatcher
+from stagebook.stage.errors import AttemptRefusedError, TokenRefusal, TokenRefusedError
+from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.resources import ClientInfo
+from tests.api.participants.fake_manager import STAGE_ID, TOKEN, FakeManager
+
+DEADLINE_SECONDS = 10.0
+PATH = f"/events/{STAGE_ID}"
+
+
+class Socket:
+    """The other side of one ASGI websocket: what a client sends, and what it gets."""
+
+    def __init__(self, manager: FakeManager, *, limits: RequestLimits | None = None) -> None:
+        self.door = ParticipantsApi(manager, limits=limits, monotonic=lambda: 0.0)
+        self.to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.from_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.send_gate: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+
+    async def serve(
+        self,
+        *,
+        path: str = PATH,
+        subprotocols: tuple[str, ...] = (TOKEN,),
+        deny: bool = True,
+        leaving: bool = False,
+    ) -> None:
+        scope = {
+            "type": "websocket",
+            "path": path,
+            "subprotocols": list(subprotocols),
+            "headers": [(b"user-agent", b"Tester/1.0")],
+            "extensions": {"websocket.http.response": {}} if deny else {},
+        }
+        self.to_server.put_nowait({"type": "websocket.connect"})
+        if leaving:
+            self.leave()
+        await self.door(scope, self.to_server.get, self._take)
+
+    async def _take(self, message: Any) -> None:  # noqa: ANN401 - an ASGI message
+        if self.send_gate is not None:
+            await self.send_gate(message)
+        self.from_server.put_nowait(message)
+
+    def say(self, text: str) -> None:
+        self.to_server.put_nowait({"type": "websocket.receive", "text": text})
+
+    def leave(self, code: int = 1000) -> None:
+        self.to_server.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
+
+    async def hear(self) -> dict[str, Any]:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await self.from_server.get()
+
+    async def hear_json(self) -> Any:  # noqa: ANN401 - whatever JSON says
+        return json.loads((await self.hear())["text"])
+
+
+@pytest.fixture
+def manager() -> FakeManager:
+    return FakeManager()
+
+
+@asynccontextmanager
+async def connected(manager: FakeManager, *, limits: RequestLimits | None = None) -> AsyncIterator[Socket]:
+    """An accepted socket, whose application has ended by itself by the end of the block."""
+    socket = Socket(manager, limits=limits)
+    task = asyncio.create_task(socket.serve())
+    assert await socket.hear() == {"type": "websocket.accept", "subprotocol": TOKEN, "headers": []}
+    yield socket
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await task
+
+
+def watcher_of(manager: FakeManager) -> StageWatcher:
+    assert manager.watcher is not None
+    return manager.watcher
+
+
+def snapshot(*participant_ids: str) -> StageSnapshot:
+    participants = tuple(
+        PresentParticipant(participant_id=name, user_id="", attributes={}, is_publishing=False)
+        for name in participant_ids
+    )
+    return StageSnapshot(stage_id=STAGE_ID, participants=participants)
+
+
+def causes(manager: FakeManager) -> list[object]:
+    return [call[2] for call in manager.calls if call[0] == "close_events"]
+
+
+class TestHandshake:
+    async def test_the_token_is_the_subprotocol_and_comes_back(self, manager: FakeManager) -> None:
+        async with connected(manager) as socket:
+            socket.leave()
+        tester = ClientInfo(browser_name="Tester", browser_version="1.0")
+        assert manager.calls == [
+            ("open_events", "abCDEf12GHIj", tester),
+            ("close_events", "connection-3", Cause.CLIENT),
+        ]
+
+    async def test_a_token_is_found_among_other_subprotocols(self, manager: FakeManager) -> None:
+        socket = Socket(manager)
+        await socket.serve(subprotocols=("chat", TOKEN, "other.token.here"), leaving=True)
+        assert (await socket.hear())["subprotocol"] == TOKEN
+
+    @pytest.mark.parametrize(
+        ("path", "subprotocols", "status"),
+        [
+            (PATH, (), 401),
+            (PATH, ("chat",), 401),
+            (PATH, ("forged.token.here",), 401),
+            ("/events/otherStage00", (TOKEN,), 403),
+            ("/events", (TOKEN,), 404),
+            ("/events/a/b", (TOKEN,), 404),
+            ("/", (TOKEN,), 404),
+        ],
+    )
+    async def test_a_refused_handshake_is_an_http_answer(
+        self, manager: FakeManager, path: str, subprotocols: tuple[str, ...], status: int
+    ) -> None:
+        socket = Socket(manager)
+        await socket.serve(path=path, subprotocols=subprotocols)
+        start = await socket.hear()
+        assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
+        assert (b"www-authenticate" in dict(start["headers"])) is (status == 401)
+        assert "code" in json.loads((await socket.hear())["body"])
+        assert manager.calls == []
+
+    @pytest.mark.parametrize(
+        ("refusal", "status"), [(TokenRefusal.STAGE_DELETED, 404), (TokenRefusal.PARTICIPANT_DISCONNECTED, 403)]
+    )
+    async def test_a_participant_who_may_not_come_back_is_told(
+        self, manager: FakeManager, refusal: TokenRefusal, status: int
+    ) -> None:
+        manager.admission_failure = TokenRefusedError(refusal=refusal, detail="because")
+        socket = Socket(manager)
+        await socket.serve()
+        assert (await socket.hear())["status"] == status
+
+    async def test_a_full_stage_is_a_refused_handshake_without_an_end(self, manager: FakeManager) -> None:
+        manager.failure = AttemptRefusedError(code=ErrorCode.QUOTA_EXCEEDED, detail="the stage is full")
+        socket = Socket(manager)
+        await socket.serve()
+        assert (await socket.hear())["status"] == 409
+        assert causes(manager) == []
+
+    async def test_one_participant_s_sockets_are_counted(self, manager: FakeManager) -> None:
+        limits = RequestLimits(events_connections_per_participant=1)
+        async with connected(manager, limits=limits) as first:
+            second = Socket(manager)
+            second.door = first.door
+            await second.serve()
+            assert (await second.hear())["status"] == 429
+            first.leave()
+        third = Socket(manager)
+        third.door = first.door
+        await third.serve(leaving=True)
+        assert (await third.hear())["type"] == "websocket.accept"
+
+    async def test_one_participant_s_handshakes_are_metered(self, manager: FakeManager) -> None:
+        socket = Socket(manager, limits=RequestLimits(attempts_burst=1))
+        await socket.serve(leaving=True)
+        assert (await socket.hear())["type"] == "websocket.accept"
+        await socket.serve()
+        assert (await socket.hear())["status"] == 429
+
+    async def test_a_failure_of_the_server_is_a_500(self, manager: FakeManager) -> None:
+        manager.failure = KeyError("inner secret")
+        socket = Socket(manager)
+        await socket.serve()
+        assert (await socket.hear())["status"] == 500
+        assert b"inner" not in (await socket.hear())["body"]
+
+    async def test_a_server_that_cannot_answer_http_closes_for_policy(self, manager: FakeManager) -> None:
+        socket = Socket(manager)
+        await socket.serve(subprotocols=(), deny=False)
+        assert (await socket.hear())["code"] == 1008
+
+    async def test_a_client_that_left_during_the_handshake_is_gone(self, manager: FakeManager) -> None:
+        async def lost(_message: dict[str, Any]) -> None:
+            raise OSError("the client is gone")
+
+        socket = Socket(manager)
+        socket.send_gate = lost
+        await socket.serve()
+        assert causes(manager) == [Cause.PEER_LOST]
+
+
+class TestMessages:
+    async def test_a_snapshot_is_shown(self, manager: FakeManager) -> None:
+        async with connected(manager) as socket:
+            watcher_of(manager).show(snapshot("p1", "p2"))
+            state = await socket.hear_json()
+            assert state["type"] == "STAGE_STATE"
+            assert [participant["id"] for participant in state["payload"]["participants"]] == ["p1", "p2"]
+            socket.leave()
+
+    async def test_a_slow_reader_gets_the_newest_snapshot_only(self, manager: FakeManager) -> None:
+        reading = asyncio.Event()
+
+        async def gate(message: dict[str, Any]) -> None:
+            if message["type"] == "websocket.send":
+                await reading.wait()
+
+        async with connected(manager) as socket:
+            socket.send_gate = gate
+            watcher_of(manager).show(snapshot("first"))
+            await asyncio.sleep(0)  # the writer takes the first one and is held
+            for number in range(100):
+                watcher_of(manager).show(snapshot(f"p{number}"))
+            reading.set()
+            shown = [(await socket.hear_json())["payload"]["participants"][0]["id"]]
+            while shown[-1] != "p99":
+                shown.append((await socket.hear_json())["payload"]["participants"][0]["id"])
+            assert len(shown) <= 2
+            socket.leave()
+
+    async def test_a_ping_is_answered(self, manager: FakeManager) -> None:
+        async with connected(manager) as socket:
+            socket.say('{"type":"PING"}')
+            assert await socket.hear_json() == {"type": "PONG"}
+            socket.leave()
+
+    @pytest.mark.parametrize("text", ['{"type":"PONG"}', '{"type":"LATER"}', "ping", "[]", "\x00"])
+    async def test_other_messages_are_ignored(self, manager: FakeManager, text: str) -> None:
+        async with connected(manager) as socket:
+            socket.say(text)
+            socket.say('{"type":"PING"}')
+            assert await socket.hear_json() == {"type": "PONG"}
+            socket.leave()
+
+    async def test_a_quiet_socket_hears_a_ping(self, manager: FakeManager) -> None:
+        async with connected(manager, limits=RequestLimits(events_ping_seconds=0.01)) as socket:
+            assert await socket.hear_json() == {"type": "PING"}
+            assert await socket.hear_json() == {"type": "PING"}
+            socket.leave()
+
+
+class TestEnds:
+    @pytest.mark.parametrize(
+        ("message", "cause"),
+        [
+            ({"code": 1000, "reason": "bye"}, Cause.CLIENT),
+            ({"code": 1001, "reason": ""}, Cause.CLIENT),
+            ({"code": 1005, "reason": ""}, Cause.CLIENT),
+            ({"code": 1005}, Cause.PEER_LOST),
+            ({"code": 1006, "reason": ""}, Cause.PEER_LOST),
+        ],
+    )
+    async def test_a_client_that_closes_left_and_one_that_vanishes_was_lost(
+        self, manager: FakeManager, message: dict[str, Any], cause: Cause
+    ) -> None:
+        async with connected(manager) as socket:
+            socket.to_server.put_nowait({"type": "websocket.disconnect", **message})
+        assert causes(manager) == [cause]
+
+    @pytest.mark.parametrize(
+        ("reason", "detail", "code", "text", "cause"),
+        [
+            (FarewellReason.DISCONNECTED, "be nice", 4001, "be nice", Cause.DISCONNECTED_BY_API),
+            (FarewellReason.DISCONNECTED, "", 4001, "PARTICIPANT_DISCONNECTED", Cause.DISCONNECTED_BY_API),
+            (FarewellReason.STAGE_DELETED, "", 4002, "STAGE_DELETED", Cause.STAGE_DELETED),
+            (FarewellReason.SHUTDOWN, "", 1001, "SERVER_SHUTDOWN", Cause.SHUTDOWN),
+        ],
+    )
+    async def test_a_farewell_closes_with_code_and_reason(
+        self, manager: FakeManager, reason: FarewellReason, detail: str, code: int, text: str, cause: Cause
+    ) -> None:
+        async with connected(manager) as socket:
+            watcher_of(manager).farewell(reason, detail)
+            assert await socket.hear() == {"type": "websocket.close", "code": code, "reason": text}
+        assert causes(manager) == [cause]
+
+    async def test_only_the_first_farewell_counts(self, manager: FakeManager) -> None:
+        async with connected(manager) as socket:
+            watcher_of(manager).farewell(FarewellReason.STAGE_DELETED, "")
+            watcher_of(manager).farewell(FarewellReason.SHUTDOWN, "")
+            assert (await socket.hear())["code"] == 4002
+        assert causes(manager) == [Cause.STAGE_DELETED]
+
+    @pytest.mark.parametrize(
+        ("message", "code"),
+        [
+            ({"bytes": b"\x00"}, 1003),
+            ({"bytes": b"", "text": None}, 1003),
+            ({"text": "x" * 16_385}, 1009),
+        ],
+    )
+    async def test_a_message_that_breaks_a_rule_ends_the_connection(
+        self, manager: FakeManager, message: dict[str, Any], code: int
+    ) -> None:
+        async with connected(manager) as socket:
+            socket.to_server.put_nowait({"type": "websocket.receive", **message})
+            assert (await socket.hear())["code"] == code
+        assert causes(manager) == [Cause.REFUSED]
+
+    async def test_a_flood_of_messages_ends_the_connection(self, manager: FakeManager) -> None:
+        async with connected(manager, limits=RequestLimits(events_messages_burst=3)) as socket:
+            for _ in range(4):
+                socket.say("{}")
+            closed = await socket.hear()
+        assert (closed["code"], closed["reason"]) == (1008, "too many messages")
+
+    async def test_a_client_that_does_not_read_is_lost(self, manager: FakeManager) -> None:
+        async def full(message: dict[str, Any]) -> None:
+            if message["type"] == "websocket.send":
+                await asyncio.Event().wait()
+
+        async with connected(manager, limits=RequestLimits(events_send_timeout_seconds=0.01)) as socket:
+            socket.send_gate = full
+            watcher_of(manager).show(snapshot("p"))
+        assert causes(manager) == [Cause.PEER_LOST]
+
+    @pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("after close")])
+    async def test_a_socket_that_the_server_lost_is_lost(self, manager: FakeManager, error: Exception) -> None:
+        async def broken(_message: dict[str, Any]) -> None:
+            raise error
+
+        async with connected(manager) as socket:
+            socket.send_gate = broken
+            watcher_of(manager).show(snapshot("p"))
+        assert causes(manager) == [Cause.PEER_LOST]
+
+    async def test_an_abandoned_socket_is_recorded_as_a_shutdown(self, manager: FakeManager) -> None:
+        socket = Socket(manager)
+        task = asyncio.create_task(socket.serve())
+        await socket.hear()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert causes(manager) == [Cause.SHUTDOWN]
+
+    def test_a_long_reason_is_cut_between_characters(self) -> None:
+        reason = close_message(4001, "é" * 128)["reason"]
+        assert len(reason.encode()) <= CLOSE_REASON_SIZE_BYTES
+        assert set(reason) == {"é"}
+
+
+client_messages = st.one_of(
+    st.builds(lambda text: {"type": "websocket.receive", "text": text}, st.text(max_size=5_000)),
+    st.builds(lambda data: {"type": "websocket.receive", "bytes": data}, st.binary(max_size=10)),
+    st.just({"type": "websocket.receive", "text": '{"type":"PING"}'}),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(client_messages, max_size=5))
+async def test_whatever_a_client_sends_its_connection_ends_once(messages: list[dict[str, Any]]) -> None:
+    manager = FakeManager()
+    async with connected(manager) as socket:
+        for message in messages:
+            socket.to_server.put_nowait(message)
+        socket.leave()
+    assert len(causes(manager)) == 1

@@ -1,0 +1,134 @@
+"""The door's paths and methods, and what browsers are told about them."""
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagebook.api.participants.participants_api import ParticipantsApi
+from tests.api.participants.fake_manager import TOKEN, FakeManager
+
+
+@pytest.fixture
+def client() -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(ParticipantsApi(FakeManager()))
+    return httpx.AsyncClient(transport=transport, base_url="http://stagebook")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods", "accept"),
+    [
+        ("/", "POST, OPTIONS", ("accept-post", "application/sdp")),
+        ("/whip", "POST, OPTIONS", ("accept-post", "application/sdp")),
+        ("/whip/subscribe/publisher", "POST, OPTIONS", ("accept-post", "application/sdp")),
+        ("/whip/resource/one", "PATCH, DELETE, OPTIONS", ("accept-patch", "application/trickle-ice-sdpfrag")),
+    ],
+)
+async def test_a_preflight_of_any_page_is_answered(
+    client: httpx.AsyncClient, path: str, methods: str, accept: tuple[str, str]
+) -> None:
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    response = await client.options(path, headers=headers)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["access-control-allow-methods"] == methods
+    assert response.headers["access-control-allow-headers"] == "Authorization, Connection-Token, Content-Type, If-Match"
+    assert response.headers["allow"] == methods
+    assert response.headers[accept[0]] == accept[1]
+
+
+async def test_pages_may_read_what_they_need(client: httpx.AsyncClient) -> None:
+    response = await client.post("/whip")
+    assert response.headers["access-control-allow-origin"] == "*"
+    exposed = {name.strip() for name in response.headers["access-control-expose-headers"].split(",")}
+    assert {"Location", "ETag", "Link", "Accept-Patch"} <= exposed
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *((method, "/whip") for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE")),
+        *((method, "/whip/subscribe/publisher") for method in ("GET", "HEAD", "PUT")),
+        *((method, "/whip/resource/one") for method in ("GET", "HEAD", "PUT", "POST")),
+    ],
+)
+async def test_a_method_that_a_resource_lacks_is_refused(client: httpx.AsyncClient, method: str, path: str) -> None:
+    response = await client.request(method, path)
+    assert response.status_code == 405
+    assert response.headers["allow"].endswith("OPTIONS")
+
+
+@pytest.mark.parametrize(
+    "path", ["/whip/other", "/whip/resource/", "/whip/resource/a/b", "/whip/subscribe", "/events/"]
+)
+async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.post(path)
+    assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
+
+
+async def test_a_plain_request_for_the_events_is_told_to_upgrade(client: httpx.AsyncClient) -> None:
+    response = await client.get("/events/abcdABCDefgh")
+    assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ({"type": "http", "method": "POST", "path": "/"}, True),
+        ({"type": "http", "method": "OPTIONS", "path": "/"}, True),
+        ({"type": "http", "method": "GET", "path": "/"}, False),
+        ({"type": "http", "method": "GET", "path": "/whip"}, True),
+        ({"type": "http", "method": "POST", "path": "/whip/subscribe/x"}, True),
+        ({"type": "http", "method": "POST", "path": "/whipped"}, False),
+        ({"type": "http", "method": "GET", "path": "/events/x"}, True),
+        ({"type": "http", "method": "POST", "path": "/CreateStage"}, False),
+        ({"type": "websocket", "path": "/events/x"}, True),
+    ],
+)
+def test_the_door_says_what_is_its_own(scope: dict[str, Any], expected: bool) -> None:  # noqa: FBT001 - a table's column
+    assert ParticipantsApi.serves(scope) is expected
+
+
+noise = st.binary(max_size=40)
+header_values = st.one_of(
+    noise,
+    st.sampled_from(
+        [b"Bearer " + TOKEN.encode(), b"bearer", b"application/sdp", b"*", b'"ice-1"', b"99999999999999999999"]
+    ),
+)
+requests = st.fixed_dictionaries(
+    {
+        "method": st.sampled_from(["POST", "PATCH", "DELETE", "OPTIONS", "GET", "BREW"]),
+        "path": st.one_of(
+            st.text(max_size=40).map(lambda tail: "/whip/" + tail),
+            st.sampled_from(["/", "/whip", "/whip/subscribe/p", "/whip/resource/c", "/events/s"]),
+        ),
+        "headers": st.lists(
+            st.tuples(
+                st.sampled_from(
+                    [b"authorization", b"content-type", b"content-length", b"if-match", b"user-agent", b"x"]
+                ),
+                header_values,
+            ),
+            max_size=5,
+        ),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(request=requests, body=st.binary(max_size=60))
+async def test_no_stranger_s_request_is_the_server_s_fault(request: dict[str, Any], body: bytes) -> None:
+    answers: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - an ASGI message
+        answers.append(message)
+
+    await ParticipantsApi(FakeManager())({"type": "http", **request}, receive, send)
+    assert [answer["type"] for answer in answers] == ["http.response.start", "http.response.body"]
+    assert answers[0]["status"] < 500

@@ -1,0 +1,254 @@
+"""WHIP and subscribing over HTTP, as RFC 9725 and the public clients of IVS stages speak it."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from stagebook.api.participants.participants_api import ParticipantsApi
+from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.media.port import PatchAnswer
+from stagebook.stage.errors import (
+    AttemptRefusedError,
+    ConnectionNotFoundError,
+    IceSessionMismatchError,
+    OfferMalformedError,
+    ServerBusyError,
+    TokenRefusal,
+    TokenRefusedError,
+)
+from stagebook.stage.events import ErrorCode
+from stagebook.stage.resources import ClientInfo
+from tests.api.participants.fake_manager import TOKEN, FakeManager
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+OFFER = {**BEARER, "Content-Type": "application/sdp"}
+FRAGMENT = {**BEARER, "Content-Type": "application/trickle-ice-sdpfrag"}
+UNKNOWN_CLIENT = ClientInfo(browser_name="python-httpx", browser_version=httpx.__version__)
+
+
+def client_of(
+    manager: FakeManager, *, whip_redirect: bool = False, limits: RequestLimits | None = None
+) -> httpx.AsyncClient:
+    door = ParticipantsApi(manager, whip_redirect=whip_redirect, limits=limits, monotonic=lambda: 0.0)
+    transport = httpx.ASGITransport(door)
+    return httpx.AsyncClient(transport=transport, base_url="http://stagebook")
+
+
+@pytest.fixture
+def manager() -> FakeManager:
+    return FakeManager()
+
+
+@pytest.fixture
+async def client(manager: FakeManager) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(manager) as client:
+        yield client
+
+
+class TestPublish:
+    @pytest.mark.parametrize("path", ["/whip", "/whip/", "/"])
+    async def test_an_offer_is_answered(self, client: httpx.AsyncClient, manager: FakeManager, path: str) -> None:
+        response = await client.post(path, content="v=0 offer", headers=OFFER)
+        assert response.status_code == 201
+        assert response.text == "v=0 answer\r\n"
+        assert response.headers["content-type"] == "application/sdp"
+        assert response.headers["location"] == "https://stages.example.com/whip/resource/connection-1"
+        assert response.headers["etag"] == '"ice-1"'
+        assert response.headers["accept-patch"] == "application/trickle-ice-sdpfrag"
+        assert manager.calls == [("publish", "abCDEf12GHIj", "v=0 offer", UNKNOWN_CLIENT)]
+
+    async def test_the_media_type_may_have_parameters_and_any_case(self, client: httpx.AsyncClient) -> None:
+        headers = {"Authorization": f"bearer {TOKEN}", "Content-Type": "Application/SDP; charset=utf-8"}
+        assert (await client.post("/whip", content="v=0", headers=headers)).status_code == 201
+
+    async def test_another_media_type_is_refused(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        for content_type in ("application/json", ""):
+            response = await client.post("/whip", content="v=0", headers={**OFFER, "Content-Type": content_type})
+            assert response.status_code == 415
+            assert response.headers["accept-post"] == "application/sdp"
+        assert manager.calls == []
+
+    @pytest.mark.parametrize("header", [None, "", "Basic abc", "Bearer", "Bearer  "])
+    async def test_without_a_bearer_token_nobody_publishes(
+        self, client: httpx.AsyncClient, manager: FakeManager, header: str | None
+    ) -> None:
+        headers = {"Content-Type": "application/sdp"} | ({} if header is None else {"Authorization": header})
+        response = await client.post("/whip", content="v=0", headers=headers)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == 'Bearer realm="stagebook"'
+        assert manager.calls == []
+
+    async def test_a_refused_token_is_not_repeated(self, client: httpx.AsyncClient) -> None:
+        headers = {**OFFER, "Authorization": "Bearer forged.secret.token"}
+        response = await client.post("/whip", content="v=0", headers=headers)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == 'Bearer realm="stagebook", error="invalid_token"'
+        assert response.json() == {"code": "TOKEN_SIGNATURE", "message": "the signature is wrong"}
+        assert "secret" not in response.text
+
+    @pytest.mark.parametrize(
+        ("refusal", "status"),
+        [
+            (TokenRefusal.EXPIRED, 401),
+            (TokenRefusal.PARTICIPANT_DISCONNECTED, 403),
+            (TokenRefusal.STAGE_DELETED, 404),
+        ],
+    )
+    async def test_why_a_token_was_refused_is_told(
+        self, client: httpx.AsyncClient, manager: FakeManager, refusal: TokenRefusal, status: int
+    ) -> None:
+        manager.admission_failure = TokenRefusedError(refusal=refusal, detail="because")
+        response = await client.post("/whip", content="v=0", headers=OFFER)
+        assert (response.status_code, response.json()["message"]) == (status, "because")
+
+    @pytest.mark.parametrize(
+        ("failure", "status"),
+        [
+            (AttemptRefusedError(code=ErrorCode.INSUFFICIENT_CAPABILITIES, detail="no"), 403),
+            (AttemptRefusedError(code=ErrorCode.QUOTA_EXCEEDED, detail="full"), 409),
+            (AttemptRefusedError(code=ErrorCode.INVALID_VIDEO_CODEC, detail="no H.264"), 406),
+            (OfferMalformedError("not SDP"), 400),
+        ],
+    )
+    async def test_a_refused_attempt_says_why(
+        self, client: httpx.AsyncClient, manager: FakeManager, failure: Exception, status: int
+    ) -> None:
+        manager.failure = failure
+        response = await client.post("/whip", content="v=0", headers=OFFER)
+        assert (response.status_code, response.json()["message"]) == (status, str(failure))
+
+    async def test_a_busy_server_says_when_to_come_back(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        manager.failure = ServerBusyError("too many joins at once")
+        response = await client.post("/whip", content="v=0", headers=OFFER)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+
+    async def test_a_failure_of_the_server_shows_nothing_of_itself(
+        self, client: httpx.AsyncClient, manager: FakeManager
+    ) -> None:
+        manager.failure = KeyError("inner secret")
+        response = await client.post("/whip", content="v=0", headers=OFFER)
+        assert response.status_code == 500
+        assert "inner" not in response.text
+
+    async def test_a_redirect_leads_to_the_stage_s_own_address_when_it_is_asked_for(self, manager: FakeManager) -> None:
+        async with client_of(manager, whip_redirect=True) as client:
+            redirected = await client.post("/", content="v=0", headers=OFFER)
+            assert redirected.status_code == 307
+            assert redirected.headers["location"] == "https://stages.example.com/whip"
+            assert manager.calls == []
+            assert (await client.post("/whip", content="v=0", headers=OFFER)).status_code == 201
+
+
+class TestSubscribe:
+    async def test_an_offer_for_a_publisher_is_answered(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        response = await client.post("/whip/subscribe/Pub_lish-er1", content="v=0 offer", headers=OFFER)
+        assert (response.status_code, response.text) == (201, "v=0 answer\r\n")
+        assert response.headers["location"] == "https://stages.example.com/whip/resource/connection-2"
+        assert manager.calls == [("subscribe", "abCDEf12GHIj", "Pub_lish-er1", "v=0 offer", UNKNOWN_CLIENT)]
+
+    async def test_a_publisher_that_is_gone_is_not_found(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        manager.failure = AttemptRefusedError(code=ErrorCode.PUBLISHER_NOT_FOUND, detail="no such publisher")
+        response = await client.post("/whip/subscribe/gone", content="v=0", headers=OFFER)
+        assert (response.status_code, response.json()["code"]) == (404, "PUBLISHER_NOT_FOUND")
+
+    @pytest.mark.parametrize("publisher", ["", "a/b", "a%20b", "x" * 65, "%C3%A9", "a%0A"])
+    async def test_what_is_no_participant_id_is_no_path(
+        self, client: httpx.AsyncClient, manager: FakeManager, publisher: str
+    ) -> None:
+        response = await client.post(f"/whip/subscribe/{publisher}", content="v=0", headers=OFFER)
+        assert response.status_code == 404
+        assert manager.calls == []
+
+
+class TestDelete:
+    async def test_a_connection_is_ended_by_its_participant(
+        self, client: httpx.AsyncClient, manager: FakeManager
+    ) -> None:
+        response = await client.delete("/whip/resource/connection-1", headers={**BEARER, "If-Match": '"old"'})
+        assert (response.status_code, response.content) == (200, b"")
+        assert manager.calls == [("close", "abCDEf12GHIj", "connection-1")]
+
+    async def test_a_token_that_expired_meanwhile_still_ends_what_it_opened(
+        self, client: httpx.AsyncClient, manager: FakeManager
+    ) -> None:
+        manager.admission_failure = TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="the token has expired")
+        assert (await client.delete("/whip/resource/connection-1", headers=BEARER)).status_code == 200
+
+    async def test_it_takes_the_token(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        assert (await client.delete("/whip/resource/connection-1")).status_code == 401
+        assert manager.calls == []
+
+    async def test_an_unknown_connection_is_not_found(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        manager.failure = ConnectionNotFoundError()
+        assert (await client.delete("/whip/resource/other", headers=BEARER)).status_code == 404
+
+
+class TestPatch:
+    path = "/whip/resource/connection-1"
+
+    async def test_trickled_candidates_have_no_answer(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        response = await client.patch(self.path, content="a=candidate", headers={**FRAGMENT, "If-Match": '"ice-1"'})
+        assert (response.status_code, response.content) == (204, b"")
+        assert "content-length" not in response.headers
+        assert manager.calls == [("patch", "abCDEf12GHIj", "connection-1", "a=candidate", "ice-1")]
+
+    async def test_an_ice_restart_matches_any_session_and_gets_the_new_one(
+        self, client: httpx.AsyncClient, manager: FakeManager
+    ) -> None:
+        manager.patch_answer = PatchAnswer(fragment="a=ice-ufrag:new", ice_session="ice-2")
+        response = await client.patch(self.path, content="a=ice-ufrag:x", headers={**FRAGMENT, "If-Match": "*"})
+        assert (response.status_code, response.text) == (200, "a=ice-ufrag:new")
+        assert response.headers["content-type"] == "application/trickle-ice-sdpfrag"
+        assert response.headers["etag"] == '"ice-2"'
+        assert manager.calls == [("patch", "abCDEf12GHIj", "connection-1", "a=ice-ufrag:x", None)]
+
+    async def test_the_ice_session_must_be_named(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        response = await client.patch(self.path, content="a=candidate", headers=FRAGMENT)
+        assert response.status_code == 428
+        assert manager.calls == []
+
+    @pytest.mark.parametrize("tag", ['W/"ice-1"', "ice-1", '"a", "b"', "é", '"'])
+    async def test_a_tag_that_cannot_match_is_refused(
+        self, client: httpx.AsyncClient, manager: FakeManager, tag: str
+    ) -> None:
+        headers = {**FRAGMENT, "If-Match": tag.encode("latin-1").decode("latin-1")}
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        response = await client.patch(self.path, content="a=candidate", headers=encoded)
+        assert response.status_code == 412
+        assert manager.calls == []
+
+    async def test_another_ice_session_is_refused(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+        manager.failure = IceSessionMismatchError()
+        response = await client.patch(self.path, content="a=candidate", headers={**FRAGMENT, "If-Match": '"old"'})
+        assert response.status_code == 412
+
+    async def test_only_fragments_are_taken(self, client: httpx.AsyncClient) -> None:
+        response = await client.patch(self.path, content="v=0", headers={**OFFER, "If-Match": "*"})
+        assert response.status_code == 415
+        assert response.headers["accept-patch"] == "application/trickle-ice-sdpfrag"
+
+
+class TestLimits:
+    async def test_a_body_above_the_limit_is_refused_by_its_length_alone(self, manager: FakeManager) -> None:
+        async with client_of(manager, limits=RequestLimits(offer_size_bytes=10)) as client:
+            assert (await client.post("/whip", content="v" * 10, headers=OFFER)).status_code == 201
+            assert (await client.post("/whip", content="v" * 11, headers=OFFER)).status_code == 413
+
+    async def test_a_body_without_a_length_is_counted(self, manager: FakeManager) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(3):
+                yield b"vvvv"
+
+        async with client_of(manager, limits=RequestLimits(offer_size_bytes=10)) as client:
+            assert (await client.post("/whip", content=pieces(), headers=OFFER)).status_code == 413
+        assert manager.calls == []
+
+    async def test_a_body_must_be_text(self, client: httpx.AsyncClient) -> None:
+        assert (await client.post("/whip", content=b"\xff\xfe", headers=OFFER)).status_code == 400
+
+    async def test_a_participant_s_attempts_are_metered(self, manager: FakeManager) -> None:
+        async with client_of(manager, limits=RequestLimits(attempts_burst=2)) as client:
+            statuses = [(await client.post("/whip", content="v=0", headers=OFFER)).status_code for _ in range(3)]
+        assert statuses == [201, 201, 429]
+        assert len(manager.calls) == 2

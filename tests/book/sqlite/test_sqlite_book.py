@@ -1,0 +1,100 @@
+"""The SQLite book as a whole: one writer, readers beside it, a clean end."""
+
+import asyncio
+from pathlib import Path
+
+import apsw
+import pytest
+
+from stagebook.book.sqlite.reader import open_reader
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.stage.events import EventName
+from stagebook.stage.resources import ParticipantRecord, ParticipantState
+from tests.book.sample import ARN, SESSION, append, commit, open_session, put, put_stage
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "book"
+
+
+async def test_a_reader_on_another_connection_sees_every_acknowledged_append_at_once(path: Path) -> None:
+    book = SqliteBook.open(path)
+    reader = open_reader(path)
+    await commit(book, put_stage(), open_session(), put("p"))
+    acknowledged: list[int] = []
+
+    async def append_many() -> None:
+        for _ in range(25):
+            (sequence,) = await commit(book, append("p"))
+            acknowledged.append(sequence)
+            newest = reader.page_events(ARN, SESSION, "p", after=None, limit=100)
+            assert set(acknowledged) <= {row[0] for row in newest}
+
+    await asyncio.gather(*(append_many() for _ in range(4)))
+    assert len(acknowledged) == 100
+    reader.close_reading()
+    await book.close()
+
+
+async def test_a_reader_never_waits_for_the_writer(path: Path) -> None:
+    book = SqliteBook.open(path)
+    await commit(book, put_stage())
+    writing = apsw.Connection(str(path))
+    writing.execute("BEGIN IMMEDIATE; DELETE FROM stage")
+    assert book.get_stage(ARN) is not None
+    writing.execute("ROLLBACK")
+    writing.close()
+    await book.close()
+
+
+async def test_a_second_writer_is_refused_and_the_first_goes_on(path: Path) -> None:
+    book = SqliteBook.open(path)
+    with pytest.raises(BookRefusedError, match="already open for writing"):
+        SqliteBook.open(path)
+    await commit(book, put_stage())
+    await book.close()
+
+
+def test_a_refused_file_can_be_replaced_and_opened(path: Path) -> None:
+    async def open_and_close() -> None:
+        await SqliteBook.open(path).close()
+
+    path.write_text("not a book " * 1_000)
+    with pytest.raises(BookRefusedError, match="not a SQLite database"):
+        asyncio.run(open_and_close())
+    path.unlink()
+    asyncio.run(open_and_close())
+
+
+async def test_a_closed_book_is_one_file(path: Path) -> None:
+    book = SqliteBook.open(path)
+    await commit(book, put_stage())
+    await book.close()
+    assert sorted(file.name for file in path.parent.iterdir()) == ["book", "book.lock"]
+
+
+async def test_the_backlog_counts_what_is_not_durable_yet(path: Path) -> None:
+    book = SqliteBook.open(path)
+    submissions = [book.submit([put_stage(f"{ARN}{number}")]) for number in range(10)]
+    assert book.backlog == 10
+    await asyncio.gather(*(submission.durable for submission in submissions))
+    assert book.backlog == 0
+    await book.close()
+
+
+async def test_a_failed_book_can_be_read_and_closed(path: Path) -> None:
+    book = SqliteBook.open(path)
+    await commit(book, put_stage(), open_session(), put("p"), append("p"))
+    breaking = apsw.Connection(str(path))
+    breaking.execute("CREATE TRIGGER broken BEFORE INSERT ON event BEGIN SELECT RAISE (ABORT, 'no more paper'); END")
+    breaking.close()
+    left = ParticipantRecord(participant_id="p", state=ParticipantState.CONNECTED)
+    with pytest.raises(BookFailedError, match="no more paper"):
+        await commit(book, put(left), append("p", EventName.LEFT))
+    with pytest.raises(BookFailedError, match="no more paper"):
+        book.submit([put_stage()])
+    assert len(book.list_events(ARN, SESSION, "p")) == 1
+    assert book.get_participant(ARN, SESSION, "p") == ParticipantRecord(participant_id="p")
+    await book.close()

@@ -1,0 +1,149 @@
+"""What every book promises of replications: rows of a participant of a stage, over all sessions, newest first."""
+
+import pytest
+
+from stagebook.book.store import Book, ChangeRefusedError, DeleteStage, PutReplica
+from stagebook.stage.resources import Replica, ReplicationState
+from tests.book.conftest import SqliteBooks
+from tests.book.sample import (
+    ARN,
+    NOON_MS,
+    OTHER_ARN,
+    OTHER_SESSION,
+    SESSION,
+    append,
+    commit,
+    end_session,
+    open_session,
+    put,
+    put_replica,
+    put_stage,
+    replica,
+)
+
+STOPPED = ReplicationState.STOPPED
+LATER_SESSION = "st-0000000000000"
+
+
+@pytest.fixture
+async def used(book: Book) -> Book:
+    """A book with an open session on each of two stages."""
+    await _open_both(book)
+    return book
+
+
+async def _open_both(book: Book) -> None:
+    await commit(book, put_stage(), open_session(), put("p"))
+    await commit(book, put_stage(OTHER_ARN), open_session(OTHER_SESSION, arn=OTHER_ARN))
+
+
+def _list(book: Book, stage_arn: str = ARN, participant_id: str = "p") -> list[Replica]:
+    return book.list_replicas(stage_arn, participant_id, after=None, limit=9).items
+
+
+async def test_a_replica_reads_as_it_was_put(used: Book) -> None:
+    await commit(used, put_replica())
+    assert _list(used) == [replica()]
+    assert used.list_active_replicas() == [replica()]
+
+
+async def test_replicas_are_listed_at_their_source_by_participant(used: Book) -> None:
+    await commit(used, put_replica(), put_replica("q"))
+    assert _list(used) == [replica()]
+    assert _list(used, participant_id="q") == [replica("q")]
+    assert _list(used, participant_id="nobody") == []
+    assert _list(used, stage_arn=OTHER_ARN) == []
+
+
+async def test_a_stopped_replica_stays_listed_and_is_not_active(used: Book) -> None:
+    await commit(used, put_replica(), put_replica("q"))
+    await commit(used, put_replica(state=STOPPED))
+    assert _list(used) == [replica(state=STOPPED)]
+    assert used.list_active_replicas() == [replica("q")]
+
+
+async def test_the_same_replication_started_again_is_the_same_row(used: Book) -> None:
+    await commit(used, put_replica(), put_replica(state=STOPPED), put_replica())
+    assert _list(used) == [replica()]
+    assert used.list_active_replicas() == [replica()]
+
+
+async def test_another_session_on_either_side_is_another_row_and_the_newest_comes_first(used: Book) -> None:
+    first = replica(state=STOPPED)
+    new_destination = replica(destination=(OTHER_ARN, LATER_SESSION), state=STOPPED)
+    new_source = replica(source=(ARN, LATER_SESSION), destination=(OTHER_ARN, LATER_SESSION))
+    await commit(used, put_replica(), put_replica(state=STOPPED), end_session(OTHER_SESSION, arn=OTHER_ARN))
+    await commit(used, open_session(LATER_SESSION, arn=OTHER_ARN), PutReplica(replica=new_destination))
+    await commit(used, end_session(), open_session(LATER_SESSION), PutReplica(replica=new_source))
+    assert _list(used) == [new_source, new_destination, first]
+    assert used.list_active_replicas() == [new_source]
+    seen: list[Replica] = []
+    page = used.list_replicas(ARN, "p", after=None, limit=1)
+    while page.next_position is not None:
+        seen += page.items
+        page = used.list_replicas(ARN, "p", after=page.next_position, limit=1)
+    assert seen + page.items == [new_source, new_destination, first]
+
+
+async def test_a_replica_can_stop_when_its_sessions_have_ended(books: SqliteBooks) -> None:
+    book = books.open()
+    await _open_both(book)
+    await commit(book, put_replica())
+    await book.close()
+    book = books.open()
+    assert book.list_active_replicas() == [replica()]
+    await commit(book, end_session(), end_session(OTHER_SESSION, arn=OTHER_ARN), put_replica(state=STOPPED))
+    assert book.list_active_replicas() == []
+    assert _list(book) == [replica(state=STOPPED)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replica(source=(ARN + "X", SESSION)),
+        replica(source=(ARN, LATER_SESSION)),
+        replica(destination=(OTHER_ARN + "X", OTHER_SESSION)),
+        replica(destination=(OTHER_ARN, SESSION)),
+    ],
+    ids=["source stage", "source session", "destination stage", "destination session"],
+)
+async def test_a_replica_of_a_session_that_never_was_is_refused_with_its_whole_transaction(
+    used: Book, wrong: Replica
+) -> None:
+    with pytest.raises(ChangeRefusedError, match=r"there is no stage|never had a session"):
+        used.submit([append("p"), put_replica(), PutReplica(replica=wrong)])
+    await commit(used)
+    assert used.list_active_replicas() == []
+    assert used.list_events(ARN, SESSION, "p") == []
+
+
+async def test_a_replica_of_a_refused_session_is_refused(used: Book) -> None:
+    with pytest.raises(ChangeRefusedError):
+        used.submit([end_session(), open_session(LATER_SESSION), append("nobody")])
+    with pytest.raises(ChangeRefusedError, match="never had a session"):
+        used.submit([PutReplica(replica=replica(source=(ARN, LATER_SESSION)))])
+
+
+async def test_a_deleted_source_lists_no_replicas_though_what_is_active_is_still_found(used: Book) -> None:
+    await commit(used, put_replica(), DeleteStage(stage_arn=ARN, at_ms=NOON_MS))
+    assert _list(used) == []
+    assert used.list_active_replicas() == [replica()]
+    await commit(used, put_replica(state=STOPPED))
+    assert used.list_active_replicas() == []
+
+
+async def test_a_deleted_destination_keeps_the_rows_of_its_source(used: Book) -> None:
+    await commit(used, put_replica(), DeleteStage(stage_arn=OTHER_ARN, at_ms=NOON_MS))
+    assert _list(used) == [replica()]
+
+
+async def test_the_replicas_of_deleted_stages_can_be_shown(books: SqliteBooks) -> None:
+    book = books.open(show_deleted_history=True)
+    await _open_both(book)
+    await commit(book, put_replica(), DeleteStage(stage_arn=ARN, at_ms=NOON_MS))
+    assert _list(book) == [replica()]
+
+
+async def test_a_stage_that_never_was_has_no_replicas(book: Book) -> None:
+    assert _list(book) == []
+    assert book.list_active_replicas() == []

@@ -1,0 +1,249 @@
+"""What every book promises of stages, sessions, participants and revocations."""
+
+import pytest
+
+from stagebook.book.store import Book, DeleteStage, ParticipantFilter, PutStage, RevokeParticipant
+from stagebook.stage.resources import (
+    ClientInfo,
+    ParticipantProtocol,
+    ParticipantRecord,
+    ParticipantState,
+    ReplicationState,
+    ReplicationType,
+    Stage,
+    StageSession,
+)
+from tests.book.conftest import SqliteBooks
+from tests.book.sample import (
+    ACCOUNT,
+    ARN,
+    NOON_MS,
+    OTHER_ARN,
+    OTHER_SESSION,
+    SESSION,
+    append,
+    commit,
+    end_session,
+    open_session,
+    put,
+    put_stage,
+    stage,
+)
+
+FULL_STAGE = Stage(
+    arn=ARN,
+    account_id=ACCOUNT,
+    name="talk-1",
+    created_ms=NOON_MS,
+    tags={"team": "växjö", "": "empty"},
+    recording={"storageConfigurationArn": "arn:x", "mediaTypes": ["AUDIO_VIDEO"]},
+)
+FULL_PARTICIPANT = ParticipantRecord(
+    participant_id="abCDEf12GHIj",
+    user_id="user 😀",
+    state=ParticipantState.CONNECTED,
+    first_join_ms=NOON_MS,
+    attributes={"role": 'say "hello"', "line": "one\ntwo\x00three"},
+    published=True,
+    protocol=ParticipantProtocol.WHIP,
+    client=ClientInfo(os_name="Linux", browser_name="Chromium", sdk_version="1.2"),
+    replication_type=ReplicationType.REPLICA,
+    replication_state=ReplicationState.ACTIVE,
+    source_stage_arn=OTHER_ARN,
+    source_session_id=OTHER_SESSION,
+    redundant_ingest=True,
+    ingest_configuration_arn="arn:aws:ivs:us-west-2:123456789012:ingest-configuration/abc",
+)
+
+
+async def test_a_stage_reads_as_it_was_put(book: Book) -> None:
+    await commit(book, PutStage(stage=FULL_STAGE))
+    assert book.get_stage(ARN) == FULL_STAGE
+
+
+async def test_putting_a_stage_again_replaces_its_name_tags_and_recording(book: Book) -> None:
+    await commit(book, PutStage(stage=FULL_STAGE))
+    await commit(book, PutStage(stage=stage(name="renamed")))
+    assert book.get_stage(ARN) == stage(name="renamed")
+    assert book.count_stages(ACCOUNT) == 1
+
+
+async def test_a_stage_names_its_active_session_only_while_that_is_open(book: Book) -> None:
+    await commit(book, put_stage(), open_session())
+    opened = book.get_stage(ARN)
+    assert opened is not None
+    assert opened.active_session_id == SESSION
+    assert book.list_stages(ACCOUNT, after=None, limit=1).items == [opened]
+    await commit(book, end_session())
+    assert book.get_stage(ARN) == stage()
+
+
+async def test_stages_are_listed_by_account_in_order_of_creation(book: Book) -> None:
+    arns = [f"{ARN}{number}" for number in range(5)]
+    for arn in arns:
+        await commit(book, put_stage(arn))
+    await commit(book, PutStage(stage=stage(OTHER_ARN, account_id="999999999999")))
+    seen: list[str] = []
+    after: int | None = None
+    while True:
+        page = book.list_stages(ACCOUNT, after=after, limit=2)
+        seen += [one.arn for one in page.items]
+        after = page.next_position
+        if after is None:
+            break
+        assert len(page.items) == 2
+    assert seen == arns
+    assert book.count_stages(ACCOUNT) == 5
+    assert book.count_stages("000000000000") == 0
+
+
+async def test_a_full_last_page_has_no_next_position(book: Book) -> None:
+    await commit(book, put_stage(), put_stage(OTHER_ARN))
+    assert book.list_stages(ACCOUNT, after=None, limit=2).next_position is None
+
+
+async def test_sessions_are_listed_newest_first(book: Book) -> None:
+    await commit(book, put_stage())
+    ids = [f"st-{number:013d}" for number in range(3)]
+    for number, session_id in enumerate(ids):
+        await commit(book, open_session(session_id, start_ms=NOON_MS + number))
+        await commit(book, end_session(session_id, end_ms=NOON_MS + number + 1))
+    first = book.list_sessions(ARN, after=None, limit=2)
+    assert [one.session_id for one in first.items] == [ids[2], ids[1]]
+    rest = book.list_sessions(ARN, after=first.next_position, limit=2)
+    assert rest.items == [StageSession(stage_arn=ARN, session_id=ids[0], start_ms=NOON_MS, end_ms=NOON_MS + 1)]
+    assert rest.next_position is None
+
+
+async def test_a_session_can_end_and_the_next_open_in_one_transaction(book: Book) -> None:
+    await commit(book, put_stage(), open_session())
+    await commit(book, end_session(), open_session(OTHER_SESSION))
+    assert [one.session_id for one in book.list_open_sessions()] == [OTHER_SESSION]
+    ended = book.get_session(ARN, SESSION)
+    assert ended is not None
+    assert ended.end_ms == NOON_MS + 60_000
+
+
+async def test_a_participant_reads_as_it_was_put(book: Book) -> None:
+    await commit(book, put_stage(), open_session(), put(FULL_PARTICIPANT))
+    assert book.get_participant(ARN, SESSION, FULL_PARTICIPANT.participant_id) == FULL_PARTICIPANT
+
+
+async def test_putting_a_participant_again_replaces_it_in_place(book: Book) -> None:
+    await commit(book, put_stage(), open_session(), put(FULL_PARTICIPANT), put("second"))
+    bare = ParticipantRecord(participant_id=FULL_PARTICIPANT.participant_id)
+    await commit(book, put(bare))
+    page = book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=None, limit=9)
+    assert page.items == [ParticipantRecord(participant_id="second"), bare]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (ParticipantFilter(), [5, 4, 3, 2, 1, 0]),
+        (ParticipantFilter(user_id="ann"), [3, 0]),
+        (ParticipantFilter(user_id="nobody"), []),
+        (ParticipantFilter(published=True), [4, 2, 0]),
+        (ParticipantFilter(published=False), [5, 3, 1]),
+        (ParticipantFilter(state=ParticipantState.CONNECTED), [5, 4, 3]),
+        (ParticipantFilter(state=ParticipantState.DISCONNECTED), [2, 1, 0]),
+        (ParticipantFilter(user_id="ann", state=ParticipantState.CONNECTED), [3]),
+        (ParticipantFilter(published=True, state=ParticipantState.DISCONNECTED), [2, 0]),
+        (ParticipantFilter(published=False, state=ParticipantState.CONNECTED), [5, 3]),
+    ],
+)
+async def test_participants_are_filtered_and_paged_newest_first(
+    book: Book, where: ParticipantFilter, expected: list[int]
+) -> None:
+    users = ["ann", "bob", "cid"]
+    records = [
+        ParticipantRecord(
+            participant_id=f"p{number}",
+            user_id=users[number % 3],
+            published=number % 2 == 0,
+            state=ParticipantState.CONNECTED if number > 2 else ParticipantState.DISCONNECTED,
+        )
+        for number in range(6)
+    ]
+    await commit(book, put_stage(), open_session(), *map(put, records))
+    await commit(book, put_stage(OTHER_ARN), open_session(arn=OTHER_ARN), put(records[0], arn=OTHER_ARN))
+    seen: list[ParticipantRecord] = []
+    page = book.list_participants(ARN, SESSION, where=where, after=None, limit=2)
+    while page.next_position is not None:
+        seen += page.items
+        page = book.list_participants(ARN, SESSION, where=where, after=page.next_position, limit=2)
+    assert seen + page.items == [records[number] for number in expected]
+
+
+async def test_what_the_last_run_left_open_is_found_after_a_restart(books: SqliteBooks) -> None:
+    book = books.open()
+    connected = ParticipantRecord(participant_id="here", state=ParticipantState.CONNECTED)
+    await commit(book, put_stage(), open_session(), put(connected), put("gone"))
+    await commit(book, put_stage(OTHER_ARN), open_session(arn=OTHER_ARN), end_session(arn=OTHER_ARN))
+    await book.close()
+    book = books.open()
+    assert book.list_open_sessions() == [StageSession(stage_arn=ARN, session_id=SESSION, start_ms=NOON_MS)]
+    assert book.list_connected_participants(ARN, SESSION) == [connected]
+    assert book.list_connected_participants(OTHER_ARN, SESSION) == []
+
+
+async def test_a_revocation_holds_for_one_participant_of_one_stage_and_for_ever(books: SqliteBooks) -> None:
+    book = books.open()
+    await commit(book, put_stage(), put_stage(OTHER_ARN))
+    revocation = RevokeParticipant(stage_arn=ARN, participant_id="out", at_ms=NOON_MS, reason="rude")
+    await commit(book, revocation, revocation)
+    await commit(book, revocation)
+    await book.close()
+    book = books.open()
+    assert book.list_revoked(ARN) == ["out"]
+    assert book.list_revoked(OTHER_ARN) == []
+
+
+async def _delete_a_used_stage(book: Book) -> None:
+    connected = ParticipantRecord(participant_id="p", state=ParticipantState.CONNECTED)
+    await commit(book, put_stage(), open_session(), put(connected), append("p"))
+    await commit(book, DeleteStage(stage_arn=ARN, at_ms=NOON_MS))
+
+
+async def test_a_deleted_stage_and_all_it_holds_read_as_absent(book: Book) -> None:
+    await _delete_a_used_stage(book)
+    assert book.get_stage(ARN) is None
+    assert book.list_stages(ACCOUNT, after=None, limit=9).items == []
+    assert book.count_stages(ACCOUNT) == 0
+    assert book.get_session(ARN, SESSION) is None
+    assert book.list_sessions(ARN, after=None, limit=9).items == []
+    assert book.get_participant(ARN, SESSION, "p") is None
+    assert book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=None, limit=9).items == []
+    assert book.page_events(ARN, SESSION, "p", after=None, limit=9) == []
+
+
+async def test_what_a_deleted_stage_left_open_can_still_be_closed(book: Book) -> None:
+    await _delete_a_used_stage(book)
+    assert [one.session_id for one in book.list_open_sessions()] == [SESSION]
+    assert [one.participant_id for one in book.list_connected_participants(ARN, SESSION)] == ["p"]
+    assert len(book.list_events(ARN, SESSION, "p")) == 1
+    await commit(book, append("p"), put("p"), end_session())
+    assert book.list_open_sessions() == []
+
+
+async def test_the_history_of_deleted_stages_can_be_shown(books: SqliteBooks) -> None:
+    book = books.open(show_deleted_history=True)
+    await _delete_a_used_stage(book)
+    assert book.get_stage(ARN) is None
+    assert book.count_stages(ACCOUNT) == 0
+    assert book.get_session(ARN, SESSION) is not None
+    assert len(book.list_sessions(ARN, after=None, limit=9).items) == 1
+    assert book.get_participant(ARN, SESSION, "p") is not None
+    assert len(book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=None, limit=9).items) == 1
+    assert len(book.page_events(ARN, SESSION, "p", after=None, limit=9)) == 1
+
+
+async def test_what_never_was_reads_as_absent(book: Book) -> None:
+    assert book.get_stage(ARN) is None
+    assert book.get_session(ARN, SESSION) is None
+    assert book.list_sessions(ARN, after=None, limit=1).items == []
+    assert book.get_participant(ARN, SESSION, "p") is None
+    assert book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=None, limit=1).items == []
+    assert book.page_events(ARN, SESSION, "p", after=None, limit=1) == []
+    assert book.list_events(ARN, SESSION, "p") == []
+    assert "p" not in book.list_revoked(ARN)

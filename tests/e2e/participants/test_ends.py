@@ -1,0 +1,121 @@
+"""Everybody who joined has left, however it ended: silence, shutdown, or a crash of either side."""
+
+import asyncio
+import base64
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from tests.clients.events_client import events_of
+from tests.clients.stage_client import TIMEOUT_SECONDS, token_payload
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.server import run_server
+
+ROOT = Path(__file__).parents[3]
+
+
+async def test_a_publisher_whose_process_dies_has_left_when_its_consent_runs_out(stage: StageOfTest) -> None:
+    publisher_id, token = await stage.token()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.clients.publisher", token),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    finally:
+        process.kill()
+        await process.communicate()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
+
+
+async def test_a_websocket_that_answers_no_ping_has_left(stage: StageOfTest) -> None:
+    participant_id, token = await stage.token()
+    payload = token_payload(token)
+    url = urlsplit(f"{payload['events_url']}/{payload['topic']}")
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = [
+        f"GET {url.path} HTTP/1.1",
+        f"Host: {url.netloc}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key}",
+        f"Sec-WebSocket-Protocol: {token}",
+    ]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101")
+    await stage.expect_events(participant_id, "JOINED")
+    await stage.expect_events(participant_id, "JOINED", "LEFT")
+    writer.close()
+
+
+async def test_a_viewer_who_never_connects_its_media_has_left(tmp_path: Path, peers: Peers) -> None:
+    with run_server(tmp_path / "data", media_connect_timeout_seconds="1", session_linger_seconds="60") as server:
+        stage = StageOfTest(server)
+        publisher_id, publisher_token = await stage.token()
+        viewer_id, viewer_token = await stage.token()
+        await peers.publisher(publisher_token).start()
+        viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
+        viewer.connection.addTransceiver("audio", direction="recvonly")
+        await viewer.connection.setLocalDescription(await viewer.connection.createOffer())
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(
+                f"{token_payload(viewer_token)['whip_url']}/subscribe/{publisher_id}",
+                content=viewer.connection.localDescription.sdp,
+                headers={"Authorization": f"Bearer {viewer_token}", "Content-Type": "application/sdp"},
+            )
+        assert answer.status_code == 201
+        await stage.expect_events(viewer_id, "JOINED", "LEFT")
+
+
+async def test_a_server_that_is_stopped_says_farewell_and_everybody_has_left(tmp_path: Path, peers: Peers) -> None:
+    with run_server(tmp_path / "data") as server:
+        stage = StageOfTest(server)
+        publisher_id, viewer_id = await publish_and_watch(stage, peers)
+        _, watcher_token = await stage.token()
+        async with events_of(watcher_token) as events:
+            await events.wait_until(lambda shown: len(shown) == 3)
+            assert await asyncio.to_thread(server.stop) == 0
+            assert await events.wait_closed() == (1001, "SERVER_SHUTDOWN")
+    await expect_that_both_left(tmp_path / "data", stage.arn, publisher_id, viewer_id)
+
+
+async def test_after_a_crash_of_the_server_everybody_has_left_once(tmp_path: Path, peers: Peers) -> None:
+    with run_server(tmp_path / "data") as server:
+        stage = StageOfTest(server)
+        publisher_id, viewer_id = await publish_and_watch(stage, peers)
+        server.kill()
+    await expect_that_both_left(tmp_path / "data", stage.arn, publisher_id, viewer_id)
+
+
+async def publish_and_watch(stage: StageOfTest, peers: Peers) -> tuple[str, str]:
+    """Return the ids of a publisher and its viewer, both on the stage."""
+    publisher_id, publisher_token = await stage.token()
+    viewer_id, viewer_token = await stage.token()
+    await peers.publisher(publisher_token).start()
+    await peers.viewer(viewer_token, publisher_id=publisher_id).start()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    await stage.expect_events(viewer_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id))
+    return publisher_id, viewer_id
+
+
+async def expect_that_both_left(data: Path, stage_arn: str, publisher_id: str, viewer_id: str) -> None:
+    """Start a server on the same folder and read what its book says: nothing has to be waited for."""
+    with run_server(data) as server:
+        stage = StageOfTest(server, arn=stage_arn)
+        assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+        assert await stage.events(viewer_id) == [
+            "JOINED",
+            ("SUBSCRIBE_STARTED", publisher_id),
+            ("SUBSCRIBE_STOPPED", publisher_id),
+            "LEFT",
+        ]
+        assert stage.ivs.get_stage(arn=stage_arn)["stage"].get("activeSessionId", "") == ""

@@ -1,0 +1,182 @@
+"""Replication with real peers: one upload, watched on two stages, and what the book says of everybody."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from tests.clients.events_client import events_of
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import StageOfTest
+
+
+async def replicate(stage: StageOfTest, to: StageOfTest, participant_id: str, **request: Any) -> None:  # noqa: ANN401 - boto3's types
+    await asyncio.to_thread(
+        stage.ivs.start_participant_replication,
+        sourceStageArn=stage.arn,
+        destinationStageArn=to.arn,
+        participantId=participant_id,
+        **request,
+    )
+
+
+async def stop_replication(stage: StageOfTest, to: StageOfTest, participant_id: str) -> None:
+    await asyncio.to_thread(
+        stage.ivs.stop_participant_replication,
+        sourceStageArn=stage.arn,
+        destinationStageArn=to.arn,
+        participantId=participant_id,
+    )
+
+
+async def raw_events(stage: StageOfTest, participant_id: str) -> list[dict[str, Any]]:
+    """A participant's events in the newest session, oldest first, whole but for their time."""
+    answer = await stage.call(
+        "list_participant_events", sessionId=await stage.session_id(), participantId=participant_id
+    )
+    return [{key: value for key, value in event.items() if key != "eventTime"} for event in reversed(answer["events"])]
+
+
+async def test_one_upload_is_watched_on_two_stages(stage: StageOfTest, peers: Peers) -> None:
+    other = StageOfTest(stage.server)
+    publisher_id, publisher_token = await stage.token("PUBLISH", userId="ada", attributes={"role": "host"})
+    here_id, here_token = await stage.token("SUBSCRIBE")
+    there_id, there_token = await other.token("SUBSCRIBE")
+    published = await peers.publisher(publisher_token).start()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    async with events_of(there_token) as events:
+        await replicate(stage, other, publisher_id, attributes={"role": "guest"})
+        shown = await events.wait_until(lambda shown: publisher_id in shown)
+        assert shown[publisher_id] == {
+            "id": publisher_id,
+            "userId": "ada",
+            "attributes": {"role": "guest"},
+            "isPublishing": True,
+        }
+        here = peers.viewer(here_token, publisher_id=publisher_id)
+        await here.start()
+        there = peers.viewer(there_token, publisher_id=publisher_id)
+        await there.start()
+        for viewer in (here, there):
+            await viewer.wait_until_satisfied()
+            assert viewer.observer.size == (320, 240)
+
+        await stop_replication(stage, other, publisher_id)
+        await here.wait_for_more_pictures()
+        await events.wait_until(lambda shown: set(shown) == {there_id})
+
+    async with httpx.AsyncClient() as http:
+        await http.delete(published.headers["location"], headers={"Authorization": f"Bearer {publisher_token}"})
+    leads = {"destinationStageArn": other.arn, "destinationSessionId": await other.session_id()}
+    assert await raw_events(stage, publisher_id) == [
+        {"name": "JOINED", "participantId": publisher_id},
+        {"name": "PUBLISH_STARTED", "participantId": publisher_id},
+        {"name": "REPLICATION_STARTED", "participantId": publisher_id, **leads},
+        {"name": "REPLICATION_STOPPED", "participantId": publisher_id, **leads},
+        {"name": "PUBLISH_STOPPED", "participantId": publisher_id},
+        {"name": "LEFT", "participantId": publisher_id},
+    ]
+    assert await raw_events(other, publisher_id) == [
+        {"name": name, "participantId": publisher_id, "replica": True}
+        for name in ("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
+    ]
+    remote = {"participantId": there_id, "remoteParticipantId": publisher_id, "replica": True}
+    await other.expect_events(
+        there_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id), "LEFT"
+    )
+    assert (await raw_events(other, there_id))[1:3] == [
+        {"name": "SUBSCRIBE_STARTED", **remote},
+        {"name": "SUBSCRIBE_STOPPED", **remote},
+    ]
+    assert await raw_events(stage, here_id) == [
+        {"name": "JOINED", "participantId": here_id},
+        {"name": "SUBSCRIBE_STARTED", "participantId": here_id, "remoteParticipantId": publisher_id},
+        {"name": "SUBSCRIBE_STOPPED", "participantId": here_id, "remoteParticipantId": publisher_id},
+        {"name": "LEFT", "participantId": here_id},
+    ]
+
+
+async def test_a_publisher_who_comes_back_within_its_window_is_seen_again(stage: StageOfTest, peers: Peers) -> None:
+    other = StageOfTest(stage.server)
+    publisher_id, publisher_token = await stage.token()
+    viewer_id, viewer_token = await other.token()
+    former = peers.publisher(publisher_token)
+    await former.start()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    await replicate(stage, other, publisher_id, reconnectWindowSeconds=300)
+    first = peers.viewer(viewer_token, publisher_id=publisher_id)
+    await first.start()
+    await first.wait_until_satisfied()
+
+    await former.stop()
+    waits = ("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED")
+    await other.expect_events(publisher_id, *waits)
+    await peers.publisher(publisher_token).start()
+    await other.expect_events(publisher_id, *waits, "PUBLISH_STARTED")
+    again = peers.viewer(viewer_token, publisher_id=publisher_id)
+    await again.start()
+    await again.wait_until_satisfied()
+
+    await stop_replication(stage, other, publisher_id)
+    watched = ("JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id), "LEFT")
+    assert await other.events(viewer_id) == [*watched, *watched]
+    assert await other.events(publisher_id) == [*waits, "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+    assert await stage.events(publisher_id) == [
+        "JOINED",
+        "PUBLISH_STARTED",
+        "REPLICATION_STARTED",
+        "PUBLISH_STOPPED",
+        "LEFT",
+        "JOINED",
+        "PUBLISH_STARTED",
+        "REPLICATION_STOPPED",
+    ]
+
+
+async def test_a_publisher_who_replaces_its_connection_keeps_the_viewers_of_its_replica(
+    stage: StageOfTest, peers: Peers
+) -> None:
+    other = StageOfTest(stage.server)
+    publisher_id, publisher_token = await stage.token()
+    viewer_id, viewer_token = await other.token()
+    former = peers.publisher(publisher_token)
+    await former.start()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    await replicate(stage, other, publisher_id)
+    viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
+    await viewer.start()
+    await viewer.wait_until_satisfied()
+
+    await peers.publisher(publisher_token).start()
+    await former.stop()
+    await viewer.wait_for_more_pictures(count=30)
+
+    assert await other.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
+    assert await other.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
+    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED", "REPLICATION_STARTED"]
+
+
+async def test_two_stages_show_each_other_s_publishers(stage: StageOfTest, peers: Peers) -> None:
+    other = StageOfTest(stage.server)
+    ada_id, ada_token = await stage.token()
+    bob_id, bob_token = await other.token()
+    await peers.publisher(ada_token).start()
+    await peers.publisher(bob_token).start()
+    await stage.expect_events(ada_id, "JOINED", "PUBLISH_STARTED")
+    await other.expect_events(bob_id, "JOINED", "PUBLISH_STARTED")
+    await replicate(stage, other, ada_id)
+    await replicate(other, stage, bob_id)
+
+    for token, publisher_id in ((ada_token, bob_id), (bob_token, ada_id)):
+        viewer = peers.viewer(token, publisher_id=publisher_id)
+        await viewer.start()
+        await viewer.wait_until_satisfied()
+
+    assert await stage.events(bob_id) == await other.events(ada_id) == ["JOINED", "PUBLISH_STARTED"]
+    for of, participant_id, remote_id in ((stage, ada_id, bob_id), (other, bob_id, ada_id)):
+        assert (await raw_events(of, participant_id))[-1] == {
+            "name": "SUBSCRIBE_STARTED",
+            "participantId": participant_id,
+            "remoteParticipantId": remote_id,
+            "replica": True,
+        }

@@ -1,0 +1,170 @@
+"""The main job with real peers: join, publish, watch, leave, and what the book says of it."""
+
+import httpx
+
+from tests.clients.events_client import events_of
+from tests.clients.stage_client import token_payload
+from tests.e2e.participants.conftest import Peers
+from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.server import RunningServer
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_join_publish_watch_and_leave_by_delete(stage: StageOfTest, peers: Peers) -> None:
+    publisher_id, publisher_token = await stage.token("PUBLISH", userId="ada", attributes={"role": "host"})
+    viewer_id, viewer_token = await stage.token("SUBSCRIBE")
+    publisher = peers.publisher(publisher_token)
+    published = await publisher.start()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
+    watched = await viewer.start()
+    await viewer.wait_until_satisfied()
+    assert viewer.observer.size == (320, 240)
+
+    async with httpx.AsyncClient() as http:
+        assert (await http.delete(watched.headers["location"], headers=bearer(viewer_token))).status_code == 200
+        assert (await http.delete(watched.headers["location"], headers=bearer(viewer_token))).status_code == 404
+        assert (await http.delete(published.headers["location"], headers=bearer(publisher_token))).status_code == 200
+    # What a 200 says is in the book already: no waiting here.
+    assert await stage.events(viewer_id) == [
+        "JOINED",
+        ("SUBSCRIBE_STARTED", publisher_id),
+        ("SUBSCRIBE_STOPPED", publisher_id),
+        "LEFT",
+    ]
+    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+
+    participant = await stage.participant(publisher_id)
+    assert (participant["state"], participant["published"], participant["protocol"]) == ("DISCONNECTED", True, "WHIP")
+    assert (participant["userId"], participant["attributes"]) == ("ada", {"role": "host"})
+    assert participant["browserName"] == "python-httpx"
+    assert (await stage.participant(viewer_id))["published"] is False
+
+
+async def test_a_closed_peer_connection_has_left(stage: StageOfTest, peers: Peers) -> None:
+    publisher_id, token = await stage.token()
+    publisher = peers.publisher(token)
+    await publisher.start()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+    await publisher.stop()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
+
+
+async def test_the_global_address_redirects_to_the_stage_s_own(
+    server: RunningServer, stage: StageOfTest, peers: Peers
+) -> None:
+    publisher_id, token = await stage.token()
+    await peers.publisher(token, whip_url=f"{server.endpoint_url}/").start()
+    await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
+
+
+async def test_a_viewer_s_subscription_stops_with_its_publisher(stage: StageOfTest, peers: Peers) -> None:
+    publisher_id, publisher_token = await stage.token()
+    viewer_id, viewer_token = await stage.token()
+    publisher = peers.publisher(publisher_token)
+    await publisher.start()
+    async with events_of(viewer_token) as events:
+        viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
+        await viewer.start()
+        await viewer.wait_until_satisfied()
+        await publisher.stop()
+        so_far = ("JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id))
+        await stage.expect_events(viewer_id, *so_far)
+        await events.wait_until(lambda shown: set(shown) == {viewer_id})
+    await stage.expect_events(viewer_id, *so_far, "LEFT")
+
+
+async def test_everybody_is_shown_who_is_on_the_stage(stage: StageOfTest, peers: Peers) -> None:
+    watcher_id, watcher_token = await stage.token(userId="grace")
+    publisher_id, publisher_token = await stage.token(userId="ada", attributes={"role": "host"})
+    async with events_of(watcher_token) as events:
+        await events.wait_for_type("PONG")
+        alone = await events.wait_until(lambda shown: watcher_id in shown)
+        assert alone[watcher_id] == {"id": watcher_id, "userId": "grace", "attributes": {}, "isPublishing": False}
+        publisher = peers.publisher(publisher_token)
+        await publisher.start()
+        both = await events.wait_until(lambda shown: shown.get(publisher_id, {}).get("isPublishing", False))
+        assert both[publisher_id] == {
+            "id": publisher_id,
+            "userId": "ada",
+            "attributes": {"role": "host"},
+            "isPublishing": True,
+        }
+        await publisher.stop()
+        await events.wait_until(lambda shown: set(shown) == {watcher_id})
+    await stage.expect_events(watcher_id, "JOINED", "LEFT")
+
+
+async def test_one_participant_with_a_websocket_and_a_publication_joins_and_leaves_once(
+    stage: StageOfTest, peers: Peers
+) -> None:
+    participant_id, token = await stage.token()
+    async with events_of(token):
+        publisher = peers.publisher(token)
+        await publisher.start()
+        await publisher.stop()
+        await stage.expect_events(participant_id, "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED")
+    await stage.expect_events(participant_id, "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
+
+
+async def test_a_publisher_who_comes_back_keeps_its_viewers(stage: StageOfTest, peers: Peers) -> None:
+    publisher_id, publisher_token = await stage.token()
+    viewer_id, viewer_token = await stage.token()
+    former = peers.publisher(publisher_token)
+    await former.start()
+    viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
+    await viewer.start()
+    await viewer.wait_until_satisfied()
+
+    await peers.publisher(publisher_token).start()
+    await former.stop()
+    await viewer.wait_for_more_pictures(count=30)
+    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
+    assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
+
+
+async def test_another_participant_s_connection_is_not_one_s_own(stage: StageOfTest, peers: Peers) -> None:
+    publisher_id, publisher_token = await stage.token()
+    _, other_token = await stage.token()
+    published = await peers.publisher(publisher_token).start()
+    location, etag = published.headers["location"], published.headers["etag"]
+    fragment = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": etag}
+    async with httpx.AsyncClient() as http:
+        assert (await http.delete(location, headers=bearer(other_token))).status_code == 404
+        refused = await http.patch(location, content="a=x", headers={**bearer(other_token), **fragment})
+        assert refused.status_code == 404
+    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
+
+
+async def test_candidates_are_trickled_into_the_current_ice_session_only(stage: StageOfTest, peers: Peers) -> None:
+    _, token = await stage.token()
+    publisher = peers.publisher(token)
+    published = await publisher.start()
+    local = publisher.connection.localDescription.sdp
+    wanted = ("a=ice-ufrag:", "a=ice-pwd:")
+    credentials = [next(line for line in local.splitlines() if line.startswith(start)) for start in wanted]
+    fragment = "\r\n".join([*credentials, "m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:0", "a=end-of-candidates", ""])
+    headers = {**bearer(token), "Content-Type": "application/trickle-ice-sdpfrag"}
+    async with httpx.AsyncClient() as http:
+        for tag, status in ((published.headers["etag"], 204), ('"another"', 412)):
+            answer = await http.patch(
+                published.headers["location"], content=fragment, headers={**headers, "If-Match": tag}
+            )
+            assert (answer.status_code, answer.text if status == 204 else "") == (status, "")
+
+
+async def test_the_token_tells_a_client_all_it_needs(stage: StageOfTest) -> None:
+    participant_id, token = await stage.token("SUBSCRIBE")
+    payload = token_payload(token)
+    endpoints = (await _get_stage(stage))["endpoints"]
+    assert (payload["whip_url"], payload["events_url"]) == (endpoints["whip"], endpoints["events"])
+    assert (payload["jti"], payload["topic"], payload["resource"]) == (participant_id, stage.stage_id, stage.arn)
+    assert payload["capabilities"] == {"allow_subscribe": True}
+
+
+async def _get_stage(stage: StageOfTest) -> dict[str, dict[str, str]]:
+    answer: dict[str, dict[str, str]] = stage.ivs.get_stage(arn=stage.arn)["stage"]
+    return answer

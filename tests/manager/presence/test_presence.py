@@ -1,0 +1,107 @@
+"""What the watchers of a stage are shown."""
+
+import asyncio
+
+from stagebook.manager.presence.watchers import PresentParticipant
+from stagebook.stage.events import Cause
+from tests.manager.house import CLIENT, ManagerHarness, Watcher
+from tests.manager.replicating import make_pair
+
+
+async def shown(watcher: Watcher, *participants: tuple[str, bool]) -> None:
+    """Wait until the newest snapshot shows exactly these participants and whether they publish."""
+    async with asyncio.timeout(5):
+        while True:
+            if watcher.snapshots:
+                newest = watcher.snapshots[-1].participants
+                if [(p.participant_id, p.is_publishing) for p in newest] == list(participants):
+                    return
+            await asyncio.sleep(0.005)
+
+
+async def test_a_watcher_sees_itself_and_everybody_who_comes_and_goes(house: ManagerHarness) -> None:
+    stage = await house.stage()
+    watcher = Watcher()
+    await house.manager.open_events(house.claims(stage, "W"), watcher=watcher, client=CLIENT)
+    await shown(watcher, ("W", False))
+
+    publication = await house.publish(house.claims(stage, "P"))
+    await shown(watcher, ("W", False), ("P", True))
+    await house.manager.close(house.claims(stage, "P"), connection_id=publication)
+
+    await shown(watcher, ("W", False))
+
+
+async def test_a_snapshot_tells_who_the_others_are(house: ManagerHarness) -> None:
+    stage = await house.stage()
+    watcher = Watcher()
+
+    await house.manager.open_events(house.claims(stage, "W"), watcher=watcher, client=CLIENT)
+    await shown(watcher, ("W", False))
+
+    assert watcher.snapshots[0].stage_id == stage.arn.rpartition("/")[2]
+    assert watcher.snapshots[0].participants == (
+        PresentParticipant(participant_id="W", user_id="user-W", attributes={}, is_publishing=False),
+    )
+
+
+async def test_all_watchers_are_handed_the_same_snapshot(house: ManagerHarness) -> None:
+    stage = await house.stage()
+    first, second = Watcher(), Watcher()
+    await house.manager.open_events(house.claims(stage, "A"), watcher=first, client=CLIENT)
+    await house.manager.open_events(house.claims(stage, "B"), watcher=second, client=CLIENT)
+
+    await shown(first, ("A", False), ("B", False))
+    await shown(second, ("A", False), ("B", False))
+
+    assert first.snapshots[-1] is second.snapshots[-1]
+
+
+async def test_who_stops_watching_leaves(house: ManagerHarness) -> None:
+    stage = await house.stage()
+    connection_id = await house.manager.open_events(house.claims(stage, "W"), watcher=Watcher(), client=CLIENT)
+
+    await house.manager.close_events(connection_id=connection_id, cause=Cause.PEER_LOST)
+    await house.manager.close_events(connection_id=connection_id, cause=Cause.CLIENT)
+
+    assert await house.events(stage, "W") == ["JOINED", "LEFT"]
+
+
+async def test_another_stage_is_nobodys_business(house: ManagerHarness) -> None:
+    stage, other = await house.stage(), await house.stage()
+    watcher = Watcher()
+    await house.manager.open_events(house.claims(stage, "W"), watcher=watcher, client=CLIENT)
+    await shown(watcher, ("W", False))
+
+    await house.publish(house.claims(other, "P"))
+    await house.publish(house.claims(stage, "Q"))
+    await shown(watcher, ("W", False), ("Q", True))
+
+    assert all(p.participant_id != "P" for s in watcher.snapshots for p in s.participants)
+
+
+async def test_a_replica_is_shown_publishing_while_its_publisher_does(house: ManagerHarness) -> None:
+    pair, watcher = await make_pair(house), Watcher()
+    await house.manager.open_events(house.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+
+    await pair.start(window_seconds=30, role="guest")
+    await shown(watcher, ("W", False), ("P", True))
+    assert watcher.snapshots[-1].participants[1].attributes == {"role": "guest"}
+    await pair.leave()
+    await shown(watcher, ("W", False), ("P", False))
+    await pair.come_back()
+    await shown(watcher, ("W", False), ("P", True))
+    await pair.stop()
+
+    await shown(watcher, ("W", False))
+
+
+async def test_who_watches_the_destination_sees_the_replica_go_with_the_source_s_stage(house: ManagerHarness) -> None:
+    pair, watcher = await make_pair(house), Watcher()
+    await house.manager.open_events(house.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+    await pair.start()
+    await shown(watcher, ("W", False), ("P", True))
+
+    await house.manager.delete_stage(stage_arn=pair.here.arn)
+
+    await shown(watcher, ("W", False))

@@ -1,0 +1,67 @@
+"""Which configuration brings in a participant, and which are attached to a stage."""
+
+import pytest
+from msgspec.structs import replace
+
+from stagebook.book.store import PutResource
+from stagebook.manager.resources import ingest_configuration_index
+from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex, participant_ids
+from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol
+from tests.manager.house import ACCOUNT, ManagerHarness
+
+STAGE_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/abcdABCDefgh"
+OTHER_ACCOUNT = "210987654321"
+
+
+def configuration(number: int, *, stage_arn: str = STAGE_ARN, account_id: str = ACCOUNT) -> IngestConfiguration:
+    return IngestConfiguration(
+        arn=f"arn:aws:ivs:us-west-2:{account_id}:ingest-configuration/number{number}",
+        account_id=account_id,
+        created_ms=number,
+        ingest_protocol=IngestProtocol.RTMPS,
+        stage_arn=stage_arn,
+        participant_id=f"participant{number}",
+        stream_key="key",
+        redundant_credentials=(IngestCredential(participant_id=f"stream{number}", stream_key="key"),),
+    )
+
+
+async def test_it_knows_what_the_book_held_before(house: ManagerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_configuration_index, "_PAGE_SIZE", 2)
+    made = [configuration(number) for number in range(5)]
+    await house.book.submit([PutResource(resource=one) for one in made]).durable
+
+    index = IngestConfigurationIndex(book=house.book)
+
+    assert index.of_stage(ACCOUNT, STAGE_ARN) == tuple(one.arn for one in made)
+    for one in made:
+        assert [index.of_participant(ACCOUNT, participant_id) for participant_id in participant_ids(one)] == [
+            one.arn
+        ] * 2
+    assert index.of_participant(ACCOUNT, "nobody") is None
+    assert index.of_stage(OTHER_ACCOUNT, STAGE_ARN) == ()
+
+
+async def test_it_follows_changes(house: ManagerHarness) -> None:
+    index = IngestConfigurationIndex(book=house.book)
+    first, second = configuration(1), configuration(2)
+    index.change(None, first)
+    index.change(None, second)
+    assert index.of_stage(ACCOUNT, STAGE_ARN) == (first.arn, second.arn)
+
+    index.change(first, moved := replace(first, stage_arn="", redundant_credentials=()))
+    assert index.of_stage(ACCOUNT, STAGE_ARN) == (second.arn,)
+    assert index.of_participant(ACCOUNT, "participant1") == first.arn
+    assert index.of_participant(ACCOUNT, "stream1") is None
+
+    index.change(moved, None)
+    index.change(second, None)
+    assert index.of_participant(ACCOUNT, "participant1") is None
+    assert index.of_stage(ACCOUNT, STAGE_ARN) == ()
+
+
+async def test_accounts_are_apart(house: ManagerHarness) -> None:
+    index = IngestConfigurationIndex(book=house.book)
+    index.change(None, configuration(1, account_id=OTHER_ACCOUNT))
+    assert index.of_participant(ACCOUNT, "participant1") is None
+    assert index.of_participant(OTHER_ACCOUNT, "participant1") == configuration(1, account_id=OTHER_ACCOUNT).arn

@@ -1,0 +1,85 @@
+"""What becomes of replications when the publisher's tokens change: exchanged, or not good any more."""
+
+import pytest
+
+from stagebook.stage.events import Cause
+from stagebook.stage.resources import Capability
+from tests.manager.house import ACCOUNT, CLIENT, ManagerHarness, Watcher
+from tests.manager.own_tokens import OwnTokens, own_tokens
+from tests.manager.replicating import ENDED_THERE, REPLICATED, SHOWN, WAITS_THERE, WATCHED, Pair
+
+PUBLISH, SUBSCRIBE = Capability.PUBLISH, Capability.SUBSCRIBE
+
+
+@pytest.fixture
+async def own(house: ManagerHarness) -> OwnTokens:
+    return await own_tokens(house, await house.stage("here"))
+
+
+async def publish(own: OwnTokens) -> Pair:
+    """Let P publish by a self-signed token."""
+    publication = await own.house.publish(own.claims("P", PUBLISH))
+    return Pair(house=own.house, here=own.stage, there=await own.house.stage("there"), publication=publication)
+
+
+async def exchange(own: OwnTokens, *capabilities: Capability, user_id: str = "ada") -> None:
+    """Let P, who has a websocket too, exchange its token."""
+    present = own.claims("P", PUBLISH)
+    connection_id = await own.house.manager.open_events(present, watcher=Watcher(), client=CLIENT)
+    token = own.token(own.claims("P", *capabilities, user_id=user_id))
+    await own.house.manager.exchange_token(connection_id=connection_id, token=token)
+
+
+async def test_losing_publish_ends_a_replication_without_window(own: OwnTokens) -> None:
+    pair = await publish(own)
+    await pair.start()
+    await pair.watch()
+
+    await exchange(own, SUBSCRIBE)
+
+    assert await pair.told(pair.here) == [
+        *REPLICATED,
+        "TOKEN_EXCHANGED",
+        "PUBLISH_STOPPED",
+        "REPLICATION_STOPPED>there",
+    ]
+    assert await pair.told(pair.there) == ENDED_THERE
+    assert await pair.told(pair.there, "V") == WATCHED
+    assert await pair.causes(pair.there, 2) == {Cause.TOKEN_EXCHANGED}
+    assert await pair.states() == ["STOPPED"]
+
+
+async def test_within_its_window_a_replication_waits_for_another_exchange(own: OwnTokens) -> None:
+    pair = await publish(own)
+    await pair.start(window_seconds=30)
+
+    await exchange(own, SUBSCRIBE)
+
+    assert await pair.told(pair.here) == [*REPLICATED, "TOKEN_EXCHANGED", "PUBLISH_STOPPED"]
+    assert await pair.told(pair.there) == WAITS_THERE
+
+
+async def test_an_exchange_that_keeps_publish_changes_nothing_of_the_replica(own: OwnTokens) -> None:
+    pair = await publish(own)
+    await pair.start(role="guest")
+
+    await exchange(own, PUBLISH, SUBSCRIBE, user_id="moderator")
+
+    assert await pair.told(pair.there) == SHOWN
+    source, replica = await pair.row(pair.here), await pair.row(pair.there)
+    assert (source.user_id, replica.user_id) == ("moderator", "ada")
+    assert replica.attributes == {"role": "guest"}
+
+
+async def test_a_revoked_connection_token_ends_the_publication_and_not_the_replica_s_own_stay(own: OwnTokens) -> None:
+    house = own.house
+    token = own.token(own.claims("P", PUBLISH))
+    claims = house.manager.admit(token, connection_token=own.connection_token("one"))
+    publication = await house.publish(claims)
+    pair = Pair(house=house, here=own.stage, there=await house.stage("there"), publication=publication)
+    await pair.start(window_seconds=30)
+
+    await house.manager.connection_tokens.revoke(account_id=ACCOUNT, token_id="one")
+
+    assert await pair.told(pair.here) == [*REPLICATED, "PUBLISH_STOPPED", "LEFT"]
+    assert await pair.told(pair.there) == WAITS_THERE

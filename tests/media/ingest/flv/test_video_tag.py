@@ -1,0 +1,93 @@
+"""The header of a video message: H.264 is found, everything else is named."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagebook.media.codecs.input_fault import InputFaultError
+from stagebook.media.ingest.flv.video_tag import VideoPart, read_video_tag
+from stagebook.media.port import IngestFault
+
+
+def _expect(payload: bytes, *, part: VideoPart, composition_ms: int = 0, body: bytes = b"data") -> None:
+    tag = read_video_tag(payload)
+    assert tag is not None
+    assert (tag.part, tag.composition_ms, bytes(tag.body)) == (part, composition_ms, body)
+
+
+def test_the_parts_of_legacy_h264() -> None:
+    _expect(b"\x17\x00\x00\x00\x00data", part=VideoPart.CONFIGURATION)
+    _expect(b"\x17\x01\x00\x00\x00data", part=VideoPart.PICTURE)
+    _expect(b"\x27\x01\x00\x00\x2adata", part=VideoPart.PICTURE, composition_ms=42)
+
+
+def test_the_parts_of_enhanced_h264() -> None:
+    _expect(b"\x90avc1data", part=VideoPart.CONFIGURATION)
+    _expect(b"\x91avc1\x00\x00\x2adata", part=VideoPart.PICTURE, composition_ms=42)
+    _expect(b"\xa3avc1data", part=VideoPart.PICTURE)
+    _expect(b"\x96\x01avc1\x00\x00\x00\x2adata", part=VideoPart.PICTURE, composition_ms=42)
+
+
+def test_composition_time_is_signed() -> None:
+    _expect(b"\x27\x01\xff\xff\xf6data", part=VideoPart.PICTURE, composition_ms=-10)
+    _expect(b"\xa1avc1\xff\xff\xf6data", part=VideoPart.PICTURE, composition_ms=-10)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\x57\x00",
+        b"\xd1\x00",
+        b"\x17\x02\x00\x00\x00",
+        b"\x92avc1",
+        b"\x94avc1\x02\x00\x09colorInfo",
+        b"\x96\x01hvc1\x01other track",
+    ],
+    ids=["empty", "command", "enhanced command", "end", "enhanced end", "metadata", "another track"],
+)
+def test_what_shows_nothing_is_left_out(payload: bytes) -> None:
+    assert read_video_tag(payload) is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "name"),
+    [
+        (b"\x12data", "Sorenson H.263"),
+        (b"\x13data", "Screen video"),
+        (b"\x14data", "VP6"),
+        (b"\x15data", "VP6 with alpha"),
+        (b"\x16data", "Screen video 2"),
+        (b"\x1c\x00\x00\x00\x00data", "HEVC"),
+        (b"\x1a", "the unknown codec id 10"),
+        (b"\x90hvc1data", "HEVC"),
+        (b"\x90av01data", "AV1"),
+        (b"\x90vp09data", "VP9"),
+        (b"\x90vp08data", "VP8"),
+        (b"\x90vvc1data", "VVC"),
+        (b"\x96\x00hvc1\x00data", "HEVC"),
+        (b"\x90\xffa\nbdata", r"\\xffa\\nb"),
+    ],
+)
+def test_any_other_codec_is_refused_by_its_name(payload: bytes, name: str) -> None:
+    with pytest.raises(InputFaultError, match=f"{name}.*must be H.264") as caught:
+        read_video_tag(payload)
+    assert caught.value.fault is IngestFault.VIDEO_CODEC
+
+
+@pytest.mark.parametrize(
+    "payload", [b"\x17", b"\x17\x01\x00\x00", b"\x17\x03\x00\x00\x00", b"\x91avc1\x00\x00", b"\x95avc1", b"\x98avc1"]
+)
+def test_a_broken_header_is_bad_input(payload: bytes) -> None:
+    with pytest.raises(InputFaultError) as caught:
+        read_video_tag(payload)
+    assert caught.value.fault is IngestFault.INPUT
+
+
+@given(st.binary(max_size=40))
+def test_noise_is_read_or_refused(noise: bytes) -> None:
+    with suppress(InputFaultError):
+        tag = read_video_tag(noise)
+        assert tag is None or len(tag.body) < len(noise)

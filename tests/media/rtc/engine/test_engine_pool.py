@@ -1,0 +1,395 @@
+"""The pool with real engine processes: placed, spoken to, killed, stopped, orphaned."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import VideoStreamTrack
+
+from stagebook.media.port import (
+    CloseCause,
+    Closed,
+    Connected,
+    MediaFact,
+    MediaRefusedError,
+    RefusalReason,
+    SourceMeasured,
+)
+from stagebook.media.rtc.engine.engine_pool import EnginePool, WorkerStartError
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine.engine_worker import WorkerTimeouts
+from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from tests.media.rtc import offers
+from tests.media.rtc.feeding import FeedClient, closing_feeds
+
+DEADLINE_SECONDS = 30
+PROMPT = WorkerTimeouts(first_delay_seconds=0.01)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for a condition. Raises TimeoutError."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.01)
+
+
+def alive(process_id: int) -> bool:
+    """Whether a process runs; one that is dead but not yet waited for does not."""
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+class Running:
+    """A pool and what it told."""
+
+    def __init__(self, pool: EnginePool) -> None:
+        self.pool = pool
+        self.facts: list[MediaFact] = []
+        pool.listen(self.facts.append)
+
+    def process_id(self, number: int = 0) -> int:
+        found = self.pool.engines[number].process_id
+        assert found is not None
+        return found
+
+    def kill(self, number: int = 0, with_signal: int = signal.SIGKILL) -> None:
+        os.kill(self.process_id(number), with_signal)
+
+    async def publish(self, name: str) -> int:
+        """Publish a source; the UDP port it was given."""
+        answer = await self.pool.publish(connection_id=f"{name}-publisher", source_id=name, offer=offers.CHROMIUM)
+        return port_of(answer.sdp)
+
+    async def subscribe(self, name: str, viewer: str) -> int:
+        answer = await self.pool.subscribe(connection_id=viewer, source_id=name, offer=offers.CHROMIUM_VIEWER)
+        return port_of(answer.sdp)
+
+    async def lost_and_back(self, number: int = 0) -> None:
+        """Wait for the end of the engine's process and for the next one."""
+        engine, former = self.pool.engines[number], self.process_id(number)
+        await until(lambda: engine.running and engine.process_id != former)
+
+
+def port_of(answer: str) -> int:
+    """The port of our first candidate."""
+    return int(next(line for line in answer.split("\r\n") if line.startswith("a=candidate")).split()[5])
+
+
+@asynccontextmanager
+async def running(
+    *, processes: int = 1, settings: EngineSettings | None = None, timeouts: WorkerTimeouts = PROMPT
+) -> AsyncIterator[Running]:
+    pool = EnginePool(settings or EngineSettings(), processes=processes, timeouts=timeouts)
+    await pool.start()
+    try:
+        async with closing_feeds():
+            yield Running(pool)
+    finally:
+        await pool.stop()
+
+
+async def test_publishers_are_spread_and_viewers_follow_their_source() -> None:
+    async with running(processes=2) as it:
+        ports = [engine.udp_port for engine in it.pool.engines]
+        assert len(set(ports)) == 2
+        assert [await it.publish("a"), await it.publish("b")] == ports
+        assert [await it.subscribe("b", "v"), await it.subscribe("a", "w")] == [ports[1], ports[0]]
+        assert it.pool.describe() == f"127.0.0.1, UDP ports {ports[0]}, {ports[1]}"
+
+
+async def test_the_engines_refusals_arrive_with_their_reasons() -> None:
+    async with running() as it:
+        for offer, reason in (
+            ("nonsense", RefusalReason.MALFORMED),
+            ("\ud800", RefusalReason.MALFORMED),
+            ("x" * 2_000_000, RefusalReason.MALFORMED),
+            (offers.CHROMIUM_VIEWER, RefusalReason.VIDEO_CODEC),
+        ):
+            with pytest.raises(MediaRefusedError) as refused:
+                await it.pool.publish(connection_id="c", source_id="s", offer=offer)
+            assert refused.value.reason is reason
+        with pytest.raises(MediaRefusedError) as unknown:
+            await it.subscribe("s", "v")
+        assert unknown.value.reason is RefusalReason.UNKNOWN_SOURCE
+
+
+async def test_a_fragment_reaches_its_connection() -> None:
+    fragment = (
+        f"a=ice-ufrag:{offers.UFRAG}\r\na=ice-pwd:{offers.PWD}\r\nm=audio 9 X 0\r\na=mid:0\r\na=end-of-candidates\r\n"
+    )
+    async with running() as it:
+        answer = await it.pool.publish(connection_id="c", source_id="s", offer=offers.CHROMIUM)
+        patched = await it.pool.patch(connection_id="c", fragment=fragment, ice_session=answer.ice_session)
+        assert patched.ice_session == answer.ice_session
+        with pytest.raises(MediaRefusedError) as refused:
+            await it.pool.patch(connection_id="c", fragment="nonsense", ice_session=None)
+        assert refused.value.reason is RefusalReason.MALFORMED
+
+
+async def test_a_closed_connection_and_an_ended_source_are_unknown() -> None:
+    async with running() as it:
+        await it.publish("s")
+        await it.subscribe("s", "v")
+        await it.pool.close(connection_id="v")
+        await it.pool.close(connection_id="v")
+        await it.pool.end_source(source_id="s")
+        await it.pool.end_source(source_id="s")
+        for connection_id in ("v", "s-publisher"):
+            with pytest.raises(MediaRefusedError) as refused:
+                await it.pool.patch(connection_id=connection_id, fragment="", ice_session=None)
+            assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
+        with pytest.raises(MediaRefusedError):
+            await it.subscribe("s", "w")
+        await it.publish("s")
+
+
+async def test_facts_come_out_of_the_process() -> None:
+    async with running(settings=EngineSettings(connect_timeout_seconds=0.2)) as it:
+        await it.publish("s")
+        await until(lambda: Closed(connection_id="s-publisher", cause=CloseCause.NEVER_CONNECTED) in it.facts)
+
+
+async def test_a_killed_engine_closes_its_connections_and_a_new_one_serves_at_its_port() -> None:
+    async with running(processes=2) as it:
+        port = await it.publish("a")
+        await it.publish("b")
+        await it.subscribe("a", "v")
+        it.kill(0)
+        await it.lost_and_back(0)
+        assert it.facts == [
+            Closed(connection_id="v", cause=CloseCause.ENGINE_LOST),
+            Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST),
+        ]
+        with pytest.raises(MediaRefusedError) as refused:
+            await it.subscribe("a", "w")
+        assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
+        assert await it.publish("c") == port
+        await it.subscribe("b", "x")
+
+
+async def test_who_waits_for_a_killed_engine_is_refused_and_told_nothing_else() -> None:
+    async with running() as it:
+        await it.publish("a")
+        it.kill(with_signal=signal.SIGSTOP)
+        waiting = asyncio.create_task(it.publish("b"))
+        patching = asyncio.create_task(it.pool.patch(connection_id="a-publisher", fragment="", ice_session=None))
+        await asyncio.sleep(0)
+        it.kill()
+        for task in (waiting, patching):
+            with pytest.raises(MediaRefusedError) as refused:
+                await task
+            assert refused.value.reason is RefusalReason.ENGINE_LOST
+        await until(lambda: bool(it.facts))
+        assert it.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
+
+
+async def test_an_engine_that_does_not_answer_is_replaced() -> None:
+    async with running(timeouts=WorkerTimeouts(request_seconds=0.5)) as it:
+        former = it.process_id()
+        it.kill(with_signal=signal.SIGSTOP)
+        with pytest.raises(MediaRefusedError) as refused:
+            await it.publish("a")
+        assert refused.value.reason is RefusalReason.ENGINE_LOST
+        await until(lambda: it.pool.engines[0].running and it.pool.engines[0].process_id != former)
+        await it.publish("a")
+
+
+async def test_an_engine_that_hangs_is_replaced_unasked() -> None:
+    async with running(timeouts=WorkerTimeouts(turn_seconds=0.3)) as it:
+        await it.publish("a")
+        it.kill(with_signal=signal.SIGSTOP)
+        await it.lost_and_back()
+        assert it.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
+
+
+async def test_while_no_engine_runs_publishers_are_refused() -> None:
+    async with running(timeouts=WorkerTimeouts(first_delay_seconds=60)) as it:
+        it.kill()
+        await until(lambda: not it.pool.engines[0].running)
+        with pytest.raises(MediaRefusedError) as refused:
+            await it.publish("a")
+        assert refused.value.reason is RefusalReason.ENGINE_LOST
+
+
+async def test_an_answer_that_nobody_waits_for_leaves_no_connection() -> None:
+    async with running() as it:
+        waiting = asyncio.create_task(it.publish("a"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        with pytest.raises(MediaRefusedError) as refused:
+            await it.subscribe("a", "v")
+        assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
+        await it.publish("a")
+
+
+async def test_signals_to_the_engine_are_for_the_server_to_answer() -> None:
+    async with running() as it:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            it.kill(with_signal=number)
+        await it.publish("a")
+        assert it.facts == []
+
+
+async def test_stop_leaves_no_process_and_tells_no_fact() -> None:
+    async with running(processes=2) as it:
+        await it.publish("a")
+        processes = [it.process_id(0), it.process_id(1)]
+        await it.pool.stop()
+        assert not any(alive(process_id) for process_id in processes)
+        assert it.facts == []
+
+
+async def test_stop_does_not_wait_for_an_engine_that_hangs() -> None:
+    pool = EnginePool(EngineSettings(), processes=1, timeouts=WorkerTimeouts(stop_seconds=0.2))
+    await pool.start()
+    process_id = pool.engines[0].process_id
+    assert process_id is not None
+    os.kill(process_id, signal.SIGSTOP)
+    await pool.stop()
+    assert not alive(process_id)
+
+
+async def test_ports_that_are_configured_are_taken() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with running(settings=EngineSettings(udp_port=port)) as it:
+        assert await it.publish("a") == port
+
+
+async def test_a_port_that_is_taken_is_named_and_nothing_is_left_running() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        pool = EnginePool(EngineSettings(udp_port=port), processes=1)
+        with pytest.raises(WorkerStartError, match=f"127.0.0.1 UDP port {port}: Address already in use"):
+            await pool.start()
+    assert pool.engines[0].process_id is None
+
+
+@pytest.mark.parametrize("processes", [0, 65])
+def test_an_impossible_number_of_processes_is_refused(processes: int) -> None:
+    with pytest.raises(ValueError, match="1 to 64"):
+        EnginePool(EngineSettings(), processes=processes)
+
+
+PARENT = """
+import asyncio
+from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
+
+async def main():
+    pool = EnginePool(EngineSettings(), processes=2)
+    await pool.start()
+    print("engines", *(engine.process_id for engine in pool.engines), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_engines_end_with_a_server_that_was_killed() -> None:
+    server = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
+    assert server.stdout is not None
+    async for line in server.stdout:
+        if line.startswith(b"engines "):
+            break
+    engines = [int(word) for word in line.split()[1:]]
+    assert len(engines) == 2
+    assert all(alive(process_id) for process_id in engines)
+    server.kill()
+    await server.wait()
+    await until(lambda: not any(alive(process_id) for process_id in engines))
+
+
+async def test_answers_of_the_processes_are_answers() -> None:
+    async with running() as it:
+        answer = await it.pool.publish(connection_id="c", source_id="s", offer=offers.CHROMIUM_SIMULCAST)
+        assert [section.direction for section in parse_description(answer.sdp).sections] == ["recvonly", "recvonly"]
+
+
+async def test_a_real_peer_connects_and_its_source_is_measured() -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    async with running() as it:
+        try:
+            connection.addTransceiver(VideoStreamTrack(), direction="sendonly")
+            await connection.setLocalDescription(await connection.createOffer())
+            answer = await it.pool.publish(connection_id="c", source_id="s", offer=connection.localDescription.sdp)
+            await connection.setRemoteDescription(RTCSessionDescription(sdp=answer.sdp, type="answer"))
+            await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 640 for fact in it.facts))
+        finally:
+            await connection.close()
+        assert it.facts[0] == Connected(connection_id="c")
+        await until(lambda: Closed(connection_id="c", cause=CloseCause.PEER_CLOSED) in it.facts)
+
+
+async def test_a_feed_comes_to_the_engine_of_its_source_and_viewers_follow() -> None:
+    async with running(processes=2) as it:
+        await it.publish("other")
+        ticket = await it.pool.feed(connection_id="f", source_id="s", is_redundant=False)
+        with pytest.raises(MediaRefusedError) as refused:
+            await it.subscribe("s", "early")
+        assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
+        feed = await FeedClient.open(ticket)
+        await until(lambda: Connected(connection_id="f") in it.facts)
+        feed.play()
+        assert await it.subscribe("s", "v") == it.pool.engines[1].udp_port
+        await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 320 for fact in it.facts))
+
+
+async def test_a_feed_whose_engine_is_lost_is_closed() -> None:
+    async with running() as it:
+        feeds: list[FeedClient] = []
+        for connection_id in ("f", "g"):
+            ticket = await it.pool.feed(connection_id=connection_id, source_id="s", is_redundant=True)
+            feeds.append(await FeedClient.open(ticket))
+        await until(lambda: {Connected(connection_id="f"), Connected(connection_id="g")} <= set(it.facts))
+        it.kill()
+        await it.lost_and_back()
+        await until(lambda: Closed(connection_id="g", cause=CloseCause.ENGINE_LOST) in it.facts)
+        assert Closed(connection_id="f", cause=CloseCause.ENGINE_LOST) in it.facts
+        for feed in feeds:
+            assert await feed.is_hung_up()
+
+
+async def test_a_feed_that_is_closed_is_hung_up_on_and_nobody_is_told() -> None:
+    async with running() as it:
+        feed = await FeedClient.open(await it.pool.feed(connection_id="f", source_id="s", is_redundant=False))
+        await until(lambda: Connected(connection_id="f") in it.facts)
+        await it.pool.close(connection_id="f")
+        assert await feed.is_hung_up()
+        again = await FeedClient.open(await it.pool.feed(connection_id="g", source_id="s", is_redundant=False))
+        await until(lambda: Connected(connection_id="g") in it.facts)
+        await it.pool.end_source(source_id="s")
+        assert await again.is_hung_up()
+        assert not any(isinstance(fact, Closed) for fact in it.facts)
+
+
+async def test_nothing_of_the_feeds_folder_is_left() -> None:
+    async with running(processes=2) as it:
+        ticket = await it.pool.feed(connection_id="f", source_id="s", is_redundant=False)
+        folder = Path(ticket.path).parent
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert len(list(folder.iterdir())) == 2
+    assert not folder.exists()
+
+
+async def test_without_a_place_for_the_feeds_folder_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    pool = EnginePool(EngineSettings(), processes=1)
+    with pytest.raises(WorkerStartError, match=r"no folder for feeds can be made: .*'/nowhere"):
+        await pool.start()
+    assert pool.engines[0].process_id is None

@@ -1,0 +1,31 @@
+"""Settings that no engine can run with are refused when they are made."""
+
+from typing import Any
+
+import pytest
+
+from stagebook.media.codecs.codec_names import Codec
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
+
+
+def test_the_defaults_stand() -> None:
+    assert EngineSettings().consent_timeout_seconds == 15.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"bind_addresses": ()},
+        {"udp_port": -1},
+        {"udp_port": 65_536},
+        {"consent_timeout_seconds": 0},
+        {"connect_timeout_seconds": -1},
+        {"max_connections": 0},
+        {"video_codecs": ()},
+        {"video_codecs": (Codec.OPUS,)},
+        {"max_bitrate_bps": 0},
+    ],
+)
+def test_impossible_settings_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        EngineSettings(**wrong)

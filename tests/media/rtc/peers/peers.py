@@ -1,0 +1,109 @@
+"""Real peers for an engine in this process: aiortc publishers and viewers."""
+
+import asyncio
+import contextlib
+
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from av import AudioFrame, VideoFrame
+
+from stagebook.demo.generated_media import MovingBar, Observer, Tone
+from stagebook.media.codecs.codec_names import Codec
+from tests.media.rtc.running_engine import Engine, wait_until
+
+
+class Peer:
+    """An aiortc connection with an id of its own at the engine."""
+
+    def __init__(self, engine: Engine, connection_id: str) -> None:
+        self.engine = engine
+        self.connection_id = connection_id
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+
+    async def make_offer(self) -> str:
+        """An offer, gathered."""
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return str(self.connection.localDescription.sdp)
+
+    async def take_answer(self, sdp: str, *, port: int | None = None) -> None:
+        """Take the engine's answer; with `port`, reach the engine by that port (a relay's)."""
+        if port is not None:
+            sdp = sdp.replace(f" {self.engine.forwarder.udp_port} typ host", f" {port} typ host")
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
+
+    async def leave(self) -> None:
+        """Close the connection as a browser does."""
+        await self.connection.close()
+
+    async def vanish(self) -> None:
+        """Fall silent without a word, as a machine without power."""
+        for transceiver in self.connection.getTransceivers():
+            ice = transceiver.sender.transport.transport
+            # The sockets go; neither close_notify nor anything else can be sent any more.
+            await ice._connection.close()
+
+
+class PublishingPeer(Peer):
+    """Publishes a moving bar and a tone."""
+
+    def __init__(self, engine: Engine, connection_id: str, *, codec: Codec = Codec.VP8, **bar: int) -> None:
+        super().__init__(engine, connection_id)
+        self.connection.addTransceiver(Tone(), direction="sendonly")
+        video = self.connection.addTransceiver(MovingBar(**bar), direction="sendonly")
+        wanted = {f"video/{codec}".lower(), "video/rtx"}
+        offered = RTCRtpSender.getCapabilities("video").codecs
+        video.setCodecPreferences([known for known in offered if known.mimeType.lower() in wanted])
+
+    async def publish(self, source_id: str = "source", *, port: int | None = None) -> None:
+        """Publish to the engine."""
+        offer = await self.make_offer()
+        answer = self.engine.forwarder.publish(connection_id=self.connection_id, source_id=source_id, offer=offer)
+        await self.take_answer(answer.sdp, port=port)
+
+
+class WatchingPeer(Peer):
+    """Watches one source; `observer` knows what arrived."""
+
+    def __init__(self, engine: Engine, connection_id: str) -> None:
+        super().__init__(engine, connection_id)
+        self.observer = Observer()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connection.addTransceiver("audio", direction="recvonly")
+        self.connection.addTransceiver("video", direction="recvonly")
+        self.connection.on("track", self._watch)
+
+    async def subscribe(self, source_id: str = "source", *, port: int | None = None) -> None:
+        """Subscribe at the engine."""
+        offer = await self.make_offer()
+        answer = self.engine.forwarder.subscribe(connection_id=self.connection_id, source_id=source_id, offer=offer)
+        await self.take_answer(answer.sdp, port=port)
+
+    async def wait_until_satisfied(self) -> None:
+        """Wait for moving pictures and the tone, anew."""
+        self.observer = Observer()
+        await wait_until(lambda: self.observer.satisfied, "moving pictures and the tone")
+
+    async def wait_for_pictures(self, count: int) -> None:
+        """Wait for so many more pictures."""
+        target = self.observer.pictures + count
+        await wait_until(lambda: self.observer.pictures >= target, f"{count} pictures")
+
+    def _watch(self, track: MediaStreamTrack) -> None:
+        task = asyncio.ensure_future(self._observe(track))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _observe(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                if isinstance(frame, VideoFrame):
+                    self.observer.see(frame)
+                elif isinstance(frame, AudioFrame):
+                    self.observer.hear(frame)

@@ -1,0 +1,163 @@
+"""Loss, jitter, NACKs and report blocks of one stream (RFC 3550 appendix A, RFC 4585)."""
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagebook.media.rtc.rtp.stream_receiver import (
+    KEPT_PACKETS,
+    MAX_DROPOUT_PACKETS,
+    MAX_MISSING_PACKETS,
+    NACK_ATTEMPTS,
+    Arrival,
+    StreamReceiver,
+)
+
+
+def receiver(*sequences: int) -> StreamReceiver:
+    """A receiver that these packets have reached."""
+    made = StreamReceiver(ssrc=7, clock_rate=90_000)
+    for sequence in sequences:
+        take(made, sequence)
+    return made
+
+
+def take(stream: StreamReceiver, sequence: int, *, timestamp: int = 0, now: float = 0.0) -> Arrival:
+    """Bring a packet."""
+    return stream.receive(sequence=sequence & 0xFFFF, timestamp=timestamp, now=now)
+
+
+def test_packets_are_told_apart_by_their_place() -> None:
+    stream = receiver(65534)
+    assert take(stream, 65535) is Arrival.NEWEST
+    assert take(stream, 2) is Arrival.NEWEST
+    assert take(stream, 1) is Arrival.LATE
+    assert take(stream, 1) is Arrival.USELESS
+    assert take(stream, 65535) is Arrival.USELESS
+
+
+def test_a_gap_is_asked_for_at_once() -> None:
+    stream = receiver(65534, 1)
+    assert stream.ask_at == 0.0
+    assert stream.due_nacks(0.0) == [65535, 0]
+    assert stream.ask_at > 0.0
+
+
+def test_a_packet_is_asked_for_again_ever_more_rarely_and_then_given_up() -> None:
+    stream = receiver(1, 3)
+    asked = [moment / 100 for moment in range(1000) if stream.due_nacks(moment / 100)]
+    assert len(asked) == NACK_ATTEMPTS
+    pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert pauses == sorted(pauses)
+    assert stream.given_up
+    assert stream.ask_at == float("inf")
+    assert take(stream, 2, now=10.0) is Arrival.LATE
+
+
+def test_a_packet_that_came_is_not_asked_for() -> None:
+    stream = receiver(1, 4)
+    take(stream, 2)
+    assert stream.repair(3)
+    assert stream.due_nacks(0.0) == []
+    assert not stream.repair(3)
+    assert stream.recovered == 2
+
+
+def test_a_repair_of_nothing_is_refused() -> None:
+    assert not StreamReceiver(ssrc=7, clock_rate=90_000).repair(1)
+    assert not receiver(1, 2).repair(1)
+
+
+def test_an_outage_is_not_asked_for_packet_by_packet() -> None:
+    stream = receiver(1, MAX_MISSING_PACKETS + 3)
+    assert stream.due_nacks(0.0) == []
+    assert stream.given_up
+
+
+def test_packets_too_far_behind_are_forgotten() -> None:
+    stream = receiver(1, 3, *range(4, KEPT_PACKETS + 10), KEPT_PACKETS + 20)
+    assert not stream.misses(2)
+    assert stream.misses(KEPT_PACKETS + 19)
+
+
+def test_one_wild_number_is_noise_and_two_in_a_row_a_new_beginning() -> None:
+    stream = receiver(1, 2)
+    wild = 2 + MAX_DROPOUT_PACKETS + 10
+    assert take(stream, wild) is Arrival.USELESS
+    assert take(stream, 3) is Arrival.NEWEST
+    assert take(stream, wild) is Arrival.USELESS
+    assert take(stream, wild + 1) is Arrival.RESTARTED
+    assert take(stream, wild + 2) is Arrival.NEWEST
+    assert stream.due_nacks(0.0) == []
+
+
+def test_a_report_tells_the_loss_of_its_interval_and_of_all_time() -> None:
+    stream = receiver(10, 11, 12, 15)
+    first = stream.report(0.0)
+    assert first is not None
+    assert (first.ssrc, first.fraction_lost, first.packets_lost, first.highest_sequence) == (7, 256 * 2 // 6, 2, 15)
+    take(stream, 16)
+    second = stream.report(1.0)
+    assert second is not None
+    assert (second.fraction_lost, second.packets_lost) == (0, 2)
+
+
+def test_a_repair_by_rtx_does_not_hide_the_loss() -> None:
+    stream = receiver(1, 3)
+    stream.repair(2)
+    report = stream.report(0.0)
+    assert report is not None
+    assert report.packets_lost == 1
+
+
+def test_nothing_is_reported_of_a_stream_that_never_came() -> None:
+    assert StreamReceiver(ssrc=7, clock_rate=90_000).report(0.0) is None
+
+
+def test_a_report_answers_the_last_sender_report() -> None:
+    stream = receiver(1)
+    stream.note_sender_report(0x0123456789ABCDEF, 10.0)
+    report = stream.report(12.5)
+    assert report is not None
+    assert report.last_sender_report == 0x456789AB
+    assert report.delay == int(2.5 * 65536)
+
+
+def test_jitter_is_none_for_even_packets_and_grows_with_uneven_ones() -> None:
+    even, uneven = receiver(), receiver()
+    for number in range(100):
+        take(even, number, timestamp=number * 3000, now=number / 30)
+        take(uneven, number, timestamp=number * 3000, now=number / 30 + (number % 2) * 0.010)
+    one, other = even.report(0.0), uneven.report(0.0)
+    assert one is not None
+    assert other is not None
+    assert one.jitter <= 1
+    # Ten milliseconds at 90 kHz are 900 units.
+    assert 800 < other.jitter <= 900
+
+
+@settings(max_examples=60)
+@given(st.permutations(range(40)), st.sets(st.integers(1, 38), max_size=20), st.integers(0, 0xFFFF))
+def test_whatever_the_order_each_packet_counts_once_and_the_rest_is_missing(
+    order: list[int], lost: set[int], start: int
+) -> None:
+    stream = StreamReceiver(ssrc=7, clock_rate=90_000)
+    take(stream, start)
+    for number in order:
+        if number not in lost:
+            assert take(stream, start + 1 + number) in (Arrival.NEWEST, Arrival.LATE)
+            assert take(stream, start + 1 + number) is Arrival.USELESS
+    highest = max(set(order) - lost)
+    expected = sorted(number for number in lost if number < highest)
+    assert sorted((sequence - start - 1) & 0xFFFF for sequence in stream.due_nacks(0.0)) == expected
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 0xFFFF), max_size=200))
+def test_any_numbers_leave_a_bounded_receiver(sequences: list[int]) -> None:
+    stream = StreamReceiver(ssrc=7, clock_rate=90_000)
+    for sequence in sequences:
+        take(stream, sequence)
+        assert len(stream.due_nacks(0.0)) <= MAX_MISSING_PACKETS
+        stream.report(0.0)

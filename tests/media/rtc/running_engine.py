@@ -1,0 +1,103 @@
+"""An engine in this process for raw peers, with the facts it told and a clock that a test can push on."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+
+from stagebook.media.port import Connected, MediaFact
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
+from stagebook.media.rtc.sfu.forwarder import Forwarder
+from tests.media.rtc.packets import rtp, vp8_keyframe
+from tests.media.rtc.raw_peer import VIDEO_TYPE, RawPeer
+
+DEADLINE_SECONDS = 30.0
+"""Generous: the machine may be busy. Nothing waits for it when all is well."""
+
+
+async def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds. Raises TimeoutError that says what never came."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        await asyncio.sleep(0.01)
+
+
+class Engine:
+    """A forwarder and everything it said."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.facts: list[MediaFact] = []
+        self.skipped_seconds = 0.0
+        self._peers: list[RawPeer] = []
+        self.forwarder = Forwarder(
+            settings,
+            hear=self.facts.append,
+            clock=lambda: time.monotonic() + self.skipped_seconds,
+            wall_clock=time.time,
+            randomness=random.SystemRandom(),
+        )
+
+    async def wait_for(self, fact: MediaFact) -> None:
+        """Wait until exactly this fact was told."""
+        await wait_until(lambda: fact in self.facts, f"{fact} in {self.facts[-5:]}")
+
+    def raw_peer(self, host: str = "127.0.0.1", *, srtp_profiles: bytes | None = None) -> RawPeer:
+        """A raw peer that is not connected yet. Its socket ends with the engine."""
+        peer = RawPeer(host, srtp_profiles=srtp_profiles)
+        self._peers.append(peer)
+        return peer
+
+    async def publisher(self, connection_id: str = "p", **offer: object) -> RawPeer:
+        """A raw peer that publishes `source`, connected. Arguments as RawPeer.offer's."""
+        peer = self.raw_peer()
+        answer = self.forwarder.publish(
+            connection_id=connection_id,
+            source_id="source",
+            offer=peer.offer("sendonly", **offer),  # type: ignore[arg-type]  # handed through
+        )
+        await peer.connect(answer.sdp, self.forwarder.udp_port)
+        return peer
+
+    async def viewer(self, connection_id: str = "v", **offer: object) -> RawPeer:
+        """A raw peer that watches `source`, connected. Arguments as RawPeer.offer's."""
+        peer = self.raw_peer()
+        answer = self.forwarder.subscribe(
+            connection_id=connection_id,
+            source_id="source",
+            offer=peer.offer("recvonly", **offer),  # type: ignore[arg-type]  # handed through
+        )
+        await peer.connect(answer.sdp, self.forwarder.udp_port)
+        return peer
+
+    def close_peers(self) -> None:
+        """Close the sockets of all raw peers."""
+        for peer in self._peers:
+            peer.close()
+
+
+@contextlib.asynccontextmanager
+async def running_engine(settings: EngineSettings | None = None) -> AsyncIterator[Engine]:
+    """An engine on a loopback port of the system's choice."""
+    engine = Engine(settings or EngineSettings())
+    await engine.forwarder.start()
+    try:
+        yield engine
+    finally:
+        await engine.forwarder.stop()
+        engine.close_peers()
+
+
+SSRC = 1000
+"""The video that `started` begins."""
+
+
+async def started(engine: Engine, publisher: RawPeer, viewer: RawPeer) -> RtpPacket:
+    """Send keyframes until the viewer has begun; return its first packet. The next sequence number
+    is 11."""
+    await wait_until(lambda: Connected(connection_id="v") in engine.facts, "the viewer's connection")
+    await publisher.send_rtp(rtp(vp8_keyframe(), sequence=10, timestamp=9000, ssrc=SSRC, payload_type=VIDEO_TYPE))
+    return await viewer.receive_rtp()

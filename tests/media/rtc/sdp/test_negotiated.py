@@ -1,0 +1,26 @@
+"""The plans' own answers: their tracks in order, and the format that a publisher's plan fixes."""
+
+from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.rtc.sdp.negotiated import SourceFormat
+from stagebook.media.rtc.sdp.negotiation import negotiate_publisher
+from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from tests.media.rtc import offers
+
+
+def test_tracks_are_in_the_order_of_their_sections() -> None:
+    def kinds(offer: str) -> list[Kind]:
+        plan = negotiate_publisher(parse_description(offer), video_codecs=(Codec.H264,))
+        return [track.kind for track in plan.tracks]
+
+    assert kinds(offers.CHROMIUM) == [Kind.AUDIO, Kind.VIDEO]
+    assert kinds(offers.GSTREAMER) == [Kind.VIDEO, Kind.AUDIO]
+
+
+def test_the_format_of_a_source_is_what_its_publishers_answer_says() -> None:
+    plan = negotiate_publisher(parse_description(offers.OBS), video_codecs=(Codec.H264,))
+    assert SourceFormat.of(plan) == SourceFormat(
+        video_codec=Codec.H264,
+        video_parameters="profile-level-id=640c1f;packetization-mode=1;level-asymmetry-allowed=1",
+        audio_codec=Codec.OPUS,
+        audio_parameters="minptime=10;maxaveragebitrate=96000;stereo=1;useinbandfec=1",
+    )

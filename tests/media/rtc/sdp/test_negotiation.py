@@ -1,0 +1,230 @@
+"""What is answered to publishers and viewers, and with which words others are refused."""
+
+import pytest
+
+from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.port import MediaRefusedError, RefusalReason
+from stagebook.media.rtc.sdp.negotiated import HeaderExtensions, PublisherPlan, SourceFormat, ViewerPlan
+from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
+from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from tests.media.rtc import offers
+
+H264_SOURCE = SourceFormat(
+    video_codec=Codec.H264,
+    video_parameters="packetization-mode=1;profile-level-id=42e01f",
+    audio_codec=Codec.OPUS,
+    audio_parameters="",
+)
+VP8_SOURCE = SourceFormat(video_codec=Codec.VP8, video_parameters="", audio_codec=None, audio_parameters="")
+
+
+def publisher(offer: str, *codecs: Codec) -> PublisherPlan:
+    return negotiate_publisher(parse_description(offer), video_codecs=codecs or (Codec.H264, Codec.VP8))
+
+
+def viewer(offer: str, source: SourceFormat = H264_SOURCE) -> ViewerPlan:
+    return negotiate_viewer(parse_description(offer), source=source)
+
+
+def without(offer: str, *parts: str) -> str:
+    """The offer without the lines that contain one of the parts."""
+    kept = [line for line in offer.splitlines() if not any(part in line for part in parts)]
+    return "\r\n".join(kept) + "\r\n"
+
+
+@pytest.mark.parametrize("offer", offers.PUBLISHERS.values(), ids=offers.PUBLISHERS.keys())
+def test_every_known_publisher_sends_h264_and_opus(offer: str) -> None:
+    plan = publisher(offer)
+    assert plan.video.codec is Codec.H264
+    assert plan.audio is not None
+    assert plan.audio.codec is Codec.OPUS
+    assert plan.peer.ufrag == offers.UFRAG
+    assert plan.bundled
+
+
+async def test_aiortc_publishes_and_views() -> None:
+    plan = publisher(await offers.aiortc_publisher())
+    assert plan.video.rtx_payload_type is not None
+    view = viewer(await offers.aiortc_viewer(), SourceFormat.of(plan))
+    assert [track.kind for track in view.tracks] == [Kind.AUDIO, Kind.VIDEO]
+
+
+def test_a_track_tells_its_packets_apart() -> None:
+    video = publisher(offers.CHROMIUM).video
+    assert (video.section, video.mid, video.payload_type, video.rtx_payload_type) == (1, "1", 109, 114)
+    assert video.clock_rate == 90_000
+    assert video.ssrcs == (2001,)
+    assert video.rtx_of == {2002: 2001}
+    assert video.feedback == ("nack", "nack pli", "ccm fir", "goog-remb")
+    assert video.extensions == HeaderExtensions(mid=4)
+    assert video.rtcp_reduced_size
+
+
+def test_simulcast_by_rid_keeps_the_layers_and_their_extensions() -> None:
+    video = publisher(offers.CHROMIUM_SIMULCAST).video
+    assert video.rids == ("q", "h", "f")
+    assert video.extensions == HeaderExtensions(mid=4, rid=10, repaired_rid=11)
+    assert video.ssrcs == ()
+
+
+def test_rids_without_their_header_extension_are_not_taken() -> None:
+    assert publisher(without(offers.CHROMIUM_SIMULCAST, "sdes:rtp-stream-id")).video.rids == ()
+
+
+def test_legacy_simulcast_lists_its_layers_lowest_first() -> None:
+    video = publisher(offers.CHROMIUM_LEGACY).video
+    assert video.ssrcs == (2003, 2001, 2005)
+    assert video.rtx_of == {2002: 2001, 2004: 2003, 2006: 2005}
+
+
+def test_forward_error_correction_streams_are_no_media() -> None:
+    offer = offers.CHROMIUM + "a=ssrc:2009 cname:x\r\na=ssrc-group:FEC-FR 2001 2009\r\n"
+    assert publisher(offer).video.ssrcs == (2001,)
+
+
+def test_header_extensions_beyond_the_one_byte_form_are_not_taken() -> None:
+    assert publisher(offers.CHROMIUM.replace("extmap:4 ", "extmap:15 ")).video.extensions.mid is None
+
+
+def test_vp8_is_taken_where_h264_is_not_offered_or_not_preferred() -> None:
+    assert publisher(without(offers.CHROMIUM, " H264/")).video.codec is Codec.VP8
+    assert publisher(offers.CHROMIUM, Codec.VP8, Codec.H264).video.codec is Codec.VP8
+
+
+def test_a_publisher_without_audio_is_taken() -> None:
+    offer = offers.lines(offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 1"), offers.CHROMIUM_VIDEO)
+    assert publisher(offer).audio is None
+
+
+def test_a_publisher_may_offer_to_receive_too() -> None:
+    assert publisher(offers.CHROMIUM.replace("a=sendonly", "a=sendrecv")).audio is not None
+
+
+def test_data_channels_and_further_sections_are_rejected_in_place() -> None:
+    second = offers.CHROMIUM_VIDEO.replace("a=mid:1", "a=mid:7")
+    plan = publisher(offers.CHROMIUM_WITH_DATA + offers.lines(second))
+    assert [(rejected.section, rejected.kind, rejected.mid) for rejected in plan.rejected] == [
+        (2, "application", "2"),
+        (3, "video", "7"),
+    ]
+
+
+def test_the_first_usable_section_of_a_kind_is_taken() -> None:
+    unusable = without(offers.lines(offers.CHROMIUM_VIDEO), " H264/", " VP8/").replace("a=mid:1", "a=mid:7")
+    head = offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 7 1")
+    plan = publisher(offers.lines(head, unusable, offers.CHROMIUM_VIDEO))
+    assert plan.video.section == 1
+    assert [rejected.section for rejected in plan.rejected] == [0]
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        without(offers.CHROMIUM, " H264/", " VP8/"),
+        offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_AUDIO),
+        offers.CHROMIUM_VIEWER,
+        offers.CHROMIUM.replace("m=video 9", "m=video 0"),
+        offers.CHROMIUM.replace("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/AVP"),
+    ],
+    ids=["no codec of ours", "audio only", "nothing sent", "disabled", "no SRTP"],
+)
+def test_a_publisher_without_video_of_ours_is_refused(offer: str) -> None:
+    with pytest.raises(MediaRefusedError, match="H264 or VP8") as refused:
+        publisher(offer)
+    assert refused.value.reason is RefusalReason.VIDEO_CODEC
+
+
+def test_a_publisher_of_audio_that_is_not_opus_is_refused() -> None:
+    with pytest.raises(MediaRefusedError, match="Opus") as refused:
+        publisher(without(offers.CHROMIUM, "opus/48000"))
+    assert refused.value.reason is RefusalReason.AUDIO_CODEC
+
+
+@pytest.mark.parametrize(
+    ("offer", "words"),
+    [
+        (without(offers.CHROMIUM, "ice-ufrag"), "ice-ufrag"),
+        (without(offers.CHROMIUM, "ice-pwd"), "ice-pwd"),
+        (without(offers.CHROMIUM, "a=fingerprint"), "fingerprint"),
+        (offers.CHROMIUM.replace("setup:actpass", "setup:passive"), "setup"),
+        (offers.CHROMIUM.replace("setup:actpass", "setup:holdconn"), "setup"),
+        (without(offers.CHROMIUM, "a=rtcp-mux"), "rtcp-mux"),
+        (without(offers.CHROMIUM, "a=mid:"), "a=mid"),
+        (without(offers.CHROMIUM, "a=group"), "BUNDLE"),
+        (offers.CHROMIUM.replace("BUNDLE 0 1", "BUNDLE 0"), "BUNDLE"),
+    ],
+)
+def test_an_offer_that_cannot_be_connected_is_malformed(offer: str, words: str) -> None:
+    with pytest.raises(MediaRefusedError, match=words) as refused:
+        publisher(offer)
+    assert refused.value.reason is RefusalReason.MALFORMED
+
+
+@pytest.mark.parametrize("setup", ["a=setup:active", "a=unused:1"])
+def test_a_peer_that_is_the_dtls_client_is_taken(setup: str) -> None:
+    assert publisher(offers.CHROMIUM.replace("a=setup:actpass", setup)).peer.pwd == offers.PWD
+
+
+def test_the_transport_is_that_of_the_section_which_the_bundle_names_first() -> None:
+    video = offers.CHROMIUM_VIDEO.replace(f"ice-ufrag:{offers.UFRAG}", "ice-ufrag:video")
+    assert publisher(offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_AUDIO, video)).peer.ufrag == offers.UFRAG
+    turned = offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 1 0")
+    assert publisher(offers.lines(turned, offers.CHROMIUM_AUDIO, video)).peer.ufrag == "video"
+
+
+def test_a_single_section_needs_no_bundle() -> None:
+    plan = publisher(without(offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_VIDEO), "a=group"))
+    assert not plan.bundled
+
+
+@pytest.mark.parametrize("offer", [offers.CHROMIUM_VIEWER, offers.FIREFOX_VIEWER], ids=["chromium", "firefox"])
+def test_known_viewers_receive_h264_and_opus(offer: str) -> None:
+    plan = viewer(offer)
+    assert plan.video is not None
+    assert plan.audio is not None
+    assert (plan.video.codec, plan.audio.codec) == (Codec.H264, Codec.OPUS)
+    assert "packetization-mode=1" in plan.video.parameters
+    assert "42e01f" in plan.video.parameters
+
+
+def test_nothing_that_only_a_sender_says_is_kept_of_a_viewer() -> None:
+    plan = viewer(offers.CHROMIUM_VIEWER)
+    for track in plan.tracks:
+        assert track.ssrcs == ()
+        assert track.rtx_of == {}
+        assert track.extensions == HeaderExtensions()
+
+
+def test_a_viewer_may_take_one_kind_only() -> None:
+    head = offers.CHROMIUM_HEAD
+    audio = offers.lines(head.replace("0 1", "0"), offers.CHROMIUM_AUDIO).replace("sendonly", "recvonly")
+    video = offers.lines(head.replace("0 1", "1"), offers.CHROMIUM_VIDEO).replace("sendonly", "recvonly")
+    assert viewer(audio).video is None
+    assert viewer(video).audio is None
+
+
+def test_a_viewer_of_a_source_without_audio_has_a_silent_track() -> None:
+    plan = viewer(offers.CHROMIUM_VIEWER, VP8_SOURCE)
+    assert plan.audio is not None
+    assert plan.video is not None
+    assert plan.video.codec is Codec.VP8
+
+
+def test_a_viewer_that_cannot_take_the_video_is_refused() -> None:
+    with pytest.raises(MediaRefusedError, match="H264") as refused:
+        viewer(without(offers.CHROMIUM_VIEWER, " H264/"))
+    assert refused.value.reason is RefusalReason.VIDEO_CODEC
+
+
+def test_a_viewer_that_cannot_take_opus_is_refused_only_if_there_is_audio() -> None:
+    offer = without(offers.CHROMIUM_VIEWER, " opus/")
+    with pytest.raises(MediaRefusedError, match="Opus") as refused:
+        viewer(offer)
+    assert refused.value.reason is RefusalReason.AUDIO_CODEC
+    assert viewer(offer, VP8_SOURCE).audio is None
+
+
+def test_a_viewer_that_receives_nothing_is_malformed() -> None:
+    with pytest.raises(MediaRefusedError, match="receives") as refused:
+        viewer(offers.CHROMIUM)
+    assert refused.value.reason is RefusalReason.MALFORMED

@@ -1,0 +1,128 @@
+"""What one section of an offer says: formats, feedback, extensions, SSRCs and simulcast, each within its bounds."""
+
+import pytest
+
+from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.session_description import MediaSection, PayloadFormat, SdpMalformedError, SsrcGroup
+from tests.media.rtc import offers
+
+MEDIA = "m=video 9 UDP/TLS/RTP/SAVPF 96 97"
+
+
+def read(*attributes: str, media: str = MEDIA) -> MediaSection:
+    return parse_description("\n".join(["v=0", media, *attributes])).sections[0]
+
+
+def test_the_m_line_is_read_and_its_formats_kept_for_a_rejection() -> None:
+    section = read(media="m=application 9/2 UDP/DTLS/SCTP webrtc-datachannel")
+    assert (section.kind, section.port, section.protocol) == ("application", 9, "UDP/DTLS/SCTP")
+    assert section.formats == ("webrtc-datachannel",)
+    assert section.payloads == ()
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        "m=video", "m=video 9 RTP/SAVPF", "m=video x RTP/SAVPF 96", "m=video 65536 RTP/SAVPF 96", "m=v(deo 9 X 96",
+        "m=video -1 X 96", "m=video ٣ X 96", "m=video 9 X,Y 96", "m=video 9 X 96 @", "m=video 9 X " + "96 " * 129,
+    ],
+)  # fmt: skip
+def test_a_broken_m_line_is_refused(media: str) -> None:
+    with pytest.raises(SdpMalformedError):
+        read(media=media)
+
+
+def test_a_payload_type_has_its_codec_parameters_and_feedback() -> None:
+    section = read(
+        "a=rtcp-fb:* ccm fir", "a=rtcp-fb:96 nack", "a=rtcp-fb:96 nack pli", "a=rtcp-fb:97 goog-remb",
+        "a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1;profile-level-id=42e01f", "a=rtpmap:98 VP8/90000",
+    )  # fmt: skip
+    assert section.payloads == (
+        PayloadFormat(
+            payload_type=96,
+            encoding="H264",
+            clock_rate=90_000,
+            channels=1,
+            parameters="packetization-mode=1;profile-level-id=42e01f",
+            feedback=("ccm fir", "nack", "nack pli"),
+        ),
+    )
+
+
+def test_payload_types_keep_the_order_of_the_m_line() -> None:
+    section = read("a=rtpmap:97 VP8/90000", "a=rtpmap:96 H264/90000")
+    assert [payload.payload_type for payload in section.payloads] == [96, 97]
+
+
+def test_channels_are_read() -> None:
+    assert read("a=rtpmap:96 opus/48000/2").payloads[0].channels == 2
+
+
+def test_the_last_direction_counts_and_the_first_of_equal_maps() -> None:
+    section = read("a=sendrecv", "a=inactive", "a=rtpmap:96 VP8/90000", "a=rtpmap:96 H264/90000")
+    assert section.direction == "inactive"
+    assert section.payloads[0].encoding == "VP8"
+
+
+def test_header_extensions_are_read_with_and_without_direction() -> None:
+    section = read("a=extmap:1 urn:a", "a=extmap:2/recvonly urn:b attributes")
+    assert section.extensions == {"urn:a": 1, "urn:b": 2}
+
+
+def test_ssrcs_and_their_groups_are_read_once_each() -> None:
+    section = read("a=ssrc:1 cname:x", "a=ssrc:1 msid:y", "a=ssrc:4294967295 cname:x", "a=ssrc-group:FID 1 4294967295")
+    assert section.ssrcs == (1, 4_294_967_295)
+    assert section.ssrc_groups == (SsrcGroup(semantics="FID", ssrcs=(1, 4_294_967_295)),)
+
+
+def test_the_layers_are_the_declared_rids_in_the_order_of_simulcast() -> None:
+    section = read("a=rid:a send", "a=rid:b send max-width=640", "a=rid:c recv", "a=simulcast:send ~b;a,x;c recv c")
+    assert section.send_rids == ("b", "a")
+
+
+def test_rids_without_simulcast_are_no_layers() -> None:
+    assert read("a=rid:a send").send_rids == ()
+
+
+def test_hashes_that_prove_nothing_are_passed_over() -> None:
+    sha1 = ":".join(["00"] * 20)
+    section = read(f"a=fingerprint:sha-1 {sha1}", f"a=fingerprint:SHA-512 {offers.SHA512.lower()}")
+    assert [(print_.algorithm, print_.digest) for print_ in section.transport.fingerprints] == [
+        ("sha-512", bytes(range(64)))
+    ]
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        "ice-ufrag:abc", "ice-ufrag:a b c d", "ice-ufrag:" + "x" * 257, "ice-pwd:short", "ice-pwd:" + "x" * 257,
+        "setup:maybe", "fingerprint:sha-256 00:11", "fingerprint:sha-256 " + "zz:" * 31 + "zz", "mid:", "mid:a b",
+        "rtpmap:128 VP8/90000", "rtpmap:96 VP8", "rtpmap:96 VP8/0", "rtpmap:96 VP8/x", "rtpmap:96", "rtpmap:96 V P/9",
+        "rtpmap:96 opus/48000/999", "extmap:0 urn:x", "extmap:x urn:x", "ssrc:4294967296 cname:x", "ssrc:x",
+        "ssrc-group:FID x", "rid:a", "rid:a sideways", "rid:ä send",
+    ],
+)  # fmt: skip
+def test_a_used_attribute_that_is_malformed_is_refused(attribute: str) -> None:
+    with pytest.raises(SdpMalformedError, match="line 3"):
+        read("a=" + attribute)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "limit"),
+    [
+        ("ssrc:{} cname:x", 64),
+        ("ssrc-group:FID 1 {}", 32),
+        ("rid:r{} send", 16),
+        ("rtcp-fb:96 x{}", 512),
+        ("extmap:{} urn:x", 256),
+        ("candidate:{} 1 udp 1 192.0.2.1 1 typ host", 256),
+        (f"fingerprint:sha-256 {offers.SHA256}", 16),
+    ],
+)
+def test_each_collection_has_its_limit(pattern: str, limit: int) -> None:
+    lines = ["a=" + pattern.format(number) for number in range(1, limit + 2)]
+    if "extmap" in pattern:
+        lines = [line + str(number) for number, line in enumerate(lines)]
+    read(*lines[:limit])
+    with pytest.raises(SdpMalformedError, match=f"more than {limit} "):
+        read(*lines)

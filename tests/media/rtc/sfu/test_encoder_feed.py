@@ -1,0 +1,57 @@
+"""What is known of one feed: its newest moments, its last group of pictures, its measurements."""
+
+from structlog.testing import capture_logs
+
+from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.media_bus import Unit
+from stagebook.media.rtc.sfu.encoder_feed import EncoderFeed
+from stagebook.media.rtc.sfu.gop_cache import MAX_GROUP_PICTURES
+from tests.media.rtc.feeding import Pictures, picture_units, sound_units
+
+
+def played(seconds: float, pictures: Pictures) -> tuple[EncoderFeed, int]:
+    """A feed after so many seconds, and the bytes that it brought."""
+    feed, size_bytes = EncoderFeed("f", video_parameters="p", now=0.0), 0
+    for units in (picture_units(pictures, start_seconds=100.0), sound_units(start_seconds=100.0)):
+        for due, unit in units:
+            if due >= seconds:
+                break
+            feed.take(unit, due)
+            size_bytes += sum(len(payload) for payload in unit.payloads)
+    return feed, size_bytes
+
+
+def test_the_newest_moment_is_the_latest_that_is_shown_not_the_last_that_came() -> None:
+    feed, _ = played(1.0, Pictures(b_frames=2))
+    assert 100.9 < feed.newest[Kind.VIDEO].timestamp / 90_000 <= 101.1
+    assert 100.9 < feed.newest[Kind.AUDIO].timestamp / 48_000 < 101.0
+    newest = feed.newest[Kind.VIDEO]
+    feed.take(
+        Unit(kind=Kind.VIDEO, timestamp=newest.timestamp - 3_000, is_keyframe=False, payloads=(b"\x01\x9c",)), 5.0
+    )
+    assert (feed.newest[Kind.VIDEO], feed.video_at) == (newest, 5.0)
+
+
+def test_the_last_group_is_kept() -> None:
+    feed, _ = played(1.0, Pictures(group=20))
+    assert feed.group.current is not None
+    assert feed.group.current.pictures == 10
+
+
+def test_keyframes_so_far_apart_that_no_viewer_can_begin_are_told_of_once() -> None:
+    feed = EncoderFeed("f", video_parameters="p", now=0.0)
+    with capture_logs() as logs:
+        for number in range(3 * (MAX_GROUP_PICTURES + 1)):
+            is_keyframe = number % (MAX_GROUP_PICTURES + 1) == 0
+            unit = Unit(kind=Kind.VIDEO, timestamp=number * 3_000, is_keyframe=is_keyframe, payloads=(b"\x41\x9a",))
+            feed.take(unit, number / 30)
+            assert len(logs) == (number >= MAX_GROUP_PICTURES)
+    assert (logs[0]["log_level"], logs[0]["connection_id"]) == ("warning", "f")
+
+
+def test_it_is_measured_with_its_sound() -> None:
+    feed, size_bytes = played(1.0, Pictures(width=640, height=360, b_frames=2))
+    measured = feed.measure(1.0)
+    assert (measured.width, measured.height, measured.has_b_frames) == (640, 360, True)
+    assert measured.bitrate_bps == size_bytes * 8
+    assert feed.measure(2.0).bitrate_bps == 0

@@ -1,0 +1,196 @@
+"""Tickets, connections and sources of encoders at a forwarder: who is let in, and what an end ends."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.media_bus import FeedTicket, Unit
+from stagebook.media.port import Connected, MediaRefusedError, RefusalReason, SourceMeasured
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
+from stagebook.media.rtc.sfu.encoder_feeds import MAX_PARAMETERS_CHARACTERS
+from tests.media.rtc.feeding import FeedClient, Pictures, open_feed, running_fed_engine
+from tests.media.rtc.running_engine import Engine, running_engine, wait_until
+
+
+def ticket_for(engine: Engine, connection_id: str = "f") -> FeedTicket:
+    """A ticket to feed `source`."""
+    return engine.forwarder.feed(connection_id=connection_id, source_id="source", is_redundant=False)
+
+
+async def is_refused(ticket: FeedTicket, *, video_parameters: str = "") -> bool:
+    """Whether a ticket opens nothing."""
+    client = await FeedClient.open(ticket, video_parameters=video_parameters)
+    return await client.is_hung_up()
+
+
+def refusal(call: Callable[[], object]) -> RefusalReason:
+    """Why a call is refused."""
+    with pytest.raises(MediaRefusedError) as refused:
+        call()
+    return refused.value.reason
+
+
+async def test_a_ticket_lets_one_feed_in_once() -> None:
+    async with running_fed_engine() as engine:
+        ticket = ticket_for(engine)
+        assert ticket.token not in repr(ticket)
+        await FeedClient.open(ticket)
+        await engine.wait_for(Connected(connection_id="f"))
+        assert await is_refused(ticket)
+        assert engine.facts.count(Connected(connection_id="f")) == 1
+
+
+async def test_a_ticket_that_nobody_uses_is_forgotten() -> None:
+    async with running_fed_engine(EngineSettings(feed_ticket_seconds=20)) as engine:
+        ticket = ticket_for(engine)
+        engine.skipped_seconds += 21
+        await wait_until(lambda: _is_free(engine, "f"), "the ticket's end")
+        assert await is_refused(ticket)
+
+
+def _is_free(engine: Engine, connection_id: str) -> bool:
+    try:
+        ticket_for(engine, connection_id)
+    except ValueError:
+        return False
+    return True
+
+
+async def test_a_source_is_unknown_to_viewers_until_its_feed_says_hello() -> None:
+    async with running_fed_engine() as engine:
+        ticket, viewer = ticket_for(engine), engine.raw_peer()
+        offer = viewer.offer("recvonly", codec="H264")
+
+        def subscribe() -> object:
+            return engine.forwarder.subscribe(connection_id="v", source_id="source", offer=offer)
+
+        assert refusal(subscribe) is RefusalReason.UNKNOWN_SOURCE
+        await FeedClient.open(ticket)
+        await engine.wait_for(Connected(connection_id="f"))
+        subscribe()
+
+
+async def test_parameters_have_a_bound() -> None:
+    async with running_fed_engine() as engine:
+        assert await is_refused(ticket_for(engine), video_parameters="x" * (MAX_PARAMETERS_CHARACTERS + 1))
+        assert engine.facts == []
+
+
+async def test_an_engine_without_a_folder_takes_no_feeds() -> None:
+    async with running_engine() as engine:
+        assert refusal(lambda: ticket_for(engine)) is RefusalReason.BUSY
+
+
+async def test_an_engine_has_only_so_many_connections() -> None:
+    async with running_fed_engine(EngineSettings(max_connections=1)) as engine:
+        ticket_for(engine)
+        assert refusal(lambda: ticket_for(engine, "g")) is RefusalReason.BUSY
+        engine.forwarder.close(connection_id="f")
+        ticket_for(engine, "g")
+
+
+async def test_a_source_is_fed_or_published_by_webrtc_and_not_both() -> None:
+    async with running_fed_engine() as engine:
+        await open_feed(engine)
+        await engine.wait_for(Connected(connection_id="f"))
+        assert await _publish_refusal(engine) is RefusalReason.BUSY
+        engine.forwarder.end_source(source_id="source")
+        late = ticket_for(engine, "late")
+        await engine.publisher()
+        assert refusal(lambda: ticket_for(engine, "g")) is RefusalReason.BUSY
+        assert await is_refused(late)
+
+
+async def _publish_refusal(engine: Engine) -> RefusalReason:
+    offer = engine.raw_peer().offer("sendonly", codec="H264")
+    return refusal(lambda: engine.forwarder.publish(connection_id="p", source_id="source", offer=offer))
+
+
+@pytest.mark.parametrize("payloads", [(), (b"",), (b"fine", bytes(MAX_PAYLOAD_SIZE_BYTES + 1))])
+async def test_a_unit_that_no_packet_can_carry_ends_the_feed(payloads: tuple[bytes, ...]) -> None:
+    async with running_fed_engine() as engine:
+        feed = await open_feed(engine)
+        feed.send(Unit(kind=Kind.VIDEO, timestamp=0, is_keyframe=True, payloads=payloads))
+        assert await feed.is_hung_up()
+        assert engine.facts == [Connected(connection_id="f")]
+
+
+async def test_a_socket_that_closes_ends_nothing() -> None:
+    async with running_fed_engine() as engine:
+        feed = await open_feed(engine)
+        feed.play()
+        await engine.wait_for(Connected(connection_id="f"))
+        viewer = await engine.viewer(codec="H264")
+        await viewer.receive_rtp()
+        await feed.close()
+        told = len(engine.facts)
+
+        def measured_since() -> list[SourceMeasured]:
+            return [fact for fact in engine.facts[told:] if isinstance(fact, SourceMeasured)]
+
+        await wait_until(lambda: len(measured_since()) >= 2, "two measurements after the end")
+        assert measured_since()[-1].bitrate_bps == 0
+        await engine.viewer("w", codec="H264")
+        assert all(isinstance(fact, SourceMeasured | Connected) for fact in engine.facts)
+
+
+async def _close(engine: Engine) -> None:
+    engine.forwarder.close(connection_id="f")
+
+
+async def _end(engine: Engine) -> None:
+    engine.forwarder.end_source(source_id="source")
+
+
+@pytest.mark.parametrize("finish", [_close, _end])
+async def test_a_connection_that_is_ended_is_hung_up_on_and_nothing_is_told(
+    finish: Callable[[Engine], Awaitable[None]],
+) -> None:
+    async with running_fed_engine() as engine:
+        feed = await open_feed(engine)
+        await engine.wait_for(Connected(connection_id="f"))
+        await finish(engine)
+        assert await feed.is_hung_up()
+        assert engine.facts == [Connected(connection_id="f")]
+
+
+async def test_the_end_of_a_source_takes_its_unused_tickets_along() -> None:
+    async with running_fed_engine() as engine:
+        ticket = ticket_for(engine)
+        engine.forwarder.end_source(source_id="source")
+        assert await is_refused(ticket)
+
+
+async def test_a_feed_that_is_not_redundant_replaces_the_one_before() -> None:
+    async with running_fed_engine() as engine:
+        former = await open_feed(engine, "f")
+        await engine.wait_for(Connected(connection_id="f"))
+        newer = await open_feed(engine, "g")
+        assert await former.is_hung_up()
+        newer.play(Pictures(width=640, height=360))
+        await wait_until(lambda: _width_of(engine, "g") == 640, "the newer feed's measurement")
+        assert not any(isinstance(fact, SourceMeasured) and fact.connection_id == "f" for fact in engine.facts[-2:])
+
+
+def _width_of(engine: Engine, connection_id: str) -> int | None:
+    measured = [
+        fact for fact in engine.facts if isinstance(fact, SourceMeasured) and fact.connection_id == connection_id
+    ]
+    return measured[-1].width if measured else None
+
+
+async def test_each_feed_is_measured_each_second_also_one_that_stands_by() -> None:
+    async with running_fed_engine() as engine:
+        first = await open_feed(engine, "f", is_redundant=True)
+        second = await open_feed(engine, "g", is_redundant=True)
+        first.play(Pictures(b_frames=2))
+        second.play(Pictures(width=640, height=360, bitrate_bps=1_500_000))
+        await wait_until(lambda: (_width_of(engine, "f"), _width_of(engine, "g")) == (320, 640), "both sizes")
+        await wait_until(lambda: len(engine.facts) >= 10, "some seconds")
+        last = {fact.connection_id: fact for fact in engine.facts if isinstance(fact, SourceMeasured)}
+        assert (last["f"].has_b_frames, last["g"].has_b_frames) == (True, False)
+        assert last["g"].bitrate_bps == pytest.approx(1_600_000, rel=0.2)
+        assert last["g"].frames_per_second == pytest.approx(30, abs=5)
+        assert {(fact.video_codec, fact.audio_codec) for fact in last.values()} == {("H264", "opus")}

@@ -1,0 +1,85 @@
+"""SRTP and SRTCP of one connection, held against pylibsrtp's own sessions."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pylibsrtp import Policy, Session
+
+from stagebook.media.rtc.rtp.rtcp import write_pli
+from stagebook.media.rtc.srtp.srtp_session import (
+    AEAD_AES_128_GCM,
+    AES128_CM_SHA1_80,
+    MAX_PACKET_SIZE_BYTES,
+    PROFILES,
+    SrtpKeys,
+    SrtpProfile,
+    SrtpSession,
+    keying_material_size_bytes,
+)
+from tests.media.rtc.packets import rtp
+
+
+def keys(profile: SrtpProfile) -> SrtpKeys:
+    """Keys that differ for each direction."""
+    return SrtpKeys.cut(profile, bytes(range(keying_material_size_bytes(profile))))
+
+
+def client(profile: SrtpProfile) -> tuple[Session, Session]:
+    """The other end: what it sends with, what it receives with."""
+    made = keys(profile)
+    sending = Policy(key=made.client, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile.number)
+    receiving = Policy(key=made.server, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile.number)
+    return Session(sending), Session(receiving)
+
+
+def test_keying_material_is_cut_as_the_rfc_says() -> None:
+    # RFC 5764 section 4.2: client key, server key, client salt, server salt.
+    cut = SrtpKeys.cut(AES128_CM_SHA1_80, b"K" * 16 + b"k" * 16 + b"S" * 14 + b"s" * 14)
+    assert (cut.client, cut.server) == (b"K" * 16 + b"S" * 14, b"k" * 16 + b"s" * 14)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name.decode())
+def test_both_directions_are_understood_by_the_other_end(profile: SrtpProfile) -> None:
+    session = SrtpSession(keys(profile))
+    sending, receiving = client(profile)
+    packet, compound = rtp(b"payload"), write_pli(sender_ssrc=1, media_ssrc=2)
+    assert session.unprotect_rtp(sending.protect(packet)) == packet
+    assert session.unprotect_rtcp(sending.protect_rtcp(compound)) == compound
+    protected, protected_compound = session.protect_rtp(packet), session.protect_rtcp(compound)
+    assert protected is not None
+    assert protected_compound is not None
+    assert receiving.unprotect(protected) == packet
+    assert receiving.unprotect_rtcp(protected_compound) == compound
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name.decode())
+def test_forged_and_replayed_packets_are_dropped_without_an_exception(profile: SrtpProfile) -> None:
+    session = SrtpSession(keys(profile))
+    sending, _ = client(profile)
+    protected = sending.protect(rtp(b"payload"))
+    forged = protected[:-1] + bytes([protected[-1] ^ 1])
+    assert session.unprotect_rtp(forged) is None
+    assert session.unprotect_rtp(protected) is not None
+    assert session.unprotect_rtp(protected) is None
+
+
+def test_a_packet_sent_again_is_the_same_datagram() -> None:
+    session = SrtpSession(keys(AEAD_AES_128_GCM))
+    first = session.protect_rtp(rtp(b"payload", sequence=5))
+    session.protect_rtp(rtp(b"next", sequence=6))
+    assert session.protect_rtp(rtp(b"payload", sequence=5)) == first
+
+
+def test_packets_above_the_limit_are_refused() -> None:
+    session = SrtpSession(keys(AEAD_AES_128_GCM))
+    assert session.unprotect_rtp(rtp(bytes(MAX_PACKET_SIZE_BYTES))) is None
+    assert session.protect_rtp(rtp(bytes(MAX_PACKET_SIZE_BYTES - 20))) is None
+    assert session.protect_rtp(rtp(bytes(1500))) is not None
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_dropped_without_an_exception(noise: bytes) -> None:
+    session = SrtpSession(keys(AEAD_AES_128_GCM))
+    assert session.unprotect_rtp(noise) is None
+    assert session.unprotect_rtcp(noise) is None

@@ -1,0 +1,92 @@
+"""The start message, and the warnings that depend on the settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagebook.config.settings import Settings
+from stagebook.server.startup_banner import env_command, greeting, warnings
+
+EVERYWHERE = "0.0.0.0:8080"
+PUBLIC: Mapping[str, Any] = {
+    "listen": EVERYWHERE,
+    "public_url": "https://example.com",
+    "media_port": 50_000,
+    "media_announce": ("203.0.113.7",),
+}
+NO_RTMP: Mapping[str, Any] = {"rtmp_listen": "", "rtmps_listen": ""}
+
+
+def started(*, ingest: str) -> str:
+    return greeting(
+        Settings(data="my data"),
+        version="1.2.3",
+        listening="127.0.0.1:9000",
+        public_url="https://example.com",
+        data=Path("/srv/my data"),
+        media="127.0.0.1, UDP port 50000",
+        ingest=ingest,
+    )
+
+
+def test_it_says_where_everything_is() -> None:
+    text = started(ingest="RTMP on 127.0.0.1:1935")
+    for part in ("1.2.3", "http://127.0.0.1:9000", "https://example.com", "/srv/my data", "UDP port 50000"):
+        assert part in text
+    assert "RTMP on 127.0.0.1:1935" in text
+    assert "env --data 'my data')\"" in text
+
+
+def test_it_says_that_no_encoders_are_served() -> None:
+    assert "encoders     none" in started(ingest="")
+
+
+@pytest.mark.parametrize(("on_path", "expected"), [("/usr/bin/stagebook", "stagebook env"), (None, "bin/tool env")])
+def test_the_command_can_be_typed_as_it_stands(
+    on_path: str | None, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "bin" / "tool")])
+    monkeypatch.setattr("shutil.which", lambda _name: on_path)
+    assert env_command(Settings()) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), []),
+        (Settings(auth="off"), ["auth is off: this machine"]),
+        (Settings(**PUBLIC, **NO_RTMP), []),
+        (
+            Settings(listen=EVERYWHERE, auth="off", **NO_RTMP),
+            [
+                "auth is off: EVERYBODY",
+                "media_port is 0",
+                "public_url is not set",
+                "media_announce is not set",
+                "tokens and signed requests travel unencrypted",
+            ],
+        ),
+        (
+            Settings(listen="192.0.2.1:80", media_port=50_000, public_url="http://example.com", **NO_RTMP),
+            ["tokens and signed requests travel unencrypted"],
+        ),
+        (Settings(**PUBLIC), ["rtmp_listen is for this machine only", "rtmps_listen is for this machine only"]),
+        (
+            Settings(**PUBLIC, rtmp_listen="", rtmps_public_url="rtmps://in.example.com:443/app/"),
+            [],
+        ),
+        (
+            Settings(rtmp_listen="0.0.0.0:1935", rtmps_listen="0.0.0.0:443"),
+            ["rtmp_listen is open to other machines", "rtmps_certificate is not set"],
+        ),
+        (Settings(rtmp_listen="", rtmps_listen="0.0.0.0:443", rtmps_certificate="c", rtmps_private_key="k"), []),
+    ],
+)
+def test_it_warns_of_what_is_open_or_will_not_work(settings: Settings, expected: list[str]) -> None:
+    found = warnings(settings)
+    assert len(found) == len(expected)
+    for warning, start in zip(found, expected, strict=True):
+        assert warning.startswith(start)
