@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.appends.engine import ScriptedEngine
+from stagebook.book.changes import AppendEvent, Change
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import AppendEvent, Change, Submission
+from stagebook.book.store import Submission
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.server.system_clock import SystemClock, SystemRandomness

@@ -14,7 +14,7 @@ from bench.appends.house import House, count_events, participant_ids, replay, ru
 from bench.figures import median, percentile
 from bench.machine import cpu_seconds
 from bench.report import Aim, Part, Table, number
-from stagebook.book.store import Change
+from stagebook.book.changes import Change
 from stagebook.server.system_clock import tune_collector
 from stagebook.stage.events import EventName
 

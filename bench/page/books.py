@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
 from stagebook.stage.events import Cause, Event, EventName
 from stagebook.stage.resources import ParticipantRecord, Stage
 

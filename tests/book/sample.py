@@ -1,8 +1,7 @@
 """Changes and values in short, for tests of books."""
 
-from stagebook.book.store import (
+from stagebook.book.changes import (
     AppendEvent,
-    Book,
     Change,
     EndSession,
     OpenSession,
@@ -11,6 +10,7 @@ from stagebook.book.store import (
     PutResource,
     PutStage,
 )
+from stagebook.book.store import Book
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, PublicKey, Replica, ReplicationState, Resource, Stage
 

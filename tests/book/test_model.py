@@ -9,12 +9,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import (
+from stagebook.book.changes import (
     AppendEvent,
-    Book,
     Change,
-    ChangeRefusedError,
     DeleteResource,
     DeleteStage,
     EndSession,
@@ -25,6 +22,8 @@ from stagebook.book.store import (
     PutStage,
     RevokeConnectionToken,
 )
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import Book, ChangeRefusedError
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, ReplicationState, Resource
 from tests.book.sample import (

@@ -8,8 +8,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagebook.book.changes import DeleteResource, PutReplica
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import Book, DeleteResource, ParticipantFilter, PutReplica
+from stagebook.book.store import Book, ParticipantFilter
 from stagebook.stage.resources import ReplicationState
 from tests.book.sample import (
     ACCOUNT,

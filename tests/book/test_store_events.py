@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from stagebook.api.aws.operations.event_page import encode_event_page
-from stagebook.book.store import Book, EventExtra, sequence_time_ms
+from stagebook.book.changes import sequence_time_ms
+from stagebook.book.store import Book, EventExtra
 from stagebook.stage.events import (
     Cause,
     ErrorCode,

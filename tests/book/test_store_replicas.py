@@ -2,7 +2,8 @@
 
 import pytest
 
-from stagebook.book.store import Book, ChangeRefusedError, DeleteStage, PutReplica
+from stagebook.book.changes import DeleteStage, PutReplica
+from stagebook.book.store import Book, ChangeRefusedError
 from stagebook.stage.resources import Replica, ReplicationState
 from tests.book.conftest import SqliteBooks
 from tests.book.sample import (

@@ -2,7 +2,8 @@
 
 import pytest
 
-from stagebook.book.store import Book, DeleteStage, ParticipantFilter, PutStage, RevokeParticipant
+from stagebook.book.changes import DeleteStage, PutStage, RevokeParticipant
+from stagebook.book.store import Book, ParticipantFilter
 from stagebook.stage.resources import (
     ClientInfo,
     ParticipantProtocol,

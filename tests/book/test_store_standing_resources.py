@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from stagebook.book.store import Book, DeleteResource, PutResource, RevokeConnectionToken
+from stagebook.book.changes import DeleteResource, PutResource, RevokeConnectionToken
+from stagebook.book.store import Book
 from stagebook.stage.resources import (
     EncoderConfiguration,
     IngestConfiguration,

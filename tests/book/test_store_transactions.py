@@ -2,16 +2,8 @@
 
 import pytest
 
-from stagebook.book.store import (
-    Book,
-    BookFailedError,
-    Change,
-    ChangeRefusedError,
-    DeleteResource,
-    DeleteStage,
-    ParticipantFilter,
-    RevokeParticipant,
-)
+from stagebook.book.changes import Change, DeleteResource, DeleteStage, RevokeParticipant
+from stagebook.book.store import Book, BookFailedError, ChangeRefusedError, ParticipantFilter
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.book.conftest import SqliteBooks

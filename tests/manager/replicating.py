@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stagebook.book.changes import AppendEvent, Change
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import AppendEvent, Change, Submission
+from stagebook.book.store import Submission
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ParticipantRecord, Replica, Stage
 from tests.manager.house import ManagerHarness

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
-from stagebook.book.store import AppendEvent, Book, Change, EndSession, ParticipantFilter, PutParticipant, PutReplica
+from stagebook.book.changes import AppendEvent, Change, EndSession, PutParticipant, PutReplica
+from stagebook.book.store import Book, ParticipantFilter
 from stagebook.stage.events import Cause
 from stagebook.stage.facts import Gone
 from stagebook.stage.participant import step

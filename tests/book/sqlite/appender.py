@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from stagebook.book.changes import Change, DeleteResource, RevokeConnectionToken
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import Change, DeleteResource, RevokeConnectionToken
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState
 from tests.book.sample import (

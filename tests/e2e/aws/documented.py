@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutResource, PutStage
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutResource, PutStage
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import (

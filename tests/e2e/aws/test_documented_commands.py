@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.book.store import PutResource
+from stagebook.book.changes import PutResource
 from stagebook.stage.resources import EncoderConfiguration, Resource, StorageConfiguration
 from tests.e2e.aws.broken_rules import Json
 from tests.e2e.aws.cli import Example, documented, run

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from stagebook.book.store import PutResource
+from stagebook.book.changes import PutResource
 from stagebook.stage.resources import PublicKey
 from tests.clients.own_key import OwnKey
 from tests.e2e.aws.broken_rules import Json

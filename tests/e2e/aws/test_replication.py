@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from stagebook.book.store import OpenSession, PutParticipant, PutReplica, PutStage
+from stagebook.book.changes import OpenSession, PutParticipant, PutReplica, PutStage
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.manager.tokens.jwt_authority import JwtAuthority
 from stagebook.manager.tokens.token_authority import Endpoints

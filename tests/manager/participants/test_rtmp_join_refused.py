@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from stagebook.book.store import PutResource
+from stagebook.book.changes import PutResource
 from stagebook.manager.participants import join_pipeline
 from stagebook.manager.participants.refusal_rate_limit import (
     MINUTE_MS,

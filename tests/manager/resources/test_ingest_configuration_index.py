@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from stagebook.book.store import PutResource
+from stagebook.book.changes import PutResource
 from stagebook.manager.resources import ingest_configuration_index
 from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex, participant_ids
 from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from stagebook.book.store import DeleteResource, PutResource
+from stagebook.book.changes import DeleteResource, PutResource
 from stagebook.manager.resources.pending_resources import PendingResources
 from stagebook.stage.errors import ServiceQuotaExceededError
 from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration

@@ -14,13 +14,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from stagebook.book.sqlite.row_keys import Keys, Undo
-from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
-from stagebook.book.store import (
+from stagebook.book.changes import (
     SEQUENCE_TIME_SHIFT,
     AppendEvent,
     Change,
-    ChangeRefusedError,
     DeleteResource,
     DeleteStage,
     EndSession,
@@ -32,6 +29,9 @@ from stagebook.book.store import (
     RevokeConnectionToken,
     RevokeParticipant,
 )
+from stagebook.book.sqlite.row_keys import Keys, Undo
+from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
+from stagebook.book.store import ChangeRefusedError
 from stagebook.stage.resources import Replica
 
 MAXIMUM_TIME_MS = 1 << (63 - SEQUENCE_TIME_SHIFT)

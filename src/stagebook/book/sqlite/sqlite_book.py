@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from stagebook.book.changes import Change
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.change_rows import Changes
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.row_keys import Keys
 from stagebook.book.sqlite.schema import open_for_reading, open_for_writing
 from stagebook.book.sqlite.writer import QueuedTransaction, Writer
-from stagebook.book.store import BookFailedError, Change, Durable, Submission
+from stagebook.book.store import BookFailedError, Durable, Submission
 
 
 class SqliteBook(SqliteReader):

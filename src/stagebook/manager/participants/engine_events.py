@@ -5,7 +5,7 @@ An encoder that asks to come in is nobody's yet: that goes on to `ingest.py`.
 
 from collections.abc import Callable
 
-from stagebook.book.store import Change
+from stagebook.book.changes import Change
 from stagebook.manager.participants.redundant_ingest import RedundantIngest
 from stagebook.manager.participants.replicas import Replicas
 from stagebook.manager.participants.rtmp_join import RtmpJoin

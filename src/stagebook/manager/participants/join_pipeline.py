@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from stagebook.book.store import Change
+from stagebook.book.changes import Change
 from stagebook.manager.participants.effective_token import counting_claims
 from stagebook.manager.participants.quotas import Quota, Quotas
 from stagebook.manager.participants.refusal_rate_limit import RefusalRateLimit

@@ -5,7 +5,7 @@ goes with the last one (`endings.py`). It has no connection in the engine. Sourc
 "Redundant Ingest"; that the virtual participant has a row and events of its own is chosen here.
 """
 
-from stagebook.book.store import Change
+from stagebook.book.changes import Change
 from stagebook.manager.participants.replicas import Replicas
 from stagebook.manager.session.running_sessions import LiveParticipant, LiveSession
 from stagebook.manager.session.unit_of_work import UnitOfWork

@@ -8,7 +8,7 @@ import heapq
 
 from msgspec.structs import replace
 
-from stagebook.book.store import Change, PutReplica
+from stagebook.book.changes import Change, PutReplica
 from stagebook.manager.session.running_sessions import LiveParticipant, LiveReplication, Route
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage import replication as rules

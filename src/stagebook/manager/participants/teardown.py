@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from stagebook.book.store import Change
+from stagebook.book.changes import Change
 from stagebook.manager.participants.replicas import Replicas
 from stagebook.manager.presence.presence import PresencePublisher
 from stagebook.manager.presence.watchers import FarewellReason

@@ -3,7 +3,7 @@
 Source: API reference, EncoderConfiguration and StorageConfiguration and the operations on them.
 """
 
-from stagebook.book.store import DeleteResource, PutResource
+from stagebook.book.changes import DeleteResource, PutResource
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Randomness

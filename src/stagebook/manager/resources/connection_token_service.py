@@ -4,7 +4,8 @@ Source: "Distribute Tokens" of the IVS Real-Time user guide and API reference, R
 token is still needed for every stage; who was let in by it is not this module's.
 """
 
-from stagebook.book.store import Change, Durable, RevokeConnectionToken
+from stagebook.book.changes import Change, RevokeConnectionToken
+from stagebook.book.store import Durable
 from stagebook.manager.participants.teardown import Teardown
 from stagebook.manager.session.running_sessions import LiveSession
 from stagebook.manager.session.unit_of_work import UnitOfWork

@@ -9,7 +9,8 @@ lets the encoder back in. Knows no RTMP. Source: API reference, IngestConfigurat
 import msgspec
 from msgspec.structs import replace
 
-from stagebook.book.store import Change, DeleteResource, Durable, Page, PutResource
+from stagebook.book.changes import Change, DeleteResource, PutResource
+from stagebook.book.store import Durable, Page
 from stagebook.manager.participants.teardown import Teardown
 from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex, participant_ids
 from stagebook.manager.session.running_sessions import LiveParticipant, LiveSession

@@ -8,7 +8,8 @@ needed and no change is lost. Readers ask the book.
 import asyncio
 from collections.abc import Iterable
 
-from stagebook.book.store import BookReader, Change, DeleteResource, PutResource
+from stagebook.book.changes import Change, DeleteResource, PutResource
+from stagebook.book.store import BookReader
 from stagebook.stage.arns import parse_arn
 from stagebook.stage.errors import ServiceQuotaExceededError
 from stagebook.stage.resources import Resource

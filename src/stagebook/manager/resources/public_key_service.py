@@ -7,7 +7,8 @@ from collections import OrderedDict
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from stagebook.book.store import BookReader, DeleteResource, PutResource
+from stagebook.book.changes import DeleteResource, PutResource
+from stagebook.book.store import BookReader
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.key_material import fingerprint, read_material
 from stagebook.stage.arns import Arn

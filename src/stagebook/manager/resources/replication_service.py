@@ -5,7 +5,8 @@ the participant must be publishing, a replica cannot be replicated again, and re
 destination stage and of the account.
 """
 
-from stagebook.book.store import BookReader, Change
+from stagebook.book.changes import Change
+from stagebook.book.store import BookReader
 from stagebook.manager.participants.replicas import Replicas
 from stagebook.manager.participants.teardown import Teardown
 from stagebook.manager.session.running_sessions import LiveParticipant, LiveReplication, LiveSession

@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from stagebook.book.store import Book, Change, DeleteStage, Durable, PutResource, PutStage, RevokeParticipant
+from stagebook.book.changes import Change, DeleteStage, PutResource, PutStage, RevokeParticipant
+from stagebook.book.store import Book, Durable
 from stagebook.manager.participants.teardown import Teardown
 from stagebook.manager.resources.ingest_configuration_service import IngestConfigurationService
 from stagebook.manager.session.unit_of_work import UnitOfWork

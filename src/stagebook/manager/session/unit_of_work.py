@@ -7,15 +7,8 @@ Every change of a participant or a session goes through here, so memory, rows an
 import asyncio
 from collections.abc import Callable, Iterable
 
-from stagebook.book.store import (
-    AppendEvent,
-    Book,
-    Change,
-    Durable,
-    EndSession,
-    OpenSession,
-    PutParticipant,
-)
+from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant
+from stagebook.book.store import Book, Durable
 from stagebook.manager.participants.effective_token import of_token
 from stagebook.manager.resources.pending_resources import PendingResources
 from stagebook.manager.session.running_sessions import LiveParticipant, LiveSession, RunningSessions

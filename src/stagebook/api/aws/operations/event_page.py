@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from stagebook.api.aws.rest_json.timestamps import iso8601
-from stagebook.book.store import SEQUENCE_TIME_SHIFT, EventExtra, EventRow
+from stagebook.book.changes import SEQUENCE_TIME_SHIFT
+from stagebook.book.store import EventExtra, EventRow
 from stagebook.stage.events import ErrorCode, EventName, ExchangedToken, TokenExchange
 
 _MINUTE_MS = 60_000
