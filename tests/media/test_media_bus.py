@@ -5,14 +5,14 @@ import socket
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, FeedMessage, FeedTicket, Hello, Unit, receive
 from stagebook.media.worker.framing import BrokenStreamError, frame
 
 MESSAGES: list[FeedMessage] = [
     Hello(token="t", video_parameters="packetization-mode=1;profile-level-id=4d001f"),
-    Unit(kind=Kind.VIDEO, timestamp=2**40, is_keyframe=True, payloads=(b"\x67", bytes(1200))),
-    Unit(kind=Kind.AUDIO, timestamp=0, is_keyframe=False, payloads=(b"opus",)),
+    Unit(kind=MediaKind.VIDEO, timestamp=2**40, is_keyframe=True, payloads=(b"\x67", bytes(1200))),
+    Unit(kind=MediaKind.AUDIO, timestamp=0, is_keyframe=False, payloads=(b"opus",)),
 ]
 
 

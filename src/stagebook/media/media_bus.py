@@ -10,11 +10,11 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.worker.framing import MessageReader
 
 MAX_FEED_MESSAGE_BYTES: Final = 8 << 20
-CLOCK_RATES: Final = {Kind.VIDEO: 90_000, Kind.AUDIO: 48_000}
+CLOCK_RATES: Final = {MediaKind.VIDEO: 90_000, MediaKind.AUDIO: 48_000}
 """Ticks a second of a unit's timestamp."""
 
 
@@ -50,7 +50,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True,
     Pictures come in decoding order. A keyframe begins with its SPS and PPS.
     """
 
-    kind: Kind
+    kind: MediaKind
     timestamp: int
     is_keyframe: bool
     payloads: tuple[bytes, ...]

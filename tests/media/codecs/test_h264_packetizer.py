@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.h264_packetizer import MAX_PAYLOAD_BYTES, packetize, packetize_together
 from stagebook.media.media_bus import Unit
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
@@ -12,7 +12,7 @@ from tests.media.ingest import received
 
 
 def _put_together(payloads: list[bytes]) -> list[bytes]:
-    unit = Unit(kind=Kind.VIDEO, timestamp=0, is_keyframe=False, payloads=tuple(payloads))
+    unit = Unit(kind=MediaKind.VIDEO, timestamp=0, is_keyframe=False, payloads=tuple(payloads))
     return received.nal_units(unit)
 
 

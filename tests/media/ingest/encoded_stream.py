@@ -10,7 +10,7 @@ from functools import cache
 import av
 import msgspec
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.pipeline.media_pipeline import Pipeline
 from stagebook.media.media_bus import Unit
 
@@ -18,13 +18,13 @@ FRAMES_PER_SECOND = 30
 AAC_SAMPLES = 1_024
 _FLV_HEADER_BYTES = 13
 _TAG_HEADER_BYTES = 11
-_KINDS = {8: Kind.AUDIO, 9: Kind.VIDEO}
+_KINDS = {8: MediaKind.AUDIO, 9: MediaKind.VIDEO}
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One audio or video message: what the pipeline takes."""
 
-    kind: Kind
+    kind: MediaKind
     timestamp_ms: int
     payload: bytes
 
@@ -50,7 +50,7 @@ def run(pipeline: Pipeline, stream: list[Message]) -> list[Unit]:
     """Everything that a pipeline makes of these messages."""
     units: list[Unit] = []
     for message in stream:
-        take = pipeline.video if message.kind is Kind.VIDEO else pipeline.audio
+        take = pipeline.video if message.kind is MediaKind.VIDEO else pipeline.audio
         units += take(timestamp_ms=message.timestamp_ms, payload=message.payload)
     return units
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import av
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import Unit
 
 _STAP_A = 24
@@ -13,7 +13,7 @@ _FU_A = 28
 _START_CODE = b"\0\0\0\1"
 
 
-def of_kind(units: list[Unit], kind: Kind) -> list[Unit]:
+def of_kind(units: list[Unit], kind: MediaKind) -> list[Unit]:
     """The units of one track."""
     return [unit for unit in units if unit.kind is kind]
 
@@ -47,7 +47,7 @@ def pictures(units: list[Unit]) -> Iterator[tuple[int, av.VideoFrame]]:
     """(timestamp in ticks, picture) of all video units, in the order in which they are shown."""
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, av.VideoCodecContext)
-    for unit in of_kind(units, Kind.VIDEO):
+    for unit in of_kind(units, MediaKind.VIDEO):
         packet = av.Packet(b"".join(_START_CODE + nal for nal in nal_units(unit)))
         packet.pts = unit.timestamp
         for frame in decoder.decode(packet):
@@ -63,6 +63,6 @@ def sound(units: list[Unit]) -> "Iterator[tuple[int, array[int]]]":
     decoder = av.CodecContext.create("libopus", "r")
     assert isinstance(decoder, av.AudioCodecContext)
     decoder.sample_rate, decoder.layout = 48_000, "stereo"
-    for unit in of_kind(units, Kind.AUDIO):
+    for unit in of_kind(units, MediaKind.AUDIO):
         for frame in decoder.decode(av.Packet(unit.payloads[0])):
             yield unit.timestamp, array("h", bytes(frame.planes[0])[: frame.samples * 4])[::2]

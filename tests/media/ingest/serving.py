@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stagebook.data_folder.rtmps_certificate import new_certificate_key, self_made_certificate
 from stagebook.media import media_bus
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.rtmp_server import IngestServer
 from stagebook.media.media_bus import FeedTicket, Hello, Unit
@@ -62,7 +62,7 @@ class NotingForwarder:
         if self._server is not None:
             self._server.close()
 
-    def kinds(self) -> set[Kind]:
+    def kinds(self) -> set[MediaKind]:
         return {unit.kind for unit in self.units}
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -126,7 +126,7 @@ class Serving:
 
     def pictures(self) -> int:
         """How many pictures the forwarder was given."""
-        return sum(unit.kind is Kind.VIDEO for unit in self.forwarder.units)
+        return sum(unit.kind is MediaKind.VIDEO for unit in self.forwarder.units)
 
     def endings(self) -> list[MediaFact]:
         """What was told but asks."""
@@ -197,7 +197,7 @@ def unchecked_tls() -> ssl.SSLContext:
 async def send(encoder: RtmpPublisher, messages: list[Message]) -> None:
     """Send messages as fast as they are taken."""
     for message in messages:
-        give = encoder.video if message.kind is Kind.VIDEO else encoder.audio
+        give = encoder.video if message.kind is MediaKind.VIDEO else encoder.audio
         await give(message.timestamp_ms, message.payload)
 
 

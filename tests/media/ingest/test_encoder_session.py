@@ -9,7 +9,7 @@ from itertools import count
 import msgspec
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest import encoder_session, media_bus_writer
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import (
@@ -32,7 +32,7 @@ SILENT = Closed(connection_id="c", cause=CloseCause.CONSENT_LOST)
 
 
 async def until_fed(it: Serving) -> None:
-    await until(lambda: it.forwarder.kinds() == set(Kind), "both tracks at the forwarder")
+    await until(lambda: it.forwarder.kinds() == set(MediaKind), "both tracks at the forwarder")
 
 
 async def description(encoder: RtmpPublisher) -> str:
@@ -54,7 +54,7 @@ async def test_a_stream_goes_from_the_ask_to_the_forwarder() -> None:
         await until_fed(it)
         assert [hello.token for hello in it.forwarder.hellos] == [TOKEN]
         assert "packetization-mode=1;profile-level-id=" in it.forwarder.hellos[0].video_parameters
-        first_picture = next(unit for unit in it.forwarder.units if unit.kind is Kind.VIDEO)
+        first_picture = next(unit for unit in it.forwarder.units if unit.kind is MediaKind.VIDEO)
         assert first_picture.is_keyframe
         assert it.endings() == []
 
@@ -81,7 +81,7 @@ async def test_media_of_an_encoder_that_does_not_wait_is_not_lost() -> None:
         await send(encoder, first_second())
         it.admit(await it.asked())
         await until_fed(it)
-        pictures = sum(message.kind is Kind.VIDEO and not message.is_configuration for message in first_second())
+        pictures = sum(message.kind is MediaKind.VIDEO and not message.is_configuration for message in first_second())
         await until(lambda: it.pictures() == pictures, "every picture")
 
 
@@ -201,13 +201,13 @@ async def test_bytes_that_are_no_media_do_not_break_the_silence() -> None:
 @pytest.mark.parametrize(
     ("kinds", "missing"),
     [
-        ({Kind.VIDEO}, "the stream has no audio after 2 s"),
-        ({Kind.AUDIO}, "the stream has no video after 2 s"),
+        ({MediaKind.VIDEO}, "the stream has no audio after 2 s"),
+        ({MediaKind.AUDIO}, "the stream has no video after 2 s"),
         (set(), "the stream has neither audio nor video after 2 s"),
     ],
     ids=["no audio", "no video", "nothing"],
 )
-async def test_a_stream_without_both_tracks_fails(kinds: set[Kind], missing: str) -> None:
+async def test_a_stream_without_both_tracks_fails(kinds: set[MediaKind], missing: str) -> None:
     async with serving(IngestSettings(media_timeout_seconds=2)) as it, it.encoder() as encoder:
         await it.let_in(encoder)
         await send(encoder, [message for message in first_second() if message.kind in kinds])
@@ -220,7 +220,7 @@ async def test_a_stream_without_both_tracks_fails(kinds: set[Kind], missing: str
 async def test_one_track_that_never_stops_does_not_put_off_the_end() -> None:
     async with serving(IngestSettings(media_timeout_seconds=1)) as it, it.encoder() as encoder:
         await it.let_in(encoder)
-        async with going_on(encoder, kinds=[Kind.VIDEO]):
+        async with going_on(encoder, kinds=[MediaKind.VIDEO]):
             await until(lambda: bool(it.endings()), "the end")
         fact = it.endings()[0]
         assert isinstance(fact, IngestFailed)
@@ -228,7 +228,7 @@ async def test_one_track_that_never_stops_does_not_put_off_the_end() -> None:
 
 
 @asynccontextmanager
-async def going_on(encoder: RtmpPublisher, *, kinds: Collection[Kind] = tuple(Kind)) -> AsyncIterator[None]:
+async def going_on(encoder: RtmpPublisher, *, kinds: Collection[MediaKind] = tuple(MediaKind)) -> AsyncIterator[None]:
     """The encoder sends for as long as this lasts, as fast as it is read."""
     sending = asyncio.create_task(_keep_sending(encoder, kinds))
     try:
@@ -238,7 +238,7 @@ async def going_on(encoder: RtmpPublisher, *, kinds: Collection[Kind] = tuple(Ki
         await asyncio.wait([sending])
 
 
-async def _keep_sending(encoder: RtmpPublisher, kinds: Collection[Kind]) -> None:
+async def _keep_sending(encoder: RtmpPublisher, kinds: Collection[MediaKind]) -> None:
     with contextlib.suppress(ConnectionError):
         for second in count():
             for message in first_second():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.encoder_stream import Stream
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.stream_end import EndedError
@@ -48,19 +48,19 @@ async def give(stream: Stream, messages: list[Message]) -> None:
         await stream.take(message.kind, timestamp_ms=message.timestamp_ms, payload=message.payload)
 
 
-def only(kind: Kind) -> list[Message]:
+def only(kind: MediaKind) -> list[Message]:
     return [message for message in first_second() if message.kind is kind]
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-async def test_one_track_alone_opens_no_feed(stream: Stream, forwarder: NotingForwarder, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(MediaKind))
+async def test_one_track_alone_opens_no_feed(stream: Stream, forwarder: NotingForwarder, kind: MediaKind) -> None:
     await give(stream, only(kind))
     assert forwarder.feeds == 0
 
 
 async def test_the_feed_opens_once_with_the_profile_of_the_stream(stream: Stream, forwarder: NotingForwarder) -> None:
     await give(stream, first_second())
-    await until(lambda: forwarder.kinds() == set(Kind), "both tracks")
+    await until(lambda: forwarder.kinds() == set(MediaKind), "both tracks")
     (hello,) = forwarder.hellos
     assert "packetization-mode=1;profile-level-id=" in hello.video_parameters
     stream.close()
@@ -70,14 +70,14 @@ async def test_the_feed_opens_once_with_the_profile_of_the_stream(stream: Stream
 async def test_until_both_tracks_are_there_both_patiences_count(stream: Stream, clock: Clock) -> None:
     assert stream.deadline == 105
     clock.now = 118
-    await give(stream, only(Kind.VIDEO)[:1])
+    await give(stream, only(MediaKind.VIDEO)[:1])
     assert stream.deadline == 120, "its media timeout, although it is not silent"
 
 
 async def test_afterwards_only_silence_counts(stream: Stream, clock: Clock) -> None:
     await give(stream, first_second())
     clock.now = 119
-    await give(stream, [Message(kind=Kind.VIDEO, timestamp_ms=1_000, payload=b"")])
+    await give(stream, [Message(kind=MediaKind.VIDEO, timestamp_ms=1_000, payload=b"")])
     assert stream.deadline == 124
     stream.close()
 
@@ -89,9 +89,9 @@ async def test_silence_is_a_lost_peer(stream: Stream, clock: Clock) -> None:
     assert ending.detail == "no media came for 5 s"
 
 
-@pytest.mark.parametrize(("kind", "missing"), [(Kind.VIDEO, "audio"), (Kind.AUDIO, "video")])
+@pytest.mark.parametrize(("kind", "missing"), [(MediaKind.VIDEO, "audio"), (MediaKind.AUDIO, "video")])
 async def test_a_track_that_does_not_come_is_a_fault_that_names_it(
-    stream: Stream, clock: Clock, kind: Kind, missing: str
+    stream: Stream, clock: Clock, kind: MediaKind, missing: str
 ) -> None:
     await give(stream, only(kind))
     clock.now = 120

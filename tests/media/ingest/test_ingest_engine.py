@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import CloseCause, Closed, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
@@ -94,7 +94,7 @@ async def test_an_encoder_asks_is_let_in_and_leaves(tmp_path: Path, scheme: str)
         await it.let_in(encoder)
         assert it.facts[0].is_secure is (scheme == "rtmps")  # type: ignore[union-attr]  # the ask
         await send(encoder, first_second())
-        await until(lambda: it.forwarder.kinds() == set(Kind), "both tracks")
+        await until(lambda: it.forwarder.kinds() == set(MediaKind), "both tracks")
         await encoder.unpublish()
         await until(lambda: LEFT in it.facts, "the end")
         await encoder.closed()
@@ -199,7 +199,7 @@ async def test_a_start_does_not_load_what_only_a_stream_needs(tmp_path: Path) ->
         async with it.encoder() as encoder:
             await it.let_in(encoder)
             await send(encoder, first_second())
-            await until(lambda: it.forwarder.kinds() == set(Kind), "both tracks")
+            await until(lambda: it.forwarder.kinds() == set(MediaKind), "both tracks")
             assert "libavcodec" in loaded()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.media_bus_writer import MAX_WAITING_BYTES, FeedLostError, FeedWriter
 from stagebook.media.media_bus import FeedTicket, Hello, Unit
 from tests.media.ingest.serving import TOKEN, NotingForwarder, until
@@ -25,7 +25,7 @@ async def opened(forwarder: NotingForwarder) -> FeedWriter:
 
 
 def unit(size_bytes: int = 100) -> Unit:
-    return Unit(kind=Kind.VIDEO, timestamp=2**40, is_keyframe=True, payloads=(bytes(size_bytes), b"\xff"))
+    return Unit(kind=MediaKind.VIDEO, timestamp=2**40, is_keyframe=True, payloads=(bytes(size_bytes), b"\xff"))
 
 
 async def test_a_feed_begins_with_hello_and_brings_units_in_order(forwarder: NotingForwarder) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 import av
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.pipeline.media_pipeline import Pipeline
 from stagebook.media.media_bus import Unit
 from tests.media.ingest import encoded_stream, received
@@ -141,7 +141,9 @@ def test_jitter_of_the_timestamps_is_not_heard() -> None:
     stream = _changed(
         _marked_stream(sampling_rate=48_000, seconds=600),
         until_seconds=60,
-        timestamp=lambda message: message.timestamp_ms + 1_000 + chance.randint(-15, 15) * (message.kind is Kind.AUDIO),
+        timestamp=lambda message: (
+            message.timestamp_ms + 1_000 + chance.randint(-15, 15) * (message.kind is MediaKind.AUDIO)
+        ),
     )
     assert max(map(abs, _offsets_ms(stream, marks=12))) < 10
 
@@ -154,7 +156,7 @@ def test_lost_audio_leaves_a_gap_and_no_offset(lost_ms: int, most_ms: int) -> No
         message
         for message in whole
         if message.timestamp_ms < 60_000
-        and not (message.kind is Kind.AUDIO and 0 <= 30_990 - message.timestamp_ms < lost_ms)
+        and not (message.kind is MediaKind.AUDIO and 0 <= 30_990 - message.timestamp_ms < lost_ms)
     ]
     offsets = _offsets_ms(stream, marks=12)
     assert max(map(abs, offsets)) < most_ms

@@ -16,7 +16,7 @@ import av
 import msgspec
 
 from stagebook.demo.generated_media import BAR_STEP_PIXELS, BAR_WIDTH_PIXELS, BRIGHT, DARK, TONE_HERTZ
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import CLOCK_RATES, MAX_FEED_MESSAGE_BYTES, FeedMessage, FeedTicket, Hello, Unit
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.worker.framing import frame
@@ -108,8 +108,10 @@ def picture_units(wanted: Pictures = PLAIN, *, start_seconds: float = 0.0) -> It
             yield (
                 (base + place) / frames_per_second,
                 Unit(
-                    kind=Kind.VIDEO,
-                    timestamp=round((start_seconds + (base + number) / frames_per_second) * CLOCK_RATES[Kind.VIDEO]),
+                    kind=MediaKind.VIDEO,
+                    timestamp=round(
+                        (start_seconds + (base + number) / frames_per_second) * CLOCK_RATES[MediaKind.VIDEO]
+                    ),
                     is_keyframe=place == 0,
                     payloads=tuple(encoded.h264_payloads(picture)),
                 ),
@@ -121,11 +123,11 @@ def sound_units(*, start_seconds: float = 0.0) -> Iterator[tuple[float, Unit]]:
     packets = tone()
     for number in count():
         due = number * OPUS_PACKET_SECONDS
-        timestamp = round((start_seconds + due) * CLOCK_RATES[Kind.AUDIO])
+        timestamp = round((start_seconds + due) * CLOCK_RATES[MediaKind.AUDIO])
         yield (
             due,
             Unit(
-                kind=Kind.AUDIO,
+                kind=MediaKind.AUDIO,
                 timestamp=timestamp,
                 is_keyframe=False,
                 payloads=(packets[number % len(packets)],),

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class MediaKind(StrEnum):
     """The kind of a media section that we carry."""
 
     AUDIO = "audio"

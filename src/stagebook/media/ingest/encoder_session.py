@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 import structlog
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.encoder_socket import EncoderSocket, NotReadError
 from stagebook.media.ingest.encoder_stream import Stream
 from stagebook.media.ingest.ingest_settings import IngestSettings
@@ -157,9 +157,9 @@ class Session:
             for event in events:
                 match event:
                     case VideoMessage():
-                        await stream.take(Kind.VIDEO, timestamp_ms=event.timestamp_ms, payload=event.payload)
+                        await stream.take(MediaKind.VIDEO, timestamp_ms=event.timestamp_ms, payload=event.payload)
                     case AudioMessage():
-                        await stream.take(Kind.AUDIO, timestamp_ms=event.timestamp_ms, payload=event.payload)
+                        await stream.take(MediaKind.AUDIO, timestamp_ms=event.timestamp_ms, payload=event.payload)
                     case Unpublished():
                         return LEFT
             events = await self._read(stream.deadline, stream.late)

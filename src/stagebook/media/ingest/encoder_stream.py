@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.media_bus_writer import FeedWriter
 from stagebook.media.ingest.pipeline.media_pipeline import Pipeline
@@ -28,7 +28,7 @@ class Stream:
         self._settings = settings
         self._clock = clock
         self._pipeline = Pipeline()
-        self._paces = {kind: Pace(max_ahead_seconds=settings.max_buffer_seconds) for kind in Kind}
+        self._paces = {kind: Pace(max_ahead_seconds=settings.max_buffer_seconds) for kind in MediaKind}
         self._rate = MessageRate()
         self._feed: FeedWriter | None = None
         self._complete_until = clock() + settings.media_timeout_seconds
@@ -49,11 +49,11 @@ class Stream:
         waited = self._settings.silence_timeout_seconds
         return Ending(detail=f"no media came for {waited:g} s", cause=CloseCause.CONSENT_LOST)
 
-    async def take(self, kind: Kind, *, timestamp_ms: int, payload: bytes) -> None:
+    async def take(self, kind: MediaKind, *, timestamp_ms: int, payload: bytes) -> None:
         """Take one tag, and wait as long as it came too early. Raises InputFaultError, FeedLostError, EndedError."""
         if self._feed is None and self._clock() >= self._complete_until:
             raise EndedError(self.late())
-        work = self._pipeline.video if kind is Kind.VIDEO else self._pipeline.audio
+        work = self._pipeline.video if kind is MediaKind.VIDEO else self._pipeline.audio
         units = work(timestamp_ms=timestamp_ms, payload=payload)
         if units:
             await self._write(units)

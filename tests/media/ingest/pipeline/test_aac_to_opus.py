@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from stagebook.media.codecs.aac import read_configuration
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.ingest.pipeline.aac_to_opus import PACKET_TICKS, AacToOpus, BrokenFrameError, OpusPacket
 from stagebook.media.media_bus import Unit
@@ -31,7 +31,7 @@ def _transcoded(
 def _heard(packets: list[OpusPacket]) -> "tuple[int, array[int]]":
     """(tick of the first sample, all samples of the left channel)."""
     units = [
-        Unit(kind=Kind.AUDIO, timestamp=packet.timestamp, is_keyframe=False, payloads=(packet.data,))
+        Unit(kind=MediaKind.AUDIO, timestamp=packet.timestamp, is_keyframe=False, payloads=(packet.data,))
         for packet in packets
     ]
     samples = array("h")

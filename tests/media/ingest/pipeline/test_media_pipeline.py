@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.ingest.pipeline.media_pipeline import Pipeline
 from stagebook.media.ingest.pipeline.timeline import MAX_STEP_MS
@@ -30,12 +30,12 @@ def _moved(messages: list[Message], *, by_ms: int) -> list[Message]:
     ]
 
 
-def _only(messages: list[Message], kind: Kind) -> list[Message]:
+def _only(messages: list[Message], kind: MediaKind) -> list[Message]:
     return [message for message in messages if message.kind is kind]
 
 
 def _video_times(units: list[Unit]) -> list[int]:
-    return [unit.timestamp for unit in received.of_kind(units, Kind.VIDEO)]
+    return [unit.timestamp for unit in received.of_kind(units, MediaKind.VIDEO)]
 
 
 def test_a_stream_arrives_whole() -> None:
@@ -44,17 +44,17 @@ def test_a_stream_arrives_whole() -> None:
     assert pipeline.missing() is None
     assert pipeline.video_parameters is not None
     assert units[0].is_keyframe
-    assert [unit.is_keyframe for unit in received.of_kind(units, Kind.VIDEO)] == 3 * [True, *29 * [False]]
+    assert [unit.is_keyframe for unit in received.of_kind(units, MediaKind.VIDEO)] == 3 * [True, *29 * [False]]
     shown = list(received.pictures(units))
     assert [(frame.width, frame.height) for _, frame in shown] == PICTURES * [(320, 180)]
-    sound = received.of_kind(units, Kind.AUDIO)
+    sound = received.of_kind(units, MediaKind.AUDIO)
     assert len(sound) * 20 == pytest.approx(3_000, abs=60)
     assert {after.timestamp - before.timestamp for before, after in pairwise(sound)} == {960}
 
 
 def test_a_keyframe_begins_with_its_parameter_sets() -> None:
     for unit in run(Pipeline(), stream()):
-        if unit.kind is Kind.VIDEO:
+        if unit.kind is MediaKind.VIDEO:
             expected = [7, 8, 5] if unit.is_keyframe else [1]
             assert list(dict.fromkeys(kind for kind in received.types(unit) if kind != 6)) == expected
             assert received.types(unit).count(7) == unit.is_keyframe
@@ -80,7 +80,7 @@ def test_pictures_are_timed_by_when_they_are_shown() -> None:
 def test_enhanced_rtmp_gives_the_same_units() -> None:
     def enhanced(message: Message) -> Message:
         payload = message.payload
-        if message.kind is Kind.VIDEO:
+        if message.kind is MediaKind.VIDEO:
             frame_type = payload[0] & 0x70
             body = payload[2:] if payload[1] == 1 else payload[5:]
             header = bytes([0x80 | frame_type | payload[1]]) + b"avc1"
@@ -101,11 +101,11 @@ def test_a_change_of_the_picture_size_takes_effect() -> None:
 def test_video_that_comes_before_the_audio_is_known_is_held() -> None:
     # A second and a half of video, with its second keyframe in the middle; then audio begins.
     pipeline = Pipeline()
-    late = [message for message in stream() if message.kind is Kind.VIDEO or message.timestamp_ms > 1_500]
+    late = [message for message in stream() if message.kind is MediaKind.VIDEO or message.timestamp_ms > 1_500]
     early = [message for message in late if message.timestamp_ms < 1_500]
     assert run(pipeline, early) == []
     assert pipeline.missing() == "the stream has no audio"
-    configuration = next(message for message in stream() if message.kind is Kind.AUDIO)
+    configuration = next(message for message in stream() if message.kind is MediaKind.AUDIO)
     units = run(pipeline, [configuration, *late[len(early) :]])
     assert units[0].is_keyframe
     assert units[0].timestamp == pytest.approx(90 * 1_021, abs=180)
@@ -114,9 +114,9 @@ def test_video_that_comes_before_the_audio_is_known_is_held() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(Kind.VIDEO, "the stream has no audio"), (Kind.AUDIO, "the stream has no video")],
+    [(MediaKind.VIDEO, "the stream has no audio"), (MediaKind.AUDIO, "the stream has no video")],
 )
-def test_what_is_missing_is_told(kind: Kind, words: str) -> None:
+def test_what_is_missing_is_told(kind: MediaKind, words: str) -> None:
     pipeline = Pipeline()
     assert pipeline.missing() == "the stream has neither audio nor video"
     assert run(pipeline, _only(stream(), kind)) == []
@@ -134,7 +134,7 @@ def test_a_stream_that_begins_between_keyframes_waits_for_the_next() -> None:
 def test_one_track_that_goes_on_alone_is_bad_input() -> None:
     pipeline = Pipeline()
     run(pipeline, stream())
-    alone = [_moved(_only(stream(), Kind.VIDEO), by_ms=3_000 * number) for number in range(1, 5)]
+    alone = [_moved(_only(stream(), MediaKind.VIDEO), by_ms=3_000 * number) for number in range(1, 5)]
     with pytest.raises(InputFaultError, match=r"audio and video are \d+ ms apart") as caught:
         run(pipeline, [message for part in alone for message in part])
     assert caught.value.fault is IngestFault.INPUT
@@ -156,14 +156,14 @@ def test_a_picture_that_is_shown_far_from_its_time_is_bad_input() -> None:
 @pytest.mark.parametrize(
     ("kind", "payload", "fault"),
     [
-        (Kind.VIDEO, b"\x1c\x00\x00\x00\x00", IngestFault.VIDEO_CODEC),
-        (Kind.VIDEO, b"\x90av01", IngestFault.VIDEO_CODEC),
-        (Kind.AUDIO, b"\x2f\xff\xfb", IngestFault.AUDIO_CODEC),
-        (Kind.AUDIO, b"\xaf\x00\x2b\x92\x08\x00", IngestFault.AUDIO_CODEC),
-        (Kind.VIDEO, b"\x17\x01\x00\x00\x00\xff\xff\xff\xff", IngestFault.INPUT),
+        (MediaKind.VIDEO, b"\x1c\x00\x00\x00\x00", IngestFault.VIDEO_CODEC),
+        (MediaKind.VIDEO, b"\x90av01", IngestFault.VIDEO_CODEC),
+        (MediaKind.AUDIO, b"\x2f\xff\xfb", IngestFault.AUDIO_CODEC),
+        (MediaKind.AUDIO, b"\xaf\x00\x2b\x92\x08\x00", IngestFault.AUDIO_CODEC),
+        (MediaKind.VIDEO, b"\x17\x01\x00\x00\x00\xff\xff\xff\xff", IngestFault.INPUT),
     ],
 )
-def test_the_fault_of_any_message_comes_through(kind: Kind, payload: bytes, fault: IngestFault) -> None:
+def test_the_fault_of_any_message_comes_through(kind: MediaKind, payload: bytes, fault: IngestFault) -> None:
     pipeline = Pipeline()
     run(pipeline, stream())
     with pytest.raises(InputFaultError) as caught:

@@ -1,13 +1,13 @@
 """The beginning of a stream is held until it can be shown, and not for ever."""
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.pipeline.start_buffer import MAX_HELD_BYTES, Opening
 from stagebook.media.media_bus import Unit
 
-SOUND = Unit(kind=Kind.AUDIO, timestamp=0, is_keyframe=False, payloads=(b"opus",))
-KEYFRAME = Unit(kind=Kind.VIDEO, timestamp=0, is_keyframe=True, payloads=(b"sps", b"idr"))
-OTHER = Unit(kind=Kind.VIDEO, timestamp=3_000, is_keyframe=False, payloads=(b"slice",))
-LARGE = Unit(kind=Kind.VIDEO, timestamp=3_000, is_keyframe=False, payloads=(bytes(MAX_HELD_BYTES),))
+SOUND = Unit(kind=MediaKind.AUDIO, timestamp=0, is_keyframe=False, payloads=(b"opus",))
+KEYFRAME = Unit(kind=MediaKind.VIDEO, timestamp=0, is_keyframe=True, payloads=(b"sps", b"idr"))
+OTHER = Unit(kind=MediaKind.VIDEO, timestamp=3_000, is_keyframe=False, payloads=(b"slice",))
+LARGE = Unit(kind=MediaKind.VIDEO, timestamp=3_000, is_keyframe=False, payloads=(bytes(MAX_HELD_BYTES),))
 
 
 def test_it_opens_with_the_keyframe_if_there_is_audio() -> None:

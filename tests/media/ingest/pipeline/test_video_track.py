@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.h264 import parse_sps, starts_keyframe
 from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.ingest.pipeline.video_track import Picture, VideoTrack
@@ -35,7 +35,7 @@ def _joined(*units: bytes) -> memoryview:
 
 def _nal_units(picture: Picture | None) -> list[bytes]:
     assert picture is not None
-    unit = Unit(kind=Kind.VIDEO, timestamp=0, is_keyframe=picture.is_keyframe, payloads=picture.payloads)
+    unit = Unit(kind=MediaKind.VIDEO, timestamp=0, is_keyframe=picture.is_keyframe, payloads=picture.payloads)
     return received.nal_units(unit)
 
 
@@ -108,7 +108,7 @@ def test_the_profile_for_sdp_is_the_streams_own() -> None:
 
 
 def test_a_real_stream_arrives_bit_by_bit() -> None:
-    configuration, *video = [message.payload for message in stream() if message.kind is Kind.VIDEO]
+    configuration, *video = [message.payload for message in stream() if message.kind is MediaKind.VIDEO]
     track = VideoTrack()
     track.configure(memoryview(configuration)[5:])
     for payload in video[:-1]:

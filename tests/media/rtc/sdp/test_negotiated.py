@@ -1,6 +1,6 @@
 """The plans' own answers: their tracks in order, and the format that a publisher's plan fixes."""
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sdp.negotiated import SourceFormat
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher
 from stagebook.media.rtc.sdp.sdp_reader import parse_description
@@ -8,12 +8,12 @@ from tests.media.rtc import offers
 
 
 def test_tracks_are_in_the_order_of_their_sections() -> None:
-    def kinds(offer: str) -> list[Kind]:
+    def kinds(offer: str) -> list[MediaKind]:
         plan = negotiate_publisher(parse_description(offer), video_codecs=(Codec.H264,))
         return [track.kind for track in plan.tracks]
 
-    assert kinds(offers.CHROMIUM) == [Kind.AUDIO, Kind.VIDEO]
-    assert kinds(offers.GSTREAMER) == [Kind.VIDEO, Kind.AUDIO]
+    assert kinds(offers.CHROMIUM) == [MediaKind.AUDIO, MediaKind.VIDEO]
+    assert kinds(offers.GSTREAMER) == [MediaKind.VIDEO, MediaKind.AUDIO]
 
 
 def test_the_format_of_a_source_is_what_its_publishers_answer_says() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from stagebook.media.rtc.sdp.negotiated import HeaderExtensions, PublisherPlan, SourceFormat, ViewerPlan
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
@@ -46,7 +46,7 @@ async def test_aiortc_publishes_and_views() -> None:
     plan = publisher(await offers.aiortc_publisher())
     assert plan.video.rtx_payload_type is not None
     view = viewer(await offers.aiortc_viewer(), SourceFormat.of(plan))
-    assert [track.kind for track in view.tracks] == [Kind.AUDIO, Kind.VIDEO]
+    assert [track.kind for track in view.tracks] == [MediaKind.AUDIO, MediaKind.VIDEO]
 
 
 def test_a_track_tells_its_packets_apart() -> None:

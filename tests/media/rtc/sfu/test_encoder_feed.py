@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import Unit
 from stagebook.media.rtc.sfu.encoder_feed import EncoderFeed
 from stagebook.media.rtc.sfu.gop_cache import MAX_GROUP_PICTURES
@@ -23,13 +23,13 @@ def played(seconds: float, pictures: Pictures) -> tuple[EncoderFeed, int]:
 
 def test_the_newest_moment_is_the_latest_that_is_shown_not_the_last_that_came() -> None:
     feed, _ = played(1.0, Pictures(b_frames=2))
-    assert 100.9 < feed.newest[Kind.VIDEO].timestamp / 90_000 <= 101.1
-    assert 100.9 < feed.newest[Kind.AUDIO].timestamp / 48_000 < 101.0
-    newest = feed.newest[Kind.VIDEO]
+    assert 100.9 < feed.newest[MediaKind.VIDEO].timestamp / 90_000 <= 101.1
+    assert 100.9 < feed.newest[MediaKind.AUDIO].timestamp / 48_000 < 101.0
+    newest = feed.newest[MediaKind.VIDEO]
     feed.take(
-        Unit(kind=Kind.VIDEO, timestamp=newest.timestamp - 3_000, is_keyframe=False, payloads=(b"\x01\x9c",)), 5.0
+        Unit(kind=MediaKind.VIDEO, timestamp=newest.timestamp - 3_000, is_keyframe=False, payloads=(b"\x01\x9c",)), 5.0
     )
-    assert (feed.newest[Kind.VIDEO], feed.video_at) == (newest, 5.0)
+    assert (feed.newest[MediaKind.VIDEO], feed.video_at) == (newest, 5.0)
 
 
 def test_the_last_group_is_kept() -> None:
@@ -43,7 +43,9 @@ def test_keyframes_so_far_apart_that_no_viewer_can_begin_are_told_of_once() -> N
     with capture_logs() as logs:
         for number in range(3 * (MAX_GROUP_PICTURES + 1)):
             is_keyframe = number % (MAX_GROUP_PICTURES + 1) == 0
-            unit = Unit(kind=Kind.VIDEO, timestamp=number * 3_000, is_keyframe=is_keyframe, payloads=(b"\x41\x9a",))
+            unit = Unit(
+                kind=MediaKind.VIDEO, timestamp=number * 3_000, is_keyframe=is_keyframe, payloads=(b"\x41\x9a",)
+            )
             feed.take(unit, number / 30)
             assert len(logs) == (number >= MAX_GROUP_PICTURES)
     assert (logs[0]["log_level"], logs[0]["connection_id"]) == ("warning", "f")

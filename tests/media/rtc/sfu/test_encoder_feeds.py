@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import FeedTicket, Unit
 from stagebook.media.port import Connected, MediaRefusedError, RefusalReason, SourceMeasured
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
@@ -112,7 +112,7 @@ async def _publish_refusal(engine: Engine) -> RefusalReason:
 async def test_a_unit_that_no_packet_can_carry_ends_the_feed(payloads: tuple[bytes, ...]) -> None:
     async with running_fed_engine() as engine:
         feed = await open_feed(engine)
-        feed.send(Unit(kind=Kind.VIDEO, timestamp=0, is_keyframe=True, payloads=payloads))
+        feed.send(Unit(kind=MediaKind.VIDEO, timestamp=0, is_keyframe=True, payloads=payloads))
         assert await feed.is_hung_up()
         assert engine.facts == [Connected(connection_id="f")]
 

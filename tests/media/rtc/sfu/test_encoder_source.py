@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import CLOCK_RATES, Unit
 from stagebook.media.port import Connected
 from stagebook.media.rtc.rtp.rtcp import SenderReport, write_pli
@@ -28,7 +28,7 @@ PARAMETERS = "packetization-mode=1;profile-level-id=64001f"
 PICTURE_SECONDS = 1 / 30
 
 
-def unit(kind: Kind, *, seconds: float, key: bool = False, payloads: tuple[bytes, ...]) -> Unit:
+def unit(kind: MediaKind, *, seconds: float, key: bool = False, payloads: tuple[bytes, ...]) -> Unit:
     """A unit of this time by the encoder's clock."""
     return Unit(kind=kind, timestamp=round(seconds * CLOCK_RATES[kind]), is_keyframe=key, payloads=payloads)
 
@@ -47,8 +47,8 @@ class Bench:
             pacer=Pacer(call_later=self.loop.call_later, clock=lambda: self.loop.now),
         )
         self.video, self.audio = Receiver(ssrc=1), Receiver(ssrc=2)
-        self.source.tracks[Kind.VIDEO].add(self.video.outlet, self.loop.now)
-        self.source.tracks[Kind.AUDIO].add(self.audio.outlet, self.loop.now)
+        self.source.tracks[MediaKind.VIDEO].add(self.video.outlet, self.loop.now)
+        self.source.tracks[MediaKind.AUDIO].add(self.audio.outlet, self.loop.now)
         self.media_seconds = {"a": 5.0, "b": 70_000.0, "c": 0.0}
         """Each encoder has a clock of its own."""
         self.numbers = dict.fromkeys(self.media_seconds, 0)
@@ -68,13 +68,13 @@ class Bench:
         self.numbers[name] += 1
         payload = f"{name}:{self.numbers[name]}:{'key' if key else ''}".encode()
         self.source.take(
-            name, unit(Kind.VIDEO, seconds=self.media_seconds[name], key=key, payloads=(payload,)), self.loop.now
+            name, unit(MediaKind.VIDEO, seconds=self.media_seconds[name], key=key, payloads=(payload,)), self.loop.now
         )
 
     def sound(self, name: str, *, ahead: float = 0.0) -> None:
         """A feed brings sound, which may be so many seconds ahead of its pictures."""
         seconds = self.media_seconds[name] + ahead
-        self.source.take(name, unit(Kind.AUDIO, seconds=seconds, payloads=(name.encode(),)), self.loop.now)
+        self.source.take(name, unit(MediaKind.AUDIO, seconds=seconds, payloads=(name.encode(),)), self.loop.now)
 
     def both(self, *names: str, key: bool = False) -> None:
         """Feeds bring both, and time passes."""
@@ -223,7 +223,7 @@ class Told:
     """A viewer of both tracks that only notes what it is told."""
 
     def __init__(self) -> None:
-        self.reports: list[tuple[Kind, DownTrack | None, float]] = []
+        self.reports: list[tuple[MediaKind, DownTrack | None, float]] = []
 
     def report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, only: DownTrack | None = None) -> None:
         """Note which second of the source's clock it is."""
@@ -238,17 +238,17 @@ def test_a_viewer_is_told_the_clock_as_soon_as_it_begins_and_then_each_second() 
     bench.picture("a", key=True)
     bench.sound("a")
     assert [(kind, only) for kind, only, _ in told.reports] == [
-        (Kind.VIDEO, bench.video.outlet),
-        (Kind.AUDIO, bench.audio.outlet),
+        (MediaKind.VIDEO, bench.video.outlet),
+        (MediaKind.AUDIO, bench.audio.outlet),
     ]
     late = Receiver(ssrc=3)
-    bench.source.tracks[Kind.VIDEO].add(late.outlet, bench.loop.now)
+    bench.source.tracks[MediaKind.VIDEO].add(late.outlet, bench.loop.now)
     then, bench.loop.now = bench.loop.now, bench.loop.now - INTERVAL_SECONDS
     bench.loop.run_all()
     assert bench.loop.now == then
-    assert {(kind, only) for kind, only, _ in told.reports[2:]} == {(Kind.VIDEO, late.outlet)}
+    assert {(kind, only) for kind, only, _ in told.reports[2:]} == {(MediaKind.VIDEO, late.outlet)}
     bench.source.tick(bench.loop.now)
-    assert [(kind, only) for kind, only, _ in told.reports[-2:]] == [(Kind.VIDEO, None), (Kind.AUDIO, None)]
+    assert [(kind, only) for kind, only, _ in told.reports[-2:]] == [(MediaKind.VIDEO, None), (MediaKind.AUDIO, None)]
     assert {seconds for _, _, seconds in told.reports} == {told.reports[0][2]}
 
 
@@ -366,8 +366,8 @@ async def fed(engine: Engine, name: str, *, seconds: float) -> FeedClient:
 
 def show(feed: FeedClient, *, seconds: float, key: bool = False) -> None:
     """Bring a picture and a sound of one moment."""
-    feed.send(unit(Kind.VIDEO, seconds=seconds, key=key, payloads=(b"key" if key else b"picture",)))
-    feed.send(unit(Kind.AUDIO, seconds=seconds, payloads=(b"sound",)))
+    feed.send(unit(MediaKind.VIDEO, seconds=seconds, key=key, payloads=(b"key" if key else b"picture",)))
+    feed.send(unit(MediaKind.AUDIO, seconds=seconds, payloads=(b"sound",)))
 
 
 class Clocks:
@@ -391,7 +391,7 @@ class Clocks:
     def wall_seconds(self, packet: RtpPacket) -> float:
         """When a packet's content was, by the reports: what a receiver plays at one moment."""
         report = self.reports[packet.ssrc]
-        rate = CLOCK_RATES[Kind.AUDIO if packet.payload == b"sound" else Kind.VIDEO]
+        rate = CLOCK_RATES[MediaKind.AUDIO if packet.payload == b"sound" else MediaKind.VIDEO]
         ahead = ((packet.timestamp - report.rtp_timestamp + 2**31) & 0xFFFFFFFF) - 2**31
         return report.ntp / 2**32 + ahead / rate
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.encoder_track import MEMORY_SECONDS, REFRESH_INTERVAL_SECONDS, EncoderTrack
@@ -22,12 +22,12 @@ FIRST = 7
 class Bench:
     """A fed track with its pacer, a feed by hand, and viewers."""
 
-    def __init__(self, kind: Kind = Kind.VIDEO) -> None:
+    def __init__(self, kind: MediaKind = MediaKind.VIDEO) -> None:
         self.loop = Loop()
         self.begun: list[DownTrack] = []
         self.track = EncoderTrack(
             kind=kind,
-            codec=Codec.H264 if kind is Kind.VIDEO else Codec.OPUS,
+            codec=Codec.H264 if kind is MediaKind.VIDEO else Codec.OPUS,
             clock_rate=90_000,
             random_bits=lambda _: FIRST,
             pacer=Pacer(call_later=self.loop.call_later, clock=lambda: self.loop.now),
@@ -139,7 +139,7 @@ def test_a_keyframe_on_the_way_is_the_shortcut_after_the_picture_that_was_begun(
 
 
 def test_sound_begins_with_the_next_packet_and_has_no_past() -> None:
-    bench = Bench(Kind.AUDIO)
+    bench = Bench(MediaKind.AUDIO)
     bench.track.send([b"before"], timestamp=960, begins=True, group=None, now=0.0)
     viewer = bench.join()
     bench.loop.run_all()

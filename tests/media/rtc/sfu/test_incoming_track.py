@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.sdp.negotiated import HeaderExtensions, TrackPlan
@@ -19,10 +19,10 @@ SMALL, LARGE = vp8_keyframe(320, 180), vp8_keyframe(1280, 720)
 class Bench:
     """An incoming track that feeds a source's track with one viewer."""
 
-    def __init__(self, *, kind: Kind = Kind.VIDEO, rtx_of: dict[int, int] | None = None) -> None:
+    def __init__(self, *, kind: MediaKind = MediaKind.VIDEO, rtx_of: dict[int, int] | None = None) -> None:
         self.asked: list[int] = []
         self.now = 0.0
-        codec = Codec.VP8 if kind is Kind.VIDEO else Codec.OPUS
+        codec = Codec.VP8 if kind is MediaKind.VIDEO else Codec.OPUS
         self.incoming = IncomingTrack(_plan(kind, codec, rtx_of or {}), ask_keyframe=self._ask)
         track = PublishedTrack(kind=kind, codec=codec, clock_rate=90_000, random_bits=lambda _: 0)
         track.origin = self.incoming
@@ -50,7 +50,7 @@ class Bench:
         return [packet.payload for packet in self.viewer.packets]
 
 
-def _plan(kind: Kind, codec: Codec, rtx_of: dict[int, int]) -> TrackPlan:
+def _plan(kind: MediaKind, codec: Codec, rtx_of: dict[int, int]) -> TrackPlan:
     return TrackPlan(
         section=0,
         kind=kind,
@@ -110,7 +110,7 @@ def test_a_keyframe_of_a_layer_that_is_not_wanted_changes_nothing() -> None:
 
 
 def test_sound_of_a_new_ssrc_is_taken_at_once() -> None:
-    bench = Bench(kind=Kind.AUDIO)
+    bench = Bench(kind=MediaKind.AUDIO)
     bench.send(1, 1, b"one")
     bench.send(2, 900, b"two")
     assert bench.seen == [b"one", b"two"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, Hello, Unit
 from stagebook.media.rtc.sfu import media_bus_server
 from stagebook.media.rtc.sfu.media_bus_server import FeedRefusedError, FeedServer
@@ -18,9 +18,9 @@ from tests.media.rtc.feeding import FeedClient, closing_feeds
 from tests.media.rtc.running_engine import wait_until
 
 HELLO = Hello(token="secret", video_parameters="")
-UNIT = Unit(kind=Kind.AUDIO, timestamp=1, is_keyframe=False, payloads=(b"sound",))
-BAD = Unit(kind=Kind.AUDIO, timestamp=2, is_keyframe=False, payloads=())
-FAULT = Unit(kind=Kind.AUDIO, timestamp=3, is_keyframe=False, payloads=())
+UNIT = Unit(kind=MediaKind.AUDIO, timestamp=1, is_keyframe=False, payloads=(b"sound",))
+BAD = Unit(kind=MediaKind.AUDIO, timestamp=2, is_keyframe=False, payloads=())
+FAULT = Unit(kind=MediaKind.AUDIO, timestamp=3, is_keyframe=False, payloads=())
 
 
 class Listener:

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
 from tests.media.rtc.sfu.test_down_track import Receiver
@@ -33,7 +33,7 @@ def test_a_waiting_viewer_makes_the_track_ask_for_a_keyframe_until_it_comes() ->
 
 
 def test_sound_is_never_asked_for_a_keyframe() -> None:
-    made, origin, viewer = track(Kind.AUDIO), Asked(), Receiver()
+    made, origin, viewer = track(MediaKind.AUDIO), Asked(), Receiver()
     made.origin = origin
     made.add(viewer.outlet, 1.0)
     send(made, 1000)

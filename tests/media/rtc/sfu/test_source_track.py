@@ -1,15 +1,18 @@
 """One track of a source: the start of viewers, and what is kept for them."""
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.source_track import HISTORY_PACKETS
 from tests.media.rtc.sfu.test_down_track import Receiver
 
 
-def track(kind: Kind = Kind.VIDEO, *, start: int = 1000) -> PublishedTrack:
+def track(kind: MediaKind = MediaKind.VIDEO, *, start: int = 1000) -> PublishedTrack:
     """A track that follows a stream from `start` on; viewers begin at 7."""
     made = PublishedTrack(
-        kind=kind, codec=Codec.VP8 if kind is Kind.VIDEO else Codec.OPUS, clock_rate=90_000, random_bits=lambda _: 7
+        kind=kind,
+        codec=Codec.VP8 if kind is MediaKind.VIDEO else Codec.OPUS,
+        clock_rate=90_000,
+        random_bits=lambda _: 7,
     )
     made.switch(sequence=start, timestamp=0, now=0.0)
     return made

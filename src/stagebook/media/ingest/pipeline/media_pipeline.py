@@ -4,7 +4,7 @@ Timestamps of units are the encoder's own clock. Nothing comes out before the st
 a keyframe came, and audio was really decoded. What comes meanwhile from the last keyframe on is held, within a bound.
 """
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import broken
 from stagebook.media.ingest.flv.audio_tag import AudioPart, read_audio_tag
 from stagebook.media.ingest.flv.video_tag import VideoPart, read_video_tag
@@ -52,7 +52,7 @@ class Pipeline:
             return []
         shown_ms = self._timeline.picture(timestamp_ms) + tag.composition_ms
         unit = Unit(
-            kind=Kind.VIDEO,
+            kind=MediaKind.VIDEO,
             timestamp=max(0, shown_ms) * _VIDEO_TICKS_PER_MS,
             is_keyframe=picture.is_keyframe,
             payloads=picture.payloads,
@@ -72,7 +72,7 @@ class Pipeline:
         self._timeline.audio(timestamp_ms)
         return self._passed(
             [
-                Unit(kind=Kind.AUDIO, timestamp=packet.timestamp, is_keyframe=False, payloads=(packet.data,))
+                Unit(kind=MediaKind.AUDIO, timestamp=packet.timestamp, is_keyframe=False, payloads=(packet.data,))
                 for packet in self._audio.frame(tag.body, timestamp_ms=timestamp_ms)
             ]
         )

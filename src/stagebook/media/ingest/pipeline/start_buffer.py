@@ -1,6 +1,6 @@
 """The beginning of a stream, held until it can be shown: a keyframe, what follows it, and audio."""
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import Unit
 
 MAX_HELD_BYTES = 4 << 20
@@ -13,13 +13,13 @@ class Opening:
     def __init__(self) -> None:
         self._held: list[Unit] = []
         self._held_bytes = 0
-        self._kinds: set[Kind] = set()
+        self._kinds: set[MediaKind] = set()
 
     def missing(self) -> str:
         """What has not come yet, for a person."""
         if not self._kinds:
             return "the stream has neither audio nor video"
-        for kind in (Kind.VIDEO, Kind.AUDIO):
+        for kind in (MediaKind.VIDEO, MediaKind.AUDIO):
             if kind not in self._kinds:
                 return f"the stream has no {kind}"
         return "the video has no keyframe"
@@ -34,7 +34,7 @@ class Opening:
                 continue
             self._held.append(unit)
             self._held_bytes += sum(map(len, unit.payloads))
-        if self._held and Kind.AUDIO in self._kinds:
+        if self._held and MediaKind.AUDIO in self._kinds:
             return self._held
         if self._held_bytes > MAX_HELD_BYTES:
             self._drop()

@@ -4,7 +4,7 @@ Works on the milliseconds of RTMP: the decoding time of a picture, the time of a
 what comes out is still the encoder's own clock.
 """
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import broken
 
 MAX_STEP_MS = 10_000
@@ -12,7 +12,7 @@ MAX_STEP_MS = 10_000
 MAX_STEP_BACK_MS = 1_000
 """How far a track's timestamps may step back behind its newest one."""
 
-_OTHER = {Kind.AUDIO: Kind.VIDEO, Kind.VIDEO: Kind.AUDIO}
+_OTHER = {MediaKind.AUDIO: MediaKind.VIDEO, MediaKind.VIDEO: MediaKind.AUDIO}
 
 
 class Timeline:
@@ -20,18 +20,18 @@ class Timeline:
 
     def __init__(self) -> None:
         self._start_ms: int | None = None
-        self._newest_ms: dict[Kind, int] = {}
+        self._newest_ms: dict[MediaKind, int] = {}
 
     def picture(self, timestamp_ms: int) -> int:
         """The decoding time to use for the next picture: its own, or 1 ms behind the last picture's if it is not later.
 
         So no two pictures share a timestamp. Raises InputFaultError (INPUT) as `audio` does.
         """
-        last_ms = self._newest_ms.get(Kind.VIDEO)
-        self._check(Kind.VIDEO, timestamp_ms)
+        last_ms = self._newest_ms.get(MediaKind.VIDEO)
+        self._check(MediaKind.VIDEO, timestamp_ms)
         if last_ms is not None and timestamp_ms <= last_ms:
             timestamp_ms = last_ms + 1
-        self._newest_ms[Kind.VIDEO] = timestamp_ms
+        self._newest_ms[MediaKind.VIDEO] = timestamp_ms
         return timestamp_ms
 
     def audio(self, timestamp_ms: int) -> None:
@@ -39,10 +39,10 @@ class Timeline:
 
         Raises InputFaultError (INPUT) for a jump, and if one track runs on for MAX_STEP_MS without the other.
         """
-        self._check(Kind.AUDIO, timestamp_ms)
-        self._newest_ms[Kind.AUDIO] = max(timestamp_ms, self._newest_ms.get(Kind.AUDIO, timestamp_ms))
+        self._check(MediaKind.AUDIO, timestamp_ms)
+        self._newest_ms[MediaKind.AUDIO] = max(timestamp_ms, self._newest_ms.get(MediaKind.AUDIO, timestamp_ms))
 
-    def _check(self, kind: Kind, timestamp_ms: int) -> None:
+    def _check(self, kind: MediaKind, timestamp_ms: int) -> None:
         if self._start_ms is None:
             self._start_ms = timestamp_ms
         step_ms = timestamp_ms - self._newest_ms.get(kind, timestamp_ms)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 
@@ -28,7 +28,7 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     section: int
     """Index of the m= section in the offer."""
-    kind: Kind
+    kind: MediaKind
     mid: str
     protocol: str
     """The protocol of the m= line, which the answer repeats (RFC 8829 section 5.3.1)."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from stagebook.media.rtc.sdp.codec_choice import Choice, choose_opus, choose_played_video, choose_published_video
 from stagebook.media.rtc.sdp.negotiated import (
@@ -41,14 +41,14 @@ def negotiate_publisher(
     but not as Opus), MALFORMED (no ICE credentials, no fingerprint, setup:passive, not bundled ...).
     """
     sending = _usable(offer, ("sendonly", "sendrecv"))
-    video = _first(sending, Kind.VIDEO, lambda section: choose_published_video(section, video_codecs, current))
+    video = _first(sending, MediaKind.VIDEO, lambda section: choose_published_video(section, video_codecs, current))
     if video is None:
         names = " or ".join(video_codecs)
         raise MediaRefusedError(
             reason=RefusalReason.VIDEO_CODEC, detail=f"the offer has no video section that sends {names}"
         )
-    audio = _first(sending, Kind.AUDIO, choose_opus)
-    if audio is None and _has(sending, Kind.AUDIO):
+    audio = _first(sending, MediaKind.AUDIO, choose_opus)
+    if audio is None and _has(sending, MediaKind.AUDIO):
         raise MediaRefusedError(reason=RefusalReason.AUDIO_CODEC, detail="the offer sends audio, but not as Opus")
     tracks = [video] if audio is None else [video, audio]
     return PublisherPlan(
@@ -64,21 +64,21 @@ def negotiate_viewer(offer: SessionDescription, *, source: SourceFormat) -> View
     """Plan for a viewer of `source`. Raises MediaRefusedError: VIDEO_CODEC or AUDIO_CODEC (the viewer cannot take the
     source's codec), MALFORMED (as for a publisher, or nothing is to be received)."""
     receiving = _usable(offer, ("recvonly", "sendrecv"))
-    video = _first(receiving, Kind.VIDEO, lambda section: choose_played_video(section, source))
-    if video is None and _has(receiving, Kind.VIDEO):
+    video = _first(receiving, MediaKind.VIDEO, lambda section: choose_played_video(section, source))
+    if video is None and _has(receiving, MediaKind.VIDEO):
         raise MediaRefusedError(
             reason=RefusalReason.VIDEO_CODEC, detail=f"the offer cannot take the publisher's {source.video_codec} video"
         )
-    audio = _first(receiving, Kind.AUDIO, choose_opus)
-    if audio is None and source.audio_codec is not None and _has(receiving, Kind.AUDIO):
+    audio = _first(receiving, MediaKind.AUDIO, choose_opus)
+    if audio is None and source.audio_codec is not None and _has(receiving, MediaKind.AUDIO):
         raise MediaRefusedError(reason=RefusalReason.AUDIO_CODEC, detail="the offer cannot take Opus audio")
     tracks = [_received(track) for track in (video, audio) if track is not None]
     if not tracks:
         raise SdpMalformedError("the offer has no audio or video section that receives")
     return ViewerPlan(
         peer=_peer(offer, tracks),
-        video=next((track for track in tracks if track.kind is Kind.VIDEO), None),
-        audio=next((track for track in tracks if track.kind is Kind.AUDIO), None),
+        video=next((track for track in tracks if track.kind is MediaKind.VIDEO), None),
+        audio=next((track for track in tracks if track.kind is MediaKind.AUDIO), None),
         rejected=_rejected(offer, tracks),
         bundled=_bundled(offer, tracks),
     )
@@ -99,11 +99,11 @@ def _usable(offer: SessionDescription, directions: Sequence[str]) -> _Indexed:
     ]
 
 
-def _has(sections: _Indexed, kind: Kind) -> bool:
+def _has(sections: _Indexed, kind: MediaKind) -> bool:
     return any(section.kind == kind for _, section in sections)
 
 
-def _first(sections: _Indexed, kind: Kind, choose: _Choose) -> TrackPlan | None:
+def _first(sections: _Indexed, kind: MediaKind, choose: _Choose) -> TrackPlan | None:
     """The plan for the first section of a kind that has a codec we take."""
     for index, section in sections:
         if section.kind == kind:
@@ -113,7 +113,7 @@ def _first(sections: _Indexed, kind: Kind, choose: _Choose) -> TrackPlan | None:
     return None
 
 
-def _track(index: int, section: MediaSection, kind: Kind, choice: Choice) -> TrackPlan:
+def _track(index: int, section: MediaSection, kind: MediaKind, choice: Choice) -> TrackPlan:
     if section.mid is None:
         raise SdpMalformedError(f"the {section.kind} section has no a=mid")
     if not section.rtcp_mux:
@@ -133,7 +133,7 @@ def _track(index: int, section: MediaSection, kind: Kind, choice: Choice) -> Tra
         channels=payload.channels,
         parameters=choice.parameters,
         rtx_payload_type=choice.rtx_payload_type,
-        feedback=tuple(name for name in _FEEDBACK if name in payload.feedback) if kind is Kind.VIDEO else (),
+        feedback=tuple(name for name in _FEEDBACK if name in payload.feedback) if kind is MediaKind.VIDEO else (),
         extensions=_extensions(section, layered=bool(rids)),
         ssrcs=ssrcs,
         rtx_of=rtx_of,

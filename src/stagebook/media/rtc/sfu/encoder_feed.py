@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.media_bus import Unit
 from stagebook.media.rtc.rtp.source_meter import Measurement, SourceMeter
 from stagebook.media.rtc.sfu.gop_cache import GopCache
@@ -32,7 +32,7 @@ class EncoderFeed:
         self.connection_id = connection_id
         self.video_parameters = video_parameters
         self.group = GopCache()
-        self.newest: dict[Kind, Moment] = {}
+        self.newest: dict[MediaKind, Moment] = {}
         """The latest of each kind that came."""
         self.video_at = float("-inf")
         """When its last picture came."""
@@ -46,7 +46,7 @@ class EncoderFeed:
         newest = self.newest.get(unit.kind)
         if newest is None or unit.timestamp > newest.timestamp:
             self.newest[unit.kind] = Moment(unit.timestamp, now)
-        if unit.kind is Kind.AUDIO:
+        if unit.kind is MediaKind.AUDIO:
             self._meter.count(sum(len(payload) for payload in unit.payloads))
             return
         self.video_at = now

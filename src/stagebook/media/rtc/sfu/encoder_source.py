@@ -6,7 +6,7 @@ Viewers see one stream and one clock, whoever is shown. Knows no socket.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.media_bus import CLOCK_RATES, Unit
 from stagebook.media.port import SourceMeasured
 from stagebook.media.rtc.sdp.negotiated import SourceFormat
@@ -22,7 +22,7 @@ _STEPS_PER_SECOND: Final = 6000
 """Clocks are moved by whole steps: the largest number that divides both clock rates, so that audio and video are always
 moved by exactly the same time."""
 _FIRST_STEP_BITS: Final = 24
-_CODECS: Final = {Kind.VIDEO: Codec.H264, Kind.AUDIO: Codec.OPUS}
+_CODECS: Final = {MediaKind.VIDEO: Codec.H264, MediaKind.AUDIO: Codec.OPUS}
 
 
 class EncoderSource(Source):
@@ -70,7 +70,7 @@ class EncoderSource(Source):
         )
 
     @property
-    def tracks(self) -> Mapping[Kind, EncoderTrack]:
+    def tracks(self) -> Mapping[MediaKind, EncoderTrack]:
         """Both kinds."""
         return self._tracks
 
@@ -97,15 +97,15 @@ class EncoderSource(Source):
         feed = self.feeds[connection_id]
         feed.take(unit, now)
         if feed is not self.shown:
-            if unit.kind is Kind.VIDEO and self._gives_way(now):
+            if unit.kind is MediaKind.VIDEO and self._gives_way(now):
                 self._show(feed, now)
             else:
                 return
         self._tracks[unit.kind].send(
             unit.payloads,
             timestamp=unit.timestamp + self._moved(unit.kind),
-            begins=unit.is_keyframe or unit.kind is Kind.AUDIO,
-            group=feed.group.current if unit.kind is Kind.VIDEO else None,
+            begins=unit.is_keyframe or unit.kind is MediaKind.AUDIO,
+            group=feed.group.current if unit.kind is MediaKind.VIDEO else None,
             now=now,
         )
 
@@ -118,30 +118,30 @@ class EncoderSource(Source):
         self.shown = feed
         self._set_format(feed.video_parameters)
         self._place_clock(feed, now)
-        newest = feed.newest[Kind.VIDEO].timestamp + self._moved(Kind.VIDEO)
-        self._tracks[Kind.VIDEO].follow(feed.group.current, newest_timestamp=newest, now=now)
+        newest = feed.newest[MediaKind.VIDEO].timestamp + self._moved(MediaKind.VIDEO)
+        self._tracks[MediaKind.VIDEO].follow(feed.group.current, newest_timestamp=newest, now=now)
 
     # Clocks
 
-    def _moved(self, kind: Kind) -> int:
+    def _moved(self, kind: MediaKind) -> int:
         return self._steps * (CLOCK_RATES[kind] // _STEPS_PER_SECOND)
 
     def _place_clock(self, feed: EncoderFeed, now: float) -> None:
         """Move a feed's clock so that its picture that has just come is now, and so that no timestamp comes again."""
-        video = feed.newest[Kind.VIDEO]
+        video = feed.newest[MediaKind.VIDEO]
         steps: list[int] = []
         for kind, rate in CLOCK_RATES.items():
             track, came = self._tracks[kind], feed.newest.get(kind)
             if came is None or now - came.at > SILENCE_SECONDS:
                 # Where it would be is known from the picture.
-                came = Moment(video.timestamp * rate // CLOCK_RATES[Kind.VIDEO], now)
+                came = Moment(video.timestamp * rate // CLOCK_RATES[MediaKind.VIDEO], now)
             if track.newest_timestamp is not None:
                 passed = max(1, round((came.at - track.newest_at) * rate))
                 missing = track.newest_timestamp + passed - came.timestamp
                 steps.append(-(-missing // (rate // _STEPS_PER_SECOND)))
         self._steps = max(steps) if steps else self._random_bits(_FIRST_STEP_BITS)
         if self._clock is None:
-            media = video.timestamp // (CLOCK_RATES[Kind.VIDEO] // _STEPS_PER_SECOND) + self._steps
+            media = video.timestamp // (CLOCK_RATES[MediaKind.VIDEO] // _STEPS_PER_SECOND) + self._steps
             self._clock = (now, self._ntp_now(), media)
 
     def _report_at(self, track: EncoderTrack, now: float, outlet: DownTrack | None = None) -> None:
@@ -178,8 +178,8 @@ class EncoderSource(Source):
             self._fact(
                 feed.connection_id,
                 feed.measure(now),
-                video_codec=Codec.H264 if Kind.VIDEO in feed.newest else None,
-                audio_codec=Codec.OPUS if Kind.AUDIO in feed.newest else None,
+                video_codec=Codec.H264 if MediaKind.VIDEO in feed.newest else None,
+                audio_codec=Codec.OPUS if MediaKind.AUDIO in feed.newest else None,
             )
             for feed in self.feeds.values()
         ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.gop_cache import Gop
 from stagebook.media.rtc.sfu.gop_replay import BEFORE_ALL, GopReplay, Progress
@@ -27,7 +27,7 @@ class EncoderTrack(SourceTrack):
     def __init__(
         self,
         *,
-        kind: Kind,
+        kind: MediaKind,
         codec: Codec,
         clock_rate: int,
         random_bits: Callable[[int], int],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stagebook.media.codecs import h264, vp8
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.rtp.stream_receiver import Arrival
@@ -112,13 +112,13 @@ class IncomingTrack:
         sent = sink.track.forward(
             sequence=sequence, marker=marker, timestamp=timestamp, payload=payload, now=now, begins=begins
         )
-        if self.plan.kind is Kind.VIDEO and sent is not None:
+        if self.plan.kind is MediaKind.VIDEO and sent is not None:
             sink.meter.video(payload, sent)
         else:
             sink.meter.count(len(payload))
 
     def _may_switch(self, layer: Layer) -> bool:
-        return self.current is None or layer is self._wanted or self.plan.kind is Kind.AUDIO
+        return self.current is None or layer is self._wanted or self.plan.kind is MediaKind.AUDIO
 
     def _begins(self, layer: Layer, payload: bytes) -> bool:
         """Whether a viewer can begin here. Notes the size of the layer's pictures on the way."""

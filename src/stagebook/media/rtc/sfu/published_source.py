@@ -5,7 +5,7 @@ Publishers may follow each other; the tracks, and so the viewers' streams, go on
 
 from collections.abc import Callable, Mapping
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import SourceMeasured
 from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
@@ -37,22 +37,22 @@ class PublishedSource(Source):
         self._random_bits = random_bits
         self._meter: SourceMeter | None = None
         self._ntp_offset: int | None = None
-        self._clocks_at: dict[Kind, float] = {}
+        self._clocks_at: dict[MediaKind, float] = {}
         self._set_format(plan)
 
     def _set_format(self, plan: PublisherPlan) -> None:
         self.format = SourceFormat.of(plan)
         # Always both: a viewer may wait for sound that only a later publisher brings.
         self._tracks = {
-            Kind.VIDEO: self._track(Kind.VIDEO, plan.video.codec, VIDEO_CLOCK_RATE),
-            Kind.AUDIO: self._track(Kind.AUDIO, Codec.OPUS, OPUS_CLOCK_RATE),
+            MediaKind.VIDEO: self._track(MediaKind.VIDEO, plan.video.codec, VIDEO_CLOCK_RATE),
+            MediaKind.AUDIO: self._track(MediaKind.AUDIO, Codec.OPUS, OPUS_CLOCK_RATE),
         }
 
-    def _track(self, kind: Kind, codec: Codec, clock_rate: int) -> PublishedTrack:
+    def _track(self, kind: MediaKind, codec: Codec, clock_rate: int) -> PublishedTrack:
         return PublishedTrack(kind=kind, codec=codec, clock_rate=clock_rate, random_bits=self._random_bits)
 
     @property
-    def tracks(self) -> Mapping[Kind, PublishedTrack]:
+    def tracks(self) -> Mapping[MediaKind, PublishedTrack]:
         """Both kinds."""
         return self._tracks
 
@@ -123,12 +123,12 @@ class PublishedSource(Source):
             self._fact(
                 self.publisher.connection_id,
                 self._meter.take(now),
-                video_codec=self._codec_seen(Kind.VIDEO),
-                audio_codec=self._codec_seen(Kind.AUDIO),
+                video_codec=self._codec_seen(MediaKind.VIDEO),
+                audio_codec=self._codec_seen(MediaKind.AUDIO),
             )
         ]
 
-    def _codec_seen(self, kind: Kind) -> Codec | None:
+    def _codec_seen(self, kind: MediaKind) -> Codec | None:
         """The codec of a track that packets came of."""
         incoming = None if self.publisher is None else self.publisher.track_of(kind)
         return incoming.plan.codec if incoming is not None and incoming.current is not None else None

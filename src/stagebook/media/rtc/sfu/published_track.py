@@ -6,7 +6,7 @@ Knows packets one by one, as they come from the network; not whose connection th
 from collections.abc import Callable
 from typing import Protocol
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_rewriter import RtpRewriter
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES, DownTrack
 from stagebook.media.rtc.sfu.source_track import SentPacket, SourceTrack
@@ -22,7 +22,7 @@ class Origin(Protocol):
 class PublishedTrack(SourceTrack):
     """One continuous stream out of what one publisher after another sends, layer after layer."""
 
-    def __init__(self, *, kind: Kind, codec: Codec, clock_rate: int, random_bits: Callable[[int], int]) -> None:
+    def __init__(self, *, kind: MediaKind, codec: Codec, clock_rate: int, random_bits: Callable[[int], int]) -> None:
         super().__init__(kind=kind, codec=codec, clock_rate=clock_rate, random_bits=random_bits)
         self.origin: Origin | None = None
         self._restamper = RtpRewriter(clock_rate=clock_rate)
@@ -45,7 +45,7 @@ class PublishedTrack(SourceTrack):
 
     def request_keyframe(self, now: float) -> None:
         """Ask whoever feeds this track for a keyframe; audio has none."""
-        if self.origin is not None and self.kind is Kind.VIDEO:
+        if self.origin is not None and self.kind is MediaKind.VIDEO:
             self.origin.request_keyframe(now)
 
     def switch(self, *, sequence: int, timestamp: int, now: float) -> None:

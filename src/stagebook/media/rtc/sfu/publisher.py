@@ -7,7 +7,7 @@ to send at most (REMB). Knows nothing of viewers.
 from collections.abc import Callable
 from typing import Protocol
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.bandwidth_estimate import BandwidthEstimate
 from stagebook.media.rtc.rtp.rtcp import (
     SenderReport,
@@ -72,7 +72,7 @@ class Publisher:
         """The connection's id once it is connected."""
         return None if self._peer is None else self._peer.connection_id
 
-    def track_of(self, kind: Kind) -> IncomingTrack | None:
+    def track_of(self, kind: MediaKind) -> IncomingTrack | None:
         """The publisher's track of a kind."""
         return next((track for track in self.tracks if track.plan.kind is kind), None)
 
@@ -130,7 +130,7 @@ class Publisher:
                 self._send_nacks(track, layer, now)
                 if layer.receiver.given_up:
                     layer.receiver.given_up = False
-                    if layer is track.current and track.plan.kind is Kind.VIDEO:
+                    if layer is track.current and track.plan.kind is MediaKind.VIDEO:
                         track.request_keyframe(now)
         if now - self._reported_at >= REPORT_INTERVAL_SECONDS:
             self._report(now)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from stagebook.media.codecs.codec_names import Kind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.port import SourceMeasured
 from stagebook.media.rtc.rtp.source_meter import Measurement
 from stagebook.media.rtc.sdp.negotiated import SourceFormat
@@ -37,7 +37,7 @@ class Source(ABC):
 
     @property
     @abstractmethod
-    def tracks(self) -> Mapping[Kind, SourceTrack]:
+    def tracks(self) -> Mapping[MediaKind, SourceTrack]:
         """Both kinds."""
 
     @abstractmethod

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stagebook.media.codecs.codec_names import Codec, Kind
+from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
 from stagebook.media.rtc.sfu.down_track import DownTrack, fan_out
 
@@ -39,7 +39,7 @@ class _Start(NamedTuple):
 class SourceTrack(ABC):
     """One continuous stream of a source to the outlets of all viewers."""
 
-    def __init__(self, *, kind: Kind, codec: Codec, clock_rate: int, random_bits: Callable[[int], int]) -> None:
+    def __init__(self, *, kind: MediaKind, codec: Codec, clock_rate: int, random_bits: Callable[[int], int]) -> None:
         self.kind = kind
         self.codec = codec
         self.clock_rate = clock_rate
