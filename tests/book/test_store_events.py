@@ -152,6 +152,21 @@ async def test_sequences_grow_across_a_restart_with_the_clock_set_back(books: Sq
     assert [one.sequence for one in book.list_events(ARN, SESSION, "p")] == [late, early]
 
 
+async def test_an_empty_book_has_no_last_event(book: Book) -> None:
+    await commit(book, put_stage())
+    assert book.last_event_ms() == 0
+
+
+async def test_the_last_event_time_is_that_of_the_newest_sequence(books: SqliteBooks) -> None:
+    book = books.open()
+    await _session(book)
+    await commit(book, append("p", at_ms=NOON_MS))
+    await commit(book, append("q", at_ms=NOON_MS - 60_000))
+    assert book.last_event_ms() == NOON_MS
+    await book.close()
+    assert books.open().last_event_ms() == NOON_MS
+
+
 async def test_the_same_participant_id_has_its_own_events_in_every_session(book: Book) -> None:
     await _session(book)
     await commit(book, put_stage(OTHER_ARN), open_session(arn=OTHER_ARN), put("p", arn=OTHER_ARN))

@@ -100,6 +100,13 @@ class BookReader(Protocol):
     An unknown or deleted stage, or an unknown session, reads as None or as an empty page.
     """
 
+    def last_event_ms(self) -> int:
+        """Return the time of the newest sequence number, in milliseconds since the epoch; 0 for a book without events.
+
+        A server's clock must not start below it: sequence numbers only grow, so an event with an earlier time would be
+        recorded at this one.
+        """
+
     def get_stage(self, stage_arn: str) -> Stage | None:
         """Return the stage, with its active session's id, or None."""
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from stagebook.book.changes import sequence_time_ms
 from stagebook.book.sqlite import queries
 from stagebook.book.sqlite.rows import (
     STATE_CODE,
@@ -48,6 +49,10 @@ class SqliteReader:
     def last_sequence(self) -> int:
         """Return the largest sequence number given to a durable event, 0 in a new book."""
         return int(self._rows(queries.LAST_SEQUENCE)[0][0])
+
+    def last_event_ms(self) -> int:
+        """Return the time of the newest sequence number, in milliseconds since the epoch; 0 for a book without events."""
+        return sequence_time_ms(self.last_sequence())
 
     def get_stage(self, stage_arn: str) -> Stage | None:
         """Return the stage, with its active session's id, or None."""
