@@ -144,7 +144,7 @@ class Peer:
         name = self._dtls.get_selected_srtp_profile()
         profile = next(profile for profile in PROFILES if profile.name == name)
         material = self._dtls.export_keying_material(_EXPORTER_LABEL, keying_material_size_bytes(profile))
-        keys = SrtpKeys.cut(profile, material)
+        keys = SrtpKeys.from_keying_material(profile, material)
         self.outbound = Session(Policy(keys.client, Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile.number))
         self.inbound = Session(Policy(keys.server, Policy.SSRC_ANY_INBOUND, srtp_profile=profile.number))
 

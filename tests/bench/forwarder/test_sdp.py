@@ -4,10 +4,10 @@ import pytest
 
 from bench.forwarder.sdp import AUDIO_SSRC, VIDEO_SSRC, LocalPeer, RemotePeer, read_answer, write_offer
 from stagebook.media.codecs.codec_names import Codec
-from stagebook.media.rtc.sdp.negotiated import SourceFormat
+from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_answer import LocalTransport, SentTrack, write_viewer_answer
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 LOCAL = LocalPeer(ufrag="ours", pwd="x" * 24, digest=bytes(range(32)))
@@ -19,7 +19,7 @@ def test_the_publishers_offer_is_taken_with_both_tracks_and_repair() -> None:
     assert plan.audio is not None
     assert (plan.video.ssrcs, plan.audio.ssrcs) == ((VIDEO_SSRC,), (AUDIO_SSRC,))
     assert plan.video.rtx_payload_type is not None
-    assert plan.peer.ufrag == "ours"
+    assert plan.remote.ufrag == "ours"
 
 
 def test_a_viewers_offer_is_answered_and_the_answer_read() -> None:

@@ -14,7 +14,7 @@ from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certifi
 from stagebook.media.rtc.rtp.rtcp import RtcpMessage, parse_rtcp
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
 
-VIDEO_TYPE, VIDEO_RTX_TYPE, AUDIO_TYPE = 96, 97, 111
+VIDEO_PAYLOAD_TYPE, RTX_PAYLOAD_TYPE, AUDIO_PAYLOAD_TYPE = 96, 97, 111
 RID_EXTENSION, REPAIRED_RID_EXTENSION = 5, 6
 WAIT_SECONDS = 10.0
 
@@ -60,16 +60,16 @@ class RawPeer:
         lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
         lines.append("a=group:BUNDLE 0 1" if audio else "a=group:BUNDLE 1")
         if audio:
-            lines += [f"m=audio 9 UDP/TLS/RTP/SAVPF {AUDIO_TYPE}", *self._transport("0", direction)]
-            lines.append(f"a=rtpmap:{AUDIO_TYPE} opus/48000/2")
-        types = f"{VIDEO_TYPE} {VIDEO_RTX_TYPE}" if rtx else f"{VIDEO_TYPE}"
+            lines += [f"m=audio 9 UDP/TLS/RTP/SAVPF {AUDIO_PAYLOAD_TYPE}", *self._transport("0", direction)]
+            lines.append(f"a=rtpmap:{AUDIO_PAYLOAD_TYPE} opus/48000/2")
+        types = f"{VIDEO_PAYLOAD_TYPE} {RTX_PAYLOAD_TYPE}" if rtx else f"{VIDEO_PAYLOAD_TYPE}"
         lines += [f"m=video 9 UDP/TLS/RTP/SAVPF {types}", *self._transport("1", direction)]
-        lines.append(f"a=rtpmap:{VIDEO_TYPE} {codec}/90000")
+        lines.append(f"a=rtpmap:{VIDEO_PAYLOAD_TYPE} {codec}/90000")
         if codec == "H264":
-            lines.append(f"a=fmtp:{VIDEO_TYPE} packetization-mode=1;profile-level-id=42e01f")
-        lines += [f"a=rtcp-fb:{VIDEO_TYPE} {kind}" for kind in ("nack", "nack pli", "ccm fir", "goog-remb")]
+            lines.append(f"a=fmtp:{VIDEO_PAYLOAD_TYPE} packetization-mode=1;profile-level-id=42e01f")
+        lines += [f"a=rtcp-fb:{VIDEO_PAYLOAD_TYPE} {kind}" for kind in ("nack", "nack pli", "ccm fir", "goog-remb")]
         if rtx:
-            lines += [f"a=rtpmap:{VIDEO_RTX_TYPE} rtx/90000", f"a=fmtp:{VIDEO_RTX_TYPE} apt={VIDEO_TYPE}"]
+            lines += [f"a=rtpmap:{RTX_PAYLOAD_TYPE} rtx/90000", f"a=fmtp:{RTX_PAYLOAD_TYPE} apt={VIDEO_PAYLOAD_TYPE}"]
         lines += self._simulcast(rids)
         return "\r\n".join([*lines, *extra_video]) + "\r\n"
 
@@ -145,7 +145,7 @@ class RawPeer:
         """Fall silent."""
         self.socket.close()
 
-    async def say_goodbye(self) -> None:
+    async def send_close_notify(self) -> None:
         """Send close_notify."""
         self._dtls.shutdown()
         await self._flush()

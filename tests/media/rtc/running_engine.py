@@ -11,7 +11,7 @@ from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.forwarder import Forwarder
 from tests.media.rtc.packets import rtp, vp8_keyframe
-from tests.media.rtc.raw_peer import VIDEO_TYPE, RawPeer
+from tests.media.rtc.raw_peer import VIDEO_PAYLOAD_TYPE, RawPeer
 
 DEADLINE_SECONDS = 30.0
 """Generous: the machine may be busy. Nothing waits for it when all is well."""
@@ -99,5 +99,7 @@ async def started(engine: Engine, publisher: RawPeer, viewer: RawPeer) -> RtpPac
     """Send keyframes until the viewer has begun; return its first packet. The next sequence number
     is 11."""
     await wait_until(lambda: Connected(connection_id="v") in engine.facts, "the viewer's connection")
-    await publisher.send_rtp(rtp(vp8_keyframe(), sequence=10, timestamp=9000, ssrc=SSRC, payload_type=VIDEO_TYPE))
+    await publisher.send_rtp(
+        rtp(vp8_keyframe(), sequence=10, timestamp=9000, ssrc=SSRC, payload_type=VIDEO_PAYLOAD_TYPE)
+    )
     return await viewer.receive_rtp()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from stagebook.media.rtc.dtls.dtls_certificate import (
-    Certificate,
+    DtlsCertificate,
     dtls_context,
     fingerprint_of,
     make_certificate,
@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Client:
     """The active side."""
 
-    def __init__(self, *, srtp_profiles: bytes | None = None, certificate: Certificate | None = None) -> None:
+    def __init__(self, *, srtp_profiles: bytes | None = None, certificate: DtlsCertificate | None = None) -> None:
         self.certificate = certificate or make_certificate(NOW)
         context = dtls_context(self.certificate)
         if srtp_profiles is not None:
@@ -94,14 +94,14 @@ def test_the_peer_is_proved_by_any_promised_hash(server: DtlsServer, algorithm: 
     shake_hands(server, client)
     promised = fingerprint_of(client.certificate.x509, algorithm)
     other = Fingerprint(algorithm=algorithm, digest=bytes(len(promised.digest)))
-    assert server.is_peer([other, promised])
-    assert not server.is_peer([other])
-    assert not server.is_peer([])
-    assert not server.is_peer([Fingerprint(algorithm="sha-1", digest=promised.digest)])
+    assert server.verify_fingerprint([other, promised])
+    assert not server.verify_fingerprint([other])
+    assert not server.verify_fingerprint([])
+    assert not server.verify_fingerprint([Fingerprint(algorithm="sha-1", digest=promised.digest)])
 
 
 def test_nobody_is_the_peer_before_the_handshake(server: DtlsServer) -> None:
-    assert not server.is_peer([])
+    assert not server.verify_fingerprint([])
 
 
 def test_a_lost_flight_is_sent_again_when_its_time_has_come(server: DtlsServer) -> None:

@@ -54,7 +54,7 @@ def test_a_ceiling_below_the_floor_holds() -> None:
 def test_packets_that_come_evenly_do_not_wait() -> None:
     queue = QueueDelay(clock_rate=90_000)
     for number in range(30):
-        queue.note(timestamp=(0xFFFFF000 + number * 3000) & 0xFFFFFFFF, now=100 + number / 30)
+        queue.add_packet(timestamp=(0xFFFFF000 + number * 3000) & 0xFFFFFFFF, now=100 + number / 30)
     assert queue.take() == pytest.approx(0.0, abs=1e-6)
 
 
@@ -63,17 +63,17 @@ def test_packets_that_come_ever_later_wait() -> None:
     waits = []
     for second in range(3):
         for number in range(second * 30, second * 30 + 30):
-            queue.note(timestamp=number * 3000, now=number / 30 + second * 0.1)
+            queue.add_packet(timestamp=number * 3000, now=number / 30 + second * 0.1)
         waits.append(queue.take())
     assert waits == pytest.approx([0.0, 0.1, 0.2], abs=1e-6)
 
 
 def test_the_packets_of_one_keyframe_may_be_spread_over_time() -> None:
     queue = QueueDelay(clock_rate=90_000)
-    queue.note(timestamp=0, now=0.0)
+    queue.add_packet(timestamp=0, now=0.0)
     queue.take()
     for number in range(50):
-        queue.note(timestamp=3000, now=1 / 30 + number / 100)
+        queue.add_packet(timestamp=3000, now=1 / 30 + number / 100)
     assert queue.take() == pytest.approx(0.0, abs=1e-6)
 
 
@@ -81,7 +81,7 @@ def test_a_jump_of_the_senders_clock_is_forgotten_after_a_while() -> None:
     queue = QueueDelay(clock_rate=90_000)
     waits = []
     for second in range(30):
-        queue.note(timestamp=second * 90_000, now=second + (0.5 if second >= 5 else 0.0))
+        queue.add_packet(timestamp=second * 90_000, now=second + (0.5 if second >= 5 else 0.0))
         waits.append(queue.take())
     assert waits[5] == pytest.approx(0.5)
     assert waits[-1] == pytest.approx(0.0, abs=1e-6)

@@ -11,31 +11,31 @@ TIMESTAMP = st.integers(0, 0xFFFFFFFF)
 CLOCK_RATE = 90_000
 
 
-def followed(restamper: RtpRewriter, sequence: int, timestamp: int, now: float) -> tuple[int, int]:
+def followed(rewriter: RtpRewriter, sequence: int, timestamp: int, now: float) -> tuple[int, int]:
     """Switch to a stream and stamp its first packet."""
-    restamper.switch(sequence=sequence, timestamp=timestamp, now=now)
-    stamped = restamper.stamp(sequence=sequence, timestamp=timestamp, now=now)
-    assert stamped is not None
-    return stamped
+    rewriter.switch(sequence=sequence, timestamp=timestamp, now=now)
+    rewritten = rewriter.rewrite(sequence=sequence, timestamp=timestamp, now=now)
+    assert rewritten is not None
+    return rewritten
 
 
 @given(SEQUENCE, TIMESTAMP, st.lists(st.integers(0, 2000), min_size=1, max_size=40))
 def test_within_a_stream_gaps_and_order_are_kept(start: int, timestamp: int, steps: list[int]) -> None:
-    restamper = RtpRewriter(clock_rate=CLOCK_RATE)
-    first, first_timestamp = followed(restamper, start, timestamp, 0.0)
+    rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
+    first, first_timestamp = followed(rewriter, start, timestamp, 0.0)
     for number, step in enumerate(steps):
-        stamped = restamper.stamp(
+        rewritten = rewriter.rewrite(
             sequence=(start + step) & 0xFFFF, timestamp=(timestamp + step * 3) & 0xFFFFFFFF, now=number / 100
         )
-        assert stamped is not None
-        assert sequence_distance(stamped[0], first) == step
-        assert timestamp_distance(stamped[1], first_timestamp) == step * 3
+        assert rewritten is not None
+        assert sequence_distance(rewritten[0], first) == step
+        assert timestamp_distance(rewritten[1], first_timestamp) == step * 3
 
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(SEQUENCE, TIMESTAMP, st.integers(1, 30)), min_size=2, max_size=6))
 def test_after_a_switch_the_next_number_and_a_later_time_follow(streams: list[tuple[int, int, int]]) -> None:
-    restamper = RtpRewriter(clock_rate=CLOCK_RATE)
+    rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
     now = 0.0
     last: tuple[int, int] | None = None
     for sequence, timestamp, length in streams:
@@ -43,54 +43,54 @@ def test_after_a_switch_the_next_number_and_a_later_time_follow(streams: list[tu
         for step in range(length):
             arrives = now + step / 30
             if step == 0:
-                stamped = followed(restamper, sequence, timestamp, arrives)
+                rewritten = followed(rewriter, sequence, timestamp, arrives)
                 if last is not None:
-                    assert sequence_distance(stamped[0], last[0]) == 1
-                    assert timestamp_distance(stamped[1], last[1]) == 45_000
+                    assert sequence_distance(rewritten[0], last[0]) == 1
+                    assert timestamp_distance(rewritten[1], last[1]) == 45_000
             else:
                 given_numbers = ((sequence + step) & 0xFFFF, (timestamp + step * 3000) & 0xFFFFFFFF)
-                known = restamper.stamp(sequence=given_numbers[0], timestamp=given_numbers[1], now=arrives)
+                known = rewriter.rewrite(sequence=given_numbers[0], timestamp=given_numbers[1], now=arrives)
                 assert known is not None
-                stamped = known
-            last = stamped
+                rewritten = known
+            last = rewritten
         now = arrives
 
 
 def test_a_packet_from_before_the_switch_has_no_place() -> None:
-    restamper = RtpRewriter(clock_rate=CLOCK_RATE)
-    followed(restamper, 100, 0, 0.0)
-    followed(restamper, 5, 50, 1.0)
-    assert restamper.stamp(sequence=4, timestamp=49, now=1.0) is None
-    assert restamper.stamp(sequence=0xFFFF, timestamp=49, now=1.0) is None
+    rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
+    followed(rewriter, 100, 0, 0.0)
+    followed(rewriter, 5, 50, 1.0)
+    assert rewriter.rewrite(sequence=4, timestamp=49, now=1.0) is None
+    assert rewriter.rewrite(sequence=0xFFFF, timestamp=49, now=1.0) is None
 
 
 def test_the_first_packet_is_remembered_beyond_half_a_round_of_numbers() -> None:
-    restamper = RtpRewriter(clock_rate=CLOCK_RATE)
-    first, _ = followed(restamper, 0, 0, 0.0)
+    rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
+    first, _ = followed(rewriter, 0, 0, 0.0)
     for sequence in range(0, 200_000, 1_000):
-        stamped = restamper.stamp(sequence=sequence & 0xFFFF, timestamp=sequence, now=0.0)
-        assert stamped is not None
-        assert (stamped[0] - first) & 0xFFFF == sequence & 0xFFFF
+        rewritten = rewriter.rewrite(sequence=sequence & 0xFFFF, timestamp=sequence, now=0.0)
+        assert rewritten is not None
+        assert (rewritten[0] - first) & 0xFFFF == sequence & 0xFFFF
 
 
 def test_a_switch_within_an_instant_still_moves_time_on() -> None:
-    restamper = RtpRewriter(clock_rate=CLOCK_RATE)
-    _, before = followed(restamper, 1, 1000, 1.0)
-    _, after = followed(restamper, 7, 9, 1.0)
+    rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
+    _, before = followed(rewriter, 1, 1000, 1.0)
+    _, after = followed(rewriter, 7, 9, 1.0)
     assert timestamp_distance(after, before) == 1
 
 
 def test_a_late_packet_of_an_older_frame_does_not_turn_time_back() -> None:
-    restamper = RtpRewriter(clock_rate=CLOCK_RATE)
-    _, first = followed(restamper, 1, 1000, 0.0)
-    restamper.stamp(sequence=3, timestamp=7000, now=0.1)
-    restamper.stamp(sequence=2, timestamp=4000, now=0.2)
-    _, after = followed(restamper, 50, 0, 0.1)
+    rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
+    _, first = followed(rewriter, 1, 1000, 0.0)
+    rewriter.rewrite(sequence=3, timestamp=7000, now=0.1)
+    rewriter.rewrite(sequence=2, timestamp=4000, now=0.2)
+    _, after = followed(rewriter, 50, 0, 0.1)
     assert timestamp_distance(after, first) == 6001
 
 
 def test_sender_reports_move_with_the_stream() -> None:
-    restamper = RtpRewriter(clock_rate=CLOCK_RATE)
-    followed(restamper, 1, 1000, 0.0)
-    _, stamped = followed(restamper, 1, 5_000_000, 1.0)
-    assert restamper.timestamp(5_000_000 + 90) == (stamped + 90) & 0xFFFFFFFF
+    rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
+    followed(rewriter, 1, 1000, 0.0)
+    _, rewritten = followed(rewriter, 1, 5_000_000, 1.0)
+    assert rewriter.rewrite_timestamp(5_000_000 + 90) == (rewritten + 90) & 0xFFFFFFFF

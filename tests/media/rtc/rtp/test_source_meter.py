@@ -14,7 +14,7 @@ def feed(meter: SourceMeter, pictures: Iterable[bytes], *, timestamp: int = 0, s
     total = 0
     for number, picture in enumerate(pictures):
         for payload in encoded.h264_payloads(picture):
-            meter.video(payload, (timestamp + number * step) & 0xFFFF_FFFF)
+            meter.add_video(payload, (timestamp + number * step) & 0xFFFF_FFFF)
             total += len(payload)
     return total
 
@@ -29,7 +29,7 @@ def test_nothing_is_known_before_anything_came() -> None:
 def test_size_rate_and_bitrate_of_h264() -> None:
     meter = SourceMeter(codec=Codec.H264, now=0.0)
     total = feed(meter, encoded.h264(width=1280, height=720, frames=30))
-    meter.count(1_000)
+    meter.add_bytes(1_000)
     measured = meter.take(1.0)
     assert (measured.width, measured.height) == (1280, 720)
     assert measured.frames_per_second == 30.0
@@ -41,7 +41,7 @@ def test_size_of_vp8() -> None:
     meter = SourceMeter(codec=Codec.VP8, now=0.0)
     for number, picture in enumerate(encoded.vp8(width=320, height=240)):
         for payload in encoded.vp8_payloads(picture):
-            meter.video(payload, number * 3_000)
+            meter.add_video(payload, number * 3_000)
     measured = meter.take(1.0)
     assert (measured.width, measured.height, measured.frames_per_second) == (320, 240, 3.0)
     assert not measured.has_b_frames
@@ -116,7 +116,7 @@ def test_noise_is_counted_and_no_more() -> None:
     for codec in (Codec.H264, Codec.VP8):
         meter = SourceMeter(codec=codec, now=0.0)
         for payload in (b"", b"\x67", b"\x7c", b"\x78\xff", b"\x90", b"\x67" + bytes(50)):
-            meter.video(payload, 0)
+            meter.add_video(payload, 0)
         assert meter.take(0.0).width is None
 
 
@@ -145,7 +145,7 @@ def test_a_b_slice_is_told_by_both_of_its_numbers_however_it_is_packed(
     *, packed: Callable[[bytes], bytes], slice_byte: int, is_b: bool
 ) -> None:
     meter = SourceMeter(codec=Codec.H264, now=0.0)
-    meter.video(packed(bytes([0x01, slice_byte, 0xFF, 0xFF])), 0)
+    meter.add_video(packed(bytes([0x01, slice_byte, 0xFF, 0xFF])), 0)
     assert meter.take(1.0).has_b_frames == is_b
 
 
@@ -157,5 +157,5 @@ def test_b_frames_of_an_encoder_are_noticed_however_they_are_packed(*, aggregate
         pictures = encoded.h264(width=size[0], height=size[1], frames=10, b_frames=b_frames, profile="high")
         for number, picture in enumerate(pictures):
             for payload in encoded.h264_payloads(picture, aggregate=aggregate):
-                meter.video(payload, number * 3_000)
+                meter.add_video(payload, number * 3_000)
         assert meter.take(1.0).has_b_frames == (b_frames > 0)

@@ -33,15 +33,15 @@ def test_packets_are_told_apart_by_their_place() -> None:
     assert take(stream, 65535) is Arrival.NEWEST
     assert take(stream, 2) is Arrival.NEWEST
     assert take(stream, 1) is Arrival.LATE
-    assert take(stream, 1) is Arrival.USELESS
-    assert take(stream, 65535) is Arrival.USELESS
+    assert take(stream, 1) is Arrival.DISCARDED
+    assert take(stream, 65535) is Arrival.DISCARDED
 
 
 def test_a_gap_is_asked_for_at_once() -> None:
     stream = receiver(65534, 1)
-    assert stream.ask_at == 0.0
+    assert stream.next_nack_at == 0.0
     assert stream.due_nacks(0.0) == [65535, 0]
-    assert stream.ask_at > 0.0
+    assert stream.next_nack_at > 0.0
 
 
 def test_a_packet_is_asked_for_again_ever_more_rarely_and_then_given_up() -> None:
@@ -51,7 +51,7 @@ def test_a_packet_is_asked_for_again_ever_more_rarely_and_then_given_up() -> Non
     pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert pauses == sorted(pauses)
     assert stream.given_up
-    assert stream.ask_at == float("inf")
+    assert stream.next_nack_at == float("inf")
     assert take(stream, 2, now=10.0) is Arrival.LATE
 
 
@@ -61,7 +61,7 @@ def test_a_packet_that_came_is_not_asked_for() -> None:
     assert stream.repair(3)
     assert stream.due_nacks(0.0) == []
     assert not stream.repair(3)
-    assert stream.recovered == 2
+    assert stream.recovered_packets == 2
 
 
 def test_a_repair_of_nothing_is_refused() -> None:
@@ -77,16 +77,16 @@ def test_an_outage_is_not_asked_for_packet_by_packet() -> None:
 
 def test_packets_too_far_behind_are_forgotten() -> None:
     stream = receiver(1, 3, *range(4, KEPT_PACKETS + 10), KEPT_PACKETS + 20)
-    assert not stream.misses(2)
-    assert stream.misses(KEPT_PACKETS + 19)
+    assert not stream.is_missing(2)
+    assert stream.is_missing(KEPT_PACKETS + 19)
 
 
 def test_one_wild_number_is_noise_and_two_in_a_row_a_new_beginning() -> None:
     stream = receiver(1, 2)
     wild = 2 + MAX_DROPOUT_PACKETS + 10
-    assert take(stream, wild) is Arrival.USELESS
+    assert take(stream, wild) is Arrival.DISCARDED
     assert take(stream, 3) is Arrival.NEWEST
-    assert take(stream, wild) is Arrival.USELESS
+    assert take(stream, wild) is Arrival.DISCARDED
     assert take(stream, wild + 1) is Arrival.RESTARTED
     assert take(stream, wild + 2) is Arrival.NEWEST
     assert stream.due_nacks(0.0) == []
@@ -117,7 +117,7 @@ def test_nothing_is_reported_of_a_stream_that_never_came() -> None:
 
 def test_a_report_answers_the_last_sender_report() -> None:
     stream = receiver(1)
-    stream.note_sender_report(0x0123456789ABCDEF, 10.0)
+    stream.receive_sender_report(0x0123456789ABCDEF, 10.0)
     report = stream.report(12.5)
     assert report is not None
     assert report.last_sender_report == 0x456789AB
@@ -147,7 +147,7 @@ def test_whatever_the_order_each_packet_counts_once_and_the_rest_is_missing(
     for number in order:
         if number not in lost:
             assert take(stream, start + 1 + number) in (Arrival.NEWEST, Arrival.LATE)
-            assert take(stream, start + 1 + number) is Arrival.USELESS
+            assert take(stream, start + 1 + number) is Arrival.DISCARDED
     highest = max(set(order) - lost)
     expected = sorted(number for number in lost if number < highest)
     assert sorted((sequence - start - 1) & 0xFFFF for sequence in stream.due_nacks(0.0)) == expected

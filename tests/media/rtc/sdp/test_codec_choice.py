@@ -6,14 +6,14 @@ from aiortc import RTCPeerConnection
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.rtc.sdp.codec_choice import (
     choose_opus,
-    choose_played_video,
-    choose_published_video,
-    fmtp,
+    choose_publisher_video,
+    choose_viewer_video,
     h264_profile,
     packetization_mode,
+    parse_fmtp,
 )
-from stagebook.media.rtc.sdp.negotiated import SourceFormat
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.media_plan import SourceFormat
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.session_description import MediaSection
 from tests.media.rtc import offers
 
@@ -39,12 +39,12 @@ def source(codec: Codec = Codec.H264, parameters: str = "") -> SourceFormat:
 
 
 def published(*payloads: tuple[int, str, str], current: SourceFormat | None = None) -> int | None:
-    choice = choose_published_video(section(*payloads), BOTH, current)
+    choice = choose_publisher_video(section(*payloads), BOTH, current)
     return choice.payload.payload_type if choice else None
 
 
 def played(by: SourceFormat, *payloads: tuple[int, str, str]) -> int | None:
-    choice = choose_played_video(section(*payloads), by)
+    choice = choose_viewer_video(section(*payloads), by)
     return choice.payload.payload_type if choice else None
 
 
@@ -53,8 +53,8 @@ VP8 = (120, "VP8/90000", "max-fs=12288")
 
 def test_the_preferred_codec_comes_first_whatever_the_offers_order() -> None:
     offered = section(VP8, h264(96, CONSTRAINED))
-    first = choose_published_video(offered, (Codec.H264, Codec.VP8), None)
-    second = choose_published_video(offered, (Codec.VP8, Codec.H264), None)
+    first = choose_publisher_video(offered, (Codec.H264, Codec.VP8), None)
+    second = choose_publisher_video(offered, (Codec.VP8, Codec.H264), None)
     assert first is not None
     assert second is not None
     assert (first.codec, second.codec) == (Codec.H264, Codec.VP8)
@@ -62,7 +62,7 @@ def test_the_preferred_codec_comes_first_whatever_the_offers_order() -> None:
 
 def test_a_codec_that_is_not_ours_is_not_chosen() -> None:
     assert published((45, "AV1/90000", "profile=0")) is None
-    assert choose_published_video(section(VP8), (Codec.H264,), None) is None
+    assert choose_publisher_video(section(VP8), (Codec.H264,), None) is None
 
 
 def test_the_codec_that_a_source_has_comes_first_when_it_is_taken_over() -> None:
@@ -116,14 +116,14 @@ def test_payload_types_that_look_like_rtcp_are_not_used(number: int) -> None:
 
 def test_rtx_belongs_to_the_payload_type_that_its_apt_names() -> None:
     offered = section(h264(96, CONSTRAINED), (97, "rtx/90000", "apt=98"), (99, "RTX/90000", "rtx-time=3000; apt=96"))
-    choice = choose_published_video(offered, BOTH, None)
+    choice = choose_publisher_video(offered, BOTH, None)
     assert choice is not None
     assert choice.rtx_payload_type == 99
 
 
 def test_without_nack_there_is_no_rtx() -> None:
     offered = section(h264(96, CONSTRAINED), (97, "rtx/90000", "apt=96"), feedback="ccm fir")
-    choice = choose_published_video(offered, BOTH, None)
+    choice = choose_publisher_video(offered, BOTH, None)
     assert choice is not None
     assert choice.rtx_payload_type is None
 
@@ -132,7 +132,7 @@ def test_what_only_the_offerer_says_is_not_answered() -> None:
     offered = section(
         (96, "H264/90000", "packetization-mode=1; sprop-parameter-sets=Z0I=,aM4= ;profile-level-id=42e01f;")
     )
-    choice = choose_published_video(offered, BOTH, None)
+    choice = choose_publisher_video(offered, BOTH, None)
     assert choice is not None
     assert choice.parameters == "packetization-mode=1;profile-level-id=42e01f"
 
@@ -156,7 +156,7 @@ def test_profiles_are_read_as_rfc_6184_table_5_names_them(parameters: str, profi
 
 
 def test_format_parameters_are_read_leniently() -> None:
-    assert fmtp(" A=1 ;b = 2;;flag;a=3") == {"a": "1", "b": "2"}
+    assert parse_fmtp(" A=1 ;b = 2;;flag;a=3") == {"a": "1", "b": "2"}
     assert packetization_mode("") == 0
     assert packetization_mode("packetization-mode=one") == -1
 
@@ -177,7 +177,7 @@ def test_opus_is_48_khz_with_two_channels() -> None:
 )
 def test_chromium_gets_the_profile_of_an_encoder_or_one_that_it_plays_as_well(profile: str, number: int) -> None:
     offered = parse_description(offers.CHROMIUM_VIEWER).sections[1]
-    choice = choose_played_video(offered, source(parameters=f"packetization-mode=1;profile-level-id={profile}"))
+    choice = choose_viewer_video(offered, source(parameters=f"packetization-mode=1;profile-level-id={profile}"))
     assert choice is not None
     assert choice.payload.payload_type == number
     assert packetization_mode(choice.parameters) == 1
@@ -190,6 +190,6 @@ async def test_aiortc_gets_an_answer_for_every_profile_of_an_encoder(profile: st
     connection.addTransceiver("video", direction="recvonly")
     offered = parse_description((await connection.createOffer()).sdp).sections[0]
     await connection.close()
-    choice = choose_played_video(offered, source(parameters=f"packetization-mode=1;profile-level-id={profile}"))
+    choice = choose_viewer_video(offered, source(parameters=f"packetization-mode=1;profile-level-id={profile}"))
     assert choice is not None
     assert (choice.codec, packetization_mode(choice.parameters)) == (Codec.H264, 1)

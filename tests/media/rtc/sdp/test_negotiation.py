@@ -4,9 +4,9 @@ import pytest
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
-from stagebook.media.rtc.sdp.negotiated import HeaderExtensions, PublisherPlan, SourceFormat, ViewerPlan
+from stagebook.media.rtc.sdp.media_plan import HeaderExtensions, PublisherPlan, SourceFormat, ViewerPlan
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from tests.media.rtc import offers
 
 H264_SOURCE = SourceFormat(
@@ -38,7 +38,7 @@ def test_every_known_publisher_sends_h264_and_opus(offer: str) -> None:
     assert plan.video.codec is Codec.H264
     assert plan.audio is not None
     assert plan.audio.codec is Codec.OPUS
-    assert plan.peer.ufrag == offers.UFRAG
+    assert plan.remote.ufrag == offers.UFRAG
     assert plan.bundled
 
 
@@ -162,14 +162,14 @@ def test_an_offer_that_cannot_be_connected_is_malformed(offer: str, words: str) 
 
 @pytest.mark.parametrize("setup", ["a=setup:active", "a=unused:1"])
 def test_a_peer_that_is_the_dtls_client_is_taken(setup: str) -> None:
-    assert publisher(offers.CHROMIUM.replace("a=setup:actpass", setup)).peer.pwd == offers.PWD
+    assert publisher(offers.CHROMIUM.replace("a=setup:actpass", setup)).remote.pwd == offers.PWD
 
 
 def test_the_transport_is_that_of_the_section_which_the_bundle_names_first() -> None:
     video = offers.CHROMIUM_VIDEO.replace(f"ice-ufrag:{offers.UFRAG}", "ice-ufrag:video")
-    assert publisher(offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_AUDIO, video)).peer.ufrag == offers.UFRAG
+    assert publisher(offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_AUDIO, video)).remote.ufrag == offers.UFRAG
     turned = offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 1 0")
-    assert publisher(offers.lines(turned, offers.CHROMIUM_AUDIO, video)).peer.ufrag == "video"
+    assert publisher(offers.lines(turned, offers.CHROMIUM_AUDIO, video)).remote.ufrag == "video"
 
 
 def test_a_single_section_needs_no_bundle() -> None:

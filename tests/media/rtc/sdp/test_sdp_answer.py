@@ -4,10 +4,10 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from stagebook.media.codecs.codec_names import Codec
-from stagebook.media.rtc.sdp.negotiated import SourceFormat
+from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack, write_publisher_answer, write_viewer_answer
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.session_description import SessionDescription
 from tests.media.rtc import offers
 

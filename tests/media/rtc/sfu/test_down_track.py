@@ -20,7 +20,7 @@ class Receiver:
     """A viewer that keeps what is sent to it, and its outlet."""
 
     def __init__(self, ssrc: int = 5, *, profile: SrtpProfile = AEAD_AES_128_GCM, sequence_offset: int = 0) -> None:
-        keys = SrtpKeys.cut(profile, bytes(range(keying_material_size_bytes(profile))))
+        keys = SrtpKeys.from_keying_material(profile, bytes(range(keying_material_size_bytes(profile))))
         self.session = SrtpSession(keys)
         self._other_end = SrtpSession(SrtpKeys(profile=profile, client=keys.server, server=keys.client))
         self.datagrams: list[tuple[bytes, Address]] = []

@@ -10,7 +10,7 @@ from stagebook.media.port import CloseCause, Closed, Connected, MediaRefusedErro
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu import forwarder
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
-from tests.media.rtc.raw_peer import AUDIO_TYPE, VIDEO_TYPE
+from tests.media.rtc.raw_peer import AUDIO_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, started
 
 GCM, CM = b"SRTP_AEAD_AES_128_GCM", b"SRTP_AES128_CM_SHA1_80"
@@ -133,7 +133,7 @@ async def test_a_source_outlives_its_publisher_and_goes_on_with_the_next() -> No
     async with running_engine() as engine:
         first, viewer = await engine.publisher("p1"), await engine.viewer()
         before = await started(engine, first, viewer)
-        await first.say_goodbye()
+        await first.send_close_notify()
         await engine.wait_for(Closed(connection_id="p1", cause=CloseCause.PEER_CLOSED))
         second = await engine.publisher("p2")
         await engine.wait_for(Connected(connection_id="p2"))
@@ -180,8 +180,10 @@ async def test_noise_from_strangers_and_from_a_peer_hurts_nobody() -> None:
                 await publisher.send_rtp(rtp(noise, sequence=randomness.getrandbits(16), ssrc=ssrc))
                 await publisher.send_rtp(bytes([0x80 | noise_flags]) + noise.ljust(40, b"\1"))
             await viewer.send_rtcp(bytes([0x81, 200 + randomness.randrange(10)]) + noise.ljust(12, b"\0"))
-        await publisher.send_rtp(rtp(vp8_keyframe(640, 360), sequence=1, ssrc=SSRC + 1, payload_type=VIDEO_TYPE))
-        await publisher.send_rtp(rtp(b"sound", sequence=1, ssrc=SSRC + 2, payload_type=AUDIO_TYPE))
+        await publisher.send_rtp(
+            rtp(vp8_keyframe(640, 360), sequence=1, ssrc=SSRC + 1, payload_type=VIDEO_PAYLOAD_TYPE)
+        )
+        await publisher.send_rtp(rtp(b"sound", sequence=1, ssrc=SSRC + 2, payload_type=AUDIO_PAYLOAD_TYPE))
         while (await viewer.receive_rtp()).payload != b"sound":
             pass
         assert not any(isinstance(fact, Closed) for fact in engine.facts)

@@ -5,7 +5,7 @@ import pytest
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
-from stagebook.media.rtc.sdp.negotiated import HeaderExtensions, TrackPlan
+from stagebook.media.rtc.sdp.media_plan import HeaderExtensions, TrackPlan
 from stagebook.media.rtc.sfu.incoming_track import KEYFRAME_INTERVAL_SECONDS, MAX_LAYERS, IncomingTrack, Sink
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast_layers import FORGET_SECONDS, SILENCE_SECONDS, Layer
@@ -169,9 +169,9 @@ def test_a_repair_finds_its_layer(way: str) -> None:
         # Both layers miss a packet of this number, so only the name tells.
         bench.send(2, 6, vp8_delta())
     bench.repair(20, 2, b"lost", rid="h" if way == "by its rid" else None)
-    assert not bench.incoming.layers[2].receiver.misses(2)
-    assert bench.incoming.layers[2].receiver.recovered == 1
-    assert bench.incoming.layers[1].receiver.recovered == 0
+    assert not bench.incoming.layers[2].receiver.is_missing(2)
+    assert bench.incoming.layers[2].receiver.recovered_packets == 1
+    assert bench.incoming.layers[1].receiver.recovered_packets == 0
 
 
 def test_a_repair_of_nobody_knows_what_is_ignored() -> None:

@@ -12,7 +12,7 @@ from stagebook.media.rtc.rtp.rtcp import (
     write_pli,
 )
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
-from tests.media.rtc.raw_peer import VIDEO_RTX_TYPE
+from tests.media.rtc.raw_peer import RTX_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, started
 
 
@@ -25,12 +25,12 @@ async def test_a_lost_packet_is_asked_for_and_taken_back_by_rtx() -> None:
         nack = cast("Nack", await publisher.receive_rtcp(Nack))
         assert (nack.media_ssrc, nack.sequences) == (SSRC, (11,))
         original = (11).to_bytes(2, "big") + b"\0lost"
-        await publisher.send_rtp(rtp(original, sequence=1, timestamp=9000, ssrc=2000, payload_type=VIDEO_RTX_TYPE))
+        await publisher.send_rtp(rtp(original, sequence=1, timestamp=9000, ssrc=2000, payload_type=RTX_PAYLOAD_TYPE))
         repaired = await viewer.receive_rtp()
         assert (repaired.payload, repaired.timestamp) == (b"\0lost", first.timestamp)
         assert repaired.sequence == (first.sequence + 1) & 0xFFFF
         # A second copy is of no use to anybody.
-        await publisher.send_rtp(rtp(original, sequence=2, timestamp=9000, ssrc=2000, payload_type=VIDEO_RTX_TYPE))
+        await publisher.send_rtp(rtp(original, sequence=2, timestamp=9000, ssrc=2000, payload_type=RTX_PAYLOAD_TYPE))
         await publisher.send_rtp(rtp(b"\0next", sequence=13, timestamp=12000, ssrc=SSRC))
         assert (await viewer.receive_rtp()).payload == b"\0next"
 

@@ -10,7 +10,7 @@ from stagebook.media.rtc.rtp.rtcp import (
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.viewer import MAX_RESENDS_AT_ONCE
 from tests.media.rtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe
-from tests.media.rtc.raw_peer import VIDEO_RTX_TYPE, VIDEO_TYPE
+from tests.media.rtc.raw_peer import RTX_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, started
 
 
@@ -21,7 +21,7 @@ async def test_a_viewer_begins_with_a_keyframe_and_gets_its_own_numbers() -> Non
         first = await started(engine, publisher, viewer)
         assert first.payload == vp8_keyframe()
         assert first.ssrc != SSRC
-        assert first.payload_type == VIDEO_TYPE
+        assert first.payload_type == VIDEO_PAYLOAD_TYPE
         await publisher.send_rtp(rtp(vp8_delta(), sequence=12, timestamp=12000, ssrc=SSRC, marker=True))
         second = await viewer.receive_rtp()
         # The gap of one packet is kept: the viewer sees the loss as it is.
@@ -46,7 +46,7 @@ async def test_a_viewer_gets_a_packet_again_by_rtx() -> None:
         first = await started(engine, publisher, viewer)
         await viewer.send_rtcp(write_nack(sender_ssrc=1, media_ssrc=first.ssrc, sequences=[first.sequence]))
         again = await viewer.receive_rtp()
-        assert again.payload_type == VIDEO_RTX_TYPE
+        assert again.payload_type == RTX_PAYLOAD_TYPE
         assert again.ssrc != first.ssrc
         assert again.payload == first.sequence.to_bytes(2, "big") + first.payload
         assert again.timestamp == first.timestamp

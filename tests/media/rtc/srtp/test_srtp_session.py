@@ -21,7 +21,7 @@ from tests.media.rtc.packets import rtp
 
 def keys(profile: SrtpProfile) -> SrtpKeys:
     """Keys that differ for each direction."""
-    return SrtpKeys.cut(profile, bytes(range(keying_material_size_bytes(profile))))
+    return SrtpKeys.from_keying_material(profile, bytes(range(keying_material_size_bytes(profile))))
 
 
 def client(profile: SrtpProfile) -> tuple[Session, Session]:
@@ -34,7 +34,7 @@ def client(profile: SrtpProfile) -> tuple[Session, Session]:
 
 def test_keying_material_is_cut_as_the_rfc_says() -> None:
     # RFC 5764 section 4.2: client key, server key, client salt, server salt.
-    cut = SrtpKeys.cut(AES128_CM_SHA1_80, b"K" * 16 + b"k" * 16 + b"S" * 14 + b"s" * 14)
+    cut = SrtpKeys.from_keying_material(AES128_CM_SHA1_80, b"K" * 16 + b"k" * 16 + b"S" * 14 + b"s" * 14)
     assert (cut.client, cut.server) == (b"K" * 16 + b"S" * 14, b"k" * 16 + b"s" * 14)
 
 

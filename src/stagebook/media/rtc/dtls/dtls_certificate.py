@@ -27,7 +27,7 @@ HASHES: dict[str, type[hashes.HashAlgorithm]] = {
 """The fingerprint algorithms that we take (RFC 8122 section 5, without the broken ones)."""
 
 
-class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+class DtlsCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """A key and its self-signed certificate. One serves all connections of an engine."""
 
     key: ec.EllipticCurvePrivateKey
@@ -39,7 +39,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         return fingerprint_of(self.x509, "sha-256")
 
 
-def make_certificate(now: datetime) -> Certificate:
+def make_certificate(now: datetime) -> DtlsCertificate:
     """A new P-256 key (RFC 8827 section 6.5) and a certificate for it, valid from a day before `now` for a year."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stagebook")])
@@ -53,7 +53,7 @@ def make_certificate(now: datetime) -> Certificate:
         .not_valid_after(now + _VALIDITY)
         .sign(key, hashes.SHA256())
     )
-    return Certificate(key=key, x509=certificate)
+    return DtlsCertificate(key=key, x509=certificate)
 
 
 def fingerprint_of(certificate: x509.Certificate, algorithm: str) -> Fingerprint:
@@ -61,7 +61,7 @@ def fingerprint_of(certificate: x509.Certificate, algorithm: str) -> Fingerprint
     return Fingerprint(algorithm=algorithm, digest=certificate.fingerprint(HASHES[algorithm]()))
 
 
-def dtls_context(certificate: Certificate) -> SSL.Context:
+def dtls_context(certificate: DtlsCertificate) -> SSL.Context:
     """What all handshakes of an engine share: DTLS 1.2, our certificate, theirs demanded, the SRTP profiles."""
     context = SSL.Context(SSL.DTLS_METHOD)
     context.set_min_proto_version(_DTLS_1_2)

@@ -82,7 +82,7 @@ class DtlsServer:
         except SSL.Error:
             self.state = DtlsState.FAILED
 
-    def is_peer(self, fingerprints: Sequence[Fingerprint]) -> bool:
+    def verify_fingerprint(self, fingerprints: Sequence[Fingerprint]) -> bool:
         """Whether the peer's certificate has one of the hashes that its offer promised (RFC 8122 section 5)."""
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
@@ -100,7 +100,7 @@ class DtlsServer:
         if profile is None:
             return None
         size = keying_material_size_bytes(profile)
-        return SrtpKeys.cut(profile, self._connection.export_keying_material(_EXPORTER_LABEL, size))
+        return SrtpKeys.from_keying_material(profile, self._connection.export_keying_material(_EXPORTER_LABEL, size))
 
     def close(self) -> None:
         """Say close_notify, as far as the handshake allows it."""

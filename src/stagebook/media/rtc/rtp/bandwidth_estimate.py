@@ -31,7 +31,7 @@ class QueueDelay:
         self._shortest: float | None = None
         self._history: list[float] = []
 
-    def note(self, *, timestamp: int, now: float) -> None:
+    def add_packet(self, *, timestamp: int, now: float) -> None:
         """A packet came in its order. `now`: monotonic seconds."""
         if self._last_timestamp is not None:
             self._elapsed_units += timestamp_distance(timestamp, self._last_timestamp)

@@ -34,22 +34,22 @@ class RtpRewriter:
             self._sequence_offset = next_sequence - sequence
         self._following = True
         self._first = self._highest = sequence
-        self._note(self.timestamp(timestamp), now)
+        self._note(self.rewrite_timestamp(timestamp), now)
 
-    def stamp(self, *, sequence: int, timestamp: int, now: float) -> tuple[int, int] | None:
+    def rewrite(self, *, sequence: int, timestamp: int, now: float) -> tuple[int, int] | None:
         """The outgoing (sequence, timestamp) of a packet of the followed stream; None if older than the switch."""
         # Unwrapped against the highest, so that the comparison with the first holds for ever.
         index = self._highest + sequence_distance(sequence, self._highest & 0xFFFF)
         if index < self._first:
             return None
-        stamped = self.timestamp(timestamp)
+        rewritten = self.rewrite_timestamp(timestamp)
         if index > self._highest:
             self._highest = index
-            if timestamp_distance(stamped, self._newest_timestamp) > 0:
-                self._note(stamped, now)
-        return (index + self._sequence_offset) & 0xFFFF, stamped
+            if timestamp_distance(rewritten, self._newest_timestamp) > 0:
+                self._note(rewritten, now)
+        return (index + self._sequence_offset) & 0xFFFF, rewritten
 
-    def timestamp(self, timestamp: int) -> int:
+    def rewrite_timestamp(self, timestamp: int) -> int:
         """The outgoing timestamp for one of the followed stream, as in its sender reports."""
         return (timestamp + self._timestamp_offset) & 0xFFFFFFFF
 

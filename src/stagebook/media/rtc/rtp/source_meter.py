@@ -14,7 +14,7 @@ _FU_A = 28
 _FU_START = 0x80
 
 
-class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+class SourceMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """The last interval of a source. None where nothing is known (yet)."""
 
     bitrate_bps: int
@@ -25,7 +25,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceMeter:
-    """Measures one source. Call `video` for each packet of the best layer, `count` for all other payload bytes."""
+    """Measures one source. Call `add_video` for each packet of the best layer, `add_bytes` for all other payload bytes."""
 
     def __init__(self, *, codec: Codec, now: float) -> None:
         """`now` is a monotonic clock's seconds."""
@@ -39,7 +39,7 @@ class SourceMeter:
         self._size: tuple[int, int] | None = None
         self._b_frames = False
 
-    def video(self, payload: bytes, timestamp: int) -> None:
+    def add_video(self, payload: bytes, timestamp: int) -> None:
         """One RTP payload of the best video layer (no RTX header), with its RTP timestamp at 90 kHz."""
         self._bytes += len(payload)
         if timestamp != self._newest:
@@ -51,15 +51,15 @@ class SourceMeter:
             return
         self._inspect(payload)
 
-    def count(self, size_bytes: int) -> None:
+    def add_bytes(self, size_bytes: int) -> None:
         """Payload bytes of audio and of other layers: they count for the bitrate only."""
         self._bytes += size_bytes
 
-    def take(self, now: float) -> Measurement:
+    def take(self, now: float) -> SourceMeasurement:
         """What was measured since the last take; `now` is a monotonic clock's seconds. Starts the next interval."""
         elapsed = max(now - self._since, 0.001)
         width, height = self._size or (None, None)
-        measured = Measurement(
+        measured = SourceMeasurement(
             bitrate_bps=round(self._bytes * 8 / elapsed),
             width=width,
             height=height,

@@ -26,7 +26,7 @@ class Arrival(Enum):
     NEWEST = "newest"
     LATE = "late"
     """It was missing, or overtaken."""
-    USELESS = "useless"
+    DISCARDED = "useless"
     """A duplicate, too old, or a stray with a wild sequence number."""
     RESTARTED = "restarted"
     """The sender began anew with other numbers: everything known of the stream is void."""
@@ -35,10 +35,10 @@ class Arrival(Enum):
 class _Missing:
     """A packet that is awaited: when to ask (again), and how often it was asked for."""
 
-    __slots__ = ("ask_at", "attempts")
+    __slots__ = ("attempts", "next_nack_at")
 
-    def __init__(self, ask_at: float) -> None:
-        self.ask_at = ask_at
+    def __init__(self, next_nack_at: float) -> None:
+        self.next_nack_at = next_nack_at
         self.attempts = 0
 
 
@@ -47,9 +47,9 @@ class StreamReceiver:
 
     def __init__(self, *, ssrc: int, clock_rate: int) -> None:
         self.ssrc = ssrc
-        self.recovered = 0
+        self.recovered_packets = 0
         """Packets that came although they had been missing."""
-        self.ask_at = float("inf")
+        self.next_nack_at = float("inf")
         """When `due_nacks` may have something to ask for."""
         self.given_up = False
         """A packet was given up since the caller last cleared this: pictures will be damaged."""
@@ -79,7 +79,7 @@ class StreamReceiver:
             self._await(self._highest + 1, self._highest + ahead, now)
             self._highest += ahead
         elif not self._found(self._highest + ahead):
-            return Arrival.USELESS
+            return Arrival.DISCARDED
         self._received += 1
         self._measure_jitter(timestamp, now)
         return Arrival.NEWEST if ahead > 0 else Arrival.LATE
@@ -90,28 +90,28 @@ class StreamReceiver:
             return False
         return self._found(self._highest + sequence_distance(sequence, self._highest & 0xFFFF))
 
-    def misses(self, sequence: int) -> bool:
+    def is_missing(self, sequence: int) -> bool:
         """Whether a packet is awaited."""
         return self._highest + sequence_distance(sequence, self._highest & 0xFFFF) in self._missing
 
     def due_nacks(self, now: float) -> list[int]:
         """The sequence numbers to ask for now, in order. Counts as asked."""
         due: list[int] = []
-        self.ask_at = float("inf")
+        self.next_nack_at = float("inf")
         for index, missing in self._missing.items():
-            if missing.ask_at <= now:
+            if missing.next_nack_at <= now:
                 if missing.attempts >= NACK_ATTEMPTS:
                     # It stays known as missing, for it may still come; it is only not asked for any more.
-                    missing.ask_at = float("inf")
+                    missing.next_nack_at = float("inf")
                     self.given_up = True
                     continue
-                missing.ask_at = now + _NACK_RETRY_SECONDS * _NACK_BACKOFF**missing.attempts
+                missing.next_nack_at = now + _NACK_RETRY_SECONDS * _NACK_BACKOFF**missing.attempts
                 missing.attempts += 1
                 due.append(index & 0xFFFF)
-            self.ask_at = min(self.ask_at, missing.ask_at)
+            self.next_nack_at = min(self.next_nack_at, missing.next_nack_at)
         return due
 
-    def note_sender_report(self, ntp: int, now: float) -> None:
+    def receive_sender_report(self, ntp: int, now: float) -> None:
         """Remember the sender's last report, for the round trip that it computes from ours."""
         self._last_report = (ntp >> 16) & 0xFFFFFFFF
         self._last_report_at = now
@@ -150,7 +150,7 @@ class StreamReceiver:
         """One wild number is noise, two in a row are a sender that began anew (RFC 3550 appendix A.1)."""
         if sequence != self._stray_next:
             self._stray_next = (sequence + 1) & 0xFFFF
-            return Arrival.USELESS
+            return Arrival.DISCARDED
         self._start(sequence, timestamp, now)
         return Arrival.RESTARTED
 
@@ -162,14 +162,14 @@ class StreamReceiver:
             return
         for index in range(first, end):
             self._missing[index] = _Missing(now)
-            self.ask_at = now
+            self.next_nack_at = now
         for index in [index for index in self._missing if index < end - KEPT_PACKETS] if self._missing else ():
             del self._missing[index]
 
     def _found(self, index: int) -> bool:
         if self._missing.pop(index, None) is None:
             return False
-        self.recovered += 1
+        self.recovered_packets += 1
         return True
 
     def _measure_jitter(self, timestamp: int, now: float) -> None:

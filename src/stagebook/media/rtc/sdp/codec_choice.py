@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from stagebook.media.codecs.codec_names import Codec
-from stagebook.media.rtc.sdp.negotiated import SourceFormat
+from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sdp.session_description import MediaSection, PayloadFormat
 
 _VIDEO_CLOCK_RATE = 90_000
@@ -30,7 +30,7 @@ _ALSO_PLAYS = {
 }
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class CodecChoice(msgspec.Struct, frozen=True, kw_only=True):
     """A payload type that we take, the fmtp to answer it with, and the RTX payload type that repairs it."""
 
     codec: Codec
@@ -39,9 +39,9 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     rtx_payload_type: int | None
 
 
-def choose_published_video(
+def choose_publisher_video(
     section: MediaSection, codecs: Sequence[Codec], current: SourceFormat | None
-) -> Choice | None:
+) -> CodecChoice | None:
     """What a publisher shall send: the codec that its source has so far, then `codecs` in order. For H.264
     packetization-mode 1 comes before 0, then the profile the source has, then what most viewers can play."""
     order = list(codecs)
@@ -60,7 +60,7 @@ def choose_published_video(
     return None
 
 
-def choose_played_video(section: MediaSection, source: SourceFormat) -> Choice | None:
+def choose_viewer_video(section: MediaSection, source: SourceFormat) -> CodecChoice | None:
     """What a viewer of `source` shall expect. For H.264 only packetization-mode 1 can carry every source; of those the
     source's own profile is best, then one whose decoders play it too, then any (decoders play more than they say)."""
     codec = source.video_codec
@@ -75,7 +75,7 @@ def choose_played_video(section: MediaSection, source: SourceFormat) -> Choice |
     return _choice(section, codec, min(ranked, key=lambda pair: pair[0])[1]) if ranked else None
 
 
-def choose_opus(section: MediaSection) -> Choice | None:
+def choose_opus(section: MediaSection) -> CodecChoice | None:
     """The first Opus payload type."""
     for payload in _encoded(section, Codec.OPUS):
         if payload.clock_rate == _OPUS_CLOCK_RATE and payload.channels == _OPUS_CHANNELS:
@@ -85,7 +85,7 @@ def choose_opus(section: MediaSection) -> Choice | None:
 
 def h264_profile(parameters: str) -> tuple[int, bool]:
     """(profile_idc, whether constraint_set1 makes it Constrained Baseline) of an fmtp (RFC 6184 section 8.1)."""
-    text = fmtp(parameters).get("profile-level-id", "")
+    text = parse_fmtp(parameters).get("profile-level-id", "")
     try:
         octets = bytes.fromhex(text)
     except ValueError:
@@ -100,11 +100,11 @@ def h264_profile(parameters: str) -> tuple[int, bool]:
 
 def packetization_mode(parameters: str) -> int:
     """The packetization-mode of an fmtp; 0 when absent, -1 when it is nonsense."""
-    text = fmtp(parameters).get("packetization-mode", "0")
+    text = parse_fmtp(parameters).get("packetization-mode", "0")
     return int(text) if text in ("0", "1", "2") else -1
 
 
-def fmtp(parameters: str) -> dict[str, str]:
+def parse_fmtp(parameters: str) -> dict[str, str]:
     """The `name=value` pairs of an fmtp value, names in lower case; the first of equal names counts."""
     pairs: dict[str, str] = {}
     for part in parameters.split(";"):
@@ -149,11 +149,11 @@ def _played_rank(offered: tuple[int, bool], wanted: tuple[int, bool]) -> int:
     return 2
 
 
-def _choice(section: MediaSection, codec: Codec, payload: PayloadFormat) -> Choice:
+def _choice(section: MediaSection, codec: Codec, payload: PayloadFormat) -> CodecChoice:
     # sprop-* say what the offerer sends: they have no place in our answer (RFC 6184 section 8.2.2, RFC 7587).
     kept = [part.strip() for part in payload.parameters.split(";")]
     parameters = ";".join(part for part in kept if part and not part.lower().startswith("sprop-"))
-    return Choice(codec=codec, payload=payload, parameters=parameters, rtx_payload_type=_rtx(section, payload))
+    return CodecChoice(codec=codec, payload=payload, parameters=parameters, rtx_payload_type=_rtx(section, payload))
 
 
 def _rtx(section: MediaSection, payload: PayloadFormat) -> int | None:
@@ -165,7 +165,7 @@ def _rtx(section: MediaSection, payload: PayloadFormat) -> int | None:
         if (
             other.encoding.lower() == "rtx"
             and other.clock_rate == payload.clock_rate
-            and fmtp(other.parameters).get("apt") == apt
+            and parse_fmtp(other.parameters).get("apt") == apt
             and not 64 <= other.payload_type <= 95
         ):
             return other.payload_type

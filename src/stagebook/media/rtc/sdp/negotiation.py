@@ -9,12 +9,12 @@ import msgspec
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
-from stagebook.media.rtc.sdp.codec_choice import Choice, choose_opus, choose_played_video, choose_published_video
-from stagebook.media.rtc.sdp.negotiated import (
+from stagebook.media.rtc.sdp.codec_choice import CodecChoice, choose_opus, choose_publisher_video, choose_viewer_video
+from stagebook.media.rtc.sdp.media_plan import (
     HeaderExtensions,
-    Peer,
     PublisherPlan,
     RejectedSection,
+    RemoteTransport,
     SourceFormat,
     TrackPlan,
     ViewerPlan,
@@ -28,7 +28,7 @@ _MAX_EXTENSION_ID = 14  # the one-byte form, RFC 8285 section 4.2
 _FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
 _PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF")  # what RFC 8829 section 5.1.2 makes us accept
 
-_Choose = Callable[[MediaSection], Choice | None]
+_Choose = Callable[[MediaSection], CodecChoice | None]
 
 
 def negotiate_publisher(
@@ -41,7 +41,7 @@ def negotiate_publisher(
     but not as Opus), MALFORMED (no ICE credentials, no fingerprint, setup:passive, not bundled ...).
     """
     sending = _usable(offer, ("sendonly", "sendrecv"))
-    video = _first(sending, MediaKind.VIDEO, lambda section: choose_published_video(section, video_codecs, current))
+    video = _first(sending, MediaKind.VIDEO, lambda section: choose_publisher_video(section, video_codecs, current))
     if video is None:
         names = " or ".join(video_codecs)
         raise MediaRefusedError(
@@ -52,7 +52,7 @@ def negotiate_publisher(
         raise MediaRefusedError(reason=RefusalReason.AUDIO_CODEC, detail="the offer sends audio, but not as Opus")
     tracks = [video] if audio is None else [video, audio]
     return PublisherPlan(
-        peer=_peer(offer, tracks),
+        remote=_remote_transport(offer, tracks),
         video=video,
         audio=audio,
         rejected=_rejected(offer, tracks),
@@ -64,7 +64,7 @@ def negotiate_viewer(offer: SessionDescription, *, source: SourceFormat) -> View
     """Plan for a viewer of `source`. Raises MediaRefusedError: VIDEO_CODEC or AUDIO_CODEC (the viewer cannot take the
     source's codec), MALFORMED (as for a publisher, or nothing is to be received)."""
     receiving = _usable(offer, ("recvonly", "sendrecv"))
-    video = _first(receiving, MediaKind.VIDEO, lambda section: choose_played_video(section, source))
+    video = _first(receiving, MediaKind.VIDEO, lambda section: choose_viewer_video(section, source))
     if video is None and _has(receiving, MediaKind.VIDEO):
         raise MediaRefusedError(
             reason=RefusalReason.VIDEO_CODEC, detail=f"the offer cannot take the publisher's {source.video_codec} video"
@@ -76,7 +76,7 @@ def negotiate_viewer(offer: SessionDescription, *, source: SourceFormat) -> View
     if not tracks:
         raise SdpMalformedError("the offer has no audio or video section that receives")
     return ViewerPlan(
-        peer=_peer(offer, tracks),
+        remote=_remote_transport(offer, tracks),
         video=next((track for track in tracks if track.kind is MediaKind.VIDEO), None),
         audio=next((track for track in tracks if track.kind is MediaKind.AUDIO), None),
         rejected=_rejected(offer, tracks),
@@ -113,7 +113,7 @@ def _first(sections: _Indexed, kind: MediaKind, choose: _Choose) -> TrackPlan | 
     return None
 
 
-def _track(index: int, section: MediaSection, kind: MediaKind, choice: Choice) -> TrackPlan:
+def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoice) -> TrackPlan:
     if section.mid is None:
         raise SdpMalformedError(f"the {section.kind} section has no a=mid")
     if not section.rtcp_mux:
@@ -180,7 +180,7 @@ def _bundled(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> bool:
     return all(track.mid in offer.bundle for track in tracks)
 
 
-def _peer(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> Peer:
+def _remote_transport(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> RemoteTransport:
     """The one transport of all tracks: that of the section which the BUNDLE group names first (RFC 9143, 7.2.1)."""
     if len(tracks) > 1 and not _bundled(offer, tracks):
         raise SdpMalformedError("audio and video must be in one BUNDLE group (bundle policy max-bundle)")
@@ -194,7 +194,7 @@ def _peer(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> Peer:
     if transport.setup not in ("actpass", "active", None):
         # RFC 9725 section 4.4.2: the client offers actpass or active. Without a=setup it is active (RFC 8842, 5.1).
         raise SdpMalformedError("a=setup must be actpass or active")
-    return Peer(ufrag=transport.ufrag, pwd=transport.pwd, fingerprints=transport.fingerprints)
+    return RemoteTransport(ufrag=transport.ufrag, pwd=transport.pwd, fingerprints=transport.fingerprints)
 
 
 def _rejected(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> tuple[RejectedSection, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from stagebook.media.rtc.sdp.negotiated import PublisherPlan, RejectedSection, TrackPlan, ViewerPlan
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RejectedSection, TrackPlan, ViewerPlan
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 _MID = "urn:ietf:params:rtp-hdrext:sdes:mid"

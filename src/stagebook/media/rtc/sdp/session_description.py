@@ -19,7 +19,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes
 
 
-class Transport(msgspec.Struct, frozen=True, kw_only=True):
+class TransportDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A peer's side of ICE and DTLS: session-level values are filled in where a section has none of its own."""
 
     ufrag: str | None
@@ -57,7 +57,7 @@ class MediaSection(msgspec.Struct, frozen=True, kw_only=True):
     """The m= line's own format list, to echo in a rejection."""
     mid: str | None
     direction: str
-    transport: Transport
+    transport: TransportDescription
     rtcp_mux: bool
     rtcp_reduced_size: bool
     bundle_only: bool

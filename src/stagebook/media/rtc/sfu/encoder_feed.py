@@ -9,7 +9,7 @@ import structlog
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.media_bus import Unit
-from stagebook.media.rtc.rtp.source_meter import Measurement, SourceMeter
+from stagebook.media.rtc.rtp.source_meter import SourceMeasurement, SourceMeter
 from stagebook.media.rtc.sfu.gop_cache import GopCache
 
 _log = structlog.get_logger(__name__)
@@ -47,12 +47,12 @@ class EncoderFeed:
         if newest is None or unit.timestamp > newest.timestamp:
             self.newest[unit.kind] = Moment(unit.timestamp, now)
         if unit.kind is MediaKind.AUDIO:
-            self._meter.count(sum(len(payload) for payload in unit.payloads))
+            self._meter.add_bytes(sum(len(payload) for payload in unit.payloads))
             return
         self.video_at = now
         self._keep(unit)
         for payload in unit.payloads:
-            self._meter.video(payload, unit.timestamp & 0xFFFFFFFF)
+            self._meter.add_video(payload, unit.timestamp & 0xFFFFFFFF)
 
     def _keep(self, unit: Unit) -> None:
         had_group = self.group.current is not None
@@ -64,6 +64,6 @@ class EncoderFeed:
                 connection_id=self.connection_id,
             )
 
-    def measure(self, now: float) -> Measurement:
+    def measure(self, now: float) -> SourceMeasurement:
         """What was measured since the last call."""
         return self._meter.take(now)

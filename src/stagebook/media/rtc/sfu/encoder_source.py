@@ -9,7 +9,7 @@ from typing import Final
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.media_bus import CLOCK_RATES, Unit
 from stagebook.media.port import SourceMeasured
-from stagebook.media.rtc.sdp.negotiated import SourceFormat
+from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.encoder_feed import EncoderFeed, Moment
 from stagebook.media.rtc.sfu.encoder_track import EncoderTrack

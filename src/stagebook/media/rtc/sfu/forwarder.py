@@ -20,18 +20,18 @@ from stagebook.media.port import (
     RefusalReason,
 )
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.rtc.ice.trickle_fragment import parse_fragment, write_restart_fragment
-from stagebook.media.rtc.sdp import negotiated as offers
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RemoteTransport, ViewerPlan
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack, write_publisher_answer, write_viewer_answer
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
+from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment, write_restart_fragment
 from stagebook.media.rtc.sfu.encoder_feeds import Feeds
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.source import Source
 from stagebook.media.rtc.sfu.viewer import Viewer, make_viewer_track
 from stagebook.media.rtc.transport.peer_connection import PeerConnection, PeerState
-from stagebook.media.rtc.transport.shared_transport import Transport
+from stagebook.media.rtc.transport.shared_transport import SharedTransport
 
 TICK_SECONDS = 0.25
 """How often handshakes, layers and silent peers are looked after. What is missing of a stream is asked for as its
@@ -45,7 +45,7 @@ class _Connection(NamedTuple):
     """One entry of the forwarder's table. `publisher` is None for a viewer."""
 
     peer: PeerConnection
-    plan: offers.PublisherPlan | offers.ViewerPlan
+    plan: PublisherPlan | ViewerPlan
     source: Source
     publisher: Publisher | None
 
@@ -71,7 +71,7 @@ class Forwarder:
         self._clock = clock
         self._wall_clock = wall_clock
         self._randomness = randomness
-        self._transport = Transport(settings, wall_clock=wall_clock, clock=clock, randomness=randomness)
+        self._transport = SharedTransport(settings, wall_clock=wall_clock, clock=clock, randomness=randomness)
         self._cname = self._token()
         self._connections: dict[str, _Connection] = {}
         self._connecting: dict[str, PeerConnection] = {}
@@ -186,7 +186,7 @@ class Forwarder:
         if said.ufrag is None or said.pwd is None or not said.restarts(ufrag=peer.remote.ufrag, pwd=peer.remote.pwd):
             # Trickle: an ICE-lite agent learns the peer's addresses from its checks and needs no candidates.
             return PatchAnswer(fragment=None, ice_session=peer.credentials.ufrag)
-        remote = offers.Peer(ufrag=said.ufrag, pwd=said.pwd, fingerprints=peer.remote.fingerprints)
+        remote = RemoteTransport(ufrag=said.ufrag, pwd=said.pwd, fingerprints=peer.remote.fingerprints)
         self._transport.restart_ice(peer, remote)
         first = connection.plan.tracks[0]
         answer = write_restart_fragment(self._transport.describe(peer), mid=first.mid, kind=first.kind)
@@ -244,14 +244,14 @@ class Forwarder:
     def _open(
         self,
         connection_id: str,
-        plan: offers.PublisherPlan | offers.ViewerPlan,
+        plan: PublisherPlan | ViewerPlan,
         source: Source,
         end: Publisher | Viewer,
     ) -> PeerConnection:
         if connection_id in self._connections:
             raise ValueError(f"connection {connection_id} exists")
         peer = self._transport.open_peer(
-            connection_id=connection_id, remote=plan.peer, end=end, listener=self, now=self._clock()
+            connection_id=connection_id, remote=plan.remote, endpoint=end, listener=self, now=self._clock()
         )
         publisher = end if isinstance(end, Publisher) else None
         self._connections[connection_id] = _Connection(peer, plan, source, publisher)
@@ -299,10 +299,10 @@ class Forwarder:
                 self.peer_failed(peer, CloseCause.CONSENT_LOST)
 
     def _each_second(self, now: float) -> None:
-        self._transport.renew_budgets()
+        self._transport.reset_rate_limits()
         self._feeds.sweep(now)
         for connection in self._connections.values():
-            connection.peer.renew_budget()
+            connection.peer.reset_rate_limit()
         for source in list(self._sources.values()):
             source.tick(now)
             for measured in source.measure(now):

@@ -11,7 +11,7 @@ from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.rtp.stream_receiver import Arrival
-from stagebook.media.rtc.sdp.negotiated import TrackPlan
+from stagebook.media.rtc.sdp.media_plan import TrackPlan
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast_layers import FORGET_SECONDS, Layer, best_layer
 
@@ -64,10 +64,10 @@ class IncomingTrack:
         arrival = layer.receiver.receive(sequence=packet.sequence, timestamp=packet.timestamp, now=now)
         layer.last_packet_at = now
         layer.octets += len(packet.payload)
-        if arrival is Arrival.USELESS:
+        if arrival is Arrival.DISCARDED:
             return layer
         if arrival is Arrival.NEWEST:
-            layer.queue.note(timestamp=packet.timestamp, now=now)
+            layer.queue.add_packet(timestamp=packet.timestamp, now=now)
         self._forward(layer, arrival, packet.sequence, packet.marker, packet.timestamp, packet.payload, now)
         return layer
 
@@ -104,7 +104,7 @@ class IncomingTrack:
             return
         begins = self._begins(layer, payload) and arrival is not Arrival.LATE
         if layer is not self.current and not (begins and self._may_switch(layer)):
-            sink.meter.count(len(payload))
+            sink.meter.add_bytes(len(payload))
             return
         if layer is not self.current or arrival is Arrival.RESTARTED:
             self.current, self._wanted = layer, None
@@ -113,9 +113,9 @@ class IncomingTrack:
             sequence=sequence, marker=marker, timestamp=timestamp, payload=payload, now=now, begins=begins
         )
         if self.plan.kind is MediaKind.VIDEO and sent is not None:
-            sink.meter.video(payload, sent)
+            sink.meter.add_video(payload, sent)
         else:
-            sink.meter.count(len(payload))
+            sink.meter.add_bytes(len(payload))
 
     def _may_switch(self, layer: Layer) -> bool:
         return self.current is None or layer is self._wanted or self.plan.kind is MediaKind.AUDIO
@@ -153,7 +153,7 @@ class IncomingTrack:
         if layer is None and rid is not None:
             layer = next((known for known in self.layers.values() if known.rid == rid), None)
         if layer is None and rid is None:
-            waiting = [known for known in self.layers.values() if known.receiver.misses(sequence)]
+            waiting = [known for known in self.layers.values() if known.receiver.is_missing(sequence)]
             layer = waiting[0] if len(waiting) == 1 else None
         if layer is not None:
             self._repaired = {ssrc: other for ssrc, other in self._repaired.items() if other is not layer}

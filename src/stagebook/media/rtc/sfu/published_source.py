@@ -9,7 +9,7 @@ from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import SourceMeasured
 from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
-from stagebook.media.rtc.sdp.negotiated import PublisherPlan, SourceFormat
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack, Sink
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.publisher import Publisher

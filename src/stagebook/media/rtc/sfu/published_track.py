@@ -25,7 +25,7 @@ class PublishedTrack(SourceTrack):
     def __init__(self, *, kind: MediaKind, codec: Codec, clock_rate: int, random_bits: Callable[[int], int]) -> None:
         super().__init__(kind=kind, codec=codec, clock_rate=clock_rate, random_bits=random_bits)
         self.origin: Origin | None = None
-        self._restamper = RtpRewriter(clock_rate=clock_rate)
+        self._rewriter = RtpRewriter(clock_rate=clock_rate)
         self._waiting: list[DownTrack] = []
 
     def add(self, outlet: DownTrack, now: float) -> None:
@@ -50,14 +50,14 @@ class PublishedTrack(SourceTrack):
 
     def switch(self, *, sequence: int, timestamp: int, now: float) -> None:
         """Another stream follows, from the packet with these numbers on."""
-        self._restamper.switch(sequence=sequence, timestamp=timestamp, now=now)
+        self._rewriter.switch(sequence=sequence, timestamp=timestamp, now=now)
 
     def forward(
         self, *, sequence: int, marker: int, timestamp: int, payload: bytes, now: float, begins: bool
     ) -> int | None:
         """Send one packet of the stream now followed. `begins`: a viewer can begin with it (a keyframe's first packet,
         any packet of audio). Returns its outgoing timestamp; None if it was from before the switch or too large."""
-        stamped = self._restamper.stamp(sequence=sequence, timestamp=timestamp, now=now)
+        stamped = self._rewriter.rewrite(sequence=sequence, timestamp=timestamp, now=now)
         if stamped is None or len(payload) > MAX_PAYLOAD_SIZE_BYTES:
             return None
         packet = SentPacket(stamped[0], marker, stamped[1], payload)
@@ -71,7 +71,7 @@ class PublishedTrack(SourceTrack):
 
     def outgoing_timestamp(self, timestamp: int) -> int:
         """The outgoing timestamp for one of the stream now followed (as in its sender report)."""
-        return self._restamper.timestamp(timestamp)
+        return self._rewriter.rewrite_timestamp(timestamp)
 
     def _start_waiting(self, sequence: int) -> None:
         for outlet in self._waiting:

@@ -19,7 +19,7 @@ from stagebook.media.rtc.rtp.rtcp import (
     write_remb,
 )
 from stagebook.media.rtc.rtp.rtp_packet import parse_rtp
-from stagebook.media.rtc.sdp.negotiated import PublisherPlan
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
 from stagebook.media.rtc.sfu.simulcast_layers import Layer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
@@ -76,14 +76,14 @@ class Publisher:
         """The publisher's track of a kind."""
         return next((track for track in self.tracks if track.plan.kind is kind), None)
 
-    # MediaEnd
+    # MediaEndpoint
 
     def connected(self, peer: PeerConnection, now: float) -> None:
         """The transport is up."""
         self._peer = peer
         self._reported_at = now
 
-    def moved(self) -> None:
+    def path_changed(self) -> None:
         """Nothing of ours depends on the path."""
 
     def closed(self) -> None:
@@ -99,7 +99,7 @@ class Publisher:
         track = self._by_payload_type.get(parsed.payload_type)
         if track is not None:
             layer = track.receive(parsed, now)
-            if layer is not None and now >= layer.receiver.ask_at:
+            if layer is not None and now >= layer.receiver.next_nack_at:
                 self._send_nacks(track, layer, now)
             if not self._rated:
                 # At once: Chromium takes the first estimate as its starting rate.
@@ -119,7 +119,7 @@ class Publisher:
             for track in self.tracks:
                 layer = track.layers.get(message.ssrc)
                 if layer is not None:
-                    layer.receiver.note_sender_report(message.ntp, now)
+                    layer.receiver.receive_sender_report(message.ntp, now)
                     if layer is track.current:
                         self._clocks.hear_clocks(self, track, message, now)
 

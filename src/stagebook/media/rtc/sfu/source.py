@@ -9,8 +9,8 @@ from typing import Final
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.port import SourceMeasured
-from stagebook.media.rtc.rtp.source_meter import Measurement
-from stagebook.media.rtc.sdp.negotiated import SourceFormat
+from stagebook.media.rtc.rtp.source_meter import SourceMeasurement
+from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.viewer import Viewer
@@ -61,7 +61,7 @@ class Source(ABC):
         return int((self._wall_clock() + _NTP_EPOCH_SECONDS) * (1 << 32))
 
     def _fact(
-        self, connection_id: str, measured: Measurement, *, video_codec: str | None, audio_codec: str | None
+        self, connection_id: str, measured: SourceMeasurement, *, video_codec: str | None, audio_codec: str | None
     ) -> SourceMeasured:
         return SourceMeasured(
             source_id=self.source_id,

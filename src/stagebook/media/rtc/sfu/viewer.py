@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, parse_rtcp, write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import HEADER
-from stagebook.media.rtc.sdp.negotiated import TrackPlan
+from stagebook.media.rtc.sdp.media_plan import TrackPlan
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.source_track import SentPacket, SourceTrack
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
@@ -76,12 +76,12 @@ class Viewer:
         """The transport is up: join the tracks."""
         self._peer = peer
         self._budget_at = now
-        self.moved()
+        self.path_changed()
         for viewer_track in self._tracks.values():
             viewer_track.outlet.srtp = peer.outbound_srtp
             viewer_track.track.add(viewer_track.outlet, now)
 
-    def moved(self) -> None:
+    def path_changed(self) -> None:
         """The peer's address changed."""
         path = None if self._peer is None else self._peer.path
         if path is None:

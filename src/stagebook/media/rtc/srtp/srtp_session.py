@@ -53,7 +53,7 @@ class SrtpKeys(msgspec.Struct, frozen=True, kw_only=True):
     server: bytes
 
     @staticmethod
-    def cut(profile: SrtpProfile, material: bytes) -> "SrtpKeys":
+    def from_keying_material(profile: SrtpProfile, material: bytes) -> "SrtpKeys":
         """Cut the exported keying material: client key, server key, client salt, server salt (RFC 5764 section 4.2)."""
         key, salt = profile.key_size_bytes, profile.salt_size_bytes
         salts = material[2 * key :]

@@ -12,7 +12,7 @@ import msgspec
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_server import DtlsServer, DtlsState
 from stagebook.media.rtc.ice.udp_socket import Path
-from stagebook.media.rtc.sdp import negotiated
+from stagebook.media.rtc.sdp.media_plan import RemoteTransport
 from stagebook.media.rtc.srtp.srtp_session import CData, SrtpSession
 
 DTLS_DATAGRAMS_PER_SECOND = 50
@@ -34,13 +34,13 @@ class PeerState(StrEnum):
     CLOSED = "closed"
 
 
-class MediaEnd(Protocol):
+class MediaEndpoint(Protocol):
     """What a connection is for: a publisher or a viewer. Packets have been verified and decrypted."""
 
     def connected(self, peer: "PeerConnection", now: float) -> None:
         """The transport is up; called once."""
 
-    def moved(self) -> None:
+    def path_changed(self) -> None:
         """The peer's path changed after `connected`."""
 
     def closed(self) -> None:
@@ -71,18 +71,18 @@ class PeerConnection:
         *,
         connection_id: str,
         credentials: IceCredentials,
-        remote: negotiated.Peer,
+        remote: RemoteTransport,
         dtls: DtlsServer,
-        end: MediaEnd,
+        endpoint: MediaEndpoint,
         listener: PeerListener,
         now: float,
     ) -> None:
         self.connection_id = connection_id
         self.credentials = credentials
-        self.former_credentials: IceCredentials | None = None
+        self.previous_credentials: IceCredentials | None = None
         """Of before an ICE restart; they hold until the new ones are used (RFC 8445 section 9)."""
         self.remote = remote
-        self.end = end
+        self.endpoint = endpoint
         self.state = PeerState.CONNECTING
         self.path: Path | None = None
         self.opened_at = now
@@ -106,24 +106,24 @@ class PeerConnection:
 
     def password_for(self, ufrag: str) -> str | None:
         """Our password for one of our ufrags."""
-        for credentials in (self.credentials, self.former_credentials):
+        for credentials in (self.credentials, self.previous_credentials):
             if credentials is not None and credentials.ufrag == ufrag:
                 return credentials.pwd
         return None
 
-    def hear_check(self, *, path: Path, ufrag: str, nominated: bool, now: float) -> None:
+    def receive_check(self, *, path: Path, ufrag: str, nominated: bool, now: float) -> None:
         """A verified connectivity check came over `path`: consent (RFC 7675), and with USE-CANDIDATE the way to go."""
         self.consent_at = now
         if ufrag == self.credentials.ufrag:
-            self.former_credentials = None
+            self.previous_credentials = None
         if path != self.path and (self.path is None or nominated):
             self.path = path
             if self.state is PeerState.CONNECTED:
-                self.end.moved()
+                self.endpoint.path_changed()
 
-    def restart_ice(self, *, credentials: IceCredentials, remote: negotiated.Peer) -> None:
+    def restart_ice(self, *, credentials: IceCredentials, remote: RemoteTransport) -> None:
         """Take new credentials for both sides. DTLS and SRTP stay as they are (RFC 8842 section 5.5)."""
-        self.former_credentials, self.credentials = self.credentials, credentials
+        self.previous_credentials, self.credentials = self.credentials, credentials
         self.remote = remote
 
     # DTLS
@@ -142,7 +142,7 @@ class PeerConnection:
             self._dtls.handle_timeout()
             self._after_dtls(now)
 
-    def renew_budget(self) -> None:
+    def reset_rate_limit(self) -> None:
         """Called about once a second."""
         self._dtls_budget = DTLS_DATAGRAMS_PER_SECOND
 
@@ -159,13 +159,13 @@ class PeerConnection:
 
     def _connect(self, now: float) -> None:
         keys = self._dtls.srtp_keys()
-        if keys is None or not self._dtls.is_peer(self.remote.fingerprints):
+        if keys is None or not self._dtls.verify_fingerprint(self.remote.fingerprints):
             self._listener.peer_failed(self, CloseCause.TRANSPORT_FAILED)
             return
         self._srtp = SrtpSession(keys)
         self.state = PeerState.CONNECTED
         self._listener.peer_connected(self, now)
-        self.end.connected(self, now)
+        self.endpoint.connected(self, now)
 
     def _flush_dtls(self) -> None:
         for datagram in self._dtls.take_datagrams():
@@ -182,12 +182,12 @@ class PeerConnection:
         if 192 <= datagram[1] <= 223:
             compound = srtp.unprotect_rtcp(datagram)
             if compound is not None:
-                self.end.receive_rtcp(compound, now)
+                self.endpoint.receive_rtcp(compound, now)
                 return
         else:
             packet = srtp.unprotect_rtp(datagram)
             if packet is not None:
-                self.end.receive_rtp(packet, now)
+                self.endpoint.receive_rtp(packet, now)
                 return
         self.dropped_packets += 1
 
@@ -213,4 +213,4 @@ class PeerConnection:
         self._dtls.close()
         self._flush_dtls()
         self._srtp = None
-        self.end.closed()
+        self.endpoint.closed()

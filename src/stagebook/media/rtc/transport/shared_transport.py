@@ -12,11 +12,11 @@ from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certifi
 from stagebook.media.rtc.dtls.dtls_server import DtlsServer
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.ice.candidates import candidate_ips
-from stagebook.media.rtc.ice.demultiplexer import Demultiplexer, UfragTable
 from stagebook.media.rtc.ice.udp_socket import UdpSocket, bind_all
-from stagebook.media.rtc.sdp import negotiated
+from stagebook.media.rtc.sdp.media_plan import RemoteTransport
 from stagebook.media.rtc.sdp.sdp_answer import LocalTransport
-from stagebook.media.rtc.transport.peer_connection import IceCredentials, MediaEnd, PeerConnection, PeerListener
+from stagebook.media.rtc.transport.demultiplexer import Demultiplexer, UfragTable
+from stagebook.media.rtc.transport.peer_connection import IceCredentials, MediaEndpoint, PeerConnection, PeerListener
 
 _ICE_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 """RFC 8839 section 5.4: 6 bits each."""
@@ -25,7 +25,7 @@ _UFRAG_CHARACTERS = 12
 _PWD_CHARACTERS = 24
 
 
-class Transport:
+class SharedTransport:
     """What all connections of one engine share below RTP."""
 
     def __init__(
@@ -68,13 +68,19 @@ class Transport:
             socket.close()
         self._sockets = []
 
-    def renew_budgets(self) -> None:
+    def reset_rate_limits(self) -> None:
         """Called about once a second."""
         for demultiplexer in self._demultiplexers:
-            demultiplexer.renew_budgets()
+            demultiplexer.reset_rate_limits()
 
     def open_peer(
-        self, *, connection_id: str, remote: negotiated.Peer, end: MediaEnd, listener: PeerListener, now: float
+        self,
+        *,
+        connection_id: str,
+        remote: RemoteTransport,
+        endpoint: MediaEndpoint,
+        listener: PeerListener,
+        now: float,
     ) -> PeerConnection:
         """A new connection that can be reached by its new credentials."""
         peer = PeerConnection(
@@ -82,7 +88,7 @@ class Transport:
             credentials=self._make_credentials(),
             remote=remote,
             dtls=DtlsServer(self._dtls_context),
-            end=end,
+            endpoint=endpoint,
             listener=listener,
             now=now,
         )
@@ -94,9 +100,9 @@ class Transport:
         self._ufrags.remove(peer)
         peer.close()
 
-    def restart_ice(self, peer: PeerConnection, remote: negotiated.Peer) -> None:
+    def restart_ice(self, peer: PeerConnection, remote: RemoteTransport) -> None:
         """Give a connection new credentials (RFC 8445 section 9); those in use hold until the new ones are used."""
-        if peer.former_credentials is not None:
+        if peer.previous_credentials is not None:
             # A second restart before the first one was used: the credentials in between never counted.
             self._ufrags.forget(peer.credentials.ufrag)
         peer.restart_ice(credentials=self._make_credentials(), remote=remote)

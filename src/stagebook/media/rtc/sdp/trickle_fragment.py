@@ -2,9 +2,9 @@
 
 import msgspec
 
+from stagebook.media.rtc.sdp.media_section_parser import MAX_CANDIDATES, read_pwd, read_ufrag
 from stagebook.media.rtc.sdp.sdp_answer import LocalTransport, candidate_lines
-from stagebook.media.rtc.sdp.sdp_reader import split_lines
-from stagebook.media.rtc.sdp.sdp_section import MAX_CANDIDATES, read_pwd, read_ufrag
+from stagebook.media.rtc.sdp.sdp_parser import split_lines
 from stagebook.media.rtc.sdp.session_description import SdpMalformedError
 
 MAX_FRAGMENT_BYTES = 32_768

@@ -6,7 +6,7 @@ from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 
-class Peer(msgspec.Struct, frozen=True, kw_only=True):
+class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
     """The peer's ICE credentials and certificate hashes. It is always the DTLS client; its candidates are not needed
     by an ICE-lite agent."""
 
@@ -67,7 +67,7 @@ class RejectedSection(msgspec.Struct, frozen=True, kw_only=True):
 class PublisherPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A publisher's offer, accepted. There is always a video track; audio may be missing."""
 
-    peer: Peer
+    remote: RemoteTransport
     video: TrackPlan
     audio: TrackPlan | None
     rejected: tuple[RejectedSection, ...] = ()
@@ -87,7 +87,7 @@ class ViewerPlan(msgspec.Struct, frozen=True, kw_only=True):
     the source over.
     """
 
-    peer: Peer
+    remote: RemoteTransport
     video: TrackPlan | None
     audio: TrackPlan | None
     rejected: tuple[RejectedSection, ...] = ()

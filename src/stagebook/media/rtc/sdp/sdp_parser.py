@@ -5,7 +5,7 @@ Lines and attributes that we do not use are passed over; one that we use must be
 
 import re
 
-from stagebook.media.rtc.sdp.sdp_section import SectionReader, TransportReader
+from stagebook.media.rtc.sdp.media_section_parser import MediaSectionParser, TransportParser
 from stagebook.media.rtc.sdp.session_description import SdpMalformedError, SessionDescription
 
 MAX_DESCRIPTION_BYTES = 65_536
@@ -21,7 +21,7 @@ def parse_description(text: str) -> SessionDescription:
     lines = split_lines(text, max_bytes=MAX_DESCRIPTION_BYTES, max_lines=MAX_LINES)
     if not lines or lines[0] != "v=0":
         raise SdpMalformedError("the session description does not begin with v=0")
-    return _DescriptionReader(lines).read()
+    return _DescriptionParser(lines).read()
 
 
 def split_lines(text: str, *, max_bytes: int, max_lines: int) -> list[str]:
@@ -40,15 +40,15 @@ def split_lines(text: str, *, max_bytes: int, max_lines: int) -> list[str]:
     return lines
 
 
-class _DescriptionReader:
+class _DescriptionParser:
     """Walks the lines once: the session's part, then each section's."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
-        self._transport = TransportReader()
+        self._transport = TransportParser()
         self._bundle: tuple[str, ...] = ()
         self._direction = "sendrecv"
-        self._sections: list[SectionReader] = []
+        self._sections: list[MediaSectionParser] = []
 
     def read(self) -> SessionDescription:
         for number, line in enumerate(self._lines, start=1):
@@ -67,7 +67,7 @@ class _DescriptionReader:
         if letter == "m":
             if len(self._sections) == MAX_SECTIONS:
                 raise SdpMalformedError(f"more than {MAX_SECTIONS} media sections")
-            self._sections.append(SectionReader(value, direction=self._direction))
+            self._sections.append(MediaSectionParser(value, direction=self._direction))
         elif letter == "a":
             name, _, rest = value.partition(":")
             if self._sections:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.rtc.ice.trickle_fragment import parse_fragment, write_restart_fragment
 from stagebook.media.rtc.sdp.session_description import SdpMalformedError
+from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment, write_restart_fragment
 from tests.media.rtc import offers
 
 CREDENTIALS = f"a=ice-ufrag:{offers.UFRAG}\r\na=ice-pwd:{offers.PWD}\r\n"

@@ -39,7 +39,7 @@ class UfragTable:
 
     def remove(self, peer: PeerConnection) -> None:
         """Forget a connection, its ufrags and its addresses."""
-        for credentials in (peer.credentials, peer.former_credentials):
+        for credentials in (peer.credentials, peer.previous_credentials):
             if credentials is not None:
                 self._peers.pop(credentials.ufrag, None)
         for routes, address in self._routes.pop(peer, ()):
@@ -89,7 +89,7 @@ class Demultiplexer:
                 return
         self.unknown_datagrams += 1
 
-    def renew_budgets(self) -> None:
+    def reset_rate_limits(self) -> None:
         """Called about once a second."""
         self._checks.clear()
 
@@ -105,12 +105,12 @@ class Demultiplexer:
         if request.unknown_attributes:
             self._socket.send(stun.unknown_attributes_error(request, password.encode()), address)
             return
-        former = peer.former_credentials
+        former = peer.previous_credentials
         if self._routes.get(address) is not peer:
             self._ufrags.learn(peer, self._routes, address)
         path = Path(self._socket, address)
-        peer.hear_check(path=path, ufrag=request.local_ufrag, nominated=request.use_candidate, now=now)
-        if former is not None and peer.former_credentials is None:
+        peer.receive_check(path=path, ufrag=request.local_ufrag, nominated=request.use_candidate, now=now)
+        if former is not None and peer.previous_credentials is None:
             self._ufrags.forget(former.ufrag)
         ip = str(address[0]).partition("%")[0]
         self._socket.send(stun.binding_success(request, (ip, address[1]), password.encode()), address)

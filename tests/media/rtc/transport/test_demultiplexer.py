@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.dtls.dtls_server import DtlsServer
-from stagebook.media.rtc.ice.demultiplexer import (
+from stagebook.media.rtc.ice.udp_socket import UdpSocket
+from stagebook.media.rtc.sdp.media_plan import RemoteTransport
+from stagebook.media.rtc.sfu.down_track import Address
+from stagebook.media.rtc.transport.demultiplexer import (
     CHECKS_PER_SECOND,
     MAX_ADDRESSES_PER_CONNECTION,
     MAX_UNKNOWN_ADDRESSES_PER_SECOND,
     Demultiplexer,
     UfragTable,
 )
-from stagebook.media.rtc.ice.udp_socket import UdpSocket
-from stagebook.media.rtc.sdp import negotiated
-from stagebook.media.rtc.sfu.down_track import Address
 from stagebook.media.rtc.transport.peer_connection import IceCredentials, PeerConnection
 
 PWD = "p" * 24
@@ -34,7 +34,7 @@ class Nothing:
     def connected(self, peer: PeerConnection, now: float) -> None:
         """Ignored."""
 
-    def moved(self) -> None:
+    def path_changed(self) -> None:
         """Ignored."""
 
     def closed(self) -> None:
@@ -69,9 +69,9 @@ class Bench:
         peer = PeerConnection(
             connection_id=ufrag,
             credentials=IceCredentials(ufrag=ufrag, pwd=PWD),
-            remote=negotiated.Peer(ufrag="theirs", pwd="q" * 24, fingerprints=()),
+            remote=RemoteTransport(ufrag="theirs", pwd="q" * 24, fingerprints=()),
             dtls=DtlsServer(CONTEXT),
-            end=Nothing(),
+            endpoint=Nothing(),
             listener=Nothing(),
             now=0.0,
         )
@@ -177,13 +177,13 @@ def test_checks_of_one_address_are_limited_until_the_next_second(bench: Bench) -
     answered = sum(bench.check(ONE) for _ in range(CHECKS_PER_SECOND + 10))
     assert answered == CHECKS_PER_SECOND
     assert bench.check(TWO)
-    bench.demultiplexer.renew_budgets()
+    bench.demultiplexer.reset_rate_limits()
     assert bench.check(ONE)
 
 
 def test_a_flood_from_many_addresses_leaves_known_ones_alone(bench: Bench) -> None:
     bench.check(ONE)
-    bench.demultiplexer.renew_budgets()
+    bench.demultiplexer.reset_rate_limits()
     for number in range(MAX_UNKNOWN_ADDRESSES_PER_SECOND):
         bench.check(("198.51.100.1", number), pwd="x" * 24)
     assert not bench.check(("198.51.100.2", 1))

@@ -1,9 +1,9 @@
 """The plans' own answers: their tracks in order, and the format that a publisher's plan fixes."""
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
-from stagebook.media.rtc.sdp.negotiated import SourceFormat
+from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from tests.media.rtc import offers
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.media.port import MediaRefusedError, RefusalReason
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.session_description import SdpMalformedError
 from tests.media.rtc import offers
 

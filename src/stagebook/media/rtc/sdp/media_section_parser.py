@@ -10,7 +10,7 @@ from stagebook.media.rtc.sdp.session_description import (
     PayloadFormat,
     SdpMalformedError,
     SsrcGroup,
-    Transport,
+    TransportDescription,
 )
 
 MAX_FORMATS = 128
@@ -34,7 +34,7 @@ _UFRAG = re.compile(r"[!-9;-~]{4,256}")
 _PWD = re.compile(r"[!-~]{22,256}")
 
 
-class TransportReader:
+class TransportParser:
     """Collects the ICE and DTLS attributes of the session or of one section (RFC 8839, RFC 8842)."""
 
     def __init__(self) -> None:
@@ -59,12 +59,14 @@ class TransportReader:
             return False
         return True
 
-    def finish(self, session: Transport | None) -> Transport:
+    def finish(self, session: TransportDescription | None) -> TransportDescription:
         """What was read; the session's values stand where a section has none of its own."""
-        own = Transport(ufrag=self._ufrag, pwd=self._pwd, fingerprints=tuple(self._fingerprints), setup=self._setup)
+        own = TransportDescription(
+            ufrag=self._ufrag, pwd=self._pwd, fingerprints=tuple(self._fingerprints), setup=self._setup
+        )
         if session is None:
             return own
-        return Transport(
+        return TransportDescription(
             ufrag=own.ufrag or session.ufrag,
             pwd=own.pwd or session.pwd,
             fingerprints=own.fingerprints or session.fingerprints,
@@ -83,7 +85,7 @@ class TransportReader:
         self._fingerprints.append(Fingerprint(algorithm=algorithm, digest=bytes.fromhex(digits.replace(":", ""))))
 
 
-class SectionReader:
+class MediaSectionParser:
     """Collects one m= section, attribute by attribute."""
 
     def __init__(self, media: str, *, direction: str) -> None:
@@ -99,7 +101,7 @@ class SectionReader:
         self._kind, self._protocol, self._formats = kind, protocol, tuple(formats)
         self._port = _number(port.partition("/")[0], 0, 65535, "the port")
         self._direction = direction
-        self._transport = TransportReader()
+        self._transport = TransportParser()
         self._mid: str | None = None
         self._flags: set[str] = set()
         self._candidates = 0
@@ -125,7 +127,7 @@ class SectionReader:
             if reader is not None:
                 reader(self, value)
 
-    def finish(self, session: Transport) -> MediaSection:
+    def finish(self, session: TransportDescription) -> MediaSection:
         """The section as a value."""
         return MediaSection(
             kind=self._kind,
@@ -222,17 +224,17 @@ class SectionReader:
             raise SdpMalformedError(f"more than {MAX_CANDIDATES} candidates in one section")
 
 
-_READERS: dict[str, Callable[[SectionReader, str], None]] = {
-    "mid": SectionReader._read_mid,
-    "rtpmap": SectionReader._read_map,
-    "fmtp": SectionReader._read_parameters,
-    "rtcp-fb": SectionReader._read_feedback,
-    "extmap": SectionReader._read_extension,
-    "ssrc": SectionReader._read_ssrc,
-    "ssrc-group": SectionReader._read_group,
-    "rid": SectionReader._read_rid,
-    "simulcast": SectionReader._read_simulcast,
-    "candidate": SectionReader._read_candidate,
+_READERS: dict[str, Callable[[MediaSectionParser, str], None]] = {
+    "mid": MediaSectionParser._read_mid,
+    "rtpmap": MediaSectionParser._read_map,
+    "fmtp": MediaSectionParser._read_parameters,
+    "rtcp-fb": MediaSectionParser._read_feedback,
+    "extmap": MediaSectionParser._read_extension,
+    "ssrc": MediaSectionParser._read_ssrc,
+    "ssrc-group": MediaSectionParser._read_group,
+    "rid": MediaSectionParser._read_rid,
+    "simulcast": MediaSectionParser._read_simulcast,
+    "candidate": MediaSectionParser._read_candidate,
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.session_description import MediaSection, PayloadFormat, SdpMalformedError, SsrcGroup
 from tests.media.rtc import offers
 
