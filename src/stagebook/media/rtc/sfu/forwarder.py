@@ -25,7 +25,7 @@ from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_v
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack, write_publisher_answer, write_viewer_answer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment, write_restart_fragment
-from stagebook.media.rtc.sfu.encoder_feeds import Feeds
+from stagebook.media.rtc.sfu.encoder.encoder_feeds import Feeds
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.source import Source

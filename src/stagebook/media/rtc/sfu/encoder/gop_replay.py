@@ -12,7 +12,7 @@ from typing import Final
 
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
 from stagebook.media.rtc.sfu.down_track import DownTrack, fan_out
-from stagebook.media.rtc.sfu.gop_cache import Gop
+from stagebook.media.rtc.sfu.encoder.gop_cache import Gop
 from stagebook.media.rtc.sfu.source_track import SentPacket
 
 MAX_RUNS: Final = 4

@@ -13,16 +13,16 @@ from stagebook.media.port import Connected
 from stagebook.media.rtc.rtp.rtcp import SenderReport, write_pli
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.encoder_feed import EncoderFeed
-from stagebook.media.rtc.sfu.encoder_source import SILENCE_SECONDS, EncoderSource
-from stagebook.media.rtc.sfu.replay_pacer import INTERVAL_SECONDS, Pacer
+from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
+from stagebook.media.rtc.sfu.encoder.encoder_source import SILENCE_SECONDS, EncoderSource
+from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS, Pacer
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.viewer import Viewer
 from tests.media.rtc.feeding import FeedClient, open_feed, running_fed_engine
 from tests.media.rtc.raw_peer import RawPeer
 from tests.media.rtc.running_engine import Engine
 from tests.media.rtc.sfu.test_down_track import Receiver
-from tests.media.rtc.sfu.test_replay_pacer import Loop
+from tests.media.rtc.sfu.encoder.test_replay_pacer import Loop
 
 PARAMETERS = "packetization-mode=1;profile-level-id=64001f"
 PICTURE_SECONDS = 1 / 30

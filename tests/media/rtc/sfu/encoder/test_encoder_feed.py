@@ -4,8 +4,8 @@ from structlog.testing import capture_logs
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import Unit
-from stagebook.media.rtc.sfu.encoder_feed import EncoderFeed
-from stagebook.media.rtc.sfu.gop_cache import MAX_GROUP_PICTURES
+from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
+from stagebook.media.rtc.sfu.encoder.gop_cache import MAX_GROUP_PICTURES
 from tests.media.rtc.feeding import Pictures, picture_units, sound_units
 
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.encoder_track import MEMORY_SECONDS, REFRESH_INTERVAL_SECONDS, EncoderTrack
-from stagebook.media.rtc.sfu.gop_cache import MAX_GROUP_PICTURES, GopCache
-from stagebook.media.rtc.sfu.replay_pacer import PACKETS_PER_TURN, Pacer
+from stagebook.media.rtc.sfu.encoder.encoder_track import MEMORY_SECONDS, REFRESH_INTERVAL_SECONDS, EncoderTrack
+from stagebook.media.rtc.sfu.encoder.gop_cache import MAX_GROUP_PICTURES, GopCache
+from stagebook.media.rtc.sfu.encoder.replay_pacer import PACKETS_PER_TURN, Pacer
 from tests.media.rtc.sfu.test_down_track import Receiver
-from tests.media.rtc.sfu.test_replay_pacer import Loop
+from tests.media.rtc.sfu.encoder.test_replay_pacer import Loop
 
 FRAME = 3_000
 FIRST = 7

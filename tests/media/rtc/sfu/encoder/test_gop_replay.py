@@ -1,7 +1,7 @@
 """One viewer's way from the last keyframe to the present."""
 
-from stagebook.media.rtc.sfu.gop_cache import Gop
-from stagebook.media.rtc.sfu.gop_replay import BEFORE_ALL, GopReplay, Progress
+from stagebook.media.rtc.sfu.encoder.gop_cache import Gop
+from stagebook.media.rtc.sfu.encoder.gop_replay import BEFORE_ALL, GopReplay, Progress
 from tests.media.rtc.sfu.test_down_track import Receiver
 
 SECOND = 90_000

@@ -11,9 +11,9 @@ from stagebook.media.media_bus import CLOCK_RATES, Unit
 from stagebook.media.port import SourceMeasured
 from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.encoder_feed import EncoderFeed, Moment
-from stagebook.media.rtc.sfu.encoder_track import EncoderTrack
-from stagebook.media.rtc.sfu.replay_pacer import Pacer
+from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed, Moment
+from stagebook.media.rtc.sfu.encoder.encoder_track import EncoderTrack
+from stagebook.media.rtc.sfu.encoder.replay_pacer import Pacer
 from stagebook.media.rtc.sfu.source import Source
 
 SILENCE_SECONDS: Final = 1.0

@@ -12,10 +12,10 @@ import msgspec
 from stagebook.media.media_bus import FeedTicket, Hello, Unit
 from stagebook.media.port import Connected, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
-from stagebook.media.rtc.sfu.encoder_feed import EncoderFeed
-from stagebook.media.rtc.sfu.encoder_source import EncoderSource
-from stagebook.media.rtc.sfu.media_bus_server import FeedRefusedError, FeedServer
-from stagebook.media.rtc.sfu.replay_pacer import Pacer
+from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
+from stagebook.media.rtc.sfu.encoder.encoder_source import EncoderSource
+from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, FeedServer
+from stagebook.media.rtc.sfu.encoder.replay_pacer import Pacer
 from stagebook.media.rtc.sfu.source import Source
 
 MAX_PARAMETERS_CHARACTERS: Final = 256
@@ -124,14 +124,13 @@ class Feeds:
             raise FeedRefusedError("its token is unknown or used up")
         admitted = self._admitted[connection_id]
         source = self._sources.get(admitted.source_id)
-        if source is None:
-            source = self._sources[admitted.source_id] = self._make_source(admitted.source_id, hello)
-        if not isinstance(source, EncoderSource) or len(hello.video_parameters) > MAX_PARAMETERS_CHARACTERS:
+        if not isinstance(source, EncoderSource | None) or len(hello.video_parameters) > MAX_PARAMETERS_CHARACTERS:
             self.close(connection_id)
             raise FeedRefusedError("its source is published by WebRTC, or its parameters are too long")
+        if source is None:
+            source = self._sources[admitted.source_id] = self._make_source(admitted.source_id, hello)
         if not admitted.is_redundant:
-            for former in list(source.feeds):
-                self.close(former)
+            self._close_older(connection_id, admitted.source_id)
         admitted.source = source
         source.add(EncoderFeed(connection_id, video_parameters=hello.video_parameters, now=now))
         self._hear(Connected(connection_id=connection_id))
@@ -153,6 +152,15 @@ class Feeds:
         source = self._admitted[connection_id].source
         if source is not None:
             source.end(connection_id)
+
+    def _close_older(self, connection_id: str, source_id: str) -> None:
+        """Close what was opened for the source before `connection_id`, connected or not, as `Forwarder` does for WebRTC
+        publishers. Without this, an older ticket could still be used and would take the source back."""
+        for other_id, other in list(self._admitted.items()):
+            if other_id == connection_id:
+                break
+            if other.source_id == source_id:
+                self.close(other_id)
 
     def _make_source(self, source_id: str, hello: Hello) -> EncoderSource:
         return EncoderSource(

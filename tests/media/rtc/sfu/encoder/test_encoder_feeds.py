@@ -9,7 +9,7 @@ from stagebook.media.media_bus import FeedTicket, Unit
 from stagebook.media.port import Connected, MediaRefusedError, RefusalReason, SourceMeasured
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
-from stagebook.media.rtc.sfu.encoder_feeds import MAX_PARAMETERS_CHARACTERS
+from stagebook.media.rtc.sfu.encoder.encoder_feeds import MAX_PARAMETERS_CHARACTERS
 from tests.media.rtc.feeding import FeedClient, Pictures, open_feed, running_fed_engine
 from tests.media.rtc.running_engine import Engine, running_engine, wait_until
 
@@ -172,6 +172,24 @@ async def test_a_feed_that_is_not_redundant_replaces_the_one_before() -> None:
         newer.play(Pictures(width=640, height=360))
         await wait_until(lambda: _width_of(engine, "g") == 640, "the newer feed's measurement")
         assert not any(isinstance(fact, SourceMeasured) and fact.connection_id == "f" for fact in engine.facts[-2:])
+
+
+async def test_an_older_ticket_is_void_once_a_newer_feed_has_connected() -> None:
+    async with running_fed_engine() as engine:
+        older = ticket_for(engine, "f")
+        await open_feed(engine, "g")
+        await engine.wait_for(Connected(connection_id="g"))
+        assert await is_refused(older)
+        assert engine.facts == [Connected(connection_id="g")]
+
+
+async def test_a_newer_ticket_stays_valid_when_an_older_feed_connects() -> None:
+    async with running_fed_engine() as engine:
+        older, newer = ticket_for(engine, "f"), ticket_for(engine, "g")
+        await FeedClient.open(older)
+        await engine.wait_for(Connected(connection_id="f"))
+        await FeedClient.open(newer)
+        await engine.wait_for(Connected(connection_id="g"))
 
 
 def _width_of(engine: Engine, connection_id: str) -> int | None:

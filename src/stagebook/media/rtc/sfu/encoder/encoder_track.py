@@ -10,9 +10,9 @@ from typing import Final
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.gop_cache import Gop
-from stagebook.media.rtc.sfu.gop_replay import BEFORE_ALL, GopReplay, Progress
-from stagebook.media.rtc.sfu.replay_pacer import PACKETS_PER_TURN, Pacer
+from stagebook.media.rtc.sfu.encoder.gop_cache import Gop
+from stagebook.media.rtc.sfu.encoder.gop_replay import BEFORE_ALL, GopReplay, Progress
+from stagebook.media.rtc.sfu.encoder.replay_pacer import PACKETS_PER_TURN, Pacer
 from stagebook.media.rtc.sfu.source_track import SentPacket, SourceTrack
 
 REFRESH_INTERVAL_SECONDS: Final = 1.0

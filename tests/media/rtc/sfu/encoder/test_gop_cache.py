@@ -1,7 +1,7 @@
 """The pictures since the last keyframe: what is kept, and how much of it."""
 
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
-from stagebook.media.rtc.sfu.gop_cache import (
+from stagebook.media.rtc.sfu.encoder.gop_cache import (
     MAX_GROUP_BYTES,
     MAX_GROUP_PACKETS,
     MAX_GROUP_PICTURES,

@@ -10,7 +10,7 @@ import structlog
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.media_bus import Unit
 from stagebook.media.rtc.rtp.source_meter import SourceMeasurement, SourceMeter
-from stagebook.media.rtc.sfu.gop_cache import GopCache
+from stagebook.media.rtc.sfu.encoder.gop_cache import GopCache
 
 _log = structlog.get_logger(__name__)
 

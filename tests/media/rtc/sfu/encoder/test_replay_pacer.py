@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stagebook.media.rtc.sfu.replay_pacer import INTERVAL_SECONDS, VIEWERS_PER_TURN, Pacer
+from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS, VIEWERS_PER_TURN, Pacer
 
 
 class Loop:

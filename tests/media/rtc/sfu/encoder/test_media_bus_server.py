@@ -12,8 +12,8 @@ import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, Hello, Unit
-from stagebook.media.rtc.sfu import media_bus_server
-from stagebook.media.rtc.sfu.media_bus_server import FeedRefusedError, FeedServer
+from stagebook.media.rtc.sfu.encoder import media_bus_server
+from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, FeedServer
 from tests.media.rtc.feeding import FeedClient, closing_feeds
 from tests.media.rtc.running_engine import wait_until
 
