@@ -26,13 +26,13 @@ from stagebook.media.port import (
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.worker.worker_process import WorkerTimeouts
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.encoded_stream import stream
 from tests.media.ingest.serving import first_second, send, until
 from tests.media.rtc import offers
 
-PROMPT = WorkerTimeouts(first_delay_seconds=0.01)
+PROMPT = WorkerTimeouts(restart_delay_seconds=0.01)
 CONNECTED = Connected(connection_id="c")
 
 
@@ -218,7 +218,7 @@ async def test_a_lost_forwarder_ends_its_encoders_once() -> None:
         os.kill(former, signal.SIGKILL)
         await it.told(closed(CloseCause.ENGINE_LOST))
         await encoder.closed()
-        await until(lambda: engine.running and engine.process_id != former, "the next forwarder")
+        await until(lambda: engine.is_running and engine.process_id != former, "the next forwarder")
         async with it.encoder() as again:
             await it.let_in(again, "d")
         assert it.ends()[0] == closed(CloseCause.ENGINE_LOST)

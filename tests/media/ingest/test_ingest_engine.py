@@ -15,12 +15,13 @@ from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import CloseCause, Closed, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
-from stagebook.media.worker.worker_process import WorkerStartError, WorkerTimeouts
+from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.encoded_stream import stream
 from tests.media.ingest.serving import NotingForwarder, first_second, send, unchecked_tls, until, with_certificate
 
-PROMPT = WorkerTimeouts(first_delay_seconds=0.01)
+PROMPT = WorkerTimeouts(restart_delay_seconds=0.01)
 LEFT = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
 LOST = Closed(connection_id="c", cause=CloseCause.ENGINE_LOST)
 FFMPEG = (
@@ -64,7 +65,7 @@ class Running:
         """Kill the process, or hang it, and wait for the next one."""
         former = self.process_id()
         os.kill(former, number)
-        await until(lambda: self.engine.running and self.engine.process_id != former, "the next process")
+        await until(lambda: self.engine.is_running and self.engine.process_id != former, "the next process")
 
     def encoder(self, scheme: str = "rtmp") -> RtmpPublisher:
         tls = unchecked_tls() if scheme == "rtmps" else None
@@ -153,7 +154,7 @@ async def test_a_lost_process_loses_its_connections_and_the_next_one_serves_at_t
 
 
 async def test_a_process_that_hangs_is_replaced_unasked(tmp_path: Path) -> None:
-    async with running(tmp_path, timeouts=WorkerTimeouts(turn_seconds=0.2, first_delay_seconds=0.01)) as it:
+    async with running(tmp_path, timeouts=WorkerTimeouts(heartbeat_seconds=0.2, restart_delay_seconds=0.01)) as it:
         async with it.encoder() as encoder:
             await it.let_in(encoder)
             await it.killed_and_back(signal.SIGSTOP)

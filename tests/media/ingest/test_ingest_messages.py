@@ -23,14 +23,14 @@ COMMANDS: list[ingest_messages.AnyCommand] = [
 ]
 REPORTS: list[ingest_messages.AnyReport] = [
     ingest_messages.Running(),
-    ingest_messages.NotRunning(detail="no"),
+    ingest_messages.StartFailed(detail="no"),
     ingest_messages.Admitted(request_id=1),
-    ingest_messages.Refused(request_id=1, reason=RefusalReason.UNKNOWN_CONNECTION, detail="gone"),
+    ingest_messages.RequestRefused(request_id=1, reason=RefusalReason.UNKNOWN_CONNECTION, detail="gone"),
     ingest_messages.FactReported(
         fact=IngestAsked(ask_id="a", stream_key=SECRET, is_secure=True, remote_address="192.0.2.1")
     ),
     ingest_messages.FactReported(fact=IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail="no")),
-    ingest_messages.Alive(),
+    ingest_messages.Heartbeat(),
     ingest_messages.Logged(logger="x", level=20, text="y", values={}),
 ]
 

@@ -1,4 +1,4 @@
-"""The life of a media process, tried with the ingest process. What kills and hangs do is in the tests of each kind."""
+"""WorkerProcess, with the ingest process as the worker. Crashes and hangs are tested with each kind of worker."""
 
 import asyncio
 import socket
@@ -10,64 +10,62 @@ from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import IngestAsked, MediaFact, MediaRefusedError, RefusalReason
-from stagebook.media.worker.worker_process import WorkerTimeouts
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.serving import until
 
 
 @pytest.fixture
-def rtmp() -> Iterator[socket.socket]:
+def rtmp_socket() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
 
 
-async def test_a_listener_that_fails_costs_one_fact_and_no_process(
-    rtmp: socket.socket,
-) -> None:
-    child = IngestEngine(IngestSettings(), rtmp=rtmp, rtmps=None)
-    asks: list[str] = []
+async def test_a_listener_that_raises_loses_one_fact_and_not_the_process(rtmp_socket: socket.socket) -> None:
+    worker = IngestEngine(IngestSettings(), rtmp=rtmp_socket, rtmps=None)
+    ask_ids: list[str] = []
 
-    def hear(fact: MediaFact) -> None:
+    def on_fact(fact: MediaFact) -> None:
         assert isinstance(fact, IngestAsked)
-        asks.append(fact.ask_id)
-        if len(asks) == 1:
+        ask_ids.append(fact.ask_id)
+        if len(ask_ids) == 1:
             raise ZeroDivisionError
 
-    child.listen(hear)
-    await child.start()
+    worker.listen(on_fact)
+    await worker.start()
     try:
-        process_id = child.process_id
-        port = rtmp.getsockname()[1]
-        async with RtmpPublisher("127.0.0.1", port) as one, RtmpPublisher("127.0.0.1", port) as other:
-            await one.connect()
-            await one.create_stream()
-            await one.ask_to_publish("k")
-            await until(lambda: len(asks) == 1, "the first ask")
-            publishing = asyncio.create_task(other.publish("k"))
-            await until(lambda: len(asks) == 2, "the second ask")
-            child.refuse(ask_id=asks[1], detail="heard", is_wrong_key=False)
-            with pytest.raises(RefusedError, match="heard"):
+        process_id = worker.process_id
+        port = rtmp_socket.getsockname()[1]
+        async with RtmpPublisher("127.0.0.1", port) as first, RtmpPublisher("127.0.0.1", port) as second:
+            await first.connect()
+            await first.create_stream()
+            await first.ask_to_publish("k")
+            await until(lambda: len(ask_ids) == 1, "the first ask")
+            publishing = asyncio.create_task(second.publish("k"))
+            await until(lambda: len(ask_ids) == 2, "the second ask")
+            worker.refuse(ask_id=ask_ids[1], detail="refused by the test", is_wrong_key=False)
+            with pytest.raises(RefusedError, match="refused by the test"):
                 await publishing
-        assert child.process_id == process_id
+        assert worker.process_id == process_id
     finally:
-        await child.stop()
+        await worker.stop()
 
 
-async def test_a_process_that_does_not_run_is_told_nothing_and_asked_in_vain(rtmp: socket.socket) -> None:
-    child = IngestEngine(IngestSettings(), rtmp=rtmp, rtmps=None)
-    assert not child.running
-    child.refuse(ask_id="a", detail="nobody hears it", is_wrong_key=False)
+async def test_without_a_process_commands_are_dropped_and_requests_fail(rtmp_socket: socket.socket) -> None:
+    worker = IngestEngine(IngestSettings(), rtmp=rtmp_socket, rtmps=None)
+    assert not worker.is_running
+    worker.refuse(ask_id="a", detail="not delivered", is_wrong_key=False)
     with pytest.raises(MediaRefusedError) as refused:
-        await child.admit(ask_id="a", connection_id="c", ticket=FeedTicket(path="/", token="t"))
+        await worker.admit(ask_id="a", connection_id="c", ticket=FeedTicket(path="/", token="t"))
     assert refused.value.reason is RefusalReason.ENGINE_LOST
-    await child.stop()
+    await worker.stop()
 
 
-async def test_a_process_that_is_stopped_while_it_starts_is_not_waited_for(rtmp: socket.socket) -> None:
-    child = IngestEngine(IngestSettings(), rtmp=rtmp, rtmps=None, timeouts=WorkerTimeouts(stop_seconds=0.01))
-    starting = asyncio.create_task(child.start())
-    await until(lambda: child.process_id is not None, "a process")
-    await child.stop()
+async def test_stop_during_the_start_does_not_wait_for_the_start(rtmp_socket: socket.socket) -> None:
+    worker = IngestEngine(IngestSettings(), rtmp=rtmp_socket, rtmps=None, timeouts=WorkerTimeouts(stop_seconds=0.01))
+    starting = asyncio.create_task(worker.start())
+    await until(lambda: worker.process_id is not None, "a process")
+    await worker.stop()
     await asyncio.wait([starting])
-    assert not child.running
-    assert child.process_id is None
+    assert not worker.is_running
+    assert worker.process_id is None

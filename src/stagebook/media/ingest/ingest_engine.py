@@ -14,7 +14,8 @@ from stagebook.media.ingest import ingest_messages
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import CloseCause, Closed, IngestAsked, IngestFailed, MediaFact
-from stagebook.media.worker.worker_process import WorkerProcess, WorkerStartError, WorkerTimeouts
+from stagebook.media.worker.worker_process import WorkerProcess, WorkerStartError
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ class IngestEngine(WorkerProcess):
             name="ingest process",
             module="stagebook.media.ingest.ingest_process",
             receive=ingest_messages.receive_report,
-            hear=self._take_fact,
+            on_fact=self._take_fact,
             timeouts=timeouts,
             pass_fds=[listener.fileno() for listener in (rtmp, rtmps) if listener is not None],
         )
@@ -61,10 +62,10 @@ class IngestEngine(WorkerProcess):
         (UNKNOWN_CONNECTION: it is gone; ENGINE_LOST)."""
         self._connections.add(connection_id)
         request = ingest_messages.Admit(
-            request_id=self.request_id(), connection_id=connection_id, ask_id=ask_id, ticket=ticket
+            request_id=self.next_request_id(), connection_id=connection_id, ask_id=ask_id, ticket=ticket
         )
         try:
-            await self.ask(request, ingest_messages.Admitted)
+            await self.request(request, ingest_messages.Admitted)
         except BaseException:
             # Refused, or nobody waits for it any more: nothing of it stays.
             self.close(connection_id=connection_id)
@@ -72,13 +73,13 @@ class IngestEngine(WorkerProcess):
 
     def refuse(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
         """As MediaEngine.refuse_ingest."""
-        self.tell(ingest_messages.Refuse(ask_id=ask_id, detail=detail, is_wrong_key=is_wrong_key))
+        self.send(ingest_messages.Refuse(ask_id=ask_id, detail=detail, is_wrong_key=is_wrong_key))
 
     def close(self, *, connection_id: str, detail: str = "") -> None:
         """As MediaEngine.close."""
         if connection_id in self._connections:
             self._connections.remove(connection_id)
-            self.tell(ingest_messages.Close(connection_id=connection_id, detail=detail))
+            self.send(ingest_messages.Close(connection_id=connection_id, detail=detail))
 
     def _take_fact(self, fact: MediaFact) -> None:
         """Pass a fact on, unless its connection was ended while the fact was on its way."""
@@ -89,22 +90,22 @@ class IngestEngine(WorkerProcess):
                 self._connections.remove(fact.connection_id)
                 self._tell(fact)
 
-    def _run_command(self) -> ingest_messages.Run:
+    def _start_command(self) -> ingest_messages.Run:
         rtmp, rtmps = (None if listener is None else listener.fileno() for listener in self._sockets.values())
         return ingest_messages.Run(settings=self._settings, rtmp_descriptor=rtmp, rtmps_descriptor=rtmps)
 
-    def _runs(self, report: ingest_messages.Report) -> None:
+    def _on_started(self, report: ingest_messages.Report) -> None:
         if not isinstance(report, ingest_messages.Running):
-            raise WorkerStartError(self._why_not("it said something else first"))
+            raise WorkerStartError(self._start_failure("it said something else first"))
         _log.info("ingest process runs", where=self.describe(), process_id=self.process_id)
 
-    def _why_not(self, detail: str) -> str:
+    def _start_failure(self, detail: str) -> str:
         return f"encoders cannot be served ({self.describe()}): {detail}"
 
-    def _not_started_again(self) -> None:
+    def _on_restart_failed(self) -> None:
         """Nothing is to be given up: the sockets are the server's."""
 
-    def _lost(self, unanswered: Sequence[ingest_messages.Request]) -> None:
+    def _on_lost(self, unanswered: Sequence[ingest_messages.Request]) -> None:
         """Tell Closed for what the process held. Whoever still waits for an admission is refused instead, and whoever
         has just got one goes on first."""
         loop = asyncio.get_running_loop()

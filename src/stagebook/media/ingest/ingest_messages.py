@@ -10,15 +10,15 @@ from stagebook.media.media_bus import FeedTicket
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
-    Alive,
     Command,
     FactReported,
+    Heartbeat,
     Logged,
-    NotRunning,
-    Refused,
     Reply,
     Report,
     Request,
+    RequestRefused,
+    StartFailed,
     Stop,
     send,
 )
@@ -26,20 +26,20 @@ from stagebook.media.worker.worker_messages import (
 __all__ = [
     "Admit",
     "Admitted",
-    "Alive",
     "AnyCommand",
     "AnyReport",
     "Close",
     "Command",
     "FactReported",
+    "Heartbeat",
     "Logged",
-    "NotRunning",
     "Refuse",
-    "Refused",
     "Report",
     "Request",
+    "RequestRefused",
     "Run",
     "Running",
+    "StartFailed",
     "Stop",
     "receive_command",
     "receive_report",
@@ -48,7 +48,7 @@ __all__ = [
 
 
 class Run(Command, frozen=True, kw_only=True):
-    """The first command: serve on these listening sockets, which are inherited. Reported by Running or NotRunning."""
+    """The first command: serve on these listening sockets, which are inherited. Reported by Running or StartFailed."""
 
     settings: IngestSettings
     rtmp_descriptor: int | None
@@ -56,7 +56,7 @@ class Run(Command, frozen=True, kw_only=True):
 
 
 class Admit(Request, frozen=True, kw_only=True):
-    """As MediaEngine.ingest; the media goes to `ticket`. Reported by Admitted or Refused."""
+    """As MediaEngine.ingest; the media goes to `ticket`. Reported by Admitted or RequestRefused."""
 
     ask_id: str
     ticket: FeedTicket
@@ -86,7 +86,7 @@ class Admitted(Reply, frozen=True, kw_only=True):
 
 
 AnyCommand: TypeAlias = Run | Admit | Refuse | Close | Stop
-AnyReport: TypeAlias = Running | NotRunning | Admitted | Refused | FactReported | Alive | Logged
+AnyReport: TypeAlias = Running | StartFailed | Admitted | RequestRefused | FactReported | Heartbeat | Logged
 
 _commands: MessageReader[AnyCommand] = MessageReader(msgspec.msgpack.Decoder(AnyCommand), max_bytes=MAX_CONTROL_BYTES)
 _reports: MessageReader[AnyReport] = MessageReader(msgspec.msgpack.Decoder(AnyReport), max_bytes=MAX_CONTROL_BYTES)

@@ -11,19 +11,19 @@ import sys
 from stagebook.media.ingest import ingest_messages
 from stagebook.media.ingest.rtmp_server import IngestServer
 from stagebook.media.port import MediaRefusedError
-from stagebook.media.worker.worker_main import Reporter, run_process, serve_parent
+from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
 
 
 class _Ingesting:
     """The process's work: a server, commanded by the parent."""
 
-    def __init__(self, run: ingest_messages.Run, reporter: Reporter) -> None:
-        self._reporter = reporter
+    def __init__(self, run: ingest_messages.Run, reports: ReportWriter) -> None:
+        self._reports = reports
         self._server = IngestServer(
             run.settings,
             rtmp=_listener(run.rtmp_descriptor),
             rtmps=_listener(run.rtmps_descriptor),
-            hear=reporter.hear,
+            hear=reports.send_fact,
             clock=asyncio.get_running_loop().time,
             new_id=lambda: secrets.token_hex(16),
         )
@@ -34,21 +34,23 @@ class _Ingesting:
         await self._server.start()
         return ingest_messages.Running()
 
-    def obey(self, command: ingest_messages.AnyCommand) -> None:
+    def handle(self, command: ingest_messages.AnyCommand) -> None:
         """Carry out a command, and answer it if it is a request."""
         match command:
             case ingest_messages.Admit():
-                self._reporter.send(self._admit(command))
+                self._reports.send(self._admit(command))
             case ingest_messages.Refuse():
                 self._server.refuse(ask_id=command.ask_id, detail=command.detail, is_wrong_key=command.is_wrong_key)
             case ingest_messages.Close():
                 self._server.close(connection_id=command.connection_id, detail=command.detail)
 
-    def _admit(self, command: ingest_messages.Admit) -> ingest_messages.Admitted | ingest_messages.Refused:
+    def _admit(self, command: ingest_messages.Admit) -> ingest_messages.Admitted | ingest_messages.RequestRefused:
         try:
             self._server.admit(ask_id=command.ask_id, connection_id=command.connection_id, ticket=command.ticket)
         except MediaRefusedError as refused:
-            return ingest_messages.Refused(request_id=command.request_id, reason=refused.reason, detail=refused.detail)
+            return ingest_messages.RequestRefused(
+                request_id=command.request_id, reason=refused.reason, detail=refused.detail
+            )
         return ingest_messages.Admitted(request_id=command.request_id)
 
 
@@ -58,12 +60,12 @@ def _listener(descriptor: int | None) -> socket.socket | None:
 
 async def serve(control_socket: socket.socket) -> int:
     """Serve encoders until Stop or until the parent is gone. Returns the exit code."""
-    return await serve_parent(control_socket, ingest_messages.receive_command, _make)
+    return await run_worker(control_socket, ingest_messages.receive_command, _make)
 
 
-def _make(command: ingest_messages.AnyCommand, reporter: Reporter) -> _Ingesting | None:
-    return _Ingesting(command, reporter) if isinstance(command, ingest_messages.Run) else None
+def _make(command: ingest_messages.AnyCommand, reports: ReportWriter) -> _Ingesting | None:
+    return _Ingesting(command, reports) if isinstance(command, ingest_messages.Run) else None
 
 
 if __name__ == "__main__":
-    sys.exit(run_process(serve))
+    sys.exit(worker_main(serve))

@@ -1,1 +1,1 @@
-"""Child processes that carry media: their life cycle and messages."""
+"""Worker processes: how the server starts, supervises and exchanges messages with the child processes for media."""

@@ -1,6 +1,13 @@
-"""Typed messages on a stream socket between two processes of one release: msgpack behind its length in four bytes.
+"""Length-prefixed msgpack messages on a stream socket between two local processes.
 
-There is no version to agree on. Knows no message.
+    +----------------------+------------------------+
+    | length, 4 bytes, big | body: one msgpack map  |
+    | endian               | or array, `length` B   |
+    +----------------------+------------------------+
+
+The body is a tagged msgspec struct, so the decoder knows the message's type from its content. Both processes run the
+same release, so the protocol has no version number. A message that is too long or that does not decode means that the
+stream cannot be read further: the reader raises `BrokenStreamError`, and its owner closes the connection.
 """
 
 import asyncio
@@ -16,32 +23,40 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class BrokenStreamError(Exception):
-    """The other end is gone, or speaks nonsense."""
+    """The other process closed the connection, or sent bytes that are not a message."""
 
 
 def frame(message: msgspec.Struct, *, max_bytes: int) -> bytes:
-    """Return a message as it is written. Raises ValueError if it is too large or holds text that is no Unicode."""
+    """Encode a message with its length prefix.
+
+    Raises ValueError if the body has more than `max_bytes` or a string contains a lone surrogate, which UTF-8 cannot
+    encode.
+    """
     body = _encoder.encode(message)
     if len(body) > max_bytes:
-        raise ValueError(f"a message of more than {max_bytes} bytes")
+        raise ValueError(f"the message has more than {max_bytes} bytes")
     return len(body).to_bytes(LENGTH_BYTES) + body
 
 
 class MessageReader(Generic[MessageT]):
-    """Reads messages of the types that `decoder` knows, of at most `max_bytes` each."""
+    """Reads messages from a stream: of the types that `decoder` accepts, with a body of at most `max_bytes`."""
 
     def __init__(self, decoder: msgspec.msgpack.Decoder[MessageT], *, max_bytes: int) -> None:
         self._decoder = decoder
         self._max_bytes = max_bytes
 
     async def next(self, reader: asyncio.StreamReader) -> MessageT:
-        """The next message. Raises BrokenStreamError."""
+        """Read the next message.
+
+        Raises BrokenStreamError at the end of the stream, for a body longer than `max_bytes` (before it is read), and
+        for a body that the decoder does not accept.
+        """
         try:
             length = int.from_bytes(await reader.readexactly(LENGTH_BYTES))
             if length > self._max_bytes:
-                raise BrokenStreamError(f"a message of {length} bytes is announced; at most {self._max_bytes}")
+                raise BrokenStreamError(f"the message has {length} bytes; at most {self._max_bytes} are allowed")
             return self._decoder.decode(await reader.readexactly(length))
         except (asyncio.IncompleteReadError, OSError) as error:
-            raise BrokenStreamError("the other end is gone") from error
+            raise BrokenStreamError("the other process closed the connection") from error
         except msgspec.DecodeError as error:
-            raise BrokenStreamError(f"not a message of this stream: {error}") from error
+            raise BrokenStreamError(f"the message is malformed: {error}") from error

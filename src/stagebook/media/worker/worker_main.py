@@ -1,34 +1,45 @@
-"""The process's end of what `child` keeps: commands in, reports and log lines out, and an end with the parent.
+"""The worker's side of the control socket: reads commands, writes reports, and exits with the server.
 
-Logs nothing itself: lines travel to the parent. Terminal and service signals go to the parent, which decides.
+A worker process is started as `python -m <module> <file descriptor of its control socket>`. It runs until it receives
+Stop or until the control socket closes, so it never outlives the server, even if the server was killed. It ignores
+SIGINT, SIGTERM and SIGHUP: the server receives these signals too and decides when its workers stop.
 """
 
 import asyncio
 import gc
-import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-import structlog
 import uvloop
 
 from stagebook.media.port import MediaFact, SourceMeasured
 from stagebook.media.worker.framing import BrokenStreamError
-from stagebook.media.worker.worker_messages import Alive, Command, FactReported, Logged, NotRunning, Report, Stop, send
+from stagebook.media.worker.log_forwarding import forward_logs
+from stagebook.media.worker.worker_messages import (
+    Command,
+    FactReported,
+    Heartbeat,
+    Logged,
+    Report,
+    StartFailed,
+    Stop,
+    send,
+)
 
-_ALIVE_INTERVAL_SECONDS = 1.0
-# What waits for a parent that does not read: beyond this, measurements and log lines are dropped, and nothing else.
-_MAX_BACKLOG_BYTES = 1 << 20
+_HEARTBEAT_INTERVAL_SECONDS = 1.0
+# Maximum size of the send queue to a server that does not read. Above it, the worker drops measurements and log
+# records. It never drops replies and other facts, because the server's state depends on them.
+_MAX_QUEUE_BYTES = 1 << 20
 
 CommandT = TypeVar("CommandT", bound=Command)
 _CommandT_contra = TypeVar("_CommandT_contra", bound=Command, contravariant=True)
 
 
-class Reporter:
-    """The process's end of the control socket, for writing."""
+class ReportWriter:
+    """Writes reports to the control socket. Writing never blocks: reports are queued."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -37,123 +48,95 @@ class Reporter:
         """Queue a report."""
         send(self._writer, report)
 
-    def hear(self, fact: MediaFact) -> None:
-        """Pass a fact on; a measurement only while the parent keeps up."""
-        if isinstance(fact, SourceMeasured) and self._behind():
+    def send_fact(self, fact: MediaFact) -> None:
+        """Queue a fact. A measurement is dropped while the queue is full."""
+        if isinstance(fact, SourceMeasured) and self._is_queue_full():
             return
         self.send(FactReported(fact=fact))
 
-    def log(self, line: Logged) -> None:
-        """Pass a log line on while the parent keeps up."""
-        if not self._behind():
-            self.send(line)
+    def send_log(self, record: Logged) -> None:
+        """Queue a log record. It is dropped while the queue is full."""
+        if not self._is_queue_full():
+            self.send(record)
 
-    async def keep_telling(self) -> None:
-        """Say that the event loop turns, for as long as it does."""
+    async def send_heartbeats(self) -> None:
+        """Send a heartbeat once a second until cancelled. Heartbeats stop when the event loop is blocked."""
         while True:
-            self.send(Alive())
-            await asyncio.sleep(_ALIVE_INTERVAL_SECONDS)
+            self.send(Heartbeat())
+            await asyncio.sleep(_HEARTBEAT_INTERVAL_SECONDS)
 
-    def _behind(self) -> bool:
-        return self._writer.transport.get_write_buffer_size() > _MAX_BACKLOG_BYTES
+    def _is_queue_full(self) -> bool:
+        return self._writer.transport.get_write_buffer_size() > _MAX_QUEUE_BYTES
 
 
-class Work(Protocol[_CommandT_contra]):
-    """What a process is for."""
+class Worker(Protocol[_CommandT_contra]):
+    """What one kind of worker process does: its server and its commands."""
 
     async def start(self) -> Report:
-        """Begin, and return the report that says so. Raises OSError."""
+        """Start serving and return the report that says so. Raises OSError."""
 
-    def obey(self, command: _CommandT_contra) -> None:
-        """Carry out one command."""
+    def handle(self, command: _CommandT_contra) -> None:
+        """Execute one command, and send the reply if it is a request."""
 
     async def stop(self) -> None:
-        """Say goodbye to all peers."""
+        """Close all connections, notifying their peers."""
 
 
-async def serve_parent(
+async def run_worker(
     control_socket: socket.socket,
     receive: Callable[[asyncio.StreamReader], Awaitable[CommandT]],
-    make: Callable[[CommandT, Reporter], Work[CommandT] | None],
+    make_worker: Callable[[CommandT, ReportWriter], Worker[CommandT] | None],
 ) -> int:
-    """Do the work that `make` makes of the first command until Stop or until the parent is gone. Returns the exit code.
+    """Run one worker until Stop or until the server closes the control socket. Returns the process's exit code.
 
-    `receive` reads the next command. `make` returns None for a command that is no beginning.
+    `receive` reads the next command and raises BrokenStreamError. `make_worker` makes the worker from the first
+    command; it returns None if that is not this worker's start command.
     """
     reader, writer = await asyncio.open_unix_connection(sock=control_socket)
-    reporter = Reporter(writer)
-    _log_to(reporter)
+    reports = ReportWriter(writer)
+    forward_logs(reports.send_log)
     try:
-        work = make(await receive(reader), reporter)
-        return 1 if work is None else await _do(work, reader, receive, reporter)
+        worker = make_worker(await receive(reader), reports)
+        return 1 if worker is None else await _serve(worker, reader, receive, reports)
     except BrokenStreamError:
         return 0
     finally:
         writer.close()
 
 
-async def _do(
-    work: Work[CommandT],
+async def _serve(
+    worker: Worker[CommandT],
     reader: asyncio.StreamReader,
     receive: Callable[[asyncio.StreamReader], Awaitable[CommandT]],
-    reporter: Reporter,
+    reports: ReportWriter,
 ) -> int:
+    """Start the worker and execute commands until Stop. Raises BrokenStreamError if the control socket closes."""
     try:
-        running = await work.start()
+        running = await worker.start()
     except OSError as error:
-        reporter.send(NotRunning(detail=error.strerror or str(error)))
+        reports.send(StartFailed(detail=error.strerror or str(error)))
         return 1
-    gc.freeze()  # what lives as long as the process need not be looked at again and again
-    reporter.send(running)
-    telling = asyncio.create_task(reporter.keep_telling())
+    # Modules and settings stay alive as long as the process. Excluding them makes each full collection, and so the
+    # longest pause of the media path, shorter.
+    gc.freeze()
+    reports.send(running)
+    heartbeats = asyncio.create_task(reports.send_heartbeats())
     try:
         while not isinstance(command := await receive(reader), Stop):
-            work.obey(command)
+            worker.handle(command)
         return 0
     finally:
-        telling.cancel()
-        await work.stop()
+        heartbeats.cancel()
+        await worker.stop()
 
 
-def run_process(serve: Callable[[socket.socket], Coroutine[Any, Any, int]]) -> int:
-    """The entry of a process whose one argument is the descriptor of its control socket. Returns the exit code."""
+def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]]) -> int:
+    """The entry point of a worker process; its one argument is the file descriptor of the control socket.
+
+    Returns the exit code that `serve` returns.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     control_socket = socket.socket(fileno=int(sys.argv[1]))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve(control_socket))
-
-
-class _ReportingHandler(logging.Handler):
-    """Hands each log record to the parent."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        super().__init__()
-        self._reporter = reporter
-
-    def emit(self, record: logging.LogRecord) -> None:
-        values = getattr(record, "values", {})
-        self._reporter.log(Logged(logger=record.name, level=record.levelno, text=self.format(record), values=values))
-
-
-def _log_to(reporter: Reporter) -> None:
-    root = logging.getLogger()
-    root.handlers[:] = [_ReportingHandler(reporter)]
-    root.setLevel(logging.INFO)
-    structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, structlog.processors.format_exc_info, _keep_values],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
-
-
-def _keep_values(
-    _logger: object, _method: str, line: MutableMapping[str, Any]
-) -> tuple[tuple[str], dict[str, dict[str, Any]]]:
-    """Hand a line on with its values beside it: the server's log has a form of its own for them."""
-    text = str(line.pop("event", ""))
-    values = {
-        name: value if value is None or isinstance(value, str | int | float) else str(value)
-        for name, value in line.items()
-    }
-    return (text,), {"extra": {"values": values}}

@@ -1,6 +1,17 @@
-"""What the server and any of its media processes tell each other, whatever the process is for.
+"""The messages that every kind of worker process exchanges with the server.
 
-The messages of one kind of process stand beside it and are built on these.
+The server sends commands and the worker sends reports, both on the control socket:
+
+    server                                     worker
+      | -- start command (per kind of worker) -> |
+      | <- running report (per kind) ----------- |   or StartFailed, and the worker exits
+      | -- Request ----------------------------> |
+      | <- Reply with the same request_id ------ |   its own type, or RequestRefused
+      | -- other commands ---------------------> |   no reply
+      | <- FactReported, Heartbeat, Logged ----- |   at any time
+      | -- Stop -------------------------------> |   the worker closes its connections and exits
+
+Each kind of worker defines its own commands and reports as subclasses of the classes here.
 """
 
 import asyncio
@@ -12,58 +23,62 @@ from stagebook.media.port import MediaFact, RefusalReason
 from stagebook.media.worker.framing import frame
 
 MAX_CONTROL_BYTES: Final = 1 << 20
+"""Maximum body of a message on the control socket. An SDP offer or answer is the largest one."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What the server tells the process. The first one says how to run."""
+    """A message from the server to the worker. The first command of a run holds the worker's settings."""
 
 
 class Request(Command, frozen=True, kw_only=True):
-    """A command that is replied to, about one connection."""
+    """A command about one connection that the worker replies to."""
 
     request_id: int
     connection_id: str
 
 
 class Stop(Command, frozen=True, kw_only=True):
-    """Say goodbye to all peers and exit."""
+    """Close all connections and exit."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What the process tells the server."""
+    """A message from the worker to the server."""
 
 
-class NotRunning(Report, frozen=True, kw_only=True):
-    """The process cannot run, and exits."""
+class StartFailed(Report, frozen=True, kw_only=True):
+    """The worker could not start, for example because a port is in use. The worker exits after this report."""
 
     detail: str
 
 
 class Reply(Report, frozen=True, kw_only=True):
-    """What became of a request."""
+    """The result of the request with the same `request_id`."""
 
     request_id: int
 
 
-class Refused(Reply, frozen=True, kw_only=True):
-    """The request was refused."""
+class RequestRefused(Reply, frozen=True, kw_only=True):
+    """The worker refused the request. The server raises it as MediaRefusedError."""
 
     reason: RefusalReason
     detail: str
 
 
 class FactReported(Report, frozen=True, kw_only=True):
-    """A fact."""
+    """A media fact for the listener of the MediaEngine."""
 
     fact: MediaFact
 
 
-class Alive(Report, frozen=True, kw_only=True):
-    """Told once a second, so that a process that hangs is noticed."""
+class Heartbeat(Report, frozen=True, kw_only=True):
+    """Sent once a second from the worker's event loop. The server kills a worker whose reports stop."""
 
 
 class Logged(Report, frozen=True, kw_only=True):
-    """A line for the server's log, which alone knows where lines go. `level` is a number of the logging module."""
+    """A log record of the worker. The server writes it to its own log, in the configured format.
+
+    `level` is a level number of the `logging` module. `values` are the record's structured fields.
+    """
 
     logger: str
     level: int
@@ -72,5 +87,5 @@ class Logged(Report, frozen=True, kw_only=True):
 
 
 def send(writer: asyncio.StreamWriter, message: Command | Report) -> None:
-    """Queue one message. Raises ValueError if it is too large or holds text that is no Unicode."""
+    """Queue one message for sending. Raises ValueError as `frame` does."""
     writer.write(frame(message, max_bytes=MAX_CONTROL_BYTES))

@@ -1,6 +1,15 @@
-"""One media process, kept alive: started, spoken to, watched, and started again when it ends.
+"""Supervision of one worker process: start it, exchange messages with it, and restart it when it exits.
 
-Knows the life of a process and requests with their replies; what the process does is for the class built on this.
+A supervision task runs from `start` to `stop`. Each iteration is one run of the process:
+
+    spawn -> start command -> first report -> running -> reap -> wait for the restart delay -> spawn ...
+
+* The process is reaped when its control socket closes, whatever the reason: it exited, it crashed, or it was killed
+  because it did not reply to a request in time or missed too many heartbeats.
+* The first run must start, or `start` raises. A later run that does not start is logged and tried again.
+* The restart delay doubles after each run up to a maximum (exponential backoff). It is reset after a run that was long
+  enough to count as stable.
+* When a run ends, every pending request fails with ENGINE_LOST and the subclass learns which connections are lost.
 """
 
 import asyncio
@@ -10,59 +19,44 @@ import socket
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import count
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.worker.framing import BrokenStreamError
+from stagebook.media.worker.pending_requests import PendingRequests
 from stagebook.media.worker.worker_messages import (
     Command,
     FactReported,
     Logged,
-    NotRunning,
-    Refused,
     Reply,
     Report,
     Request,
+    RequestRefused,
+    StartFailed,
     Stop,
     send,
 )
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 _log = structlog.get_logger(__name__)
 
 
-class WorkerTimeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a process is waited for, in seconds."""
-
-    start_seconds: float = 30.0
-    stop_seconds: float = 5.0
-    request_seconds: float = 10.0
-    turn_seconds: float = 1.0
-    silent_turns: int = 10
-    """A process that says nothing for so many turns hangs. Turns are counted and not the clock, so that a server that
-    was itself held up does not blame its processes."""
-    first_delay_seconds: float = 0.1
-    max_delay_seconds: float = 5.0
-    """Between two starts; doubled each time."""
-    settled_seconds: float = 10.0
-    """A process that lived this long was no failed start: the delay begins anew."""
-
-
 class WorkerStartError(Exception):
-    """A media process cannot start at all; the text says what to change."""
+    """The worker process cannot start. The message is for the operator and says what to change."""
 
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
 
 class WorkerProcess(ABC):
-    """One process: `python -m <module> <file descriptor of its control socket>`.
+    """One supervised process. Subclasses define the start command and react to lost runs.
 
-    `name` is what a person reads in the log ("media engine"), with `number` where there are several. `receive` reads
-    the process's next report. Every life of it inherits the descriptors `pass_fds` under their own numbers.
+    `name` is the kind of process in log lines ("media engine"), `number` distinguishes several of a kind. `module` is
+    run as `python -m <module> <file descriptor of the control socket>`. `receive` reads the next report and raises
+    BrokenStreamError. `on_fact` is called with each reported fact. Every run inherits the file descriptors `pass_fds`
+    under the same numbers.
     """
 
     def __init__(
@@ -72,7 +66,7 @@ class WorkerProcess(ABC):
         number: int = 0,
         module: str,
         receive: Callable[[asyncio.StreamReader], Awaitable[Report]],
-        hear: Callable[[MediaFact], None],
+        on_fact: Callable[[MediaFact], None],
         timeouts: WorkerTimeouts,
         pass_fds: Sequence[int] = (),
     ) -> None:
@@ -80,228 +74,229 @@ class WorkerProcess(ABC):
         self._name = name
         self._module = module
         self._receive = receive
-        self._hear = hear
-        self._patience = timeouts
+        self._on_fact = on_fact
+        self._timeouts = timeouts
         self._pass_fds = tuple(pass_fds)
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._pending: dict[int, tuple[Request, asyncio.Future[Reply]]] = {}
-        self._request_ids = count(1)
-        self._silent_turns = 0
+        """The control socket while the process is running; None while it is starting, being reaped or not there."""
+        self._pending = PendingRequests()
+        self._missed_heartbeats = 0
         self._stopping = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
 
     @abstractmethod
-    def _run_command(self) -> Command:
-        """The first command of a life."""
+    def _start_command(self) -> Command:
+        """Return the first command of a run."""
 
     @abstractmethod
-    def _runs(self, report: Report) -> None:
-        """Take the first report of a life, which is not NotRunning. Raises WorkerStartError."""
+    def _on_started(self, report: Report) -> None:
+        """Process the first report of a run, which is not StartFailed. Raises WorkerStartError if it is unexpected."""
 
     @abstractmethod
-    def _why_not(self, detail: str) -> str:
-        """Say for a person what the process could not do at its start."""
+    def _start_failure(self, detail: str) -> str:
+        """Return the operator's error message for a process that reported StartFailed with `detail`."""
 
     @abstractmethod
-    def _lost(self, unanswered: Sequence[Request]) -> None:
-        """The process ended unasked. The requests `unanswered` get no reply any more."""
+    def _on_lost(self, unanswered: Sequence[Request]) -> None:
+        """The running process exited without being asked to. The requests `unanswered` have failed."""
 
     @abstractmethod
-    def _not_started_again(self) -> None:
-        """A later life did not come to run; another try follows."""
+    def _on_restart_failed(self) -> None:
+        """A run other than the first did not start. The supervisor will try again."""
 
     @property
-    def running(self) -> bool:
-        """Whether commands reach a process now."""
+    def is_running(self) -> bool:
+        """Whether the process has started and accepts commands."""
         return self._writer is not None
 
     @property
     def process_id(self) -> int | None:
-        """The process's id while there is one."""
+        """The process id of the current run; None between two runs."""
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Start the process and wait until it runs. Raises WorkerStartError."""
+        """Start the supervision and wait until the first run is running. Raises WorkerStartError."""
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._keeper = asyncio.create_task(self._keep(started))
-        self._keeper.add_done_callback(lambda _: started.cancel())
+        self._supervisor = asyncio.create_task(self._supervise(started))
+        # If `stop` ends the supervision before the first run has started, the caller of `start` gets a CancelledError.
+        self._supervisor.add_done_callback(lambda _: started.cancel())
         await started
 
     async def stop(self) -> None:
-        """Ask the process to say goodbye and exit; kill it if it does not."""
+        """Send Stop and wait for the exit. Kill the process if it has not exited after `stop_seconds`."""
         self._stopping.set()
-        if self._keeper is None:
+        if self._supervisor is None:
             return
         if self._writer is not None:
-            self.tell(Stop())
+            self.send(Stop())
         else:
-            # It is being started or buried; neither is worth waiting for, and what was lost is still told.
+            # The process is starting or being reaped. Its connections are still reported as lost.
             self._kill()
-        await asyncio.wait([self._keeper], timeout=self._patience.stop_seconds)
-        if not self._keeper.done():
+        await asyncio.wait([self._supervisor], timeout=self._timeouts.stop_seconds)
+        if not self._supervisor.done():
             self._kill()
-            await asyncio.wait([self._keeper])
+            await asyncio.wait([self._supervisor])
 
-    def tell(self, command: Command) -> None:
-        """Send a command that is not replied to. Without a process there is nobody to tell, which is fine."""
+    def send(self, command: Command) -> None:
+        """Send a command that has no reply. It is dropped if the process is not running."""
         if self._writer is not None:
             send(self._writer, command)
 
-    def request_id(self) -> int:
-        """A fresh id for a request."""
-        return next(self._request_ids)
+    def next_request_id(self) -> int:
+        """Return an unused id for a request."""
+        return self._pending.next_id()
 
-    async def ask(self, request: Request, expected: type[ReplyT]) -> ReplyT:
-        """Send a request and wait for its reply. Raises MediaRefusedError; ENGINE_LOST if no reply comes."""
+    async def request(self, request: Request, expected: type[ReplyT]) -> ReplyT:
+        """Send a request and wait for its reply, which is of type `expected`.
+
+        Raises MediaRefusedError: with the worker's reason if it refused, MALFORMED if the request cannot be encoded,
+        ENGINE_LOST if the process is not running or exits before it replies. A process that does not reply within
+        `request_seconds` is killed.
+        """
         if self._writer is None:
             raise self._lost_error()
-        replied: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
             send(self._writer, request)
         except ValueError as error:
             raise MediaRefusedError(reason=RefusalReason.MALFORMED, detail=str(error)) from error
-        self._pending[request.request_id] = (request, replied)
         try:
-            async with asyncio.timeout(self._patience.request_seconds):
-                reply = await replied
+            async with asyncio.timeout(self._timeouts.request_seconds):
+                reply = await self._pending.add(request)
         except TimeoutError:
-            _log.error(f"the {self._name} does not answer and is ended", engine=self.number)
+            _log.error(f"the {self._name} did not reply to a request and is killed", engine=self.number)
             self._kill()
             raise self._lost_error() from None
         finally:
-            self._pending.pop(request.request_id, None)
-        if isinstance(reply, Refused):
+            self._pending.discard(request)
+        if isinstance(reply, RequestRefused):
             raise MediaRefusedError(reason=reply.reason, detail=reply.detail)
         if not isinstance(reply, expected):
             raise self._lost_error()
         return reply
 
-    async def _keep(self, started: asyncio.Future[None]) -> None:
-        """Start the process, and again whenever it ends, until `stop`."""
+    async def _supervise(self, started: asyncio.Future[None]) -> None:
+        """Run the process again and again until `stop`. The result of the first start goes to `started`."""
         clock = asyncio.get_running_loop().time
-        delay = self._patience.first_delay_seconds
+        delay = self._timeouts.restart_delay_seconds
         while not self._stopping.is_set():
-            born = clock()
+            started_at = clock()
             try:
-                await self._live(started)
+                await self._run_once(started)
             except WorkerStartError as error:
                 if not started.done():
                     started.set_exception(error)
                     return
                 if self._stopping.is_set():
                     return
-                _log.error(f"the {self._name} cannot start", engine=self.number, detail=str(error))
-                self._not_started_again()
-            if clock() - born > self._patience.settled_seconds:
-                delay = self._patience.first_delay_seconds
+                _log.error(f"the {self._name} failed to restart", engine=self.number, detail=str(error))
+                self._on_restart_failed()
+            if clock() - started_at > self._timeouts.stable_run_seconds:
+                delay = self._timeouts.restart_delay_seconds
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
-            delay = min(delay * 2, self._patience.max_delay_seconds)
+            delay = min(delay * 2, self._timeouts.max_restart_delay_seconds)
 
-    async def _live(self, started: asyncio.Future[None]) -> None:
-        """One life of the process. Raises WorkerStartError if it did not come to run."""
+    async def _run_once(self, started: asyncio.Future[None]) -> None:
+        """One run, from spawn to reap. Raises WorkerStartError if the process did not start."""
         reader, writer = await self._spawn()
-        watch = asyncio.create_task(self._watch())
+        watchdog = asyncio.create_task(self._watch_heartbeats())
         try:
-            send(writer, self._run_command())
-            self._runs(await self._first_report(reader))
+            send(writer, self._start_command())
+            self._on_started(await self._first_report(reader))
             self._writer = writer
             if self._stopping.is_set():
-                self.tell(Stop())
+                # `stop` was called during the start, when there was no writer to send Stop to.
+                self.send(Stop())
             if not started.done():
                 started.set_result(None)
             while True:
-                self._take(await self._receive(reader))
+                self._handle(await self._receive(reader))
         except BrokenStreamError as error:
             if self._writer is None:
-                raise WorkerStartError(f"the {self._name} ended before it ran") from error
+                raise WorkerStartError(f"the {self._name} exited before it was running") from error
         finally:
-            watch.cancel()
-            await self._bury(writer)
+            watchdog.cancel()
+            await self._reap(writer)
 
     async def _spawn(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Start a process at the other end of a socket pair. Raises WorkerStartError."""
-        ours, theirs = socket.socketpair()
+        """Create the socket pair and start a process at its far end. Raises WorkerStartError."""
+        near, far = socket.socketpair()
         try:
-            with theirs:
-                # -P: no module is taken from the working directory. A session of its own: Ctrl-C is for the parent.
+            with far:
+                # -P: do not import modules from the working directory. A new session keeps Ctrl-C from the process.
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", self._module, str(theirs.fileno())),
-                    pass_fds=(theirs.fileno(), *self._pass_fds),
+                    *(sys.executable, "-P", "-m", self._module, str(far.fileno())),
+                    pass_fds=(far.fileno(), *self._pass_fds),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     start_new_session=True,
                 )
-            return await asyncio.open_unix_connection(sock=ours)
+            return await asyncio.open_unix_connection(sock=near)
         except BaseException as error:
-            ours.close()  # the end of a process that may have come to be
+            near.close()  # A process that was started after all exits when its control socket closes.
             if isinstance(error, OSError):
                 raise WorkerStartError(f"the {self._name} cannot be started: {error}") from error
             raise
 
     async def _first_report(self, reader: asyncio.StreamReader) -> Report:
-        """Wait until the process runs or says why not. Raises WorkerStartError, BrokenStreamError."""
+        """Return the first report that is not a log record. Raises WorkerStartError, BrokenStreamError."""
         try:
-            async with asyncio.timeout(self._patience.start_seconds):
+            async with asyncio.timeout(self._timeouts.start_seconds):
                 report = await self._receive(reader)
                 while isinstance(report, Logged):
-                    self._take(report)
+                    self._handle(report)
                     report = await self._receive(reader)
         except TimeoutError:
-            seconds = self._patience.start_seconds
-            raise WorkerStartError(f"the {self._name} did not start in {seconds:.0f} s") from None
-        if isinstance(report, NotRunning):
-            raise WorkerStartError(self._why_not(report.detail))
+            seconds = self._timeouts.start_seconds
+            raise WorkerStartError(f"the {self._name} did not start within {seconds:.0f} s") from None
+        if isinstance(report, StartFailed):
+            raise WorkerStartError(self._start_failure(report.detail))
         return report
 
-    async def _bury(self, writer: asyncio.StreamWriter) -> None:
-        """Leave nothing of a process: no descriptor, no zombie, no caller who waits for its reply."""
-        lost = self._writer is not None and not self._stopping.is_set()
+    async def _reap(self, writer: asyncio.StreamWriter) -> None:
+        """Close the control socket, kill the process, collect its exit code, and fail the pending requests."""
+        is_lost = self._writer is not None and not self._stopping.is_set()
         self._writer = None
         writer.close()
         self._kill()
-        code = await self._process.wait() if self._process is not None else None
+        exit_code = await self._process.wait() if self._process is not None else None
         self._process = None
-        unanswered = [request for request, _ in self._pending.values()]
-        for _, replied in self._pending.values():
-            if not replied.done():
-                replied.set_exception(self._lost_error())
-        self._pending.clear()
-        if lost:
-            self._lost(unanswered)
-            _log.error(f"the {self._name} ended", engine=self.number, exit_code=code)
+        unanswered = self._pending.fail_all(self._lost_error)
+        if is_lost:
+            self._on_lost(unanswered)
+            _log.error(f"the {self._name} exited", engine=self.number, exit_code=exit_code)
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
-    async def _watch(self) -> None:
-        self._silent_turns = 0
-        while self._writer is None or self._silent_turns < self._patience.silent_turns:
-            await asyncio.sleep(self._patience.turn_seconds)
-            self._silent_turns += 1
-        _log.error(f"the {self._name} hangs and is ended", engine=self.number)
+    async def _watch_heartbeats(self) -> None:
+        """Kill the process after `max_missed_heartbeats` intervals without a report."""
+        self._missed_heartbeats = 0
+        while self._writer is None or self._missed_heartbeats < self._timeouts.max_missed_heartbeats:
+            await asyncio.sleep(self._timeouts.heartbeat_seconds)
+            self._missed_heartbeats += 1
+        _log.error(f"the {self._name} does not respond and is killed", engine=self.number)
         self._kill()
 
-    def _take(self, report: Report) -> None:
-        self._silent_turns = 0
+    def _handle(self, report: Report) -> None:
+        # Every report counts as a heartbeat: the event loop that sent it is running.
+        self._missed_heartbeats = 0
         match report:
             case FactReported():
                 self._pass_on(report.fact)
             case Reply():
-                _, replied = self._pending.pop(report.request_id, (None, None))
-                if replied is not None and not replied.done():
-                    replied.set_result(report)
+                self._pending.resolve(report)
             case Logged():
                 extra = {"values": report.values}
                 logging.getLogger(report.logger).log(report.level, "%s", report.text, extra=extra)
 
     def _pass_on(self, fact: MediaFact) -> None:
         try:
-            self._hear(fact)
-        except Exception:  # noqa: BLE001 - a fault met by one connection's fact must not end everybody's media
-            _log.exception("a fact met a fault", engine=self.number)
+            self._on_fact(fact)
+        except Exception:  # noqa: BLE001 - an error with one connection's fact must not end the other connections
+            _log.exception("a media fact could not be processed", engine=self.number)
 
     def _lost_error(self) -> MediaRefusedError:
-        return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=f"the {self._name} is gone")
+        return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=f"the {self._name} is not running")

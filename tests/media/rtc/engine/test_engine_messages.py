@@ -42,16 +42,16 @@ COMMANDS: list[engine_messages.AnyCommand] = [
 
 REPORTS: list[engine_messages.AnyReport] = [
     engine_messages.Running(udp_port=40_000),
-    engine_messages.NotRunning(detail="no"),
+    engine_messages.StartFailed(detail="no"),
     engine_messages.Answered(request_id=1, answer=Answer(sdp="v=0", ice_session="i")),
     engine_messages.Patched(request_id=3, answer=PatchAnswer(fragment=None, ice_session="i")),
     engine_messages.FeedOpened(request_id=4, ticket=FeedTicket(path="/p", token="t")),
-    engine_messages.Refused(request_id=2, reason=RefusalReason.BUSY, detail="no"),
+    engine_messages.RequestRefused(request_id=2, reason=RefusalReason.BUSY, detail="no"),
     engine_messages.FactReported(fact=Closed(connection_id="c", cause=CloseCause.CONSENT_LOST)),
     engine_messages.FactReported(
         fact=SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1, frames_per_second=29.97)
     ),
-    engine_messages.Alive(),
+    engine_messages.Heartbeat(),
     engine_messages.Logged(logger="x", level=20, text="y"),
 ]
 
@@ -73,7 +73,7 @@ async def test_reports_arrive_as_they_were_sent() -> None:
 @pytest.mark.parametrize("offer", ["x" * (MAX_CONTROL_BYTES + 1), "\ud800"])
 async def test_what_cannot_be_sent_is_refused_and_leaves_no_trace(offer: str) -> None:
     async with pair() as (writer, reader):
-        with pytest.raises(ValueError, match=r"a message of|surrogates"):
+        with pytest.raises(ValueError, match=r"the message has more than|surrogates"):
             engine_messages.send(
                 writer, engine_messages.Publish(request_id=1, connection_id="c", source_id="s", offer=offer)
             )

@@ -26,12 +26,12 @@ from stagebook.media.port import (
 from stagebook.media.rtc.engine.engine_pool import EnginePool, WorkerStartError
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.engine.engine_worker import WorkerTimeouts
-from stagebook.media.rtc.sdp.sdp_reader import parse_description
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from tests.media.rtc import offers
 from tests.media.rtc.feeding import FeedClient, closing_feeds
 
 DEADLINE_SECONDS = 30
-PROMPT = WorkerTimeouts(first_delay_seconds=0.01)
+PROMPT = WorkerTimeouts(restart_delay_seconds=0.01)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -78,7 +78,7 @@ class Running:
     async def lost_and_back(self, number: int = 0) -> None:
         """Wait for the end of the engine's process and for the next one."""
         engine, former = self.pool.engines[number], self.process_id(number)
-        await until(lambda: engine.running and engine.process_id != former)
+        await until(lambda: engine.is_running and engine.process_id != former)
 
 
 def port_of(answer: str) -> int:
@@ -201,12 +201,12 @@ async def test_an_engine_that_does_not_answer_is_replaced() -> None:
         with pytest.raises(MediaRefusedError) as refused:
             await it.publish("a")
         assert refused.value.reason is RefusalReason.ENGINE_LOST
-        await until(lambda: it.pool.engines[0].running and it.pool.engines[0].process_id != former)
+        await until(lambda: it.pool.engines[0].is_running and it.pool.engines[0].process_id != former)
         await it.publish("a")
 
 
 async def test_an_engine_that_hangs_is_replaced_unasked() -> None:
-    async with running(timeouts=WorkerTimeouts(turn_seconds=0.3)) as it:
+    async with running(timeouts=WorkerTimeouts(heartbeat_seconds=0.3)) as it:
         await it.publish("a")
         it.kill(with_signal=signal.SIGSTOP)
         await it.lost_and_back()
@@ -214,9 +214,9 @@ async def test_an_engine_that_hangs_is_replaced_unasked() -> None:
 
 
 async def test_while_no_engine_runs_publishers_are_refused() -> None:
-    async with running(timeouts=WorkerTimeouts(first_delay_seconds=60)) as it:
+    async with running(timeouts=WorkerTimeouts(restart_delay_seconds=60)) as it:
         it.kill()
-        await until(lambda: not it.pool.engines[0].running)
+        await until(lambda: not it.pool.engines[0].is_running)
         with pytest.raises(MediaRefusedError) as refused:
             await it.publish("a")
         assert refused.value.reason is RefusalReason.ENGINE_LOST

@@ -126,7 +126,7 @@ class Parent:
 
     async def report(self) -> engine_messages.AnyReport:
         """The next report that is no sign of life."""
-        while isinstance(report := await engine_messages.receive_report(self.reader), engine_messages.Alive):
+        while isinstance(report := await engine_messages.receive_report(self.reader), engine_messages.Heartbeat):
             pass
         return report
 
@@ -172,7 +172,9 @@ async def test_commands_without_an_answer_are_obeyed_in_order(parent: Parent) ->
 async def test_a_refusal_keeps_its_reason(parent: Parent) -> None:
     await parent.run()
     parent.publish("refuse")
-    assert await parent.report() == engine_messages.Refused(request_id=7, reason=RefusalReason.BUSY, detail="full")
+    assert await parent.report() == engine_messages.RequestRefused(
+        request_id=7, reason=RefusalReason.BUSY, detail="full"
+    )
 
 
 async def test_a_fault_is_logged_at_the_server_and_ends_nothing_else(parent: Parent) -> None:
@@ -183,7 +185,7 @@ async def test_a_fault_is_logged_at_the_server_and_ends_nothing_else(parent: Par
     assert logged.level == logging.ERROR
     assert "ZeroDivisionError" in str(logged.values["exception"])
     refused = await parent.report()
-    assert isinstance(refused, engine_messages.Refused)
+    assert isinstance(refused, engine_messages.RequestRefused)
     assert refused.reason is RefusalReason.ENGINE_LOST
     parent.publish("offer")
     assert isinstance(await parent.report(), engine_messages.Answered)
@@ -214,13 +216,13 @@ async def test_measurements_do_not_pile_up_for_a_server_that_does_not_read(paren
 async def test_it_says_that_it_lives(parent: Parent) -> None:
     await parent.run()
     async with asyncio.timeout(10):
-        while not isinstance(await engine_messages.receive_report(parent.reader), engine_messages.Alive):
+        while not isinstance(await engine_messages.receive_report(parent.reader), engine_messages.Heartbeat):
             pass
 
 
 async def test_sockets_that_cannot_be_bound_are_reported(parent: Parent) -> None:
     parent.send(engine_messages.Run(settings=EngineSettings(udp_port=1)))
-    assert await parent.report() == engine_messages.NotRunning(detail="Permission denied")
+    assert await parent.report() == engine_messages.StartFailed(detail="Permission denied")
     assert await parent.serving == 1
 
 

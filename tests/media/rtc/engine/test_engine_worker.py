@@ -11,7 +11,7 @@ from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.engine.engine_worker import Engine
-from stagebook.media.worker.worker_process import WorkerTimeouts
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 
 DEADLINE_SECONDS = 30
@@ -36,13 +36,13 @@ def make(told: Told, *, timeouts: WorkerTimeouts | None = None) -> Engine:
 
 def publish(engine: Engine) -> engine_messages.Publish:
     return engine_messages.Publish(
-        request_id=engine.request_id(), connection_id="c", source_id="s", offer=offers.CHROMIUM
+        request_id=engine.next_request_id(), connection_id="c", source_id="s", offer=offers.CHROMIUM
     )
 
 
 async def until_running(engine: Engine, *, running: bool) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while engine.running is not running:  # noqa: ASYNC110 - it happens in another process
+        while engine.is_running is not running:  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.01)
 
 
@@ -51,7 +51,7 @@ async def test_an_engine_that_was_not_started_takes_nothing_and_stops() -> None:
     with pytest.raises(MediaRefusedError) as refused:
         await engine.open(publish(engine))
     assert refused.value.reason is RefusalReason.ENGINE_LOST
-    engine.tell(engine_messages.Close(connection_id="c"))
+    engine.send(engine_messages.Close(connection_id="c"))
     await engine.stop()
     assert engine.process_id is None
 
@@ -69,7 +69,7 @@ async def test_a_stopped_engine_takes_nothing_and_was_not_lost() -> None:
 
 async def test_a_stop_does_not_wait_for_the_next_start() -> None:
     told = Told()
-    engine = make(told, timeouts=WorkerTimeouts(first_delay_seconds=3_600))
+    engine = make(told, timeouts=WorkerTimeouts(restart_delay_seconds=3_600))
     await engine.start()
     assert engine.process_id is not None
     os.kill(engine.process_id, signal.SIGKILL)
@@ -79,7 +79,7 @@ async def test_a_stop_does_not_wait_for_the_next_start() -> None:
 
 
 async def test_a_port_that_the_system_chose_is_given_up_when_another_has_taken_it() -> None:
-    engine = make(Told(), timeouts=WorkerTimeouts(first_delay_seconds=1.0))
+    engine = make(Told(), timeouts=WorkerTimeouts(restart_delay_seconds=1.0))
     await engine.start()
     try:
         port = engine.udp_port

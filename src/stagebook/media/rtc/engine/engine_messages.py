@@ -11,21 +11,20 @@ from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
-    Alive,
     Command,
     FactReported,
+    Heartbeat,
     Logged,
-    NotRunning,
-    Refused,
     Reply,
     Report,
     Request,
+    RequestRefused,
+    StartFailed,
     Stop,
     send,
 )
 
 __all__ = [
-    "Alive",
     "Answered",
     "AnyCommand",
     "AnyReply",
@@ -37,17 +36,18 @@ __all__ = [
     "FactReported",
     "Feed",
     "FeedOpened",
+    "Heartbeat",
     "Logged",
-    "NotRunning",
     "Patch",
     "Patched",
     "Publish",
-    "Refused",
     "Reply",
     "Report",
     "Request",
+    "RequestRefused",
     "Run",
     "Running",
+    "StartFailed",
     "Stop",
     "Subscribe",
     "receive_command",
@@ -57,13 +57,13 @@ __all__ = [
 
 
 class Run(Command, frozen=True, kw_only=True):
-    """The first command: start with these settings. Reported by Running or NotRunning."""
+    """The first command: start with these settings. Reported by Running or StartFailed."""
 
     settings: EngineSettings
 
 
 class Publish(Request, frozen=True, kw_only=True):
-    """As MediaEngine.publish. Reported by Answered or Refused, as the next two."""
+    """As MediaEngine.publish. Reported by Answered or RequestRefused, as the next two."""
 
     source_id: str
     offer: str
@@ -77,14 +77,14 @@ class Subscribe(Request, frozen=True, kw_only=True):
 
 
 class Patch(Request, frozen=True, kw_only=True):
-    """As MediaEngine.patch. Reported by Patched or Refused."""
+    """As MediaEngine.patch. Reported by Patched or RequestRefused."""
 
     fragment: str
     ice_session: str | None
 
 
 class Feed(Request, frozen=True, kw_only=True):
-    """Let a connection feed a source. Reported by FeedOpened or Refused."""
+    """Let a connection feed a source. Reported by FeedOpened or RequestRefused."""
 
     source_id: str
     is_redundant: bool
@@ -127,10 +127,10 @@ class FeedOpened(Reply, frozen=True, kw_only=True):
 
 
 AnyRequest: TypeAlias = Publish | Subscribe | Patch | Feed
-AnyReply: TypeAlias = Answered | Patched | FeedOpened | Refused
+AnyReply: TypeAlias = Answered | Patched | FeedOpened | RequestRefused
 
 AnyCommand: TypeAlias = Run | AnyRequest | Close | EndSource | Stop
-AnyReport: TypeAlias = Running | NotRunning | AnyReply | FactReported | Alive | Logged
+AnyReport: TypeAlias = Running | StartFailed | AnyReply | FactReported | Heartbeat | Logged
 
 _commands: MessageReader[AnyCommand] = MessageReader(msgspec.msgpack.Decoder(AnyCommand), max_bytes=MAX_CONTROL_BYTES)
 _reports: MessageReader[AnyReport] = MessageReader(msgspec.msgpack.Decoder(AnyReport), max_bytes=MAX_CONTROL_BYTES)

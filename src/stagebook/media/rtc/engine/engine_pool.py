@@ -98,7 +98,7 @@ class EnginePool:
         """As MediaEngine.publish. A new source goes to the engine with the fewest connections."""
         engine = self._engine_for(connection_id, source_id)
         request = engine_messages.Publish(
-            request_id=engine.request_id(), connection_id=connection_id, source_id=source_id, offer=offer
+            request_id=engine.next_request_id(), connection_id=connection_id, source_id=source_id, offer=offer
         )
         answer = await self._keep_or_forget(engine.open(request), connection_id)
         self._placement.establish(source_id)
@@ -111,7 +111,7 @@ class EnginePool:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
         engine = self._engines[number]
         request = engine_messages.Subscribe(
-            request_id=engine.request_id(), connection_id=connection_id, source_id=source_id, offer=offer
+            request_id=engine.next_request_id(), connection_id=connection_id, source_id=source_id, offer=offer
         )
         return await self._keep_or_forget(engine.open(request), connection_id)
 
@@ -122,7 +122,7 @@ class EnginePool:
         Raises MediaRefusedError (BUSY, ENGINE_LOST)."""
         engine = self._engine_for(connection_id, source_id, is_redundant=is_redundant)
         request = engine_messages.Feed(
-            request_id=engine.request_id(),
+            request_id=engine.next_request_id(),
             connection_id=connection_id,
             source_id=source_id,
             is_redundant=is_redundant,
@@ -139,7 +139,10 @@ class EnginePool:
         engine = self._engines[number]
         return await engine.patch(
             engine_messages.Patch(
-                request_id=engine.request_id(), connection_id=connection_id, fragment=fragment, ice_session=ice_session
+                request_id=engine.next_request_id(),
+                connection_id=connection_id,
+                fragment=fragment,
+                ice_session=ice_session,
             )
         )
 
@@ -148,17 +151,17 @@ class EnginePool:
         number = self._placement.engine_of(connection_id)
         if number is not None:
             self._placement.remove(connection_id)
-            self._engines[number].tell(engine_messages.Close(connection_id=connection_id))
+            self._engines[number].send(engine_messages.Close(connection_id=connection_id))
 
     async def end_source(self, *, source_id: str) -> None:
         """As MediaEngine.end_source."""
         number = self._placement.end_source(source_id)
         if number is not None:
-            self._engines[number].tell(engine_messages.EndSource(source_id=source_id))
+            self._engines[number].send(engine_messages.EndSource(source_id=source_id))
 
     def _engine_for(self, connection_id: str, source_id: str, *, is_redundant: bool = False) -> Engine:
         """Place a publisher. Raises MediaRefusedError."""
-        running = [engine.number for engine in self._engines if engine.running]
+        running = [engine.number for engine in self._engines if engine.is_running]
         number = self._placement.place_publisher(connection_id, source_id, running, is_redundant=is_redundant)
         if number is None:
             raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="no media engine runs at the moment")

@@ -21,7 +21,7 @@ from stagebook.media.port import Answer, MediaFact, MediaRefusedError, PatchAnsw
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.forwarder import Forwarder
-from stagebook.media.worker.worker_main import Reporter, run_process, serve_parent
+from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
 
 _log = structlog.get_logger(__name__)
 
@@ -58,9 +58,9 @@ class MakesForwarder(Protocol):
 class _Forwarding:
     """The process's work: a forwarder, commanded by the parent."""
 
-    def __init__(self, forwarder: RunsMedia, reporter: Reporter, *, feed_directory: str) -> None:
+    def __init__(self, forwarder: RunsMedia, reports: ReportWriter, *, feed_directory: str) -> None:
         self._forwarder = forwarder
-        self._reporter = reporter
+        self._reports = reports
         self._feed_directory = feed_directory
 
     async def start(self) -> engine_messages.Running:
@@ -76,7 +76,7 @@ class _Forwarding:
             with contextlib.suppress(OSError):
                 os.rmdir(self._feed_directory)  # noqa: PTH106 - one quick call at the end
 
-    def obey(self, command: engine_messages.AnyCommand) -> None:
+    def handle(self, command: engine_messages.AnyCommand) -> None:
         """Carry out a command, and answer it if it is a request."""
         match command:
             case engine_messages.Close():
@@ -89,33 +89,35 @@ class _Forwarding:
                 | engine_messages.Patch()
                 | engine_messages.Feed()
             ):
-                self._reporter.send(_reply(command, self._forwarder))
+                self._reports.send(_reply(command, self._forwarder))
 
 
 async def serve(control_socket: socket.socket, make_forwarder: MakesForwarder) -> int:
     """Run one forwarder until Stop or until the parent is gone. Returns the exit code."""
-    return await serve_parent(control_socket, engine_messages.receive_command, partial(_make, make_forwarder))
+    return await run_worker(control_socket, engine_messages.receive_command, partial(_make, make_forwarder))
 
 
 def _make(
-    make_forwarder: MakesForwarder, command: engine_messages.AnyCommand, reporter: Reporter
+    make_forwarder: MakesForwarder, command: engine_messages.AnyCommand, reports: ReportWriter
 ) -> _Forwarding | None:
     if not isinstance(command, engine_messages.Run):
         return None
     forwarder = make_forwarder(
-        command.settings, hear=reporter.hear, clock=time.monotonic, wall_clock=time.time, randomness=SystemRandom()
+        command.settings, hear=reports.send_fact, clock=time.monotonic, wall_clock=time.time, randomness=SystemRandom()
     )
-    return _Forwarding(forwarder, reporter, feed_directory=command.settings.feed_directory)
+    return _Forwarding(forwarder, reports, feed_directory=command.settings.feed_directory)
 
 
 def _reply(request: engine_messages.AnyRequest, forwarder: RunsMedia) -> engine_messages.AnyReply:
     try:
         return _carry_out(request, forwarder)
     except MediaRefusedError as refused:
-        return engine_messages.Refused(request_id=request.request_id, reason=refused.reason, detail=refused.detail)
+        return engine_messages.RequestRefused(
+            request_id=request.request_id, reason=refused.reason, detail=refused.detail
+        )
     except Exception:  # noqa: BLE001 - a fault met by one peer's offer must not end everybody's media
         _log.exception("an offer or fragment met a fault", connection_id=request.connection_id)
-        return engine_messages.Refused(
+        return engine_messages.RequestRefused(
             request_id=request.request_id, reason=RefusalReason.ENGINE_LOST, detail="the media engine failed"
         )
 
@@ -141,4 +143,4 @@ def _carry_out(request: engine_messages.AnyRequest, forwarder: RunsMedia) -> eng
 
 
 if __name__ == "__main__":
-    sys.exit(run_process(lambda control_socket: serve(control_socket, Forwarder)))
+    sys.exit(worker_main(lambda control_socket: serve(control_socket, Forwarder)))

@@ -12,7 +12,8 @@ from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Answer, MediaFact, PatchAnswer
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.worker.worker_process import WorkerProcess, WorkerStartError, WorkerTimeouts
+from stagebook.media.worker.worker_process import WorkerProcess, WorkerStartError
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 __all__ = ["Engine", "WorkerStartError", "WorkerTimeouts"]
 
@@ -37,7 +38,7 @@ class Engine(WorkerProcess):
             number=number,
             module="stagebook.media.rtc.engine.engine_process",
             receive=engine_messages.receive_report,
-            hear=hear,
+            on_fact=hear,
             timeouts=timeouts,
         )
         self.udp_port = settings.udp_port
@@ -48,35 +49,35 @@ class Engine(WorkerProcess):
 
     async def open(self, request: engine_messages.Publish | engine_messages.Subscribe) -> Answer:
         """Send an offer and wait for its answer. Raises MediaRefusedError; ENGINE_LOST if no reply comes."""
-        return (await self.ask(request, engine_messages.Answered)).answer
+        return (await self.request(request, engine_messages.Answered)).answer
 
     async def patch(self, request: engine_messages.Patch) -> PatchAnswer:
         """Send a fragment and wait for its answer. Raises as `open`."""
-        return (await self.ask(request, engine_messages.Patched)).answer
+        return (await self.request(request, engine_messages.Patched)).answer
 
     async def feed(self, request: engine_messages.Feed) -> FeedTicket:
         """Ask for a feed's ticket. Raises as `open`."""
-        return (await self.ask(request, engine_messages.FeedOpened)).ticket
+        return (await self.request(request, engine_messages.FeedOpened)).ticket
 
-    def _run_command(self) -> engine_messages.Run:
+    def _start_command(self) -> engine_messages.Run:
         return engine_messages.Run(
             settings=msgspec.structs.replace(self._settings, udp_port=self.udp_port, feed_directory=self.feed_directory)
         )
 
-    def _runs(self, report: engine_messages.Report) -> None:
+    def _on_started(self, report: engine_messages.Report) -> None:
         if not isinstance(report, engine_messages.Running):
-            raise WorkerStartError(self._why_not("it said something else first"))
+            raise WorkerStartError(self._start_failure("it said something else first"))
         self.udp_port = report.udp_port
         _log.info("media engine runs", engine=self.number, udp_port=self.udp_port, process_id=self.process_id)
 
-    def _why_not(self, detail: str) -> str:
+    def _start_failure(self, detail: str) -> str:
         where = ", ".join(self._settings.bind_addresses)
         return f"media cannot be received on {where} UDP port {self.udp_port}: {detail}"
 
-    def _not_started_again(self) -> None:
+    def _on_restart_failed(self) -> None:
         # The number that the system chose may be another's by now; one that was configured stays.
         self.udp_port = self._settings.udp_port
 
-    def _lost(self, unanswered: Sequence[engine_messages.Request]) -> None:
+    def _on_lost(self, unanswered: Sequence[engine_messages.Request]) -> None:
         offers = (request for request in unanswered if not isinstance(request, engine_messages.Patch))
         self._tell_loss(self, frozenset(request.connection_id for request in offers))
