@@ -1,4 +1,4 @@
-"""The books that the suite of the port runs against: one factory per store."""
+"""The book that the tests of the port run against; there is one factory for each store."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from stagebook.book.store import Book
 
 
 class SqliteBooks:
-    """Opens the same SQLite book again and again; at most one at a time."""
+    """Opens the same SQLite book repeatedly, one at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "book"
@@ -23,14 +23,14 @@ class SqliteBooks:
         return book
 
     async def close(self) -> None:
-        """Close whatever is still open."""
+        """Close every book that was opened."""
         for book in self._opened:
             await book.close()
 
 
 @pytest.fixture(params=["sqlite"])
 async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteBooks]:
-    """A factory of one book. Another store joins the suite by a parameter here and a factory like SqliteBooks."""
+    """A factory of one book. To test another store, add a parameter and a factory like SqliteBooks."""
     assert request.param == "sqlite"
     factory = SqliteBooks(tmp_path)
     yield factory
@@ -39,5 +39,5 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 @pytest.fixture
 async def book(books: SqliteBooks) -> Book:
-    """An empty open book."""
+    """An empty book, open for writing."""
     return books.open()

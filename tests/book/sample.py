@@ -1,4 +1,4 @@
-"""Changes and values in short, for tests of books."""
+"""Sample values and short constructors of changes, for tests of books."""
 
 from stagebook.book.changes import (
     AppendEvent,
@@ -44,7 +44,7 @@ def end_session(session_id: str = SESSION, *, arn: str = ARN, end_ms: int = NOON
 
 
 def put(record: ParticipantRecord | str, *, session_id: str = SESSION, arn: str = ARN) -> PutParticipant:
-    """Return the change that puts a participant, given whole or by its id alone."""
+    """Return the change that puts a participant. A string is the id of a participant with default values."""
     if isinstance(record, str):
         record = ParticipantRecord(participant_id=record)
     return PutParticipant(stage_arn=arn, session_id=session_id, participant=record)
@@ -58,7 +58,7 @@ def append(
     session_id: str = SESSION,
     arn: str = ARN,
 ) -> AppendEvent:
-    """Return the change that appends an event, given whole or by its name alone."""
+    """Return the change that appends an event. A name alone means an event without further members."""
     if isinstance(event, EventName):
         event = Event(name=event)
     return AppendEvent(stage_arn=arn, session_id=session_id, participant_id=participant_id, event=event, at_ms=at_ms)
@@ -70,7 +70,7 @@ def public_key(arn: str = KEY_ARN, *, name: str = "key", account_id: str = ACCOU
 
 
 def put_resource(resource: Resource | str = KEY_ARN) -> PutResource:
-    """Return the change that puts a resource, given whole or as the ARN of a public key."""
+    """Return the change that puts a resource. A string is the ARN of a sample public key."""
     return PutResource(resource=public_key(resource) if isinstance(resource, str) else resource)
 
 
@@ -81,7 +81,7 @@ def replica(
     destination: tuple[str, str] = (OTHER_ARN, OTHER_SESSION),
     state: ReplicationState = ReplicationState.ACTIVE,
 ) -> Replica:
-    """Return a replication between two sessions, each given by its stage's ARN and its id."""
+    """Return a replica. `source` and `destination` are each a stage ARN and a session id."""
     return Replica(
         source_stage_arn=source[0],
         source_session_id=source[1],
@@ -93,12 +93,12 @@ def replica(
 
 
 def put_replica(participant_id: str = "p", *, state: ReplicationState = ReplicationState.ACTIVE) -> PutReplica:
-    """Return the change that puts the usual replication of a participant."""
+    """Return the change that puts the default replica of a participant."""
     return PutReplica(replica=replica(participant_id, state=state))
 
 
 async def commit(book: Book, *changes: Change) -> tuple[int, ...]:
-    """Submit one transaction, wait until it is durable, return the sequences of its events."""
+    """Submit one transaction, wait until it is durable, and return the sequence numbers of its events."""
     submission = book.submit(changes)
     await submission.durable
     return submission.sequences

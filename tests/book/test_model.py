@@ -1,4 +1,4 @@
-"""Any run of transactions, right and wrong, against a model in memory: the oracle of rules 2 and 3 of the book."""
+"""Property test: random valid and invalid transactions, compared with a simple in-memory model of the book."""
 
 import asyncio
 import copy
@@ -45,15 +45,15 @@ ARNS = (ARN, OTHER_ARN)
 SESSIONS = tuple(f"st-{number:013d}" for number in range(3))
 PARTICIPANTS = ("p", "q")
 KEYS = ("key/1", "key/2")
-ReplicaName = tuple[str, str, str, str, str]
+ReplicaKey = tuple[str, str, str, str, str]
 
 
-class Contradiction(Exception):  # noqa: N818 - the model's word for what the book refuses
-    """A change that the model cannot take."""
+class ContradictionError(Exception):
+    """A change that contradicts the model. The book must refuse it."""
 
 
 class ModelSession(msgspec.Struct):
-    """A session as it should read."""
+    """The expected contents of a session."""
 
     open: bool = True
     participants: dict[str, ParticipantRecord] = {}
@@ -61,23 +61,23 @@ class ModelSession(msgspec.Struct):
 
 
 class ModelStage(msgspec.Struct):
-    """A stage as it should read."""
+    """The expected contents of a stage."""
 
     deleted: bool = False
     sessions: dict[str, ModelSession] = {}
 
 
 class Model(msgspec.Struct):
-    """The whole book as it should read; resources and replicas in the order of their creation."""
+    """The expected contents of the book. Resources and replicas are in the order of their creation."""
 
     stages: dict[str, ModelStage] = {}
     resources: dict[str, Resource] = {}
-    replicas: dict[ReplicaName, Replica] = {}
+    replicas: dict[ReplicaKey, Replica] = {}
     revoked_tokens: set[str] = set()
 
 
 def apply(model: Model, change: Change) -> None:
-    """Do to the model what the port says a change does."""
+    """Apply a change to the model as the port defines it. Raises ContradictionError."""
     match change:
         case PutResource(resource=resource):
             model.resources[resource.arn] = resource
@@ -86,14 +86,14 @@ def apply(model: Model, change: Change) -> None:
         case PutReplica(replica=one):
             _session(model.stages, one.source_stage_arn, one.source_session_id)
             _session(model.stages, one.destination_stage_arn, one.destination_session_id)
-            model.replicas[_name(one)] = one
+            model.replicas[_key(one)] = one
         case RevokeConnectionToken():
             model.revoked_tokens.add(change.token_id)
         case _:
             _apply_to_stages(model.stages, change)
 
 
-def _name(one: Replica) -> ReplicaName:
+def _key(one: Replica) -> ReplicaKey:
     return (
         one.source_stage_arn,
         one.source_session_id,
@@ -139,7 +139,7 @@ def _open_session(model: dict[str, ModelStage], arn: str, session_id: str) -> Mo
 
 def _require(condition: bool) -> None:  # noqa: FBT001 - reads as an assertion
     if not condition:
-        raise Contradiction
+        raise ContradictionError
 
 
 def _changes() -> st.SearchStrategy[Change]:
@@ -201,8 +201,8 @@ async def _run(transactions: list[list[Change]]) -> None:
             try:
                 for change in changes:
                     apply(attempt, change)
-            except Contradiction:
-                _refuses(book, changes)
+            except ContradictionError:
+                _assert_refused(book, changes)
             else:
                 book.submit(changes)
                 model = attempt
@@ -215,12 +215,12 @@ async def _run(transactions: list[list[Change]]) -> None:
             await book.close()
 
 
-def _refuses(book: Book, changes: list[Change]) -> None:
+def _assert_refused(book: Book, changes: list[Change]) -> None:
     try:
         book.submit(changes)
     except ChangeRefusedError:
         return
-    raise AssertionError(f"taken, though it contradicts the book: {changes}")
+    raise AssertionError(f"accepted, although it contradicts the book: {changes}")
 
 
 def _compare_rest(book: Book, model: Model) -> None:
@@ -243,8 +243,8 @@ def _compare_rest(book: Book, model: Model) -> None:
 
 
 def _compare_stages(book: Book, model: dict[str, ModelStage]) -> None:
-    living = [arn for arn, stage in model.items() if not stage.deleted]
-    assert [stage.arn for stage in book.list_stages(ACCOUNT, after=None, limit=9).items] == living
+    not_deleted = [arn for arn, stage in model.items() if not stage.deleted]
+    assert [stage.arn for stage in book.list_stages(ACCOUNT, after=None, limit=9).items] == not_deleted
     sequences: list[int] = []
     for arn, stage in model.items():
         sessions = book.list_sessions(arn, after=None, limit=9).items

@@ -1,4 +1,4 @@
-"""Rule 5 of the book: whoever pages while events arrive sees every older event once and none twice."""
+"""Property tests: pages stay consistent while others write. Every item that existed is shown exactly once."""
 
 import asyncio
 import tempfile
@@ -29,13 +29,13 @@ from tests.book.sample import (
     replica,
 )
 
-# Between two pages, so many new events arrive, so many milliseconds after the former ones (or before: the clock jumps).
+# Between two pages: the number of new events, and their offset in milliseconds, negative when the clock jumps back.
 ARRIVALS = st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), max_size=12)
 
 
 @settings(max_examples=25, deadline=None)
 @given(before=st.integers(0, 25), limit=st.integers(1, 6), arrivals=ARRIVALS)
-def test_newest_first_pages_show_exactly_what_was_there_at_the_first_page(
+def test_newest_first_pages_show_exactly_the_events_present_at_the_first_page(
     before: int, limit: int, arrivals: list[tuple[int, int]]
 ) -> None:
     async def check(book: Book) -> None:
@@ -54,7 +54,7 @@ def test_newest_first_pages_show_exactly_what_was_there_at_the_first_page(
 
 @settings(max_examples=25, deadline=None)
 @given(before=st.integers(0, 25), limit=st.integers(1, 6), arrivals=ARRIVALS)
-def test_oldest_first_pages_show_all_that_was_there_and_all_that_arrived(
+def test_oldest_first_pages_show_present_events_and_those_that_arrive(
     before: int, limit: int, arrivals: list[tuple[int, int]]
 ) -> None:
     async def check(book: Book) -> None:
@@ -79,7 +79,7 @@ def test_pages_of_participants_are_stable_while_others_join(before: int, limit: 
         await commit(book, *(put(f"p{number}") for number in range(before)))
         seen: list[str] = []
         after: int | None = None
-        waiting, newcomers = list(joins), 0
+        waiting, added = list(joins), 0
         while True:
             page = book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=after, limit=limit)
             seen += [one.participant_id for one in page.items]
@@ -87,9 +87,9 @@ def test_pages_of_participants_are_stable_while_others_join(before: int, limit: 
             if after is None:
                 break
             for _ in range(waiting.pop() if waiting else 0):
-                newcomers += 1
-                # A participant who was there and changes keeps the place of the first appearance.
-                await commit(book, put(f"new{newcomers}"), put("p0"))
+                added += 1
+                # A participant that is put again keeps its position.
+                await commit(book, put(f"new{added}"), put("p0"))
         assert seen == ["p" + str(number) for number in reversed(range(before))]
 
     _with_session(check, participant=None)
@@ -99,7 +99,7 @@ def test_pages_of_participants_are_stable_while_others_join(before: int, limit: 
 @given(
     before=st.integers(0, 20), limit=st.integers(1, 6), churn=st.lists(st.integers(0, 40), max_size=8), data=st.data()
 )
-def test_pages_of_resources_show_all_that_stay_while_others_come_and_go(
+def test_pages_of_resources_show_all_that_stay_while_others_are_put_and_deleted(
     before: int, limit: int, churn: list[int], data: st.DataObject
 ) -> None:
     arns = [f"{KEY_ARN}{number}" for number in range(before)]
@@ -109,27 +109,31 @@ def test_pages_of_resources_show_all_that_stay_while_others_come_and_go(
         await commit(book, *map(put_resource, arns))
         seen: list[str] = []
         page = book.list_resources(ACCOUNT, "public-key", after=None, limit=limit)
-        waiting, coming, goes = list(churn), [f"{KEY_ARN}new{number}" for number in range(len(churn))], sorted(leaving)
-        newcomers: list[str] = []
+        waiting, new_arns, deletions = (
+            list(churn),
+            [f"{KEY_ARN}new{number}" for number in range(len(churn))],
+            sorted(leaving),
+        )
+        added: list[str] = []
         while True:
             seen += [one.arn for one in page.items]
             if page.next_position is None:
                 break
             if waiting:
                 number = waiting.pop()
-                newcomers.append(coming[len(newcomers)])
+                added.append(new_arns[len(added)])
                 await commit(
                     book,
-                    put_resource(newcomers[-1]),
-                    *([DeleteResource(arn=goes.pop(number % len(goes)))] if goes else []),
-                    # One who was there and changes keeps its place.
+                    put_resource(added[-1]),
+                    *([DeleteResource(arn=deletions.pop(number % len(deletions)))] if deletions else []),
+                    # A resource that is put again keeps its position.
                     *([put_resource(public_key(arns[0], name="changed"))] if arns[0] not in leaving else []),
                 )
             page = book.list_resources(ACCOUNT, "public-key", after=page.next_position, limit=limit)
         assert len(seen) == len(set(seen))
-        everybody = [*arns, *newcomers]
-        assert seen == sorted(seen, key=everybody.index)
-        assert [arn for arn in seen if arn not in leaving] == [arn for arn in everybody if arn not in leaving]
+        all_arns = [*arns, *added]
+        assert seen == sorted(seen, key=all_arns.index)
+        assert [arn for arn in seen if arn not in leaving] == [arn for arn in all_arns if arn not in leaving]
 
     _with_session(check, participant=None)
 

@@ -1,4 +1,4 @@
-"""What every book promises of events: whole, in order, paged by position, numbered by a growing sequence."""
+"""Events of the port: complete, in order, paged by position, with strictly growing sequence numbers."""
 
 import msgspec
 import pytest
@@ -46,12 +46,12 @@ EVENTS = [
 ]
 
 
-async def _session(book: Book) -> None:
+async def _open_session_with_participants(book: Book) -> None:
     await commit(book, put_stage(), open_session(), put("p"), put("q"))
 
 
-async def test_events_read_whole_as_they_were_appended(book: Book) -> None:
-    await _session(book)
+async def test_events_are_read_as_they_were_appended(book: Book) -> None:
+    await _open_session_with_participants(book)
     sequences = await commit(book, *(append("p", event) for event in EVENTS))
     recorded = book.list_events(ARN, SESSION, "p")
     assert [one.event for one in recorded] == EVENTS
@@ -60,8 +60,8 @@ async def test_events_read_whole_as_they_were_appended(book: Book) -> None:
     assert {one.time_ms for one in recorded} == {NOON_MS}
 
 
-async def test_a_page_shows_what_the_wire_needs_newest_first(book: Book) -> None:
-    await _session(book)
+async def test_a_page_holds_the_members_of_the_api_newest_first(book: Book) -> None:
+    await _open_session_with_participants(book)
     sequences = await commit(book, *(append("p", event) for event in EVENTS))
     await commit(book, append("q"))
     rows = book.page_events(ARN, SESSION, "p", after=None, limit=50)
@@ -82,8 +82,8 @@ async def test_a_page_shows_what_the_wire_needs_newest_first(book: Book) -> None
     assert [row[5] for row in rows if row not in (rows[1], rows[2])] == [None] * 4
 
 
-async def test_the_rare_members_of_a_page_reach_the_wire(book: Book) -> None:
-    await _session(book)
+async def test_extra_members_are_encoded_in_the_api_response(book: Book) -> None:
+    await _open_session_with_participants(book)
     await commit(book, append("p", EVENTS[3]), append("p", EVENTS[4]))
     rows = book.page_events(ARN, SESSION, "p", after=None, limit=9, oldest_first=True)
     started, exchanged = msgspec.json.decode(encode_event_page("p", rows, None))["events"]
@@ -105,8 +105,8 @@ async def test_the_rare_members_of_a_page_reach_the_wire(book: Book) -> None:
 
 @pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 7, 20])
-async def test_pages_in_a_row_make_the_whole_list(book: Book, limit: int, *, oldest_first: bool) -> None:
-    await _session(book)
+async def test_consecutive_pages_make_the_whole_list(book: Book, limit: int, *, oldest_first: bool) -> None:
+    await _open_session_with_participants(book)
     sequences = await commit(book, *(append("p", at_ms=NOON_MS + number // 3) for number in range(20)))
     seen: list[int] = []
     while page := book.page_events(
@@ -117,33 +117,33 @@ async def test_pages_in_a_row_make_the_whole_list(book: Book, limit: int, *, old
     assert seen == sorted(sequences, reverse=not oldest_first)
 
 
-async def test_a_sequence_tells_the_time_and_grows_within_a_millisecond(book: Book) -> None:
-    await _session(book)
+async def test_a_sequence_number_holds_the_time_and_grows_within_a_millisecond(book: Book) -> None:
+    await _open_session_with_participants(book)
     sequences = await commit(book, append("p"), append("q"), append("p", at_ms=NOON_MS + 1))
     assert [sequence_time_ms(sequence) for sequence in sequences] == [NOON_MS, NOON_MS, NOON_MS + 1]
     assert len(set(sequences)) == 3
     assert list(sequences) == sorted(sequences)
 
 
-async def test_sequences_are_given_in_the_order_of_submissions(book: Book) -> None:
-    await _session(book)
+async def test_sequence_numbers_are_assigned_in_the_order_of_submissions(book: Book) -> None:
+    await _open_session_with_participants(book)
     submissions = [book.submit([append("p"), append("q")]) for _ in range(50)]
-    given = [sequence for submission in submissions for sequence in submission.sequences]
-    assert given == sorted(set(given))
+    assigned = [sequence for submission in submissions for sequence in submission.sequences]
+    assert assigned == sorted(set(assigned))
     await submissions[-1].durable
     assert all(submission.durable.done() for submission in submissions)
 
 
-async def test_sequences_grow_when_the_clock_goes_back(book: Book) -> None:
-    await _session(book)
+async def test_sequence_numbers_grow_when_the_clock_goes_back(book: Book) -> None:
+    await _open_session_with_participants(book)
     (late,) = await commit(book, append("p", at_ms=NOON_MS))
     (early,) = await commit(book, append("q", at_ms=NOON_MS - 60_000))
     assert early == late + 1
 
 
-async def test_sequences_grow_across_a_restart_with_the_clock_set_back(books: SqliteBooks) -> None:
+async def test_sequence_numbers_grow_across_a_restart_when_the_clock_goes_back(books: SqliteBooks) -> None:
     book = books.open()
-    await _session(book)
+    await _open_session_with_participants(book)
     (late,) = await commit(book, append("p", at_ms=NOON_MS))
     await book.close()
     book = books.open()
@@ -159,7 +159,7 @@ async def test_an_empty_book_has_no_last_event(book: Book) -> None:
 
 async def test_the_last_event_time_is_that_of_the_newest_sequence(books: SqliteBooks) -> None:
     book = books.open()
-    await _session(book)
+    await _open_session_with_participants(book)
     await commit(book, append("p", at_ms=NOON_MS))
     await commit(book, append("q", at_ms=NOON_MS - 60_000))
     assert book.last_event_ms() == NOON_MS
@@ -167,8 +167,8 @@ async def test_the_last_event_time_is_that_of_the_newest_sequence(books: SqliteB
     assert books.open().last_event_ms() == NOON_MS
 
 
-async def test_the_same_participant_id_has_its_own_events_in_every_session(book: Book) -> None:
-    await _session(book)
+async def test_a_participant_id_has_separate_events_in_each_session(book: Book) -> None:
+    await _open_session_with_participants(book)
     await commit(book, put_stage(OTHER_ARN), open_session(arn=OTHER_ARN), put("p", arn=OTHER_ARN))
     await commit(book, append("p"))
     await commit(book, append("p", EventName.LEFT, arn=OTHER_ARN))

@@ -1,4 +1,4 @@
-"""What every book promises of replications: rows of a participant of a stage, over all sessions, newest first."""
+"""Replicas of the port: listed by participant of the source stage, over all of its sessions, newest first."""
 
 import pytest
 
@@ -27,7 +27,7 @@ LATER_SESSION = "st-0000000000000"
 
 
 @pytest.fixture
-async def used(book: Book) -> Book:
+async def book_with_sessions(book: Book) -> Book:
     """A book with an open session on each of two stages."""
     await _open_both(book)
     return book
@@ -42,51 +42,53 @@ def _list(book: Book, stage_arn: str = ARN, participant_id: str = "p") -> list[R
     return book.list_replicas(stage_arn, participant_id, after=None, limit=9).items
 
 
-async def test_a_replica_reads_as_it_was_put(used: Book) -> None:
-    await commit(used, put_replica())
-    assert _list(used) == [replica()]
-    assert used.list_active_replicas() == [replica()]
+async def test_a_replica_is_read_as_it_was_put(book_with_sessions: Book) -> None:
+    await commit(book_with_sessions, put_replica())
+    assert _list(book_with_sessions) == [replica()]
+    assert book_with_sessions.list_active_replicas() == [replica()]
 
 
-async def test_replicas_are_listed_at_their_source_by_participant(used: Book) -> None:
-    await commit(used, put_replica(), put_replica("q"))
-    assert _list(used) == [replica()]
-    assert _list(used, participant_id="q") == [replica("q")]
-    assert _list(used, participant_id="nobody") == []
-    assert _list(used, stage_arn=OTHER_ARN) == []
+async def test_replicas_are_listed_by_source_stage_and_participant(book_with_sessions: Book) -> None:
+    await commit(book_with_sessions, put_replica(), put_replica("q"))
+    assert _list(book_with_sessions) == [replica()]
+    assert _list(book_with_sessions, participant_id="q") == [replica("q")]
+    assert _list(book_with_sessions, participant_id="nobody") == []
+    assert _list(book_with_sessions, stage_arn=OTHER_ARN) == []
 
 
-async def test_a_stopped_replica_stays_listed_and_is_not_active(used: Book) -> None:
-    await commit(used, put_replica(), put_replica("q"))
-    await commit(used, put_replica(state=STOPPED))
-    assert _list(used) == [replica(state=STOPPED)]
-    assert used.list_active_replicas() == [replica("q")]
+async def test_a_stopped_replica_stays_listed_and_is_not_active(book_with_sessions: Book) -> None:
+    await commit(book_with_sessions, put_replica(), put_replica("q"))
+    await commit(book_with_sessions, put_replica(state=STOPPED))
+    assert _list(book_with_sessions) == [replica(state=STOPPED)]
+    assert book_with_sessions.list_active_replicas() == [replica("q")]
 
 
-async def test_the_same_replication_started_again_is_the_same_row(used: Book) -> None:
-    await commit(used, put_replica(), put_replica(state=STOPPED), put_replica())
-    assert _list(used) == [replica()]
-    assert used.list_active_replicas() == [replica()]
+async def test_a_replica_that_is_started_again_keeps_its_row(book_with_sessions: Book) -> None:
+    await commit(book_with_sessions, put_replica(), put_replica(state=STOPPED), put_replica())
+    assert _list(book_with_sessions) == [replica()]
+    assert book_with_sessions.list_active_replicas() == [replica()]
 
 
-async def test_another_session_on_either_side_is_another_row_and_the_newest_comes_first(used: Book) -> None:
+async def test_a_new_source_or_destination_session_makes_a_new_row_listed_first(book_with_sessions: Book) -> None:
     first = replica(state=STOPPED)
     new_destination = replica(destination=(OTHER_ARN, LATER_SESSION), state=STOPPED)
     new_source = replica(source=(ARN, LATER_SESSION), destination=(OTHER_ARN, LATER_SESSION))
-    await commit(used, put_replica(), put_replica(state=STOPPED), end_session(OTHER_SESSION, arn=OTHER_ARN))
-    await commit(used, open_session(LATER_SESSION, arn=OTHER_ARN), PutReplica(replica=new_destination))
-    await commit(used, end_session(), open_session(LATER_SESSION), PutReplica(replica=new_source))
-    assert _list(used) == [new_source, new_destination, first]
-    assert used.list_active_replicas() == [new_source]
+    await commit(
+        book_with_sessions, put_replica(), put_replica(state=STOPPED), end_session(OTHER_SESSION, arn=OTHER_ARN)
+    )
+    await commit(book_with_sessions, open_session(LATER_SESSION, arn=OTHER_ARN), PutReplica(replica=new_destination))
+    await commit(book_with_sessions, end_session(), open_session(LATER_SESSION), PutReplica(replica=new_source))
+    assert _list(book_with_sessions) == [new_source, new_destination, first]
+    assert book_with_sessions.list_active_replicas() == [new_source]
     seen: list[Replica] = []
-    page = used.list_replicas(ARN, "p", after=None, limit=1)
+    page = book_with_sessions.list_replicas(ARN, "p", after=None, limit=1)
     while page.next_position is not None:
         seen += page.items
-        page = used.list_replicas(ARN, "p", after=page.next_position, limit=1)
+        page = book_with_sessions.list_replicas(ARN, "p", after=page.next_position, limit=1)
     assert seen + page.items == [new_source, new_destination, first]
 
 
-async def test_a_replica_can_stop_when_its_sessions_have_ended(books: SqliteBooks) -> None:
+async def test_a_replica_can_stop_after_its_sessions_have_ended(books: SqliteBooks) -> None:
     book = books.open()
     await _open_both(book)
     await commit(book, put_replica())
@@ -108,34 +110,36 @@ async def test_a_replica_can_stop_when_its_sessions_have_ended(books: SqliteBook
     ],
     ids=["source stage", "source session", "destination stage", "destination session"],
 )
-async def test_a_replica_of_a_session_that_never_was_is_refused_with_its_whole_transaction(
-    used: Book, wrong: Replica
+async def test_a_replica_of_a_session_that_does_not_exist_refuses_the_whole_transaction(
+    book_with_sessions: Book, wrong: Replica
 ) -> None:
     with pytest.raises(ChangeRefusedError, match=r"there is no stage|never had a session"):
-        used.submit([append("p"), put_replica(), PutReplica(replica=wrong)])
-    await commit(used)
-    assert used.list_active_replicas() == []
-    assert used.list_events(ARN, SESSION, "p") == []
+        book_with_sessions.submit([append("p"), put_replica(), PutReplica(replica=wrong)])
+    await commit(book_with_sessions)
+    assert book_with_sessions.list_active_replicas() == []
+    assert book_with_sessions.list_events(ARN, SESSION, "p") == []
 
 
-async def test_a_replica_of_a_refused_session_is_refused(used: Book) -> None:
+async def test_a_replica_of_a_refused_session_is_refused(book_with_sessions: Book) -> None:
     with pytest.raises(ChangeRefusedError):
-        used.submit([end_session(), open_session(LATER_SESSION), append("nobody")])
+        book_with_sessions.submit([end_session(), open_session(LATER_SESSION), append("nobody")])
     with pytest.raises(ChangeRefusedError, match="never had a session"):
-        used.submit([PutReplica(replica=replica(source=(ARN, LATER_SESSION)))])
+        book_with_sessions.submit([PutReplica(replica=replica(source=(ARN, LATER_SESSION)))])
 
 
-async def test_a_deleted_source_lists_no_replicas_though_what_is_active_is_still_found(used: Book) -> None:
-    await commit(used, put_replica(), DeleteStage(stage_arn=ARN, at_ms=NOON_MS))
-    assert _list(used) == []
-    assert used.list_active_replicas() == [replica()]
-    await commit(used, put_replica(state=STOPPED))
-    assert used.list_active_replicas() == []
+async def test_a_deleted_source_stage_lists_no_replicas_but_active_ones_are_still_found(
+    book_with_sessions: Book,
+) -> None:
+    await commit(book_with_sessions, put_replica(), DeleteStage(stage_arn=ARN, at_ms=NOON_MS))
+    assert _list(book_with_sessions) == []
+    assert book_with_sessions.list_active_replicas() == [replica()]
+    await commit(book_with_sessions, put_replica(state=STOPPED))
+    assert book_with_sessions.list_active_replicas() == []
 
 
-async def test_a_deleted_destination_keeps_the_rows_of_its_source(used: Book) -> None:
-    await commit(used, put_replica(), DeleteStage(stage_arn=OTHER_ARN, at_ms=NOON_MS))
-    assert _list(used) == [replica()]
+async def test_deleting_the_destination_stage_keeps_the_replicas_of_the_source(book_with_sessions: Book) -> None:
+    await commit(book_with_sessions, put_replica(), DeleteStage(stage_arn=OTHER_ARN, at_ms=NOON_MS))
+    assert _list(book_with_sessions) == [replica()]
 
 
 async def test_the_replicas_of_deleted_stages_can_be_shown(books: SqliteBooks) -> None:
@@ -145,6 +149,6 @@ async def test_the_replicas_of_deleted_stages_can_be_shown(books: SqliteBooks) -
     assert _list(book) == [replica()]
 
 
-async def test_a_stage_that_never_was_has_no_replicas(book: Book) -> None:
+async def test_a_stage_that_does_not_exist_has_no_replicas(book: Book) -> None:
     assert _list(book) == []
     assert book.list_active_replicas() == []

@@ -1,4 +1,4 @@
-"""What every book promises of stages, sessions, participants and revocations."""
+"""Stages, sessions, participants and revocations of the port."""
 
 import pytest
 
@@ -57,7 +57,7 @@ FULL_PARTICIPANT = ParticipantRecord(
 )
 
 
-async def test_a_stage_reads_as_it_was_put(book: Book) -> None:
+async def test_a_stage_is_read_as_it_was_put(book: Book) -> None:
     await commit(book, PutStage(stage=FULL_STAGE))
     assert book.get_stage(ARN) == FULL_STAGE
 
@@ -69,7 +69,7 @@ async def test_putting_a_stage_again_replaces_its_name_tags_and_recording(book: 
     assert book.count_stages(ACCOUNT) == 1
 
 
-async def test_a_stage_names_its_active_session_only_while_that_is_open(book: Book) -> None:
+async def test_a_stage_has_an_active_session_id_only_while_the_session_is_open(book: Book) -> None:
     await commit(book, put_stage(), open_session())
     opened = book.get_stage(ARN)
     assert opened is not None
@@ -125,7 +125,7 @@ async def test_a_session_can_end_and_the_next_open_in_one_transaction(book: Book
     assert ended.end_ms == NOON_MS + 60_000
 
 
-async def test_a_participant_reads_as_it_was_put(book: Book) -> None:
+async def test_a_participant_is_read_as_it_was_put(book: Book) -> None:
     await commit(book, put_stage(), open_session(), put(FULL_PARTICIPANT))
     assert book.get_participant(ARN, SESSION, FULL_PARTICIPANT.participant_id) == FULL_PARTICIPANT
 
@@ -176,7 +176,7 @@ async def test_participants_are_filtered_and_paged_newest_first(
     assert seen + page.items == [records[number] for number in expected]
 
 
-async def test_what_the_last_run_left_open_is_found_after_a_restart(books: SqliteBooks) -> None:
+async def test_open_sessions_and_connected_participants_are_found_after_a_restart(books: SqliteBooks) -> None:
     book = books.open()
     connected = ParticipantRecord(participant_id="here", state=ParticipantState.CONNECTED)
     await commit(book, put_stage(), open_session(), put(connected), put("gone"))
@@ -188,7 +188,7 @@ async def test_what_the_last_run_left_open_is_found_after_a_restart(books: Sqlit
     assert book.list_connected_participants(OTHER_ARN, SESSION) == []
 
 
-async def test_a_revocation_holds_for_one_participant_of_one_stage_and_for_ever(books: SqliteBooks) -> None:
+async def test_a_revocation_is_permanent_and_covers_one_participant_of_one_stage(books: SqliteBooks) -> None:
     book = books.open()
     await commit(book, put_stage(), put_stage(OTHER_ARN))
     revocation = RevokeParticipant(stage_arn=ARN, participant_id="out", at_ms=NOON_MS, reason="rude")
@@ -206,7 +206,7 @@ async def _delete_a_used_stage(book: Book) -> None:
     await commit(book, DeleteStage(stage_arn=ARN, at_ms=NOON_MS))
 
 
-async def test_a_deleted_stage_and_all_it_holds_read_as_absent(book: Book) -> None:
+async def test_a_deleted_stage_and_its_contents_read_as_absent(book: Book) -> None:
     await _delete_a_used_stage(book)
     assert book.get_stage(ARN) is None
     assert book.list_stages(ACCOUNT, after=None, limit=9).items == []
@@ -218,7 +218,7 @@ async def test_a_deleted_stage_and_all_it_holds_read_as_absent(book: Book) -> No
     assert book.page_events(ARN, SESSION, "p", after=None, limit=9) == []
 
 
-async def test_what_a_deleted_stage_left_open_can_still_be_closed(book: Book) -> None:
+async def test_an_open_session_of_a_deleted_stage_can_still_be_ended(book: Book) -> None:
     await _delete_a_used_stage(book)
     assert [one.session_id for one in book.list_open_sessions()] == [SESSION]
     assert [one.participant_id for one in book.list_connected_participants(ARN, SESSION)] == ["p"]
@@ -239,7 +239,7 @@ async def test_the_history_of_deleted_stages_can_be_shown(books: SqliteBooks) ->
     assert len(book.page_events(ARN, SESSION, "p", after=None, limit=9)) == 1
 
 
-async def test_what_never_was_reads_as_absent(book: Book) -> None:
+async def test_unknown_ids_read_as_absent(book: Book) -> None:
     assert book.get_stage(ARN) is None
     assert book.get_session(ARN, SESSION) is None
     assert book.list_sessions(ARN, after=None, limit=1).items == []

@@ -1,4 +1,4 @@
-"""What every book promises of transactions: whole or not at all, refused alone, durable in the order of calls."""
+"""Transactions of the port: atomic, refused individually, durable in the order in which they were submitted."""
 
 import pytest
 
@@ -36,7 +36,7 @@ CONTRADICTIONS: dict[str, list[Change]] = {
     "participant in a session that is not open": [put("q", session_id=OTHER_SESSION)],
     "second open session": [open_session(OTHER_SESSION)],
     "session on an unknown stage": [open_session(arn=UNKNOWN_ARN)],
-    "session id used again": [end_session(), open_session()],
+    "session id reused": [end_session(), open_session()],
     "end of a session that is not open": [end_session(OTHER_SESSION)],
     "end of an ended session": [end_session(), end_session()],
     "event after the end": [end_session(), append("p")],
@@ -51,18 +51,20 @@ CONTRADICTIONS: dict[str, list[Change]] = {
     "revocation on an unknown stage": [
         RevokeParticipant(stage_arn=UNKNOWN_ARN, participant_id="p", at_ms=NOON_MS, reason="")
     ],
-    "replica into a session that never was": [put_replica()],
-    "resource whose text is not Unicode": [put_resource(public_key(name="\ud800"))],
-    "deletion of a resource whose ARN is not Unicode": [DeleteResource(arn="\ud800")],
-    "text that is not Unicode": [append("p", Event(name=EventName.LEFT, detail="\ud800"))],
+    "replica to a session that does not exist": [put_replica()],
+    "resource with a string that is not valid Unicode": [put_resource(public_key(name="\ud800"))],
+    "deletion of a resource whose ARN is not valid Unicode": [DeleteResource(arn="\ud800")],
+    "event with a string that is not valid Unicode": [append("p", Event(name=EventName.LEFT, detail="\ud800"))],
 }
 
 
 @pytest.mark.parametrize("contradiction", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
-async def test_a_contradiction_fails_alone_and_leaves_nothing(books: SqliteBooks, contradiction: list[Change]) -> None:
+async def test_a_refused_transaction_changes_nothing_and_the_book_stays_usable(
+    books: SqliteBooks, contradiction: list[Change]
+) -> None:
     book = books.open()
     await commit(book, put_stage(), open_session(), put("p"), append("p"))
-    fine: list[Change] = [
+    valid: list[Change] = [
         put_stage(OTHER_ARN),
         put_resource(),
         put("new"),
@@ -70,7 +72,7 @@ async def test_a_contradiction_fails_alone_and_leaves_nothing(books: SqliteBooks
         append("p", at_ms=NOON_MS + 1_000),
     ]
     with pytest.raises(ChangeRefusedError):
-        book.submit([*fine, *contradiction])
+        book.submit([*valid, *contradiction])
 
     async def check() -> None:
         assert book.get_stage(OTHER_ARN) is None
@@ -80,17 +82,17 @@ async def test_a_contradiction_fails_alone_and_leaves_nothing(books: SqliteBooks
         assert book.list_open_sessions()[0].session_id == SESSION
 
     await check()
-    # The same changes without the contradiction are taken, and the refused sequences were not used up.
+    # The same changes without the contradiction are accepted, and the refused ones used no sequence numbers.
     (sequence,) = await commit(book, append("p", EventName.LEFT, at_ms=NOON_MS))
     assert sequence == book.list_events(ARN, SESSION, "p")[0].sequence + 1
-    await commit(book, *fine)
+    await commit(book, *valid)
     assert [one.event.name for one in book.list_events(ARN, SESSION, "new")] == [EventName.JOINED]
     await book.close()
     book = books.open()
     assert len(book.list_events(ARN, SESSION, "p")) == 3
 
 
-async def test_events_and_state_of_a_transaction_appear_together(book: Book) -> None:
+async def test_events_and_state_of_a_transaction_become_visible_together(book: Book) -> None:
     await commit(book, put_stage())
     joined = ParticipantRecord(participant_id="p", state=ParticipantState.CONNECTED, first_join_ms=NOON_MS)
     submission = book.submit([open_session(), put(joined), append("p")])
@@ -100,7 +102,7 @@ async def test_events_and_state_of_a_transaction_appear_together(book: Book) -> 
     assert len(book.page_events(ARN, SESSION, "p", after=None, limit=9)) == 1
 
 
-async def test_a_transaction_builds_on_one_that_is_not_durable_yet(book: Book) -> None:
+async def test_a_transaction_can_depend_on_one_that_is_not_durable_yet(book: Book) -> None:
     book.submit([put_stage()])
     book.submit([open_session()])
     book.submit([put("p")])
@@ -109,20 +111,20 @@ async def test_a_transaction_builds_on_one_that_is_not_durable_yet(book: Book) -
     assert len(book.page_events(ARN, SESSION, "p", after=None, limit=9)) == 1
 
 
-async def test_an_empty_transaction_is_durable_after_all_before_it(book: Book) -> None:
+async def test_an_empty_transaction_is_durable_once_all_earlier_ones_are(book: Book) -> None:
     first = book.submit([put_stage()])
     assert await commit(book) == ()
     assert first.durable.done()
 
 
-async def test_a_cancelled_wait_cancels_nothing_in_the_book(book: Book) -> None:
+async def test_cancelling_a_wait_does_not_cancel_the_transaction(book: Book) -> None:
     waiting = book.submit([put_stage()]).durable
     waiting.cancel()
     await commit(book, put_stage(OTHER_ARN))
     assert book.get_stage(ARN) is not None
 
 
-async def test_a_restarted_book_goes_on_in_the_open_session(books: SqliteBooks) -> None:
+async def test_a_reopened_book_continues_the_open_session(books: SqliteBooks) -> None:
     book = books.open()
     await commit(book, put_stage(), open_session(), put("p"), append("p"))
     await book.close()
@@ -133,7 +135,7 @@ async def test_a_restarted_book_goes_on_in_the_open_session(books: SqliteBooks) 
     assert [one.event.name for one in book.list_events(ARN, SESSION, "p")] == [EventName.JOINED, EventName.LEFT]
 
 
-async def test_closing_makes_what_was_submitted_durable_and_takes_nothing_more(books: SqliteBooks) -> None:
+async def test_closing_commits_submitted_transactions_and_refuses_new_ones(books: SqliteBooks) -> None:
     book = books.open()
     submissions = [book.submit([put_stage(f"{ARN}{number}")]) for number in range(100)]
     await book.close()

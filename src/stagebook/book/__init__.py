@@ -1,1 +1,1 @@
-"""The durable store: the append-only event book and the resources beside it. All SQL lives below this folder."""
+"""The durable store of events and resources: its port, its changes, and the SQLite implementation."""

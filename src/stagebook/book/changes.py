@@ -1,6 +1,12 @@
-"""The changes that a transaction on the book is made of, and what a sequence number means.
+"""The changes that a transaction on the book consists of, and the sequence numbers of events.
 
-A transaction is a list of `Change` values. They are plain values: they say what to write, not how it is stored.
+A transaction is a list of `Change` values, applied in order. Each change describes what to write, independent of the
+store. A change that contradicts the book (for example an event of an unknown participant) makes the store refuse the
+whole transaction with `ChangeRefusedError`.
+
+A sequence number is a 64-bit integer, `milliseconds << 20 | counter`, and serves as an event's time, its order and its
+position in pages. The store assigns `max(last + 1, now_ms << 20)`, so numbers grow strictly even when the clock goes
+back; a million events in one millisecond borrow from the next one.
 """
 
 from typing import TypeAlias
@@ -11,7 +17,7 @@ from stagebook.stage.events import Event
 from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage
 
 SEQUENCE_TIME_SHIFT = 20
-"""A sequence number is `milliseconds << 20 | counter`: an event's time, order and page position in one integer."""
+"""Number of low bits of a sequence number that hold the counter; the bits above hold the milliseconds."""
 
 
 def sequence_time_ms(sequence: int) -> int:
@@ -20,20 +26,23 @@ def sequence_time_ms(sequence: int) -> int:
 
 
 class PutStage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Create or replace a stage (its name, tags and recording; `active_session_id` is derived and ignored)."""
+    """Create a stage, or replace the name, tags and recording of an existing one.
+
+    `stage.active_session_id` is derived from the open session and ignored here. A deleted stage cannot be put again.
+    """
 
     stage: Stage
 
 
 class DeleteStage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Mark a stage as deleted. Its sessions and events stay in the book."""
+    """Mark a stage as deleted. Its sessions and events stay in the book; no new session can be opened on it."""
 
     stage_arn: str
     at_ms: int
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Open a session; the stage must exist and have no open one."""
+    """Open a session. The stage must exist, must not be deleted, and must not have an open session."""
 
     stage_arn: str
     session_id: str
@@ -41,7 +50,7 @@ class OpenSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class EndSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Close an open session."""
+    """End the open session of a stage."""
 
     stage_arn: str
     session_id: str
@@ -49,7 +58,7 @@ class EndSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class PutParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """Create or replace a participant of an open session."""
+    """Create or replace a participant of an open session. A replaced participant keeps its position in lists."""
 
     stage_arn: str
     session_id: str
@@ -57,7 +66,11 @@ class PutParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fal
 
 
 class AppendEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """Append one event of a participant that is in the session (put before it, or in the same transaction)."""
+    """Append one event of a participant.
+
+    The session must be open, and the participant must be in it: put by an earlier transaction, or earlier in this one.
+    `at_ms` must be from 0 up to the largest time that fits a sequence number (in the year 2248).
+    """
 
     stage_arn: str
     session_id: str
@@ -67,7 +80,7 @@ class AppendEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False)
 
 
 class RevokeParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Refuse every later join of this participant id on this stage (DisconnectParticipant)."""
+    """Record that this participant id may not join this stage again (DisconnectParticipant)."""
 
     stage_arn: str
     participant_id: str
@@ -76,25 +89,25 @@ class RevokeParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class PutResource(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Create or replace a resource that stands beside stages."""
+    """Create or replace a standalone resource: a public key or an ingest, encoder or storage configuration."""
 
     resource: Resource
 
 
 class DeleteResource(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Delete such a resource; unknown ARNs are fine."""
+    """Delete a standalone resource. An unknown ARN is not an error."""
 
     arn: str
 
 
 class PutReplica(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Create a replication's row, or change its state. Both sessions must be known to the book."""
+    """Create a replica, or change its state. The book must know its source and destination sessions, open or ended."""
 
     replica: Replica
 
 
 class RevokeConnectionToken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Refuse every later use of this connection token in this account; `at_ms` tells when it was revoked."""
+    """Record that this connection token of the account was revoked at `at_ms`."""
 
     account_id: str
     token_id: str

@@ -1,7 +1,11 @@
-"""What the rest of Stagebook may ask of a book, whatever store lies below it.
+"""The port of the book: the interface that every store of events and resources implements.
 
-Writing: a transaction is a list of changes. `submit` gives every event its sequence number at once and makes all
-changes durable together or not at all. Reading: whole values, pages by position. No SQL, no wire, no manager here.
+Writing: a transaction is a list of changes. `submit` assigns a sequence number to each of its events at once and makes
+all changes durable together or not at all. Transactions become durable in the order in which they were submitted.
+
+Reading: a read returns whole values, or a page of a list. A page is continued from a position, which is a key that is
+never reused (for events, the sequence number). Pages therefore stay consistent while others are writing: an item that
+existed at the first page is shown exactly once, provided it is not deleted.
 """
 
 import asyncio
@@ -16,18 +20,21 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState, Repli
 
 
 class Durable(asyncio.Future[None]):
-    """Ends when a transaction is durable. It cannot be cancelled: a request that is cancelled while it waits gets its
-    CancelledError once the transaction is durable, and the transaction does not notice."""
+    """A future that completes when its transaction is durable. It cannot be cancelled.
+
+    Several tasks may await the same transaction, and cancelling one of them must not cancel the future for the others.
+    A task that is cancelled while it waits receives its CancelledError once the transaction is durable.
+    """
 
     def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 - the signature is asyncio's
-        """Refuse."""
+        """Do nothing and return False."""
         return False
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction on its way: the sequence number of each of its events, in order, and when it is durable.
+    """A submitted transaction: the sequence numbers of its events, in order, and a future for its durability.
 
-    `durable` ends with BookFailedError if the store could not commit; the book takes nothing more after that.
+    `durable` fails with BookFailedError if the store could not commit. The book then accepts no more transactions.
     """
 
     sequences: tuple[int, ...]
@@ -35,17 +42,23 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookFailedError(Exception):
-    """The store failed. The book is closed for writing: what was acknowledged stays, the server must stop."""
+    """The store failed or is closed. It accepts no more transactions.
+
+    Transactions that were acknowledged stay durable. The server must stop after a failure.
+    """
 
 
 class BookRefusedError(Exception):
-    """The file cannot be used as a book (newer, foreign, locked, damaged). The text says what to do."""
+    """The file cannot be opened as a book: it is locked, damaged, of a newer version or of another program.
+
+    The message names the file and says what to do.
+    """
 
 
 class ChangeRefusedError(Exception):
-    """A transaction contradicts the book (an unknown participant, a second open session): the writer's own mistake.
+    """A transaction contradicts the book, for example with an unknown participant or a second open session.
 
-    Nothing of it was taken and the book goes on.
+    This is a programming error of the writer. No change of the transaction was applied, and the book stays usable.
     """
 
 
@@ -53,14 +66,14 @@ Item = TypeVar("Item")
 
 
 class Page(msgspec.Struct, Generic[Item], frozen=True, kw_only=True):
-    """Part of a list, and the position to continue after; None when nothing is left."""
+    """Part of a list. `next_position` is the `after` of the next page; None if this page is the last."""
 
     items: list[Item]
     next_position: int | None
 
 
 class ParticipantFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which participants a list shows; None does not filter."""
+    """A filter of participants. All given members must match; None matches every participant."""
 
     user_id: str | None = None
     published: bool | None = None
@@ -68,7 +81,7 @@ class ParticipantFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in the book, whole: also what the AWS wire does not show."""
+    """An event as it is stored, including its cause and detail, which the AWS API does not show."""
 
     sequence: int
     participant_id: str
@@ -76,18 +89,19 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def time_ms(self) -> int:
-        """Milliseconds since the epoch."""
+        """The time of the event, in milliseconds since the epoch."""
         return sequence_time_ms(self.sequence)
 
 
 EventRow: TypeAlias = tuple[int, int, int | None, str | None, int, bytes | None]
-"""One event as the AWS page needs it, undecoded because a page is a hot path: sequence, index into EventName,
-index into ErrorCode or None, remote participant id or None, replica 0/1, and extra or None. `extra` is the JSON of
-EventExtra."""
+"""The members of an event that ListParticipantEvents returns. They stay undecoded because paging is a hot path.
+
+In order: sequence number, index into EventName, index into ErrorCode or None, remote participant id or None, replica
+(0 or 1), and the JSON of an EventExtra or None."""
 
 
 class EventExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The rare members of an event, kept together as one JSON column."""
+    """The members that few events have. A store keeps them in one JSON column."""
 
     destination_stage_arn: str | None = None
     destination_session_id: str | None = None
@@ -95,35 +109,37 @@ class EventExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class BookReader(Protocol):
-    """Reads. They see every durable transaction, never wait for the writer, and never change anything.
+    """Read access to a book. A read sees every durable transaction and does not wait for the writer.
 
-    An unknown or deleted stage, or an unknown session, reads as None or as an empty page.
+    An unknown or deleted stage, or an unknown session, reads as None or as an empty page. A store may be opened so that
+    the sessions, participants and events of deleted stages can still be read. `after` is the `next_position` of the
+    page before, None for the first page; `limit` is the maximum number of items.
     """
 
     def last_event_ms(self) -> int:
-        """Return the time of the newest sequence number, in milliseconds since the epoch; 0 for a book without events.
+        """Return the time of the newest durable event in milliseconds since the epoch, 0 if there is none.
 
-        A server's clock must not start below it: sequence numbers only grow, so an event with an earlier time would be
-        recorded at this one.
+        The server's wall clock must not go below this time. Sequence numbers only grow, so an event with an earlier
+        time would be recorded with this one.
         """
 
     def get_stage(self, stage_arn: str) -> Stage | None:
-        """Return the stage, with its active session's id, or None."""
+        """Return the stage with the id of its active session, or None."""
 
     def list_stages(self, account_id: str, *, after: int | None, limit: int) -> Page[Stage]:
-        """Return stages of an account in order of creation."""
+        """Return a page of the account's stages in order of creation."""
 
     def count_stages(self, account_id: str) -> int:
-        """Return how many stages the account has."""
+        """Return the number of stages of the account, without deleted ones."""
 
     def get_session(self, stage_arn: str, session_id: str) -> StageSession | None:
-        """Return the session or None."""
+        """Return the session, open or ended, or None."""
 
     def list_sessions(self, stage_arn: str, *, after: int | None, limit: int) -> Page[StageSession]:
-        """Return sessions of a stage, newest first."""
+        """Return a page of the stage's sessions, newest first."""
 
     def get_participant(self, stage_arn: str, session_id: str, participant_id: str) -> ParticipantRecord | None:
-        """Return the participant or None."""
+        """Return the participant in this session, or None."""
 
     def list_participants(
         self,
@@ -134,7 +150,10 @@ class BookReader(Protocol):
         after: int | None,
         limit: int,
     ) -> Page[ParticipantRecord]:
-        """Return participants of a session that match, newest first by their first appearance."""
+        """Return a page of the session's participants that match `where`.
+
+        The participant that was first put last comes first. Putting a participant again does not move it.
+        """
 
     def page_events(
         self,
@@ -146,55 +165,60 @@ class BookReader(Protocol):
         limit: int,
         oldest_first: bool = False,
     ) -> list[EventRow]:
-        """Return at most `limit` events of one participant, newest first unless told, after the position `after`.
+        """Return at most `limit` events of one participant in this session, newest first by default.
 
-        The position is the sequence of the last event already seen. Ask for one more than you show to learn
-        whether more remain.
+        `after` is the sequence number of the last event of the page before. There is no `next_position`: to learn
+        whether more events remain, request one event more than is shown.
         """
 
     def list_revoked(self, stage_arn: str) -> list[str]:
-        """Return every participant id that was disconnected for good on this stage."""
+        """Return the participant ids that may not join this stage again (see `RevokeParticipant`)."""
 
     def get_resource(self, arn: str) -> Resource | None:
-        """Return a resource that stands beside stages, or None."""
+        """Return a standalone resource, or None."""
 
     def list_resources(self, account_id: str, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
-        """Return an account's resources of one type (as in ARNs: `public-key` ...) in order of creation."""
+        """Return a page of the account's resources of one type, in order of creation.
+
+        `resource_type` is the type as ARNs name it, for example `public-key`.
+        """
 
     def count_resources(self, account_id: str, resource_type: str) -> int:
-        """Return how many resources of one type the account has."""
+        """Return the number of the account's resources of one type."""
 
     def list_replicas(
         self, source_stage_arn: str, participant_id: str, *, after: int | None, limit: int
     ) -> Page[Replica]:
-        """Return the replications of a participant of a stage, newest first, also those that have stopped."""
+        """Return a page of the replicas of a participant of a source stage, newest first, including stopped ones."""
 
     def list_active_replicas(self) -> list[Replica]:
-        """Return every replication whose state is ACTIVE: after a start, what the last run left open."""
+        """Return every replica in state ACTIVE, also of deleted stages. Recovery after a restart needs them."""
 
     def is_connection_token_revoked(self, account_id: str, token_id: str) -> bool:
-        """Return whether this connection token was revoked."""
+        """Return whether this connection token of the account was revoked."""
 
     def list_open_sessions(self) -> list[StageSession]:
-        """Return every session without an end: after a start, what the last run left open."""
+        """Return every open session, also of deleted stages. Recovery after a restart needs them."""
 
     def list_connected_participants(self, stage_arn: str, session_id: str) -> list[ParticipantRecord]:
-        """Return the participants of a session whose state is CONNECTED."""
+        """Return the session's participants in state CONNECTED, also on a deleted stage."""
 
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
-        """Return all events of one participant, oldest first, whole."""
+        """Return all events of one participant in this session, oldest first, also on a deleted stage."""
 
 
 class Book(BookReader, Protocol):
-    """A book open for writing. There is one in the whole system."""
+    """A book that is open for writing. Only one process can have a book open for writing."""
 
     def submit(self, changes: Sequence[Change]) -> Submission:
-        """Take a transaction. Sequence numbers are given now, in the order of calls; durability comes with
-        `durable`. Transactions become durable in the order of calls. Must be called on the event loop's thread.
+        """Queue a transaction and return its sequence numbers and a future for its durability.
 
-        Raises BookFailedError if the book has failed or is closed, ChangeRefusedError if the transaction contradicts
-        what the book holds; then nothing of it was taken.
+        Sequence numbers are assigned and transactions become durable in the order of the calls. An empty transaction is
+        durable once every transaction before it is. Must be called on the event loop's thread.
+
+        Raises ChangeRefusedError if the transaction contradicts the book, including transactions that are queued and
+        not yet durable; no change of it is applied. Raises BookFailedError if the book has failed or is closed.
         """
 
     async def close(self) -> None:
-        """Commit what was submitted, then close the store. Idempotent."""
+        """Commit every submitted transaction, then close the store. Idempotent."""

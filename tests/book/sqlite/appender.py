@@ -1,8 +1,9 @@
 """Appends to a book until it is killed, and prints every acknowledgement. Run as a program: `appender.py BOOK TAG`.
 
-Eight participants at a time join, publish, stop and leave, over and over. While one is there it has a resource of its
-own and an active replica; when it has left, its connection token is revoked. Every transaction's events carry the same
-text, `TAG-number/count`, so that a half one can be told. A line `text sequence ...` is printed once it is durable.
+Eight participants at a time repeatedly join, publish, stop and leave. A connected participant has a resource and an
+active replica; when it leaves, its connection token is revoked. All events of a transaction have the same detail,
+`TAG-number/count`, so that an incomplete transaction can be detected. A line `detail sequence ...` is printed once the
+transaction is durable.
 """
 
 import asyncio
@@ -33,8 +34,8 @@ ARRIVAL = (EventName.JOINED, EventName.PUBLISH_STARTED)
 DEPARTURE = (EventName.PUBLISH_STOPPED, EventName.SUBSCRIBE_STOPPED, EventName.LEFT)
 
 
-def beside(participant_id: str, state: ParticipantState) -> list[Change]:
-    """Return what a participant's transaction changes besides its row and its events."""
+def resource_changes(participant_id: str, state: ParticipantState) -> list[Change]:
+    """Return the changes of a participant's transaction besides its row and its events."""
     if state is ParticipantState.CONNECTED:
         return [put_resource(participant_id), put_replica(participant_id)]
     return [
@@ -53,23 +54,23 @@ async def main(path: Path, tag: str) -> None:
     numbers = itertools.count()
 
     async def transact(participant_id: str, state: ParticipantState, names: tuple[EventName, ...]) -> None:
-        text = f"{tag}-{next(numbers)}/{len(names)}"
+        detail = f"{tag}-{next(numbers)}/{len(names)}"
         now_ms = time.time_ns() // 1_000_000
         changes: list[Change] = [put(ParticipantRecord(participant_id=participant_id, state=state))]
-        changes += [append(participant_id, Event(name=name, detail=text), at_ms=now_ms) for name in names]
-        changes += beside(participant_id, state)
+        changes += [append(participant_id, Event(name=name, detail=detail), at_ms=now_ms) for name in names]
+        changes += resource_changes(participant_id, state)
         submission = book.submit(changes)
         await submission.durable
-        sys.stdout.write(f"{text} {' '.join(map(str, submission.sequences))}\n")
+        sys.stdout.write(f"{detail} {' '.join(map(str, submission.sequences))}\n")
         sys.stdout.flush()
 
-    async def come_and_go(visitor: int) -> None:
-        for visit in itertools.count():
-            participant_id = f"{tag}-{visitor}-{visit}"
+    async def join_and_leave(index: int) -> None:
+        for round_number in itertools.count():
+            participant_id = f"{tag}-{index}-{round_number}"
             await transact(participant_id, ParticipantState.CONNECTED, ARRIVAL)
             await transact(participant_id, ParticipantState.DISCONNECTED, DEPARTURE)
 
-    await asyncio.gather(*(come_and_go(visitor) for visitor in range(8)))
+    await asyncio.gather(*(join_and_leave(index) for index in range(8)))
 
 
 if __name__ == "__main__":

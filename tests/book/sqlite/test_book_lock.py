@@ -1,4 +1,4 @@
-"""One writer per book, across processes and within one."""
+"""The lock admits one writer per book, across processes and within one."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_writer_in_the_process_is_refused_until_release(tmp_path: Path) -> None:
+def test_a_second_lock_in_the_process_is_refused_until_release(tmp_path: Path) -> None:
     lock = BookLock.take(tmp_path / "book")
     with pytest.raises(BookRefusedError, match=f"by process {os.getpid()}"):
         BookLock.take(tmp_path / "book")
@@ -29,7 +29,7 @@ def test_a_second_writer_in_the_process_is_refused_until_release(tmp_path: Path)
     BookLock.take(tmp_path / "book").release()
 
 
-def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path / "book")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None

@@ -1,4 +1,4 @@
-"""The book under `kill -9` at any moment: what was acknowledged is there, nothing is half, nothing is doubled."""
+"""The book after `kill -9` at random moments: acknowledged transactions are present, and every one is complete."""
 
 import random
 import subprocess
@@ -28,7 +28,7 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 def _append_until_killed(path: Path, tag: str, lines: int) -> list[Acknowledged]:
-    """Let a child append, kill it after `lines` acknowledgements, return all it printed whole."""
+    """Run a child that appends, kill it after `lines` acknowledgements, and return every complete line it printed."""
     command = [sys.executable, "-m", "tests.book.sqlite.appender", str(path), tag]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as child:
         assert child.stdout is not None
@@ -48,7 +48,7 @@ def _participants(book: SqliteBook) -> list[ParticipantRecord]:
     return book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=None, limit=1_000_000).items
 
 
-async def test_kill_9_at_any_moment_loses_nothing_halves_nothing_doubles_nothing(tmp_path: Path) -> None:
+async def test_kill_9_loses_splits_and_duplicates_no_transaction(tmp_path: Path) -> None:
     path = tmp_path / "book"
     moments = random.Random(SEED)
     acknowledged: list[Acknowledged] = []
@@ -57,16 +57,16 @@ async def test_kill_9_at_any_moment_loses_nothing_halves_nothing_doubles_nothing
         book = SqliteBook.open(path)
         participants = _participants(book)
         events = {one.participant_id: book.list_events(ARN, SESSION, one.participant_id) for one in participants}
-        _check_beside(book, participants)
+        _check_resources(book, participants)
         await book.close()
         _check_integrity(path)
         _check_acknowledged(acknowledged, events)
-        _check_whole_and_single(events)
+        _check_complete_and_single(events)
         _check_state(participants, events)
 
 
-def _check_beside(book: SqliteBook, participants: list[ParticipantRecord]) -> None:
-    """A participant's resource, replica and token are what its row says, and there are no others."""
+def _check_resources(book: SqliteBook, participants: list[ParticipantRecord]) -> None:
+    """A participant's resource, replica and token agree with its row, and there are no others."""
     present = {one.participant_id for one in participants if one.state is ParticipantState.CONNECTED}
     resources = book.list_resources(ACCOUNT, "public-key", after=None, limit=1_000_000).items
     assert {one.arn for one in resources} == present
@@ -96,8 +96,8 @@ def _check_acknowledged(acknowledged: list[Acknowledged], events: dict[str, list
         )
 
 
-def _check_whole_and_single(events: dict[str, list[RecordedEvent]]) -> None:
-    """Every transaction that left anything left all of its events, each once, each with its own sequence."""
+def _check_complete_and_single(events: dict[str, list[RecordedEvent]]) -> None:
+    """Every transaction has all of its events or none, each once, each with a sequence number of its own."""
     recorded = [one for of_participant in events.values() for one in of_participant]
     for text, count in Counter(one.event.detail for one in recorded).items():
         assert text is not None
@@ -106,7 +106,7 @@ def _check_whole_and_single(events: dict[str, list[RecordedEvent]]) -> None:
 
 
 def _check_state(participants: list[ParticipantRecord], events: dict[str, list[RecordedEvent]]) -> None:
-    """Rule 2: a participant's row and events cannot part."""
+    """A participant's row agrees with its events."""
     for participant in participants:
         names = [one.event.name for one in events[participant.participant_id]]
         assert names[:2] == [EventName.JOINED, EventName.PUBLISH_STARTED]

@@ -1,4 +1,4 @@
-"""Every read is a search by an index: none walks a table or sorts, whatever the size of the book."""
+"""The query plan of every read is an index search: no table scan, no sort."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ BY_FILTER = {
     for published in (None, False, True)
     for by_state in (False, True)
 }
-# One row for ever; and only what is open or active now, which is the answer itself.
+# A table of one row, and partial indexes whose rows are exactly the result.
 SCANS = {
     "LAST_SEQUENCE": ["SCAN sequencer"],
     "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
@@ -44,7 +44,7 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [*BY_NAME, *BY_FILTER])
-def test_a_read_searches(connection: apsw.Connection, name: str) -> None:
+def test_a_read_is_an_index_search(connection: apsw.Connection, name: str) -> None:
     plan = _plan(connection, (BY_NAME | BY_FILTER)[name])
     assert plan
     assert [step for step in plan if step.startswith("SCAN")] == SCANS.get(name, [])
@@ -52,7 +52,7 @@ def test_a_read_searches(connection: apsw.Connection, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["PAGE_NEWEST_FIRST", "PAGE_OLDEST_FIRST"])
-def test_a_page_starts_where_the_last_one_ended(connection: apsw.Connection, name: str) -> None:
+def test_a_page_of_events_starts_at_its_position_in_the_index(connection: apsw.Connection, name: str) -> None:
     comparison = "<" if name == "PAGE_NEWEST_FIRST" else ">"
     step = f"SEARCH event USING PRIMARY KEY (session_key=? AND participant_number=? AND sequence{comparison}?)"
     assert step in _plan(connection, BY_NAME[name])

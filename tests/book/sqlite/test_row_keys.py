@@ -1,4 +1,4 @@
-"""The memory against which transactions are checked: bounded, and refilled from the file."""
+"""The cache of row keys is bounded and reads missing entries from the file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from stagebook.book.sqlite import row_keys as keys_module
-from stagebook.book.sqlite.row_keys import Keys
+from stagebook.book.sqlite import row_keys
+from stagebook.book.sqlite.row_keys import RowKeys
 from stagebook.book.sqlite.schema import open_for_writing
 from stagebook.book.store import ChangeRefusedError
 from tests.book.sample import ARN, OTHER_ARN, SESSION
@@ -20,23 +20,23 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     connection.close()
 
 
-def _store_a_used_stage(connection: apsw.Connection) -> None:
+def _insert_stage_with_open_session(connection: apsw.Connection) -> None:
     connection.execute("INSERT INTO stage VALUES (7, ?, 'account', 'name', 0, '{}', '{}', NULL)", (ARN,))
     connection.execute("INSERT INTO session VALUES (9, 7, ?, 5, NULL)", (SESSION,))
     connection.execute("INSERT INTO participant VALUES (9, 1, 'p', '', 0, 0, NULL, NULL)")
 
 
-def test_what_is_not_remembered_is_read_from_the_file(connection: apsw.Connection) -> None:
-    _store_a_used_stage(connection)
-    keys = Keys(connection)
+def test_an_entry_that_is_not_cached_is_read_from_the_file(connection: apsw.Connection) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
     session = keys.open_session(ARN, SESSION)
     assert (session.session_key, session.start_ms, session.numbers) == (9, 5, {"p": 1})
     assert keys.stage(ARN).stage_key == 7
 
 
-def test_an_ended_session_is_found_in_the_file_or_while_it_is_on_its_way(connection: apsw.Connection) -> None:
-    _store_a_used_stage(connection)
-    keys = Keys(connection)
+def test_an_ended_session_is_found_in_the_file_or_in_the_cache(connection: apsw.Connection) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
     keys.end_session(ARN, SESSION, [])
     assert keys.session_key(ARN, SESSION) == 9
     keys.start_session(ARN, "new", 0, [])
@@ -46,23 +46,23 @@ def test_an_ended_session_is_found_in_the_file_or_while_it_is_on_its_way(connect
         keys.session_key(ARN, "other")
 
 
-def test_new_keys_follow_the_largest_in_the_file(connection: apsw.Connection) -> None:
-    _store_a_used_stage(connection)
-    keys = Keys(connection)
+def test_new_keys_follow_the_largest_keys_in_the_file(connection: apsw.Connection) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
     assert keys.add_stage(OTHER_ARN, []).stage_key == 8
     _, session = keys.start_session(OTHER_ARN, SESSION, 0, [])
     assert session.session_key == 10
 
 
-def test_idle_stages_are_forgotten_and_those_with_an_open_session_are_not(
+def test_stages_without_an_open_session_are_dropped_from_a_full_cache(
     connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys_module, "MAXIMUM_IDLE_STAGES", 3)
-    keys = Keys(connection)
+    monkeypatch.setattr(row_keys, "MAXIMUM_IDLE_STAGES", 3)
+    keys = RowKeys(connection)
     for number in range(4):
         keys.add_stage(f"{ARN}{number}", [])
     keys.start_session(f"{ARN}0", SESSION, 0, [])
-    keys.forget_idle_stages()
-    # Nothing of this is in the file: what is still known is remembered.
+    keys.drop_idle_stages()
+    # None of these stages is in the file, so one that is found is cached.
     assert keys.find_stage(f"{ARN}0") is not None
     assert keys.find_stage(f"{ARN}1") is None

@@ -1,4 +1,4 @@
-"""Compact rows: the codes that lie in users' files, and that nothing is lost on the way there and back."""
+"""Rows: the stored enum codes are stable, and values survive the conversion to a row and back."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,15 +119,15 @@ def test_the_stored_codes_of_replication_states_never_change() -> None:
     assert REPLICATION_STATES == (ReplicationState.ACTIVE, ReplicationState.STOPPED)
 
 
-def test_a_plain_event_has_no_cell_it_does_not_need() -> None:
+def test_unset_members_of_an_event_are_null() -> None:
     assert event_row(1, 2, 3, Event(name=EventName.LEFT)) == (1, 2, 3, 1, None, None, False, None, None, None)
 
 
-def test_a_participant_without_rare_members_has_none_stored() -> None:
+def test_a_participant_with_default_members_stores_no_json() -> None:
     assert participant_row(1, 2, ParticipantRecord(participant_id="p"))[-1] is None
 
 
-def test_of_a_participants_software_only_what_is_known_is_stored() -> None:
+def test_only_the_known_members_of_the_client_info_are_stored() -> None:
     record = ParticipantRecord(participant_id="p", client=ClientInfo(os_name="Linux"))
     assert participant_row(1, 2, record)[-1] == '{"client":{"os_name":"Linux"}}'
 
@@ -146,7 +146,7 @@ def test_of_a_participants_software_only_what_is_known_is_stored() -> None:
         exchange=st.none() | st.builds(TokenExchange, previous=EXCHANGED_TOKENS, new=EXCHANGED_TOKENS),
     )
 )
-def test_an_event_survives_its_row(event: Event) -> None:
+def test_an_event_survives_the_conversion(event: Event) -> None:
     _, _, *cells = event_row(1, 2, 3, event)
     recorded = recorded_event("p", tuple(cells))
     assert recorded.event == event
@@ -174,7 +174,7 @@ def test_an_event_survives_its_row(event: Event) -> None:
         ingest_configuration_arn=st.none() | st.text(),
     )
 )
-def test_a_participant_survives_its_row(record: ParticipantRecord) -> None:
+def test_a_participant_survives_the_conversion(record: ParticipantRecord) -> None:
     _, _, *cells = participant_row(1, 2, record)
     assert participant_record(tuple(cells)) == record
 
@@ -207,7 +207,7 @@ def test_a_participant_survives_its_row(record: ParticipantRecord) -> None:
         st.builds(StorageConfiguration, **COMMON, bucket_name=st.text()),
     )
 )
-def test_a_resource_survives_its_row(resource: Resource) -> None:
+def test_a_resource_survives_the_conversion(resource: Resource) -> None:
     arn, account_id, _, value = resource_row(resource)
     assert (arn, account_id) == (resource.arn, resource.account_id)
     assert resource_value((value,)) == resource

@@ -1,4 +1,4 @@
-"""The ways into a book: a new file is made, an older one migrated, everything else refused with what to do about it."""
+"""Opening a book: a new file is created, an older one is migrated, every other file is refused with a remedy."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from tests.book.sample import (
 )
 
 VERSION_1 = (Path(__file__).parent / "version_1.sql").read_text()
-NEXT = "ALTER TABLE stage ADD COLUMN colour TEXT"
+NEXT_MIGRATION = "ALTER TABLE stage ADD COLUMN colour TEXT"
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "book"
 
 
-def test_a_new_book_is_marked_as_one_and_has_the_newest_version(path: Path) -> None:
+def test_a_new_book_has_the_application_id_and_the_newest_version(path: Path) -> None:
     connection = open_for_writing(path)
     assert connection.pragma("application_id") == APPLICATION_ID
     assert connection.pragma("user_version") == len(MIGRATIONS)
     connection.close()
 
 
-def test_the_writer_commits_to_a_write_ahead_log_with_a_sync(path: Path) -> None:
+def test_the_writer_uses_a_synced_write_ahead_log(path: Path) -> None:
     connection = open_for_writing(path)
     assert connection.pragma("journal_mode") == "wal"
     assert connection.pragma("synchronous") == 2  # FULL
@@ -72,7 +72,7 @@ def _make_version_1(path: Path) -> None:
     connection.close()
 
 
-def test_the_tables_of_a_released_version_never_change(tmp_path: Path) -> None:
+def test_the_tables_of_a_released_version_do_not_change(tmp_path: Path) -> None:
     _make_version_1(tmp_path / "released")
     released = apsw.Connection(str(tmp_path / "released"))
     made = open_for_writing(tmp_path / "made", migrations=MIGRATIONS[:1])
@@ -90,7 +90,7 @@ def test_a_migrated_book_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
     made.close()
 
 
-def test_a_book_of_version_1_is_not_read_before_its_migration(path: Path) -> None:
+def test_a_reader_refuses_a_book_of_version_1(path: Path) -> None:
     _make_version_1(path)
     before = path.read_bytes()
     with pytest.raises(BookRefusedError, match="start the server once"):
@@ -98,7 +98,7 @@ def test_a_book_of_version_1_is_not_read_before_its_migration(path: Path) -> Non
     assert path.read_bytes() == before
 
 
-async def test_a_book_of_version_1_goes_on_where_it_was(path: Path) -> None:
+async def test_a_migrated_book_of_version_1_keeps_its_contents_and_can_be_appended_to(path: Path) -> None:
     _make_version_1(path)
     book = SqliteBook.open(path)
     participant = book.get_participant(ARN, SESSION, "p")
@@ -120,20 +120,20 @@ async def test_a_book_of_version_1_goes_on_where_it_was(path: Path) -> None:
     await book.close()
 
 
-def test_an_older_book_is_migrated_with_what_it_holds(path: Path) -> None:
+def test_a_migration_keeps_the_rows(path: Path) -> None:
     connection = open_for_writing(path)
     connection.execute("INSERT INTO stage VALUES (1, 'arn', 'account', 'name', 0, '{}', '{}', NULL)")
     connection.close()
-    connection = open_for_writing(path, migrations=[*MIGRATIONS, NEXT])
+    connection = open_for_writing(path, migrations=[*MIGRATIONS, NEXT_MIGRATION])
     assert connection.pragma("user_version") == len(MIGRATIONS) + 1
     assert connection.execute("SELECT arn, colour FROM stage").fetchall() == [("arn", None)]
     connection.close()
 
 
-def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+def test_a_failing_migration_changes_nothing(path: Path) -> None:
     open_for_writing(path).close()
     with pytest.raises(BookRefusedError, match="cannot be opened"):
-        open_for_writing(path, migrations=[*MIGRATIONS, NEXT + "; ALTER TABLE nonsense ADD COLUMN x TEXT"])
+        open_for_writing(path, migrations=[*MIGRATIONS, NEXT_MIGRATION + "; ALTER TABLE nonsense ADD COLUMN x TEXT"])
     connection = open_for_writing(path)
     assert connection.pragma("user_version") == len(MIGRATIONS)
     assert "colour" not in [row[1] for row in connection.execute("PRAGMA table_info (stage)").fetchall()]
@@ -143,11 +143,11 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
 def test_a_reader_does_not_migrate(path: Path) -> None:
     open_for_writing(path).close()
     with pytest.raises(BookRefusedError, match="start the server once"):
-        open_for_reading(path, migrations=[*MIGRATIONS, NEXT])
+        open_for_reading(path, migrations=[*MIGRATIONS, NEXT_MIGRATION])
 
 
 @pytest.mark.parametrize("version", [len(MIGRATIONS) + 1, 1_000])
-def test_a_newer_book_is_refused_and_left_alone(path: Path, version: int) -> None:
+def test_a_newer_book_is_refused_and_unchanged(path: Path, version: int) -> None:
     connection = open_for_writing(path)
     connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
@@ -167,7 +167,7 @@ def test_a_newer_book_is_refused_and_left_alone(path: Path, version: int) -> Non
         "PRAGMA application_id = 1; CREATE TABLE t (x)",
     ],
 )
-def test_a_database_of_another_program_is_refused_and_left_alone(path: Path, script: str) -> None:
+def test_a_database_of_another_program_is_refused_and_unchanged(path: Path, script: str) -> None:
     connection = apsw.Connection(str(path))
     connection.execute(script)
     connection.close()
@@ -177,7 +177,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(path: Path, scr
     assert path.read_bytes() == before
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused_and_unchanged(path: Path) -> None:
     path.write_text("Dear diary, " * 1_000)
     with pytest.raises(BookRefusedError, match="not a SQLite database"):
         open_for_writing(path)
@@ -190,7 +190,7 @@ def test_a_damaged_book_is_refused(path: Path) -> None:
     damaged[100:4096] = bytes(3996)
     path.write_bytes(damaged)
     with pytest.raises(BookRefusedError, match=r"damaged.*backup"):
-        open_for_writing(path, migrations=[*MIGRATIONS, NEXT])
+        open_for_writing(path, migrations=[*MIGRATIONS, NEXT_MIGRATION])
 
 
 def test_an_empty_file_becomes_a_book(path: Path) -> None:
@@ -212,5 +212,5 @@ def test_a_sqlite_that_can_corrupt_a_book_is_refused(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.51.3", "3.52.0", "4.0.0"])
-def test_a_sound_sqlite_is_taken(version: str) -> None:
+def test_a_sqlite_without_the_bug_is_accepted(version: str) -> None:
     check_sqlite_version(version)

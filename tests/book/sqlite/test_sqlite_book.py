@@ -1,4 +1,4 @@
-"""The SQLite book as a whole: one writer, readers beside it, a clean end."""
+"""The SQLite book: one writer, concurrent readers, and closing."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "book"
 
 
-async def test_a_reader_on_another_connection_sees_every_acknowledged_append_at_once(path: Path) -> None:
+async def test_another_connection_sees_every_acknowledged_append(path: Path) -> None:
     book = SqliteBook.open(path)
     reader = open_reader(path)
     await commit(book, put_stage(), open_session(), put("p"))
@@ -38,7 +38,7 @@ async def test_a_reader_on_another_connection_sees_every_acknowledged_append_at_
     await book.close()
 
 
-async def test_a_reader_never_waits_for_the_writer(path: Path) -> None:
+async def test_a_read_does_not_wait_for_a_writer(path: Path) -> None:
     book = SqliteBook.open(path)
     await commit(book, put_stage())
     writing = apsw.Connection(str(path))
@@ -49,7 +49,7 @@ async def test_a_reader_never_waits_for_the_writer(path: Path) -> None:
     await book.close()
 
 
-async def test_a_second_writer_is_refused_and_the_first_goes_on(path: Path) -> None:
+async def test_a_second_writer_is_refused_and_the_first_stays_usable(path: Path) -> None:
     book = SqliteBook.open(path)
     with pytest.raises(BookRefusedError, match="already open for writing"):
         SqliteBook.open(path)
@@ -68,14 +68,14 @@ def test_a_refused_file_can_be_replaced_and_opened(path: Path) -> None:
     asyncio.run(open_and_close())
 
 
-async def test_a_closed_book_is_one_file(path: Path) -> None:
+async def test_a_closed_book_is_a_single_file(path: Path) -> None:
     book = SqliteBook.open(path)
     await commit(book, put_stage())
     await book.close()
     assert sorted(file.name for file in path.parent.iterdir()) == ["book", "book.lock"]
 
 
-async def test_the_backlog_counts_what_is_not_durable_yet(path: Path) -> None:
+async def test_the_backlog_counts_transactions_that_are_not_durable(path: Path) -> None:
     book = SqliteBook.open(path)
     submissions = [book.submit([put_stage(f"{ARN}{number}")]) for number in range(10)]
     assert book.backlog == 10
@@ -88,12 +88,12 @@ async def test_a_failed_book_can_be_read_and_closed(path: Path) -> None:
     book = SqliteBook.open(path)
     await commit(book, put_stage(), open_session(), put("p"), append("p"))
     breaking = apsw.Connection(str(path))
-    breaking.execute("CREATE TRIGGER broken BEFORE INSERT ON event BEGIN SELECT RAISE (ABORT, 'no more paper'); END")
+    breaking.execute("CREATE TRIGGER broken BEFORE INSERT ON event BEGIN SELECT RAISE (ABORT, 'broken store'); END")
     breaking.close()
     left = ParticipantRecord(participant_id="p", state=ParticipantState.CONNECTED)
-    with pytest.raises(BookFailedError, match="no more paper"):
+    with pytest.raises(BookFailedError, match="broken store"):
         await commit(book, put(left), append("p", EventName.LEFT))
-    with pytest.raises(BookFailedError, match="no more paper"):
+    with pytest.raises(BookFailedError, match="broken store"):
         book.submit([put_stage()])
     assert len(book.list_events(ARN, SESSION, "p")) == 1
     assert book.get_participant(ARN, SESSION, "p") == ParticipantRecord(participant_id="p")

@@ -1,1 +1,1 @@
-"""The embedded book: one SQLite file, one writer thread with group commit, readers that never wait for it."""
+"""The book on SQLite: one file, one writer thread with group commit, and readers that do not wait for the writer."""

@@ -1,7 +1,8 @@
-"""One writer per book: an advisory lock on a file beside it. Knows nothing of SQLite.
+"""The lock that allows only one process to have a book open for writing.
 
-The lock lies on a file of its own because SQLite holds POSIX locks on the book, and a process loses all of those when
-it closes any other descriptor of the same file (sqlite.org/howtocorrupt.html, section 2.2).
+It is an advisory `flock` on the file `<book>.lock`. The lock needs a separate file: SQLite holds POSIX locks on the
+book itself, and a process loses all of those when it closes any other descriptor of the same file
+(sqlite.org/howtocorrupt.html, section 2.2). The lock file holds the process id of the last holder, for error messages.
 """
 
 import fcntl
@@ -13,14 +14,18 @@ from stagebook.book.store import BookRefusedError
 
 
 class BookLock:
-    """Held from `take` to `release`; the kernel releases it when the process dies, however it dies."""
+    """A lock on a book, held from `take` to `release`. The kernel releases it when the process ends for any reason."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
     @classmethod
     def take(cls, book_path: Path) -> Self:
-        """Lock the book at `book_path` for writing; raise BookRefusedError when somebody else has it."""
+        """Lock the book at `book_path` for writing.
+
+        Raises BookRefusedError if another process or another lock in this process holds it, or if the lock file cannot
+        be opened.
+        """
         lock_path = book_path.with_name(book_path.name + ".lock")
         try:
             descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -42,7 +47,7 @@ class BookLock:
         return cls(descriptor)
 
     def release(self) -> None:
-        """Let the next writer in. Idempotent."""
+        """Release the lock. Idempotent."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,11 +1,12 @@
-"""How each change becomes rows, and the statements that write them. Knows no thread and no commit.
+"""The translation of changes to rows, and the SQL statements that write the rows.
 
-Every statement takes all the rows of a group at once, as one JSON array of arrays. So a group costs a handful of calls
-into SQLite however many events it holds, and they run without the interpreter's lock: with one call per row, a busy
-event loop would make the writer wait for that lock at every row.
+Each statement writes all rows of its table that a group of transactions has. It takes them as one parameter, a JSON
+array of arrays, which `jsonb_each` splits. A group therefore costs a handful of calls into SQLite, however many events
+it holds. apsw releases the interpreter's lock (GIL) during each call; with one call per row, the writer thread would
+have to compete with a busy event loop for the GIL at every row.
 
-Keys and numbers are known before a row is written, so rows of different tables need no order among each other; within
-a table they keep the order of the changes.
+`ChangeTranslator` assigns keys and participant numbers before a row is written. Rows of different tables can therefore
+be written in any order, and rows of one table are written in the order of their changes.
 """
 
 from collections import defaultdict
@@ -29,13 +30,13 @@ from stagebook.book.changes import (
     RevokeConnectionToken,
     RevokeParticipant,
 )
-from stagebook.book.sqlite.row_keys import Keys, Undo
+from stagebook.book.sqlite.row_keys import RowKeys, Undo
 from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
 from stagebook.book.store import ChangeRefusedError
 from stagebook.stage.resources import Replica
 
 MAXIMUM_TIME_MS = 1 << (63 - SEQUENCE_TIME_SHIFT)
-"""The first time whose sequence number would not fit 64 bits, in the year 2248."""
+"""The first time whose sequence number does not fit a signed 64-bit integer. It is in the year 2248."""
 
 PUT_STAGES = """
 INSERT INTO stage (stage_key, arn, account_id, name, created_ms, tags, recording)
@@ -68,7 +69,7 @@ INSERT_REVOCATIONS = """
 INSERT OR IGNORE INTO revocation (stage_key, participant_id, revoked_ms, reason)
 SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?)
 """
-# Deletions, too: a row without a value (see schema.py).
+# This statement also deletes: a trigger removes a row whose value is NULL (see schema.py).
 PUT_RESOURCES = """
 INSERT INTO resource (arn, account_id, resource_type, value)
 SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?) WHERE true
@@ -108,24 +109,30 @@ STATEMENTS = (
     _CONNECTION_REVOCATIONS,
 ) = range(len(STATEMENTS))
 
-RowTexts: TypeAlias = list[tuple[int, str]]
-"""The rows of one transaction: a position in STATEMENTS, and its rows as JSON arrays with commas between."""
+TransactionRows: TypeAlias = list[tuple[int, str]]
+"""The rows of one transaction: pairs of an index into STATEMENTS and the rows for that statement, as JSON arrays
+separated by commas."""
 
 _encode = msgspec.json.encode
 _Rows: TypeAlias = defaultdict[int, list[Row]]
 
 
-class Changes:
-    """Turns transactions into rows, in the order of calls, and gives events their sequence numbers."""
+class ChangeTranslator:
+    """Checks transactions, translates them to rows, and assigns the sequence numbers of events.
 
-    def __init__(self, keys: Keys, *, last_sequence: int) -> None:
+    Transactions must be translated in the order in which they are committed. `last_sequence` is the newest sequence
+    number that was assigned.
+    """
+
+    def __init__(self, keys: RowKeys, *, last_sequence: int) -> None:
         self._keys = keys
         self.last_sequence = last_sequence
 
-    def translate(self, changes: Sequence[Change]) -> tuple[tuple[int, ...], RowTexts]:
-        """Return the sequence numbers of the events in `changes` and the rows of all of them.
+    def translate(self, changes: Sequence[Change]) -> tuple[tuple[int, ...], TransactionRows]:
+        """Return the sequence numbers of the events in `changes`, and the rows of all changes.
 
-        Raises ChangeRefusedError when a change contradicts the book; then nothing is remembered of any of them.
+        Raises ChangeRefusedError if a change contradicts the book or has a value that cannot be stored. The keys and
+        sequence numbers that the transaction had taken are then given back.
         """
         undo: Undo = []
         last_sequence = self.last_sequence
@@ -133,22 +140,22 @@ class Changes:
         sequences: list[int] = []
         try:
             for change in changes:
-                # The two kinds that come in storms first.
+                # The two most frequent changes come first: this loop is a hot path.
                 if type(change) is AppendEvent:
                     sequences.append(self._append_event(change, rows[_EVENTS]))
                 elif type(change) is PutParticipant:
                     self._put_participant(change, rows[_PARTICIPANTS], undo)
                 else:
-                    self._change_stage(change, rows, undo)
-            texts = [(position, _encode(of_table)[1:-1].decode()) for position, of_table in rows.items()]
+                    self._translate_stage_change(change, rows, undo)
+            encoded_rows = [(index, _encode(of_table)[1:-1].decode()) for index, of_table in rows.items()]
         except Exception as error:
             self.last_sequence = last_sequence
-            for take_back in reversed(undo):
-                take_back()
+            for undo_step in reversed(undo):
+                undo_step()
             if isinstance(error, ChangeRefusedError):
                 raise
             raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
-        return tuple(sequences), texts
+        return tuple(sequences), encoded_rows
 
     def _append_event(self, change: AppendEvent, rows: list[Row]) -> int:
         session = self._keys.open_session(change.stage_arn, change.session_id)
@@ -157,7 +164,7 @@ class Changes:
             raise ChangeRefusedError(f"participant {change.participant_id} is not in session {change.session_id}")
         if not 0 <= change.at_ms < MAXIMUM_TIME_MS:
             raise ChangeRefusedError(f"{change.at_ms} ms is not a time of an event")
-        # Never backwards, even when the wall clock goes back.
+        # Sequence numbers grow strictly, even when the wall clock goes back.
         sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
         self.last_sequence = sequence
         rows.append(event_row(session.session_key, number, sequence, change.event))
@@ -172,7 +179,7 @@ class Changes:
             undo.append(lambda: numbers.pop(participant_id))
         rows.append(participant_row(session.session_key, number, change.participant))
 
-    def _change_stage(self, change: Change, rows: _Rows, undo: Undo) -> None:
+    def _translate_stage_change(self, change: Change, rows: _Rows, undo: Undo) -> None:
         match change:
             case PutStage(stage=stage):
                 known = self._keys.find_stage(stage.arn) or self._keys.add_stage(stage.arn, undo)
@@ -196,9 +203,9 @@ class Changes:
                 known = self._keys.stage(change.stage_arn)
                 rows[_REVOCATIONS].append((known.stage_key, change.participant_id, change.at_ms, change.reason))
             case _:
-                self._change_what_stands_beside(change, rows)
+                self._translate_other_change(change, rows)
 
-    def _change_what_stands_beside(self, change: Change, rows: _Rows) -> None:
+    def _translate_other_change(self, change: Change, rows: _Rows) -> None:
         match change:
             case PutResource(resource=resource):
                 rows[_RESOURCES].append(resource_row(resource))

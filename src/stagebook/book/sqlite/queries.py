@@ -1,8 +1,12 @@
-"""The statements that read the book. Each is one lookup or one walk along an index, whatever the size of the book.
+"""The SQL statements that read the book.
 
-Parameter names: `:arn`, `:session`, `:participant`, `:token` are the ids callers know; `:show` is 1 to see deleted
-stages; `:after` is the position to continue from. CROSS JOIN keeps the order of the tables as written
-(sqlite.org/optoverview.html, section 8.3): the names are resolved first, each by a unique index.
+Each statement is an index lookup or a range scan along an index; none scans a table or sorts, so the cost does not
+depend on the size of the book. `tests/book/sqlite/test_queries.py` checks every query plan.
+
+Parameters: `:arn`, `:session`, `:participant`, `:account` and `:token` are the ids of the API; `:show` is 1 to include
+deleted stages; `:after` is the position that a page continues from. CROSS JOIN makes SQLite join the tables in the
+order in which they are written (sqlite.org/optoverview.html, section 8.3): first the ids are resolved to keys by unique
+indexes, then the rows of the page are read.
 """
 
 from functools import cache
@@ -58,9 +62,10 @@ GET_PARTICIPANT = _PARTICIPANT.format(index="") + "AND participant.participant_i
 
 @cache
 def list_participants(*, by_user: bool, published: bool | None, by_state: bool) -> str:
-    """Return the statement for these filters, over the index that leaves the fewest rows to look at.
+    """Return the statement for these filters. It uses the index that selects the fewest rows.
 
-    Unpublished participants are the many, so no index serves them alone.
+    `published` is the required value, or None for no filter. Most participants of a large session have not published,
+    so there is no index for `published=False`.
     """
     index = ""
     if by_user:

@@ -1,7 +1,8 @@
-"""Reads of the book on a connection of their own: every one is a single statement, so it sees one state of the book.
+"""Reads of the book, on a read-only connection.
 
-They run on the caller's thread, the event loop's: a page is cheaper than a hand-over to another thread. Results are
-always fetched whole, so no read stays open behind a caller's back and keeps the writer from reusing its log.
+Each read is a single statement and therefore sees one consistent state of the book. Reads run on the caller's thread,
+which is usually the event loop's: reading a page takes less time than switching to another thread. Every result is
+fetched completely, because an open read transaction would keep the writer from reusing its WAL file.
 """
 
 from collections.abc import Callable
@@ -27,15 +28,15 @@ from stagebook.book.store import EventRow, Page, ParticipantFilter, RecordedEven
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
 
 _END = (1 << 63) - 1
-"""Larger than every position."""
+"""The largest 64-bit integer, larger than every position."""
 
 
 class SqliteReader:
-    """The port's BookReader over one connection that is used by one thread.
+    """Implements `BookReader` on one connection, which only one thread may use.
 
-    What belongs to a deleted stage reads as absent unless `show_deleted_history`; the stage itself always does. The
-    reads that set right what the last run left open (open sessions, connected participants, active replicas, whole
-    event lists) see deleted stages always.
+    A deleted stage reads as absent. Its sessions, participants, events and replicas read as absent too, unless
+    `show_deleted_history` is true. The reads that recovery needs after a restart (`list_open_sessions`,
+    `list_connected_participants`, `list_active_replicas`, `list_events`) always include deleted stages.
     """
 
     def __init__(self, connection: apsw.Connection, *, show_deleted_history: bool) -> None:
@@ -47,39 +48,41 @@ class SqliteReader:
         self._connection.close()
 
     def last_sequence(self) -> int:
-        """Return the largest sequence number given to a durable event, 0 in a new book."""
+        """Return the newest sequence number of a durable event, 0 in a new book."""
         return int(self._rows(queries.LAST_SEQUENCE)[0][0])
 
     def last_event_ms(self) -> int:
-        """Return the time of the newest sequence number, in milliseconds since the epoch; 0 for a book without events."""
+        """Return the time of the newest durable event in milliseconds since the epoch, 0 if there is none."""
         return sequence_time_ms(self.last_sequence())
 
     def get_stage(self, stage_arn: str) -> Stage | None:
-        """Return the stage, with its active session's id, or None."""
+        """Return the stage with the id of its active session, or None."""
         rows = self._rows(queries.GET_STAGE, arn=stage_arn)
         return stage_value(rows[0][:-1]) if rows else None
 
     def list_stages(self, account_id: str, *, after: int | None, limit: int) -> Page[Stage]:
-        """Return stages of an account in order of creation."""
+        """Return a page of the account's stages in order of creation."""
         rows = self._rows(queries.LIST_STAGES, account=account_id, after=after or 0, limit=limit + 1)
         return _page(rows, limit, stage_value)
 
     def count_stages(self, account_id: str) -> int:
-        """Return how many stages the account has."""
+        """Return the number of stages of the account, without deleted ones."""
         return int(self._rows(queries.COUNT_STAGES, account=account_id)[0][0])
 
     def get_session(self, stage_arn: str, session_id: str) -> StageSession | None:
-        """Return the session or None."""
+        """Return the session, open or ended, or None."""
         rows = self._rows(queries.GET_SESSION, arn=stage_arn, session=session_id, show=self._show)
         return session_value(rows[0][:-1]) if rows else None
 
     def list_sessions(self, stage_arn: str, *, after: int | None, limit: int) -> Page[StageSession]:
-        """Return sessions of a stage, newest first."""
-        rows = self._rows(queries.LIST_SESSIONS, arn=stage_arn, show=self._show, after=_before(after), limit=limit + 1)
+        """Return a page of the stage's sessions, newest first."""
+        rows = self._rows(
+            queries.LIST_SESSIONS, arn=stage_arn, show=self._show, after=_position_before(after), limit=limit + 1
+        )
         return _page(rows, limit, session_value)
 
     def get_participant(self, stage_arn: str, session_id: str, participant_id: str) -> ParticipantRecord | None:
-        """Return the participant or None."""
+        """Return the participant in this session, or None."""
         rows = self._rows(
             queries.GET_PARTICIPANT, arn=stage_arn, session=session_id, participant=participant_id, show=self._show
         )
@@ -94,12 +97,15 @@ class SqliteReader:
         after: int | None,
         limit: int,
     ) -> Page[ParticipantRecord]:
-        """Return participants of a session that match, newest first by their first appearance."""
+        """Return a page of the session's participants that match `where`.
+
+        The participant that was first put last comes first. Putting a participant again does not move it.
+        """
         rows = self._participant_rows(stage_arn, session_id, where, show=self._show, after=after, limit=limit + 1)
         return _page(rows, limit, participant_record)
 
     def list_connected_participants(self, stage_arn: str, session_id: str) -> list[ParticipantRecord]:
-        """Return the participants of a session whose state is CONNECTED."""
+        """Return the session's participants in state CONNECTED, also on a deleted stage."""
         where = ParticipantFilter(state=ParticipantState.CONNECTED)
         rows = self._participant_rows(stage_arn, session_id, where, show=True, after=None, limit=_END)
         return [participant_record(row[:-1]) for row in rows]
@@ -114,65 +120,65 @@ class SqliteReader:
         limit: int,
         oldest_first: bool = False,
     ) -> list[EventRow]:
-        """Return at most `limit` events of one participant after the position `after`, newest first unless told."""
+        """Return at most `limit` events of one participant after the sequence number `after`; see the port."""
         if oldest_first:
             statement, position = queries.PAGE_OLDEST_FIRST, -1 if after is None else after
         else:
-            statement, position = queries.PAGE_NEWEST_FIRST, _before(after)
+            statement, position = queries.PAGE_NEWEST_FIRST, _position_before(after)
         rows: list[Any] = self._connection.execute(
             statement, (stage_arn, session_id, participant_id, self._show, position, limit)
         ).fetchall()
         return rows
 
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
-        """Return all events of one participant, oldest first, whole."""
+        """Return all events of one participant in this session, oldest first, also on a deleted stage."""
         rows = self._connection.execute(queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True)).fetchall()
         return [recorded_event(participant_id, row) for row in rows]
 
     def list_revoked(self, stage_arn: str) -> list[str]:
-        """Return every participant id that was disconnected for good on this stage."""
+        """Return the participant ids that may not join this stage again."""
         return [participant_id for (participant_id,) in self._rows(queries.LIST_REVOKED, arn=stage_arn)]
 
     def get_resource(self, arn: str) -> Resource | None:
-        """Return a resource that stands beside stages, or None."""
+        """Return a standalone resource, or None."""
         rows = self._rows(queries.GET_RESOURCE, arn=arn)
         return resource_value(rows[0]) if rows else None
 
     def list_resources(self, account_id: str, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
-        """Return an account's resources of one type in order of creation."""
+        """Return a page of the account's resources of one type, in order of creation."""
         rows = self._rows(
             queries.LIST_RESOURCES, account=account_id, type=resource_type, after=after or 0, limit=limit + 1
         )
         return _page(rows, limit, resource_value)
 
     def count_resources(self, account_id: str, resource_type: str) -> int:
-        """Return how many resources of one type the account has."""
+        """Return the number of the account's resources of one type."""
         return int(self._rows(queries.COUNT_RESOURCES, account=account_id, type=resource_type)[0][0])
 
     def list_replicas(
         self, source_stage_arn: str, participant_id: str, *, after: int | None, limit: int
     ) -> Page[Replica]:
-        """Return the replications of a participant of a stage, newest first, also those that have stopped."""
+        """Return a page of the replicas of a participant of a source stage, newest first, including stopped ones."""
         rows = self._rows(
             queries.LIST_REPLICAS,
             arn=source_stage_arn,
             participant=participant_id,
             show=self._show,
-            after=_before(after),
+            after=_position_before(after),
             limit=limit + 1,
         )
         return _page(rows, limit, replica_value)
 
     def list_active_replicas(self) -> list[Replica]:
-        """Return every replication whose state is ACTIVE: after a start, what the last run left open."""
+        """Return every replica in state ACTIVE, including those of deleted stages."""
         return [replica_value(row[:-1]) for row in self._rows(queries.LIST_ACTIVE_REPLICAS)]
 
     def is_connection_token_revoked(self, account_id: str, token_id: str) -> bool:
-        """Return whether this connection token was revoked."""
+        """Return whether this connection token of the account was revoked."""
         return bool(self._rows(queries.IS_CONNECTION_REVOKED, account=account_id, token=token_id))
 
     def list_open_sessions(self) -> list[StageSession]:
-        """Return every session without an end: after a start, what the last run left open."""
+        """Return every open session, including those of deleted stages."""
         return [session_value(row[:-1]) for row in self._rows(queries.LIST_OPEN_SESSIONS)]
 
     def _participant_rows(
@@ -186,7 +192,7 @@ class SqliteReader:
             arn=stage_arn,
             session=session_id,
             show=show,
-            after=_before(after),
+            after=_position_before(after),
             limit=limit,
             user=where.user_id,
             state=None if where.state is None else STATE_CODE[where.state],
@@ -200,7 +206,7 @@ _Item = TypeVar("_Item")
 
 
 def _page(rows: list[Row], limit: int, make: Callable[[Row], _Item]) -> Page[_Item]:
-    """Make a page of rows whose last column is their position; one row more than `limit` says that more remain."""
+    """Return a page of rows whose last column is their position. More than `limit` rows mean there is a next page."""
     shown = rows[:limit]
     return Page(
         items=[make(row[:-1]) for row in shown],
@@ -208,10 +214,10 @@ def _page(rows: list[Row], limit: int, make: Callable[[Row], _Item]) -> Page[_It
     )
 
 
-def _before(after: int | None) -> int:
+def _position_before(after: int | None) -> int:
     return _END if after is None else after
 
 
 def open_reader(path: Path, *, show_deleted_history: bool = False) -> SqliteReader:
-    """Open an existing book for reading only, beside its writer, in any process. Raises BookRefusedError."""
+    """Open an existing book for reading, in any process. A writer may have it open. Raises BookRefusedError."""
     return SqliteReader(open_for_reading(path), show_deleted_history=show_deleted_history)

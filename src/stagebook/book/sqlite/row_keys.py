@@ -1,8 +1,11 @@
-"""What exists and is open, with its integer keys: the memory a transaction is checked against before it is queued.
+"""The integer keys of stages, sessions and participants, cached to check transactions before they are queued.
 
-Transactions are checked on the event loop's thread, ahead of the file: what is queued counts as done. So an entry may
-only be forgotten when nothing is queued; then the file knows it. Keys are given out here, and a transaction that is
-refused gives back what it changed. This module must not know events or how changes become rows.
+A transaction is checked on the event loop's thread when it is submitted, and committed later by the writer thread. The
+cache therefore describes the book as it will be once every queued transaction is committed. An entry that is not cached
+is read from the file, which is behind the queue; so entries may be dropped only while nothing is queued.
+
+New keys are assigned here. A method that changes the cache appends the reverse steps to `undo`; a refused transaction
+runs them from the last to the first.
 """
 
 from collections.abc import Callable
@@ -13,14 +16,14 @@ import apsw
 from stagebook.book.store import ChangeRefusedError
 
 MAXIMUM_IDLE_STAGES = 4_096
-"""Stages without an open session that are remembered when the queue is empty."""
+"""Maximum number of cached stages; above it, those without an open session are dropped when the queue is empty."""
 
 Undo: TypeAlias = list[Callable[[], object]]
-"""What takes a refused transaction back, to be called from the last to the first."""
+"""The steps that revert a refused transaction. They must be called from the last to the first."""
 
 
 class SessionKeys:
-    """An open session: its key and the numbers of its participants."""
+    """An open session: its key, and the numbers of its participants by participant id."""
 
     __slots__ = ("numbers", "session_id", "session_key", "start_ms")
 
@@ -32,7 +35,7 @@ class SessionKeys:
 
 
 class StageKeys:
-    """A stage: its key, whether it is deleted, its open session, and the keys of sessions opened since it is here."""
+    """A stage: its key, whether it is deleted, its open session, and the keys of its recently opened sessions."""
 
     __slots__ = ("deleted", "open_session", "session_keys", "stage_key")
 
@@ -43,8 +46,8 @@ class StageKeys:
         self.session_keys: dict[str, int] = {}
 
 
-class Keys:
-    """All stages that matter now. `connection` reads what is durable; it is asked only for what is not remembered."""
+class RowKeys:
+    """The cached stages and sessions. `connection` is a reading connection, used for entries that are not cached."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -53,7 +56,7 @@ class Keys:
         self._last_session_key: int = self._rows("SELECT coalesce(max(session_key), 0) FROM session")[0][0]
 
     def find_stage(self, stage_arn: str) -> StageKeys | None:
-        """Return the stage, deleted or not; None if there never was one."""
+        """Return the stage, also if it is deleted; None if it never existed."""
         stage = self._stages.get(stage_arn)
         if stage is None:
             rows = self._rows("SELECT stage_key, deleted_ms IS NOT NULL FROM stage WHERE arn = ?", stage_arn)
@@ -67,28 +70,28 @@ class Keys:
         return stage
 
     def stage(self, stage_arn: str) -> StageKeys:
-        """Return the stage, deleted or not; raise ChangeRefusedError if there never was one."""
+        """Return the stage, also if it is deleted. Raises ChangeRefusedError if it never existed."""
         stage = self.find_stage(stage_arn)
         if stage is None:
             raise ChangeRefusedError(f"there is no stage {stage_arn}")
         return stage
 
     def open_session(self, stage_arn: str, session_id: str) -> SessionKeys:
-        """Return the stage's open session; raise ChangeRefusedError when it is not this one."""
+        """Return the open session `session_id` of the stage. Raises ChangeRefusedError if it is not open."""
         session = self.stage(stage_arn).open_session
         if session is None or session.session_id != session_id:
             raise ChangeRefusedError(f"session {session_id} of stage {stage_arn} is not open")
         return session
 
     def session_key(self, stage_arn: str, session_id: str) -> int:
-        """Return the key of a session, open or ended; raise ChangeRefusedError if there never was one."""
+        """Return the key of a session, open or ended. Raises ChangeRefusedError if it never existed."""
         session_key = self._find_session_key(self.stage(stage_arn), session_id)
         if session_key is None:
             raise ChangeRefusedError(f"stage {stage_arn} never had a session {session_id}")
         return session_key
 
     def add_stage(self, stage_arn: str, undo: Undo) -> StageKeys:
-        """Take note of a new stage."""
+        """Add a new stage and return its keys."""
         self._last_stage_key += 1
         stage = StageKeys(stage_key=self._last_stage_key, deleted=False, open_session=None)
         self._stages[stage_arn] = stage
@@ -96,7 +99,7 @@ class Keys:
         return stage
 
     def delete_stage(self, stage_arn: str, undo: Undo) -> StageKeys:
-        """Take note that a stage is deleted; raise ChangeRefusedError when it already is or never was."""
+        """Mark a stage as deleted and return its keys. Raises ChangeRefusedError if it is deleted or never existed."""
         stage = self.stage(stage_arn)
         if stage.deleted:
             raise ChangeRefusedError(f"stage {stage_arn} is deleted")
@@ -107,7 +110,10 @@ class Keys:
     def start_session(
         self, stage_arn: str, session_id: str, start_ms: int, undo: Undo
     ) -> tuple[StageKeys, SessionKeys]:
-        """Take note of a new open session; raise ChangeRefusedError when the stage cannot have it."""
+        """Add a new open session and return its stage's keys and its own.
+
+        Raises ChangeRefusedError if the stage is deleted, has an open session, or had a session with this id.
+        """
         stage = self.stage(stage_arn)
         if stage.deleted or stage.open_session is not None:
             raise ChangeRefusedError(f"stage {stage_arn} is deleted or has an open session")
@@ -122,15 +128,18 @@ class Keys:
         return stage, session
 
     def end_session(self, stage_arn: str, session_id: str, undo: Undo) -> tuple[StageKeys, SessionKeys]:
-        """Take note that the open session ends, and forget its participants."""
+        """End the open session and return its stage's keys and its own.
+
+        Raises ChangeRefusedError if the session is not open.
+        """
         session = self.open_session(stage_arn, session_id)
         stage = self._stages[stage_arn]
         stage.open_session = None
         undo.append(lambda: setattr(stage, "open_session", session))
         return stage, session
 
-    def forget_idle_stages(self) -> None:
-        """Keep the memory bounded. Only to be called while nothing is queued."""
+    def drop_idle_stages(self) -> None:
+        """Drop stages without an open session if the cache is too large. Call it only while nothing is queued."""
         if len(self._stages) > MAXIMUM_IDLE_STAGES:
             self._stages = {arn: stage for arn, stage in self._stages.items() if stage.open_session is not None}
 

@@ -1,6 +1,9 @@
-"""Values of the heart to compact rows and back. Knows the columns, no statement, no file and no thread.
+"""The conversion of domain values to rows of the tables and back.
 
-Rows travel to SQLite as JSON arrays (see changes.py), so everything a row holds is an int, a str, a bool or None.
+Rows are passed to SQLite as JSON arrays (see change_rows.py), so a cell is an int, a str, a bool or None. Members of
+enums are stored as their index in the enum. These indexes are part of the file format: members may be appended to the
+enums, but must not be reordered or removed. Members that are rarely set share one JSON column, which is NULL when all
+of them have their default.
 """
 
 from typing import Any, TypeAlias
@@ -23,7 +26,7 @@ from stagebook.stage.resources import (
 )
 
 Row: TypeAlias = tuple[Any, ...]
-"""A row of SQLite: its cells have the types of their columns, which STRICT tables enforce."""
+"""The cells of a row, in the order of the columns. STRICT tables make SQLite check their types."""
 
 EVENT_NAMES = tuple(EventName)
 ERROR_CODES = tuple(ErrorCode)
@@ -42,7 +45,7 @@ NO_CLIENT = ClientInfo()
 
 
 class ParticipantRest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The members of a participant that are neither filtered nor sorted by: one JSON column, absent if all default."""
+    """The members of a participant that no query filters or sorts by. They are stored in the JSON column `rest`."""
 
     attributes: dict[str, str] = {}
     protocol: ParticipantProtocol = ParticipantProtocol.UNKNOWN
@@ -64,7 +67,7 @@ _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def event_row(session_key: int, number: int, sequence: int, event: Event) -> Row:
-    """Return the row of an event, in the order of the columns of table `event`."""
+    """Return the row of an event for table `event`. `number` is the participant's number in the session."""
     return (
         session_key,
         number,
@@ -80,7 +83,7 @@ def event_row(session_key: int, number: int, sequence: int, event: Event) -> Row
 
 
 def _extra(event: Event) -> str:
-    # By hand, because an EventExtra given an empty Raw would encode to what is not JSON.
+    # Not encoded as an EventExtra: one with an empty Raw would not encode to valid JSON.
     members: dict[str, str | TokenExchange] = {}
     if event.destination is not None:
         members["destination_stage_arn"] = event.destination.stage_arn
@@ -114,7 +117,7 @@ def recorded_event(participant_id: str, row: Row) -> RecordedEvent:
 
 
 def participant_row(session_key: int, number: int, record: ParticipantRecord) -> Row:
-    """Return the row of a participant, in the order of the columns of table `participant`."""
+    """Return the row of a participant for table `participant`."""
     rest = _encode(
         ParticipantRest(
             attributes=record.attributes,
@@ -141,7 +144,7 @@ def participant_row(session_key: int, number: int, record: ParticipantRecord) ->
 
 
 def participant_record(row: Row) -> ParticipantRecord:
-    """Return the participant of a row: id, user id, state, published, first join, rest."""
+    """Return the participant of a row: id, user id, state, published, first join time, rest."""
     participant_id, user_id, state, published, first_join_ms, rest_json = row
     rest = ParticipantRest() if rest_json is None else _decode_rest(rest_json)
     return ParticipantRecord(
@@ -163,13 +166,13 @@ def participant_record(row: Row) -> ParticipantRecord:
 
 
 def stage_row(stage_key: int, stage: Stage) -> Row:
-    """Return the row of a stage, in the order of the columns of table `stage` without `deleted_ms`."""
+    """Return the row of a stage for table `stage`, without `deleted_ms`."""
     tags, recording = _encode(stage.tags).decode(), _encode(stage.recording).decode()
     return (stage_key, stage.arn, stage.account_id, stage.name, stage.created_ms, tags, recording)
 
 
 def stage_value(row: Row) -> Stage:
-    """Return the stage of a row: arn, account, name, created, tags, recording, active session's id."""
+    """Return the stage of a row: ARN, account id, name, creation time, tags, recording, active session's id."""
     arn, account_id, name, created_ms, tags, recording, active_session_id = row
     return Stage(
         arn=arn,
@@ -183,24 +186,24 @@ def stage_value(row: Row) -> Stage:
 
 
 def session_value(row: Row) -> StageSession:
-    """Return the session of a row: stage ARN, id, start, end."""
+    """Return the session of a row: stage ARN, id, start time, end time."""
     stage_arn, session_id, start_ms, end_ms = row
     return StageSession(stage_arn=stage_arn, session_id=session_id, start_ms=start_ms, end_ms=end_ms)
 
 
 def resource_row(resource: Resource) -> Row:
-    """Return the row of a resource, in the order of the columns of table `resource` after its key."""
+    """Return the row of a resource for table `resource`, without its key."""
     resource_type = str(resource.__struct_config__.tag)
     return (resource.arn, resource.account_id, resource_type, _encode(resource).decode())
 
 
 def resource_value(row: Row) -> Resource:
-    """Return the resource of a row: its value alone."""
+    """Return the resource of a row that holds only its JSON value."""
     return _decode_resource.decode(row[0])
 
 
 def replica_value(row: Row) -> Replica:
-    """Return the replica of a row: source stage and session, participant, destination stage and session, state."""
+    """Return the replica of a row: source stage, source session, participant, destination stage and session, state."""
     source_stage_arn, source_session_id, participant_id, destination_stage_arn, destination_session_id, state = row
     return Replica(
         source_stage_arn=source_stage_arn,

@@ -1,8 +1,8 @@
-"""The tables of the book, their versions, and the ways in: opening a file for writing or for reading.
+"""The tables of the book, their migrations, and the opening of a file for writing or reading.
 
-A file is told by its application_id; its version is `PRAGMA user_version`, the number of migrations it has had.
-A migration that has been released is never edited: a change of the tables is a new one at the end of MIGRATIONS.
-Nothing here knows what a change or an event means.
+A book is recognised by its `application_id`. Its version is `PRAGMA user_version`, the number of migrations that have
+been applied to it. Opening for writing applies the missing migrations, each in one transaction. A released migration
+must not be edited; a change of the tables is a new migration at the end of MIGRATIONS.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,19 +16,19 @@ APPLICATION_ID = 0x53426F6B
 """`SBok` in ASCII, in bytes 68 to 71 of the file (sqlite.org/fileformat.html, section 1.3.18)."""
 
 MINIMUM_SQLITE = (3, 51, 3)
-"""Earlier versions can corrupt a WAL file that two connections use (sqlite.org/wal.html, the WAL-reset bug)."""
+"""Earlier versions can corrupt a database in WAL mode with two connections (sqlite.org/wal.html, the WAL-reset bug)."""
 
 BUSY_TIMEOUT_MS = 5_000
 WRITE_CACHE_SIZE_KIB = 16_384
 READ_CACHE_SIZE_KIB = 65_536
-"""Holds the upper levels of a large book and its recent pages: the cost of a page hardly grows with the book."""
+"""Large enough for the inner B-tree pages of a large book and its recent leaf pages."""
 
 WAL_CHECKPOINT_PAGES = 4_000
 WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
 
-# Events are clustered by participant, newest first: a page is one descent and a walk along neighbours, whatever the
-# size of the book. `number` counts the participants of one session, so that an event row stays short.
-# Names, error codes, causes and states are stored as the index of their enum's member.
+# Table `event` is clustered by participant, newest first (WITHOUT ROWID): a page of events is one search and a scan of
+# neighbouring rows. `number` is a participant's number within its session, which keeps event rows short.
+# Names, error codes, causes and states are stored as the index of their enum's member (see rows.py).
 _VERSION_1 = """
 CREATE TABLE sequencer (
     row_key INTEGER PRIMARY KEY CHECK (row_key = 1),
@@ -98,9 +98,9 @@ CREATE TABLE revocation (
 ) WITHOUT ROWID, STRICT;
 """
 
-# A row of `resource` whose value is NULL takes that resource away. So creating and deleting are one statement, and a
-# group of changes keeps its order. AUTOINCREMENT: a key is a position in pages and must never be given out twice.
-# Replicas are listed by the participant of the source stage, over all of its sessions.
+# A row of `resource` that is put with the value NULL deletes the resource, by a trigger. One statement therefore both
+# creates and deletes, and the changes of a group keep their order. AUTOINCREMENT, because a key is a position in pages
+# and must not be reused. Replicas are listed by the participant of the source stage, over all of its sessions.
 _VERSION_2 = """
 CREATE TABLE resource (
     resource_key INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -139,21 +139,25 @@ MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 
 
 def open_for_writing(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
-    """Return a connection to the book at `path`, made or migrated if need be, that commits with a sync to disk.
+    """Return a writing connection to the book at `path`. Every commit on it is synced to disk.
 
-    The caller holds the BookLock. Raises BookRefusedError.
+    The book is created if it is missing and migrated if it is of an older version. The caller must hold the BookLock.
+    Raises BookRefusedError if the file is not a book, is damaged, is of a newer version or cannot be opened.
     """
     return _open(path, lambda connection: _prepare_writing(connection, path, migrations), writable=True)
 
 
 def open_for_reading(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
-    """Return a connection that can only read the book at `path`. Raises BookRefusedError, also for an older version."""
+    """Return a read-only connection to the existing book at `path`.
+
+    Raises BookRefusedError as `open_for_writing` does, and for a book of an older version, which it does not migrate.
+    """
     return _open(path, lambda connection: _prepare_reading(connection, path, migrations), writable=False)
 
 
 def _open(path: Path, prepare: Callable[[apsw.Connection], None], *, writable: bool) -> apsw.Connection:
     check_sqlite_version(apsw.sqlite_lib_version())
-    # Readers are used by one thread each, so SQLite need not guard them: a fifth of a page's cost.
+    # Each reader is used by one thread, so SQLite needs no mutex. That saves a fifth of the time of a page.
     reading = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writable else reading
     connection: apsw.Connection | None = None
@@ -168,7 +172,7 @@ def _open(path: Path, prepare: Callable[[apsw.Connection], None], *, writable: b
 
 
 def check_sqlite_version(version: str) -> None:
-    """Raise BookRefusedError when the SQLite that apsw brings is one that can corrupt a book."""
+    """Raise BookRefusedError if this version of SQLite can corrupt a book."""
     if tuple(int(part) for part in version.split(".")[:3]) < MINIMUM_SQLITE:
         needed = ".".join(map(str, MINIMUM_SQLITE))
         raise BookRefusedError(f"SQLite {version} can damage a book: install an apsw with SQLite {needed} or newer.")
@@ -178,7 +182,7 @@ def _prepare_writing(connection: apsw.Connection, path: Path, migrations: Sequen
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     version = _identify(connection, path, migrations)
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    # FULL syncs the WAL at every commit; on macOS a plain fsync leaves data in the drive, fullfsync does not.
+    # FULL syncs the WAL at every commit. On macOS, fsync leaves data in the drive's cache; fullfsync flushes it.
     for setting in (
         "synchronous = FULL",
         "fullfsync = ON",
@@ -188,7 +192,7 @@ def _prepare_writing(connection: apsw.Connection, path: Path, migrations: Sequen
     ):
         connection.execute(f"PRAGMA {setting}").fetchall()
     for number, migration in enumerate(migrations[version:], start=version + 1):
-        # One transaction, header fields included: a migration happened, or it did not.
+        # One transaction, including the header fields: the migration is applied completely or not at all.
         connection.execute(
             f"BEGIN IMMEDIATE; {migration}; PRAGMA application_id = {APPLICATION_ID};"
             f"PRAGMA user_version = {number}; COMMIT"
@@ -199,17 +203,17 @@ def _prepare_reading(connection: apsw.Connection, path: Path, migrations: Sequen
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     if _identify(connection, path, migrations) < len(migrations):
         raise BookRefusedError(f"{path} is an older book: start the server once to bring it up to date.")
-    # Without this guarantee a SQLite built with STAT4 plans a statement anew whenever its parameters are bound, which
-    # makes a page of events twice as dear (sqlite.org/queryplanner-ng.html, section 4).
+    # Query planner stability guarantee: without it, a SQLite built with STAT4 plans a statement again whenever its
+    # parameters change, which doubles the time of a page of events (sqlite.org/queryplanner-ng.html, section 4).
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.execute(f"PRAGMA cache_size = -{READ_CACHE_SIZE_KIB}").fetchall()
 
 
 def _identify(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> int:
-    """Return the version of the book, 0 for a new file. Changes nothing in the file."""
+    """Return the version of the book, 0 for a new file. Raises BookRefusedError. Does not change the file."""
     application_id = connection.pragma("application_id")
     version = connection.pragma("user_version")
-    assert isinstance(version, int)  # noqa: S101 - what SQLite documents, said to the type checker
+    assert isinstance(version, int)  # noqa: S101 - documented by SQLite, for the type checker
     if application_id != APPLICATION_ID:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
         if application_id != 0 or version != 0 or tables != 0:

@@ -1,4 +1,9 @@
-"""The book on SQLite: the port's Book put together from its parts. Owns their order at open and close."""
+"""The book on SQLite: the implementation of the Book port.
+
+A book uses two connections to one file in WAL mode. The writer thread owns the writing connection; reads run on the
+caller's thread on a read-only connection, which neither blocks the writer nor waits for it (sqlite.org/wal.html).
+`submit` checks a transaction, translates it to rows and queues it; the writer commits all queued transactions together.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,29 +12,32 @@ from typing import Self
 
 from stagebook.book.changes import Change
 from stagebook.book.sqlite.book_lock import BookLock
-from stagebook.book.sqlite.change_rows import Changes
+from stagebook.book.sqlite.change_rows import ChangeTranslator
 from stagebook.book.sqlite.reader import SqliteReader
-from stagebook.book.sqlite.row_keys import Keys
+from stagebook.book.sqlite.row_keys import RowKeys
 from stagebook.book.sqlite.schema import open_for_reading, open_for_writing
-from stagebook.book.sqlite.writer import QueuedTransaction, Writer
+from stagebook.book.sqlite.writer import BookWriter, QueuedTransaction
 from stagebook.book.store import BookFailedError, Durable, Submission
 
 
 class SqliteBook(SqliteReader):
-    """The one writing book of a data folder. Its reads run on a connection of their own, on the caller's thread.
+    """A book that is open for writing; implements `Book`.
 
-    A transaction that contradicts the book fails alone, in `submit`. One that SQLite refuses nevertheless, or cannot
-    write, fails the book: whole groups are committed, so there is no telling whose fault it is.
+    `submit` refuses a transaction that contradicts the book, and only that one. If SQLite fails to commit a group of
+    transactions, the whole book fails: the transactions of a group are written together, so the one at fault is not
+    known.
     """
 
     @classmethod
     def open(
         cls, path: Path, *, loop: asyncio.AbstractEventLoop | None = None, show_deleted_history: bool = False
     ) -> Self:
-        """Open or make the book at `path`, an absolute or relative path of a file in an existing folder.
+        """Open the book at `path` for writing. Create it if it is missing, migrate it if it is of an older version.
 
-        `loop` is the event loop that will submit, by default the running one. With `show_deleted_history`, sessions,
-        participants and events of deleted stages can still be read. Raises BookRefusedError.
+        The folder of `path` must exist. `loop` is the event loop on which transactions are submitted, by default the
+        running one. With `show_deleted_history`, the sessions, participants and events of deleted stages can be read.
+
+        Raises BookRefusedError if the file cannot be used as a book or another process has it open for writing.
         """
         lock = BookLock.take(path)
         try:
@@ -41,7 +49,7 @@ class SqliteBook(SqliteReader):
     def __init__(
         self, path: Path, lock: BookLock, *, loop: asyncio.AbstractEventLoop, show_deleted_history: bool
     ) -> None:
-        """Use `open`. Takes over `lock`, which is held."""
+        """Take ownership of `lock`, which must be held. Use `open` instead of calling this directly."""
         writing = open_for_writing(path)
         try:
             reading = open_for_reading(path)
@@ -52,38 +60,36 @@ class SqliteBook(SqliteReader):
         self._lock = lock
         self._writing = writing
         self._loop = loop
-        self._keys = Keys(reading)
-        self._changes = Changes(self._keys, last_sequence=self.last_sequence())
+        self._keys = RowKeys(reading)
+        self._translator = ChangeTranslator(self._keys, last_sequence=self.last_sequence())
         self._backlog = 0
         self._closing = False
-        self._writer = Writer(writing, loop=loop, on_durable=self._note_durable)
+        self._writer = BookWriter(writing, loop=loop, on_durable=self._note_durable)
 
     @property
     def backlog(self) -> int:
-        """How many transactions were submitted and are not yet durable."""
+        """Number of transactions that were submitted and are not durable yet."""
         return self._backlog
 
     def submit(self, changes: Sequence[Change]) -> Submission:
-        """Take a transaction; see the port. Raises BookFailedError or ChangeRefusedError."""
+        """Queue a transaction; see `Book.submit`. Raises BookFailedError or ChangeRefusedError."""
         if self._closing:
             raise BookFailedError("the book is closed")
-        sequences, row_texts = self._changes.translate(changes)
+        sequences, rows = self._translator.translate(changes)
         durable = Durable(loop=self._loop)
-        self._writer.put(
-            QueuedTransaction(row_texts=row_texts, last_sequence=self._changes.last_sequence, durable=durable)
-        )
+        self._writer.put(QueuedTransaction(rows=rows, last_sequence=self._translator.last_sequence, durable=durable))
         self._backlog += 1
         return Submission(sequences=sequences, durable=durable)
 
     async def wait_ended(self) -> BookFailedError | None:
-        """Wait until the book takes nothing more; return the failure that closed it, or None after `close`."""
+        """Wait until the book accepts no more transactions. Return the failure that ended it, or None after `close`."""
         return await self._writer.wait_ended()
 
     async def close(self) -> None:
-        """Commit what was submitted, close both connections, let the next writer in. Idempotent."""
+        """Commit every submitted transaction, close both connections and release the lock. Idempotent."""
         self._closing = True
         await self._writer.stop()
-        # The connection that may write last: then SQLite takes the log away and the book is one file.
+        # The writing connection closes last: SQLite then removes the WAL, and the book is a single file.
         self.close_reading()
         self._writing.close()
         self._lock.release()
@@ -91,4 +97,4 @@ class SqliteBook(SqliteReader):
     def _note_durable(self, count: int) -> None:
         self._backlog -= count
         if self._backlog == 0:
-            self._keys.forget_idle_stages()
+            self._keys.drop_idle_stages()

@@ -1,6 +1,13 @@
-"""The one thread that writes: takes all transactions that wait, commits them as one, then tells the event loop.
+"""The writer thread: it commits queued transactions in groups (group commit).
 
-It knows statements and rows as texts and must not know what they mean.
+A commit waits for a sync to disk, which takes about as long for a thousand transactions as for one. So the thread takes
+every transaction that is queued, writes all of them in one SQLite transaction, and then completes their futures on the
+event loop. While one group is being committed, the next one accumulates in the queue.
+
+    queue -> take a group -> BEGIN IMMEDIATE, insert rows, COMMIT -> complete the futures on the event loop
+
+The first failure ends the thread: it fails the futures of the group and of everything queued behind it, and `put`
+refuses further transactions.
 """
 
 import asyncio
@@ -12,28 +19,29 @@ from queue import Empty, SimpleQueue
 import apsw
 import msgspec
 
-from stagebook.book.sqlite.change_rows import STATEMENTS, RowTexts
+from stagebook.book.sqlite.change_rows import STATEMENTS, TransactionRows
 from stagebook.book.store import BookFailedError
 
 MAXIMUM_GROUP_TRANSACTIONS = 1_000
-"""Transactions committed together: enough to make the sync to disk cheap, few enough that the first waits shortly."""
+"""Maximum size of a group: large enough to amortise the sync to disk, small enough to keep the latency low."""
 
 
 class QueuedTransaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A transaction on its way to the file; `last_sequence` is the sequencer's state after it.
+    """A transaction in the queue. `last_sequence` is the newest sequence number assigned up to and including it.
 
-    Never part of a cycle, so the collector need not look at the many of a storm.
+    It is never part of a reference cycle, so it is not tracked by the garbage collector (`gc=False`).
     """
 
-    row_texts: RowTexts
+    rows: TransactionRows
     last_sequence: int
     durable: asyncio.Future[None]
 
 
-class Writer:
-    """Uses the writing connection until `stop` has returned. All methods belong to the event loop's thread.
+class BookWriter:
+    """Owns the writing connection and the writer thread until `stop` has returned.
 
-    `on_durable` is called there too, with the number of transactions whose futures were just resolved.
+    All methods must be called on the event loop's thread. `on_durable` is called on it too, with the number of
+    transactions whose futures were just completed.
     """
 
     def __init__(
@@ -45,23 +53,23 @@ class Writer:
         self._queue: SimpleQueue[QueuedTransaction | None] = SimpleQueue()
         self._failure: BookFailedError | None = None
         self._ended: asyncio.Future[None] = loop.create_future()
-        # A daemon, so that a program that forgot to close its book can still end; what it was not told is not durable.
+        # A daemon thread, so that a program that does not close its book can exit.
         self._thread = threading.Thread(target=self._run, name="stagebook-book-writer", daemon=True)
         self._thread.start()
 
     def put(self, transaction: QueuedTransaction) -> None:
-        """Queue a transaction. Raises BookFailedError after a failure."""
+        """Queue a transaction. Raises BookFailedError if an earlier commit failed."""
         if self._failure is not None:
             raise BookFailedError(str(self._failure)) from self._failure
         self._queue.put(transaction)
 
     async def wait_ended(self) -> BookFailedError | None:
-        """Wait until nothing is written any more; return why, or None if that was asked for."""
+        """Wait until the writer has ended. Return the failure that ended it, or None after `stop`."""
         await asyncio.shield(self._ended)
         return self._failure
 
     async def stop(self) -> None:
-        """Commit what is queued and end the thread. May be awaited several times."""
+        """Commit every queued transaction and end the thread. Can be awaited several times."""
         self._queue.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()
@@ -74,15 +82,15 @@ class Writer:
                 group, stopping = self._take_group()
                 if group:
                     self._commit(group)
-                    self._tell(self._resolve, group)
-        except Exception as error:  # noqa: BLE001 - whatever ends this thread, nobody may wait for it in vain
-            self._tell(self._fail, group, error)
+                    self._call_on_loop(self._resolve, group)
+        except Exception as error:  # noqa: BLE001 - every failure must reach the futures, or their tasks wait forever
+            self._call_on_loop(self._fail, group, error)
         finally:
-            self._empty_log()
-            self._tell(self._end)
+            self._truncate_wal()
+            self._call_on_loop(self._end)
 
     def _take_group(self) -> tuple[list[QueuedTransaction], bool]:
-        """Wait for a transaction and return it with those behind it, and whether the end of the queue was reached."""
+        """Wait for a transaction; return it with those queued behind it, and whether `stop` was called."""
         group: list[QueuedTransaction] = []
         try:
             item = self._queue.get()
@@ -98,25 +106,25 @@ class Writer:
     def _commit(self, group: list[QueuedTransaction]) -> None:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        of_statement: list[list[str]] = [[] for _ in STATEMENTS]
+        rows_by_statement: list[list[str]] = [[] for _ in STATEMENTS]
         for transaction in group:
-            for position, text in transaction.row_texts:
-                of_statement[position].append(text)
-        for statement, texts in zip(STATEMENTS, of_statement, strict=True):
-            if texts:
-                execute(statement, ("[" + ",".join(texts) + "]",))
+            for index, encoded_rows in transaction.rows:
+                rows_by_statement[index].append(encoded_rows)
+        for statement, encoded in zip(STATEMENTS, rows_by_statement, strict=True):
+            if encoded:
+                execute(statement, ("[" + ",".join(encoded) + "]",))
         execute("UPDATE sequencer SET last_sequence = ?", (group[-1].last_sequence,))
         execute("COMMIT")
 
-    def _empty_log(self) -> None:
-        # Spares the next start the work, no more: a log that stays is read then. So a failure here loses nothing.
+    def _truncate_wal(self) -> None:
+        # Optional: the next open replays a WAL that stays. So a failure here loses nothing.
         with contextlib.suppress(apsw.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
-        # RuntimeError: the loop is closed, there is nobody left to tell.
+    def _call_on_loop(self, callback: Callable[..., None], *arguments: object) -> None:
+        # RuntimeError: the loop is closed, so no task waits for the futures.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
 
@@ -127,7 +135,7 @@ class Writer:
         self._on_durable(len(group))
 
     def _fail(self, group: list[QueuedTransaction], error: Exception) -> None:
-        """Fail the group that could not be committed and all that wait behind it. `put` refuses from now on."""
+        """Fail the futures of the group that could not be committed and of every transaction queued behind it."""
         self._failure = BookFailedError(f"the book could not be written: {error}")
         self._failure.__cause__ = error
         waiting: list[QueuedTransaction | None] = list(group)

@@ -1,4 +1,4 @@
-"""What every book promises of the resources that stand beside stages, and of revoked connection tokens."""
+"""Standalone resources and revoked connection tokens of the port."""
 
 import msgspec
 import pytest
@@ -67,7 +67,7 @@ TYPES = ("public-key", "ingest-configuration", "encoder-configuration", "storage
 
 
 @pytest.mark.parametrize(("resource", "resource_type"), list(zip(RESOURCES, TYPES, strict=True)), ids=TYPES)
-async def test_a_resource_reads_and_is_listed_as_it_was_put(book: Book, resource: Resource, resource_type: str) -> None:
+async def test_a_resource_is_read_and_listed_as_it_was_put(book: Book, resource: Resource, resource_type: str) -> None:
     await commit(book, *(PutResource(resource=one) for one in RESOURCES))
     assert book.get_resource(resource.arn) == resource
     assert book.list_resources(ACCOUNT, resource_type, after=None, limit=9).items == [resource]
@@ -101,7 +101,7 @@ async def test_resources_are_listed_by_account_in_order_of_creation(book: Book) 
     assert book.count_resources("000000000000", "public-key") == 0
 
 
-async def test_a_deleted_resource_is_gone_for_good(books: SqliteBooks) -> None:
+async def test_a_deleted_resource_stays_deleted_after_a_restart(books: SqliteBooks) -> None:
     book = books.open()
     await commit(book, put_resource(), put_resource(KEY_ARN + "2"))
     await commit(book, DeleteResource(arn=KEY_ARN))
@@ -112,14 +112,14 @@ async def test_a_deleted_resource_is_gone_for_good(books: SqliteBooks) -> None:
     assert book.count_resources(ACCOUNT, "public-key") == 1
 
 
-async def test_deleting_a_resource_that_is_not_there_is_fine(book: Book) -> None:
+async def test_deleting_an_unknown_resource_is_not_an_error(book: Book) -> None:
     await commit(book, put_resource(), DeleteResource(arn=KEY_ARN + "2"), DeleteResource(arn=""))
     await commit(book, DeleteResource(arn=KEY_ARN), DeleteResource(arn=KEY_ARN))
     assert book.get_resource(KEY_ARN) is None
     assert book.count_resources(ACCOUNT, "public-key") == 0
 
 
-async def test_a_resource_put_deleted_and_put_again_at_once_is_the_last_that_was_put(book: Book) -> None:
+async def test_a_resource_can_be_put_deleted_and_put_again_in_one_transaction(book: Book) -> None:
     await commit(
         book,
         put_resource(),
@@ -131,7 +131,7 @@ async def test_a_resource_put_deleted_and_put_again_at_once_is_the_last_that_was
     assert page.items == [public_key(KEY_ARN + "2"), public_key(name="again")]
 
 
-async def test_a_position_after_a_deleted_resource_skips_nobody_who_comes_later(books: SqliteBooks) -> None:
+async def test_a_position_of_a_deleted_resource_does_not_skip_later_resources(books: SqliteBooks) -> None:
     book = books.open()
     await commit(book, put_resource(KEY_ARN + "1"), put_resource(KEY_ARN + "2"), put_resource(KEY_ARN + "3"))
     position = book.list_resources(ACCOUNT, "public-key", after=None, limit=2).next_position
@@ -143,7 +143,7 @@ async def test_a_position_after_a_deleted_resource_skips_nobody_who_comes_later(
     assert page.items == [public_key(KEY_ARN + "4")]
 
 
-async def test_a_revoked_connection_token_stays_revoked_in_its_account_alone(books: SqliteBooks) -> None:
+async def test_a_revoked_connection_token_stays_revoked_only_in_its_account(books: SqliteBooks) -> None:
     book = books.open()
     revocation = RevokeConnectionToken(account_id=ACCOUNT, token_id="t" * 32, at_ms=NOON_MS)
     assert not book.is_connection_token_revoked(ACCOUNT, "t" * 32)
