@@ -10,11 +10,11 @@ import sys
 import msgspec
 import uvloop
 
+from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
 from stagebook.server.http_server import HttpServer
 from stagebook.server.listen_sockets import listen
-from stagebook.server.router import Application, Receive, Scope, Send
 from stagebook.server.wiring import http_bounds
 
 

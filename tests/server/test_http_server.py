@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.config.rules import Address
 from stagebook.server.http_server import HEAD_LIMIT_BYTES, HttpBounds, HttpServer
 from stagebook.server.listen_sockets import listen
-from stagebook.server.router import Receive, Scope, Send
 
 ANY_PORT = Address(host="127.0.0.1", port=0)
 BOUNDS = HttpBounds(

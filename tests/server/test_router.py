@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from stagebook.server.router import Application, Message, Receive, Router, Scope, Send, path_template
+from stagebook.api.asgi import Application, Message, Receive, Scope, Send
+from stagebook.server.router import Router, path_template
 
 
 def door(name: str) -> Application:

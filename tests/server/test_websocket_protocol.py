@@ -10,10 +10,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.config.rules import Address
 from stagebook.server.http_server import HttpBounds, HttpServer
 from stagebook.server.listen_sockets import listen
-from stagebook.server.router import Application, Receive, Scope, Send
 
 BOUNDS = HttpBounds(
     connections=100,

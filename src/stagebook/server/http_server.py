@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from stagebook.server.router import Application
+from stagebook.api.asgi import Application
 from stagebook.server.websocket_protocol import WebSocketProtocol
 
 HEAD_LIMIT_BYTES = 65_536

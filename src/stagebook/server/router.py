@@ -6,18 +6,14 @@ Owns the paths' division and the count of requests on their way. Must not know w
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Callable
 
 import structlog
 
-_log = structlog.get_logger(__name__)
+from stagebook.api.asgi import Application, ObservedSend, Receive, Scope, Send
+from stagebook.api.http_responses import HttpResponse, send_response
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+_log = structlog.get_logger(__name__)
 
 HEALTH_PATH = "/health"
 WELCOME = (
@@ -100,19 +96,13 @@ class Router:
 
 async def _logged(serve: Application, scope: Scope, receive: Receive, send: Send) -> None:
     start_seconds = time.perf_counter()
-    status = 0
-
-    async def noting_send(message: Message) -> None:
-        nonlocal status
-        if message["type"] == "http.response.start":
-            status = message["status"]
-        await send(message)
-
+    observed = ObservedSend(send)
     try:
-        await serve(scope, receive, noting_send)
+        await serve(scope, receive, observed)
     finally:
+        path = path_template(scope["path"])
         spent_ms = round((time.perf_counter() - start_seconds) * 1000, 2)
-        _log.debug("request", method=scope["method"], path=path_template(scope["path"]), status=status, ms=spent_ms)
+        _log.debug("request", method=scope["method"], path=path, status=observed.status, ms=spent_ms)
 
 
 def path_template(path: str) -> str:
@@ -137,6 +127,5 @@ async def _refuse_websocket(_scope: Scope, receive: Receive, send: Send) -> None
 
 
 async def _answer(send: Send, status: int, content_type: bytes, body: bytes, *, head: bool = False) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode("ascii"))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    response = HttpResponse(status=status, headers=((b"content-type", content_type),), body=body)
+    await send_response(send, response, is_head=head)

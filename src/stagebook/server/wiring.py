@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
+from stagebook.api.asgi import Application
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.access.policy import parse_policy
 from stagebook.api.aws.aws_api import AwsApi
@@ -31,7 +32,6 @@ from stagebook.media.port import MediaEngine
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.server.http_server import HttpBounds
 from stagebook.server.listen_sockets import ListenSockets
-from stagebook.server.router import Application
 from stagebook.server.system_clock import SystemClock, SystemRandomness
 
 FEED_OPENING_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""A manager that records what the door asks of it and answers what a test tells it to."""
+"""A fake stage manager that records its calls and returns or raises what a test has set."""
 
 import asyncio
 
@@ -22,7 +22,11 @@ CLAIMS = Claims(
 
 
 class FakeManager:
-    """Records calls as tuples; `failure`, when set, is raised by every call but `admit` and `close_events`."""
+    """Records calls as tuples of the method's name and its arguments.
+
+    `failure`, when set, is raised by every method but `admit` and `close_events`; `admission_failure` by `admit`.
+    `exchange_token` waits for `exchange_gate`, when set.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []

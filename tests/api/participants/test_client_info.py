@@ -1,4 +1,4 @@
-"""The User-Agent header as GetParticipant shows it."""
+"""Parsing the User-Agent header for GetParticipant."""
 
 import re
 
@@ -55,18 +55,18 @@ WEBKIT = "Mozilla/5.0 ({}) AppleWebKit/605.1.15 (KHTML, like Gecko) {}"
         (None, ("", "", "", "")),
     ],
 )
-def test_known_software_is_named(user_agent: str | None, expected: tuple[str, str, str, str]) -> None:
+def test_known_software_is_recognised(user_agent: str | None, expected: tuple[str, str, str, str]) -> None:
     info = client_info(user_agent)
     assert (info.os_name, info.os_version, info.browser_name, info.browser_version) == expected
 
 
 @given(st.text(max_size=2_000))
-def test_whatever_is_sent_fits_the_shape_of_the_api(user_agent: str) -> None:
+def test_any_header_gives_values_that_fit_the_api_shape(user_agent: str) -> None:
     info = client_info(user_agent)
     for value in (info.os_name, info.os_version, info.browser_name, info.browser_version):
         assert re.fullmatch(r"[a-zA-Z0-9\-_.,:;\s]{0,128}", value)
 
 
-def test_a_long_product_is_cut() -> None:
+def test_a_long_product_token_is_cut() -> None:
     info = client_info("x" * 500 + "/" + "9" * 500)
     assert (len(info.browser_name), len(info.browser_version)) == (128, 128)

@@ -1,4 +1,4 @@
-"""The events websocket, spoken at the ASGI seam: handshake, messages both ways, and every way it can end."""
+"""The events websocket over ASGI: handshake, messages in both directions, and every way it can end."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.api.participants.events_connection import CLOSE_REASON_SIZE_BYTES, close_message
+from stagebook.api.participants.events_connection import MAX_CLOSE_REASON_SIZE_BYTES, close_message
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.manager.presence.watchers import FarewellReason, PresentParticipant, StageSnapshot, StageWatcher
@@ -23,11 +23,11 @@ DEADLINE_SECONDS = 10.0
 PATH = f"/events/{STAGE_ID}"
 
 
-class Socket:
-    """The other side of one ASGI websocket: what a client sends, and what it gets."""
+class FakeSocket:
+    """The server side of one ASGI websocket: queues of the messages from and to the application."""
 
     def __init__(self, manager: FakeManager, *, limits: RequestLimits | None = None) -> None:
-        self.door = ParticipantsApi(manager, limits=limits, monotonic=lambda: 0.0)
+        self.api = ParticipantsApi(manager, limits=limits, monotonic=lambda: 0.0)
         self.to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.from_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.send_gate: Callable[[dict[str, Any]], Awaitable[None]] | None = None
@@ -50,25 +50,25 @@ class Socket:
         self.to_server.put_nowait({"type": "websocket.connect"})
         if leaving:
             self.leave()
-        await self.door(scope, self.to_server.get, self._take)
+        await self.api(scope, self.to_server.get, self._on_sent)
 
-    async def _take(self, message: Any) -> None:  # noqa: ANN401 - an ASGI message
+    async def _on_sent(self, message: Any) -> None:  # noqa: ANN401 - an ASGI message
         if self.send_gate is not None:
             await self.send_gate(message)
         self.from_server.put_nowait(message)
 
-    def say(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         self.to_server.put_nowait({"type": "websocket.receive", "text": text})
 
     def leave(self, code: int = 1000) -> None:
         self.to_server.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
 
-    async def hear(self) -> dict[str, Any]:
+    async def receive(self) -> dict[str, Any]:
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await self.from_server.get()
 
-    async def hear_json(self) -> Any:  # noqa: ANN401 - whatever JSON says
-        return json.loads((await self.hear())["text"])
+    async def receive_json(self) -> Any:  # noqa: ANN401 - decoded JSON
+        return json.loads((await self.receive())["text"])
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def manager() -> FakeManager:
 
 
 @asynccontextmanager
-async def connected(manager: FakeManager, *, limits: RequestLimits | None = None) -> AsyncIterator[Socket]:
-    """An accepted socket, whose application has ended by itself by the end of the block."""
-    socket = Socket(manager, limits=limits)
+async def connected(manager: FakeManager, *, limits: RequestLimits | None = None) -> AsyncIterator[FakeSocket]:
+    """Yield an accepted socket. The application must have ended by itself by the end of the block."""
+    socket = FakeSocket(manager, limits=limits)
     task = asyncio.create_task(socket.serve())
-    assert await socket.hear() == {"type": "websocket.accept", "subprotocol": TOKEN, "headers": []}
+    assert await socket.receive() == {"type": "websocket.accept", "subprotocol": TOKEN, "headers": []}
     yield socket
     async with asyncio.timeout(DEADLINE_SECONDS):
         await task
@@ -100,12 +100,12 @@ def snapshot(*participant_ids: str) -> StageSnapshot:
     return StageSnapshot(stage_id=STAGE_ID, participants=participants)
 
 
-def causes(manager: FakeManager) -> list[object]:
+def reported_causes(manager: FakeManager) -> list[object]:
     return [call[2] for call in manager.calls if call[0] == "close_events"]
 
 
 class TestHandshake:
-    async def test_the_token_is_the_subprotocol_and_comes_back(self, manager: FakeManager) -> None:
+    async def test_the_token_is_the_selected_subprotocol(self, manager: FakeManager) -> None:
         async with connected(manager) as socket:
             socket.leave()
         tester = ClientInfo(browser_name="Tester", browser_version="1.0")
@@ -115,9 +115,9 @@ class TestHandshake:
         ]
 
     async def test_a_token_is_found_among_other_subprotocols(self, manager: FakeManager) -> None:
-        socket = Socket(manager)
+        socket = FakeSocket(manager)
         await socket.serve(subprotocols=("chat", TOKEN, "other.token.here"), leaving=True)
-        assert (await socket.hear())["subprotocol"] == TOKEN
+        assert (await socket.receive())["subprotocol"] == TOKEN
 
     @pytest.mark.parametrize(
         ("path", "subprotocols", "status"),
@@ -131,87 +131,89 @@ class TestHandshake:
             ("/", (TOKEN,), 404),
         ],
     )
-    async def test_a_refused_handshake_is_an_http_answer(
+    async def test_a_refused_handshake_gets_an_http_response(
         self, manager: FakeManager, path: str, subprotocols: tuple[str, ...], status: int
     ) -> None:
-        socket = Socket(manager)
+        socket = FakeSocket(manager)
         await socket.serve(path=path, subprotocols=subprotocols)
-        start = await socket.hear()
+        start = await socket.receive()
         assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
         assert (b"www-authenticate" in dict(start["headers"])) is (status == 401)
-        assert "code" in json.loads((await socket.hear())["body"])
+        assert "code" in json.loads((await socket.receive())["body"])
         assert manager.calls == []
 
     @pytest.mark.parametrize(
         ("refusal", "status"), [(TokenRefusal.STAGE_DELETED, 404), (TokenRefusal.PARTICIPANT_DISCONNECTED, 403)]
     )
-    async def test_a_participant_who_may_not_come_back_is_told(
+    async def test_a_refused_token_gets_its_status(
         self, manager: FakeManager, refusal: TokenRefusal, status: int
     ) -> None:
         manager.admission_failure = TokenRefusedError(refusal=refusal, detail="because")
-        socket = Socket(manager)
+        socket = FakeSocket(manager)
         await socket.serve()
-        assert (await socket.hear())["status"] == status
+        assert (await socket.receive())["status"] == status
 
-    async def test_a_full_stage_is_a_refused_handshake_without_an_end(self, manager: FakeManager) -> None:
+    async def test_a_full_stage_refuses_the_handshake_and_reports_no_end(self, manager: FakeManager) -> None:
         manager.failure = AttemptRefusedError(code=ErrorCode.QUOTA_EXCEEDED, detail="the stage is full")
-        socket = Socket(manager)
+        socket = FakeSocket(manager)
         await socket.serve()
-        assert (await socket.hear())["status"] == 409
-        assert causes(manager) == []
+        assert (await socket.receive())["status"] == 409
+        assert reported_causes(manager) == []
 
-    async def test_one_participant_s_sockets_are_counted(self, manager: FakeManager) -> None:
+    async def test_the_open_sockets_of_one_participant_are_limited(self, manager: FakeManager) -> None:
         limits = RequestLimits(events_connections_per_participant=1)
         async with connected(manager, limits=limits) as first:
-            second = Socket(manager)
-            second.door = first.door
+            second = FakeSocket(manager)
+            second.api = first.api
             await second.serve()
-            assert (await second.hear())["status"] == 429
+            assert (await second.receive())["status"] == 429
             first.leave()
-        third = Socket(manager)
-        third.door = first.door
+        third = FakeSocket(manager)
+        third.api = first.api
         await third.serve(leaving=True)
-        assert (await third.hear())["type"] == "websocket.accept"
+        assert (await third.receive())["type"] == "websocket.accept"
 
-    async def test_one_participant_s_handshakes_are_metered(self, manager: FakeManager) -> None:
-        socket = Socket(manager, limits=RequestLimits(attempts_burst=1))
+    async def test_the_handshakes_of_one_participant_are_rate_limited(self, manager: FakeManager) -> None:
+        socket = FakeSocket(manager, limits=RequestLimits(attempts_burst=1))
         await socket.serve(leaving=True)
-        assert (await socket.hear())["type"] == "websocket.accept"
+        assert (await socket.receive())["type"] == "websocket.accept"
         await socket.serve()
-        assert (await socket.hear())["status"] == 429
+        assert (await socket.receive())["status"] == 429
 
-    async def test_a_failure_of_the_server_is_a_500(self, manager: FakeManager) -> None:
+    async def test_an_internal_error_is_a_500_without_details(self, manager: FakeManager) -> None:
         manager.failure = KeyError("inner secret")
-        socket = Socket(manager)
+        socket = FakeSocket(manager)
         await socket.serve()
-        assert (await socket.hear())["status"] == 500
-        assert b"inner" not in (await socket.hear())["body"]
+        assert (await socket.receive())["status"] == 500
+        assert b"inner" not in (await socket.receive())["body"]
 
-    async def test_a_server_that_cannot_answer_http_closes_for_policy(self, manager: FakeManager) -> None:
-        socket = Socket(manager)
+    async def test_without_the_http_response_extension_the_socket_is_closed_with_1008(
+        self, manager: FakeManager
+    ) -> None:
+        socket = FakeSocket(manager)
         await socket.serve(subprotocols=(), deny=False)
-        assert (await socket.hear())["code"] == 1008
+        assert (await socket.receive())["code"] == 1008
 
-    async def test_a_client_that_left_during_the_handshake_is_gone(self, manager: FakeManager) -> None:
+    async def test_a_client_lost_during_the_handshake_is_reported_as_lost(self, manager: FakeManager) -> None:
         async def lost(_message: dict[str, Any]) -> None:
             raise OSError("the client is gone")
 
-        socket = Socket(manager)
+        socket = FakeSocket(manager)
         socket.send_gate = lost
         await socket.serve()
-        assert causes(manager) == [Cause.PEER_LOST]
+        assert reported_causes(manager) == [Cause.PEER_LOST]
 
 
 class TestMessages:
-    async def test_a_snapshot_is_shown(self, manager: FakeManager) -> None:
+    async def test_a_snapshot_is_sent(self, manager: FakeManager) -> None:
         async with connected(manager) as socket:
             watcher_of(manager).show(snapshot("p1", "p2"))
-            state = await socket.hear_json()
+            state = await socket.receive_json()
             assert state["type"] == "STAGE_STATE"
             assert [participant["id"] for participant in state["payload"]["participants"]] == ["p1", "p2"]
             socket.leave()
 
-    async def test_a_slow_reader_gets_the_newest_snapshot_only(self, manager: FakeManager) -> None:
+    async def test_a_slow_client_gets_only_the_newest_snapshot(self, manager: FakeManager) -> None:
         reading = asyncio.Event()
 
         async def gate(message: dict[str, Any]) -> None:
@@ -221,38 +223,38 @@ class TestMessages:
         async with connected(manager) as socket:
             socket.send_gate = gate
             watcher_of(manager).show(snapshot("first"))
-            await asyncio.sleep(0)  # the writer takes the first one and is held
+            await asyncio.sleep(0)  # the writer takes the first snapshot and waits in send
             for number in range(100):
                 watcher_of(manager).show(snapshot(f"p{number}"))
             reading.set()
-            shown = [(await socket.hear_json())["payload"]["participants"][0]["id"]]
+            shown = [(await socket.receive_json())["payload"]["participants"][0]["id"]]
             while shown[-1] != "p99":
-                shown.append((await socket.hear_json())["payload"]["participants"][0]["id"])
+                shown.append((await socket.receive_json())["payload"]["participants"][0]["id"])
             assert len(shown) <= 2
             socket.leave()
 
     async def test_a_ping_is_answered(self, manager: FakeManager) -> None:
         async with connected(manager) as socket:
-            socket.say('{"type":"PING"}')
-            assert await socket.hear_json() == {"type": "PONG"}
+            socket.send_text('{"type":"PING"}')
+            assert await socket.receive_json() == {"type": "PONG"}
             socket.leave()
 
     @pytest.mark.parametrize("text", ['{"type":"PONG"}', '{"type":"LATER"}', "ping", "[]", "\x00"])
     async def test_other_messages_are_ignored(self, manager: FakeManager, text: str) -> None:
         async with connected(manager) as socket:
-            socket.say(text)
-            socket.say('{"type":"PING"}')
-            assert await socket.hear_json() == {"type": "PONG"}
+            socket.send_text(text)
+            socket.send_text('{"type":"PING"}')
+            assert await socket.receive_json() == {"type": "PONG"}
             socket.leave()
 
-    async def test_a_quiet_socket_hears_a_ping(self, manager: FakeManager) -> None:
+    async def test_an_idle_socket_gets_a_ping(self, manager: FakeManager) -> None:
         async with connected(manager, limits=RequestLimits(events_ping_seconds=0.01)) as socket:
-            assert await socket.hear_json() == {"type": "PING"}
-            assert await socket.hear_json() == {"type": "PING"}
+            assert await socket.receive_json() == {"type": "PING"}
+            assert await socket.receive_json() == {"type": "PING"}
             socket.leave()
 
 
-class TestEnds:
+class TestClose:
     @pytest.mark.parametrize(
         ("message", "cause"),
         [
@@ -263,36 +265,38 @@ class TestEnds:
             ({"code": 1006, "reason": ""}, Cause.PEER_LOST),
         ],
     )
-    async def test_a_client_that_closes_left_and_one_that_vanishes_was_lost(
+    async def test_a_close_frame_and_a_lost_connection_have_different_causes(
         self, manager: FakeManager, message: dict[str, Any], cause: Cause
     ) -> None:
         async with connected(manager) as socket:
             socket.to_server.put_nowait({"type": "websocket.disconnect", **message})
-        assert causes(manager) == [cause]
+        assert reported_causes(manager) == [cause]
 
     @pytest.mark.parametrize(
-        ("reason", "detail", "code", "text", "cause"),
+        ("reason", "detail", "code", "close_reason"),
         [
-            (FarewellReason.DISCONNECTED, "be nice", 4001, "be nice", Cause.DISCONNECTED_BY_API),
-            (FarewellReason.DISCONNECTED, "", 4001, "PARTICIPANT_DISCONNECTED", Cause.DISCONNECTED_BY_API),
-            (FarewellReason.STAGE_DELETED, "", 4002, "STAGE_DELETED", Cause.STAGE_DELETED),
-            (FarewellReason.SHUTDOWN, "", 1001, "SERVER_SHUTDOWN", Cause.SHUTDOWN),
+            (FarewellReason.DISCONNECTED, "be nice", 4001, "be nice"),
+            (FarewellReason.DISCONNECTED, "", 4001, "PARTICIPANT_DISCONNECTED"),
+            (FarewellReason.STAGE_DELETED, "", 4002, "STAGE_DELETED"),
+            (FarewellReason.CONNECTION_TOKEN_REVOKED, "", 4003, "CONNECTION_TOKEN_REVOKED"),
+            (FarewellReason.SHUTDOWN, "", 1001, "SERVER_SHUTDOWN"),
         ],
     )
-    async def test_a_farewell_closes_with_code_and_reason(
-        self, manager: FakeManager, reason: FarewellReason, detail: str, code: int, text: str, cause: Cause
+    async def test_a_farewell_closes_with_its_code_and_reason(
+        self, manager: FakeManager, reason: FarewellReason, detail: str, code: int, close_reason: str
     ) -> None:
         async with connected(manager) as socket:
             watcher_of(manager).farewell(reason, detail)
-            assert await socket.hear() == {"type": "websocket.close", "code": code, "reason": text}
-        assert causes(manager) == [cause]
+            assert await socket.receive() == {"type": "websocket.close", "code": code, "reason": close_reason}
+        # The manager ended the connection and has recorded it, so its end is not reported back.
+        assert reported_causes(manager) == []
 
-    async def test_only_the_first_farewell_counts(self, manager: FakeManager) -> None:
+    async def test_only_the_first_farewell_has_an_effect(self, manager: FakeManager) -> None:
         async with connected(manager) as socket:
             watcher_of(manager).farewell(FarewellReason.STAGE_DELETED, "")
             watcher_of(manager).farewell(FarewellReason.SHUTDOWN, "")
-            assert (await socket.hear())["code"] == 4002
-        assert causes(manager) == [Cause.STAGE_DELETED]
+            assert (await socket.receive())["code"] == 4002
+        assert reported_causes(manager) == []
 
     @pytest.mark.parametrize(
         ("message", "code"),
@@ -302,53 +306,53 @@ class TestEnds:
             ({"text": "x" * 16_385}, 1009),
         ],
     )
-    async def test_a_message_that_breaks_a_rule_ends_the_connection(
+    async def test_a_message_that_breaks_a_limit_closes_the_connection(
         self, manager: FakeManager, message: dict[str, Any], code: int
     ) -> None:
         async with connected(manager) as socket:
             socket.to_server.put_nowait({"type": "websocket.receive", **message})
-            assert (await socket.hear())["code"] == code
-        assert causes(manager) == [Cause.REFUSED]
+            assert (await socket.receive())["code"] == code
+        assert reported_causes(manager) == [Cause.REFUSED]
 
-    async def test_a_flood_of_messages_ends_the_connection(self, manager: FakeManager) -> None:
+    async def test_too_many_messages_close_the_connection(self, manager: FakeManager) -> None:
         async with connected(manager, limits=RequestLimits(events_messages_burst=3)) as socket:
             for _ in range(4):
-                socket.say("{}")
-            closed = await socket.hear()
+                socket.send_text("{}")
+            closed = await socket.receive()
         assert (closed["code"], closed["reason"]) == (1008, "too many messages")
 
-    async def test_a_client_that_does_not_read_is_lost(self, manager: FakeManager) -> None:
-        async def full(message: dict[str, Any]) -> None:
+    async def test_a_client_that_does_not_read_is_reported_as_lost(self, manager: FakeManager) -> None:
+        async def never_read(message: dict[str, Any]) -> None:
             if message["type"] == "websocket.send":
                 await asyncio.Event().wait()
 
         async with connected(manager, limits=RequestLimits(events_send_timeout_seconds=0.01)) as socket:
-            socket.send_gate = full
+            socket.send_gate = never_read
             watcher_of(manager).show(snapshot("p"))
-        assert causes(manager) == [Cause.PEER_LOST]
+        assert reported_causes(manager) == [Cause.PEER_LOST]
 
     @pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("after close")])
-    async def test_a_socket_that_the_server_lost_is_lost(self, manager: FakeManager, error: Exception) -> None:
+    async def test_a_failed_send_is_reported_as_lost(self, manager: FakeManager, error: Exception) -> None:
         async def broken(_message: dict[str, Any]) -> None:
             raise error
 
         async with connected(manager) as socket:
             socket.send_gate = broken
             watcher_of(manager).show(snapshot("p"))
-        assert causes(manager) == [Cause.PEER_LOST]
+        assert reported_causes(manager) == [Cause.PEER_LOST]
 
-    async def test_an_abandoned_socket_is_recorded_as_a_shutdown(self, manager: FakeManager) -> None:
-        socket = Socket(manager)
+    async def test_a_cancelled_socket_is_reported_as_a_shutdown(self, manager: FakeManager) -> None:
+        socket = FakeSocket(manager)
         task = asyncio.create_task(socket.serve())
-        await socket.hear()
+        await socket.receive()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert causes(manager) == [Cause.SHUTDOWN]
+        assert reported_causes(manager) == [Cause.SHUTDOWN]
 
-    def test_a_long_reason_is_cut_between_characters(self) -> None:
+    def test_a_long_close_reason_is_cut_between_characters(self) -> None:
         reason = close_message(4001, "é" * 128)["reason"]
-        assert len(reason.encode()) <= CLOSE_REASON_SIZE_BYTES
+        assert len(reason.encode()) <= MAX_CLOSE_REASON_SIZE_BYTES
         assert set(reason) == {"é"}
 
 
@@ -361,10 +365,10 @@ client_messages = st.one_of(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(client_messages, max_size=5))
-async def test_whatever_a_client_sends_its_connection_ends_once(messages: list[dict[str, Any]]) -> None:
+async def test_the_end_is_reported_once_whatever_the_client_sends(messages: list[dict[str, Any]]) -> None:
     manager = FakeManager()
     async with connected(manager) as socket:
         for message in messages:
             socket.to_server.put_nowait(message)
         socket.leave()
-    assert len(causes(manager)) == 1
+    assert len(reported_causes(manager)) == 1

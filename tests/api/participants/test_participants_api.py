@@ -1,4 +1,4 @@
-"""The door's paths and methods, and what browsers are told about them."""
+"""The paths and methods of the participants API, and its CORS header fields."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def client() -> httpx.AsyncClient:
         ("/whip/resource/one", "PATCH, DELETE, OPTIONS", ("accept-patch", "application/trickle-ice-sdpfrag")),
     ],
 )
-async def test_a_preflight_of_any_page_is_answered(
+async def test_a_preflight_of_any_origin_is_answered(
     client: httpx.AsyncClient, path: str, methods: str, accept: tuple[str, str]
 ) -> None:
     headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
@@ -39,7 +39,7 @@ async def test_a_preflight_of_any_page_is_answered(
     assert response.headers[accept[0]] == accept[1]
 
 
-async def test_pages_may_read_what_they_need(client: httpx.AsyncClient) -> None:
+async def test_browsers_may_read_the_header_fields_that_clients_need(client: httpx.AsyncClient) -> None:
     response = await client.post("/whip")
     assert response.headers["access-control-allow-origin"] == "*"
     exposed = {name.strip() for name in response.headers["access-control-expose-headers"].split(",")}
@@ -54,7 +54,7 @@ async def test_pages_may_read_what_they_need(client: httpx.AsyncClient) -> None:
         *((method, "/whip/resource/one") for method in ("GET", "HEAD", "PUT", "POST")),
     ],
 )
-async def test_a_method_that_a_resource_lacks_is_refused(client: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_an_unknown_method_is_a_405(client: httpx.AsyncClient, method: str, path: str) -> None:
     response = await client.request(method, path)
     assert response.status_code == 405
     assert response.headers["allow"].endswith("OPTIONS")
@@ -68,7 +68,7 @@ async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient, path: str
     assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
 
 
-async def test_a_plain_request_for_the_events_is_told_to_upgrade(client: httpx.AsyncClient) -> None:
+async def test_a_plain_request_for_the_events_websocket_is_a_426(client: httpx.AsyncClient) -> None:
     response = await client.get("/events/abcdABCDefgh")
     assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
 
@@ -87,13 +87,13 @@ async def test_a_plain_request_for_the_events_is_told_to_upgrade(client: httpx.A
         ({"type": "websocket", "path": "/events/x"}, True),
     ],
 )
-def test_the_door_says_what_is_its_own(scope: dict[str, Any], expected: bool) -> None:  # noqa: FBT001 - a table's column
+def test_serves_tells_the_requests_of_this_api_from_others(scope: dict[str, Any], expected: bool) -> None:  # noqa: FBT001 - a parameter
     assert ParticipantsApi.serves(scope) is expected
 
 
-noise = st.binary(max_size=40)
+random_bytes = st.binary(max_size=40)
 header_values = st.one_of(
-    noise,
+    random_bytes,
     st.sampled_from(
         [b"Bearer " + TOKEN.encode(), b"bearer", b"application/sdp", b"*", b'"ice-1"', b"99999999999999999999"]
     ),
@@ -120,15 +120,15 @@ requests = st.fixed_dictionaries(
 
 @settings(max_examples=200, deadline=None)
 @given(request=requests, body=st.binary(max_size=60))
-async def test_no_stranger_s_request_is_the_server_s_fault(request: dict[str, Any], body: bytes) -> None:
-    answers: list[Any] = []
+async def test_no_request_causes_an_internal_error(request: dict[str, Any], body: bytes) -> None:
+    sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Any) -> None:  # noqa: ANN401 - an ASGI message
-        answers.append(message)
+        sent.append(message)
 
     await ParticipantsApi(FakeManager())({"type": "http", **request}, receive, send)
-    assert [answer["type"] for answer in answers] == ["http.response.start", "http.response.body"]
-    assert answers[0]["status"] < 500
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["status"] < 500

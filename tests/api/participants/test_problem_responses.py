@@ -1,4 +1,4 @@
-"""The one table from domain errors to HTTP answers."""
+"""The HTTP responses to domain errors."""
 
 import pytest
 
@@ -25,19 +25,19 @@ EXAMPLES: dict[type[domain.StagebookError], domain.StagebookError] = {
 }
 
 
-def test_every_domain_error_is_shown_here() -> None:
+def test_every_domain_error_has_an_example_here() -> None:
     assert set(EXAMPLES) == set(domain.StagebookError.__subclasses__())
 
 
 @pytest.mark.parametrize("error", EXAMPLES.values(), ids=lambda error: type(error).__name__)
-def test_every_domain_error_has_an_answer_that_blames_the_right_side(error: domain.StagebookError) -> None:
+def test_every_domain_error_has_an_error_status_and_its_message(error: domain.StagebookError) -> None:
     problem = problem_of(error)
     assert 400 <= problem.status <= 503
     assert problem.message == str(error)
 
 
 @pytest.mark.parametrize("refusal", TokenRefusal)
-def test_every_token_refusal_has_a_status_and_401_names_the_scheme(refusal: TokenRefusal) -> None:
+def test_every_token_refusal_has_a_status_and_only_401_has_www_authenticate(refusal: TokenRefusal) -> None:
     problem = problem_of(TokenRefusedError(refusal=refusal, detail="d"))
     assert problem.status == problem_responses.TOKEN_STATUSES[refusal]
     assert (problem.status == 401) == (problem_responses.INVALID_TOKEN in problem.headers)

@@ -1,11 +1,11 @@
-"""The meters that hold rates."""
+"""The rate limiters."""
 
 from stagebook.api.participants.problem_responses import RequestRefusedError
-from stagebook.api.participants.request_limits import AttemptMeters, Meter, RequestLimits
+from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits, TokenBucket
 from stagebook.stage.claims import Claims
 
 
-class Clock:
+class ManualClock:
     def __init__(self) -> None:
         self.seconds = 100.0
 
@@ -13,43 +13,43 @@ class Clock:
         return self.seconds
 
 
-def test_a_meter_allows_its_burst_then_its_rate() -> None:
-    clock = Clock()
-    meter = Meter(burst=3, per_second=2.0, monotonic=clock)
-    assert [meter.take() for _ in range(4)] == [True, True, True, False]
+def test_a_bucket_allows_its_burst_and_then_its_rate() -> None:
+    clock = ManualClock()
+    bucket = TokenBucket(burst=3, per_second=2.0, monotonic=clock)
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
     clock.seconds += 0.5
-    assert [meter.take(), meter.take()] == [True, False]
+    assert [bucket.take(), bucket.take()] == [True, False]
 
 
-def test_rest_does_not_save_up_more_than_the_burst() -> None:
-    clock = Clock()
-    meter = Meter(burst=2, per_second=100.0, monotonic=clock)
+def test_an_idle_bucket_holds_no_more_than_the_burst() -> None:
+    clock = ManualClock()
+    bucket = TokenBucket(burst=2, per_second=100.0, monotonic=clock)
     clock.seconds += 3_600
-    assert [meter.take() for _ in range(3)] == [True, True, False]
+    assert [bucket.take() for _ in range(3)] == [True, True, False]
 
 
 class Attempts:
-    """Meters whose answers are booleans."""
+    """Wraps the limiter of attempts, so that the result of an attempt is a boolean."""
 
     def __init__(self, limits: RequestLimits) -> None:
-        self._meters = AttemptMeters(limits=limits, monotonic=Clock())
+        self._limiter = AttemptRateLimiter(limits=limits, monotonic=ManualClock())
 
-    def take(self, participant_id: str, *, stage: str = "s") -> bool:
+    def allows(self, participant_id: str, *, stage: str = "s") -> bool:
         claims = Claims(participant_id=participant_id, stage_arn=stage, capabilities=frozenset(), expires_at_seconds=1)
         try:
-            self._meters.require(claims)
+            self._limiter.require(claims)
         except RequestRefusedError:
             return False
         return True
 
 
-def test_participants_are_metered_apart() -> None:
+def test_each_participant_of_each_stage_has_its_own_limit() -> None:
     attempts = Attempts(RequestLimits(attempts_burst=1))
-    takes = [attempts.take(name, stage=stage) for stage, name in [("s1", "p"), ("s1", "p"), ("s1", "q"), ("s2", "p")]]
+    takes = [attempts.allows(name, stage=stage) for stage, name in [("s1", "p"), ("s1", "p"), ("s1", "q"), ("s2", "p")]]
     assert takes == [True, False, True, True]
 
 
-def test_the_number_of_meters_is_bounded_and_the_longest_unused_goes_first() -> None:
-    attempts = Attempts(RequestLimits(attempts_burst=1, metered_participants=2))
-    assert [attempts.take(name) for name in "abaca"] == [True, True, False, True, False]
-    assert attempts.take("b")
+def test_the_number_of_buckets_is_limited_and_the_least_recently_used_is_dropped() -> None:
+    attempts = Attempts(RequestLimits(attempts_burst=1, tracked_participants=2))
+    assert [attempts.allows(name) for name in "abaca"] == [True, True, False, True, False]
+    assert attempts.allows("b")

@@ -1,4 +1,4 @@
-"""The messages of the events websocket."""
+"""The presence messages of the events websocket."""
 
 import json
 
@@ -19,7 +19,7 @@ SNAPSHOT = StageSnapshot(
 )
 
 
-def test_a_stage_state_is_everybody_on_the_stage() -> None:
+def test_a_stage_state_lists_all_participants() -> None:
     assert json.loads(StageStateEncoder().encode(SNAPSHOT)) == {
         "type": "STAGE_STATE",
         "payload": {
@@ -37,7 +37,7 @@ def test_one_snapshot_is_encoded_once() -> None:
     assert encoder.encode(SNAPSHOT) is encoder.encode(SNAPSHOT)
 
 
-def test_the_next_snapshot_is_not_mistaken_for_the_last() -> None:
+def test_the_next_snapshot_is_encoded_again() -> None:
     encoder = StageStateEncoder()
     encoder.encode(SNAPSHOT)
     empty = StageSnapshot(stage_id="abcdABCDefgh", participants=())
@@ -45,19 +45,19 @@ def test_the_next_snapshot_is_not_mistaken_for_the_last() -> None:
 
 
 @pytest.mark.parametrize("message", [stage_state_messages.PING, stage_state_messages.PONG])
-def test_ping_and_pong_are_messages_of_only_a_type(message: str) -> None:
+def test_ping_and_pong_have_only_a_type(message: str) -> None:
     assert json.loads(message) == {"type": message_type(message)}
 
 
-def test_further_members_do_not_matter() -> None:
+def test_further_members_are_ignored() -> None:
     assert message_type('{"time": 1, "type": "PING", "payload": {"a": []}}') == "PING"
 
 
 @pytest.mark.parametrize("text", ["", "ping", "[]", "{}", '{"type": 1}', '{"type"', "null", "[" * 4_000])
-def test_what_is_no_message_has_no_type(text: str) -> None:
+def test_text_that_is_no_message_has_no_type(text: str) -> None:
     assert message_type(text) is None
 
 
 @given(st.text(max_size=200))
-def test_no_text_breaks_the_reader(text: str) -> None:
+def test_any_text_is_parsed_without_an_error(text: str) -> None:
     message_type(text)

@@ -1,4 +1,4 @@
-"""WHIP and subscribing over HTTP, as RFC 9725 and the public clients of IVS stages speak it."""
+"""WHIP and subscribing over HTTP, as in RFC 9725 and in the public clients of IVS stages."""
 
 from collections.abc import AsyncIterator
 
@@ -30,8 +30,8 @@ UNKNOWN_CLIENT = ClientInfo(browser_name="python-httpx", browser_version=httpx._
 def client_of(
     manager: FakeManager, *, whip_redirect: bool = False, limits: RequestLimits | None = None
 ) -> httpx.AsyncClient:
-    door = ParticipantsApi(manager, whip_redirect=whip_redirect, limits=limits, monotonic=lambda: 0.0)
-    transport = httpx.ASGITransport(door)
+    api = ParticipantsApi(manager, whip_redirect=whip_redirect, limits=limits, monotonic=lambda: 0.0)
+    transport = httpx.ASGITransport(api)
     return httpx.AsyncClient(transport=transport, base_url="http://stagebook")
 
 
@@ -70,7 +70,7 @@ class TestPublish:
         assert manager.calls == []
 
     @pytest.mark.parametrize("header", [None, "", "Basic abc", "Bearer", "Bearer  "])
-    async def test_without_a_bearer_token_nobody_publishes(
+    async def test_without_a_bearer_token_publishing_is_refused(
         self, client: httpx.AsyncClient, manager: FakeManager, header: str | None
     ) -> None:
         headers = {"Content-Type": "application/sdp"} | ({} if header is None else {"Authorization": header})
@@ -79,7 +79,7 @@ class TestPublish:
         assert response.headers["www-authenticate"] == 'Bearer realm="stagebook"'
         assert manager.calls == []
 
-    async def test_a_refused_token_is_not_repeated(self, client: httpx.AsyncClient) -> None:
+    async def test_the_response_to_a_refused_token_does_not_contain_it(self, client: httpx.AsyncClient) -> None:
         headers = {**OFFER, "Authorization": "Bearer forged.secret.token"}
         response = await client.post("/whip", content="v=0", headers=headers)
         assert response.status_code == 401
@@ -95,7 +95,7 @@ class TestPublish:
             (TokenRefusal.STAGE_DELETED, 404),
         ],
     )
-    async def test_why_a_token_was_refused_is_told(
+    async def test_a_refused_token_gets_its_status_and_the_detail(
         self, client: httpx.AsyncClient, manager: FakeManager, refusal: TokenRefusal, status: int
     ) -> None:
         manager.admission_failure = TokenRefusedError(refusal=refusal, detail="because")
@@ -111,19 +111,19 @@ class TestPublish:
             (OfferMalformedError("not SDP"), 400),
         ],
     )
-    async def test_a_refused_attempt_says_why(
+    async def test_a_refused_attempt_gets_its_status_and_the_detail(
         self, client: httpx.AsyncClient, manager: FakeManager, failure: Exception, status: int
     ) -> None:
         manager.failure = failure
         response = await client.post("/whip", content="v=0", headers=OFFER)
         assert (response.status_code, response.json()["message"]) == (status, str(failure))
 
-    async def test_a_busy_server_says_when_to_come_back(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+    async def test_a_busy_server_sends_retry_after(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
         manager.failure = ServerBusyError("too many joins at once")
         response = await client.post("/whip", content="v=0", headers=OFFER)
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
-    async def test_a_failure_of_the_server_shows_nothing_of_itself(
+    async def test_an_internal_error_is_a_500_without_details(
         self, client: httpx.AsyncClient, manager: FakeManager
     ) -> None:
         manager.failure = KeyError("inner secret")
@@ -131,7 +131,7 @@ class TestPublish:
         assert response.status_code == 500
         assert "inner" not in response.text
 
-    async def test_a_redirect_leads_to_the_stage_s_own_address_when_it_is_asked_for(self, manager: FakeManager) -> None:
+    async def test_with_whip_redirect_the_root_redirects_to_the_whip_endpoint(self, manager: FakeManager) -> None:
         async with client_of(manager, whip_redirect=True) as client:
             redirected = await client.post("/", content="v=0", headers=OFFER)
             assert redirected.status_code == 307
@@ -147,13 +147,13 @@ class TestSubscribe:
         assert response.headers["location"] == "https://stages.example.com/whip/resource/connection-2"
         assert manager.calls == [("subscribe", "abCDEf12GHIj", "Pub_lish-er1", "v=0 offer", UNKNOWN_CLIENT)]
 
-    async def test_a_publisher_that_is_gone_is_not_found(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+    async def test_an_unknown_publisher_is_not_found(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
         manager.failure = AttemptRefusedError(code=ErrorCode.PUBLISHER_NOT_FOUND, detail="no such publisher")
         response = await client.post("/whip/subscribe/gone", content="v=0", headers=OFFER)
         assert (response.status_code, response.json()["code"]) == (404, "PUBLISHER_NOT_FOUND")
 
     @pytest.mark.parametrize("publisher", ["", "a/b", "a%20b", "x" * 65, "%C3%A9", "a%0A"])
-    async def test_what_is_no_participant_id_is_no_path(
+    async def test_a_malformed_participant_id_is_not_found(
         self, client: httpx.AsyncClient, manager: FakeManager, publisher: str
     ) -> None:
         response = await client.post(f"/whip/subscribe/{publisher}", content="v=0", headers=OFFER)
@@ -162,20 +162,18 @@ class TestSubscribe:
 
 
 class TestDelete:
-    async def test_a_connection_is_ended_by_its_participant(
-        self, client: httpx.AsyncClient, manager: FakeManager
-    ) -> None:
+    async def test_a_participant_ends_its_connection(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
         response = await client.delete("/whip/resource/connection-1", headers={**BEARER, "If-Match": '"old"'})
         assert (response.status_code, response.content) == (200, b"")
         assert manager.calls == [("close", "abCDEf12GHIj", "connection-1")]
 
-    async def test_a_token_that_expired_meanwhile_still_ends_what_it_opened(
+    async def test_an_expired_token_still_ends_its_connection(
         self, client: httpx.AsyncClient, manager: FakeManager
     ) -> None:
         manager.admission_failure = TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="the token has expired")
         assert (await client.delete("/whip/resource/connection-1", headers=BEARER)).status_code == 200
 
-    async def test_it_takes_the_token(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+    async def test_it_needs_the_token(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
         assert (await client.delete("/whip/resource/connection-1")).status_code == 401
         assert manager.calls == []
 
@@ -187,13 +185,13 @@ class TestDelete:
 class TestPatch:
     path = "/whip/resource/connection-1"
 
-    async def test_trickled_candidates_have_no_answer(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+    async def test_trickled_candidates_get_a_204(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
         response = await client.patch(self.path, content="a=candidate", headers={**FRAGMENT, "If-Match": '"ice-1"'})
         assert (response.status_code, response.content) == (204, b"")
         assert "content-length" not in response.headers
         assert manager.calls == [("patch", "abCDEf12GHIj", "connection-1", "a=candidate", "ice-1")]
 
-    async def test_an_ice_restart_matches_any_session_and_gets_the_new_one(
+    async def test_an_ice_restart_matches_any_session_and_gets_the_new_etag(
         self, client: httpx.AsyncClient, manager: FakeManager
     ) -> None:
         manager.patch_answer = PatchAnswer(fragment="a=ice-ufrag:new", ice_session="ice-2")
@@ -203,13 +201,13 @@ class TestPatch:
         assert response.headers["etag"] == '"ice-2"'
         assert manager.calls == [("patch", "abCDEf12GHIj", "connection-1", "a=ice-ufrag:x", None)]
 
-    async def test_the_ice_session_must_be_named(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
+    async def test_if_match_is_required(self, client: httpx.AsyncClient, manager: FakeManager) -> None:
         response = await client.patch(self.path, content="a=candidate", headers=FRAGMENT)
         assert response.status_code == 428
         assert manager.calls == []
 
     @pytest.mark.parametrize("tag", ['W/"ice-1"', "ice-1", '"a", "b"', "é", '"'])
-    async def test_a_tag_that_cannot_match_is_refused(
+    async def test_an_entity_tag_that_is_not_one_strong_tag_is_refused(
         self, client: httpx.AsyncClient, manager: FakeManager, tag: str
     ) -> None:
         headers = {**FRAGMENT, "If-Match": tag.encode("latin-1").decode("latin-1")}
@@ -223,31 +221,31 @@ class TestPatch:
         response = await client.patch(self.path, content="a=candidate", headers={**FRAGMENT, "If-Match": '"old"'})
         assert response.status_code == 412
 
-    async def test_only_fragments_are_taken(self, client: httpx.AsyncClient) -> None:
+    async def test_another_content_type_is_refused(self, client: httpx.AsyncClient) -> None:
         response = await client.patch(self.path, content="v=0", headers={**OFFER, "If-Match": "*"})
         assert response.status_code == 415
         assert response.headers["accept-patch"] == "application/trickle-ice-sdpfrag"
 
 
 class TestLimits:
-    async def test_a_body_above_the_limit_is_refused_by_its_length_alone(self, manager: FakeManager) -> None:
+    async def test_a_body_above_the_limit_is_refused_by_its_content_length(self, manager: FakeManager) -> None:
         async with client_of(manager, limits=RequestLimits(offer_size_bytes=10)) as client:
             assert (await client.post("/whip", content="v" * 10, headers=OFFER)).status_code == 201
             assert (await client.post("/whip", content="v" * 11, headers=OFFER)).status_code == 413
 
-    async def test_a_body_without_a_length_is_counted(self, manager: FakeManager) -> None:
-        async def pieces() -> AsyncIterator[bytes]:
+    async def test_a_chunked_body_above_the_limit_is_refused(self, manager: FakeManager) -> None:
+        async def chunks() -> AsyncIterator[bytes]:
             for _ in range(3):
                 yield b"vvvv"
 
         async with client_of(manager, limits=RequestLimits(offer_size_bytes=10)) as client:
-            assert (await client.post("/whip", content=pieces(), headers=OFFER)).status_code == 413
+            assert (await client.post("/whip", content=chunks(), headers=OFFER)).status_code == 413
         assert manager.calls == []
 
-    async def test_a_body_must_be_text(self, client: httpx.AsyncClient) -> None:
+    async def test_a_body_that_is_not_utf_8_is_refused(self, client: httpx.AsyncClient) -> None:
         assert (await client.post("/whip", content=b"\xff\xfe", headers=OFFER)).status_code == 400
 
-    async def test_a_participant_s_attempts_are_metered(self, manager: FakeManager) -> None:
+    async def test_the_attempts_of_a_participant_are_rate_limited(self, manager: FakeManager) -> None:
         async with client_of(manager, limits=RequestLimits(attempts_burst=2)) as client:
             statuses = [(await client.post("/whip", content="v=0", headers=OFFER)).status_code for _ in range(3)]
         assert statuses == [201, 201, 429]

@@ -1,4 +1,4 @@
-"""GET /health: 200 while all is well, 503 while it is not."""
+"""GET /health: 200 while the server works, 503 while it does not."""
 
 import json
 from collections.abc import MutableMapping
@@ -9,17 +9,17 @@ import pytest
 from stagebook.api.watch.health import Condition, Health, HealthApi
 
 
-async def ask(condition: Condition, *, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
+async def get_health(condition: Condition, *, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
     sent: list[MutableMapping[str, Any]] = []
 
     async def receive() -> MutableMapping[str, Any]:
-        raise AssertionError("there is nothing to read")
+        raise AssertionError("the request must not be read")
 
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    door = HealthApi(lambda: Health(status=condition, version="1.2.3", auth="off", unknown_stream_keys=2))
-    await door({"type": "http", "method": method, "path": "/health"}, receive, send)
+    api = HealthApi(lambda: Health(status=condition, version="1.2.3", auth="off", unknown_stream_keys=2))
+    await api({"type": "http", "method": method, "path": "/health"}, receive, send)
     start, body = sent
     return start["status"], dict(start["headers"]), body["body"]
 
@@ -28,7 +28,7 @@ async def ask(condition: Condition, *, method: str = "GET") -> tuple[int, dict[b
     ("condition", "expected"), [(Condition.OK, 200), (Condition.STOPPING, 503), (Condition.FAILED, 503)]
 )
 async def test_the_status_follows_the_condition(condition: Condition, expected: int) -> None:
-    status, headers, body = await ask(condition)
+    status, headers, body = await get_health(condition)
     assert status == expected
     assert json.loads(body) == {
         "status": condition.value,
@@ -40,12 +40,12 @@ async def test_the_status_follows_the_condition(condition: Condition, expected: 
 
 
 async def test_head_has_no_body() -> None:
-    status, headers, body = await ask(Condition.OK, method="HEAD")
+    status, headers, body = await get_health(Condition.OK, method="HEAD")
     assert (status, body) == (200, b"")
     assert int(headers[b"content-length"]) > 0
 
 
 async def test_other_methods_are_refused() -> None:
-    status, headers, _ = await ask(Condition.OK, method="POST")
+    status, headers, _ = await get_health(Condition.OK, method="POST")
     assert status == 405
     assert headers[b"allow"] == b"GET, HEAD"

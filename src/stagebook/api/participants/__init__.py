@@ -1,1 +1,1 @@
-"""The participants' door: WHIP, subscribe and the events websocket."""
+"""The API of participants: WHIP publishing, subscribing, and the events websocket."""

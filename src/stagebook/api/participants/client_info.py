@@ -1,15 +1,16 @@
-"""What a participant's software says of itself: the User-Agent header (RFC 9110 section 10.1.5) as ClientInfo.
+"""The client software of a participant, parsed from the User-Agent header (RFC 9110 section 10.1.5).
 
-A table of the products that people join with, read in order; anything else is shown by its first product token.
+A User-Agent is free text, so it is matched against two ordered tables of regular expressions: operating systems, and
+browsers or encoders. The first match wins. For software that is in neither table, the first product token is shown.
 """
 
 import re
 
 from stagebook.stage.resources import ClientInfo
 
-FIELD_LENGTH = 128
-USER_AGENT_LENGTH = 1_024
-"""Longer headers are cut before they are read: nobody's software needs more."""
+MAX_FIELD_LENGTH = 128
+MAX_USER_AGENT_LENGTH = 1_024
+"""A longer header is cut before it is matched, which bounds the time of the regular expressions."""
 
 _NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9\-_.,:; ]+")
 
@@ -22,7 +23,8 @@ _SYSTEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("ChromeOS", re.compile(r"CrOS \S+ ([0-9.]+)")),
     ("Linux", re.compile(r"Linux()\b")),
 )
-"""The system's name and where its version stands. iOS before macOS: an iPhone says "like Mac OS X"."""
+"""(name of the system, pattern with its version as group 1). iOS comes before macOS, because an iPhone's header has
+"like Mac OS X"; Android comes before Linux, because its header has both."""
 
 _BROWSERS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("OBS Studio", re.compile(r"OBS-Studio/([0-9.]+)")),
@@ -34,16 +36,21 @@ _BROWSERS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("Google Chrome", re.compile(r"(?:Chrome|CriOS)/([0-9.]+)")),
     ("Safari", re.compile(r"Version/([0-9.]+).*Safari/")),
 )
-"""The browser's name and where its version stands. Browsers that imitate Chrome come before it."""
+"""(name of the browser, pattern with its version as group 1). Browsers based on Chromium come before Chrome, because
+their headers have its product token as well."""
 
 _PRODUCT = re.compile(r"([^\s/()]+)(?:/([^\s()]+))?")
 
 
 def client_info(user_agent: str | None) -> ClientInfo:
-    """Return what a User-Agent header tells; unknown parts are empty. Never fails, whatever the header holds."""
-    text = (user_agent or "")[:USER_AGENT_LENGTH]
-    os_name, os_version = _first(_SYSTEMS, text)
-    browser_name, browser_version = _first(_BROWSERS, text)
+    """Return the operating system and browser that a User-Agent header names, with versions.
+
+    What cannot be determined is an empty string. Any header is accepted, and each field of the result is in the
+    characters and the length of the API reference's shape Participant.
+    """
+    text = (user_agent or "")[:MAX_USER_AGENT_LENGTH]
+    os_name, os_version = _first_match(_SYSTEMS, text)
+    browser_name, browser_version = _first_match(_BROWSERS, text)
     if not browser_name and (product := _PRODUCT.match(text)):
         browser_name, browser_version = product[1], product[2] or ""
     return ClientInfo(
@@ -54,7 +61,8 @@ def client_info(user_agent: str | None) -> ClientInfo:
     )
 
 
-def _first(table: tuple[tuple[str, re.Pattern[str]], ...], text: str) -> tuple[str, str]:
+def _first_match(table: tuple[tuple[str, re.Pattern[str]], ...], text: str) -> tuple[str, str]:
+    """Return the name and the version of the first entry that matches; two empty strings when none does."""
     for name, pattern in table:
         if match := pattern.search(text):
             return name, match[1]
@@ -62,5 +70,5 @@ def _first(table: tuple[tuple[str, re.Pattern[str]], ...], text: str) -> tuple[s
 
 
 def _clean(value: str) -> str:
-    """Return the value in the characters and the length that GetParticipant can show."""
-    return _NOT_ALLOWED.sub("", value)[:FIELD_LENGTH].strip()
+    """Return the value in the characters and the length that GetParticipant allows."""
+    return _NOT_ALLOWED.sub("", value)[:MAX_FIELD_LENGTH].strip()

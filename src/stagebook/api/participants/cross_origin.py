@@ -1,21 +1,23 @@
-"""Cross-origin rules of this door: any web page may join a stage, because a bearer token, never a cookie, admits.
+"""The CORS header fields of this API.
 
-Source: the CORS protocol of the Fetch standard; RFC 9725 section 4.1 asks WHIP endpoints for it.
+Every origin is allowed. That is safe, because requests are authenticated by a bearer token that a page must hold
+itself; no cookie or other ambient credential is used. RFC 9725 section 4.1 asks WHIP endpoints to support CORS.
+Source: the CORS protocol of the Fetch standard.
 """
 
-from stagebook.api.participants.problem_responses import Header
+from stagebook.api.asgi import Header
 
-ANY_ORIGIN: Header = (b"access-control-allow-origin", b"*")
+_ANY_ORIGIN: Header = (b"access-control-allow-origin", b"*")
 
-SHARED: tuple[Header, ...] = (
-    ANY_ORIGIN,
+RESPONSE_HEADERS: tuple[Header, ...] = (
+    _ANY_ORIGIN,
     (b"access-control-expose-headers", b"Location, ETag, Link, Accept-Patch, Retry-After, WWW-Authenticate"),
 )
-"""What every answer carries."""
+"""The header fields of every response, preflight or not."""
 
 
-def preflight(methods: str) -> tuple[Header, ...]:
-    """Return what the answer to a preflight adds, for a resource that takes these methods."""
+def preflight_headers(methods: str) -> tuple[Header, ...]:
+    """Return the further header fields of a preflight response, for a resource with these comma-separated methods."""
     return (
         (b"access-control-allow-methods", methods.encode("ascii")),
         (b"access-control-allow-headers", b"Authorization, Connection-Token, Content-Type, If-Match"),

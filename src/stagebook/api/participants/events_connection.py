@@ -1,7 +1,11 @@
-"""One events websocket: a watcher whose news are written to the socket, and a client that is heard until it ends.
+"""One events websocket after its handshake.
 
-The manager pushes snapshots and the farewell; the client says PING and EXCHANGE_TOKEN. Knows no token, no manager,
-no path.
+Two tasks serve it. The reader takes the client's messages (PING, EXCHANGE_TOKEN), one at a time. The writer sends what
+is pending: a PONG, the answers to token exchanges, and the newest stage state. The stage manager calls
+`show` and `farewell` from outside; both only store a value and wake the writer, so that a slow client never delays the
+manager. The first task that ends ends the connection.
+
+Close codes are those of RFC 6455 section 7.4, and 4000 to 4999 for Stagebook's own.
 """
 
 import asyncio
@@ -9,149 +13,161 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from stagebook.api.asgi import Message, Receive, Send
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
-from stagebook.api.participants.http_exchange import Message, Receive, Send
-from stagebook.api.participants.request_limits import Meter, RequestLimits
+from stagebook.api.participants.request_limits import RequestLimits, TokenBucket
 from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
 from stagebook.stage.events import Cause
 
-CLOSE_REASON_SIZE_BYTES = 123
-"""What a close frame has room for (RFC 6455 section 5.5)."""
+MAX_CLOSE_REASON_SIZE_BYTES = 123
+"""A control frame has at most 125 bytes of payload, and the code takes two (RFC 6455 section 5.5)."""
+
+_ABNORMAL_CLOSURE = 1006
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a connection ends: what the book says, and the close frame to send; None when the client is gone."""
+class ConnectionClose(msgspec.Struct, frozen=True, kw_only=True):
+    """How a connection ended.
 
-    cause: Cause
+    `cause` is reported to the stage manager; None when the manager ended the connection itself. `close_code` and
+    `close_reason` go into the close frame; without a code, the client is gone and no frame is sent.
+    """
+
+    cause: Cause | None
     close_code: int | None = None
     close_reason: str = ""
 
 
-GONE = Ending(cause=Cause.PEER_LOST)
-LEFT = Ending(cause=Cause.CLIENT)
-FAREWELLS: dict[FarewellReason, tuple[Cause, int]] = {
-    FarewellReason.DISCONNECTED: (Cause.DISCONNECTED_BY_API, 4001),
-    FarewellReason.STAGE_DELETED: (Cause.STAGE_DELETED, 4002),
-    FarewellReason.CONNECTION_TOKEN_REVOKED: (Cause.CONNECTION_TOKEN_REVOKED, 4003),
-    FarewellReason.SHUTDOWN: (Cause.SHUTDOWN, 1001),
+PEER_LOST = ConnectionClose(cause=Cause.PEER_LOST)
+CLOSED_BY_CLIENT = ConnectionClose(cause=Cause.CLIENT)
+
+FAREWELL_CLOSE_CODES: dict[FarewellReason, int] = {
+    FarewellReason.DISCONNECTED: 4001,
+    FarewellReason.STAGE_DELETED: 4002,
+    FarewellReason.CONNECTION_TOKEN_REVOKED: 4003,
+    FarewellReason.SHUTDOWN: 1001,
 }
-"""Close codes of the server's own: 4000 to 4999 are for applications, 1001 is going away (RFC 6455 section 7.4)."""
+"""The close code for each reason of the stage manager. 1001 is "going away"."""
 
 
 class EventsConnection:
-    """The watcher that one websocket is. `show` and `farewell` only note what to write and wake the writer.
+    """One open events websocket. It implements the stage manager's StageWatcher.
 
-    `answer_exchange` takes an EXCHANGE_TOKEN message and gives its answer; it is set before the connection runs.
+    `answer_exchange` takes the text of an EXCHANGE_TOKEN message and returns the text of the answer. It must be set
+    before `run`.
     """
 
     answer_exchange: Callable[[str], Awaitable[str]]
 
-    def __init__(self, *, encoder: stage_state_messages.StageStateEncoder, limits: RequestLimits, meter: Meter) -> None:
+    def __init__(
+        self, *, encoder: stage_state_messages.StageStateEncoder, limits: RequestLimits, message_rate: TokenBucket
+    ) -> None:
         self._encoder = encoder
         self._limits = limits
-        self._meter = meter
-        self._news = asyncio.Event()
-        self._state: str | None = None
-        self._pong_due = False
-        self._answers: list[str] = []
-        self._farewell: Ending | None = None
+        self._message_rate = message_rate
+        self._wake_writer = asyncio.Event()
+        self._pending_state: str | None = None
+        self._is_pong_pending = False
+        self._pending_answers: list[str] = []
+        self._farewell: ConnectionClose | None = None
 
     def show(self, snapshot: StageSnapshot) -> None:
-        """Note the newest snapshot; one that was not written yet is dropped."""
-        self._state = self._encoder.encode(snapshot)
-        self._news.set()
+        """Send a snapshot of the stage. It replaces a snapshot that has not been sent yet."""
+        self._pending_state = self._encoder.encode(snapshot)
+        self._wake_writer.set()
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
-        """Note that the server ends this connection; the first farewell counts."""
+        """Close the connection for a reason of the stage manager. Only the first call has an effect."""
         if self._farewell is None:
-            cause, code = FAREWELLS[reason]
-            self._farewell = Ending(cause=cause, close_code=code, close_reason=detail or reason.value)
-        self._news.set()
+            self._farewell = ConnectionClose(
+                cause=None, close_code=FAREWELL_CLOSE_CODES[reason], close_reason=detail or reason.value
+            )
+        self._wake_writer.set()
 
-    async def run(self, receive: Receive, send: Send) -> Ending:
-        """Serve the accepted socket until it ends; return how."""
+    async def run(self, receive: Receive, send: Send) -> ConnectionClose:
+        """Serve the accepted websocket until it ends; return how it ended. The close frame is not sent yet."""
         async with asyncio.TaskGroup() as tasks:
-            sides = {tasks.create_task(self._hear_all(receive)), tasks.create_task(self._write_all(send))}
-            done, open_sides = await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
-            for side in open_sides:
+            sides = {tasks.create_task(self._read(receive)), tasks.create_task(self._write(send))}
+            done, pending = await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
+            for side in pending:
                 side.cancel()
+        # The manager's farewell wins: it has already recorded the end of this connection.
         return self._farewell or next(iter(done)).result()
 
-    async def _hear_all(self, receive: Receive) -> Ending:
+    async def close(self, send: Send, close: ConnectionClose) -> None:
+        """Send the close frame, if there is one to send."""
+        if close.close_code is not None:
+            await self._send(send, close_message(close.close_code, close.close_reason))
+
+    async def _read(self, receive: Receive) -> ConnectionClose:
         while True:
             message = await receive()
-            ending = self._hear(message)
-            if ending is not None:
-                return ending
-            # One exchange at a time: what the client says meanwhile waits, so that its messages keep their order.
-            await self._take(message["text"])
+            close = self._check(message)
+            if close is not None:
+                return close
+            # One exchange at a time. Later messages wait in the server's buffer, so that answers keep their order.
+            await self._handle(message["text"])
 
-    def _hear(self, message: Message) -> Ending | None:
-        """Take one message of the client; return how the connection ends because of it, or None."""
+    def _check(self, message: Message) -> ConnectionClose | None:
+        """Return how this message of the client ends the connection; None when it is an acceptable message."""
         if message["type"] == "websocket.disconnect":
-            # 1005 with a reason is a close frame without a code; without one, the HTTP server lost the connection.
-            lost = message.get("code") == 1006 or "reason" not in message
-            return GONE if lost else LEFT
+            # uvicorn reports 1005 both for a close frame without a code and, without `reason`, for a lost connection.
+            is_lost = message.get("code") == _ABNORMAL_CLOSURE or "reason" not in message
+            return PEER_LOST if is_lost else CLOSED_BY_CLIENT
         text = message.get("text")
         if text is None:
-            return Ending(cause=Cause.REFUSED, close_code=1003, close_reason="text messages only")
+            return ConnectionClose(cause=Cause.REFUSED, close_code=1003, close_reason="text messages only")
         if len(text) > self._limits.events_message_size_bytes:
-            return Ending(cause=Cause.REFUSED, close_code=1009, close_reason="message too big")
-        if not self._meter.take():
-            return Ending(cause=Cause.REFUSED, close_code=1008, close_reason="too many messages")
+            return ConnectionClose(cause=Cause.REFUSED, close_code=1009, close_reason="message too big")
+        if not self._message_rate.take():
+            return ConnectionClose(cause=Cause.REFUSED, close_code=1008, close_reason="too many messages")
         return None
 
-    async def _take(self, text: str) -> None:
-        """Do what an acceptable message asks for. Other types are ignored."""
+    async def _handle(self, text: str) -> None:
+        """Act on an acceptable message. Messages of other types are ignored."""
         match stage_state_messages.message_type(text):
             case "PING":
-                self._pong_due = True
+                self._is_pong_pending = True
             case token_exchange_messages.EXCHANGE_TOKEN:
-                self._answers.append(await self.answer_exchange(text))
+                self._pending_answers.append(await self.answer_exchange(text))
             case _:
                 return
-        self._news.set()
+        self._wake_writer.set()
 
-    async def _write_all(self, send: Send) -> Ending:
+    async def _write(self, send: Send) -> ConnectionClose:
         while self._farewell is None:
             for message in await self._next_messages():
-                if not await self._deliver(send, {"type": "websocket.send", "text": message}):
-                    return GONE
+                if not await self._send(send, {"type": "websocket.send", "text": message}):
+                    return PEER_LOST
         return self._farewell
 
-    async def close(self, send: Send, ending: Ending) -> None:
-        """Send the close frame that this ending asks for, if any."""
-        if ending.close_code is not None:
-            await self._deliver(send, close_message(ending.close_code, ending.close_reason))
-
-    async def _deliver(self, send: Send, message: Message) -> bool:
-        """Send one message; return False when the client does not read, or the socket is gone."""
+    async def _send(self, send: Send, message: Message) -> bool:
+        """Send one message; return False when the client does not read in time, or the socket is closed."""
         try:
             async with asyncio.timeout(self._limits.events_send_timeout_seconds):
                 await send(message)
         except (OSError, RuntimeError):
-            # TimeoutError is an OSError; the others are how the HTTP server says that the socket is closed.
+            # TimeoutError is an OSError. HTTP servers raise either of the two when the socket is closed.
             return False
         return True
 
     async def _next_messages(self) -> list[str]:
-        """Wait for something to say; when there is nothing for long, say PING."""
+        """Wait until something is pending and return it, or return a PING after `events_ping_seconds`."""
         try:
             async with asyncio.timeout(self._limits.events_ping_seconds):
-                await self._news.wait()
+                await self._wake_writer.wait()
         except TimeoutError:
             return [stage_state_messages.PING]
-        self._news.clear()
-        messages = [stage_state_messages.PONG] if self._pong_due else []
-        messages += self._answers
-        self._answers.clear()
-        if self._state is not None:
-            messages.append(self._state)
-        self._pong_due, self._state = False, None
+        self._wake_writer.clear()
+        messages = [stage_state_messages.PONG] if self._is_pong_pending else []
+        messages += self._pending_answers
+        self._pending_answers.clear()
+        if self._pending_state is not None:
+            messages.append(self._pending_state)
+        self._is_pong_pending, self._pending_state = False, None
         return messages
 
 
 def close_message(code: int, reason: str) -> Message:
-    """Return the ASGI message that closes an accepted websocket; a long reason is cut."""
-    cut = reason.encode("utf-8")[:CLOSE_REASON_SIZE_BYTES].decode("utf-8", errors="ignore")
+    """Return the ASGI message that closes an accepted websocket. A long reason is cut between characters."""
+    cut = reason.encode("utf-8")[:MAX_CLOSE_REASON_SIZE_BYTES].decode("utf-8", errors="ignore")
     return {"type": "websocket.close", "code": code, "reason": cut}

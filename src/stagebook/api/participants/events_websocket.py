@@ -1,121 +1,135 @@
-"""The events websocket: a participant's standing connection, which shows who is on the stage.
+"""The handshake and the lifetime of the events websocket, which shows a participant who is on the stage.
 
-    GET {events}/{topic}    topic: the stage's id; the participant token is offered as the websocket subprotocol,
-                            a connection token as another one, after `connection-token.`
+    GET {events}/{topic}    `topic` is the id of the stage
 
-It counts as a connection of the participant. This module lets it in, hands the socket to an EventsConnection and
-reports its end exactly once. Silent peers are found by the websocket protocol's own pings (the HTTP server's), since
-sample clients answer those and not PING messages.
+A browser cannot set header fields on a websocket handshake, so the tokens are offered as subprotocols (RFC 6455
+section 1.9): the participant token as it is, which is also the subprotocol that the server selects, and a connection
+token after the prefix `connection-token.`.
+
+An open websocket is a connection of its participant. This module authenticates the handshake, registers the connection
+with the stage manager, runs it, and reports its end once. Dead peers are detected by the ping frames of the websocket
+protocol, which the HTTP server sends; the public sample clients answer those, but not PING messages.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable
 
+from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
 from stagebook.api.participants.client_info import client_info
-from stagebook.api.participants.cross_origin import SHARED
-from stagebook.api.participants.events_connection import GONE, Ending, EventsConnection, close_message
-from stagebook.api.participants.http_exchange import Receive, Scope, Send, header
+from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
+from stagebook.api.participants.events_connection import PEER_LOST, ConnectionClose, EventsConnection, close_message
+from stagebook.api.participants.http_requests import header
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import NO_TOKEN, Problem, RequestRefusedError
-from stagebook.api.participants.request_limits import AttemptMeters, Meter, RequestLimits, too_many
+from stagebook.api.participants.request_limits import (
+    AttemptRateLimiter,
+    RequestLimits,
+    TokenBucket,
+    too_many_requests,
+)
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause
 
-CONNECTION_TOKEN_PREFIX = "connection-token."  # noqa: S105 - what comes before a secret, not one
-"""Marks the subprotocol that is a connection token; with it, it has not the form of a JWT."""
+CONNECTION_TOKEN_PREFIX = "connection-token."  # noqa: S105 - a prefix, not a secret
+"""Marks a subprotocol as a connection token. With the prefix it has four parts, so it is not mistaken for a JWT."""
 
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
-class EventsWebsocket:
-    """Serves the events websockets of one manager's participants."""
+class EventsEndpoint:
+    """Serves the events websockets of all participants of one stage manager."""
 
     def __init__(
         self,
         manager: ParticipantManager,
         *,
         limits: RequestLimits,
-        attempts: AttemptMeters,
+        attempts: AttemptRateLimiter,
         monotonic: Callable[[], float],
     ) -> None:
         self._manager = manager
         self._limits = limits
         self._attempts = attempts
         self._monotonic = monotonic
-        self._open: Counter[tuple[str, str]] = Counter()
+        self._open_by_participant: Counter[tuple[str, str]] = Counter()
         self._encoder = stage_state_messages.StageStateEncoder()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, topic: str) -> None:
-        """Serve one websocket whose `websocket.connect` has been received, from its handshake to its end.
+        """Serve one websocket from its handshake to its end. `websocket.connect` has been received already.
 
-        Raises RequestRefusedError or a StagebookError while the handshake can still be refused.
+        Raises RequestRefusedError or a StagebookError before the handshake is accepted.
         """
         token = _offered_token(scope["subprotocols"])
         claims = self._manager.admit(token, connection_token=_offered_connection_token(scope["subprotocols"]))
         _require_topic(claims, topic)
         self._attempts.require(claims)
-        key = (claims.stage_arn, claims.participant_id)
-        if self._open[key] >= self._limits.events_connections_per_participant:
-            raise too_many("too many events websockets with this token")
-        self._open[key] += 1
+        participant = (claims.stage_arn, claims.participant_id)
+        if self._open_by_participant[participant] >= self._limits.events_connections_per_participant:
+            raise too_many_requests("too many events websockets with this token")
+        self._open_by_participant[participant] += 1
         try:
-            await self._serve_claims(claims, token, scope, receive, send)
+            await self._serve_participant(claims, token, scope, receive, send)
         finally:
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
+            self._open_by_participant[participant] -= 1
+            if not self._open_by_participant[participant]:
+                del self._open_by_participant[participant]
 
-    async def _serve_claims(self, claims: Claims, token: str, scope: Scope, receive: Receive, send: Send) -> None:
-        meter = Meter(
+    async def _serve_participant(self, claims: Claims, token: str, scope: Scope, receive: Receive, send: Send) -> None:
+        message_rate = TokenBucket(
             burst=self._limits.events_messages_burst,
             per_second=self._limits.events_messages_per_second,
             monotonic=self._monotonic,
         )
-        connection = EventsConnection(encoder=self._encoder, limits=self._limits, meter=meter)
+        connection = EventsConnection(encoder=self._encoder, limits=self._limits, message_rate=message_rate)
         client = client_info(header(scope, b"user-agent"))
         connection_id = await self._manager.open_events(claims, watcher=connection, client=client)
         connection.answer_exchange = lambda text: self._exchange(claims, connection_id, text)
-        ending = Ending(cause=Cause.SHUTDOWN)  # what holds if this task is cancelled
+        # This value stays when the task is cancelled, which the HTTP server does when it stops.
+        close = ConnectionClose(cause=Cause.SHUTDOWN)
         try:
-            ending = await self._converse(connection, token, receive, send)
+            close = await self._run(connection, token, receive, send)
         finally:
-            await self._manager.close_events(connection_id=connection_id, cause=ending.cause)
+            if close.cause is not None:
+                await self._manager.close_events(connection_id=connection_id, cause=close.cause)
 
     async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
-        """Answer an EXCHANGE_TOKEN message. It counts as an attempt: each one that succeeds is an event for ever."""
+        """Answer an EXCHANGE_TOKEN message. It counts as an attempt, because a successful exchange writes an event."""
 
         async def exchange() -> Claims:
             self._attempts.require(claims)
-            token = token_exchange_messages.offered_token(text)
+            token = token_exchange_messages.parse_exchange_request(text)
             return await self._manager.exchange_token(connection_id=connection_id, token=token)
 
-        return await token_exchange_messages.answer(exchange())
+        return await token_exchange_messages.exchange_answer(exchange())
 
-    async def _converse(self, connection: EventsConnection, token: str, receive: Receive, send: Send) -> Ending:
+    async def _run(self, connection: EventsConnection, token: str, receive: Receive, send: Send) -> ConnectionClose:
         try:
             await send({"type": "websocket.accept", "subprotocol": token, "headers": []})
         except OSError:
-            return GONE
-        ending = await connection.run(receive, send)
-        await connection.close(send, ending)
-        return ending
+            return PEER_LOST
+        close = await connection.run(receive, send)
+        await connection.close(send, close)
+        return close
 
 
-async def refuse(scope: Scope, send: Send, problem: Problem) -> None:
-    """Refuse a handshake with an HTTP answer (ASGI extension `websocket.http.response`), or as well as can be."""
+async def refuse_handshake(scope: Scope, send: Send, problem: Problem) -> None:
+    """Refuse a handshake with an HTTP response, by the ASGI extension `websocket.http.response`.
+
+    A server without the extension closes the websocket, which the client sees as a 403 without a body.
+    """
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send(close_message(1008, problem.message))
         return
-    headers = [*SHARED, *problem.headers, (b"content-type", b"application/json")]
+    headers = [*RESPONSE_HEADERS, *problem.headers, (b"content-type", b"application/json")]
     await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": problem.body()})
 
 
 def _offered_token(subprotocols: list[str]) -> str:
-    """Return the first offered subprotocol that has the form of a JWT: the one that will be selected."""
+    """Return the first offered subprotocol with the form of a JWT: the participant token."""
     token = next((offered for offered in subprotocols if _JWT.fullmatch(offered)), None)
     if token is None:
         raise RequestRefusedError(
@@ -125,12 +139,13 @@ def _offered_token(subprotocols: list[str]) -> str:
 
 
 def _offered_connection_token(subprotocols: list[str]) -> str | None:
-    """Return the connection token that is offered beside the participant token, if any."""
+    """Return the first offered connection token, without its prefix; None when none is offered."""
     offered = (each for each in subprotocols if each.startswith(CONNECTION_TOKEN_PREFIX))
     token = next(offered, None)
     return None if token is None else token.removeprefix(CONNECTION_TOKEN_PREFIX)
 
 
 def _require_topic(claims: Claims, topic: str) -> None:
+    """Raise TokenRefusedError unless the topic is the stage of the token."""
     if claims.stage_arn.rpartition("/")[2] != topic:
         raise TokenRefusedError(refusal=TokenRefusal.STAGE_MISMATCH, detail="the token is for another stage")

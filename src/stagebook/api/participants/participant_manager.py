@@ -1,4 +1,4 @@
-"""What this door asks of the stage manager, and no more."""
+"""The part of the stage manager that this API calls."""
 
 from typing import Protocol
 
@@ -12,41 +12,41 @@ from stagebook.stage.resources import ClientInfo
 
 
 class ParticipantManager(Protocol):
-    """The participants' side of the stage manager. Its errors are those of `stagebook.stage.errors`."""
+    """The operations of participants. They raise the errors of `stagebook.stage.errors`."""
 
     @property
     def endpoints(self) -> Endpoints:
-        """The addresses that stages and tokens carry."""
+        """The public URLs of this server."""
 
     def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
-        """Return the claims of a token that admits, by itself or over a connection of a connection token.
+        """Return the claims of a valid participant token, optionally with a connection token beside it.
 
         Raises TokenRefusedError.
         """
 
     def identify(self, token: str) -> Claims:
-        """Return whose token this is, even after it has expired; raise TokenRefusedError."""
+        """Return the claims of a participant token that may have expired; raise TokenRefusedError."""
 
     async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
-        """Open a publishing connection."""
+        """Open a publishing connection from an SDP offer."""
 
     async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
-        """Open a connection that watches one publisher."""
+        """Open a connection that receives the media of one publisher, from an SDP offer."""
 
     async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
-        """Hand a trickle or restart fragment to a connection; `ice_session` None matches any."""
+        """Apply a trickle ICE or ICE restart fragment. `ice_session` is the session it must match; None matches any."""
 
     async def close(self, claims: Claims, *, connection_id: str) -> None:
         """End a connection of this participant."""
 
     async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
-        """Count an events websocket as a connection and return its id."""
+        """Register an events websocket as a connection of the participant; return the id of the connection."""
 
     async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
-        """Let the participant of an events websocket go on with another token and return what that grants.
+        """Replace the token of the participant of an events websocket; return the claims of the new token.
 
         Raises TokenRefusedError, ExchangeRefusedError and ConnectionNotFoundError.
         """
 
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
-        """Say that an events websocket is gone; fine for one that the manager has ended itself."""
+        """Report that an events websocket has ended. An id that is not open any more is ignored."""

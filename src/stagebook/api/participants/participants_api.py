@@ -1,21 +1,27 @@
-"""The participants' door: a raw ASGI application for WHIP, subscribing and the events websocket.
+"""The ASGI application of participants: routing, and the translation of errors to responses.
 
-Owns the paths and the one place where an error becomes an answer. Must not know SDP, the book or how events are made.
+POST   /whip (or /)                         publish
+POST   /whip/subscribe/{participantId}      subscribe to one publisher
+PATCH  /whip/resource/{connectionId}        trickle ICE, ICE restart
+DELETE /whip/resource/{connectionId}        end a connection
+GET    /events/{stageId}                    the events websocket
 """
 
 import re
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import structlog
 
-from stagebook.api.participants import cross_origin, events_websocket
-from stagebook.api.participants.events_websocket import EventsWebsocket
-from stagebook.api.participants.http_exchange import Message, Receive, Response, Scope, Send, write
+from stagebook.api.asgi import Header, ObservedSend, Receive, Scope, Send
+from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.participants import cross_origin
+from stagebook.api.participants.events_websocket import EventsEndpoint, refuse_handshake
 from stagebook.api.participants.participant_manager import ParticipantManager
-from stagebook.api.participants.problem_responses import INTERNAL, Header, Problem, RequestRefusedError, problem_of
-from stagebook.api.participants.request_limits import AttemptMeters, RequestLimits
-from stagebook.api.participants.whip import ACCEPT_PATCH, ACCEPT_POST, Whip
+from stagebook.api.participants.problem_responses import INTERNAL, Problem, RequestRefusedError, problem_of
+from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
+from stagebook.api.participants.whip import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
 from stagebook.stage.errors import StagebookError
 
 _log = structlog.get_logger(__name__)
@@ -24,11 +30,12 @@ _EVENTS = re.compile(r"/events/([A-Za-z0-9-]{1,64})", re.ASCII)
 _SUBSCRIBE = re.compile(r"/whip/subscribe/([A-Za-z0-9_-]{1,64})", re.ASCII)
 _RESOURCE = re.compile(r"/whip/resource/([A-Za-z0-9_-]{1,64})", re.ASCII)
 
-Answer = Callable[[], Awaitable[Response]]
+_MethodHandlers: TypeAlias = dict[str, Callable[[], Awaitable[HttpResponse]]]
+"""The handler of each method that a resource has."""
 
 
 class ParticipantsApi:
-    """The ASGI application. Give it the `http` and `websocket` scopes that `serves` claims."""
+    """The ASGI application. It must get only the `http` and `websocket` scopes for which `serves` is true."""
 
     def __init__(
         self,
@@ -38,21 +45,22 @@ class ParticipantsApi:
         limits: RequestLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Serve this manager's participants.
+        """Serve the participants of a stage manager.
 
-        With `whip_redirect`, `POST /` is answered by a 307 to the stage's own WHIP address, as the global WHIP host
-        of AWS does (user guide, "OBS and WHIP Support"); without it, `POST /` publishes directly.
+        With `whip_redirect`, `POST /` is answered with a 307 to the WHIP endpoint, as the global WHIP endpoint of AWS
+        does (IVS user guide, "OBS and WHIP Support"). Without it, `POST /` publishes directly. `monotonic` returns
+        seconds of a clock that never goes back.
         """
         limits = limits or RequestLimits()
         self._manager = manager
         self._whip_redirect = whip_redirect
-        attempts = AttemptMeters(limits=limits, monotonic=monotonic)
-        self._whip = Whip(manager, limits=limits, attempts=attempts)
-        self._events = EventsWebsocket(manager, limits=limits, attempts=attempts, monotonic=monotonic)
+        attempts = AttemptRateLimiter(limits=limits, monotonic=monotonic)
+        self._whip = WhipEndpoint(manager, limits=limits, attempts=attempts)
+        self._events = EventsEndpoint(manager, limits=limits, attempts=attempts, monotonic=monotonic)
 
     @staticmethod
     def serves(scope: Scope) -> bool:
-        """Return whether this request is for this door."""
+        """Return whether a request belongs to this API."""
         path: str = scope["path"]
         if scope["type"] == "websocket":
             return True
@@ -66,74 +74,66 @@ class ParticipantsApi:
             await self._serve_websocket(scope, receive, send)
         else:
             response = await self._respond(scope, receive)
-            await write(
-                send,
-                Response(status=response.status, headers=cross_origin.SHARED + response.headers, body=response.body),
-            )
+            await send_response(send, response, extra_headers=cross_origin.RESPONSE_HEADERS)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        accepted = False
-
-        async def noting_send(message: Message) -> None:
-            nonlocal accepted
-            accepted = accepted or message["type"] == "websocket.accept"
-            await send(message)
-
+        observed = ObservedSend(send)
         try:
             match = _EVENTS.fullmatch(scope["path"])
             if match is None:
                 raise _not_found()
-            await self._events.serve(scope, receive, noting_send, match[1])
+            await self._events.serve(scope, receive, observed, match[1])
         except Exception as error:
-            if accepted:
+            if observed.is_accepted:
                 raise
-            await events_websocket.refuse(scope, send, _problem_of(error, scope))
+            await refuse_handshake(scope, send, _problem_of(error, scope))
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+    async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
         try:
             return await self._route(scope, receive)
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
             problem = _problem_of(error, scope)
             headers = ((b"content-type", b"application/json"), *problem.headers)
-            return Response(status=problem.status, headers=headers, body=problem.body())
+            return HttpResponse(status=problem.status, headers=headers, body=problem.body())
 
-    async def _route(self, scope: Scope, receive: Receive) -> Response:
+    async def _route(self, scope: Scope, receive: Receive) -> HttpResponse:
         path: str = scope["path"].rstrip("/")
         if path in {"", "/whip"}:
             if path == "" and self._whip_redirect and scope["method"] == "POST":
-                return Response(status=307, headers=((b"location", self._manager.endpoints.whip.encode("ascii")),))
-            return await _serve(scope, {"POST": lambda: self._whip.publish(scope, receive)}, ACCEPT_POST)
+                location = self._manager.endpoints.whip.encode("ascii")
+                return HttpResponse(status=307, headers=((b"location", location),))
+            return await _dispatch(scope, {"POST": lambda: self._whip.publish(scope, receive)}, ACCEPT_POST)
         if match := _SUBSCRIBE.fullmatch(path):
             publisher_id = match[1]
-            return await _serve(
+            return await _dispatch(
                 scope, {"POST": lambda: self._whip.subscribe(scope, receive, publisher_id)}, ACCEPT_POST
             )
         if match := _RESOURCE.fullmatch(path):
             connection_id = match[1]
-            methods: dict[str, Answer] = {
+            handlers: _MethodHandlers = {
                 "PATCH": lambda: self._whip.patch(scope, receive, connection_id),
                 "DELETE": lambda: self._whip.delete(scope, connection_id),
             }
-            return await _serve(scope, methods, ACCEPT_PATCH)
+            return await _dispatch(scope, handlers, ACCEPT_PATCH)
         if _EVENTS.fullmatch(path):
             headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
             raise RequestRefusedError(status=426, code="UPGRADE", message="this is a websocket", headers=headers)
         raise _not_found()
 
 
-async def _serve(scope: Scope, methods: dict[str, Answer], accept: Header) -> Response:
-    """Answer a request for a resource that takes these methods: also OPTIONS, and 405 for any other (RFC 9725 4.1)."""
-    allowed = ", ".join([*methods, "OPTIONS"])
+async def _dispatch(scope: Scope, handlers: _MethodHandlers, accept: Header) -> HttpResponse:
+    """Call the handler of the request's method. OPTIONS is answered here; any other method is a 405 (RFC 9725 4.1)."""
+    allowed = ", ".join([*handlers, "OPTIONS"])
     allow: Header = (b"allow", allowed.encode("ascii"))
     if scope["method"] == "OPTIONS":
-        return Response(status=204, headers=(allow, accept, *cross_origin.preflight(allowed)))
-    answer = methods.get(scope["method"])
-    if answer is None:
+        return HttpResponse(status=204, headers=(allow, accept, *cross_origin.preflight_headers(allowed)))
+    handle = handlers.get(scope["method"])
+    if handle is None:
         raise RequestRefusedError(
             status=405, code="METHOD_NOT_ALLOWED", message=f"use one of {allowed}", headers=(allow,)
         )
-    return await answer()
+    return await handle()
 
 
 def _not_found() -> RequestRefusedError:
@@ -141,8 +141,8 @@ def _not_found() -> RequestRefusedError:
 
 
 def _problem_of(error: Exception, scope: Scope) -> Problem:
-    """Return how to answer an error; what is nobody's fault outside is logged, without headers or body."""
+    """Return the response to an error. One that the client did not cause is logged, without header fields or body."""
     if isinstance(error, StagebookError | RequestRefusedError):
         return problem_of(error)
-    _log.error("join_request_failed", path=scope["path"], exc_info=error)
+    _log.error("participants_request_failed", path=scope["path"], exc_info=error)
     return INTERNAL

@@ -1,10 +1,12 @@
-"""How this door answers what went wrong: one table from domain errors to HTTP status, and the form of the answer.
+"""The error responses of this API: the HTTP status of every domain error, and the JSON body.
 
-A client finds a short machine-readable `code` and a sentence in `message`; never a token.
+The body is `{"code": "...", "message": "..."}`: a constant for programs and a sentence for people. It never holds a
+token.
 """
 
 import msgspec
 
+from stagebook.api.asgi import Header
 from stagebook.stage.errors import (
     AttemptRefusedError,
     ConnectionNotFoundError,
@@ -18,8 +20,6 @@ from stagebook.stage.errors import (
     TokenRefusedError,
 )
 from stagebook.stage.events import ErrorCode
-
-Header = tuple[bytes, bytes]
 
 INVALID_TOKEN: Header = (b"www-authenticate", b'Bearer realm="stagebook", error="invalid_token"')
 NO_TOKEN: Header = (b"www-authenticate", b'Bearer realm="stagebook"')
@@ -45,7 +45,7 @@ ATTEMPT_STATUSES: dict[ErrorCode, int] = {
     ErrorCode.INVALID_VIDEO_CODEC: 406,
     ErrorCode.INTERNAL_SERVER_EXCEPTION: 500,
 }
-"""The codes that an attempt over WebRTC can be refused with; any other is the caller's fault and answered by 400."""
+"""The statuses of refused attempts to join, publish or subscribe. Any other code has 400."""
 
 OTHER_STATUSES: dict[type[StagebookError], tuple[int, str]] = {
     OfferMalformedError: (400, "MALFORMED_SDP"),
@@ -58,7 +58,7 @@ OTHER_STATUSES: dict[type[StagebookError], tuple[int, str]] = {
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that is not a success."""
+    """An error response: its status, the members of its body, and further header fields."""
 
     status: int
     code: str
@@ -66,12 +66,12 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[Header, ...] = ()
 
     def body(self) -> bytes:
-        """Return the JSON to send."""
+        """Return the body as JSON."""
         return msgspec.json.encode({"code": self.code, "message": self.message})
 
 
 class RequestRefusedError(Exception):
-    """A request breaks a rule of this door, before any domain rule was asked."""
+    """A request breaks a rule of this API itself, before the stage manager was called."""
 
     def __init__(self, *, status: int, code: str, message: str, headers: tuple[Header, ...] = ()) -> None:
         super().__init__(message)
@@ -82,7 +82,7 @@ INTERNAL = Problem(status=500, code="INTERNAL", message="the server failed; its 
 
 
 def problem_of(error: StagebookError | RequestRefusedError) -> Problem:
-    """Return how to answer an error that the caller caused."""
+    """Return the response to an error that the client caused. An unknown kind of error is a 400 `REFUSED`."""
     match error:
         case RequestRefusedError():
             return error.problem

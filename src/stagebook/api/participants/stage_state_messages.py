@@ -1,7 +1,10 @@
-"""The messages of the events websocket, both ways.
+"""The presence messages of the events websocket, as JSON text.
 
-Server: STAGE_STATE (everybody on the stage, oneself included), PING and PONG. Client: PING, and PONG; anything else is
-ignored, so that newer clients can speak to an older server.
+    server: {"type": "STAGE_STATE", "payload": {"stageId": "...", "participants": [...]}}   all, the client included
+            {"type": "PING"} and {"type": "PONG"}
+    client: {"type": "PING"} and {"type": "PONG"}
+
+The server ignores messages of unknown types, so that a newer client works with an older server.
 """
 
 import msgspec
@@ -12,16 +15,16 @@ PING = '{"type":"PING"}'
 PONG = '{"type":"PONG"}'
 
 
-class _Spoken(msgspec.Struct, frozen=True):
+class _TypedMessage(msgspec.Struct, frozen=True):
     type: str
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Spoken)
+_decoder = msgspec.json.Decoder(_TypedMessage)
 
 
 def message_type(text: str) -> str | None:
-    """Return the `type` of a client's message; None when it is not a JSON object that has one."""
+    """Return the `type` of a client's message; None unless it is a JSON object with a string `type`."""
     try:
         return _decoder.decode(text).type
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -29,7 +32,11 @@ def message_type(text: str) -> str | None:
 
 
 class StageStateEncoder:
-    """Turns snapshots into STAGE_STATE messages, each once: the manager hands one snapshot to all watchers in a row."""
+    """Encodes stage snapshots as STAGE_STATE messages.
+
+    The stage manager passes the same snapshot object to every watcher of the stage in a row, so the last message is
+    kept and each snapshot is encoded once.
+    """
 
     def __init__(self) -> None:
         self._snapshot: StageSnapshot | None = None

@@ -1,10 +1,10 @@
-"""The token exchange as it is spoken on the events websocket.
+"""The token exchange messages of the events websocket, as JSON text.
 
     client: {"type": "EXCHANGE_TOKEN", "token": "<the new participant token>"}
-    server: {"type": "TOKEN_EXCHANGED", "payload": {...}}          the new token counts, and it is in the book
-            {"type": "EXCHANGE_TOKEN_ERROR", "payload": {...}}     nothing has changed
+    server: {"type": "TOKEN_EXCHANGED", "payload": {...}}          the new token is in force and the event is durable
+            {"type": "EXCHANGE_TOKEN_ERROR", "payload": {...}}     the old token stays in force
 
-Answers come in the order of the requests. The codes of an error are those of the HTTP answers.
+Answers come in the order of the requests. The error codes are those of the HTTP error responses.
 """
 
 from collections.abc import Awaitable
@@ -16,18 +16,18 @@ from stagebook.stage.claims import Claims
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.resources import Capability
 
-EXCHANGE_TOKEN = "EXCHANGE_TOKEN"  # noqa: S105 - a message's type, not a secret
+EXCHANGE_TOKEN = "EXCHANGE_TOKEN"  # noqa: S105 - the type of a message, not a secret
 
 
-class _Request(msgspec.Struct, frozen=True):
+class _ExchangeRequest(msgspec.Struct, frozen=True):
     token: str
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Request).decode
+_decode = msgspec.json.Decoder(_ExchangeRequest).decode
 
 
-def offered_token(message: str) -> str:
+def parse_exchange_request(message: str) -> str:
     """Return the token of an EXCHANGE_TOKEN message; raise RequestRefusedError when it has none."""
     try:
         return _decode(message).token
@@ -37,8 +37,8 @@ def offered_token(message: str) -> str:
         ) from None
 
 
-async def answer(exchange: Awaitable[Claims]) -> str:
-    """Return the message that tells how an exchange ended; what the server itself did wrong is raised on."""
+async def exchange_answer(exchange: Awaitable[Claims]) -> str:
+    """Await an exchange and return its answer message. Errors that the client did not cause are raised."""
     try:
         return _exchanged(await exchange)
     except (StagebookError, RequestRefusedError) as error:

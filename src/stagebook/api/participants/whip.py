@@ -1,103 +1,93 @@
-"""WHIP (RFC 9725) and its mirror image for watching: offers in, answers out, resources to patch and to delete.
+"""WHIP publishing (RFC 9725), and subscribing by the same exchange with the media in the other direction.
 
-    POST   {whip}                              publish
-    POST   {whip}/subscribe/{participantId}    watch one publisher
-    PATCH  {whip}/resource/{connection id}     trickle candidates, ICE restart
-    DELETE {whip}/resource/{connection id}     end it
+    POST   {whip}                              publish: SDP offer in, SDP answer out, 201 with a Location
+    POST   {whip}/subscribe/{participantId}    subscribe to one publisher: the same
+    PATCH  {whip}/resource/{connection id}     trickle ICE candidates, or an ICE restart
+    DELETE {whip}/resource/{connection id}     end the connection
 
-Knows HTTP and the manager's face; SDP is opaque here.
+The ETag of a connection names its current ICE session. A PATCH carries it in If-Match, or `*` for an ICE restart (RFC
+9725 section 4.3). SDP is passed to the media engine unparsed.
 """
 
 import re
 
+from stagebook.api.asgi import Header, Receive, Scope
+from stagebook.api.http_body import BodyReader
+from stagebook.api.http_responses import HttpResponse
 from stagebook.api.participants.client_info import client_info
-from stagebook.api.participants.http_exchange import (
-    Receive,
-    Response,
-    Scope,
-    bearer_token,
-    header,
-    read_text,
-    require_content_type,
-)
+from stagebook.api.participants.http_requests import bearer_token, header, read_text, require_content_type
 from stagebook.api.participants.participant_manager import ParticipantManager
-from stagebook.api.participants.problem_responses import Header, RequestRefusedError
-from stagebook.api.participants.request_limits import AttemptMeters, RequestLimits
+from stagebook.api.participants.problem_responses import RequestRefusedError
+from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.manager.stage_manager import Opened
 from stagebook.stage.claims import Claims
 
 SDP = "application/sdp"
-CONNECTION_TOKEN = b"connection-token"
-"""The header with a connection token beside the participant token, in the two requests that open a connection."""
-FRAGMENT = "application/trickle-ice-sdpfrag"
+SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
 ACCEPT_POST: Header = (b"accept-post", SDP.encode())
-ACCEPT_PATCH: Header = (b"accept-patch", FRAGMENT.encode())
+ACCEPT_PATCH: Header = (b"accept-patch", SDP_FRAGMENT.encode())
+CONNECTION_TOKEN_HEADER = b"connection-token"
+"""Carries a connection token beside the participant token, in the two requests that open a connection."""
 
-PUBLISHER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _ENTITY_TAG = re.compile(r'"([\x21\x23-\x7e]*)"')
 
 
-class Whip:
-    """Serves the requests of one manager's participants."""
+class WhipEndpoint:
+    """Handles the HTTP requests of all participants of one stage manager.
 
-    def __init__(self, manager: ParticipantManager, *, limits: RequestLimits, attempts: AttemptMeters) -> None:
+    The methods raise RequestRefusedError for a request that breaks a rule of HTTP or WHIP, and the stage manager's
+    errors.
+    """
+
+    def __init__(self, manager: ParticipantManager, *, limits: RequestLimits, attempts: AttemptRateLimiter) -> None:
         self._manager = manager
         self._limits = limits
         self._attempts = attempts
+        self._bodies = BodyReader(timeout_seconds=limits.body_timeout_seconds)
 
-    async def publish(self, scope: Scope, receive: Receive) -> Response:
-        """Answer a publisher's offer (RFC 9725 section 4.2)."""
-        claims, offer = await self._offer(scope, receive)
+    async def publish(self, scope: Scope, receive: Receive) -> HttpResponse:
+        """Open a publishing connection: 201 with the SDP answer (RFC 9725 section 4.2)."""
+        claims, offer = await self._read_offer(scope, receive)
         client = client_info(header(scope, b"user-agent"))
         return self._created(await self._manager.publish(claims, offer=offer, client=client))
 
-    async def subscribe(self, scope: Scope, receive: Receive, publisher_id: str) -> Response:
-        """Answer a viewer's offer for one publisher, named by its participant id."""
-        claims, offer = await self._offer(scope, receive)
+    async def subscribe(self, scope: Scope, receive: Receive, publisher_id: str) -> HttpResponse:
+        """Open a connection that receives one publisher, named by its participant id: 201 with the SDP answer."""
+        claims, offer = await self._read_offer(scope, receive)
         client = client_info(header(scope, b"user-agent"))
         opened = await self._manager.subscribe(claims, publisher_id=publisher_id, offer=offer, client=client)
         return self._created(opened)
 
-    async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> Response:
-        """Take a fragment (RFC 9725 section 4.3): 204, or 200 with the server's fragment and the new ETag."""
+    async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> HttpResponse:
+        """Apply a fragment (RFC 9725 section 4.3): 204, or 200 with the server's fragment and ETag after a restart."""
         claims = self._manager.identify(bearer_token(scope))
         self._attempts.require(claims)
-        require_content_type(scope, FRAGMENT, ACCEPT_PATCH)
+        require_content_type(scope, SDP_FRAGMENT, ACCEPT_PATCH)
         ice_session = _if_match(header(scope, b"if-match"))
-        fragment = await read_text(
-            scope,
-            receive,
-            size_bytes=self._limits.fragment_size_bytes,
-            timeout_seconds=self._limits.body_timeout_seconds,
-        )
+        fragment = await read_text(scope, receive, self._bodies, max_size_bytes=self._limits.fragment_size_bytes)
         answer = await self._manager.patch(
             claims, connection_id=connection_id, fragment=fragment, ice_session=ice_session
         )
         if answer.fragment is None:
-            return Response(status=204)
-        headers = ((b"content-type", FRAGMENT.encode()), _etag(answer.ice_session))
-        return Response(status=200, headers=headers, body=answer.fragment.encode("utf-8"))
+            return HttpResponse(status=204)
+        headers = ((b"content-type", SDP_FRAGMENT.encode()), _etag(answer.ice_session))
+        return HttpResponse(status=200, headers=headers, body=answer.fragment.encode("utf-8"))
 
-    async def delete(self, scope: Scope, connection_id: str) -> Response:
-        """End a connection (RFC 9725 section 4.2); an entity tag does not matter here."""
+    async def delete(self, scope: Scope, connection_id: str) -> HttpResponse:
+        """End a connection (RFC 9725 section 4.2). If-Match is ignored. The token may have expired."""
         claims = self._manager.identify(bearer_token(scope))
         await self._manager.close(claims, connection_id=connection_id)
-        return Response(status=200)
+        return HttpResponse(status=200)
 
-    async def _offer(self, scope: Scope, receive: Receive) -> tuple[Claims, str]:
-        claims = self._manager.admit(bearer_token(scope), connection_token=header(scope, CONNECTION_TOKEN))
+    async def _read_offer(self, scope: Scope, receive: Receive) -> tuple[Claims, str]:
+        claims = self._manager.admit(bearer_token(scope), connection_token=header(scope, CONNECTION_TOKEN_HEADER))
         self._attempts.require(claims)
         require_content_type(scope, SDP, ACCEPT_POST)
-        offer = await read_text(
-            scope,
-            receive,
-            size_bytes=self._limits.offer_size_bytes,
-            timeout_seconds=self._limits.body_timeout_seconds,
-        )
+        offer = await read_text(scope, receive, self._bodies, max_size_bytes=self._limits.offer_size_bytes)
         return claims, offer
 
-    def _created(self, opened: Opened) -> Response:
-        # Absolute: some WHIP clients do not resolve a relative Location against the address they were redirected to.
+    def _created(self, opened: Opened) -> HttpResponse:
+        # An absolute URL: after a redirect, some WHIP clients resolve a relative one against the original URL.
         location = f"{self._manager.endpoints.whip}/resource/{opened.connection_id}"
         headers = (
             (b"content-type", SDP.encode()),
@@ -105,7 +95,7 @@ class Whip:
             _etag(opened.answer.ice_session),
             ACCEPT_PATCH,
         )
-        return Response(status=201, headers=headers, body=opened.answer.sdp.encode("utf-8"))
+        return HttpResponse(status=201, headers=headers, body=opened.answer.sdp.encode("utf-8"))
 
 
 def _etag(ice_session: str) -> Header:
@@ -113,9 +103,10 @@ def _etag(ice_session: str) -> Header:
 
 
 def _if_match(value: str | None) -> str | None:
-    """Return the ICE session that a PATCH speaks of; None for any (`*`, an ICE restart: RFC 9725 section 4.3.3).
+    """Return the ICE session that If-Match names; None for any (`*`, an ICE restart: RFC 9725 section 4.3.3).
 
-    Raises RequestRefusedError: 428 without the header, 412 for what cannot match strongly (RFC 9110 section 13.1.1).
+    Raises RequestRefusedError: 428 without the header field, 412 for anything but one strong entity tag, which is the
+    only form that If-Match can match (RFC 9110 section 13.1.1).
     """
     if value is None:
         raise RequestRefusedError(

@@ -1,1 +1,1 @@
-"""The readers' door: health."""
+"""The API for operators and monitoring: the health check."""

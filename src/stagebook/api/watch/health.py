@@ -1,19 +1,21 @@
-"""GET /health: whether the server serves, for load balancers, containers and scripts that wait for it.
+"""GET /health: whether the server is serving, for load balancers, container orchestrators and start scripts.
 
-Answers 200 while everything works and 503 while it does not; no one has to sign. Must not know how anything works.
+The response is 200 while everything works and 503 while it does not. It needs no authentication.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, TypeAlias
 
 import msgspec
 
-Message: TypeAlias = MutableMapping[str, Any]
+from stagebook.api.asgi import Header, Receive, Scope, Send
+from stagebook.api.http_responses import HttpResponse, send_response
+
+_HEADERS: tuple[Header, ...] = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 
 class Condition(StrEnum):
-    """What a server can say of itself."""
+    """The state of the server as a whole."""
 
     OK = "ok"
     STOPPING = "stopping"
@@ -21,8 +23,11 @@ class Condition(StrEnum):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of the answer. `unknown_stream_keys` counts, since the start, the encoders that were refused because
-    their stream key opens no stage: they leave no event."""
+    """The body of the response.
+
+    `unknown_stream_keys` counts the encoders that were refused since the start because their stream key belongs to no
+    stage. Such a refusal has no participant and therefore no event.
+    """
 
     status: Condition
     version: str
@@ -31,26 +36,17 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthApi:
-    """The ASGI application of this path."""
+    """The ASGI application of `/health`. `get_health` returns the current state and must not block."""
 
-    def __init__(self, ask: Callable[[], Health]) -> None:
-        """`ask` returns the state of the server now; it must not block."""
-        self._ask = ask
+    def __init__(self, get_health: Callable[[], Health]) -> None:
+        self._get_health = get_health
 
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        _receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer GET and HEAD; 405 for any other method."""
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
         if scope["method"] not in {"GET", "HEAD"}:
-            status, body = 405, b'{"message":"use GET"}'
-            headers.append((b"allow", b"GET, HEAD"))
+            response = HttpResponse(status=405, headers=((b"allow", b"GET, HEAD"),), body=b'{"message":"use GET"}')
         else:
-            health = self._ask()
-            status, body = 200 if health.status is Condition.OK else 503, msgspec.json.encode(health)
-        headers.append((b"content-length", str(len(body)).encode("ascii")))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            health = self._get_health()
+            status = 200 if health.status is Condition.OK else 503
+            response = HttpResponse(status=status, body=msgspec.json.encode(health))
+        await send_response(send, response, extra_headers=_HEADERS, is_head=scope["method"] == "HEAD")

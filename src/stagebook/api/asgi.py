@@ -1,0 +1,42 @@
+"""The types of the ASGI interface, and a wrapper that observes what an application sends.
+
+An ASGI server calls an application once for each HTTP request or websocket. `scope` describes it (type, method, path,
+header fields), `receive` waits for the next message from the client, and `send` passes a message to the client. A
+message is a dictionary with a `type`, such as `http.request` or `websocket.close`.
+Source: the ASGI specification, version 3.0, "HTTP & WebSocket ASGI Message Format".
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+Header: TypeAlias = tuple[bytes, bytes]
+"""One header field: its name in lower case, and its value."""
+
+
+class ObservedSend:
+    """A `send` that records how far a response got before it passes each message on.
+
+    `status` is the HTTP status of the response, 0 until `http.response.start`. `is_accepted` is true once a websocket
+    handshake has been accepted.
+    """
+
+    __slots__ = ("_send", "is_accepted", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.is_accepted = False
+
+    async def __call__(self, message: Message) -> None:
+        """Record the message and send it."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["type"] == "websocket.accept":
+            self.is_accepted = True
+        await self._send(message)
