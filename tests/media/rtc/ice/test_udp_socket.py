@@ -6,8 +6,7 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from stagebook.media.rtc.ice.udp_socket import DATAGRAMS_PER_WAKE_UP, Path, UdpSocket, bind_all
-from stagebook.media.rtc.sfu.down_track import Address
+from stagebook.media.rtc.ice.udp_socket import DATAGRAMS_PER_WAKE_UP, Address, Path, UdpSocket, bind_all
 from tests.media.rtc.running_engine import wait_until
 
 
@@ -53,10 +52,10 @@ async def test_datagrams_arrive_in_order_with_one_time_for_a_batch_and_a_fault_s
             sender.sendto(str(number).encode(), ("127.0.0.1", bound.port))
         sender.sendto(b"fault", ("127.0.0.1", bound.port))
         sender.sendto(b"last", ("127.0.0.1", bound.port))
-        bound.listen(loop, receive, lambda: float(next(times)))
+        bound.start_receiving(loop, receive, lambda: float(next(times)))
         await wait_until(lambda: (b"last", 1.0) in received, "the last datagram")
     assert [datagram for datagram, _ in received[:-1]] == [str(number).encode() for number in range(count)]
     assert [now for _, now in received] == [0.0] * DATAGRAMS_PER_WAKE_UP + [1.0, 1.0]
     assert [entry["event"] for entry in logs] == ["datagram_failed"]
-    bound.ignore(loop)
+    bound.stop_receiving(loop)
     bound.close()

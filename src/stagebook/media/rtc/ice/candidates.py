@@ -1,18 +1,25 @@
-"""Which addresses our candidates name: what the settings announce, or what the sockets are bound to."""
+"""The addresses of our host candidates (RFC 8445 sections 5.1.1.1 and 5.2).
+
+The operator's announced addresses are used as they are: behind a static NAT they are the only ones that a peer can
+reach. Without them, the candidates are the addresses to which the sockets are bound.
+"""
 
 import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
-# Addresses for documentation (RFC 5737, RFC 3849): connecting a UDP socket to them sends nothing, it only asks the
-# system which of its own addresses it would send from.
-_OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+# Documentation addresses (RFC 5737, RFC 3849). Connecting a UDP socket to one sends nothing: it only makes the system
+# choose the local address from which it would send.
+_EXTERNAL_PROBE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 _LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
-_ANY_PORT = 9
+_PROBE_PORT = 9
 
 
 def candidate_ips(*, bind_addresses: Sequence[str], announced_addresses: Sequence[str]) -> tuple[str, ...]:
-    """The IPs of our candidates, preferred first. A wildcard stands for the host's outward address and loopback."""
+    """Return the IP addresses of our candidates, without duplicates, the preferred address first.
+
+    A wildcard bind address (0.0.0.0 or ::) is replaced by the address of the host's default route and loopback.
+    """
     if announced_addresses:
         return tuple(dict.fromkeys(announced_addresses))
     found: list[str] = []
@@ -27,9 +34,9 @@ def candidate_ips(*, bind_addresses: Sequence[str], announced_addresses: Sequenc
 def _host_ips(family: socket.AddressFamily) -> Iterator[str]:
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((_OUTSIDE[family], _ANY_PORT))
+            probe.connect((_EXTERNAL_PROBE[family], _PROBE_PORT))
             yield str(probe.getsockname()[0])
         except OSError:
-            # No route outwards: loopback alone remains.
+            # The host has no default route: only loopback is usable.
             pass
     yield _LOOPBACK[family]

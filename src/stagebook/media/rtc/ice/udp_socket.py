@@ -1,36 +1,43 @@
-"""The engine's UDP sockets: one for each bind address, all on one port. Knows nothing of the bytes."""
+"""The UDP sockets of an engine: one for each bind address, all with the same port.
+
+One port carries all connections of the engine, so that an operator opens one port in the firewall. The demultiplexer
+tells the connections apart. Sockets are non-blocking and read in batches from the event loop.
+"""
 
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import structlog
 
-from stagebook.media.rtc.sfu.down_track import Address
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES
 
 DATAGRAMS_PER_WAKE_UP = 64
-"""Then the event loop gets its turn for other sockets and timers."""
+"""The size of a batch. After it the event loop serves other sockets and timers."""
 _SOCKET_BUFFER_SIZE_BYTES = 4 << 20
-"""Holds a keyframe to some hundred viewers; the system may grant less."""
+"""Holds a keyframe to some hundred viewers. The system may grant less."""
 
-Receive: TypeAlias = Callable[[bytes, Address, float], None]
+Address: TypeAlias = tuple[Any, ...]
+"""A socket address as `recvfrom` returns it: (ip, port) for IPv4, (ip, port, flow, scope) for IPv6."""
+DatagramReceiver: TypeAlias = Callable[[bytes, Address, float], None]
+"""Called with a datagram, the sender's address and the time in monotonic seconds."""
 
 _log = structlog.get_logger(__name__)
 
 
 class UdpSocket:
-    """One bound, non-blocking socket. `sendto(data, address)` is the socket's own method, for the hot loop."""
+    """One bound, non-blocking socket. `sendto(data, address)` is the system socket's own method, for the hot loop."""
 
     def __init__(self, bind_address: str, port: int) -> None:
-        """Bind. Raises OSError."""
+        """Bind the socket. Raises OSError."""
         family = socket.AF_INET6 if ip_address(bind_address).version == 6 else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
             self._socket.settimeout(0)
             if family == socket.AF_INET6:
+                # With V6ONLY off, "::" also takes the IPv4 port, and binding "0.0.0.0" beside it would fail.
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER_SIZE_BYTES)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_SIZE_BYTES)
@@ -42,25 +49,27 @@ class UdpSocket:
         self.port: int = self._socket.getsockname()[1]
 
     def send(self, datagram: bytes, address: Address) -> None:
-        """Send, and lose the datagram if the buffer is full or there is no route: UDP promises no more."""
+        """Send a datagram. It is lost if the send buffer is full or there is no route: UDP guarantees no delivery."""
         try:
             self.sendto(datagram, address)
         except OSError:
             return
 
-    def listen(self, loop: asyncio.AbstractEventLoop, receive: Receive, clock: Callable[[], float]) -> None:
-        """Call `receive(datagram, address, now)` for all that comes; `clock` is read once for a batch."""
+    def start_receiving(
+        self, loop: asyncio.AbstractEventLoop, receive: DatagramReceiver, clock: Callable[[], float]
+    ) -> None:
+        """Call `receive(datagram, address, now)` for each datagram. `clock` is read once for a batch."""
         loop.add_reader(self._socket.fileno(), self._drain, receive, clock)
 
-    def ignore(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Listen no more."""
+    def stop_receiving(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Undo `start_receiving`."""
         loop.remove_reader(self._socket.fileno())
 
     def close(self) -> None:
-        """Give the port back."""
+        """Release the port."""
         self._socket.close()
 
-    def _drain(self, receive: Receive, clock: Callable[[], float]) -> None:
+    def _drain(self, receive: DatagramReceiver, clock: Callable[[], float]) -> None:
         recvfrom = self._socket.recvfrom
         now = clock()
         for _ in range(DATAGRAMS_PER_WAKE_UP):
@@ -69,27 +78,30 @@ class UdpSocket:
             except BlockingIOError:
                 return
             except OSError:
-                # An ICMP error of an earlier send: nothing was received.
+                # The system reports an ICMP error of an earlier send here; no datagram was read.
                 continue
             try:
                 receive(datagram, address, now)
-            except Exception:  # noqa: BLE001 - a fault of ours with one peer must not stop the media of all others
+            except Exception:  # noqa: BLE001 - a bug met by one peer must not stop the media of all others
                 _log.exception("datagram_failed", size_bytes=len(datagram))
 
 
 class Path(NamedTuple):
-    """Where a peer is: the socket of ours that it reaches, and its address."""
+    """The way to a peer: our socket that the peer reaches, and the peer's address."""
 
     socket: UdpSocket
     address: Address
 
     def send(self, datagram: bytes) -> None:
-        """Send to the peer."""
+        """Send a datagram to the peer. It may be lost."""
         self.socket.send(datagram, self.address)
 
 
 def bind_all(bind_addresses: Sequence[str], port: int) -> list[UdpSocket]:
-    """Bind every address to one port; with port 0 the system chooses for the first. Raises OSError, with all closed."""
+    """Bind one socket for each address, all to one port. With port 0 the system chooses the port for the first.
+
+    Raises OSError if an address cannot be bound; the sockets bound before it are closed.
+    """
     sockets: list[UdpSocket] = []
     try:
         for bind_address in bind_addresses:

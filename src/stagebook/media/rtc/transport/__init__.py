@@ -1,1 +1,1 @@
-"""One peer connection over ICE, DTLS and SRTP, and what all connections share."""
+"""One peer connection over ICE, DTLS and SRTP, and what the connections of an engine share."""

@@ -1,53 +1,64 @@
-"""Who sent this datagram: a connection found by the ufrag of its first verified STUN request, then by its address.
+"""Finds the connection of each datagram that arrives on a socket (RFC 7983).
 
-One for each socket; all share the table of ufrags. An address is believed only after a MESSAGE-INTEGRITY that is right
-(RFC 8445 section 7.3), so garbage costs a look into a table.
+STUN, DTLS and SRTP of all connections share one port. The first byte of a datagram tells the protocol; the connection
+follows from it in one of two ways:
+
+* A STUN binding request names our username fragment. It is looked up in the table of fragments, which all sockets of
+  the engine share, and verified with the password of that connection (RFC 8445 section 7.3). Then the sender's
+  address is a route of the connection.
+* DTLS and SRTP carry no name. They belong to the connection whose route has the sender's address; from any other
+  address they are dropped.
+
+So an address is trusted only after a check with a valid MESSAGE-INTEGRITY, and a datagram of an unauthenticated client
+costs one table lookup. The HMAC of a check is the expensive part; rate limits bound it for one address and for all
+unknown addresses together.
 """
 
 from stagebook.media.rtc.ice import stun
-from stagebook.media.rtc.ice.udp_socket import Path, UdpSocket
-from stagebook.media.rtc.sfu.down_track import Address
+from stagebook.media.rtc.ice.udp_socket import Address, Path, UdpSocket
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
+from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
 CHECKS_PER_SECOND = 50
-"""Connectivity checks of one address: an eager peer sends twenty."""
+"""Connectivity checks that one address may have verified. A busy peer sends about twenty."""
 MAX_UNKNOWN_ADDRESSES_PER_SECOND = 4096
-"""Addresses that are not a connection's and want a check verified."""
+"""Addresses without a route that may have checks verified."""
 MAX_ADDRESSES_PER_CONNECTION = 16
-"""Of one peer: all of its candidates that ever passed a check."""
+"""Routes of one connection: the candidates of the peer that passed a check."""
 
 
 class UfragTable:
-    """Our ufrags, each of one connection, and the addresses by which connections were reached."""
+    """The username fragments of all connections, and the routes that belong to each connection."""
 
     def __init__(self) -> None:
         self._peers: dict[str, PeerConnection] = {}
         self._routes: dict[PeerConnection, list[tuple[dict[Address, PeerConnection], Address]]] = {}
 
     def add(self, ufrag: str, peer: PeerConnection) -> None:
-        """Let checks with this ufrag reach a connection."""
+        """Deliver checks that name `ufrag` to `peer`. A connection may have several fragments."""
         self._peers[ufrag] = peer
         self._routes.setdefault(peer, [])
 
     def get(self, ufrag: str) -> PeerConnection | None:
-        """The connection of a ufrag."""
+        """Return the connection of a username fragment, None if there is none."""
         return self._peers.get(ufrag)
 
-    def forget(self, ufrag: str) -> None:
-        """Let a ufrag reach nothing any more."""
+    def remove_ufrag(self, ufrag: str) -> None:
+        """Remove one fragment. Its connection keeps its other fragments and its routes."""
         self._peers.pop(ufrag, None)
 
-    def remove(self, peer: PeerConnection) -> None:
-        """Forget a connection, its ufrags and its addresses."""
-        for credentials in (peer.credentials, peer.previous_credentials):
+    def remove_peer(self, peer: PeerConnection) -> None:
+        """Remove a connection with its fragments and its routes."""
+        for credentials in (peer.ice.credentials, peer.ice.previous_credentials):
             if credentials is not None:
                 self._peers.pop(credentials.ufrag, None)
         for routes, address in self._routes.pop(peer, ()):
             if routes.get(address) is peer:
                 del routes[address]
 
-    def learn(self, peer: PeerConnection, routes: dict[Address, PeerConnection], address: Address) -> None:
-        """A verified check of `peer` came from `address`; the oldest address goes if there are too many."""
+    def add_route(self, peer: PeerConnection, routes: dict[Address, PeerConnection], address: Address) -> None:
+        """Add `address` to a socket's `routes` after a verified check of `peer`. The oldest route is removed if there
+        are more than MAX_ADDRESSES_PER_CONNECTION."""
         known = self._routes.get(peer)
         if known is None:
             return
@@ -55,24 +66,28 @@ class UfragTable:
         known.append((routes, address))
         if len(known) > MAX_ADDRESSES_PER_CONNECTION:
             oldest_routes, oldest = known.pop(0)
+            # Another connection may have proved the same address since; then the route is no longer this peer's.
             if oldest_routes.get(oldest) is peer:
                 del oldest_routes[oldest]
 
 
 class Demultiplexer:
-    """The receiving end of one socket."""
+    """The receiver of one socket's datagrams."""
 
-    def __init__(self, socket: UdpSocket, ufrags: UfragTable) -> None:
-        self.unknown_datagrams = 0
-        """From addresses that no connection has, or of no protocol of ours."""
+    def __init__(self, socket: UdpSocket, ufrags: UfragTable, statistics: TransportStatistics) -> None:
         self._socket = socket
         self._ufrags = ufrags
+        self._statistics = statistics
         self._routes: dict[Address, PeerConnection] = {}
         self._checks: dict[Address, int] = {}
+        """Checks of the current second, by address."""
 
     def receive(self, datagram: bytes, address: Address, now: float) -> None:
-        """Hand a datagram to its connection by its first byte (RFC 7983); drop it if it has none. Never raises for what
-        a stranger sent."""
+        """Deliver a datagram to its connection, or drop it. Never raises for the content of a datagram.
+
+        The ranges of the first byte are those of RFC 7983 section 7: STUN 0 to 3, DTLS 20 to 63, SRTP and SRTCP 128
+        to 191. SRTP comes first because nearly all datagrams are media.
+        """
         first = datagram[0] if datagram else 255
         if 127 < first < 192:
             peer = self._routes.get(address)
@@ -87,36 +102,40 @@ class Demultiplexer:
             if peer is not None:
                 peer.receive_dtls(datagram, now)
                 return
-        self.unknown_datagrams += 1
+        self._statistics.unknown_datagrams += 1
 
     def reset_rate_limits(self) -> None:
-        """Called about once a second."""
+        """Start a new second of the rate limits. The caller does so about once a second."""
         self._checks.clear()
 
     def _receive_stun(self, datagram: bytes, address: Address, now: float) -> None:
+        """Verify and answer a connectivity check (RFC 8445 section 7.3)."""
         request = stun.parse_binding_request(datagram)
         peer = None if request is None else self._ufrags.get(request.local_ufrag)
         if request is None or peer is None:
-            self.unknown_datagrams += 1
+            self._statistics.unknown_datagrams += 1
             return
-        password = peer.password_for(request.local_ufrag)
-        if password is None or not self._may_check(address) or not request.verify(password.encode()):
+        password = peer.ice.password_for(request.local_ufrag)
+        # A check that fails to verify gets no error response: to an unauthenticated client the port stays silent.
+        if password is None or not self._may_verify(address) or not request.verify(password.encode()):
             return
         if request.unknown_attributes:
             self._socket.send(stun.unknown_attributes_error(request, password.encode()), address)
             return
-        former = peer.previous_credentials
+        previous = peer.ice.previous_credentials
         if self._routes.get(address) is not peer:
-            self._ufrags.learn(peer, self._routes, address)
+            self._ufrags.add_route(peer, self._routes, address)
         path = Path(self._socket, address)
         peer.receive_check(path=path, ufrag=request.local_ufrag, nominated=request.use_candidate, now=now)
-        if former is not None and peer.previous_credentials is None:
-            self._ufrags.forget(former.ufrag)
+        if previous is not None and peer.ice.previous_credentials is None:
+            # This was the first check with the credentials of an ICE restart: the previous ones are void.
+            self._ufrags.remove_ufrag(previous.ufrag)
         ip = str(address[0]).partition("%")[0]
         self._socket.send(stun.binding_success(request, (ip, address[1]), password.encode()), address)
 
-    def _may_check(self, address: Address) -> bool:
-        """Verifying costs an HMAC: no address gets it without end, and strangers together neither."""
+    def _may_verify(self, address: Address) -> bool:
+        """Count a check against the rate limits. Return False if `address` has used its share, or if it is unknown and
+        the unknown addresses have used theirs."""
         count = self._checks.get(address, 0)
         if count >= CHECKS_PER_SECOND:
             return False

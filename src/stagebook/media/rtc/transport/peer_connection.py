@@ -1,33 +1,38 @@
-"""One connection: where the peer is (ICE-lite), who it is (DTLS), and its encryption (SRTP).
+"""One peer connection: ICE finds the path, DTLS authenticates the peer, SRTP protects the media.
 
-Knows credentials, addresses and keys. What is in the packets is its media end's business; which ids the connection has
-outside, the forwarder's.
+The three protocols depend on one another in this order (RFC 8827 section 6.5, RFC 5764 section 3):
+
+1. The peer's first verified connectivity check gives the path. Until then there is no address to send to.
+2. Over that path the peer, always the DTLS client, completes a handshake. Its certificate must have a fingerprint that
+   its session description promised; this ties the media to the signalling.
+3. Both sides export SRTP keys from the handshake, and media flows in both directions.
+
+States:
+
+    CONNECTING --(handshake complete, fingerprint matches)--> CONNECTED --(close)--> CLOSED
+        `---------------------------(close)--------------------------------------------^
+
+A connection never closes itself. When the peer sends close_notify or the handshake fails, it reports to its listener,
+which calls `close`. The listener also applies the two timeouts, for connecting and for consent.
 """
 
 from enum import StrEnum
 from typing import Protocol
 
-import msgspec
-
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_server import DtlsServer, DtlsState
+from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
 from stagebook.media.rtc.ice.udp_socket import Path
 from stagebook.media.rtc.sdp.media_plan import RemoteTransport
 from stagebook.media.rtc.srtp.srtp_session import CData, SrtpSession
+from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
 DTLS_DATAGRAMS_PER_SECOND = 50
-"""A handshake takes about ten; more is a peer that wants our processor."""
-
-
-class IceCredentials(msgspec.Struct, frozen=True, kw_only=True):
-    """Our side of one ICE session (RFC 8445 section 5.3)."""
-
-    ufrag: str
-    pwd: str
+"""Limit for one peer. A handshake takes about ten datagrams; each may cost a signature."""
 
 
 class PeerState(StrEnum):
-    """The life of a connection. It never goes back."""
+    """The state of a connection. It only moves forward."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -35,36 +40,36 @@ class PeerState(StrEnum):
 
 
 class MediaEndpoint(Protocol):
-    """What a connection is for: a publisher or a viewer. Packets have been verified and decrypted."""
+    """The part of a connection that sends and receives its media: a publisher or a viewer."""
 
     def connected(self, peer: "PeerConnection", now: float) -> None:
-        """The transport is up; called once."""
+        """The connection is CONNECTED. Called once, with the connection to send on."""
 
     def path_changed(self) -> None:
-        """The peer's path changed after `connected`."""
+        """The peer has a new address. Called only after `connected`."""
 
     def closed(self) -> None:
-        """The connection is over; called once, also for one that was never connected."""
+        """The connection is CLOSED. Called once, also for a connection that was never CONNECTED."""
 
     def receive_rtp(self, packet: bytes, now: float) -> None:
-        """One RTP packet."""
+        """Take one RTP packet, verified and decrypted."""
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """One RTCP compound."""
+        """Take one RTCP compound packet, verified and decrypted."""
 
 
 class PeerListener(Protocol):
-    """Who is told of a connection's fate."""
+    """The owner of the connections, which is notified of their state changes."""
 
     def peer_connected(self, peer: "PeerConnection", now: float) -> None:
-        """ICE, DTLS and SRTP are up. Called before the media end is told."""
+        """The connection is CONNECTED. Called before the media endpoint is notified."""
 
     def peer_failed(self, peer: "PeerConnection", cause: CloseCause) -> None:
-        """The connection ended by itself; the listener closes it."""
+        """The connection cannot go on. The listener closes it."""
 
 
 class PeerConnection:
-    """One peer. It receives what the demultiplexer has found to be from it."""
+    """One peer. The demultiplexer calls the `receive_` methods with the datagrams of this peer only."""
 
     def __init__(
         self,
@@ -75,78 +80,66 @@ class PeerConnection:
         dtls: DtlsServer,
         endpoint: MediaEndpoint,
         listener: PeerListener,
+        statistics: TransportStatistics,
         now: float,
     ) -> None:
         self.connection_id = connection_id
-        self.credentials = credentials
-        self.previous_credentials: IceCredentials | None = None
-        """Of before an ICE restart; they hold until the new ones are used (RFC 8445 section 9)."""
+        self.ice = IceLiteAgent(credentials, now=now)
         self.remote = remote
         self.endpoint = endpoint
         self.state = PeerState.CONNECTING
-        self.path: Path | None = None
         self.opened_at = now
-        self.consent_at = now
-        self.dropped_packets = 0
-        """Forged, replayed or malformed."""
         self._dtls = dtls
-        self._dtls_budget = DTLS_DATAGRAMS_PER_SECOND
+        self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
         self._dtls_due_at: float | None = None
         self._srtp: SrtpSession | None = None
         self._listener = listener
+        self._statistics = statistics
 
     @property
     def outbound_srtp(self) -> CData:
-        """libsrtp's handle for what we send. Only for a connected peer."""
+        """libsrtp's handle for protecting what we send. Raises RuntimeError unless the connection is CONNECTED."""
         if self._srtp is None:
             raise RuntimeError("the handshake is not finished")
         return self._srtp.outbound
 
     # ICE
 
-    def password_for(self, ufrag: str) -> str | None:
-        """Our password for one of our ufrags."""
-        for credentials in (self.credentials, self.previous_credentials):
-            if credentials is not None and credentials.ufrag == ufrag:
-                return credentials.pwd
-        return None
-
     def receive_check(self, *, path: Path, ufrag: str, nominated: bool, now: float) -> None:
-        """A verified connectivity check came over `path`: consent (RFC 7675), and with USE-CANDIDATE the way to go."""
-        self.consent_at = now
-        if ufrag == self.credentials.ufrag:
-            self.previous_credentials = None
-        if path != self.path and (self.path is None or nominated):
-            self.path = path
-            if self.state is PeerState.CONNECTED:
-                self.endpoint.path_changed()
+        """Take a verified connectivity check that came over `path` and named our `ufrag`."""
+        path_changed = self.ice.receive_check(path=path, ufrag=ufrag, nominated=nominated, now=now)
+        if path_changed and self.state is PeerState.CONNECTED:
+            self.endpoint.path_changed()
 
     def restart_ice(self, *, credentials: IceCredentials, remote: RemoteTransport) -> None:
-        """Take new credentials for both sides. DTLS and SRTP stay as they are (RFC 8842 section 5.5)."""
-        self.previous_credentials, self.credentials = self.credentials, credentials
+        """Start a new ICE session with new credentials of both sides. The DTLS association and the SRTP keys stay:
+        the certificate fingerprints are the same (RFC 8842 section 5.5)."""
+        self.ice.restart(credentials)
         self.remote = remote
 
     # DTLS
 
     def receive_dtls(self, datagram: bytes, now: float) -> None:
-        """Take one DTLS datagram from an address that has been verified."""
-        if self.state is PeerState.CLOSED or self._dtls_budget == 0:
+        """Take one DTLS datagram from an address with a verified check."""
+        if self.state is PeerState.CLOSED or self._dtls_datagrams_left == 0:
             return
-        self._dtls_budget -= 1
+        self._dtls_datagrams_left -= 1
         self._dtls.receive(datagram)
         self._after_dtls(now)
 
     def handle_timers(self, now: float) -> None:
-        """Repeat what the handshake lost. Called several times a second while connecting."""
+        """Retransmit a lost flight of the handshake when it is due. The caller does so several times a second while
+        the connection is CONNECTING."""
         if self._dtls_due_at is not None and now >= self._dtls_due_at:
             self._dtls.handle_timeout()
             self._after_dtls(now)
 
     def reset_rate_limit(self) -> None:
-        """Called about once a second."""
-        self._dtls_budget = DTLS_DATAGRAMS_PER_SECOND
+        """Start a new second of the DTLS rate limit. The caller does so about once a second."""
+        self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
 
     def _after_dtls(self, now: float) -> None:
+        """Send what the DTLS association has to send, and follow its state."""
         self._flush_dtls()
         timeout = self._dtls.timeout_seconds
         self._dtls_due_at = None if timeout is None else now + timeout
@@ -158,6 +151,7 @@ class PeerConnection:
             self._connect(now)
 
     def _connect(self, now: float) -> None:
+        """Authenticate the peer (RFC 8122 section 5) and start SRTP (RFC 5764 section 4.2)."""
         keys = self._dtls.srtp_keys()
         if keys is None or not self._dtls.verify_fingerprint(self.remote.fingerprints):
             self._listener.peer_failed(self, CloseCause.TRANSPORT_FAILED)
@@ -169,13 +163,16 @@ class PeerConnection:
 
     def _flush_dtls(self) -> None:
         for datagram in self._dtls.take_datagrams():
-            if self.path is not None:
-                self.path.send(datagram)
+            if self.ice.path is not None:
+                self.ice.path.send(datagram)
 
     # Media
 
     def receive_media(self, datagram: bytes, now: float) -> None:
-        """Take one SRTP or SRTCP packet, told apart as RFC 5761 section 4 says. Forged ones are dropped."""
+        """Take one SRTP or SRTCP packet. A packet that does not authenticate is dropped and counted.
+
+        The second byte tells RTCP from RTP: packet types 192 to 223 are RTCP (RFC 5761 section 4).
+        """
         srtp = self._srtp
         if srtp is None or len(datagram) < 2:
             return
@@ -189,24 +186,24 @@ class PeerConnection:
             if packet is not None:
                 self.endpoint.receive_rtp(packet, now)
                 return
-        self.dropped_packets += 1
+        self._statistics.rejected_srtp_packets += 1
 
     def send_rtp(self, packet: bytes) -> None:
-        """Protect and send one RTP packet."""
-        if self._srtp is not None and self.path is not None:
+        """Protect and send one RTP packet. It is dropped unless the connection is CONNECTED."""
+        if self._srtp is not None and self.ice.path is not None:
             protected = self._srtp.protect_rtp(packet)
             if protected is not None:
-                self.path.send(protected)
+                self.ice.path.send(protected)
 
     def send_rtcp(self, compound: bytes) -> None:
-        """Protect and send one RTCP compound."""
-        if self._srtp is not None and self.path is not None:
+        """Protect and send one RTCP compound packet. It is dropped unless the connection is CONNECTED."""
+        if self._srtp is not None and self.ice.path is not None:
             protected = self._srtp.protect_rtcp(compound)
             if protected is not None:
-                self.path.send(protected)
+                self.ice.path.send(protected)
 
     def close(self) -> None:
-        """Say close_notify and be done. The media end is told."""
+        """Send close_notify, drop the SRTP keys and notify the media endpoint. A second call does nothing."""
         if self.state is PeerState.CLOSED:
             return
         self.state = PeerState.CLOSED

@@ -1,75 +1,88 @@
-"""The engine's side of every connection's transport: sockets, certificate, ICE credentials, and who is reached by them.
+"""What the connections of one engine share: the UDP sockets, the DTLS certificate and the table of ICE credentials.
 
-Knows peers and bytes; no source, no SDP, no fact.
+It opens and closes peer connections and describes our side of each for its SDP answer. All connections use the same
+sockets and the same certificate; each has ICE credentials of its own, by which the demultiplexers find it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
 
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.dtls.dtls_server import DtlsServer
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.ice.candidates import candidate_ips
+from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import UdpSocket, bind_all
 from stagebook.media.rtc.sdp.media_plan import RemoteTransport
 from stagebook.media.rtc.sdp.sdp_answer import LocalTransport
 from stagebook.media.rtc.transport.demultiplexer import Demultiplexer, UfragTable
-from stagebook.media.rtc.transport.peer_connection import IceCredentials, MediaEndpoint, PeerConnection, PeerListener
+from stagebook.media.rtc.transport.peer_connection import MediaEndpoint, PeerConnection, PeerListener
+from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
 _ICE_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-"""RFC 8839 section 5.4: 6 bits each."""
+"""The ice-char alphabet of RFC 8839 section 5.4: 6 bits for each character."""
 _UFRAG_CHARACTERS = 12
-"""It must be unique among all connections of the engine: 72 bits make it so."""
+"""72 bits make a fragment unique among all connections of an engine. RFC 8445 section 5.3 asks for 24."""
 _PWD_CHARACTERS = 24
+"""144 bits. RFC 8445 section 5.3 asks for 128."""
 
 
 class SharedTransport:
-    """What all connections of one engine share below RTP."""
+    """The transport of one engine below RTP. All methods are called on the thread of the engine's event loop."""
 
     def __init__(
         self,
-        settings: EngineSettings,
         *,
+        bind_addresses: Sequence[str],
+        udp_port: int,
+        announced_addresses: Sequence[str],
         wall_clock: Callable[[], float],
         clock: Callable[[], float],
         randomness: Random,
     ) -> None:
-        self._settings = settings
+        """`wall_clock` returns seconds since 1970 and dates the certificate; `clock` returns monotonic seconds.
+
+        `randomness` makes the ICE credentials and must be fit for secrets (random.SystemRandom). `udp_port` 0 lets the
+        system choose a port. `announced_addresses` are the IP addresses of the candidates; empty means the bind
+        addresses.
+        """
+        self.statistics = TransportStatistics()
+        self._bind_addresses = bind_addresses
+        self._requested_port = udp_port
+        self._announced_addresses = announced_addresses
         self._clock = clock
         self._randomness = randomness
         self._certificate = make_certificate(datetime.fromtimestamp(wall_clock(), UTC))
         self._dtls_context = dtls_context(self._certificate)
-        self._ufrags = UfragTable()
+        self.ufrags = UfragTable()
         self._sockets: list[UdpSocket] = []
         self._demultiplexers: list[Demultiplexer] = []
-        self._addresses: tuple[tuple[str, int], ...] = ()
+        self._candidate_addresses: tuple[tuple[str, int], ...] = ()
 
     @property
     def udp_port(self) -> int:
-        """The bound port. Only after `start`."""
+        """The port to which the sockets are bound. Valid only after `start`."""
         return self._sockets[0].port
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Bind and listen. Raises OSError."""
-        settings = self._settings
-        self._sockets = bind_all(settings.bind_addresses, settings.udp_port)
-        self._demultiplexers = [Demultiplexer(socket, self._ufrags) for socket in self._sockets]
+        """Bind the sockets and start to receive. Raises OSError if an address cannot be bound."""
+        self._sockets = bind_all(self._bind_addresses, self._requested_port)
+        self._demultiplexers = [Demultiplexer(socket, self.ufrags, self.statistics) for socket in self._sockets]
         for socket, demultiplexer in zip(self._sockets, self._demultiplexers, strict=True):
-            socket.listen(loop, demultiplexer.receive, self._clock)
-        ips = candidate_ips(bind_addresses=settings.bind_addresses, announced_addresses=settings.announced_addresses)
-        self._addresses = tuple((ip, self.udp_port) for ip in ips)
+            socket.start_receiving(loop, demultiplexer.receive, self._clock)
+        ips = candidate_ips(bind_addresses=self._bind_addresses, announced_addresses=self._announced_addresses)
+        self._candidate_addresses = tuple((ip, self.udp_port) for ip in ips)
 
     def stop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close the sockets."""
+        """Stop receiving and close the sockets. The caller has closed the connections before."""
         for socket in self._sockets:
-            socket.ignore(loop)
+            socket.stop_receiving(loop)
             socket.close()
         self._sockets = []
 
     def reset_rate_limits(self) -> None:
-        """Called about once a second."""
+        """Start a new second of the rate limits for connectivity checks. The caller does so about once a second."""
         for demultiplexer in self._demultiplexers:
             demultiplexer.reset_rate_limits()
 
@@ -82,7 +95,7 @@ class SharedTransport:
         listener: PeerListener,
         now: float,
     ) -> PeerConnection:
-        """A new connection that can be reached by its new credentials."""
+        """Return a new connection with new ICE credentials, by which the peer can reach it from now on."""
         peer = PeerConnection(
             connection_id=connection_id,
             credentials=self._make_credentials(),
@@ -90,36 +103,38 @@ class SharedTransport:
             dtls=DtlsServer(self._dtls_context),
             endpoint=endpoint,
             listener=listener,
+            statistics=self.statistics,
             now=now,
         )
-        self._ufrags.add(peer.credentials.ufrag, peer)
+        self.ufrags.add(peer.ice.credentials.ufrag, peer)
         return peer
 
     def close_peer(self, peer: PeerConnection) -> None:
-        """Say goodbye to a peer and forget it."""
-        self._ufrags.remove(peer)
+        """Remove a connection's credentials and routes, and close it."""
+        self.ufrags.remove_peer(peer)
         peer.close()
 
     def restart_ice(self, peer: PeerConnection, remote: RemoteTransport) -> None:
-        """Give a connection new credentials (RFC 8445 section 9); those in use hold until the new ones are used."""
-        if peer.previous_credentials is not None:
-            # A second restart before the first one was used: the credentials in between never counted.
-            self._ufrags.forget(peer.credentials.ufrag)
+        """Give a connection new credentials (RFC 8445 section 9). The credentials in use stay valid until the peer
+        uses the new ones."""
+        if peer.ice.previous_credentials is not None:
+            # A second restart before the peer used the credentials of the first one: those become void.
+            self.ufrags.remove_ufrag(peer.ice.credentials.ufrag)
         peer.restart_ice(credentials=self._make_credentials(), remote=remote)
-        self._ufrags.add(peer.credentials.ufrag, peer)
+        self.ufrags.add(peer.ice.credentials.ufrag, peer)
 
     def describe(self, peer: PeerConnection) -> LocalTransport:
-        """Our side of a connection for its answer."""
+        """Return our side of a connection, for its SDP answer."""
         return LocalTransport(
-            ufrag=peer.credentials.ufrag,
-            pwd=peer.credentials.pwd,
+            ufrag=peer.ice.credentials.ufrag,
+            pwd=peer.ice.credentials.pwd,
             fingerprint=self._certificate.fingerprint,
-            addresses=self._addresses,
+            addresses=self._candidate_addresses,
             session_id=self._randomness.getrandbits(63),
         )
 
     def _make_credentials(self) -> IceCredentials:
-        return IceCredentials(ufrag=self._characters(_UFRAG_CHARACTERS), pwd=self._characters(_PWD_CHARACTERS))
+        return IceCredentials(ufrag=self._ice_string(_UFRAG_CHARACTERS), pwd=self._ice_string(_PWD_CHARACTERS))
 
-    def _characters(self, count: int) -> str:
+    def _ice_string(self, count: int) -> str:
         return "".join(self._randomness.choices(_ICE_CHARACTERS, k=count))

@@ -1,0 +1,12 @@
+"""Counters of the datagrams that an engine could not use."""
+
+import msgspec
+
+
+class TransportStatistics(msgspec.Struct, kw_only=True):
+    """Counters since the start of the engine, over all of its connections."""
+
+    unknown_datagrams: int = 0
+    """Datagrams of an unknown protocol, from an address of no connection, or with a ufrag of no connection."""
+    rejected_srtp_packets: int = 0
+    """SRTP and SRTCP packets of a known peer that were forged, replayed or malformed."""
