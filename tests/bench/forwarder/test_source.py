@@ -1,7 +1,7 @@
 """The synthetic stream, read by the forwarder's own eyes."""
 
 from bench.forwarder.source import FRAMES_PER_SECOND, HEIGHT, WIDTH, SyntheticAudio, SyntheticVideo
-from stagebook.media.codecs import h264
+from stagebook.media.codecs import h264, h264_sps
 
 HEADER_SIZE_BYTES = 12
 SECONDS = 20
@@ -29,7 +29,7 @@ def test_video_and_audio_have_about_238_packets_a_second() -> None:
 def test_the_first_frame_is_a_keyframe_of_1280_by_720() -> None:
     first, *rest = payloads(SyntheticVideo(ssrc=1).next_frame())
     assert h264.starts_keyframe(first)
-    sizes = [(sps.width, sps.height) for unit in h264.nal_units(first) if (sps := h264.parse_sps(unit))]
+    sizes = [(sps.width, sps.height) for unit in h264.nal_units(first) if (sps := h264_sps.parse_sps(unit))]
     assert sizes == [(WIDTH, HEIGHT)]
     assert [h264.slice_type(unit) for packet in rest for unit in h264.nal_units(packet)] == [h264.SliceType.I]
 

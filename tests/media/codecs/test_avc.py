@@ -1,4 +1,4 @@
-"""H.264 as FLV carries it: the configuration record, and NAL units behind their lengths."""
+"""AVC: the decoder configuration record, and length-prefixed NAL units."""
 
 from contextlib import suppress
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.media.codecs.avc import MAX_PARAMETER_SETS_BYTES, PPS, SPS, read_configuration, split
+from stagebook.media.codecs.avc import MAX_PARAMETER_SETS_BYTES, parse_decoder_configuration, split_nal_units
+from stagebook.media.codecs.h264_nal import PPS, SPS
 from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.port import IngestFault
 from tests.media.ingest import encoded_stream
@@ -23,93 +24,95 @@ def _record(*, sps: list[bytes], pps: list[bytes], length_size: int = 4, version
 
 
 @pytest.mark.parametrize("length_size", [1, 2, 4])
-def test_a_record_gives_the_parameter_sets_and_the_size_of_lengths(length_size: int) -> None:
-    configuration = read_configuration(_record(sps=[BASELINE], pps=[PICTURE_SET], length_size=length_size))
+def test_a_record_has_the_parameter_sets_and_the_length_size(length_size: int) -> None:
+    configuration = parse_decoder_configuration(_record(sps=[BASELINE], pps=[PICTURE_SET], length_size=length_size))
     assert configuration.length_size_bytes == length_size
     assert configuration.parameter_sets == {(SPS, 0): BASELINE, (PPS, 0): PICTURE_SET}
 
 
-def test_a_real_encoders_record_is_read() -> None:
+def test_the_record_of_a_real_encoder_is_parsed() -> None:
     record = encoded_stream.stream()[0]
     assert record.is_configuration
-    configuration = read_configuration(memoryview(record.payload)[5:])
-    assert [kind for kind, _ in configuration.parameter_sets] == [SPS, PPS]
+    configuration = parse_decoder_configuration(memoryview(record.payload)[5:])
+    assert [nal_type for nal_type, _ in configuration.parameter_sets] == [SPS, PPS]
     assert configuration.length_size_bytes == 4
 
 
-def test_what_high_profiles_add_is_not_needed() -> None:
+def test_the_fields_for_high_profiles_are_ignored() -> None:
     record = bytes(_record(sps=[BASELINE], pps=[PICTURE_SET])) + b"\xfd\xf8\xf8\x00"
-    assert len(read_configuration(memoryview(record)).parameter_sets) == 2
+    assert len(parse_decoder_configuration(memoryview(record)).parameter_sets) == 2
 
 
-def test_a_set_takes_the_place_of_one_with_its_id() -> None:
+def test_a_parameter_set_replaces_one_with_the_same_id() -> None:
     other = b"\x68\x5e\x3c\x80"
-    configuration = read_configuration(_record(sps=[BASELINE, BASELINE], pps=[PICTURE_SET, other]))
+    configuration = parse_decoder_configuration(_record(sps=[BASELINE, BASELINE], pps=[PICTURE_SET, other]))
     assert sorted(configuration.parameter_sets) == [(SPS, 0), (PPS, 0), (PPS, 1)]
 
 
 @pytest.mark.parametrize("profile", ["baseline", "main", "high"])
-def test_what_every_browser_decodes_is_taken(profile: str) -> None:
+def test_profiles_that_every_browser_decodes_are_accepted(profile: str) -> None:
     sps, pps = parameter_sets(profile=profile)
-    assert read_configuration(_record(sps=[sps], pps=[pps])).parameter_sets[SPS, 0] == sps
+    assert parse_decoder_configuration(_record(sps=[sps], pps=[pps])).parameter_sets[SPS, 0] == sps
 
 
 @pytest.mark.parametrize(
-    ("profile", "pixels", "x264", "words"),
+    ("profile", "pixels", "x264", "detail"),
     [
         ("high10", "yuv420p10le", "", "the profile High 10; it must be Baseline, Main or High"),
         ("high422", "yuv422p", "", "the profile High 4:2:2"),
         ("high444", "yuv444p", "", "the profile High 4:4:4 Predictive"),
         ("main", "yuv420p", "interlaced=1", "interlaced"),
-        ("high", "gray", "", "without colour"),
+        ("high", "gray", "", "monochrome"),
     ],
 )
-def test_what_browsers_do_not_decode_is_refused_by_name(profile: str, pixels: str, x264: str, words: str) -> None:
+def test_video_that_browsers_do_not_decode_is_refused_by_name(
+    profile: str, pixels: str, x264: str, detail: str
+) -> None:
     sps, pps = parameter_sets(profile=profile, pixels=pixels, x264=x264)
-    with pytest.raises(InputFaultError, match=words) as caught:
-        read_configuration(_record(sps=[sps], pps=[pps]))
+    with pytest.raises(InputFaultError, match=detail) as caught:
+        parse_decoder_configuration(_record(sps=[sps], pps=[pps]))
     assert caught.value.fault is IngestFault.VIDEO_CODEC
 
 
-def test_a_profile_without_a_name_is_refused_by_its_number() -> None:
+def test_an_unknown_profile_is_refused_by_number() -> None:
     with pytest.raises(InputFaultError, match="the profile 99"):
-        read_configuration(_record(sps=[BASELINE[:1] + b"\x63" + BASELINE[2:]], pps=[PICTURE_SET]))
+        parse_decoder_configuration(_record(sps=[BASELINE[:1] + b"\x63" + BASELINE[2:]], pps=[PICTURE_SET]))
 
 
 @pytest.mark.parametrize(
-    ("record", "words"),
+    ("record", "detail"),
     [
-        (memoryview(b""), "cut short"),
+        (memoryview(b""), "truncated"),
         (_record(sps=[BASELINE], pps=[PICTURE_SET], version=2), "another version"),
-        (_record(sps=[BASELINE], pps=[PICTURE_SET], length_size=3), "lengths have 3 bytes"),
+        (_record(sps=[BASELINE], pps=[PICTURE_SET], length_size=3), "length size of 3 bytes"),
         (_record(sps=[], pps=[PICTURE_SET]), "lacks an SPS or a PPS"),
         (_record(sps=[BASELINE], pps=[]), "lacks an SPS or a PPS"),
-        (_record(sps=[BASELINE[:3]], pps=[PICTURE_SET]), "cannot be read"),
-        (_record(sps=[BASELINE[:6]], pps=[PICTURE_SET]), "cannot be read"),
-        (_record(sps=[b""], pps=[PICTURE_SET]), "no parameter set"),
-        (_record(sps=[b"\x65abc"], pps=[PICTURE_SET]), "no parameter set"),
+        (_record(sps=[BASELINE[:3]], pps=[PICTURE_SET]), "cannot be parsed"),
+        (_record(sps=[BASELINE[:6]], pps=[PICTURE_SET]), "cannot be parsed"),
+        (_record(sps=[b""], pps=[PICTURE_SET]), "not a parameter set"),
+        (_record(sps=[b"\x65abc"], pps=[PICTURE_SET]), "not a parameter set"),
         (_record(sps=[BASELINE], pps=[PICTURE_SET + bytes(MAX_PARAMETER_SETS_BYTES)]), "at most 8192"),
-        (_record(sps=[BASELINE], pps=[PICTURE_SET])[:-1], "cut short"),
-        (_record(sps=[BASELINE], pps=[PICTURE_SET])[:10], "cut short"),
-        (_record(sps=[BASELINE], pps=[])[:-1], "cut short"),
+        (_record(sps=[BASELINE], pps=[PICTURE_SET])[:-1], "truncated"),
+        (_record(sps=[BASELINE], pps=[PICTURE_SET])[:10], "truncated"),
+        (_record(sps=[BASELINE], pps=[])[:-1], "truncated"),
     ],
 )
-def test_a_broken_record_is_bad_input(record: memoryview, words: str) -> None:
-    with pytest.raises(InputFaultError, match=words) as caught:
-        read_configuration(record)
+def test_a_malformed_record_is_invalid_input(record: memoryview, detail: str) -> None:
+    with pytest.raises(InputFaultError, match=detail) as caught:
+        parse_decoder_configuration(record)
     assert caught.value.fault is IngestFault.INPUT
 
 
 @pytest.mark.parametrize("length_size", [1, 2, 4])
-def test_units_are_cut_at_their_lengths(length_size: int) -> None:
+def test_units_are_split_at_their_lengths(length_size: int) -> None:
     units = [b"\x65abc", b"", b"\x06d"]
     data = b"".join(len(unit).to_bytes(length_size) + unit for unit in units)
-    assert split(memoryview(data), length_size_bytes=length_size) == [b"\x65abc", b"\x06d"]
-    assert split(memoryview(b""), length_size_bytes=length_size) == []
+    assert split_nal_units(memoryview(data), length_size_bytes=length_size) == [b"\x65abc", b"\x06d"]
+    assert split_nal_units(memoryview(b""), length_size_bytes=length_size) == []
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "detail"),
     [
         (b"\x00\x00\x00\x05\x65abc", "longer than the message"),
         (b"\x00\x00\x00\x01\x65\x00", "longer than the message"),
@@ -118,25 +121,25 @@ def test_units_are_cut_at_their_lengths(length_size: int) -> None:
         (4_100 * b"\x00", "more than 1024 NAL units"),
     ],
 )
-def test_garbage_is_bad_input(data: bytes, words: str) -> None:
-    with pytest.raises(InputFaultError, match=words) as caught:
-        split(memoryview(data), length_size_bytes=4)
+def test_malformed_video_is_invalid_input(data: bytes, detail: str) -> None:
+    with pytest.raises(InputFaultError, match=detail) as caught:
+        split_nal_units(memoryview(data), length_size_bytes=4)
     assert caught.value.fault is IngestFault.INPUT
 
 
 @given(st.binary(max_size=60), st.sampled_from([1, 2, 4]))
-def test_noise_is_cut_or_refused(noise: bytes, length_size: int) -> None:
+def test_random_bytes_are_split_or_refused(data: bytes, length_size: int) -> None:
     with suppress(InputFaultError):
-        units = split(memoryview(noise), length_size_bytes=length_size)
-        assert sum(map(len, units)) <= len(noise)
+        units = split_nal_units(memoryview(data), length_size_bytes=length_size)
+        assert sum(map(len, units)) <= len(data)
 
 
 @given(st.binary(max_size=80), st.binary(max_size=20))
-def test_noise_is_a_record_or_refused(noise: bytes, more: bytes) -> None:
+def test_random_bytes_are_a_record_or_refused(data: bytes, more: bytes) -> None:
     for record in (
-        noise,
-        b"\x01\x42\xc0\x1f\xff\xe1" + noise,
-        bytes(_record(sps=[b"\x67" + noise], pps=[b"\x68" + more])),
+        data,
+        b"\x01\x42\xc0\x1f\xff\xe1" + data,
+        bytes(_record(sps=[b"\x67" + data], pps=[b"\x68" + more])),
     ):
         with suppress(InputFaultError):
-            assert read_configuration(memoryview(record)).parameter_sets
+            assert parse_decoder_configuration(memoryview(record)).parameter_sets

@@ -1,16 +1,16 @@
-"""Bit fields and Exp-Golomb codes, by the tables of ITU-T H.264, 9.1."""
+"""Bit fields, and Exp-Golomb codes by the tables of ITU-T H.264 section 9.1."""
 
 import pytest
 
 from stagebook.media.codecs.bit_reader import BitReader, OutOfBitsError
 
 
-def test_bits_come_from_the_most_significant_end() -> None:
+def test_bits_are_read_from_the_most_significant_one() -> None:
     reader = BitReader(b"\xa5\x0f")
     assert [reader.bits(1), reader.bits(3), reader.bits(8), reader.bits(4)] == [1, 0b010, 0b01010000, 0b1111]
 
 
-def test_codes_are_those_of_table_9_2() -> None:
+def test_unsigned_codes_are_those_of_table_9_2() -> None:
     reader = BitReader(int("1" + "010" + "011" + "00100" + "00111" + "0001000", 2).to_bytes(3))
     assert [reader.unsigned() for _ in range(6)] == [0, 1, 2, 3, 6, 7]
 
@@ -21,11 +21,11 @@ def test_signed_codes_are_those_of_table_9_3() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", bytes(4), bytes(100), b"\x01"])
-def test_data_that_ends_or_never_begins_is_noticed(data: bytes) -> None:
+def test_a_code_that_is_truncated_or_too_long_is_an_error(data: bytes) -> None:
     with pytest.raises(OutOfBitsError):
         BitReader(data).unsigned()
 
 
-def test_more_bits_than_there_are_is_noticed() -> None:
+def test_reading_beyond_the_end_is_an_error() -> None:
     with pytest.raises(OutOfBitsError):
         BitReader(b"\xff").bits(9)

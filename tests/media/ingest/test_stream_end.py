@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from stagebook.media.codecs.input_fault import wrong_audio
+from stagebook.media.codecs.input_fault import unsupported_audio
 from stagebook.media.ingest.encoder_socket import NotReadError
 from stagebook.media.ingest.media_bus_writer import FeedLostError
 from stagebook.media.ingest.stream_end import LEFT, EndedError, Ending, ending_of
@@ -24,7 +24,7 @@ from stagebook.media.rtmp.rtmp_limits import RtmpError
         (ssl.SSLError("bad record"), CloseCause.TRANSPORT_FAILED, False),
         (ZeroDivisionError(), CloseCause.ENGINE_LOST, True),
         (RtmpError("chunks of no bytes"), IngestFault.INPUT, True),
-        (wrong_audio("MP3"), IngestFault.AUDIO_CODEC, True),
+        (unsupported_audio("MP3"), IngestFault.AUDIO_CODEC, True),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )

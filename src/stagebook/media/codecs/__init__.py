@@ -1,1 +1,1 @@
-"""Codec formats: bitstream headers, configuration records, packetization."""
+"""Codec formats: bitstream headers, configuration records and RTP payload formats. Nothing here decodes media."""

@@ -1,27 +1,31 @@
-"""AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1): which AAC an encoder sends, and whether it is ours to carry.
+"""The AudioSpecificConfig of AAC (ISO/IEC 14496-3 section 1.6.2.1): which AAC an encoder sends.
 
-Reads the configuration only; the frames are the decoder's.
+    audioObjectType         5 bits, or 31 and 6 more bits
+    samplingFrequencyIndex  4 bits, an index of a table, or 15 and 24 bits of the frequency
+    channelConfiguration    4 bits
+    GASpecificConfig        of AAC-LC: 3 flags, and a delay after the second one (section 4.4.1)
+    syncExtensionType ...   optional: SBR signalled in a backward compatible way (section 1.6.5)
+
+FLV carries the record in the AAC sequence header. Stagebook accepts AAC-LC at 44.1 or 48 kHz with one or two channels,
+as AWS documents for RTMP ingest.
 """
 
 import msgspec
 
 from stagebook.media.codecs.bit_reader import BitReader, OutOfBitsError
-from stagebook.media.codecs.input_fault import broken, wrong_audio
+from stagebook.media.codecs.input_fault import invalid_input, unsupported_audio
 
-_LOW_COMPLEXITY = 2
-_ESCAPE = 31
+_MAX_CONFIGURATION_BYTES = 64
+"""More than the fields that are read can take."""
+
+_AAC_LC = 2
 _SBR = 5
 _PARAMETRIC_STEREO = 29
-_SYNC_EXTENSION = 0x2B7
-_EXPLICIT_RATE = 15
-_MAX_CONFIGURATION_BYTES = 64
+_OBJECT_TYPE_ESCAPE = 31
+_EXPLICIT_FREQUENCY = 15
+_SYNC_EXTENSION_TYPE = 0x2B7
 
-_SAMPLING_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
-_ACCEPTED_RATES = frozenset({44_100, 48_000})
-_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 14: 8}
-"""Channels by channelConfiguration (table 1.19); 0 leaves them to the frames."""
-
-_OBJECT_TYPES = {
+_OBJECT_TYPE_NAMES = {
     1: "AAC Main",
     3: "AAC SSR",
     4: "AAC LTP",
@@ -36,69 +40,77 @@ _OBJECT_TYPES = {
     39: "ER AAC ELD",
     42: "USAC (xHE-AAC)",
 }
+"""Names of audio object types (table 1.17) for error messages."""
+
+_SAMPLING_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+"""Hz by samplingFrequencyIndex (table 1.18)."""
+_ACCEPTED_RATES = frozenset({44_100, 48_000})
+_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 14: 8}
+"""Number of channels by channelConfiguration (table 1.19). With 0, the frames define the channels."""
 
 
 class AacConfiguration(msgspec.Struct, frozen=True, kw_only=True):
-    """AAC-LC with one or two channels at 44.1 or 48 kHz. `description` is the record itself, for the decoder."""
+    """The properties of an AAC-LC stream. `description` is the AudioSpecificConfig itself, for the decoder."""
 
     sampling_rate: int
     channels: int
     description: bytes
 
 
-def read_configuration(description: bytes) -> AacConfiguration:
-    """Read an AudioSpecificConfig.
+def parse_audio_specific_config(description: bytes) -> AacConfiguration:
+    """Parse an AudioSpecificConfig and check that the audio is accepted.
 
-    Raises InputFaultError: AUDIO_CODEC for everything but AAC-LC with 1 or 2 channels at 44,100 or 48,000 Hz, INPUT
-    for a record that is cut short.
+    Raises InputFaultError: AUDIO_CODEC for anything but AAC-LC with 1 or 2 channels at 44,100 or 48,000 Hz, INPUT for a
+    truncated record or a reserved value.
     """
     reader = BitReader(description[:_MAX_CONFIGURATION_BYTES])
     try:
-        object_type = _object_type(reader)
-        sampling_rate = _sampling_rate(reader)
+        object_type = _read_object_type(reader)
+        sampling_rate = _read_sampling_rate(reader)
         channel_configuration = reader.bits(4)
-        if object_type != _LOW_COMPLEXITY:
-            name = _OBJECT_TYPES.get(object_type, f"of the MPEG-4 object type {object_type}")
-            raise wrong_audio(f"the audio is {name}; it must be AAC-LC")
-        _skip_specific_part(reader)
+        if object_type != _AAC_LC:
+            name = _OBJECT_TYPE_NAMES.get(object_type, f"of the MPEG-4 object type {object_type}")
+            raise unsupported_audio(f"the audio is {name}; it must be AAC-LC")
+        _skip_ga_specific_config(reader)
     except OutOfBitsError:
-        raise broken("the AAC configuration is cut short") from None
-    if _has_spectral_bands(reader):
-        raise wrong_audio(f"the audio is {_OBJECT_TYPES[_SBR]}; it must be AAC-LC")
+        raise invalid_input("the AAC configuration is truncated") from None
+    if _has_sbr_extension(reader):
+        raise unsupported_audio(f"the audio is {_OBJECT_TYPE_NAMES[_SBR]}; it must be AAC-LC")
     if sampling_rate not in _ACCEPTED_RATES:
-        raise wrong_audio(f"the audio is sampled at {sampling_rate} Hz; it must be 44100 or 48000 Hz")
+        raise unsupported_audio(f"the audio is sampled at {sampling_rate} Hz; it must be 44100 or 48000 Hz")
     channels = _CHANNELS.get(channel_configuration)
     if channels not in (1, 2):
         found = f"{channels} channels" if channels else f"the channel configuration {channel_configuration}"
-        raise wrong_audio(f"the audio has {found}; it must have one or two channels")
+        raise unsupported_audio(f"the audio has {found}; it must have one or two channels")
     return AacConfiguration(sampling_rate=sampling_rate, channels=channels, description=description)
 
 
-def _object_type(reader: BitReader) -> int:
+def _read_object_type(reader: BitReader) -> int:
     value = reader.bits(5)
-    return 32 + reader.bits(6) if value == _ESCAPE else value
+    return 32 + reader.bits(6) if value == _OBJECT_TYPE_ESCAPE else value
 
 
-def _sampling_rate(reader: BitReader) -> int:
+def _read_sampling_rate(reader: BitReader) -> int:
     index = reader.bits(4)
-    if index == _EXPLICIT_RATE:
+    if index == _EXPLICIT_FREQUENCY:
         return reader.bits(24)
     if index >= len(_SAMPLING_RATES):
-        raise broken(f"the AAC configuration names the reserved sampling rate {index}")
+        raise invalid_input(f"the AAC configuration has the reserved sampling frequency index {index}")
     return _SAMPLING_RATES[index]
 
 
-def _skip_specific_part(reader: BitReader) -> None:
-    """GASpecificConfig (4.4.1) of AAC-LC with a channel configuration: three flags, and a delay behind the second."""
-    reader.bits(1)
-    if reader.bits(1):
-        reader.bits(14)
-    reader.bits(1)
+def _skip_ga_specific_config(reader: BitReader) -> None:
+    """Skip the GASpecificConfig of AAC-LC (section 4.4.1). It has no more fields if a channelConfiguration is given."""
+    reader.bits(1)  # frameLengthFlag
+    if reader.bits(1):  # dependsOnCoreCoder
+        reader.bits(14)  # coreCoderDelay
+    reader.bits(1)  # extensionFlag
 
 
-def _has_spectral_bands(reader: BitReader) -> bool:
-    """Whether the backward compatible extension says that SBR is there. Most records have none, or deny it."""
+def _has_sbr_extension(reader: BitReader) -> bool:
+    """Whether the backward compatible extension signals SBR. Most records have no extension, or one without SBR."""
     try:
-        return reader.bits(11) == _SYNC_EXTENSION and _object_type(reader) == _SBR and bool(reader.bits(1))
+        is_extension = reader.bits(11) == _SYNC_EXTENSION_TYPE
+        return is_extension and _read_object_type(reader) == _SBR and bool(reader.bits(1))
     except OutOfBitsError:
         return False

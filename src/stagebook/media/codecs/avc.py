@@ -1,6 +1,16 @@
-"""H.264 as FLV carries it (ISO/IEC 14496-15): the configuration record, and NAL units behind their lengths.
+"""H.264 as FLV carries it (ISO/IEC 14496-15): the configuration record, and length-prefixed NAL units.
 
-Decides which H.264 is ours to carry. Knows no RTP and no time.
+An AVCDecoderConfigurationRecord (section 5.3.3.1) comes first. It holds the parameter sets and says how many bytes the
+length before each NAL unit has:
+
+    configurationVersion = 1, AVCProfileIndication, profile_compatibility, AVCLevelIndication    1 byte each
+    lengthSizeMinusOne                       in the lower 2 bits of a byte
+    numOfSequenceParameterSets               in the lower 5 bits of a byte, then (16-bit length, SPS) for each
+    numOfPictureParameterSets                1 byte, then (16-bit length, PPS) for each
+    chroma format and bit depths             only for High profiles; the SPS has them too
+
+Stagebook forwards the video as it is, so the record must describe video that every browser decodes: Baseline, Main or
+High profile, progressive, 8 bits, 4:2:0.
 """
 
 from typing import TypeAlias
@@ -8,26 +18,19 @@ from typing import TypeAlias
 import msgspec
 
 from stagebook.media.codecs.bit_reader import BitReader, OutOfBitsError
-from stagebook.media.codecs.h264 import parse_sps
-from stagebook.media.codecs.input_fault import broken, wrong_video
+from stagebook.media.codecs.h264_nal import FORBIDDEN_ZERO_BIT, PPS, SPS, TYPE_MASK
+from stagebook.media.codecs.h264_sps import parse_sps
+from stagebook.media.codecs.input_fault import invalid_input, unsupported_video
 
-SLICE = 1
-IDR = 5
-SEI = 6
-SPS = 7
-PPS = 8
-TYPE = 0x1F
-
-_FORBIDDEN_BIT = 0x80
-_MAX_UNITS = 1_024
 MAX_PARAMETER_SETS_BYTES = 8_192
-"""All parameter sets of a stream: they go before every keyframe."""
+"""Maximum size of a stream's parameter sets together. They are sent before every keyframe."""
+_MAX_UNITS = 1_024
 
 _HIGH = 100
 _CHROMA_420 = 1
 _PROFILES = frozenset({66, 77, _HIGH})
-"""Baseline, Main and High: 8 bits, 4:2:0."""
-_OTHER_PROFILES = {
+"""Baseline, Main and High. They have 8 bits, and 4:2:0 chroma or (High only) none."""
+_OTHER_PROFILE_NAMES = {
     44: "CAVLC 4:4:4 Intra",
     88: "Extended",
     110: "High 10",
@@ -36,66 +39,72 @@ _OTHER_PROFILES = {
     128: "Stereo High",
     244: "High 4:4:4 Predictive",
 }
+_MIN_RECORD_BYTES = 7
+_MAX_ID_BYTES = 16
+"""More than the first two Exp-Golomb codes of a parameter set take."""
 
 
 ParameterSets: TypeAlias = dict[tuple[int, int], bytes]
-"""Parameter sets by their NAL unit type and id: a later one with both the same takes an earlier one's place."""
+"""Parameter sets by NAL unit type and id. A later parameter set with the same key replaces the earlier one."""
 
 
 class AvcConfiguration(msgspec.Struct, frozen=True, kw_only=True):
-    """How many bytes each length has (1, 2 or 4), and the parameter sets."""
+    """The contents of a configuration record. `length_size_bytes` is 1, 2 or 4."""
 
     length_size_bytes: int
     parameter_sets: ParameterSets
 
 
-def read_configuration(data: memoryview) -> AvcConfiguration:
-    """Read an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1); what High profiles add is not needed.
+def parse_decoder_configuration(data: memoryview) -> AvcConfiguration:
+    """Parse an AVCDecoderConfigurationRecord and check that the video is accepted.
 
-    Raises InputFaultError: VIDEO_CODEC for a profile that browsers do not decode, INPUT for a broken record.
+    Raises InputFaultError: VIDEO_CODEC for video that browsers do not decode, INPUT for a malformed record.
     """
-    if len(data) < 7 or data[0] != 1:
-        raise broken("the H.264 configuration is cut short or of another version than 1")
+    if len(data) < _MIN_RECORD_BYTES or data[0] != 1:
+        raise invalid_input("the H.264 configuration is truncated or has another version than 1")
     length_size_bytes = (data[4] & 0x03) + 1
     if length_size_bytes == 3:
-        raise broken("the H.264 configuration says that lengths have 3 bytes; it must be 1, 2 or 4")
-    sequence_sets, position = _sets(data, position=6, count=data[5] & 0x1F)
+        raise invalid_input("the H.264 configuration has a length size of 3 bytes; it must be 1, 2 or 4")
+    sequence_sets, position = _read_units(data, position=6, count=data[5] & 0x1F)
     if position >= len(data):
-        raise broken("the H.264 configuration is cut short")
-    picture_sets, _ = _sets(data, position=position + 1, count=data[position])
-    parameter_sets = {key(unit): unit for unit in (*sequence_sets, *picture_sets)}
-    check(parameter_sets)
+        raise invalid_input("the H.264 configuration is truncated")
+    picture_sets, _ = _read_units(data, position=position + 1, count=data[position])
+    parameter_sets = {parameter_set_key(unit): unit for unit in (*sequence_sets, *picture_sets)}
+    check_parameter_sets(parameter_sets)
     return AvcConfiguration(length_size_bytes=length_size_bytes, parameter_sets=parameter_sets)
 
 
-def key(unit: bytes) -> tuple[int, int]:
-    """The NAL unit type and id of a parameter set. Raises InputFaultError (INPUT) for anything else."""
-    kind = unit[0] & TYPE if unit else 0
-    if kind not in (SPS, PPS):
-        raise broken("the H.264 configuration holds something that is no parameter set")
-    # An id is the first thing in a PPS, and comes after profile, constraints and level in an SPS.
-    return kind, _codes(unit[4 if kind == SPS else 1 :], count=1)[0]
+def parameter_set_key(unit: bytes) -> tuple[int, int]:
+    """The (NAL unit type, id) of a parameter set. Raises InputFaultError (INPUT) for any other NAL unit."""
+    nal_type = unit[0] & TYPE_MASK if unit else 0
+    if nal_type not in (SPS, PPS):
+        raise invalid_input("the H.264 configuration holds a NAL unit that is not a parameter set")
+    # The id is the first field of a PPS. In an SPS it follows profile, constraints and level.
+    return nal_type, _read_codes(unit[4 if nal_type == SPS else 1 :], count=1)[0]
 
 
-def check(parameter_sets: ParameterSets) -> None:
-    """Check that there are both kinds and that the profile is ours: 8-bit 4:2:0 whole pictures.
+def check_parameter_sets(parameter_sets: ParameterSets) -> None:
+    """Check that there is an SPS and a PPS, that they are not too large, and that the video is accepted.
 
     Raises InputFaultError: VIDEO_CODEC or INPUT.
     """
-    if {kind for kind, _ in parameter_sets} != {SPS, PPS}:
-        raise broken("the H.264 configuration lacks an SPS or a PPS")
+    if {nal_type for nal_type, _ in parameter_sets} != {SPS, PPS}:
+        raise invalid_input("the H.264 configuration lacks an SPS or a PPS")
     size_bytes = sum(map(len, parameter_sets.values()))
     if size_bytes > MAX_PARAMETER_SETS_BYTES:
-        raise broken(f"the H.264 parameter sets have {size_bytes} bytes; at most {MAX_PARAMETER_SETS_BYTES} are taken")
-    for (kind, _), unit in parameter_sets.items():
-        if kind == SPS:
+        raise invalid_input(
+            f"the H.264 parameter sets have {size_bytes} bytes; at most {MAX_PARAMETER_SETS_BYTES} are allowed"
+        )
+    for (nal_type, _), unit in parameter_sets.items():
+        if nal_type == SPS:
             _check_sps(unit)
 
 
-def split(data: memoryview, *, length_size_bytes: int) -> list[memoryview]:
-    """The NAL units of one message, each with its header; empty ones are left out.
+def split_nal_units(data: memoryview, *, length_size_bytes: int) -> list[memoryview]:
+    """Split one message into its NAL units, each with its header. Empty units are left out.
 
-    Raises InputFaultError (INPUT) if a length does not fit, or a unit's first bit is not zero as it must be.
+    Raises InputFaultError (INPUT) if a length exceeds the message, a unit's forbidden_zero_bit is set, or there are too
+    many units.
     """
     units: list[memoryview] = []
     position, end = 0, len(data)
@@ -105,22 +114,22 @@ def split(data: memoryview, *, length_size_bytes: int) -> list[memoryview]:
         start = position + length_size_bytes
         position = start + int.from_bytes(data[position:start])
         if start > end or position > end:
-            raise broken("the video is garbage: a NAL unit is longer than the message that holds it")
+            raise invalid_input("the video is malformed: a NAL unit is longer than the message that holds it")
         if position > start:
-            if data[start] & _FORBIDDEN_BIT:
-                raise broken(f"the video is garbage: a NAL unit begins with the byte {data[start]:#04x}")
+            if data[start] & FORBIDDEN_ZERO_BIT:
+                raise invalid_input(f"the video is malformed: a NAL unit begins with the byte {data[start]:#04x}")
             units.append(data[start:position])
-    raise broken(f"one message has more than {_MAX_UNITS} NAL units")
+    raise invalid_input(f"one message has more than {_MAX_UNITS} NAL units")
 
 
-def _sets(data: memoryview, *, position: int, count: int) -> tuple[list[bytes], int]:
-    """(`count` units from `position` on, each behind a length in two bytes; where they end)."""
+def _read_units(data: memoryview, *, position: int, count: int) -> tuple[list[bytes], int]:
+    """Read `count` NAL units, each after a 16-bit length. Returns them and the position after them."""
     units = []
     for _ in range(count):
         start = position + 2
         position = start + int.from_bytes(data[position:start])
         if start > len(data) or position > len(data):
-            raise broken("the H.264 configuration is cut short")
+            raise invalid_input("the H.264 configuration is truncated")
         units.append(bytes(data[start:position]))
     return units, position
 
@@ -128,25 +137,29 @@ def _sets(data: memoryview, *, position: int, count: int) -> tuple[list[bytes], 
 def _check_sps(unit: bytes) -> None:
     parameters = parse_sps(unit)
     if parameters is None:
-        raise broken("the H.264 configuration has an SPS that cannot be read")
+        raise invalid_input("the H.264 configuration has an SPS that cannot be parsed")
     if parameters.profile not in _PROFILES:
-        name = _OTHER_PROFILES.get(parameters.profile, str(parameters.profile))
-        raise wrong_video(f"the video is H.264 with the profile {name}; it must be Baseline, Main or High")
+        name = _OTHER_PROFILE_NAMES.get(parameters.profile, str(parameters.profile))
+        raise unsupported_video(f"the video is H.264 with the profile {name}; it must be Baseline, Main or High")
     if not parameters.is_progressive:
-        raise wrong_video("the video is interlaced H.264; it must be progressive")
+        raise unsupported_video("the video is interlaced H.264; it must be progressive")
     if parameters.profile == _HIGH and _chroma_format(unit) != _CHROMA_420:
-        raise wrong_video("the video is H.264 without colour; it must have 4:2:0 chroma")
+        raise unsupported_video("the video is monochrome H.264; it must have 4:2:0 chroma")
 
 
 def _chroma_format(unit: bytes) -> int:
-    """chroma_format_idc of an SPS that has one: behind profile, constraints, level and the set's id (7.3.2.1.1)."""
-    return _codes(unit[4:], count=2)[1]
+    """chroma_format_idc of a High profile's SPS: the second code after level_idc (H.264 section 7.3.2.1.1)."""
+    return _read_codes(unit[4:], count=2)[1]
 
 
-def _codes(data: bytes, *, count: int) -> list[int]:
-    """The first Exp-Golomb codes: so small that no emulation prevention stands among them."""
-    reader = BitReader(data[:16])
+def _read_codes(data: bytes, *, count: int) -> list[int]:
+    """Read the first `count` Exp-Golomb codes, at most two.
+
+    They are ids and a chroma format. Such small values have no run of zero bits that needs an emulation prevention
+    byte, so none is removed.
+    """
+    reader = BitReader(data[:_MAX_ID_BYTES])
     try:
         return [reader.unsigned() for _ in range(count)]
     except OutOfBitsError:
-        raise broken("the H.264 configuration has a parameter set that cannot be read") from None
+        raise invalid_input("the H.264 configuration has a parameter set that cannot be parsed") from None

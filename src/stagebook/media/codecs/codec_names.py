@@ -1,17 +1,20 @@
-"""The codecs that the forwarder carries, by the names that SDP gives them. Knows nothing of sections or packets."""
+"""The media kinds and codecs that Stagebook carries, under their SDP names."""
 
 from enum import StrEnum
 
 
 class MediaKind(StrEnum):
-    """The kind of a media section that we carry."""
+    """The media type of an SDP `m=` line (RFC 8866 section 5.14)."""
 
     AUDIO = "audio"
     VIDEO = "video"
 
 
 class Codec(StrEnum):
-    """An encoding name of `a=rtpmap` (RFC 6184, RFC 7741, RFC 7587). SDP compares them without regard to case."""
+    """The encoding name of an `a=rtpmap` attribute: RFC 6184 (H264), RFC 7741 (VP8), RFC 7587 (opus).
+
+    Encoding names are case-insensitive in SDP; compare them in lower case.
+    """
 
     H264 = "H264"
     VP8 = "VP8"

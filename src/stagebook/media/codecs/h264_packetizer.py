@@ -1,44 +1,49 @@
-"""NAL units to RTP payloads (RFC 6184, packetization mode 1): as they are, in one STAP-A, or in FU-A pieces."""
+"""H.264 NAL units to RTP payloads in packetization mode 1 (RFC 6184 section 6.3).
+
+A NAL unit that fits is a payload as it is (single NAL unit packet, section 5.6), a larger one is cut into FU-A
+fragments (section 5.8), and the small parameter sets of a keyframe share one STAP-A (section 5.7.1).
+"""
 
 from collections.abc import Iterator, Sequence
 
-MAX_PAYLOAD_BYTES = 1_200
-"""With RTP, SRTP, UDP and IPv6 headers a packet stays below 1,280 bytes, which every IPv6 path carries."""
+from stagebook.media.codecs.h264_nal import FU_A, FU_END, FU_START, REF_IDC_MASK, STAP_A, TYPE_MASK
 
-_TYPE = 0x1F
-_IMPORTANCE = 0x60
-_STAP_A = 24
-_FU_A = 28
-_FU_START = 0x80
-_FU_END = 0x40
+MAX_PAYLOAD_BYTES = 1_200
+"""With the headers of RTP, SRTP, UDP and IPv6, a packet is smaller than 1,280 bytes, the minimum MTU of IPv6
+(RFC 8200 section 5)."""
+
+_FU_HEADERS_BYTES = 2
+_SIZE_FIELD_BYTES = 2
 
 
 def packetize(unit: bytes | memoryview) -> Iterator[bytes]:
-    """The payloads of one NAL unit: itself, or FU-A pieces if it is too large (section 5.8)."""
+    """Yield the payloads of one NAL unit, which begins with its header: one payload, or its FU-A fragments."""
     if len(unit) <= MAX_PAYLOAD_BYTES:
         yield bytes(unit)
         return
-    header = unit[0]
-    indicator = header & ~_TYPE | _FU_A
-    kind = header & _TYPE
-    room = MAX_PAYLOAD_BYTES - 2
-    end = len(unit) - room
-    yield bytes((indicator, _FU_START | kind)) + unit[1 : 1 + room]
-    middle = bytes((indicator, kind))
-    position = 1 + room
-    while position < end:
-        yield middle + unit[position : position + room]
-        position += room
-    yield bytes((indicator, _FU_END | kind)) + unit[position:]
+    # The FU indicator has the F and NRI bits of the NAL unit header, the FU header its type.
+    indicator = unit[0] & ~TYPE_MASK | FU_A
+    nal_type = unit[0] & TYPE_MASK
+    max_fragment_bytes = MAX_PAYLOAD_BYTES - _FU_HEADERS_BYTES
+    last_start = len(unit) - max_fragment_bytes
+    position = 1 + max_fragment_bytes
+    yield bytes((indicator, FU_START | nal_type)) + unit[1:position]
+    headers = bytes((indicator, nal_type))
+    while position < last_start:
+        yield headers + unit[position : position + max_fragment_bytes]
+        position += max_fragment_bytes
+    yield bytes((indicator, FU_END | nal_type)) + unit[position:]
 
 
 def packetize_together(units: Sequence[bytes]) -> Iterator[bytes]:
-    """The payloads of several small NAL units: one STAP-A (section 5.7.1) if they fit, else each by itself."""
+    """Yield the payloads of several NAL units of one frame: one STAP-A if they fit, otherwise as `packetize`."""
     if not units:
         return
-    if 1 + sum(2 + len(unit) for unit in units) > MAX_PAYLOAD_BYTES:
+    if 1 + sum(_SIZE_FIELD_BYTES + len(unit) for unit in units) > MAX_PAYLOAD_BYTES:
         for unit in units:
             yield from packetize(unit)
         return
-    importance = max(unit[0] & _IMPORTANCE for unit in units)
-    yield bytes((importance | _STAP_A,)) + b"".join(len(unit).to_bytes(2) + unit for unit in units)
+    # The NRI of a STAP-A is the highest one of its NAL units (section 5.7).
+    ref_idc = max(unit[0] & REF_IDC_MASK for unit in units)
+    sized = (len(unit).to_bytes(_SIZE_FIELD_BYTES) + unit for unit in units)
+    yield bytes((ref_idc | STAP_A,)) + b"".join(sized)

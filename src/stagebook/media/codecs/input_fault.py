@@ -1,10 +1,14 @@
-"""The one way in which an encoder's own bytes end its stream."""
+"""The error that an RTMP encoder's media raises when it breaks a rule, with the fault code that AWS gives it.
+
+The parsers of FLV tags, configuration records and timestamps raise it; the ingest process ends the connection and
+reports the fault. The detail is sent to the encoder, so it says what was found and what is required.
+"""
 
 from stagebook.media.port import IngestFault
 
 
 class InputFaultError(Exception):
-    """The stream breaks a rule and cannot go on. The text says what was found and what the rule is."""
+    """The stream cannot go on because of what the encoder sent."""
 
     def __init__(self, *, fault: IngestFault, detail: str) -> None:
         super().__init__(detail)
@@ -12,16 +16,16 @@ class InputFaultError(Exception):
         self.detail = detail
 
 
-def broken(detail: str) -> InputFaultError:
-    """The fault of bytes that are not what they say they are."""
+def invalid_input(detail: str) -> InputFaultError:
+    """An INVALID_INPUT fault: the data is malformed or exceeds a limit."""
     return InputFaultError(fault=IngestFault.INPUT, detail=detail)
 
 
-def wrong_video(detail: str) -> InputFaultError:
-    """The fault of video that is not ours to carry."""
+def unsupported_video(detail: str) -> InputFaultError:
+    """An INVALID_VIDEO_CODEC fault: the video is well-formed, but not H.264 that browsers decode."""
     return InputFaultError(fault=IngestFault.VIDEO_CODEC, detail=detail)
 
 
-def wrong_audio(detail: str) -> InputFaultError:
-    """The fault of audio that is not ours to carry."""
+def unsupported_audio(detail: str) -> InputFaultError:
+    """An INVALID_AUDIO_CODEC fault: the audio is well-formed, but not AAC-LC."""
     return InputFaultError(fault=IngestFault.AUDIO_CODEC, detail=detail)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from stagebook.media.codecs.aac import read_configuration
+from stagebook.media.codecs.aac import parse_audio_specific_config
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.ingest.pipeline.aac_to_opus import PACKET_TICKS, AacToOpus, BrokenFrameError, OpusPacket
@@ -22,7 +22,7 @@ def _transcoded(
     frames: list[bytes], *, description: bytes, sampling_rate: int, parts_per_million: int = 0
 ) -> list[OpusPacket]:
     """The packets of these frames, stamped in whole milliseconds, the first one before START_MS by its start-up."""
-    transcoder = AacToOpus(read_configuration(description))
+    transcoder = AacToOpus(parse_audio_specific_config(description))
     frame_ms = AAC_SAMPLES * 1_000 / sampling_rate * (1 + parts_per_million / 1e6)
     stamped = [(START_MS + round((number - 1) * frame_ms), frame) for number, frame in enumerate(frames)]
     return [packet for told, frame in stamped for packet in transcoder.transcode(frame, timestamp_ms=told)]
@@ -69,7 +69,7 @@ def test_packets_are_20_ms_apart_and_a_clock_that_is_off_makes_no_click(parts_pe
 
 def test_a_gap_moves_the_timestamps() -> None:
     description, frames = aac_frames(tone(sampling_rate=48_000, seconds=1), sampling_rate=48_000)
-    transcoder = AacToOpus(read_configuration(description))
+    transcoder = AacToOpus(parse_audio_specific_config(description))
     before = [
         packet for number in range(20) for packet in transcoder.transcode(frames[number], timestamp_ms=number * 21)
     ]
@@ -82,7 +82,7 @@ def test_a_gap_moves_the_timestamps() -> None:
 
 def test_a_broken_frame_is_told_and_the_next_one_is_fine() -> None:
     description, frames = aac_frames(tone(sampling_rate=48_000, seconds=1), sampling_rate=48_000)
-    transcoder = AacToOpus(read_configuration(description))
+    transcoder = AacToOpus(parse_audio_specific_config(description))
     transcoder.transcode(frames[0], timestamp_ms=0)
     with pytest.raises(BrokenFrameError):
         transcoder.transcode(b"\xff\xff garbage", timestamp_ms=21)
@@ -93,7 +93,7 @@ def test_a_broken_frame_is_told_and_the_next_one_is_fine() -> None:
 def test_high_efficiency_that_only_the_frames_show_is_refused() -> None:
     _, frames = aac_frames(tone(sampling_rate=48_000, seconds=1), sampling_rate=48_000, channels=2)
     # The configuration is two bytes and does not deny the extension; the frames bring it in a fill element.
-    transcoder = AacToOpus(read_configuration(b"\x11\x90"))
+    transcoder = AacToOpus(parse_audio_specific_config(b"\x11\x90"))
     with pytest.raises(InputFaultError, match="HE-AAC") as caught:
         transcoder.transcode(_with_spectral_bands(frames[2]), timestamp_ms=0)
     assert caught.value.fault is IngestFault.AUDIO_CODEC
@@ -101,7 +101,7 @@ def test_high_efficiency_that_only_the_frames_show_is_refused() -> None:
 
 def test_other_channels_than_the_configuration_says_are_refused() -> None:
     _, frames = aac_frames(tone(sampling_rate=48_000, seconds=1), sampling_rate=48_000, channels=2)
-    transcoder = AacToOpus(read_configuration(b"\x11\x88"))
+    transcoder = AacToOpus(parse_audio_specific_config(b"\x11\x88"))
     with pytest.raises(InputFaultError, match="2 channels where its configuration says 1") as caught:
         transcoder.transcode(frames[2], timestamp_ms=0)
     assert caught.value.fault is IngestFault.AUDIO_CODEC

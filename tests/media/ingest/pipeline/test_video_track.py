@@ -3,7 +3,8 @@
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.codecs.h264 import parse_sps, starts_keyframe
+from stagebook.media.codecs.h264 import starts_keyframe
+from stagebook.media.codecs.h264_sps import parse_sps
 from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.ingest.pipeline.video_track import Picture, VideoTrack
 from stagebook.media.media_bus import Unit

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from stagebook.media.codecs.input_fault import InputFaultError, broken, wrong_audio
+from stagebook.media.codecs.input_fault import InputFaultError, invalid_input, unsupported_audio
 from stagebook.media.ingest.flv.enhanced_header import PacketType, read_enhanced
 
 _ENHANCED = 9
@@ -63,9 +63,9 @@ def read_audio_tag(payload: bytes) -> AudioTag | None:
     if sound_format != _AAC:
         raise _not_ours(_LEGACY_FORMATS.get(sound_format, f"of the unknown format {sound_format}"))
     if len(payload) < _LEGACY_HEADER_BYTES:
-        raise broken("an audio message is cut short")
+        raise invalid_input("an audio message is cut short")
     if payload[1] > 1:
-        raise broken(f"an audio message has the unknown AAC packet type {payload[1]}")
+        raise invalid_input(f"an audio message has the unknown AAC packet type {payload[1]}")
     return _tag(is_configuration=payload[1] == 0, body=payload[_LEGACY_HEADER_BYTES:])
 
 
@@ -81,7 +81,7 @@ def _read_enhanced(payload: bytes) -> AudioTag | None:
         case PacketType.SEQUENCE_END | PacketType.DESCRIPTION:
             return None
         case other:
-            raise broken(f"an audio message has the unknown packet type {other}")
+            raise invalid_input(f"an audio message has the unknown packet type {other}")
 
 
 def _tag(*, is_configuration: bool, body: bytes) -> AudioTag | None:
@@ -91,4 +91,4 @@ def _tag(*, is_configuration: bool, body: bytes) -> AudioTag | None:
 
 
 def _not_ours(found: str) -> InputFaultError:
-    return wrong_audio(f"the audio is {found}; it must be AAC-LC")
+    return unsupported_audio(f"the audio is {found}; it must be AAC-LC")

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import msgspec
 
-from stagebook.media.codecs.input_fault import broken
+from stagebook.media.codecs.input_fault import invalid_input
 
 _MOD_EX = 7
 _ONE_TRACK = 0
@@ -55,7 +55,7 @@ def read_enhanced(payload: bytes, *, multitrack: int) -> EnhancedPacket | None:
     kinds = _take(rest, 0, 1)[0]
     packet_type = kinds & 0x0F
     if packet_type == multitrack:
-        raise broken("an enhanced message has tracks within tracks")
+        raise invalid_input("an enhanced message has tracks within tracks")
     return _default_track(rest[1:], packet_type=packet_type, arrangement=kinds >> 4)
 
 
@@ -72,13 +72,13 @@ def _without_extensions(data: memoryview) -> tuple[int, memoryview]:
             position += 2
         packet_type = _take(data, position + size, 1)[0] & 0x0F
         position += size + 1
-    raise broken(f"an enhanced message has more than {_MAX_EXTENSIONS} extensions")
+    raise invalid_input(f"an enhanced message has more than {_MAX_EXTENSIONS} extensions")
 
 
 def _default_track(data: memoryview, *, packet_type: int, arrangement: int) -> EnhancedPacket | None:
     """The packet of track 0: tracks follow one another, each with its id and, if there are many, its size."""
     if arrangement not in (_ONE_TRACK, _MANY_TRACKS, _MANY_CODECS):
-        raise broken(f"an enhanced message arranges its tracks in an unknown way ({arrangement})")
+        raise invalid_input(f"an enhanced message arranges its tracks in an unknown way ({arrangement})")
     fourcc, position = b"", 0
     if arrangement != _MANY_CODECS:
         fourcc, position = bytes(_take(data, 0, 4)), 4
@@ -97,11 +97,11 @@ def _default_track(data: memoryview, *, packet_type: int, arrangement: int) -> E
         position += size
         if position == len(data):
             return None
-    raise broken(f"an enhanced message has more than {_MAX_TRACKS} tracks")
+    raise invalid_input(f"an enhanced message has more than {_MAX_TRACKS} tracks")
 
 
 def _take(data: memoryview, position: int, size: int) -> memoryview:
     piece = data[position : position + size]
     if len(piece) < size:
-        raise broken("an enhanced message is cut short")
+        raise invalid_input("an enhanced message is cut short")
     return piece

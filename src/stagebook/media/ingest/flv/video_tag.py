@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from stagebook.media.codecs.input_fault import InputFaultError, broken, wrong_video
+from stagebook.media.codecs.input_fault import InputFaultError, invalid_input, unsupported_video
 from stagebook.media.ingest.flv.enhanced_header import PacketType, read_enhanced
 
 _ENHANCED = 0x80
@@ -67,7 +67,7 @@ def read_video_tag(payload: bytes) -> VideoTag | None:
     if codec != _AVC:
         raise _not_ours(_LEGACY_CODECS.get(codec, f"of the unknown codec id {codec}"))
     if len(payload) < _LEGACY_HEADER_BYTES:
-        raise broken("a video message is cut short")
+        raise invalid_input("a video message is cut short")
     body = memoryview(payload)[_LEGACY_HEADER_BYTES:]
     match payload[1]:
         case 0:
@@ -78,7 +78,7 @@ def read_video_tag(payload: bytes) -> VideoTag | None:
         case 2:
             return None
         case other:
-            raise broken(f"a video message has the unknown AVC packet type {other}")
+            raise invalid_input(f"a video message has the unknown AVC packet type {other}")
 
 
 def _read_enhanced(payload: bytes) -> VideoTag | None:
@@ -92,7 +92,7 @@ def _read_enhanced(payload: bytes) -> VideoTag | None:
             return VideoTag(part=VideoPart.CONFIGURATION, body=packet.body)
         case PacketType.CODED_FRAMES:
             if len(packet.body) < 3:
-                raise broken("a video message is cut short")
+                raise invalid_input("a video message is cut short")
             composition_ms = int.from_bytes(packet.body[:3], signed=True)
             return VideoTag(part=VideoPart.PICTURE, composition_ms=composition_ms, body=packet.body[3:])
         case PacketType.CODED_FRAMES_X:
@@ -100,8 +100,8 @@ def _read_enhanced(payload: bytes) -> VideoTag | None:
         case PacketType.SEQUENCE_END | PacketType.DESCRIPTION:
             return None
         case other:
-            raise broken(f"a video message has the unknown packet type {other}")
+            raise invalid_input(f"a video message has the unknown packet type {other}")
 
 
 def _not_ours(found: str) -> InputFaultError:
-    return wrong_video(f"the video is {found}; it must be H.264")
+    return unsupported_video(f"the video is {found}; it must be H.264")

@@ -16,7 +16,7 @@ from av.audio.frame import AudioFrame
 from av.filter import Graph
 
 from stagebook.media.codecs.aac import AacConfiguration
-from stagebook.media.codecs.input_fault import wrong_audio
+from stagebook.media.codecs.input_fault import unsupported_audio
 from stagebook.media.ingest.pipeline.audio_clock import AudioClock
 
 BITRATE_BPS = 128_000
@@ -78,10 +78,10 @@ class AacToOpus:
         """HE-AAC can hide: the configuration says AAC-LC, and only the frames hold the upper half of the spectrum."""
         expected = self._configuration
         if frame.sample_rate != expected.sampling_rate:
-            raise wrong_audio("the audio is HE-AAC (AAC with SBR); it must be AAC-LC")
+            raise unsupported_audio("the audio is HE-AAC (AAC with SBR); it must be AAC-LC")
         if frame.layout.nb_channels != expected.channels:
             found = frame.layout.nb_channels
-            raise wrong_audio(f"the audio has {found} channels where its configuration says {expected.channels}")
+            raise unsupported_audio(f"the audio has {found} channels where its configuration says {expected.channels}")
 
     def _resampled(self, frame: AudioFrame, timestamp_ms: int) -> Iterator[OpusPacket]:
         start = self._clock.place(

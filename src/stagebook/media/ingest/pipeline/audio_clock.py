@@ -5,7 +5,7 @@ long as nothing is lost. So the samples are counted, and the timestamps only pul
 average is what counts. Knows no codec.
 """
 
-from stagebook.media.codecs.input_fault import broken
+from stagebook.media.codecs.input_fault import invalid_input
 
 TICKS_PER_MS = 48
 MAX_DEVIATION_MS = 35
@@ -44,6 +44,6 @@ class AudioClock:
     def _leave_out(self) -> None:
         self._left_out += 1
         if self._left_out > MAX_LEFT_OUT:
-            raise broken(
+            raise invalid_input(
                 f"the timestamps of the audio stand still: {self._left_out} frames came for a time that is over"
             )

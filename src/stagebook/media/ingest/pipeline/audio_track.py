@@ -6,8 +6,8 @@ Bounds what a broken encoder can do; the codec's work is done elsewhere.
 from collections import deque
 from typing import TYPE_CHECKING
 
-from stagebook.media.codecs.aac import read_configuration
-from stagebook.media.codecs.input_fault import broken
+from stagebook.media.codecs.aac import parse_audio_specific_config
+from stagebook.media.codecs.input_fault import invalid_input
 
 if TYPE_CHECKING:
     from stagebook.media.ingest.pipeline.aac_to_opus import AacToOpus, OpusPacket
@@ -42,10 +42,12 @@ class AudioTrack:
         """Take an AudioSpecificConfig. The one that is in force already changes nothing. Raises InputFaultError."""
         if self._transcoder is not None and description == self._description:
             return
-        configuration = read_configuration(description)
+        configuration = parse_audio_specific_config(description)
         self._configurations += 1
         if self._configurations > MAX_CONFIGURATIONS:
-            raise broken(f"the audio changed more than {MAX_CONFIGURATIONS} times; encoders keep to one configuration")
+            raise invalid_input(
+                f"the audio changed more than {MAX_CONFIGURATIONS} times; encoders keep to one configuration"
+            )
         # FFmpeg's libraries take a while to load: only who sends AAC waits for them.
         from stagebook.media.ingest.pipeline.aac_to_opus import AacToOpus
 
@@ -62,7 +64,7 @@ class AudioTrack:
         if self._transcoder is None:
             return []
         if len(data) > MAX_FRAME_BYTES:
-            raise broken(f"an AAC frame has {len(data)} bytes; at most {MAX_FRAME_BYTES} are taken")
+            raise invalid_input(f"an AAC frame has {len(data)} bytes; at most {MAX_FRAME_BYTES} are taken")
         self._frames += 1
         try:
             packets = self._transcoder.transcode(data, timestamp_ms=timestamp_ms)
@@ -80,4 +82,6 @@ class AudioTrack:
         if len(self._broken_frames) == MAX_BROKEN_FRAMES:
             window = self._frames - self._broken_frames[0]
             if window < BROKEN_FRAMES_WINDOW:
-                raise broken(f"the audio is garbage: {MAX_BROKEN_FRAMES} of {window + 1} AAC frames cannot be decoded")
+                raise invalid_input(
+                    f"the audio is garbage: {MAX_BROKEN_FRAMES} of {window + 1} AAC frames cannot be decoded"
+                )

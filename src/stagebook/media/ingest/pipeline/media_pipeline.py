@@ -5,7 +5,7 @@ a keyframe came, and audio was really decoded. What comes meanwhile from the las
 """
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.codecs.input_fault import broken
+from stagebook.media.codecs.input_fault import invalid_input
 from stagebook.media.ingest.flv.audio_tag import AudioPart, read_audio_tag
 from stagebook.media.ingest.flv.video_tag import VideoPart, read_video_tag
 from stagebook.media.ingest.pipeline.audio_track import AudioTrack
@@ -44,7 +44,7 @@ class Pipeline:
             self._video.configure(tag.body)
             return []
         if abs(tag.composition_ms) > MAX_STEP_MS:
-            raise broken(
+            raise invalid_input(
                 f"a picture is shown {tag.composition_ms} ms after it is decoded; at most {MAX_STEP_MS} ms is allowed"
             )
         picture = self._video.picture(tag.body)

@@ -5,7 +5,7 @@ what comes out is still the encoder's own clock.
 """
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.codecs.input_fault import broken
+from stagebook.media.codecs.input_fault import invalid_input
 
 MAX_STEP_MS = 10_000
 """How far a track's timestamps may jump forward, and how far the two tracks may be apart."""
@@ -47,9 +47,11 @@ class Timeline:
             self._start_ms = timestamp_ms
         step_ms = timestamp_ms - self._newest_ms.get(kind, timestamp_ms)
         if step_ms > MAX_STEP_MS:
-            raise broken(f"the timestamps of the {kind} jump {step_ms} ms forward; at most {MAX_STEP_MS} ms is allowed")
+            raise invalid_input(
+                f"the timestamps of the {kind} jump {step_ms} ms forward; at most {MAX_STEP_MS} ms is allowed"
+            )
         if step_ms < -MAX_STEP_BACK_MS:
-            raise broken(
+            raise invalid_input(
                 f"the timestamps of the {kind} step {-step_ms} ms back; at most {MAX_STEP_BACK_MS} ms is allowed"
             )
         other = _OTHER[kind]
@@ -58,5 +60,5 @@ class Timeline:
         if apart_ms <= MAX_STEP_MS:
             return
         if other not in self._newest_ms:
-            raise broken(f"the stream has no {other}: {apart_ms} ms of {kind} came without it")
-        raise broken(f"audio and video are {apart_ms} ms apart; at most {MAX_STEP_MS} ms is allowed")
+            raise invalid_input(f"the stream has no {other}: {apart_ms} ms of {kind} came without it")
+        raise invalid_input(f"audio and video are {apart_ms} ms apart; at most {MAX_STEP_MS} ms is allowed")

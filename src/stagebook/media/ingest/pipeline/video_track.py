@@ -5,10 +5,10 @@ Owns the parameter sets that are in force. Knows no time.
 
 import msgspec
 
-from stagebook.media.codecs import avc
+from stagebook.media.codecs import avc, h264_nal
 from stagebook.media.codecs.h264_packetizer import packetize, packetize_together
 
-_KEPT = frozenset({avc.SLICE, avc.IDR, avc.SEI})
+_KEPT = frozenset({h264_nal.NON_IDR_SLICE, h264_nal.IDR_SLICE, h264_nal.SEI})
 """What goes on. Delimiters, ends and filler say nothing in RTP, and our profiles have nothing else."""
 
 
@@ -37,7 +37,7 @@ class VideoTrack:
 
     def configure(self, data: memoryview) -> None:
         """Take an AVCDecoderConfigurationRecord; it is in force from the next keyframe on. Raises InputFaultError."""
-        configuration = avc.read_configuration(data)
+        configuration = avc.parse_decoder_configuration(data)
         self._length_size_bytes = configuration.length_size_bytes
         self._put_in_force(configuration.parameter_sets)
 
@@ -48,11 +48,11 @@ class VideoTrack:
         """
         if not self._sets:
             return None
-        units = avc.split(data, length_size_bytes=self._length_size_bytes)
-        kinds = [unit[0] & avc.TYPE for unit in units]
+        units = avc.split_nal_units(data, length_size_bytes=self._length_size_bytes)
+        kinds = [unit[0] & h264_nal.TYPE_MASK for unit in units]
         changed = self._changed_sets(units, kinds)
-        is_keyframe = avc.IDR in kinds
-        if not is_keyframe and avc.SLICE not in kinds:
+        is_keyframe = h264_nal.IDR_SLICE in kinds
+        if not is_keyframe and h264_nal.NON_IDR_SLICE not in kinds:
             return None
         payloads = [*(self._keyframe_start if is_keyframe else packetize_together(changed))]
         for unit, kind in zip(units, kinds, strict=True):
@@ -62,13 +62,13 @@ class VideoTrack:
 
     def _changed_sets(self, units: list[memoryview], kinds: list[int]) -> list[bytes]:
         """The parameter sets among the units that are news; they are in force now."""
-        if avc.SPS not in kinds and avc.PPS not in kinds:
+        if h264_nal.SPS not in kinds and h264_nal.PPS not in kinds:
             return []
-        sets = [bytes(unit) for unit, kind in zip(units, kinds, strict=True) if kind in (avc.SPS, avc.PPS)]
-        changed = [unit for unit in sets if self._sets.get(avc.key(unit)) != unit]
+        sets = [bytes(unit) for unit, kind in zip(units, kinds, strict=True) if kind in (h264_nal.SPS, h264_nal.PPS)]
+        changed = [unit for unit in sets if self._sets.get(avc.parameter_set_key(unit)) != unit]
         if changed:
-            merged = self._sets | {avc.key(unit): unit for unit in changed}
-            avc.check(merged)
+            merged = self._sets | {avc.parameter_set_key(unit): unit for unit in changed}
+            avc.check_parameter_sets(merged)
             self._put_in_force(merged)
         return changed
 

@@ -2,16 +2,13 @@
 
 import msgspec
 
-from stagebook.media.codecs import h264, vp8
+from stagebook.media.codecs import h264, h264_nal, h264_sps, vp8
 from stagebook.media.codecs.codec_names import Codec
 
 _CLOCK_RATE = 90_000
 _WRAP = 0xFFFF_FFFF
 # A packet this much older than the newest frame is late; beyond, another layer's clock has taken over.
 _LATE_TICKS = 10 * _CLOCK_RATE
-# An SPS and the first slice of a picture come at a NAL unit's start: of a fragmented one only the first packet counts.
-_FU_A = 28
-_FU_START = 0x80
 
 
 class SourceMeasurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +44,8 @@ class SourceMeter:
             if newest is None or (timestamp - newest) & _WRAP < _WRAP - _LATE_TICKS:
                 self._newest = timestamp
                 self._frames += 1
-        if self._fragmented and len(payload) > 1 and payload[0] & 0x1F == _FU_A and not payload[1] & _FU_START:
+        # An SPS and the first slice header are at the start of a NAL unit, so later fragments hold nothing to inspect.
+        if self._fragmented and h264.continues_nal_unit(payload):
             return
         self._inspect(payload)
 
@@ -87,8 +85,8 @@ class SourceMeter:
         for unit in h264.nal_units(payload):
             if h264.slice_type(unit) is h264.SliceType.B:
                 self._b_frames = True
-            elif unit[0] & 0x1F == h264.SPS:
-                parameters = h264.parse_sps(unit)
+            elif unit[0] & h264_nal.TYPE_MASK == h264_nal.SPS:
+                parameters = h264_sps.parse_sps(unit)
                 if parameters is not None:
                     self._size = (parameters.width, parameters.height)
 
