@@ -1,4 +1,4 @@
-"""The engine's own certificate."""
+"""The DTLS certificate of an engine."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,18 +9,18 @@ from stagebook.media.rtc.dtls.dtls_certificate import fingerprint_of, make_certi
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_it_is_valid_from_a_day_ago_for_a_year() -> None:
+def test_a_certificate_is_valid_from_one_day_ago_for_one_year() -> None:
     certificate = make_certificate(NOW).x509
     assert certificate.not_valid_before_utc == NOW - timedelta(days=1)
     assert certificate.not_valid_after_utc == NOW + timedelta(days=365)
 
 
-def test_its_fingerprint_is_the_sha_256_of_the_certificate() -> None:
+def test_the_fingerprint_is_the_sha_256_of_the_certificate() -> None:
     certificate = make_certificate(NOW)
     assert certificate.fingerprint.algorithm == "sha-256"
     assert certificate.fingerprint.digest == certificate.x509.fingerprint(hashes.SHA256())
     assert len(fingerprint_of(certificate.x509, "sha-512").digest) == 64
 
 
-def test_two_are_never_the_same() -> None:
+def test_each_certificate_is_different() -> None:
     assert make_certificate(NOW).fingerprint != make_certificate(NOW).fingerprint

@@ -1,4 +1,4 @@
-"""The passive DTLS association against OpenSSL's own client, datagram by datagram."""
+"""The DTLS server against OpenSSL's client, datagram by datagram."""
 
 import contextlib
 import time
@@ -23,7 +23,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Client:
-    """The active side."""
+    """A DTLS client."""
 
     def __init__(self, *, srtp_profiles: bytes | None = None, certificate: DtlsCertificate | None = None) -> None:
         self.certificate = certificate or make_certificate(NOW)
@@ -35,15 +35,15 @@ class Client:
         self.connection.set_ciphertext_mtu(1200)
 
     def step(self, datagrams: list[bytes]) -> list[bytes]:
-        """Take datagrams, go on with the handshake, and return what is to be sent."""
+        """Take datagrams, continue the handshake, and return the datagrams to send."""
         for datagram in datagrams:
             self.connection.bio_write(datagram)
         with contextlib.suppress(SSL.WantReadError):
             self.connection.do_handshake()
-        return self.sent()
+        return self.take_datagrams()
 
-    def sent(self) -> list[bytes]:
-        """What is to be sent."""
+    def take_datagrams(self) -> list[bytes]:
+        """Return the datagrams to send."""
         datagrams = []
         while True:
             try:
@@ -52,13 +52,13 @@ class Client:
                 return datagrams
 
 
-def shake_hands(server: DtlsServer, client: Client) -> None:
-    """Carry datagrams to and fro until nobody has anything to say."""
-    carry(server, client, client.step([]))
+def complete_handshake(server: DtlsServer, client: Client) -> None:
+    """Complete the handshake: exchange datagrams until neither side has one to send."""
+    exchange(server, client, client.step([]))
 
 
-def carry(server: DtlsServer, client: Client, flight: list[bytes]) -> None:
-    """The same from a flight of the client on."""
+def exchange(server: DtlsServer, client: Client, flight: list[bytes]) -> None:
+    """Continue the handshake from a flight of the client."""
     while flight:
         for datagram in flight:
             server.receive(datagram)
@@ -72,7 +72,7 @@ def server_fixture() -> DtlsServer:
 
 def test_a_handshake_gives_both_sides_the_same_keys(server: DtlsServer) -> None:
     client = Client()
-    shake_hands(server, client)
+    complete_handshake(server, client)
     keys = server.srtp_keys()
     assert keys is not None
     assert keys.profile is AEAD_AES_128_GCM
@@ -81,30 +81,30 @@ def test_a_handshake_gives_both_sides_the_same_keys(server: DtlsServer) -> None:
     assert keys.server == material[16:32] + material[44:]
 
 
-def test_a_client_that_knows_only_the_older_profile_gets_it(server: DtlsServer) -> None:
-    shake_hands(server, Client(srtp_profiles=AES128_CM_SHA1_80.name))
+def test_a_client_that_supports_only_aes_cm_gets_it(server: DtlsServer) -> None:
+    complete_handshake(server, Client(srtp_profiles=AES128_CM_SHA1_80.name))
     keys = server.srtp_keys()
     assert keys is not None
     assert keys.profile is AES128_CM_SHA1_80
 
 
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-384", "sha-512"])
-def test_the_peer_is_proved_by_any_promised_hash(server: DtlsServer, algorithm: str) -> None:
+def test_one_matching_fingerprint_verifies_the_peer(server: DtlsServer, algorithm: str) -> None:
     client = Client()
-    shake_hands(server, client)
-    promised = fingerprint_of(client.certificate.x509, algorithm)
-    other = Fingerprint(algorithm=algorithm, digest=bytes(len(promised.digest)))
-    assert server.verify_fingerprint([other, promised])
+    complete_handshake(server, client)
+    expected = fingerprint_of(client.certificate.x509, algorithm)
+    other = Fingerprint(algorithm=algorithm, digest=bytes(len(expected.digest)))
+    assert server.verify_fingerprint([other, expected])
     assert not server.verify_fingerprint([other])
     assert not server.verify_fingerprint([])
-    assert not server.verify_fingerprint([Fingerprint(algorithm="sha-1", digest=promised.digest)])
+    assert not server.verify_fingerprint([Fingerprint(algorithm="sha-1", digest=expected.digest)])
 
 
-def test_nobody_is_the_peer_before_the_handshake(server: DtlsServer) -> None:
+def test_no_peer_is_verified_before_the_handshake(server: DtlsServer) -> None:
     assert not server.verify_fingerprint([])
 
 
-def test_a_lost_flight_is_sent_again_when_its_time_has_come(server: DtlsServer) -> None:
+def test_a_lost_flight_is_retransmitted_when_its_timer_expires(server: DtlsServer) -> None:
     before = server.timeout_seconds
     assert before is None
     client = Client()
@@ -115,20 +115,20 @@ def test_a_lost_flight_is_sent_again_when_its_time_has_come(server: DtlsServer) 
     waiting = server.timeout_seconds
     assert waiting is not None
     assert 0 < waiting <= 1
-    # OpenSSL reads its own clock: before its time nothing is sent, and the time cannot be passed in.
+    # OpenSSL reads the system clock, so the test has to wait. Before the timeout nothing is sent.
     server.handle_timeout()
     assert list(server.take_datagrams()) == []
     deadline = time.monotonic() + 30
-    again: list[bytes] = []
-    while not again and time.monotonic() < deadline:
+    retransmitted: list[bytes] = []
+    while not retransmitted and time.monotonic() < deadline:
         time.sleep(server.timeout_seconds or 0)
         server.handle_timeout()
-        again = list(server.take_datagrams())
-    carry(server, client, client.step(again))
+        retransmitted = list(server.take_datagrams())
+    exchange(server, client, client.step(retransmitted))
     assert server.state is DtlsState.CONNECTED
 
 
-def test_no_datagram_of_the_handshake_is_too_large_for_the_path(server: DtlsServer) -> None:
+def test_handshake_datagrams_stay_within_the_size_limit(server: DtlsServer) -> None:
     client = Client()
     flight = client.step([])
     while flight:
@@ -140,18 +140,18 @@ def test_no_datagram_of_the_handshake_is_too_large_for_the_path(server: DtlsServ
     assert server.state is DtlsState.CONNECTED
 
 
-def test_close_notify_closes(server: DtlsServer) -> None:
+def test_a_close_notify_of_the_peer_closes_the_association(server: DtlsServer) -> None:
     client = Client()
-    shake_hands(server, client)
+    complete_handshake(server, client)
     client.connection.shutdown()
-    for datagram in client.sent():
+    for datagram in client.take_datagrams():
         server.receive(datagram)
     assert server.state is DtlsState.CLOSED
 
 
-def test_closing_says_close_notify(server: DtlsServer) -> None:
+def test_closing_sends_close_notify(server: DtlsServer) -> None:
     client = Client()
-    shake_hands(server, client)
+    complete_handshake(server, client)
     server.close()
     for datagram in server.take_datagrams():
         client.connection.bio_write(datagram)
@@ -159,8 +159,8 @@ def test_closing_says_close_notify(server: DtlsServer) -> None:
         client.connection.recv(100)
 
 
-def test_noise_after_the_handshake_is_no_end(server: DtlsServer) -> None:
-    shake_hands(server, Client())
+def test_bad_records_after_the_handshake_are_ignored(server: DtlsServer) -> None:
+    complete_handshake(server, Client())
     server.receive(b"\x17\xfe\xfd\0\1\0\0\0\0\0\x50\0\x20" + bytes(32))
     server.receive(b"\x15\xfe\xfd\0\0\0\0\0\0\0\x09\0\2\2\x28")
     assert server.state is DtlsState.CONNECTED
@@ -168,7 +168,7 @@ def test_noise_after_the_handshake_is_no_end(server: DtlsServer) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(max_size=120), max_size=4))
-def test_any_bytes_are_taken_without_an_exception(noise: list[bytes]) -> None:
+def test_arbitrary_bytes_raise_nothing(noise: list[bytes]) -> None:
     server = DtlsServer(_NOISE_CONTEXT)
     for datagram in noise:
         server.receive(b"\x16\xfe\xfd" + datagram)

@@ -1,4 +1,4 @@
-"""SRTP and SRTCP of one connection, held against pylibsrtp's own sessions."""
+"""SRTP and SRTCP of one connection, against pylibsrtp's own sessions."""
 
 import pytest
 from hypothesis import given, settings
@@ -20,26 +20,26 @@ from tests.media.rtc.packets import rtp
 
 
 def keys(profile: SrtpProfile) -> SrtpKeys:
-    """Keys that differ for each direction."""
+    """Return keys that differ for each direction."""
     return SrtpKeys.from_keying_material(profile, bytes(range(keying_material_size_bytes(profile))))
 
 
 def client(profile: SrtpProfile) -> tuple[Session, Session]:
-    """The other end: what it sends with, what it receives with."""
-    made = keys(profile)
-    sending = Policy(key=made.client, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile.number)
-    receiving = Policy(key=made.server, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile.number)
+    """Return the client's sessions: the one that it sends with and the one that it receives with."""
+    client_keys = keys(profile)
+    sending = Policy(key=client_keys.client, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile.number)
+    receiving = Policy(key=client_keys.server, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile.number)
     return Session(sending), Session(receiving)
 
 
-def test_keying_material_is_cut_as_the_rfc_says() -> None:
+def test_keying_material_is_split_in_the_order_of_rfc_5764() -> None:
     # RFC 5764 section 4.2: client key, server key, client salt, server salt.
-    cut = SrtpKeys.from_keying_material(AES128_CM_SHA1_80, b"K" * 16 + b"k" * 16 + b"S" * 14 + b"s" * 14)
-    assert (cut.client, cut.server) == (b"K" * 16 + b"S" * 14, b"k" * 16 + b"s" * 14)
+    split = SrtpKeys.from_keying_material(AES128_CM_SHA1_80, b"K" * 16 + b"k" * 16 + b"S" * 14 + b"s" * 14)
+    assert (split.client, split.server) == (b"K" * 16 + b"S" * 14, b"k" * 16 + b"s" * 14)
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name.decode())
-def test_both_directions_are_understood_by_the_other_end(profile: SrtpProfile) -> None:
+def test_the_client_reads_what_the_session_protects_and_the_reverse(profile: SrtpProfile) -> None:
     session = SrtpSession(keys(profile))
     sending, receiving = client(profile)
     packet, compound = rtp(b"payload"), write_pli(sender_ssrc=1, media_ssrc=2)
@@ -63,14 +63,14 @@ def test_forged_and_replayed_packets_are_dropped_without_an_exception(profile: S
     assert session.unprotect_rtp(protected) is None
 
 
-def test_a_packet_sent_again_is_the_same_datagram() -> None:
+def test_a_retransmitted_packet_is_the_same_datagram() -> None:
     session = SrtpSession(keys(AEAD_AES_128_GCM))
     first = session.protect_rtp(rtp(b"payload", sequence=5))
     session.protect_rtp(rtp(b"next", sequence=6))
     assert session.protect_rtp(rtp(b"payload", sequence=5)) == first
 
 
-def test_packets_above_the_limit_are_refused() -> None:
+def test_packets_above_the_size_limit_are_rejected() -> None:
     session = SrtpSession(keys(AEAD_AES_128_GCM))
     assert session.unprotect_rtp(rtp(bytes(MAX_PACKET_SIZE_BYTES))) is None
     assert session.protect_rtp(rtp(bytes(MAX_PACKET_SIZE_BYTES - 20))) is None
@@ -79,7 +79,7 @@ def test_packets_above_the_limit_are_refused() -> None:
 
 @settings(max_examples=60)
 @given(st.binary(max_size=300))
-def test_any_bytes_are_dropped_without_an_exception(noise: bytes) -> None:
+def test_arbitrary_bytes_are_dropped_without_an_exception(noise: bytes) -> None:
     session = SrtpSession(keys(AEAD_AES_128_GCM))
     assert session.unprotect_rtp(noise) is None
     assert session.unprotect_rtcp(noise) is None

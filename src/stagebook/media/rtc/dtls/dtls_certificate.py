@@ -1,4 +1,11 @@
-"""The engine's own DTLS certificate: self-signed, made at start, proved by its fingerprint in the SDP (RFC 8122)."""
+"""The engine's DTLS certificate and the OpenSSL context that all of its handshakes share.
+
+WebRTC uses no certificate authority. Each side makes a self-signed certificate, writes the certificate's hash into its
+session description (`a=fingerprint`, RFC 8122) and compares the hash of the certificate that it gets in the handshake
+with the hash that the other side described. So the authenticity of the connection is that of the signalling channel.
+
+One certificate serves all connections of an engine. It is made at start and never stored.
+"""
 
 from datetime import datetime, timedelta
 
@@ -13,6 +20,7 @@ from stagebook.media.rtc.srtp.srtp_session import PROFILES
 
 _VALIDITY = timedelta(days=365)
 _CLOCK_SKEW = timedelta(days=1)
+"""A peer whose clock is slow by less than this accepts a new certificate."""
 _DTLS_1_2 = 0xFEFD
 _CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
@@ -24,23 +32,26 @@ HASHES: dict[str, type[hashes.HashAlgorithm]] = {
     "sha-384": hashes.SHA384,
     "sha-512": hashes.SHA512,
 }
-"""The fingerprint algorithms that we take (RFC 8122 section 5, without the broken ones)."""
+"""The hash functions by which a peer may be verified: those of RFC 8122 section 5 except SHA-1, SHA-224 and MD5."""
 
 
 class DtlsCertificate(msgspec.Struct, frozen=True, kw_only=True):
-    """A key and its self-signed certificate. One serves all connections of an engine."""
+    """A private key and its self-signed certificate."""
 
     key: ec.EllipticCurvePrivateKey
     x509: x509.Certificate
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The SHA-256 of the certificate, for `a=fingerprint`."""
+        """The certificate's SHA-256 hash, for `a=fingerprint`."""
         return fingerprint_of(self.x509, "sha-256")
 
 
 def make_certificate(now: datetime) -> DtlsCertificate:
-    """A new P-256 key (RFC 8827 section 6.5) and a certificate for it, valid from a day before `now` for a year."""
+    """Return a new P-256 key (RFC 8827 section 6.5) and its certificate.
+
+    The certificate is valid from one day before `now` until one year after it.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stagebook")])
     certificate = (
@@ -57,18 +68,24 @@ def make_certificate(now: datetime) -> DtlsCertificate:
 
 
 def fingerprint_of(certificate: x509.Certificate, algorithm: str) -> Fingerprint:
-    """A certificate's hash by one of HASHES. Raises KeyError for another algorithm."""
+    """Return a certificate's hash (RFC 8122 section 5). Raises KeyError if `algorithm` is not in HASHES."""
     return Fingerprint(algorithm=algorithm, digest=certificate.fingerprint(HASHES[algorithm]()))
 
 
 def dtls_context(certificate: DtlsCertificate) -> SSL.Context:
-    """What all handshakes of an engine share: DTLS 1.2, our certificate, theirs demanded, the SRTP profiles."""
+    """Return the OpenSSL context for the handshakes of an engine.
+
+    It requires DTLS 1.2 and a certificate of the peer, and offers the SRTP profiles in our order of preference (RFC
+    5764 section 4.1). The cipher suites are those of RFC 8827 section 6.5 and their AEAD alternatives for an ECDSA
+    certificate.
+    """
     context = SSL.Context(SSL.DTLS_METHOD)
     context.set_min_proto_version(_DTLS_1_2)
-    # No tickets: a connection is never resumed. The path MTU is ours to say: a memory BIO cannot know it.
+    # A connection is never resumed, so it needs no tickets. The MTU is set by the caller: a memory BIO has no path of
+    # which OpenSSL could query it.
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    # A WebRTC peer's certificate is self-signed; the fingerprint in its offer proves it, after the handshake.
+    # Accept every certificate here: a WebRTC peer's is self-signed. DtlsServer.verify_fingerprint checks it afterwards.
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
     context.use_certificate(certificate.x509)
     context.use_privatekey(certificate.key)

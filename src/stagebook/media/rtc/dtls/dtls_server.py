@@ -1,6 +1,29 @@
-"""The passive side of one DTLS association (RFC 6347, RFC 5764). Sans-I/O: datagrams in and out, a timeout to keep.
+"""The server side of one DTLS association (RFC 6347), which makes the keys of SRTP (RFC 5764).
 
-Knows certificates and keys; no socket, no clock, no SDP.
+DTLS is TLS over datagrams. It carries no application data here. Its handshake does three things: it authenticates the
+peer by the fingerprint of its certificate, it selects an SRTP protection profile (the use_srtp extension, RFC 5764
+section 4.1), and it makes a secret from which both sides export the SRTP keys (section 4.2). Later records are alerts,
+of which close_notify matters: it ends the connection at once.
+
+The peer is always the client, because our answer says `a=setup:passive` (RFC 8842 section 5.3). The flights of a full
+handshake are:
+
+    peer                              this server
+    ClientHello             ------->
+                            <-------  ServerHello, Certificate, ServerKeyExchange, CertificateRequest, ServerHelloDone
+    Certificate, ClientKeyExchange, CertificateVerify, ChangeCipherSpec, Finished  ------->
+                            <-------  ChangeCipherSpec, Finished
+
+There is no HelloVerifyRequest (RFC 6347 section 4.2.1). Its purpose is to prove the client's address before the server
+spends effort on it, and a verified ICE check has proved it already.
+
+States:
+
+    HANDSHAKING --(Finished exchanged)--> CONNECTED --(close_notify, either side)--> CLOSED
+         `------(alert, too many timeouts)--> FAILED
+
+The class is sans-I/O: it takes datagrams, returns datagrams and names a timeout. OpenSSL works on memory BIOs and does
+the retransmissions; it reads the system clock by itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,23 +36,29 @@ from stagebook.media.rtc.sdp.session_description import Fingerprint
 from stagebook.media.rtc.srtp.srtp_session import PROFILES, SrtpKeys, keying_material_size_bytes
 
 DATAGRAM_SIZE_BYTES = 1200
-"""The most that we put into one datagram of the handshake: passes every path that carries WebRTC."""
+"""The maximum size of a handshake datagram. It fits the path MTU of every network that carries WebRTC media."""
 _RECORD_HEADER_SIZE_BYTES = 13
 _EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
+"""RFC 5764 section 4.2."""
+_READ_SIZE_BYTES = 16_384
 
 
 class DtlsState(StrEnum):
-    """Where a handshake stands. FAILED and CLOSED are final."""
+    """The state of an association. FAILED and CLOSED are final."""
 
     HANDSHAKING = "handshaking"
     CONNECTED = "connected"
     FAILED = "failed"
     CLOSED = "closed"
-    """The peer said close_notify."""
+    """One side sent close_notify."""
 
 
 class DtlsServer:
-    """One peer's DTLS association. After each call, send what `take_datagrams` gives and keep `timeout_seconds`."""
+    """The DTLS association with one peer.
+
+    After each `receive` and `handle_timeout`, the caller sends the datagrams of `take_datagrams`, looks at `state` and
+    reads `timeout_seconds` again.
+    """
 
     def __init__(self, context: SSL.Context) -> None:
         self._connection = SSL.Connection(context)
@@ -38,7 +67,7 @@ class DtlsServer:
         self.state = DtlsState.HANDSHAKING
 
     def receive(self, datagram: bytes) -> None:
-        """Take one datagram (RFC 7983: first byte 20..63). Never raises; look at `state` afterwards."""
+        """Take one datagram of the peer. Never raises; `state` shows the result."""
         if self.state in (DtlsState.FAILED, DtlsState.CLOSED) or not datagram:
             return
         self._connection.bio_write(datagram)
@@ -47,54 +76,60 @@ class DtlsServer:
                 self._connection.do_handshake()
                 self.state = DtlsState.CONNECTED
             else:
-                # Nothing is expected but alerts; a peer that repeats its last flight is answered by OpenSSL itself.
+                # Only alerts are expected. If the peer retransmits its last flight, OpenSSL retransmits ours.
                 self._connection.recv(DATAGRAM_SIZE_BYTES)
         except SSL.ZeroReturnError:
             self.state = DtlsState.CLOSED
         except SSL.WantReadError:
             pass
         except SSL.Error:
-            # Once connected, a bad record is noise: the association stands until close_notify or the loss of consent.
+            # A CONNECTED association ignores a bad record, which anybody can forge (RFC 6347 section 4.1.2.7). It
+            # ends with close_notify or when consent expires.
             if self.state is DtlsState.HANDSHAKING:
                 self.state = DtlsState.FAILED
 
     def take_datagrams(self) -> Iterator[bytes]:
-        """What is to be sent now, in order."""
+        """Yield the datagrams to send now, in order, each of at most DATAGRAM_SIZE_BYTES."""
         pending = bytearray()
         while True:
             try:
-                pending += self._connection.bio_read(16384)
+                pending += self._connection.bio_read(_READ_SIZE_BYTES)
             except SSL.Error:
                 break
         yield from _pack_records(bytes(pending))
 
     @property
     def timeout_seconds(self) -> float | None:
-        """In how many seconds `handle_timeout` wants to be called; None for never."""
+        """Seconds until `handle_timeout` is due. None if no timer runs."""
         if self.state is not DtlsState.HANDSHAKING:
             return None
         return self._connection.DTLSv1_get_timeout()
 
     def handle_timeout(self) -> None:
-        """Repeat the last flight if it is time (RFC 6347 section 4.2.4); fails after too many."""
+        """Retransmit the last flight if its timer has expired (RFC 6347 section 4.2.4). After too many
+        retransmissions the state becomes FAILED."""
         try:
             self._connection.DTLSv1_handle_timeout()
         except SSL.Error:
             self.state = DtlsState.FAILED
 
     def verify_fingerprint(self, fingerprints: Sequence[Fingerprint]) -> bool:
-        """Whether the peer's certificate has one of the hashes that its offer promised (RFC 8122 section 5)."""
+        """Return whether the peer's certificate has one of the fingerprints of its session description.
+
+        One match is enough (RFC 8122 section 5). Fingerprints with an algorithm outside HASHES are ignored. The result
+        is False before the peer has sent its certificate.
+        """
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
             return False
         return any(
-            fingerprint_of(certificate, promised.algorithm) == promised
-            for promised in fingerprints
-            if promised.algorithm in HASHES
+            fingerprint_of(certificate, expected.algorithm) == expected
+            for expected in fingerprints
+            if expected.algorithm in HASHES
         )
 
     def srtp_keys(self) -> SrtpKeys | None:
-        """The keys of a connected association; None if no SRTP profile was agreed."""
+        """Return the SRTP keys of a CONNECTED association (RFC 5764 section 4.2). None if no profile was selected."""
         name = self._connection.get_selected_srtp_profile()
         profile = next((profile for profile in PROFILES if profile.name == name), None)
         if profile is None:
@@ -103,21 +138,26 @@ class DtlsServer:
         return SrtpKeys.from_keying_material(profile, self._connection.export_keying_material(_EXPORTER_LABEL, size))
 
     def close(self) -> None:
-        """Say close_notify, as far as the handshake allows it."""
+        """Queue a close_notify alert if the association is CONNECTED; `take_datagrams` returns it."""
         if self.state is not DtlsState.CONNECTED:
             return
         self.state = DtlsState.CLOSED
         try:
             self._connection.shutdown()
         except SSL.Error:
-            # Nothing to save: the peer will notice by its own consent checks.
+            # The peer notices the end by its own consent checks.
             return
 
 
 def _pack_records(stream: bytes) -> Iterator[bytes]:
-    """Fill datagrams with the whole DTLS records of a memory BIO's stream: a record must not be split."""
+    """Pack the DTLS records of a memory BIO's stream into datagrams.
+
+    A record must not span two datagrams (RFC 6347 section 4.1.1). Several records may share one, which saves datagrams
+    in the long second flight.
+    """
     start = position = 0
     while position + _RECORD_HEADER_SIZE_BYTES <= len(stream):
+        # The header is type (1), version (2), epoch (2), sequence number (6) and length (2): RFC 6347 section 4.1.
         length = int.from_bytes(stream[position + 11 : position + 13], "big")
         end = position + _RECORD_HEADER_SIZE_BYTES + length
         if end - start > DATAGRAM_SIZE_BYTES and position > start:

@@ -1,1 +1,1 @@
-"""SRTP: encryption of media packets by libsrtp."""
+"""SRTP and SRTCP: encryption and authentication of media packets, by libsrtp (RFC 3711)."""

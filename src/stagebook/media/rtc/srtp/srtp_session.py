@@ -1,7 +1,16 @@
 """SRTP and SRTCP of one connection (RFC 3711, RFC 7714), by libsrtp.
 
-Works on libsrtp's C interface as pylibsrtp exposes it: pylibsrtp's own Session raises for each forged packet, copies
-twice, and takes no packet above 1,356 bytes. Knows keys and bytes; no socket, no RTP stream.
+SRTP encrypts the payload of an RTP packet and authenticates the whole packet; the RTP header stays readable. SRTCP does
+the same for RTCP compound packets and appends an index of its own. Each direction has a master key and a master salt.
+From these libsrtp derives a session key for encryption, one for authentication and a session salt (RFC 3711 section
+4.3). The two keying inputs come from the DTLS handshake (RFC 5764 section 4.2).
+
+The nonce of a packet is made from its SSRC and its index, which is the sequence number extended by a rollover counter
+(RFC 3711 section 3.3.1). A key must therefore never protect two different packets with the same index, and a receiver
+rejects an index that it has seen (section 3.3.2). libsrtp keeps the rollover counter and the replay list for each SSRC.
+
+This module uses libsrtp's C interface as pylibsrtp exposes it. pylibsrtp's own Session raises an exception for each
+forged packet, copies twice and takes no packet above 1,356 bytes.
 """
 
 from typing import Any, TypeAlias
@@ -10,21 +19,23 @@ import msgspec
 from pylibsrtp import Error, ffi, lib  # type: ignore[attr-defined]  # libsrtp's C interface, left out of __all__
 
 CData: TypeAlias = Any
-"""A cffi object or function: a type checker knows nothing of them."""
+"""A cffi object or function. cffi has no type information for them."""
 
 MAX_PACKET_SIZE_BYTES = 2048
-"""The largest datagram that we take in or send."""
+"""The largest datagram that is received or sent."""
 TRAILER_SIZE_BYTES = 16 + 4
-"""The most that a profile of ours adds: an authentication tag, and the index of SRTCP."""
+"""The most that one of PROFILES adds to a packet: an authentication tag (16) and the SRTCP index (4)."""
 REPLAY_WINDOW_PACKETS = 1024
-"""Wide enough for a packet that is sent again as it was, a second late."""
+"""Packets behind the newest that are still accepted. Wide enough for a retransmission that comes a second late."""
 
 
 class SrtpProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """A protection profile: its DTLS name (RFC 5764 section 4.1.2), libsrtp's number, and the sizes of key and salt."""
+    """A protection profile (RFC 5764 section 4.1.2, RFC 7714 section 14.2) and the sizes of its key and salt."""
 
     name: bytes
+    """OpenSSL's name of the profile."""
     number: int
+    """libsrtp's number of the profile."""
     key_size_bytes: int
     salt_size_bytes: int
 
@@ -42,19 +53,25 @@ AES128_CM_SHA1_80 = SrtpProfile(
     salt_size_bytes=14,
 )
 PROFILES = (AEAD_AES_128_GCM, AES128_CM_SHA1_80)
-"""In order of preference: AES-GCM costs a fifth less than AES-CM with SHA-1."""
+"""In order of preference: AES-GCM takes a fifth less time than AES-CM with SHA-1."""
 
 
 class SrtpKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """Master key and salt of both directions, as the DTLS handshake made them."""
+    """The master keys and salts of both directions."""
 
     profile: SrtpProfile
     client: bytes
+    """Key and salt of what the DTLS client sends: our inbound direction."""
     server: bytes
+    """Key and salt of what the DTLS server sends: our outbound direction."""
 
     @staticmethod
     def from_keying_material(profile: SrtpProfile, material: bytes) -> "SrtpKeys":
-        """Cut the exported keying material: client key, server key, client salt, server salt (RFC 5764 section 4.2)."""
+        """Split the exported keying material of `keying_material_size_bytes(profile)` bytes.
+
+        Its order is client key, server key, client salt, server salt (RFC 5764 section 4.2). libsrtp wants each key
+        followed by its salt.
+        """
         key, salt = profile.key_size_bytes, profile.salt_size_bytes
         salts = material[2 * key :]
         return SrtpKeys(
@@ -65,15 +82,15 @@ class SrtpKeys(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keying_material_size_bytes(profile: SrtpProfile) -> int:
-    """How much keying material a profile wants for both directions."""
+    """Return the size of the keying material of both directions (RFC 5764 section 4.2)."""
     return 2 * (profile.key_size_bytes + profile.salt_size_bytes)
 
 
 class SrtpSession:
-    """Both directions of one connection, seen from the DTLS server. No method raises for what a peer sent."""
+    """SRTP and SRTCP in both directions, as the DTLS server. No method raises for the content of a packet."""
 
     def __init__(self, keys: SrtpKeys) -> None:
-        """Raises pylibsrtp.Error if libsrtp refuses the keys."""
+        """Create the libsrtp contexts. Raises pylibsrtp.Error if libsrtp refuses the keys."""
         self._inbound = _create(keys.profile, keys.client, lib.ssrc_any_inbound)
         self._outbound = _create(keys.profile, keys.server, lib.ssrc_any_outbound)
         self._memory = ffi.new("char[]", MAX_PACKET_SIZE_BYTES)
@@ -82,28 +99,36 @@ class SrtpSession:
 
     @property
     def outbound(self) -> CData:
-        """libsrtp's handle for what we send. It is valid as long as this object lives."""
+        """libsrtp's handle of the outbound direction, for the hot loop. It is valid as long as this object exists."""
         return self._outbound[0]
 
     def unprotect_rtp(self, datagram: bytes) -> bytes | None:
-        """The RTP packet in an SRTP packet; None if it is forged, replayed or malformed."""
+        """Return the RTP packet of an SRTP packet (RFC 3711 section 3.3).
+
+        None if the packet is forged, replayed, malformed or larger than MAX_PACKET_SIZE_BYTES.
+        """
         return self._process(lib.srtp_unprotect, self._inbound[0], datagram)
 
     def unprotect_rtcp(self, datagram: bytes) -> bytes | None:
-        """The RTCP compound in an SRTCP packet; None if it is forged, replayed or malformed."""
+        """Return the RTCP compound packet of an SRTCP packet; None as above (RFC 3711 section 3.4)."""
         return self._process(lib.srtp_unprotect_rtcp, self._inbound[0], datagram)
 
     def protect_rtp(self, packet: bytes) -> bytes | None:
-        """An SRTP packet to send; None if libsrtp refuses (a packet too old, a key used up, too large)."""
+        """Return the SRTP packet of an RTP packet (RFC 3711 section 3.3).
+
+        None if the packet is too large or older than the replay window, or if the key has reached its maximum number
+        of packets.
+        """
         return self._process(lib.srtp_protect, self._outbound[0], packet, TRAILER_SIZE_BYTES)
 
     def protect_rtcp(self, compound: bytes) -> bytes | None:
-        """An SRTCP packet to send; None as above."""
+        """Return the SRTCP packet of an RTCP compound packet; None as above (RFC 3711 section 3.4)."""
         return self._process(lib.srtp_protect_rtcp, self._outbound[0], compound, TRAILER_SIZE_BYTES)
 
-    def _process(self, function: CData, handle: CData, data: bytes, room: int = 0) -> bytes | None:
+    def _process(self, function: CData, handle: CData, data: bytes, trailer_size_bytes: int = 0) -> bytes | None:
+        """Run a libsrtp function in place on a copy of `data`. `trailer_size_bytes` is what the function may append."""
         size = len(data)
-        if size > MAX_PACKET_SIZE_BYTES - room:
+        if size > MAX_PACKET_SIZE_BYTES - trailer_size_bytes:
             return None
         self._buffer[0:size] = data
         self._size[0] = size
@@ -113,7 +138,7 @@ class SrtpSession:
 
 
 def _create(profile: SrtpProfile, key: bytes, direction: int) -> CData:
-    """One libsrtp context of one direction, freed with its last reference."""
+    """Return a libsrtp context for all SSRCs of one direction. It is freed with its last reference."""
     policy = ffi.new("srtp_policy_t *")
     _check(lib.srtp_crypto_policy_set_from_profile_for_rtp(ffi.addressof(policy.rtp), profile.number))
     _check(lib.srtp_crypto_policy_set_from_profile_for_rtcp(ffi.addressof(policy.rtcp), profile.number))
@@ -122,7 +147,8 @@ def _create(profile: SrtpProfile, key: bytes, direction: int) -> CData:
     policy.key = key_memory
     policy.ssrc.type = direction
     policy.window_size = REPLAY_WINDOW_PACKETS
-    # A viewer without RTX gets a lost packet again exactly as it was: same index, same bytes, so no nonce is reused.
+    # A viewer without RTX gets a lost packet again unchanged. The index and the bytes are the same, so the result is
+    # the same ciphertext and no nonce is used for two different packets.
     policy.allow_repeat_tx = 1
     context = ffi.new("srtp_t *")
     _check(lib.srtp_create(context, policy))
