@@ -1,4 +1,4 @@
-"""The plans' own answers: their tracks in order, and the format that a publisher's plan fixes."""
+"""Plans: the order of their tracks, and the format of a publisher's source."""
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sdp.media_plan import SourceFormat
@@ -16,7 +16,7 @@ def test_tracks_are_in_the_order_of_their_sections() -> None:
     assert kinds(offers.GSTREAMER) == [MediaKind.VIDEO, MediaKind.AUDIO]
 
 
-def test_the_format_of_a_source_is_what_its_publishers_answer_says() -> None:
+def test_the_format_of_a_source_is_that_of_its_publishers_answer() -> None:
     plan = negotiate_publisher(parse_description(offers.OBS), video_codecs=(Codec.H264,))
     assert SourceFormat.of(plan) == SourceFormat(
         video_codec=Codec.H264,

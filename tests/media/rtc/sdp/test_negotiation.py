@@ -1,10 +1,11 @@
-"""What is answered to publishers and viewers, and with which words others are refused."""
+"""Plans for the offers of publishers and viewers, and the refusal of offers that cannot be served."""
 
 import pytest
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
-from stagebook.media.rtc.sdp.media_plan import HeaderExtensions, PublisherPlan, SourceFormat, ViewerPlan
+from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat, ViewerPlan
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from tests.media.rtc import offers
@@ -27,13 +28,13 @@ def viewer(offer: str, source: SourceFormat = H264_SOURCE) -> ViewerPlan:
 
 
 def without(offer: str, *parts: str) -> str:
-    """The offer without the lines that contain one of the parts."""
+    """Return the offer without the lines that contain one of the parts."""
     kept = [line for line in offer.splitlines() if not any(part in line for part in parts)]
     return "\r\n".join(kept) + "\r\n"
 
 
 @pytest.mark.parametrize("offer", offers.PUBLISHERS.values(), ids=offers.PUBLISHERS.keys())
-def test_every_known_publisher_sends_h264_and_opus(offer: str) -> None:
+def test_every_known_publisher_gets_h264_and_opus(offer: str) -> None:
     plan = publisher(offer)
     assert plan.video.codec is Codec.H264
     assert plan.audio is not None
@@ -42,14 +43,14 @@ def test_every_known_publisher_sends_h264_and_opus(offer: str) -> None:
     assert plan.bundled
 
 
-async def test_aiortc_publishes_and_views() -> None:
+async def test_aiortc_can_publish_and_view() -> None:
     plan = publisher(await offers.aiortc_publisher())
     assert plan.video.rtx_payload_type is not None
-    view = viewer(await offers.aiortc_viewer(), SourceFormat.of(plan))
-    assert [track.kind for track in view.tracks] == [MediaKind.AUDIO, MediaKind.VIDEO]
+    viewer_plan = viewer(await offers.aiortc_viewer(), SourceFormat.of(plan))
+    assert [track.kind for track in viewer_plan.tracks] == [MediaKind.AUDIO, MediaKind.VIDEO]
 
 
-def test_a_track_tells_its_packets_apart() -> None:
+def test_a_track_has_what_identifies_its_packets() -> None:
     video = publisher(offers.CHROMIUM).video
     assert (video.section, video.mid, video.payload_type, video.rtx_payload_type) == (1, "1", 109, 114)
     assert video.clock_rate == 90_000
@@ -67,7 +68,7 @@ def test_simulcast_by_rid_keeps_the_layers_and_their_extensions() -> None:
     assert video.ssrcs == ()
 
 
-def test_rids_without_their_header_extension_are_not_taken() -> None:
+def test_rids_without_their_header_extension_are_not_accepted() -> None:
     assert publisher(without(offers.CHROMIUM_SIMULCAST, "sdes:rtp-stream-id")).video.rids == ()
 
 
@@ -77,30 +78,30 @@ def test_legacy_simulcast_lists_its_layers_lowest_first() -> None:
     assert video.rtx_of == {2002: 2001, 2004: 2003, 2006: 2005}
 
 
-def test_forward_error_correction_streams_are_no_media() -> None:
+def test_forward_error_correction_ssrcs_are_not_media_ssrcs() -> None:
     offer = offers.CHROMIUM + "a=ssrc:2009 cname:x\r\na=ssrc-group:FEC-FR 2001 2009\r\n"
     assert publisher(offer).video.ssrcs == (2001,)
 
 
-def test_header_extensions_beyond_the_one_byte_form_are_not_taken() -> None:
+def test_header_extension_ids_above_14_are_not_accepted() -> None:
     assert publisher(offers.CHROMIUM.replace("extmap:4 ", "extmap:15 ")).video.extensions.mid is None
 
 
-def test_vp8_is_taken_where_h264_is_not_offered_or_not_preferred() -> None:
+def test_vp8_is_chosen_if_h264_is_not_offered_or_not_preferred() -> None:
     assert publisher(without(offers.CHROMIUM, " H264/")).video.codec is Codec.VP8
     assert publisher(offers.CHROMIUM, Codec.VP8, Codec.H264).video.codec is Codec.VP8
 
 
-def test_a_publisher_without_audio_is_taken() -> None:
+def test_a_publisher_without_audio_is_accepted() -> None:
     offer = offers.lines(offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 1"), offers.CHROMIUM_VIDEO)
     assert publisher(offer).audio is None
 
 
-def test_a_publisher_may_offer_to_receive_too() -> None:
+def test_a_sendrecv_publisher_is_accepted() -> None:
     assert publisher(offers.CHROMIUM.replace("a=sendonly", "a=sendrecv")).audio is not None
 
 
-def test_data_channels_and_further_sections_are_rejected_in_place() -> None:
+def test_data_channels_and_additional_sections_are_rejected_in_place() -> None:
     second = offers.CHROMIUM_VIDEO.replace("a=mid:1", "a=mid:7")
     plan = publisher(offers.CHROMIUM_WITH_DATA + offers.lines(second))
     assert [(rejected.section, rejected.kind, rejected.mid) for rejected in plan.rejected] == [
@@ -109,7 +110,7 @@ def test_data_channels_and_further_sections_are_rejected_in_place() -> None:
     ]
 
 
-def test_the_first_usable_section_of_a_kind_is_taken() -> None:
+def test_the_first_usable_section_of_a_kind_is_accepted() -> None:
     unusable = without(offers.lines(offers.CHROMIUM_VIDEO), " H264/", " VP8/").replace("a=mid:1", "a=mid:7")
     head = offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 7 1")
     plan = publisher(offers.lines(head, unusable, offers.CHROMIUM_VIDEO))
@@ -126,22 +127,22 @@ def test_the_first_usable_section_of_a_kind_is_taken() -> None:
         offers.CHROMIUM.replace("m=video 9", "m=video 0"),
         offers.CHROMIUM.replace("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/AVP"),
     ],
-    ids=["no codec of ours", "audio only", "nothing sent", "disabled", "no SRTP"],
+    ids=["unsupported codec", "audio only", "nothing sent", "disabled", "no SRTP"],
 )
-def test_a_publisher_without_video_of_ours_is_refused(offer: str) -> None:
+def test_a_publisher_without_supported_video_is_refused(offer: str) -> None:
     with pytest.raises(MediaRefusedError, match="H264 or VP8") as refused:
         publisher(offer)
     assert refused.value.reason is RefusalReason.VIDEO_CODEC
 
 
-def test_a_publisher_of_audio_that_is_not_opus_is_refused() -> None:
+def test_a_publisher_with_audio_other_than_opus_is_refused() -> None:
     with pytest.raises(MediaRefusedError, match="Opus") as refused:
         publisher(without(offers.CHROMIUM, "opus/48000"))
     assert refused.value.reason is RefusalReason.AUDIO_CODEC
 
 
 @pytest.mark.parametrize(
-    ("offer", "words"),
+    ("offer", "message"),
     [
         (without(offers.CHROMIUM, "ice-ufrag"), "ice-ufrag"),
         (without(offers.CHROMIUM, "ice-pwd"), "ice-pwd"),
@@ -154,31 +155,31 @@ def test_a_publisher_of_audio_that_is_not_opus_is_refused() -> None:
         (offers.CHROMIUM.replace("BUNDLE 0 1", "BUNDLE 0"), "BUNDLE"),
     ],
 )
-def test_an_offer_that_cannot_be_connected_is_malformed(offer: str, words: str) -> None:
-    with pytest.raises(MediaRefusedError, match=words) as refused:
+def test_an_offer_that_cannot_be_connected_is_malformed(offer: str, message: str) -> None:
+    with pytest.raises(MediaRefusedError, match=message) as refused:
         publisher(offer)
     assert refused.value.reason is RefusalReason.MALFORMED
 
 
 @pytest.mark.parametrize("setup", ["a=setup:active", "a=unused:1"])
-def test_a_peer_that_is_the_dtls_client_is_taken(setup: str) -> None:
+def test_a_peer_with_the_active_dtls_role_is_accepted(setup: str) -> None:
     assert publisher(offers.CHROMIUM.replace("a=setup:actpass", setup)).remote.pwd == offers.PWD
 
 
-def test_the_transport_is_that_of_the_section_which_the_bundle_names_first() -> None:
+def test_the_transport_is_that_of_the_first_section_in_the_bundle_group() -> None:
     video = offers.CHROMIUM_VIDEO.replace(f"ice-ufrag:{offers.UFRAG}", "ice-ufrag:video")
     assert publisher(offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_AUDIO, video)).remote.ufrag == offers.UFRAG
-    turned = offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 1 0")
-    assert publisher(offers.lines(turned, offers.CHROMIUM_AUDIO, video)).remote.ufrag == "video"
+    reversed_head = offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 1 0")
+    assert publisher(offers.lines(reversed_head, offers.CHROMIUM_AUDIO, video)).remote.ufrag == "video"
 
 
-def test_a_single_section_needs_no_bundle() -> None:
+def test_a_single_section_needs_no_bundle_group() -> None:
     plan = publisher(without(offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_VIDEO), "a=group"))
     assert not plan.bundled
 
 
 @pytest.mark.parametrize("offer", [offers.CHROMIUM_VIEWER, offers.FIREFOX_VIEWER], ids=["chromium", "firefox"])
-def test_known_viewers_receive_h264_and_opus(offer: str) -> None:
+def test_known_viewers_get_h264_and_opus(offer: str) -> None:
     plan = viewer(offer)
     assert plan.video is not None
     assert plan.audio is not None
@@ -187,7 +188,7 @@ def test_known_viewers_receive_h264_and_opus(offer: str) -> None:
     assert "42e01f" in plan.video.parameters
 
 
-def test_nothing_that_only_a_sender_says_is_kept_of_a_viewer() -> None:
+def test_a_viewers_plan_has_no_attributes_of_a_sender() -> None:
     plan = viewer(offers.CHROMIUM_VIEWER)
     for track in plan.tracks:
         assert track.ssrcs == ()
@@ -195,7 +196,7 @@ def test_nothing_that_only_a_sender_says_is_kept_of_a_viewer() -> None:
         assert track.extensions == HeaderExtensions()
 
 
-def test_a_viewer_may_take_one_kind_only() -> None:
+def test_a_viewer_may_receive_only_one_kind() -> None:
     head = offers.CHROMIUM_HEAD
     audio = offers.lines(head.replace("0 1", "0"), offers.CHROMIUM_AUDIO).replace("sendonly", "recvonly")
     video = offers.lines(head.replace("0 1", "1"), offers.CHROMIUM_VIDEO).replace("sendonly", "recvonly")
@@ -203,20 +204,20 @@ def test_a_viewer_may_take_one_kind_only() -> None:
     assert viewer(video).audio is None
 
 
-def test_a_viewer_of_a_source_without_audio_has_a_silent_track() -> None:
+def test_a_viewer_of_a_source_without_audio_gets_an_audio_track() -> None:
     plan = viewer(offers.CHROMIUM_VIEWER, VP8_SOURCE)
     assert plan.audio is not None
     assert plan.video is not None
     assert plan.video.codec is Codec.VP8
 
 
-def test_a_viewer_that_cannot_take_the_video_is_refused() -> None:
+def test_a_viewer_without_the_video_codec_of_the_source_is_refused() -> None:
     with pytest.raises(MediaRefusedError, match="H264") as refused:
         viewer(without(offers.CHROMIUM_VIEWER, " H264/"))
     assert refused.value.reason is RefusalReason.VIDEO_CODEC
 
 
-def test_a_viewer_that_cannot_take_opus_is_refused_only_if_there_is_audio() -> None:
+def test_a_viewer_without_opus_is_refused_only_if_the_source_has_audio() -> None:
     offer = without(offers.CHROMIUM_VIEWER, " opus/")
     with pytest.raises(MediaRefusedError, match="Opus") as refused:
         viewer(offer)
@@ -224,7 +225,7 @@ def test_a_viewer_that_cannot_take_opus_is_refused_only_if_there_is_audio() -> N
     assert viewer(offer, VP8_SOURCE).audio is None
 
 
-def test_a_viewer_that_receives_nothing_is_malformed() -> None:
+def test_a_viewer_offer_that_receives_nothing_is_malformed() -> None:
     with pytest.raises(MediaRefusedError, match="receives") as refused:
         viewer(offers.CHROMIUM)
     assert refused.value.reason is RefusalReason.MALFORMED

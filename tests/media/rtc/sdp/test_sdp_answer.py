@@ -1,4 +1,4 @@
-"""Our answers, as text and as aiortc and our own reader understand them."""
+"""SDP answers: their lines, and how our own parser and aiortc read them."""
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
@@ -21,28 +21,28 @@ def publisher_answer(offer: str) -> str:
 
 def viewer_answer(offer: str) -> str:
     plan = negotiate_publisher(parse_description(offers.CHROMIUM), video_codecs=(Codec.H264,))
-    view = negotiate_viewer(parse_description(offer), source=SourceFormat.of(plan))
-    return write_viewer_answer(view, local=offers.LOCAL, sent=SENT, stream_id="source", cname="stagebook")
+    viewer_plan = negotiate_viewer(parse_description(offer), source=SourceFormat.of(plan))
+    return write_viewer_answer(viewer_plan, local=offers.LOCAL, sent=SENT, stream_id="source", cname="stagebook")
 
 
-def read(answer: str) -> SessionDescription:
+def parse(answer: str) -> SessionDescription:
     return parse_description(answer)
 
 
 def section(answer: str, kind: str) -> list[str]:
-    """The lines of the first section of a kind."""
+    """Return the lines of the first section of a kind."""
     part = next(part for part in answer.split("\r\nm=")[1:] if part.startswith(kind))
     return ["m=" + part.split("\r\n")[0], *part.split("\r\n")[1:]]
 
 
-def test_the_session_is_ice_lite_and_bundled() -> None:
+def test_the_session_part_declares_ice_lite_and_the_bundle_group() -> None:
     head = publisher_answer(offers.CHROMIUM).split("\r\nm=")[0].split("\r\n")
     assert head[:4] == ["v=0", "o=- 4711 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
     assert "a=ice-lite" in head
     assert "a=group:BUNDLE 0 1" in head
 
 
-def test_every_accepted_section_holds_the_whole_transport() -> None:
+def test_every_accepted_section_has_the_whole_transport() -> None:
     answer = publisher_answer(offers.CHROMIUM)
     for kind in ("audio", "video"):
         lines = section(answer, kind)
@@ -56,7 +56,7 @@ def test_every_accepted_section_holds_the_whole_transport() -> None:
         assert lines.index("a=end-of-candidates") > lines.index("a=mid:" + ("0" if kind == "audio" else "1"))
 
 
-def test_a_publishers_video_is_one_codec_with_its_repair() -> None:
+def test_a_publishers_video_section_has_one_codec_with_its_rtx() -> None:
     lines = section(publisher_answer(offers.CHROMIUM), "video")
     assert lines[0] == "m=video 9 UDP/TLS/RTP/SAVPF 109 114"
     assert "a=recvonly" in lines
@@ -73,16 +73,16 @@ def test_a_publishers_video_is_one_codec_with_its_repair() -> None:
     ]
 
 
-def test_transport_wide_feedback_is_never_agreed_to() -> None:
+def test_transport_wide_feedback_is_never_accepted() -> None:
     assert "transport" not in publisher_answer(offers.CHROMIUM)
 
 
-def test_reduced_size_rtcp_is_answered_only_if_offered() -> None:
+def test_reduced_size_rtcp_is_accepted_only_if_offered() -> None:
     assert "a=rtcp-rsize" in section(publisher_answer(offers.CHROMIUM), "video")
     assert "a=rtcp-rsize" not in section(publisher_answer(offers.OBS), "video")
 
 
-def test_simulcast_is_taken_as_offered() -> None:
+def test_simulcast_is_accepted_as_offered() -> None:
     lines = section(publisher_answer(offers.CHROMIUM_SIMULCAST), "video")
     assert [line for line in lines if line.startswith(("a=rid", "a=simulcast"))] == [
         "a=rid:q recv",
@@ -99,15 +99,15 @@ def test_a_rejected_section_keeps_its_place_with_port_0() -> None:
     assert lines[0] == "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"
     assert "a=mid:2" in lines
     assert "a=group:BUNDLE 0 1\r\n" in answer
-    assert [part.kind for part in read(answer).sections] == ["audio", "video", "application"]
+    assert [part.kind for part in parse(answer).sections] == ["audio", "video", "application"]
 
 
-def test_without_a_bundle_in_the_offer_there_is_none_in_the_answer() -> None:
+def test_an_answer_has_no_bundle_group_if_the_offer_has_none() -> None:
     head = offers.CHROMIUM_HEAD.replace("a=group:BUNDLE 0 1", "")
     assert "a=group" not in publisher_answer(offers.lines(head, offers.CHROMIUM_VIDEO))
 
 
-def test_a_viewer_is_told_stream_ssrcs_and_cname() -> None:
+def test_a_viewers_answer_has_the_stream_the_ssrcs_and_the_cname() -> None:
     answer = viewer_answer(offers.CHROMIUM_VIEWER)
     video = section(answer, "video")
     assert "a=sendonly" in video
@@ -119,14 +119,14 @@ def test_a_viewer_is_told_stream_ssrcs_and_cname() -> None:
     assert "a=rtpmap:111 opus/48000/2" in audio
 
 
-def test_our_own_reader_reads_our_answers() -> None:
+def test_our_parser_reads_our_answers() -> None:
     for answer in (publisher_answer(offers.CHROMIUM_SIMULCAST), viewer_answer(offers.FIREFOX_VIEWER)):
-        for part in read(answer).sections:
+        for part in parse(answer).sections:
             assert part.transport.ufrag == offers.LOCAL.ufrag
             assert part.transport.fingerprints == (offers.LOCAL.fingerprint,)
 
 
-async def test_aiortc_takes_the_answer_to_its_own_offer() -> None:
+async def test_aiortc_accepts_the_answer_to_its_publisher_offer() -> None:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     try:
         for track in (AudioStreamTrack(), VideoStreamTrack()):
@@ -139,7 +139,7 @@ async def test_aiortc_takes_the_answer_to_its_own_offer() -> None:
         await connection.close()
 
 
-async def test_aiortc_takes_the_answer_to_its_viewers_offer() -> None:
+async def test_aiortc_accepts_the_answer_to_its_viewer_offer() -> None:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     try:
         for kind in ("audio", "video"):

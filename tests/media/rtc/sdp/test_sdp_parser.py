@@ -1,4 +1,4 @@
-"""Offers of every peer we know parse; what is too large, broken or hostile is refused with a reason, and quickly."""
+"""Offers of the known clients are parsed; an oversized, malformed or hostile one is rejected with a reason, quickly."""
 
 import random
 import time
@@ -14,7 +14,7 @@ from tests.media.rtc import offers
 
 
 @pytest.mark.parametrize("offer", offers.PUBLISHERS.values(), ids=offers.PUBLISHERS.keys())
-def test_publishers_offers_parse(offer: str) -> None:
+def test_offers_of_publishers_are_parsed(offer: str) -> None:
     description = parse_description(offer)
     assert {section.kind for section in description.sections} >= {"audio", "video"}
     for section in description.sections[:2]:
@@ -25,38 +25,38 @@ def test_publishers_offers_parse(offer: str) -> None:
         assert section.mid in description.bundle
 
 
-async def test_the_offers_of_aiortc_parse() -> None:
+async def test_offers_of_aiortc_are_parsed() -> None:
     for offer, direction in ((await offers.aiortc_publisher(), "sendonly"), (await offers.aiortc_viewer(), "recvonly")):
         description = parse_description(offer)
         assert [section.direction for section in description.sections] == [direction, direction]
 
 
-def test_values_of_the_session_stand_where_a_section_has_none() -> None:
+def test_a_section_inherits_the_attributes_of_the_session() -> None:
     audio, video = parse_description(offers.FIREFOX_VIEWER).sections
-    assert [print_.digest for print_ in video.transport.fingerprints] == [bytes(range(32))]
+    assert [fingerprint.digest for fingerprint in video.transport.fingerprints] == [bytes(range(32))]
     assert audio.transport.fingerprints == video.transport.fingerprints
     assert video.bundle_only
     assert video.port == 0
 
 
-def test_line_ends_may_be_of_any_kind() -> None:
+def test_all_line_endings_are_accepted() -> None:
     expected = parse_description(offers.CHROMIUM)
     assert parse_description(offers.CHROMIUM.replace("\r\n", "\n")) == expected
     assert parse_description(offers.CHROMIUM.replace("\r\n", "\r")) == expected
 
 
-def test_lines_and_attributes_that_are_not_used_are_passed_over() -> None:
+def test_unused_lines_and_attributes_are_ignored() -> None:
     extra = "z=0 0\r\nb=AS:900\r\na=nonsense\r\na=something:else entirely\r\n"
     assert parse_description(offers.CHROMIUM + extra) == parse_description(offers.CHROMIUM)
 
 
-def test_the_direction_of_the_session_is_the_default() -> None:
+def test_the_direction_of_the_session_is_the_default_of_its_sections() -> None:
     offer = offers.CHROMIUM.replace("a=sendonly\r\n", "").replace("t=0 0\r\n", "t=0 0\r\na=recvonly\r\n")
     assert {section.direction for section in parse_description(offer).sections} == {"recvonly"}
 
 
 @pytest.mark.parametrize(
-    ("offer", "word"),
+    ("offer", "message"),
     [
         ("", "v=0"),
         ("v=1\r\n", "v=0"),
@@ -71,27 +71,27 @@ def test_the_direction_of_the_session_is_the_default() -> None:
         (offers.CHROMIUM.replace("a=mid:1", "a=mid:0"), "same a=mid"),
     ],
 )
-def test_malformed_descriptions_are_refused_with_a_reason(offer: str, word: str) -> None:
-    with pytest.raises(SdpMalformedError, match=word) as refused:
+def test_malformed_descriptions_are_rejected_with_a_reason(offer: str, message: str) -> None:
+    with pytest.raises(SdpMalformedError, match=message) as refused:
         parse_description(offer)
     assert refused.value.reason is RefusalReason.MALFORMED
 
 
-def test_the_line_that_is_wrong_is_named() -> None:
+def test_the_error_names_the_malformed_line() -> None:
     with pytest.raises(SdpMalformedError, match=r"line 3 of the session description: a=setup"):
         parse_description("v=0\r\ns=-\r\na=setup:upside-down\r\n")
 
 
-def test_a_refusal_is_one_of_the_engines_refusals() -> None:
+def test_the_error_is_a_media_refused_error() -> None:
     assert issubclass(SdpMalformedError, MediaRefusedError)
 
 
 @settings(max_examples=200)
 @given(st.text(max_size=400))
-def test_arbitrary_text_is_read_or_refused(noise: str) -> None:
-    for text in (noise, "v=0\n" + noise, "v=0\nm=video 9 UDP/TLS/RTP/SAVPF 96\n" + noise):
+def test_arbitrary_strings_are_parsed_or_rejected(noise: str) -> None:
+    for sdp in (noise, "v=0\n" + noise, "v=0\nm=video 9 UDP/TLS/RTP/SAVPF 96\n" + noise):
         try:
-            parse_description(text)
+            parse_description(sdp)
         except SdpMalformedError:
             continue
 
@@ -102,22 +102,22 @@ def test_arbitrary_text_is_read_or_refused(noise: str) -> None:
     st.integers(0, 2**32),
     st.text(alphabet="=: ;/,~-.0123456789amsrv\r\n\t\0é٣", max_size=12),
 )
-def test_mutated_offers_are_read_or_refused(offer: str, seed: int, noise: str) -> None:
-    chance = random.Random(seed)
-    text = offer
-    for _ in range(chance.randint(1, 4)):
-        position = chance.randrange(len(text))
-        text = text[:position] + noise + text[position + chance.randint(0, 20) :]
+def test_mutated_offers_are_parsed_or_rejected(offer: str, seed: int, noise: str) -> None:
+    randomness = random.Random(seed)
+    sdp = offer
+    for _ in range(randomness.randint(1, 4)):
+        position = randomness.randrange(len(sdp))
+        sdp = sdp[:position] + noise + sdp[position + randomness.randint(0, 20) :]
     try:
-        parse_description(text)
+        parse_description(sdp)
     except SdpMalformedError:
         return
 
 
 @pytest.mark.parametrize("line", ["a=rtpmap:96 VP8/90000", "a=ssrc:1 cname:x", "a=fmtp:96 a=b;c=d", "a=extmap:1 urn:x"])
-def test_the_largest_offers_take_little_time(line: str) -> None:
+def test_the_largest_offers_are_parsed_in_little_time(line: str) -> None:
     head = "v=0\nm=video 9 UDP/TLS/RTP/SAVPF 96\n"
-    text = head + (line + "\n") * min(4_000, 65_000 // (len(line) + 1))
+    sdp = head + (line + "\n") * min(4_000, 65_000 // (len(line) + 1))
     started = time.process_time()
-    parse_description(text)
+    parse_description(sdp)
     assert time.process_time() - started < 0.5

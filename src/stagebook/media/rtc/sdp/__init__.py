@@ -1,1 +1,1 @@
-"""SDP: reading offers, negotiating, writing answers."""
+"""SDP offer/answer: parse offers, negotiate, write answers (RFC 3264, RFC 8829, RFC 8866)."""

@@ -1,30 +1,31 @@
-"""What we decided to do with an offer. Made by `negotiation`, written by `answer`, run by the forwarder."""
+"""The result of a negotiation: which sections of an offer are accepted, with which codec and which peer.
+
+`negotiation` makes a plan from an offer, `sdp_answer` writes the answer from the plan, and the forwarder runs the
+connection by it. A plan holds exactly one codec for each track (with its RTX payload type), because the forwarder sends
+packets on as they are and cannot switch codecs within a source.
+"""
 
 import msgspec
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
+from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 
 class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
-    """The peer's ICE credentials and certificate hashes. It is always the DTLS client; its candidates are not needed
-    by an ICE-lite agent."""
+    """The peer's ICE credentials and certificate fingerprints.
+
+    The peer's DTLS role is not part of it: the peer is always the client. Nor are its candidates: an ICE-lite agent
+    does not use them.
+    """
 
     ufrag: str
     pwd: str
     fingerprints: tuple[Fingerprint, ...]
 
 
-class HeaderExtensions(msgspec.Struct, frozen=True, kw_only=True):
-    """Ids of the RTP header extensions that we use; None where the peer did not offer them."""
-
-    mid: int | None = None
-    rid: int | None = None
-    repaired_rid: int | None = None
-
-
 class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted media section: the one codec of the answer and all that tells its packets apart."""
+    """One accepted media section: its codec, and how its packets are identified."""
 
     section: int
     """Index of the m= section in the offer."""
@@ -35,29 +36,31 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
     codec: Codec
     payload_type: int
     encoding: str
-    """The encoding name as the offer wrote it, for the answer."""
+    """The encoding name as the offer spells it, for the answer."""
     clock_rate: int
     channels: int
     parameters: str
-    """The fmtp of the answer, "" for none."""
+    """The value of the answer's a=fmtp, "" for none."""
     rtx_payload_type: int | None = None
     feedback: tuple[str, ...] = ()
-    """The kept rtcp-fb values: of nack, nack pli, ccm fir, goog-remb."""
+    """The accepted a=rtcp-fb values: nack, nack pli, ccm fir, goog-remb."""
     extensions: HeaderExtensions = HeaderExtensions()
     ssrcs: tuple[int, ...] = ()
-    """Signalled media SSRCs (no RTX ones); legacy simulcast layers lowest first. Empty: learn them from packets."""
+    """The signalled media SSRCs, without RTX. SSRC-based simulcast layers come lowest first. Empty if the offer signals
+    none: the receiver then learns them from the packets."""
     rtx_of: dict[int, int] = {}
-    """Signalled RTX SSRC to the media SSRC it repairs (FID groups)."""
+    """Each signalled RTX SSRC with the media SSRC that it repairs (FID groups, RFC 5576 section 4.2)."""
     rtcp_reduced_size: bool = False
-    """Whether the peer takes RTCP packets that do not begin with a report (RFC 5506)."""
+    """Whether the peer accepts RTCP packets that do not begin with a report (RFC 5506)."""
     rids: tuple[str, ...] = ()
-    """The simulcast layers' rids in the offer's order (no order of quality is promised)."""
+    """The rids of the simulcast layers in the offer's order, which need not be the order of quality."""
 
 
 class RejectedSection(msgspec.Struct, frozen=True, kw_only=True):
-    """A section of the offer that is answered with port 0."""
+    """A section of the offer that the answer rejects with port 0 (RFC 3264 section 6)."""
 
     section: int
+    """Index of the m= section in the offer."""
     kind: str
     protocol: str
     formats: tuple[str, ...]
@@ -65,25 +68,25 @@ class RejectedSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublisherPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A publisher's offer, accepted. There is always a video track; audio may be missing."""
+    """The plan for a publisher's offer. It always has a video track; audio is optional."""
 
     remote: RemoteTransport
     video: TrackPlan
     audio: TrackPlan | None
     rejected: tuple[RejectedSection, ...] = ()
     bundled: bool = True
-    """Whether the offer has the accepted sections in a BUNDLE group (a single section needs none)."""
+    """Whether the offer has the accepted sections in a BUNDLE group. A single section needs no group."""
 
     @property
     def tracks(self) -> tuple[TrackPlan, ...]:
         """The accepted tracks in the order of their sections."""
-        return _ordered(self.video, self.audio)
+        return _in_section_order(self.video, self.audio)
 
 
 class ViewerPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A viewer's offer, accepted. At least one track is there.
+    """The plan for a viewer's offer. It has at least one track.
 
-    An audio track may be there although the source sends no audio: it stays silent until a publisher with audio takes
+    It may have an audio track for a source without audio. That track stays silent until a publisher with audio takes
     the source over.
     """
 
@@ -92,16 +95,16 @@ class ViewerPlan(msgspec.Struct, frozen=True, kw_only=True):
     audio: TrackPlan | None
     rejected: tuple[RejectedSection, ...] = ()
     bundled: bool = True
-    """Whether the offer has the accepted sections in a BUNDLE group (a single section needs none)."""
+    """Whether the offer has the accepted sections in a BUNDLE group. A single section needs no group."""
 
     @property
     def tracks(self) -> tuple[TrackPlan, ...]:
         """The accepted tracks in the order of their sections."""
-        return _ordered(self.video, self.audio)
+        return _in_section_order(self.video, self.audio)
 
 
 class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source sends: its codecs and the fmtp parameters its publisher's answer fixed."""
+    """The format of a source: its codecs and the a=fmtp parameters of its publisher's answer."""
 
     video_codec: Codec
     video_parameters: str
@@ -110,7 +113,7 @@ class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def of(plan: PublisherPlan) -> "SourceFormat":
-        """The format that a publisher's plan fixes."""
+        """Return the format in which a publisher sends by its plan."""
         return SourceFormat(
             video_codec=plan.video.codec,
             video_parameters=plan.video.parameters,
@@ -119,5 +122,5 @@ class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _ordered(*tracks: TrackPlan | None) -> tuple[TrackPlan, ...]:
+def _in_section_order(*tracks: TrackPlan | None) -> tuple[TrackPlan, ...]:
     return tuple(sorted((track for track in tracks if track is not None), key=lambda track: track.section))

@@ -1,6 +1,20 @@
-"""Decides what to answer to an offer. Pure: descriptions in, plans out; MediaRefusedError says why not.
+"""Decides what to answer to an offer (RFC 3264, JSEP RFC 8829 section 5.3).
 
-The first usable section of each kind is taken, all others are rejected. All that is taken shares one transport.
+In offer/answer one side offers media sections with all that it can do, and the other side answers section by section:
+it accepts a section with a subset of the offered codecs and attributes, or rejects it with port 0. The answer has the
+same number of sections in the same order (RFC 3264 section 6). Here the client always offers and the engine always
+answers, as in WHIP (RFC 9725 section 4.2), and there is one round only.
+
+The rules of the engine:
+
+* The first usable section of each kind is accepted; all others are rejected.
+* An accepted section gets one codec. A publisher's is the best for most viewers; a viewer's is that of its source.
+* All accepted sections share one transport: the offer must bundle them (RFC 9143) and multiplex RTCP with RTP (RFC
+  5761 section 5.1).
+* ICE: the peer is the full agent, the engine is lite. DTLS: the peer is the client (`a=setup:passive` in the answer).
+* A session that cannot be connected or has no usable media is refused as a whole with MediaRefusedError.
+
+The functions are pure: a description goes in, a plan comes out. `sdp_answer` writes the plan as SDP.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,8 +24,8 @@ import msgspec
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from stagebook.media.rtc.sdp.codec_choice import CodecChoice, choose_opus, choose_publisher_video, choose_viewer_video
+from stagebook.media.rtc.sdp.header_extensions import RID_URI, HeaderExtensions, accepted_id, negotiate_extensions
 from stagebook.media.rtc.sdp.media_plan import (
-    HeaderExtensions,
     PublisherPlan,
     RejectedSection,
     RemoteTransport,
@@ -21,24 +35,28 @@ from stagebook.media.rtc.sdp.media_plan import (
 )
 from stagebook.media.rtc.sdp.session_description import MediaSection, SdpMalformedError, SessionDescription
 
-_MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
-_RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
-_REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
-_MAX_EXTENSION_ID = 14  # the one-byte form, RFC 8285 section 4.2
 _FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
-_PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF")  # what RFC 8829 section 5.1.2 makes us accept
+"""The RTCP feedback that the engine implements (RFC 4585, RFC 5104, draft-alvestrand-rmcat-remb)."""
+_PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF")
+"""The protocols that an answerer must accept (RFC 8829 section 5.1.2)."""
 
 _Choose = Callable[[MediaSection], CodecChoice | None]
+_IndexedSections = list[tuple[int, MediaSection]]
 
 
 def negotiate_publisher(
     offer: SessionDescription, *, video_codecs: Sequence[Codec], current: SourceFormat | None = None
 ) -> PublisherPlan:
-    """Plan for a publisher. `video_codecs` in order of preference; `current` is the format of the source that this
-    connection takes over, whose codec and H.264 profile then come first.
+    """Return the plan for a publisher.
 
-    Raises MediaRefusedError: VIDEO_CODEC (no sending video section with a codec of ours), AUDIO_CODEC (audio is sent,
-    but not as Opus), MALFORMED (no ICE credentials, no fingerprint, setup:passive, not bundled ...).
+    `video_codecs` are in order of preference. `current` is the format of the source that this connection takes over;
+    its codec and H.264 profile are preferred, so that the viewers can stay.
+
+    Raises MediaRefusedError with one of these reasons:
+
+    * VIDEO_CODEC: no section sends video with one of `video_codecs`;
+    * AUDIO_CODEC: audio is sent, but not as Opus;
+    * MALFORMED: the offer cannot be connected, for example without ICE credentials or without BUNDLE.
     """
     sending = _usable(offer, ("sendonly", "sendrecv"))
     video = _first(sending, MediaKind.VIDEO, lambda section: choose_publisher_video(section, video_codecs, current))
@@ -56,13 +74,18 @@ def negotiate_publisher(
         video=video,
         audio=audio,
         rejected=_rejected(offer, tracks),
-        bundled=_bundled(offer, tracks),
+        bundled=_is_bundled(offer, tracks),
     )
 
 
 def negotiate_viewer(offer: SessionDescription, *, source: SourceFormat) -> ViewerPlan:
-    """Plan for a viewer of `source`. Raises MediaRefusedError: VIDEO_CODEC or AUDIO_CODEC (the viewer cannot take the
-    source's codec), MALFORMED (as for a publisher, or nothing is to be received)."""
+    """Return the plan for a viewer of a source with the format `source`.
+
+    Raises MediaRefusedError with one of these reasons:
+
+    * VIDEO_CODEC, AUDIO_CODEC: a section would receive that kind of media, but not with the source's codec;
+    * MALFORMED: the offer cannot be connected, or no section receives media.
+    """
     receiving = _usable(offer, ("recvonly", "sendrecv"))
     video = _first(receiving, MediaKind.VIDEO, lambda section: choose_viewer_video(section, source))
     if video is None and _has(receiving, MediaKind.VIDEO):
@@ -72,7 +95,7 @@ def negotiate_viewer(offer: SessionDescription, *, source: SourceFormat) -> View
     audio = _first(receiving, MediaKind.AUDIO, choose_opus)
     if audio is None and source.audio_codec is not None and _has(receiving, MediaKind.AUDIO):
         raise MediaRefusedError(reason=RefusalReason.AUDIO_CODEC, detail="the offer cannot take Opus audio")
-    tracks = [_received(track) for track in (video, audio) if track is not None]
+    tracks = [_without_sender_attributes(track) for track in (video, audio) if track is not None]
     if not tracks:
         raise SdpMalformedError("the offer has no audio or video section that receives")
     return ViewerPlan(
@@ -80,16 +103,15 @@ def negotiate_viewer(offer: SessionDescription, *, source: SourceFormat) -> View
         video=next((track for track in tracks if track.kind is MediaKind.VIDEO), None),
         audio=next((track for track in tracks if track.kind is MediaKind.AUDIO), None),
         rejected=_rejected(offer, tracks),
-        bundled=_bundled(offer, tracks),
+        bundled=_is_bundled(offer, tracks),
     )
 
 
-_Indexed = list[tuple[int, MediaSection]]
+def _usable(offer: SessionDescription, directions: Sequence[str]) -> _IndexedSections:
+    """Return the sections, with their indexes, that have one of `directions`, an SRTP protocol and are not disabled.
 
-
-def _usable(offer: SessionDescription, directions: Sequence[str]) -> _Indexed:
-    """The sections that the peer itself has not disabled (port 0 without a=bundle-only, RFC 9143 section 6) and that
-    flow in one of `directions`."""
+    Port 0 disables a section, except with a=bundle-only (RFC 9143 section 6).
+    """
     return [
         (index, section)
         for index, section in enumerate(offer.sections)
@@ -99,12 +121,12 @@ def _usable(offer: SessionDescription, directions: Sequence[str]) -> _Indexed:
     ]
 
 
-def _has(sections: _Indexed, kind: MediaKind) -> bool:
+def _has(sections: _IndexedSections, kind: MediaKind) -> bool:
     return any(section.kind == kind for _, section in sections)
 
 
-def _first(sections: _Indexed, kind: MediaKind, choose: _Choose) -> TrackPlan | None:
-    """The plan for the first section of a kind that has a codec we take."""
+def _first(sections: _IndexedSections, kind: MediaKind, choose: _Choose) -> TrackPlan | None:
+    """Return the plan for the first section of a kind for which `choose` finds a codec."""
     for index, section in sections:
         if section.kind == kind:
             choice = choose(section)
@@ -118,7 +140,8 @@ def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoi
         raise SdpMalformedError(f"the {section.kind} section has no a=mid")
     if not section.rtcp_mux:
         raise SdpMalformedError(f"the {section.kind} section has no a=rtcp-mux")
-    rids = section.send_rids if _extension(section, _RID) is not None else ()
+    # A layer is recognised by the RID in its packets. Without that extension, simulcast by rid cannot work.
+    rids = section.send_rids if accepted_id(section.extensions, RID_URI) is not None else ()
     ssrcs, rtx_of = _ssrcs(section)
     payload = choice.payload
     return TrackPlan(
@@ -134,7 +157,7 @@ def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoi
         parameters=choice.parameters,
         rtx_payload_type=choice.rtx_payload_type,
         feedback=tuple(name for name in _FEEDBACK if name in payload.feedback) if kind is MediaKind.VIDEO else (),
-        extensions=_extensions(section, layered=bool(rids)),
+        extensions=negotiate_extensions(section.extensions, is_simulcast=bool(rids)),
         ssrcs=ssrcs,
         rtx_of=rtx_of,
         rtcp_reduced_size=section.rtcp_reduced_size,
@@ -142,63 +165,59 @@ def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoi
     )
 
 
-def _received(track: TrackPlan) -> TrackPlan:
-    """A viewer's track: we send one stream with a signalled SSRC, so what only a sender says is dropped."""
+def _without_sender_attributes(track: TrackPlan) -> TrackPlan:
+    """Return a viewer's track. The engine sends one stream with an SSRC of its own, which the answer signals, so what
+    a sending peer says of its streams does not apply."""
     return msgspec.structs.replace(track, extensions=HeaderExtensions(), ssrcs=(), rtx_of={}, rids=())
 
 
-def _extensions(section: MediaSection, *, layered: bool) -> HeaderExtensions:
-    return HeaderExtensions(
-        mid=_extension(section, _MID),
-        rid=_extension(section, _RID) if layered else None,
-        repaired_rid=_extension(section, _REPAIRED_RID) if layered else None,
-    )
-
-
-def _extension(section: MediaSection, uri: str) -> int | None:
-    number = section.extensions.get(uri)
-    return number if number is not None and number <= _MAX_EXTENSION_ID else None
-
-
 def _ssrcs(section: MediaSection) -> tuple[tuple[int, ...], dict[int, int]]:
-    """(media SSRCs with legacy simulcast layers first and lowest first, RTX SSRC to media SSRC)."""
+    """Return the media SSRCs and, for each RTX SSRC, the media SSRC that it repairs (RFC 5576 section 4.2).
+
+    A SIM group lists the layers of SSRC-based simulcast, lowest first; they come first in this order. The second and
+    later SSRCs of a FEC group carry forward error correction, which the engine does not use.
+    """
     rtx_of: dict[int, int] = {}
-    repair: set[int] = set()
+    fec: set[int] = set()
     layers: tuple[int, ...] = ()
     for group in section.ssrc_groups:
         if group.semantics == "FID" and len(group.ssrcs) == 2:
             rtx_of[group.ssrcs[1]] = group.ssrcs[0]
         elif group.semantics.startswith("FEC"):
-            repair.update(group.ssrcs[1:])
+            fec.update(group.ssrcs[1:])
         elif group.semantics == "SIM" and not layers:
             layers = group.ssrcs
     media = dict.fromkeys((*layers, *section.ssrcs))
-    return tuple(ssrc for ssrc in media if ssrc not in rtx_of and ssrc not in repair), rtx_of
+    return tuple(ssrc for ssrc in media if ssrc not in rtx_of and ssrc not in fec), rtx_of
 
 
-def _bundled(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> bool:
+def _is_bundled(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> bool:
     return all(track.mid in offer.bundle for track in tracks)
 
 
 def _remote_transport(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> RemoteTransport:
-    """The one transport of all tracks: that of the section which the BUNDLE group names first (RFC 9143, 7.2.1)."""
-    if len(tracks) > 1 and not _bundled(offer, tracks):
+    """Return the one transport of all tracks.
+
+    It is described in the offerer-tagged section: the first accepted one of the BUNDLE group (RFC 9143 section 7.2.1).
+    """
+    if len(tracks) > 1 and not _is_bundled(offer, tracks):
         raise SdpMalformedError("audio and video must be in one BUNDLE group (bundle policy max-bundle)")
-    mids = {track.mid: track.section for track in tracks}
-    tagged = next((mids[mid] for mid in offer.bundle if mid in mids), tracks[0].section)
+    section_of_mid = {track.mid: track.section for track in tracks}
+    tagged = next((section_of_mid[mid] for mid in offer.bundle if mid in section_of_mid), tracks[0].section)
     transport = offer.sections[tagged].transport
     if transport.ufrag is None or transport.pwd is None:
         raise SdpMalformedError("a=ice-ufrag or a=ice-pwd is missing")
     if not transport.fingerprints:
         raise SdpMalformedError("a=fingerprint with SHA-256 or stronger is missing")
     if transport.setup not in ("actpass", "active", None):
-        # RFC 9725 section 4.4.2: the client offers actpass or active. Without a=setup it is active (RFC 8842, 5.1).
+        # WHIP allows actpass and active (RFC 9725 section 4.4). Without a=setup an endpoint is active (RFC 4145
+        # section 4).
         raise SdpMalformedError("a=setup must be actpass or active")
     return RemoteTransport(ufrag=transport.ufrag, pwd=transport.pwd, fingerprints=transport.fingerprints)
 
 
 def _rejected(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> tuple[RejectedSection, ...]:
-    taken = {track.section for track in tracks}
+    accepted = {track.section for track in tracks}
     return tuple(
         RejectedSection(
             section=index,
@@ -208,5 +227,5 @@ def _rejected(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> tuple[R
             mid=section.mid,
         )
         for index, section in enumerate(offer.sections)
-        if index not in taken
+        if index not in accepted
     )

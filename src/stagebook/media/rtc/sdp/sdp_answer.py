@@ -1,4 +1,10 @@
-"""Writes our SDP answers: ICE-lite, DTLS passive, one bundled transport (RFC 8829, RFC 8839, RFC 9143)."""
+"""Writes the SDP answer of a plan (RFC 3264 section 6, JSEP RFC 8829 section 5.3.1).
+
+The answer has the sections of the offer in their order: accepted ones with one codec and the engine's transport,
+rejected ones with port 0. On the session level it declares ICE-lite (RFC 8839 section 5.3) and repeats the BUNDLE group
+of the accepted sections (RFC 9143 section 7.3). Every accepted section says `a=setup:passive`, so the peer starts the
+DTLS handshake (RFC 8842 section 5.3).
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,35 +13,34 @@ import msgspec
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RejectedSection, TrackPlan, ViewerPlan
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 
-_MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
-_RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
-_REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
-
-# RFC 8445 section 5.1.2.1: host type preference 126, then the order of the addresses, component 1.
-_HOST_PREFERENCE = 126
+_HOST_TYPE_PREFERENCE = 126
+"""RFC 8445 section 5.1.2.2."""
 _TOP_LOCAL_PREFERENCE = 65_535
+_COMPONENT_ID = 1
+"""RTP and RTCP share one component (RFC 5761)."""
 
 
 class LocalTransport(msgspec.Struct, frozen=True, kw_only=True):
-    """Our side of one connection. `addresses` are (ip, port) pairs, the preferred first; IPv4 and IPv6."""
+    """The engine's side of one connection."""
 
     ufrag: str
     pwd: str
     fingerprint: Fingerprint
     addresses: tuple[tuple[str, int], ...]
+    """The (IP, port) pairs of the candidates, IPv4 and IPv6, the preferred first."""
     session_id: int
-    """The number of the o= line: 63 random bits (RFC 8829 section 5.2.1)."""
+    """The session id of the o= line: 63 random bits (RFC 8829 section 5.2.1)."""
 
 
 class SentTrack(msgspec.Struct, frozen=True, kw_only=True):
-    """What we send a viewer on one track."""
+    """The SSRCs of one track that the engine sends to a viewer."""
 
     ssrc: int
     rtx_ssrc: int | None = None
 
 
 def write_publisher_answer(plan: PublisherPlan, *, local: LocalTransport) -> str:
-    """The recvonly answer to a publisher."""
+    """Return the answer to a publisher. Its accepted sections are recvonly."""
     sections = {
         track.section: [*_accepted(track, local, "recvonly"), *_extensions(track), *_simulcast(track)]
         for track in plan.tracks
@@ -46,13 +51,16 @@ def write_publisher_answer(plan: PublisherPlan, *, local: LocalTransport) -> str
 def write_viewer_answer(
     plan: ViewerPlan, *, local: LocalTransport, sent: Mapping[str, SentTrack], stream_id: str, cname: str
 ) -> str:
-    """The sendonly answer to a viewer. `sent` is keyed by mid and holds every track of the plan; `stream_id` is the
-    msid's stream."""
+    """Return the answer to a viewer. Its accepted sections are sendonly.
+
+    `sent` has an entry for every track of the plan, keyed by mid. `stream_id` is the MediaStream id of a=msid (RFC 8830
+    section 2), `cname` the RTCP canonical name of the streams.
+    """
     sections = {
         track.section: [
             *_accepted(track, local, "sendonly"),
             f"a=msid:{stream_id} {stream_id}-{track.kind}",
-            *_stream(sent[track.mid], cname),
+            *_ssrcs(sent[track.mid], cname),
         ]
         for track in plan.tracks
     }
@@ -60,10 +68,14 @@ def write_viewer_answer(
 
 
 def candidate_lines(local: LocalTransport) -> Iterator[str]:
-    """Our host candidates, preferred first, and the end of them (RFC 8839 section 5.1, RFC 8840)."""
+    """Yield the a= lines of our host candidates, the preferred first, and a=end-of-candidates.
+
+    See RFC 8839 section 5.1 for the grammar, RFC 8445 section 5.1.2.1 for the priority and RFC 8840 section 8.2 for the
+    end.
+    """
     for index, (address, port) in enumerate(local.addresses):
-        priority = (_HOST_PREFERENCE << 24) | (_TOP_LOCAL_PREFERENCE - index << 8) | 255
-        yield f"a=candidate:{index + 1} 1 udp {priority} {address} {port} typ host"
+        priority = _HOST_TYPE_PREFERENCE << 24 | (_TOP_LOCAL_PREFERENCE - index) << 8 | (256 - _COMPONENT_ID)
+        yield f"a=candidate:{index + 1} {_COMPONENT_ID} udp {priority} {address} {port} typ host"
     yield "a=end-of-candidates"
 
 
@@ -79,15 +91,18 @@ def _description(plan: PublisherPlan | ViewerPlan, local: LocalTransport, sectio
     ]
     if plan.bundled:
         lines.append("a=group:BUNDLE " + " ".join(track.mid for track in plan.tracks))
-    sections = sections | {rejected.section: _refused(rejected) for rejected in plan.rejected}
+    sections = sections | {rejected.section: _rejected(rejected) for rejected in plan.rejected}
     for _, section in sorted(sections.items()):
         lines += section
     return "\r\n".join(lines) + "\r\n"
 
 
 def _accepted(track: TrackPlan, local: LocalTransport, direction: str) -> Iterator[str]:
-    """What every accepted section says. Each holds the whole transport with its candidates: a bundled section may
-    (RFC 9143 section 7.4), and clients exist that read only the section they want."""
+    """Yield the lines that every accepted section has.
+
+    Each section has the whole transport with its candidates. RFC 9143 section 7.1.3 requires them only in the tagged
+    section, but some clients read only the section that they are interested in.
+    """
     rtx = track.rtx_payload_type
     yield f"m={track.kind} 9 {track.protocol} {track.payload_type}" + (f" {rtx}" if rtx is not None else "")
     yield "c=IN IP4 0.0.0.0"
@@ -106,6 +121,7 @@ def _accepted(track: TrackPlan, local: LocalTransport, direction: str) -> Iterat
 
 
 def _codec(track: TrackPlan) -> Iterator[str]:
+    """Yield the codec of a section with its RTX (RFC 8866 section 6.6, RFC 4588 section 8.1)."""
     number, rtx = track.payload_type, track.rtx_payload_type
     channels = f"/{track.channels}" if track.channels > 1 else ""
     yield f"a=rtpmap:{number} {track.encoding}/{track.clock_rate}{channels}"
@@ -119,21 +135,21 @@ def _codec(track: TrackPlan) -> Iterator[str]:
 
 
 def _extensions(track: TrackPlan) -> Iterator[str]:
-    used = ((track.extensions.mid, _MID), (track.extensions.rid, _RID), (track.extensions.repaired_rid, _REPAIRED_RID))
-    for number, uri in used:
-        if number is not None:
-            yield f"a=extmap:{number} {uri}"
+    """Yield the accepted header extensions (RFC 8285 section 7)."""
+    for number, uri in track.extensions.extmaps():
+        yield f"a=extmap:{number} {uri}"
 
 
 def _simulcast(track: TrackPlan) -> Iterator[str]:
-    """The layers that we take, in the offer's order (RFC 8853 section 5.3.2)."""
+    """Yield the accepted layers, all that were offered, in the offer's order (RFC 8853 section 5.3.2)."""
     for rid in track.rids:
         yield f"a=rid:{rid} recv"
     if track.rids:
         yield "a=simulcast:recv " + ";".join(track.rids)
 
 
-def _stream(sent: SentTrack, cname: str) -> Iterator[str]:
+def _ssrcs(sent: SentTrack, cname: str) -> Iterator[str]:
+    """Yield the SSRCs of a sent track (RFC 5576 section 4)."""
     if sent.rtx_ssrc is not None:
         yield f"a=ssrc-group:FID {sent.ssrc} {sent.rtx_ssrc}"
     yield f"a=ssrc:{sent.ssrc} cname:{cname}"
@@ -141,7 +157,8 @@ def _stream(sent: SentTrack, cname: str) -> Iterator[str]:
         yield f"a=ssrc:{sent.rtx_ssrc} cname:{cname}"
 
 
-def _refused(section: RejectedSection) -> list[str]:
+def _rejected(section: RejectedSection) -> list[str]:
+    """Return a rejected section: port 0 and the formats of the offer (RFC 3264 section 6)."""
     lines = [f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}", "c=IN IP4 0.0.0.0"]
     if section.mid is not None:
         lines.append(f"a=mid:{section.mid}")

@@ -1,47 +1,33 @@
-"""The bounded reader of the session descriptions that strangers send (RFC 8866, RFC 8829).
+"""Parses a session description (RFC 8866) that an unauthenticated client sent.
 
-Lines and attributes that we do not use are passed over; one that we use must be well-formed.
+One pass over the lines: first the session part, then each media section from its m= line on. Lines and attributes that
+the engine does not use are ignored; one that it uses must be well-formed. All sizes and counts are limited, so the work
+is linear in the size of the input.
 """
 
-import re
-
-from stagebook.media.rtc.sdp.media_section_parser import MediaSectionParser, TransportParser
+from stagebook.media.rtc.sdp.media_section_parser import DIRECTIONS, MediaSectionParser
+from stagebook.media.rtc.sdp.sdp_grammar import split_lines
 from stagebook.media.rtc.sdp.session_description import SdpMalformedError, SessionDescription
+from stagebook.media.rtc.sdp.transport_attributes import TransportParser
 
-MAX_DESCRIPTION_BYTES = 65_536
+MAX_DESCRIPTION_SIZE_BYTES = 65_536
 MAX_LINES = 4_096
 MAX_SECTIONS = 32
 
-_LINE = re.compile(r"[a-z]=")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
+def parse_description(sdp: str) -> SessionDescription:
+    """Parse an offer.
 
-def parse_description(text: str) -> SessionDescription:
-    """Read an offer. Raises SdpMalformedError for bad grammar and for more than the limits of this module allow."""
-    lines = split_lines(text, max_bytes=MAX_DESCRIPTION_BYTES, max_lines=MAX_LINES)
+    Raises SdpMalformedError, which names the line, for bad grammar and beyond the limits of size, lines and sections.
+    """
+    lines = split_lines(sdp, max_bytes=MAX_DESCRIPTION_SIZE_BYTES, max_lines=MAX_LINES)
     if not lines or lines[0] != "v=0":
         raise SdpMalformedError("the session description does not begin with v=0")
-    return _DescriptionParser(lines).read()
-
-
-def split_lines(text: str, *, max_bytes: int, max_lines: int) -> list[str]:
-    """The non-empty lines, CR LF or LF ended, without trailing blanks. Raises SdpMalformedError beyond the limits."""
-    if len(text) > max_bytes or len(text.encode(errors="replace")) > max_bytes:
-        raise SdpMalformedError(f"larger than {max_bytes} bytes")
-    if _CONTROL.search(text):
-        raise SdpMalformedError("holds control characters")
-    lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", text)]
-    lines = [line for line in lines if line]
-    if len(lines) > max_lines:
-        raise SdpMalformedError(f"more than {max_lines} lines")
-    for line in lines:
-        if not _LINE.match(line):
-            raise SdpMalformedError(f"not a line of a session description: {line[:40]!r}")
-    return lines
+    return _DescriptionParser(lines).parse()
 
 
 class _DescriptionParser:
-    """Walks the lines once: the session's part, then each section's."""
+    """The state of one pass over the lines."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
@@ -50,20 +36,20 @@ class _DescriptionParser:
         self._direction = "sendrecv"
         self._sections: list[MediaSectionParser] = []
 
-    def read(self) -> SessionDescription:
+    def parse(self) -> SessionDescription:
         for number, line in enumerate(self._lines, start=1):
             try:
-                self._line(line[0], line[2:])
+                self._parse_line(line[0], line[2:])
             except SdpMalformedError as error:
                 raise SdpMalformedError(f"line {number} of the session description: {error.detail}") from None
         session = self._transport.finish(None)
-        sections = tuple(reader.finish(session) for reader in self._sections)
+        sections = tuple(section.finish(session) for section in self._sections)
         mids = [section.mid for section in sections if section.mid is not None]
         if len(set(mids)) != len(mids):
             raise SdpMalformedError("two sections have the same a=mid")
         return SessionDescription(bundle=self._bundle, sections=sections)
 
-    def _line(self, letter: str, value: str) -> None:
+    def _parse_line(self, letter: str, value: str) -> None:
         if letter == "m":
             if len(self._sections) == MAX_SECTIONS:
                 raise SdpMalformedError(f"more than {MAX_SECTIONS} media sections")
@@ -71,16 +57,17 @@ class _DescriptionParser:
         elif letter == "a":
             name, _, rest = value.partition(":")
             if self._sections:
-                self._sections[-1].attribute(name, rest)
+                self._sections[-1].parse_attribute(name, rest)
             else:
-                self._session_attribute(name, rest)
+                self._parse_session_attribute(name, rest)
 
-    def _session_attribute(self, name: str, value: str) -> None:
-        if self._transport.attribute(name, value):
+    def _parse_session_attribute(self, name: str, value: str) -> None:
+        if self._transport.parse_attribute(name, value):
             return
-        if name in ("sendrecv", "sendonly", "recvonly", "inactive"):
+        if name in DIRECTIONS:
             self._direction = name
         elif name == "group" and not self._bundle:
+            # RFC 5888 section 5. Other semantics, such as LS, are ignored.
             semantics, *mids = value.split(" ")
             if semantics == "BUNDLE":
                 self._bundle = tuple(mid for mid in mids if mid)

@@ -1,4 +1,10 @@
-"""Session descriptions as values (RFC 8866, RFC 8829). Made by `sdp_reader`; no word of what we answer."""
+"""The value types of a parsed session description (RFC 8866).
+
+A session description is a list of lines `<letter>=<value>`. A session part comes first, then one part for each media
+section, which begins with an m= line. Most of WebRTC's information is in attributes, a= lines. Some attributes may
+stand in the session part, where they are the default of every section. `sdp_parser` makes these values, with the
+defaults already filled in.
+"""
 
 import msgspec
 
@@ -6,71 +12,80 @@ from stagebook.media.port import MediaRefusedError, RefusalReason
 
 
 class SdpMalformedError(MediaRefusedError):
-    """The text is not a session description that we can read. The text says which line and which rule."""
+    """The string is not a session description that the engine accepts. `detail` names the line and the rule."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(reason=RefusalReason.MALFORMED, detail=detail)
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """A certificate's hash (RFC 8122): `algorithm` in lower case (sha-256 ...), `digest` the raw bytes."""
+    """The hash of a certificate (RFC 8122 section 5): `algorithm` in lower case (sha-256), `digest` as raw bytes."""
 
     algorithm: str
     digest: bytes
 
 
 class TransportDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A peer's side of ICE and DTLS: session-level values are filled in where a section has none of its own."""
+    """The ICE and DTLS attributes of a section or of the session (RFC 8839 section 5.4, RFC 8842 section 4)."""
 
     ufrag: str | None
     pwd: str | None
     fingerprints: tuple[Fingerprint, ...]
     setup: str | None
-    """`actpass`, `active`, `passive`, `holdconn`, or None where the offer has no a=setup."""
+    """The DTLS role: actpass, active, passive or holdconn (RFC 4145 section 4). None without an a=setup."""
 
 
 class PayloadFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """One payload type of a section with its rtpmap, fmtp and rtcp-fb lines (wildcard feedback is filled in)."""
+    """One payload type of a section: its a=rtpmap, a=fmtp (RFC 8866 section 6) and a=rtcp-fb (RFC 4585 section 4.2)."""
 
     payload_type: int
     encoding: str
     clock_rate: int
     channels: int
     parameters: str
+    """The value of a=fmtp, "" for none."""
     feedback: tuple[str, ...]
+    """The values of a=rtcp-fb, those of the wildcard payload type included."""
 
 
 class SsrcGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """An a=ssrc-group line (RFC 5576): FID pairs media and RTX, SIM lists legacy simulcast layers, lowest first."""
+    """An a=ssrc-group line (RFC 5576 section 4.2).
+
+    FID pairs a media SSRC with its RTX SSRC. SIM, an extension of Chromium, lists simulcast layers, lowest first.
+    """
 
     semantics: str
     ssrcs: tuple[int, ...]
 
 
 class MediaSection(msgspec.Struct, frozen=True, kw_only=True):
-    """One m= section. `extensions` maps a header extension's URI to its id."""
+    """One media section: an m= line with its attributes."""
 
     kind: str
     port: int
     protocol: str
     formats: tuple[str, ...]
-    """The m= line's own format list, to echo in a rejection."""
+    """The format list of the m= line. A rejection repeats it (RFC 3264 section 6)."""
     mid: str | None
     direction: str
+    """sendrecv, sendonly, recvonly or inactive, as the peer sees it."""
     transport: TransportDescription
     rtcp_mux: bool
     rtcp_reduced_size: bool
     bundle_only: bool
+    """Whether port 0 does not disable the section (RFC 9143 section 6)."""
     payloads: tuple[PayloadFormat, ...]
     extensions: dict[str, int]
+    """The offered header extensions: URI to id (RFC 8285 section 5)."""
     ssrcs: tuple[int, ...]
     ssrc_groups: tuple[SsrcGroup, ...]
     send_rids: tuple[str, ...]
-    """The rids of a=simulcast:send in the offer's order; empty without simulcast."""
+    """The rids of a=simulcast:send in the offer's order (RFC 8853 section 5.1). Empty without simulcast."""
 
 
 class SessionDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole offer. `bundle` holds the mids of the first BUNDLE group."""
+    """A whole session description."""
 
     bundle: tuple[str, ...]
+    """The mids of the first BUNDLE group (RFC 9143 section 5). Empty without one."""
     sections: tuple[MediaSection, ...]

@@ -1,0 +1,53 @@
+"""The lexical rules of SDP that all parsers here share, and the limits on what an unauthenticated client may send.
+
+An offer arrives before its sender has proved anything but a token, so every parser is bounded: in bytes, in lines, and
+in the number of items of each kind. A value that the engine uses must be well-formed; unknown lines are ignored.
+"""
+
+import re
+from collections.abc import Sized
+
+from stagebook.media.rtc.sdp.session_description import SdpMalformedError
+
+TOKEN = re.compile(r"[!#-'*+\-.0-9A-Z^-~]{1,256}")
+"""The `token` of RFC 8866 section 9."""
+PROTOCOL = re.compile(r"[!#-'*+\-./0-9A-Z^-~]{1,256}")
+"""The `proto` of RFC 8866 section 9: tokens joined by slashes."""
+
+_LINE = re.compile(r"[a-z]=")
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""Control characters except the line ends, and lone surrogates, which cannot be written as UTF-8."""
+
+
+def split_lines(sdp: str, *, max_bytes: int, max_lines: int) -> list[str]:
+    """Return the non-empty lines without trailing white space.
+
+    Lines may end with CR LF, LF or CR: RFC 8866 section 5 asks parsers to accept LF. Raises SdpMalformedError beyond
+    the limits, for control characters and for a line that does not begin with a letter and "=".
+    """
+    if len(sdp) > max_bytes or len(sdp.encode(errors="replace")) > max_bytes:
+        raise SdpMalformedError(f"larger than {max_bytes} bytes")
+    if _FORBIDDEN.search(sdp):
+        raise SdpMalformedError("holds control characters")
+    lines = [line.rstrip() for line in re.split(r"\r\n|\n|\r", sdp)]
+    lines = [line for line in lines if line]
+    if len(lines) > max_lines:
+        raise SdpMalformedError(f"more than {max_lines} lines")
+    for line in lines:
+        if not _LINE.match(line):
+            raise SdpMalformedError(f"not a line of a session description: {line[:40]!r}")
+    return lines
+
+
+def parse_number(digits: str, low: int, high: int, what: str) -> int:
+    """Return a decimal number from `low` to `high`. Raises SdpMalformedError, which names `what`."""
+    # isdigit alone accepts the digits of every script.
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 10 or not low <= int(digits) <= high:
+        raise SdpMalformedError(f"{what} is not a number from {low} to {high}")
+    return int(digits)
+
+
+def require_space(collected: Sized, limit: int, what: str) -> None:
+    """Raise SdpMalformedError if a collection of one section already has `limit` items."""
+    if len(collected) >= limit:
+        raise SdpMalformedError(f"more than {limit} {what} in one section")
