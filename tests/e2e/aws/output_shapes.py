@@ -1,6 +1,6 @@
-"""What an operation answered, byte for byte, and whether it keeps the output shape of botocore's service model.
+"""Raw responses of operations, and a check of them against the output shapes of botocore's service model.
 
-An oracle of its own: it reads the model's JSON and shares no code with the product.
+The check reads the model's JSON and shares no code with the product, so it is an independent oracle.
 """
 
 import json
@@ -10,16 +10,16 @@ from typing import Any
 
 import msgspec
 
-from tests.e2e.aws.broken_rules import MODEL, Json, Raw
+from tests.e2e.aws.valid_inputs import MODEL, Json, Raw
 from tests.e2e.server import Client
 
 TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{3})?Z")
-EXCUSED = {("ParticipantRecordingS3Prefix", "pattern")}
-"""The model's pattern lacks the slash that its own samples have."""
+OVERRIDDEN_RULES = {("ParticipantRecordingS3Prefix", "pattern")}
+"""The model's pattern does not allow the slash that AWS's own samples contain."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One raw HTTP answer; the names of headers are in small letters."""
+class RawResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """One raw HTTP response. The names of its headers are in lower case."""
 
     operation: str
     status: int
@@ -27,32 +27,34 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-def keep_answers(client: Client) -> list[Answer]:
-    """Return a list that from now on grows by every answer this boto3 client receives."""
-    answers: list[Answer] = []
+def record_responses(client: Client) -> list[RawResponse]:
+    """Return a list to which every further response of this boto3 client is appended."""
+    responses: list[RawResponse] = []
 
-    def keep(http_response: Any, model: Any, **_more: object) -> None:  # noqa: ANN401 - botocore's own, made at run time
+    def append(http_response: Any, model: Any, **_more: object) -> None:  # noqa: ANN401 - botocore's own, made at run time
         headers = {name.lower(): value for name, value in http_response.headers.items()}
-        answers.append(
-            Answer(operation=model.name, status=http_response.status_code, headers=headers, body=http_response.content)
+        responses.append(
+            RawResponse(
+                operation=model.name, status=http_response.status_code, headers=headers, body=http_response.content
+            )
         )
 
-    client.meta.events.register("after-call.ivs-realtime", keep)
-    return answers
+    client.meta.events.register("after-call.ivs-realtime", append)
+    return responses
 
 
-def output_breaches(answer: Answer) -> list[str]:
-    """Return everything in a successful answer that its operation's output shape does not allow."""
-    shape = MODEL["shapes"][MODEL["operations"][answer.operation]["output"]["shape"]]
+def output_violations(response: RawResponse) -> list[str]:
+    """Return a message for each violation of the operation's output shape in a successful response."""
+    shape = MODEL["shapes"][MODEL["operations"][response.operation]["output"]["shape"]]
     members = shape.get("members", {})
     in_headers = [m["locationName"] for m in members.values() if m.get("location") == "header"]
-    found = [f"header {name} is absent" for name in in_headers if not answer.headers.get(name.lower())]
+    violations = [f"header {name} is absent" for name in in_headers if not response.headers.get(name.lower())]
     in_body = {name: member for name, member in members.items() if "location" not in member}
     if not in_body:
-        return [*found, *(["the body is not empty"] if answer.body else [])]
-    if answer.headers["content-type"] != "application/json":
-        found.append("the body is not said to be JSON")
-    return [*found, *_structure({**shape, "members": in_body}, json.loads(answer.body), "output")]
+        return [*violations, *(["the body is not empty"] if response.body else [])]
+    if response.headers["content-type"] != "application/json":
+        violations.append("the content type is not JSON")
+    return [*violations, *_structure({**shape, "members": in_body}, json.loads(response.body), "output")]
 
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -74,7 +76,7 @@ def _is_of_type(kind: str, value: Json) -> bool:
 def _value(name: str, value: Json, path: str) -> Iterator[str]:
     shape = MODEL["shapes"][name]
     if not _is_of_type(shape["type"], value):
-        yield f"{path} is no {shape['type']}: {value!r}"
+        yield f"{path} is not of type {shape['type']}: {value!r}"
         return
     match shape["type"]:
         case "structure":
@@ -91,9 +93,9 @@ def _value(name: str, value: Json, path: str) -> Iterator[str]:
         case "integer" | "float":
             yield from _bounds(shape, value, path)
         case "timestamp" if TIMESTAMP.fullmatch(value) is None:
-            yield f"{path} is no time: {value}"
+            yield f"{path} is not a timestamp: {value}"
         case "string":
-            yield from _text(name, shape, value, path)
+            yield from _string(name, shape, value, path)
 
 
 def _structure(shape: Raw, value: Json, path: str) -> Iterator[str]:
@@ -107,11 +109,15 @@ def _structure(shape: Raw, value: Json, path: str) -> Iterator[str]:
             yield from _value(shape["members"][name]["shape"], item, f"{path}.{name}")
 
 
-def _text(name: str, shape: Raw, value: str, path: str) -> Iterator[str]:
+def _string(name: str, shape: Raw, value: str, path: str) -> Iterator[str]:
     yield from _bounds(shape, len(value), path)
     if "enum" in shape and value not in shape["enum"]:
-        yield f"{path} is none of the enumeration: {value}"
-    if "pattern" in shape and (name, "pattern") not in EXCUSED and re.fullmatch(shape["pattern"], value) is None:
+        yield f"{path} is not in the enumeration: {value}"
+    if (
+        "pattern" in shape
+        and (name, "pattern") not in OVERRIDDEN_RULES
+        and re.fullmatch(shape["pattern"], value) is None
+    ):
         yield f"{path} does not match {shape['pattern']}: {value}"
 
 

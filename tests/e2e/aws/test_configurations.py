@@ -1,4 +1,4 @@
-"""Ingest, encoder and storage configurations by boto3: their lives, their refusals, and what a restart keeps."""
+"""Ingest, encoder and storage configurations with boto3: create, get, list, update, delete, errors, and recovery."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.aws.documented import STAGE_ARN
-from tests.e2e.aws.keys import NO_DELETE, ONE_STAGE, OTHER_ACCOUNT, READER
-from tests.e2e.aws.refusal import refused
+from tests.e2e.aws.access_keys import NO_DELETE, ONE_STAGE, OTHER_ACCOUNT, READER
+from tests.e2e.aws.client_errors import refused
+from tests.e2e.aws.documented_example import STAGE_ARN
 from tests.e2e.server import Client, RunningServer, run_server
 
 OWN = "arn:aws:ivs:us-west-2:123456789012"
@@ -20,16 +20,16 @@ QUOTAS = "ingest_configurations=2,encoder_configurations=2,storage_configuration
 
 
 @pytest.fixture(scope="module")
-def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that lets an account have two of each."""
-    data: Path = tmp_path_factory.mktemp("narrow") / "data"
+def small_quotas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with a quota of two for each kind of configuration."""
+    data: Path = tmp_path_factory.mktemp("small_quotas") / "data"
     with run_server(data, quota_overrides=QUOTAS) as running:
         yield running
 
 
-def test_an_ingest_configuration_lives_with_its_stage(ivs: Client, stage_arn: str) -> None:
-    made = ivs.create_ingest_configuration(ingestProtocol="RTMPS", stageArn=stage_arn, redundantIngest=True)
-    configuration = made["ingestConfiguration"]
+def test_deleting_a_stage_detaches_its_ingest_configuration(ivs: Client, stage_arn: str) -> None:
+    created = ivs.create_ingest_configuration(ingestProtocol="RTMPS", stageArn=stage_arn, redundantIngest=True)
+    configuration = created["ingestConfiguration"]
     assert ivs.get_ingest_configuration(arn=configuration["arn"])["ingestConfiguration"] == configuration
     listed = ivs.list_ingest_configurations(filterByStageArn=stage_arn)["ingestConfigurations"]
     assert [row["arn"] for row in listed] == [configuration["arn"]]
@@ -43,36 +43,38 @@ def test_an_ingest_configuration_lives_with_its_stage(ivs: Client, stage_arn: st
         ivs.get_ingest_configuration(arn=configuration["arn"])
 
 
-def test_the_seven_headers_are_members_of_create_and_update(ivs: Client) -> None:
-    made = ivs.create_ingest_configuration(ingestProtocol="RTMPS")
-    updated = ivs.update_ingest_configuration(arn=made["ingestConfiguration"]["arn"], stageArn="")
-    for answer in (made, updated):
-        assert answer["accessControlAllowOrigin"] == "*"
-        assert "x-amzn-requestid" in answer["accessControlExposeHeaders"]
-        assert answer["cacheControl"] == "no-store, no-cache"
-        assert answer["contentSecurityPolicy"].startswith("default-src")
-        assert answer["strictTransportSecurity"].startswith("max-age")
-        assert (answer["xContentTypeOptions"], answer["xFrameOptions"]) == ("nosniff", "DENY")
+def test_create_and_update_return_the_seven_header_members(ivs: Client) -> None:
+    created = ivs.create_ingest_configuration(ingestProtocol="RTMPS")
+    updated = ivs.update_ingest_configuration(arn=created["ingestConfiguration"]["arn"], stageArn="")
+    for response in (created, updated):
+        assert response["accessControlAllowOrigin"] == "*"
+        assert "x-amzn-requestid" in response["accessControlExposeHeaders"]
+        assert response["cacheControl"] == "no-store, no-cache"
+        assert response["contentSecurityPolicy"].startswith("default-src")
+        assert response["strictTransportSecurity"].startswith("max-age")
+        assert (response["xContentTypeOptions"], response["xFrameOptions"]) == ("nosniff", "DENY")
 
 
-def test_disconnecting_its_participant_frees_the_stage_and_not_for_good(ivs: Client, stage_arn: str) -> None:
-    made = ivs.create_ingest_configuration(ingestProtocol="RTMPS", stageArn=stage_arn)["ingestConfiguration"]
+def test_disconnecting_its_participant_detaches_a_configuration_until_it_is_attached_again(
+    ivs: Client, stage_arn: str
+) -> None:
+    created = ivs.create_ingest_configuration(ingestProtocol="RTMPS", stageArn=stage_arn)["ingestConfiguration"]
     for _ in range(2):
-        ivs.disconnect_participant(stageArn=stage_arn, participantId=made["participantId"])
-        assert ivs.get_ingest_configuration(arn=made["arn"])["ingestConfiguration"]["stageArn"] == ""
-    ivs.update_ingest_configuration(arn=made["arn"], stageArn=stage_arn)
-    assert ivs.get_ingest_configuration(arn=made["arn"])["ingestConfiguration"] == made
+        ivs.disconnect_participant(stageArn=stage_arn, participantId=created["participantId"])
+        assert ivs.get_ingest_configuration(arn=created["arn"])["ingestConfiguration"]["stageArn"] == ""
+    ivs.update_ingest_configuration(arn=created["arn"], stageArn=stage_arn)
+    assert ivs.get_ingest_configuration(arn=created["arn"])["ingestConfiguration"] == created
 
 
-def test_boto3s_paginator_walks_through_ingest_configurations(ivs: Client, stage_arn: str) -> None:
-    made = [
+def test_the_boto3_paginator_lists_all_ingest_configurations(ivs: Client, stage_arn: str) -> None:
+    created = [
         ivs.create_ingest_configuration(ingestProtocol="RTMPS", stageArn=stage_arn)["ingestConfiguration"]["arn"]
         for _ in range(5)
     ]
     pages = ivs.get_paginator("list_ingest_configurations").paginate(
         filterByStageArn=stage_arn, PaginationConfig={"PageSize": 2}
     )
-    assert [row["arn"] for page in pages for row in page["ingestConfigurations"]] == made
+    assert [row["arn"] for page in pages for row in page["ingestConfigurations"]] == created
 
 
 def test_a_page_token_of_another_filter_is_refused(ivs: Client, stage_arn: str) -> None:
@@ -86,7 +88,7 @@ def test_a_page_token_of_another_filter_is_refused(ivs: Client, stage_arn: str) 
         ivs.list_encoder_configurations(nextToken=token)
 
 
-def test_refusals_have_the_modelled_codes(ivs: Client) -> None:
+def test_errors_have_the_codes_of_the_model(ivs: Client) -> None:
     arn = ivs.create_ingest_configuration(ingestProtocol="RTMPS")["ingestConfiguration"]["arn"]
     with refused("ValidationException", naming="insecureIngest"):
         ivs.create_ingest_configuration(ingestProtocol="RTMP")
@@ -107,16 +109,16 @@ def test_refusals_have_the_modelled_codes(ivs: Client) -> None:
 
 @pytest.mark.parametrize("kind", ["ingest", "encoder", "storage"])
 def test_other_accounts_and_regions_are_denied(server: RunningServer, kind: str) -> None:
-    stranger = server.client(OTHER_ACCOUNT)
+    other_account = server.client(OTHER_ACCOUNT)
     for call in ("get", "delete"):
         with refused("AccessDeniedException"):
-            getattr(stranger, f"{call}_{kind}_configuration")(arn=f"{OWN}:{kind}-configuration/abcdABCDefgh")
+            getattr(other_account, f"{call}_{kind}_configuration")(arn=f"{OWN}:{kind}-configuration/abcdABCDefgh")
         with refused("AccessDeniedException"):
             arn = f"arn:aws:ivs:eu-west-1:123456789012:{kind}-configuration/abcdABCDefgh"
             getattr(server.client(), f"{call}_{kind}_configuration")(arn=arn)
 
 
-def test_a_policy_decides_on_configurations_too(server: RunningServer, ivs: Client, stage_arn: str) -> None:
+def test_policies_apply_to_configurations(server: RunningServer, ivs: Client, stage_arn: str) -> None:
     arn = ivs.create_ingest_configuration(ingestProtocol="RTMPS")["ingestConfiguration"]["arn"]
     reader = server.client(READER)
     assert reader.get_ingest_configuration(arn=arn)["ingestConfiguration"]["arn"] == arn
@@ -135,26 +137,26 @@ CREATIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("creation", CREATIONS)
-def test_of_many_creations_at_once_the_quota_passes(narrow: RunningServer, creation: str) -> None:
-    clients = [narrow.client() for _ in range(6)]
+def test_concurrent_creations_do_not_exceed_the_quota(small_quotas: RunningServer, creation: str) -> None:
+    clients = [small_quotas.client() for _ in range(6)]
 
     def create(client: Client) -> str:
         try:
             getattr(client, creation)(**CREATIONS[creation])
         except ClientError as error:
             return f"{error.response['Error']['Code']} {error.response['ResponseMetadata']['HTTPStatusCode']}"
-        return "made"
+        return "created"
 
     with ThreadPoolExecutor(len(clients)) as pool:
         outcomes = sorted(pool.map(create, clients))
-    assert outcomes == ["ServiceQuotaExceededException 402"] * 4 + ["made"] * 2
+    assert outcomes == ["ServiceQuotaExceededException 402"] * 4 + ["created"] * 2
 
 
-def test_everything_is_there_after_a_crash(tmp_path: Path) -> None:
+def test_configurations_survive_a_crash(tmp_path: Path) -> None:
     with run_server(tmp_path / "data") as server:
         ivs = server.client()
         stage_arn = ivs.create_stage()["stage"]["arn"]
-        made = ivs.create_ingest_configuration(
+        created = ivs.create_ingest_configuration(
             ingestProtocol="RTMPS", stageArn=stage_arn, redundantIngest=True, attributes={"role": "host"}
         )["ingestConfiguration"]
         encoder = ivs.create_encoder_configuration(video={"framerate": 29.97})["encoderConfiguration"]
@@ -165,9 +167,9 @@ def test_everything_is_there_after_a_crash(tmp_path: Path) -> None:
         server.kill()
     with run_server(tmp_path / "data") as server:
         ivs = server.client()
-        assert ivs.get_ingest_configuration(arn=made["arn"])["ingestConfiguration"] == made
+        assert ivs.get_ingest_configuration(arn=created["arn"])["ingestConfiguration"] == created
         shown = ivs.get_encoder_configuration(arn=encoder["arn"])["encoderConfiguration"]
         assert shown == {**encoder, "tags": {"team": "red"}}
         assert ivs.list_storage_configurations()["storageConfigurations"] == [storage]
         ivs.delete_stage(arn=stage_arn)
-        assert ivs.get_ingest_configuration(arn=made["arn"])["ingestConfiguration"]["stageArn"] == ""
+        assert ivs.get_ingest_configuration(arn=created["arn"])["ingestConfiguration"]["stageArn"] == ""

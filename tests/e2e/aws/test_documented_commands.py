@@ -1,4 +1,4 @@
-"""The example commands of the AWS CLI reference, as they stand, for configurations and compositions."""
+"""The example commands of the AWS CLI reference for configurations and compositions, run unchanged."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 
 from stagebook.book.changes import PutResource
 from stagebook.stage.resources import EncoderConfiguration, Resource, StorageConfiguration
-from tests.e2e.aws.broken_rules import Json
-from tests.e2e.aws.cli import Example, documented, run
-from tests.e2e.aws.documented import ACCOUNT_ID, write_book, write_documented_book
+from tests.e2e.aws.aws_cli import Example, documented, run
+from tests.e2e.aws.documented_example import ACCOUNT_ID, write_book, write_documented_book
+from tests.e2e.aws.valid_inputs import Json
 from tests.e2e.server import REGION, RunningServer, run_server
 
 TOKYO = "ap-northeast-1"
@@ -50,7 +50,7 @@ def storage(resource_id: str) -> Resource:
 
 @pytest.fixture(scope="module")
 def tokyo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server in the region of the examples, with the resources they speak of."""
+    """A server in the region of the examples, with the resources that the examples name."""
     data = tmp_path_factory.mktemp("tokyo") / "data"
     made = [make(resource_id) for make in (encoder, storage) for resource_id in ("ABabCDcdEFef", "abcdABCDefgh")]
     write_book(data, *(PutResource(resource=resource) for resource in made))
@@ -66,7 +66,7 @@ def oregon(tmp_path: Path) -> Iterator[RunningServer]:
         yield running
 
 
-def shown_by(server: RunningServer, example: Example, *, region: str) -> Json:
+def output_of(server: RunningServer, example: Example, *, region: str) -> Json:
     return run(server, example, region=region).json
 
 
@@ -75,23 +75,28 @@ def only(page: str) -> Example:
     return example
 
 
-def assert_shows(printed: Json, expected: Json, *, but: frozenset[str] = frozenset()) -> None:
-    """Expect every documented member of the one resource with its documented value, except those in `but`."""
+def assert_documented_members(printed: Json, expected: Json, *, except_for: frozenset[str] = frozenset()) -> None:
+    """Assert that the output is one resource with the documented members.
+
+    The members must have their documented values, except those in `except_for`.
+    """
     ((name, resource),) = expected.items()
     assert printed.keys() == {name}
-    assert printed[name].items() >= {key: value for key, value in resource.items() if key not in but}.items()
+    assert printed[name].items() >= {key: value for key, value in resource.items() if key not in except_for}.items()
     assert printed[name].keys() >= resource.keys()
 
 
 def test_ingest_configurations(oregon: RunningServer) -> None:
     example = only("get-ingest-configuration")
-    assert_shows(shown_by(oregon, example, region=REGION), example.output)
+    assert_documented_members(output_of(oregon, example, region=REGION), example.output)
     example = only("update-ingest-configuration")
-    assert_shows(shown_by(oregon, example, region=REGION), example.output)
+    assert_documented_members(output_of(oregon, example, region=REGION), example.output)
     example = only("create-ingest-configuration")
-    assert_shows(shown_by(oregon, example, region=REGION), example.output, but=frozenset(CHOSEN_BY_THE_SERVER))
+    assert_documented_members(
+        output_of(oregon, example, region=REGION), example.output, except_for=frozenset(CHOSEN_BY_THE_SERVER)
+    )
 
-    listed = shown_by(oregon, only("list-ingest-configurations"), region=REGION)["ingestConfigurations"]
+    listed = output_of(oregon, only("list-ingest-configurations"), region=REGION)["ingestConfigurations"]
     assert [row["name"] for row in listed] == ["ingest1", "ingest1"]
     documented_members = {"name", "arn", "ingestProtocol", "stageArn", "participantId", "state", "userId"}
     assert all(row.keys() >= documented_members for row in listed)
@@ -100,33 +105,37 @@ def test_ingest_configurations(oregon: RunningServer) -> None:
 @pytest.mark.parametrize("number", [0, 1], ids=["inactive", "force"])
 def test_deleting_an_ingest_configuration(oregon: RunningServer, number: int) -> None:
     example = documented("delete-ingest-configuration")[number]
-    assert shown_by(oregon, example, region=REGION) is None
-    assert shown_by(oregon, only("list-ingest-configurations"), region=REGION) == {"ingestConfigurations": []}
+    assert output_of(oregon, example, region=REGION) is None
+    assert output_of(oregon, only("list-ingest-configurations"), region=REGION) == {"ingestConfigurations": []}
 
 
 @pytest.mark.parametrize("kind", ["encoder", "storage"])
 def test_encoder_and_storage_configurations(tokyo: RunningServer, kind: str) -> None:
     example = only(f"get-{kind}-configuration")
-    assert_shows(shown_by(tokyo, example, region=TOKYO), example.output)
+    assert_documented_members(output_of(tokyo, example, region=TOKYO), example.output)
     example = only(f"create-{kind}-configuration")
-    assert_shows(shown_by(tokyo, example, region=TOKYO), example.output, but=frozenset(CHOSEN_BY_THE_SERVER))
+    assert_documented_members(
+        output_of(tokyo, example, region=TOKYO), example.output, except_for=frozenset(CHOSEN_BY_THE_SERVER)
+    )
 
     example = only(f"list-{kind}-configurations")
-    ((name, listed),) = shown_by(tokyo, example, region=TOKYO).items()
+    ((name, listed),) = output_of(tokyo, example, region=TOKYO).items()
     assert len(listed) == 3
     assert {frozenset(row) for row in listed} == {frozenset(row) for row in example.output[name]}
 
-    assert shown_by(tokyo, only(f"delete-{kind}-configuration"), region=TOKYO) is None
-    ((_, listed),) = shown_by(tokyo, example, region=TOKYO).items()
+    assert output_of(tokyo, only(f"delete-{kind}-configuration"), region=TOKYO) is None
+    ((_, listed),) = output_of(tokyo, example, region=TOKYO).items()
     assert len(listed) == 2
 
 
 @pytest.mark.parametrize(("example", "code"), COMPOSITION_EXAMPLES, ids=range(len(COMPOSITION_EXAMPLES)))
-def test_compositions_are_refused_as_documented_here(tokyo: RunningServer, example: Example, code: str) -> None:
+def test_composition_commands_fail_with_the_documented_error_code(
+    tokyo: RunningServer, example: Example, code: str
+) -> None:
     outcome = run(tokyo, example, region=TOKYO)
     assert outcome.exit_code in {254, 255}
-    assert code in outcome.error
+    assert code in outcome.stderr
 
 
-def test_there_are_no_compositions_to_list(tokyo: RunningServer) -> None:
-    assert shown_by(tokyo, only("list-compositions"), region=TOKYO) == {"compositions": []}
+def test_the_list_of_compositions_is_empty(tokyo: RunningServer) -> None:
+    assert output_of(tokyo, only("list-compositions"), region=TOKYO) == {"compositions": []}

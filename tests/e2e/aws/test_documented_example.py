@@ -1,4 +1,4 @@
-"""The documented example of ListParticipantEvents, by boto3 and by the AWS CLI."""
+"""The documented example of ListParticipantEvents, with boto3 and with the AWS CLI."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.aws.documented import NAMES, NEWEST_FIRST, PARTICIPANT_ID, SESSION_ID, STAGE_ARN
+from tests.e2e.aws.documented_example import NEWEST_FIRST, PARTICIPANT_ID, REQUEST, SESSION_ID, STAGE_ARN
 from tests.e2e.server import Client, RunningServer
 
 DOCUMENTED = [
@@ -21,7 +21,7 @@ DOCUMENTED = [
 
 
 def aws(server: RunningServer, config: Path, *words: str) -> Any:  # noqa: ANN401 - decoded JSON
-    """Run the AWS CLI against the server and return what it prints."""
+    """Run the AWS CLI against the server and return its decoded output."""
     command = [str(Path(sys.executable).with_name("aws")), "ivs-realtime", *words]
     environment = {**server.environment, "AWS_CONFIG_FILE": str(config)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -31,17 +31,17 @@ def aws(server: RunningServer, config: Path, *words: str) -> Any:  # noqa: ANN40
 
 @pytest.fixture
 def cli_config(tmp_path: Path) -> Path:
-    """A CLI configuration that prints times as version 2 of the CLI does unless told."""
+    """A configuration of the CLI that prints times in the default format of its version 2."""
     config = tmp_path / "aws-config"
     config.write_text("[default]\ncli_timestamp_format = iso8601\n", encoding="utf-8")
     return config
 
 
 def test_boto3_lists_the_four_events_newest_first(ivs: Client) -> None:
-    answer = ivs.list_participant_events(**NAMES)
-    assert [(event["name"], event["eventTime"]) for event in answer["events"]] == list(NEWEST_FIRST)
-    assert all(event.keys() == {"name", "eventTime", "participantId"} for event in answer["events"])
-    assert "nextToken" not in answer
+    response = ivs.list_participant_events(**REQUEST)
+    assert [(event["name"], event["eventTime"]) for event in response["events"]] == list(NEWEST_FIRST)
+    assert all(event.keys() == {"name", "eventTime", "participantId"} for event in response["events"])
+    assert "nextToken" not in response
 
 
 def test_the_cli_prints_the_four_events_in_the_documented_form(server: RunningServer, cli_config: Path) -> None:
@@ -56,20 +56,20 @@ def test_the_cli_prints_the_four_events_in_the_documented_form(server: RunningSe
     assert printed == {"events": DOCUMENTED}
 
 
-def test_the_cli_walks_through_them_one_by_one(server: RunningServer, cli_config: Path) -> None:
+def test_the_cli_lists_the_events_in_pages_of_one(server: RunningServer, cli_config: Path) -> None:
     words = ["list-participant-events", "--stage-arn", STAGE_ARN, "--session-id", SESSION_ID]
     words += ["--participant-id", PARTICIPANT_ID, "--max-results", "1"]
-    walked = []
-    following: list[str] = []
+    listed = []
+    next_page: list[str] = []
     for _ in DOCUMENTED:
-        printed = aws(server, cli_config, *words, *following)
-        walked += printed["events"]
-        following = ["--next-token", printed.get("nextToken", "")]
-    assert walked == DOCUMENTED
-    assert following == ["--next-token", ""]
+        printed = aws(server, cli_config, *words, *next_page)
+        listed += printed["events"]
+        next_page = ["--next-token", printed.get("nextToken", "")]
+    assert listed == DOCUMENTED
+    assert next_page == ["--next-token", ""]
 
 
-def test_the_way_there_leads_from_the_stage_to_the_participant(ivs: Client) -> None:
+def test_the_session_and_the_participant_are_listed(ivs: Client) -> None:
     (session,) = ivs.list_stage_sessions(stageArn=STAGE_ARN)["stageSessions"]
     assert session == {
         "sessionId": SESSION_ID,

@@ -1,4 +1,4 @@
-"""Every input rule of every operation is refused by name: each bound, pattern, enumeration, type and requirement."""
+"""Validation of inputs: a violation of any rule of any operation is refused, and the error message names the member."""
 
 import json
 from urllib.parse import quote, urlencode
@@ -6,20 +6,21 @@ from urllib.parse import quote, urlencode
 import httpx
 import pytest
 
-from tests.e2e.aws.broken_rules import MODEL, REFUSED, RIGHT, Broken, Json, broken_by
-from tests.e2e.aws.documented import NAMES, STAGE_ARN
-from tests.e2e.aws.raw import assert_refused, send
-from tests.e2e.aws.refusal import refused
+from tests.e2e.aws.client_errors import refused
+from tests.e2e.aws.documented_example import REQUEST, STAGE_ARN
+from tests.e2e.aws.invalid_inputs import InvalidInput, invalid_inputs
+from tests.e2e.aws.raw_requests import assert_refused, send
+from tests.e2e.aws.valid_inputs import EXPECTED_REFUSALS, MODEL, VALID_INPUTS, Json
 from tests.e2e.server import Client, RunningServer
 
 TAG_OPERATIONS = {"TagResource": "POST", "UntagResource": "DELETE", "ListTagsForResource": "GET"}
-IN_THE_BODY = [operation for operation in RIGHT if operation not in TAG_OPERATIONS]
+IN_THE_BODY = [operation for operation in VALID_INPUTS if operation not in TAG_OPERATIONS]
 BY_BOTO3 = {"minimum", "maximum", "pattern", "pattern-end", "enum", "enum-empty", "absent"}
 LIST_EVENTS = "/ListParticipantEvents"
 
 
-def ask(server: RunningServer, operation: str, request: Json) -> httpx.Response:
-    """Send an input as it is, whatever it is."""
+def send_input(server: RunningServer, operation: str, request: Json) -> httpx.Response:
+    """Send an input without any validation and return the response."""
     method = TAG_OPERATIONS.get(operation)
     if method is None:
         return send(server, f"/{operation}", json.dumps(request).encode())
@@ -30,41 +31,44 @@ def ask(server: RunningServer, operation: str, request: Json) -> httpx.Response:
     return send(server, path, json.dumps(body).encode() if operation == "TagResource" else b"", method=method)
 
 
-def can_be_sent(broken: Broken) -> bool:
-    """Tell whether HTTP can carry it: a path or a query has texts alone, and no path lacks its ARN."""
-    place = broken.path[0]
+def can_be_sent(invalid: InvalidInput) -> bool:
+    """Tell whether an HTTP request can express the input.
+
+    Paths and query parameters have string values only, and the path always has an ARN.
+    """
+    place = invalid.path[0]
     if place == "resourceArn":
-        return broken.rule in {"maximum", "pattern-end"}
-    return place != "tagKeys" or broken.rule in {"absent", "maximum", "minimum"}
+        return invalid.rule in {"maximum", "pattern-end"}
+    return place != "tagKeys" or invalid.rule in {"absent", "maximum", "minimum"}
 
 
-@pytest.mark.parametrize("operation", list(RIGHT))
-def test_an_input_with_every_member_breaks_no_rule_of_the_model(server: RunningServer, operation: str) -> None:
-    if operation.startswith("Delete"):  # the others need what it would delete
+@pytest.mark.parametrize("operation", list(VALID_INPUTS))
+def test_an_input_with_every_member_is_valid(server: RunningServer, operation: str) -> None:
+    if operation.startswith("Delete"):  # other tests need the resource
         return
-    answer = ask(server, operation, RIGHT[operation])
-    status, reason = REFUSED.get(operation, (200, ""))
-    assert answer.status_code == status, answer.text
-    assert reason in answer.text
+    response = send_input(server, operation, VALID_INPUTS[operation])
+    status, reason = EXPECTED_REFUSALS.get(operation, (200, ""))
+    assert response.status_code == status, response.text
+    assert reason in response.text
 
 
-@pytest.mark.parametrize("operation", list(RIGHT))
-def test_every_broken_rule_is_refused_by_its_member(server: RunningServer, operation: str) -> None:
-    cases = [case for case in broken_by(operation) if can_be_sent(case)]
+@pytest.mark.parametrize("operation", list(VALID_INPUTS))
+def test_every_violation_is_refused_with_the_name_of_the_member(server: RunningServer, operation: str) -> None:
+    cases = [case for case in invalid_inputs(operation) if can_be_sent(case)]
     assert cases
     for case in cases:
-        answer = ask(server, case.operation, case.request)
+        response = send_input(server, case.operation, case.request)
         try:
-            assert_refused(answer, status=400, code="ValidationException", naming=case.member)
+            assert_refused(response, status=400, code="ValidationException", naming=case.member)
         except AssertionError as error:
             raise AssertionError(f"{case}: {error}") from error
 
 
 @pytest.mark.parametrize("operation", IN_THE_BODY)
-def test_boto3_shows_the_refusals_of_the_server(ivs: Client, operation: str) -> None:
+def test_boto3_raises_the_validation_errors_of_the_server(ivs: Client, operation: str) -> None:
     method = ivs.meta.method_to_api_mapping
     call = getattr(ivs, next(name for name, api in method.items() if api == operation))
-    for case in broken_by(operation):
+    for case in invalid_inputs(operation):
         if case.rule in BY_BOTO3:
             with refused("ValidationException", naming=case.member):
                 call(**case.request)
@@ -83,8 +87,8 @@ def test_boto3_shows_the_refusals_of_the_server(ivs: Client, operation: str) -> 
     ],
 )
 def test_a_tag_path_without_a_resource_arn_is_refused(server: RunningServer, arn: str) -> None:
-    answer = ask(server, "ListTagsForResource", {"resourceArn": arn})
-    assert_refused(answer, status=400, code="ValidationException", naming="resourceArn")
+    response = send_input(server, "ListTagsForResource", {"resourceArn": arn})
+    assert_refused(response, status=400, code="ValidationException", naming="resourceArn")
 
 
 @pytest.mark.parametrize(
@@ -102,49 +106,49 @@ def test_a_tag_path_without_a_resource_arn_is_refused(server: RunningServer, arn
     ],
     ids=range(9),
 )
-def test_a_body_that_is_no_json_object_is_refused(server: RunningServer, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(server: RunningServer, body: bytes) -> None:
     assert_refused(send(server, LIST_EVENTS, body), status=400, code="SerializationException")
 
 
-def test_an_empty_body_is_an_empty_object(server: RunningServer) -> None:
+def test_an_empty_body_counts_as_an_empty_object(server: RunningServer) -> None:
     assert send(server, "/ListStages", b"").json()["stages"]
     assert_refused(send(server, LIST_EVENTS, b""), status=400, code="ValidationException", naming="stageArn")
 
 
-def test_a_huge_body_is_refused(server: RunningServer) -> None:
-    body = json.dumps({**NAMES, "padding": "x" * 2_000_000}).encode()
+def test_a_body_above_the_size_limit_is_refused(server: RunningServer) -> None:
+    body = json.dumps({**REQUEST, "padding": "x" * 2_000_000}).encode()
     assert send(server, LIST_EVENTS, body).status_code == 413
 
 
 def test_unknown_members_are_ignored(server: RunningServer) -> None:
-    answer = ask(server, "ListParticipantEvents", {**NAMES, "unknown": {"a": [1, None]}, "": 5})
-    assert len(answer.json()["events"]) == 4
+    response = send_input(server, "ListParticipantEvents", {**REQUEST, "unknown": {"a": [1, None]}, "": 5})
+    assert len(response.json()["events"]) == 4
 
 
-def test_null_is_as_good_as_absent(server: RunningServer) -> None:
-    answer = ask(server, "ListParticipantEvents", {**NAMES, "nextToken": None, "maxResults": None})
-    assert len(answer.json()["events"]) == 4
+def test_a_null_member_counts_as_absent(server: RunningServer) -> None:
+    response = send_input(server, "ListParticipantEvents", {**REQUEST, "nextToken": None, "maxResults": None})
+    assert len(response.json()["events"]) == 4
 
 
 def test_unknown_members_do_not_bind_a_page_token(server: RunningServer) -> None:
-    token = ask(server, "ListParticipantEvents", {**NAMES, "maxResults": 1, "unknown": 1}).json()["nextToken"]
-    answer = ask(server, "ListParticipantEvents", {**NAMES, "nextToken": token, "unknown": 2})
-    assert len(answer.json()["events"]) == 3
+    token = send_input(server, "ListParticipantEvents", {**REQUEST, "maxResults": 1, "unknown": 1}).json()["nextToken"]
+    response = send_input(server, "ListParticipantEvents", {**REQUEST, "nextToken": token, "unknown": 2})
+    assert len(response.json()["events"]) == 3
 
 
 @pytest.mark.parametrize("text", ['"\\ud800"', '"\\udc00x"'])
-def test_half_a_surrogate_pair_is_no_500(server: RunningServer, text: str) -> None:
+def test_a_lone_surrogate_is_a_validation_error(server: RunningServer, text: str) -> None:
     for member in ("userId", "reason"):
         operation = "CreateParticipantToken" if member == "userId" else "DisconnectParticipant"
         request = f'{{"stageArn":"{STAGE_ARN}","participantId":"neverThere","{member}":{text}}}'
-        answer = send(server, f"/{operation}", request.encode())
-        assert answer.status_code == 400, answer.text
+        response = send(server, f"/{operation}", request.encode())
+        assert response.status_code == 400, response.text
 
 
-def test_a_null_character_goes_the_whole_way(ivs: Client) -> None:
+def test_a_null_character_is_preserved(ivs: Client) -> None:
     token = ivs.create_participant_token(stageArn=STAGE_ARN, userId="a\0b")["participantToken"]
     assert token["userId"] == "a\0b"
 
 
-def test_every_operation_of_the_model_is_among_these() -> None:
-    assert set(RIGHT) == set(MODEL["operations"])
+def test_there_is_a_valid_input_for_every_operation() -> None:
+    assert set(VALID_INPUTS) == set(MODEL["operations"])

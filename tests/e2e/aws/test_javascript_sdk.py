@@ -1,4 +1,4 @@
-"""The AWS SDK for JavaScript, unmodified: its signatures, its paths, its pagers and its typed errors."""
+"""The unmodified AWS SDK for JavaScript: its signatures, paths, paginators and typed errors."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ NPM_TIMEOUT_SECONDS = 100
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the SDK beside the session's script. Skips where there is no Node.js or no package to be had."""
+    """A folder with the script and the installed SDK. Skips the test if Node.js or the package is not available."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("Node.js and npm are not installed")
@@ -32,7 +32,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_session_with_the_javascript_sdk(server: RunningServer, installed: Path) -> None:
     environment = {**os.environ, **server.environment}
-    # Two stages at least, so that the pager has something to turn.
+    # The paginator needs at least two stages to request a second page.
     server.client().create_stage()
     done = subprocess.run(
         ["node", "session.mjs"], cwd=installed, env=environment, timeout=60, capture_output=True, check=False

@@ -1,4 +1,4 @@
-"""Public keys and connection tokens by boto3, and by the AWS CLI as its reference pages show it."""
+"""Public keys and connection tokens with boto3, and with the documented commands of the AWS CLI."""
 
 import hashlib
 import subprocess
@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from stagebook.book.changes import PutResource
 from stagebook.stage.resources import PublicKey
 from tests.clients.own_key import OwnKey
-from tests.e2e.aws.broken_rules import Json
-from tests.e2e.aws.cli import PAGES, documented, run
-from tests.e2e.aws.documented import ACCOUNT_ID, write_book
-from tests.e2e.aws.keys import NOBODY, OTHER_ACCOUNT
-from tests.e2e.aws.refusal import refused
+from tests.e2e.aws.access_keys import NO_RIGHTS, OTHER_ACCOUNT
+from tests.e2e.aws.aws_cli import PAGES, documented, run
+from tests.e2e.aws.client_errors import refused
+from tests.e2e.aws.documented_example import ACCOUNT_ID, write_book
+from tests.e2e.aws.valid_inputs import Json
 from tests.e2e.server import REGION, Client, RunningServer, run_server
 
 DOCUMENTED_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:public-key/abcdABC1efg2"
@@ -29,7 +29,7 @@ def pem_of(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> str:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def test_a_key_lives_from_import_to_delete(ivs: Client) -> None:
+def test_a_key_is_imported_read_listed_tagged_and_deleted(ivs: Client) -> None:
     own = OwnKey()
     key = ivs.import_public_key(publicKeyMaterial=own.public_pem, name="studio", tags={"team": "blue"})["publicKey"]
     assert key["publicKeyMaterial"] == own.public_pem
@@ -40,8 +40,8 @@ def test_a_key_lives_from_import_to_delete(ivs: Client) -> None:
     assert {"arn": key["arn"], "name": "studio", "tags": {"team": "blue"}} in listed
     ivs.tag_resource(resourceArn=key["arn"], tags={"team": "red"})
     assert ivs.list_tags_for_resource(resourceArn=key["arn"])["tags"] == {"team": "red"}
-    answer = ivs.delete_public_key(arn=key["arn"])
-    assert int(answer["ResponseMetadata"]["HTTPHeaders"]["content-length"]) == 0
+    response = ivs.delete_public_key(arn=key["arn"])
+    assert int(response["ResponseMetadata"]["HTTPHeaders"]["content-length"]) == 0
     for call in (ivs.get_public_key, ivs.delete_public_key):
         with refused("ResourceNotFoundException", naming=key["arn"]):
             call(arn=key["arn"])
@@ -63,7 +63,7 @@ def test_only_p384_is_accepted(ivs: Client) -> None:
             ivs.import_public_key(publicKeyMaterial=material)
 
 
-def test_the_same_key_again_is_a_conflict(ivs: Client) -> None:
+def test_importing_the_same_key_again_is_a_conflict(ivs: Client) -> None:
     own = OwnKey()
     arn = ivs.import_public_key(publicKeyMaterial=own.public_pem)["publicKey"]["arn"]
     with refused("ConflictException", naming=arn):
@@ -72,31 +72,31 @@ def test_the_same_key_again_is_a_conflict(ivs: Client) -> None:
     ivs.import_public_key(publicKeyMaterial=own.public_pem)
 
 
-def test_an_account_does_not_see_anothers_keys(server: RunningServer, ivs: Client) -> None:
+def test_keys_of_another_account_are_inaccessible(server: RunningServer, ivs: Client) -> None:
     arn = ivs.import_public_key(publicKeyMaterial=OwnKey().public_pem)["publicKey"]["arn"]
-    stranger = server.client(OTHER_ACCOUNT)
-    assert stranger.list_public_keys()["publicKeys"] == []
-    for call in (stranger.get_public_key, stranger.delete_public_key):
+    other_account = server.client(OTHER_ACCOUNT)
+    assert other_account.list_public_keys()["publicKeys"] == []
+    for call in (other_account.get_public_key, other_account.delete_public_key):
         with refused("AccessDeniedException"):
             call(arn=arn)
     with refused("AccessDeniedException"):
         ivs.get_public_key(arn=OTHER_REGION_ARN)
 
 
-def test_who_may_nothing_may_nothing_of_this(server: RunningServer) -> None:
-    nobody = server.client(NOBODY)
+def test_a_policy_without_statements_denies_all_key_operations(server: RunningServer) -> None:
+    client = server.client(NO_RIGHTS)
     with refused("AccessDeniedException", naming="ivs:ImportPublicKey"):
-        nobody.import_public_key(publicKeyMaterial=OwnKey().public_pem)
+        client.import_public_key(publicKeyMaterial=OwnKey().public_pem)
     with refused("AccessDeniedException", naming="ivs:ListPublicKeys"):
-        nobody.list_public_keys()
-    for call in (nobody.get_public_key, nobody.delete_public_key):
+        client.list_public_keys()
+    for call in (client.get_public_key, client.delete_public_key):
         with refused("AccessDeniedException"):
             call(arn=UNKNOWN_ARN)
     with refused("AccessDeniedException", naming="ivs:RevokeConnectionToken"):
-        nobody.revoke_connection_token(tokenId="Mx6clRRHODPy")
+        client.revoke_connection_token(tokenId="Mx6clRRHODPy")
 
 
-def test_the_quota_is_402_and_keys_survive_a_restart(tmp_path: Path) -> None:
+def test_keys_above_the_quota_are_refused_and_keys_survive_a_restart(tmp_path: Path) -> None:
     with run_server(tmp_path / "data", quota_overrides="public_keys=1") as small:
         ivs = small.client()
         key = ivs.import_public_key(publicKeyMaterial=OwnKey().public_pem)["publicKey"]
@@ -106,14 +106,14 @@ def test_the_quota_is_402_and_keys_survive_a_restart(tmp_path: Path) -> None:
         assert again.client().get_public_key(arn=key["arn"])["publicKey"] == key
 
 
-def test_revoking_a_connection_token_is_always_fine(ivs: Client) -> None:
+def test_revoking_a_connection_token_succeeds_for_any_id(ivs: Client) -> None:
     for token_id in ("Mx6clRRHODPy", "Mx6clRRHODPy", "-", "x" * 64):
-        answer = ivs.revoke_connection_token(tokenId=token_id)
-        assert int(answer["ResponseMetadata"]["HTTPHeaders"]["content-length"]) == 0
+        response = ivs.revoke_connection_token(tokenId=token_id)
+        assert int(response["ResponseMetadata"]["HTTPHeaders"]["content-length"]) == 0
 
 
 class TestDocumentedCommands:
-    """The key of the pages is not a real one (its material holds the word EXAMPLE): a real one stands in its place."""
+    """The documented commands, with a valid key instead of the documented one, whose material is not a key."""
 
     @pytest.fixture
     def oregon(self, tmp_path: Path) -> Iterator[RunningServer]:
@@ -124,23 +124,23 @@ class TestDocumentedCommands:
         with run_server(tmp_path / "data") as running:
             yield running
 
-    def shown(self, server: RunningServer, page: str) -> tuple[Json, Json]:
-        """Return what a page's only command printed, and what the page says it prints."""
+    def run_example(self, server: RunningServer, page: str) -> tuple[Json, Json]:
+        """Return the actual and the documented output of the only command of a page."""
         (example,) = documented(page)
         return run(server, example, region=REGION).json, example.output
 
     def test_get_list_and_delete(self, oregon: RunningServer) -> None:
-        shown, expected = self.shown(oregon, "get-public-key")
+        shown, expected = self.run_example(oregon, "get-public-key")
         assert shown["publicKey"].keys() == expected["publicKey"].keys()
         for member in ("arn", "name", "tags"):
             assert shown["publicKey"][member] == expected["publicKey"][member]
-        shown, expected = self.shown(oregon, "list-public-keys")
+        shown, expected = self.run_example(oregon, "list-public-keys")
         assert shown["publicKeys"] == expected["publicKeys"][:1]
-        assert self.shown(oregon, "delete-public-key")[0] is None
-        assert self.shown(oregon, "list-public-keys")[0] == {"publicKeys": []}
+        assert self.run_example(oregon, "delete-public-key")[0] is None
+        assert self.run_example(oregon, "list-public-keys")[0] == {"publicKeys": []}
 
     def test_import_from_a_file(self, oregon: RunningServer, tmp_path: Path) -> None:
-        """The page's command needs a shell: it takes the file public.pem of the folder it is run in."""
+        """Run the documented command in a shell, since it reads the file public.pem of the working directory."""
         own = OwnKey()
         (tmp_path / "public.pem").write_text(own.public_pem, encoding="ascii")
         page = (PAGES / "import-public-key.rst").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Replication by boto3 and by the AWS CLI's documented commands, with a publisher of real media."""
+"""Replication with boto3 and with the documented commands of the AWS CLI; the publisher sends real media."""
 
 import re
 from collections.abc import Iterator
@@ -14,12 +14,20 @@ from stagebook.manager.tokens.jwt_authority import JwtAuthority
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.claims import Claims
 from stagebook.stage.resources import Capability, ParticipantRecord, Replica, ReplicationState, Stage
-from tests.e2e.aws.cli import Example, documented, run
-from tests.e2e.aws.documented import ACCOUNT_ID, JOINED_AT, PARTICIPANT_ID, SESSION_ID, STAGE_ARN, in_ms, write_book
-from tests.e2e.aws.keys import NOBODY, ONE_STAGE, OTHER_ACCOUNT
-from tests.e2e.aws.refusal import refused
-from tests.e2e.aws.visit import on_stage
-from tests.e2e.aws.walk import publishing
+from tests.e2e.aws.access_keys import NO_RIGHTS, ONE_STAGE, OTHER_ACCOUNT
+from tests.e2e.aws.all_operations import publishing
+from tests.e2e.aws.aws_cli import Example, documented, run
+from tests.e2e.aws.client_errors import refused
+from tests.e2e.aws.documented_example import (
+    ACCOUNT_ID,
+    JOINED_AT,
+    PARTICIPANT_ID,
+    SESSION_ID,
+    STAGE_ARN,
+    in_ms,
+    write_book,
+)
+from tests.e2e.aws.websocket_client import joined
 from tests.e2e.server import REGION, Client, RunningServer, run_server
 
 UNKNOWN_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/000000000000"
@@ -36,10 +44,10 @@ HEADERS = {
 
 @contextmanager
 def published(ivs: Client, stage_arn: str) -> Iterator[str]:
-    """Have a publisher on the stage; give its participant id."""
+    """Publish to the stage for the duration of the `with` block; yield the participant id."""
     token = ivs.create_participant_token(stageArn=stage_arn)["participantToken"]
-    # On its websocket it is on the stage before it publishes, so the session is there to look it up in.
-    with on_stage(token["token"]), publishing(token["token"]):
+    # The websocket makes the participant join before it publishes, so that a session exists and can be read.
+    with joined(token["token"]), publishing(token["token"]):
         yield token["participantId"]
 
 
@@ -48,14 +56,14 @@ def new_stage(ivs: Client) -> str:
     return arn
 
 
-def assert_seven_headers(answer: dict[str, Any]) -> None:
-    assert answer.keys() == {*HEADERS, "ResponseMetadata"}
-    assert answer["accessControlAllowOrigin"] == "*"
-    assert answer["cacheControl"] == "no-store, no-cache"
-    assert answer["contentSecurityPolicy"] == "default-src 'self'; upgrade-insecure-requests;"
-    assert answer["strictTransportSecurity"] == "max-age:47304000; includeSubDomains"
-    assert (answer["xContentTypeOptions"], answer["xFrameOptions"]) == ("nosniff", "DENY")
-    assert answer["ResponseMetadata"]["HTTPHeaders"]["content-length"] == "0"
+def assert_seven_headers(response: dict[str, Any]) -> None:
+    assert response.keys() == {*HEADERS, "ResponseMetadata"}
+    assert response["accessControlAllowOrigin"] == "*"
+    assert response["cacheControl"] == "no-store, no-cache"
+    assert response["contentSecurityPolicy"] == "default-src 'self'; upgrade-insecure-requests;"
+    assert response["strictTransportSecurity"] == "max-age:47304000; includeSubDomains"
+    assert (response["xContentTypeOptions"], response["xFrameOptions"]) == ("nosniff", "DENY")
+    assert response["ResponseMetadata"]["HTTPHeaders"]["content-length"] == "0"
 
 
 def test_a_publisher_is_replicated_listed_and_stopped(ivs: Client, stage_arn: str) -> None:
@@ -84,10 +92,10 @@ def test_a_publisher_is_replicated_listed_and_stopped(ivs: Client, stage_arn: st
         assert ivs.list_participant_replicas(**names)["replicas"] == [{**row, "replicationState": "STOPPED"}]
 
 
-def test_start_refuses_what_the_model_names(server: RunningServer, ivs: Client, stage_arn: str) -> None:
+def test_start_raises_the_errors_of_the_model(server: RunningServer, ivs: Client, stage_arn: str) -> None:
     other_arn = new_stage(ivs)
     viewer = ivs.create_participant_token(stageArn=stage_arn)["participantToken"]
-    with published(ivs, stage_arn) as participant_id, on_stage(viewer["token"]):
+    with published(ivs, stage_arn) as participant_id, joined(viewer["token"]):
         right = {"sourceStageArn": stage_arn, "destinationStageArn": other_arn, "participantId": participant_id}
         start = ivs.start_participant_replication
         with refused("ValidationException", naming="destinationStageArn"):
@@ -104,13 +112,13 @@ def test_start_refuses_what_the_model_names(server: RunningServer, ivs: Client, 
         with refused("ConflictException", naming="not publishing"):
             start(**{**right, "participantId": viewer["participantId"]})
         with refused("AccessDeniedException", naming="StartParticipantReplication"):
-            server.client(NOBODY).start_participant_replication(**right)
+            server.client(NO_RIGHTS).start_participant_replication(**right)
         start(**right)
         with refused("ConflictException", naming="already"):
             start(**right)
 
 
-def test_stop_refuses_what_the_model_names(server: RunningServer, ivs: Client, stage_arn: str) -> None:
+def test_stop_raises_the_errors_of_the_model(server: RunningServer, ivs: Client, stage_arn: str) -> None:
     right = {"sourceStageArn": stage_arn, "destinationStageArn": new_stage(ivs), "participantId": "nobodyHere"}
     with refused("ResourceNotFoundException", naming="nobodyHere"):
         ivs.stop_participant_replication(**right)
@@ -120,19 +128,19 @@ def test_stop_refuses_what_the_model_names(server: RunningServer, ivs: Client, s
     with refused("ValidationException", naming="participantId"):
         ivs.stop_participant_replication(**{**right, "participantId": "!"})
     with refused("AccessDeniedException", naming="StopParticipantReplication"):
-        server.client(NOBODY).stop_participant_replication(**right)
+        server.client(NO_RIGHTS).stop_participant_replication(**right)
 
 
-def test_list_refuses_what_the_model_names(server: RunningServer, ivs: Client, stage_arn: str) -> None:
+def test_list_raises_the_errors_of_the_model(server: RunningServer, ivs: Client, stage_arn: str) -> None:
     names = {"sourceStageArn": stage_arn, "participantId": "nobodyHere"}
     assert ivs.list_participant_replicas(**names)["replicas"] == []
     with refused("ValidationException", naming="nextToken"):
         ivs.list_participant_replicas(**names, nextToken="AAAA")
     with refused("AccessDeniedException", naming="ListParticipantReplicas"):
-        server.client(NOBODY).list_participant_replicas(**names)
+        server.client(NO_RIGHTS).list_participant_replicas(**names)
 
 
-def test_the_right_is_needed_on_both_stages_and_in_one_account(
+def test_the_policy_must_allow_both_stages_and_both_must_be_in_one_account(
     server: RunningServer, ivs: Client, stage_arn: str
 ) -> None:
     both_ways = ((STAGE_ARN, stage_arn), (stage_arn, STAGE_ARN))
@@ -142,14 +150,14 @@ def test_the_right_is_needed_on_both_stages_and_in_one_account(
             for call in ("start_participant_replication", "stop_participant_replication"):
                 with refused("AccessDeniedException"):
                     getattr(server.client(key), call)(**names)
-    stranger = stage_arn.replace(ACCOUNT_ID, "210987654321")
-    with refused("AccessDeniedException", naming=stranger):
+    other_account_arn = stage_arn.replace(ACCOUNT_ID, "210987654321")
+    with refused("AccessDeniedException", naming=other_account_arn):
         ivs.start_participant_replication(
-            sourceStageArn=stage_arn, destinationStageArn=stranger, participantId="somebody"
+            sourceStageArn=stage_arn, destinationStageArn=other_account_arn, participantId="somebody"
         )
 
 
-def test_the_quota_of_replications_is_402(tmp_path: Path) -> None:
+def test_replications_above_the_quota_are_refused(tmp_path: Path) -> None:
     with run_server(tmp_path / "data", quota_overrides="replications_per_participant=1") as small:
         ivs = small.client()
         stage_arn = new_stage(ivs)
@@ -166,7 +174,10 @@ def only(page: str) -> Example:
 
 
 def in_one_account(example: Example) -> Example:
-    """The example with its destination in the source's account: the page's account ids are made up and differ."""
+    """Return the example with the destination stage in the account of the source stage.
+
+    The two account ids on the reference page differ.
+    """
     return msgspec.structs.replace(
         example,
         words=tuple(re.sub(r"ivs:us-west-2:\d+:", f"ivs:us-west-2:{ACCOUNT_ID}:", word) for word in example.words),
@@ -183,7 +194,7 @@ def stage(arn: str) -> PutStage:
 
 
 def token_for(server: RunningServer) -> str:
-    """A token of the documented participant, signed by the server's own key."""
+    """Return a token of the documented participant, signed with the server's own key."""
     url = server.endpoint_url
     endpoints = Endpoints(events=url.replace("http", "ws") + "/events", whip=url + "/whip", rtmp="", rtmps="")
     authority = JwtAuthority(private_key_pem=DataFolder(server.data).token_signing_key(), endpoints=endpoints)
@@ -196,15 +207,15 @@ def token_for(server: RunningServer) -> str:
     return authority.mint(claims)
 
 
-def test_the_cli_starts_and_stops_as_documented(tmp_path: Path) -> None:
+def test_the_documented_commands_start_and_stop_a_replication(tmp_path: Path) -> None:
     start, stop = only("start-participant-replication"), only("stop-participant-replication")
     assert STAGE_ARN in start.words
     write_book(tmp_path / "data", stage(STAGE_ARN), stage(destination_arn(in_one_account(start))))
-    with run_server(tmp_path / "data") as server, on_stage(token_for(server)), publishing(token_for(server)):
+    with run_server(tmp_path / "data") as server, joined(token_for(server)), publishing(token_for(server)):
         for example in (start, stop):
-            as_it_stands = run(server, example, region=REGION)
-            assert "AccessDeniedException" in as_it_stands.error
-            assert destination_arn(example) in as_it_stands.error
+            unchanged = run(server, example, region=REGION)
+            assert "AccessDeniedException" in unchanged.stderr
+            assert destination_arn(example) in unchanged.stderr
             printed = run(server, in_one_account(example), region=REGION).json
             assert {name: value for name, value in printed.items() if name != "accessControlExposeHeaders"} == {
                 "accessControlAllowOrigin": "*",
@@ -217,7 +228,7 @@ def test_the_cli_starts_and_stops_as_documented(tmp_path: Path) -> None:
             assert printed.keys() == HEADERS
 
 
-def test_the_cli_lists_replicas_as_documented(tmp_path: Path) -> None:
+def test_the_documented_command_lists_replicas(tmp_path: Path) -> None:
     example = only("list-participant-replicas")
     (row,) = example.output["replicas"]
     there = {"stage_arn": row["destinationStageArn"], "session_id": row["destinationSessionId"]}
@@ -239,5 +250,5 @@ def test_the_cli_lists_replicas_as_documented(tmp_path: Path) -> None:
     )
     with run_server(tmp_path / "data") as server:
         printed = run(server, example, region=REGION).json
-    # A server that starts has no publisher yet, so it has closed the replication that a former run left ACTIVE.
+    # The start of the server has ended the replication, since its publisher is not connected.
     assert printed == {"replicas": [{**row, "replicationState": "STOPPED"}]}

@@ -1,17 +1,17 @@
-"""Stages by boto3."""
+"""Stages with boto3."""
 
 import re
 from pathlib import Path
 
-from tests.e2e.aws.documented import ACCOUNT_ID
-from tests.e2e.aws.refusal import refused
-from tests.e2e.aws.visit import on_stage, payload_of
+from tests.e2e.aws.client_errors import refused
+from tests.e2e.aws.documented_example import ACCOUNT_ID
+from tests.e2e.aws.websocket_client import joined, token_payload
 from tests.e2e.server import Client, RunningServer, run_server
 
 UNKNOWN_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/000000000000"
 
 
-def test_a_stage_lives_from_create_to_delete(server: RunningServer, ivs: Client) -> None:
+def test_a_stage_is_created_read_updated_listed_and_deleted(server: RunningServer, ivs: Client) -> None:
     created = ivs.create_stage(name="first", tags={"team": "blue"})["stage"]
     arn = created["arn"]
     assert re.fullmatch(rf"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/[0-9A-Za-z]{{12}}", arn)
@@ -21,27 +21,27 @@ def test_a_stage_lives_from_create_to_delete(server: RunningServer, ivs: Client)
     renamed = ivs.update_stage(arn=arn, name="second")["stage"]
     assert renamed == {**created, "name": "second"}
     assert {"arn": arn, "name": "second", "tags": {"team": "blue"}} in ivs.list_stages(maxResults=100)["stages"]
-    answer = ivs.delete_stage(arn=arn)
-    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
-    assert int(answer["ResponseMetadata"]["HTTPHeaders"]["content-length"]) == 0
+    response = ivs.delete_stage(arn=arn)
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert int(response["ResponseMetadata"]["HTTPHeaders"]["content-length"]) == 0
     with refused("ResourceNotFoundException", naming=arn):
         ivs.get_stage(arn=arn)
 
 
-def test_first_tokens_admit_to_the_new_stage(ivs: Client) -> None:
-    answer = ivs.create_stage(
+def test_tokens_of_create_stage_are_for_the_new_stage(ivs: Client) -> None:
+    response = ivs.create_stage(
         participantTokenConfigurations=[{"userId": "alice", "capabilities": ["SUBSCRIBE"]}, {"userId": "bob"}]
     )
-    assert [token["userId"] for token in answer["participantTokens"]] == ["alice", "bob"]
-    for token in answer["participantTokens"]:
-        assert payload_of(token["token"])["resource"] == answer["stage"]["arn"]
-        assert payload_of(token["token"])["jti"] == token["participantId"]
+    assert [token["userId"] for token in response["participantTokens"]] == ["alice", "bob"]
+    for token in response["participantTokens"]:
+        assert token_payload(token["token"])["resource"] == response["stage"]["arn"]
+        assert token_payload(token["token"])["jti"] == token["participantId"]
 
 
-def test_a_stage_is_active_while_somebody_is_on_it(ivs: Client, stage_arn: str) -> None:
+def test_a_stage_has_an_active_session_while_a_participant_is_on_it(ivs: Client, stage_arn: str) -> None:
     assert "activeSessionId" not in ivs.get_stage(arn=stage_arn)["stage"]
     token = ivs.create_participant_token(stageArn=stage_arn)["participantToken"]
-    with on_stage(token["token"]):
+    with joined(token["token"]):
         session_id = ivs.get_stage(arn=stage_arn)["stage"]["activeSessionId"]
         assert re.fullmatch(r"st-[0-9A-Za-z]{13}", session_id)
         assert ivs.get_stage_session(stageArn=stage_arn, sessionId=session_id)["stageSession"].keys() == {
@@ -56,7 +56,7 @@ def test_an_unknown_stage_is_not_found(ivs: Client) -> None:
             call(arn=UNKNOWN_ARN)
 
 
-def test_recording_is_refused(ivs: Client, stage_arn: str) -> None:
+def test_a_recording_configuration_is_refused(ivs: Client, stage_arn: str) -> None:
     recording = {"storageConfigurationArn": f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/abcdABCDefgh"}
     with refused("ValidationException", naming="storageConfigurationArn"):
         ivs.create_stage(autoParticipantRecordingConfiguration=recording)
@@ -64,7 +64,7 @@ def test_recording_is_refused(ivs: Client, stage_arn: str) -> None:
         ivs.update_stage(arn=stage_arn, autoParticipantRecordingConfiguration=recording)
 
 
-def test_the_quota_of_stages_is_402(tmp_path: Path) -> None:
+def test_stages_above_the_quota_are_refused(tmp_path: Path) -> None:
     with run_server(tmp_path / "data", quota_overrides="stages=1") as small:
         ivs = small.client()
         ivs.create_stage()
@@ -72,7 +72,7 @@ def test_the_quota_of_stages_is_402(tmp_path: Path) -> None:
             ivs.create_stage()
 
 
-def test_stages_and_their_pages_survive_a_restart(tmp_path: Path) -> None:
+def test_stages_and_page_tokens_survive_a_restart(tmp_path: Path) -> None:
     with run_server(tmp_path / "data") as first:
         arns = [first.client().create_stage(name=f"stage{number}")["stage"]["arn"] for number in range(3)]
         token = first.client().list_stages(maxResults=2)["nextToken"]

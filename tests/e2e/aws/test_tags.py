@@ -1,7 +1,7 @@
-"""Tags by boto3."""
+"""Tags with boto3."""
 
-from tests.e2e.aws.documented import ACCOUNT_ID
-from tests.e2e.aws.refusal import refused
+from tests.e2e.aws.client_errors import refused
+from tests.e2e.aws.documented_example import ACCOUNT_ID
 from tests.e2e.server import Client
 
 UNKNOWN_ARNS = [f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:{kind}/000000000000" for kind in ("stage", "public-key")]
@@ -17,13 +17,13 @@ def test_tags_are_added_replaced_removed_and_listed(ivs: Client, stage_arn: str)
     assert ivs.get_stage(arn=stage_arn)["stage"]["tags"] == {}
 
 
-def test_a_resource_has_fifty_tags_at_most(ivs: Client, stage_arn: str) -> None:
+def test_a_resource_has_at_most_fifty_tags(ivs: Client, stage_arn: str) -> None:
     ivs.tag_resource(resourceArn=stage_arn, tags={f"key{number}": "" for number in range(50)})
     with refused("ValidationException", naming="tags"):
         ivs.tag_resource(resourceArn=stage_arn, tags={"one more": ""})
 
 
-def test_the_prefix_of_aws_is_reserved(ivs: Client, stage_arn: str) -> None:
+def test_tag_keys_with_the_prefix_aws_are_refused(ivs: Client, stage_arn: str) -> None:
     with refused("ValidationException", naming="tags"):
         ivs.tag_resource(resourceArn=stage_arn, tags={"aws:team": "blue"})
     with refused("ValidationException", naming="tags"):

@@ -1,4 +1,4 @@
-"""AWS's call rates, as boto3 meets them: it tries again by itself, and its user sees a success."""
+"""AWS's call rates: the server refuses calls above the rate, and boto3 retries them until they succeed."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ Mode: TypeAlias = Literal["legacy", "standard", "adaptive"]
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server with AWS's quotas, but one call of an operation in a second."""
+    """A server with AWS's quotas, except that each operation may be called once per second."""
     data: Path = tmp_path_factory.mktemp("strict") / "data"
     with run_server(data, quotas="strict", quota_overrides="calls_per_second=1") as running:
         yield running
@@ -42,28 +42,28 @@ def call_until_throttled(ivs: Client) -> ClientError:
             ivs.list_stages()
         except ClientError as error:
             return error
-    raise AssertionError("no call was refused")
+    raise AssertionError("no call was throttled")
 
 
-def test_a_caller_who_does_not_try_again_sees_the_refusal(strict: RunningServer) -> None:
+def test_a_client_without_retries_gets_a_throttling_exception(strict: RunningServer) -> None:
     response = call_until_throttled(strict.client()).response
     assert response["Error"] == {"Code": "ThrottlingException", "Message": "Rate exceeded"}
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
-def test_boto3_tries_again_until_it_succeeds(strict: RunningServer, mode: Mode) -> None:
+def test_boto3_retries_until_the_call_succeeds(strict: RunningServer, mode: Mode) -> None:
     ivs = retrying_client(strict, mode)
     attempts = 0
     deadline_seconds = time.monotonic() + DEADLINE_SECONDS
     while attempts == 0:
-        assert time.monotonic() < deadline_seconds, "no call was refused"
-        answer = ivs.list_stages()
-        assert answer["stages"] == []
-        attempts = answer["ResponseMetadata"]["RetryAttempts"]
+        assert time.monotonic() < deadline_seconds, "no call was throttled"
+        response = ivs.list_stages()
+        assert response["stages"] == []
+        attempts = response["ResponseMetadata"]["RetryAttempts"]
 
 
-def test_operations_with_rates_of_their_own_keep_them(strict: RunningServer) -> None:
+def test_operations_with_a_separate_rate_use_that_rate(strict: RunningServer) -> None:
     ivs = strict.client()
     arn = ivs.create_stage()["stage"]["arn"]
     for _ in range(10):

@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 from tests.e2e.browser.chromium import find_chromium, running_chromium
 from tests.e2e.browser.origin import serve_pages
 from tests.e2e.browser.participants import Participants
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer, run_server
 
 
@@ -48,8 +48,8 @@ def server(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def stage(server: RunningServer) -> StageOfTest:
-    return StageOfTest(server)
+def stage(server: RunningServer) -> StageHandle:
+    return StageHandle(server)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -5,13 +5,13 @@ import pytest
 from tests.e2e.browser.participants import Participants
 from tests.e2e.ingest.commands import GSTREAMER, PUBLISH, VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize("command", [PUBLISH, GSTREAMER], ids=["ffmpeg", "gstreamer"])
-async def test_a_page_watches_an_encoder(stage: StageOfTest, participants: Participants, command: str) -> None:
+async def test_a_page_watches_an_encoder(stage: StageHandle, participants: Participants, command: str) -> None:
     ingest = await IngestOfTest.make(stage)
     _, token = await stage.token("SUBSCRIBE")
     viewer = await participants.viewer(token)
@@ -29,7 +29,7 @@ async def test_a_page_watches_an_encoder(stage: StageOfTest, participants: Parti
 
 
 async def test_a_page_goes_on_when_one_of_two_redundant_encoders_stops(
-    stage: StageOfTest, participants: Participants
+    stage: StageHandle, participants: Participants
 ) -> None:
     ingest = await IngestOfTest.make(stage, redundantIngest=True)
     _, token = await stage.token("SUBSCRIBE")

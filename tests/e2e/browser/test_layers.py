@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.browser.participants import Participants
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,7 +19,7 @@ LAYERS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 async def test_the_best_layer_that_is_sent_is_forwarded(
-    stage: StageOfTest, participants: Participants, codec: str
+    stage: StageHandle, participants: Participants, codec: str
 ) -> None:
     publisher_id, publisher_token = await stage.token()
     viewer_id, viewer_token = await stage.token()

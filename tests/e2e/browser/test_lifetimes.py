@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Error
 
 from tests.e2e.browser.participants import BrowserPublisher, BrowserViewer, Participant, Participants
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import run_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -20,12 +20,12 @@ class Watched:
         self.publisher_id: str = publisher.payload["jti"]
         self.viewer_id: str = viewer.payload["jti"]
 
-    async def expect_both_live(self, stage: StageOfTest) -> None:
+    async def expect_both_live(self, stage: StageHandle) -> None:
         """Neither has stopped anything or begun anything anew."""
         assert await stage.events(self.publisher_id) == ["JOINED", "PUBLISH_STARTED"]
         assert await stage.events(self.viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", self.publisher_id)]
 
-    async def expect_both_left(self, stage: StageOfTest) -> None:
+    async def expect_both_left(self, stage: StageHandle) -> None:
         """The publisher is gone, and so the viewer's one connection."""
         await stage.expect_events(self.publisher_id, "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
         started, stopped = (f"SUBSCRIBE_{end}" for end in ("STARTED", "STOPPED"))
@@ -34,7 +34,7 @@ class Watched:
         )
 
 
-async def publish_and_watch(stage: StageOfTest, participants: Participants) -> Watched:
+async def publish_and_watch(stage: StageHandle, participants: Participants) -> Watched:
     publisher_id, publisher_token = await stage.token()
     _, viewer_token = await stage.token()
     publisher = await participants.publisher(publisher_token)
@@ -46,7 +46,7 @@ async def publish_and_watch(stage: StageOfTest, participants: Participants) -> W
 
 
 async def test_a_page_that_crashed_and_is_opened_again_keeps_its_viewers(
-    stage: StageOfTest, participants: Participants
+    stage: StageHandle, participants: Participants
 ) -> None:
     watched = await publish_and_watch(stage, participants)
     await watched.publisher.crash()
@@ -57,7 +57,7 @@ async def test_a_page_that_crashed_and_is_opened_again_keeps_its_viewers(
     await watched.expect_both_live(stage)
 
 
-async def test_a_second_page_takes_over_and_the_first_is_told(stage: StageOfTest, participants: Participants) -> None:
+async def test_a_second_page_takes_over_and_the_first_is_told(stage: StageHandle, participants: Participants) -> None:
     watched = await publish_and_watch(stage, participants)
     second = await participants.publisher(watched.publisher.token)
     await second.publish()
@@ -67,7 +67,7 @@ async def test_a_second_page_takes_over_and_the_first_is_told(stage: StageOfTest
     await watched.expect_both_live(stage)
 
 
-async def test_a_peer_connection_that_is_closed_has_left(stage: StageOfTest, participants: Participants) -> None:
+async def test_a_peer_connection_that_is_closed_has_left(stage: StageHandle, participants: Participants) -> None:
     watched = await publish_and_watch(stage, participants)
     await watched.publisher.run("() => connection.peer.close()")
     await watched.expect_both_left(stage)
@@ -77,7 +77,7 @@ async def test_a_peer_connection_that_is_closed_has_left(stage: StageOfTest, par
 async def test_a_page_that_crashed_for_good_has_left(tmp_path: Path, participants: Participants) -> None:
     # Chromium checks its path every 2.5 seconds.
     with run_server(tmp_path / "data", session_linger_seconds="60", media_consent_timeout_seconds="6") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         watched = await publish_and_watch(stage, participants)
         await watched.publisher.crash()
         await watched.expect_both_left(stage)
@@ -86,7 +86,7 @@ async def test_a_page_that_crashed_for_good_has_left(tmp_path: Path, participant
 # A viewer gets media by its path, a publisher only reports.
 @pytest.mark.parametrize(("who", "more_than_bytes"), [("publisher", 0), ("viewer", 20_000)])
 async def test_media_goes_on_through_an_ice_restart(
-    stage: StageOfTest, participants: Participants, who: str, more_than_bytes: int
+    stage: StageHandle, participants: Participants, who: str, more_than_bytes: int
 ) -> None:
     watched = await publish_and_watch(stage, participants)
     participant: Participant = getattr(watched, who)

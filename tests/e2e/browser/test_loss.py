@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.e2e.browser.participants import BrowserPublisher, BrowserViewer, Participant, Participants
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.media.rtc.peers.relay import Relay, lossy_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -18,7 +18,7 @@ _CANDIDATE = re.compile(r"(a=candidate:\S+ 1 udp \d+ \S+) (\d+) typ host")
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 async def test_most_pictures_pass_with_a_twentieth_of_all_packets_lost(
-    stage: StageOfTest, participants: Participants, codec: str
+    stage: StageHandle, participants: Participants, codec: str
 ) -> None:
     publisher_id, publisher_token = await stage.token()
     _, viewer_token = await stage.token()

@@ -3,14 +3,14 @@
 import pytest
 
 from tests.e2e.browser.participants import Participants
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize(("offered", "sent"), [(None, "H264"), ("VP8", "VP8"), ("H264", "H264")])
 async def test_publish_watch_and_leave(
-    stage: StageOfTest, participants: Participants, offered: str | None, sent: str
+    stage: StageHandle, participants: Participants, offered: str | None, sent: str
 ) -> None:
     publisher_id, publisher_token = await stage.token("PUBLISH", userId="ada")
     viewer_id, viewer_token = await stage.token("SUBSCRIBE")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer
 
 
@@ -19,8 +19,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 @pytest.fixture
-def stage(server: RunningServer) -> StageOfTest:
-    return StageOfTest(server)
+def stage(server: RunningServer) -> StageHandle:
+    return StageHandle(server)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def made() -> AsyncIterator[list[IngestOfTest]]:
 
 
 @pytest.fixture
-async def ingest(stage: StageOfTest, made: list[IngestOfTest]) -> IngestOfTest:
+async def ingest(stage: StageHandle, made: list[IngestOfTest]) -> IngestOfTest:
     """A configuration on the test's stage that takes RTMP and RTMPS."""
     made.append(await IngestOfTest.make(stage))
     return made[0]

@@ -13,7 +13,7 @@ from tests.clients.encoder import Encoder
 from tests.clients.viewer import Viewer
 from tests.e2e.ingest.commands import PUBLISH, VARIABLES
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer, run_server
 
 SETTINGS = {
@@ -34,7 +34,7 @@ class IngestOfTest:
 
     __test__ = False
 
-    def __init__(self, stage: StageOfTest, *, configuration: dict[str, Any], endpoints: dict[str, str]) -> None:
+    def __init__(self, stage: StageHandle, *, configuration: dict[str, Any], endpoints: dict[str, str]) -> None:
         self.stage = stage
         self.arn: str = configuration["arn"]
         self.participant_id: str = configuration["participantId"]
@@ -46,7 +46,7 @@ class IngestOfTest:
     @classmethod
     async def make(
         cls,
-        stage: StageOfTest,
+        stage: StageHandle,
         *,
         insecure: bool = True,
         **request: Any,  # noqa: ANN401 - boto3's own types

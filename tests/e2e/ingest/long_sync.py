@@ -14,7 +14,7 @@ from typing import Final
 from tests.clients.timed_viewer import TimedViewer
 from tests.e2e.ingest.commands import VARIABLES
 from tests.e2e.ingest.ingest_of_test import IngestOfTest
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import run_server
 
 MAX_OFFSET_SECONDS: Final = 0.040
@@ -50,7 +50,7 @@ async def _run(minutes: float) -> bool:
             print(f"{told:5} flashes, the last 60: {_text(offsets[-60:])}", flush=True)
 
     with tempfile.TemporaryDirectory() as folder, run_server(Path(folder) / "data") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         ingest = await IngestOfTest.make(stage)
         try:
             await ingest.publish(variables=FLASH_AND_BEEP)

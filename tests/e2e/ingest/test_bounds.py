@@ -15,7 +15,7 @@ from tests.clients.viewer import Viewer
 from tests.e2e.ingest.commands import AAC, PUBLISH, VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server, watch
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import DEADLINE_SECONDS, StageOfTest
+from tests.e2e.participants.stage_handle import DEADLINE_SECONDS, StageHandle
 from tests.e2e.server import RunningServer
 
 QUOTA_BPS = 1_000_000
@@ -48,7 +48,7 @@ def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
 
 @pytest.fixture
 async def bounded_ingest(bounded: RunningServer, made: list[IngestOfTest]) -> IngestOfTest:
-    made.append(await IngestOfTest.make(StageOfTest(bounded)))
+    made.append(await IngestOfTest.make(StageHandle(bounded)))
     return made[0]
 
 

@@ -14,7 +14,7 @@ from tests.e2e.ingest.causes import CAUSES, Cause
 from tests.e2e.ingest.commands import VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server, watch
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import DEADLINE_SECONDS, POLL_SECONDS, StageOfTest
+from tests.e2e.participants.stage_handle import DEADLINE_SECONDS, POLL_SECONDS, StageHandle
 from tests.e2e.server import RunningServer
 
 OF_THEIR_OWN = {"REUSE_OF_STREAM_KEY", "QUOTA_EXCEEDED", "STREAM_DURATION_EXCEEDED", "INTERNAL_SERVER_EXCEPTION"}
@@ -30,8 +30,8 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 @pytest.fixture
-def narrow_stage(narrow: RunningServer) -> StageOfTest:
-    return StageOfTest(narrow)
+def narrow_stage(narrow: RunningServer) -> StageHandle:
+    return StageHandle(narrow)
 
 
 def cause_of(code: str) -> Cause:
@@ -52,7 +52,7 @@ async def expect_a_clean_end(encoder: Encoder, code: str) -> None:
 @pytest.mark.parametrize(
     "cause", [cause for cause in CAUSES if cause.code not in OF_THEIR_OWN], ids=lambda cause: cause.code
 )
-async def test_the_command_causes_the_code(stage: StageOfTest, made: list[IngestOfTest], cause: Cause) -> None:
+async def test_the_command_causes_the_code(stage: StageHandle, made: list[IngestOfTest], cause: Cause) -> None:
     ingest = await IngestOfTest.make(stage, insecure=cause.code != "INVALID_PROTOCOL")
     made.append(ingest)
     encoder = await ingest.start(cause.command)
@@ -74,7 +74,7 @@ async def test_a_key_in_use_is_refused_and_who_uses_it_goes_on(ingest: IngestOfT
 
 
 async def test_the_publisher_who_is_one_too_many_is_refused(
-    made: list[IngestOfTest], narrow_stage: StageOfTest
+    made: list[IngestOfTest], narrow_stage: StageHandle
 ) -> None:
     made += [await IngestOfTest.make(narrow_stage) for _ in range(2)]
     await made[0].publish()
@@ -87,7 +87,7 @@ async def test_the_publisher_who_is_one_too_many_is_refused(
     assert ("PUBLISH_ERROR", cause.code) not in await narrow_stage.events(made[0].participant_id)
 
 
-async def test_a_stream_that_lasts_too_long_is_cut(made: list[IngestOfTest], narrow_stage: StageOfTest) -> None:
+async def test_a_stream_that_lasts_too_long_is_cut(made: list[IngestOfTest], narrow_stage: StageHandle) -> None:
     made.append(await IngestOfTest.make(narrow_stage))
     cause = cause_of("STREAM_DURATION_EXCEEDED")
     encoder = await made[0].start(cause.command)
@@ -123,7 +123,7 @@ async def test_a_process_that_dies_is_an_internal_error_and_another_takes_its_pl
     tmp_path: Path, made: list[IngestOfTest], kind: str
 ) -> None:
     with run_ingest_server(tmp_path / "data") as server:
-        made.append(await IngestOfTest.make(StageOfTest(server)))
+        made.append(await IngestOfTest.make(StageHandle(server)))
         cause = cause_of("INTERNAL_SERVER_EXCEPTION")
         encoder = await made[0].start(cause.command)
         await made[0].expect_events("JOINED", "PUBLISH_STARTED")

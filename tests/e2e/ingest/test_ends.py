@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.aws.refusal import refused
+from tests.e2e.aws.client_errors import refused
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 
 WHOLE = ("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
 
@@ -72,7 +72,7 @@ async def test_a_deleted_stage_ends_its_streams(ingest: IngestOfTest) -> None:
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 async def test_when_the_server_ends_its_encoders_have_left(tmp_path: Path, made: list[IngestOfTest], end: str) -> None:
     with run_ingest_server(tmp_path / "data") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         made.append(await IngestOfTest.make(stage))
         encoder = await made[0].publish()
         if end == "stopped":
@@ -81,5 +81,5 @@ async def test_when_the_server_ends_its_encoders_have_left(tmp_path: Path, made:
             server.kill()
         await encoder.wait_until_ended()
     with run_ingest_server(tmp_path / "data") as server:
-        events = await StageOfTest(server, arn=stage.arn).events(made[0].participant_id)
+        events = await StageHandle(server, arn=stage.arn).events(made[0].participant_id)
         assert events == list(WHOLE)

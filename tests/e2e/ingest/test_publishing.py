@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.ingest.commands import GSTREAMER, GSTREAMER_UNCHECKED, PUBLISH, PUBLISH_CHECKED, VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, watch
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 
 COMMANDS = [
     pytest.param(PUBLISH, "RTMP", id="ffmpeg-rtmp"),
@@ -19,7 +19,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("command", "protocol"), COMMANDS)
 async def test_an_encoder_publishes_is_watched_and_leaves(
-    stage: StageOfTest, made: list[IngestOfTest], peers: Peers, command: str, protocol: str
+    stage: StageHandle, made: list[IngestOfTest], peers: Peers, command: str, protocol: str
 ) -> None:
     ingest = await IngestOfTest.make(stage, userId="ada", attributes={"role": "host"})
     made.append(ingest)
@@ -49,7 +49,7 @@ async def test_an_encoder_publishes_is_watched_and_leaves(
 
 
 async def test_many_viewers_join_at_any_time_and_each_sees_a_picture_at_once(
-    stage: StageOfTest, ingest: IngestOfTest, peers: Peers
+    stage: StageHandle, ingest: IngestOfTest, peers: Peers
 ) -> None:
     rare_keyframes = {**VIEWED, "H264": "-c:v libx264 -preset ultrafast -tune zerolatency -g 150"}
     await ingest.publish(variables=rare_keyframes)
@@ -62,7 +62,7 @@ async def test_many_viewers_join_at_any_time_and_each_sees_a_picture_at_once(
 
 
 async def test_several_encoders_publish_side_by_side(
-    stage: StageOfTest, made: list[IngestOfTest], peers: Peers
+    stage: StageHandle, made: list[IngestOfTest], peers: Peers
 ) -> None:
     made += [await IngestOfTest.make(stage) for _ in range(3)]
     for ingest in made:
@@ -72,7 +72,7 @@ async def test_several_encoders_publish_side_by_side(
 
 async def test_an_encoder_is_watched_on_a_second_stage(ingest: IngestOfTest, peers: Peers) -> None:
     await ingest.publish(variables=VIEWED)
-    second = StageOfTest(ingest.stage.server)
+    second = StageHandle(ingest.stage.server)
     await asyncio.to_thread(
         second.ivs.start_participant_replication,
         sourceStageArn=ingest.stage.arn,

@@ -4,11 +4,11 @@ from tests.clients.encoder import Encoder
 from tests.e2e.ingest.commands import VIEWED
 from tests.e2e.ingest.ingest_of_test import IngestOfTest, watch
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 
 
 async def test_viewers_go_on_when_one_of_two_encoders_stops(
-    stage: StageOfTest, made: list[IngestOfTest], peers: Peers
+    stage: StageHandle, made: list[IngestOfTest], peers: Peers
 ) -> None:
     ingest = await IngestOfTest.make(stage, redundantIngest=True, userId="ada")
     made.append(ingest)
@@ -42,7 +42,7 @@ async def test_viewers_go_on_when_one_of_two_encoders_stops(
 
 
 async def test_the_virtual_participant_leaves_with_the_last_encoder(
-    stage: StageOfTest, made: list[IngestOfTest]
+    stage: StageHandle, made: list[IngestOfTest]
 ) -> None:
     ingest = await IngestOfTest.make(stage, redundantIngest=True)
     made.append(ingest)

@@ -1,4 +1,4 @@
-"""One server for the tests that leave it running, and a fresh stage for each of them."""
+"""Fixtures: one server for all tests that do not stop it, a new stage for each test, and WebRTC peers."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -6,14 +6,15 @@ import pytest
 
 from tests.clients.publisher import Publisher
 from tests.clients.viewer import Viewer
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer, run_server
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with short timeouts. Sessions stay open after their last participant, so that tests find one session."""
     with run_server(
-        tmp_path_factory.mktemp("join") / "data",
+        tmp_path_factory.mktemp("participants") / "data",
         whip_redirect="true",
         session_linger_seconds="60",
         media_consent_timeout_seconds="3",
@@ -21,33 +22,36 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         websocket_timeout_seconds="2",
     ) as server:
         yield server
-    # Nothing that these tests send is the server's own fault.
-    assert "level=error" not in server.log, server.log
+    assert "level=error" not in server.log, server.log  # no request may cause an error inside the server
 
 
 @pytest.fixture
-def stage(server: RunningServer) -> StageOfTest:
-    return StageOfTest(server)
+def stage(server: RunningServer) -> StageHandle:
+    """A new stage."""
+    return StageHandle(server)
 
 
 class Peers:
-    """Makes publishers and viewers, and closes those that a test leaves behind."""
+    """Creates publishers and viewers, and stops all of them at the end of the test."""
 
     def __init__(self) -> None:
-        self._made: list[Publisher | Viewer] = []
+        self._peers: list[Publisher | Viewer] = []
 
     def publisher(self, token: str, *, whip_url: str | None = None) -> Publisher:
+        """Return a publisher that is not started. `whip_url` replaces the URL in the token."""
         publisher = Publisher(token, whip_url=whip_url)
-        self._made.append(publisher)
+        self._peers.append(publisher)
         return publisher
 
     def viewer(self, token: str, *, publisher_id: str) -> Viewer:
+        """Return a viewer of this publisher that is not started."""
         viewer = Viewer(token, publisher_id=publisher_id)
-        self._made.append(viewer)
+        self._peers.append(viewer)
         return viewer
 
     async def close(self) -> None:
-        for peer in self._made:
+        """Stop all peers."""
+        for peer in self._peers:
             await peer.stop()
 
 

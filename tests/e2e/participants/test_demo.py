@@ -1,4 +1,4 @@
-"""`stagebook demo`, as a user runs it."""
+"""The command `stagebook demo`."""
 
 import subprocess
 import sys
@@ -10,17 +10,17 @@ COMMAND = [sys.executable, "-m", "stagebook.cli", "demo"]
 
 
 def run(*options: str, environment: Mapping[str, str] | None = None) -> str:
-    ended = subprocess.run(
+    completed = subprocess.run(
         [*COMMAND, *options], capture_output=True, text=True, timeout=100, check=False, env=environment
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout
 
 
-def test_the_demo_shows_the_events_of_both() -> None:
-    shown = run()
-    assert "they moved; the tone was heard" in shown
-    rows = [line.split() for line in shown.splitlines() if "(publisher)" in line or "(viewer)" in line]
+def test_the_demo_prints_the_events_of_publisher_and_viewer() -> None:
+    output = run()
+    assert "they moved; the tone was heard" in output
+    rows = [line.split() for line in output.splitlines() if "(publisher)" in line or "(viewer)" in line]
     assert [(row[3], row[4]) for row in rows] == [
         ("(publisher)", "LEFT"),
         ("(publisher)", "PUBLISH_STOPPED"),
@@ -33,14 +33,14 @@ def test_the_demo_shows_the_events_of_both() -> None:
     ]
 
 
-def test_the_demo_runs_against_a_server_that_is_there(server: RunningServer) -> None:
-    shown = run("--endpoint-url", server.endpoint_url, environment=server.environment)
-    assert "Starting a server" not in shown
-    assert "they moved; the tone was heard" in shown
+def test_the_demo_uses_a_running_server(server: RunningServer) -> None:
+    output = run("--endpoint-url", server.endpoint_url, environment=server.environment)
+    assert "Starting a server" not in output
+    assert "they moved; the tone was heard" in output
 
 
-def test_a_server_that_cannot_be_reached_is_told_of() -> None:
-    ended = subprocess.run(
+def test_an_unreachable_server_is_reported_without_a_traceback() -> None:
+    completed = subprocess.run(
         [*COMMAND, "--endpoint-url", "http://127.0.0.1:9"],
         capture_output=True,
         text=True,
@@ -53,6 +53,6 @@ def test_a_server_that_cannot_be_reached_is_told_of() -> None:
             "AWS_MAX_ATTEMPTS": "1",
         },
     )
-    assert ended.returncode == 1
-    assert "http://127.0.0.1:9" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert completed.returncode == 1
+    assert "http://127.0.0.1:9" in completed.stderr
+    assert "Traceback" not in completed.stderr

@@ -1,4 +1,4 @@
-"""The error codes that a WebRTC publisher can meet, each from its cause: real peers on servers with narrow quotas."""
+"""The error codes of WebRTC publishers, each caused by a real peer on a server with small quotas."""
 
 import asyncio
 import os
@@ -12,20 +12,20 @@ from stagebook.demo.generated_media import MovingBar, Tone
 from tests.clients.b_frames import ReorderingPublisher
 from tests.clients.stage_client import OfferRefusedError, offer, token_payload, wait_for_state
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import DEADLINE_SECONDS, POLL_SECONDS, StageOfTest
+from tests.e2e.participants.stage_handle import DEADLINE_SECONDS, POLL_SECONDS, StageHandle
 from tests.e2e.server import RunningServer, run_server
 
-CUT = [
+ENDED = [
     ("publish_long_side_pixels=64", "RESOLUTION_EXCEEDED"),
     ("publish_bitrate_bps=20000,publish_bitrate_window_seconds=1", "BITRATE_EXCEEDED"),
     ("duration_seconds=3", "STREAM_DURATION_EXCEEDED"),
 ]
 
 
-@pytest.mark.parametrize(("quota", "code"), CUT)
-async def test_a_publication_that_breaks_a_limit_is_cut(tmp_path: Path, peers: Peers, quota: str, code: str) -> None:
+@pytest.mark.parametrize(("quota", "code"), ENDED)
+async def test_a_publication_above_a_quota_is_ended(tmp_path: Path, peers: Peers, quota: str, code: str) -> None:
     with run_server(tmp_path / "data", quota_overrides=quota, session_linger_seconds="60") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         publisher_id, token = await stage.token()
         publisher = peers.publisher(token)
 
@@ -37,7 +37,7 @@ async def test_a_publication_that_breaks_a_limit_is_cut(tmp_path: Path, peers: P
         await wait_for_state(publisher.connection, "closed", "failed")
 
 
-async def test_a_publication_with_b_frames_is_cut(stage: StageOfTest) -> None:
+async def test_a_publication_with_b_frames_is_ended(stage: StageHandle) -> None:
     publisher_id, token = await stage.token()
     publisher = ReorderingPublisher(token)
     await publisher.start()
@@ -49,9 +49,9 @@ async def test_a_publication_with_b_frames_is_cut(stage: StageOfTest) -> None:
         await publisher.stop()
 
 
-async def test_the_publisher_who_is_one_too_many_is_refused(tmp_path: Path, peers: Peers) -> None:
+async def test_a_publisher_above_the_quota_of_the_stage_is_refused(tmp_path: Path, peers: Peers) -> None:
     with run_server(tmp_path / "data", quota_overrides="publishers_per_stage=1") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         first_id, first_token = await stage.token()
         second_id, second_token = await stage.token()
         await peers.publisher(first_token).start()
@@ -68,18 +68,18 @@ async def test_the_publisher_who_is_one_too_many_is_refused(tmp_path: Path, peer
     ("kind", "mime_type", "code"),
     [("audio", "audio/PCMU", "INVALID_AUDIO_CODEC"), ("video", "video/VP8", "INVALID_VIDEO_CODEC")],
 )
-async def test_a_codec_that_is_not_served_is_refused(
+async def test_an_offer_without_a_supported_codec_is_refused(
     tmp_path: Path, peers: Peers, kind: str, mime_type: str, code: str
 ) -> None:
     with run_server(tmp_path / "data", video_codecs="H264") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         publisher_id, token = await stage.token()
         connection = peers.publisher(token).connection
         for track in (Tone(), MovingBar()):
             transceiver = connection.addTransceiver(track, direction="sendonly")
             if track.kind == kind:
-                known = RTCRtpSender.getCapabilities(kind).codecs
-                transceiver.setCodecPreferences([codec for codec in known if codec.mimeType == mime_type])
+                supported = RTCRtpSender.getCapabilities(kind).codecs
+                transceiver.setCodecPreferences([codec for codec in supported if codec.mimeType == mime_type])
 
         with pytest.raises(OfferRefusedError) as refused:
             await offer(connection, token_payload(token)["whip_url"], token)
@@ -88,11 +88,11 @@ async def test_a_codec_that_is_not_served_is_refused(
         await stage.expect_events(publisher_id, ("PUBLISH_ERROR", code))
 
 
-async def test_an_engine_that_dies_is_an_internal_error_and_another_takes_its_place(
+async def test_the_death_of_an_engine_process_is_an_internal_error_and_a_new_one_starts(
     tmp_path: Path, peers: Peers
 ) -> None:
     with run_server(tmp_path / "data", session_linger_seconds="60") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         publisher_id, publisher_token = await stage.token()
         viewer_id, viewer_token = await stage.token()
         await peers.publisher(publisher_token).start()
@@ -112,7 +112,7 @@ async def test_an_engine_that_dies_is_an_internal_error_and_another_takes_its_pl
             viewer_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id), "LEFT"
         )
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while len(engine_process_ids(server)) < 2:  # noqa: ASYNC110 - a log file sets no event
+            while len(engine_process_ids(server)) < 2:  # noqa: ASYNC110 - a log file cannot be awaited
                 await asyncio.sleep(POLL_SECONDS)
         next_id, next_token = await stage.token()
         await peers.publisher(next_token).start()
@@ -120,6 +120,6 @@ async def test_an_engine_that_dies_is_an_internal_error_and_another_takes_its_pl
 
 
 def engine_process_ids(server: RunningServer) -> list[int]:
-    """Return the process ids of the engines that the server has run, oldest first, as its log tells them."""
+    """Return the process ids of all engine processes that the server has started, oldest first, from its log."""
     lines = [line for line in server.log.splitlines() if "media engine runs" in line]
     return [int(line.rpartition("process_id=")[2].split()[0]) for line in lines]

@@ -1,4 +1,4 @@
-"""Who may not join, publish or watch, what they are told, and what the book says of it."""
+"""Refused attempts to join, publish or watch: the HTTP response, and the events that the book has afterwards."""
 
 import time
 
@@ -15,30 +15,33 @@ from stagebook.stage.resources import Capability
 from tests.clients.events_client import events_of
 from tests.clients.stage_client import OfferRefusedError, token_payload
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 
 
 async def refused_handshake(token: str) -> int:
+    """Return the status with which the server refuses the events websocket."""
     payload = token_payload(token)
-    with pytest.raises(InvalidStatus) as caught:
+    with pytest.raises(InvalidStatus) as raised:
         async with connect(f"{payload['events_url']}/{payload['topic']}", subprotocols=[Subprotocol(token)]):
             pass
-    return caught.value.response.status_code
+    return raised.value.response.status_code
 
 
 async def refused_publication(peers: Peers, token: str) -> tuple[int, str]:
-    with pytest.raises(OfferRefusedError) as caught:
+    """Return the status and the code with which the server refuses an offer to publish."""
+    with pytest.raises(OfferRefusedError) as raised:
         await peers.publisher(token).start()
-    return caught.value.status, caught.value.code
+    return raised.value.status, raised.value.code
 
 
 async def refused_subscription(peers: Peers, token: str, publisher_id: str) -> tuple[int, str]:
-    with pytest.raises(OfferRefusedError) as caught:
+    """Return the status and the code with which the server refuses an offer to watch."""
+    with pytest.raises(OfferRefusedError) as raised:
         await peers.viewer(token, publisher_id=publisher_id).start()
-    return caught.value.status, caught.value.code
+    return raised.value.status, raised.value.code
 
 
-async def test_a_token_to_watch_does_not_publish(stage: StageOfTest, peers: Peers) -> None:
+async def test_publishing_without_the_capability_is_refused(stage: StageHandle, peers: Peers) -> None:
     participant_id, token = await stage.token("SUBSCRIBE")
     async with events_of(token):
         assert await refused_publication(peers, token) == (403, "INSUFFICIENT_CAPABILITIES")
@@ -46,37 +49,37 @@ async def test_a_token_to_watch_does_not_publish(stage: StageOfTest, peers: Peer
     await stage.expect_events(participant_id, "JOINED", ("PUBLISH_ERROR", "INSUFFICIENT_CAPABILITIES"), "LEFT")
 
 
-async def test_a_token_to_publish_does_not_watch(stage: StageOfTest, peers: Peers) -> None:
+async def test_watching_without_the_capability_is_refused(stage: StageHandle, peers: Peers) -> None:
     participant_id, token = await stage.token("PUBLISH")
     assert await refused_subscription(peers, token, "somebody") == (403, "INSUFFICIENT_CAPABILITIES")
     assert await stage.events(participant_id) == [("SUBSCRIBE_ERROR", "INSUFFICIENT_CAPABILITIES somebody")]
 
 
-async def test_nobody_watches_a_publisher_who_is_not_there(stage: StageOfTest, peers: Peers) -> None:
+async def test_watching_an_unknown_publisher_is_refused(stage: StageHandle, peers: Peers) -> None:
     participant_id, token = await stage.token()
     assert await refused_subscription(peers, token, "nobody") == (404, "PUBLISHER_NOT_FOUND")
     assert await stage.events(participant_id) == [("SUBSCRIBE_ERROR", "PUBLISHER_NOT_FOUND nobody")]
 
 
-async def test_a_forged_token_is_refused_and_leaves_no_trace(stage: StageOfTest, peers: Peers) -> None:
+async def test_a_forged_token_is_refused_without_an_event(stage: StageHandle, peers: Peers) -> None:
     participant_id, _ = await stage.token()
-    forged = token_of(stage, new_private_key_pem(), participant_id, lifetime_seconds=600)
+    forged = signed_token(stage, new_private_key_pem(), participant_id, lifetime_seconds=600)
     assert await refused_publication(peers, forged) == (401, "TOKEN_SIGNATURE")
     assert await refused_subscription(peers, forged, "somebody") == (401, "TOKEN_SIGNATURE")
     assert await refused_handshake(forged) == 401
     assert await stage.session_id() is None
 
 
-async def test_an_expired_token_is_refused_and_leaves_no_trace(stage: StageOfTest, peers: Peers) -> None:
+async def test_an_expired_token_is_refused_without_an_event(stage: StageHandle, peers: Peers) -> None:
     server_key_pem = DataFolder(stage.server.data).token_signing_key()
-    expired = token_of(stage, server_key_pem, "abCDEf12GHIj", lifetime_seconds=-1)
+    expired = signed_token(stage, server_key_pem, "abCDEf12GHIj", lifetime_seconds=-1)
     assert await refused_publication(peers, expired) == (401, "TOKEN_EXPIRED")
     assert await refused_handshake(expired) == 401
     assert await stage.session_id() is None
 
 
-def token_of(stage: StageOfTest, key_pem: bytes, participant_id: str, *, lifetime_seconds: int) -> str:
-    """Return a token for the stage, signed by the given key: like the server's own if the key is."""
+def signed_token(stage: StageHandle, key_pem: bytes, participant_id: str, *, lifetime_seconds: int) -> str:
+    """Return a token for the stage, signed with the given private key."""
     base_url = stage.server.endpoint_url
     endpoints = Endpoints(events=base_url.replace("http", "ws") + "/events", whip=base_url + "/whip", rtmp="", rtmps="")
     now_seconds = int(time.time())
@@ -90,17 +93,19 @@ def token_of(stage: StageOfTest, key_pem: bytes, participant_id: str, *, lifetim
     return JwtAuthority(private_key_pem=key_pem, endpoints=endpoints).mint(claims)
 
 
-async def test_a_token_for_another_stage_is_refused(stage: StageOfTest) -> None:
+async def test_a_token_for_another_stage_is_refused(stage: StageHandle) -> None:
     _, token = await stage.token()
-    other = StageOfTest(stage.server)
-    with pytest.raises(InvalidStatus) as caught:
+    other = StageHandle(stage.server)
+    with pytest.raises(InvalidStatus) as raised:
         async with connect(f"{token_payload(token)['events_url']}/{other.stage_id}", subprotocols=[Subprotocol(token)]):
             pass
-    assert caught.value.response.status_code == 403
+    assert raised.value.response.status_code == 403
     assert await other.session_id() is None
 
 
-async def test_disconnect_participant_ends_everything_and_kills_the_token(stage: StageOfTest, peers: Peers) -> None:
+async def test_disconnect_participant_ends_all_connections_and_invalidates_the_token(
+    stage: StageHandle, peers: Peers
+) -> None:
     publisher_id, publisher_token = await stage.token()
     viewer_id, viewer_token = await stage.token()
     await peers.publisher(publisher_token).start()
@@ -109,7 +114,7 @@ async def test_disconnect_participant_ends_everything_and_kills_the_token(stage:
     await viewer.wait_until_satisfied()
     async with events_of(publisher_token) as events:
         await stage.call("disconnect_participant", participantId=publisher_id, reason="Be nice – 次回")
-        # The call's answer means that it is in the book.
+        # The events are durable before the call returns, so no polling is needed.
         assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
         assert await events.wait_closed() == (4001, "Be nice – 次回")
     assert await stage.events(viewer_id) == [
@@ -123,7 +128,7 @@ async def test_disconnect_participant_ends_everything_and_kills_the_token(stage:
     assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
 
 
-async def test_a_deleted_stage_sends_everybody_away(stage: StageOfTest, peers: Peers) -> None:
+async def test_deleting_a_stage_disconnects_all_participants(stage: StageHandle, peers: Peers) -> None:
     publisher_id, token = await stage.token()
     await peers.publisher(token).start()
     async with events_of(token) as events:

@@ -1,4 +1,4 @@
-"""Replication with real peers: one upload, watched on two stages, and what the book says of everybody."""
+"""Replication with real peers: one upload is watched on two stages, and both sessions have the events."""
 
 import asyncio
 from typing import Any
@@ -7,10 +7,10 @@ import httpx
 
 from tests.clients.events_client import events_of
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 
 
-async def replicate(stage: StageOfTest, to: StageOfTest, participant_id: str, **request: Any) -> None:  # noqa: ANN401 - boto3's types
+async def replicate(stage: StageHandle, to: StageHandle, participant_id: str, **request: Any) -> None:  # noqa: ANN401 - boto3's types
     await asyncio.to_thread(
         stage.ivs.start_participant_replication,
         sourceStageArn=stage.arn,
@@ -20,7 +20,7 @@ async def replicate(stage: StageOfTest, to: StageOfTest, participant_id: str, **
     )
 
 
-async def stop_replication(stage: StageOfTest, to: StageOfTest, participant_id: str) -> None:
+async def stop_replication(stage: StageHandle, to: StageHandle, participant_id: str) -> None:
     await asyncio.to_thread(
         stage.ivs.stop_participant_replication,
         sourceStageArn=stage.arn,
@@ -29,16 +29,18 @@ async def stop_replication(stage: StageOfTest, to: StageOfTest, participant_id: 
     )
 
 
-async def raw_events(stage: StageOfTest, participant_id: str) -> list[dict[str, Any]]:
-    """A participant's events in the newest session, oldest first, whole but for their time."""
-    answer = await stage.call(
+async def raw_events(stage: StageHandle, participant_id: str) -> list[dict[str, Any]]:
+    """Return a participant's events in the newest session, oldest first, with all members except the time."""
+    response = await stage.call(
         "list_participant_events", sessionId=await stage.session_id(), participantId=participant_id
     )
-    return [{key: value for key, value in event.items() if key != "eventTime"} for event in reversed(answer["events"])]
+    return [
+        {key: value for key, value in event.items() if key != "eventTime"} for event in reversed(response["events"])
+    ]
 
 
-async def test_one_upload_is_watched_on_two_stages(stage: StageOfTest, peers: Peers) -> None:
-    other = StageOfTest(stage.server)
+async def test_one_upload_is_watched_on_two_stages(stage: StageHandle, peers: Peers) -> None:
+    other = StageHandle(stage.server)
     publisher_id, publisher_token = await stage.token("PUBLISH", userId="ada", attributes={"role": "host"})
     here_id, here_token = await stage.token("SUBSCRIBE")
     there_id, there_token = await other.token("SUBSCRIBE")
@@ -67,12 +69,12 @@ async def test_one_upload_is_watched_on_two_stages(stage: StageOfTest, peers: Pe
 
     async with httpx.AsyncClient() as http:
         await http.delete(published.headers["location"], headers={"Authorization": f"Bearer {publisher_token}"})
-    leads = {"destinationStageArn": other.arn, "destinationSessionId": await other.session_id()}
+    destination = {"destinationStageArn": other.arn, "destinationSessionId": await other.session_id()}
     assert await raw_events(stage, publisher_id) == [
         {"name": "JOINED", "participantId": publisher_id},
         {"name": "PUBLISH_STARTED", "participantId": publisher_id},
-        {"name": "REPLICATION_STARTED", "participantId": publisher_id, **leads},
-        {"name": "REPLICATION_STOPPED", "participantId": publisher_id, **leads},
+        {"name": "REPLICATION_STARTED", "participantId": publisher_id, **destination},
+        {"name": "REPLICATION_STOPPED", "participantId": publisher_id, **destination},
         {"name": "PUBLISH_STOPPED", "participantId": publisher_id},
         {"name": "LEFT", "participantId": publisher_id},
     ]
@@ -96,23 +98,25 @@ async def test_one_upload_is_watched_on_two_stages(stage: StageOfTest, peers: Pe
     ]
 
 
-async def test_a_publisher_who_comes_back_within_its_window_is_seen_again(stage: StageOfTest, peers: Peers) -> None:
-    other = StageOfTest(stage.server)
+async def test_a_publisher_that_returns_within_the_reconnect_window_is_watched_again(
+    stage: StageHandle, peers: Peers
+) -> None:
+    other = StageHandle(stage.server)
     publisher_id, publisher_token = await stage.token()
     viewer_id, viewer_token = await other.token()
-    former = peers.publisher(publisher_token)
-    await former.start()
+    previous = peers.publisher(publisher_token)
+    await previous.start()
     await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
     await replicate(stage, other, publisher_id, reconnectWindowSeconds=300)
     first = peers.viewer(viewer_token, publisher_id=publisher_id)
     await first.start()
     await first.wait_until_satisfied()
 
-    await former.stop()
-    waits = ("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED")
-    await other.expect_events(publisher_id, *waits)
+    await previous.stop()
+    waiting = ("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED")
+    await other.expect_events(publisher_id, *waiting)
     await peers.publisher(publisher_token).start()
-    await other.expect_events(publisher_id, *waits, "PUBLISH_STARTED")
+    await other.expect_events(publisher_id, *waiting, "PUBLISH_STARTED")
     again = peers.viewer(viewer_token, publisher_id=publisher_id)
     await again.start()
     await again.wait_until_satisfied()
@@ -120,7 +124,7 @@ async def test_a_publisher_who_comes_back_within_its_window_is_seen_again(stage:
     await stop_replication(stage, other, publisher_id)
     watched = ("JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id), "LEFT")
     assert await other.events(viewer_id) == [*watched, *watched]
-    assert await other.events(publisher_id) == [*waits, "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+    assert await other.events(publisher_id) == [*waiting, "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
     assert await stage.events(publisher_id) == [
         "JOINED",
         "PUBLISH_STARTED",
@@ -133,14 +137,12 @@ async def test_a_publisher_who_comes_back_within_its_window_is_seen_again(stage:
     ]
 
 
-async def test_a_publisher_who_replaces_its_connection_keeps_the_viewers_of_its_replica(
-    stage: StageOfTest, peers: Peers
-) -> None:
-    other = StageOfTest(stage.server)
+async def test_a_replacement_connection_keeps_the_viewers_of_the_replica(stage: StageHandle, peers: Peers) -> None:
+    other = StageHandle(stage.server)
     publisher_id, publisher_token = await stage.token()
     viewer_id, viewer_token = await other.token()
-    former = peers.publisher(publisher_token)
-    await former.start()
+    previous = peers.publisher(publisher_token)
+    await previous.start()
     await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
     await replicate(stage, other, publisher_id)
     viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
@@ -148,7 +150,7 @@ async def test_a_publisher_who_replaces_its_connection_keeps_the_viewers_of_its_
     await viewer.wait_until_satisfied()
 
     await peers.publisher(publisher_token).start()
-    await former.stop()
+    await previous.stop()
     await viewer.wait_for_more_pictures(count=30)
 
     assert await other.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
@@ -156,8 +158,8 @@ async def test_a_publisher_who_replaces_its_connection_keeps_the_viewers_of_its_
     assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED", "REPLICATION_STARTED"]
 
 
-async def test_two_stages_show_each_other_s_publishers(stage: StageOfTest, peers: Peers) -> None:
-    other = StageOfTest(stage.server)
+async def test_two_stages_replicate_each_other_s_publishers(stage: StageHandle, peers: Peers) -> None:
+    other = StageHandle(stage.server)
     ada_id, ada_token = await stage.token()
     bob_id, bob_token = await other.token()
     await peers.publisher(ada_token).start()

@@ -1,14 +1,14 @@
-"""Access keys with narrower rights than the server's own, and the settings file that makes them known."""
+"""Access keys with restricted policies, and the settings file that configures them."""
 
-from tests.e2e.aws.documented import ACCOUNT_ID, STAGE_ARN
+from tests.e2e.aws.documented_example import ACCOUNT_ID, STAGE_ARN
 from tests.e2e.server import Key
 
 OTHER_ACCOUNT_ID = "210987654321"
 
 READER = Key(access_key_id="AKIAREADER0000000001", secret_access_key="the secret of the reader")
 ONE_STAGE = Key(access_key_id="AKIAONESTAGE00000001", secret_access_key="the secret of the one stage")
-NO_DELETE = Key(access_key_id="AKIANODELETE00000001", secret_access_key="the secret of the careful")
-NOBODY = Key(access_key_id="AKIANOBODY0000000001", secret_access_key="the secret of the nobody")
+NO_DELETE = Key(access_key_id="AKIANODELETE00000001", secret_access_key="the secret of no-delete")
+NO_RIGHTS = Key(access_key_id="AKIANORIGHTS00000001", secret_access_key="the secret of no-rights")
 OTHER_ACCOUNT = Key(access_key_id="AKIAOTHERACCOUNT0001", secret_access_key="the secret of the other account")
 
 CONFIG = f"""
@@ -30,23 +30,23 @@ policy.Statement = [{{ Effect = "Allow", Action = "ivs:*", Resource = "{STAGE_AR
 access_key_id = "{NO_DELETE.access_key_id}"
 secret_access_key = "{NO_DELETE.secret_access_key}"
 account_id = "{ACCOUNT_ID}"
-user_name = "careful"
+user_name = "no-delete"
 policy.Statement = [
     {{ Effect = "Deny", Action = "ivs:DeleteStage", Resource = "*" }},
     {{ Effect = "Allow", Action = "ivs:*", Resource = "*" }},
 ]
 
 [[credentials]]
-access_key_id = "{NOBODY.access_key_id}"
-secret_access_key = "{NOBODY.secret_access_key}"
+access_key_id = "{NO_RIGHTS.access_key_id}"
+secret_access_key = "{NO_RIGHTS.secret_access_key}"
 account_id = "{ACCOUNT_ID}"
-user_name = "nobody"
+user_name = "no-rights"
 policy.Statement = []
 
 [[credentials]]
 access_key_id = "{OTHER_ACCOUNT.access_key_id}"
 secret_access_key = "{OTHER_ACCOUNT.secret_access_key}"
 account_id = "{OTHER_ACCOUNT_ID}"
-user_name = "stranger"
+user_name = "other-account"
 policy.Statement = [{{ Effect = "Allow", Action = "*", Resource = "*" }}]
 """

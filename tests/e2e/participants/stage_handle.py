@@ -1,4 +1,4 @@
-"""A stage on a running server, for one test: its tokens, and what the book says of its participants, through boto3."""
+"""A handle on a stage of a running server: tokens, sessions, participants and events, through boto3."""
 
 import asyncio
 import time
@@ -9,12 +9,15 @@ from tests.e2e.server import RunningServer
 DEADLINE_SECONDS = 25.0
 POLL_SECONDS = 0.1
 
-Told: TypeAlias = str | tuple[str, str]
-"""An event as the tests name it: its name, or its name and what it refers to (the remote participant, the error)."""
+EventForm: TypeAlias = str | tuple[str, str]
+"""The short form of an event: its name, or its name with its error code, its remote participant, or both."""
 
 
-class StageOfTest:
-    """A new stage. boto3 blocks, so every call runs in a thread: the peers of the test live on the event loop."""
+class StageHandle:
+    """A new stage, or the stage `arn`.
+
+    boto3 blocks, so every call runs in a thread; the event loop is free for the peers of the test.
+    """
 
     __test__ = False
 
@@ -28,32 +31,35 @@ class StageOfTest:
         """The last part of the ARN."""
         return self.arn.rpartition("/")[2]
 
-    async def call(self, operation: str, **request: Any) -> Any:  # noqa: ANN401 - boto3's own types, made at run time
-        """Call an operation of boto3's client on this stage."""
+    async def call(self, operation: str, **request: Any) -> Any:  # noqa: ANN401 - boto3 generates its types at run time
+        """Call a method of the boto3 client with this stage as `stageArn`."""
         return await asyncio.to_thread(getattr(self.ivs, operation), stageArn=self.arn, **request)
 
     async def token(self, *capabilities: str, **request: Any) -> tuple[str, str]:  # noqa: ANN401 - as above
-        """Return a new participant's id and token; without capabilities, it has both."""
+        """Create a participant token and return its participant id and the token.
+
+        Without `capabilities` the token has both. `request` are further members of CreateParticipantToken.
+        """
         if capabilities:
             request["capabilities"] = list(capabilities)
-        made = (await self.call("create_participant_token", **request))["participantToken"]
-        return made["participantId"], made["token"]
+        created = (await self.call("create_participant_token", **request))["participantToken"]
+        return created["participantId"], created["token"]
 
     async def session_id(self) -> str | None:
-        """Return the id of the newest session, or None."""
+        """Return the id of the newest session, or None if there is none."""
         sessions = (await self.call("list_stage_sessions"))["stageSessions"]
         return sessions[0]["sessionId"] if sessions else None
 
-    async def events(self, participant_id: str) -> list[Told]:
+    async def events(self, participant_id: str) -> list[EventForm]:
         """Return a participant's events in the newest session, oldest first."""
         session_id = await self.session_id()
         if session_id is None:
             return []
-        answer = await self.call("list_participant_events", sessionId=session_id, participantId=participant_id)
-        return [_told(event) for event in reversed(answer["events"])]
+        response = await self.call("list_participant_events", sessionId=session_id, participantId=participant_id)
+        return [_event_form(event) for event in reversed(response["events"])]
 
-    async def expect_events(self, participant_id: str, *expected: Told) -> None:
-        """Wait until a participant's events are exactly these; fail with what they are at the deadline."""
+    async def expect_events(self, participant_id: str, *expected: EventForm) -> None:
+        """Poll until the participant's events are exactly these, oldest first; fail after DEADLINE_SECONDS."""
         deadline_seconds = time.monotonic() + DEADLINE_SECONDS
         found = await self.events(participant_id)
         while found != list(expected) and time.monotonic() < deadline_seconds:
@@ -62,13 +68,13 @@ class StageOfTest:
         assert found == list(expected)
 
     async def participant(self, participant_id: str) -> dict[str, Any]:
-        """Return GetParticipant's answer for the newest session."""
-        answer = await self.call("get_participant", sessionId=await self.session_id(), participantId=participant_id)
-        participant: dict[str, Any] = answer["participant"]
+        """Return the participant of the newest session, as GetParticipant shows it."""
+        response = await self.call("get_participant", sessionId=await self.session_id(), participantId=participant_id)
+        participant: dict[str, Any] = response["participant"]
         return participant
 
 
-def _told(event: dict[str, Any]) -> Told:
+def _event_form(event: dict[str, Any]) -> EventForm:
     more = event.get("remoteParticipantId") or event.get("errorCode")
     if "errorCode" in event and "remoteParticipantId" in event:
         more = f"{event['errorCode']} {event['remoteParticipantId']}"

@@ -1,4 +1,4 @@
-"""Everybody who joined has left, however it ended: silence, shutdown, or a crash of either side."""
+"""Every JOINED is followed by LEFT: after silence of a peer, after a shutdown, and after a crash of peer or server."""
 
 import asyncio
 import base64
@@ -12,13 +12,13 @@ import httpx
 from tests.clients.events_client import events_of
 from tests.clients.stage_client import TIMEOUT_SECONDS, token_payload
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import run_server
 
 ROOT = Path(__file__).parents[3]
 
 
-async def test_a_publisher_whose_process_dies_has_left_when_its_consent_runs_out(stage: StageOfTest) -> None:
+async def test_a_publisher_whose_process_dies_leaves_when_ice_consent_expires(stage: StageHandle) -> None:
     publisher_id, token = await stage.token()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.clients.publisher", token),
@@ -33,7 +33,7 @@ async def test_a_publisher_whose_process_dies_has_left_when_its_consent_runs_out
     await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
 
 
-async def test_a_websocket_that_answers_no_ping_has_left(stage: StageOfTest) -> None:
+async def test_a_participant_whose_websocket_answers_no_ping_leaves(stage: StageHandle) -> None:
     participant_id, token = await stage.token()
     payload = token_payload(token)
     url = urlsplit(f"{payload['events_url']}/{payload['topic']}")
@@ -57,9 +57,9 @@ async def test_a_websocket_that_answers_no_ping_has_left(stage: StageOfTest) -> 
     writer.close()
 
 
-async def test_a_viewer_who_never_connects_its_media_has_left(tmp_path: Path, peers: Peers) -> None:
+async def test_a_viewer_whose_media_does_not_connect_leaves(tmp_path: Path, peers: Peers) -> None:
     with run_server(tmp_path / "data", media_connect_timeout_seconds="1", session_linger_seconds="60") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         publisher_id, publisher_token = await stage.token()
         viewer_id, viewer_token = await stage.token()
         await peers.publisher(publisher_token).start()
@@ -67,37 +67,37 @@ async def test_a_viewer_who_never_connects_its_media_has_left(tmp_path: Path, pe
         viewer.connection.addTransceiver("audio", direction="recvonly")
         await viewer.connection.setLocalDescription(await viewer.connection.createOffer())
         async with httpx.AsyncClient() as http:
-            answer = await http.post(
+            response = await http.post(
                 f"{token_payload(viewer_token)['whip_url']}/subscribe/{publisher_id}",
                 content=viewer.connection.localDescription.sdp,
                 headers={"Authorization": f"Bearer {viewer_token}", "Content-Type": "application/sdp"},
             )
-        assert answer.status_code == 201
+        assert response.status_code == 201
         await stage.expect_events(viewer_id, "JOINED", "LEFT")
 
 
-async def test_a_server_that_is_stopped_says_farewell_and_everybody_has_left(tmp_path: Path, peers: Peers) -> None:
+async def test_a_shutdown_closes_websockets_and_records_left_for_all_participants(tmp_path: Path, peers: Peers) -> None:
     with run_server(tmp_path / "data") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         publisher_id, viewer_id = await publish_and_watch(stage, peers)
         _, watcher_token = await stage.token()
         async with events_of(watcher_token) as events:
             await events.wait_until(lambda shown: len(shown) == 3)
             assert await asyncio.to_thread(server.stop) == 0
             assert await events.wait_closed() == (1001, "SERVER_SHUTDOWN")
-    await expect_that_both_left(tmp_path / "data", stage.arn, publisher_id, viewer_id)
+    await assert_both_left(tmp_path / "data", stage.arn, publisher_id, viewer_id)
 
 
-async def test_after_a_crash_of_the_server_everybody_has_left_once(tmp_path: Path, peers: Peers) -> None:
+async def test_the_start_after_a_crash_records_left_once_for_all_participants(tmp_path: Path, peers: Peers) -> None:
     with run_server(tmp_path / "data") as server:
-        stage = StageOfTest(server)
+        stage = StageHandle(server)
         publisher_id, viewer_id = await publish_and_watch(stage, peers)
         server.kill()
-    await expect_that_both_left(tmp_path / "data", stage.arn, publisher_id, viewer_id)
+    await assert_both_left(tmp_path / "data", stage.arn, publisher_id, viewer_id)
 
 
-async def publish_and_watch(stage: StageOfTest, peers: Peers) -> tuple[str, str]:
-    """Return the ids of a publisher and its viewer, both on the stage."""
+async def publish_and_watch(stage: StageHandle, peers: Peers) -> tuple[str, str]:
+    """Connect a publisher and a viewer, and return their participant ids."""
     publisher_id, publisher_token = await stage.token()
     viewer_id, viewer_token = await stage.token()
     await peers.publisher(publisher_token).start()
@@ -107,10 +107,10 @@ async def publish_and_watch(stage: StageOfTest, peers: Peers) -> tuple[str, str]
     return publisher_id, viewer_id
 
 
-async def expect_that_both_left(data: Path, stage_arn: str, publisher_id: str, viewer_id: str) -> None:
-    """Start a server on the same folder and read what its book says: nothing has to be waited for."""
+async def assert_both_left(data: Path, stage_arn: str, publisher_id: str, viewer_id: str) -> None:
+    """Start a server on the same data folder and check its book, without polling: recovery is part of the start."""
     with run_server(data) as server:
-        stage = StageOfTest(server, arn=stage_arn)
+        stage = StageHandle(server, arn=stage_arn)
         assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
         assert await stage.events(viewer_id) == [
             "JOINED",

@@ -1,4 +1,4 @@
-"""The AWS CLI as its users have it, and the examples of its reference pages."""
+"""The AWS CLI, and the examples on its reference pages, which the package `awscli` contains."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import awscli
 import msgspec
 
-from tests.e2e.aws.broken_rules import Json
+from tests.e2e.aws.valid_inputs import Json
 from tests.e2e.server import RunningServer
 
 PAGES = Path(awscli.__file__).parent / "examples" / "ivs-realtime"
@@ -23,29 +23,32 @@ _CONTINUED = re.compile(r"\\[ ]*\n[ ]*")
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """A documented command, word by word, and its documented output: None when there is none or it is no JSON."""
+    """A documented command as words, and its documented output: None if there is none or if it is not JSON."""
 
     words: tuple[str, ...]
     output: Json
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command ended and what it printed."""
+    """The exit code and the output of a command."""
 
     exit_code: int
-    printed: str
-    error: str
+    stdout: str
+    stderr: str
 
     @property
     def json(self) -> Json:
-        """What was printed, which must be JSON; None for nothing."""
-        assert self.exit_code == 0, self.error
-        return json.loads(self.printed) if self.printed else None
+        """The decoded output, which must be JSON; None if there is none. Asserts that the command succeeded."""
+        assert self.exit_code == 0, self.stderr
+        return json.loads(self.stdout) if self.stdout else None
 
 
 def documented(page: str) -> list[Example]:
-    """Return the examples of one reference page. Lines end in a backslash where they go on; some pages have a blank
-    after it, or one inside quotes, which no shell takes: all of them go on here."""
+    """Return the examples of one reference page.
+
+    A command continues after a backslash at the end of a line. Some pages have a blank after the backslash, or a
+    backslash inside quotes, which a shell would not accept; here both continue the command.
+    """
     examples = []
     text = (PAGES / f"{page}.rst").read_text(encoding="utf-8")
     commands = list(_COMMAND.finditer(text))
@@ -65,7 +68,7 @@ def _json_or_none(text: str) -> Json:
 
 
 def run(server: RunningServer, example: Example, *, region: str) -> Outcome:
-    """Run a documented command as it stands, with the endpoint, the key and the region in the environment."""
+    """Run a documented command unchanged, with the endpoint, the access key and the region in the environment."""
     program, *words = example.words
     assert program == "aws"
     environment = {**server.environment, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
@@ -74,4 +77,4 @@ def run(server: RunningServer, example: Example, *, region: str) -> Outcome:
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
     )
-    return Outcome(exit_code=done.returncode, printed=done.stdout, error=done.stderr)
+    return Outcome(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)

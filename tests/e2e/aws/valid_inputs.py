@@ -1,18 +1,17 @@
-"""Every way to break a rule of an operation's input, derived from botocore's service model.
+"""The service model and a valid input of every operation.
 
-For each member, at any depth, each trait gives values that break it and nothing else: type, minimum, maximum, pattern,
-enumeration, required. What the project changes in the model is in EXCUSED.
+botocore's copy of the model is read as plain JSON. The inputs have every member of their shape, so that a test can vary
+each of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import msgspec
 from botocore.loaders import Loader
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.e2e.aws.documented import ENCODER_ARN, INGEST_ARN, PARTICIPANT_ID, STAGE_ARN, STORAGE_ARN
+from tests.e2e.aws.documented_example import ENCODER_ARN, INGEST_ARN, PARTICIPANT_ID, STAGE_ARN, STORAGE_ARN
 
 Json: TypeAlias = Any
 Raw: TypeAlias = Mapping[str, Any]
@@ -88,7 +87,7 @@ COMPOSITION = {
     "tags": {"team": "blue"},
 }
 
-RIGHT: Mapping[str, dict[str, Json]] = {
+VALID_INPUTS: Mapping[str, dict[str, Json]] = {
     "CreateStage": {
         "name": "stage",
         "participantTokenConfigurations": [TOKEN],
@@ -163,9 +162,9 @@ RIGHT: Mapping[str, dict[str, Json]] = {
     "UntagResource": {"resourceArn": STAGE_ARN, "tagKeys": ["team"]},
     "ListTagsForResource": {"resourceArn": STAGE_ARN},
 }
-"""For each operation an input with every member; what is not served for another reason than its form is in REFUSED."""
+"""A valid input with every member for each operation. EXPECTED_REFUSALS lists those that the server still refuses."""
 
-REFUSED: Mapping[str, tuple[int, str]] = {
+EXPECTED_REFUSALS: Mapping[str, tuple[int, str]] = {
     "ListParticipants": (400, "only one filter"),
     "ListIngestConfigurations": (400, "only one filter"),
     "StartComposition": (400, "does not compose stages yet"),
@@ -175,122 +174,4 @@ REFUSED: Mapping[str, tuple[int, str]] = {
     "StartParticipantReplication": (404, OTHER_STAGE_ARN),
     "StopParticipantReplication": (404, ""),
 }
-"""The status and the reason that those inputs meet which are right in form."""
-
-EXCUSED = {("ResourceArn", "pattern"), ("IngestProtocol", "enum")}
-"""The model's pattern of an ARN matches none, and test_input_rules has its own cases for it; a protocol in small
-letters is in a documented command of the AWS CLI."""
-
-WRONG_TYPES: Mapping[str, tuple[Json, ...]] = {
-    "string": (5, True, ["a"], {"a": "b"}),
-    "integer": ("5", 5.5, True, [5], {"a": 5}, 2**31, -(2**31) - 1, 10**30),
-    "float": ("5", True, [5], {"a": 5}, 10**400),
-    "boolean": ("true", 1, [True], {"a": True}),
-    "list": ("a", 5, {"a": "b"}, [None]),
-    "map": ("a", 5, ["a"], {"a": None}),
-    "structure": ("a", 5, ["a"]),
-}
-
-
-class Broken(msgspec.Struct, frozen=True, kw_only=True):
-    """An input that breaks one rule, and the member that the answer must name."""
-
-    operation: str
-    rule: str
-    path: tuple[str | int, ...]
-    request: Json
-
-    @property
-    def member(self) -> str:
-        """The last name on the way to the broken member."""
-        return next(str(step) for step in reversed(self.path) if isinstance(step, str))
-
-    def __str__(self) -> str:
-        return f"{self.operation}-{'.'.join(map(str, self.path))}-{self.rule}"
-
-
-def broken_by(operation: str) -> list[Broken]:
-    """Return every input of the operation that breaks one rule of the model."""
-    right = RIGHT[operation]
-    shape = MODEL["operations"][operation]["input"]["shape"]
-    broken = []
-    for path, rule, value in _of_structure(MODEL["shapes"][shape], right, ()):
-        broken.append(Broken(operation=operation, rule=rule, path=path, request=_replaced(right, path, value)))
-    return broken
-
-
-ABSENT = object()
-Case: TypeAlias = tuple[tuple[str | int, ...], str, Json]
-
-
-def _of_structure(shape: Raw, right: Json, path: tuple[str | int, ...]) -> Iterator[Case]:
-    assert set(shape.get("members", {})) == set(right), "an example must have every member"
-    for name, member in shape.get("members", {}).items():
-        here = (*path, name)
-        if name in shape.get("required", ()):
-            yield here, "absent", ABSENT
-            yield here, "null", None
-        yield from _of_value(member["shape"], right[name], here)
-
-
-def _of_value(name: str, right: Json, path: tuple[str | int, ...]) -> Iterator[Case]:
-    shape = MODEL["shapes"][name]
-    for number, value in enumerate(WRONG_TYPES[shape["type"]]):
-        yield path, f"type{number}", value
-    for rule, value in _beyond(shape, right):
-        if (name, rule) not in EXCUSED:
-            yield path, rule, value
-    match shape["type"]:
-        case "structure":
-            yield from _of_structure(shape, right, path)
-        case "list":
-            yield from _of_value(shape["member"]["shape"], right[0], (*path, 0))
-        case "map":
-            key, value = next(iter(right.items()))
-            for rule, bad_key in _beyond(MODEL["shapes"][shape["key"]["shape"]], key):
-                yield path, f"key-{rule}", {bad_key: value}
-            yield from _of_value(shape["value"]["shape"], value, (*path, key))
-
-
-def _beyond(shape: Raw, right: Json) -> Iterator[tuple[str, Json]]:
-    """Give the values that break a bound, the pattern or the enumeration of a shape."""
-    match shape["type"]:
-        case "integer" | "float":
-            yield from _beyond_number(shape)
-        case "string":
-            yield from _beyond_text(shape, right)
-        case "list" if "max" in shape:
-            yield "maximum", right * (shape["max"] + 1)
-        case "map" if "max" in shape:
-            yield "maximum", {f"{number}": "" for number in range(shape["max"] + 1)}
-
-
-def _beyond_number(shape: Raw) -> Iterator[tuple[str, int]]:
-    if "min" in shape:
-        yield "minimum", shape["min"] - 1
-    if "max" in shape:
-        yield "maximum", shape["max"] + 1
-
-
-def _beyond_text(shape: Raw, right: str) -> Iterator[tuple[str, str]]:
-    if shape.get("min", 0) > 0:
-        yield "minimum", right[: shape["min"] - 1]
-    if "max" in shape:
-        yield "maximum", right + "a" * (shape["max"] + 1 - len(right))
-    if "pattern" in shape:
-        yield "pattern", "!" + right[1:]
-        yield "pattern-end", right[:-1] + "\n"
-    if "enum" in shape:
-        yield "enum", right.lower()
-        yield "enum-empty", ""
-
-
-def _replaced(right: Json, path: tuple[str | int, ...], value: Json) -> Json:
-    step, *rest = path
-    inner = value if not rest else _replaced(right[step], tuple(rest), value)
-    if isinstance(step, int):
-        return [*right[:step], inner, *right[step + 1 :]]
-    changed = {**right, step: inner}
-    if inner is ABSENT:
-        del changed[step]
-    return changed
+"""The status, and a part of the message, for valid inputs that the server refuses for other reasons."""

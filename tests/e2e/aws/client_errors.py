@@ -1,4 +1,4 @@
-"""What a refused call looks like to a boto3 caller."""
+"""Errors as a boto3 client raises them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,10 @@ STATUSES = {
 
 @contextmanager
 def refused(code: str, *, naming: str = "") -> Iterator[None]:
-    """Expect a ClientError with this code, its own HTTP status, a request id, and a message that names something."""
+    """Assert that the block raises a ClientError with this code, the HTTP status of the code, and a request id.
+
+    `naming` must occur in its message.
+    """
     with pytest.raises(ClientError) as caught:
         yield
     response = caught.value.response

@@ -1,4 +1,4 @@
-"""The example of the CLI reference page `list-participant-events`, and a book that holds it."""
+"""The example on the CLI reference page of `list-participant-events`, and a data folder whose book holds it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ PARTICIPANT_ID = "abCDEf12GHIj"
 INGEST_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:ingest-configuration/AbCdEfGh1234"
 ENCODER_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:encoder-configuration/abcdABCDefgh"
 STORAGE_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/abcdABCDefgh"
-NAMES = {"stageArn": STAGE_ARN, "sessionId": SESSION_ID, "participantId": PARTICIPANT_ID}
+REQUEST = {"stageArn": STAGE_ARN, "sessionId": SESSION_ID, "participantId": PARTICIPANT_ID}
 
 JOINED_AT = datetime(2023, 4, 26, 20, 30, 34, tzinfo=UTC)
 LEFT_AT = datetime(2023, 4, 26, 20, 36, 28, tzinfo=UTC)
@@ -71,13 +71,15 @@ RESOURCES: tuple[Resource, ...] = (
         bucket_name="amzn-s3-demo-bucket",
     ),
 )
-"""What the CLI reference shows of `get-ingest-configuration`, `get-encoder-configuration`, `get-storage-configuration`
-(the latter two moved to this region)."""
+"""The resources on the reference pages of `get-ingest-configuration`, `get-encoder-configuration` and
+`get-storage-configuration`; the ARNs of the latter two have this server's region instead of the documented one."""
 
 
 def write_documented_book(data: Path) -> None:
-    """Make a data folder whose book holds the example: one stage, one ended session, one participant, four events, one
-    resource of each kind."""
+    """Create a data folder whose book holds the example.
+
+    It has one stage, one ended session, one participant, four events, and one resource of each kind.
+    """
     session = {"stage_arn": STAGE_ARN, "session_id": SESSION_ID}
     participant = ParticipantRecord(
         participant_id=PARTICIPANT_ID,
@@ -101,7 +103,7 @@ def write_documented_book(data: Path) -> None:
 
 
 def write_book(data: Path, *changes: Change) -> None:
-    """Make a data folder whose book holds what these changes say."""
+    """Create a data folder with a book, and commit these changes to it in one transaction."""
     folder = DataFolder(data)
     folder.prepare()
     asyncio.run(_write(folder.book_path, changes))

@@ -1,11 +1,11 @@
-"""The main job with real peers: join, publish, watch, leave, and what the book says of it."""
+"""Joining, publishing, watching and leaving with real peers, and the events that the book has afterwards."""
 
 import httpx
 
 from tests.clients.events_client import events_of
 from tests.clients.stage_client import token_payload
 from tests.e2e.participants.conftest import Peers
-from tests.e2e.participants.stage_of_test import StageOfTest
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer
 
 
@@ -13,7 +13,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_join_publish_watch_and_leave_by_delete(stage: StageOfTest, peers: Peers) -> None:
+async def test_join_publish_watch_and_leave_by_delete(stage: StageHandle, peers: Peers) -> None:
     publisher_id, publisher_token = await stage.token("PUBLISH", userId="ada", attributes={"role": "host"})
     viewer_id, viewer_token = await stage.token("SUBSCRIBE")
     publisher = peers.publisher(publisher_token)
@@ -28,7 +28,7 @@ async def test_join_publish_watch_and_leave_by_delete(stage: StageOfTest, peers:
         assert (await http.delete(watched.headers["location"], headers=bearer(viewer_token))).status_code == 200
         assert (await http.delete(watched.headers["location"], headers=bearer(viewer_token))).status_code == 404
         assert (await http.delete(published.headers["location"], headers=bearer(publisher_token))).status_code == 200
-    # What a 200 says is in the book already: no waiting here.
+    # The events are durable before the server responds, so no polling is needed.
     assert await stage.events(viewer_id) == [
         "JOINED",
         ("SUBSCRIBE_STARTED", publisher_id),
@@ -44,7 +44,7 @@ async def test_join_publish_watch_and_leave_by_delete(stage: StageOfTest, peers:
     assert (await stage.participant(viewer_id))["published"] is False
 
 
-async def test_a_closed_peer_connection_has_left(stage: StageOfTest, peers: Peers) -> None:
+async def test_a_publisher_leaves_when_it_closes_its_peer_connection(stage: StageHandle, peers: Peers) -> None:
     publisher_id, token = await stage.token()
     publisher = peers.publisher(token)
     await publisher.start()
@@ -53,15 +53,15 @@ async def test_a_closed_peer_connection_has_left(stage: StageOfTest, peers: Peer
     await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
 
 
-async def test_the_global_address_redirects_to_the_stage_s_own(
-    server: RunningServer, stage: StageOfTest, peers: Peers
+async def test_the_global_whip_path_redirects_to_the_stage_s_whip_url(
+    server: RunningServer, stage: StageHandle, peers: Peers
 ) -> None:
     publisher_id, token = await stage.token()
     await peers.publisher(token, whip_url=f"{server.endpoint_url}/").start()
     await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
 
 
-async def test_a_viewer_s_subscription_stops_with_its_publisher(stage: StageOfTest, peers: Peers) -> None:
+async def test_a_viewer_s_subscription_stops_with_its_publisher(stage: StageHandle, peers: Peers) -> None:
     publisher_id, publisher_token = await stage.token()
     viewer_id, viewer_token = await stage.token()
     publisher = peers.publisher(publisher_token)
@@ -71,13 +71,13 @@ async def test_a_viewer_s_subscription_stops_with_its_publisher(stage: StageOfTe
         await viewer.start()
         await viewer.wait_until_satisfied()
         await publisher.stop()
-        so_far = ("JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id))
-        await stage.expect_events(viewer_id, *so_far)
+        first_events = ("JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id))
+        await stage.expect_events(viewer_id, *first_events)
         await events.wait_until(lambda shown: set(shown) == {viewer_id})
-    await stage.expect_events(viewer_id, *so_far, "LEFT")
+    await stage.expect_events(viewer_id, *first_events, "LEFT")
 
 
-async def test_everybody_is_shown_who_is_on_the_stage(stage: StageOfTest, peers: Peers) -> None:
+async def test_the_events_websocket_shows_all_participants_of_the_stage(stage: StageHandle, peers: Peers) -> None:
     watcher_id, watcher_token = await stage.token(userId="grace")
     publisher_id, publisher_token = await stage.token(userId="ada", attributes={"role": "host"})
     async with events_of(watcher_token) as events:
@@ -98,8 +98,8 @@ async def test_everybody_is_shown_who_is_on_the_stage(stage: StageOfTest, peers:
     await stage.expect_events(watcher_id, "JOINED", "LEFT")
 
 
-async def test_one_participant_with_a_websocket_and_a_publication_joins_and_leaves_once(
-    stage: StageOfTest, peers: Peers
+async def test_a_participant_with_a_websocket_and_a_publication_joins_and_leaves_once(
+    stage: StageHandle, peers: Peers
 ) -> None:
     participant_id, token = await stage.token()
     async with events_of(token):
@@ -110,23 +110,25 @@ async def test_one_participant_with_a_websocket_and_a_publication_joins_and_leav
     await stage.expect_events(participant_id, "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
 
 
-async def test_a_publisher_who_comes_back_keeps_its_viewers(stage: StageOfTest, peers: Peers) -> None:
+async def test_a_replacement_connection_keeps_the_viewers(stage: StageHandle, peers: Peers) -> None:
     publisher_id, publisher_token = await stage.token()
     viewer_id, viewer_token = await stage.token()
-    former = peers.publisher(publisher_token)
-    await former.start()
+    previous = peers.publisher(publisher_token)
+    await previous.start()
     viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
     await viewer.start()
     await viewer.wait_until_satisfied()
 
     await peers.publisher(publisher_token).start()
-    await former.stop()
+    await previous.stop()
     await viewer.wait_for_more_pictures(count=30)
     assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
     assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
 
 
-async def test_another_participant_s_connection_is_not_one_s_own(stage: StageOfTest, peers: Peers) -> None:
+async def test_a_token_of_another_participant_cannot_delete_or_patch_a_connection(
+    stage: StageHandle, peers: Peers
+) -> None:
     publisher_id, publisher_token = await stage.token()
     _, other_token = await stage.token()
     published = await peers.publisher(publisher_token).start()
@@ -139,24 +141,24 @@ async def test_another_participant_s_connection_is_not_one_s_own(stage: StageOfT
     assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
 
 
-async def test_candidates_are_trickled_into_the_current_ice_session_only(stage: StageOfTest, peers: Peers) -> None:
+async def test_candidates_of_another_ice_session_are_refused(stage: StageHandle, peers: Peers) -> None:
     _, token = await stage.token()
     publisher = peers.publisher(token)
     published = await publisher.start()
     local = publisher.connection.localDescription.sdp
-    wanted = ("a=ice-ufrag:", "a=ice-pwd:")
-    credentials = [next(line for line in local.splitlines() if line.startswith(start)) for start in wanted]
+    prefixes = ("a=ice-ufrag:", "a=ice-pwd:")
+    credentials = [next(line for line in local.splitlines() if line.startswith(prefix)) for prefix in prefixes]
     fragment = "\r\n".join([*credentials, "m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:0", "a=end-of-candidates", ""])
     headers = {**bearer(token), "Content-Type": "application/trickle-ice-sdpfrag"}
     async with httpx.AsyncClient() as http:
         for tag, status in ((published.headers["etag"], 204), ('"another"', 412)):
-            answer = await http.patch(
+            response = await http.patch(
                 published.headers["location"], content=fragment, headers={**headers, "If-Match": tag}
             )
-            assert (answer.status_code, answer.text if status == 204 else "") == (status, "")
+            assert (response.status_code, response.text if status == 204 else "") == (status, "")
 
 
-async def test_the_token_tells_a_client_all_it_needs(stage: StageOfTest) -> None:
+async def test_the_token_has_the_endpoints_the_stage_and_the_capabilities(stage: StageHandle) -> None:
     participant_id, token = await stage.token("SUBSCRIBE")
     payload = token_payload(token)
     endpoints = (await _get_stage(stage))["endpoints"]
@@ -165,6 +167,6 @@ async def test_the_token_tells_a_client_all_it_needs(stage: StageOfTest) -> None
     assert payload["capabilities"] == {"allow_subscribe": True}
 
 
-async def _get_stage(stage: StageOfTest) -> dict[str, dict[str, str]]:
-    answer: dict[str, dict[str, str]] = stage.ivs.get_stage(arn=stage.arn)["stage"]
-    return answer
+async def _get_stage(stage: StageHandle) -> dict[str, dict[str, str]]:
+    response: dict[str, dict[str, str]] = stage.ivs.get_stage(arn=stage.arn)["stage"]
+    return response
