@@ -1,11 +1,11 @@
-"""What holds for the whole suite."""
+"""The configuration of the whole test suite."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
-# No test may depend on how fast the machine is: neither on an example's time, nor on that of making one. Where nobody
-# can look into a failure (CI), the examples are the same every time; everywhere else each run looks for new ones.
+# No deadlines and no health check of slow examples, because the machine may be slow. On CI the examples are the same in
+# every run, so that a failure is reproducible; elsewhere each run generates new ones.
 settings.register_profile(
     "stagebook",
     deadline=None,

@@ -1,4 +1,4 @@
-"""The command line: what it prints, and its exit codes."""
+"""The command line: its output and its exit codes."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from stagebook.cli import main
 from stagebook.config.settings import SETTINGS
-from stagebook.data_folder.secrets import DataFolder, Presence
+from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.server.system_clock import SystemRandomness
 from tests.serving import run_command
 
@@ -20,17 +20,17 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def started(path: Path, *, endpoint_url: str = "http://127.0.0.1:8080") -> DataFolder:
-    """Return a data folder as a server that ran on it leaves it."""
+def data_folder_after_a_run(path: Path, *, endpoint_url: str = "http://127.0.0.1:8080") -> DataFolder:
+    """Return a data folder on which a server has run."""
     folder = DataFolder(path)
     folder.prepare()
     folder.access_key(account_id="123456789012", randomness=SystemRandomness())
-    folder.announce(Presence(endpoint_url=endpoint_url, region="us-west-2"))
+    folder.write_server_address(ServerAddress(endpoint_url=endpoint_url, region="us-west-2"))
     return folder
 
 
 def test_env_prints_what_aws_clients_need(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, access_key = started(tmp_path / "data").last_announced()
+    _, access_key = data_folder_after_a_run(tmp_path / "data").read_server_access()
     assert main(["env", "--data", str(tmp_path / "data")]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "export AWS_ENDPOINT_URL_IVS_REALTIME=http://127.0.0.1:8080",
@@ -41,11 +41,11 @@ def test_env_prints_what_aws_clients_need(tmp_path: Path, capsys: pytest.Capture
     ]
 
 
-def test_env_finds_the_data_folder_as_serve_does(
+def test_env_uses_the_data_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started(tmp_path / "stagebook-data", endpoint_url="http://default")
-    started(tmp_path / "other", endpoint_url="http://other")
+    data_folder_after_a_run(tmp_path / "stagebook-data", endpoint_url="http://default")
+    data_folder_after_a_run(tmp_path / "other", endpoint_url="http://other")
     assert main(["env"]) == 0
     assert "http://default" in capsys.readouterr().out
     monkeypatch.setenv("STAGEBOOK_DATA", "other")
@@ -53,17 +53,17 @@ def test_env_finds_the_data_folder_as_serve_does(
     assert "http://other" in capsys.readouterr().out
 
 
-def test_a_shell_reads_back_exactly_what_env_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    nasty = "http://x/'\"$(touch pwned) `id`"
-    started(tmp_path / "data", endpoint_url=nasty)
+def test_the_output_of_env_is_quoted_for_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "http://x/'\"$(touch pwned) `id`"
+    data_folder_after_a_run(tmp_path / "data", endpoint_url=url)
     main(["env", "--data", "data"])
     script = capsys.readouterr().out + '\nprintf %s "$AWS_ENDPOINT_URL_IVS_REALTIME"'
     shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    assert shell.stdout == nasty
+    assert shell.stdout == url
     assert not (tmp_path / "pwned").exists()
 
 
-def test_env_before_the_first_start_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_env_before_the_first_start_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env"]) == 1
     assert "stagebook serve" in capsys.readouterr().err
 
@@ -77,7 +77,7 @@ def test_env_before_the_first_start_says_so(capsys: pytest.CaptureFixture[str]) 
         (["env", "--data", ""], "data"),
     ],
 )
-def test_a_wrong_setting_ends_with_code_2_and_its_name(
+def test_an_invalid_setting_ends_with_code_2_and_names_the_setting(
     arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
@@ -92,7 +92,7 @@ def test_an_unknown_flag_ends_with_code_2(capsys: pytest.CaptureFixture[str]) ->
     assert "--colour" in capsys.readouterr().err
 
 
-def test_help_names_every_setting_but_those_with_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_setting_except_those_with_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--help"])
     assert ended.value.code == 0
@@ -101,7 +101,7 @@ def test_help_names_every_setting_but_those_with_secrets(capsys: pytest.CaptureF
         assert (setting.flag in words) == (setting.name != "credentials"), setting.name
 
 
-def test_the_command_is_installed_and_knows_its_version() -> None:
+def test_the_installed_command_prints_its_version() -> None:
     ended = run_command("--version")
     assert ended.returncode == 0
     assert ended.stdout.startswith("stagebook 0.")

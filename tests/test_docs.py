@@ -1,4 +1,4 @@
-"""The documentation is whole: what the code has, the pages name, as it is."""
+"""The documentation agrees with the code: settings, quotas, operations, events, errors, commands and links."""
 
 import re
 import tomllib
@@ -30,7 +30,7 @@ def page(name: str) -> str:
 
 
 def rows(name: str) -> dict[str, list[str]]:
-    """Return the cells of every table row of a page by its first cell, which is `code`."""
+    """Return the other cells of every table row whose first cell is `code`, by that cell."""
     found = {}
     for line in page(name).splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
@@ -40,15 +40,15 @@ def rows(name: str) -> dict[str, list[str]]:
 
 
 def compatibility() -> dict[str, str]:
-    """Return what the compatibility page says of each name: done, partly or not yet."""
+    """Return the state of each name on the compatibility page: done, partly or not yet."""
     return {name: cells[0].partition(":")[0] for name, cells in rows("compatibility.md").items()}
 
 
 def setting_row(setting: Setting) -> str:
-    """Return the row of operating.md for a setting."""
-    kind = setting.rule.rule.partition(", named by")[0] or describe_type(setting)
+    """Return the expected row of operating.md for a setting."""
+    kind = setting.rule.requirement.partition(", named by")[0] or describe_type(setting)
     unit = f" ({setting.rule.unit})" if setting.rule.unit in {"seconds", "bytes"} else ""
-    return f"| `{setting.name}` | {kind}{unit} | {default_text(setting.default)} | {setting.rule.why} |"
+    return f"| `{setting.name}` | {kind}{unit} | {default_text(setting.default)} | {setting.rule.description} |"
 
 
 def default_text(default: Any) -> str:  # noqa: ANN401 - defaults are of every type
@@ -63,11 +63,11 @@ def default_text(default: Any) -> str:  # noqa: ANN401 - defaults are of every t
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.name)
-def test_every_setting_is_documented_as_it_is(setting: Setting) -> None:
+def test_every_setting_is_documented(setting: Setting) -> None:
     assert setting_row(setting) in page("operating.md").splitlines()
 
 
-def test_no_setting_is_documented_that_is_not_there() -> None:
+def test_only_existing_settings_are_documented_in_their_order() -> None:
     section = page("operating.md").partition("## Settings")[2].partition("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert documented == list(SETTINGS)
@@ -79,7 +79,7 @@ def test_every_quota_is_documented_with_both_editions(name: str) -> None:
     assert rows("operating.md")[name][:2] == ["none" if quota is None else f"{quota:,}" for quota in quotas]
 
 
-def test_every_operation_of_the_model_has_its_state() -> None:
+def test_every_operation_of_the_service_model_has_a_state() -> None:
     served = operations(cast("StageManager", MagicMock()), page_token_secret=bytes(32))
     refused = {operation.name for operation in CompositionOperations(PageTokens(secret=bytes(32))).operations()}
     states = compatibility()
@@ -88,7 +88,7 @@ def test_every_operation_of_the_model_has_its_state() -> None:
 
 
 @pytest.mark.parametrize("name", [*EventName, *ErrorCode], ids=str)
-def test_every_event_name_and_error_code_has_its_state(name: str) -> None:
+def test_every_event_name_and_error_code_has_a_state(name: str) -> None:
     assert compatibility()[name] in {"done", "not yet"}
 
 
@@ -97,25 +97,25 @@ def test_every_cause_is_explained(cause: Cause) -> None:
     assert cause.value in rows("compatibility.md")
 
 
-def test_every_answer_of_the_participants_door_is_documented() -> None:
+def test_every_error_response_of_the_participants_api_is_documented() -> None:
     text = page("participants.md")
     codes = [*(code.value for code in ATTEMPT_STATUSES), *(code for _, code in OTHER_STATUSES.values())]
     codes += [f"TOKEN_{refusal.name}" for refusal in TokenRefusal]
     assert [code for code in codes if f"`{code}`" not in text] == []
 
 
-NOT_OF_ENCODERS = {ErrorCode.INSUFFICIENT_CAPABILITIES, ErrorCode.PUBLISHER_NOT_FOUND}
-"""The error codes that a stream key cannot lead to: it allows to publish, and to do nothing else."""
+CODES_WITHOUT_ENCODERS = {ErrorCode.INSUFFICIENT_CAPABILITIES, ErrorCode.PUBLISHER_NOT_FOUND}
+"""The error codes that an encoder cannot cause: its stream key always permits publishing and nothing else."""
 
 
-def test_every_error_code_of_encoders_has_commands_that_cause_it_as_the_tests_run_them() -> None:
+def test_every_error_code_of_encoders_is_documented_with_the_tested_command() -> None:
     table = page("rtmp.md").partition("## Errors")[2].partition("\n## ")[0]
     shown = [line for line in table.splitlines() if line.startswith("| `")]
     assert shown == [f"| `{cause.code}` | {cause.when} | `{cause.command}` |" for cause in CAUSES]
-    assert {cause.code for cause in CAUSES} == set(ErrorCode) - NOT_OF_ENCODERS
+    assert {cause.code for cause in CAUSES} == set(ErrorCode) - CODES_WITHOUT_ENCODERS
 
 
-def test_encoders_are_told_what_the_tests_tell_them() -> None:
+def test_the_documented_encoder_commands_are_those_of_the_tests() -> None:
     lines = page("rtmp.md").splitlines()
     assert [name for name, value in VARIABLES.items() if f'{name}="{value}"' not in lines] == []
     assert [command for command in (PUBLISH, GSTREAMER) if command not in lines] == []
@@ -125,7 +125,7 @@ def requirement_names(requirements: list[str]) -> list[str]:
     return [re.split(r"[<>=\[ ]", requirement, maxsplit=1)[0] for requirement in requirements]
 
 
-def test_every_dependency_has_its_reason_and_license() -> None:
+def test_every_dependency_is_documented_with_its_reason_and_license() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = requirement_names(project["dependencies"])
     for extra in project["optional-dependencies"].values():
@@ -139,6 +139,6 @@ def test_every_dependency_has_its_reason_and_license() -> None:
 @pytest.mark.parametrize(
     "path", sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]), ids=lambda path: path.name
 )
-def test_links_between_pages_lead_somewhere(path: Path) -> None:
+def test_links_between_pages_have_existing_targets(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target

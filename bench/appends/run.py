@@ -15,7 +15,7 @@ from bench.figures import median, percentile
 from bench.machine import cpu_seconds
 from bench.report import Aim, Part, Table, number
 from stagebook.book.changes import Change
-from stagebook.server.system_clock import tune_collector
+from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.stage.events import EventName
 
 STORM_PARTICIPANTS = 25_000
@@ -130,7 +130,7 @@ async def _bare(path: Path, transactions: Transactions, *, alone: bool) -> Appen
 @asynccontextmanager
 async def _timed(steps: Sequence[float]) -> AsyncIterator[list[Appended]]:
     """Time the block; afterwards the list that is given holds one Appended with one event for each of `steps`."""
-    tune_collector()  # as the server does
+    tune_garbage_collection()  # as the server does
     took: list[Appended] = []
     cpu, start = cpu_seconds(os.getpid()), time.perf_counter()
     yield took

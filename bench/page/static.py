@@ -14,8 +14,8 @@ from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
 from stagebook.server.http_server import HttpServer
-from stagebook.server.listen_sockets import listen
-from stagebook.server.wiring import http_bounds
+from stagebook.server.listen_sockets import bind_listen_socket
+from stagebook.server.wiring import http_limits
 
 
 class StaticAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,13 +44,13 @@ async def _nothing() -> None:
 def main() -> None:
     """Serve until the process is terminated, by the same settings as the real server."""
     answer = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=StaticAnswer)
-    with listen(Address(host="127.0.0.1", port=0)) as listening:
+    with bind_listen_socket(Address(host="127.0.0.1", port=0)) as listening:
         server = HttpServer(
             static_application(answer),
-            bounds=http_bounds(Settings()),
+            limits=http_limits(Settings()),
             trusted_proxies=(),
             on_started=lambda: print(listening.getsockname()[1], flush=True),
-            before_end=_nothing,
+            before_close=_nothing,
         )
         uvloop.run(server.serve(sockets=[listening]))
 

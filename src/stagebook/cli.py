@@ -1,5 +1,8 @@
-"""The command line: `stagebook serve`, `env` and `demo`. Thin: it reads arguments, calls, and turns errors into exit
-codes (2 for what the caller set wrong, 1 for what the machine refuses)."""
+"""The command line: `stagebook serve`, `stagebook env` and `stagebook demo`.
+
+It parses the arguments, calls the command and maps errors to exit codes: 2 for invalid arguments and settings, 1 for
+every other failure, 130 after Ctrl-C.
+"""
 
 import argparse
 import os
@@ -21,7 +24,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code. `argv` defaults to the arguments of the process."""
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
@@ -56,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_flag(env, SETTINGS["data"])
     env.set_defaults(run=_env)
 
-    demo = commands.add_parser("demo", help="publish and watch for some seconds, then list the events")
-    demo.add_argument("--endpoint-url", metavar="URL", help="use this server instead of one made for the demo")
+    demo = commands.add_parser("demo", help="publish and watch for a few seconds, then list the events")
+    demo.add_argument("--endpoint-url", metavar="URL", help="use this server instead of starting one for the demo")
     demo.add_argument("--seconds", type=float, default=5.0, help="how long to publish and watch; default: 5")
     demo.set_defaults(run=_demo)
     return parser
@@ -65,12 +68,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_flag(parser: argparse.ArgumentParser, setting: Setting) -> None:
     default = setting.default if setting.default not in (None, (), {}) else "none"
-    told = f"{setting.rule.why} {describe_type(setting).capitalize()}; default: {default}."
+    text = f"{setting.rule.description} {describe_type(setting).capitalize()}; default: {default}."
     parser.add_argument(
         setting.flag,
         dest=f"setting_{setting.name}",
         metavar=setting.rule.unit or "VALUE",
-        help=told.replace("%", "%%"),
+        help=text.replace("%", "%%"),
     )
 
 
@@ -85,7 +88,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from stagebook.server.lifecycle import StartError, serve  # its libraries are not needed to print a usage text
+    # Imported late: printing a usage text needs none of its libraries.
+    from stagebook.server.lifecycle import StartError, serve
 
     try:
         return serve(_settings(arguments))
@@ -95,13 +99,13 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _env(arguments: argparse.Namespace) -> int:
-    presence, access_key = DataFolder(Path(_settings(arguments).data)).last_announced()
+    server, access_key = DataFolder(Path(_settings(arguments).data)).read_server_access()
     variables = {
-        "AWS_ENDPOINT_URL_IVS_REALTIME": presence.endpoint_url,
+        "AWS_ENDPOINT_URL_IVS_REALTIME": server.endpoint_url,
         "AWS_ACCESS_KEY_ID": access_key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": access_key.secret_access_key,
-        "AWS_REGION": presence.region,
-        "AWS_DEFAULT_REGION": presence.region,
+        "AWS_REGION": server.region,
+        "AWS_DEFAULT_REGION": server.region,
     }
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
@@ -110,7 +114,8 @@ def _env(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     try:
-        from stagebook.demo import run_demo  # its libraries are an extra: a server does without them
+        # Imported late: its libraries are an optional extra.
+        from stagebook.demo import run_demo
     except ModuleNotFoundError as error:
         print(f"stagebook: the demo needs {error.name}: run `pip install 'stagebook[demo]'`", file=sys.stderr)
         return EXIT_FAILED

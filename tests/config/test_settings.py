@@ -1,4 +1,4 @@
-"""Settings: one table, four sources in order, and refusals that name the setting, its source and the rule."""
+"""Settings: the order of the sources, and errors that name the setting, its source and the requirement."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
     assert load(environment={"STAGEBOOK_CONFIG": str(file)}).region == "eu-central-1"
 
 
-def test_other_environment_variables_are_not_ours() -> None:
+def test_other_environment_variables_are_ignored() -> None:
     assert load(environment={"PATH": "/bin", "XSTAGEBOOK_REGION": "x"}) == Settings()
 
 
@@ -62,7 +62,7 @@ def test_other_environment_variables_are_not_ours() -> None:
     ("text", "expected"),
     [("true", True), ("True", True), ("1", True), ("false", False), ("0", False)],
 )
-def test_a_boolean_is_read_from_text(text: str, expected: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+def test_a_boolean_is_read_from_a_string(text: str, expected: bool) -> None:  # noqa: FBT001 - pytest gives it by name
     assert load(environment={"STAGEBOOK_WHIP_REDIRECT": text}).whip_redirect is expected
 
 
@@ -77,7 +77,7 @@ def test_lists_are_split_at_commas_and_tables_at_equals_signs() -> None:
     assert settings.quota_overrides == {"stages": 5, "duration_seconds": 60}
 
 
-def test_limits_are_the_chosen_edition_with_its_overrides(tmp_path: Path) -> None:
+def test_limits_are_the_chosen_edition_with_the_overrides(tmp_path: Path) -> None:
     assert load().limits == RELAXED
     assert load(flags={"quotas": "strict"}).limits == STRICT
     file = write(tmp_path, 'quotas = "strict"\n[quota_overrides]\nstages = 7\n')
@@ -85,18 +85,18 @@ def test_limits_are_the_chosen_edition_with_its_overrides(tmp_path: Path) -> Non
     assert (limits.stages, limits.publishers_per_stage) == (7, STRICT.publishers_per_stage)
 
 
-def test_credentials_come_from_the_file(tmp_path: Path) -> None:
+def test_credentials_are_read_from_the_file(tmp_path: Path) -> None:
     (credential,) = load(file=write(tmp_path, CREDENTIAL)).credentials
     assert credential.account_id == "210987654321"
     assert credential.policy == {"Statement": [{"Effect": "Allow", "Action": "ivs:*", "Resource": "*"}]}
 
 
-def test_a_credential_never_shows_its_secret(tmp_path: Path) -> None:
+def test_the_repr_of_a_credential_does_not_contain_the_secret(tmp_path: Path) -> None:
     assert "a-secret-of-at-least-16" not in repr(load(file=write(tmp_path, CREDENTIAL)))
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "rule"),
+    ("name", "value", "requirement"),
     [
         ("listen", "8080", "HOST:PORT"),
         ("listen", "127.0.0.1:70000", "HOST:PORT"),
@@ -143,13 +143,13 @@ def test_a_credential_never_shows_its_secret(tmp_path: Path) -> None:
         ("log_form", "xml", "one of text, json"),
     ],
 )
-def test_a_value_that_breaks_its_rule_is_refused_by_name(name: str, text: str, rule: str) -> None:
+def test_a_value_that_violates_its_rule_is_refused_by_name(name: str, value: str, requirement: str) -> None:
     with pytest.raises(ConfigError, match=f"setting {name}") as refused:
-        load(environment={f"STAGEBOOK_{name.upper()}": text})
-    assert rule in str(refused.value)
+        load(environment={f"STAGEBOOK_{name.upper()}": value})
+    assert requirement in str(refused.value)
 
 
-def test_the_refusal_names_the_source() -> None:
+def test_the_error_names_the_source() -> None:
     with pytest.raises(ConfigError, match=r"\(from STAGEBOOK_MEDIA_PORT\)"):
         load(environment={"STAGEBOOK_MEDIA_PORT": "x"})
     with pytest.raises(ConfigError, match=r"\(from --media-port\)"):
@@ -163,7 +163,7 @@ def test_unknown_names_are_refused_in_every_source(tmp_path: Path) -> None:
             load(**sources)
 
 
-def test_the_file_must_have_the_right_types(tmp_path: Path) -> None:
+def test_a_value_of_a_wrong_type_in_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"media_port .* a whole number"):
         load(file=write(tmp_path, 'media_port = "3478"\n'))
     with pytest.raises(ConfigError, match=r"region .* a region name"):
@@ -194,13 +194,13 @@ def test_credentials_are_refused_outside_the_file() -> None:
     ("old", "new"),
     [('"210987654321"', '"x"'), ('"AKIAEXAMPLEEXAMPLE00"', '"short"'), ('"a-secret-of-at-least-16"', '"x"')],
 )
-def test_a_malformed_credential_is_refused_without_showing_it(tmp_path: Path, old: str, new: str) -> None:
+def test_a_malformed_credential_is_refused_and_the_secret_not_shown(tmp_path: Path, old: str, new: str) -> None:
     with pytest.raises(ConfigError, match="setting credentials") as refused:
         load(file=write(tmp_path, CREDENTIAL.replace(old, new)))
     assert "a-secret-of-at-least-16" not in str(refused.value)
 
 
-def test_an_access_key_may_be_there_only_once(tmp_path: Path) -> None:
+def test_a_duplicate_access_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="once"):
         load(file=write(tmp_path, CREDENTIAL + CREDENTIAL))
 
@@ -218,23 +218,23 @@ def test_rtmp_is_on_by_default() -> None:
 @pytest.mark.parametrize(
     "url", ["rtmps://ingest.example.com:443/app/", "rtmps://ingest.example.com/app/", "rtmps://[2001:db8::1]:443/app/"]
 )
-def test_the_public_address_of_an_ingest_door_is_a_url(url: str) -> None:
+def test_a_valid_public_ingest_url_is_accepted(url: str) -> None:
     assert load(flags={"rtmps_public_url": url}).rtmps_public_url == url
 
 
 @pytest.mark.parametrize("alone", ["rtmps_certificate", "rtmps_private_key"])
-def test_a_certificate_and_its_key_go_together(alone: str) -> None:
+def test_a_certificate_without_its_key_is_refused(alone: str) -> None:
     with pytest.raises(ConfigError, match=r"setting rtmps_certificate.* both or none"):
         load(flags={alone: "file.pem"})
 
 
-@pytest.mark.parametrize("door", ["rtmp", "rtmps"])
-def test_a_door_that_is_switched_off_has_no_public_address(door: str) -> None:
-    with pytest.raises(ConfigError, match=f"setting {door}_public_url: needs {door}_listen"):
-        load(flags={f"{door}_listen": "", f"{door}_public_url": f"{door}://example.com/app/"})
+@pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
+def test_a_public_url_of_a_server_that_is_switched_off_is_refused(scheme: str) -> None:
+    with pytest.raises(ConfigError, match=f"setting {scheme}_public_url: needs {scheme}_listen"):
+        load(flags={f"{scheme}_listen": "", f"{scheme}_public_url": f"{scheme}://example.com/app/"})
 
 
-def test_engine_ports_must_fit_below_the_last_port() -> None:
+def test_the_ports_of_all_engine_processes_must_exist() -> None:
     with pytest.raises(ConfigError, match="media_port"):
         Settings(media_port=65_535, media_processes=2)
 
@@ -250,7 +250,7 @@ def test_engine_ports_must_fit_below_the_last_port() -> None:
         ("example.com:1", "example.com", False, False),
     ],
 )
-def test_an_address_knows_who_can_reach_it(
+def test_loopback_and_wildcard_addresses_are_recognised(
     text: str,
     host: str,
     loopback: bool,  # noqa: FBT001 - pytest gives it by name
@@ -261,10 +261,10 @@ def test_an_address_knows_who_can_reach_it(
     assert str(address) == text
 
 
-def test_every_setting_says_why_and_can_be_set_by_its_own_default() -> None:
+def test_every_setting_has_a_description_a_unit_and_a_valid_default() -> None:
     defaults: dict[str, Any] = {name: setting.default for name, setting in SETTINGS.items()}
     assert Settings(**defaults) == Settings()
     for setting in SETTINGS.values():
-        assert setting.rule.why.endswith("."), setting.name
+        assert setting.rule.description.endswith("."), setting.name
         assert setting.name.endswith("_seconds") == (setting.rule.unit == "seconds"), setting.name
         assert setting.name.endswith("_bytes") == (setting.rule.unit == "bytes"), setting.name

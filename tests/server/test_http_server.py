@@ -1,4 +1,4 @@
-"""The HTTP server: its bounds, and the order in which it ends. Each test speaks to a real socket."""
+"""The HTTP server: its limits and its shutdown, over real sockets."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,11 @@ import pytest
 
 from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.config.rules import Address
-from stagebook.server.http_server import HEAD_LIMIT_BYTES, HttpBounds, HttpServer
-from stagebook.server.listen_sockets import listen
+from stagebook.server.http_server import HEAD_LIMIT_BYTES, HttpLimits, HttpServer
+from stagebook.server.listen_sockets import bind_listen_socket
 
 ANY_PORT = Address(host="127.0.0.1", port=0)
-BOUNDS = HttpBounds(
+LIMITS = HttpLimits(
     connections=100,
     request_timeout_seconds=30,
     keep_alive_seconds=30,
@@ -36,18 +36,18 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-async def nothing() -> None:
-    """End without a farewell."""
+async def do_nothing() -> None:
+    """Do do_nothing before the connections are closed."""
 
 
 @asynccontextmanager
-async def running(
-    *, bounds: HttpBounds = BOUNDS, before_end: Callable[[], Awaitable[None]] = nothing
+async def running_server(
+    *, limits: HttpLimits = LIMITS, before_close: Callable[[], Awaitable[None]] = do_nothing
 ) -> AsyncIterator[tuple[HttpServer, int]]:
     started = asyncio.Event()
-    with listen(ANY_PORT) as bound:
+    with bind_listen_socket(ANY_PORT) as bound:
         port: int = bound.getsockname()[1]
-        server = HttpServer(hello, bounds=bounds, trusted_proxies=(), on_started=started.set, before_end=before_end)
+        server = HttpServer(hello, limits=limits, trusted_proxies=(), on_started=started.set, before_close=before_close)
         task = asyncio.create_task(server.serve(sockets=[bound]))
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
@@ -60,50 +60,50 @@ async def running(
 
 
 async def exchange(port: int, request: bytes) -> bytes:
-    """Send these bytes and return what comes back until the server closes."""
+    """Send these bytes; return the bytes received until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     async with asyncio.timeout(DEADLINE_SECONDS):
         writer.write(request)
-        answer = b""
+        response = b""
         try:
             while part := await reader.read(65_536):
-                answer += part
-        except ConnectionError:  # closed while we were still writing
+                response += part
+        except ConnectionError:  # closed while the request was being sent
             pass
-    await hang_up(writer)
-    return answer
+    await close_connection(writer)
+    return response
 
 
-async def hang_up(writer: asyncio.StreamWriter) -> None:
+async def close_connection(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    with contextlib.suppress(ConnectionError):  # the server may have been first
+    with contextlib.suppress(ConnectionError):  # the server may have closed the connection first
         await writer.wait_closed()
 
 
-async def test_it_serves() -> None:
-    async with running() as (_, port):
-        answer = await exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answer.endswith(b"hello")
-    assert b"uvicorn" not in answer
+async def test_a_request_is_served() -> None:
+    async with running_server() as (_, port):
+        response = await exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.endswith(b"hello")
+    assert b"uvicorn" not in response
 
 
-async def test_keep_alive_requests_are_each_within_the_bounds() -> None:
+async def test_the_head_limit_applies_to_each_request_of_a_connection() -> None:
     request = b"GET / HTTP/1.1\r\nHost: x\r\nX-Filler: " + b"x" * (HEAD_LIMIT_BYTES // 2) + b"\r\n"
-    async with running() as (_, port):
-        answer = await exchange(port, (request + b"\r\n") * 5 + request + b"Connection: close\r\n\r\n")
-    assert answer.count(b"HTTP/1.1 200 OK") == 6
+    async with running_server() as (_, port):
+        response = await exchange(port, (request + b"\r\n") * 5 + request + b"Connection: close\r\n\r\n")
+    assert response.count(b"HTTP/1.1 200 OK") == 6
 
 
 @pytest.mark.parametrize("head", [b"X-Long: " + b"x" * 4_000_000, b"X: y\r\n" * 700_000], ids=["one", "many"])
-async def test_a_head_without_end_is_refused(head: bytes) -> None:
-    async with running() as (_, port):
-        answer = await exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\n" + head)
-    assert b"200 OK" not in answer
+async def test_a_request_head_above_the_limit_is_refused(head: bytes) -> None:
+    async with running_server() as (_, port):
+        response = await exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\n" + head)
+    assert b"200 OK" not in response
 
 
-async def test_a_request_that_is_no_http_is_refused() -> None:
-    async with running() as (_, port):
+async def test_a_request_that_is_not_http_is_refused() -> None:
+    async with running_server() as (_, port):
         assert (await exchange(port, b"\x16\x03\x01 hello\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
 
 
@@ -112,24 +112,24 @@ async def test_a_request_that_is_no_http_is_refused() -> None:
     [b"", b"GET / HTTP/1.1\r\nHost", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT"],
     ids=["silent", "slow head", "slow second request"],
 )
-async def test_a_request_that_does_not_arrive_in_time_ends_the_connection(start: bytes) -> None:
-    bounds = msgspec.structs.replace(BOUNDS, request_timeout_seconds=0.05)
-    async with running(bounds=bounds) as (_, port):
-        answer = await exchange(port, start)
-    assert answer.count(b"200 OK") == start.count(b"\r\n\r\n")
+async def test_a_request_that_is_not_received_in_time_closes_the_connection(start: bytes) -> None:
+    limits = msgspec.structs.replace(LIMITS, request_timeout_seconds=0.05)
+    async with running_server(limits=limits) as (_, port):
+        response = await exchange(port, start)
+    assert response.count(b"200 OK") == start.count(b"\r\n\r\n")
 
 
-async def test_the_end_accepts_no_more_then_says_farewell_then_closes() -> None:
+async def test_shutdown_stops_accepting_then_awaits_before_close_then_closes() -> None:
     seen: list[str] = []
 
-    async def farewell() -> None:
+    async def before_close() -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
-        seen.append("refused while saying farewell")
+        seen.append("new connection refused in before_close")
         assert not reader.at_eof()
-        seen.append("open while saying farewell")
+        seen.append("old connection open in before_close")
 
-    async with running(before_end=farewell) as (server, port):
+    async with running_server(before_close=before_close) as (server, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(
             b"GET /events/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -140,5 +140,5 @@ async def test_the_end_accepts_no_more_then_says_farewell_then_closes() -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):
             await reader.read()
         seen.append("closed")
-        await hang_up(writer)
-    assert seen == ["refused while saying farewell", "open while saying farewell", "closed"]
+        await close_connection(writer)
+    assert seen == ["new connection refused in before_close", "old connection open in before_close", "closed"]

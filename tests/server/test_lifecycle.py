@@ -1,4 +1,4 @@
-"""The server as a process: what a start makes and prints, what an end leaves, and what it refuses."""
+"""The server process: start, restart, shutdown, crash recovery, and starts that are refused."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def health(server: ServerProcess) -> dict[str, Any]:
 
 
 def create_participant(server: ServerProcess) -> dict[str, Any]:
-    """Create a stage with one participant token; return what a participant needs to join."""
+    """Create a stage with one participant token; return the values with which the participant can join."""
     created = server.client().create_stage(participantTokenConfigurations=[{"userId": "alice"}])
     stage, (token,) = created["stage"], created["participantTokens"]
     return {
@@ -38,20 +38,20 @@ def create_participant(server: ServerProcess) -> dict[str, Any]:
 
 
 def join(participant: dict[str, Any], then: Callable[[], None]) -> None:
-    """Be on the stage, by the events websocket, while `then` runs; then wait for the server to end the connection."""
+    """Join by the events websocket, run `then`, and wait until the server closes the connection."""
 
-    async def be_there() -> None:
+    async def connect() -> None:
         token = websockets.Subprotocol(participant["token"])
         async with websockets.connect(participant["events_url"], subprotocols=[token]) as connection:
             await asyncio.wait_for(connection.recv(), 20)
             await asyncio.to_thread(then)
             await asyncio.wait_for(connection.wait_closed(), 20)
 
-    asyncio.run(be_there())
+    asyncio.run(connect())
 
 
 def event_names(server: ServerProcess, participant: dict[str, Any]) -> list[str]:
-    """Return the names of a participant's events in the stage's one session, newest first."""
+    """Return the names of a participant's events in the only session of the stage, newest first."""
     client = server.client()
     (session,) = client.list_stage_sessions(stageArn=participant["stage_arn"])["stageSessions"]
     assert "endTime" in session
@@ -63,7 +63,7 @@ def event_names(server: ServerProcess, participant: dict[str, Any]) -> list[str]
     return [event["name"] for event in events]
 
 
-def test_a_start_says_where_it_is_and_serves(tmp_path: Path) -> None:
+def test_a_started_server_prints_its_addresses_and_serves(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with ServerProcess(data) as server:
         assert health(server) == {"status": "ok", "version": "0.1.0", "auth": "on", "unknown_stream_keys": 0}
@@ -75,14 +75,14 @@ def test_a_start_says_where_it_is_and_serves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_shuts_the_server_down(tmp_path: Path, number: signal.Signals) -> None:
     with ServerProcess(tmp_path) as server:
         assert server.end(number) == 0
         assert "server stopped" in server.output
         assert "Traceback" not in server.output
 
 
-def test_what_was_made_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_stages_and_keys_persist_over_a_restart(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         arn = server.client().create_stage(name="kept")["stage"]["arn"]
         key = server.credentials()["aws_access_key_id"]
@@ -92,7 +92,7 @@ def test_what_was_made_is_there_after_a_restart(tmp_path: Path) -> None:
         assert server.credentials()["aws_access_key_id"] == key
 
 
-def test_a_clean_end_makes_everybody_leave(tmp_path: Path) -> None:
+def test_a_clean_shutdown_records_a_left_of_every_participant(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         participant = create_participant(server)
         join(participant, then=lambda: server.send_signal(signal.SIGTERM))
@@ -102,7 +102,7 @@ def test_a_clean_end_makes_everybody_leave(tmp_path: Path) -> None:
         assert "left open" not in server.output
 
 
-def test_after_a_crash_the_next_start_makes_everybody_leave_once(tmp_path: Path) -> None:
+def test_the_start_after_a_crash_records_one_left_of_every_participant(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         participant = create_participant(server)
         join(participant, then=server.kill)
@@ -112,12 +112,13 @@ def test_after_a_crash_the_next_start_makes_everybody_leave_once(tmp_path: Path)
             server.end()
 
 
-def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+def test_a_second_signal_ends_the_server_at_once(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--shutdown-timeout-seconds", "600") as server:
         host, _, port = server.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=20) as connection:
             connection.sendall(b"POST /ListStages HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
-            assert health(server)["status"] == "ok"  # a round trip: the unfinished request has been seen
+            # A round trip, so that the server has received the unfinished request.
+            assert health(server)["status"] == "ok"
             server.send_signal(signal.SIGTERM)
             while "server stopping" not in server.output:
                 assert server.is_running()
@@ -125,7 +126,7 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system cannot limit a running process")
-def test_a_book_that_cannot_be_written_ends_the_server(tmp_path: Path) -> None:
+def test_the_server_ends_when_the_book_cannot_be_written(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         kept = server.client().create_stage()["stage"]["arn"]
         resource.prlimit(server.process_id, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
@@ -138,7 +139,7 @@ def test_a_book_that_cannot_be_written_ends_the_server(tmp_path: Path) -> None:
         assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [kept]
 
 
-def test_a_live_book_can_be_copied_and_restored(tmp_path: Path) -> None:
+def test_the_book_of_a_running_server_can_be_backed_up_and_restored(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     with ServerProcess(tmp_path / "data") as server:
         arn = server.client().create_stage()["stage"]["arn"]
@@ -150,7 +151,7 @@ def test_a_live_book_can_be_copied_and_restored(tmp_path: Path) -> None:
         assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [arn]
 
 
-def test_it_answers_with_its_public_url(tmp_path: Path) -> None:
+def test_stages_contain_the_public_urls(tmp_path: Path) -> None:
     addresses = ("--public-url", "https://stages.example.com/ivs", "--rtmps-public-url", "rtmps://in.example.com/app/")
     with ServerProcess(tmp_path, *addresses) as server:
         credentials = server.credentials()
@@ -166,13 +167,13 @@ def test_it_answers_with_its_public_url(tmp_path: Path) -> None:
     }
 
 
-def test_a_door_that_is_switched_off_is_not_in_a_stages_endpoints(tmp_path: Path) -> None:
+def test_protocols_that_are_switched_off_are_not_in_the_endpoints_of_a_stage(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--rtmp-listen", "", "--rtmps-listen", "") as server:
         endpoints = server.client().create_stage()["stage"]["endpoints"]
     assert set(endpoints) == {"events", "whip"}
 
 
-def test_authentication_can_be_switched_off_and_that_is_loud(tmp_path: Path) -> None:
+def test_switching_authentication_off_prints_a_warning(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--auth", "off") as server:
         assert "WARNING: auth is off" in server.output
         assert health(server)["auth"] == "off"
@@ -208,7 +209,7 @@ def test_configured_credentials_have_their_own_account_and_policy(tmp_path: Path
             reader.create_stage()
 
 
-def test_no_secret_is_ever_written_to_the_log(tmp_path: Path) -> None:
+def test_the_log_contains_no_secret(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "--log-level", "debug") as server:
         participant = create_participant(server)
         token = participant["token"]
@@ -228,59 +229,59 @@ def test_no_secret_is_ever_written_to_the_log(tmp_path: Path) -> None:
             assert hidden not in server.output
 
 
-def refused(data: Path, *arguments: str) -> tuple[int, str]:
-    """Start a server that must not start; return its exit code and its one line of reason."""
+def refused_start(data: Path, *arguments: str) -> tuple[int, str]:
+    """Start a server that must refuse to start; return its exit code and its error message."""
     ended = run_command("serve", *FREE_PORTS, "--data", str(data), *arguments)
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
     return ended.returncode, line
 
 
-def test_a_taken_port_is_a_clear_refusal(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "first") as server:
-        code, line = refused(tmp_path / "second", "--listen", server.url.removeprefix("http://"))
+        code, line = refused_start(tmp_path / "second", "--listen", server.url.removeprefix("http://"))
     assert code == 1
     assert "cannot listen on" in line
     assert "--listen" in line
 
 
-@pytest.mark.parametrize("door", ["rtmp", "rtmps"])
-def test_a_taken_port_of_ingest_is_a_clear_refusal(tmp_path: Path, door: str) -> None:
+@pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
+def test_an_ingest_port_in_use_is_reported(tmp_path: Path, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        code, line = refused(tmp_path / "second", f"--{door}-listen", address)
+        code, line = refused_start(tmp_path / "second", f"--{scheme}-listen", address)
     assert code == 1
-    assert f"{door}_listen: cannot listen on {address}" in line
-    assert f"--{door}-listen HOST:PORT" in line
+    assert f"{scheme}_listen: cannot listen on {address}" in line
+    assert f"--{scheme}-listen HOST:PORT" in line
 
 
-def test_a_second_server_on_the_same_data_is_a_clear_refusal(tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_data_folder_is_refused(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
-        code, line = refused(tmp_path)
+        code, line = refused_start(tmp_path)
         assert health(server)["status"] == "ok"
     assert code == 1
     assert "book.sqlite3" in line
 
 
-def test_a_foreign_database_is_a_clear_refusal(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_reported(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "book.sqlite3") as foreign:
         foreign.execute("CREATE TABLE notes (text)")
     foreign.close()
-    code, line = refused(tmp_path)
+    code, line = refused_start(tmp_path)
     assert code == 1
     assert "book.sqlite3" in line
 
 
-def test_a_readable_secret_is_a_clear_refusal(tmp_path: Path) -> None:
+def test_a_secret_that_other_users_can_read_is_reported(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         server.end()
     (tmp_path / "access-key.json").chmod(0o644)
-    code, line = refused(tmp_path)
+    code, line = refused_start(tmp_path)
     assert code == 1
     assert "chmod 600" in line
 
 
-def test_a_policy_that_is_not_understood_is_a_refusal(tmp_path: Path) -> None:
+def test_an_invalid_policy_is_reported(tmp_path: Path) -> None:
     config = tmp_path / "stagebook.toml"
     config.write_text(
         """
@@ -293,7 +294,7 @@ def test_a_policy_that_is_not_understood_is_a_refusal(tmp_path: Path) -> None:
         """,
         encoding="utf-8",
     )
-    code, line = refused(tmp_path / "data", "--config", str(config))
+    code, line = refused_start(tmp_path / "data", "--config", str(config))
     assert code == 2
     assert "credentials" in line
     assert "Effect" in line

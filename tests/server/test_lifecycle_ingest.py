@@ -1,4 +1,4 @@
-"""The server as encoders meet it: its doors, its certificate, who is counted, and its end."""
+"""The server and RTMP encoders: its endpoints, its certificate, unknown stream keys, and shutdown."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def create_stage(server: ServerProcess) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def encoder(url: str, *, trusted: Path | None = None) -> RtmpPublisher:
-    """Return an encoder for one of a stage's endpoints; for RTMPS it trusts this certificate and checks the host."""
+    """Return an encoder for an endpoint of a stage. For RTMPS, it trusts only the certificate `trusted`."""
     address = urlsplit(url)
     assert address.hostname is not None
     assert address.port is not None
@@ -36,18 +36,18 @@ def encoder(url: str, *, trusted: Path | None = None) -> RtmpPublisher:
     return RtmpPublisher(address.hostname, address.port, tls=tls)
 
 
-def is_let_in(door: RtmpPublisher, stream_key: str) -> bool:
-    """Whether an encoder may publish."""
+def is_admitted(publisher: RtmpPublisher, stream_key: str) -> bool:
+    """Return whether the server admits an encoder with this stream key."""
 
-    async def try_it() -> bool:
-        async with door:
+    async def publish() -> bool:
+        async with publisher:
             try:
-                await door.publish(stream_key)
+                await publisher.publish(stream_key)
             except RefusedError:
                 return False
             return True
 
-    return asyncio.run(try_it())
+    return asyncio.run(publish())
 
 
 def unknown_stream_keys(server: ServerProcess) -> int:
@@ -57,7 +57,7 @@ def unknown_stream_keys(server: ServerProcess) -> int:
 
 
 def event_names(server: ServerProcess, configuration: dict[str, Any]) -> list[str]:
-    """Return what the configuration's participant did in the stage's one session, newest first."""
+    """Return the names of the events of the configuration's participant in the only session, newest first."""
     client, stage_arn = server.client(), configuration["stageArn"]
     (session,) = client.list_stage_sessions(stageArn=stage_arn)["stageSessions"]
     events = client.list_participant_events(
@@ -66,28 +66,28 @@ def event_names(server: ServerProcess, configuration: dict[str, Any]) -> list[st
     return [event["name"] for event in events]
 
 
-def test_the_doors_of_a_stages_endpoints_let_encoders_in(tmp_path: Path) -> None:
+def test_the_ingest_endpoints_of_a_stage_admit_encoders(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         endpoints, configuration = create_stage(server)
         assert "RTMP on 127.0.0.1:" in server.output
-        assert is_let_in(encoder(endpoints["rtmp"]), configuration["streamKey"])
+        assert is_admitted(encoder(endpoints["rtmp"]), configuration["streamKey"])
         trusted = tmp_path / "rtmps-certificate.pem"
         _, second = create_stage(server)
-        assert is_let_in(encoder(endpoints["rtmps"], trusted=trusted), second["streamKey"])
+        assert is_admitted(encoder(endpoints["rtmps"], trusted=trusted), second["streamKey"])
 
 
-def test_a_stream_key_of_nobody_is_counted_and_not_logged(tmp_path: Path) -> None:
+def test_an_unknown_stream_key_is_counted_and_not_logged(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         endpoints, _ = create_stage(server)
-        assert not is_let_in(encoder(endpoints["rtmp"]), UNKNOWN_KEY)
+        assert not is_admitted(encoder(endpoints["rtmp"]), UNKNOWN_KEY)
         assert unknown_stream_keys(server) == 1
-        assert server.end() == 0  # then all that it logged has been read
+        assert server.end() == 0  # the whole log has been read then
         assert "an encoder was refused" in server.output
         assert UNKNOWN_KEY.rpartition("_")[2] not in server.output
 
 
-def own_pair(folder: Path, *, key: bytes | None = None) -> tuple[str, ...]:
-    """Return the arguments for a certificate from elsewhere; with `key`, for a key that is not its own."""
+def certificate_arguments(folder: Path, *, key: bytes | None = None) -> tuple[str, ...]:
+    """Return the arguments for a configured certificate. `key` replaces its private key by another one."""
     elsewhere = DataFolder(folder)
     elsewhere.prepare()
     elsewhere.prepare_certificate(hosts=["127.0.0.1"], now=datetime.now(UTC))
@@ -97,32 +97,32 @@ def own_pair(folder: Path, *, key: bytes | None = None) -> tuple[str, ...]:
     return "--rtmps-certificate", str(paths[0]), "--rtmps-private-key", str(paths[1])
 
 
-def test_a_configured_certificate_is_shown_to_encoders(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "data", *own_pair(tmp_path / "own")) as server:
+def test_a_configured_certificate_is_used(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", *certificate_arguments(tmp_path / "own")) as server:
         endpoints, configuration = create_stage(server)
         trusted = tmp_path / "own" / "rtmps-certificate.pem"
-        assert is_let_in(encoder(endpoints["rtmps"], trusted=trusted), configuration["streamKey"])
+        assert is_admitted(encoder(endpoints["rtmps"], trusted=trusted), configuration["streamKey"])
 
 
-def test_a_key_that_is_not_the_certificates_is_a_refusal(tmp_path: Path) -> None:
-    pair = own_pair(tmp_path / "own", key=new_certificate_key())
+def test_a_key_that_does_not_match_the_certificate_is_refused(tmp_path: Path) -> None:
+    pair = certificate_arguments(tmp_path / "own", key=new_certificate_key())
     ended = run_command("serve", *FREE_PORTS, "--data", str(tmp_path / "data"), *pair)
     assert ended.returncode == 2
     assert "setting rtmps_private_key" in ended.stderr
 
 
-def test_a_clean_end_tells_the_encoder_and_makes_it_leave(tmp_path: Path) -> None:
+def test_a_clean_shutdown_closes_the_encoder_and_records_its_left(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         endpoints, configuration = create_stage(server)
-        door = encoder(endpoints["rtmp"])
+        publisher = encoder(endpoints["rtmp"])
 
-        async def be_there() -> None:
-            async with door:
-                await door.publish(configuration["streamKey"])
+        async def publish_until_closed() -> None:
+            async with publisher:
+                await publisher.publish(configuration["streamKey"])
                 server.send_signal(signal.SIGTERM)
-                await door.closed()
+                await publisher.closed()
 
-        asyncio.run(be_there())
+        asyncio.run(publish_until_closed())
         assert server.wait() == 0
         assert "Traceback" not in server.output
     with ServerProcess(tmp_path) as server:

@@ -1,4 +1,4 @@
-"""Sockets: all bound before anything is started, or a refusal that names the setting and says what to do."""
+"""Listen sockets: binding, closing, and errors that name the setting and a remedy."""
 
 import socket
 
@@ -7,15 +7,15 @@ import pytest
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
 from stagebook.config.sources import load_settings
-from stagebook.server.listen_sockets import ListenError, ListenSockets, listen, listening
+from stagebook.server.listen_sockets import ListenError, ListenSockets, bind_listen_socket, open_listen_sockets
 
 ANY_PORT = Address(host="127.0.0.1", port=0)
 
 
-def free_ports(**doors: str) -> Settings:
-    """Return settings to listen on any free ports, unless told otherwise."""
+def free_ports(**addresses: str) -> Settings:
+    """Return settings that listen on free ports, except for the given addresses."""
     free = dict.fromkeys(("listen", "rtmp_listen", "rtmps_listen"), "127.0.0.1:0")
-    return load_settings(flags=free | doors, environment={})
+    return load_settings(flags=free | addresses, environment={})
 
 
 def bound(sockets: ListenSockets) -> list[socket.socket]:
@@ -26,21 +26,21 @@ def address_of(listener: socket.socket) -> str:
     return str(Address(host="127.0.0.1", port=listener.getsockname()[1]))
 
 
-def test_every_door_has_a_socket_that_takes_connections() -> None:
-    with listening(free_ports()) as sockets:
+def test_every_socket_accepts_connections() -> None:
+    with open_listen_sockets(free_ports()) as sockets:
         assert len(bound(sockets)) == 3
-        for door in bound(sockets):
-            socket.create_connection(door.getsockname(), timeout=20).close()
+        for listener in bound(sockets):
+            socket.create_connection(listener.getsockname(), timeout=20).close()
 
 
-def test_no_socket_outlives_its_use() -> None:
-    with listening(free_ports()) as sockets:
+def test_leaving_the_context_closes_every_socket() -> None:
+    with open_listen_sockets(free_ports()) as sockets:
         pass
-    assert [door.fileno() for door in bound(sockets)] == [-1, -1, -1]
+    assert [listener.fileno() for listener in bound(sockets)] == [-1, -1, -1]
 
 
-def test_a_door_that_is_switched_off_has_none() -> None:
-    with listening(free_ports(rtmp_listen="", rtmps_listen="")) as sockets:
+def test_a_protocol_that_is_switched_off_has_no_socket() -> None:
+    with open_listen_sockets(free_ports(rtmp_listen="", rtmps_listen="")) as sockets:
         assert (sockets.rtmp, sockets.rtmps) == (None, None)
 
 
@@ -52,26 +52,26 @@ def test_a_door_that_is_switched_off_has_none() -> None:
         ("rtmps_listen", '--rtmps-listen HOST:PORT, or switch it off with --rtmps-listen ""'),
     ],
 )
-def test_a_taken_port_is_refused_with_its_setting_and_what_to_do(setting: str, remedy: str) -> None:
-    with listen(ANY_PORT) as taken:
+def test_the_error_of_a_port_in_use_names_the_setting_and_a_remedy(setting: str, remedy: str) -> None:
+    with bind_listen_socket(ANY_PORT) as taken:
         address = address_of(taken)
-        with pytest.raises(ListenError) as refused, listening(free_ports(**{setting: address})):
+        with pytest.raises(ListenError) as refused, open_listen_sockets(free_ports(**{setting: address})):
             pass
     assert str(refused.value).startswith(f"{setting}: cannot listen on {address}: Address already in use")
     assert str(refused.value).endswith(remedy)
 
 
-def test_a_host_that_is_not_ours_is_refused() -> None:
+def test_a_host_of_another_machine_is_refused() -> None:
     with pytest.raises(ListenError, match="cannot listen"):
-        listen(Address(host="nowhere.invalid", port=1))
+        bind_listen_socket(Address(host="nowhere.invalid", port=1))
 
 
-def test_ipv6_is_listened_on() -> None:
+def test_an_ipv6_address_can_be_bound() -> None:
     if not socket.has_ipv6:
         pytest.skip("this Python has no IPv6")
     try:
-        door = listen(Address(host="::1", port=0))
+        listener = bind_listen_socket(Address(host="::1", port=0))
     except ListenError:
         pytest.skip("this machine has no IPv6")
-    with door:
-        assert door.family is socket.AF_INET6
+    with listener:
+        assert listener.family is socket.AF_INET6

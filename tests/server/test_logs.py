@@ -1,4 +1,4 @@
-"""Log lines: one line an event, in the form that was asked for, and without secrets."""
+"""Log lines: one line per event, the format, and the redaction of secrets."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def configure(stream: io.StringIO, *, level: str = "info", form: str = "json") -
     configure_logging(level=level, form=form, secrets=[SECRET], stream=stream)
 
 
-def test_a_json_line_holds_level_time_and_values(stream: io.StringIO) -> None:
+def test_a_json_line_has_level_time_and_values(stream: io.StringIO) -> None:
     configure(stream)
     structlog.get_logger("stagebook").info("server started", port=8080)
     line = json.loads(stream.getvalue())
@@ -48,7 +48,7 @@ def test_an_event_is_one_line_even_with_a_traceback(stream: io.StringIO, form: s
     assert "Traceback" in stream.getvalue()
 
 
-def test_the_standard_module_comes_out_in_the_same_form(stream: io.StringIO) -> None:
+def test_lines_of_the_standard_module_have_the_same_format(stream: io.StringIO) -> None:
     configure(stream)
     logging.getLogger("some.library").warning("disk %s", "full")
     assert json.loads(stream.getvalue())["event"] == "disk full"
@@ -60,7 +60,7 @@ def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
     assert stream.getvalue() == ""
 
 
-def test_libraries_do_not_write_their_debug_lines(stream: io.StringIO) -> None:
+def test_debug_lines_of_libraries_are_not_written(stream: io.StringIO) -> None:
     configure(stream, level="debug")
     logging.getLogger("websockets.server").debug("< Sec-WebSocket-Protocol: %s", JWT)
     logging.getLogger("uvicorn.error").info("Started server process")
@@ -86,7 +86,7 @@ def test_libraries_do_not_write_their_debug_lines(stream: io.StringIO) -> None:
         ("plain", {"url": "rtmp://127.0.0.1/app/rt_123456789012_us-west-2_AbCdEfGh1234_abc123?x"}),
     ],
 )
-def test_secrets_are_taken_out(stream: io.StringIO, form: str, message: str, values: dict[str, object]) -> None:
+def test_secrets_are_redacted(stream: io.StringIO, form: str, message: str, values: dict[str, object]) -> None:
     configure(stream, form=form)
     structlog.get_logger().warning(message, **values)
     assert REDACTED in stream.getvalue()
@@ -95,7 +95,7 @@ def test_secrets_are_taken_out(stream: io.StringIO, form: str, message: str, val
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_line_of_another_process_keeps_its_values(stream: io.StringIO, form: str) -> None:
+def test_a_line_of_a_worker_process_keeps_its_values(stream: io.StringIO, form: str) -> None:
     configure(stream, form=form)
     values = {"address": "192.0.2.1", "stream_key": "abc123", "event": "forged", "level": "forged"}
     logging.getLogger("stagebook.media.ingest").log(logging.WARNING, "%s", "an encoder left", extra={"values": values})
@@ -107,7 +107,7 @@ def test_a_line_of_another_process_keeps_its_values(stream: io.StringIO, form: s
     assert "forged" not in line
 
 
-def test_stream_keys_in_a_line_of_another_process_are_taken_out(stream: io.StringIO) -> None:
+def test_stream_keys_in_a_line_of_a_worker_process_are_redacted(stream: io.StringIO) -> None:
     configure(stream)
     key = "rt_123456789012_us-west-2_AbCdEfGh1234_abc123"
     ask = IngestAsked(ask_id="1", stream_key=key, is_secure=True, remote_address="192.0.2.1")
@@ -116,7 +116,7 @@ def test_stream_keys_in_a_line_of_another_process_are_taken_out(stream: io.Strin
     assert "abc123" not in stream.getvalue()
 
 
-def test_secrets_in_an_exception_are_taken_out(stream: io.StringIO) -> None:
+def test_secrets_in_an_exception_are_redacted(stream: io.StringIO) -> None:
     configure(stream)
     try:
         raise ValueError(JWT)

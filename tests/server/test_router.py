@@ -1,14 +1,18 @@
-"""The router: which door a request is for, what may be logged of it, and how the gate closes."""
+"""The router: the API that each request is for, the logged path, and closing."""
 
 import asyncio
 
 import pytest
 
 from stagebook.api.asgi import Application, Message, Receive, Scope, Send
-from stagebook.server.router import Router, path_template
+from stagebook.server.router import AsgiRouter, path_template
 
 
-def door(name: str) -> Application:
+def is_for_participants(scope: Scope) -> bool:
+    return scope["path"].startswith("/whip") or (scope["path"], scope["method"]) == ("/", "POST")
+
+
+def named_application(name: str) -> Application:
     async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": name.encode()})
@@ -16,12 +20,12 @@ def door(name: str) -> Application:
     return application
 
 
-def router(*, aws: Application | None = None) -> Router:
-    return Router(
-        aws=aws or door("aws"),
-        join=door("join"),
-        joins=lambda scope: scope["path"].startswith("/whip") or (scope["path"], scope["method"]) == ("/", "POST"),
-        health=door("health"),
+def router(*, aws: Application | None = None) -> AsgiRouter:
+    return AsgiRouter(
+        aws=aws or named_application("aws"),
+        participants=named_application("participants"),
+        is_for_participants=is_for_participants,
+        health=named_application("health"),
     )
 
 
@@ -29,7 +33,7 @@ async def connect() -> Message:
     return {"type": "websocket.connect"}
 
 
-async def ask(application: Application, method: str, path: str, *, kind: str = "http") -> list[Message]:
+async def request(application: Application, method: str, path: str, *, kind: str = "http") -> list[Message]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -43,63 +47,63 @@ async def ask(application: Application, method: str, path: str, *, kind: str = "
     ("method", "path", "expected"),
     [
         ("GET", "/health", b"health"),
-        ("POST", "/whip", b"join"),
-        ("POST", "/", b"join"),
+        ("POST", "/whip", b"participants"),
+        ("POST", "/", b"participants"),
         ("POST", "/ListStages", b"aws"),
         ("GET", "/tags/arn", b"aws"),
         ("GET", "/favicon.ico", b"aws"),
     ],
 )
-async def test_each_request_has_its_door(method: str, path: str, expected: bytes) -> None:
-    _, body = await ask(router(), method, path)
+async def test_each_request_is_passed_to_its_api(method: str, path: str, expected: bytes) -> None:
+    _, body = await request(router(), method, path)
     assert body["body"] == expected
 
 
-async def test_a_person_who_opens_the_address_is_told_what_it_is() -> None:
-    start, body = await ask(router(), "GET", "/")
+async def test_the_root_path_describes_the_server() -> None:
+    start, body = await request(router(), "GET", "/")
     assert start["status"] == 200
     assert b"Stagebook" in body["body"]
-    _, body = await ask(router(), "HEAD", "/")
+    _, body = await request(router(), "HEAD", "/")
     assert body["body"] == b""
 
 
-async def test_websockets_are_the_participants() -> None:
-    _, body = await ask(router(), "GET", "/events/abc", kind="websocket")
-    assert body["body"] == b"join"
+async def test_websockets_are_passed_to_the_participants_api() -> None:
+    _, body = await request(router(), "GET", "/events/abc", kind="websocket")
+    assert body["body"] == b"participants"
 
 
-async def test_a_closed_gate_lets_only_health_through() -> None:
+async def test_a_closed_router_serves_only_health() -> None:
     closed = router()
     await closed.close(timeout_seconds=1)
     for path in ("/ListStages", "/whip", "/"):
-        start, _ = await ask(closed, "POST", path)
+        start, _ = await request(closed, "POST", path)
         assert start["status"] == 503
-    start, _ = await ask(closed, "GET", "/health")
+    start, _ = await request(closed, "GET", "/health")
     assert start["status"] == 200
-    (close,) = await ask(closed, "GET", "/events/abc", kind="websocket")
+    (close,) = await request(closed, "GET", "/events/abc", kind="websocket")
     assert close["type"] == "websocket.close"
 
 
-async def test_closing_waits_for_requests_on_their_way() -> None:
+async def test_closing_waits_for_requests_in_progress() -> None:
     begun, finish = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         begun.set()
         await finish.wait()
-        await door("slow")(scope, receive, send)
+        await named_application("slow")(scope, receive, send)
 
     slow_router = router(aws=slow)
-    request = asyncio.create_task(ask(slow_router, "POST", "/ListStages"))
+    pending = asyncio.create_task(request(slow_router, "POST", "/ListStages"))
     await begun.wait()
     closing = asyncio.create_task(slow_router.close(timeout_seconds=30))
     await asyncio.sleep(0)
     assert not closing.done()
     finish.set()
     await closing
-    assert (await request)[1]["body"] == b"slow"
+    assert (await pending)[1]["body"] == b"slow"
 
 
-async def test_closing_does_not_wait_for_ever() -> None:
+async def test_closing_waits_no_longer_than_its_timeout() -> None:
     begun = asyncio.Event()
 
     async def endless(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -107,19 +111,19 @@ async def test_closing_does_not_wait_for_ever() -> None:
         await asyncio.Event().wait()
 
     endless_router = router(aws=endless)
-    request = asyncio.create_task(ask(endless_router, "POST", "/ListStages"))
+    pending = asyncio.create_task(request(endless_router, "POST", "/ListStages"))
     await begun.wait()
     await endless_router.close(timeout_seconds=0.01)
-    request.cancel()
+    pending.cancel()
 
 
-async def test_a_failed_request_is_not_counted_as_open() -> None:
+async def test_a_failed_request_is_not_counted_as_in_progress() -> None:
     async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise ValueError("broken")
 
     broken_router = router(aws=broken)
     with pytest.raises(ValueError, match="broken"):
-        await ask(broken_router, "POST", "/ListStages")
+        await request(broken_router, "POST", "/ListStages")
     await broken_router.close(timeout_seconds=30)
 
 
@@ -135,5 +139,5 @@ async def test_a_failed_request_is_not_counted_as_open() -> None:
         ("/eyJhbGciOiJFUzM4NCJ9.e30.c2ln", "(other)"),
     ],
 )
-def test_a_logged_path_holds_no_ids(path: str, template: str) -> None:
+def test_a_logged_path_contains_no_ids(path: str, template: str) -> None:
     assert path_template(path) == template

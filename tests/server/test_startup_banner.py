@@ -1,4 +1,4 @@
-"""The start message, and the warnings that depend on the settings."""
+"""The startup banner, and the warnings about settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stagebook.config.settings import Settings
-from stagebook.server.startup_banner import env_command, greeting, warnings
+from stagebook.server.startup_banner import env_command, settings_warnings, startup_banner
 
 EVERYWHERE = "0.0.0.0:8080"
 PUBLIC: Mapping[str, Any] = {
@@ -19,8 +19,8 @@ PUBLIC: Mapping[str, Any] = {
 NO_RTMP: Mapping[str, Any] = {"rtmp_listen": "", "rtmps_listen": ""}
 
 
-def started(*, ingest: str) -> str:
-    return greeting(
+def banner(*, ingest: str) -> str:
+    return startup_banner(
         Settings(data="my data"),
         version="1.2.3",
         listening="127.0.0.1:9000",
@@ -31,20 +31,20 @@ def started(*, ingest: str) -> str:
     )
 
 
-def test_it_says_where_everything_is() -> None:
-    text = started(ingest="RTMP on 127.0.0.1:1935")
+def test_the_banner_contains_every_address_and_the_data_folder() -> None:
+    text = banner(ingest="RTMP on 127.0.0.1:1935")
     for part in ("1.2.3", "http://127.0.0.1:9000", "https://example.com", "/srv/my data", "UDP port 50000"):
         assert part in text
     assert "RTMP on 127.0.0.1:1935" in text
     assert "env --data 'my data')\"" in text
 
 
-def test_it_says_that_no_encoders_are_served() -> None:
-    assert "encoders     none" in started(ingest="")
+def test_the_banner_says_that_encoders_are_not_served() -> None:
+    assert "encoders     none" in banner(ingest="")
 
 
 @pytest.mark.parametrize(("on_path", "expected"), [("/usr/bin/stagebook", "stagebook env"), (None, "bin/tool env")])
-def test_the_command_can_be_typed_as_it_stands(
+def test_the_env_command_can_be_run_as_printed(
     on_path: str | None, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -62,7 +62,7 @@ def test_the_command_can_be_typed_as_it_stands(
         (
             Settings(listen=EVERYWHERE, auth="off", **NO_RTMP),
             [
-                "auth is off: EVERYBODY",
+                "auth is off: EVERY CLIENT",
                 "media_port is 0",
                 "public_url is not set",
                 "media_announce is not set",
@@ -73,7 +73,10 @@ def test_the_command_can_be_typed_as_it_stands(
             Settings(listen="192.0.2.1:80", media_port=50_000, public_url="http://example.com", **NO_RTMP),
             ["tokens and signed requests travel unencrypted"],
         ),
-        (Settings(**PUBLIC), ["rtmp_listen is for this machine only", "rtmps_listen is for this machine only"]),
+        (
+            Settings(**PUBLIC),
+            ["rtmp_listen accepts only encoders on this", "rtmps_listen accepts only encoders on this"],
+        ),
         (
             Settings(**PUBLIC, rtmp_listen="", rtmps_public_url="rtmps://in.example.com:443/app/"),
             [],
@@ -85,8 +88,8 @@ def test_the_command_can_be_typed_as_it_stands(
         (Settings(rtmp_listen="", rtmps_listen="0.0.0.0:443", rtmps_certificate="c", rtmps_private_key="k"), []),
     ],
 )
-def test_it_warns_of_what_is_open_or_will_not_work(settings: Settings, expected: list[str]) -> None:
-    found = warnings(settings)
+def test_insecure_and_contradictory_settings_have_a_warning(settings: Settings, expected: list[str]) -> None:
+    found = settings_warnings(settings)
     assert len(found) == len(expected)
     for warning, start in zip(found, expected, strict=True):
         assert warning.startswith(start)

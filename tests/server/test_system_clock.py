@@ -1,29 +1,23 @@
-"""The real clock and randomness."""
+"""The clock and the randomness of the operating system."""
 
-import gc
 import time
 
-from stagebook.server.system_clock import COLLECTOR_THRESHOLDS, SystemClock, SystemRandomness, tune_collector
+from stagebook.server.system_clock import SystemClock, SystemRandomness
 
 
-def test_the_clock_counts_milliseconds_since_the_epoch() -> None:
+def test_the_wall_clock_counts_milliseconds_since_the_epoch() -> None:
     before_seconds = time.time()
     now_ms = SystemClock().now_ms()
     assert int(before_seconds * 1000) <= now_ms <= time.time() * 1000
 
 
-def test_randomness_gives_as_many_bytes_as_asked_and_never_the_same() -> None:
+def test_the_monotonic_clock_counts_milliseconds() -> None:
+    before_seconds = time.monotonic()
+    monotonic_ms = SystemClock().monotonic_ms()
+    assert int(before_seconds * 1000) <= monotonic_ms <= time.monotonic() * 1000
+
+
+def test_randomness_returns_the_requested_size_and_no_value_twice() -> None:
     drawn = {SystemRandomness().token_bytes(16) for _ in range(100)}
     assert len(drawn) == 100
     assert {len(value) for value in drawn} == {16}
-
-
-def test_the_collector_leaves_the_start_alone_and_looks_less_often() -> None:
-    before = gc.get_threshold()
-    try:
-        tune_collector()
-        assert gc.get_freeze_count() > 0
-        assert gc.get_threshold() == COLLECTOR_THRESHOLDS
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*before)

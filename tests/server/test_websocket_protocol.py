@@ -1,4 +1,4 @@
-"""Websocket connections of the HTTP server: how a handshake is refused, and how a peer that reads nothing ends."""
+"""Websocket connections of the HTTP server: a refused handshake, and a peer that does not read."""
 
 import asyncio
 import logging
@@ -12,10 +12,10 @@ from websockets.exceptions import InvalidStatus
 
 from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.config.rules import Address
-from stagebook.server.http_server import HttpBounds, HttpServer
-from stagebook.server.listen_sockets import listen
+from stagebook.server.http_server import HttpLimits, HttpServer
+from stagebook.server.listen_sockets import bind_listen_socket
 
-BOUNDS = HttpBounds(
+LIMITS = HttpLimits(
     connections=100,
     request_timeout_seconds=30,
     keep_alive_seconds=30,
@@ -28,15 +28,17 @@ DEADLINE_SECONDS = 20
 
 
 @asynccontextmanager
-async def running(application: Application, *, bounds: HttpBounds = BOUNDS) -> AsyncIterator[int]:
-    """Serve an application; give its port."""
+async def running_server(application: Application, *, limits: HttpLimits = LIMITS) -> AsyncIterator[int]:
+    """Serve an application; yield its port."""
 
-    async def nothing() -> None:
-        """End without a farewell."""
+    async def do_nothing() -> None:
+        """Do nothing before the connections are closed."""
 
     started = asyncio.Event()
-    with listen(Address(host="127.0.0.1", port=0)) as bound:
-        server = HttpServer(application, bounds=bounds, trusted_proxies=(), on_started=started.set, before_end=nothing)
+    with bind_listen_socket(Address(host="127.0.0.1", port=0)) as bound:
+        server = HttpServer(
+            application, limits=limits, trusted_proxies=(), on_started=started.set, before_close=do_nothing
+        )
         task = asyncio.create_task(server.serve(sockets=[bound]))
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
@@ -48,24 +50,26 @@ async def running(application: Application, *, bounds: HttpBounds = BOUNDS) -> A
                 await task
 
 
-async def test_a_refused_handshake_is_an_answer_and_no_error_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_handshake_is_a_response_and_not_logged_as_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def refuse(_scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        await send({"type": "websocket.http.response.start", "status": 401, "headers": [(b"x-why", b"token")]})
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": [(b"x-reason", b"token")]})
         await send({"type": "websocket.http.response.body", "body": b"no ", "more_body": True})
         await send({"type": "websocket.http.response.body", "body": b"token"})
 
     with caplog.at_level(logging.ERROR):
-        async with running(refuse) as port:
+        async with running_server(refuse) as port:
             with pytest.raises(InvalidStatus) as caught:
                 async with connect(f"ws://127.0.0.1:{port}/"):
                     pass
     response = caught.value.response
-    assert (response.status_code, response.headers["x-why"], response.body) == (401, "token", b"no token")
+    assert (response.status_code, response.headers["x-reason"], response.body) == (401, "token", b"no token")
     assert caplog.records == []
 
 
-async def test_a_peer_that_reads_nothing_ends_when_its_pong_stays_away() -> None:
+async def test_the_connection_of_a_peer_that_does_not_read_ends_after_the_ping_timeout() -> None:
     ended = asyncio.Event()
 
     async def flood(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,8 +81,8 @@ async def test_a_peer_that_reads_nothing_ends_when_its_pong_stays_away() -> None
         except OSError:
             ended.set()
 
-    bounds = msgspec.structs.replace(BOUNDS, websocket_ping_seconds=0.1, websocket_timeout_seconds=0.2)
-    async with running(flood, bounds=bounds) as port:
+    limits = msgspec.structs.replace(LIMITS, websocket_ping_seconds=0.1, websocket_timeout_seconds=0.2)
+    async with running_server(flood, limits=limits) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
         writer.write(
             b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

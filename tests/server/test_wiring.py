@@ -1,4 +1,4 @@
-"""From settings to what each part is told."""
+"""The wiring: the values that each part of the server gets from the settings."""
 
 import socket
 from collections.abc import Iterator
@@ -11,25 +11,25 @@ from cryptography import x509
 from structlog.testing import capture_logs
 
 from stagebook.config.rules import ConfigError
-from stagebook.config.server_settings import Credential
+from stagebook.config.server_settings import CredentialSetting
 from stagebook.config.settings import Settings
 from stagebook.config.sources import load_settings
 from stagebook.data_folder.rtmps_certificate import VALIDITY
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.ingest.ingest_settings import IngestSettings
-from stagebook.server.listen_sockets import ListenSockets, listening
+from stagebook.server.listen_sockets import ListenSockets, open_listen_sockets
+from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.wiring import (
-    Secrets,
-    certificate_files,
-    endpoints,
     engine_settings,
     ingest_settings,
-    public_address,
+    public_base_url,
+    public_endpoints,
+    rtmps_certificate_files,
 )
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-READER = Credential(
+READER = CredentialSetting(
     access_key_id="AKIAREADERREADER0000",
     secret_access_key="a-secret-of-a-reader",
     account_id="210987654321",
@@ -56,22 +56,22 @@ def folder(tmp_path: Path) -> DataFolder:
         (Settings(public_url="https://example.com/ivs"), "https://example.com/ivs"),
     ],
 )
-def test_the_public_url_is_the_listening_address_unless_set(settings: Settings, expected: str) -> None:
-    assert public_address(settings, port=9_000) == expected
+def test_the_public_url_is_the_setting_or_the_listen_address(settings: Settings, expected: str) -> None:
+    assert public_base_url(settings, port=9_000) == expected
 
 
 @contextmanager
-def doors(**settings: str) -> Iterator[tuple[Settings, ListenSockets]]:
-    """Listen on any free ports, unless a setting says otherwise."""
+def bound_sockets(**flags: str) -> Iterator[tuple[Settings, ListenSockets]]:
+    """Yield settings that listen on free ports, with `flags` applied, and their bound sockets."""
     free = dict.fromkeys(("listen", "rtmp_listen", "rtmps_listen"), "127.0.0.1:0")
-    told = load_settings(flags=free | settings, environment={})
-    with listening(told) as sockets:
-        yield told, sockets
+    settings = load_settings(flags=free | flags, environment={})
+    with open_listen_sockets(settings) as sockets:
+        yield settings, sockets
 
 
-def port(door: socket.socket | None) -> int:
-    assert door is not None
-    number: int = door.getsockname()[1]
+def port(listener: socket.socket | None) -> int:
+    assert listener is not None
+    number: int = listener.getsockname()[1]
     return number
 
 
@@ -84,25 +84,25 @@ def port(door: socket.socket | None) -> int:
     ],
 )
 def test_endpoints_follow_the_public_url_and_the_bound_ports(public_url: str, host: str, events: str) -> None:
-    with doors() as (settings, sockets):
-        made = endpoints(settings, public_url=public_url, listening=sockets)
-        assert (made.whip, made.events) == (f"{public_url}/whip", events)
-        assert made.rtmp == f"rtmp://{host}:{port(sockets.rtmp)}/app/"
-        assert made.rtmps == f"rtmps://{host}:{port(sockets.rtmps)}/app/"
+    with bound_sockets() as (settings, sockets):
+        endpoints = public_endpoints(settings, public_url=public_url, sockets=sockets)
+        assert (endpoints.whip, endpoints.events) == (f"{public_url}/whip", events)
+        assert endpoints.rtmp == f"rtmp://{host}:{port(sockets.rtmp)}/app/"
+        assert endpoints.rtmps == f"rtmps://{host}:{port(sockets.rtmps)}/app/"
 
 
-def test_ingest_has_public_addresses_of_its_own_when_told() -> None:
+def test_the_public_ingest_urls_are_used_when_set() -> None:
     rtmp, rtmps = "rtmp://in.example.com/app/", "rtmps://in.example.com:443/app/"
-    with doors(rtmp_public_url=rtmp, rtmps_public_url=rtmps) as (settings, sockets):
-        made = endpoints(settings, public_url="https://example.com", listening=sockets)
-    assert (made.rtmp, made.rtmps) == (rtmp, rtmps)
+    with bound_sockets(rtmp_public_url=rtmp, rtmps_public_url=rtmps) as (settings, sockets):
+        endpoints = public_endpoints(settings, public_url="https://example.com", sockets=sockets)
+    assert (endpoints.rtmp, endpoints.rtmps) == (rtmp, rtmps)
 
 
-def test_a_door_that_is_switched_off_has_no_endpoint() -> None:
-    with doors(rtmp_listen="") as (settings, sockets):
-        made = endpoints(settings, public_url="https://example.com", listening=sockets)
-    assert made.rtmp is None
-    assert made.rtmps is not None
+def test_a_protocol_that_is_switched_off_has_no_endpoint() -> None:
+    with bound_sockets(rtmp_listen="") as (settings, sockets):
+        endpoints = public_endpoints(settings, public_url="https://example.com", sockets=sockets)
+    assert endpoints.rtmp is None
+    assert endpoints.rtmps is not None
 
 
 def certified_hosts(certificate: Path) -> set[str]:
@@ -121,37 +121,37 @@ def certified_hosts(certificate: Path) -> set[str]:
         (Settings(rtmps_public_url="rtmps://in.example.com/app/"), {"in.example.com"}),
     ],
 )
-def test_the_self_made_certificate_is_for_every_host_encoders_may_name(
+def test_the_self_signed_certificate_names_every_host_that_encoders_may_use(
     folder: DataFolder, settings: Settings, hosts: set[str]
 ) -> None:
-    files = certificate_files(settings, folder=folder, now=NOW)
+    files = rtmps_certificate_files(settings, folder=folder, now=NOW)
     assert files == (folder.certificate_path, folder.certificate_key_path)
     assert certified_hosts(folder.certificate_path) == {"localhost", "127.0.0.1", "::1"} | hosts
 
 
-def test_without_rtmps_no_certificate_is_made(folder: DataFolder) -> None:
-    assert certificate_files(Settings(rtmps_listen=""), folder=folder, now=NOW) is None
+def test_without_rtmps_no_certificate_is_generated(folder: DataFolder) -> None:
+    assert rtmps_certificate_files(Settings(rtmps_listen=""), folder=folder, now=NOW) is None
     assert not folder.certificate_path.exists()
 
 
-def test_a_configured_certificate_is_used_as_it_is(folder: DataFolder, tmp_path: Path) -> None:
+def test_a_configured_certificate_is_used_unchanged(folder: DataFolder, tmp_path: Path) -> None:
     folder.prepare_certificate(hosts=["localhost"], now=NOW)
-    own = [path.rename(tmp_path / path.name) for path in (folder.certificate_path, folder.certificate_key_path)]
-    settings = Settings(rtmps_certificate=str(own[0]), rtmps_private_key=str(own[1]))
-    assert certificate_files(settings, folder=folder, now=NOW) == tuple(own)
+    configured = [path.rename(tmp_path / path.name) for path in (folder.certificate_path, folder.certificate_key_path)]
+    settings = Settings(rtmps_certificate=str(configured[0]), rtmps_private_key=str(configured[1]))
+    assert rtmps_certificate_files(settings, folder=folder, now=NOW) == tuple(configured)
     assert not folder.certificate_path.exists()
 
 
-def test_a_configured_certificate_that_has_ended_is_served_with_a_warning(folder: DataFolder) -> None:
+def test_an_expired_configured_certificate_is_used_with_a_warning(folder: DataFolder) -> None:
     folder.prepare_certificate(hosts=["localhost"], now=NOW)
-    own = (str(folder.certificate_path), str(folder.certificate_key_path))
-    settings = Settings(rtmps_certificate=own[0], rtmps_private_key=own[1])
+    configured = (str(folder.certificate_path), str(folder.certificate_key_path))
+    settings = Settings(rtmps_certificate=configured[0], rtmps_private_key=configured[1])
     with capture_logs() as lines:
-        assert certificate_files(settings, folder=folder, now=NOW + VALIDITY + timedelta(days=1)) is not None
+        assert rtmps_certificate_files(settings, folder=folder, now=NOW + VALIDITY + timedelta(days=1)) is not None
     assert [line["log_level"] for line in lines] == ["warning"]
 
 
-def test_ingest_is_told_its_bounds_and_its_certificate() -> None:
+def test_the_ingest_process_gets_its_limits_and_its_certificate() -> None:
     settings = Settings(
         rtmp_connections_limit=7,
         rtmp_connections_per_address_limit=3,
@@ -176,32 +176,32 @@ def test_ingest_is_told_its_bounds_and_its_certificate() -> None:
     )
 
 
-def test_ingest_has_the_same_bounds_by_default_as_by_settings() -> None:
+def test_the_defaults_of_the_settings_are_those_of_the_ingest_process() -> None:
     assert ingest_settings(Settings(), certificate=None) == IngestSettings()
 
 
-def test_engines_bind_where_http_listens_unless_told() -> None:
+def test_engines_bind_the_http_host_unless_media_bind_is_set() -> None:
     assert engine_settings(Settings(), host="127.0.0.1").bind_addresses == ("127.0.0.1",)
-    told = engine_settings(Settings(media_bind=("192.0.2.1", "2001:db8::1")), host="127.0.0.1")
-    assert told.bind_addresses == ("192.0.2.1", "2001:db8::1")
+    engine = engine_settings(Settings(media_bind=("192.0.2.1", "2001:db8::1")), host="127.0.0.1")
+    assert engine.bind_addresses == ("192.0.2.1", "2001:db8::1")
 
 
 @pytest.mark.parametrize("seconds", [1.0, 300.0])
-def test_engines_wait_longer_for_an_encoders_media_than_the_encoder_may_take(seconds: float) -> None:
-    told = engine_settings(Settings(rtmp_media_timeout_seconds=seconds), host="127.0.0.1")
-    assert told.feed_ticket_seconds > seconds + 30
+def test_a_feed_ticket_outlives_the_media_timeout_of_an_encoder(seconds: float) -> None:
+    engine = engine_settings(Settings(rtmp_media_timeout_seconds=seconds), host="127.0.0.1")
+    assert engine.feed_ticket_seconds > seconds + 30
 
 
-def test_engines_are_told_codecs_and_the_bitrate_of_the_quotas() -> None:
-    told = engine_settings(
+def test_engines_get_the_codecs_and_the_bitrate_quota() -> None:
+    engine = engine_settings(
         Settings(video_codecs=("VP8", "H264"), quota_overrides={"publish_bitrate_bps": 1_000}), host="127.0.0.1"
     )
-    assert told.video_codecs == (Codec.VP8, Codec.H264)
-    assert told.max_bitrate_bps == 1_000
+    assert engine.video_codecs == (Codec.VP8, Codec.H264)
+    assert engine.max_bitrate_bps == 1_000
 
 
-def test_the_first_credential_is_the_folders_own(folder: DataFolder) -> None:
-    own, reader = Secrets.read(folder, Settings(account_id="111122223333", credentials=(READER,))).credentials
+def test_the_first_credential_is_the_access_key_of_the_folder(folder: DataFolder) -> None:
+    own, reader = ServerSecrets.read(folder, Settings(account_id="111122223333", credentials=(READER,))).credentials
     assert own.account_id == "111122223333"
     assert (reader.access_key_id, reader.account_id, reader.user_name) == (
         READER.access_key_id,
@@ -210,19 +210,19 @@ def test_the_first_credential_is_the_folders_own(folder: DataFolder) -> None:
     )
 
 
-def test_all_secret_keys_are_kept_out_of_the_log(folder: DataFolder) -> None:
-    secrets = Secrets.read(folder, Settings(credentials=(READER,)))
-    assert set(secrets.never_to_be_logged()) == {secrets.access_key.secret_access_key, READER.secret_access_key}
+def test_every_secret_key_is_redacted_in_the_log(folder: DataFolder) -> None:
+    secrets = ServerSecrets.read(folder, Settings(credentials=(READER,)))
+    assert set(secrets.secret_strings()) == {secrets.access_key.secret_access_key, READER.secret_access_key}
     assert READER.secret_access_key not in repr(secrets)
 
 
 @pytest.mark.parametrize("policy", [{"Statement": {"Effect": "Allow"}}, {"Rules": []}])
-def test_a_policy_that_is_not_understood_is_refused(folder: DataFolder, policy: dict[str, object]) -> None:
-    credential = Credential(
+def test_an_invalid_policy_is_refused(folder: DataFolder, policy: dict[str, object]) -> None:
+    credential = CredentialSetting(
         access_key_id=READER.access_key_id,
         secret_access_key=READER.secret_access_key,
         account_id=READER.account_id,
         policy=policy,
     )
     with pytest.raises(ConfigError, match="setting credentials"):
-        Secrets.read(folder, Settings(credentials=(credential,)))
+        ServerSecrets.read(folder, Settings(credentials=(credential,)))

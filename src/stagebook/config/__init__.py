@@ -1,1 +1,1 @@
-"""Settings: their values, where they come from and the rules they must keep."""
+"""The settings of a server: their names, types, defaults and rules, and the sources of their values."""

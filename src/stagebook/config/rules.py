@@ -1,6 +1,7 @@
-"""What makes a setting's value acceptable: the form of a rule, the error that names it, and the checks in use.
+"""The rules that values of settings must satisfy: the form of a rule, the error, and the checks.
 
-Must not know which settings there are (`config`).
+A rule consists of a numeric range or a predicate, and of the text that tells the operator what is required. The rules
+of the single settings are in `server_settings`, `media_settings` and `settings`.
 """
 
 import ipaddress
@@ -12,12 +13,15 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 INGEST_PATH: Final = "/app/"
-"""The path of every RTMP URL. Encoders take its first part for the application, the rest for the stream key."""
+"""The path of every RTMP URL. Encoders send its first segment as the application name; the stream key follows it."""
 
 
 class ConfigError(Exception):
-    """A setting cannot be used. The text names the setting, where its value came from, and the rule; no value, as
-    that may be a secret."""
+    """A setting has an invalid value.
+
+    The message names the setting, the source of the value and the violated requirement. It does not contain the value,
+    which may be a secret.
+    """
 
     def __init__(self, *, name: str, rule: str, source: str | None = None) -> None:
         origin = f" (from {source})" if source else ""
@@ -27,14 +31,14 @@ class ConfigError(Exception):
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """A host and a TCP port, as `HOST:PORT` or `[IPV6]:PORT` says them."""
+    """A host and a TCP port. As a string: `HOST:PORT` or `[IPV6]:PORT`."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether it is a loopback address, which only this machine can reach."""
         if self.host == "localhost":
             return True
         try:
@@ -44,8 +48,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_wildcard(self) -> bool:
-        """Whether it means every address of this machine."""
-        return self.host in {"0.0.0.0", "::"}  # noqa: S104 - recognised here, bound nowhere
+        """Whether it stands for every address of this machine."""
+        return self.host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -54,16 +58,16 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})")
 
 
-def parse_address(text: str) -> Address:
-    """Return the address that `text` names; raise ValueError when it is not HOST:PORT."""
-    match = _ADDRESS.fullmatch(text)
+def parse_address(value: str) -> Address:
+    """Return the address. Raises ValueError unless `value` is HOST:PORT with a port from 0 to 65535."""
+    match = _ADDRESS.fullmatch(value)
     if match is None or int(match[3]) > 65_535:
-        raise ValueError(text)
+        raise ValueError(value)
     return Address(host=match[1] or match[2], port=int(match[3]))
 
 
 def is_address(value: str) -> bool:
-    """Whether `value` is HOST:PORT."""
+    """Return whether `value` is HOST:PORT (see `parse_address`)."""
     try:
         parse_address(value)
     except ValueError:
@@ -72,7 +76,7 @@ def is_address(value: str) -> bool:
 
 
 def is_base_url(value: str) -> bool:
-    """Whether paths can be put after `value`: http or https, a host, no trailing slash, query or user name."""
+    """Return whether `value` is an http or https URL without a trailing slash, query, fragment or user name."""
     parts = _with_host(value)
     return (
         parts is not None
@@ -82,13 +86,13 @@ def is_base_url(value: str) -> bool:
 
 
 def is_ingest_url(value: str, *, scheme: str) -> bool:
-    """Whether `value` is the address of an ingest door, after which encoders put a stream key: `rtmp://HOST/app/`."""
+    """Return whether `value` is `SCHEME://HOST/app/`, with or without a port. Encoders append a stream key to it."""
     parts = _with_host(value)
     return parts is not None and parts.username is None and value == f"{scheme}://{parts.netloc}{INGEST_PATH}"
 
 
 def _with_host(url: str) -> SplitResult | None:
-    """Return the parts of a URL with a host and, if it has a port, one that can be; None for any other text."""
+    """Return the parts of a URL that has a host and, if any, a valid port; None for any other string."""
     try:
         parts = urlsplit(url)
         return parts if parts.hostname and parts.port != 0 else None
@@ -97,12 +101,12 @@ def _with_host(url: str) -> SplitResult | None:
 
 
 def is_origin(value: str) -> bool:
-    """Whether `value` is a web origin (RFC 6454 section 6.2) or the wildcard."""
+    """Return whether `value` is a web origin (RFC 6454 section 6.2) or the wildcard `*`."""
     return value == "*" or (is_base_url(value) and not urlsplit(value).path)
 
 
 def is_ip(value: str) -> bool:
-    """Whether `value` is an IPv4 or IPv6 address."""
+    """Return whether `value` is an IPv4 or IPv6 address."""
     try:
         ipaddress.ip_address(value)
     except ValueError:
@@ -111,7 +115,7 @@ def is_ip(value: str) -> bool:
 
 
 def is_network(value: str) -> bool:
-    """Whether `value` is an address or a network in CIDR form."""
+    """Return whether `value` is an IP address or a network in CIDR notation."""
     try:
         ipaddress.ip_network(value)
     except ValueError:
@@ -120,32 +124,38 @@ def is_network(value: str) -> bool:
 
 
 def every(check: Callable[[str], bool]) -> Callable[[tuple[str, ...]], bool]:
-    """Return a check of a whole list by a check of one of its members."""
+    """Return a check of a list that applies `check` to each of its members."""
     return lambda values: all(check(value) for value in values)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What a setting's value must be beyond its type, and why the setting exists."""
+    """What a setting is for, and what its value must satisfy besides its type.
 
-    why: str
-    rule: str = ""
+    `description` is for the help text and the documentation. `requirement` completes the sentence "the setting must be
+    ..."; `accepts` is the predicate that checks it. `minimum` and `maximum` are the inclusive bounds of a number.
+    `unit` is shown to the operator.
+    """
+
+    description: str
+    requirement: str = ""
     unit: str = ""
     minimum: float | None = None
     maximum: float | None = None
     accepts: Callable[[Any], bool] | None = None
 
-    def refusal(self, value: object) -> str | None:
-        """Return the rule that `value` breaks, or None."""
+    def violation(self, value: object) -> str | None:
+        """Return what `value` violates, for example `must be from 1 to 9`; None if it is valid."""
         if isinstance(value, int | float) and not isinstance(value, bool):
             low, high = self.minimum, self.maximum
+            # Negated comparisons, so that NaN is refused.
             if (low is not None and not value >= low) or (high is not None and not value <= high):
                 return f"must be {self.range_text()}"
         if self.accepts is not None and not self.accepts(value):
-            return f"must be {self.rule}"
+            return f"must be {self.requirement}"
         return None
 
     def range_text(self) -> str:
-        """Return the range in words: `from 1 to 9`, `at least 1`, or nothing."""
+        """Return the range in words: `from 1 to 9`, `at least 1`, or an empty string."""
         low = None if self.minimum is None else f"{self.minimum:g}"
         high = None if self.maximum is None else f"{self.maximum:.0f}"
         if low is not None and high is not None:

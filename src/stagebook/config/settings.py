@@ -1,7 +1,8 @@
-"""Every setting, once: its name, type, default, unit, rule and one line of why.
+"""All settings of a server, and the table of them that the command line and the documentation are made from.
 
-Owns what the settings are and what they mean together. Must not know where values come from (`config_sources`) nor
-who uses them: nothing below the server imports this module.
+Each setting is declared once, with its name, type, default, unit, rule and description. The declarations are split over
+three classes: `ServerSettings`, `MediaSettings` and, here, `Settings`. Only the server and the command line read
+settings; the server passes each part the values it needs (see `server/wiring.py`).
 """
 
 from collections.abc import Iterator
@@ -15,74 +16,83 @@ from stagebook.stage.limits import EDITIONS, Limits
 
 
 class Settings(MediaSettings, frozen=True, kw_only=True):
-    """All settings of a server. Cannot be built with a value that breaks its rule: ConfigError names it."""
+    """All settings of a server. The constructor raises ConfigError for a value that violates its rule."""
 
     connections_limit: Annotated[
         int,
-        Rule(why="HTTP connections and requests at once; more are answered by 503.", minimum=16, maximum=1_000_000),
+        Rule(
+            description="Maximum number of HTTP connections and concurrent requests. Further requests get 503.",
+            minimum=16,
+            maximum=1_000_000,
+        ),
     ] = 20_000
     request_timeout_seconds: Annotated[
         float,
-        Rule(why="How long a client may take to send one whole request.", unit="seconds", minimum=1, maximum=3_600),
+        Rule(description="Timeout for receiving a complete request.", unit="seconds", minimum=1, maximum=3_600),
     ] = 30.0
     keep_alive_seconds: Annotated[
         int,
-        Rule(why="How long an idle HTTP connection stays open.", unit="seconds", minimum=1, maximum=3_600),
+        Rule(
+            description="Time after which an idle HTTP connection is closed.", unit="seconds", minimum=1, maximum=3_600
+        ),
     ] = 65
     shutdown_timeout_seconds: Annotated[
         int,
-        Rule(why="How long a clean end may wait for requests in flight.", unit="seconds", minimum=1, maximum=600),
+        Rule(
+            description="Time that a clean shutdown waits for requests in progress.",
+            unit="seconds",
+            minimum=1,
+            maximum=600,
+        ),
     ] = 10
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Rule(why="The least grave line that is logged.")
-    ] = "info"
-    log_form: Annotated[Literal["text", "json"], Rule(why="Log lines for people or for machines.")] = "text"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Rule(description="Minimum log level.")] = "info"
+    log_form: Annotated[Literal["text", "json"], Rule(description="Format of log lines: logfmt text or JSON.")] = "text"
 
     def __post_init__(self) -> None:
-        """Check every value against its rule, and those that only make sense together."""
+        """Check every value against its rule, then the combinations of values."""
         for name, rule in RULES.items():
-            refusal = rule.refusal(getattr(self, name))
-            if refusal is not None:
-                raise ConfigError(name=name, rule=refusal)
-        for name, broken in self._contradictions():
-            raise ConfigError(name=name, rule=broken)
+            violation = rule.violation(getattr(self, name))
+            if violation is not None:
+                raise ConfigError(name=name, rule=violation)
+        for name, violation in self._conflicts():
+            raise ConfigError(name=name, rule=violation)
 
-    def _contradictions(self) -> Iterator[tuple[str, str]]:
-        """Yield each setting that does not fit the others, with the rule it breaks."""
+    def _conflicts(self) -> Iterator[tuple[str, str]]:
+        """Yield each setting that conflicts with another one, and what is required."""
         if self.media_port + self.media_processes - 1 > 65_535:
-            yield "media_port", "leaves no room for one port for each engine process"
+            yield "media_port", "must leave one port up to 65535 for each engine process"
         keys = [credential.access_key_id for credential in self.credentials]
         if len(set(keys)) != len(keys):
-            yield "credentials", "each access_key_id must be there once"
+            yield "credentials", "must not contain an access_key_id more than once"
         if (self.rtmps_certificate is None) != (self.rtmps_private_key is None):
-            yield "rtmps_certificate", "goes with rtmps_private_key: set both or none"
-        for door in ("rtmp", "rtmps"):
-            if getattr(self, f"{door}_public_url") is not None and not getattr(self, f"{door}_listen"):
-                yield f"{door}_public_url", f"needs {door}_listen, which is switched off"
+            yield "rtmps_certificate", "must be set together with rtmps_private_key: set both or none"
+        for scheme in ("rtmp", "rtmps"):
+            if getattr(self, f"{scheme}_public_url") is not None and not getattr(self, f"{scheme}_listen"):
+                yield f"{scheme}_public_url", f"needs {scheme}_listen, which is switched off"
 
     @property
     def address(self) -> Address:
-        """Where to listen."""
+        """The address of the HTTP server."""
         return parse_address(self.listen)
 
     @property
     def rtmp_address(self) -> Address | None:
-        """Where to listen for RTMP, if at all."""
+        """The address of the RTMP server; None if it is switched off."""
         return parse_address(self.rtmp_listen) if self.rtmp_listen else None
 
     @property
     def rtmps_address(self) -> Address | None:
-        """Where to listen for RTMPS, if at all."""
+        """The address of the RTMPS server; None if it is switched off."""
         return parse_address(self.rtmps_listen) if self.rtmps_listen else None
 
     @property
     def limits(self) -> Limits:
-        """The chosen edition of the quotas with its overrides."""
+        """The quotas: the chosen edition with the overrides applied."""
         return msgspec.structs.replace(EDITIONS[self.quotas], **self.quota_overrides)
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table of settings."""
+    """A setting as the command line and the documentation describe it."""
 
     name: str
     type: Any
@@ -91,7 +101,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def flag(self) -> str:
-        """The flag that sets it on the command line."""
+        """The flag of the command line, for example `--media-port`."""
         return f"--{self.name.replace('_', '-')}"
 
 
@@ -110,4 +120,4 @@ def _table() -> dict[str, Setting]:
 
 RULES = _rules()
 SETTINGS = _table()
-"""Every setting by name, in the order of the documentation."""
+"""Every setting by name, in the order of its declaration."""

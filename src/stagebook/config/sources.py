@@ -1,6 +1,7 @@
-"""Where settings come from: defaults, then the TOML file, then STAGEBOOK_* in the environment, then the command line.
+"""The sources of settings: the defaults, a TOML file, STAGEBOOK_* environment variables and the command line.
 
-Owns the reading and the typing of values. Must not know what a setting means: `config` says what each must be.
+Later sources override earlier ones. Values of the file have TOML types and must match the type of the setting. Values
+of the environment and the command line are strings and are converted.
 """
 
 import tomllib
@@ -17,36 +18,37 @@ ENVIRONMENT_PREFIX = "STAGEBOOK_"
 CONFIG_VARIABLE = "STAGEBOOK_CONFIG"
 CONFIG_FILE_LIMIT_BYTES = 1_048_576
 
-_TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a table"}
+_TYPE_WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", dict: "a table"}
 
 
 def load_settings(
     *, flags: Mapping[str, str], environment: Mapping[str, str], config_file: Path | None = None
 ) -> Settings:
-    """Return the settings that these sources say together; later sources win.
+    """Return the settings from all sources.
 
-    `flags` holds values by setting name as the command line gave them. Raises ConfigError, which names the setting,
-    its source and the rule.
+    `flags` holds the values of the command line by setting name. `config_file` overrides the file that the environment
+    variable STAGEBOOK_CONFIG names. Raises ConfigError for an unknown name, a wrong type or a value that violates its
+    rule; it names the setting and the source.
     """
     values: dict[str, Any] = {}
     path = config_file or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
     if path is not None:
         values |= _from_file(path)
     values |= _from_environment(environment)
-    for name, text in flags.items():
+    for name, value in flags.items():
         setting = _known(name, source="the command line")
-        values[name] = _from_text(setting, text, source=setting.flag)
+        values[name] = _from_string(setting, value, source=setting.flag)
     return Settings(**values)
 
 
 def describe_type(setting: Setting) -> str:
-    """Return what a value of this setting is, in words a person can act on."""
+    """Return the type and range of a setting in words, for example `a whole number from 1 to 64`."""
     arguments = get_args(setting.type)
     if get_origin(setting.type) is tuple:
         return "a list"
     if arguments and all(isinstance(argument, str) for argument in arguments):
         return "one of " + ", ".join(arguments)
-    word = _TYPE_WORDS.get(get_origin(setting.type) or setting.type, "a text")
+    word = _TYPE_WORDS.get(get_origin(setting.type) or setting.type, "a string")
     limits = setting.rule.range_text()
     return f"{word} {limits}" if limits else word
 
@@ -75,18 +77,20 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values = {}
-    for variable, text in environment.items():
+    for variable, value in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and variable != CONFIG_VARIABLE:
             setting = _known(variable.removeprefix(ENVIRONMENT_PREFIX).lower(), source=variable)
-            values[setting.name] = _from_text(setting, text, source=variable)
+            values[setting.name] = _from_string(setting, value, source=variable)
     return values
 
 
-def _from_text(setting: Setting, text: str, *, source: str) -> object:
-    """Return the value that a text of the environment or the command line stands for. Lists are split at commas, a
-    table is `name=value,name=value`."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    value: object = text
+def _from_string(setting: Setting, string: str, *, source: str) -> object:
+    """Return the value of a string from the environment or the command line.
+
+    A list is split at commas; a table is `name=value,name=value`.
+    """
+    parts = [part.strip() for part in string.split(",") if part.strip()]
+    value: object = string
     if setting.name == "credentials":
         raise ConfigError(name=setting.name, source=source, rule="can only be set in the TOML file: it holds secrets")
     if get_origin(setting.type) is tuple:
@@ -94,7 +98,7 @@ def _from_text(setting: Setting, text: str, *, source: str) -> object:
     elif get_origin(setting.type) is dict:
         value = {key.strip(): number.strip() for key, _, number in (part.partition("=") for part in parts)}
     elif setting.type is bool:
-        value = text.lower()
+        value = string.lower()
     return _typed(setting, value, source=source, strict=False)
 
 
@@ -102,11 +106,12 @@ def _typed(setting: Setting, value: object, *, source: str, strict: bool = True)
     try:
         typed = msgspec.convert(value, setting.type, strict=strict)
     except msgspec.ValidationError as error:
-        rule = f"must be {setting.rule.rule or describe_type(setting)}"
+        requirement = f"must be {setting.rule.requirement or describe_type(setting)}"
         if setting.name == "credentials":
-            rule = str(error)
-        raise ConfigError(name=setting.name, source=source, rule=rule) from error
-    refusal = setting.rule.refusal(typed)
-    if refusal is not None:
-        raise ConfigError(name=setting.name, source=source, rule=refusal)
+            # The message names the member of the credential; it does not contain the value.
+            requirement = str(error)
+        raise ConfigError(name=setting.name, source=source, rule=requirement) from error
+    violation = setting.rule.violation(typed)
+    if violation is not None:
+        raise ConfigError(name=setting.name, source=source, rule=violation)
     return typed

@@ -1,1 +1,1 @@
-"""The secrets and certificates that the server keeps on disk."""
+"""The data folder: the secrets and certificates that the server keeps on disk."""

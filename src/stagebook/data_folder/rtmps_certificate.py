@@ -1,6 +1,7 @@
-"""The certificate of RTMPS: one made here when none is configured, and the check of one that is.
+"""The TLS certificate of RTMPS: the generation of a self-signed one, and the check of a configured one.
 
-Must not know where files lie (`keys`) nor who serves TLS with them.
+A self-signed certificate names every host by which encoders may reach the server (subject alternative names, RFC 5280
+section 4.2.1.6). An encoder that checks certificates must be configured to trust it.
 """
 
 import ipaddress
@@ -20,25 +21,26 @@ from stagebook.config.rules import ConfigError, is_ip
 
 VALIDITY: Final = timedelta(days=3_650)
 RENEWAL: Final = timedelta(days=365)
-"""A certificate is made anew when less is left of it: time enough for a server that is seldom started again."""
+"""A certificate that ends in less than this time is renewed at a start of the server. Long, as restarts may be rare."""
 CLOCK_SKEW: Final = timedelta(days=1)
-"""How far an encoder's clock may be behind when it meets a new certificate."""
+"""How far an encoder's clock may be behind: a certificate is valid from this long before its creation."""
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def new_certificate_key() -> bytes:
-    """Return a new P-256 private key as PEM."""
+    """Return a new P-256 private key as PEM (PKCS #8, not encrypted)."""
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def self_made_certificate(key_pem: bytes, *, hosts: Sequence[str], now: datetime) -> bytes:
-    """Return a certificate for these hosts as PEM, signed by its own key. Raises ValueError for a key that is none.
+def self_signed_certificate(key_pem: bytes, *, hosts: Sequence[str], now: datetime) -> bytes:
+    """Return a self-signed certificate for these DNS names and IP addresses, as PEM.
 
-    It is no authority (RFC 5280 section 4.2.1.9): whoever trusts it trusts this server alone.
+    It is not a CA certificate (RFC 5280 section 4.2.1.9), so a client that trusts it trusts no other certificate by it.
+    Raises ValueError if `key_pem` is not an elliptic curve private key.
     """
     key = _private_key(key_pem)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Stagebook, self-made")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Stagebook self-signed")])
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -55,10 +57,10 @@ def self_made_certificate(key_pem: bytes, *, hosts: Sequence[str], now: datetime
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
-def is_still_good(certificate_pem: bytes, key_pem: bytes, *, hosts: Sequence[str], now: datetime) -> bool:
-    """Return whether a self-made certificate is of this key, names all these hosts and has not come near its end.
+def is_certificate_usable(certificate_pem: bytes, key_pem: bytes, *, hosts: Sequence[str], now: datetime) -> bool:
+    """Return whether a self-signed certificate has this key, names all these hosts and is not due for renewal.
 
-    Raises ValueError for a key that is none.
+    Raises ValueError if `key_pem` is not an elliptic curve private key.
     """
     key = _private_key(key_pem)
     try:
@@ -73,24 +75,30 @@ def is_still_good(certificate_pem: bytes, key_pem: bytes, *, hosts: Sequence[str
     )
 
 
-def check_pair(certificate: Path, private_key: Path) -> datetime:
-    """Return when a configured certificate ends. Raises ConfigError when TLS cannot be served with these files."""
+def check_certificate_files(certificate: Path, private_key: Path) -> datetime:
+    """Check the files of a configured certificate chain and its private key; return the end of its validity.
+
+    Raises ConfigError if a file cannot be read, is not PEM, if the key is encrypted or belongs to another certificate,
+    or if OpenSSL rejects the pair.
+    """
     try:
         chain = x509.load_pem_x509_certificates(_read(certificate, setting="rtmps_certificate"))
     except ValueError as error:
-        raise ConfigError(name="rtmps_certificate", rule=f"{certificate} holds no PEM certificate") from error
+        raise ConfigError(name="rtmps_certificate", rule=f"{certificate} contains no PEM certificate") from error
     try:
         key = load_pem_private_key(_read(private_key, setting="rtmps_private_key"), password=None)
     except TypeError as error:
-        raise ConfigError(name="rtmps_private_key", rule=f"{private_key} is encrypted: give it without") from error
+        raise ConfigError(name="rtmps_private_key", rule=f"{private_key} is encrypted: store it unencrypted") from error
     except ValueError as error:
-        raise ConfigError(name="rtmps_private_key", rule=f"{private_key} holds no PEM private key") from error
+        raise ConfigError(name="rtmps_private_key", rule=f"{private_key} contains no PEM private key") from error
     if chain[0].public_key() != key.public_key():
         raise ConfigError(name="rtmps_private_key", rule=f"{private_key} is not the key of {certificate}")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, private_key)
     except ssl.SSLError as error:
-        raise ConfigError(name="rtmps_certificate", rule=f"{certificate} is of no use: {error.reason}") from error
+        raise ConfigError(
+            name="rtmps_certificate", rule=f"{certificate} cannot be used for TLS: {error.reason}"
+        ) from error
     return chain[0].not_valid_after_utc
 
 
@@ -104,7 +112,7 @@ def _read(path: Path, *, setting: str) -> bytes:
 def _private_key(key_pem: bytes) -> ec.EllipticCurvePrivateKey:
     key = load_pem_private_key(key_pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("not a key of an elliptic curve")
+        raise ValueError("not an elliptic curve private key")
     return key
 
 

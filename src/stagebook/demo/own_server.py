@@ -66,13 +66,13 @@ def _environment() -> dict[str, str]:
 def _wait_until_up(process: "subprocess.Popen[bytes]", folder: DataFolder, log_path: Path) -> Access:
     deadline_seconds = time.monotonic() + START_TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline_seconds:
-        if folder.presence_path.exists():
-            presence, access_key = folder.last_announced()
+        if folder.server_address_path.exists():
+            address, access_key = folder.read_server_access()
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{presence.endpoint_url}/health").status_code == 200:
+                if httpx.get(f"{address.endpoint_url}/health").status_code == 200:
                     return Access(
-                        endpoint_url=presence.endpoint_url,
-                        region=presence.region,
+                        endpoint_url=address.endpoint_url,
+                        region=address.region,
                         access_key_id=access_key.access_key_id,
                         secret_access_key=access_key.secret_access_key,
                     )

@@ -1,1 +1,1 @@
-"""The server process: wiring, lifecycle, sockets and HTTP."""
+"""The server process: its lifecycle, the wiring of its parts, listen sockets, HTTP, logging and the clock."""

@@ -1,6 +1,10 @@
-"""The HTTP server: uvicorn with its two C parts, bounds that it lacks, and an end in the right order.
+"""The HTTP server: uvicorn with httptools, limits that uvicorn lacks, and an ordered shutdown.
 
-Owns HTTP connections. Must not know paths, doors or stages.
+uvicorn limits neither the size of a request head (request line and header fields) nor the time in which a request must
+arrive. `LimitedHttpProtocol` adds both, as a client could otherwise use up memory or connections with requests that
+never end ("slowloris").
+
+    shutdown: stop accepting -> `before_close` (the owner ends its sessions) -> close the open connections
 """
 
 import asyncio
@@ -18,11 +22,11 @@ from stagebook.api.asgi import Application
 from stagebook.server.websocket_protocol import WebSocketProtocol
 
 HEAD_LIMIT_BYTES = 65_536
-"""The request line and headers together: room for the largest participant token and signed AWS headers."""
+"""Maximum size of a request line and its header fields. It admits the largest participant token."""
 
 
-class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client may take of the server."""
+class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits and timeouts of the HTTP server. `connections` bounds open connections and concurrent requests."""
 
     connections: int
     request_timeout_seconds: float
@@ -34,49 +38,53 @@ class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpServer(uvicorn.Server):
-    """Serves one application on one socket until `should_exit` is set. Leaves signals to its owner."""
+    """Serves an ASGI application until `should_exit` is set. It does not handle signals."""
 
     def __init__(
         self,
         application: Application,
         *,
-        bounds: HttpBounds,
+        limits: HttpLimits,
         trusted_proxies: tuple[str, ...],
         on_started: Callable[[], None],
-        before_end: Callable[[], Awaitable[None]],
+        before_close: Callable[[], Awaitable[None]],
     ) -> None:
-        """`on_started` is called once connections are accepted. At the end, `before_end` is awaited after the last
-        one was accepted and before the open ones are closed."""
-        super().__init__(_configuration(application, bounds, trusted_proxies))
+        """Serve `application` within `limits`.
+
+        The X-Forwarded-For and X-Forwarded-Proto header fields of `trusted_proxies` (IP addresses and networks) are
+        used. `on_started` is called once connections are accepted. At the end, `before_close` is awaited when no more
+        connections are accepted and the open ones are not closed yet.
+        """
+        super().__init__(_configuration(application, limits, trusted_proxies))
         self._on_started = on_started
-        self._before_end = before_end
+        self._before_end = before_close
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none: uvicorn would raise them again after a clean end, and the exit code would not be 0."""
+        """Do nothing. uvicorn would raise a captured signal again after a clean end, which changes the exit code."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections, then say so."""
+        """Start to accept connections, then call `on_started`."""
         await super().startup(sockets)
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more, let the owner end what is open in its own way, then close the connections."""
+        """Stop accepting connections, await `before_close`, then close the open connections."""
         for server in self.servers:
             server.close()
         await self._before_end()
         await super().shutdown(sockets)
 
 
-def _configuration(application: Application, bounds: HttpBounds, trusted_proxies: tuple[str, ...]) -> uvicorn.Config:
-    def protocol(**arguments: Any) -> BoundedHttpProtocol:  # noqa: ANN401 - uvicorn's own arguments, passed on
-        return BoundedHttpProtocol(timeout_seconds=bounds.request_timeout_seconds, **arguments)
+def _configuration(application: Application, limits: HttpLimits, trusted_proxies: tuple[str, ...]) -> uvicorn.Config:
+    def protocol(**arguments: Any) -> LimitedHttpProtocol:  # noqa: ANN401 - arguments of uvicorn
+        return LimitedHttpProtocol(timeout_seconds=limits.request_timeout_seconds, **arguments)
 
     return uvicorn.Config(
         application,
-        # The class itself, not a name: by name, uvicorn falls back to a parser five times slower without a word.
-        http=protocol,  # type: ignore[arg-type]  # anything that makes a protocol will do
+        # Not the name "httptools": by name, uvicorn falls back silently to a parser that is five times slower.
+        http=protocol,  # type: ignore[arg-type]  # uvicorn accepts any factory of protocols
         ws=WebSocketProtocol,
         lifespan="off",
         interface="asgi3",
@@ -85,19 +93,22 @@ def _configuration(application: Application, bounds: HttpBounds, trusted_proxies
         server_header=False,
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
-        limit_concurrency=bounds.connections,
-        timeout_keep_alive=bounds.keep_alive_seconds,
-        timeout_graceful_shutdown=bounds.shutdown_timeout_seconds,
-        ws_max_size=bounds.websocket_message_size_bytes,
-        ws_ping_interval=bounds.websocket_ping_seconds,
-        ws_ping_timeout=bounds.websocket_timeout_seconds,
-        ws_per_message_deflate=False,  # a snapshot is small; a compressor's window for each socket is not
+        limit_concurrency=limits.connections,
+        timeout_keep_alive=limits.keep_alive_seconds,
+        timeout_graceful_shutdown=limits.shutdown_timeout_seconds,
+        ws_max_size=limits.websocket_message_size_bytes,
+        ws_ping_interval=limits.websocket_ping_seconds,
+        ws_ping_timeout=limits.websocket_timeout_seconds,
+        ws_per_message_deflate=False,  # messages are small, but each connection would need a compression window
     )
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP connection with the two bounds it lacks: the size of a request's head, and the time in which a
-    whole request must arrive (a connection that never sends one included)."""
+class LimitedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP connection with a limit on the size of a request head and a timeout for receiving a request.
+
+    The timeout also ends a new connection on which no request arrives. Between requests, uvicorn's keep-alive timeout
+    applies. A websocket has its own limits.
+    """
 
     def __init__(
         self,
@@ -110,23 +121,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config=config, server_state=server_state, app_state=app_state, _loop=_loop)
         self._timeout_seconds = timeout_seconds
-        self._deadline: asyncio.TimerHandle | None = None
+        self._timeout: asyncio.TimerHandle | None = None
         self._in_head = True
         self._chunk_size_bytes = 0
         self._head_size_bytes = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Take a connection; its first request is awaited from now on."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Start the timeout of the first request."""
         super().connection_made(transport)
-        self._expect_request()
+        self._start_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._expect_nothing()
+        """Stop the timeout."""
+        self._cancel_timeout()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, unless the head of a request has grown too large."""
+        """Parse the data. Refuse the request if its head has become too large."""
         self._chunk_size_bytes = len(data)
         super().data_received(data)
         self._head_size_bytes += len(data)
@@ -134,36 +145,37 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.send_400_response("The request's headers are too large.")
 
     def on_message_begin(self) -> None:
-        """A request's first byte arrived."""
+        """Start the timeout and the byte count of a request."""
         super().on_message_begin()
         self._in_head = True
-        # Counted from the next chunk on: this one may hold the end of the request before, and is bounded by itself.
+        # `data_received` adds the size of this chunk later. The chunk is not counted, as it may hold the end of the
+        # previous request; its size is bounded anyway.
         self._head_size_bytes = -self._chunk_size_bytes
-        self._expect_request()
+        self._start_timeout()
 
     def on_headers_complete(self) -> None:
-        """A request's head is whole."""
+        """The head is complete: stop counting."""
         self._in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
-        self._expect_nothing()
+        """The request is complete: stop the timeout."""
+        self._cancel_timeout()
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection becomes a websocket, with bounds of its own."""
-        self._expect_nothing()
+        """Stop the timeout: the connection becomes a websocket."""
+        self._cancel_timeout()
         super().handle_websocket_upgrade()
 
-    def _expect_request(self) -> None:
-        self._expect_nothing()
-        self._deadline = self.loop.call_later(self._timeout_seconds, self._give_up)
+    def _start_timeout(self) -> None:
+        self._cancel_timeout()
+        self._timeout = self.loop.call_later(self._timeout_seconds, self._on_timeout)
 
-    def _expect_nothing(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _cancel_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
 
-    def _give_up(self) -> None:
+    def _on_timeout(self) -> None:
         self.transport.close()

@@ -1,6 +1,12 @@
-"""The server: puts the parts together, starts them in order, and ends them in the opposite one.
+"""The lifecycle of the server process: start, signals, shutdown and exit code.
 
-Owns the process: its signals, its exit code, what it prints. Decides nothing about stages.
+    start:     listen sockets -> book -> engine processes -> stage manager (recovery) -> ingest process -> HTTP
+    shutdown:  refuse new requests -> wait for requests in progress -> the stage manager ends every session
+               -> HTTP -> ingest process -> engine processes -> book -> listen sockets
+
+The first SIGTERM, SIGINT or SIGHUP starts a clean shutdown. A second one ends the process at once; the recovery of the
+next start then ends the sessions that were open. The server also shuts down when the book or the timers of the stage
+manager fail.
 """
 
 import asyncio
@@ -23,91 +29,94 @@ from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookRefusedError
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
-from stagebook.data_folder.secrets import DataFolder, DataFolderError, Presence
+from stagebook.data_folder.secrets import DataFolder, DataFolderError, ServerAddress
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.media_router import MediaRouter
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.server.http_server import HttpServer
-from stagebook.server.listen_sockets import ListenError, ListenSockets, listening
+from stagebook.server.listen_sockets import ListenError, ListenSockets, open_listen_sockets
 from stagebook.server.logs import configure_logging
-from stagebook.server.router import Router
-from stagebook.server.startup_banner import greeting, warnings
-from stagebook.server.system_clock import tune_collector
+from stagebook.server.router import AsgiRouter
+from stagebook.server.server_secrets import ServerSecrets
+from stagebook.server.startup_banner import settings_warnings, startup_banner
 from stagebook.server.wiring import (
-    Secrets,
     build_aws_api,
     build_stage_manager,
-    certificate_files,
-    endpoints,
     engine_settings,
-    http_bounds,
+    http_limits,
     ingest_settings,
-    join_limits,
-    public_address,
+    participant_request_limits,
+    public_base_url,
+    public_endpoints,
+    rtmps_certificate_files,
 )
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_FORCED = 130
-OPEN_FILES = 65_536
+OPEN_FILES_LIMIT = 65_536
 
 _log = structlog.get_logger(__name__)
 
 
 class StartError(Exception):
-    """The machine does not let the server start. The text says why and what to do."""
+    """The server cannot start on this machine. The message says why and what to do."""
 
 
 def serve(settings: Settings) -> int:
-    """Serve until SIGTERM, SIGINT or SIGHUP, or until the server cannot go on; return the exit code.
+    """Run the server until a signal or a failure ends it; return the exit code.
 
-    Raises ConfigError for settings that no part can use, and StartError when the machine does not let it start.
+    Raises ConfigError for settings that cannot be used, and StartError if the data folder, the book, a listen address
+    or a worker process cannot be used.
     """
     try:
         folder = DataFolder(Path(settings.data).absolute())
         folder.prepare()
-        secrets = Secrets.read(folder, settings)
-        configure_logging(level=settings.log_level, form=settings.log_form, secrets=secrets.never_to_be_logged())
-        _allow_open_files()
-        with listening(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        secrets = ServerSecrets.read(folder, settings)
+        configure_logging(level=settings.log_level, form=settings.log_form, secrets=secrets.secret_strings())
+        _raise_open_files_limit()
+        with open_listen_sockets(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings, folder, secrets, sockets))
     except (DataFolderError, ListenError, BookRefusedError, WorkerStartError) as error:
         raise StartError(str(error)) from error
 
 
-def _allow_open_files() -> None:
-    """Raise the limit of open files as far as this user may: each connection is one, and many defaults are 1,024."""
+def _raise_open_files_limit() -> None:
+    """Raise the soft limit of open files, as each connection is an open file and many systems default to 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    wanted = OPEN_FILES_LIMIT if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_LIMIT)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(settings: Settings, folder: DataFolder, secrets: Secrets, sockets: ListenSockets) -> int:
+async def _serve(settings: Settings, folder: DataFolder, secrets: ServerSecrets, sockets: ListenSockets) -> int:
     async with Server(settings, folder=folder, secrets=secrets, sockets=sockets) as server:
         return await server.run()
 
 
 class Server:
-    """All parts of one running server. Entering starts them, leaving stops them; `run` serves in between."""
+    """The parts of a running server. Entering the context starts them, leaving it stops them; `run` serves requests."""
 
     book: SqliteBook
     engines: EnginePool
     ingest: IngestEngine | None
     manager: StageManager
 
-    def __init__(self, settings: Settings, *, folder: DataFolder, secrets: Secrets, sockets: ListenSockets) -> None:
+    def __init__(
+        self, settings: Settings, *, folder: DataFolder, secrets: ServerSecrets, sockets: ListenSockets
+    ) -> None:
         self._settings = settings
         self._folder = folder
         self._secrets = secrets
         self._sockets = sockets
         self._host, self._port = sockets.http.getsockname()[:2]
-        self._public_url = public_address(settings, port=self._port)
+        self._public_url = public_base_url(settings, port=self._port)
         self._version = metadata.version("stagebook")
         self._condition = Condition.OK
-        self._parts = AsyncExitStack()
+        self._started_parts = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as parts:
@@ -126,33 +135,33 @@ class Server:
                 book=self.book,
                 media=MediaRouter(self.engines, self.ingest),
                 secrets=self._secrets,
-                endpoints=endpoints(self._settings, public_url=self._public_url, listening=self._sockets),
+                endpoints=public_endpoints(self._settings, public_url=self._public_url, sockets=self._sockets),
             )
             recovered = await self.manager.start()
             if recovered:
                 _log.warning("sessions left open by the last run were ended", sessions=recovered)
             if self.ingest is not None:
-                # Last: encoders that reconnect by themselves ask at once, and the manager must be there to hear them.
+                # Started last: encoders reconnect at once, and the manager must be ready to admit them.
                 await self.ingest.start()
                 parts.push_async_callback(self.ingest.stop)
-            self._parts = parts.pop_all()
+            self._started_parts = parts.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._parts.aclose()
+        await self._started_parts.aclose()
 
     async def run(self) -> int:
-        """Serve until a signal, or a part's failure, asks for the end; return the exit code."""
+        """Serve until a signal or the failure of a part; return the exit code."""
         self._router = self._build_router()
-        tune_collector()
+        tune_garbage_collection()
         self._http = HttpServer(
             self._router,
-            bounds=http_bounds(self._settings),
+            limits=http_limits(self._settings),
             trusted_proxies=self._settings.trusted_proxies,
-            on_started=self._announce,
-            before_end=self._say_farewell,
+            on_started=self._on_started,
+            before_close=self._shut_down,
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
@@ -163,21 +172,26 @@ class Server:
         return EXIT_FAILED if self._condition is Condition.FAILED else EXIT_OK
 
     def _build_ingest(self) -> IngestEngine | None:
-        """Return it, not started yet; None if both doors are switched off. With the book open, the data folder is this
-        server's alone: only now may a certificate be made there."""
+        """Return the ingest engine, not started yet, or None if RTMP and RTMPS are switched off.
+
+        Must be called while the book is open: its lock ensures that no other server uses the data folder, in which a
+        certificate may be generated.
+        """
         rtmp, rtmps = self._sockets.rtmp, self._sockets.rtmps
         if rtmp is None and rtmps is None:
             return None
-        certificate = certificate_files(self._settings, folder=self._folder, now=datetime.now(UTC))
+        certificate = rtmps_certificate_files(self._settings, folder=self._folder, now=datetime.now(UTC))
         return IngestEngine(ingest_settings(self._settings, certificate=certificate), rtmp=rtmp, rtmps=rtmps)
 
-    def _build_router(self) -> Router:
-        return Router(
+    def _build_router(self) -> AsgiRouter:
+        return AsgiRouter(
             aws=build_aws_api(self._settings, manager=self.manager, secrets=self._secrets),
-            join=ParticipantsApi(
-                self.manager, whip_redirect=self._settings.whip_redirect, limits=join_limits(self._settings)
+            participants=ParticipantsApi(
+                self.manager,
+                whip_redirect=self._settings.whip_redirect,
+                limits=participant_request_limits(self._settings),
             ),
-            joins=ParticipantsApi.serves,
+            is_for_participants=ParticipantsApi.serves,
             health=HealthApi(self._health),
             log_requests=self._settings.log_level == "debug",
         )
@@ -190,9 +204,9 @@ class Server:
             unknown_stream_keys=self.manager.unknown_stream_keys,
         )
 
-    def _announce(self) -> None:
-        self._folder.announce(Presence(endpoint_url=self._public_url, region=self._settings.region))
-        text = greeting(
+    def _on_started(self) -> None:
+        self._folder.write_server_address(ServerAddress(endpoint_url=self._public_url, region=self._settings.region))
+        banner = startup_banner(
             self._settings,
             version=self._version,
             listening=str(Address(host=self._host, port=self._port)),
@@ -201,20 +215,20 @@ class Server:
             media=self.engines.describe(),
             ingest="" if self.ingest is None else self.ingest.describe(),
         )
-        print(text, flush=True)
-        for warning in warnings(self._settings):
+        print(banner, flush=True)
+        for warning in settings_warnings(self._settings):
             print(f"WARNING: {warning}", flush=True)
         _log.info("server started", version=self._version, public_url=self._public_url)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._http.should_exit:
-            _log.warning("second signal: ending at once; the next start closes what is open")
+            _log.warning("second signal: exiting at once; the next start ends the open sessions")
             os._exit(EXIT_FORCED)
         _log.info("server stopping", signal=number.name)
         self._stop(Condition.STOPPING)
 
     def _on_part_ended(self, task: asyncio.Task[Any]) -> None:
-        """The timers and the book are not meant to end while the server serves."""
+        """Shut down: the timers and the book must not end while the server is running."""
         if not task.cancelled():
             _log.critical("the book failed: the server must stop", exc_info=task.exception() or task.result())
             self._stop(Condition.FAILED)
@@ -224,8 +238,8 @@ class Server:
             self._condition = condition
         self._http.should_exit = True
 
-    async def _say_farewell(self) -> None:
-        """Let requests on their way end, then everybody leaves: each open participant has its LEFT in the book."""
+    async def _shut_down(self) -> None:
+        """Wait for requests in progress, then end every session, so that the book has a LEFT of each participant."""
         await self._router.close(timeout_seconds=self._settings.shutdown_timeout_seconds)
         for task in self._watched:
             task.cancel()

@@ -1,6 +1,6 @@
-"""The TCP sockets a server listens on: all of them are bound before anything else is started.
+"""The TCP listen sockets of the server: HTTP, RTMP and RTMPS.
 
-Must not know what is spoken on them.
+All sockets are bound before anything else is started, so that a port that is in use is reported at once.
 """
 
 import socket
@@ -13,14 +13,15 @@ from stagebook.config.rules import Address
 from stagebook.config.settings import SETTINGS, Settings
 
 BACKLOG = 2_048
+"""Maximum number of connections that wait to be accepted. The kernel may lower it (net.core.somaxconn on Linux)."""
 
 
 class ListenError(Exception):
-    """An address cannot be listened on. The text names its setting and says what to do."""
+    """A listen socket cannot be bound. The message names the setting and says what to do."""
 
 
 class ListenSockets(msgspec.Struct, frozen=True, kw_only=True):
-    """The sockets of one server. A door that is switched off has none."""
+    """The bound sockets of a server. A protocol that is switched off has none."""
 
     http: socket.socket
     rtmp: socket.socket | None
@@ -28,22 +29,22 @@ class ListenSockets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def listening(settings: Settings) -> Iterator[ListenSockets]:
-    """Bind every socket that the settings ask for, and close them all at the end. Raises ListenError."""
+def open_listen_sockets(settings: Settings) -> Iterator[ListenSockets]:
+    """Bind every socket that the settings require. Leaving the context closes them. Raises ListenError."""
     with ExitStack() as sockets:
 
         def bind(address: Address | None, *, setting: str) -> socket.socket | None:
-            return None if address is None else sockets.enter_context(listen(address, setting=setting))
+            return None if address is None else sockets.enter_context(bind_listen_socket(address, setting=setting))
 
         yield ListenSockets(
-            http=sockets.enter_context(listen(settings.address)),
+            http=sockets.enter_context(bind_listen_socket(settings.address)),
             rtmp=bind(settings.rtmp_address, setting="rtmp_listen"),
             rtmps=bind(settings.rtmps_address, setting="rtmps_listen"),
         )
 
 
-def listen(address: Address, *, setting: str = "listen") -> socket.socket:
-    """Return a socket bound to the address, which `setting` named. Raises ListenError."""
+def bind_listen_socket(address: Address, *, setting: str = "listen") -> socket.socket:
+    """Return a listening TCP socket for the address. Raises ListenError, which names `setting`."""
     bound = None
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(

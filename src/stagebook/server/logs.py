@@ -1,7 +1,9 @@
-"""Log lines: one event a line, for people or for machines, and never a secret in them.
+"""Logging: one line per event, as logfmt text or as JSON, with secrets redacted.
 
-Owns the form and the last filter before a line is written. Libraries that speak through the standard logging module
-come out in the same form; their own debug lines, which show headers, stay off.
+Lines of structlog and lines of the standard logging module (libraries, worker processes) share one handler and one
+format. The last processor before the renderer redacts secrets: values whose name suggests a secret, strings that have
+the form of one (JWT, SigV4 signature, bearer token, stream key), and the secrets that the server knows. The debug lines
+of libraries are switched off, as they contain header fields.
 """
 
 import logging
@@ -15,41 +17,41 @@ import structlog
 REDACTED = "[redacted]"
 
 _SECRET_NAMES = re.compile(r"authorization|token|secret|password|stream_?key|signature", re.IGNORECASE)
-_SECRET_TEXTS = re.compile(
+_SECRET_PATTERN = re.compile(
     r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JWT
     r"|(?<=Signature=)[0-9a-fA-F]+"  # SigV4
     r"|(?i:(?<=bearer ))\S+"
-    r"|(?<=rt_)[0-9]{12}_[a-z0-9-]+_[a-zA-Z0-9-]+_\w+"  # a stream key, in whatever stands around it
+    r"|(?<=rt_)[0-9]{12}_[a-z0-9-]+_[a-zA-Z0-9-]+_\w+"  # a stream key, also inside a URL or an encoded string
 )
 
 
 class Redactor:
-    """A structlog processor that removes what must not be logged, by the name of a value and by its form."""
+    """A structlog processor that replaces secrets by `[redacted]`. `secrets` are the known secret strings."""
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         self._secrets = tuple(secret for secret in secrets if secret)
 
     def __call__(self, _logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Return the line without secrets."""
+        """Return the line with secrets redacted."""
         return {
-            name: REDACTED if _SECRET_NAMES.search(name) and name != "event" else self._clean(value)
+            name: REDACTED if _SECRET_NAMES.search(name) and name != "event" else self._redact(value)
             for name, value in line.items()
         }
 
-    def _clean(self, value: object) -> object:
+    def _redact(self, value: object) -> object:
         if isinstance(value, bool | int | float | None):
             return value
-        text = _SECRET_TEXTS.sub(REDACTED, value if isinstance(value, str) else str(value))
+        string = _SECRET_PATTERN.sub(REDACTED, value if isinstance(value, str) else str(value))
         for secret in self._secrets:
-            text = text.replace(secret, REDACTED)
-        return text
+            string = string.replace(secret, REDACTED)
+        return string
 
 
 def configure_logging(*, level: str, form: str, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:
-    """Send every log line from `level` on to `stream` (standard error), as `text` or `json`.
+    """Configure structlog and the standard logging module for the whole process.
 
-    `secrets` are texts that must never appear. Loggers are got by `structlog.get_logger()` or by
-    `logging.getLogger()`; both end here.
+    `level` is the minimum level, `form` is `text` or `json`. Lines go to `stream`, by default to standard error.
+    `secrets` are strings that must not appear in any line.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -68,7 +70,7 @@ def configure_logging(*, level: str, form: str, secrets: Sequence[str] = (), str
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _with_values],
+            foreign_pre_chain=[*shared, _add_record_values],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -80,11 +82,11 @@ def configure_logging(*, level: str, form: str, secrets: Sequence[str] = (), str
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    _quieten_libraries(max(root.level, logging.WARNING))
+    _limit_libraries(max(root.level, logging.WARNING))
 
 
-def _with_values(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Give a line of another process back the values that it came with; what is there already wins."""
+def _add_record_values(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the values of a line from a worker process (`record.values`). They do not override existing members."""
     return {**getattr(line["_record"], "values", {}), **line}
 
 
@@ -94,7 +96,7 @@ def _renderer(form: str) -> structlog.typing.Processor:
     return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], drop_missing=True)
 
 
-def _quieten_libraries(level: int) -> None:
+def _limit_libraries(level: int) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "botocore", "urllib3"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -1,6 +1,11 @@
-"""One HTTP port for all doors: which door a request is for, and the gate that closes when the server stops.
+"""The router: the ASGI application that passes each request to the API it is for.
 
-Owns the paths' division and the count of requests on their way. Must not know what a door does, nor any setting.
+    GET /health                  the health API
+    GET /                        a text that says what this server is
+    paths of the participants    the participants API (WHIP, the events websocket)
+    every other path             the AWS API, which answers unknown operations as AWS does
+
+When the server stops, the router refuses new requests and waits for the requests in progress.
 """
 
 import asyncio
@@ -18,7 +23,7 @@ _log = structlog.get_logger(__name__)
 HEALTH_PATH = "/health"
 WELCOME = (
     b"Stagebook: open, self-hosted Amazon IVS Real-Time.\n"
-    b"Point an AWS client at this address: AWS_ENDPOINT_URL_IVS_REALTIME (`stagebook env` prints all it needs).\n"
+    b"AWS clients use this address as AWS_ENDPOINT_URL_IVS_REALTIME (`stagebook env` prints all variables).\n"
 )
 
 _TEMPLATES = (
@@ -30,60 +35,63 @@ _TEMPLATES = (
 )
 
 
-class Router:
-    """The ASGI application that holds the others. `joins` says which requests are the participants'; what is nobody
-    else's goes to the AWS door, which answers unknown operations as AWS does."""
+class AsgiRouter:
+    """The ASGI application that contains the others.
+
+    `is_for_participants` returns whether an HTTP request is for the participants API; all websockets are. With
+    `log_requests`, every HTTP request is logged at level debug.
+    """
 
     def __init__(
         self,
         *,
         aws: Application,
-        join: Application,
-        joins: Callable[[Scope], bool],
+        participants: Application,
+        is_for_participants: Callable[[Scope], bool],
         health: Application,
         log_requests: bool = False,
     ) -> None:
         self._aws = aws
-        self._join = join
-        self._joins = joins
+        self._participants = participants
+        self._is_for_participants = is_for_participants
         self._health = health
         self._log_requests = log_requests
         self._closed = False
         self._requests = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request or one websocket."""
+        """Serve an HTTP request or a websocket."""
         if scope["type"] == "websocket":
-            await (_refuse_websocket if self._closed else self._join)(scope, receive, send)
+            await (_refuse_websocket if self._closed else self._participants)(scope, receive, send)
             return
         self._requests += 1
-        self._quiet.clear()
+        self._idle.clear()
         try:
-            serve = self._choose(scope)
+            serve = self._select(scope)
             if self._log_requests:
-                await _logged(serve, scope, receive, send)
+                await _serve_logged(serve, scope, receive, send)
             else:
                 await serve(scope, receive, send)
         finally:
             self._requests -= 1
             if self._requests == 0:
-                self._quiet.set()
+                self._idle.set()
 
     async def close(self, *, timeout_seconds: float) -> None:
-        """Answer 503 to every new request and wait for those on their way, at most `timeout_seconds`.
+        """Refuse new requests with 503 and wait until those in progress have ended, at most `timeout_seconds`.
 
-        Websockets stay: the stage manager says farewell to them.
+        Health requests are still served. Open websockets are not waited for: the stage manager closes them.
         """
         self._closed = True
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._quiet.wait()
+                await self._idle.wait()
         except TimeoutError:
-            _log.warning("requests still open at the end", requests=self._requests)
+            _log.warning("requests still in progress at the end of the timeout", requests=self._requests)
 
-    def _choose(self, scope: Scope) -> Application:
+    def _select(self, scope: Scope) -> Application:
         path = scope["path"]
         if path == HEALTH_PATH:
             return self._health
@@ -91,10 +99,10 @@ class Router:
             return _unavailable
         if path == "/" and scope["method"] in {"GET", "HEAD"}:
             return _welcome
-        return self._join if self._joins(scope) else self._aws
+        return self._participants if self._is_for_participants(scope) else self._aws
 
 
-async def _logged(serve: Application, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve_logged(serve: Application, scope: Scope, receive: Receive, send: Send) -> None:
     start_seconds = time.perf_counter()
     observed = ObservedSend(send)
     try:
@@ -106,7 +114,10 @@ async def _logged(serve: Application, scope: Scope, receive: Receive, send: Send
 
 
 def path_template(path: str) -> str:
-    """Return the path with ids replaced by their names: what may be logged, and counted."""
+    """Return the path with its ids replaced by placeholders, so that it can be logged.
+
+    A path that is not known is replaced as a whole, since it may contain a token.
+    """
     for pattern, template in _TEMPLATES:
         if pattern.fullmatch(path):
             return template or path

@@ -1,4 +1,4 @@
-"""What a person reads when the server starts: where it is, where its data lies, how to use it, what to beware of."""
+"""The startup banner: the addresses of the server, its data folder, how to use it, and warnings about its settings."""
 
 import shlex
 import shutil
@@ -9,10 +9,14 @@ from pathlib import Path
 from stagebook.config.settings import SETTINGS, Settings
 
 
-def greeting(
+def startup_banner(
     settings: Settings, *, version: str, listening: str, public_url: str, data: Path, media: str, ingest: str
 ) -> str:
-    """Return the start message, several lines. `media` says where WebRTC is received, `ingest` where RTMP is."""
+    """Return the text of the banner, several lines.
+
+    `listening` is the address of the HTTP server. `media` and `ingest` describe the addresses of WebRTC and RTMP;
+    `ingest` is empty if RTMP and RTMPS are switched off.
+    """
     environment = f'eval "$({env_command(settings)})"'
     lines = [
         f"Stagebook {version} is listening on http://{listening}",
@@ -28,7 +32,7 @@ def greeting(
 
 
 def env_command(settings: Settings) -> str:
-    """Return the `stagebook env` command for this server, as it can be typed in the folder the server runs in."""
+    """Return the `stagebook env` command for this server, quoted for a shell in the working directory of the server."""
     program = Path(sys.argv[0])
     name = "stagebook" if shutil.which("stagebook") else shlex.quote(_short(program))
     if settings.data == SETTINGS["data"].default:
@@ -36,38 +40,38 @@ def env_command(settings: Settings) -> str:
     return f"{name} env --data {shlex.quote(settings.data)}"
 
 
-def warnings(settings: Settings) -> Sequence[str]:
-    """Return what the operator should know about these settings, one sentence each."""
+def settings_warnings(settings: Settings) -> Sequence[str]:
+    """Return warnings about settings that are insecure or will not work, one sentence each."""
     found = []
     address = settings.address
     if settings.auth == "off":
-        reach = "this machine" if address.is_loopback else "EVERYBODY WHO REACHES THIS ADDRESS"
-        found.append(f"auth is off: {reach} may do everything without signing; for test benches only")
+        clients = "this machine" if address.is_loopback else "EVERY CLIENT THAT REACHES THIS ADDRESS"
+        found.append(f"auth is off: {clients} may call every operation without signing; for tests only")
     if not address.is_loopback and settings.media_port == 0:
-        found.append("media_port is 0: media takes any free UDP ports, which a firewall cannot let through by number")
+        found.append("media_port is 0: media uses any free UDP ports, so a firewall cannot open them by number")
     if address.is_wildcard and settings.public_url is None:
-        found.append("public_url is not set: stages tell participants an address of this machine only")
+        found.append("public_url is not set: the endpoints of stages contain a loopback address")
     if address.is_wildcard and not settings.media_announce and not settings.media_bind:
         found.append(
-            "media_announce is not set: participants are told this host's own addresses, not those outside NAT"
+            "media_announce is not set: ICE candidates contain the local addresses of this host, not those of a NAT"
         )
     if not address.is_loopback and not (settings.public_url or "").startswith("https:"):
-        found.append("tokens and signed requests travel unencrypted: put a TLS proxy before a public address")
+        found.append("tokens and signed requests travel unencrypted: use a TLS proxy in front of a public address")
     return [*found, *_ingest_warnings(settings)]
 
 
 def _ingest_warnings(settings: Settings) -> Iterator[str]:
     rtmp, rtmps = settings.rtmp_address, settings.rtmps_address
     if rtmp is not None and not rtmp.is_loopback:
-        yield "rtmp_listen is open to other machines: stream keys and media travel unencrypted; RTMPS is the safe way"
+        yield "rtmp_listen is open to other machines: stream keys and media travel unencrypted; prefer RTMPS"
     if rtmps is not None and not rtmps.is_loopback and settings.rtmps_certificate is None:
-        yield "rtmps_certificate is not set: encoders that check certificates refuse the self-made one"
+        yield "rtmps_certificate is not set: encoders that check certificates refuse the self-signed one"
     if settings.address.is_loopback:
         return
-    doors = (("rtmp", rtmp, settings.rtmp_public_url), ("rtmps", rtmps, settings.rtmps_public_url))
-    for door, address, public_url in doors:
+    servers = (("rtmp", rtmp, settings.rtmp_public_url), ("rtmps", rtmps, settings.rtmps_public_url))
+    for scheme, address, public_url in servers:
         if address is not None and address.is_loopback and public_url is None:
-            yield f'{door}_listen is for this machine only: open it to other machines\' encoders, or set it to ""'
+            yield f'{scheme}_listen accepts only encoders on this machine: listen on another address, or set it to ""'
 
 
 def _short(program: Path) -> str:

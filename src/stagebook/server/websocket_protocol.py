@@ -1,6 +1,7 @@
-"""uvicorn's websocket connection with two ends that it leaves open: a refused handshake and a peer that reads nothing.
+"""uvicorn's websocket connection with two corrections: refused handshakes, and peers that do not read.
 
-Owns websocket connections. Must not know paths, doors or stages.
+uvicorn logs a handshake that the application refuses with an HTTP response as an error, and it waits without a timeout
+for a peer that neither answers pings nor reads.
 """
 
 from typing import TYPE_CHECKING
@@ -12,17 +13,19 @@ if TYPE_CHECKING:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """One websocket."""
+    """A websocket connection."""
 
     async def send(self, message: "ASGISendEvent") -> None:
-        """Send what the application says. A handshake that it refused with an HTTP answer is complete: without this,
-        uvicorn logs each such refusal as an error of the server."""
+        """Send a message of the application. Mark a handshake as complete once it was refused with an HTTP response."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
-        """Give up on a peer whose pong stayed away. Closing alone would wait until it has read what is still to be
-        sent, which it may never do, and the application would not hear of the end until then."""
+        """Abort the connection of a peer that did not answer a ping.
+
+        uvicorn only closes the transport, which first waits until the peer has read all buffered data. A peer that does
+        not read would keep the connection open, and the application would not be notified of its end.
+        """
         super().keepalive_timeout()
         self.transport.abort()

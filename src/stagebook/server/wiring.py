@@ -1,4 +1,7 @@
-"""What each part of the server is told: the settings, translated into the values that the parts were made for."""
+"""The wiring of the server: the translation of its settings to the values that each part takes.
+
+The parts do not know the settings. Each has its own, smaller type of configuration, which is made here.
+"""
 
 import socket
 import time
@@ -7,21 +10,19 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 import structlog
 
 from stagebook.api.asgi import Application
 from stagebook.api.aws.access.call_rates import Throttle
-from stagebook.api.aws.access.policy import parse_policy
 from stagebook.api.aws.aws_api import AwsApi
 from stagebook.api.aws.operations import operations
-from stagebook.api.aws.sigv4.credentials import Credential, Credentials
+from stagebook.api.aws.sigv4.credentials import CredentialStore
 from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.book.store import Book
-from stagebook.config.rules import INGEST_PATH, Address, ConfigError
+from stagebook.config.rules import INGEST_PATH, Address
 from stagebook.config.settings import Settings
-from stagebook.data_folder.rtmps_certificate import LOCAL_HOSTS, check_pair
-from stagebook.data_folder.secrets import AccessKey, DataFolder
+from stagebook.data_folder.rtmps_certificate import LOCAL_HOSTS, check_certificate_files
+from stagebook.data_folder.secrets import DataFolder
 from stagebook.manager.resources.public_key_service import KeyRing
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.jwt_authority import JwtAuthority
@@ -30,75 +31,27 @@ from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import MediaEngine
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.server.http_server import HttpBounds
+from stagebook.server.http_server import HttpLimits
 from stagebook.server.listen_sockets import ListenSockets
+from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
 
-FEED_OPENING_SECONDS = 60.0
-"""How much longer than an encoder's media may take the way to the forwarder stays open: the two count by themselves."""
+FEED_TICKET_MARGIN_SECONDS = 60.0
+"""Extra lifetime of a feed ticket beyond `rtmp_media_timeout_seconds`. The two timeouts are independent."""
 
 _log = structlog.get_logger(__name__)
 
 
-class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """The secrets of one server, from its data folder and its settings."""
-
-    access_key: AccessKey
-    token_signing_key_pem: bytes
-    page_token_secret: bytes
-    credentials: tuple[Credential, ...]
-
-    def __repr__(self) -> str:
-        return "Secrets(...)"
-
-    @classmethod
-    def read(cls, folder: DataFolder, settings: Settings) -> "Secrets":
-        """Return them; what is not in the folder yet is made. Raises DataFolderError and ConfigError."""
-        randomness = SystemRandomness()
-        access_key = folder.access_key(account_id=settings.account_id, randomness=randomness)
-        own = Credential(
-            access_key_id=access_key.access_key_id,
-            secret_access_key=access_key.secret_access_key,
-            account_id=access_key.account_id,
-        )
-        return cls(
-            access_key=access_key,
-            token_signing_key_pem=folder.token_signing_key(),
-            page_token_secret=folder.page_token_secret(randomness=randomness),
-            credentials=(own, *_configured_credentials(settings)),
-        )
-
-    def never_to_be_logged(self) -> Sequence[str]:
-        """Return every text that must not appear in a log line."""
-        return [credential.secret_access_key for credential in self.credentials]
-
-
-def _configured_credentials(settings: Settings) -> Sequence[Credential]:
-    try:
-        return [
-            Credential(
-                access_key_id=credential.access_key_id,
-                secret_access_key=credential.secret_access_key,
-                account_id=credential.account_id,
-                user_name=credential.user_name,
-                policy=parse_policy(credential.policy),
-            )
-            for credential in settings.credentials
-        ]
-    except ValueError as error:
-        raise ConfigError(name="credentials", rule=str(error)) from error
-
-
-def public_address(settings: Settings, *, port: int) -> str:
-    """Return the URL clients reach the server by: the setting, or the listening address with its real port."""
+def public_base_url(settings: Settings, *, port: int) -> str:
+    """Return the base URL for clients: the setting `public_url`, or the listen address with the bound `port`."""
     if settings.public_url is not None:
         return settings.public_url
     host = "127.0.0.1" if settings.address.is_wildcard else settings.address.host
     return f"http://{Address(host=host, port=port)}"
 
 
-def endpoints(settings: Settings, *, public_url: str, listening: ListenSockets) -> Endpoints:
-    """Return the addresses that stages and tokens carry."""
+def public_endpoints(settings: Settings, *, public_url: str, sockets: ListenSockets) -> Endpoints:
+    """Return the endpoint URLs of stages and tokens. RTMP and RTMPS have none if they are switched off."""
     websocket_url = "ws" + public_url.removeprefix("http")
     host = urlsplit(public_url).hostname or ""
 
@@ -110,15 +63,15 @@ def endpoints(settings: Settings, *, public_url: str, listening: ListenSockets) 
     return Endpoints(
         events=f"{websocket_url}/events",
         whip=f"{public_url}/whip",
-        rtmp=ingest_url("rtmp", listening.rtmp, settings.rtmp_public_url),
-        rtmps=ingest_url("rtmps", listening.rtmps, settings.rtmps_public_url),
+        rtmp=ingest_url("rtmp", sockets.rtmp, settings.rtmp_public_url),
+        rtmps=ingest_url("rtmps", sockets.rtmps, settings.rtmps_public_url),
     )
 
 
 def build_stage_manager(
-    settings: Settings, *, book: Book, media: MediaEngine, secrets: Secrets, endpoints: Endpoints
+    settings: Settings, *, book: Book, media: MediaEngine, secrets: ServerSecrets, endpoints: Endpoints
 ) -> StageManager:
-    """Return the stage manager over this book and these engines, not started yet."""
+    """Return a stage manager that is not started yet."""
     return StageManager(
         book=book,
         media=media,
@@ -137,36 +90,36 @@ def build_stage_manager(
     )
 
 
-def build_aws_api(settings: Settings, *, manager: StageManager, secrets: Secrets) -> Application:
-    """Return the AWS door over this manager."""
-    own = secrets.credentials[0]
+def build_aws_api(settings: Settings, *, manager: StageManager, secrets: ServerSecrets) -> Application:
+    """Return the AWS API of this stage manager."""
+    own_credential = secrets.credentials[0]
     return AwsApi(
         operations=operations(
             manager,
             page_token_secret=secrets.page_token_secret,
             oldest_first=settings.events_order == "oldest_first",
         ),
-        credentials=Credentials(secrets.credentials),
+        credentials=CredentialStore(secrets.credentials),
         clock=SystemClock(),
         randomness=SystemRandomness(),
         region=settings.region,
         allowed_origins=settings.allowed_origins,
-        unsigned_as=own if settings.auth == "off" else None,
+        unsigned_as=own_credential if settings.auth == "off" else None,
         throttle=Throttle(settings.limits, monotonic_ns=time.monotonic_ns),
         body_timeout_seconds=settings.request_timeout_seconds,
     )
 
 
-def join_limits(settings: Settings) -> RequestLimits:
-    """Return the bounds of the participants' door."""
+def participant_request_limits(settings: Settings) -> RequestLimits:
+    """Return the limits of requests to the participants API."""
     return RequestLimits(
         offer_size_bytes=settings.offer_limit_bytes, body_timeout_seconds=settings.request_timeout_seconds
     )
 
 
-def http_bounds(settings: Settings) -> HttpBounds:
-    """Return the bounds of the HTTP server."""
-    return HttpBounds(
+def http_limits(settings: Settings) -> HttpLimits:
+    """Return the limits of the HTTP server."""
+    return HttpLimits(
         connections=settings.connections_limit,
         request_timeout_seconds=settings.request_timeout_seconds,
         keep_alive_seconds=settings.keep_alive_seconds,
@@ -178,7 +131,7 @@ def http_bounds(settings: Settings) -> HttpBounds:
 
 
 def engine_settings(settings: Settings, *, host: str) -> EngineSettings:
-    """Return what each media engine is told; `host` is the IP address that HTTP is served on."""
+    """Return the settings of each engine process. `host` is the IP address of the HTTP server."""
     return EngineSettings(
         bind_addresses=settings.media_bind or (host,),
         udp_port=settings.media_port,
@@ -188,35 +141,36 @@ def engine_settings(settings: Settings, *, host: str) -> EngineSettings:
         max_connections=settings.media_connections_limit,
         video_codecs=tuple(Codec[codec] for codec in settings.video_codecs),
         max_bitrate_bps=settings.limits.publish_bitrate_bps,
-        feed_ticket_seconds=settings.rtmp_media_timeout_seconds + FEED_OPENING_SECONDS,
+        feed_ticket_seconds=settings.rtmp_media_timeout_seconds + FEED_TICKET_MARGIN_SECONDS,
     )
 
 
-def certificate_files(settings: Settings, *, folder: DataFolder, now: datetime) -> tuple[Path, Path] | None:
-    """Return the PEM files of RTMPS, certificate and key: the configured ones, or a self-made pair in the folder.
+def rtmps_certificate_files(settings: Settings, *, folder: DataFolder, now: datetime) -> tuple[Path, Path] | None:
+    """Return the paths of the RTMPS certificate and its private key, or None if RTMPS is switched off.
 
-    None without RTMPS. Raises ConfigError for configured ones that cannot be used, and DataFolderError.
+    They are the configured files, or a self-signed pair in the data folder, which is generated if necessary. Raises
+    ConfigError if the configured files cannot be used, and DataFolderError if those of the folder cannot be.
     """
     if settings.rtmps_address is None:
         return None
     if settings.rtmps_certificate is None or settings.rtmps_private_key is None:
-        folder.prepare_certificate(hosts=_certified_hosts(settings, settings.rtmps_address), now=now)
+        folder.prepare_certificate(hosts=_certificate_hosts(settings, settings.rtmps_address), now=now)
         return folder.certificate_path, folder.certificate_key_path
     certificate, private_key = Path(settings.rtmps_certificate).absolute(), Path(settings.rtmps_private_key).absolute()
-    end = check_pair(certificate, private_key)
+    end = check_certificate_files(certificate, private_key)
     if end < now:
-        _log.warning("the certificate of RTMPS has ended: encoders may refuse it", path=str(certificate), end=str(end))
+        _log.warning("the RTMPS certificate has expired: encoders may refuse it", path=str(certificate), end=str(end))
     return certificate, private_key
 
 
-def _certified_hosts(settings: Settings, address: Address) -> Sequence[str]:
-    urls = (public_address(settings, port=settings.address.port), settings.rtmps_public_url)
-    named = [urlsplit(url).hostname for url in urls if url is not None]
-    return [*LOCAL_HOSTS, *(host for host in named if host), *([] if address.is_wildcard else [address.host])]
+def _certificate_hosts(settings: Settings, address: Address) -> Sequence[str]:
+    urls = (public_base_url(settings, port=settings.address.port), settings.rtmps_public_url)
+    hosts = [urlsplit(url).hostname for url in urls if url is not None]
+    return [*LOCAL_HOSTS, *(host for host in hosts if host), *([] if address.is_wildcard else [address.host])]
 
 
 def ingest_settings(settings: Settings, *, certificate: tuple[Path, Path] | None) -> IngestSettings:
-    """Return what the ingest process is told. `certificate` is what `certificate_files` returned."""
+    """Return the settings of the ingest process. `certificate` is the result of `rtmps_certificate_files`."""
     certificate_path, private_key_path = ("", "") if certificate is None else map(str, certificate)
     return IngestSettings(
         connect_timeout_seconds=settings.rtmp_connect_timeout_seconds,

@@ -1,0 +1,64 @@
+"""The secrets of a server: those of its data folder, and the access keys of its settings."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from stagebook.api.aws.access.policy import parse_policy
+from stagebook.api.aws.sigv4.credentials import AwsCredential
+from stagebook.config.rules import ConfigError
+from stagebook.config.settings import Settings
+from stagebook.data_folder.secrets import AccessKey, DataFolder
+from stagebook.server.system_clock import SystemRandomness
+
+
+class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
+    """The secrets of a server. The first of `credentials` is the access key of the data folder, without a policy."""
+
+    access_key: AccessKey
+    token_signing_key_pem: bytes
+    page_token_secret: bytes
+    credentials: tuple[AwsCredential, ...]
+
+    def __repr__(self) -> str:
+        return "ServerSecrets(...)"
+
+    @classmethod
+    def read(cls, folder: DataFolder, settings: Settings) -> "ServerSecrets":
+        """Read the secrets. Those that the data folder lacks are generated.
+
+        Raises DataFolderError if a file of the folder cannot be used, and ConfigError for an invalid IAM policy.
+        """
+        randomness = SystemRandomness()
+        access_key = folder.access_key(account_id=settings.account_id, randomness=randomness)
+        own = AwsCredential(
+            access_key_id=access_key.access_key_id,
+            secret_access_key=access_key.secret_access_key,
+            account_id=access_key.account_id,
+        )
+        return cls(
+            access_key=access_key,
+            token_signing_key_pem=folder.token_signing_key(),
+            page_token_secret=folder.page_token_secret(randomness=randomness),
+            credentials=(own, *_configured_credentials(settings)),
+        )
+
+    def secret_strings(self) -> Sequence[str]:
+        """Return the strings that must not appear in a log line."""
+        return [credential.secret_access_key for credential in self.credentials]
+
+
+def _configured_credentials(settings: Settings) -> Sequence[AwsCredential]:
+    try:
+        return [
+            AwsCredential(
+                access_key_id=credential.access_key_id,
+                secret_access_key=credential.secret_access_key,
+                account_id=credential.account_id,
+                user_name=credential.user_name,
+                policy=parse_policy(credential.policy),
+            )
+            for credential in settings.credentials
+        ]
+    except ValueError as error:
+        raise ConfigError(name="credentials", rule=str(error)) from error
