@@ -21,9 +21,9 @@ from types import TracebackType
 from typing import Self
 
 from stagebook.media.rtmp.amf0 import Amf0Value, EcmaArray, write_values
+from stagebook.media.rtmp.chunk_reader import ChunkReader
 from stagebook.media.rtmp.chunk_writer import write_message
-from stagebook.media.rtmp.chunks import ChunkReader
-from stagebook.media.rtmp.command_messages import Command, read_command
+from stagebook.media.rtmp.command_messages import CommandMessage, read_command
 from stagebook.media.rtmp.handshake import PACKET_BYTES
 from stagebook.media.rtmp.message import Message, MessageType
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
@@ -53,7 +53,7 @@ class RtmpPublisher:
         self._wanted_chunk_bytes = chunk_bytes
         self._chunk_bytes = 128
         self._chunks = ChunkReader(_LIMITS)
-        self._commands: deque[Command] = deque()
+        self._commands: deque[CommandMessage] = deque()
         self._transaction_id = 0
         self._stream_id = 0
 
@@ -134,7 +134,7 @@ class RtmpPublisher:
         body = write_values(name, transaction_id, *arguments)
         await self.message(MessageType.COMMAND_AMF0, body, chunk_stream_id=3, stream_id=stream_id)
 
-    async def call(self, name: str, *arguments: Amf0Value) -> Command:
+    async def call(self, name: str, *arguments: Amf0Value) -> CommandMessage:
         """Send a command; return its `_result`. Raises RefusedError."""
         self._transaction_id += 1
         await self.command(name, *arguments, transaction_id=self._transaction_id)
@@ -173,7 +173,7 @@ class RtmpPublisher:
         answer = await self._reader.readexactly(1 + 2 * PACKET_BYTES)
         self._writer.write(answer[1 : 1 + PACKET_BYTES])
 
-    async def _next_command(self, *names: str) -> Command:
+    async def _next_command(self, *names: str) -> CommandMessage:
         """The next command of one of the names; others, and all that is no command, are passed over."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
@@ -189,7 +189,7 @@ class RtmpPublisher:
                         self._commands.append(read_command(message, _LIMITS))
 
 
-def _information(command: Command) -> Mapping[str, Amf0Value]:
+def _information(command: CommandMessage) -> Mapping[str, Amf0Value]:
     information = command.arguments[1]
     assert isinstance(information, Mapping)
     return information

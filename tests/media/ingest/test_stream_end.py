@@ -10,7 +10,7 @@ from stagebook.media.ingest.encoder_socket import NotReadError
 from stagebook.media.ingest.media_bus_writer import FeedLostError
 from stagebook.media.ingest.stream_end import LEFT, EndedError, Ending, ending_of
 from stagebook.media.port import CloseCause, Closed, IngestFailed, IngestFault
-from stagebook.media.rtmp.rtmp_limits import RtmpError
+from stagebook.media.rtmp.rtmp_error import RtmpError
 
 
 @pytest.mark.parametrize(

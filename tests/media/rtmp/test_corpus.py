@@ -1,4 +1,4 @@
-"""Sessions of real encoders (see corpus/README.md): replayed, in any pieces, and changed in every way that is cheap."""
+"""Recorded sessions of encoders (see corpus/README.md): replayed as they are, split, and mutated."""
 
 import random
 from collections import Counter
@@ -9,19 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.media.rtmp.rtmp_connection import RtmpServer
-from stagebook.media.rtmp.rtmp_events import (
-    AudioMessage,
-    PublishAsked,
-    RtmpEvent,
-    Unpublished,
-    VideoMessage,
-)
-from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.rtmp_connection import RtmpConnection
+from stagebook.media.rtmp.rtmp_error import RtmpError
+from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishRequested, RtmpEvent, Unpublished, VideoMessage
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 CORPUS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "corpus").glob("*.bin"))}
 SMALL = RtmpLimits(
-    max_message_bytes=20_000, max_command_bytes=2000, max_incomplete_bytes=30_000, max_held_bytes=9000, max_commands=12
+    max_message_bytes=20_000,
+    max_command_bytes=2000,
+    max_incomplete_bytes=30_000,
+    max_pending_media_bytes=9000,
+    max_commands=12,
 )
 
 COUNTS = {
@@ -31,16 +30,16 @@ COUNTS = {
     "libavformat-62-hevc": (22, 65),
     "obs-29.0.2": (20, 87),
 }
-"""Of each session: video messages, audio messages."""
+"""The number of video and audio messages of each session."""
 
 
 def replay(data: bytes, *, piece_bytes: int = 65536) -> list[RtmpEvent]:
-    """The events of a session whose publish is accepted as soon as it is asked for."""
-    server = RtmpServer(RtmpLimits())
+    """The events of a session whose publish is accepted as soon as it is requested."""
+    server = RtmpConnection(RtmpLimits())
     events: list[RtmpEvent] = []
     for start in range(0, len(data), piece_bytes):
         new = server.receive(data[start : start + piece_bytes])
-        if any(isinstance(event, PublishAsked) for event in new) and not isinstance(new[-1], Unpublished):
+        if any(isinstance(event, PublishRequested) for event in new) and not isinstance(new[-1], Unpublished):
             server.accept_publish()
             new += server.receive(b"")
         server.data_to_send()
@@ -49,16 +48,16 @@ def replay(data: bytes, *, piece_bytes: int = 65536) -> list[RtmpEvent]:
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_a_real_session_is_asked_for_runs_and_ends(name: str) -> None:
+def test_a_session_requests_publishes_and_unpublishes(name: str) -> None:
     events = replay(CORPUS[name], piece_bytes=1400)
-    assert events[0] == PublishAsked(app="app", stream_key="throwaway-key")
+    assert events[0] == PublishRequested(app="app", stream_key="throwaway-key")
     assert events[-1] == Unpublished()
     counts = Counter(type(event) for event in events)
     assert (counts[VideoMessage], counts[AudioMessage]) == COUNTS[name]
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_the_clock_of_a_real_session_goes_forward(name: str) -> None:
+def test_the_timestamps_of_a_session_increase(name: str) -> None:
     for kind in (VideoMessage, AudioMessage):
         times = [event.timestamp_ms for event in replay(CORPUS[name], piece_bytes=1400) if isinstance(event, kind)]
         assert times == sorted(times)
@@ -67,7 +66,7 @@ def test_the_clock_of_a_real_session_goes_forward(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_a_real_session_begins_with_the_parameters_of_its_codecs(name: str) -> None:
+def test_a_session_begins_with_the_codec_configurations(name: str) -> None:
     events = replay(CORPUS[name], piece_bytes=1400)
     video = next(event for event in events if isinstance(event, VideoMessage))
     audio = next(event for event in events if isinstance(event, AudioMessage))
@@ -77,39 +76,39 @@ def test_a_real_session_begins_with_the_parameters_of_its_codecs(name: str) -> N
 
 @pytest.mark.parametrize("name", CORPUS)
 @pytest.mark.parametrize("piece_bytes", [1, 7, 100])
-def test_a_real_session_means_the_same_in_any_pieces(name: str, piece_bytes: int) -> None:
+def test_the_events_do_not_depend_on_the_sizes_of_the_reads(name: str, piece_bytes: int) -> None:
     assert replay(CORPUS[name], piece_bytes=piece_bytes) == replay(CORPUS[name], piece_bytes=1400)
 
 
-def test_any_bytes_are_an_rtmp_error_or_nothing_before_the_handshake() -> None:
-    """Nobody publishes without a handshake: it takes 3073 bytes, and the first of them is a 3."""
-    chance = random.Random(1)
+def test_there_are_no_events_before_the_handshake_is_complete() -> None:
+    """The client's side of the handshake has 3073 bytes, and the first of them is 3."""
+    rng = random.Random(1)
     for first in range(256):
-        server = RtmpServer(SMALL)
+        server = RtmpConnection(SMALL)
         try:
-            assert server.receive(bytes([first]) + chance.randbytes(3071)) == []
+            assert server.receive(bytes([first]) + rng.randbytes(3071)) == []
         except RtmpError:
             assert first != 3
 
 
 def check(data: bytes, piece_bytes: int) -> None:
-    """Whatever the bytes are: nothing is raised but RtmpError, and the events are those of one publish at most."""
-    server = RtmpServer(SMALL)
+    """Replay any bytes: nothing is raised but RtmpError, and the events are those of at most one publish."""
+    server = RtmpConnection(SMALL)
     events: list[RtmpEvent] = []
     try:
         for start in range(0, len(data), piece_bytes):
             new = server.receive(data[start : start + piece_bytes])
             assert len(server.data_to_send()) <= SMALL.max_output_bytes + 2 * 3073
             events += new
-            if any(isinstance(event, PublishAsked) for event in new) and not isinstance(new[-1], Unpublished):
+            if any(isinstance(event, PublishRequested) for event in new) and not isinstance(new[-1], Unpublished):
                 server.accept_publish()
     except RtmpError as error:
         server.end(error.detail)
         server.data_to_send()
         with pytest.raises(RtmpError):
             server.receive(b"")
-    assert not events or isinstance(events[0], PublishAsked)
-    assert not any(isinstance(event, PublishAsked) for event in events[1:])
+    assert not events or isinstance(events[0], PublishRequested)
+    assert not any(isinstance(event, PublishRequested) for event in events[1:])
     assert not any(isinstance(event, Unpublished) for event in events[:-1])
     media = [event.payload for event in events if isinstance(event, VideoMessage | AudioMessage)]
     assert sum(map(len, media)) <= len(data)
@@ -119,33 +118,33 @@ def check(data: bytes, piece_bytes: int) -> None:
 HANDSHAKE_BYTES = 1 + 2 * 1536
 
 
-def flip(data: bytearray, position: int, chance: random.Random) -> None:
-    data[position] ^= 1 << chance.randrange(8)
+def flip(data: bytearray, position: int, rng: random.Random) -> None:
+    data[position] ^= 1 << rng.randrange(8)
 
 
-def change(data: bytearray, position: int, chance: random.Random) -> None:
-    data[position] = chance.choice((0, 1, 2, 3, 9, 0x7F, 0x80, 0xC0, 0xFF, chance.randrange(256)))
+def change(data: bytearray, position: int, rng: random.Random) -> None:
+    data[position] = rng.choice((0, 1, 2, 3, 9, 0x7F, 0x80, 0xC0, 0xFF, rng.randrange(256)))
 
 
-def widen(data: bytearray, position: int, chance: random.Random) -> None:
-    data[position : position + 3] = chance.choice((b"\0\0\0", b"\xff\xff\xff", chance.randbytes(3)))
+def widen(data: bytearray, position: int, rng: random.Random) -> None:
+    data[position : position + 3] = rng.choice((b"\0\0\0", b"\xff\xff\xff", rng.randbytes(3)))
 
 
-def cut(data: bytearray, position: int, chance: random.Random) -> None:
-    del data[position : position + chance.choice((1, 2, 4, chance.randrange(1, 400)))]
+def cut(data: bytearray, position: int, rng: random.Random) -> None:
+    del data[position : position + rng.choice((1, 2, 4, rng.randrange(1, 400)))]
 
 
-def repeat(data: bytearray, position: int, chance: random.Random) -> None:
-    data[position:position] = data[position : position + chance.randrange(1, 400)] * chance.randrange(1, 4)
+def repeat(data: bytearray, position: int, rng: random.Random) -> None:
+    data[position:position] = data[position : position + rng.randrange(1, 400)] * rng.randrange(1, 4)
 
 
-def splice(data: bytearray, position: int, chance: random.Random) -> None:
-    other = chance.choice(list(CORPUS.values()))
-    start = chance.randrange(HANDSHAKE_BYTES, len(other))
-    data[position:position] = other[start : start + chance.randrange(1, 2000)]
+def splice(data: bytearray, position: int, rng: random.Random) -> None:
+    other = rng.choice(list(CORPUS.values()))
+    start = rng.randrange(HANDSHAKE_BYTES, len(other))
+    data[position:position] = other[start : start + rng.randrange(1, 2000)]
 
 
-def stop(data: bytearray, position: int, chance: random.Random) -> None:  # noqa: ARG001 - a mutation like the others
+def stop(data: bytearray, position: int, rng: random.Random) -> None:  # noqa: ARG001 - a mutation like the others
     del data[position + 1 :]
 
 
@@ -153,21 +152,21 @@ MUTATIONS: list[Callable[[bytearray, int, random.Random], None]] = [flip, change
 
 
 def mutated(seed: int) -> bytes:
-    """A real session, changed in one to eight places; half of them among its commands, which come first."""
-    chance = random.Random(seed)
-    data = bytearray(chance.choice(list(CORPUS.values())))
-    for _ in range(chance.randrange(1, 9)):
-        first = 0 if chance.random() < 0.05 else min(HANDSHAKE_BYTES, len(data) - 1)
-        end = min(len(data), HANDSHAKE_BYTES + 1500) if chance.random() < 0.5 else len(data)
-        chance.choice(MUTATIONS)(data, chance.randrange(first, max(end, first + 1)), chance)
+    """A recorded session, mutated in one to eight places; half of them among the commands at its start."""
+    rng = random.Random(seed)
+    data = bytearray(rng.choice(list(CORPUS.values())))
+    for _ in range(rng.randrange(1, 9)):
+        first = 0 if rng.random() < 0.05 else min(HANDSHAKE_BYTES, len(data) - 1)
+        end = min(len(data), HANDSHAKE_BYTES + 1500) if rng.random() < 0.5 else len(data)
+        rng.choice(MUTATIONS)(data, rng.randrange(first, max(end, first + 1)), rng)
     return bytes(data)
 
 
 @given(seed=st.integers(0, 2**64), piece_bytes=st.sampled_from([50, 1400, 65536]))
-def test_a_changed_session_means_less_or_is_an_rtmp_error(seed: int, piece_bytes: int) -> None:
+def test_a_mutated_session_has_fewer_events_or_is_an_rtmp_error(seed: int, piece_bytes: int) -> None:
     check(mutated(seed), piece_bytes)
 
 
 @given(st.sampled_from(list(CORPUS.values())), st.integers(HANDSHAKE_BYTES, 8000), st.binary(max_size=200))
-def test_garbage_in_a_session_means_less_or_is_an_rtmp_error(session: bytes, position: int, garbage: bytes) -> None:
-    check(session[:position] + garbage, 1400)
+def test_random_bytes_in_a_session_are_ignored_or_an_rtmp_error(session: bytes, position: int, data: bytes) -> None:
+    check(session[:position] + data, 1400)

@@ -1,4 +1,4 @@
-"""Media messages: timestamps that never wrap, aggregates taken apart."""
+"""Media messages: continuous timestamps, and aggregate messages."""
 
 import pytest
 from hypothesis import given
@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from stagebook.media.rtmp.media_messages import MediaReader
 from stagebook.media.rtmp.message import Message
+from stagebook.media.rtmp.rtmp_error import RtmpError
 from stagebook.media.rtmp.rtmp_events import AudioMessage, VideoMessage
-from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 LIMITS = RtmpLimits()
 AUDIO, VIDEO, SCRIPT, AGGREGATE = 8, 9, 18, 22
@@ -19,7 +20,7 @@ def timestamps(*values: int) -> list[int]:
 
 
 def tag(type_id: int, timestamp: int, payload: bytes) -> bytes:
-    """An FLV tag with the back pointer behind it."""
+    """An FLV tag followed by its back pointer."""
     header = bytes([type_id]) + len(payload).to_bytes(3) + (timestamp & 0xFFFFFF).to_bytes(3)
     return header + bytes([timestamp >> 24, 0, 0, 0]) + payload + (11 + len(payload)).to_bytes(4)
 
@@ -28,46 +29,44 @@ def aggregate(*tags: bytes, timestamp: int = 0, limits: RtmpLimits = LIMITS) -> 
     return MediaReader(limits).read(Message(AGGREGATE, 1, timestamp, b"".join(tags)))
 
 
-def test_audio_and_video_become_events_with_the_bodies_of_their_tags() -> None:
+def test_audio_and_video_messages_are_events() -> None:
     reader = MediaReader(LIMITS)
     assert reader.read(Message(VIDEO, 1, 40, b"\x17\x01")) == [VideoMessage(timestamp_ms=40, payload=b"\x17\x01")]
     assert reader.read(Message(AUDIO, 1, 43, b"\xaf\x01")) == [AudioMessage(timestamp_ms=43, payload=b"\xaf\x01")]
 
 
-def test_a_message_without_payload_says_nothing_not_even_a_time() -> None:
+def test_an_empty_message_is_ignored_with_its_timestamp() -> None:
     reader = MediaReader(LIMITS)
     assert reader.read(Message(AUDIO, 1, 2**31 + 5, b"")) == []
     assert reader.read(Message(VIDEO, 1, 3, b"x")) == [VideoMessage(timestamp_ms=3, payload=b"x")]
 
 
-def test_a_clock_that_wraps_goes_on() -> None:
+def test_a_wrapped_timestamp_continues() -> None:
     assert timestamps(2**32 - 10, 5, 30) == [2**32 - 10, 2**32 + 5, 2**32 + 30]
 
 
-def test_audio_that_is_a_little_behind_the_wrap_of_the_video_is_before_it() -> None:
+def test_audio_from_before_the_wrap_may_follow_video_from_after_it() -> None:
     assert timestamps(2**32 - 10, 5, 2**32 - 3) == [2**32 - 10, 2**32 + 5, 2**32 - 3]
 
 
-def test_a_clock_that_goes_back_from_zero_is_below_zero() -> None:
+def test_a_timestamp_before_zero_is_negative() -> None:
     assert timestamps(0, 2**32 - 20, 20) == [0, -20, 20]
 
 
-def test_a_media_clock_far_from_the_time_of_the_configuration_is_taken_as_it_is() -> None:
+def test_a_timestamp_far_from_the_previous_one_is_kept() -> None:
     assert timestamps(0, 3 * 10**9, 3 * 10**9 + 33) == [0, 3 * 10**9, 3 * 10**9 + 33]
 
 
-@pytest.mark.parametrize("clock", [2**31, 2**32], ids=["of-31-bits", "of-32-bits"])
+@pytest.mark.parametrize("clock", [2**31, 2**32], ids=["31 bits", "32 bits"])
 @given(st.data(), st.lists(st.integers(-(2**24), 2**24), max_size=20))
-def test_every_step_of_a_few_hours_is_followed_where_the_clock_begins_anew_too(
-    clock: int, data: st.DataObject, steps: list[int]
-) -> None:
+def test_steps_of_up_to_some_hours_are_followed_across_wraps(clock: int, data: st.DataObject, steps: list[int]) -> None:
     expected = [data.draw(st.integers(0, clock - 1))]
     for step in steps:
         expected.append(expected[-1] + step)
     assert timestamps(*(value % clock for value in expected)) == expected
 
 
-def test_an_aggregate_is_its_tags_at_their_distance_from_the_first() -> None:
+def test_the_tags_of_an_aggregate_keep_their_distances() -> None:
     """RTMP 1.0 section 7.1.6."""
     tags = tag(VIDEO, 1000, b"\x17a"), tag(AUDIO, 1010, b"\xafb"), tag(VIDEO, 1040, b"\x27c")
     assert aggregate(*tags, timestamp=5000) == [
@@ -77,12 +76,12 @@ def test_an_aggregate_is_its_tags_at_their_distance_from_the_first() -> None:
     ]
 
 
-def test_a_tag_has_the_upper_byte_of_its_timestamp_behind_the_others() -> None:
+def test_the_extended_timestamp_of_a_tag_is_its_upper_byte() -> None:
     tags = tag(VIDEO, 0x00FFFFFF, b"a"), tag(VIDEO, 0x01000000, b"b")
     assert [event.timestamp_ms for event in aggregate(*tags)] == [0, 1]
 
 
-def test_other_tags_of_an_aggregate_are_passed_over() -> None:
+def test_other_tags_of_an_aggregate_are_ignored() -> None:
     assert aggregate(tag(SCRIPT, 0, b"x"), tag(AGGREGATE, 0, tag(VIDEO, 0, b"x"))) == []
     assert aggregate() == []
 
@@ -92,12 +91,12 @@ def test_the_last_back_pointer_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 10, 11, 13])
-def test_an_aggregate_that_ends_inside_of_a_tag_is_refused(size: int) -> None:
-    with pytest.raises(RtmpError, match="ends inside of a tag"):
+def test_an_aggregate_that_ends_inside_a_tag_is_an_error(size: int) -> None:
+    with pytest.raises(RtmpError, match="ends inside a tag"):
         aggregate(tag(AUDIO, 0, b"x"), tag(VIDEO, 0, b"abc")[:size])
 
 
-def test_an_aggregate_has_not_more_tags_than_the_limit() -> None:
+def test_the_number_of_tags_is_limited() -> None:
     limits = RtmpLimits(max_aggregate_tags=3)
     assert len(aggregate(*[tag(AUDIO, 0, b"x")] * 3, limits=limits)) == 3
     with pytest.raises(RtmpError, match="more than 3 tags"):

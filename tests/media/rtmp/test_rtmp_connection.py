@@ -1,37 +1,45 @@
-"""RtmpServer: acknowledgements, pings and the rest of a connection's housekeeping, and how it fails."""
+"""RtmpConnection: acknowledgements, pings, the limits of a connection, and errors."""
 
 import pytest
 
 from stagebook.media.rtmp.amf0 import write_values
 from stagebook.media.rtmp.message import Message
-from stagebook.media.rtmp.rtmp_connection import RtmpServer
-from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
-from tests.media.rtmp.session import HANDSHAKE, LIMITS, SERVER_HANDSHAKE_BYTES, Session, connected, publishing
+from stagebook.media.rtmp.rtmp_connection import RtmpConnection
+from stagebook.media.rtmp.rtmp_error import RtmpError
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
+from tests.media.rtmp.client_session import (
+    HANDSHAKE,
+    LIMITS,
+    SERVER_HANDSHAKE_BYTES,
+    ClientSession,
+    connected,
+    publishing,
+)
 
 ACKNOWLEDGEMENT, USER_CONTROL, WINDOW, BANDWIDTH, AUDIO, VIDEO = 3, 4, 5, 6, 8, 9
 PING_REQUEST = bytes.fromhex("0006") + b"time"
 
 
-def test_the_handshake_is_answered_and_what_follows_it_is_read() -> None:
-    server = RtmpServer(LIMITS)
+def test_the_handshake_is_answered_and_the_chunk_stream_follows() -> None:
+    server = RtmpConnection(LIMITS)
     assert server.receive(HANDSHAKE + b"\x03") == []
     assert len(server.data_to_send()) == SERVER_HANDSHAKE_BYTES
     assert server.data_to_send() == b""
 
 
-def test_a_ping_is_answered_with_what_it_brought() -> None:
-    session = Session()
-    assert session.say(USER_CONTROL, PING_REQUEST) == []
-    assert session.answers() == [Message(USER_CONTROL, 0, 0, bytes.fromhex("0007") + b"time")]
+def test_a_ping_request_is_answered_with_its_bytes() -> None:
+    session = ClientSession()
+    assert session.send_message(USER_CONTROL, PING_REQUEST) == []
+    assert session.received() == [Message(USER_CONTROL, 0, 0, bytes.fromhex("0007") + b"time")]
 
 
 ONE_BYTE = b"\xc7"
-"""An empty message like the last one of its chunk stream."""
+"""A type 3 chunk that is an empty message."""
 
 
-def send_until(session: Session, sent_bytes: int, *, type_id: int = 8) -> None:
-    """Send so many bytes in all, and not one more; ONE_BYTE is one more."""
-    session.send(session.wire.set_chunk_bytes(10**6))
+def send_until(session: ClientSession, sent_bytes: int, *, type_id: int = 8) -> None:
+    """Send messages until the session has sent exactly `sent_bytes`. ONE_BYTE can follow."""
+    session.send(session.encoder.set_chunk_bytes(10**6))
     kind = bytes([type_id]) + bytes.fromhex("01000000")
     missing = sent_bytes - session.sent_bytes - 24
     session.send(bytes.fromhex("06 000000") + missing.to_bytes(3) + kind + bytes(missing))
@@ -39,118 +47,118 @@ def send_until(session: Session, sent_bytes: int, *, type_id: int = 8) -> None:
     assert session.sent_bytes == sent_bytes
 
 
-def test_received_bytes_are_acknowledged_each_time_a_window_is_full() -> None:
-    """RTMP 1.0 section 5.4.3. The handshake counts, as a TCP connection's bytes do."""
+def test_received_bytes_are_acknowledged_after_each_window() -> None:
+    """RTMP 1.0 section 5.4.3. The bytes of the handshake count too."""
     session = publishing()
-    session.say(WINDOW, (10_000).to_bytes(4))
+    session.send_message(WINDOW, (10_000).to_bytes(4))
     for total in (10_000, 20_000):
         send_until(session, total - 1)
-        assert session.answers() == []
+        assert session.received() == []
         session.send(ONE_BYTE)
-        assert session.answers() == [Message(ACKNOWLEDGEMENT, 0, 0, total.to_bytes(4))]
+        assert session.received() == [Message(ACKNOWLEDGEMENT, 0, 0, total.to_bytes(4))]
 
 
-def test_without_a_word_of_the_encoder_the_window_is_the_one_that_it_was_told() -> None:
+def test_the_default_window_is_the_one_that_the_server_announced() -> None:
     session = publishing()
-    session.say(VIDEO, bytes(2_400_000), stream_id=1)
+    session.send_message(VIDEO, bytes(2_400_000), stream_id=1)
     send_until(session, 2_499_999)
-    assert session.answers() == []
+    assert session.received() == []
     session.send(ONE_BYTE)
-    assert session.answers() == [Message(ACKNOWLEDGEMENT, 0, 0, (2_500_000).to_bytes(4))]
+    assert session.received() == [Message(ACKNOWLEDGEMENT, 0, 0, (2_500_000).to_bytes(4))]
 
 
 @pytest.mark.parametrize("window", [0, 1, 4096])
-def test_a_window_that_wants_an_answer_to_every_packet_is_not_obeyed(window: int) -> None:
+def test_a_tiny_window_is_raised_to_the_minimum(window: int) -> None:
     session = publishing()
     send_until(session, 6000)
-    session.say(WINDOW, window.to_bytes(4))
-    (answer,) = session.answers()
+    session.send_message(WINDOW, window.to_bytes(4))
+    (answer,) = session.received()
     acknowledged = int.from_bytes(answer.payload)
     send_until(session, acknowledged + 4095)
-    assert session.answers() == []
+    assert session.received() == []
     session.send(ONE_BYTE)
-    assert len(session.answers()) == 1
+    assert len(session.received()) == 1
 
 
-def test_a_new_bandwidth_is_answered_with_the_window_that_it_is() -> None:
+def test_a_new_peer_bandwidth_is_answered_with_a_window_size() -> None:
     """Section 5.4.5."""
     session = connected()
-    session.answers()
-    session.say(BANDWIDTH, (5000).to_bytes(4) + b"\2")
-    session.say(BANDWIDTH, (5000).to_bytes(4) + b"\2")
-    assert session.answers() == [Message(WINDOW, 0, 0, (5000).to_bytes(4))]
+    session.received()
+    session.send_message(BANDWIDTH, (5000).to_bytes(4) + b"\2")
+    session.send_message(BANDWIDTH, (5000).to_bytes(4) + b"\2")
+    assert session.received() == [Message(WINDOW, 0, 0, (5000).to_bytes(4))]
 
 
 @pytest.mark.parametrize("type_id", [0, ACKNOWLEDGEMENT, 7, 10, 16, 19, 99, 255])
-def test_messages_that_mean_nothing_here_are_passed_over(type_id: int) -> None:
+def test_other_message_types_are_ignored(type_id: int) -> None:
     session = publishing()
-    assert session.say(type_id, b"whatever") == []
-    assert session.answers() == []
+    assert session.send_message(type_id, b"whatever") == []
+    assert session.received() == []
 
 
 @pytest.mark.parametrize(("type_id", "payload"), [(WINDOW, b"\0"), (BANDWIDTH, b""), (USER_CONTROL, b"")])
-def test_a_broken_control_message_is_an_error(type_id: int, payload: bytes) -> None:
+def test_a_malformed_control_message_is_an_error(type_id: int, payload: bytes) -> None:
     with pytest.raises(RtmpError):
-        publishing().say(type_id, payload)
+        publishing().send_message(type_id, payload)
 
 
-def test_what_comes_before_publish_is_bounded() -> None:
-    """Nobody has shown a key yet: what costs time but means nothing must end soon."""
-    limits = RtmpLimits(max_early_bytes=5000)
+def test_the_bytes_before_publish_are_limited() -> None:
+    """The client has not named a stream key yet, so useless traffic must end soon."""
+    limits = RtmpLimits(max_bytes_before_publish=5000)
     session = connected(limits)
     send_until(session, 5000, type_id=ACKNOWLEDGEMENT)
-    with pytest.raises(RtmpError, match="more than 5000 bytes came before `publish`"):
+    with pytest.raises(RtmpError, match="more than 5000 bytes arrived before `publish`"):
         session.send(ONE_BYTE)
 
 
-def test_what_comes_after_publish_in_the_same_bytes_is_not_early() -> None:
-    session = connected(RtmpLimits(max_early_bytes=5000))
-    publish = session.wire.message(Message(20, 0, 0, write_values("createStream", 2, None)))
-    publish += session.wire.message(Message(20, 1, 0, write_values("publish", 3, None, "key")))
-    assert session.send(publish + session.wire.message(Message(VIDEO, 1, 0, bytes(5000)))) != []
+def test_bytes_after_publish_in_the_same_read_do_not_count() -> None:
+    session = connected(RtmpLimits(max_bytes_before_publish=5000))
+    publish = session.encoder.message(Message(20, 0, 0, write_values("createStream", 2, None)))
+    publish += session.encoder.message(Message(20, 1, 0, write_values("publish", 3, None, "key")))
+    assert session.send(publish + session.encoder.message(Message(VIDEO, 1, 0, bytes(5000)))) != []
 
 
-def test_short_messages_are_bounded() -> None:
+def test_short_messages_are_limited() -> None:
     session = publishing(RtmpLimits(max_short_messages=1000))
-    session.say(AUDIO, b"", stream_id=1)
-    with pytest.raises(RtmpError, match="more than 1000 messages came beyond one for every 4 bytes"):
+    session.send_message(AUDIO, b"", stream_id=1)
+    with pytest.raises(RtmpError, match="more than 1000 messages arrived beyond one for every 4 bytes"):
         session.send(b"\xc5" * 3000)
 
 
-def test_messages_of_four_bytes_on_the_average_may_go_on() -> None:
-    """The shortest that an encoder sends is silence: six bytes of AAC, and at least one of header."""
+def test_messages_of_four_bytes_on_average_are_not_limited() -> None:
+    """The shortest messages of encoders are silent audio: six bytes of AAC and a header of at least one byte."""
     session = publishing(RtmpLimits(max_short_messages=1))
-    session.say(AUDIO, b"\xaf\1\0", stream_id=1)
+    session.send_message(AUDIO, b"\xaf\1\0", stream_id=1)
     assert len(session.send(b"\xc5\xaf\1\0" * 10_000)) == 10_000
 
 
-def test_answers_that_nobody_takes_are_bounded() -> None:
+def test_unsent_answers_are_limited() -> None:
     session = publishing(RtmpLimits(max_output_bytes=10_000))
-    with pytest.raises(RtmpError, match="more than 10000 bytes of answers"):
-        session.send(session.wire.message(Message(USER_CONTROL, 0, 0, PING_REQUEST)) * 1000)
+    with pytest.raises(RtmpError, match="more than 10000 bytes of answers wait to be sent"):
+        session.send(session.encoder.message(Message(USER_CONTROL, 0, 0, PING_REQUEST)) * 1000)
     assert len(session.server.data_to_send()) < 10_100
 
 
-def test_answers_that_are_taken_are_not_counted_any_more() -> None:
+def test_sent_answers_do_not_count() -> None:
     session = publishing(RtmpLimits(max_output_bytes=5000))
     for _ in range(1000):
-        session.say(USER_CONTROL, PING_REQUEST)
-        assert session.answers()
+        session.send_message(USER_CONTROL, PING_REQUEST)
+        assert session.received()
 
 
-def test_after_an_error_nothing_is_read_but_the_encoder_can_be_told() -> None:
+def test_after_an_error_only_the_end_can_be_sent() -> None:
     session = publishing()
     with pytest.raises(RtmpError):
         session.send(b"\xc9")
     with pytest.raises(RtmpError, match="the connection has failed"):
-        session.say(VIDEO, bytes(10), stream_id=1)
-    session.server.end("What you sent is broken.")
-    assert session.status()["description"] == "What you sent is broken."
+        session.send_message(VIDEO, bytes(10), stream_id=1)
+    session.server.end("The data is malformed.")
+    assert session.received_status()["description"] == "The data is malformed."
 
 
 def test_an_error_in_the_handshake_is_an_error_of_the_connection() -> None:
-    server = RtmpServer(LIMITS)
+    server = RtmpConnection(LIMITS)
     with pytest.raises(RtmpError, match="not 22"):
         server.receive(b"\x16\x03\x01")
-    server.end("This port speaks RTMP.")
+    server.end("This is an RTMP server.")
     assert server.data_to_send() == b""

@@ -20,8 +20,8 @@ from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.stream_end import LEFT, EndedError, Ending, ending_of
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import CloseCause, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
-from stagebook.media.rtmp.rtmp_connection import RtmpServer
-from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishAsked, RtmpEvent, Unpublished, VideoMessage
+from stagebook.media.rtmp.rtmp_connection import RtmpConnection
+from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishRequested, RtmpEvent, Unpublished, VideoMessage
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 VERDICT_SECONDS: Final = 30.0
@@ -69,7 +69,7 @@ class Session:
         self._settings = settings
         self._hear = hear
         self._clock = clock
-        self._rtmp = RtmpServer(_rtmp_limits(settings))
+        self._rtmp = RtmpConnection(_rtmp_limits(settings))
         self._verdict: asyncio.Future[_Verdict] | None = None
         self._stream: Stream | None = None
         self._told_to_end: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -119,16 +119,16 @@ class Session:
         except Exception as error:  # noqa: BLE001 - every one is the end of this connection, and of nothing else
             return ending_of(error)
 
-    async def _until_asked(self, ask_until: float) -> PublishAsked:
+    async def _until_asked(self, ask_until: float) -> PublishRequested:
         late = Ending(detail=f"no stream key was named in {self._settings.connect_timeout_seconds:g} s")
         while not (events := await self._read(ask_until, lambda: late)):
             pass
         asked = events[0]
-        if not isinstance(asked, PublishAsked) or len(events) > 1:
+        if not isinstance(asked, PublishRequested) or len(events) > 1:
             raise EndedError(LEFT)  # what comes with the ask can only be the encoder's taking it back
         return asked
 
-    async def _decision(self, asked: PublishAsked) -> _Verdict:
+    async def _decision(self, asked: PublishRequested) -> _Verdict:
         """Ask, and wait for the verdict. What the encoder sends meanwhile stays in its socket."""
         self._verdict = asyncio.get_running_loop().create_future()
         self._hear(

@@ -7,7 +7,7 @@ from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.ingest.encoder_socket import NotReadError
 from stagebook.media.ingest.media_bus_writer import FeedLostError
 from stagebook.media.port import SERVER_FAULT, CloseCause, Closed, IngestFailed, IngestFault
-from stagebook.media.rtmp.rtmp_limits import RtmpError
+from stagebook.media.rtmp.rtmp_error import RtmpError
 
 _log = structlog.get_logger(__name__)
 

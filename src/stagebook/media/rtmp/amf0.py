@@ -1,9 +1,12 @@
-"""AMF0 values, read and written ("Action Message Format - AMF 0", Adobe 2007). Knows no message and no command.
+"""AMF0 values, the encoding of RTMP commands ("Action Message Format - AMF 0", Adobe 2007).
+
+Each value is a type marker of one byte and the value itself. Numbers are big-endian, strings are UTF-8 after their
+length. Section numbers in this module are those of the AMF0 specification.
 
 | AMF0 | Python |
 |---|---|
 | number, boolean, null | float, bool, None |
-| string, long string, XML document | str; what is not UTF-8 is replaced, as an encoder's title need not be |
+| string, long string, XML document | str |
 | undefined, unsupported | UNDEFINED |
 | object | dict |
 | ECMA array | EcmaArray, a dict |
@@ -11,7 +14,8 @@
 | date | Date |
 | typed object | TypedObject |
 
-References, movie clips, record sets and values in AMF3 are refused: no encoder sends them.
+References, movie clips, record sets and AMF3 values are errors: encoders do not send them. Strings that are not valid
+UTF-8 are not an error, because some encoders send titles in other encodings; invalid bytes are replaced.
 """
 
 import struct
@@ -21,8 +25,10 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.rtmp_error import RtmpError
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
+# Type markers (section 2.1).
 _NUMBER = 0x00
 _BOOLEAN = 0x01
 _STRING = 0x02
@@ -38,7 +44,7 @@ _UNSUPPORTED = 0x0D
 _XML_DOCUMENT = 0x0F
 _TYPED_OBJECT = 0x10
 
-_SHORT_STRING_BYTES = 0xFFFF
+_MAX_SHORT_STRING_BYTES = 0xFFFF
 _DOUBLE = struct.Struct("!d")
 _DATE_BODY = struct.Struct("!dh")
 
@@ -51,18 +57,18 @@ UNDEFINED: Final = _Undefined.UNDEFINED
 
 
 class EcmaArray(dict[str, "Amf0Value"]):
-    """An associative array (section 2.10). The count that comes with it is only a hint and is not kept."""
+    """An associative array (section 2.10). The count in its encoding is only a hint and is not kept."""
 
 
 class Date(msgspec.Struct, frozen=True, kw_only=True):
-    """A date (section 2.13): milliseconds since 1970 in UTC, and a time zone that should be 0 and means nothing."""
+    """A date (section 2.13): milliseconds since 1970 in UTC. The time zone is reserved and should be 0."""
 
     milliseconds: float
     time_zone: int
 
 
 class TypedObject(msgspec.Struct, frozen=True, kw_only=True):
-    """An object of a named class (section 2.18)."""
+    """An object with a class name (section 2.18)."""
 
     class_name: str
     members: Mapping[str, "Amf0Value"]
@@ -74,20 +80,26 @@ Amf0Value: TypeAlias = (
 
 
 def read_values(data: bytes, limits: RtmpLimits) -> list[Amf0Value]:
-    """Read all values that stand one after the other in `data`. Raises RtmpError."""
-    return _Reader(data, limits).values()
+    """Decode all values in `data`.
+
+    Raises RtmpError for a truncated value, an unsupported type, and more or deeper values than the limits allow.
+    """
+    return _Amf0Reader(data, limits).values()
 
 
 def write_values(*values: Amf0Value) -> bytes:
-    """Write values one after the other. A number may be an int. Texts that UTF-8 cannot hold are written with `?`."""
+    """Encode values one after the other.
+
+    An int is encoded as a number. Lone surrogates, which UTF-8 cannot encode, are replaced by `?`.
+    """
     written = bytearray()
     for value in values:
         _write(written, value)
     return bytes(written)
 
 
-class _Reader:
-    """Reads `data` from its start to its end, counting the values."""
+class _Amf0Reader:
+    """Decodes `data` from start to end and counts the values."""
 
     def __init__(self, data: bytes, limits: RtmpLimits) -> None:
         self._data = data
@@ -96,12 +108,13 @@ class _Reader:
         self._max_depth = limits.max_amf_depth
 
     def values(self) -> list[Amf0Value]:
-        found: list[Amf0Value] = []
+        values: list[Amf0Value] = []
         while self._position < len(self._data):
-            found.append(self._value(self._max_depth))
-        return found
+            values.append(self._value(self._max_depth))
+        return values
 
     def _value(self, depth: int) -> Amf0Value:
+        """Decode one value, which may have `depth` levels."""
         if not depth:
             raise RtmpError(f"AMF0 values are nested more than {self._max_depth} deep")
         if not self._values_left:
@@ -113,9 +126,9 @@ class _Reader:
         if marker == _BOOLEAN:
             return self._unsigned(1) != 0
         if marker == _STRING:
-            return self._text(2)
+            return self._string(2)
         if marker in {_LONG_STRING, _XML_DOCUMENT}:
-            return self._text(4)
+            return self._string(4)
         if marker == _NULL:
             return None
         if marker in {_UNDEFINED, _UNSUPPORTED}:
@@ -126,7 +139,7 @@ class _Reader:
         if marker == _OBJECT:
             return self._members(depth)
         if marker == _ECMA_ARRAY:
-            self._take(4)
+            self._take(4)  # The count. The end marker counts, because encoders write wrong counts.
             return EcmaArray(self._members(depth))
         if marker == _STRICT_ARRAY:
             return [self._value(depth - 1) for _ in range(self._unsigned(4))]
@@ -134,20 +147,20 @@ class _Reader:
             milliseconds, time_zone = _DATE_BODY.unpack(self._take(_DATE_BODY.size))
             return Date(milliseconds=milliseconds, time_zone=time_zone)
         if marker == _TYPED_OBJECT:
-            return TypedObject(class_name=self._text(2), members=self._members(depth))
-        raise RtmpError(f"an AMF0 value of type {marker} is not read here")
+            return TypedObject(class_name=self._string(2), members=self._members(depth))
+        raise RtmpError(f"AMF0 values of type {marker} are not supported")
 
     def _members(self, depth: int) -> dict[str, Amf0Value]:
-        """Names and values up to an empty name before an object end."""
+        """Decode (name, value) pairs up to an empty name and an object end marker (section 2.11)."""
         members: dict[str, Amf0Value] = {}
         while True:
-            name = self._text(2)
+            name = self._string(2)
             if not name and self._data[self._position : self._position + 1] == bytes([_OBJECT_END]):
                 self._position += 1
                 return members
             members[name] = self._value(depth - 1)
 
-    def _text(self, length_bytes: int) -> str:
+    def _string(self, length_bytes: int) -> str:
         return self._take(self._unsigned(length_bytes)).decode("utf-8", "replace")
 
     def _unsigned(self, size: int) -> int:
@@ -157,7 +170,7 @@ class _Reader:
         start = self._position
         self._position = start + size
         if self._position > len(self._data):
-            raise RtmpError("an AMF0 value is cut off by the end of its message")
+            raise RtmpError("an AMF0 value is truncated")
         return self._data[start : self._position]
 
 
@@ -187,7 +200,7 @@ def _write_compound(
             written += _DATE_BODY.pack(value.milliseconds, value.time_zone)
         case TypedObject():
             written.append(_TYPED_OBJECT)
-            written += _name(value.class_name)
+            written += _encoded_name(value.class_name)
             _write_members(written, value.members)
         case EcmaArray():
             written.append(_ECMA_ARRAY)
@@ -204,23 +217,23 @@ def _write_compound(
 
 
 def _write_string(written: bytearray, value: str) -> None:
-    text = value.encode("utf-8", "replace")
-    if len(text) > _SHORT_STRING_BYTES:
+    encoded = value.encode("utf-8", "replace")
+    if len(encoded) > _MAX_SHORT_STRING_BYTES:
         written.append(_LONG_STRING)
-        written += len(text).to_bytes(4) + text
+        written += len(encoded).to_bytes(4) + encoded
     else:
         written.append(_STRING)
-        written += len(text).to_bytes(2) + text
+        written += len(encoded).to_bytes(2) + encoded
 
 
 def _write_members(written: bytearray, members: Mapping[str, Amf0Value]) -> None:
     for name, value in members.items():
-        written += _name(name)
+        written += _encoded_name(name)
         _write(written, value)
     written += bytes((0, 0, _OBJECT_END))
 
 
-def _name(text: str) -> bytes:
-    """A name, which unlike a value has no long form: what is too long for it is cut."""
-    name = text.encode("utf-8", "replace")[:_SHORT_STRING_BYTES]
-    return len(name).to_bytes(2) + name
+def _encoded_name(name: str) -> bytes:
+    """A member's or class's name with its 16-bit length. Names have no long form, so longer ones are cut."""
+    encoded = name.encode("utf-8", "replace")[:_MAX_SHORT_STRING_BYTES]
+    return len(encoded).to_bytes(2) + encoded

@@ -1,4 +1,8 @@
-"""A message of RTMP, and the types of messages (RTMP 1.0 sections 5.4, 6.2, 7.1). Knows no chunk and no command."""
+"""RTMP messages and their types (sections 5.4, 6 and 7.1).
+
+A message is the unit of the protocol above the chunk stream. It belongs to a message stream: 0 for the connection
+itself, or one that `createStream` created.
+"""
 
 from enum import IntEnum
 
@@ -6,7 +10,7 @@ import msgspec
 
 
 class MessageType(IntEnum):
-    """The message types that mean something here. An encoder may send others; they are passed over."""
+    """The message types that the server handles. It ignores all others, such as data messages (`onMetaData`)."""
 
     SET_CHUNK_SIZE = 1
     ABORT = 2
@@ -25,7 +29,10 @@ MEDIA_TYPES = frozenset({MessageType.AUDIO, MessageType.VIDEO, MessageType.AGGRE
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One whole message. `type_id` is any byte, a MessageType or not; `timestamp` counts milliseconds modulo 2**32."""
+    """One complete message. `type_id` may be any byte, not only a MessageType.
+
+    `timestamp` is in milliseconds, modulo 2**32.
+    """
 
     type_id: int
     stream_id: int

@@ -1,220 +1,240 @@
-"""One publish, from `connect` to its end: which command and which media may come when, and what is answered.
+"""The state machine of one publishing client: its commands (section 7.2), and when it may send media.
 
-    WAITING --connect--> CONNECTED --publish--> ASKED --accept--> PUBLISHING
-                                                  |                   |
-                                                  +--refuse, end, FCUnpublish, deleteStream, closeStream--> ENDED
+    UNCONNECTED --connect--> CONNECTED --publish--> REQUESTED --accept--> PUBLISHING
+                                                       |                      |
+                                                       +----------------------+
+                                                       |  refuse, end, FCUnpublish, deleteStream, closeStream
+                                                       v
+                                                     ENDED
 
-A connection has one publish: a second one is an error, and so is media before the first one. Media of an encoder that
-does not wait for the answer is held until then. What comes after the end is passed over. Knows no chunk.
+A connection publishes once: a second `publish` is an error, and so is media before `publish`. Some encoders send media
+without waiting for the answer to `publish`; it is kept until the publish is accepted. Whatever arrives in ENDED is
+ignored.
+
+Encoders also send commands that are not in the specification. They come from Flash Media Server, and librtmp waits for
+their answers: releaseStream, FCPublish, FCUnpublish, closeStream, getStreamLength and _checkbw.
 """
 
 from collections.abc import Callable, Mapping
 from enum import Enum
 
 from stagebook.media.rtmp import command_messages, control_messages
-from stagebook.media.rtmp.command_messages import Command
+from stagebook.media.rtmp.command_messages import CommandMessage
 from stagebook.media.rtmp.media_messages import MediaReader
 from stagebook.media.rtmp.message import Message
-from stagebook.media.rtmp.rtmp_events import PublishAsked, RtmpEvent, Unpublished
-from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.rtmp_error import RtmpError
+from stagebook.media.rtmp.rtmp_events import PublishRequested, RtmpEvent, Unpublished
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 WINDOW_BYTES = 2_500_000
-"""What either side may send before an acknowledgement, unless the encoder says otherwise."""
-SENT_CHUNK_BYTES = 4096
+"""The acknowledgement window of both directions, unless the client sets another one."""
+SEND_CHUNK_BYTES = 4096
+"""The size of the server's chunks after `connect`."""
 
-_HELD_OVERHEAD_BYTES = 128
-"""What a held message costs besides its payload."""
-_ANSWERS = frozenset({"_result", "_error", "onStatus"})
+_PENDING_MESSAGE_OVERHEAD_BYTES = 128
+"""What a pending message costs besides its payload, so that empty messages are bounded too."""
+_RESPONSES = frozenset({"_result", "_error", "onStatus"})
 
 
 class _State(Enum):
-    WAITING = "waiting"
+    UNCONNECTED = "unconnected"
     CONNECTED = "connected"
-    ASKED = "asked"
+    REQUESTED = "requested"
     PUBLISHING = "publishing"
     ENDED = "ended"
 
 
-class Publish:
-    """Takes the commands and the media of one connection; gives events to its owner and answers to `send`."""
+class PublishState:
+    """Handles the commands and media of one connection. Returns events, and passes responses to `send`."""
 
     def __init__(self, limits: RtmpLimits, send: Callable[[Message], None]) -> None:
         self._limits = limits
         self._send = send
-        self._state = _State.WAITING
+        self._state = _State.UNCONNECTED
         self._app = ""
-        self._commands = 0
-        self._created: set[float] = set()
-        """The message streams that exist. Float, as a command's numbers are."""
-        self._last_created = 0
-        self._stream_id = 0
-        """The message stream of the publish."""
-        self._wants_fc_publish = False
+        self._command_count = 0
+        self._stream_ids: set[float] = set()
+        """The message streams that exist. They are floats because AMF0 numbers are."""
+        self._last_stream_id = 0
+        self._publish_stream_id = 0
+        self._has_fc_publish = False
         self._media = MediaReader(limits)
-        self._held: list[Message] = []
-        self._held_bytes = 0
+        self._pending: list[Message] = []
+        """Media that arrived in REQUESTED."""
+        self._pending_bytes = 0
 
     @property
-    def is_to_come(self) -> bool:
-        """Whether `publish` is still awaited."""
-        return self._state in {_State.WAITING, _State.CONNECTED}
+    def is_before_publish(self) -> bool:
+        """Whether the client has not sent `publish` yet."""
+        return self._state in {_State.UNCONNECTED, _State.CONNECTED}
 
     @property
     def is_ended(self) -> bool:
-        """Whether nothing counts any more."""
+        """Whether all further messages are ignored."""
         return self._state is _State.ENDED
 
     def accept(self) -> None:
-        """Tell the encoder that it may publish. Raises RtmpError if it does not ask."""
-        self._must_be_asked()
+        """Accept the pending publish request. Raises RtmpError if there is none."""
+        self._require_request()
         self._state = _State.PUBLISHING
-        if self._wants_fc_publish:
-            self._send(command_messages.fc_status("onFCPublish", "NetStream.Publish.Start", "Publishing."))
-        self._send(control_messages.stream_begin(self._stream_id))
-        self._send(command_messages.status(self._stream_id, "status", "NetStream.Publish.Start", "Publishing."))
+        if self._has_fc_publish:
+            self._send(command_messages.on_fc_status("onFCPublish", "NetStream.Publish.Start", "Publishing."))
+        self._send(control_messages.stream_begin(self._publish_stream_id))
+        self._send_status("status", "NetStream.Publish.Start", "Publishing.")
 
     def refuse(self, detail: str) -> None:
-        """Tell the encoder why it may not publish. Raises RtmpError if it does not ask."""
-        self._must_be_asked()
-        self._close()
-        self._send(command_messages.status(self._stream_id, "error", "NetStream.Publish.Denied", detail))
+        """Refuse the pending publish request; the client receives `detail`. Raises RtmpError if there is none."""
+        self._require_request()
+        self._end()
+        self._send_status("error", "NetStream.Publish.Denied", detail)
 
     def end(self, detail: str) -> None:
-        """Tell the encoder why it cannot go on, if it can be told: not before `connect`, and not twice."""
-        if self._state not in {_State.WAITING, _State.ENDED}:
-            self._send(command_messages.status(self._stream_id, "error", "NetStream.Failed", detail))
-        self._close()
+        """End the stream; the client receives `detail`. Before `connect` and in ENDED, nothing is sent."""
+        if self._state not in {_State.UNCONNECTED, _State.ENDED}:
+            self._send_status("error", "NetStream.Failed", detail)
+        self._end()
 
-    def take_held(self) -> list[RtmpEvent]:
-        """What came before the publish was accepted; empty while it is not. Raises RtmpError."""
-        if self._state is not _State.PUBLISHING or not self._held:
+    def take_pending(self) -> list[RtmpEvent]:
+        """The events of the media that arrived before the acceptance, once. Raises RtmpError."""
+        if self._state is not _State.PUBLISHING or not self._pending:
             return []
-        held, self._held = self._held, []
-        return [event for message in held for event in self._read_media(message)]
+        pending, self._pending = self._pending, []
+        return [event for message in pending for event in self._read_media(message)]
 
-    def take_media(self, message: Message) -> list[RtmpEvent]:
-        """Take an audio, video or aggregate message. Raises RtmpError."""
+    def handle_media(self, message: Message) -> list[RtmpEvent]:
+        """Handle an audio, video or aggregate message. Raises RtmpError."""
         if self._state is _State.PUBLISHING:
             return self._read_media(message)
-        if self._state is _State.ASKED:
-            self._held_bytes += len(message.payload) + _HELD_OVERHEAD_BYTES
-            if self._held_bytes > self._limits.max_held_bytes:
-                raise RtmpError(f"more than {self._limits.max_held_bytes} bytes came before the publish was answered")
-            self._held.append(message)
+        if self._state is _State.REQUESTED:
+            self._pending_bytes += len(message.payload) + _PENDING_MESSAGE_OVERHEAD_BYTES
+            if self._pending_bytes > self._limits.max_pending_media_bytes:
+                limit = self._limits.max_pending_media_bytes
+                raise RtmpError(f"more than {limit} bytes of media arrived before the answer to `publish`")
+            self._pending.append(message)
         elif self._state is not _State.ENDED:
-            raise RtmpError("media came before `publish`")
+            raise RtmpError("media arrived before `publish`")
         return []
 
-    def take_command(self, message: Message) -> list[RtmpEvent]:
-        """Take a command message. Raises RtmpError."""
+    def handle_command(self, message: Message) -> list[RtmpEvent]:
+        """Handle a command message. Raises RtmpError."""
         if self._state is _State.ENDED:
             return []
-        self._commands += 1
-        if self._commands > self._limits.max_commands:
+        self._command_count += 1
+        if self._command_count > self._limits.max_commands:
             raise RtmpError(f"more than {self._limits.max_commands} commands")
         command = command_messages.read_command(message, self._limits)
-        if (command.name == "connect") is not (self._state is _State.WAITING):
-            raise RtmpError("`connect` is the first command, and comes once")
-        handle = self._HANDLERS.get(command.name)
-        if handle is not None:
-            return handle(self, command)
-        if command.transaction_id and command.name not in _ANSWERS:
-            self._send(command_messages.error(command, "This command is not known here."))
+        if (command.name == "connect") is not (self._state is _State.UNCONNECTED):
+            raise RtmpError("`connect` must be the first command and must not be repeated")
+        handler = self._HANDLERS.get(command.name)
+        if handler is not None:
+            return handler(self, command)
+        if command.transaction_id and command.name not in _RESPONSES:
+            self._send(command_messages.error(command, "This command is not supported."))
         return []
 
     def _read_media(self, message: Message) -> list[RtmpEvent]:
-        if message.stream_id != self._stream_id:
-            raise RtmpError(f"media came on message stream {message.stream_id}, `publish` on {self._stream_id}")
+        if message.stream_id != self._publish_stream_id:
+            raise RtmpError(
+                f"media arrived on message stream {message.stream_id}; `publish` was sent on {self._publish_stream_id}"
+            )
         return [*self._media.read(message)]
 
-    def _must_be_asked(self) -> None:
-        if self._state is not _State.ASKED:
-            raise RtmpError("no publish waits for an answer")
+    def _require_request(self) -> None:
+        if self._state is not _State.REQUESTED:
+            raise RtmpError("no publish request is pending")
 
-    def _close(self) -> None:
+    def _end(self) -> None:
         self._state = _State.ENDED
-        self._held.clear()
+        self._pending.clear()
 
-    def _connect(self, command: Command) -> list[RtmpEvent]:
-        asked = command.arguments[0] if command.arguments else None
-        if not isinstance(asked, Mapping):
+    def _send_status(self, level: str, code: str, description: str) -> None:
+        self._send(command_messages.on_status(self._publish_stream_id, level, code, description))
+
+    def _on_connect(self, command: CommandMessage) -> list[RtmpEvent]:
+        """Section 7.2.1.1."""
+        command_object = command.arguments[0] if command.arguments else None
+        if not isinstance(command_object, Mapping):
             raise RtmpError("`connect` has no command object")
-        app = command_messages.bounded_text(asked.get("app"), what="the `app` of `connect`", limits=self._limits)
+        app = command_messages.bounded_string(
+            command_object.get("app"), name="the `app` of `connect`", limits=self._limits
+        )
         self._app = app.partition("?")[0].strip("/")
         self._state = _State.CONNECTED
         self._send(control_messages.window_acknowledgement_size(WINDOW_BYTES))
-        self._send(control_messages.peer_bandwidth(WINDOW_BYTES))
-        self._send(control_messages.chunk_size(SENT_CHUNK_BYTES))
-        self._send(command_messages.connected(command))
+        self._send(control_messages.set_peer_bandwidth(WINDOW_BYTES))
+        self._send(control_messages.set_chunk_size(SEND_CHUNK_BYTES))
+        self._send(command_messages.connect_result(command))
         return []
 
-    def _create_stream(self, command: Command) -> list[RtmpEvent]:
-        self._last_created += 1
-        self._created.add(self._last_created)
-        self._send(command_messages.result(command, None, self._last_created))
+    def _on_create_stream(self, command: CommandMessage) -> list[RtmpEvent]:
+        """Section 7.2.1.3."""
+        self._last_stream_id += 1
+        self._stream_ids.add(self._last_stream_id)
+        self._send(command_messages.result(command, None, self._last_stream_id))
         return []
 
-    def _publish(self, command: Command) -> list[RtmpEvent]:
+    def _on_publish(self, command: CommandMessage) -> list[RtmpEvent]:
+        """Section 7.2.2.6. The publishing type, such as `live`, is ignored."""
         if self._state is not _State.CONNECTED:
             raise RtmpError("a second `publish` on one connection")
-        if command.stream_id not in self._created:
-            raise RtmpError(f"`publish` on message stream {command.stream_id}, which `createStream` did not give")
-        name = command.text(1, what="the name of `publish`", limits=self._limits)
-        self._stream_id = command.stream_id
-        self._state = _State.ASKED
-        return [PublishAsked(app=self._app, stream_key=name.partition("?")[0])]
+        if command.stream_id not in self._stream_ids:
+            raise RtmpError(f"`publish` on message stream {command.stream_id}, which `createStream` did not create")
+        name = command.string_argument(1, name="the publishing name of `publish`", limits=self._limits)
+        self._publish_stream_id = command.stream_id
+        self._state = _State.REQUESTED
+        return [PublishRequested(app=self._app, stream_key=name.partition("?")[0])]
 
-    def _fc_publish(self, command: Command) -> list[RtmpEvent]:
-        self._wants_fc_publish = True
-        return self._acknowledge(command)
+    def _on_fc_publish(self, command: CommandMessage) -> list[RtmpEvent]:
+        self._has_fc_publish = True
+        return self._respond_empty(command)
 
-    def _fc_unpublish(self, command: Command) -> list[RtmpEvent]:
-        self._send(command_messages.fc_status("onFCUnpublish", "NetStream.Unpublish.Success", "Publishing ended."))
-        self._acknowledge(command)
+    def _on_fc_unpublish(self, command: CommandMessage) -> list[RtmpEvent]:
+        code, description = "NetStream.Unpublish.Success", "Publishing ended."
+        self._send(command_messages.on_fc_status("onFCUnpublish", code, description))
+        self._respond_empty(command)
         return self._unpublish()
 
-    def _delete_stream(self, command: Command) -> list[RtmpEvent]:
+    def _on_delete_stream(self, command: CommandMessage) -> list[RtmpEvent]:
+        """Section 7.2.2.3. GStreamer sends the publishing name instead of the message stream id."""
         stream_id = command.arguments[1] if len(command.arguments) > 1 else None
         if isinstance(stream_id, float):
-            self._created.discard(stream_id)
-            return self._unpublish() if stream_id == self._stream_id else []
-        return self._unpublish()  # GStreamer names the publish instead of its message stream.
+            self._stream_ids.discard(stream_id)
+            return self._unpublish() if stream_id == self._publish_stream_id else []
+        return self._unpublish()
 
-    def _close_stream(self, command: Command) -> list[RtmpEvent]:
-        return self._unpublish() if command.stream_id == self._stream_id else []
+    def _on_close_stream(self, command: CommandMessage) -> list[RtmpEvent]:
+        return self._unpublish() if command.stream_id == self._publish_stream_id else []
 
     def _unpublish(self) -> list[RtmpEvent]:
-        """The encoder's own end of its publish; nothing where none is asked for."""
+        """End the publish at the client's request; without a publish, do nothing."""
         if self._state is _State.CONNECTED:
             return []
-        self._close()
-        self._send(
-            command_messages.status(self._stream_id, "status", "NetStream.Unpublish.Success", "Publishing ended.")
-        )
+        self._end()
+        self._send_status("status", "NetStream.Unpublish.Success", "Publishing ended.")
         return [Unpublished()]
 
-    def _play(self, command: Command) -> list[RtmpEvent]:
-        self._send(
-            command_messages.status(command.stream_id, "error", "NetStream.Play.Failed", "Nothing is played here.")
-        )
+    def _on_play(self, command: CommandMessage) -> list[RtmpEvent]:
+        """Sections 7.2.2.1 and 7.2.2.2: the server does not play streams."""
+        code, description = "NetStream.Play.Failed", "Playback is not supported."
+        self._send(command_messages.on_status(command.stream_id, "error", code, description))
         return []
 
-    def _acknowledge(self, command: Command) -> list[RtmpEvent]:
+    def _respond_empty(self, command: CommandMessage) -> list[RtmpEvent]:
         if command.transaction_id:
-            self._send(command_messages.done(command))
+            self._send(command_messages.empty_result(command))
         return []
 
-    _HANDLERS: Mapping[str, Callable[["Publish", Command], list[RtmpEvent]]] = {
-        "connect": _connect,
-        "createStream": _create_stream,
-        "publish": _publish,
-        "releaseStream": _acknowledge,
-        "FCPublish": _fc_publish,
-        "FCUnpublish": _fc_unpublish,
-        "deleteStream": _delete_stream,
-        "closeStream": _close_stream,
-        "getStreamLength": _acknowledge,
-        "_checkbw": _acknowledge,
-        "play": _play,
-        "play2": _play,
+    _HANDLERS: Mapping[str, Callable[["PublishState", CommandMessage], list[RtmpEvent]]] = {
+        "connect": _on_connect,
+        "createStream": _on_create_stream,
+        "publish": _on_publish,
+        "releaseStream": _respond_empty,
+        "FCPublish": _on_fc_publish,
+        "FCUnpublish": _on_fc_unpublish,
+        "deleteStream": _on_delete_stream,
+        "closeStream": _on_close_stream,
+        "getStreamLength": _respond_empty,
+        "_checkbw": _respond_empty,
+        "play": _on_play,
+        "play2": _on_play,
     }

@@ -1,75 +1,87 @@
-"""An RTMP connection, seen from the server: bytes in, events out, and answers to send. Sans-I/O.
+"""The server's side of one RTMP connection, without I/O: received bytes in, events and bytes to send out.
 
-Knows no socket, no codec and no stream key's meaning. Its owner must bound how long the handshake and a silence last,
-stop reading while answers wait to be sent, and close the connection after an error, a refusal or an end.
+    bytes -> ServerHandshake -> ChunkReader -> PublishState -> events
+    bytes <- write_message <------------------ PublishState
+
+The owner of a connection reads the socket, passes the bytes to `receive`, handles the events, and sends what
+`data_to_send` returns. It must limit the duration of the handshake and of silence, must not read from the socket while
+data waits to be sent, and must close the socket after an RtmpError, a refusal or an end.
 """
 
 from stagebook.media.rtmp import control_messages
+from stagebook.media.rtmp.chunk_reader import DEFAULT_CHUNK_BYTES, ChunkReader
 from stagebook.media.rtmp.chunk_writer import write_message
-from stagebook.media.rtmp.chunks import DEFAULT_CHUNK_BYTES, ChunkReader
 from stagebook.media.rtmp.handshake import ServerHandshake
 from stagebook.media.rtmp.message import MEDIA_TYPES, Message, MessageType
-from stagebook.media.rtmp.publish_state import SENT_CHUNK_BYTES, WINDOW_BYTES, Publish
+from stagebook.media.rtmp.publish_state import SEND_CHUNK_BYTES, WINDOW_BYTES, PublishState
+from stagebook.media.rtmp.rtmp_error import RtmpError
 from stagebook.media.rtmp.rtmp_events import RtmpEvent
-from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 _CONTROL_CHUNK_STREAM = 2
+"""Required for protocol control messages (section 5.4)."""
 _COMMAND_CHUNK_STREAM = 3
-_LEAST_WINDOW_BYTES = 4096
-"""A smaller window would have an acknowledgement sent for every packet."""
+_MIN_WINDOW_BYTES = 4096
+"""A smaller acknowledgement window is treated as this one, or every packet would need an acknowledgement."""
 _SLICE_BYTES = 16 << 10
-"""How much is read before the limits are looked at again."""
+"""How much is processed between two checks of the limits."""
+_BYTES_PER_MESSAGE = 4
+"""See RtmpLimits.max_short_messages."""
 
 _COMMAND_TYPES = frozenset({MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3})
 
 
-class RtmpServer:
-    """One connection of an encoder. After an RtmpError only `end` and `data_to_send` may be called."""
+class RtmpConnection:
+    """One client's connection. After an RtmpError only `end` and `data_to_send` may be called."""
 
     def __init__(self, limits: RtmpLimits) -> None:
         self._limits = limits
         self._handshake: ServerHandshake | None = ServerHandshake()
         self._reader = ChunkReader(limits)
-        self._publish = Publish(limits, self._send)
+        self._publish = PublishState(limits, self._send)
         self._output = bytearray()
-        self._sent_chunk_bytes = DEFAULT_CHUNK_BYTES
-        self._received_bytes = self._acknowledged_bytes = self._messages = 0
+        self._send_chunk_bytes = DEFAULT_CHUNK_BYTES
+        self._received_bytes = self._acknowledged_bytes = self._message_count = 0
         self._window_bytes = WINDOW_BYTES
-        self._told_window_bytes = WINDOW_BYTES
-        self._is_failed = False
+        self._sent_window_bytes = WINDOW_BYTES
+        self._has_failed = False
 
     def receive(self, data: bytes) -> list[RtmpEvent]:
-        """Take the peer's next bytes, any number of them; return what they mean.
+        """Process received bytes and return the events.
 
-        What an encoder sent before its publish was accepted is returned by the first call after that. Raises RtmpError,
-        and nothing else whatever the bytes are.
+        Media that arrived before the publish was accepted is returned by the first call after the acceptance, for which
+        `data` may be empty. Raises RtmpError, and no other exception whatever the bytes are.
         """
-        if self._is_failed:
+        if self._has_failed:
             raise RtmpError("the connection has failed")
         try:
             return self._receive(data)
         except RtmpError:
-            self._is_failed = True
+            self._has_failed = True
             raise
 
     def data_to_send(self) -> bytes:
-        """Return what is to be sent to the peer, once."""
+        """Return the bytes to send to the client and remove them from the output buffer."""
         data = bytes(self._output)
         self._output.clear()
         return data
 
     def accept_publish(self) -> None:
-        """Tell the encoder that it may publish. Raises RtmpError if it does not ask (any more)."""
+        """Accept the publish request. Raises RtmpError if none is pending, for example because the client ended it."""
         self._publish.accept()
 
     def refuse_publish(self, detail: str) -> None:
-        """Tell the encoder why it may not publish: it shows `detail` to its user. Raises RtmpError if it does not ask
-        (any more). Whatever it sends after that means nothing."""
+        """Refuse the publish request; encoders show `detail` to their users. Further messages are ignored.
+
+        Raises RtmpError if no request is pending.
+        """
         self._publish.refuse(detail)
 
     def end(self, detail: str) -> None:
-        """Tell the encoder why its stream or its connection ends: it shows `detail` to its user. Never raises, after an
-        RtmpError neither. Whatever the encoder sends after that means nothing."""
+        """End the stream or the connection; encoders show `detail` to their users. Further messages are ignored.
+
+        Never raises, and may be called after an RtmpError.
+        """
         self._publish.end(detail)
 
     def _receive(self, data: bytes) -> list[RtmpEvent]:
@@ -81,61 +93,67 @@ class RtmpServer:
                 return []
             self._handshake = None
             data = rest
-        events = self._publish.take_held()
+        events = self._publish.take_pending()
         for start in range(0, len(data), _SLICE_BYTES):
-            self._read(data[start : start + _SLICE_BYTES], events)
+            self._receive_slice(data[start : start + _SLICE_BYTES], events)
         if self._received_bytes - self._acknowledged_bytes >= self._window_bytes:
             self._acknowledged_bytes = self._received_bytes
             self._send(control_messages.acknowledgement(self._received_bytes))
         return events
 
-    def _read(self, data: bytes, events: list[RtmpEvent]) -> None:
-        """Read a little, add what it means to `events`, and see that the limits are kept."""
+    def _receive_slice(self, data: bytes, events: list[RtmpEvent]) -> None:
+        """Process a slice of the received bytes, append its events to `events`, and check the limits."""
         if self._publish.is_ended:
             return
         limits = self._limits
         self._received_bytes += len(data)
         messages = self._reader.receive(data)
-        self._messages += len(messages)
-        if self._messages > self._received_bytes // 4 + limits.max_short_messages:
-            raise RtmpError(f"more than {limits.max_short_messages} messages came beyond one for every 4 bytes")
+        self._message_count += len(messages)
+        if self._message_count > self._received_bytes // _BYTES_PER_MESSAGE + limits.max_short_messages:
+            most, size = limits.max_short_messages, _BYTES_PER_MESSAGE
+            raise RtmpError(f"more than {most} messages arrived beyond one for every {size} bytes")
         for message in messages:
-            events += self._take(message)
+            events += self._handle(message)
             if len(self._output) > limits.max_output_bytes:
-                raise RtmpError(f"more than {limits.max_output_bytes} bytes of answers are asked for at once")
-        if self._publish.is_to_come and self._received_bytes > limits.max_early_bytes:
-            raise RtmpError(f"more than {limits.max_early_bytes} bytes came before `publish`")
+                raise RtmpError(f"more than {limits.max_output_bytes} bytes of answers wait to be sent")
+        if self._publish.is_before_publish and self._received_bytes > limits.max_bytes_before_publish:
+            raise RtmpError(f"more than {limits.max_bytes_before_publish} bytes arrived before `publish`")
 
-    def _take(self, message: Message) -> list[RtmpEvent]:
-        """Take one message. Of a type that means nothing here, or not to a server, it is passed over. So is what an
-        encoder says of its stream (`onMetaData`), for the stream itself says it."""
+    def _handle(self, message: Message) -> list[RtmpEvent]:
+        """Handle one message. Types that are not in MessageType are ignored.
+
+        Among them are data messages (section 7.1.2): the media itself says what `onMetaData` does.
+        """
         type_id = message.type_id
         if type_id in MEDIA_TYPES:
-            return self._publish.take_media(message)
+            return self._publish.handle_media(message)
         if type_id in _COMMAND_TYPES:
-            return self._publish.take_command(message)
+            return self._publish.handle_command(message)
         if type_id == MessageType.USER_CONTROL:
-            asked = control_messages.read_ping(message.payload)
-            if asked is not None:
-                self._send(control_messages.ping_response(asked))
+            timestamp = control_messages.read_ping_request(message.payload)
+            if timestamp is not None:
+                self._send(control_messages.ping_response(timestamp))
         elif type_id == MessageType.WINDOW_ACKNOWLEDGEMENT_SIZE:
-            self._window_bytes = max(control_messages.read_window(message.payload), _LEAST_WINDOW_BYTES)
+            self._window_bytes = max(control_messages.read_window_size(message.payload), _MIN_WINDOW_BYTES)
         elif type_id == MessageType.SET_PEER_BANDWIDTH:
-            self._tell_window(control_messages.read_window(message.payload))
+            self._on_set_peer_bandwidth(control_messages.read_window_size(message.payload))
         return []
 
-    def _tell_window(self, size: int) -> None:
-        """Answer a Set Peer Bandwidth that says something new (section 5.4.5). What little is sent fits any window."""
-        if size != self._told_window_bytes:
-            self._told_window_bytes = size
-            self._send(control_messages.window_acknowledgement_size(size))
+    def _on_set_peer_bandwidth(self, size_bytes: int) -> None:
+        """Answer with a Window Acknowledgement Size if the size has changed (section 5.4.5).
+
+        The size does not limit the output: the server sends less than any window.
+        """
+        if size_bytes != self._sent_window_bytes:
+            self._sent_window_bytes = size_bytes
+            self._send(control_messages.window_acknowledgement_size(size_bytes))
 
     def _send(self, message: Message) -> None:
         is_command = message.type_id in _COMMAND_TYPES
         self._output += write_message(
             message,
             chunk_stream_id=_COMMAND_CHUNK_STREAM if is_command else _CONTROL_CHUNK_STREAM,
-            chunk_bytes=self._sent_chunk_bytes,
+            chunk_bytes=self._send_chunk_bytes,
         )
         if message.type_id == MessageType.SET_CHUNK_SIZE:
-            self._sent_chunk_bytes = SENT_CHUNK_BYTES
+            self._send_chunk_bytes = SEND_CHUNK_BYTES

@@ -1,27 +1,32 @@
-"""What an RTMP connection tells its owner. Values only."""
+"""The events that an RTMP connection reports to its owner.
+
+The order is: at most one PublishRequested; after its acceptance any number of VideoMessage and AudioMessage; at most
+one Unpublished, which is the last event.
+"""
 
 from typing import TypeAlias
 
 import msgspec
 
 
-class PublishAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """The encoder asks to publish, and waits for `accept_publish` or `refuse_publish`. Comes once at most."""
+class PublishRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """The client sent `publish` and waits for `accept_publish` or `refuse_publish`."""
 
     app: str
-    """The application's name, without slashes around it and without a query."""
+    """The application name of `connect`, without leading and trailing slashes and without a query string."""
     stream_key: str
-    """The publish name without a query. A secret."""
+    """The publishing name without a query string. It is a secret."""
 
     def __repr__(self) -> str:
-        return f"PublishAsked(app={self.app!r})"
+        return f"PublishRequested(app={self.app!r})"
 
 
 class VideoMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The body of one FLV video tag, never empty: its first byte has the frame and codec type, or E-RTMP's header.
+    """The body of an FLV video tag; never empty.
 
-    `timestamp_ms` is the encoder's clock, shared with the audio and never wrapped. A clock that goes back from near
-    zero gives a number below zero.
+    The first byte holds the frame type and the codec, or begins an Enhanced RTMP header.
+    `timestamp_ms` is the encoder's clock in milliseconds. Audio and video share it. It does not wrap; it is negative
+    after a clock that starts near 0 has gone back.
     """
 
     timestamp_ms: int
@@ -29,14 +34,14 @@ class VideoMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AudioMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The body of one FLV audio tag, never empty. `timestamp_ms` as in VideoMessage."""
+    """The body of an FLV audio tag; never empty. `timestamp_ms` is as in VideoMessage."""
 
     timestamp_ms: int
     payload: bytes
 
 
 class Unpublished(msgspec.Struct, frozen=True, kw_only=True):
-    """The encoder took its publish back. Nothing comes after it."""
+    """The client ended its stream: FCUnpublish, deleteStream or closeStream."""
 
 
-RtmpEvent: TypeAlias = PublishAsked | VideoMessage | AudioMessage | Unpublished
+RtmpEvent: TypeAlias = PublishRequested | VideoMessage | AudioMessage | Unpublished

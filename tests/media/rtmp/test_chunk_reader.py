@@ -1,4 +1,4 @@
-"""The chunk reader: the specification's examples, chunks written in every way that it allows, and the limits."""
+"""The chunk reader: the examples of the specification, chunks of every form that it allows, errors, and the limits."""
 
 import random
 from collections.abc import Iterator
@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.media.rtmp.chunks import ChunkReader
+from stagebook.media.rtmp.chunk_reader import ChunkReader
 from stagebook.media.rtmp.message import Message
-from stagebook.media.rtmp.rtmp_limits import RtmpError, RtmpLimits
-from tests.media.rtmp.wire import EncoderSocket
+from stagebook.media.rtmp.rtmp_error import RtmpError
+from stagebook.media.rtmp.rtmp_limits import RtmpLimits
+from tests.media.rtmp.chunk_encoder import ChunkEncoder
 
 LIMITS = RtmpLimits()
 AUDIO, VIDEO, COMMAND = 8, 9, 20
@@ -20,7 +21,7 @@ def read(data: bytes, limits: RtmpLimits = LIMITS) -> list[Message]:
     return ChunkReader(limits).receive(data)
 
 
-def pieces(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
+def split(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
     position = 0
     while position < len(data):
         size = next(sizes)
@@ -28,7 +29,7 @@ def pieces(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
         position += size
 
 
-def test_the_audio_messages_of_the_specification() -> None:
+def test_the_audio_example_of_the_specification() -> None:
     """RTMP 1.0 section 5.3.2.1: four messages of 32 bytes every 20 ms, in chunks of type 0, 2, 3 and 3."""
     body = bytes(range(32))
     data = bytes.fromhex("03 0003e8 000020 08 39300000") + body
@@ -38,7 +39,7 @@ def test_the_audio_messages_of_the_specification() -> None:
     assert read(data) == [Message(AUDIO, 12345, timestamp, body) for timestamp in (1000, 1020, 1040, 1060)]
 
 
-def test_the_video_message_of_the_specification() -> None:
+def test_the_video_example_of_the_specification() -> None:
     """Section 5.3.2.2: 307 bytes in chunks of 128, 128 and 51."""
     body = random.Random(1).randbytes(307)
     data = bytes.fromhex("04 0003e8 000133 09 3a300000") + body[:128]
@@ -46,12 +47,12 @@ def test_the_video_message_of_the_specification() -> None:
     assert read(data) == [Message(VIDEO, 12346, 1000, body)]
 
 
-def test_a_chunk_of_type_1_has_a_length_and_a_type_of_its_own_and_the_stream_of_the_last() -> None:
+def test_a_chunk_of_type_1_keeps_the_message_stream_of_the_previous_message() -> None:
     data = bytes.fromhex("04 0003e8 000001 09 01000000 aa") + bytes.fromhex("44 000005 000002 08 bbcc")
     assert read(data)[1] == Message(AUDIO, 1, 1005, b"\xbb\xcc")
 
 
-def test_the_delta_of_a_chunk_of_type_3_after_type_0_is_that_ones_timestamp() -> None:
+def test_the_delta_of_a_type_3_chunk_after_type_0_is_its_timestamp() -> None:
     """Section 5.3.1.2.4."""
     data = bytes.fromhex("04 000007 000001 09 01000000 aa") + bytes.fromhex("c4 bb")
     assert [message.timestamp for message in read(data)] == [7, 14]
@@ -62,7 +63,7 @@ def test_a_timestamp_wraps_at_32_bits() -> None:
     assert [message.timestamp for message in read(data)] == [0xFFFFFFFF, 4]
 
 
-def test_an_extended_timestamp_is_in_the_chunks_of_type_3_too() -> None:
+def test_an_extended_timestamp_is_repeated_in_type_3_chunks() -> None:
     """Section 5.3.1.3."""
     body = bytes(200)
     data = bytes.fromhex("04 ffffff 0000c8 09 01000000 01000000") + body[:128]
@@ -70,7 +71,7 @@ def test_an_extended_timestamp_is_in_the_chunks_of_type_3_too() -> None:
     assert read(data) == [Message(VIDEO, 1, 0x01000000, body)]
 
 
-def test_an_encoder_may_leave_an_extended_timestamp_out_of_the_chunks_of_type_3() -> None:
+def test_type_3_chunks_without_the_extended_timestamp_are_accepted() -> None:
     body = random.Random(2).randbytes(200)
     data = bytes.fromhex("04 ffffff 0000c8 09 01000000 01000000") + body[:128] + b"\xc4" + body[128:]
     assert read(data) == [Message(VIDEO, 1, 0x01000000, body)]
@@ -94,13 +95,13 @@ def test_a_chunk_stream_id_has_one_two_or_three_bytes(basic: str, chunk_stream_i
         read(bytes([bytes.fromhex(basic)[0] | 0xC0]) + bytes.fromhex(basic)[1:])
 
 
-def test_one_chunk_stream_may_be_named_in_two_forms() -> None:
+def test_a_chunk_stream_id_may_change_its_form() -> None:
     body = bytes(range(200))
     data = bytes.fromhex("00 05 000000 0000c8 09 01000000") + body[:128] + bytes.fromhex("c1 0500") + body[128:]
     assert read(data) == [Message(VIDEO, 1, 0, body)]
 
 
-def test_messages_of_several_chunk_streams_may_be_mixed() -> None:
+def test_chunks_of_several_chunk_streams_may_be_interleaved() -> None:
     video, audio = bytes(range(200)), b"audio"
     data = bytes.fromhex("06 000000 0000c8 09 01000000") + video[:128]
     data += bytes.fromhex("04 000000 000005 08 01000000") + audio
@@ -108,23 +109,23 @@ def test_messages_of_several_chunk_streams_may_be_mixed() -> None:
     assert read(data) == [Message(AUDIO, 1, 0, audio), Message(VIDEO, 1, 0, video)]
 
 
-def test_a_chunk_size_counts_from_the_next_chunk_on_also_inside_of_a_message() -> None:
+def test_a_chunk_size_applies_from_the_next_chunk_on_also_within_a_message() -> None:
     body = random.Random(3).randbytes(600)
     data = bytes.fromhex("06 000000 000258 09 01000000") + body[:128]
-    data += EncoderSocket().set_chunk_bytes(400)
+    data += ChunkEncoder().set_chunk_bytes(400)
     data += b"\xc6" + body[128:528] + b"\xc6" + body[528:]
     assert read(data) == [Message(VIDEO, 1, 0, body)]
 
 
-def test_an_abort_discards_the_message_that_has_begun() -> None:
-    """Section 5.4.2. What follows on that chunk stream is a new message."""
+def test_an_abort_discards_the_incomplete_message() -> None:
+    """Section 5.4.2. The next chunk on that chunk stream begins a new message."""
     data = bytes.fromhex("06 000000 0000c8 09 01000000") + bytes(128)
     data += bytes.fromhex("02 000000 000004 02 00000000 00000006")
     data += bytes.fromhex("46 000009 000001 09 aa")
     assert read(data) == [Message(VIDEO, 1, 9, b"\xaa")]
 
 
-def test_an_abort_of_nothing_changes_nothing() -> None:
+def test_an_abort_without_an_incomplete_message_is_ignored() -> None:
     data = bytes.fromhex("02 000000 000004 02 00000000 00000006") * 2
     assert read(data + bytes.fromhex("06 000000 000001 09 01000000 aa")) == [Message(VIDEO, 1, 0, b"\xaa")]
 
@@ -134,67 +135,67 @@ def test_a_message_may_be_empty() -> None:
 
 
 def test_a_chunk_stream_may_begin_with_type_1() -> None:
-    """As librtmp begins its pings."""
+    """As librtmp sends its pings."""
     assert read(bytes.fromhex("42 000003 000002 04 0001")) == [Message(4, 0, 3, b"\0\1")]
 
 
 @pytest.mark.parametrize("first", ["83 000000", "c3"])
-def test_a_chunk_stream_does_not_begin_without_a_length(first: str) -> None:
+def test_a_chunk_stream_cannot_begin_with_type_2_or_3(first: str) -> None:
     with pytest.raises(RtmpError, match="chunk stream 3 begins with a chunk of type"):
         read(bytes.fromhex(first))
 
 
-def test_a_message_does_not_begin_inside_of_another_of_its_chunk_stream() -> None:
+def test_a_message_cannot_begin_before_the_previous_one_is_complete() -> None:
     data = bytes.fromhex("06 000000 0000c8 09 01000000") + bytes(128)
-    with pytest.raises(RtmpError, match="a message begins on chunk stream 6 before the last one is complete"):
+    with pytest.raises(RtmpError, match="a message begins on chunk stream 6 before the previous one is complete"):
         read(data + bytes.fromhex("06 000000 000001 09 01000000 aa"))
 
 
 @pytest.mark.parametrize("size", [0, 0x80000000, 0xFFFFFFFF])
 def test_a_chunk_size_is_1_to_0x7fffffff(size: int) -> None:
     """Section 5.4.1."""
-    with pytest.raises(RtmpError, match=f"a chunk size is 1 to 2147483647, not {size}"):
-        read(EncoderSocket().message(Message(1, 0, 0, size.to_bytes(4)), 2))
+    with pytest.raises(RtmpError, match=f"a chunk size must be 1 to 2147483647, not {size}"):
+        read(ChunkEncoder().message(Message(1, 0, 0, size.to_bytes(4)), 2))
 
 
 @pytest.mark.parametrize("length", [0, 3, 5, 10_000])
-def test_a_chunk_size_has_4_bytes(length: int) -> None:
-    with pytest.raises(RtmpError, match=f"a chunk size has 4 bytes, not {length}"):
-        read(EncoderSocket().message(Message(1, 0, 0, b"\x01" * length), 2))
+def test_a_set_chunk_size_message_has_4_bytes(length: int) -> None:
+    with pytest.raises(RtmpError, match=f"a Set Chunk Size message has 4 bytes, not {length}"):
+        read(ChunkEncoder().message(Message(1, 0, 0, b"\x01" * length), 2))
 
 
 @pytest.mark.parametrize("payload", ["", "000001", "0000000001"])
-def test_an_abort_has_4_bytes(payload: str) -> None:
+def test_an_abort_message_has_4_bytes(payload: str) -> None:
     with pytest.raises(RtmpError, match="an Abort message has 4 bytes"):
-        read(EncoderSocket().message(Message(2, 0, 0, bytes.fromhex(payload)), 2))
+        read(ChunkEncoder().message(Message(2, 0, 0, bytes.fromhex(payload)), 2))
 
 
-@pytest.mark.parametrize(("type_id", "most"), [(VIDEO, 300), (AUDIO, 300), (22, 300), (COMMAND, 200), (18, 200)])
-def test_a_message_that_is_too_long_is_refused_at_its_header(type_id: int, most: int) -> None:
+@pytest.mark.parametrize(("type_id", "max_bytes"), [(VIDEO, 300), (AUDIO, 300), (22, 300), (COMMAND, 200), (18, 200)])
+def test_a_message_that_is_too_long_is_an_error_at_its_header(type_id: int, max_bytes: int) -> None:
     limits = RtmpLimits(max_message_bytes=300, max_command_bytes=200)
-    header = bytes.fromhex("06 000000") + (most + 1).to_bytes(3) + bytes([type_id]) + bytes(4)
-    with pytest.raises(RtmpError, match=f"with {most + 1} bytes: at most {most}"):
+    header = bytes.fromhex("06 000000") + (max_bytes + 1).to_bytes(3) + bytes([type_id]) + bytes(4)
+    with pytest.raises(RtmpError, match=f"has {max_bytes + 1} bytes; at most {max_bytes} are allowed"):
         read(header, limits)
-    longest = Message(type_id, 0, 0, bytes(most))
-    assert read(EncoderSocket().message(longest), limits) == [longest]
+    longest = Message(type_id, 0, 0, bytes(max_bytes))
+    assert read(ChunkEncoder().message(longest), limits) == [longest]
 
 
-def test_there_are_not_more_chunk_streams_than_the_limit() -> None:
+def test_the_number_of_chunk_streams_is_limited() -> None:
     limits = RtmpLimits(max_chunk_streams=3)
     reader = ChunkReader(limits)
-    wire = EncoderSocket()
+    encoder = ChunkEncoder()
     for chunk_stream_id in (3, 4, 5):
-        reader.receive(wire.message(Message(VIDEO, 1, 0, b"x"), chunk_stream_id))
+        reader.receive(encoder.message(Message(VIDEO, 1, 0, b"x"), chunk_stream_id))
     with pytest.raises(RtmpError, match="more than 3 chunk streams"):
-        reader.receive(wire.message(Message(VIDEO, 1, 0, b"x"), 6))
+        reader.receive(encoder.message(Message(VIDEO, 1, 0, b"x"), 6))
 
 
-def test_messages_that_have_begun_are_bounded_together() -> None:
+def test_incomplete_messages_are_limited_together() -> None:
     limits = RtmpLimits(max_message_bytes=1000, max_command_bytes=1000, max_incomplete_bytes=2000)
     reader = ChunkReader(limits)
     for chunk_stream_id in (4, 5):
         reader.receive(bytes([chunk_stream_id]) + bytes.fromhex("000000 0003e8 09 01000000") + bytes(128))
-    with pytest.raises(RtmpError, match="messages with more than 2000 bytes together are not complete"):
+    with pytest.raises(RtmpError, match="the incomplete messages have more than 2000 bytes together"):
         reader.receive(bytes.fromhex("06 000000 000001 09 01000000"))
 
 
@@ -206,7 +207,7 @@ def test_messages_that_have_begun_are_bounded_together() -> None:
     ],
     ids=["complete", "aborted"],
 )
-def test_a_message_that_is_complete_or_aborted_is_not_counted_any_more(end: bytes) -> None:
+def test_a_complete_or_aborted_message_does_not_count_as_incomplete(end: bytes) -> None:
     limits = RtmpLimits(max_message_bytes=1000, max_command_bytes=1000, max_incomplete_bytes=1004)
     reader = ChunkReader(limits)
     for _ in range(5):
@@ -214,23 +215,21 @@ def test_a_message_that_is_complete_or_aborted_is_not_counted_any_more(end: byte
 
 
 @given(data=st.data())
-def test_every_row_of_messages_is_read_as_it_was_written(data: st.DataObject) -> None:
-    """Whatever the chunk sizes, the header types, the forms of chunk stream ids, the mixture and the pieces."""
-    chance = data.draw(st.randoms(use_true_random=False))
-    wire = EncoderSocket(is_frugal=data.draw(st.booleans()), form=data.draw(st.integers(1, 3)))
+def test_any_messages_are_read_as_they_were_written(data: st.DataObject) -> None:
+    """With any chunk sizes, chunk types, forms of chunk stream ids, interleaving and sizes of reads."""
+    rng = data.draw(st.randoms(use_true_random=False))
+    encoder = ChunkEncoder(compresses_headers=data.draw(st.booleans()), max_id_form=data.draw(st.integers(1, 3)))
     messages = data.draw(st.lists(st.tuples(st.sampled_from([3, 4, 63, 64, 319, 320, 65599]), MESSAGES), max_size=8))
     written, complete = b"", []
     for chunk_bytes in data.draw(st.lists(CHUNK_BYTES, min_size=1, max_size=2)):
-        written += wire.set_chunk_bytes(chunk_bytes)
-        more, done = wire.mixed(messages, chance.choice)
+        written += encoder.set_chunk_bytes(chunk_bytes)
+        more, done = encoder.interleaved(messages, rng.choice)
         written += more
         complete += done
     sizes = data.draw(st.sampled_from([(1, 1), (1, 30), (1000, 3000), (10**6, 10**6)]))
     reader = ChunkReader(LIMITS)
     read_back = [
-        message
-        for piece in pieces(written, iter(lambda: chance.randint(*sizes), 0))
-        for message in reader.receive(piece)
+        message for piece in split(written, iter(lambda: rng.randint(*sizes), 0)) for message in reader.receive(piece)
     ]
     assert read_back == complete
 
@@ -248,8 +247,8 @@ MESSAGES = st.builds(
 
 
 @given(st.binary(max_size=600), st.integers(1, 50))
-def test_any_bytes_are_read_alike_in_any_pieces(data: bytes, size: int) -> None:
-    """The same messages and the same error, whole or in pieces."""
+def test_random_bytes_are_read_alike_whatever_the_sizes_of_the_reads(data: bytes, size: int) -> None:
+    """The messages and the error do not depend on how the bytes are split."""
 
     def outcome(parts: Iterator[bytes]) -> tuple[list[Message], str | None]:
         reader, messages = ChunkReader(LIMITS), list[Message]()
@@ -260,4 +259,4 @@ def test_any_bytes_are_read_alike_in_any_pieces(data: bytes, size: int) -> None:
             return [], error.detail
         return messages, None
 
-    assert outcome(iter([data])) == outcome(pieces(data, iter(lambda: size, 0)))
+    assert outcome(iter([data])) == outcome(split(data, iter(lambda: size, 0)))
