@@ -37,7 +37,7 @@ class BodyReader:
     """
 
     def __init__(self, *, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self._deadlines: dict[asyncio.Task[Any], float] = {}
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_sweep_scheduled = False
@@ -72,14 +72,14 @@ class BodyReader:
         task = asyncio.current_task()
         assert task is not None, "an ASGI server calls the application in a task"  # noqa: S101 - for mypy
         loop = task.get_loop()
-        self._deadlines[task] = loop.time() + self._timeout_seconds
+        self._deadlines[task] = loop.time() + self.timeout_seconds
         if not self._is_sweep_scheduled:
             self._schedule_sweep(loop)
         return task
 
     def _schedule_sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_sweep_scheduled = True
-        loop.call_later(self._timeout_seconds / _SWEEPS_PER_TIMEOUT, self._sweep, loop)
+        loop.call_later(self.timeout_seconds / _SWEEPS_PER_TIMEOUT, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_sweep_scheduled = False

@@ -1,16 +1,16 @@
-"""The door without authentication, and the door as web pages see it."""
+"""The AWS API without authentication, and its CORS responses to browsers."""
 
 import json
 
 import pytest
 
-from tests.api.aws.harness import (
+from tests.api.aws.asgi_harness import (
     GET_STAGE,
     STAGE_ARN,
     Request,
-    ask,
     credential,
-    new_door,
+    new_api,
+    send_request,
     signed_call,
     unsigned,
 )
@@ -18,8 +18,8 @@ from tests.api.aws.harness import (
 PAGE = b"https://app.example.com"
 
 
-async def test_without_authentication_everybody_is_the_default_caller() -> None:
-    door = new_door(credentials=[], unsigned_as=credential(key_id="anonymous"))
+async def test_without_authentication_every_request_is_of_the_default_caller() -> None:
+    api = new_api(credentials=[], unsigned_as=credential(key_id="anonymous"))
     body = json.dumps({"arn": STAGE_ARN}).encode()
 
     for request in (
@@ -27,18 +27,18 @@ async def test_without_authentication_everybody_is_the_default_caller() -> None:
         GET_STAGE,
         signed_call("GetStage", {"arn": STAGE_ARN}, secret="x"),
     ):
-        assert (await ask(door, request)).json == {"stage": {"arn": STAGE_ARN}}
+        assert (await send_request(api, request)).json == {"stage": {"arn": STAGE_ARN}}
     foreign = json.dumps({"arn": STAGE_ARN.replace("123456789012", "999999999999")}).encode()
-    assert (await ask(door, unsigned("/GetStage", body=foreign))).error == "AccessDeniedException"
+    assert (await send_request(api, unsigned("/GetStage", body=foreign))).error == "AccessDeniedException"
 
 
-async def test_without_authentication_pages_of_other_origins_are_kept_out() -> None:
+async def test_without_authentication_pages_of_other_origins_are_refused() -> None:
     body = json.dumps({"arn": STAGE_ARN}).encode()
     from_page = unsigned("/GetStage", body=body, headers={b"origin": PAGE})
     anyone = credential()
 
-    refused = await ask(new_door(unsigned_as=anyone), from_page)
-    taken = await ask(new_door(unsigned_as=anyone, allowed_origins=[PAGE.decode()]), from_page)
+    refused = await send_request(new_api(unsigned_as=anyone), from_page)
+    taken = await send_request(new_api(unsigned_as=anyone, allowed_origins=[PAGE.decode()]), from_page)
 
     assert (refused.status, refused.error) == (403, "AccessDeniedException")
     assert "access-control-allow-origin" not in refused.headers
@@ -54,18 +54,18 @@ PREFLIGHT = {
 
 @pytest.mark.parametrize(("path", "methods"), [("/GetStage", "POST"), ("/tags/x", "GET, POST, DELETE")])
 async def test_a_preflight_needs_no_signature(path: str, methods: str) -> None:
-    door = new_door(allowed_origins=[PAGE.decode()])
+    api = new_api(allowed_origins=[PAGE.decode()])
 
-    answer = await ask(door, unsigned(path, method="OPTIONS", headers=PREFLIGHT))
+    response = await send_request(api, unsigned(path, method="OPTIONS", headers=PREFLIGHT))
 
-    assert answer.status == 200
-    assert answer.headers["access-control-allow-origin"] == PAGE.decode()
-    assert answer.headers["access-control-allow-methods"] == methods
-    assert answer.headers["access-control-allow-headers"] == "authorization,content-type,x-amz-date"
+    assert response.status == 200
+    assert response.headers["access-control-allow-origin"] == PAGE.decode()
+    assert response.headers["access-control-allow-methods"] == methods
+    assert response.headers["access-control-allow-headers"] == "authorization,content-type,x-amz-date"
 
 
-async def test_pages_may_read_answers_and_errors() -> None:
-    door = new_door(allowed_origins=[PAGE.decode()])
+async def test_allowed_origins_may_read_responses_and_errors() -> None:
+    api = new_api(allowed_origins=[PAGE.decode()])
     from_page = Request(
         method="POST",
         raw_path=GET_STAGE.raw_path,
@@ -74,14 +74,14 @@ async def test_pages_may_read_answers_and_errors() -> None:
     )
 
     for request, status in ((from_page, 200), (unsigned("/GetStage", headers={b"origin": PAGE}), 403)):
-        answer = await ask(door, request)
-        assert answer.status == status
-        assert answer.headers["access-control-allow-origin"] == PAGE.decode()
-        assert "x-amzn-errortype" in answer.headers["access-control-expose-headers"]
+        response = await send_request(api, request)
+        assert response.status == status
+        assert response.headers["access-control-allow-origin"] == PAGE.decode()
+        assert "x-amzn-errortype" in response.headers["access-control-expose-headers"]
 
 
-async def test_without_origins_a_preflight_is_refused() -> None:
-    answer = await ask(new_door(), unsigned("/GetStage", method="OPTIONS", headers=PREFLIGHT))
+async def test_without_allowed_origins_a_preflight_is_refused() -> None:
+    response = await send_request(new_api(), unsigned("/GetStage", method="OPTIONS", headers=PREFLIGHT))
 
-    assert answer.status == 405
-    assert "access-control-allow-origin" not in answer.headers
+    assert response.status == 405
+    assert "access-control-allow-origin" not in response.headers

@@ -1,9 +1,8 @@
-"""The table from domain errors to the wire, and the statuses."""
+"""The mapping from domain errors to AWS errors, and the HTTP statuses."""
 
 import pytest
 
 from stagebook.api.aws.aws_errors import STATUSES, ErrorType, aws_error_of
-from stagebook.api.aws.rest_json.service_model import load_service_model
 from stagebook.stage.errors import (
     ConflictError,
     ConnectionNotFoundError,
@@ -14,6 +13,7 @@ from stagebook.stage.errors import (
     ServiceQuotaExceededError,
     StagebookError,
 )
+from tests.api.aws.model_rules import SHAPES
 
 
 @pytest.mark.parametrize(
@@ -32,31 +32,30 @@ from stagebook.stage.errors import (
         (ServerBusyError("later"), "ServiceUnavailableException", 503, "later"),
     ],
 )
-def test_domain_errors_have_their_names_on_the_wire(
-    error: StagebookError, name: str, status: int, message: str
-) -> None:
-    worded = aws_error_of(error)
+def test_domain_errors_map_to_aws_errors(error: StagebookError, name: str, status: int, message: str) -> None:
+    aws_error = aws_error_of(error)
 
-    assert worded is not None
-    assert (worded.error_type.value, worded.status, worded.message) == (name, status, message)
+    assert aws_error is not None
+    assert (aws_error.error_type.value, aws_error.status, aws_error.message) == (name, status, message)
 
 
-def test_a_more_special_error_is_worded_as_its_kind() -> None:
+def test_a_subclass_of_a_domain_error_maps_as_its_base_class() -> None:
     class StageGoneError(ResourceNotFoundError):
         """A special case."""
 
-    worded = aws_error_of(StageGoneError(kind="Stage", name="x"))
+    aws_error = aws_error_of(StageGoneError(kind="Stage", name="x"))
 
-    assert worded is not None
-    assert worded.error_type is ErrorType.RESOURCE_NOT_FOUND
+    assert aws_error is not None
+    assert aws_error.error_type is ErrorType.RESOURCE_NOT_FOUND
 
 
-def test_errors_of_other_doors_have_no_words_here() -> None:
+def test_errors_of_other_apis_have_no_aws_error() -> None:
     assert aws_error_of(ConnectionNotFoundError()) is None
 
 
 def test_every_error_has_a_status_and_modelled_ones_have_the_models() -> None:
-    modelled = load_service_model().error_statuses
+    errors = {name: shape["error"] for name, shape in SHAPES.items() if shape.get("exception")}
+    modelled = {name: error["httpStatusCode"] for name, error in errors.items()}
 
     assert set(STATUSES) == set(ErrorType)
     assert {name: STATUSES[ErrorType(name)] for name in modelled if name != "PendingVerification"} == {

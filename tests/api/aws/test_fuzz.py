@@ -1,4 +1,4 @@
-"""Whatever a stranger or a caller sends is the sender's mistake or a good call, never ours."""
+"""Arbitrary requests, signed or not: no request causes an internal error."""
 
 import json
 from urllib.parse import quote
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from stagebook.api.aws.aws_api import AwsApi
-from tests.api.aws.harness import Received, Request, ask, credential, new_door, operations, signed
-from tests.api.aws.rules import OPERATIONS, SHAPES
+from tests.api.aws.asgi_harness import ReceivedResponse, Request, credential, new_api, operations, send_request, signed
+from tests.api.aws.model_rules import OPERATIONS, SHAPES
 
-SERVING = operations(**{name: (None, lambda _call: b"{}") for name in OPERATIONS})
+ALL_OPERATIONS = operations(**{name: (None, lambda _call: b"{}") for name in OPERATIONS})
 PATHS = st.sampled_from([f"/{name}" for name in OPERATIONS] + ["/tags/x", "/tags/arn%3Aaws", "/", "/x"])
 ASCII = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=30).map(lambda text: text.encode())
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "X"])
@@ -40,24 +40,24 @@ HEADER_VALUES = (
 
 
 @pytest.fixture(scope="module")
-def closed_door() -> AwsApi:
-    return new_door(SERVING, allowed_origins=["https://app.example.com"])
+def authenticated_api() -> AwsApi:
+    return new_api(ALL_OPERATIONS, allowed_origins=["https://app.example.com"])
 
 
 @pytest.fixture(scope="module")
-def open_door() -> AwsApi:
-    return new_door(SERVING, unsigned_as=credential(), allowed_origins=["*"])
+def unauthenticated_api() -> AwsApi:
+    return new_api(ALL_OPERATIONS, unsigned_as=credential(), allowed_origins=["*"])
 
 
-async def answered_without_fault(door: AwsApi, request: Request) -> Received:
+async def response_without_internal_error(api: AwsApi, request: Request) -> ReceivedResponse:
     with capture_logs() as logs:
-        answer = await ask(door, request)
-    assert answer.status < 500
+        response = await send_request(api, request)
+    assert response.status < 500
     assert not logs
-    assert (answer.status == 200) == ("x-amzn-errortype" not in answer.headers)
-    if answer.status != 200:
-        assert answer.message
-    return answer
+    assert (response.status == 200) == ("x-amzn-errortype" not in response.headers)
+    if response.status != 200:
+        assert response.message
+    return response
 
 
 @settings(max_examples=200)
@@ -69,8 +69,8 @@ async def answered_without_fault(door: AwsApi, request: Request) -> Received:
     body=st.binary(max_size=100),
 )
 async def test_arbitrary_requests(
-    closed_door: AwsApi,
-    open_door: AwsApi,
+    authenticated_api: AwsApi,
+    unauthenticated_api: AwsApi,
     method: str,
     path: bytes,
     query: bytes,
@@ -79,9 +79,9 @@ async def test_arbitrary_requests(
 ) -> None:
     request = Request(method=method, raw_path=path, query=query, headers=tuple(headers), body=body)
 
-    answer = await answered_without_fault(closed_door, request)
-    assert answer.status != 200 or method == "OPTIONS", "nobody gets in without a signature"
-    await answered_without_fault(open_door, request)
+    response = await response_without_internal_error(authenticated_api, request)
+    assert response.status != 200 or method == "OPTIONS", "a request without a signature succeeded"
+    await response_without_internal_error(unauthenticated_api, request)
 
 
 ANY_JSON = st.recursive(
@@ -99,7 +99,7 @@ MEMBER_NAMES = st.sampled_from(sorted({m for shape in SHAPES.values() for m in s
     query=st.binary(max_size=20),
 )
 async def test_arbitrary_documents_of_a_signed_caller(
-    closed_door: AwsApi, operation: str, document: object, label: str, query: bytes
+    authenticated_api: AwsApi, operation: str, document: object, label: str, query: bytes
 ) -> None:
     http = OPERATIONS[operation]["http"]
     path = http["requestUri"].replace("{resourceArn}", quote(label, safe=""))
@@ -107,14 +107,14 @@ async def test_arbitrary_documents_of_a_signed_caller(
 
     request = signed(http["method"], path + suffix, body=json.dumps(document).encode())
 
-    answer = await answered_without_fault(closed_door, request)
-    assert answer.status in (200, 400, 403)
-    assert "signature" not in answer.body.decode().lower()
+    response = await response_without_internal_error(authenticated_api, request)
+    assert response.status in (200, 400, 403)
+    assert "signature" not in response.body.decode().lower()
 
 
 @settings(max_examples=100)
 @given(body=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-16")))
-async def test_arbitrary_bodies_of_a_signed_caller(closed_door: AwsApi, body: bytes) -> None:
-    answer = await answered_without_fault(closed_door, signed("POST", "/CreateStage", body=body))
+async def test_arbitrary_bodies_of_a_signed_caller(authenticated_api: AwsApi, body: bytes) -> None:
+    response = await response_without_internal_error(authenticated_api, signed("POST", "/CreateStage", body=body))
 
-    assert answer.status in (200, 400)
+    assert response.status in (200, 400)

@@ -1,15 +1,15 @@
-"""Finding the operation that a request asks for."""
+"""Finding the operation of a request."""
 
 import pytest
 
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
-from stagebook.api.aws.operation_router import Router
+from stagebook.api.aws.operation_router import OperationRouter
 from stagebook.api.aws.rest_json.service_model import load_service_model
-from tests.api.aws.harness import operations
-from tests.api.aws.rules import OPERATIONS
+from tests.api.aws.asgi_harness import operations
+from tests.api.aws.model_rules import OPERATIONS
 
 MODEL = load_service_model()
-ROUTER = Router(MODEL, operations(GetStage=("arn", lambda _call: {})))
+ROUTER = OperationRouter(MODEL, operations(GetStage=("arn", lambda _call: {})))
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
@@ -29,7 +29,7 @@ def test_every_operation_of_the_model_is_found(name: str) -> None:
     "path",
     [b"", b"/", b"/liststages", b"/ListStages/", b"/ListStages/x", b"/List%53tages", b"/tags", b"/x", b"//ListStages"],
 )
-def test_a_path_that_no_operation_has_is_unknown(path: bytes) -> None:
+def test_a_path_without_an_operation_is_unknown(path: bytes) -> None:
     with pytest.raises(AwsError) as refused:
         ROUTER.find("POST", path)
 
@@ -38,7 +38,7 @@ def test_a_path_that_no_operation_has_is_unknown(path: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "told"),
+    ("method", "path", "expected"),
     [
         ("GET", b"/ListStages", "the method POST."),
         ("HEAD", b"/ListStages", "the method POST."),
@@ -46,15 +46,15 @@ def test_a_path_that_no_operation_has_is_unknown(path: bytes) -> None:
         ("PUT", b"/tags/x", "the method GET or POST or DELETE."),
     ],
 )
-def test_another_method_is_told_which_to_use(method: str, path: bytes, told: str) -> None:
+def test_the_error_for_another_method_names_the_allowed_ones(method: str, path: bytes, expected: str) -> None:
     with pytest.raises(AwsError) as refused:
         ROUTER.find(method, path)
 
     assert (refused.value.error_type, refused.value.status) == (ErrorType.METHOD_NOT_ALLOWED, 405)
-    assert refused.value.message.endswith(told)
+    assert refused.value.message.endswith(expected)
     assert dict(refused.value.headers)[b"allow"] in (b"POST", b"GET, POST, DELETE")
 
 
-def test_a_handler_for_an_operation_that_is_none_is_refused() -> None:
+def test_an_operation_that_the_model_lacks_is_refused() -> None:
     with pytest.raises(ValueError, match="no operation GetStagee"):
-        Router(MODEL, operations(GetStagee=(None, lambda _call: {})))
+        OperationRouter(MODEL, operations(GetStagee=(None, lambda _call: {})))

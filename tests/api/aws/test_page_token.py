@@ -1,4 +1,4 @@
-"""A page token continues the call it was given for, and nothing else."""
+"""A page token is valid only for the call that it was made for."""
 
 import re
 import string
@@ -42,17 +42,17 @@ def opened(token: str, request: dict[str, Any] | None = None, *, operation: str 
 
 @settings(max_examples=60, deadline=None)
 @given(position=POSITIONS, request=REQUESTS)
-def test_a_token_gives_back_the_position_it_was_sealed_with(position: int, request: dict[str, Any]) -> None:
+def test_opening_a_token_returns_the_sealed_position(position: int, request: dict[str, Any]) -> None:
     assert opened(sealed(position, request), request) == position
 
 
 @settings(max_examples=60, deadline=None)
 @given(position=POSITIONS)
-def test_a_token_has_the_form_that_the_model_demands(position: int) -> None:
+def test_a_token_matches_the_pattern_of_the_service_model(position: int) -> None:
     assert re.fullmatch(r"[a-zA-Z0-9+/=_-]{1,1024}", sealed(position))
 
 
-def test_no_position_no_token() -> None:
+def test_without_a_position_there_is_no_token() -> None:
     assert TOKENS.seal(OPERATION, a_call(REQUEST), None) is None
 
 
@@ -98,7 +98,7 @@ def test_a_token_of_another_server_is_refused() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(token=st.text(string.ascii_letters + string.digits + "+/=_-", min_size=1, max_size=1024))
-def test_a_made_up_token_is_refused(token: str) -> None:
+def test_a_forged_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
         opened(token)
     assert refused.value.member == "nextToken"
@@ -106,7 +106,7 @@ def test_a_made_up_token_is_refused(token: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(token=st.text(LETTERS, min_size=1, max_size=64))
-def test_any_text_is_refused_and_breaks_nothing(token: str) -> None:
+def test_any_string_is_refused_without_an_internal_error(token: str) -> None:
     with pytest.raises(InvalidInputError):
         opened(token)
 
@@ -128,6 +128,6 @@ def test_a_second_spelling_of_a_token_is_refused(respelled: str) -> None:
         opened(respelled)
 
 
-def test_the_page_size_is_fifty_unless_told() -> None:
+def test_the_default_page_size_is_fifty() -> None:
     assert page_size(a_call(REQUEST)) == DEFAULT_PAGE_SIZE == 50
     assert page_size(a_call({**REQUEST, "maxResults": 3})) == 3

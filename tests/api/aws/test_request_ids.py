@@ -1,9 +1,9 @@
-"""The ids of answers."""
+"""The request ids."""
 
 from uuid import UUID
 
 from stagebook.api.aws.request_ids import RequestIds
-from tests.api.aws.harness import CountingRandomness
+from tests.api.aws.asgi_harness import CountingRandomness
 
 
 class HighRandomness:
@@ -13,7 +13,7 @@ class HighRandomness:
         return b"\xff" * size_bytes
 
 
-def test_ids_are_uuids_and_never_the_same() -> None:
+def test_ids_are_unique_uuids() -> None:
     for randomness in (CountingRandomness(), HighRandomness()):
         ids = RequestIds(randomness)
         given = [ids.next_id().decode() for _ in range(100)]

@@ -1,1 +1,1 @@
-"""The AWS door: SigV4, IAM-style policy and restJson1, driven by botocore's own service model."""
+"""The AWS API: SigV4 authentication, IAM-style policies, and restJson1 driven by botocore's service model."""

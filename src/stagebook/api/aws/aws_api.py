@@ -1,97 +1,102 @@
-"""The AWS door: the ASGI application that applications with an AWS SDK talk to.
+"""The ASGI application of the AWS API.
 
-It puts the parts of the wire in order: body, route, signature, rate, input, rights, handler, answer. It is the one
-place where an exception becomes a response. It does not know what any operation does.
+A request passes these steps in this order, which is the order in which AWS reports errors: body, route, signature, call
+rate, input validation, authorization, handler, serialization. Everything else is an exception, and `__call__` is the
+one place that turns an exception into an error response.
 """
 
-from collections.abc import Awaitable, Iterable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import TypeAlias
 
 import structlog
 
+from stagebook.api.asgi import Header, Receive, Scope, Send
 from stagebook.api.aws.access.browser_origins import CorsRules
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.access.resource_access import Principal
 from stagebook.api.aws.aws_errors import AwsError, ErrorType, aws_error_of
 from stagebook.api.aws.operation import Call, Operation
-from stagebook.api.aws.operation_router import Router
+from stagebook.api.aws.operation_router import OperationRoute, OperationRouter
 from stagebook.api.aws.request_ids import RequestIds
+from stagebook.api.aws.rest_json.error_response import error_response
 from stagebook.api.aws.rest_json.header_members import read_headers
-from stagebook.api.aws.rest_json.http_response import Answer, Send, error_answer, send_answer
-from stagebook.api.aws.rest_json.request_body import BodyReader, ClientGoneError, Receive
+from stagebook.api.aws.rest_json.request_body import read_request_body
 from stagebook.api.aws.rest_json.service_model import load_service_model
-from stagebook.api.aws.sigv4.credentials import Credential, Credentials
+from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.aws.sigv4.signature import SignatureVerifier
+from stagebook.api.http_body import BodyReader, ClientDisconnectedError
+from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.stage.clock import Clock, Randomness
 from stagebook.stage.errors import StagebookError
 
-Scope: TypeAlias = MutableMapping[str, Any]
 Headers: TypeAlias = Mapping[bytes, bytes]
 
 BODY_TIMEOUT_SECONDS = 20.0
 
+_CONTENT_TYPE: Header = (b"content-type", b"application/json")
 _log = structlog.get_logger(__name__)
 
 
 class AwsApi:
-    """An ASGI application that serves the operations it is given.
+    """An ASGI application that serves the given operations.
 
-    `credentials` are the keys that may sign. With `unsigned_as` no signature is asked for and every request counts as
-    that credential's (authentication off). `allowed_origins` are the origins of web pages that may call; none by
-    default. `throttle` holds back accounts that call too often; None lets all through. Raises ValueError for an
-    operation the service model lacks or a malformed origin.
+    `credentials` are the access keys that may sign requests. With `unsigned_as`, authentication is off: signatures are
+    not verified, and every request is made by that credential. `allowed_origins` are the origins of the web pages that
+    may call from a browser. `throttle` limits the call rates of each account; None does not limit them.
+
+    Raises ValueError for an operation that the service model lacks, and for a malformed origin.
     """
 
     def __init__(
         self,
         *,
         operations: Mapping[str, Operation],
-        credentials: Credentials,
+        credentials: CredentialStore,
         clock: Clock,
         randomness: Randomness,
         region: str,
         allowed_origins: Iterable[str] = (),
-        unsigned_as: Credential | None = None,
+        unsigned_as: AwsCredential | None = None,
         throttle: Throttle | None = None,
         body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
     ) -> None:
         model = load_service_model()
-        self._router = Router(model, operations)
+        self._router = OperationRouter(model, operations)
         self._verifier = SignatureVerifier(
             credentials=credentials, clock=clock, region=region, service=model.signing_name
         )
         self._principals = {
             credential.access_key_id: Principal(credential, region=region) for credential in credentials
         }
-        self._everyone = Principal(unsigned_as, region=region) if unsigned_as is not None else None
+        self._unsigned_principal = Principal(unsigned_as, region=region) if unsigned_as is not None else None
         self._throttle = throttle
         self._cors = CorsRules(allowed_origins)
         self._request_ids = RequestIds(randomness)
         self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
 
     def serves(self, raw_path: bytes) -> bool:
-        """Return whether a path (as sent, undecoded) is an operation's, whatever the method."""
+        """Return whether an undecoded path belongs to an operation, with any method."""
         return bool(self._router.methods(raw_path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request. The scope needs `raw_path`."""
+        """Answer one HTTP request. The scope must have `raw_path`, because the signature is over the undecoded path."""
         request_id = self._request_ids.next_id()
         headers = read_headers(scope["headers"])
         try:
-            body = await self._bodies.read(receive)
+            body = await read_request_body(self._bodies, receive)
             if scope["method"] == "OPTIONS":
-                answer = self._preflight(scope, headers)
+                response = self._preflight(scope, headers)
             else:
-                answer = await self._serve(scope, headers, body)
-        except ClientGoneError:
+                response = await self._serve(scope, headers, body)
+        except ClientDisconnectedError:
             return
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
-            answer = error_answer(
-                _worded(error, scope, request_id), headers=self._cors.of_answer(headers, modelled=True)
+            response = error_response(
+                _as_aws_error(error, scope, request_id), headers=self._cors.response_headers(headers, modelled=True)
             )
-        await send_answer(send, answer, request_id=request_id)
+        await send_response(send, response, extra_headers=(_CONTENT_TYPE, (b"x-amzn-requestid", request_id)))
 
-    async def _serve(self, scope: Scope, headers: Headers, body: bytes) -> Answer:
+    async def _serve(self, scope: Scope, headers: Headers, body: bytes) -> HttpResponse:
         raw_path: bytes = scope["raw_path"]
         query: bytes = scope["query_string"]
         route, label = self._router.find(scope["method"], raw_path)
@@ -101,49 +106,58 @@ class AwsApi:
         operation = route.operation
         if operation is None:
             raise AwsError(ErrorType.UNKNOWN_OPERATION, f"Stagebook does not have the operation {route.name} yet.")
-        request = route.read(label, query, headers, body)
+        request = route.read_input(label, query, headers, body)
         resource = request.get(operation.resource_member) if operation.resource_member else None
-        principal.authorise(route.action, resource or principal.every(route.name), route.find_arns(request))
+        principal.authorise(route.action, resource or principal.all_resources(route.name), route.find_arns(request))
         for member in operation.further_resource_members:
             principal.authorise(route.action, request[member], [])
-        result = operation.handle(Call(caller=principal.caller, request=request))
-        if not isinstance(result, bytes):
-            if isinstance(result, Awaitable):
-                result = await result
-            if not isinstance(result, bytes):
-                result = route.serialise(result)
-        return Answer(
+        return HttpResponse(
             status=200,
-            body=result,
-            headers=self._cors.of_answer(headers, modelled=route.answers_with_headers),
+            body=await _call_handler(route, operation, Call(caller=principal.caller, request=request)),
+            headers=self._cors.response_headers(headers, modelled=route.has_modelled_headers),
         )
 
     def _authenticate(self, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> Principal:
-        if self._everyone is None:
+        if self._unsigned_principal is None:
             credential = self._verifier.verify(
                 method=method, raw_path=raw_path, query=query, headers=headers, body=body
             )
             return self._principals[credential.access_key_id]
         origin = headers.get(b"origin")
         if origin is not None and not self._cors.allows(origin):
-            # Without signatures nothing else keeps a web page that is open on this machine from calling.
+            # Without signatures, any web page in a browser on this machine could call the API. CORS alone hides only
+            # the response from the page: the call itself must be refused.
             raise AwsError(ErrorType.ACCESS_DENIED, "Pages of this origin are not allowed to call.")
-        return self._everyone
+        return self._unsigned_principal
 
-    def _preflight(self, scope: Scope, headers: Headers) -> Answer:
+    def _preflight(self, scope: Scope, headers: Headers) -> HttpResponse:
+        """Answer a CORS preflight. An OPTIONS request that is none gets the error of an unknown path or method."""
         methods = self._router.methods(scope["raw_path"])
-        allowed = self._cors.of_preflight(headers, methods) if methods else None
-        if allowed is None:
+        preflight = self._cors.preflight_headers(headers, methods) if methods else None
+        if preflight is None:
             self._router.find(scope["method"], scope["raw_path"])
-        return Answer(status=200, body=b"", headers=allowed or ())
+        return HttpResponse(status=200, headers=preflight or ())
 
 
-def _worded(error: Exception, scope: Scope, request_id: bytes) -> AwsError:
+async def _call_handler(route: OperationRoute, operation: Operation, call: Call) -> bytes:
+    """Return the body of the response. Synchronous handlers and encoded bodies skip the steps they do not need."""
+    result = operation.handle(call)
+    if isinstance(result, bytes):
+        return result
+    if isinstance(result, Awaitable):
+        result = await result
+        if isinstance(result, bytes):
+            return result
+    return route.serialise(result)
+
+
+def _as_aws_error(error: Exception, scope: Scope, request_id: bytes) -> AwsError:
+    """Return the error to answer with. An unexpected exception is logged and hidden from the caller."""
     if isinstance(error, AwsError):
         return error
     if isinstance(error, StagebookError):
-        worded = aws_error_of(error)
-        if worded is not None:
-            return worded
+        aws_error = aws_error_of(error)
+        if aws_error is not None:
+            return aws_error
     _log.error("aws_request_failed", path=scope["path"], request_id=request_id.decode(), exc_info=error)
     return AwsError(ErrorType.INTERNAL_SERVER, "An unexpected error occurred; the server's log has its cause.")

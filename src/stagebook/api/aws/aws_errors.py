@@ -1,13 +1,14 @@
-"""What can go wrong on the AWS wire: its names, its HTTP statuses, and which domain error becomes which.
+"""The errors of the AWS API: their names, their HTTP statuses, and the mapping from domain errors.
 
-Knows nothing of HTTP messages: how an error is written is in `answer.py`.
+Most errors are shapes of the service model. The others are raised by AWS in front of the service (signature, rate,
+malformed HTTP) and documented as common to all services. `rest_json.error_response` encodes them.
 Sources: the Errors section of each operation and the Common Errors page of the IVS Real-Time API reference.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 
-from stagebook.api.aws.rest_json.header_members import Header
+from stagebook.api.asgi import Header
 from stagebook.stage.errors import (
     ConflictError,
     InvalidInputError,
@@ -20,21 +21,21 @@ from stagebook.stage.errors import (
 
 
 class ErrorType(StrEnum):
-    """The value of `x-amzn-ErrorType`: what an SDK shows as the error's code."""
+    """The value of `x-amzn-ErrorType`, which an SDK shows as the error code."""
 
-    # Of the service model.
+    # Error shapes of the service model.
     ACCESS_DENIED = "AccessDeniedException"
     CONFLICT = "ConflictException"
     INTERNAL_SERVER = "InternalServerException"
     RESOURCE_NOT_FOUND = "ResourceNotFoundException"
     SERVICE_QUOTA_EXCEEDED = "ServiceQuotaExceededException"
     VALIDATION = "ValidationException"
-    # Before the service: the signature.
+    # Authentication.
     MISSING_AUTHENTICATION_TOKEN = "MissingAuthenticationTokenException"  # noqa: S105 - the name of an error
     INCOMPLETE_SIGNATURE = "IncompleteSignatureException"
     UNRECOGNIZED_CLIENT = "UnrecognizedClientException"
     INVALID_SIGNATURE = "InvalidSignatureException"
-    # Before the service: the HTTP request.
+    # The HTTP request as such.
     UNKNOWN_OPERATION = "UnknownOperationException"
     METHOD_NOT_ALLOWED = "MethodNotAllowedException"
     SERIALIZATION = "SerializationException"
@@ -74,13 +75,13 @@ DOMAIN_ERRORS: Mapping[type[StagebookError], ErrorType] = {
     ServiceQuotaExceededError: ErrorType.SERVICE_QUOTA_EXCEEDED,
     ServerBusyError: ErrorType.SERVICE_UNAVAILABLE,
 }
-"""The one table from the domain to this wire. The participants' door has errors that no AWS operation raises."""
+"""The error of each domain error that an operation of this API can raise."""
 
 
 class AwsError(Exception):
-    """An error in the terms of the AWS wire. `message` is shown to the caller and holds no secret.
+    """An error of the AWS API. `message` is shown to the caller and must not hold a secret.
 
-    `headers` are what this error says besides, such as which methods a path takes.
+    `headers` are further header fields of the response, such as Allow.
     """
 
     def __init__(self, error_type: ErrorType, message: str, *, headers: tuple[Header, ...] = ()) -> None:
@@ -91,12 +92,12 @@ class AwsError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status of the answer."""
+        """The HTTP status of the response."""
         return STATUSES[self.error_type]
 
 
 def aws_error_of(error: StagebookError) -> AwsError | None:
-    """Return how this wire words a domain error; None when no operation of this door may raise it."""
+    """Return the AWS error for a domain error; None when no operation of this API may raise it."""
     for ancestor in type(error).__mro__:
         error_type = DOMAIN_ERRORS.get(ancestor)
         if error_type is not None:

@@ -1,7 +1,7 @@
-"""What an operation of the AWS door is: its name, what it acts on, and how it answers.
+"""The interface between the AWS protocol and the operations: a call, its result, and the handler between them.
 
-The wire (routing, validation, signature, policy, serialisation, errors) is elsewhere; handlers see validated input in
-the model's own member names, and answer in them.
+A handler gets validated input and returns output, both with the member names of the service model. Routing,
+authentication, authorization, validation, serialization and error responses are done around it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signed the request."""
+    """The identity that signed the request. `arn` is the ARN of its IAM user."""
 
     access_key_id: str
     account_id: str
@@ -19,15 +19,15 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One authenticated, authorised and validated request. Absent members are absent, never None."""
+    """One authenticated, authorised and validated request. An absent member is not in `request`; none is None."""
 
     caller: Caller
     request: Mapping[str, Any]
 
 
 Result: TypeAlias = Mapping[str, Any] | bytes
-"""The output members in the model's names (datetimes as integer milliseconds since the epoch; None members are left
-out), or on a hot path the finished JSON body."""
+"""The members of the output, with timestamps as integer milliseconds since the epoch; None members are left out. Or, on
+a hot path, the encoded JSON body."""
 
 Handler: TypeAlias = Callable[[Call], Result | Awaitable[Result]]
 
@@ -35,9 +35,9 @@ Handler: TypeAlias = Callable[[Call], Result | Awaitable[Result]]
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """An operation that Stagebook serves.
 
-    `resource_member` names the input member that holds the ARN the policy is asked about; None asks about every
-    resource of the caller's account. It must allow the action on the ARNs of `further_resource_members`, too. An ARN of
-    another account or region is refused before the handler runs.
+    `resource_member` is the input member with the ARN for which the policy is evaluated. With None, it is evaluated for
+    all resources of the type in the caller's account. The policy must also allow the action on the ARNs in
+    `further_resource_members`. An ARN of another account or region is refused before the handler runs.
     """
 
     name: str

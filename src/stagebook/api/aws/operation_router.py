@@ -1,7 +1,9 @@
-"""Which operation a request asks for, with everything that was compiled for it.
+"""Routing a request to its operation, by path and method.
 
-Source: the HTTP traits of the service model. All operations have a path of their own, but for the tag operations,
-whose path ends in the label `{resourceArn}`.
+Every operation has a path of its own (`POST /GetStage`), except for the three tag operations: they share
+`/tags/{resourceArn}`, whose label is the rest of the path, slashes included. The readers, validators and serializers
+of all operations are compiled once, when the router is made.
+Source: the HTTP traits of the service model.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,44 +14,51 @@ import msgspec
 from stagebook.api.aws.access.resource_access import FindArns, compile_arn_finder
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.api.aws.operation import Operation
-from stagebook.api.aws.rest_json.operation_input import ReadRequest, compile_request
+from stagebook.api.aws.rest_json.operation_input import ReadInput, compile_input_reader
 from stagebook.api.aws.rest_json.serialization import compile_output, has_modelled_headers
 from stagebook.api.aws.rest_json.service_model import OperationModel, ServiceModel
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation of the model, ready to serve; `operation` is None where Stagebook does not have it yet."""
+class OperationRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of the service model with its compiled functions.
+
+    `action` is its name in policies (`ivs:GetStage`). `operation` is None when Stagebook does not implement it.
+    """
 
     name: str
     action: str
     operation: Operation | None
-    read: ReadRequest
+    read_input: ReadInput
     find_arns: FindArns
     serialise: Callable[[Mapping[str, Any]], bytes]
-    answers_with_headers: bool
+    has_modelled_headers: bool
 
 
-class Router:
-    """Finds routes. Raises ValueError when a handler is given for an operation that the model lacks."""
+class OperationRouter:
+    """Finds the route of a request. Raises ValueError for an operation that the service model lacks."""
 
     def __init__(self, model: ServiceModel, operations: Mapping[str, Operation]) -> None:
         unknown = sorted(set(operations) - set(model.operations))
         if unknown:
             raise ValueError(f"the service model has no operation {', '.join(unknown)}")
-        self._exact: dict[bytes, dict[str, Route]] = {}
-        self._labelled: dict[bytes, dict[str, Route]] = {}
-        for shape in model.operations.values():
-            route = _compile(shape, operations.get(shape.name), action=f"{model.signing_name}:{shape.name}")
-            path, has_label, _ = shape.uri.partition("{")
+        self._exact: dict[bytes, dict[str, OperationRoute]] = {}
+        self._labelled: dict[bytes, dict[str, OperationRoute]] = {}
+        for operation_model in model.operations.values():
+            route = _compile_route(
+                operation_model,
+                operations.get(operation_model.name),
+                action=f"{model.signing_name}:{operation_model.name}",
+            )
+            path, has_label, _ = operation_model.uri.partition("{")
             table = self._labelled if has_label else self._exact
-            table.setdefault(path.encode(), {})[shape.method] = route
+            table.setdefault(path.encode(), {})[operation_model.method] = route
 
     def methods(self, raw_path: bytes) -> tuple[str, ...]:
-        """Return the methods that a path takes; none for a path that no operation has."""
+        """Return the methods of a path as sent; none for a path without an operation."""
         return tuple(self._locate(raw_path)[0])
 
-    def find(self, method: str, raw_path: bytes) -> tuple[Route, bytes]:
-        """Return the route, and the path's label as sent; raise AwsError UnknownOperation or MethodNotAllowed."""
+    def find(self, method: str, raw_path: bytes) -> tuple[OperationRoute, bytes]:
+        """Return the route and the undecoded label of the path; raise AwsError UnknownOperation or MethodNotAllowed."""
         routes, label = self._locate(raw_path)
         route = routes.get(method)
         if route is not None:
@@ -62,7 +71,7 @@ class Router:
             headers=((b"allow", ", ".join(routes).encode()),),
         )
 
-    def _locate(self, raw_path: bytes) -> tuple[Mapping[str, Route], bytes]:
+    def _locate(self, raw_path: bytes) -> tuple[Mapping[str, OperationRoute], bytes]:
         routes = self._exact.get(raw_path)
         if routes is not None:
             return routes, b""
@@ -72,13 +81,13 @@ class Router:
         return {}, b""
 
 
-def _compile(shape: OperationModel, operation: Operation | None, *, action: str) -> Route:
-    return Route(
-        name=shape.name,
+def _compile_route(model: OperationModel, operation: Operation | None, *, action: str) -> OperationRoute:
+    return OperationRoute(
+        name=model.name,
         action=action,
         operation=operation,
-        read=compile_request(shape),
-        find_arns=compile_arn_finder(shape.input),
-        serialise=compile_output(shape.output),
-        answers_with_headers=has_modelled_headers(shape.output),
+        read_input=compile_input_reader(model),
+        find_arns=compile_arn_finder(model.input),
+        serialise=compile_output(model.output),
+        has_modelled_headers=has_modelled_headers(model.output),
     )

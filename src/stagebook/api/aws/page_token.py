@@ -1,8 +1,10 @@
-"""The page tokens of the list operations: where the next page starts, sealed to the call that asked.
+"""The page tokens of the list operations (`nextToken`).
 
-A token is stateless. It carries a position of the book and a MAC over that position and the call: its operation, its
-caller's account and every input member except `nextToken` and `maxResults`. So a token of another stage, filter,
-account, operation or server is refused, and the server remembers nothing. It knows no store and no wire.
+A token is stateless: the server stores nothing for it. It holds a position in the book, and a keyed hash over that
+position, the operation, the account of the caller, and every input member except `nextToken` and `maxResults`. So a
+token is valid only for the same call, on a server with the same secret; `maxResults` may change between pages.
+
+    token = base64url(position, 8 bytes big-endian | BLAKE2b MAC, 16 bytes)
 """
 
 import base64
@@ -15,30 +17,30 @@ from stagebook.api.aws.operation import Call
 from stagebook.stage.errors import InvalidInputError
 
 DEFAULT_PAGE_SIZE = 50
-"""How many items most lists show when `maxResults` is absent (API reference, ListParticipantEvents and others)."""
+"""The size of a page without `maxResults` in most operations (API reference, ListParticipantEvents and others)."""
 
 _PAGING_MEMBERS = frozenset({"nextToken", "maxResults"})
 _POSITION_SIZE_BYTES = 8
 _MAC_SIZE_BYTES = 16
-_TOKEN_LENGTH = 32  # base64 of 8 + 16 bytes: no padding, inside the model's 1,024 of [a-zA-Z0-9+/=_-]
+_TOKEN_LENGTH = 32  # base64 of 24 bytes, without padding; the service model allows 1,024 of [a-zA-Z0-9+/=_-]
 _PURPOSE = b"page token"
 _encode_binding = msgspec.json.Encoder(order="sorted").encode
 
 
 def page_size(call: Call, *, default: int = DEFAULT_PAGE_SIZE) -> int:
-    """Return how many items the caller wants at most; `default` when it does not say."""
+    """Return the `maxResults` of a call, or `default`."""
     size: int = call.request.get("maxResults", default)
     return size
 
 
 class PageTokens:
-    """Seals and opens page tokens with a secret of the server (up to 64 bytes)."""
+    """Makes and verifies page tokens. `secret` is the key of the MAC, up to 64 bytes."""
 
     def __init__(self, *, secret: bytes) -> None:
         self._keyed = hashlib.blake2b(key=secret, digest_size=_MAC_SIZE_BYTES, person=_PURPOSE)
 
     def seal(self, operation: str, call: Call, position: int | None) -> str | None:
-        """Return the token that continues this call after `position`; None when nothing is left (`position` None)."""
+        """Return the token for the page after `position`; None without a position, that is, after the last page."""
         if position is None:
             return None
         packed = position.to_bytes(_POSITION_SIZE_BYTES, "big", signed=True)
@@ -49,10 +51,10 @@ class PageTokens:
         return base64.urlsafe_b64encode(packed + mac.digest()).decode("ascii")
 
     def open(self, operation: str, call: Call) -> int | None:
-        """Return the position after which this call continues; None when it starts at the first page.
+        """Return the position after which the requested page starts; None for the first page.
 
-        An empty `nextToken` asks for the first page: clients whose strings cannot be absent send it so. Raises
-        InvalidInputError for a token that this server did not give out for this very call.
+        An empty `nextToken` is treated as absent, because clients in some languages cannot leave out a string. Raises
+        InvalidInputError for a token that was not made for this call.
         """
         token: str = call.request.get("nextToken", "")
         if not token:
@@ -63,7 +65,7 @@ class PageTokens:
             packed = b""
         position = int.from_bytes(packed, "big", signed=True)
         expected = self.seal(operation, call, position) or ""
-        # Sealing again and comparing the text refuses a second spelling of the same bytes as well as a forgery.
+        # Comparing tokens, not MACs, also refuses a second base64 spelling of the same bytes.
         if not hmac.compare_digest(token.encode(), expected.encode()):
             raise InvalidInputError(
                 member="nextToken",

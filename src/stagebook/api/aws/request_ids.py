@@ -1,4 +1,8 @@
-"""The ids of answers (`x-amzn-requestid`): unique, in the form of a UUID, and cheap."""
+"""The request ids (`x-amzn-requestid`): unique UUIDs, without a system call for each.
+
+An id has the form of a random UUID (RFC 9562 section 5.4): 72 random bits per server start, and a 48-bit counter
+with a random first value.
+"""
 
 from itertools import count
 
@@ -8,7 +12,7 @@ _COUNTER_MASK = (1 << 48) - 1
 
 
 class RequestIds:
-    """Gives out ids: 80 random bits per server start, and a counter that starts anywhere."""
+    """Generates the request ids of one server."""
 
     def __init__(self, randomness: Randomness) -> None:
         start = randomness.token_bytes(16).hex()
@@ -16,5 +20,5 @@ class RequestIds:
         self._counter = count(int(start[18:30], 16))
 
     def next_id(self) -> bytes:
-        """Return an id that this server has not given out before."""
+        """Return an id that this server has not returned before."""
         return b"%s%012x" % (self._prefix, next(self._counter) & _COUNTER_MASK)

@@ -1,4 +1,4 @@
-"""The handshake and the lifetime of the events websocket, which shows a participant who is on the stage.
+"""The handshake and the lifetime of the events websocket, which shows a client the participants of its stage.
 
     GET {events}/{topic}    `topic` is the id of the stage
 

@@ -49,4 +49,4 @@ class ParticipantManager(Protocol):
         """
 
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
-        """Report that an events websocket has ended. An id that is not open any more is ignored."""
+        """Report that an events websocket has ended. An id that is not open is ignored."""

@@ -1,4 +1,4 @@
-"""Which web pages may call."""
+"""The CORS rules for browsers."""
 
 from collections.abc import Mapping
 
@@ -17,15 +17,15 @@ ONE = CorsRules([PAGE.decode()])
 ANY = CorsRules(["*"])
 
 
-def test_by_default_no_page_may_call() -> None:
+def test_by_default_no_origin_is_allowed() -> None:
     assert not OFF.allows(PAGE)
     assert not OFF.allows(b"null")
-    assert OFF.of_answer({b"origin": PAGE}, modelled=False) == ()
-    assert OFF.of_preflight(PREFLIGHT, ["POST"]) is None
+    assert OFF.response_headers({b"origin": PAGE}, modelled=False) == ()
+    assert OFF.preflight_headers(PREFLIGHT, ["POST"]) is None
 
 
-def test_an_allowed_page_may_read_the_answer_and_its_headers() -> None:
-    headers = dict(ONE.of_answer({b"origin": PAGE}, modelled=False))
+def test_an_allowed_origin_may_read_the_response_and_its_headers() -> None:
+    headers = dict(ONE.response_headers({b"origin": PAGE}, modelled=False))
 
     assert headers[b"access-control-allow-origin"] == PAGE
     assert b"x-amzn-requestid" in headers[b"access-control-expose-headers"]
@@ -33,26 +33,26 @@ def test_an_allowed_page_may_read_the_answer_and_its_headers() -> None:
 
 
 @pytest.mark.parametrize("origin", [b"https://evil.example.com", b"http://app.example.com", b"null", PAGE + b":8080"])
-def test_another_page_may_not(origin: bytes) -> None:
-    assert ONE.of_answer({b"origin": origin}, modelled=False) == ()
-    assert b"access-control-allow-origin" not in dict(ONE.of_answer({b"origin": origin}, modelled=True))
-    assert ONE.of_preflight({**PREFLIGHT, b"origin": origin}, ["POST"]) is None
+def test_another_origin_is_not_allowed(origin: bytes) -> None:
+    assert ONE.response_headers({b"origin": origin}, modelled=False) == ()
+    assert b"access-control-allow-origin" not in dict(ONE.response_headers({b"origin": origin}, modelled=True))
+    assert ONE.preflight_headers({**PREFLIGHT, b"origin": origin}, ["POST"]) is None
 
 
-def test_all_pages_may_where_all_are_allowed() -> None:
-    assert dict(ANY.of_answer({b"origin": PAGE}, modelled=False))[b"access-control-allow-origin"] == b"*"
+def test_with_a_wildcard_every_origin_is_allowed() -> None:
+    assert dict(ANY.response_headers({b"origin": PAGE}, modelled=False))[b"access-control-allow-origin"] == b"*"
 
 
 @pytest.mark.parametrize("rules", [OFF, ONE, ANY])
-def test_a_caller_that_is_no_page_gets_the_models_headers(rules: CorsRules) -> None:
-    assert rules.of_answer({}, modelled=False) == ()
-    headers = dict(rules.of_answer({}, modelled=True))
+def test_a_request_without_an_origin_gets_the_modelled_headers(rules: CorsRules) -> None:
+    assert rules.response_headers({}, modelled=False) == ()
+    headers = dict(rules.response_headers({}, modelled=True))
     assert headers[b"access-control-allow-origin"] == b"*"
     assert len(headers) == 7
 
 
-def test_a_preflight_is_told_methods_and_headers() -> None:
-    headers = dict(ONE.of_preflight(PREFLIGHT, ["GET", "POST"]) or ())
+def test_a_preflight_response_has_the_methods_and_headers() -> None:
+    headers = dict(ONE.preflight_headers(PREFLIGHT, ["GET", "POST"]) or ())
 
     assert headers[b"access-control-allow-origin"] == PAGE
     assert headers[b"access-control-allow-methods"] == b"GET, POST"
@@ -60,13 +60,13 @@ def test_a_preflight_is_told_methods_and_headers() -> None:
     assert int(headers[b"access-control-max-age"]) > 0
 
 
-def test_a_request_without_a_method_to_ask_for_is_no_preflight() -> None:
-    assert ONE.of_preflight({b"origin": PAGE}, ["POST"]) is None
+def test_a_request_without_a_requested_method_is_no_preflight() -> None:
+    assert ONE.preflight_headers({b"origin": PAGE}, ["POST"]) is None
 
 
 @pytest.mark.parametrize("names", [b"", b"a b", b"x\r\ny: z", b"x" * 2_049, b"a,,b"])
 def test_malformed_header_names_are_not_echoed(names: bytes) -> None:
-    headers = dict(ONE.of_preflight({**PREFLIGHT, b"access-control-request-headers": names}, ["POST"]) or ())
+    headers = dict(ONE.preflight_headers({**PREFLIGHT, b"access-control-request-headers": names}, ["POST"]) or ())
 
     assert headers
     assert b"access-control-allow-headers" not in headers

@@ -1,4 +1,4 @@
-"""Call rates: a second's calls at once, then one for each interval, for each account and operation by itself."""
+"""The rate limits on calls: the burst, the rate, and the calls that are counted."""
 
 import msgspec
 import pytest
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.stage.limits import RELAXED, STRICT
-from tests.api.aws.harness import ACCOUNT, GET_STAGE, ask, credential, new_door, signed_call, unsigned
-from tests.api.aws.rules import OPERATIONS
+from tests.api.aws.asgi_harness import ACCOUNT, GET_STAGE, credential, new_api, send_request, signed_call, unsigned
+from tests.api.aws.model_rules import OPERATIONS
 
 SECOND_NS = 1_000_000_000
 OTHER_ACCOUNT = "210987654321"
@@ -18,11 +18,11 @@ DOCUMENTED = {
     **dict.fromkeys(("ListTagsForResource", "TagResource", "UntagResource"), 10),
     **dict.fromkeys(("DeletePublicKey", "GetPublicKey", "ImportPublicKey", "ListPublicKeys"), 3),
 }
-"""The quotas page of the user guide; 5 for all others."""
+"""The calls per second on the quotas page of the user guide; 5 for all other operations."""
 
 
-class HandTimer:
-    """A monotonic clock that a test moves; it starts anywhere, as real ones do."""
+class ManualTimer:
+    """A monotonic clock that tests advance. Like a real one, it does not start at zero."""
 
     def __init__(self) -> None:
         self.time_ns = 987_654_321_123_456_789
@@ -31,14 +31,14 @@ class HandTimer:
         return self.time_ns
 
 
-class Caller:
-    """Calls one throttle and counts what comes through."""
+class ThrottleHarness:
+    """Calls one throttle and counts the calls that it allows."""
 
     def __init__(self, **limits: int | None) -> None:
-        self.timer = HandTimer()
+        self.timer = ManualTimer()
         self.throttle = Throttle(msgspec.structs.replace(STRICT, **limits), monotonic_ns=self.timer)
 
-    def passes(self, operation: str = "GetStage", account_id: str = ACCOUNT) -> bool:
+    def allows(self, operation: str = "GetStage", account_id: str = ACCOUNT) -> bool:
         try:
             self.throttle.take(operation, account_id)
         except AwsError as error:
@@ -48,99 +48,99 @@ class Caller:
         return True
 
     def burst(self, operation: str = "GetStage", account_id: str = ACCOUNT) -> int:
-        """How many calls come through at this moment."""
-        return sum(self.passes(operation, account_id) for _ in range(100))
+        """Return how many calls are allowed at this moment."""
+        return sum(self.allows(operation, account_id) for _ in range(100))
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
-def test_strict_has_the_documented_rate_of_every_operation(operation: str) -> None:
-    assert Caller().burst(operation) == DOCUMENTED.get(operation, 5)
+def test_strict_limits_have_the_documented_rate_of_every_operation(operation: str) -> None:
+    assert ThrottleHarness().burst(operation) == DOCUMENTED.get(operation, 5)
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
-def test_relaxed_has_none(operation: str) -> None:
-    throttle = Throttle(RELAXED, monotonic_ns=HandTimer())
+def test_relaxed_limits_have_no_call_rates(operation: str) -> None:
+    throttle = Throttle(RELAXED, monotonic_ns=ManualTimer())
     for _ in range(1_000):
         throttle.take(operation, ACCOUNT)
 
 
-def test_one_call_comes_back_with_every_interval() -> None:
-    caller = Caller()
-    assert caller.burst() == 5
+def test_one_call_is_allowed_per_interval() -> None:
+    harness = ThrottleHarness()
+    assert harness.burst() == 5
     for _ in range(20):
-        caller.timer.time_ns += SECOND_NS // 5 - 1
-        assert not caller.passes()
-        caller.timer.time_ns += 1
-        assert caller.burst() == 1
+        harness.timer.time_ns += SECOND_NS // 5 - 1
+        assert not harness.allows()
+        harness.timer.time_ns += 1
+        assert harness.burst() == 1
 
 
-def test_after_a_quiet_second_the_whole_burst_is_back_and_never_more() -> None:
-    caller = Caller()
-    assert caller.burst() == 5
-    caller.timer.time_ns += 1_000 * SECOND_NS
-    assert caller.burst() == 5
+def test_after_an_idle_time_the_burst_is_full_and_no_larger() -> None:
+    harness = ThrottleHarness()
+    assert harness.burst() == 5
+    harness.timer.time_ns += 1_000 * SECOND_NS
+    assert harness.burst() == 5
 
 
-def test_refused_calls_do_not_put_the_next_one_off() -> None:
-    caller = Caller(calls_per_second=1)
-    assert caller.passes()
+def test_refused_calls_are_not_counted() -> None:
+    harness = ThrottleHarness(calls_per_second=1)
+    assert harness.allows()
     for _ in range(10):
-        caller.timer.time_ns += SECOND_NS // 10 - 1
-        assert not caller.passes()
-    caller.timer.time_ns += 10
-    assert caller.passes()
+        harness.timer.time_ns += SECOND_NS // 10 - 1
+        assert not harness.allows()
+    harness.timer.time_ns += 10
+    assert harness.allows()
 
 
-def test_operations_and_accounts_do_not_count_for_each_other() -> None:
-    caller = Caller()
+def test_each_operation_of_each_account_is_counted_separately() -> None:
+    harness = ThrottleHarness()
     for operation in ("GetStage", "ListStages"):
         for account_id in (ACCOUNT, OTHER_ACCOUNT):
-            assert caller.burst(operation, account_id) == 5
+            assert harness.burst(operation, account_id) == 5
 
 
 @given(
     rate=st.integers(1, 60),
     steps=st.lists(st.integers(0, 2 * SECOND_NS), max_size=60),
 )
-def test_no_stretch_of_time_has_more_than_its_calls_and_one_burst(rate: int, steps: list[int]) -> None:
-    caller = Caller(calls_per_second=rate)
-    start_ns = caller.timer.time_ns
-    passed = 0
+def test_no_interval_has_more_calls_than_its_rate_and_one_burst(rate: int, steps: list[int]) -> None:
+    harness = ThrottleHarness(calls_per_second=rate)
+    start_ns = harness.timer.time_ns
+    allowed = 0
     for step_ns in steps:
-        caller.timer.time_ns += step_ns
-        passed += caller.passes()
+        harness.timer.time_ns += step_ns
+        allowed += harness.allows()
         interval_ns = SECOND_NS // rate
-        assert passed <= rate + (caller.timer.time_ns - start_ns) // interval_ns
+        assert allowed <= rate + (harness.timer.time_ns - start_ns) // interval_ns
 
 
-async def test_the_door_refuses_and_names_it() -> None:
-    timer = HandTimer()
-    door = new_door(throttle=Throttle(STRICT, monotonic_ns=timer))
-    assert [(await ask(door, GET_STAGE)).status for _ in range(6)] == [200] * 5 + [400]
-    refused = await ask(door, GET_STAGE)
+async def test_the_api_refuses_calls_above_the_rate() -> None:
+    timer = ManualTimer()
+    api = new_api(throttle=Throttle(STRICT, monotonic_ns=timer))
+    assert [(await send_request(api, GET_STAGE)).status for _ in range(6)] == [200] * 5 + [400]
+    refused = await send_request(api, GET_STAGE)
     assert (refused.error, refused.message) == ("ThrottlingException", "Rate exceeded")
     timer.time_ns += SECOND_NS
-    assert (await ask(door, GET_STAGE)).status == 200
+    assert (await send_request(api, GET_STAGE)).status == 200
 
 
-async def test_only_who_is_known_is_counted() -> None:
-    door = new_door(throttle=Throttle(STRICT, monotonic_ns=HandTimer()))
+async def test_unauthenticated_calls_are_not_counted() -> None:
+    api = new_api(throttle=Throttle(STRICT, monotonic_ns=ManualTimer()))
     for _ in range(20):
-        assert (await ask(door, unsigned("/GetStage", body=b"{}"))).status == 403
-        assert (await ask(door, signed_call("GetStage", {}, secret="wrong"))).status == 403
-    assert (await ask(door, GET_STAGE)).status == 200
+        assert (await send_request(api, unsigned("/GetStage", body=b"{}"))).status == 403
+        assert (await send_request(api, signed_call("GetStage", {}, secret="wrong"))).status == 403
+    assert (await send_request(api, GET_STAGE)).status == 200
 
 
-async def test_calls_with_a_broken_input_count() -> None:
-    door = new_door(throttle=Throttle(STRICT, monotonic_ns=HandTimer()))
-    errors = [(await ask(door, signed_call("GetStage", {}))).error for _ in range(6)]
+async def test_calls_with_an_invalid_input_are_counted() -> None:
+    api = new_api(throttle=Throttle(STRICT, monotonic_ns=ManualTimer()))
+    errors = [(await send_request(api, signed_call("GetStage", {}))).error for _ in range(6)]
     assert errors == ["ValidationException"] * 5 + ["ThrottlingException"]
 
 
 async def test_the_keys_of_one_account_share_its_rate() -> None:
     keys = [credential(), credential(key_id="AKIDSECOND"), credential(key_id="AKIDOTHER", account_id=OTHER_ACCOUNT)]
-    door = new_door(throttle=Throttle(STRICT, monotonic_ns=HandTimer()), credentials=keys)
+    api = new_api(throttle=Throttle(STRICT, monotonic_ns=ManualTimer()), credentials=keys)
     for _ in range(5):
-        await ask(door, GET_STAGE)
-    assert (await ask(door, signed_call("GetStage", {}, key_id="AKIDSECOND"))).error == "ThrottlingException"
-    assert (await ask(door, signed_call("GetStage", {}, key_id="AKIDOTHER"))).error == "ValidationException"
+        await send_request(api, GET_STAGE)
+    assert (await send_request(api, signed_call("GetStage", {}, key_id="AKIDSECOND"))).error == "ThrottlingException"
+    assert (await send_request(api, signed_call("GetStage", {}, key_id="AKIDOTHER"))).error == "ValidationException"

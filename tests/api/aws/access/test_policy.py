@@ -1,4 +1,4 @@
-"""Policies in the form of IAM: what they allow, and which are refused when they are read."""
+"""IAM-style policies: evaluation, and the documents that are refused."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_nothing_is_allowed_without_a_statement() -> None:
 
 
 @pytest.mark.parametrize("deny_first", [True, False])
-def test_deny_wins_in_any_order(*, deny_first: bool) -> None:
+def test_deny_overrides_allow_in_any_order(*, deny_first: bool) -> None:
     statements = [statement("Deny", "ivs:GetStage", OTHER), statement()]
     ordered = statements if deny_first else statements[::-1]
 
@@ -90,11 +90,11 @@ def test_deny_wins_in_any_order(*, deny_first: bool) -> None:
     assert allows(*ordered, action="ivs:DeleteStage", resource=OTHER)
 
 
-def test_a_denial_alone_allows_nothing() -> None:
+def test_a_deny_statement_alone_allows_nothing() -> None:
     assert not allows(statement("Deny", "ivs:DeleteStage"))
 
 
-def test_lists_and_single_values_mean_the_same() -> None:
+def test_a_list_and_a_single_value_are_equivalent() -> None:
     several = statement(action=["ivs:GetStage", "ivs:ListStages"], resource=[STAGE, OTHER])
 
     assert allows(several)
@@ -109,20 +109,20 @@ def test_action_and_resource_of_one_statement_belong_together() -> None:
     assert not allows(*pair, action="ivs:DeleteStage", resource=STAGE)
 
 
-def test_one_statement_needs_no_list() -> None:
+def test_a_single_statement_may_stand_without_a_list() -> None:
     policy = parse_policy({"Id": "mine", "Statement": statement(Sid="all")})
 
     assert PolicyEvaluator(policy).allows("ivs:GetStage", STAGE)
 
 
-def test_an_evaluator_answers_the_same_again() -> None:
+def test_a_cached_evaluation_has_the_same_result() -> None:
     evaluator = PolicyEvaluator(parse_policy({"Statement": [statement(resource=STAGE)]}))
 
     assert [evaluator.allows("ivs:GetStage", arn) for arn in (STAGE, OTHER, STAGE, OTHER)] == [True, False] * 2
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "expected"),
     [
         ({"Version": "2020-01-01"}, "Version must be one of"),
         ({"Statements": []}, "the policy has Statements, which is not supported"),
@@ -146,6 +146,6 @@ def test_an_evaluator_answers_the_same_again() -> None:
         ({"Statement": [statement(Principal="*")]}, "has Principal, which is not supported"),
     ],
 )
-def test_what_is_not_understood_is_refused(document: dict[str, Any], told: str) -> None:
-    with pytest.raises(MalformedPolicyError, match=told):
+def test_invalid_and_unsupported_policies_are_refused(document: dict[str, Any], expected: str) -> None:
+    with pytest.raises(MalformedPolicyError, match=expected):
         parse_policy(document)

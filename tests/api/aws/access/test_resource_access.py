@@ -1,4 +1,4 @@
-"""Rights: the account and region of every ARN, then the policy."""
+"""Authorization: the account and region of every ARN, and the policy."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from stagebook.api.aws.access.policy import ALLOW_NOTHING, parse_policy
 from stagebook.api.aws.access.resource_access import RESOURCE_TYPES, Principal, compile_arn_finder
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.api.aws.rest_json.service_model import load_service_model
-from tests.api.aws.harness import REGION, STAGE_ARN, credential
-from tests.api.aws.rules import OPERATIONS, SHAPES, valid
+from tests.api.aws.asgi_harness import REGION, STAGE_ARN, credential
+from tests.api.aws.model_rules import OPERATIONS, SHAPES, valid
 
 MODEL = load_service_model()
 
@@ -20,18 +20,18 @@ def principal(**statement: object) -> Principal:
 EVERYTHING = principal(Action="*", Resource="*")
 
 
-def test_the_caller_is_known_by_key_account_and_arn() -> None:
+def test_the_caller_has_access_key_id_account_and_arn() -> None:
     caller = EVERYTHING.caller
 
     assert (caller.access_key_id, caller.account_id) == ("AKIDEXAMPLE", "123456789012")
     assert caller.arn == "arn:aws:iam::123456789012:user/stagebook"
 
 
-def test_what_the_policy_allows_passes() -> None:
+def test_an_allowed_action_passes() -> None:
     EVERYTHING.authorise("ivs:GetStage", STAGE_ARN, [STAGE_ARN])
 
 
-def test_what_it_does_not_allow_is_denied_in_the_words_of_aws() -> None:
+def test_a_denied_action_has_the_message_of_aws() -> None:
     with pytest.raises(AwsError) as denied:
         principal().authorise("ivs:GetStage", STAGE_ARN, [STAGE_ARN])
 
@@ -51,21 +51,21 @@ def test_what_it_does_not_allow_is_denied_in_the_words_of_aws() -> None:
         STAGE_ARN.replace("us-west-2", "us-west-22"),
     ],
 )
-def test_an_arn_of_another_account_or_region_is_denied_whatever_the_policy(foreign: str) -> None:
+def test_an_arn_of_another_account_or_region_is_denied_under_any_policy(foreign: str) -> None:
     with pytest.raises(AwsError, match="is not authorized to perform: ivs:GetStage on resource: " + foreign):
         EVERYTHING.authorise("ivs:GetStage", STAGE_ARN, [STAGE_ARN, foreign])
 
 
-def test_an_operation_without_an_arn_asks_about_every_resource_of_its_type() -> None:
+def test_an_operation_without_an_arn_needs_access_to_all_resources_of_its_type() -> None:
     stages = principal(Action="ivs:*", Resource="arn:aws:ivs:*:*:stage/*")
     one_stage = principal(Action="ivs:*", Resource=STAGE_ARN)
 
-    assert stages.every("ListStages") == "arn:aws:ivs:us-west-2:123456789012:stage/*"
-    stages.authorise("ivs:ListStages", stages.every("ListStages"), [])
+    assert stages.all_resources("ListStages") == "arn:aws:ivs:us-west-2:123456789012:stage/*"
+    stages.authorise("ivs:ListStages", stages.all_resources("ListStages"), [])
     with pytest.raises(AwsError):
-        one_stage.authorise("ivs:ListStages", one_stage.every("ListStages"), [])
+        one_stage.authorise("ivs:ListStages", one_stage.all_resources("ListStages"), [])
     with pytest.raises(AwsError):
-        stages.authorise("ivs:ListCompositions", stages.every("ListCompositions"), [])
+        stages.authorise("ivs:ListCompositions", stages.all_resources("ListCompositions"), [])
 
 
 def test_every_operation_without_a_required_arn_has_a_resource_type() -> None:
@@ -93,7 +93,7 @@ def test_every_arn_of_an_input_is_found_at_any_depth(operation: str) -> None:
     assert compile_arn_finder(MODEL.operations[operation].input)(document) == arns(document)
 
 
-def test_an_empty_arn_names_nothing() -> None:
+def test_an_empty_string_is_no_arn() -> None:
     find = compile_arn_finder(MODEL.operations["UpdateIngestConfiguration"].input)
 
     assert find({"arn": "arn:aws:ivs:x", "stageArn": ""}) == ["arn:aws:ivs:x"]

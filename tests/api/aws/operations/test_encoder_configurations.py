@@ -8,18 +8,18 @@ import pytest
 
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError, ServiceQuotaExceededError
 from stagebook.stage.limits import STRICT
-from tests.api.aws.operations.house import ACCOUNT_ID, Json, ManagerHarness, open_house
+from tests.api.aws.operations.aws_api_harness import ACCOUNT_ID, AwsApiHarness, Json, open_api
 
 UNKNOWN_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:encoder-configuration/abcdABCDefgh"
 STORAGE: dict[str, Json] = {"s3": {"bucketName": "amzn-s3-demo-bucket"}}
 
 
-async def create(house: ManagerHarness, **members: Json) -> Json:
-    return (await house.call("CreateEncoderConfiguration", **members))["encoderConfiguration"]
+async def create(api: AwsApiHarness, **members: Json) -> Json:
+    return (await api.call("CreateEncoderConfiguration", **members))["encoderConfiguration"]
 
 
-async def test_a_new_configuration_has_the_documented_defaults(house: ManagerHarness) -> None:
-    shown = await create(house)
+async def test_a_new_configuration_has_the_documented_defaults(api: AwsApiHarness) -> None:
+    shown = await create(api)
     arn = shown.pop("arn")
     assert re.fullmatch(rf"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:encoder-configuration/[0-9A-Za-z]{{12}}", arn)
     assert shown == {
@@ -38,13 +38,13 @@ async def test_a_new_configuration_has_the_documented_defaults(house: ManagerHar
         {"width": 640},
     ],
 )
-async def test_what_is_given_is_kept_and_the_rest_has_its_default(
-    house: ManagerHarness, video: dict[str, Json]
+async def test_given_members_are_stored_and_absent_ones_have_defaults(
+    api: AwsApiHarness, video: dict[str, Json]
 ) -> None:
-    made = await create(house, name="test-ec", tags={"team": "blue"}, video=video)
+    made = await create(api, name="test-ec", tags={"team": "blue"}, video=video)
     default = {"width": 1280, "height": 720, "framerate": 30, "bitrate": 2_500_000}
     assert made == {"arn": made["arn"], "name": "test-ec", "tags": {"team": "blue"}, "video": {**default, **video}}
-    assert await house.call("GetEncoderConfiguration", arn=made["arn"]) == {"encoderConfiguration": made}
+    assert await api.call("GetEncoderConfiguration", arn=made["arn"]) == {"encoderConfiguration": made}
 
 
 @pytest.mark.parametrize(
@@ -59,60 +59,60 @@ async def test_what_is_given_is_kept_and_the_rest_has_its_default(
     ],
 )
 async def test_a_video_that_breaks_a_rule_is_refused_by_member(
-    house: ManagerHarness, video: dict[str, Json], member: str
+    api: AwsApiHarness, video: dict[str, Json], member: str
 ) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        await create(house, video=video)
+        await create(api, video=video)
     assert refused.value.member == member
 
 
-async def test_reserved_tags_are_refused(house: ManagerHarness) -> None:
+async def test_reserved_tags_are_refused(api: AwsApiHarness) -> None:
     with pytest.raises(InvalidInputError, match="tags"):
-        await create(house, tags={"aws:team": "blue"})
+        await create(api, tags={"aws:team": "blue"})
 
 
-async def test_a_list_shows_them_in_short_in_order_of_creation(house: ManagerHarness) -> None:
-    made = [await create(house, name=f"ec{number}") for number in range(5)]
+async def test_a_list_has_summaries_in_order_of_creation(api: AwsApiHarness) -> None:
+    made = [await create(api, name=f"ec{number}") for number in range(5)]
     short = [{"arn": one["arn"], "name": one["name"], "tags": {}} for one in made]
-    pages = await house.pages("ListEncoderConfigurations", "encoderConfigurations", maxResults=2)
+    pages = await api.pages("ListEncoderConfigurations", "encoderConfigurations", maxResults=2)
     assert pages == [short[:2], short[2:4], short[4:]]
 
 
-async def test_a_page_has_a_hundred_by_default(house: ManagerHarness) -> None:
-    await asyncio.gather(*(create(house) for _ in range(101)))
-    assert [len(page) for page in await house.pages("ListEncoderConfigurations", "encoderConfigurations")] == [100, 1]
+async def test_the_default_page_size_is_one_hundred(api: AwsApiHarness) -> None:
+    await asyncio.gather(*(create(api) for _ in range(101)))
+    assert [len(page) for page in await api.pages("ListEncoderConfigurations", "encoderConfigurations")] == [100, 1]
 
 
-async def test_a_deleted_configuration_is_gone(house: ManagerHarness) -> None:
-    arn = (await create(house))["arn"]
-    assert await house.call("DeleteEncoderConfiguration", arn=arn) is None
+async def test_a_deleted_configuration_does_not_exist(api: AwsApiHarness) -> None:
+    arn = (await create(api))["arn"]
+    assert await api.call("DeleteEncoderConfiguration", arn=arn) is None
     for operation in ("GetEncoderConfiguration", "DeleteEncoderConfiguration"):
         with pytest.raises(ResourceNotFoundError, match=arn):
-            await house.call(operation, arn=arn)
-    assert await house.call("ListEncoderConfigurations") == {"encoderConfigurations": []}
+            await api.call(operation, arn=arn)
+    assert await api.call("ListEncoderConfigurations") == {"encoderConfigurations": []}
 
 
 @pytest.mark.parametrize("operation", ["GetEncoderConfiguration", "DeleteEncoderConfiguration"])
-async def test_an_unknown_configuration_is_not_found(house: ManagerHarness, operation: str) -> None:
+async def test_an_unknown_configuration_is_not_found(api: AwsApiHarness, operation: str) -> None:
     with pytest.raises(ResourceNotFoundError, match=UNKNOWN_ARN):
-        await house.call(operation, arn=UNKNOWN_ARN)
+        await api.call(operation, arn=UNKNOWN_ARN)
 
 
-async def test_of_two_deletions_at_once_one_finds_nothing(house: ManagerHarness) -> None:
-    arn = (await create(house))["arn"]
+async def test_the_second_of_two_concurrent_deletions_is_not_found(api: AwsApiHarness) -> None:
+    arn = (await create(api))["arn"]
     answers = await asyncio.gather(
-        *(house.call("DeleteEncoderConfiguration", arn=arn) for _ in range(2)), return_exceptions=True
+        *(api.call("DeleteEncoderConfiguration", arn=arn) for _ in range(2)), return_exceptions=True
     )
     assert [type(answer) for answer in answers] == [type(None), ResourceNotFoundError]
 
 
-async def test_the_quota_of_each_kind_is_its_own(tmp_path: Path) -> None:
-    async with open_house(tmp_path, limits=STRICT) as house:
-        made = await asyncio.gather(*(create(house) for _ in range(21)), return_exceptions=True)
+async def test_each_kind_of_configuration_has_its_own_quota(tmp_path: Path) -> None:
+    async with open_api(tmp_path, limits=STRICT) as api:
+        made = await asyncio.gather(*(create(api) for _ in range(21)), return_exceptions=True)
         assert [str(one) for one in made if isinstance(one, ServiceQuotaExceededError)] == [
             "encoder configurations is at its quota of 20"
         ]
         for _ in range(5):
-            await house.call("CreateStorageConfiguration", **STORAGE)
+            await api.call("CreateStorageConfiguration", **STORAGE)
         with pytest.raises(ServiceQuotaExceededError, match="storage configurations is at its quota of 5"):
-            await house.call("CreateStorageConfiguration", **STORAGE)
+            await api.call("CreateStorageConfiguration", **STORAGE)

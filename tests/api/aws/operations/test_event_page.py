@@ -1,4 +1,4 @@
-"""The body of ListParticipantEvents is the documented JSON for every row the book can hold."""
+"""The encoding of ListParticipantEvents for every row that the book can hold."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,11 +48,11 @@ def event_of(row: EventRow) -> Any:  # noqa: ANN401 - decoded JSON
     return event
 
 
-def test_events_is_there_when_nothing_is_listed() -> None:
+def test_an_empty_page_has_an_empty_list() -> None:
     assert encode_event_page(PARTICIPANT_ID, [], None) == b'{"events":[]}'
 
 
-def test_a_page_with_a_rest_carries_its_token() -> None:
+def test_a_page_has_the_given_next_token() -> None:
     assert page_of(a_row(EventName.LEFT), next_token="abc_-9")["nextToken"] == "abc_-9"
 
 
@@ -62,7 +62,7 @@ def test_the_rows_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize("name", EventName)
-def test_an_event_has_its_name_time_and_participant_and_nothing_that_does_not_apply(name: EventName) -> None:
+def test_an_event_has_only_the_members_that_apply(name: EventName) -> None:
     assert event_of(a_row(name)) == {
         "name": str(name),
         "eventTime": "2023-04-26T20:36:28.000Z",
@@ -90,7 +90,7 @@ def test_a_replication_has_its_destination() -> None:
     assert event["destinationSessionId"] == "st-1CVugbu2cf2n8"
 
 
-def test_a_token_exchange_shows_both_sides() -> None:
+def test_a_token_exchange_has_the_previous_and_the_new_token() -> None:
     exchange = TokenExchange(
         previous=ExchangedToken(
             capabilities=("SUBSCRIBE",), attributes={"role": "viewer"}, user_id="Initial", expiration_ms=TIME_MS
@@ -129,7 +129,7 @@ def test_every_time_is_iso_8601_in_utc_with_milliseconds(times_ms: list[int]) ->
 
 @settings(max_examples=60, deadline=None)
 @given(participant_id=st.text(LETTERS, max_size=64), remote=st.text(LETTERS, max_size=64))
-def test_no_id_can_break_out_of_its_string(participant_id: str, remote: str) -> None:
+def test_ids_are_escaped(participant_id: str, remote: str) -> None:
     row = a_row(EventName.SUBSCRIBE_ERROR, remote=remote, error_code=ErrorCode.PUBLISHER_NOT_FOUND)
     (event,) = msgspec.json.decode(encode_event_page(participant_id, [row], None))["events"]
     assert event == {

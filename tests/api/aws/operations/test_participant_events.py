@@ -1,4 +1,4 @@
-"""ListParticipantEvents: order, pages and tokens over a real book. The form of one event: test_event_page.py."""
+"""ListParticipantEvents: order, pages and page tokens. The encoding of one event is in test_event_page.py."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from stagebook.stage.errors import InvalidInputError
 from stagebook.stage.resources import ClientInfo
-from tests.api.aws.operations.house import ManagerHarness, Visit, open_house
+from tests.api.aws.operations.aws_api_harness import AwsApiHarness, JoinedParticipant, open_api
 
 UNKNOWN = {
     "stageArn": "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh",
@@ -15,65 +15,65 @@ UNKNOWN = {
 }
 
 
-async def a_participant_who_left(house: ManagerHarness) -> Visit:
-    visit = await house.join(await house.create_stage())
-    house.clock.time_ms += 5_000
-    await visit.leave()
-    return visit
+async def join_and_leave(api: AwsApiHarness) -> JoinedParticipant:
+    joined = await api.join(await api.create_stage())
+    api.clock.time_ms += 5_000
+    await joined.leave()
+    return joined
 
 
-async def test_events_come_newest_first(house: ManagerHarness) -> None:
-    visit = await a_participant_who_left(house)
-    assert await house.call("ListParticipantEvents", **visit.names) == {
+async def test_events_come_newest_first(api: AwsApiHarness) -> None:
+    joined = await join_and_leave(api)
+    assert await api.call("ListParticipantEvents", **joined.identifiers) == {
         "events": [
-            {"name": "LEFT", "eventTime": "2023-04-26T20:30:39.250Z", "participantId": visit.participant_id},
-            {"name": "JOINED", "eventTime": "2023-04-26T20:30:34.250Z", "participantId": visit.participant_id},
+            {"name": "LEFT", "eventTime": "2023-04-26T20:30:39.250Z", "participantId": joined.participant_id},
+            {"name": "JOINED", "eventTime": "2023-04-26T20:30:34.250Z", "participantId": joined.participant_id},
         ]
     }
 
 
-async def test_the_order_can_be_turned_round(tmp_path: Path) -> None:
-    async with open_house(tmp_path, oldest_first=True) as house:
-        visit = await a_participant_who_left(house)
-        pages = await house.pages("ListParticipantEvents", "events", **visit.names, maxResults=1)
+async def test_the_order_can_be_reversed(tmp_path: Path) -> None:
+    async with open_api(tmp_path, oldest_first=True) as api:
+        joined = await join_and_leave(api)
+        pages = await api.pages("ListParticipantEvents", "events", **joined.identifiers, maxResults=1)
         assert [[event["name"] for event in page] for page in pages] == [["JOINED"], ["LEFT"]]
 
 
-async def test_what_is_unknown_has_no_events(house: ManagerHarness) -> None:
-    visit = await a_participant_who_left(house)
+async def test_an_unknown_stage_session_or_participant_has_no_events(api: AwsApiHarness) -> None:
+    joined = await join_and_leave(api)
     for member in UNKNOWN:
-        names = {**visit.names, member: UNKNOWN[member]}
-        assert await house.call("ListParticipantEvents", **names) == {"events": []}
+        names = {**joined.identifiers, member: UNKNOWN[member]}
+        assert await api.call("ListParticipantEvents", **names) == {"events": []}
 
 
-async def test_a_full_last_page_has_no_token(house: ManagerHarness) -> None:
-    visit = await a_participant_who_left(house)
-    assert "nextToken" not in await house.call("ListParticipantEvents", **visit.names, maxResults=2)
-    assert "nextToken" in await house.call("ListParticipantEvents", **visit.names, maxResults=1)
+async def test_a_full_last_page_has_no_token(api: AwsApiHarness) -> None:
+    joined = await join_and_leave(api)
+    assert "nextToken" not in await api.call("ListParticipantEvents", **joined.identifiers, maxResults=2)
+    assert "nextToken" in await api.call("ListParticipantEvents", **joined.identifiers, maxResults=1)
 
 
-async def test_a_page_has_fifty_events_unless_told(house: ManagerHarness) -> None:
-    visit = await house.join(await house.create_stage())
-    claims = house.manager.admit(visit.token)
+async def test_the_default_page_size_is_fifty_events(api: AwsApiHarness) -> None:
+    joined = await api.join(await api.create_stage())
+    claims = api.manager.admit(joined.token)
     for _ in range(30):
-        await visit.leave()
-        visit.connection_id = await house.manager.open_events(claims, watcher=visit.onlooker, client=ClientInfo())
-    pages = await house.pages("ListParticipantEvents", "events", **visit.names)
+        await joined.leave()
+        joined.connection_id = await api.manager.open_events(claims, watcher=joined.watcher, client=ClientInfo())
+    pages = await api.pages("ListParticipantEvents", "events", **joined.identifiers)
     assert [len(page) for page in pages] == [50, 11]
 
 
-async def test_pages_are_stable_while_events_arrive(house: ManagerHarness) -> None:
-    visit = await a_participant_who_left(house)
-    first = await house.call("ListParticipantEvents", **visit.names, maxResults=1)
-    await house.manager.open_events(house.manager.admit(visit.token), watcher=visit.onlooker, client=ClientInfo())
-    second = await house.call("ListParticipantEvents", **visit.names, maxResults=1, nextToken=first["nextToken"])
+async def test_pages_are_stable_while_events_arrive(api: AwsApiHarness) -> None:
+    joined = await join_and_leave(api)
+    first = await api.call("ListParticipantEvents", **joined.identifiers, maxResults=1)
+    await api.manager.open_events(api.manager.admit(joined.token), watcher=joined.watcher, client=ClientInfo())
+    second = await api.call("ListParticipantEvents", **joined.identifiers, maxResults=1, nextToken=first["nextToken"])
     assert [event["name"] for event in first["events"] + second["events"]] == ["LEFT", "JOINED"]
 
 
 @pytest.mark.parametrize("member", list(UNKNOWN))
-async def test_a_token_of_other_names_is_refused(house: ManagerHarness, member: str) -> None:
-    visit = await a_participant_who_left(house)
-    token = (await house.call("ListParticipantEvents", **visit.names, maxResults=1))["nextToken"]
+async def test_a_page_token_of_another_participant_is_refused(api: AwsApiHarness, member: str) -> None:
+    joined = await join_and_leave(api)
+    token = (await api.call("ListParticipantEvents", **joined.identifiers, maxResults=1))["nextToken"]
     with pytest.raises(InvalidInputError) as refused:
-        await house.call("ListParticipantEvents", **{**visit.names, member: UNKNOWN[member]}, nextToken=token)
+        await api.call("ListParticipantEvents", **{**joined.identifiers, member: UNKNOWN[member]}, nextToken=token)
     assert refused.value.member == "nextToken"

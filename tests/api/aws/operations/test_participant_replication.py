@@ -4,68 +4,68 @@ import pytest
 
 from stagebook.stage.errors import ConflictError, InvalidInputError, ResourceNotFoundError
 from stagebook.stage.resources import ClientInfo
-from tests.api.aws.operations.house import Json, ManagerHarness, Visit
+from tests.api.aws.operations.aws_api_harness import AwsApiHarness, JoinedParticipant, Json
 
 
-async def publish(house: ManagerHarness, stage_arn: str, **token: Json) -> Visit:
-    visit = await house.join(stage_arn, **token)
-    await visit.publish()
-    return visit
+async def publish(api: AwsApiHarness, stage_arn: str, **token: Json) -> JoinedParticipant:
+    joined = await api.join(stage_arn, **token)
+    await joined.publish()
+    return joined
 
 
-def replication(visit: Visit, destination_arn: str) -> dict[str, str]:
-    """The members that name a replication."""
+def replication(joined: JoinedParticipant, destination_arn: str) -> dict[str, str]:
+    """Return the input members that identify a replication."""
     return {
-        "sourceStageArn": visit.stage_arn,
+        "sourceStageArn": joined.stage_arn,
         "destinationStageArn": destination_arn,
-        "participantId": visit.participant_id,
+        "participantId": joined.participant_id,
     }
 
 
-async def replicas(house: ManagerHarness, visit: Visit) -> Json:
-    answer = await house.call(
-        "ListParticipantReplicas", sourceStageArn=visit.stage_arn, participantId=visit.participant_id
+async def replicas(api: AwsApiHarness, joined: JoinedParticipant) -> Json:
+    answer = await api.call(
+        "ListParticipantReplicas", sourceStageArn=joined.stage_arn, participantId=joined.participant_id
     )
     return answer["replicas"]
 
 
-async def test_starting_and_stopping_answer_with_nothing_but_headers(house: ManagerHarness) -> None:
-    visit, destination = await publish(house, await house.create_stage()), await house.create_stage()
+async def test_starting_and_stopping_have_empty_bodies(api: AwsApiHarness) -> None:
+    joined, destination = await publish(api, await api.create_stage()), await api.create_stage()
 
-    assert await house.call("StartParticipantReplication", **replication(visit, destination)) is None
-    assert await house.call("StopParticipantReplication", **replication(visit, destination)) is None
+    assert await api.call("StartParticipantReplication", **replication(joined, destination)) is None
+    assert await api.call("StopParticipantReplication", **replication(joined, destination)) is None
 
 
-async def test_a_replica_is_listed_with_both_ends_and_its_state(house: ManagerHarness) -> None:
-    visit, destination = await publish(house, await house.create_stage()), await house.create_stage()
-    await house.call("StartParticipantReplication", **replication(visit, destination))
-    session_id = (await house.call("GetStage", arn=destination))["stage"]["activeSessionId"]
+async def test_a_replica_is_listed_with_source_destination_and_state(api: AwsApiHarness) -> None:
+    joined, destination = await publish(api, await api.create_stage()), await api.create_stage()
+    await api.call("StartParticipantReplication", **replication(joined, destination))
+    session_id = (await api.call("GetStage", arn=destination))["stage"]["activeSessionId"]
     expected = {
-        **replication(visit, destination),
-        "sourceSessionId": visit.session_id,
+        **replication(joined, destination),
+        "sourceSessionId": joined.session_id,
         "destinationSessionId": session_id,
     }
 
-    assert await replicas(house, visit) == [{**expected, "replicationState": "ACTIVE"}]
-    await house.call("StopParticipantReplication", **replication(visit, destination))
-    assert await replicas(house, visit) == [{**expected, "replicationState": "STOPPED"}]
+    assert await replicas(api, joined) == [{**expected, "replicationState": "ACTIVE"}]
+    await api.call("StopParticipantReplication", **replication(joined, destination))
+    assert await replicas(api, joined) == [{**expected, "replicationState": "STOPPED"}]
 
 
-async def test_the_participants_of_both_stages_tell_of_it(house: ManagerHarness) -> None:
-    source = await house.create_stage()
-    visit = await publish(house, source, userId="ada", attributes={"role": "host", "team": "blue"})
-    destination = await house.create_stage()
-    await house.call("StartParticipantReplication", **replication(visit, destination), attributes={"role": "guest"})
-    session_id = (await house.call("GetStage", arn=destination))["stage"]["activeSessionId"]
-    there = {"stageArn": destination, "sessionId": session_id, "participantId": visit.participant_id}
+async def test_source_and_replica_are_shown_on_their_stages(api: AwsApiHarness) -> None:
+    source = await api.create_stage()
+    joined = await publish(api, source, userId="ada", attributes={"role": "host", "team": "blue"})
+    destination = await api.create_stage()
+    await api.call("StartParticipantReplication", **replication(joined, destination), attributes={"role": "guest"})
+    session_id = (await api.call("GetStage", arn=destination))["stage"]["activeSessionId"]
+    there = {"stageArn": destination, "sessionId": session_id, "participantId": joined.participant_id}
 
-    replica = (await house.call("GetParticipant", **there))["participant"]
-    original = (await house.call("GetParticipant", **visit.names))["participant"]
+    replica = (await api.call("GetParticipant", **there))["participant"]
+    original = (await api.call("GetParticipant", **joined.identifiers))["participant"]
 
     assert (
         replica.items()
         >= {
-            "participantId": visit.participant_id,
+            "participantId": joined.participant_id,
             "userId": "ada",
             "attributes": {"role": "guest", "team": "blue"},
             "state": "CONNECTED",
@@ -74,7 +74,7 @@ async def test_the_participants_of_both_stages_tell_of_it(house: ManagerHarness)
             "replicationType": "REPLICA",
             "replicationState": "ACTIVE",
             "sourceStageArn": source,
-            "sourceSessionId": visit.session_id,
+            "sourceSessionId": joined.session_id,
         }.items()
     )
     assert (original["replicationType"], original["replicationState"]) == ("SOURCE", "ACTIVE")
@@ -82,15 +82,15 @@ async def test_the_participants_of_both_stages_tell_of_it(house: ManagerHarness)
     assert not {"sourceStageArn", "sourceSessionId"} & original.keys()
 
 
-async def test_events_name_the_destination_at_the_source_and_mark_the_replica(house: ManagerHarness) -> None:
-    visit, destination = await publish(house, await house.create_stage()), await house.create_stage()
-    await house.call("StartParticipantReplication", **replication(visit, destination))
-    session_id = (await house.call("GetStage", arn=destination))["stage"]["activeSessionId"]
-    await house.call("StopParticipantReplication", **replication(visit, destination))
-    there = {"stageArn": destination, "sessionId": session_id, "participantId": visit.participant_id}
+async def test_source_events_name_the_destination_and_destination_events_are_marked_replica(api: AwsApiHarness) -> None:
+    joined, destination = await publish(api, await api.create_stage()), await api.create_stage()
+    await api.call("StartParticipantReplication", **replication(joined, destination))
+    session_id = (await api.call("GetStage", arn=destination))["stage"]["activeSessionId"]
+    await api.call("StopParticipantReplication", **replication(joined, destination))
+    there = {"stageArn": destination, "sessionId": session_id, "participantId": joined.participant_id}
 
-    at_source = (await house.call("ListParticipantEvents", **visit.names))["events"]
-    at_destination = (await house.call("ListParticipantEvents", **there))["events"]
+    at_source = (await api.call("ListParticipantEvents", **joined.identifiers))["events"]
+    at_destination = (await api.call("ListParticipantEvents", **there))["events"]
 
     where = {"destinationStageArn": destination, "destinationSessionId": session_id}
     assert [event["name"] for event in at_source[:2]] == ["REPLICATION_STOPPED", "REPLICATION_STARTED"]
@@ -99,54 +99,54 @@ async def test_events_name_the_destination_at_the_source_and_mark_the_replica(ho
     assert all(event["replica"] is True and not where.keys() & event.keys() for event in at_destination)
 
 
-async def test_replicas_are_listed_page_by_page_newest_first(house: ManagerHarness) -> None:
-    visit = await publish(house, await house.create_stage())
-    arns = [await house.create_stage() for _ in range(5)]
+async def test_replicas_are_listed_newest_first_in_pages(api: AwsApiHarness) -> None:
+    joined = await publish(api, await api.create_stage())
+    arns = [await api.create_stage() for _ in range(5)]
     for arn in arns:
-        await house.call("StartParticipantReplication", **replication(visit, arn))
-    names = {"sourceStageArn": visit.stage_arn, "participantId": visit.participant_id}
+        await api.call("StartParticipantReplication", **replication(joined, arn))
+    names = {"sourceStageArn": joined.stage_arn, "participantId": joined.participant_id}
 
-    pages = await house.pages("ListParticipantReplicas", "replicas", **names, maxResults=2)
+    pages = await api.pages("ListParticipantReplicas", "replicas", **names, maxResults=2)
 
     newest_first = arns[::-1]
     shown = [[replica["destinationStageArn"] for replica in page] for page in pages]
     assert shown == [newest_first[:2], newest_first[2:4], newest_first[4:]]
-    token = (await house.call("ListParticipantReplicas", **names, maxResults=1))["nextToken"]
+    token = (await api.call("ListParticipantReplicas", **names, maxResults=1))["nextToken"]
     with pytest.raises(InvalidInputError, match="nextToken"):
-        await house.call("ListParticipantReplicas", **{**names, "participantId": "other"}, nextToken=token)
+        await api.call("ListParticipantReplicas", **{**names, "participantId": "other"}, nextToken=token)
 
 
-async def test_nothing_is_listed_for_unknown_names(house: ManagerHarness) -> None:
-    visit = await publish(house, await house.create_stage())
-    assert await replicas(house, visit) == []
-    answer = await house.call(
-        "ListParticipantReplicas", sourceStageArn=visit.stage_arn + "x", participantId=visit.participant_id
+async def test_an_unknown_participant_has_no_replicas(api: AwsApiHarness) -> None:
+    joined = await publish(api, await api.create_stage())
+    assert await replicas(api, joined) == []
+    answer = await api.call(
+        "ListParticipantReplicas", sourceStageArn=joined.stage_arn + "x", participantId=joined.participant_id
     )
     assert answer == {"replicas": []}
 
 
-async def test_what_must_hold_is_asked_of_the_manager(house: ManagerHarness) -> None:
-    onlooker, destination = await house.join(await house.create_stage()), await house.create_stage()
+async def test_an_invalid_start_or_stop_is_refused(api: AwsApiHarness) -> None:
+    viewer, destination = await api.join(await api.create_stage()), await api.create_stage()
     with pytest.raises(ConflictError):
-        await house.call("StartParticipantReplication", **replication(onlooker, destination))
+        await api.call("StartParticipantReplication", **replication(viewer, destination))
     with pytest.raises(InvalidInputError, match="destinationStageArn"):
-        await house.call("StartParticipantReplication", **replication(onlooker, onlooker.stage_arn))
+        await api.call("StartParticipantReplication", **replication(viewer, viewer.stage_arn))
     with pytest.raises(ResourceNotFoundError):
-        await house.call("StopParticipantReplication", **replication(onlooker, destination))
+        await api.call("StopParticipantReplication", **replication(viewer, destination))
 
 
 @pytest.mark.parametrize(("window", "state"), [({}, "STOPPED"), ({"reconnectWindowSeconds": 300}, "ACTIVE")])
-async def test_the_reconnect_window_is_none_unless_given(house: ManagerHarness, window: Json, state: str) -> None:
-    visit, destination = await house.join(await house.create_stage()), await house.create_stage()
-    claims = house.manager.admit(visit.token)
-    opened = await house.manager.publish(claims, offer="v=0", client=ClientInfo())
-    house.engine.connected(opened.connection_id)
-    await house.call("StartParticipantReplication", **replication(visit, destination), **window)
+async def test_there_is_no_reconnect_window_by_default(api: AwsApiHarness, window: Json, state: str) -> None:
+    joined, destination = await api.join(await api.create_stage()), await api.create_stage()
+    claims = api.manager.admit(joined.token)
+    opened = await api.manager.publish(claims, offer="v=0", client=ClientInfo())
+    api.engine.connected(opened.connection_id)
+    await api.call("StartParticipantReplication", **replication(joined, destination), **window)
 
-    await house.manager.close(claims, connection_id=opened.connection_id)
+    await api.manager.close(claims, connection_id=opened.connection_id)
 
-    assert [replica["replicationState"] for replica in await replicas(house, visit)] == [state]
-    house.clock.time_ms += 300_000
-    house.manager.tick()
-    await visit.settle()
-    assert [replica["replicationState"] for replica in await replicas(house, visit)] == ["STOPPED"]
+    assert [replica["replicationState"] for replica in await replicas(api, joined)] == [state]
+    api.clock.time_ms += 300_000
+    api.manager.tick()
+    await joined.settle()
+    assert [replica["replicationState"] for replica in await replicas(api, joined)] == ["STOPPED"]

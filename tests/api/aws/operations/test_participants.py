@@ -7,7 +7,7 @@ import pytest
 from stagebook.manager.presence.watchers import FarewellReason
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError, TokenRefusedError
 from stagebook.stage.resources import ClientInfo
-from tests.api.aws.operations.house import Json, ManagerHarness
+from tests.api.aws.operations.aws_api_harness import AwsApiHarness, Json
 
 UNKNOWN = {
     "stageArn": "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh",
@@ -21,13 +21,13 @@ FILTERS: dict[str, Json] = {
 }
 
 
-async def test_a_participant_is_shown_whole(house: ManagerHarness) -> None:
-    arn = await house.create_stage()
+async def test_a_participant_has_all_members(api: AwsApiHarness) -> None:
+    arn = await api.create_stage()
     client = ClientInfo(isp_name="Comcast", os_name="Linux", browser_name="Chromium", browser_version="156")
-    visit = await house.join(arn, client=client, userId="alice", attributes={"role": "host"})
-    assert await house.call("GetParticipant", **visit.names) == {
+    joined = await api.join(arn, client=client, userId="alice", attributes={"role": "host"})
+    assert await api.call("GetParticipant", **joined.identifiers) == {
         "participant": {
-            "participantId": visit.participant_id,
+            "participantId": joined.participant_id,
             "userId": "alice",
             "state": "CONNECTED",
             "firstJoinTime": "2023-04-26T20:30:34.250Z",
@@ -49,13 +49,13 @@ async def test_a_participant_is_shown_whole(house: ManagerHarness) -> None:
     }
 
 
-async def test_the_list_shows_a_participant_in_short(house: ManagerHarness) -> None:
-    visit = await house.join(await house.create_stage())
-    answer = await house.call("ListParticipants", stageArn=visit.stage_arn, sessionId=visit.session_id)
+async def test_the_list_has_a_summary_of_a_participant(api: AwsApiHarness) -> None:
+    joined = await api.join(await api.create_stage())
+    answer = await api.call("ListParticipants", stageArn=joined.stage_arn, sessionId=joined.session_id)
     assert answer == {
         "participants": [
             {
-                "participantId": visit.participant_id,
+                "participantId": joined.participant_id,
                 "userId": "",
                 "state": "CONNECTED",
                 "firstJoinTime": "2023-04-26T20:30:34.250Z",
@@ -68,60 +68,63 @@ async def test_the_list_shows_a_participant_in_short(house: ManagerHarness) -> N
     }
 
 
-async def test_who_has_left_is_disconnected(house: ManagerHarness) -> None:
-    visit = await house.join(await house.create_stage())
-    await visit.leave()
-    participant = (await house.call("GetParticipant", **visit.names))["participant"]
+async def test_a_participant_that_left_is_disconnected(api: AwsApiHarness) -> None:
+    joined = await api.join(await api.create_stage())
+    await joined.leave()
+    participant = (await api.call("GetParticipant", **joined.identifiers))["participant"]
     assert (participant["state"], participant["firstJoinTime"]) == ("DISCONNECTED", "2023-04-26T20:30:34.250Z")
 
 
-async def test_who_has_ever_published_is_shown_so(house: ManagerHarness) -> None:
-    visit = await house.join(await house.create_stage())
-    await visit.publish()
-    participant = (await house.call("GetParticipant", **visit.names))["participant"]
+async def test_a_participant_that_has_published_has_published_true(api: AwsApiHarness) -> None:
+    joined = await api.join(await api.create_stage())
+    await joined.publish()
+    participant = (await api.call("GetParticipant", **joined.identifiers))["participant"]
     assert (participant["published"], participant["protocol"]) == (True, "WHIP")
     for published, expected in ((True, 1), (False, 0)):
-        answer = await house.call(
-            "ListParticipants", stageArn=visit.stage_arn, sessionId=visit.session_id, filterByPublished=published
+        answer = await api.call(
+            "ListParticipants", stageArn=joined.stage_arn, sessionId=joined.session_id, filterByPublished=published
         )
         assert len(answer["participants"]) == expected
 
 
-async def test_an_unknown_participant_is_not_found(house: ManagerHarness) -> None:
-    visit = await house.join(await house.create_stage())
-    for names in ({**visit.names, "participantId": "abCDEf12GHIj"}, {**UNKNOWN, "participantId": "abCDEf12GHIj"}):
+async def test_an_unknown_participant_is_not_found(api: AwsApiHarness) -> None:
+    joined = await api.join(await api.create_stage())
+    for names in (
+        {**joined.identifiers, "participantId": "abCDEf12GHIj"},
+        {**UNKNOWN, "participantId": "abCDEf12GHIj"},
+    ):
         with pytest.raises(ResourceNotFoundError):
-            await house.call("GetParticipant", **names)
+            await api.call("GetParticipant", **names)
 
 
-async def test_an_unknown_stage_or_session_has_no_participants(house: ManagerHarness) -> None:
-    arn = await house.create_stage()
-    assert await house.call("ListParticipants", **UNKNOWN) == {"participants": []}
-    assert await house.call("ListParticipants", **{**UNKNOWN, "stageArn": arn}) == {"participants": []}
+async def test_an_unknown_stage_or_session_has_no_participants(api: AwsApiHarness) -> None:
+    arn = await api.create_stage()
+    assert await api.call("ListParticipants", **UNKNOWN) == {"participants": []}
+    assert await api.call("ListParticipants", **{**UNKNOWN, "stageArn": arn}) == {"participants": []}
 
 
-async def test_participants_come_newest_first_and_in_pages(house: ManagerHarness) -> None:
-    arn = await house.create_stage()
-    visits = []
+async def test_participants_are_listed_newest_first_in_pages(api: AwsApiHarness) -> None:
+    arn = await api.create_stage()
+    joined_participants = []
     for _ in range(5):
-        visits.append(await house.join(arn))
-        house.clock.time_ms += 1_000
-    pages = await house.pages(
-        "ListParticipants", "participants", stageArn=arn, sessionId=visits[0].session_id, maxResults=2
+        joined_participants.append(await api.join(arn))
+        api.clock.time_ms += 1_000
+    pages = await api.pages(
+        "ListParticipants", "participants", stageArn=arn, sessionId=joined_participants[0].session_id, maxResults=2
     )
-    newest_first = [visit.participant_id for visit in reversed(visits)]
+    newest_first = [joined.participant_id for joined in reversed(joined_participants)]
     listed = [[participant["participantId"] for participant in page] for page in pages]
     assert listed == [newest_first[:2], newest_first[2:4], newest_first[4:]]
 
 
-async def test_each_filter_shows_its_own(house: ManagerHarness) -> None:
-    arn = await house.create_stage()
-    alice = await house.join(arn, userId="alice")
-    bob = await house.join(arn, userId="bob")
+async def test_each_filter_selects_its_participants(api: AwsApiHarness) -> None:
+    arn = await api.create_stage()
+    alice = await api.join(arn, userId="alice")
+    bob = await api.join(arn, userId="bob")
     await bob.leave()
 
     async def listed(**where: Json) -> set[str]:
-        answer = await house.call("ListParticipants", stageArn=arn, sessionId=alice.session_id, **where)
+        answer = await api.call("ListParticipants", stageArn=arn, sessionId=alice.session_id, **where)
         return {participant["participantId"] for participant in answer["participants"]}
 
     everybody = {alice.participant_id, bob.participant_id}
@@ -138,41 +141,41 @@ async def test_each_filter_shows_its_own(house: ManagerHarness) -> None:
 
 
 @pytest.mark.parametrize("pair", list(combinations(FILTERS, 2)), ids="-".join)
-async def test_two_filters_are_refused(house: ManagerHarness, pair: tuple[str, str]) -> None:
+async def test_two_filters_are_refused(api: AwsApiHarness, pair: tuple[str, str]) -> None:
     with pytest.raises(InvalidInputError, match="only one filter"):
-        await house.call("ListParticipants", **UNKNOWN, **{name: FILTERS[name] for name in pair})
+        await api.call("ListParticipants", **UNKNOWN, **{name: FILTERS[name] for name in pair})
 
 
-async def test_a_token_belongs_to_its_filter(house: ManagerHarness) -> None:
-    arn = await house.create_stage()
-    visit = await house.join(arn)
-    await house.join(arn)
-    names = {"stageArn": arn, "sessionId": visit.session_id}
-    token = (await house.call("ListParticipants", **names, maxResults=1))["nextToken"]
+async def test_a_page_token_of_another_filter_is_refused(api: AwsApiHarness) -> None:
+    arn = await api.create_stage()
+    joined = await api.join(arn)
+    await api.join(arn)
+    names = {"stageArn": arn, "sessionId": joined.session_id}
+    token = (await api.call("ListParticipants", **names, maxResults=1))["nextToken"]
     others: list[dict[str, Json]] = [{"filterByPublished": False}, {"filterByRecordingState": "STOPPED"}]
     for where in others:
         with pytest.raises(InvalidInputError):
-            await house.call("ListParticipants", **names, **where, nextToken=token)
+            await api.call("ListParticipants", **names, **where, nextToken=token)
 
 
-async def test_disconnecting_ends_the_connection_with_its_reason_and_the_token(house: ManagerHarness) -> None:
-    visit = await house.join(await house.create_stage())
-    names = {"stageArn": visit.stage_arn, "participantId": visit.participant_id}
-    assert await house.call("DisconnectParticipant", **names, reason="enough") is None
-    assert visit.onlooker.farewells == [(FarewellReason.DISCONNECTED, "enough")]
-    assert (await house.call("GetParticipant", **visit.names))["participant"]["state"] == "DISCONNECTED"
+async def test_disconnecting_ends_the_connection_with_its_reason_and_the_token(api: AwsApiHarness) -> None:
+    joined = await api.join(await api.create_stage())
+    names = {"stageArn": joined.stage_arn, "participantId": joined.participant_id}
+    assert await api.call("DisconnectParticipant", **names, reason="enough") is None
+    assert joined.watcher.farewells == [(FarewellReason.DISCONNECTED, "enough")]
+    assert (await api.call("GetParticipant", **joined.identifiers))["participant"]["state"] == "DISCONNECTED"
     with pytest.raises(TokenRefusedError):
-        house.manager.admit(visit.token)
+        api.manager.admit(joined.token)
 
 
-async def test_a_participant_who_never_came_can_be_kept_away(house: ManagerHarness) -> None:
-    arn = await house.create_stage()
-    made = (await house.call("CreateParticipantToken", stageArn=arn))["participantToken"]
-    assert await house.call("DisconnectParticipant", stageArn=arn, participantId=made["participantId"]) is None
+async def test_a_participant_that_never_joined_can_be_disconnected(api: AwsApiHarness) -> None:
+    arn = await api.create_stage()
+    made = (await api.call("CreateParticipantToken", stageArn=arn))["participantToken"]
+    assert await api.call("DisconnectParticipant", stageArn=arn, participantId=made["participantId"]) is None
     with pytest.raises(TokenRefusedError):
-        house.manager.admit(made["token"])
+        api.manager.admit(made["token"])
 
 
-async def test_nobody_is_disconnected_from_an_unknown_stage(house: ManagerHarness) -> None:
+async def test_disconnecting_from_an_unknown_stage_is_not_found(api: AwsApiHarness) -> None:
     with pytest.raises(ResourceNotFoundError):
-        await house.call("DisconnectParticipant", stageArn=UNKNOWN["stageArn"], participantId="abCDEf12GHIj")
+        await api.call("DisconnectParticipant", stageArn=UNKNOWN["stageArn"], participantId="abCDEf12GHIj")

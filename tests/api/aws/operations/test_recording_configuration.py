@@ -1,4 +1,4 @@
-"""Recording configurations: what is kept, what is shown, what is refused."""
+"""Recording configurations: accepted values, outputs with defaults, refused values."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from stagebook.api.aws.operations.recording_configuration import accept_recordin
 from stagebook.stage.errors import InvalidInputError
 
 
-def test_nothing_set_shows_every_default() -> None:
+def test_an_empty_configuration_has_every_default() -> None:
     assert show_recording({}) == {
         "storageConfigurationArn": "",
         "mediaTypes": ["AUDIO_VIDEO"],
@@ -21,7 +21,7 @@ def test_nothing_set_shows_every_default() -> None:
     }
 
 
-def test_a_default_is_shown_beside_what_was_set_inside_the_same_structure() -> None:
+def test_absent_members_of_a_nested_structure_have_their_defaults() -> None:
     shown = show_recording(accept_recording({"thumbnailConfiguration": {"targetIntervalSeconds": 5}}))
     assert shown["thumbnailConfiguration"] == {
         "targetIntervalSeconds": 5,
@@ -30,7 +30,7 @@ def test_a_default_is_shown_beside_what_was_set_inside_the_same_structure() -> N
     }
 
 
-def test_showing_leaves_the_defaults_as_they_are() -> None:
+def test_outputs_do_not_change_the_defaults() -> None:
     show_recording({"thumbnailConfiguration": {"targetIntervalSeconds": 5}})
     assert show_recording({})["thumbnailConfiguration"]["targetIntervalSeconds"] == 60
 

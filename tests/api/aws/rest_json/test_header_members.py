@@ -1,7 +1,7 @@
-"""Headers in and out."""
+"""The header fields of requests and responses."""
 
 from stagebook.api.aws.rest_json.header_members import ALLOW_ANY_ORIGIN, MODELLED_HEADERS, read_headers
-from tests.api.aws.rules import SHAPES
+from tests.api.aws.model_rules import SHAPES
 
 
 def test_headers_are_read_by_name() -> None:

@@ -1,4 +1,4 @@
-"""JSON bodies: what is taken as a document, and that everything else is the caller's mistake."""
+"""Parsing JSON request bodies."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ def test_an_empty_body_is_an_empty_object() -> None:
     assert decode_document(b"") == {}
 
 
-def test_of_equal_keys_the_last_one_counts() -> None:
+def test_the_last_of_several_equal_keys_wins() -> None:
     assert decode_document(b'{"name": "first", "name": "last"}') == {"name": "last"}
 
 
@@ -46,7 +46,7 @@ def test_anything_else_is_a_serialization_error(body: bytes) -> None:
         st.text(max_size=9), st.integers() | st.text(max_size=9) | st.none() | st.booleans() | st.lists(st.integers())
     )
 )
-def test_a_json_object_comes_out_as_it_was(document: dict[str, Any]) -> None:
+def test_a_json_object_is_decoded_unchanged(document: dict[str, Any]) -> None:
     assert decode_document(json.dumps(document).encode()) == document
     assert decode_document(json.dumps(document, ensure_ascii=False).encode()) == document
 
@@ -56,7 +56,7 @@ def test_arbitrary_bytes_are_a_document_or_a_serialization_error(body: bytes) ->
     try:
         assert isinstance(decode_document(body), dict)
     except AwsError as error:
-        assert error.error_type is ErrorType.SERIALIZATION  # noqa: PT017 - either outcome is right
+        assert error.error_type is ErrorType.SERIALIZATION  # noqa: PT017 - both outcomes are correct
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_arbitrary_bytes_are_a_document_or_a_serialization_error(body: bytes) ->
         b"application/x-amz-json-1.1",
     ],
 )
-def test_json_and_nothing_are_taken_as_content_types(content_type: bytes | None) -> None:
+def test_json_and_absent_content_types_are_accepted(content_type: bytes | None) -> None:
     check_content_type({} if content_type is None else {b"content-type": content_type})
 
 

@@ -1,4 +1,4 @@
-"""Inputs gathered from path, query and body."""
+"""Inputs read from path, query and body."""
 
 from typing import Any
 from urllib.parse import quote
@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.api.aws.aws_errors import AwsError
-from stagebook.api.aws.rest_json.operation_input import compile_request
+from stagebook.api.aws.rest_json.operation_input import compile_input_reader
 from stagebook.api.aws.rest_json.service_model import load_service_model
 from stagebook.stage.errors import InvalidInputError
-from tests.api.aws.harness import STAGE_ARN
+from tests.api.aws.asgi_harness import STAGE_ARN
 
 OPERATIONS = load_service_model().operations
 
@@ -20,7 +20,7 @@ def read(
     operation: str, *, label: bytes = b"", query: bytes = b"", body: bytes = b"", **headers: str
 ) -> dict[str, Any]:
     lines = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    return compile_request(OPERATIONS[operation])(label, query, lines, body)
+    return compile_input_reader(OPERATIONS[operation])(label, query, lines, body)
 
 
 ENCODED_ARN = quote(STAGE_ARN, safe="").encode()
@@ -62,13 +62,13 @@ def test_a_plus_sign_in_the_query_is_a_plus_sign() -> None:
 
 
 @pytest.mark.parametrize("query", [b"", b"other=1", b"tagkeys=a", b"&&="])
-def test_a_required_query_member_must_be_there(query: bytes) -> None:
+def test_a_required_query_member_must_be_present(query: bytes) -> None:
     with pytest.raises(InvalidInputError, match="tagKeys: is required"):
         read("UntagResource", label=ENCODED_ARN, query=query)
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "expected"),
     [
         (b"tagKeys=", r"tagKeys\[0\]: must have 1 to 128 characters"),
         (b"tagKeys=a&tagKeys=" + b"b" * 129, r"tagKeys\[1\]: must have 1 to 128 characters"),
@@ -76,12 +76,12 @@ def test_a_required_query_member_must_be_there(query: bytes) -> None:
         (b"tagKeys=%ff", "tagKeys: must be percent-encoded UTF-8"),
     ],
 )
-def test_query_members_keep_the_models_rules(query: bytes, told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_query_members_are_validated(query: bytes, expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         read("UntagResource", label=ENCODED_ARN, query=query)
 
 
-def test_the_body_and_the_path_make_one_input() -> None:
+def test_the_input_has_members_of_the_path_and_the_body() -> None:
     request = read("TagResource", label=ENCODED_ARN, body=b'{"tags": {"team": "blue"}, "resourceArn": "other"}')
 
     assert request == {"resourceArn": STAGE_ARN, "tags": {"team": "blue"}}

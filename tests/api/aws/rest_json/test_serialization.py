@@ -1,4 +1,4 @@
-"""Outputs, read back by botocore's own parser."""
+"""Outputs, parsed back by botocore's own parser."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from stagebook.api.aws.rest_json.serialization import UnknownOutputMemberError, compile_output, has_modelled_headers
 from stagebook.api.aws.rest_json.service_model import load_service_model
-from tests.api.aws.rules import MODEL as RAW
-from tests.api.aws.rules import OPERATIONS, SHAPES, Json
+from tests.api.aws.model_rules import MODEL as RAW
+from tests.api.aws.model_rules import OPERATIONS, SHAPES, Json
 
 MODEL = load_service_model()
 BOTOCORE = ServiceModel(RAW, "ivs-realtime")
@@ -34,7 +34,7 @@ def parsed_by_botocore(operation: str, body: bytes) -> dict[str, Any]:
 
 
 def results(name: str) -> st.SearchStrategy[Json]:
-    """Results that a handler may give for an output shape."""
+    """Generate results that a handler may return for an output shape."""
     shape = SHAPES[name]
     match shape["type"]:
         case "structure":
@@ -57,13 +57,13 @@ def results(name: str) -> st.SearchStrategy[Json]:
     return st.sampled_from(shape["enum"]) if "enum" in shape else st.text(max_size=8)
 
 
-def as_botocore_shows(name: str, value: Json) -> Json:
+def as_botocore_parses(name: str, value: Json) -> Json:
     shape = SHAPES[name]
     match shape["type"]:
         case "structure":
-            return {k: as_botocore_shows(shape["members"][k]["shape"], v) for k, v in value.items() if v is not None}
+            return {k: as_botocore_parses(shape["members"][k]["shape"], v) for k, v in value.items() if v is not None}
         case "list":
-            return [as_botocore_shows(shape["member"]["shape"], item) for item in value]
+            return [as_botocore_parses(shape["member"]["shape"], item) for item in value]
         case "timestamp":
             return EPOCH + timedelta(milliseconds=value)
     return value
@@ -71,11 +71,11 @@ def as_botocore_shows(name: str, value: Json) -> Json:
 
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), operation=st.sampled_from(sorted(OPERATIONS)))
-def test_botocore_reads_every_output_as_the_handler_gave_it(data: st.DataObject, operation: str) -> None:
+def test_botocore_parses_every_output_as_the_handler_returned_it(data: st.DataObject, operation: str) -> None:
     output = OPERATIONS[operation]["output"]["shape"]
     result = data.draw(results(output))
 
-    assert parsed_by_botocore(operation, serialise(operation, result)) == as_botocore_shows(output, result)
+    assert parsed_by_botocore(operation, serialise(operation, result)) == as_botocore_parses(output, result)
 
 
 def test_times_are_iso_8601_and_absent_members_are_left_out() -> None:
@@ -88,12 +88,12 @@ def test_times_are_iso_8601_and_absent_members_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("result", [{}, {"events": []}, {"events": None}])
-def test_required_collections_are_always_there(result: dict[str, Any]) -> None:
+def test_required_collections_are_always_present(result: dict[str, Any]) -> None:
     assert serialise("ListParticipantEvents", result) == b'{"events":[]}'
     assert serialise("ListTagsForResource", {}) == b'{"tags":{}}'
 
 
-def test_false_zero_and_empty_text_are_sent() -> None:
+def test_false_and_empty_values_are_sent() -> None:
     body = serialise("GetParticipant", {"participant": {"published": False, "userId": "", "attributes": {}}})
 
     assert json.loads(body) == {"participant": {"published": False, "userId": "", "attributes": {}}}
@@ -127,6 +127,6 @@ def test_the_outputs_with_headers_are_the_four_of_the_model() -> None:
         ("CreateIngestConfiguration", {"cacheControl": "no-store"}),
     ],
 )
-def test_a_handlers_mistake_does_not_go_out_unseen(operation: str, result: dict[str, Any]) -> None:
+def test_an_output_that_does_not_fit_its_shape_raises(operation: str, result: dict[str, Any]) -> None:
     with pytest.raises(UnknownOutputMemberError):
         serialise(operation, result)

@@ -1,15 +1,15 @@
-"""The service model as values: whole, and with its known defects put right in one visible table."""
+"""The service model as values, and the corrections of its known defects."""
 
 import pytest
 
 from stagebook.api.aws.rest_json.service_model import (
     ENUM_ADDITIONS,
     PATTERN_OVERRIDES,
-    Kind,
     Location,
+    ShapeKind,
     load_service_model,
 )
-from tests.api.aws.rules import OPERATIONS, SHAPES
+from tests.api.aws.model_rules import OPERATIONS, SHAPES
 
 MODEL = load_service_model()
 
@@ -20,7 +20,7 @@ def test_all_forty_operations_are_there() -> None:
     assert MODEL.signing_name == "ivs"
 
 
-def test_an_operation_knows_how_it_is_addressed() -> None:
+def test_an_operation_has_its_method_uri_and_bindings() -> None:
     untag = MODEL.operations["UntagResource"]
 
     assert (untag.method, untag.uri) == ("DELETE", "/tags/{resourceArn}")
@@ -31,10 +31,10 @@ def test_an_operation_knows_how_it_is_addressed() -> None:
     assert all(member.required for member in untag.input.members)
 
 
-def test_shapes_keep_the_models_rules() -> None:
+def test_a_shape_has_the_rules_of_the_model() -> None:
     session_id = next(m.shape for m in MODEL.operations["GetStageSession"].input.members if m.name == "sessionId")
 
-    assert session_id.kind is Kind.STRING
+    assert session_id.kind is ShapeKind.STRING
     assert (session_id.minimum, session_id.maximum, session_id.pattern) == (16, 16, "st-[a-zA-Z0-9]+")
 
 
@@ -44,7 +44,7 @@ def test_each_override_replaces_a_pattern_of_the_model(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ENUM_ADDITIONS))
-def test_each_added_value_is_missing_in_the_model(name: str) -> None:
+def test_each_added_enum_value_is_missing_in_the_model(name: str) -> None:
     assert not set(ENUM_ADDITIONS[name]) & set(SHAPES[name]["enum"])
 
 

@@ -1,4 +1,4 @@
-"""Times on the wire."""
+"""The format of timestamps."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,5 +24,5 @@ def test_times_are_utc_with_milliseconds(time_ms: int, text: str) -> None:
 
 
 @given(st.integers(0, 4_102_444_800_000))
-def test_times_read_back_as_they_were(time_ms: int) -> None:
+def test_formatted_times_parse_back(time_ms: int) -> None:
     assert datetime.fromisoformat(iso8601(time_ms)) == datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=time_ms)

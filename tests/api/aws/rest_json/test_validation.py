@@ -1,4 +1,4 @@
-"""Every input rule of the service model, kept and broken, for all operations."""
+"""The validation of inputs, against a second implementation of the rules."""
 
 import copy
 import re
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stagebook.api.aws.rest_json.service_model import Shape, load_service_model
 from stagebook.api.aws.rest_json.validation import BrokenRuleError, compile_check, compile_input
 from stagebook.stage.errors import InvalidInputError
-from tests.api.aws.rules import OPERATIONS, SHAPES, Json, Path, breaches, conforms, enum_of, pattern_of, valid
+from tests.api.aws.model_rules import OPERATIONS, SHAPES, Json, Path, conforms, enum_of, pattern_of, valid, violations
 
 MODEL = load_service_model()
 VALIDATE = {name: compile_input(operation.input) for name, operation in MODEL.operations.items()}
@@ -24,7 +24,7 @@ def path_text(path: Path) -> str:
 
 
 @EVERY_OPERATION
-def test_an_input_with_every_member_is_taken_as_it_is(operation: str) -> None:
+def test_an_input_with_every_member_is_accepted_unchanged(operation: str) -> None:
     document = valid(INPUTS[operation])
 
     assert VALIDATE[operation](document) == document
@@ -32,17 +32,17 @@ def test_an_input_with_every_member_is_taken_as_it_is(operation: str) -> None:
 
 @EVERY_OPERATION
 def test_every_broken_rule_is_refused_with_the_members_path(operation: str) -> None:
-    cases = [(path, rule, document) for path, rule, document in breaches(INPUTS[operation]) if path]
+    cases = [(path, rule, document) for path, rule, document in violations(INPUTS[operation]) if path]
     assert cases or not SHAPES[INPUTS[operation]]["members"]
     for path, rule, document in cases:
-        assert not conforms(INPUTS[operation], document), f"{rule} at {path} breaks nothing"
+        assert not conforms(INPUTS[operation], document), f"{rule} at {path} breaks no rule"
         with pytest.raises(InvalidInputError) as refused:
             VALIDATE[operation](document)
         assert refused.value.member == path_text(path), rule
 
 
 @EVERY_OPERATION
-def test_only_required_members_are_needed_and_null_is_absent(operation: str) -> None:
+def test_only_required_members_are_required_and_null_means_absent(operation: str) -> None:
     shape = SHAPES[INPUTS[operation]]
     full = valid(INPUTS[operation])
     required = {name: full[name] for name in shape.get("required", [])}
@@ -56,16 +56,16 @@ def test_only_required_members_are_needed_and_null_is_absent(operation: str) -> 
 def test_unknown_members_are_ignored_at_every_depth(operation: str) -> None:
     document = valid(INPUTS[operation])
 
-    def salted(value: Json, name: str) -> Json:
+    def with_unknown_members(value: Json, name: str) -> Json:
         shape = SHAPES[name]
         if shape["type"] == "structure":
-            known = {key: salted(value[key], member["shape"]) for key, member in shape["members"].items()}
+            known = {key: with_unknown_members(value[key], member["shape"]) for key, member in shape["members"].items()}
             return {"x-unknown": {"a": [1]}, **known}
         if shape["type"] == "list":
-            return [salted(item, shape["member"]["shape"]) for item in value]
+            return [with_unknown_members(item, shape["member"]["shape"]) for item in value]
         return value
 
-    assert VALIDATE[operation](salted(document, INPUTS[operation])) == document
+    assert VALIDATE[operation](with_unknown_members(document, INPUTS[operation])) == document
 
 
 def _scalars() -> st.SearchStrategy[Any]:
@@ -77,22 +77,22 @@ ANY_JSON = st.recursive(
 )
 
 
-def _places(value: Json) -> list[Path]:
-    """Every place in a JSON value, the whole first."""
+def _paths(value: Json) -> list[Path]:
+    """Return the paths of all values in a JSON value, its own first."""
     steps: list[Any] = []
     if isinstance(value, dict):
         steps = list(value)
     elif isinstance(value, list):
         steps = list(range(len(value)))
-    return [(), *((step, *inner) for step in steps for inner in _places(value[step]))]
+    return [(), *((step, *inner) for step in steps for inner in _paths(value[step]))]
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), operation=st.sampled_from(sorted(OPERATIONS)))
-def test_an_input_is_taken_exactly_when_it_keeps_every_rule(data: st.DataObject, operation: str) -> None:
+def test_an_input_is_accepted_exactly_when_it_conforms(data: st.DataObject, operation: str) -> None:
     document = copy.deepcopy(valid(INPUTS[operation]))
     for _ in range(data.draw(st.integers(1, 3))):
-        *above, last = data.draw(st.sampled_from([place for place in _places(document) if place] or [("x",)]))
+        *above, last = data.draw(st.sampled_from([path for path in _paths(document) if path] or [("x",)]))
         holder = document
         for step in above:
             holder = holder[step]
@@ -100,11 +100,11 @@ def test_an_input_is_taken_exactly_when_it_keeps_every_rule(data: st.DataObject,
 
     try:
         VALIDATE[operation](document)
-        taken = True
+        is_accepted = True
     except InvalidInputError:
-        taken = False
+        is_accepted = False
 
-    assert taken == conforms(INPUTS[operation], document)
+    assert is_accepted == conforms(INPUTS[operation], document)
 
 
 def _shapes_within(shape: Shape) -> dict[str, Shape]:
@@ -121,7 +121,7 @@ WITH_PATTERNS = sorted(name for name in IN_INPUTS if pattern_of(name))
 
 @settings(max_examples=300)
 @given(data=st.data(), name=st.sampled_from(WITH_PATTERNS))
-def test_a_pattern_must_match_the_whole_text(data: st.DataObject, name: str) -> None:
+def test_a_pattern_must_match_the_whole_string(data: st.DataObject, name: str) -> None:
     matching = st.from_regex(pattern_of(name) or "", fullmatch=True)
     text = data.draw(
         matching | matching.map(lambda m: m + "\n") | matching.map(lambda m: " " + m) | st.text(max_size=40)
@@ -129,11 +129,11 @@ def test_a_pattern_must_match_the_whole_text(data: st.DataObject, name: str) -> 
 
     try:
         compile_check(IN_INPUTS[name])(text)
-        taken = True
+        is_accepted = True
     except BrokenRuleError:
-        taken = False
+        is_accepted = False
 
-    assert taken == conforms(name, text)
+    assert is_accepted == conforms(name, text)
 
 
 def refusal(operation: str, **document: Json) -> str:
@@ -142,7 +142,7 @@ def refusal(operation: str, **document: Json) -> str:
     return str(refused.value)
 
 
-def test_texts_name_the_member_and_the_rule() -> None:
+def test_messages_name_the_member_and_the_rule() -> None:
     arn = valid("StageArn")
     assert refusal("GetStage") == "arn: is required"
     assert refusal("GetStage", arn=5) == "arn: must be a string"
@@ -169,18 +169,18 @@ def test_texts_name_the_member_and_the_rule() -> None:
     )
 
 
-def test_the_first_broken_rule_in_the_order_of_the_model_is_told() -> None:
-    told = refusal("ListParticipantEvents", maxResults=0, participantId="!", sessionId="", stageArn="")
+def test_the_first_broken_rule_in_the_order_of_the_model_is_reported() -> None:
+    message = refusal("ListParticipantEvents", maxResults=0, participantId="!", sessionId="", stageArn="")
 
-    assert told.startswith("stageArn: ")
+    assert message.startswith("stageArn: ")
 
 
-def test_values_are_never_repeated() -> None:
+def test_messages_do_not_contain_the_value() -> None:
     secret = "hunter2!"
 
-    told = refusal("CreateStage", name=secret)
+    message = refusal("CreateStage", name=secret)
 
-    assert secret not in told
+    assert secret not in message
 
 
 @pytest.mark.parametrize("letter", ["é", "漢", "😀"])
@@ -192,14 +192,14 @@ def test_lengths_count_characters_not_bytes(letter: str) -> None:
     assert refusal("CreateParticipantToken", stageArn=arn, userId=letter * 129).startswith("userId: ")
 
 
-def test_the_filter_takes_the_state_that_the_model_forgot() -> None:
+def test_the_filter_accepts_the_state_that_the_model_lacks() -> None:
     assert "DISABLED" not in SHAPES["ParticipantRecordingFilterByRecordingState"]["enum"]
     document = {**valid(INPUTS["ListParticipants"]), "filterByRecordingState": "DISABLED"}
 
     assert VALIDATE["ListParticipants"](document) == document
 
 
-def test_a_public_key_may_stand_between_lines_of_text() -> None:
+def test_a_public_key_may_have_text_around_it() -> None:
     pem = valid("PublicKeyMaterial")
 
     document = {"publicKeyMaterial": f"# made today\n{pem}\nthe end\n"}

@@ -1,4 +1,4 @@
-"""The parts of the Authorization header, and what is said when one is missing."""
+"""Parsing the Authorization header field."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def header(*parts: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("separator", [b", ", b",", b" ,  "])
-def test_the_header_is_read_into_its_parts(separator: bytes) -> None:
+def test_the_header_is_parsed_into_its_parts(separator: bytes) -> None:
     parsed = parse_authorization(b"AWS4-HMAC-SHA256 " + separator.join((CREDENTIAL, SIGNED_HEADERS, SIGNATURE)))
 
     assert parsed.access_key_id == "AKIDEXAMPLE"
@@ -31,7 +31,7 @@ def test_the_header_is_read_into_its_parts(separator: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         (header(SIGNED_HEADERS, SIGNATURE), "'Credential'"),
         (header(CREDENTIAL, SIGNATURE), "'SignedHeaders'"),
@@ -49,25 +49,25 @@ def test_the_header_is_read_into_its_parts(separator: bytes) -> None:
         (b"", "AWS4-HMAC-SHA256"),
     ],
 )
-def test_an_incomplete_header_says_what_is_missing(value: bytes, told: str) -> None:
+def test_an_incomplete_header_is_refused_with_the_missing_part(value: bytes, expected: str) -> None:
     with pytest.raises(AwsError) as refused:
         parse_authorization(value)
 
     assert refused.value.error_type is ErrorType.INCOMPLETE_SIGNATURE
-    assert told in refused.value.message
+    assert expected in refused.value.message
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "expected"),
     [
         (b"content-type;x-amz-date", "'host'"),
         (b"content-type;host", "'x-amz-date'"),
         (b"host;x-amz-date;" + b";".join([b"x"] * MAXIMUM_SIGNED_HEADERS), "At most 100"),
     ],
 )
-def test_host_and_date_must_be_signed(names: bytes, told: str) -> None:
+def test_host_and_date_must_be_signed(names: bytes, expected: str) -> None:
     with pytest.raises(AwsError) as refused:
         parse_authorization(header(CREDENTIAL, b"SignedHeaders=" + names, SIGNATURE))
 
     assert refused.value.error_type is ErrorType.INVALID_SIGNATURE
-    assert told in refused.value.message
+    assert expected in refused.value.message

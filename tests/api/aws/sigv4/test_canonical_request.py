@@ -1,4 +1,4 @@
-"""The canonical spelling of each part of a request."""
+"""The canonical form of each part of a request."""
 
 import pytest
 
@@ -27,7 +27,7 @@ from stagebook.api.aws.sigv4.canonical_request import (
         (b"/a b\xff", b"/a%20b%FF"),
     ],
 )
-def test_the_path_is_resolved_and_encoded_once_more(sent: bytes, signed: bytes) -> None:
+def test_the_path_is_normalized_and_encoded_twice(sent: bytes, signed: bytes) -> None:
     assert canonical_path(sent) == signed
 
 
@@ -46,11 +46,11 @@ def test_the_path_is_resolved_and_encoded_once_more(sent: bytes, signed: bytes) 
         (b"%C3%A9=~", b"%C3%A9=~"),
     ],
 )
-def test_the_query_is_sorted_and_encoded_one_way(sent: bytes, signed: bytes) -> None:
+def test_the_query_is_sorted_and_encoded(sent: bytes, signed: bytes) -> None:
     assert canonical_query(sent) == signed
 
 
-def test_header_values_lose_blanks_that_do_not_count() -> None:
+def test_header_values_are_trimmed_and_their_whitespace_collapsed() -> None:
     assert canonical_value(b"  a   b\tc ") == b"a b c"
 
 

@@ -1,4 +1,4 @@
-"""Signature Version 4: what botocore's own signer signs is taken."""
+"""Signature Version 4: requests that botocore's signer signs are accepted."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.api.aws.sigv4.signature import MAXIMUM_CACHED
-from tests.api.aws.harness import (
+from tests.api.aws.asgi_harness import (
     KEY_ID,
     NOW,
     STAGE_ARN,
@@ -19,11 +19,11 @@ from tests.api.aws.harness import (
     signed,
     signed_call,
 )
-from tests.api.aws.signing import TAGS_PATH, new_verifier, refusal, verify, with_header
+from tests.api.aws.sigv4.signing import TAGS_PATH, new_verifier, refusal, verify, with_header
 
 
 def javascript_headers() -> Mapping[str, str]:
-    """What the AWS SDK for JavaScript adds and signs."""
+    """Return the header fields that the AWS SDK for JavaScript adds and signs."""
     return {
         "content-type": "application/json",
         "content-length": "2",
@@ -48,11 +48,11 @@ CLIENTS = {
 
 
 @pytest.mark.parametrize("client", sorted(CLIENTS))
-def test_what_botocore_signs_is_taken(client: str) -> None:
+def test_requests_that_botocore_signs_are_accepted(client: str) -> None:
     verifier = new_verifier()
 
     assert verify(CLIENTS[client], verifier) == credential()
-    assert verify(CLIENTS[client], verifier) == credential(), "the second time goes another way"
+    assert verify(CLIENTS[client], verifier) == credential(), "the second time, the header field is cached"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_botocore_signs_is_taken(client: str) -> None:
         ("GET", b"Param2=value2&Param1=value1", b"b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"),
     ],
 )
-def test_the_published_test_suite_of_aws_is_taken(method: str, query: bytes, signature: bytes) -> None:
+def test_signatures_of_the_published_test_suite_are_accepted(method: str, query: bytes, signature: bytes) -> None:
     """get-vanilla, post-vanilla and get-vanilla-query-order-key-case."""
     moment = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
     authorization = (
@@ -98,7 +98,7 @@ HEADER_NAME = st.from_regex(r"x-[a-z]{1,8}", fullmatch=True)
     headers=st.dictionaries(HEADER_NAME, SAFE_TEXT, max_size=4),
     body=st.binary(max_size=64),
 )
-def test_any_request_that_botocore_signs_is_taken(
+def test_any_request_that_botocore_signs_is_accepted(
     method: str, segments: list[str], query: list[tuple[str, str]], headers: dict[str, str], body: bytes
 ) -> None:
     path = "/" + "/".join(quote(segment, safe=":") for segment in segments)
@@ -109,7 +109,7 @@ def test_any_request_that_botocore_signs_is_taken(
     assert verify(request) == credential()
 
 
-def test_each_caller_is_told_apart() -> None:
+def test_each_access_key_has_its_own_credential() -> None:
     keys = (credential(), credential(key_id="AKIDSECOND", account_id="999999999999"))
     verifier = new_verifier(keys=keys)
 
@@ -118,7 +118,7 @@ def test_each_caller_is_told_apart() -> None:
         assert verify(signed_call("ListStages", key_id="AKIDSECOND"), verifier).account_id == "999999999999"
 
 
-def test_blanks_behind_the_signature_do_not_matter() -> None:
+def test_whitespace_after_the_signature_is_ignored() -> None:
     request = signed_call("ListStages")
     verifier = new_verifier()
 
@@ -139,20 +139,20 @@ def test_the_parameters_of_the_header_may_come_in_any_order() -> None:
         assert verify(with_header(request, b"authorization", turned), verifier).access_key_id == KEY_ID
 
 
-def test_memory_stays_bounded() -> None:
+def test_the_cache_is_bounded() -> None:
     verifier = new_verifier()
     for number in range(MAXIMUM_CACHED + 10):
         verify(signed("POST", "/ListStages", headers={f"x-{number}": "x"}), verifier)
 
-    assert 0 < len(verifier._signers) <= MAXIMUM_CACHED
+    assert 0 < len(verifier._contexts) <= MAXIMUM_CACHED
     assert len(verifier._signing_keys) == 1
 
 
-def test_strangers_do_not_fill_the_memory() -> None:
+def test_unauthenticated_requests_do_not_fill_the_cache() -> None:
     verifier = new_verifier()
     for number in range(20):
         refusal(signed("POST", "/ListStages", headers={f"x-{number}": "x"}, secret="wrong"), verifier)
         refusal(signed("POST", "/ListStages", moment=NOW - timedelta(days=number + 1)), verifier)
 
-    assert not verifier._signers
+    assert not verifier._contexts
     assert len(verifier._signing_keys) == 1

@@ -1,4 +1,4 @@
-"""Signature Version 4: what was altered, is stale, or was never signed is refused, in the words of AWS."""
+"""Signature Version 4: altered, expired and unsigned requests are refused, with the messages of AWS."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.api.aws.aws_errors import ErrorType
-from tests.api.aws.harness import (
+from tests.api.aws.asgi_harness import (
     HOST,
     NOW,
     REGION,
@@ -19,7 +19,7 @@ from tests.api.aws.harness import (
     signed,
     signed_call,
 )
-from tests.api.aws.signing import ONE_OF_EACH, new_verifier, refusal, verify, with_header
+from tests.api.aws.sigv4.signing import FULL_REQUEST, new_verifier, refusal, verify, with_header
 
 
 def altered_bytes(value: bytes) -> list[bytes]:
@@ -29,9 +29,9 @@ def altered_bytes(value: bytes) -> list[bytes]:
 @pytest.mark.parametrize("part", ["raw_path", "query", "body"])
 def test_every_altered_byte_of_the_request_is_refused(part: str) -> None:
     verifier = new_verifier()
-    verify(ONE_OF_EACH, verifier)
-    for altered in altered_bytes(getattr(ONE_OF_EACH, part)):
-        error = refusal(msgspec.structs.replace(ONE_OF_EACH, **{part: altered}), verifier)
+    verify(FULL_REQUEST, verifier)
+    for altered in altered_bytes(getattr(FULL_REQUEST, part)):
+        error = refusal(msgspec.structs.replace(FULL_REQUEST, **{part: altered}), verifier)
         assert error.error_type is ErrorType.INVALID_SIGNATURE
 
 
@@ -39,34 +39,34 @@ def test_every_altered_byte_of_the_request_is_refused(part: str) -> None:
 @pytest.mark.parametrize(
     "name", [b"host", b"x-amz-date", b"content-type", b"x-amz-note", b"x-amz-security-token", b"authorization"]
 )
-def test_every_altered_byte_of_a_signed_header_is_refused(name: bytes, known: bool) -> None:  # noqa: FBT001 - a case
+def test_every_altered_byte_of_a_signed_header_is_refused(name: bytes, known: bool) -> None:  # noqa: FBT001 - a parameter
     verifier = new_verifier()
     if known:
-        verify(ONE_OF_EACH, verifier)
-    for altered in altered_bytes(ONE_OF_EACH.header_map[name]):
-        refusal(with_header(ONE_OF_EACH, name, altered), verifier)
+        verify(FULL_REQUEST, verifier)
+    for altered in altered_bytes(FULL_REQUEST.header_map[name]):
+        refusal(with_header(FULL_REQUEST, name, altered), verifier)
 
 
 def test_another_method_is_refused() -> None:
-    assert refusal(msgspec.structs.replace(ONE_OF_EACH, method="GET")).error_type is ErrorType.INVALID_SIGNATURE
+    assert refusal(msgspec.structs.replace(FULL_REQUEST, method="GET")).error_type is ErrorType.INVALID_SIGNATURE
 
 
 @pytest.mark.parametrize("name", [b"content-type", b"x-amz-note", b"host", b"x-amz-security-token"])
-def test_a_signed_header_that_was_taken_away_is_refused(name: bytes) -> None:
-    error = refusal(with_header(ONE_OF_EACH, name, None))
+def test_a_missing_signed_header_is_refused(name: bytes) -> None:
+    error = refusal(with_header(FULL_REQUEST, name, None))
 
     assert error.error_type is ErrorType.INVALID_SIGNATURE
     assert error.message == f"The signed header '{name.decode()}' is not in the request."
 
 
 def test_a_signed_header_sent_twice_is_refused() -> None:
-    doubled = msgspec.structs.replace(ONE_OF_EACH, headers=(*ONE_OF_EACH.headers, (b"x-amz-note", b"another")))
+    doubled = msgspec.structs.replace(FULL_REQUEST, headers=(*FULL_REQUEST.headers, (b"x-amz-note", b"another")))
 
     assert refusal(doubled).error_type is ErrorType.INVALID_SIGNATURE
 
 
-def test_unsigned_headers_may_come_and_go() -> None:
-    assert verify(with_header(ONE_OF_EACH, b"x-forwarded-for", b"10.0.0.1")) == credential()
+def test_unsigned_headers_are_ignored() -> None:
+    assert verify(with_header(FULL_REQUEST, b"x-forwarded-for", b"10.0.0.1")) == credential()
 
 
 def test_no_signature_is_a_missing_authentication_token() -> None:
@@ -76,7 +76,7 @@ def test_no_signature_is_a_missing_authentication_token() -> None:
     assert error.message == "Missing Authentication Token"
 
 
-def test_a_presigned_query_is_told_to_use_the_header() -> None:
+def test_a_presigned_query_is_refused_with_a_hint() -> None:
     query = b"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=x&X-Amz-Signature=00"
 
     error = refusal(Request(method="POST", raw_path=b"/ListStages", query=query))
@@ -104,34 +104,34 @@ def test_a_wrong_secret_is_an_invalid_signature() -> None:
 
 
 @pytest.mark.parametrize(
-    ("region", "service", "told"),
+    ("region", "service", "expected"),
     [
         ("us-east-1", "ivs", "Credential should be scoped to the region of this server: 'us-west-2'."),
         (REGION, "ivschat", "Credential should be scoped to the correct service: 'ivs'."),
     ],
 )
-def test_a_signature_for_elsewhere_is_refused(region: str, service: str, told: str) -> None:
+def test_a_signature_for_another_region_or_service_is_refused(region: str, service: str, expected: str) -> None:
     error = refusal(signed("POST", "/ListStages", region=region, service=service))
 
-    assert (error.error_type, error.message) == (ErrorType.INVALID_SIGNATURE, told)
+    assert (error.error_type, error.message) == (ErrorType.INVALID_SIGNATURE, expected)
 
 
 @pytest.mark.parametrize(
-    ("skew_seconds", "told"),
+    ("skew_seconds", "expected"),
     [(-301, "Signature expired: "), (-300, None), (0, None), (300, None), (301, "Signature not yet current: ")],
 )
-def test_a_signature_is_good_for_five_minutes_either_way(skew_seconds: int, told: str | None) -> None:
+def test_a_signature_is_valid_within_five_minutes_of_its_date(skew_seconds: int, expected: str | None) -> None:
     request = signed("POST", "/ListStages", moment=NOW + timedelta(seconds=skew_seconds))
 
-    if told is None:
+    if expected is None:
         assert verify(request) == credential()
     else:
         error = refusal(request)
         assert error.error_type is ErrorType.INVALID_SIGNATURE
-        assert error.message.startswith(told)
+        assert error.message.startswith(expected)
 
 
-def test_a_good_signature_goes_stale() -> None:
+def test_a_valid_signature_expires() -> None:
     clock = FixedClock()
     verifier = new_verifier(clock=clock)
     request = signed_call("ListStages")
@@ -142,7 +142,7 @@ def test_a_good_signature_goes_stale() -> None:
     assert refusal(request, verifier).message.startswith("Signature expired: 20230426T203628Z ")
 
 
-def test_signatures_work_across_midnight() -> None:
+def test_signatures_are_valid_across_midnight() -> None:
     midnight = datetime(2023, 4, 27, tzinfo=UTC)
     verifier = new_verifier(clock=FixedClock(midnight))
 
@@ -167,14 +167,14 @@ def test_the_scope_must_be_of_the_day_of_the_date() -> None:
 @pytest.mark.parametrize(
     "date", [None, b"", b"today", b"20230426", b"2023-04-26T20:36:28Z", b"20231326T203628Z", b"\xff" * 16]
 )
-def test_a_date_that_is_none_is_an_incomplete_signature(date: bytes | None) -> None:
+def test_a_missing_or_malformed_date_is_an_incomplete_signature(date: bytes | None) -> None:
     error = refusal(with_header(signed_call("ListStages"), b"x-amz-date", date))
 
     assert error.error_type is ErrorType.INCOMPLETE_SIGNATURE
     assert "X-Amz-Date" in error.message
 
 
-def test_a_stated_body_hash_must_be_the_bodys() -> None:
+def test_a_wrong_x_amz_content_sha256_is_refused() -> None:
     unsigned_payload = signed("POST", "/ListStages", headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
 
     error = refusal(unsigned_payload)

@@ -1,1 +1,1 @@
-"""Who may call an operation: policies, resource access, call rates and browser origins."""
+"""Access control of the AWS API: policies, ownership of resources, call rates and browser origins."""

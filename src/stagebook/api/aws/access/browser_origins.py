@@ -1,12 +1,16 @@
-"""Which web pages may call this door from a browser with the AWS SDK for JavaScript. None, unless origins are given.
+"""CORS: the web pages that may call the AWS API from a browser, with the AWS SDK for JavaScript.
 
+A browser sends `Origin` with every cross-origin request, and lets the page read the response only when
+`Access-Control-Allow-Origin` permits it. Before a request with an `Authorization` header field it sends a preflight:
+an unauthenticated OPTIONS request. By default no origin is allowed.
 Source: the CORS protocol of the Fetch standard.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 
-from stagebook.api.aws.rest_json.header_members import ALLOW_ANY_ORIGIN, EXPOSE_HEADERS, MODELLED_HEADERS, Header
+from stagebook.api.asgi import Header
+from stagebook.api.aws.rest_json.header_members import ALLOW_ANY_ORIGIN, EXPOSE_HEADERS, MODELLED_HEADERS
 
 ANY = "*"
 PREFLIGHT_MAX_AGE_SECONDS = 7_200
@@ -15,10 +19,14 @@ _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9_-]+( *, *[A-Za-z0-9_-]+)*")
 _HEADER_NAMES_MAXIMUM_LENGTH = 2_048
 _VARY: Header = (b"vary", b"origin")
+"""The response depends on the origin, so that a cache must not give it to another page."""
 
 
 class CorsRules:
-    """The origins that are allowed: `https://app.example.com`, or `*` for all. Raises ValueError for other forms."""
+    """The allowed origins: each like `https://app.example.com`, or `*` for all.
+
+    Raises ValueError for any other form.
+    """
 
     def __init__(self, allowed_origins: Iterable[str]) -> None:
         origins = frozenset(allowed_origins)
@@ -29,16 +37,17 @@ class CorsRules:
         self._allowed = frozenset(origin.encode() for origin in origins)
 
     def allows(self, origin: bytes) -> bool:
-        """Return whether pages of this origin may call."""
+        """Return whether pages of this origin may call the API."""
         return self._allows_any or origin in self._allowed
 
-    def of_answer(self, headers: Mapping[bytes, bytes], *, modelled: bool) -> tuple[Header, ...]:
-        """Return the headers of an answer that depend on who asks, and with `modelled` those the model gives it.
+    def response_headers(self, request_headers: Mapping[bytes, bytes], *, modelled: bool) -> tuple[Header, ...]:
+        """Return the header fields of a response that depend on the request's Origin.
 
-        A caller that is no browser sends no Origin and gets the modelled headers as AWS sends them. A page that is
-        not allowed gets no permission to read.
+        `modelled` adds the header fields that the service model gives the response. A request without an Origin is
+        not from a browser and gets them as AWS sends them. A page of an origin that is not allowed gets no
+        `Access-Control-Allow-Origin`, so that its browser hides the response.
         """
-        origin = headers.get(b"origin")
+        origin = request_headers.get(b"origin")
         if origin is None:
             return (*MODELLED_HEADERS, ALLOW_ANY_ORIGIN) if modelled else ()
         permission = self._permission(origin)
@@ -46,23 +55,26 @@ class CorsRules:
             return (*MODELLED_HEADERS, *permission)
         return (EXPOSE_HEADERS, *permission) if permission else ()
 
-    def of_preflight(self, headers: Mapping[bytes, bytes], methods: Iterable[str]) -> tuple[Header, ...] | None:
-        """Return the headers that answer a preflight request; None when this is none or its origin is not allowed.
+    def preflight_headers(
+        self, request_headers: Mapping[bytes, bytes], methods: Iterable[str]
+    ) -> tuple[Header, ...] | None:
+        """Return the header fields that answer a preflight for a path with these methods.
 
-        Whatever headers a page of an allowed origin wants to send are allowed: signers add headers of their own.
+        None when the request is no preflight, or its origin is not allowed. All requested header fields are allowed,
+        because SDKs sign header fields of their own.
         """
-        permission = self._permission(headers.get(b"origin", b""))
-        if not permission or b"access-control-request-method" not in headers:
+        permission = self._permission(request_headers.get(b"origin", b""))
+        if not permission or b"access-control-request-method" not in request_headers:
             return None
-        wanted = headers.get(b"access-control-request-headers", b"").strip()
-        names: tuple[Header, ...] = ()
-        if len(wanted) <= _HEADER_NAMES_MAXIMUM_LENGTH and _HEADER_NAMES.fullmatch(wanted) is not None:
-            names = ((b"access-control-allow-headers", wanted),)
+        requested = request_headers.get(b"access-control-request-headers", b"").strip()
+        allowed: tuple[Header, ...] = ()
+        if len(requested) <= _HEADER_NAMES_MAXIMUM_LENGTH and _HEADER_NAMES.fullmatch(requested) is not None:
+            allowed = ((b"access-control-allow-headers", requested),)
         return (
             *permission,
             (b"access-control-allow-methods", ", ".join(methods).encode()),
             (b"access-control-max-age", str(PREFLIGHT_MAX_AGE_SECONDS).encode()),
-            *names,
+            *allowed,
         )
 
     def _permission(self, origin: bytes) -> tuple[Header, ...]:

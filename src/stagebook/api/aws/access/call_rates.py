@@ -1,9 +1,13 @@
-"""How often an account may call an operation: AWS's rates per second, as ThrottlingException, which SDKs retry.
+"""The rate limits of AWS on API calls. A call above its rate gets a ThrottlingException, which SDKs retry.
 
-A generic cell rate algorithm for each account and operation: one number remembers when the next call conforms. Up to
-one second's calls may come at once. Memory is bounded by the accounts of known access keys times the operations of
-the model, as only authenticated requests are counted. Source: "Service quotas" of the IVS Real-Time user guide, and
-ThrottlingException on the Common Errors page of the API reference.
+The limiter is a generic cell rate algorithm (GCRA, ITU-T I.371) for each pair of account and operation. It stores one
+number: the *theoretical arrival time*, at which the bucket is empty again. Each call adds one interval to it. A call is
+refused when the time is more than a second's calls ahead, so a burst of one second's calls is allowed.
+
+Only authenticated calls are counted, so the number of pairs is at most the configured accounts times the operations of
+the service model.
+Sources: "Service quotas" in the IVS Real-Time user guide; ThrottlingException on the Common Errors page of the API
+reference.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,29 +22,29 @@ _PUBLIC_KEY_OPERATIONS = ("DeletePublicKey", "GetPublicKey", "ImportPublicKey", 
 
 
 class Throttle:
-    """Lets calls through at their rates. `monotonic_ns` is a clock that never goes back.
+    """Enforces the call rates of `limits`. `monotonic_ns` returns nanoseconds of a clock that never goes back.
 
-    RevokeConnectionToken, which the quotas page does not list, has the rate of all others.
+    RevokeConnectionToken is not on the quotas page and has the rate of all other operations.
     """
 
     def __init__(self, limits: Limits, *, monotonic_ns: Callable[[], int]) -> None:
-        self._rate = limits.calls_per_second
-        self._own_rates: Mapping[str, int | None] = {
+        self._default_rate = limits.calls_per_second
+        self._rates: Mapping[str, int | None] = {
             "CreateParticipantToken": limits.token_calls_per_second,
             **dict.fromkeys(_TAG_OPERATIONS, limits.tag_calls_per_second),
             **dict.fromkeys(_PUBLIC_KEY_OPERATIONS, limits.public_key_calls_per_second),
         }
         self._monotonic_ns = monotonic_ns
-        self._conforming_ns: dict[tuple[str, str], int] = {}
+        self._arrival_ns: dict[tuple[str, str], int] = {}
 
     def take(self, operation_name: str, account_id: str) -> None:
-        """Count one call; raise AwsError Throttling when it comes too soon. A refused call counts for nothing."""
-        rate = self._own_rates.get(operation_name, self._rate)
+        """Count one call; raise AwsError Throttling when it is above the rate. A refused call is not counted."""
+        rate = self._rates.get(operation_name, self._default_rate)
         if rate is None:
             return
         interval_ns = _SECOND_NS // rate
         now_ns = self._monotonic_ns()
-        conforming_ns = max(now_ns, self._conforming_ns.get((account_id, operation_name), now_ns))
-        if conforming_ns - now_ns > (rate - 1) * interval_ns:
+        arrival_ns = max(now_ns, self._arrival_ns.get((account_id, operation_name), now_ns))
+        if arrival_ns - now_ns > (rate - 1) * interval_ns:
             raise AwsError(ErrorType.THROTTLING, "Rate exceeded")
-        self._conforming_ns[account_id, operation_name] = conforming_ns + interval_ns
+        self._arrival_ns[account_id, operation_name] = arrival_ns + interval_ns

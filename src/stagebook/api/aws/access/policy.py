@@ -1,7 +1,10 @@
-"""Who may do what: policies in the form of AWS IAM, read once and asked on every request.
+"""Policies in the JSON form of AWS IAM: parsed once, evaluated on every request.
 
-Effect, Action and Resource, with `*` and `?` as wildcards. What is not understood is refused when the policy is read:
-a condition that is silently ignored would open what its author meant to close.
+A statement allows or denies actions on resources; `*` and `?` are wildcards in both. An explicit deny overrides every
+allow, and what no statement allows is denied.
+
+Supported elements are Effect, Action and Resource. A policy with any other element (Condition, NotAction, ...) is
+refused when it is parsed: ignoring a condition would allow what its author meant to restrict.
 Sources: "IAM JSON policy elements reference" and "Policy evaluation logic" in the IAM user guide.
 """
 
@@ -21,11 +24,11 @@ MAXIMUM_PATTERNS = 1_000
 
 
 class MalformedPolicyError(ValueError):
-    """A policy document cannot be used. The text says where and why."""
+    """A policy document is invalid or uses an unsupported element. The message names the place and the rule."""
 
 
 class Effect(StrEnum):
-    """What a statement that matches does."""
+    """The effect of a statement that matches."""
 
     ALLOW = "Allow"
     DENY = "Deny"
@@ -40,7 +43,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Statements in any order. Deny wins; without a statement that allows, nothing is allowed."""
+    """A parsed policy. The order of the statements has no meaning."""
 
     statements: tuple[Statement, ...]
 
@@ -50,24 +53,29 @@ ALLOW_NOTHING = Policy(statements=())
 
 
 class PolicyEvaluator:
-    """Answers for one policy, with the patterns of each action compiled when it is first asked about."""
+    """Evaluates one policy.
+
+    The statements about an action are compiled to two regular expressions over resources, for allow and deny, when the
+    action is first evaluated. The service model has 40 actions, which bounds the cache.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._by_action: dict[str, tuple[re.Pattern[str] | None, re.Pattern[str] | None]] = {}
+        self._patterns_by_action: dict[str, tuple[re.Pattern[str] | None, re.Pattern[str] | None]] = {}
 
     def allows(self, action: str, resource: str) -> bool:
         """Return whether the policy allows `action` (`ivs:GetStage`, a name of the service model) on `resource`."""
-        patterns = self._by_action.get(action)
+        patterns = self._patterns_by_action.get(action)
         if patterns is None:
-            patterns = (self._resources(action, Effect.ALLOW), self._resources(action, Effect.DENY))
-            self._by_action[action] = patterns
+            patterns = (self._compile(action, Effect.ALLOW), self._compile(action, Effect.DENY))
+            self._patterns_by_action[action] = patterns
         allowed, denied = patterns
         if allowed is None or allowed.fullmatch(resource) is None:
             return False
         return denied is None or denied.fullmatch(resource) is None
 
-    def _resources(self, action: str, effect: Effect) -> re.Pattern[str] | None:
+    def _compile(self, action: str, effect: Effect) -> re.Pattern[str] | None:
+        """Return what matches the resources of every statement with this effect on the action; None without one."""
         resources = {
             resource: None
             for statement in self._policy.statements
@@ -80,8 +88,11 @@ class PolicyEvaluator:
 
 
 def parse_policy(document: Mapping[str, Any]) -> Policy:
-    """Return the policy of a document in IAM's JSON form; raise MalformedPolicyError for what is not understood."""
-    _refuse_unknown(document, _POLICY_ELEMENTS, where="the policy")
+    """Return the policy of a document in IAM's JSON form.
+
+    Raises MalformedPolicyError for an invalid document and for elements that are not supported.
+    """
+    _require_known_elements(document, _POLICY_ELEMENTS, where="the policy")
     if document.get("Version", _VERSIONS[0]) not in _VERSIONS:
         raise MalformedPolicyError(f"Version must be one of {', '.join(_VERSIONS)}")
     statements = document.get("Statement", [])
@@ -95,7 +106,7 @@ def parse_policy(document: Mapping[str, Any]) -> Policy:
 def _statement(document: object, where: str) -> Statement:
     if not isinstance(document, Mapping):
         raise MalformedPolicyError(f"{where} must be an object")
-    _refuse_unknown(document, _STATEMENT_ELEMENTS, where=where)
+    _require_known_elements(document, _STATEMENT_ELEMENTS, where=where)
     if document.get("Effect") not in tuple(Effect):
         raise MalformedPolicyError(f"{where}.Effect must be Allow or Deny")
     return Statement(
@@ -105,7 +116,7 @@ def _statement(document: object, where: str) -> Statement:
     )
 
 
-def _refuse_unknown(document: Mapping[str, Any], known: frozenset[str], *, where: str) -> None:
+def _require_known_elements(document: Mapping[str, Any], known: frozenset[str], *, where: str) -> None:
     for element in document:
         if element not in known:
             raise MalformedPolicyError(
@@ -126,11 +137,11 @@ def _patterns(value: object, form: re.Pattern[str], where: str, description: str
 
 
 def _matches_any(patterns: tuple[str, ...], action: str) -> bool:
-    # Actions compare without regard to case, resources with it (IAM user guide, Action and Resource).
+    # Actions are case-insensitive, resources case-sensitive (IAM user guide, Action and Resource).
     return any(re.fullmatch(_expression(pattern), action, re.IGNORECASE | re.ASCII) for pattern in patterns)
 
 
 def _expression(pattern: str) -> str:
-    # Adjacent wildcards mean what one means; collapsing them keeps the expression from backtracking.
+    # Adjacent asterisks mean the same as one. Collapsing them avoids exponential backtracking.
     collapsed = re.sub(r"\*+", "*", pattern)
     return re.escape(collapsed).replace(r"\*", ".*").replace(r"\?", ".")

@@ -1,5 +1,7 @@
-"""Whether a caller may do what it asks: the account and region of every ARN, then the caller's policy.
+"""Authorization of a call: its ARNs must be of the caller's account and this region, and the policy must allow it.
 
+The policy is evaluated for the action (`ivs:GetStage`) on one resource. An operation that names its resource is
+evaluated on that ARN; any other, on all resources of its type in the caller's account.
 Sources: "Identity-based policies" of the IVS Real-Time security guide, and the actions and resource types of IVS in
 the service authorization reference.
 """
@@ -10,10 +12,11 @@ from typing import Any, TypeAlias
 from stagebook.api.aws.access.policy import PolicyEvaluator
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.api.aws.operation import Caller
-from stagebook.api.aws.rest_json.service_model import Kind, Shape
-from stagebook.api.aws.sigv4.credentials import Credential
+from stagebook.api.aws.rest_json.service_model import Shape, ShapeKind
+from stagebook.api.aws.sigv4.credentials import AwsCredential
 
 FindArns: TypeAlias = Callable[[Any], list[str]]
+"""Takes a validated input and returns every ARN in it."""
 
 RESOURCE_TYPES: Mapping[str, str] = {
     "CreateEncoderConfiguration": "encoder-configuration",
@@ -29,26 +32,26 @@ RESOURCE_TYPES: Mapping[str, str] = {
     "ListStorageConfigurations": "storage-configuration",
     "RevokeConnectionToken": "stage",
 }
-"""What operations act on that name no resource: every resource of this type in the caller's account."""
+"""The resource type of each operation whose input names no resource."""
 
 
 class Principal:
-    """A caller with its rights."""
+    """An authenticated caller and its policy. `region` is the region of this server."""
 
-    def __init__(self, credential: Credential, *, region: str) -> None:
+    def __init__(self, credential: AwsCredential, *, region: str) -> None:
         self.caller = Caller(
             access_key_id=credential.access_key_id, account_id=credential.account_id, arn=credential.user_arn
         )
         self._policy = PolicyEvaluator(credential.policy)
         self._own_arns = f"arn:aws:ivs:{region}:{credential.account_id}:"
 
-    def every(self, operation_name: str) -> str:
-        """Return the resource that an operation without an ARN asks the policy about."""
+    def all_resources(self, operation_name: str) -> str:
+        """Return the ARN pattern of all resources that an operation without an ARN acts on."""
         resource_type = RESOURCE_TYPES.get(operation_name)
         return f"{self._own_arns}{resource_type}/*" if resource_type else f"{self._own_arns}*"
 
     def authorise(self, action: str, resource: str, arns: list[str]) -> None:
-        """Raise AwsError AccessDenied unless the policy allows `action` on `resource` and all `arns` are its own."""
+        """Raise AwsError AccessDenied unless the policy allows `action` on `resource` and the caller owns `arns`."""
         for arn in arns:
             if not arn.startswith(self._own_arns):
                 raise self._denied(action, arn)
@@ -63,17 +66,18 @@ class Principal:
 
 
 def compile_arn_finder(shape: Shape) -> FindArns:
-    """Return what lists every ARN in a validated input of this shape, at any depth. An empty text names nothing."""
-    return _finder(shape) or _nothing
+    """Return a function that lists the ARNs in an input of this shape, at any depth. An empty string is no ARN."""
+    return _finder(shape) or _find_nothing
 
 
 def _finder(shape: Shape) -> FindArns | None:
+    """Return the finder for values of `shape`; None when they cannot contain an ARN."""
     match shape.kind:
-        case Kind.STRUCTURE:
+        case ShapeKind.STRUCTURE:
             return _structure_finder(shape)
-        case Kind.LIST:
+        case ShapeKind.LIST:
             return _list_finder(shape)
-        case Kind.STRING if shape.name.endswith("Arn"):
+        case ShapeKind.STRING if shape.name.endswith("Arn"):
             return lambda value: [value] if value else []
         case _:
             return None
@@ -101,5 +105,5 @@ def _list_finder(shape: Shape) -> FindArns | None:
     return lambda value: [arn for item in value for arn in find_in_item(item)]
 
 
-def _nothing(_value: object) -> list[str]:
+def _find_nothing(_value: object) -> list[str]:
     return []

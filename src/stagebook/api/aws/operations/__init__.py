@@ -1,8 +1,7 @@
-"""The operations of the AWS door that Stagebook serves, one module per resource.
+"""The operations of the AWS API, one module per kind of resource.
 
-Each handler has the same beats: take the validated request, ask the manager or the book, answer in the model's member
-names. Nothing here knows HTTP, signatures, policies or how an output becomes JSON; only the event page, the hot path,
-writes its own body.
+A handler takes the validated request, calls the stage manager (writes) or the book (reads), and returns the output as a
+mapping with the member names of the service model. Only ListParticipantEvents, the hot path, encodes its own body.
 """
 
 from stagebook.api.aws.operation import Operation
@@ -24,13 +23,13 @@ from stagebook.manager.stage_manager import StageManager
 
 
 def operations(manager: StageManager, *, page_token_secret: bytes, oldest_first: bool = False) -> dict[str, Operation]:
-    """Return every served operation by its name.
+    """Return every operation that Stagebook implements, by name.
 
-    `page_token_secret` seals page tokens (up to 64 bytes); tokens stay good as long as it stays the same.
-    `oldest_first` turns the order of ListParticipantEvents round.
+    `page_token_secret` is the key of the page tokens, up to 64 bytes; a token is valid as long as the secret is the
+    same. `oldest_first` reverses the order of ListParticipantEvents.
     """
     page_tokens = PageTokens(secret=page_token_secret)
-    served = (
+    implemented = (
         *StageOperations(manager, page_tokens).operations(),
         *ParticipantTokenOperations(manager).operations(),
         *StageSessionOperations(manager.book, page_tokens).operations(),
@@ -45,4 +44,4 @@ def operations(manager: StageManager, *, page_token_secret: bytes, oldest_first:
         *ReplicationOperations(manager, page_tokens).operations(),
         *TagOperations(manager).operations(),
     )
-    return {operation.name: operation for operation in served}
+    return {operation.name: operation for operation in implemented}

@@ -1,6 +1,7 @@
 """StartComposition, GetComposition, ListCompositions, StopComposition (API reference, Composition).
 
-Stagebook does not compose yet: starting is refused by name, and so there is none to get, list or stop.
+Stagebook does not compose stages. StartComposition is refused with a reason, so there are no compositions to get, list
+or stop.
 """
 
 from stagebook.api.aws.operation import Call, Operation, Result
@@ -15,25 +16,25 @@ class CompositionOperations:
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="StartComposition", handle=self.start, resource_member="stageArn"),
-            Operation(name="GetComposition", handle=self.find, resource_member="arn"),
+            Operation(name="GetComposition", handle=self.fail_not_found, resource_member="arn"),
             Operation(name="ListCompositions", handle=self.list),
-            Operation(name="StopComposition", handle=self.find, resource_member="arn"),
+            Operation(name="StopComposition", handle=self.fail_not_found, resource_member="arn"),
         )
 
     def start(self, _call: Call) -> Result:
-        """Refuse: a composition that does nothing must not look started."""
+        """Raise InvalidInputError: a composition that produces nothing must not appear to be started."""
         raise InvalidInputError(
             member="destinations", rule="cannot be served, because this server does not compose stages yet"
         )
 
-    def find(self, call: Call) -> Result:
-        """There is none of that ARN."""
+    def fail_not_found(self, call: Call) -> Result:
+        """Raise ResourceNotFoundError."""
         raise ResourceNotFoundError(kind="composition", name=call.request["arn"])
 
     def list(self, call: Call) -> Result:
-        """There are none."""
+        """Return an empty list; InvalidInputError for a page token, as there is none."""
         self._page_tokens.open("ListCompositions", call)
         return {"compositions": []}

@@ -5,18 +5,20 @@ from stagebook.manager.stage_manager import StageManager
 
 
 class ConnectionTokenOperations:
-    """The operation on connection tokens: callers sign them, this server only ends them."""
+    """The operation on connection tokens. Applications sign these tokens themselves; the server only revokes them."""
 
     def __init__(self, manager: StageManager) -> None:
         self._manager = manager
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return it for the door's table."""
+        """Return the operation on this kind of resource."""
         return (Operation(name="RevokeConnectionToken", handle=self.revoke),)
 
     async def revoke(self, call: Call) -> Result:
-        """Refuse a connection token of the caller's account from now on, also one that was never seen, and disconnect
-        the participants who are connected through it."""
+        """Revoke a connection token of the caller's account and disconnect the participants that are connected with it.
+
+        The server need not have seen the token before.
+        """
         await self._manager.connection_tokens.revoke(
             account_id=call.caller.account_id, token_id=call.request["tokenId"]
         )

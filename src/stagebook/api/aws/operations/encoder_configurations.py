@@ -13,7 +13,7 @@ from stagebook.stage.resources import EncoderConfiguration, Resource
 
 _DEFAULT_PAGE_SIZE = 100
 _DEFAULT_VIDEO: Mapping[str, Any] = {"width": 1_280, "height": 720, "framerate": 30.0, "bitrate": 2_500_000}
-"""Each member by itself when it is absent (API reference, Video)."""
+"""The default of each member of `video` that is absent (API reference, Video)."""
 
 
 class EncoderConfigurationOperations:
@@ -24,7 +24,7 @@ class EncoderConfigurationOperations:
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="CreateEncoderConfiguration", handle=self.create),
             Operation(name="GetEncoderConfiguration", handle=self.get, resource_member="arn"),
@@ -33,7 +33,7 @@ class EncoderConfigurationOperations:
         )
 
     async def create(self, call: Call) -> Result:
-        """Make a configuration; what is absent of its video has the documented default."""
+        """Create a configuration. Absent members of `video` get the documented defaults."""
         request = call.request
         video = {**_DEFAULT_VIDEO, **request.get("video", {})}
         configuration = await self._manager.configurations.create_encoder(
@@ -48,7 +48,7 @@ class EncoderConfigurationOperations:
         return {"encoderConfiguration": _show(configuration)}
 
     def get(self, call: Call) -> Result:
-        """Show one configuration; ResourceNotFoundError when there is none."""
+        """Return one configuration; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
         configuration = self._manager.book.get_resource(arn)
         if not isinstance(configuration, EncoderConfiguration):
@@ -56,7 +56,7 @@ class EncoderConfigurationOperations:
         return {"encoderConfiguration": _show(configuration)}
 
     def list(self, call: Call) -> Result:
-        """Show the account's configurations in order of creation, in short."""
+        """Return summaries of the account's configurations, in order of creation."""
         page = self._manager.book.list_resources(
             call.caller.account_id,
             ENCODER,

@@ -1,8 +1,9 @@
-"""The body of ListParticipantEvents, built from rows as the book keeps them: a list of texts made before, and one join.
+"""Encoding the body of ListParticipantEvents from rows of the book.
 
-No value is built for an event, and its time is put together from the text of its minute and that of its milliseconds.
-Only what is rare (an error, a replica, a replication, a token exchange) leaves that path. Shapes: Event and
-ExchangedParticipantToken of the service model; members that do not apply are left out.
+The body is assembled from strings, most of which are made once: the prefix with an event's name, the part of a time
+within its minute (one string for each of the 60,000 milliseconds), and the suffix with the participant's id. Only an
+event with a rare member (error code, replica, replication, token exchange) is encoded by msgspec.
+Shapes: Event and ExchangedParticipantToken of the service model. Members that do not apply are left out.
 """
 
 from collections.abc import Sequence
@@ -18,18 +19,18 @@ from stagebook.book.store import EventExtra, EventRow
 from stagebook.stage.events import ErrorCode, EventName, ExchangedToken, TokenExchange
 
 _MINUTE_MS = 60_000
-_NAMED = tuple(f'{{"name":"{name}","eventTime":"' for name in EventName)
+_NAME_PREFIXES = tuple(f'{{"name":"{name}","eventTime":"' for name in EventName)
 _ERROR_CODES = tuple(ErrorCode)
-_IN_MINUTE = tuple(f"{ms // 1000:02d}.{ms % 1000:03d}Z" for ms in range(_MINUTE_MS))
+_TIME_IN_MINUTE = tuple(f"{ms // 1000:02d}.{ms % 1000:03d}Z" for ms in range(_MINUTE_MS))
 _encode = msgspec.json.Encoder().encode
 _decode_extra = msgspec.json.Decoder(EventExtra).decode
 _decode_exchange = msgspec.json.Decoder(TokenExchange).decode
 
 
 def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token: str | None) -> bytes:
-    """Return the JSON body that lists these events of one participant, in the order of `rows`."""
-    plain = f'","participantId":{_json(participant_id)}}},'
-    watching = f'{plain[:-2]},"remoteParticipantId":"'
+    """Return the JSON body with these events of one participant, in the order of `rows`."""
+    suffix = f'","participantId":{_json(participant_id)}}},'
+    remote_suffix = f'{suffix[:-2]},"remoteParticipantId":"'
     minute_ms, minute = 0, _minute_text(0)
     parts: list[str] = []
     for sequence, name, error_code, remote, replica, extra in rows:
@@ -39,15 +40,16 @@ def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token:
             rest_ms %= _MINUTE_MS
             minute = _minute_text(minute_ms)
         if remote is None:
-            parts += _NAMED[name], minute, _IN_MINUTE[rest_ms], plain
+            parts += _NAME_PREFIXES[name], minute, _TIME_IN_MINUTE[rest_ms], suffix
         else:
-            if not remote.isalnum():  # letters and digits, so nearly every id, need no escape
+            # Nearly every id consists of letters and digits, which need no escaping in JSON.
+            if not remote.isalnum():
                 remote = _json(remote)[1:-1]
-            parts += _NAMED[name], minute, _IN_MINUTE[rest_ms], watching, remote, '"},'
+            parts += _NAME_PREFIXES[name], minute, _TIME_IN_MINUTE[rest_ms], remote_suffix, remote, '"},'
         if error_code is not None or replica or extra is not None:
             parts[-1] = f"{parts[-1][:-2]}{_rare_members(error_code, replica, extra)}}},"
     if parts:
-        # Every event ends with a comma but the last.
+        # Each event was written with a comma after it; the last one has none.
         parts[-1] = parts[-1][:-1]
     ending = "]}" if next_token is None else f'],"nextToken":{_json(next_token)}}}'
     return f'{{"events":[{"".join(parts)}{ending}'.encode()
@@ -55,7 +57,7 @@ def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token:
 
 @lru_cache(maxsize=4_096)
 def _minute_text(minute_ms: int) -> str:
-    """Return the ISO 8601 text of a minute, up to its second: `2023-04-26T20:36:`."""
+    """Return the ISO 8601 prefix of all times in a minute: `2023-04-26T20:36:`."""
     return datetime.fromtimestamp(minute_ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:")
 
 
@@ -68,7 +70,7 @@ def _member(name: str, value: object) -> str:
 
 
 def _rare_members(error_code: int | None, replica: int, extra: bytes | None) -> str:
-    """Return the members that few events have, each with its leading comma; `replica` only when true."""
+    """Return the rare members of an event as JSON, each after a comma. `replica` is sent only when it is true."""
     members = "" if error_code is None else _member("errorCode", _ERROR_CODES[error_code])
     if replica:
         members += ',"replica":true'

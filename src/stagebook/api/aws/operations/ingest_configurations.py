@@ -22,7 +22,7 @@ class IngestConfigurationOperations:
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="CreateIngestConfiguration", handle=self.create),
             Operation(name="GetIngestConfiguration", handle=self.get, resource_member="arn"),
@@ -32,10 +32,10 @@ class IngestConfigurationOperations:
         )
 
     async def create(self, call: Call) -> Result:
-        """Make a configuration; its participant id and stream key are given here and stay."""
+        """Create a configuration with a new participant id and stream key, which never change."""
         request = call.request
         spec = IngestSpec(
-            # The protocol is taken in small letters too: the documented command of the AWS CLI sends it so.
+            # Lower case is accepted as well, because the example of the AWS CLI reference sends it.
             ingest_protocol=IngestProtocol(request["ingestProtocol"].upper()),
             name=request.get("name", ""),
             stage_arn=request.get("stageArn", ""),
@@ -49,7 +49,7 @@ class IngestConfigurationOperations:
         return {"ingestConfiguration": self._show(configuration)}
 
     def get(self, call: Call) -> Result:
-        """Show one configuration with its stream keys; ResourceNotFoundError when there is none."""
+        """Return one configuration with its stream keys; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
         configuration = self._manager.book.get_resource(arn)
         if not isinstance(configuration, IngestConfiguration):
@@ -57,7 +57,7 @@ class IngestConfigurationOperations:
         return {"ingestConfiguration": self._show(configuration)}
 
     def list(self, call: Call) -> Result:
-        """Show the account's configurations that match, in order of creation, in short and without stream keys."""
+        """Return summaries, without stream keys, of the account's matching configurations, in order of creation."""
         page = self._manager.ingest_configurations.page(
             call.caller.account_id,
             where=_filter(call.request),
@@ -70,7 +70,7 @@ class IngestConfigurationOperations:
         }
 
     async def update(self, call: Call) -> Result:
-        """Attach a configuration to a stage, take it off (`""`), or switch its redundant streams."""
+        """Attach a configuration to a stage, detach it (`stageArn` `""`), or switch redundant ingest on or off."""
         configuration = await self._manager.ingest_configurations.update(
             arn=call.request["arn"],
             stage_arn=call.request.get("stageArn"),
@@ -79,7 +79,7 @@ class IngestConfigurationOperations:
         return {"ingestConfiguration": self._show(configuration)}
 
     async def delete(self, call: Call) -> Result:
-        """Delete a configuration; `force` disconnects its publisher first."""
+        """Delete a configuration. With `force`, its publisher is disconnected first."""
         await self._manager.ingest_configurations.delete(
             arn=call.request["arn"], force=call.request.get("force", False)
         )
@@ -100,7 +100,7 @@ class IngestConfigurationOperations:
         }
 
     def _show(self, configuration: IngestConfiguration) -> dict[str, Any]:
-        """Return shape IngestConfiguration; the redundant credentials only while redundant ingest is on."""
+        """Return shape IngestConfiguration. There are redundant credentials only while redundant ingest is on."""
         credentials = [
             {"participantId": credential.participant_id, "streamKey": credential.stream_key}
             for credential in configuration.redundant_credentials
@@ -115,7 +115,7 @@ class IngestConfigurationOperations:
 
 
 def _filter(request: Mapping[str, Any]) -> IngestFilter:
-    """Return the one filter of a list; raise InvalidInputError for both (API reference, ListIngestConfigurations)."""
+    """Return the filter of a list; InvalidInputError for more than one (API reference, ListIngestConfigurations)."""
     if "filterByStageArn" in request and "filterByState" in request:
         rule = "cannot be given together with filterByStageArn: only one filter"
         raise InvalidInputError(member="filterByState", rule=rule)

@@ -1,4 +1,7 @@
-"""ListParticipantEvents (API reference, Event): the hot path, from the book's rows straight to the body."""
+"""ListParticipantEvents (API reference, ListParticipantEvents and Event).
+
+This is the hot path of the server: rows of the book are encoded to the body without a value per event.
+"""
 
 from collections.abc import Sequence
 
@@ -9,7 +12,7 @@ from stagebook.book.store import BookReader, EventRow
 
 
 class ParticipantEventOperations:
-    """The operation on participant events. `oldest_first` turns their order round."""
+    """The operation on participant events. AWS returns the newest event first; `oldest_first` reverses that."""
 
     def __init__(self, book: BookReader, page_tokens: PageTokens, *, oldest_first: bool) -> None:
         self._book = book
@@ -17,11 +20,11 @@ class ParticipantEventOperations:
         self._oldest_first = oldest_first
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return it for the door's table."""
+        """Return the operation on this kind of resource."""
         return (Operation(name="ListParticipantEvents", handle=self.list, resource_member="stageArn"),)
 
     def list(self, call: Call) -> Result:
-        """Show what one participant did in one session; nothing for an unknown stage, session or participant."""
+        """Return the events of one participant in one session; none for an unknown stage, session or participant."""
         request = call.request
         participant_id = request["participantId"]
         size = page_size(call)
@@ -30,7 +33,7 @@ class ParticipantEventOperations:
             request["sessionId"],
             participant_id,
             after=self._page_tokens.open("ListParticipantEvents", call),
-            limit=size + 1,
+            limit=size + 1,  # one row more than the page, to know whether there is a next page
             oldest_first=self._oldest_first,
         )
         next_token = None

@@ -9,14 +9,14 @@ from stagebook.stage.resources import Replica
 
 
 class ReplicationOperations:
-    """The operations on replications. Who starts or stops one needs the right to do so on both stages."""
+    """The operations on replications. To start or stop one, the caller's policy must allow it on both stages."""
 
     def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
         self._manager = manager
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(
                 name="StartParticipantReplication",
@@ -34,7 +34,7 @@ class ReplicationOperations:
         )
 
     async def start(self, call: Call) -> Result:
-        """Show a participant who publishes on the source stage on the destination stage, too."""
+        """Replicate a participant that publishes on the source stage to the destination stage."""
         request = call.request
         await self._manager.replication.start(
             source_stage_arn=request["sourceStageArn"],
@@ -46,7 +46,7 @@ class ReplicationOperations:
         return {}
 
     async def stop(self, call: Call) -> Result:
-        """End a replication; ResourceNotFoundError when none of these runs."""
+        """Stop a replication; ResourceNotFoundError when it is not running."""
         request = call.request
         await self._manager.replication.stop(
             source_stage_arn=request["sourceStageArn"],
@@ -56,7 +56,7 @@ class ReplicationOperations:
         return {}
 
     def list(self, call: Call) -> Result:
-        """Show a participant's replications, newest first, those that have ended too; none for unknown names."""
+        """Return a participant's replications, ended ones included, newest first; none for an unknown participant."""
         request = call.request
         page = self._manager.book.list_replicas(
             request["sourceStageArn"],

@@ -10,17 +10,17 @@ from stagebook.stage.resources import Capability
 
 
 class ParticipantTokenOperations:
-    """The operation on participant tokens: they are made here and kept nowhere."""
+    """The operation on participant tokens. The server signs them and does not store them."""
 
     def __init__(self, manager: StageManager) -> None:
         self._manager = manager
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return it for the door's table."""
+        """Return the operation on this kind of resource."""
         return (Operation(name="CreateParticipantToken", handle=self.create, resource_member="stageArn"),)
 
     async def create(self, call: Call) -> Result:
-        """Make a token for one participant of a stage; InvalidInputError when its attributes are too large."""
+        """Create a token for a new participant of a stage; InvalidInputError when its attributes are too large."""
         token = await self._manager.create_participant_token(
             stage_arn=call.request["stageArn"], spec=token_spec(call.request)
         )
@@ -28,9 +28,9 @@ class ParticipantTokenOperations:
 
 
 def token_spec(configuration: Mapping[str, Any]) -> TokenSpec:
-    """Return what a caller asks of a new token.
+    """Return the requested properties of a new token.
 
-    An empty list of capabilities asks for both, as an absent one does: clients whose lists cannot be absent send it so.
+    An empty list of capabilities is treated as absent, because clients in some languages cannot leave out a list.
     """
     capabilities = configuration.get("capabilities")
     return TokenSpec(
@@ -42,7 +42,7 @@ def token_spec(configuration: Mapping[str, Any]) -> TokenSpec:
 
 
 def show_token(token: MintedToken) -> dict[str, Any]:
-    """Return shape ParticipantToken: the new token, and each thing the caller asked for."""
+    """Return shape ParticipantToken. Of the optional members, only those in the request are returned."""
     spec = token.spec
     return {
         "participantId": token.participant_id,

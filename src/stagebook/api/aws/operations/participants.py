@@ -12,7 +12,7 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState
 
 _FILTERS = ("filterByUserId", "filterByPublished", "filterByState", "filterByRecordingState")
 _RECORDING_STATE = "DISABLED"
-"""The recordingState of everybody, as nobody is recorded."""
+"""The recordingState of every participant, because Stagebook does not record."""
 
 
 class ParticipantOperations:
@@ -23,7 +23,7 @@ class ParticipantOperations:
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="ListParticipants", handle=self.list, resource_member="stageArn"),
             Operation(name="GetParticipant", handle=self.get, resource_member="stageArn"),
@@ -31,7 +31,7 @@ class ParticipantOperations:
         )
 
     def list(self, call: Call) -> Result:
-        """Show a session's participants, newest first; none for an unknown stage or session."""
+        """Return summaries of a session's participants, newest first; none for an unknown stage or session."""
         request = call.request
         where = _filter(request)
         after = self._page_tokens.open("ListParticipants", call)
@@ -46,7 +46,7 @@ class ParticipantOperations:
         }
 
     def get(self, call: Call) -> Result:
-        """Show one participant whole; ResourceNotFoundError when it is not in that session."""
+        """Return one participant; ResourceNotFoundError when it is not in that session."""
         request = call.request
         participant_id = request["participantId"]
         participant = self._manager.book.get_participant(request["stageArn"], request["sessionId"], participant_id)
@@ -55,7 +55,7 @@ class ParticipantOperations:
         return {"participant": _show_participant(participant)}
 
     async def disconnect(self, call: Call) -> Result:
-        """Disconnect a participant and refuse its token from now on, also when it is not connected."""
+        """Disconnect a participant and revoke its token. The participant need not be connected."""
         request = call.request
         await self._manager.disconnect_participant(
             stage_arn=request["stageArn"], participant_id=request["participantId"], reason=request.get("reason", "")
@@ -64,9 +64,9 @@ class ParticipantOperations:
 
 
 def _filter(request: Mapping[str, Any]) -> ParticipantFilter:
-    """Return the one filter of a list; presence counts, so `filterByPublished: false` is a filter.
+    """Return the filter of a list. A member that is present is a filter, also `filterByPublished: false`.
 
-    Raises InvalidInputError for more than one (API reference, ListParticipants: "only one filter per request").
+    Raises InvalidInputError for more than one filter (API reference, ListParticipants).
     """
     given = [member for member in _FILTERS if member in request]
     if len(given) > 1:

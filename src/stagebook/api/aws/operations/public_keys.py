@@ -11,14 +11,14 @@ from stagebook.stage.resources import PublicKey, Resource
 
 
 class PublicKeyOperations:
-    """The operations on the keys that check self-signed tokens."""
+    """The operations on public keys, which verify tokens that applications sign themselves."""
 
     def __init__(self, manager: StageManager, page_tokens: PageTokens) -> None:
         self._manager = manager
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="ImportPublicKey", handle=self.import_key),
             Operation(name="GetPublicKey", handle=self.get, resource_member="arn"),
@@ -27,7 +27,7 @@ class PublicKeyOperations:
         )
 
     async def import_key(self, call: Call) -> Result:
-        """Import a P-384 public key; InvalidInputError for any other, ConflictError for one that is there already."""
+        """Import a P-384 public key; InvalidInputError for any other key, ConflictError for one that exists already."""
         request = call.request
         key = await self._manager.public_keys.import_key(
             account_id=call.caller.account_id,
@@ -38,7 +38,7 @@ class PublicKeyOperations:
         return {"publicKey": _show(key)}
 
     def get(self, call: Call) -> Result:
-        """Show one key; ResourceNotFoundError when there is none."""
+        """Return one key; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
         key = self._manager.book.get_resource(arn)
         if not isinstance(key, PublicKey):
@@ -46,7 +46,7 @@ class PublicKeyOperations:
         return {"publicKey": _show(key)}
 
     def list(self, call: Call) -> Result:
-        """Show the account's keys in order of import, in short."""
+        """Return summaries of the account's keys, in order of import."""
         page = self._manager.book.list_resources(
             call.caller.account_id,
             RESOURCE_TYPE,
@@ -59,7 +59,7 @@ class PublicKeyOperations:
         }
 
     async def delete(self, call: Call) -> Result:
-        """Delete a key; the tokens that it signed admit nobody any more."""
+        """Delete a key. Tokens that it signed become invalid."""
         await self._manager.public_keys.delete(arn=call.request["arn"])
         return {}
 

@@ -1,4 +1,4 @@
-"""A stage's autoParticipantRecordingConfiguration: what is accepted, and how it is shown with its defaults.
+"""A stage's autoParticipantRecordingConfiguration: the values that are accepted, and the defaults in outputs.
 
 Source of the defaults: API reference, AutoParticipantRecordingConfiguration, ParticipantThumbnailConfiguration and
 ParticipantRecordingHlsConfiguration.
@@ -24,10 +24,10 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 def accept_recording(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the caller set, to be kept with the stage.
+    """Return the configuration to store with the stage, as the caller set it.
 
-    Raises InvalidInputError when it asks for a recording, that is, names a storage configuration: a stage must not
-    look recorded when nothing is.
+    Raises InvalidInputError when it names a storage configuration, which enables recording: a stage must not appear to
+    be recorded when it is not.
     """
     if configuration.get("storageConfigurationArn"):
         raise InvalidInputError(
@@ -38,7 +38,7 @@ def accept_recording(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def show_recording(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return shape AutoParticipantRecordingConfiguration: what was set, and the default for every other member."""
+    """Return shape AutoParticipantRecordingConfiguration: the stored members, and defaults for all others."""
     shown: dict[str, Any] = {}
     for member, default in _DEFAULTS.items():
         value = configuration.get(member, default)

@@ -10,21 +10,21 @@ from stagebook.stage.resources import StageSession
 
 
 class StageSessionOperations:
-    """The operations on stage sessions. A session starts and ends by what participants do, never by a call."""
+    """The operations on stage sessions. Sessions start and end with the participants, not by an operation."""
 
     def __init__(self, book: BookReader, page_tokens: PageTokens) -> None:
         self._book = book
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="ListStageSessions", handle=self.list, resource_member="stageArn"),
             Operation(name="GetStageSession", handle=self.get, resource_member="stageArn"),
         )
 
     def list(self, call: Call) -> Result:
-        """Show a stage's sessions, newest first; none for an unknown stage (the model has no error for it)."""
+        """Return a stage's sessions, newest first; none for an unknown stage, for which the model has no error."""
         page = self._book.list_sessions(
             call.request["stageArn"],
             after=self._page_tokens.open("ListStageSessions", call),
@@ -36,7 +36,7 @@ class StageSessionOperations:
         }
 
     def get(self, call: Call) -> Result:
-        """Show one session; ResourceNotFoundError when there is none."""
+        """Return one session; ResourceNotFoundError when it does not exist."""
         session_id = call.request["sessionId"]
         session = self._book.get_session(call.request["stageArn"], session_id)
         if session is None:
@@ -45,5 +45,5 @@ class StageSessionOperations:
 
 
 def _show_session(session: StageSession) -> dict[str, Any]:
-    """Return shapes StageSession and StageSessionSummary, which are alike."""
+    """Return shapes StageSession and StageSessionSummary, which have the same members."""
     return {"sessionId": session.session_id, "startTime": session.start_ms, "endTime": session.end_ms}

@@ -20,7 +20,7 @@ class StageOperations:
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="CreateStage", handle=self.create),
             Operation(name="GetStage", handle=self.get, resource_member="arn"),
@@ -30,7 +30,7 @@ class StageOperations:
         )
 
     async def create(self, call: Call) -> Result:
-        """Create a stage, and a token for each of `participantTokenConfigurations`, answered in their order."""
+        """Create a stage, and a token for each of `participantTokenConfigurations`, in their order."""
         request = call.request
         stage, tokens = await self._manager.create_stage(
             account_id=call.caller.account_id,
@@ -45,7 +45,7 @@ class StageOperations:
         }
 
     def get(self, call: Call) -> Result:
-        """Show one stage; ResourceNotFoundError when there is none."""
+        """Return one stage; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
         stage = self._manager.book.get_stage(arn)
         if stage is None:
@@ -53,7 +53,7 @@ class StageOperations:
         return {"stage": show_stage(stage, self._manager.endpoints)}
 
     def list(self, call: Call) -> Result:
-        """Show the account's stages in order of creation, in short."""
+        """Return summaries of the account's stages, in order of creation."""
         page = self._manager.book.list_stages(
             call.caller.account_id, after=self._page_tokens.open("ListStages", call), limit=page_size(call)
         )
@@ -63,7 +63,7 @@ class StageOperations:
         }
 
     async def update(self, call: Call) -> Result:
-        """Change a stage's name, recording configuration or both; what is absent stays."""
+        """Change a stage's name, recording configuration or both. Absent members stay as they are."""
         recording = call.request.get("autoParticipantRecordingConfiguration")
         stage = await self._manager.update_stage(
             stage_arn=call.request["arn"],
@@ -73,13 +73,13 @@ class StageOperations:
         return {"stage": show_stage(stage, self._manager.endpoints)}
 
     async def delete(self, call: Call) -> Result:
-        """Delete a stage; whoever is on it is disconnected."""
+        """Delete a stage and disconnect its participants."""
         await self._manager.delete_stage(stage_arn=call.request["arn"])
         return {}
 
 
 def _summary(stage: Stage) -> dict[str, Any]:
-    """Return shape StageSummary. `activeSessionId` is left out of an idle stage: callers test its presence."""
+    """Return shape StageSummary. A stage without an active session has no `activeSessionId`, as in AWS."""
     return {
         "arn": stage.arn,
         "name": stage.name,

@@ -21,7 +21,7 @@ class StorageConfigurationOperations:
         self._page_tokens = page_tokens
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="CreateStorageConfiguration", handle=self.create),
             Operation(name="GetStorageConfiguration", handle=self.get, resource_member="arn"),
@@ -30,7 +30,7 @@ class StorageConfigurationOperations:
         )
 
     async def create(self, call: Call) -> Result:
-        """Make a configuration. Its bucket is neither looked at nor given a policy."""
+        """Create a configuration. Unlike AWS, the server neither checks the bucket nor changes its policy."""
         request = call.request
         configuration = await self._manager.configurations.create_storage(
             account_id=call.caller.account_id,
@@ -41,7 +41,7 @@ class StorageConfigurationOperations:
         return {"storageConfiguration": _show(configuration)}
 
     def get(self, call: Call) -> Result:
-        """Show one configuration; ResourceNotFoundError when there is none."""
+        """Return one configuration; ResourceNotFoundError when it does not exist."""
         arn = call.request["arn"]
         configuration = self._manager.book.get_resource(arn)
         if not isinstance(configuration, StorageConfiguration):
@@ -49,7 +49,10 @@ class StorageConfigurationOperations:
         return {"storageConfiguration": _show(configuration)}
 
     def list(self, call: Call) -> Result:
-        """Show the account's configurations in order of creation: by default as many as its quota, at most 100."""
+        """Return the account's configurations, in order of creation.
+
+        The default page size is the account's quota, at most 100 (API reference, ListStorageConfigurations).
+        """
         default = min(self._manager.limits.storage_configurations, _MAXIMUM_PAGE_SIZE)
         page = self._manager.book.list_resources(
             call.caller.account_id,
@@ -69,9 +72,9 @@ class StorageConfigurationOperations:
 
 
 def _show(configuration: Resource) -> dict[str, Any]:
-    """Return shape StorageConfiguration, whose summary has the same members."""
+    """Return shapes StorageConfiguration and StorageConfigurationSummary, which have the same members."""
     if not isinstance(configuration, StorageConfiguration):
-        raise TypeError(f"{configuration.arn} is no storage configuration")
+        raise TypeError(f"{configuration.arn} is not a storage configuration")
     return {
         "arn": configuration.arn,
         "name": configuration.name,

@@ -1,4 +1,4 @@
-"""TagResource, UntagResource, ListTagsForResource (API reference, TagResource; AWS tagging rules)."""
+"""TagResource, UntagResource, ListTagsForResource (API reference, those pages; AWS General Reference, tagging)."""
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.manager.stage_manager import StageManager
@@ -6,13 +6,13 @@ from stagebook.stage.errors import ResourceNotFoundError
 
 
 class TagOperations:
-    """The operations on the tags of a resource: of whatever has an ARN and tags."""
+    """The operations on the tags of resources of every kind."""
 
     def __init__(self, manager: StageManager) -> None:
         self._manager = manager
 
     def operations(self) -> tuple[Operation, ...]:
-        """Return them for the door's table."""
+        """Return the operations on this kind of resource."""
         return (
             Operation(name="TagResource", handle=self.tag, resource_member="resourceArn"),
             Operation(name="UntagResource", handle=self.untag, resource_member="resourceArn"),
@@ -20,17 +20,17 @@ class TagOperations:
         )
 
     async def tag(self, call: Call) -> Result:
-        """Add tags or replace their values; InvalidInputError for a reserved key or too many tags on the resource."""
+        """Add tags, or replace their values; InvalidInputError for a reserved key, or too many tags on the resource."""
         await self._manager.add_tags(arn=call.request["resourceArn"], tags=call.request["tags"])
         return {}
 
     async def untag(self, call: Call) -> Result:
-        """Remove tags; a key that is not there is no error."""
+        """Remove tags. Keys that the resource does not have are ignored."""
         await self._manager.remove_tags(arn=call.request["resourceArn"], keys=call.request["tagKeys"])
         return {}
 
     def list(self, call: Call) -> Result:
-        """Show a resource's tags: an empty map when it has none. ResourceNotFoundError when there is no resource."""
+        """Return a resource's tags; ResourceNotFoundError when it does not exist."""
         arn = call.request["resourceArn"]
         resource = self._manager.book.get_resource(arn) or self._manager.book.get_stage(arn)
         if resource is None:

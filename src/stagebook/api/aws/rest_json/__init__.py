@@ -1,1 +1,1 @@
-"""The restJson1 protocol, driven by the service model of botocore."""
+"""The restJson1 protocol of AWS: routing data, input, validation, output and errors, from botocore's service model."""

@@ -1,13 +1,12 @@
-"""The headers of this door: those a request comes with, and those the service model gives its answers.
+"""The header fields of the AWS API: reading those of a request, and the constant ones of responses.
 
-Source of the values: the samples of `create-ingest-configuration` and `start-participant-replication` in the AWS CLI
-reference.
+Source of the response values: the samples of `create-ingest-configuration` and `start-participant-replication` in the
+AWS CLI reference.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
-Header: TypeAlias = tuple[bytes, bytes]
+from stagebook.api.asgi import Header
 
 EXPOSE_HEADERS: Header = (
     b"access-control-expose-headers",
@@ -19,7 +18,7 @@ EXPOSE_HEADERS: Header = (
 )
 
 CLOSE_CONNECTION: Header = (b"connection", b"close")
-"""For where the rest of a request has not been read: it would be taken for the next one."""
+"""Sent when a part of the request body has not been read: the rest would be parsed as the next request."""
 
 ALLOW_ANY_ORIGIN: Header = (b"access-control-allow-origin", b"*")
 
@@ -27,18 +26,20 @@ MODELLED_HEADERS: tuple[Header, ...] = (
     EXPOSE_HEADERS,
     (b"cache-control", b"no-store, no-cache"),
     (b"content-security-policy", b"default-src 'self'; upgrade-insecure-requests;"),
-    # Spelled with a colon, as the service does: no browser acts on it, which suits a server without TLS.
+    # The colon is how the service sends it. It makes the field invalid (RFC 6797 wants `max-age=`), so browsers ignore
+    # it, as they must for a server without TLS.
     (b"strict-transport-security", b"max-age:47304000; includeSubDomains"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
-"""With `access-control-allow-origin`, which depends on who asks, the seven headers that every error and four outputs
-of the model have as members."""
+"""The header fields that the service model gives every error and four outputs. The seventh,
+`access-control-allow-origin`, depends on the request."""
 
 
 def read_headers(lines: Sequence[Header]) -> dict[bytes, bytes]:
-    """Return a request's headers by lower-case name; the values of repeated names are joined by commas."""
+    """Return the header fields of a request by name. The values of a repeated name are joined by commas."""
     headers = dict(lines)
+    # Nearly no request repeats a name, so the loop below is rarely needed.
     if len(headers) != len(lines):
         joined: dict[bytes, list[bytes]] = {}
         for name, value in lines:

@@ -1,6 +1,6 @@
-"""The JSON document in a request's body. Knows nothing of operations and their rules.
+"""Parsing the JSON document in a request body.
 
-Source: the AWS restJson1 protocol of Smithy.
+Source: the AWS restJson1 protocol in Smithy 2.0.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def check_content_type(headers: Mapping[bytes, bytes]) -> None:
-    """Raise AwsError UnsupportedMediaType unless the body is said to be JSON, or not said to be anything."""
+    """Raise AwsError UnsupportedMediaType for a Content-Type that is not JSON. An absent one is accepted."""
     stated = headers.get(b"content-type")
     if stated is None or stated in _JSON_TYPES:
         return
@@ -24,10 +24,10 @@ def check_content_type(headers: Mapping[bytes, bytes]) -> None:
 
 
 def decode_document(body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a body; an empty body is an empty object, and of equal keys the last one counts.
+    """Return the JSON object in a body. An empty body is an empty object. The last of several equal keys wins.
 
-    Raises AwsError Serialization for everything else. Lone surrogates, NaN and numbers beyond any type are not JSON
-    values here.
+    Raises AwsError Serialization for anything but a JSON object in UTF-8. Lone surrogates, NaN, and numbers that no
+    type of the service model can hold are not accepted as JSON.
     """
     if not body:
         return {}

@@ -1,7 +1,8 @@
-"""Output, compiled from the service model: one closure per shape that turns what a handler answers into JSON values.
+"""Serialization of outputs. One function per shape is compiled from the service model.
 
-Members that are None are left out, required collections are always there, times become ISO 8601. Members that travel
-in headers are the door's own (`headers.py`). A member the model does not know is a mistake of ours and raises.
+Members that are None are left out, absent required collections are empty, and timestamps become ISO 8601. Members that
+are bound to header fields have constant values (`header_members`). A member that the service model lacks is an error of
+the handler and raises.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,22 +10,23 @@ from typing import Any, Never, TypeAlias
 
 import msgspec
 
-from stagebook.api.aws.rest_json.service_model import Kind, Location, Member, Shape
+from stagebook.api.aws.rest_json.service_model import Location, Member, Shape, ShapeKind
 from stagebook.api.aws.rest_json.timestamps import iso8601
 
-Writer: TypeAlias = Callable[[Any], Any]
+ToWire: TypeAlias = Callable[[Any], Any]
+"""Turns an output value of a handler into a JSON value."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class UnknownOutputMemberError(LookupError):
-    """A handler answered with a member that the output shape lacks, or without one that it requires."""
+    """A handler returned a member that the output shape lacks, or left out one that it requires."""
 
 
 def compile_output(shape: Shape) -> Callable[[Mapping[str, Any]], bytes]:
-    """Return what serialises a whole output: members in the model's names in, the body out.
+    """Return the function that serialises a whole output, a mapping by member name, to the body of the response.
 
-    An output without members in the body has an empty body, as the API reference says of each such operation.
+    An output without members in the body is an empty body, as the API reference documents for each such operation.
     """
     if not any(member.location is Location.BODY for member in shape.members):
         return _empty_body
@@ -37,30 +39,30 @@ def compile_output(shape: Shape) -> Callable[[Mapping[str, Any]], bytes]:
 
 
 def has_modelled_headers(shape: Shape) -> bool:
-    """Return whether the output's model has members that travel in response headers."""
+    """Return whether the output has members that are bound to header fields."""
     return any(member.location is Location.HEADER for member in shape.members)
 
 
 def _empty_body(result: Mapping[str, Any]) -> bytes:
     if result:
-        raise UnknownOutputMemberError(f"an output without members was answered with {', '.join(result)}")
+        raise UnknownOutputMemberError(f"an output without members got {', '.join(result)}")
     return b""
 
 
-def _compile(shape: Shape) -> Writer | None:
-    """Return what changes values of `shape` for the wire; None when they go out as they are."""
+def _compile(shape: Shape) -> ToWire | None:
+    """Return the conversion of values of `shape`; None when they are JSON values already."""
     match shape.kind:
-        case Kind.STRUCTURE:
+        case ShapeKind.STRUCTURE:
             return _structure(shape)
-        case Kind.LIST:
+        case ShapeKind.LIST:
             return _list(shape)
-        case Kind.TIMESTAMP:
+        case ShapeKind.TIMESTAMP:
             return iso8601
         case _:
             return None
 
 
-def _structure(shape: Shape) -> Writer:
+def _structure(shape: Shape) -> ToWire:
     members = [member for member in shape.members if member.location is Location.BODY]
     writers = {member.name: (member.wire_name, _compile(member.shape)) for member in members}
     required = tuple(member for member in members if member.required)
@@ -82,7 +84,7 @@ def _structure(shape: Shape) -> Writer:
     return write
 
 
-def _list(shape: Shape) -> Writer | None:
+def _list(shape: Shape) -> ToWire | None:
     write_item = _compile(shape.item) if shape.item is not None else None
     if write_item is None:
         return None
@@ -95,9 +97,9 @@ def _list(shape: Shape) -> Writer | None:
 
 def _empty_collection(shape: Shape, member: Member) -> list[Never] | dict[Never, Never]:
     match member.shape.kind:
-        case Kind.LIST:
+        case ShapeKind.LIST:
             return []
-        case Kind.MAP:
+        case ShapeKind.MAP:
             return {}
         case _:
             raise UnknownOutputMemberError(f"{shape.name} requires {member.name}")

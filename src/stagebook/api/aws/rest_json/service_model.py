@@ -1,7 +1,7 @@
-"""The service model: which operations exist, and what goes in and out of each.
+"""The service model of IVS Real-Time: its operations, and the shapes of their inputs, outputs and errors.
 
-Read once from botocore's `ivs-realtime` model of 2020-07-14 and turned into plain values; nothing of it is retyped
-here. Knows nothing of HTTP messages, signatures or handlers.
+AWS publishes the model as JSON in botocore (`ivs-realtime`, API version 2020-07-14). It is read once at start and
+turned into values. Two tables correct its known defects; everything else is used as published.
 """
 
 from collections.abc import Mapping
@@ -15,33 +15,33 @@ SERVICE = "ivs-realtime"
 API_VERSION = "2020-07-14"
 
 PATTERN_OVERRIDES: Mapping[str, str] = {
-    # The model allows a single character for the resource type, which no ARN has.
+    # The published pattern allows one character as the resource type; every ARN has more.
     "ResourceArn": r"arn:aws:ivs:[a-z0-9-]+:[0-9]+:[a-z-]+/[a-zA-Z0-9-]+",
-    # The model leaves out the slash, which every recording prefix has.
+    # The published pattern lacks the slash, which every recording prefix has.
     "ParticipantRecordingS3Prefix": r"[a-zA-Z0-9/_-]*",
-    # The model's dot means any character: text around the PEM block may have several lines.
+    # The published pattern is meant to allow text before and after the PEM block, but its dot excludes line breaks.
     "PublicKeyMaterial": (
         r"(?s:.*)-----BEGIN PUBLIC KEY-----\r?\n([a-zA-Z0-9+/=\r\n]+)\r?\n-----END PUBLIC KEY-----(\r?\n)?(?s:.*)"
     ),
 }
-"""Patterns of the model that no real value matches, by shape, and what is enforced instead."""
+"""By shape: the pattern that is enforced instead of a published one that excludes real values."""
 
 ENUM_ADDITIONS: Mapping[str, tuple[str, ...]] = {
-    # A participant's recording state can be DISABLED; the model forgets it in the filter.
+    # A participant's recording state can be DISABLED, but the filter's enum lacks it.
     "ParticipantRecordingFilterByRecordingState": ("DISABLED",),
-    # The AWS CLI's documented command creates an ingest configuration with `--ingest-protocol rtmps`.
+    # The example of the AWS CLI reference sends `--ingest-protocol rtmps`, in lower case.
     "IngestProtocol": ("rtmp", "rtmps"),
 }
-"""Values that the model's own enums lack, by shape, and that are taken."""
+"""By shape: values that are accepted in addition to the published enum."""
 
 INTEGER_MINIMUM = -(2**31)
 INTEGER_MAXIMUM = 2**31 - 1
 FLOAT_MAXIMUM = (2 - 2**-23) * 2.0**127
-"""An `integer` of the model has 32 bits, a `float` is an IEEE 754 binary32 (Smithy 2.0, simple types)."""
+"""The ranges of `integer`, which has 32 bits, and `float`, an IEEE 754 binary32 (Smithy 2.0, simple types)."""
 
 
-class Kind(StrEnum):
-    """The kinds of shapes this model has; the words are the model's."""
+class ShapeKind(StrEnum):
+    """The types of shapes in this service model, by their names in it."""
 
     STRUCTURE = "structure"
     LIST = "list"
@@ -54,7 +54,7 @@ class Kind(StrEnum):
 
 
 class Location(StrEnum):
-    """Where in the HTTP message a member travels; BODY when the model says nothing."""
+    """The part of the HTTP message that a member is bound to; BODY when the service model gives none."""
 
     BODY = "body"
     URI = "uri"
@@ -63,10 +63,14 @@ class Location(StrEnum):
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """One shape. `minimum` and `maximum` bound a number, the characters of a string or the items of a collection."""
+    """One shape. What is not set does not apply.
+
+    `minimum` and `maximum` are limits on a number, the characters of a string, or the items of a list or map. `members`
+    are those of a structure, `item` is the shape of a list's items or a map's values, and `key` that of a map's keys.
+    """
 
     name: str
-    kind: Kind
+    kind: ShapeKind
     minimum: float | None = None
     maximum: float | None = None
     pattern: str | None = None
@@ -77,7 +81,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A member of a structure. `name` is the model's, `wire_name` how the HTTP message calls it."""
+    """A member of a structure. `wire_name` is its name in the HTTP message, `name` its name everywhere else."""
 
     name: str
     wire_name: str
@@ -87,7 +91,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationModel(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation: how it is addressed and what it takes and gives."""
+    """One operation: its HTTP method, its URI template, and the shapes of its input and output."""
 
     name: str
     method: str
@@ -97,17 +101,16 @@ class OperationModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceModel(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole service. `signing_name` is the service in a signature's scope and in the actions of policies."""
+    """The whole service. `signing_name` is its name in the credential scope of signatures and in policy actions."""
 
     signing_name: str
     operations: Mapping[str, OperationModel]
-    error_statuses: Mapping[str, int]
 
 
 def load_service_model() -> ServiceModel:
-    """Return the model of IVS Real-Time as the installed botocore has it."""
+    """Return the service model of the installed botocore."""
     raw: Mapping[str, Any] = Loader().load_service_model(SERVICE, "service-2", API_VERSION)
-    reader = _Reader(raw["shapes"])
+    reader = _ShapeReader(raw["shapes"])
     operations = {
         name: OperationModel(
             name=name,
@@ -118,18 +121,14 @@ def load_service_model() -> ServiceModel:
         )
         for name, operation in raw["operations"].items()
     }
-    statuses = {
-        name: int(shape["error"]["httpStatusCode"]) for name, shape in raw["shapes"].items() if shape.get("exception")
-    }
     return ServiceModel(
         signing_name=raw["metadata"]["signingName"],
         operations=operations,
-        error_statuses=statuses,
     )
 
 
-class _Reader:
-    """Turns the raw shapes into values, each once. A shape that contains itself would recurse: this model has none."""
+class _ShapeReader:
+    """Turns the raw shapes into values, each once. The service model has no recursive shapes."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._raw = raw
@@ -144,7 +143,7 @@ class _Reader:
         item = raw.get("member") or raw.get("value")
         return Shape(
             name=name,
-            kind=Kind(raw["type"]),
+            kind=ShapeKind(raw["type"]),
             minimum=raw.get("min"),
             maximum=raw.get("max"),
             pattern=PATTERN_OVERRIDES.get(name, raw.get("pattern")),

@@ -1,16 +1,19 @@
-"""Times as the AWS wire writes them: ISO 8601, UTC, milliseconds, `Z` (shape trait `timestampFormat: iso8601`)."""
+"""Timestamps in the format of the AWS API: ISO 8601 in UTC with milliseconds.
+
+Source: the shape trait `timestampFormat: iso8601` of the service model.
+"""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 
 
 def iso8601(time_ms: int) -> str:
-    """Return milliseconds since the epoch as in `2023-04-26T20:36:28.000Z`."""
+    """Format milliseconds since the epoch, as in `2023-04-26T20:36:28.000Z`."""
     seconds, milliseconds = divmod(time_ms, 1_000)
     return f"{_whole_second(seconds)}.{milliseconds:03d}Z"
 
 
 @lru_cache(maxsize=4_096)
 def _whole_second(seconds: int) -> str:
-    # Formatting is the dear part, and the times on one page share their seconds.
+    # strftime is the expensive part, and many timestamps on one page are in the same second.
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,7 +1,9 @@
-"""Input rules, compiled from the service model: one closure per shape that checks a value and returns it clean.
+"""Validation of inputs. One function per shape is compiled from the service model.
 
-A clean value has only members of the model, none of them null. The first rule that is broken, in the order of the
-model, is reported by the member's path and the rule. Texts never repeat a value: it may be a secret.
+A check takes a decoded JSON value and returns it without unknown members and nulls. The first broken rule, in the order
+of the service model, raises an error with the path of the member and the rule, as in
+`participantTokenConfigurations[3].userId: must have 0 to 128 characters`. The value itself is never in the message,
+because it may be a secret.
 """
 
 import math
@@ -9,17 +11,17 @@ import re
 from collections.abc import Callable
 from typing import Any, Never, TypeAlias, cast
 
-from stagebook.api.aws.rest_json.service_model import FLOAT_MAXIMUM, INTEGER_MAXIMUM, INTEGER_MINIMUM, Kind, Shape
+from stagebook.api.aws.rest_json.service_model import FLOAT_MAXIMUM, INTEGER_MAXIMUM, INTEGER_MINIMUM, Shape, ShapeKind
 from stagebook.stage.errors import InvalidInputError
 
 Check: TypeAlias = Callable[[object], object]
-"""Takes a decoded JSON value and returns it clean; raises BrokenRuleError."""
+"""Takes a decoded JSON value and returns the accepted one; raises BrokenRuleError."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class BrokenRuleError(Exception):
-    """A value breaks a rule. Each collection around it adds its own step to the path on the way up."""
+    """A value breaks a rule. Each enclosing structure, list or map adds its step to the path as the error passes it."""
 
     def __init__(self, rule: str, *steps: str) -> None:
         super().__init__(rule)
@@ -27,17 +29,17 @@ class BrokenRuleError(Exception):
         self.steps = list(steps)
 
     def within(self, step: str) -> None:
-        """Say in which member or item the value was."""
+        """Add the step of the enclosing member (`.name`) or item (`[3]`)."""
         self.steps.append(step)
 
     @property
     def path(self) -> str:
-        """Where the value stands, as in `participantTokenConfigurations[3].userId`."""
+        """The path of the value from the input, as in `participantTokenConfigurations[3].userId`."""
         return "".join(reversed(self.steps)).removeprefix(".")
 
 
 def compile_input(shape: Shape) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what checks a whole input: decoded members in, clean members out; raises InvalidInputError."""
+    """Return the function that validates a whole input. It raises InvalidInputError."""
     check = compile_check(shape)
 
     def validate(document: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def compile_input(shape: Shape) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def compile_check(shape: Shape) -> Check:
-    """Return the closure that holds every rule of `shape` and of what it contains."""
+    """Return the check of all rules of `shape` and of the shapes in it."""
     return _COMPILERS[shape.kind](shape)
 
 
@@ -165,7 +167,7 @@ def _integer(shape: Shape) -> Check:
     rule = f"must be an integer from {minimum} to {maximum}"
 
     def check(value: object) -> object:
-        # Exactly int: True is an int to Python, and 5.0 or "5" are none on the wire.
+        # Not isinstance: True is an int in Python. 5.0 and "5" are not integers in restJson1.
         if type(value) is not int or not minimum <= value <= maximum:
             raise BrokenRuleError(rule)
         return value
@@ -196,18 +198,18 @@ def _boolean(_shape: Shape) -> Check:
 
 
 def _timestamp(shape: Shape) -> Never:
-    raise TypeError(f"no input of the service has timestamps, but {shape.name} is one: say here how they are read")
+    raise TypeError(f"no input of the service has timestamps, but {shape.name} is one: add their check here")
 
 
-_COMPILERS: dict[Kind, Callable[[Shape], Check]] = {
-    Kind.STRUCTURE: _structure,
-    Kind.LIST: _list,
-    Kind.MAP: _map,
-    Kind.STRING: _string,
-    Kind.INTEGER: _integer,
-    Kind.FLOAT: _float,
-    Kind.BOOLEAN: _boolean,
-    Kind.TIMESTAMP: _timestamp,
+_COMPILERS: dict[ShapeKind, Callable[[Shape], Check]] = {
+    ShapeKind.STRUCTURE: _structure,
+    ShapeKind.LIST: _list,
+    ShapeKind.MAP: _map,
+    ShapeKind.STRING: _string,
+    ShapeKind.INTEGER: _integer,
+    ShapeKind.FLOAT: _float,
+    ShapeKind.BOOLEAN: _boolean,
+    ShapeKind.TIMESTAMP: _timestamp,
 }
 
 

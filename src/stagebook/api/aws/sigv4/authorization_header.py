@@ -1,7 +1,10 @@
-"""The Authorization header of AWS Signature Version 4, read into its parts.
+"""Parsing the Authorization header field of AWS Signature Version 4.
 
-Knows only the header's form; whether the signature is right is `signature.py`'s matter.
-Source: "Signature Version 4 request: Authorization header" in the IAM user guide.
+    AWS4-HMAC-SHA256 Credential=<key id>/<yyyymmdd>/<region>/<service>/aws4_request,
+                     SignedHeaders=<names>, Signature=<hex>
+
+The parameters may be in any order. `SignedHeaders` has lower-case names, separated by semicolons.
+Source: "Authorization header" under "AWS Signature Version 4 for API requests" in the IAM user guide.
 """
 
 import msgspec
@@ -14,11 +17,11 @@ MAXIMUM_SIGNED_HEADERS = 100
 
 _PARAMETERS = (b"Credential", b"SignedHeaders", b"Signature")
 _CREDENTIAL_PARTS = 5
-_MUST_BE_SIGNED = (b"host", b"x-amz-date")
+_REQUIRED_SIGNED_HEADERS = (b"host", b"x-amz-date")
 
 
-class Authorization(msgspec.Struct, frozen=True, kw_only=True):
-    """The header's parts. `scope` is `<yyyymmdd>/<region>/<service>/aws4_request` as sent."""
+class AuthorizationHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of the value. `scope` is the credential scope as sent: `<yyyymmdd>/<region>/<service>/aws4_request`."""
 
     access_key_id: str
     date: bytes
@@ -30,11 +33,11 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     signature: bytes
 
 
-def parse_authorization(header: bytes) -> Authorization:
-    """Return the parts of the header's value, its parameters in any order.
+def parse_authorization(header: bytes) -> AuthorizationHeader:
+    """Return the parts of the value.
 
-    Raises AwsError: IncompleteSignature when a part is missing or has not its form, InvalidSignature when headers
-    that must be signed are not.
+    Raises AwsError: IncompleteSignature for a missing or malformed part, InvalidSignature when `host` or `x-amz-date`
+    is not among the signed header fields.
     """
     parameters = _parameters(header)
     credential = parameters[b"Credential"].split(b"/")
@@ -44,7 +47,7 @@ def parse_authorization(header: bytes) -> Authorization:
             "Credential must have 5 elements, as in '<key id>/<yyyymmdd>/<region>/<service>/aws4_request'.",
         )
     key_id, date, region, service, terminator = credential
-    return Authorization(
+    return AuthorizationHeader(
         access_key_id=key_id.decode("latin-1"),
         date=date,
         region=region,
@@ -79,7 +82,7 @@ def _signed_headers(value: bytes) -> tuple[bytes, ...]:
     names = tuple(value.split(b";"))
     if len(names) > MAXIMUM_SIGNED_HEADERS:
         raise AwsError(ErrorType.INVALID_SIGNATURE, f"At most {MAXIMUM_SIGNED_HEADERS} headers can be signed.")
-    for name in _MUST_BE_SIGNED:
+    for name in _REQUIRED_SIGNED_HEADERS:
         if name not in names:
             raise AwsError(
                 ErrorType.INVALID_SIGNATURE, f"'{name.decode()}' must be one of the 'SignedHeaders' of the request."

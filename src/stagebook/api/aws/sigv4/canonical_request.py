@@ -1,6 +1,8 @@
-"""The canonical request of AWS Signature Version 4: what of an HTTP request is signed, and in which spelling.
+"""The canonical request of AWS Signature Version 4: the string whose hash is signed.
 
-Pure functions over bytes; knows no key and no clock.
+    method \n path \n query \n name:value \n ... \n \n signed header names \n SHA-256 of the body
+
+Client and server must derive the same bytes, so each part has one canonical spelling.
 Source: "Create a signed AWS API request" in the IAM user guide, with the double encoding of the path that every
 service but S3 uses.
 """
@@ -12,14 +14,14 @@ from urllib.parse import quote, unquote_to_bytes
 
 @lru_cache(maxsize=64)
 def canonical_path(raw_path: bytes) -> bytes:
-    """Return the path as signed: dot segments and empty segments resolved, then percent-encoded once more."""
+    """Return the canonical path: without dot segments and empty segments, and percent-encoded a second time."""
     if b"//" in raw_path or b"/." in raw_path:
         raw_path = _resolved(raw_path)
     return quote(raw_path, safe="/~").encode() or b"/"
 
 
 def canonical_query(query: bytes) -> bytes:
-    """Return the query as signed: names and values percent-encoded one way, sorted. A plus sign is a plus sign."""
+    """Return the canonical query: parameters sorted, names and values percent-encoded. A plus sign becomes `%2B`."""
     if not query:
         return b""
     pairs = []
@@ -30,7 +32,7 @@ def canonical_query(query: bytes) -> bytes:
 
 
 def canonical_value(value: bytes) -> bytes:
-    """Return a header's value as signed: without blanks around it, runs of blanks within it as one."""
+    """Return the canonical value of a header field: trimmed, and with each run of whitespace as one space."""
     return b" ".join(value.split())
 
 
@@ -50,12 +52,12 @@ def canonical_request(
     return b"\n".join(lines)
 
 
-def _encoded(text: bytes) -> bytes:
-    return quote(unquote_to_bytes(text), safe="-_.~").encode()
+def _encoded(value: bytes) -> bytes:
+    return quote(unquote_to_bytes(value), safe="-_.~").encode()
 
 
 def _resolved(path: bytes) -> bytes:
-    # RFC 3986 section 5.2.4, and adjacent slashes count as one.
+    # RFC 3986 section 5.2.4; adjacent slashes are merged as well.
     segments: list[bytes] = []
     for segment in path.split(b"/"):
         if segment == b"..":

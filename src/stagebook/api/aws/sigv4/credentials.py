@@ -1,4 +1,4 @@
-"""Access keys as values and their lookup. Where they are kept is not known here."""
+"""The access keys that may sign requests."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,10 +12,10 @@ _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _USER_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
 
 
-class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """One access key: its secret, the account it acts in, and what it may do.
+class AwsCredential(msgspec.Struct, frozen=True, kw_only=True):
+    """One access key, with its account, its policy and the name of the IAM user that AccessDenied errors show.
 
-    Raises ValueError when a part has not the form AWS gives it. The secret never shows in `repr`.
+    Raises ValueError when a field does not have the form that AWS gives it. `repr` leaves the secret out.
     """
 
     access_key_id: str
@@ -35,27 +35,27 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"the user_name of {self.access_key_id} must be 1 to 64 characters of [A-Za-z0-9+=,.@_-]")
 
     def __repr__(self) -> str:
-        return f"Credential({self.access_key_id!r}, account_id={self.account_id!r}, user_name={self.user_name!r})"
+        return f"AwsCredential({self.access_key_id!r}, account_id={self.account_id!r}, user_name={self.user_name!r})"
 
     @property
     def user_arn(self) -> str:
-        """The ARN of the user who holds the key, as AccessDeniedException names it."""
+        """The ARN of the user of this key, for AccessDeniedException."""
         return f"arn:aws:iam::{self.account_id}:user/{self.user_name}"
 
 
-class Credentials:
-    """All access keys that the door admits. Raises ValueError when an access key id occurs twice."""
+class CredentialStore:
+    """All access keys of the server, by id. Raises ValueError for an access key id that occurs twice."""
 
-    def __init__(self, credentials: Iterable[Credential] = ()) -> None:
-        self._by_id: dict[str, Credential] = {}
+    def __init__(self, credentials: Iterable[AwsCredential] = ()) -> None:
+        self._by_id: dict[str, AwsCredential] = {}
         for credential in credentials:
             if credential.access_key_id in self._by_id:
                 raise ValueError(f"access key {credential.access_key_id} occurs twice")
             self._by_id[credential.access_key_id] = credential
 
-    def find(self, access_key_id: str) -> Credential | None:
+    def find(self, access_key_id: str) -> AwsCredential | None:
         """Return the credential of an access key id, or None."""
         return self._by_id.get(access_key_id)
 
-    def __iter__(self) -> Iterator[Credential]:
+    def __iter__(self) -> Iterator[AwsCredential]:
         return iter(self._by_id.values())

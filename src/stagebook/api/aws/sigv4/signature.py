@@ -1,8 +1,12 @@
-"""Who signed a request: AWS Signature Version 4, verified.
+"""Verification of AWS Signature Version 4.
 
-Knows keys and the clock, nothing of operations and policies. Signatures in the query string (presigned URLs) are not
-part of this service. Sources: "AWS Signature Version 4 for API requests" in the IAM user guide; the error texts
-follow what AWS answers.
+    signing key    = HMAC chain over secret, date, region, service, "aws4_request"
+    string to sign = algorithm \n X-Amz-Date \n credential scope \n SHA-256 of the canonical request
+    signature      = hex(HMAC-SHA256(signing key, string to sign))
+
+A request is valid for five minutes before and after `X-Amz-Date`. Signatures in the query string (presigned URLs) are
+not supported; the service does not document any.
+Sources: "AWS Signature Version 4 for API requests" in the IAM user guide. The messages are those of AWS.
 """
 
 import hmac
@@ -15,9 +19,9 @@ from typing import TypeVar
 import msgspec
 
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
-from stagebook.api.aws.sigv4.authorization_header import ALGORITHM, TERMINATOR, Authorization, parse_authorization
+from stagebook.api.aws.sigv4.authorization_header import ALGORITHM, TERMINATOR, AuthorizationHeader, parse_authorization
 from stagebook.api.aws.sigv4.canonical_request import canonical_request, canonical_value
-from stagebook.api.aws.sigv4.credentials import Credential, Credentials
+from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.stage.clock import Clock
 
 MAXIMUM_SKEW_SECONDS = 300
@@ -33,109 +37,113 @@ _MISMATCH = (
 )
 
 
-class Signer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an Authorization header says before its signature: whose key, for which day, over which headers."""
+class SigningContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The checked parts of an Authorization header field that stay the same for a day: all but the signature."""
 
-    credential: Credential
+    credential: AwsCredential
     scope: bytes
     date: bytes
     signed_headers: tuple[bytes, ...]
 
 
 class SignatureVerifier:
-    """Verifies signatures made for one region and one service."""
+    """Verifies signatures for one region and one service.
 
-    def __init__(self, *, credentials: Credentials, clock: Clock, region: str, service: str) -> None:
+    Parsing the header field and deriving the signing key cost more than the HMAC itself, so both are cached. A client
+    sends the same header field for a day, except for the signature. A parsed header field is cached only after its
+    first valid signature, so unauthenticated clients cannot fill the cache. A full cache is cleared.
+    """
+
+    def __init__(self, *, credentials: CredentialStore, clock: Clock, region: str, service: str) -> None:
         self._credentials = credentials
         self._clock = clock
         self._region = region.encode()
         self._service = service.encode()
-        # Clients repeat all of their header but the signature for a day. Only verified ones get in, and a full cache
-        # is emptied.
-        self._signers: dict[bytes, Signer] = {}
+        self._contexts: dict[bytes, SigningContext] = {}
         self._signing_keys: dict[tuple[str, bytes], hmac.HMAC] = {}
-        self._dates: dict[bytes | None, int] = {}
+        self._dates_ms: dict[bytes, int] = {}
 
     def verify(
         self, *, method: str, raw_path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
-    ) -> Credential:
-        """Return whose signature the request bears.
+    ) -> AwsCredential:
+        """Return the credential that signed the request.
 
-        `raw_path` is the path as sent, undecoded; `headers` has lower-case names, lines of one name joined by commas.
+        `raw_path` is the undecoded path; `headers` has lower-case names, several lines of a name joined by commas.
         Raises AwsError: MissingAuthenticationToken, IncompleteSignature, UnrecognizedClient or InvalidSignature.
         """
         header = headers.get(b"authorization")
         if header is None:
             raise _no_authorization(query)
         unsigned_part, _, signature = header.rpartition(b"Signature=")
-        signer = self._signers.get(unsigned_part)
-        is_new = signer is None
-        if signer is None:
+        context = self._contexts.get(unsigned_part)
+        is_new = context is None
+        if context is None:
             authorization = parse_authorization(header)
-            signer, signature = self._signer(authorization), authorization.signature
+            context, signature = self._signing_context(authorization), authorization.signature
         date = canonical_value(headers.get(b"x-amz-date", b""))
         self._check_skew(date)
-        if date[:8] != signer.date:
+        if date[:8] != context.date:
             raise AwsError(ErrorType.INVALID_SIGNATURE, "The date in 'Credential' is not the day of 'X-Amz-Date'.")
-        request = _request_hash(method, raw_path, query, headers, signer.signed_headers, body)
-        expected = self._signing_key(signer).copy()
-        expected.update(b"\n".join((ALGORITHM, date, signer.scope, request)))
+        request_hash = _request_hash(method, raw_path, query, headers, context.signed_headers, body)
+        expected = self._signing_key(context).copy()
+        expected.update(b"\n".join((ALGORITHM, date, context.scope, request_hash)))
         if not hmac.compare_digest(expected.hexdigest().encode(), signature.strip()):
             raise AwsError(ErrorType.INVALID_SIGNATURE, _MISMATCH)
+        # The lookup splits the header field before its last parameter, which must therefore be the signature.
         if is_new and header == unsigned_part + b"Signature=" + signature:
-            _remember(self._signers, unsigned_part, signer)
-        return signer.credential
+            _cache(self._contexts, unsigned_part, context)
+        return context.credential
 
     def _check_skew(self, date: bytes) -> None:
-        signed_ms = self._dates.get(date)
+        signed_ms = self._dates_ms.get(date)
         if signed_ms is None:
             signed_ms = _milliseconds(date)
-            _remember(self._dates, date, signed_ms)
+            _cache(self._dates_ms, date, signed_ms)
         now_ms = self._clock.now_ms()
         if now_ms - signed_ms > MAXIMUM_SKEW_SECONDS * 1_000:
-            trouble = "Signature expired: {} is more than 5 minutes before {}."
+            message = "Signature expired: {} is more than 5 minutes before {}."
         elif signed_ms - now_ms > MAXIMUM_SKEW_SECONDS * 1_000:
-            trouble = "Signature not yet current: {} is more than 5 minutes after {}."
+            message = "Signature not yet current: {} is more than 5 minutes after {}."
         else:
             return
-        raise AwsError(ErrorType.INVALID_SIGNATURE, trouble.format(date.decode(), _date_text(now_ms)))
+        raise AwsError(ErrorType.INVALID_SIGNATURE, message.format(date.decode(), _date_text(now_ms)))
 
-    def _signer(self, authorization: Authorization) -> Signer:
+    def _signing_context(self, authorization: AuthorizationHeader) -> SigningContext:
         credential = self._credentials.find(authorization.access_key_id)
         if credential is None:
             raise AwsError(ErrorType.UNRECOGNIZED_CLIENT, "The security token included in the request is invalid.")
-        for what, wanted, given in (
+        for what, expected, given in (
             ("the region of this server", self._region, authorization.region),
             ("the correct service", self._service, authorization.service),
             ("a valid terminator", TERMINATOR, authorization.terminator),
         ):
-            if given != wanted:
-                text = f"Credential should be scoped to {what}: '{wanted.decode()}'."
+            if given != expected:
+                text = f"Credential should be scoped to {what}: '{expected.decode()}'."
                 raise AwsError(ErrorType.INVALID_SIGNATURE, text)
-        return Signer(
+        return SigningContext(
             credential=credential,
             scope=authorization.scope,
             date=authorization.date,
             signed_headers=authorization.signed_headers,
         )
 
-    def _signing_key(self, signer: Signer) -> hmac.HMAC:
-        # Region and service are this verifier's own by now, so the key id and the day say which key it is.
-        cached = (signer.credential.access_key_id, signer.date)
-        key = self._signing_keys.get(cached)
+    def _signing_key(self, context: SigningContext) -> hmac.HMAC:
+        # The region and the service of a checked context are always this verifier's, so they are not in the cache key.
+        cache_key = (context.credential.access_key_id, context.date)
+        key = self._signing_keys.get(cache_key)
         if key is None:
-            secret = b"AWS4" + signer.credential.secret_access_key.encode()
-            for part in signer.scope.split(b"/"):
+            secret = b"AWS4" + context.credential.secret_access_key.encode()
+            for part in context.scope.split(b"/"):
                 secret = hmac.digest(secret, part, "sha256")
             key = hmac.new(secret, digestmod="sha256")
-            _remember(self._signing_keys, cached, key)
+            _cache(self._signing_keys, cache_key, key)
         return key
 
 
-def _remember(cache: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    if len(cache) >= MAXIMUM_CACHED:
-        cache.clear()
-    cache[key] = value
+def _cache(cached: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(cached) >= MAXIMUM_CACHED:
+        cached.clear()
+    cached[key] = value
 
 
 def _request_hash(

@@ -1,4 +1,4 @@
-"""Verifiers to test, and what they say of a request."""
+"""Helpers for tests of the signature verifier."""
 
 from urllib.parse import quote
 
@@ -7,9 +7,9 @@ import pytest
 
 from stagebook.api.aws.aws_errors import AwsError
 from stagebook.api.aws.rest_json.header_members import read_headers
-from stagebook.api.aws.sigv4.credentials import Credential, Credentials
+from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.aws.sigv4.signature import SignatureVerifier
-from tests.api.aws.harness import (
+from tests.api.aws.asgi_harness import (
     REGION,
     STAGE_ARN,
     FixedClock,
@@ -22,14 +22,17 @@ TAGS_PATH = "/tags/" + quote(STAGE_ARN, safe="")
 
 
 def new_verifier(
-    *, clock: FixedClock | None = None, region: str = REGION, service: str = "ivs", keys: tuple[Credential, ...] = ()
+    *, clock: FixedClock | None = None, region: str = REGION, service: str = "ivs", keys: tuple[AwsCredential, ...] = ()
 ) -> SignatureVerifier:
     return SignatureVerifier(
-        credentials=Credentials(keys or (credential(),)), clock=clock or FixedClock(), region=region, service=service
+        credentials=CredentialStore(keys or (credential(),)),
+        clock=clock or FixedClock(),
+        region=region,
+        service=service,
     )
 
 
-def verify(request: Request, verifier: SignatureVerifier | None = None) -> Credential:
+def verify(request: Request, verifier: SignatureVerifier | None = None) -> AwsCredential:
     return (verifier or new_verifier()).verify(
         method=request.method,
         raw_path=request.raw_path,
@@ -51,10 +54,11 @@ def with_header(request: Request, name: bytes, value: bytes | None) -> Request:
     return msgspec.structs.replace(request, headers=lines if value is None else (*lines, (name, value)))
 
 
-ONE_OF_EACH = signed(
+FULL_REQUEST = signed(
     "POST",
     f"{TAGS_PATH}?tagKeys=one",
     body=b'{"a": 1}',
     headers={"content-type": "application/json", "x-amz-note": "a note"},
     token="token",
 )
+"""A signed request with a path label, a query, a body, a session token and a further header field."""

@@ -1,4 +1,4 @@
-"""A door with a fixed clock, requests signed by botocore's own signer, and an ASGI client that keeps the answer."""
+"""An AwsApi with a fixed clock, requests signed by botocore, and an ASGI client that returns the response."""
 
 import asyncio
 import json
@@ -13,13 +13,13 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
+from stagebook.api.asgi import Message
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.access.policy import ALLOW_EVERYTHING, Policy
 from stagebook.api.aws.aws_api import AwsApi
 from stagebook.api.aws.operation import Handler, Operation
-from stagebook.api.aws.rest_json.request_body import Message
-from stagebook.api.aws.sigv4.credentials import Credential, Credentials
-from tests.api.aws.rules import Json
+from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
+from tests.api.aws.model_rules import Json
 
 REGION = "us-west-2"
 ACCOUNT = "123456789012"
@@ -31,7 +31,7 @@ NOW = datetime(2023, 4, 26, 20, 36, 28, tzinfo=UTC)
 
 
 class FixedClock:
-    """A clock that stands until it is moved."""
+    """A clock that tests set."""
 
     def __init__(self, moment: datetime = NOW) -> None:
         self.time_ms = int(moment.timestamp() * 1_000)
@@ -39,16 +39,19 @@ class FixedClock:
     def now_ms(self) -> int:
         return self.time_ms
 
+    def monotonic_ms(self) -> int:
+        return self.time_ms
+
 
 class CountingRandomness:
-    """Bytes that are the same in every run."""
+    """The bytes 0, 1, 2, ..."""
 
     def token_bytes(self, size_bytes: int) -> bytes:
         return bytes(range(size_bytes))
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP request as an ASGI server hands it over."""
+    """An HTTP request as an ASGI server passes it to an application."""
 
     method: str
     raw_path: bytes
@@ -61,8 +64,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return dict(self.headers)
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP answer as the client sees it."""
+class ReceivedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP response as a client gets it."""
 
     status: int
     headers: Mapping[str, str]
@@ -83,8 +86,8 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
         return str(text)
 
 
-def credential(*, policy: Policy = ALLOW_EVERYTHING, key_id: str = KEY_ID, account_id: str = ACCOUNT) -> Credential:
-    return Credential(access_key_id=key_id, secret_access_key=SECRET, account_id=account_id, policy=policy)
+def credential(*, policy: Policy = ALLOW_EVERYTHING, key_id: str = KEY_ID, account_id: str = ACCOUNT) -> AwsCredential:
+    return AwsCredential(access_key_id=key_id, secret_access_key=SECRET, account_id=account_id, policy=policy)
 
 
 def signed(
@@ -101,7 +104,7 @@ def signed(
     moment: datetime = NOW,
     host: str = HOST,
 ) -> Request:
-    """Return a request signed by botocore; `url_path` is path and query as sent."""
+    """Return a request signed by botocore. `url_path` is the undecoded path and query."""
     request = AWSRequest(method=method, url=f"http://{host}{url_path}", data=body, headers=dict(headers or {}))
     with patch("botocore.auth.get_current_datetime", return_value=moment.replace(tzinfo=None)):
         SigV4Auth(BotocoreCredentials(key_id, secret, token), service, region).add_auth(request)
@@ -126,34 +129,34 @@ def signed_call(operation: str, document: object = None, *, key_id: str = KEY_ID
 def unsigned(
     path: str, *, method: str = "POST", body: bytes = b"", headers: Mapping[bytes, bytes] | None = None
 ) -> Request:
-    """Return a request as somebody sends it who has no key."""
+    """Return an unsigned request."""
     return Request(method=method, raw_path=path.encode(), body=body, headers=tuple((headers or {}).items()))
 
 
 def operations(**handlers: tuple[str | None, Handler]) -> dict[str, Operation]:
-    """Return operations by name, each from its resource member and its handler."""
+    """Return operations by name, each made of its resource member and its handler."""
     return {
         name: Operation(name=name, resource_member=member, handle=handler)
         for name, (member, handler) in handlers.items()
     }
 
 
-def new_door(
-    serving: Mapping[str, Operation] | None = None,
+def new_api(
+    operations_served: Mapping[str, Operation] | None = None,
     *,
-    credentials: Iterable[Credential] | None = None,
+    credentials: Iterable[AwsCredential] | None = None,
     clock: FixedClock | None = None,
     allowed_origins: Iterable[str] = (),
-    unsigned_as: Credential | None = None,
+    unsigned_as: AwsCredential | None = None,
     throttle: Throttle | None = None,
     body_timeout_seconds: float = 60.0,
 ) -> AwsApi:
-    """Return a door that serves GetStage (echoing the ARN), or what is given."""
+    """Return an API with the given operations; by default, with a GetStage that returns the ARN it gets."""
     return AwsApi(
         operations=operations(GetStage=("arn", lambda call: {"stage": {"arn": call.request["arn"]}}))
-        if serving is None
-        else serving,
-        credentials=Credentials([credential()] if credentials is None else credentials),
+        if operations_served is None
+        else operations_served,
+        credentials=CredentialStore([credential()] if credentials is None else credentials),
         clock=clock or FixedClock(),
         randomness=CountingRandomness(),
         region=REGION,
@@ -164,21 +167,21 @@ def new_door(
     )
 
 
-async def ask(door: AwsApi, request: Request, *, chunks: Iterable[Message] | None = None) -> Received:
-    """Return the door's answer; raises AssertionError when it sends none or breaks ASGI's order."""
+async def send_request(api: AwsApi, request: Request, *, chunks: Iterable[Message] | None = None) -> ReceivedResponse:
+    """Send a request and return the response; AssertionError unless it is two ASGI messages in order."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await door(scope_of(request), receiver(request, chunks), send)
+    await api(scope_of(request), receiver(request, chunks), send)
     start, body = sent
     assert start["type"] == "http.response.start"
     assert body["type"] == "http.response.body"
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
     assert len(headers) == len(start["headers"]), "a header was sent twice"
     assert headers["content-length"] == str(len(body["body"]))
-    return Received(status=start["status"], headers=headers, body=body["body"])
+    return ReceivedResponse(status=start["status"], headers=headers, body=body["body"])
 
 
 def scope_of(request: Request) -> dict[str, Any]:
@@ -194,7 +197,7 @@ def scope_of(request: Request) -> dict[str, Any]:
 
 
 def receiver(request: Request, chunks: Iterable[Message] | None = None) -> Callable[[], Any]:
-    """Return an ASGI `receive` that gives the request's body, or the messages, and then waits for ever."""
+    """Return an ASGI `receive` that returns the body of the request, or `chunks`, and then waits for ever."""
     whole: Message = {"type": "http.request", "body": request.body, "more_body": False}
     messages = iter([whole] if chunks is None else chunks)
 
@@ -209,9 +212,9 @@ def receiver(request: Request, chunks: Iterable[Message] | None = None) -> Calla
 
 
 GET_STAGE = signed_call("GetStage", {"arn": STAGE_ARN})
-"""A good call, which `new_door` answers."""
+"""A call that `new_api` answers with 200."""
 
-SEVEN_HEADERS = {
+MODELLED_HEADER_NAMES = {
     "access-control-allow-origin",
     "access-control-expose-headers",
     "cache-control",
@@ -220,4 +223,4 @@ SEVEN_HEADERS = {
     "x-content-type-options",
     "x-frame-options",
 }
-"""The headers that the service model gives every error and some outputs."""
+"""The header fields that the service model gives every error and some outputs."""

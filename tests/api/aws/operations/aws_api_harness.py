@@ -1,7 +1,7 @@
-"""A house to test the operations in: the real book and the real manager, with an engine that moves no media.
+"""A harness for the operations: a real book and a real stage manager, with a fake media engine.
 
-A call goes through the model's own input rules, the handler and the model's own output, so an answer here is the JSON
-that would be on the wire.
+A call passes the input validation of the service model, the handler, and the serialization of its output. The result is
+the decoded JSON body that AWS clients get.
 """
 
 import random
@@ -28,7 +28,7 @@ from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import ClientInfo
 
 Json: TypeAlias = Any
-"""A decoded JSON value: tests look into it freely."""
+"""A decoded JSON value."""
 
 REGION = "us-west-2"
 ACCOUNT_ID = "123456789012"
@@ -44,8 +44,8 @@ MODEL: ServiceModel = load_service_model()
 PRIVATE_KEY_PEM = new_private_key_pem()
 
 
-class HandClock:
-    """A clock that a test moves."""
+class ManualClock:
+    """A clock that tests advance. The wall clock and the monotonic clock are the same."""
 
     def __init__(self) -> None:
         self.time_ms = START_MS
@@ -53,9 +53,12 @@ class HandClock:
     def now_ms(self) -> int:
         return self.time_ms
 
+    def monotonic_ms(self) -> int:
+        return self.time_ms
+
 
 class SeededRandomness:
-    """The same bytes in every run."""
+    """A random generator with a fixed seed."""
 
     def __init__(self) -> None:
         self._random = random.Random(7)
@@ -64,20 +67,20 @@ class SeededRandomness:
         return self._random.randbytes(size_bytes)
 
 
-class SilentEngine(MediaEngine):
-    """Accepts every offer and every encoder that may come in, and moves nothing.
+class FakeMediaEngine(MediaEngine):
+    """Accepts every offer and every admitted encoder, without any media.
 
-    `connected` makes it say that media can flow. `admitted` are the connections of encoders by what they asked as.
+    `connected` reports that media flows on a connection. `admitted` has the connection ids of encoders by ask id.
     """
 
     def __init__(self) -> None:
         self.admitted: dict[str, str] = {}
 
     def listen(self, hear: Callable[[MediaFact], None]) -> None:
-        self._hear = hear
+        self._report = hear
 
     def connected(self, connection_id: str) -> None:
-        self._hear(Connected(connection_id=connection_id))
+        self._report(Connected(connection_id=connection_id))
 
     async def publish(self, **_offer: str) -> Answer:
         return Answer(sdp="v=0", ice_session="1")
@@ -85,9 +88,9 @@ class SilentEngine(MediaEngine):
     async def subscribe(self, **_offer: str) -> Answer:
         return Answer(sdp="v=0", ice_session="1")
 
-    def ask(self, stream_key: str, *, is_secure: bool) -> None:
-        """Let an encoder ask to come in, under its stream key."""
-        self._hear(
+    def request_ingest(self, stream_key: str, *, is_secure: bool) -> None:
+        """Report an encoder that asks to publish. Its ask id is its stream key."""
+        self._report(
             IngestAsked(ask_id=stream_key, stream_key=stream_key, is_secure=is_secure, remote_address="192.0.2.7")
         )
 
@@ -107,8 +110,8 @@ class SilentEngine(MediaEngine):
         pass
 
 
-class Onlooker:
-    """A watcher that remembers why it was sent away."""
+class RecordingWatcher:
+    """A stage watcher that records its farewells."""
 
     def __init__(self) -> None:
         self.farewells: list[tuple[FarewellReason, str]] = []
@@ -120,13 +123,13 @@ class Onlooker:
         self.farewells.append((reason, detail))
 
 
-class ManagerHarness:
-    """The operations over a real manager; `call` is how tests speak to them."""
+class AwsApiHarness:
+    """All operations over a real stage manager. Tests use `call`."""
 
     def __init__(self, book: SqliteBook, *, limits: Limits, oldest_first: bool) -> None:
         self.book = book
-        self.clock = HandClock()
-        self.engine = SilentEngine()
+        self.clock = ManualClock()
+        self.engine = FakeMediaEngine()
         self.manager = StageManager(
             book=book,
             media=self.engine,
@@ -141,7 +144,7 @@ class ManagerHarness:
         self._operations = operations(self.manager, page_token_secret=b"secret", oldest_first=oldest_first)
 
     async def call(self, operation: str, *, account_id: str = ACCOUNT_ID, **members: Json) -> Json:
-        """Return the decoded answer of an operation; None for an empty body. Domain errors come out as raised."""
+        """Call an operation and return its decoded output; None for an empty body. Domain errors are raised."""
         model = MODEL.operations[operation]
         caller = Caller(access_key_id="AKIDEXAMPLE", account_id=account_id, arn=f"arn:aws:iam::{account_id}:root")
         answer = self._operations[operation].handle(
@@ -152,7 +155,7 @@ class ManagerHarness:
         return msgspec.json.decode(body) if body else None
 
     async def pages(self, operation: str, items: str, **members: Json) -> list[list[Json]]:
-        """Return every page of a list, following its tokens."""
+        """Return all pages of a list operation, following `nextToken`."""
         pages: list[list[Json]] = []
         token: dict[str, str] = {}
         while True:
@@ -163,75 +166,75 @@ class ManagerHarness:
             token = {"nextToken": answer["nextToken"]}
 
     async def create_stage(self, **members: Json) -> str:
-        """Return the ARN of a new stage."""
+        """Create a stage and return its ARN."""
         arn: str = (await self.call("CreateStage", **members))["stage"]["arn"]
         return arn
 
-    async def join(self, stage_arn: str, *, client: ClientInfo | None = None, **token: Json) -> "Visit":
-        """Let a new participant join by its events connection; return where it is."""
+    async def join(self, stage_arn: str, *, client: ClientInfo | None = None, **token: Json) -> "JoinedParticipant":
+        """Join a new participant by an events connection."""
         made = (await self.call("CreateParticipantToken", stageArn=stage_arn, **token))["participantToken"]
-        onlooker = Onlooker()
+        watcher = RecordingWatcher()
         claims = self.manager.admit(made["token"])
-        connection_id = await self.manager.open_events(claims, watcher=onlooker, client=client or ClientInfo())
+        connection_id = await self.manager.open_events(claims, watcher=watcher, client=client or ClientInfo())
         session_id = (await self.call("GetStage", arn=stage_arn))["stage"]["activeSessionId"]
-        return Visit(self, made, onlooker, connection_id, session_id, stage_arn)
+        return JoinedParticipant(self, made, watcher, connection_id, session_id, stage_arn)
 
-    async def encode(self, stream_key: str, *, is_secure: bool = True) -> None:
-        """Let an encoder ask to come in by a stream key; if it may, its media flows."""
-        self.engine.ask(stream_key, is_secure=is_secure)
+    async def connect_encoder(self, stream_key: str, *, is_secure: bool = True) -> None:
+        """Connect an encoder with a stream key. If it is admitted, its media starts to flow."""
+        self.engine.request_ingest(stream_key, is_secure=is_secure)
         await self.manager.settled()
         if stream_key in self.engine.admitted:
             self.engine.connected(self.engine.admitted[stream_key])
             await self.manager.settled()
 
-    async def end_session(self, *visits: "Visit") -> None:
-        """Let these, the last participants, leave, and their session end."""
-        for visit in visits:
-            await visit.leave()
+    async def end_session(self, *participants: "JoinedParticipant") -> None:
+        """Disconnect the last participants of a stage and end their session."""
+        for joined in participants:
+            await joined.leave()
         self.clock.time_ms += LINGER_MS
         self.manager.tick()
-        while self.book.get_session(visits[0].stage_arn, visits[0].session_id).end_ms is None:  # type: ignore[union-attr]  # it exists
-            await visits[0].settle()
+        while self.book.get_session(participants[0].stage_arn, participants[0].session_id).end_ms is None:  # type: ignore[union-attr]  # it exists
+            await participants[0].settle()
 
 
-class Visit:
-    """A participant's stay on a stage."""
+class JoinedParticipant:
+    """A participant that has joined a stage."""
 
     def __init__(
         self,
-        house: ManagerHarness,
+        harness: AwsApiHarness,
         made: dict[str, Json],
-        onlooker: Onlooker,
+        watcher: RecordingWatcher,
         connection_id: str,
         session_id: str,
         stage_arn: str,
     ) -> None:
-        self._house = house
+        self._harness = harness
         self.token: str = made["token"]
         self.participant_id: str = made["participantId"]
-        self.onlooker = onlooker
+        self.watcher = watcher
         self.connection_id = connection_id
         self.session_id = session_id
         self.stage_arn = stage_arn
 
     async def publish(self) -> None:
-        """Publish, until media flows and the book knows it."""
-        claims = self._house.manager.admit(self.token)
-        opened = await self._house.manager.publish(claims, offer="v=0", client=ClientInfo())
-        self._house.engine.connected(opened.connection_id)
+        """Publish, and wait until the event is durable."""
+        claims = self._harness.manager.admit(self.token)
+        opened = await self._harness.manager.publish(claims, offer="v=0", client=ClientInfo())
+        self._harness.engine.connected(opened.connection_id)
         await self.settle()
 
     async def leave(self) -> None:
         """Close the events connection."""
-        await self._house.manager.close_events(connection_id=self.connection_id, cause=Cause.CLIENT)
+        await self._harness.manager.close_events(connection_id=self.connection_id, cause=Cause.CLIENT)
 
     async def settle(self) -> None:
-        """Wait until what was submitted before is durable."""
-        await self._house.book.submit([]).durable
+        """Wait until everything submitted before is durable."""
+        await self._harness.book.submit([]).durable
 
     @property
-    def names(self) -> dict[str, str]:
-        """The members that name this participant in a call."""
+    def identifiers(self) -> dict[str, str]:
+        """The input members that identify this participant."""
         return {
             "stageArn": self.stage_arn,
             "sessionId": self.session_id,
@@ -240,15 +243,15 @@ class Visit:
 
 
 @asynccontextmanager
-async def open_house(
+async def open_api(
     folder: Path, *, limits: Limits = RELAXED, oldest_first: bool = False
-) -> AsyncIterator[ManagerHarness]:
-    """Give a house with an empty book; shut it down afterwards."""
+) -> AsyncIterator[AwsApiHarness]:
+    """Open a harness with an empty book and close it afterwards."""
     book = SqliteBook.open(folder / "book.sqlite3")
-    house = ManagerHarness(book, limits=limits, oldest_first=oldest_first)
-    await house.manager.start()
+    harness = AwsApiHarness(book, limits=limits, oldest_first=oldest_first)
+    await harness.manager.start()
     try:
-        yield house
+        yield harness
     finally:
-        await house.manager.shutdown()
+        await harness.manager.shutdown()
         await book.close()

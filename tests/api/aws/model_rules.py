@@ -1,7 +1,7 @@
-"""The service model's input rules, read straight from botocore's JSON and told in plain words: an oracle of its own.
+"""A test oracle: a second, independent implementation of the input rules of the service model.
 
-It shares no code with the product. `conforms` says whether a value keeps every rule, `valid` makes a value that does,
-`breaches` makes values that break exactly one.
+It reads botocore's JSON directly and shares no code with the product. `conforms` checks a value, `valid` generates a
+conforming value, and `violations` generates values that each break one rule.
 """
 
 import copy
@@ -28,7 +28,7 @@ _DEFECTIVE_PATTERNS = {
     ),
 }
 _MISSING_VALUES = {"ParticipantRecordingFilterByRecordingState": ["DISABLED"], "IngestProtocol": ["rtmp", "rtmps"]}
-_NOT_OF_TYPE: dict[str, list[Any]] = {
+_WRONG_TYPES: dict[str, list[Any]] = {
     "string": [5, True, [], {}],
     "integer": ["5", 5.0, 5.5, True, [], 2**31, -(2**31) - 1, 10**400],
     "float": ["5", True, [], 1e300],
@@ -42,18 +42,18 @@ Path = tuple[str | int, ...]
 
 
 def enum_of(name: str) -> list[str]:
-    """The values of an enum shape, with those that the model lacks and the documentation uses."""
+    """Return the values of an enum shape, with those that the model lacks and the documentation uses."""
     return [*SHAPES[name].get("enum", []), *_MISSING_VALUES.get(name, [])]
 
 
 def pattern_of(name: str) -> str | None:
-    """The pattern of a string shape, corrected where the model's matches nothing real."""
+    """Return the pattern of a string shape, corrected where the published one is defective."""
     pattern: str | None = _DEFECTIVE_PATTERNS.get(name, SHAPES[name].get("pattern"))
     return pattern
 
 
 def conforms(name: str, value: Json) -> bool:
-    """Return whether a JSON value keeps every rule of a shape."""
+    """Return whether a JSON value conforms to a shape."""
     shape = SHAPES[name]
     low, high = shape.get("min", float("-inf")), shape.get("max", float("inf"))
     match shape["type"]:
@@ -95,11 +95,11 @@ def conforms(name: str, value: Json) -> bool:
 
 
 def valid(name: str) -> Json:
-    """Return a value that keeps every rule and has every member, entry and item that it may have at least once."""
+    """Return a conforming value with every member, and one item or entry in each collection."""
     shape = SHAPES[name]
     match shape["type"]:
         case "string":
-            return _valid_text(name, shape)
+            return _valid_string(name, shape)
         case "integer":
             return shape.get("min", 1)
         case "float":
@@ -113,7 +113,7 @@ def valid(name: str) -> Json:
     return {key: valid(member["shape"]) for key, member in shape["members"].items()}
 
 
-def _valid_text(name: str, shape: dict[str, Any]) -> str:
+def _valid_string(name: str, shape: dict[str, Any]) -> str:
     if name in _EXAMPLES:
         return _EXAMPLES[name]
     if "enum" in shape:
@@ -125,31 +125,31 @@ def _valid_text(name: str, shape: dict[str, Any]) -> str:
     return "a" * max(1, low)
 
 
-def breaches(name: str) -> Iterator[tuple[Path, str, Any]]:
-    """Yield (where, why, value of the whole shape) for values that break one rule each."""
-    yield from _breaches(name, valid(name))
+def violations(name: str) -> Iterator[tuple[Path, str, Any]]:
+    """Yield (path, rule, whole value) for values that break one rule each."""
+    yield from _violations(name, valid(name))
 
 
-def _breaches(name: str, whole: Json) -> Iterator[tuple[Path, str, Any]]:
+def _violations(name: str, whole: Json) -> Iterator[tuple[Path, str, Any]]:
     shape = SHAPES[name]
-    for wrong in _NOT_OF_TYPE[shape["type"]]:
+    for wrong in _WRONG_TYPES[shape["type"]]:
         yield (), f"type {wrong!r:.20}", wrong
-    yield from _own_breaches(name, shape, whole)
+    yield from _own_violations(name, shape, whole)
     match shape["type"]:
         case "structure":
             for key, member in shape["members"].items():
                 if key in shape.get("required", []):
                     yield (key,), "required", {k: v for k, v in whole.items() if k != key}
                     yield (key,), "null", {**whole, key: None}
-                yield from _within(key, whole, _breaches(member["shape"], whole[key]))
+                yield from _within(key, whole, _violations(member["shape"], whole[key]))
         case "list":
             yield (0,), "null item", [None]
-            yield from _within(0, whole, _breaches(shape["member"]["shape"], whole[0]))
+            yield from _within(0, whole, _violations(shape["member"]["shape"], whole[0]))
         case "map":
             key = next(iter(whole))
             yield (key,), "null entry", {key: None}
-            yield from _within(key, whole, _breaches(shape["value"]["shape"], whole[key]))
-            for _, rule, wrong in _own_key_breaches(shape["key"]["shape"], key):
+            yield from _within(key, whole, _violations(shape["value"]["shape"], whole[key]))
+            for _, rule, wrong in _own_key_violations(shape["key"]["shape"], key):
                 yield (), f"key {rule}", {wrong: whole[key]}
 
 
@@ -160,14 +160,14 @@ def _within(step: str | int, whole: Json, inner: Iterator[tuple[Path, str, Any]]
         yield (step, *path), rule, changed
 
 
-def _own_key_breaches(name: str, key: str) -> Iterator[tuple[Path, str, Any]]:
-    return _own_breaches(name, SHAPES[name], key)
+def _own_key_violations(name: str, key: str) -> Iterator[tuple[Path, str, Any]]:
+    return _own_violations(name, SHAPES[name], key)
 
 
-def _own_breaches(name: str, shape: dict[str, Any], whole: Json) -> Iterator[tuple[Path, str, Any]]:
+def _own_violations(name: str, shape: dict[str, Any], whole: Json) -> Iterator[tuple[Path, str, Any]]:
     kind, low, high = shape["type"], shape.get("min"), shape.get("max")
     if kind == "string":
-        yield from _text_breaches(name, whole, low, high)
+        yield from _string_violations(name, whole, low, high)
     elif kind in ("integer", "float"):
         yield from [((), "min", low - 1)] if low is not None else []
         yield from [((), "max", high + 1)] if high is not None else []
@@ -178,7 +178,7 @@ def _own_breaches(name: str, shape: dict[str, Any], whole: Json) -> Iterator[tup
         yield (), "max entries", {f"{i}": next(iter(whole.values())) for i in range(high + 1)}
 
 
-def _text_breaches(name: str, whole: str, low: int | None, high: int | None) -> Iterator[tuple[Path, str, Any]]:
+def _string_violations(name: str, whole: str, low: int | None, high: int | None) -> Iterator[tuple[Path, str, Any]]:
     if low:
         yield (), "min length", whole[: low - 1]
     if high is not None:

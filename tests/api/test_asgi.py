@@ -1,0 +1,32 @@
+"""The observed `send`."""
+
+from stagebook.api.asgi import Message, ObservedSend
+
+
+async def observe(*messages: Message) -> tuple[ObservedSend, list[Message]]:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    observed = ObservedSend(send)
+    for message in messages:
+        await observed(message)
+    return observed, sent
+
+
+async def test_before_a_response_nothing_is_recorded() -> None:
+    observed, _ = await observe()
+    assert (observed.status, observed.is_accepted) == (0, False)
+
+
+async def test_the_status_is_recorded_and_every_message_is_sent() -> None:
+    start, body = {"type": "http.response.start", "status": 404}, {"type": "http.response.body", "body": b""}
+    observed, sent = await observe(start, body)
+    assert (observed.status, observed.is_accepted) == (404, False)
+    assert sent == [start, body]
+
+
+async def test_an_accepted_handshake_is_recorded() -> None:
+    observed, _ = await observe({"type": "websocket.accept"})
+    assert observed.is_accepted
