@@ -1,10 +1,10 @@
-"""A real server process for tests: `stagebook serve` on free ports, with its data folder, its access key and its log.
+"""A real server process for tests: `stagebook serve` on free ports.
 
     with run_server(tmp_path / "data") as server:
-        stages = server.client()
+        ivs = server.client()
 
-Settings are given as on the command line: `run_server(data, media_processes="2")`. A folder can be started again:
-that is how a test looks at what survived `server.kill()`.
+Settings are passed as keyword arguments, with the strings of the command line: `run_server(data, media_processes="2")`.
+A second server can run on the same data folder, so a test can check what the book holds after `server.kill()`.
 """
 
 import os
@@ -26,7 +26,7 @@ from botocore.config import Config
 from stagebook.data_folder.secrets import DataFolder
 
 Client: TypeAlias = Any
-"""A boto3 client: its methods are made at run time, from the service model."""
+"""A boto3 client. Its type is Any because botocore generates its methods from the service model at run time."""
 
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
@@ -36,36 +36,36 @@ ACCOUNT_ID = "123456789012"
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """An access key to sign with."""
+    """An access key, with which a client signs its requests."""
 
     access_key_id: str
     secret_access_key: str
 
 
 class ServerFailedError(Exception):
-    """The server did not start or did not stop. The text holds its log."""
+    """The server did not start or did not stop. The message contains its log."""
 
 
 class RunningServer:
-    """One server process. Ended by `stop` (as an operator would) or `kill` (as a crash would)."""
+    """One server process, until `stop` shuts it down or `kill` ends it like a crash."""
 
     def __init__(self, process: subprocess.Popen[bytes], *, data: Path, log_path: Path, endpoint_url: str) -> None:
-        _, own = DataFolder(data).last_announced()
+        _, access_key = DataFolder(data).read_server_access()
         self.process = process
         self.data = data
         self.log_path = log_path
         self.endpoint_url = endpoint_url
-        self.key = Key(access_key_id=own.access_key_id, secret_access_key=own.secret_access_key)
+        self.key = Key(access_key_id=access_key.access_key_id, secret_access_key=access_key.secret_access_key)
 
     @property
     def log(self) -> str:
-        """What the server has printed and logged so far."""
+        """The output of the server so far: what it printed and logged."""
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     def client(self, key: Key | None = None, *, region: str = REGION) -> Client:
-        """Return a boto3 client that signs with `key`, the server's own unless told.
+        """Return a boto3 client that signs with `key`, by default with the access key that the server created.
 
-        It checks no input and tries nothing again, so that a test sees the server's own rules and first answers.
+        It neither validates input nor retries, so that a test sees the server's own validation and its first response.
         """
         key = key or self.key
         return boto3.client(
@@ -79,7 +79,7 @@ class RunningServer:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment in which any AWS client, the AWS CLI too, speaks to this server and to nothing else."""
+        """Environment variables with which AWS clients, including the AWS CLI, call this server and no other."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             "AWS_ENDPOINT_URL_IVS_REALTIME": self.endpoint_url,
@@ -93,7 +93,10 @@ class RunningServer:
         }
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End the server with a signal and return its exit code."""
+        """Send the server a signal, wait for its end, and return its exit code.
+
+        Kills it and raises ServerFailedError if it runs for longer than STOP_TIMEOUT_SECONDS.
+        """
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -103,23 +106,24 @@ class RunningServer:
             raise ServerFailedError(f"the server did not stop:\n{self.log}") from None
 
     def kill(self) -> None:
-        """End the server as a crash or `kill -9` does."""
+        """End the server with SIGKILL, without a shutdown."""
         self.process.kill()
         self.process.wait()
 
 
 def start_server(data: Path, *, config: Path | None = None, **settings: str) -> RunningServer:
-    """Start a server on the folder `data` and return when it is healthy; whoever calls must stop it.
+    """Start a server on the data folder `data` and return it when `/health` reports 200. The caller must stop it.
 
-    `config` is a TOML file. Raises ServerFailedError, with the log, when the server ends or is not up in time.
+    `config` is a TOML file; `settings` are command line options. The log is appended to `<data>.log` beside the folder.
+    Raises ServerFailedError when the server exits or is not healthy within START_TIMEOUT_SECONDS.
     """
-    doors = dict.fromkeys(("listen", "rtmp_listen", "rtmps_listen"), "127.0.0.1:0")
-    flags = {**doors, "data": str(data), **settings}
+    free_ports = dict.fromkeys(("listen", "rtmp_listen", "rtmps_listen"), "127.0.0.1:0")
+    options = {**free_ports, "data": str(data), **settings}
     command = [sys.executable, "-m", "stagebook.cli", "serve"]
-    command += [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
+    command += [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     command += [] if config is None else ["--config", str(config)]
-    presence_path = DataFolder(data).presence_path
-    presence_path.unlink(missing_ok=True)  # it would tell of the last run
+    presence_path = DataFolder(data).server_address_path
+    presence_path.unlink(missing_ok=True)  # a previous run may have left it
     log_path = data.with_name(f"{data.name}.log")
     data.parent.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STAGEBOOK_")}
@@ -128,7 +132,7 @@ def start_server(data: Path, *, config: Path | None = None, **settings: str) -> 
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if presence_path.exists():
-            endpoint_url = DataFolder(data).last_announced()[0].endpoint_url
+            endpoint_url = DataFolder(data).read_server_access()[0].endpoint_url
             if _is_healthy(endpoint_url):
                 return RunningServer(process, data=data, log_path=log_path, endpoint_url=endpoint_url)
         time.sleep(POLL_SECONDS)
@@ -139,15 +143,15 @@ def start_server(data: Path, *, config: Path | None = None, **settings: str) -> 
 
 def _is_healthy(endpoint_url: str) -> bool:
     try:
-        with urlopen(f"{endpoint_url}/health", timeout=5) as answer:  # noqa: S310 - the server's own http address
-            return bool(answer.status == 200)
+        with urlopen(f"{endpoint_url}/health", timeout=5) as response:  # noqa: S310 - the URL is the test server's
+            return bool(response.status == 200)
     except URLError:
         return False
 
 
 @contextmanager
 def run_server(data: Path, *, config: Path | None = None, **settings: str) -> Iterator[RunningServer]:
-    """Run a server for a `with` block, then stop it if the test has not."""
+    """Run a server for the duration of a `with` block. The arguments are those of `start_server`."""
     server = start_server(data, config=config, **settings)
     try:
         yield server

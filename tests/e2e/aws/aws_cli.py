@@ -50,19 +50,19 @@ def documented(page: str) -> list[Example]:
     backslash inside quotes, which a shell would not accept; here both continue the command.
     """
     examples = []
-    text = (PAGES / f"{page}.rst").read_text(encoding="utf-8")
-    commands = list(_COMMAND.finditer(text))
-    ends = [command.start() for command in commands[1:]] + [len(text)]
+    content = (PAGES / f"{page}.rst").read_text(encoding="utf-8")
+    commands = list(_COMMAND.finditer(content))
+    ends = [command.start() for command in commands[1:]] + [len(content)]
     for command, end in zip(commands, ends, strict=True):
         words = shlex.split(_CONTINUED.sub(" ", command.group()))
-        output = _OUTPUT.search(text, command.end(), end)
+        output = _OUTPUT.search(content, command.end(), end)
         examples.append(Example(words=tuple(words), output=_json_or_none(output.group(1)) if output else None))
     return examples
 
 
-def _json_or_none(text: str) -> Json:
+def _json_or_none(output: str) -> Json:
     try:
-        return json.loads(text)
+        return json.loads(output)
     except json.JSONDecodeError:
         return None
 
@@ -74,7 +74,7 @@ def run(server: RunningServer, example: Example, *, region: str) -> Outcome:
     environment = {**server.environment, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
     environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_PAGER": ""}
     command = [str(Path(sys.executable).with_name("aws")), *words]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
     )
-    return Outcome(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    return Outcome(exit_code=completed.returncode, stdout=completed.stdout, stderr=completed.stderr)

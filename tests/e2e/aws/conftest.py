@@ -19,7 +19,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     config.write_text(CONFIG, encoding="utf-8")
     with run_server(folder / "data", config=config) as running:
         yield running
-    assert "level='error'" not in running.log, "a request caused an error inside the server"
+    assert "level=error" not in running.log, "a request caused an error inside the server"
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ COMPOSITION_EXAMPLES = [
 
 
 def encoder(resource_id: str) -> Resource:
+    """Return the documented encoder configuration with this id."""
     return EncoderConfiguration(
         arn=f"arn:aws:ivs:{TOKYO}:{ACCOUNT_ID}:encoder-configuration/{resource_id}",
         account_id=ACCOUNT_ID,
@@ -39,6 +40,7 @@ def encoder(resource_id: str) -> Resource:
 
 
 def storage(resource_id: str) -> Resource:
+    """Return the documented storage configuration with this id."""
     return StorageConfiguration(
         arn=f"arn:aws:ivs:{TOKYO}:{ACCOUNT_ID}:storage-configuration/{resource_id}",
         account_id=ACCOUNT_ID,
@@ -52,8 +54,10 @@ def storage(resource_id: str) -> Resource:
 def tokyo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server in the region of the examples, with the resources that the examples name."""
     data = tmp_path_factory.mktemp("tokyo") / "data"
-    made = [make(resource_id) for make in (encoder, storage) for resource_id in ("ABabCDcdEFef", "abcdABCDefgh")]
-    write_book(data, *(PutResource(resource=resource) for resource in made))
+    resources = [
+        create(resource_id) for create in (encoder, storage) for resource_id in ("ABabCDcdEFef", "abcdABCDefgh")
+    ]
+    write_book(data, *(PutResource(resource=resource) for resource in resources))
     with run_server(data, region=TOKYO) as running:
         yield running
 
@@ -71,6 +75,7 @@ def output_of(server: RunningServer, example: Example, *, region: str) -> Json:
 
 
 def only(page: str) -> Example:
+    """Return the example of a page that has exactly one."""
     (example,) = documented(page)
     return example
 

@@ -24,9 +24,9 @@ def aws(server: RunningServer, config: Path, *words: str) -> Any:  # noqa: ANN40
     """Run the AWS CLI against the server and return its decoded output."""
     command = [str(Path(sys.executable).with_name("aws")), "ivs-realtime", *words]
     environment = {**server.environment, "AWS_CONFIG_FILE": str(config)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("javascript") / "session"
     shutil.copytree(SOURCES, folder)
     command = [npm, "install", "--silent", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, timeout=NPM_TIMEOUT_SECONDS, capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm could not install the SDK: {done.stderr.decode()[:200]}")
+    completed = subprocess.run(command, cwd=folder, timeout=NPM_TIMEOUT_SECONDS, capture_output=True, check=False)
+    if completed.returncode != 0:
+        pytest.skip(f"npm could not install the SDK: {completed.stderr.decode()[:200]}")
     return folder
 
 
@@ -34,13 +34,13 @@ def test_a_session_with_the_javascript_sdk(server: RunningServer, installed: Pat
     environment = {**os.environ, **server.environment}
     # The paginator needs at least two stages to request a second page.
     server.client().create_stage()
-    done = subprocess.run(
+    completed = subprocess.run(
         ["node", "session.mjs"], cwd=installed, env=environment, timeout=60, capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert completed.returncode == 0, completed.stderr.decode()
 
     steps: dict[str, Any] = {
-        line["step"]: line["result"] for line in map(msgspec.json.decode, done.stdout.decode().splitlines())
+        line["step"]: line["result"] for line in map(msgspec.json.decode, completed.stdout.decode().splitlines())
     }
 
     assert steps == {

@@ -91,8 +91,8 @@ def test_joining_and_leaving_makes_one_session_one_participant_and_two_events(iv
 
 
 def test_filters_select_participants(ivs: Client, stage_arn: str) -> None:
-    answers = [ivs.create_participant_token(stageArn=stage_arn, userId=name) for name in ("alice", "bob")]
-    alice, bob = (created["participantToken"] for created in answers)
+    responses = [ivs.create_participant_token(stageArn=stage_arn, userId=name) for name in ("alice", "bob")]
+    alice, bob = (created["participantToken"] for created in responses)
     with joined(alice["token"]):
         names = {"stageArn": stage_arn, "sessionId": ivs.get_stage(arn=stage_arn)["stage"]["activeSessionId"]}
         with joined(bob["token"]):

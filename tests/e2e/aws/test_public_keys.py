@@ -97,13 +97,13 @@ def test_a_policy_without_statements_denies_all_key_operations(server: RunningSe
 
 
 def test_keys_above_the_quota_are_refused_and_keys_survive_a_restart(tmp_path: Path) -> None:
-    with run_server(tmp_path / "data", quota_overrides="public_keys=1") as small:
-        ivs = small.client()
+    with run_server(tmp_path / "data", quota_overrides="public_keys=1") as server:
+        ivs = server.client()
         key = ivs.import_public_key(publicKeyMaterial=OwnKey().public_pem)["publicKey"]
         with refused("ServiceQuotaExceededException"):
             ivs.import_public_key(publicKeyMaterial=OwnKey().public_pem)
-    with run_server(tmp_path / "data") as again:
-        assert again.client().get_public_key(arn=key["arn"])["publicKey"] == key
+    with run_server(tmp_path / "data") as restarted:
+        assert restarted.client().get_public_key(arn=key["arn"])["publicKey"] == key
 
 
 def test_revoking_a_connection_token_succeeds_for_any_id(ivs: Client) -> None:
@@ -146,7 +146,7 @@ class TestDocumentedCommands:
         page = (PAGES / "import-public-key.rst").read_text(encoding="utf-8")
         command = page[page.index("    aws ivs-realtime") : page.index("Output::")]
         environment = {**oregon.environment, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
-        done = subprocess.run(
+        completed = subprocess.run(
             ["sh", "-c", command],
             cwd=tmp_path,
             env=environment,
@@ -155,7 +155,7 @@ class TestDocumentedCommands:
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert completed.returncode == 0, completed.stderr
         (example,) = documented("import-public-key")
         key = oregon.client().list_public_keys()["publicKeys"][1]
         shown = oregon.client().get_public_key(arn=key["arn"])["publicKey"]

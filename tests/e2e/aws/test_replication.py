@@ -74,19 +74,19 @@ def test_a_publisher_is_replicated_listed_and_stopped(ivs: Client, stage_arn: st
             **names, destinationStageArn=other_arn, reconnectWindowSeconds=300, attributes={"role": "guest"}
         )
         assert_seven_headers(started)
-        there = {"stageArn": other_arn, "sessionId": ivs.get_stage(arn=other_arn)["stage"]["activeSessionId"]}
+        destination = {"stageArn": other_arn, "sessionId": ivs.get_stage(arn=other_arn)["stage"]["activeSessionId"]}
         row = {
             **names,
             "sourceSessionId": ivs.get_stage(arn=stage_arn)["stage"]["activeSessionId"],
             "destinationStageArn": other_arn,
-            "destinationSessionId": there["sessionId"],
+            "destinationSessionId": destination["sessionId"],
         }
         paginator = ivs.get_paginator("list_participant_replicas")
         assert paginator.paginate(**names).build_full_result()["replicas"] == [{**row, "replicationState": "ACTIVE"}]
-        (replica,) = ivs.list_participants(**there)["participants"]
+        (replica,) = ivs.list_participants(**destination)["participants"]
         assert (replica["participantId"], replica["replicationType"]) == (participant_id, "REPLICA")
-        shown = ivs.get_participant(**there, participantId=participant_id)["participant"]
-        assert shown["attributes"] == {"role": "guest"}
+        participant = ivs.get_participant(**destination, participantId=participant_id)["participant"]
+        assert participant["attributes"] == {"role": "guest"}
         stopped = ivs.stop_participant_replication(**names, destinationStageArn=other_arn)
         assert_seven_headers(stopped)
         assert ivs.list_participant_replicas(**names)["replicas"] == [{**row, "replicationState": "STOPPED"}]
@@ -96,39 +96,39 @@ def test_start_raises_the_errors_of_the_model(server: RunningServer, ivs: Client
     other_arn = new_stage(ivs)
     viewer = ivs.create_participant_token(stageArn=stage_arn)["participantToken"]
     with published(ivs, stage_arn) as participant_id, joined(viewer["token"]):
-        right = {"sourceStageArn": stage_arn, "destinationStageArn": other_arn, "participantId": participant_id}
+        request = {"sourceStageArn": stage_arn, "destinationStageArn": other_arn, "participantId": participant_id}
         start = ivs.start_participant_replication
         with refused("ValidationException", naming="destinationStageArn"):
-            start(**{**right, "destinationStageArn": stage_arn})
+            start(**{**request, "destinationStageArn": stage_arn})
         with refused("ValidationException", naming="attributes"):
-            start(**right, attributes={"role": "x" * 1_021})
+            start(**request, attributes={"role": "x" * 1_021})
         with refused("ValidationException", naming="reconnectWindowSeconds"):
-            start(**right, reconnectWindowSeconds=301)
+            start(**request, reconnectWindowSeconds=301)
         for member in ("sourceStageArn", "destinationStageArn"):
             with refused("ResourceNotFoundException", naming=UNKNOWN_ARN):
-                start(**{**right, member: UNKNOWN_ARN})
+                start(**{**request, member: UNKNOWN_ARN})
         with refused("ResourceNotFoundException", naming="nobodyHere"):
-            start(**{**right, "participantId": "nobodyHere"})
+            start(**{**request, "participantId": "nobodyHere"})
         with refused("ConflictException", naming="not publishing"):
-            start(**{**right, "participantId": viewer["participantId"]})
+            start(**{**request, "participantId": viewer["participantId"]})
         with refused("AccessDeniedException", naming="StartParticipantReplication"):
-            server.client(NO_RIGHTS).start_participant_replication(**right)
-        start(**right)
+            server.client(NO_RIGHTS).start_participant_replication(**request)
+        start(**request)
         with refused("ConflictException", naming="already"):
-            start(**right)
+            start(**request)
 
 
 def test_stop_raises_the_errors_of_the_model(server: RunningServer, ivs: Client, stage_arn: str) -> None:
-    right = {"sourceStageArn": stage_arn, "destinationStageArn": new_stage(ivs), "participantId": "nobodyHere"}
+    request = {"sourceStageArn": stage_arn, "destinationStageArn": new_stage(ivs), "participantId": "nobodyHere"}
     with refused("ResourceNotFoundException", naming="nobodyHere"):
-        ivs.stop_participant_replication(**right)
+        ivs.stop_participant_replication(**request)
     for member in ("sourceStageArn", "destinationStageArn"):
         with refused("ResourceNotFoundException", naming=UNKNOWN_ARN):
-            ivs.stop_participant_replication(**{**right, member: UNKNOWN_ARN})
+            ivs.stop_participant_replication(**{**request, member: UNKNOWN_ARN})
     with refused("ValidationException", naming="participantId"):
-        ivs.stop_participant_replication(**{**right, "participantId": "!"})
+        ivs.stop_participant_replication(**{**request, "participantId": "!"})
     with refused("AccessDeniedException", naming="StopParticipantReplication"):
-        server.client(NO_RIGHTS).stop_participant_replication(**right)
+        server.client(NO_RIGHTS).stop_participant_replication(**request)
 
 
 def test_list_raises_the_errors_of_the_model(server: RunningServer, ivs: Client, stage_arn: str) -> None:
@@ -143,8 +143,8 @@ def test_list_raises_the_errors_of_the_model(server: RunningServer, ivs: Client,
 def test_the_policy_must_allow_both_stages_and_both_must_be_in_one_account(
     server: RunningServer, ivs: Client, stage_arn: str
 ) -> None:
-    both_ways = ((STAGE_ARN, stage_arn), (stage_arn, STAGE_ARN))
-    for source_arn, destination_arn in both_ways:
+    both_directions = ((STAGE_ARN, stage_arn), (stage_arn, STAGE_ARN))
+    for source_arn, destination_arn in both_directions:
         names = {"sourceStageArn": source_arn, "destinationStageArn": destination_arn, "participantId": "somebody"}
         for key in (ONE_STAGE, OTHER_ACCOUNT):
             for call in ("start_participant_replication", "stop_participant_replication"):
@@ -158,8 +158,8 @@ def test_the_policy_must_allow_both_stages_and_both_must_be_in_one_account(
 
 
 def test_replications_above_the_quota_are_refused(tmp_path: Path) -> None:
-    with run_server(tmp_path / "data", quota_overrides="replications_per_participant=1") as small:
-        ivs = small.client()
+    with run_server(tmp_path / "data", quota_overrides="replications_per_participant=1") as server:
+        ivs = server.client()
         stage_arn = new_stage(ivs)
         with published(ivs, stage_arn) as participant_id:
             names = {"sourceStageArn": stage_arn, "participantId": participant_id}
@@ -169,6 +169,7 @@ def test_replications_above_the_quota_are_refused(tmp_path: Path) -> None:
 
 
 def only(page: str) -> Example:
+    """Return the example of a page that has exactly one."""
     (example,) = documented(page)
     return example
 
@@ -231,21 +232,21 @@ def test_the_documented_commands_start_and_stop_a_replication(tmp_path: Path) ->
 def test_the_documented_command_lists_replicas(tmp_path: Path) -> None:
     example = only("list-participant-replicas")
     (row,) = example.output["replicas"]
-    there = {"stage_arn": row["destinationStageArn"], "session_id": row["destinationSessionId"]}
-    here = {"stage_arn": STAGE_ARN, "session_id": SESSION_ID}
+    destination = {"stage_arn": row["destinationStageArn"], "session_id": row["destinationSessionId"]}
+    source = {"stage_arn": STAGE_ARN, "session_id": SESSION_ID}
     replica = Replica(
         source_stage_arn=STAGE_ARN,
         source_session_id=SESSION_ID,
         participant_id=PARTICIPANT_ID,
-        destination_stage_arn=there["stage_arn"],
-        destination_session_id=there["session_id"],
+        destination_stage_arn=destination["stage_arn"],
+        destination_session_id=destination["session_id"],
         state=ReplicationState.ACTIVE,
     )
     write_book(
         tmp_path / "data",
-        *(stage(each["stage_arn"]) for each in (here, there)),
-        *(OpenSession(**each, start_ms=in_ms(JOINED_AT)) for each in (here, there)),
-        PutParticipant(**here, participant=ParticipantRecord(participant_id=PARTICIPANT_ID)),
+        *(stage(each["stage_arn"]) for each in (source, destination)),
+        *(OpenSession(**each, start_ms=in_ms(JOINED_AT)) for each in (source, destination)),
+        PutParticipant(**source, participant=ParticipantRecord(participant_id=PARTICIPANT_ID)),
         PutReplica(replica=replica),
     )
     with run_server(tmp_path / "data") as server:

@@ -65,8 +65,8 @@ def test_a_recording_configuration_is_refused(ivs: Client, stage_arn: str) -> No
 
 
 def test_stages_above_the_quota_are_refused(tmp_path: Path) -> None:
-    with run_server(tmp_path / "data", quota_overrides="stages=1") as small:
-        ivs = small.client()
+    with run_server(tmp_path / "data", quota_overrides="stages=1") as server:
+        ivs = server.client()
         ivs.create_stage()
         with refused("ServiceQuotaExceededException"):
             ivs.create_stage()

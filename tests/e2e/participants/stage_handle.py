@@ -9,8 +9,8 @@ from tests.e2e.server import RunningServer
 DEADLINE_SECONDS = 25.0
 POLL_SECONDS = 0.1
 
-EventForm: TypeAlias = str | tuple[str, str]
-"""The short form of an event: its name, or its name with its error code, its remote participant, or both."""
+EventSummary: TypeAlias = str | tuple[str, str]
+"""A summary of an event: its name, or its name with its error code, its remote participant, or both."""
 
 
 class StageHandle:
@@ -50,15 +50,15 @@ class StageHandle:
         sessions = (await self.call("list_stage_sessions"))["stageSessions"]
         return sessions[0]["sessionId"] if sessions else None
 
-    async def events(self, participant_id: str) -> list[EventForm]:
+    async def events(self, participant_id: str) -> list[EventSummary]:
         """Return a participant's events in the newest session, oldest first."""
         session_id = await self.session_id()
         if session_id is None:
             return []
         response = await self.call("list_participant_events", sessionId=session_id, participantId=participant_id)
-        return [_event_form(event) for event in reversed(response["events"])]
+        return [_summary(event) for event in reversed(response["events"])]
 
-    async def expect_events(self, participant_id: str, *expected: EventForm) -> None:
+    async def expect_events(self, participant_id: str, *expected: EventSummary) -> None:
         """Poll until the participant's events are exactly these, oldest first; fail after DEADLINE_SECONDS."""
         deadline_seconds = time.monotonic() + DEADLINE_SECONDS
         found = await self.events(participant_id)
@@ -74,8 +74,6 @@ class StageHandle:
         return participant
 
 
-def _event_form(event: dict[str, Any]) -> EventForm:
-    more = event.get("remoteParticipantId") or event.get("errorCode")
-    if "errorCode" in event and "remoteParticipantId" in event:
-        more = f"{event['errorCode']} {event['remoteParticipantId']}"
-    return (event["name"], more) if more else event["name"]
+def _summary(event: dict[str, Any]) -> EventSummary:
+    details = [event[member] for member in ("errorCode", "remoteParticipantId") if member in event]
+    return (event["name"], " ".join(details)) if details else event["name"]

@@ -15,14 +15,14 @@ from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import DEADLINE_SECONDS, POLL_SECONDS, StageHandle
 from tests.e2e.server import RunningServer, run_server
 
-ENDED = [
+QUOTAS_AND_CODES = [
     ("publish_long_side_pixels=64", "RESOLUTION_EXCEEDED"),
     ("publish_bitrate_bps=20000,publish_bitrate_window_seconds=1", "BITRATE_EXCEEDED"),
     ("duration_seconds=3", "STREAM_DURATION_EXCEEDED"),
 ]
 
 
-@pytest.mark.parametrize(("quota", "code"), ENDED)
+@pytest.mark.parametrize(("quota", "code"), QUOTAS_AND_CODES)
 async def test_a_publication_above_a_quota_is_ended(tmp_path: Path, peers: Peers, quota: str, code: str) -> None:
     with run_server(tmp_path / "data", quota_overrides=quota, session_linger_seconds="60") as server:
         stage = StageHandle(server)
