@@ -1,15 +1,15 @@
-"""An encoder: ffmpeg or GStreamer as a process of its own, started by the shell command that a person would type."""
+"""An encoder process: ffmpeg or GStreamer, started by a documented shell command."""
 
 import asyncio
 import os
 import signal
 from collections.abc import Mapping
 
-ENDING_SECONDS = 25.0
+END_TIMEOUT_SECONDS = 25.0
 
 
 class Encoder:
-    """One encoder's process. `errors` is what it has written to its standard error so far."""
+    """An encoder process. Its standard error is collected in `errors`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -18,7 +18,7 @@ class Encoder:
 
     @classmethod
     async def start(cls, command: str, *, variables: Mapping[str, str]) -> "Encoder":
-        """Start a shell command with these environment variables; `$NAME` in it stands for a variable's words."""
+        """Start a shell command with these additional environment variables, which it can refer to as `$NAME`."""
         process = await asyncio.create_subprocess_exec(
             *("sh", "-c", f"exec {command}"),
             env={**os.environ, **variables},
@@ -30,33 +30,33 @@ class Encoder:
 
     @property
     def errors(self) -> str:
-        """Everything it has said so far."""
+        """The standard error of the process so far."""
         return self._written.decode(errors="replace")
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process has not ended yet."""
         return self._process.returncode is None
 
     async def wait_until_ended(self) -> str:
-        """Wait until it ends by itself; return what it said. Raises AssertionError if it goes on."""
+        """Wait until the process ends by itself; return its standard error. Raises AssertionError after the timeout."""
         try:
-            await asyncio.wait_for(self._process.wait(), ENDING_SECONDS)
+            await asyncio.wait_for(self._process.wait(), END_TIMEOUT_SECONDS)
         except TimeoutError:
-            raise AssertionError(f"the encoder goes on:\n{self.errors}") from None
+            raise AssertionError(f"the encoder is still running:\n{self.errors}") from None
         await self._reading
         return self.errors
 
     def freeze(self) -> None:
-        """Make it send nothing more without closing its connection, as a network that is cut does."""
+        """Stop the process with SIGSTOP. It sends no more data but keeps its connection open."""
         self._process.send_signal(signal.SIGSTOP)
 
     async def stop(self) -> None:
-        """End it as a person does: by Ctrl-C, so that it says goodbye."""
+        """End the process with SIGINT, as Ctrl-C does. It ends its stream cleanly."""
         await self._end(signal.SIGINT)
 
     async def kill(self) -> None:
-        """End it as a crash does. An encoder that has ended is fine."""
+        """End the process with SIGKILL. It may have ended already."""
         await self._end(signal.SIGKILL)
 
     async def _end(self, number: signal.Signals) -> None:
@@ -66,5 +66,5 @@ class Encoder:
 
     async def _read(self) -> None:
         assert self._process.stderr is not None
-        while piece := await self._process.stderr.read(4_096):
-            self._written += piece
+        while data := await self._process.stderr.read(4_096):
+            self._written += data

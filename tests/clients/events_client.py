@@ -1,4 +1,4 @@
-"""A client of the events websocket: the token as subprotocol, one PING at the start, snapshots kept."""
+"""A client of the events websocket. It sends its token as the subprotocol and one PING, and keeps the last snapshot."""
 
 import asyncio
 import contextlib
@@ -16,55 +16,59 @@ Participants: TypeAlias = dict[str, dict[str, Any]]
 
 
 class EventsClient:
-    """What one participant is shown of its stage."""
+    """The messages that a participant has received on its events websocket.
+
+    `participants` is the newest STAGE_STATE by participant id, `types` are the types of all messages in order, and
+    `exchange_replies` are the replies to EXCHANGE_TOKEN.
+    """
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.participants: Participants = {}
         self.types: list[str] = []
-        self.answers: list[dict[str, Any]] = []
-        self._news = asyncio.Condition()
+        self.exchange_replies: list[dict[str, Any]] = []
+        self._changed = asyncio.Condition()
 
     async def wait_until(self, holds: Callable[[Participants], bool]) -> Participants:
-        """Wait until the newest snapshot, by participant id, is as wanted; return it."""
-        async with asyncio.timeout(TIMEOUT_SECONDS), self._news:
-            await self._news.wait_for(lambda: holds(self.participants))
+        """Wait until `holds` is true for the newest snapshot; return the snapshot."""
+        async with asyncio.timeout(TIMEOUT_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: holds(self.participants))
         return self.participants
 
     async def wait_for_type(self, message_type: str) -> None:
         """Wait until a message of this type has arrived."""
-        async with asyncio.timeout(TIMEOUT_SECONDS), self._news:
-            await self._news.wait_for(lambda: message_type in self.types)
+        async with asyncio.timeout(TIMEOUT_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: message_type in self.types)
 
-    async def wait_for_answers(self, count: int) -> None:
-        """Wait until so many answers to EXCHANGE_TOKEN have arrived in all."""
-        async with asyncio.timeout(TIMEOUT_SECONDS), self._news:
-            await self._news.wait_for(lambda: len(self.answers) >= count)
+    async def wait_for_exchange_replies(self, count: int) -> None:
+        """Wait until `count` replies to EXCHANGE_TOKEN have been received in total."""
+        async with asyncio.timeout(TIMEOUT_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: len(self.exchange_replies) >= count)
 
     async def wait_closed(self) -> tuple[int | None, str | None]:
-        """Wait until the server has closed; return the code and the reason."""
+        """Wait until the server has closed the connection; return the close code and the reason."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await self.socket.wait_closed()
         return self.socket.close_code, self.socket.close_reason
 
     async def listen(self) -> None:
-        """Take messages until the socket closes."""
+        """Receive messages until the connection is closed."""
         with contextlib.suppress(ConnectionClosed):
-            async for text in self.socket:
-                message = json.loads(text)
-                async with self._news:
+            async for data in self.socket:
+                message = json.loads(data)
+                async with self._changed:
                     self.types.append(message["type"])
                     if message["type"] in {"TOKEN_EXCHANGED", "EXCHANGE_TOKEN_ERROR"}:
-                        self.answers.append(message)
+                        self.exchange_replies.append(message)
                     if message["type"] == "STAGE_STATE":
                         entries = message["payload"]["participants"]
                         self.participants = {entry["id"]: entry for entry in entries}
-                    self._news.notify_all()
+                    self._changed.notify_all()
 
 
 @contextlib.asynccontextmanager
-async def events_of(token: str) -> AsyncIterator[EventsClient]:
-    """Connect as the token's participant, to the address that the token names."""
+async def connect_events_client(token: str) -> AsyncIterator[EventsClient]:
+    """Connect as the participant of the token, to the URL in its payload."""
     payload = token_payload(token)
     async with connect(f"{payload['events_url']}/{payload['topic']}", subprotocols=[Subprotocol(token)]) as socket:
         assert socket.subprotocol == token

@@ -1,4 +1,4 @@
-"""A backend that signs tokens with a key pair of its own (user guide, "Distribute Tokens")."""
+"""A key pair for self-signed tokens, and the payloads of such tokens (IVS user guide, "Distribute Tokens")."""
 
 import json
 import time
@@ -12,7 +12,7 @@ Payload: TypeAlias = dict[str, Any]
 
 
 class OwnKey:
-    """A P-384 key pair. `public_pem` is what ImportPublicKey takes; `arn` is what it answers."""
+    """A P-384 key pair. `public_pem` is the parameter of ImportPublicKey, `arn` the ARN that it returned."""
 
     def __init__(self, arn: str = "") -> None:
         self.private = ec.generate_private_key(ec.SECP384R1())
@@ -20,12 +20,12 @@ class OwnKey:
 
     @property
     def public_pem(self) -> str:
-        """The public half as PEM."""
+        """The public key as PEM."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return self.private.public_key().public_bytes(serialization.Encoding.PEM, form).decode("ascii")
 
     def sign(self, payload: object, **header: object) -> str:
-        """Return a token with this payload; `header` changes header members."""
+        """Return a signed token with this payload. `header` replaces members of the JOSE header."""
         headers = {"kid": self.arn, **header}
         return jwt.PyJWS().encode(json.dumps(payload).encode(), self.private, algorithm="ES384", headers=headers)
 
@@ -33,7 +33,7 @@ class OwnKey:
 def participant_payload(
     stage_arn: str, changes: Payload, *, whip_url: str, events_url: str, now_seconds: int | None = None
 ) -> Payload:
-    """Return a right payload of a participant token with `changes`; a member of None is left out."""
+    """Return a valid payload of a participant token with `changes`. A member that is changed to None is left out."""
     issued = int(time.time()) if now_seconds is None else now_seconds
     return _without_none(
         {
@@ -54,7 +54,7 @@ def participant_payload(
 def connection_payload(
     changes: Payload, *, account_id: str, region: str, events_url: str, now_seconds: int | None = None
 ) -> Payload:
-    """Return a right payload of a connection token with `changes`; a member of None is left out."""
+    """Return a valid payload of a connection token with `changes`. A member that is changed to None is left out."""
     issued = int(time.time()) if now_seconds is None else now_seconds
     return _without_none(
         {

@@ -1,4 +1,4 @@
-"""A publisher in a test, or as a process that publishes until killed: `python -m tests.clients.publisher TOKEN`."""
+"""A WebRTC publisher. `python -m tests.clients.publisher TOKEN` publishes until it is killed."""
 
 import asyncio
 import sys
@@ -14,13 +14,13 @@ class Publisher:
     """Publishes a moving bar and a tone."""
 
     def __init__(self, token: str, *, whip_url: str | None = None) -> None:
-        """`whip_url`: the global WHIP address, when it is not the token's own that is to be used."""
+        """Use `whip_url`, by default the WHIP URL in the payload of the token."""
         self.token = token
         self.connection: RTCPeerConnection = new_peer_connection()
         self._whip_url = whip_url or token_payload(token)["whip_url"]
 
     async def start(self) -> httpx.Response:
-        """Publish; return the response to the offer once media is connected. Raises OfferRefusedError."""
+        """Publish; return the response to the offer when media is connected. Raises OfferRefusedError."""
         self.connection.addTransceiver(Tone(), direction="sendrecv")
         self.connection.addTransceiver(MovingBar(), direction="sendrecv")
         response = await offer(self.connection, self._whip_url, self.token)
@@ -28,7 +28,7 @@ class Publisher:
         return response
 
     async def stop(self) -> None:
-        """Close the peer connection, without a DELETE."""
+        """Close the peer connection, without a DELETE request."""
         await self.connection.close()
 
 

@@ -1,14 +1,14 @@
-"""An encoder in a test: speaks RTMP or RTMPS to a server, and does as wrong as a test wants it to.
+"""An RTMP and RTMPS client that publishes, and that can violate the protocol.
 
     async with RtmpPublisher("127.0.0.1", port) as encoder:      # TCP or TLS, and the handshake
         await encoder.publish("the-key")                         # connect, createStream, publish; raises RefusedError
         await encoder.video(0, flv_video_tag_body)
         await encoder.audio(0, flv_audio_tag_body)
         await encoder.raw(b"garbage")
-        told = await encoder.status()                            # the next onStatus: its level, code, description
+        status = await encoder.status()                          # the next onStatus: its level, code, description
         await encoder.closed()                                   # the server ended the connection
 
-Leaving the block closes the socket without a word, as an encoder that lost its network; `unpublish` says goodbye first.
+Leaving the block aborts the connection, as if the encoder had lost its network. `unpublish` ends the stream cleanly.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from stagebook.media.rtmp.handshake import PACKET_BYTES
 from stagebook.media.rtmp.message import Message, MessageType
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 _LIMITS = RtmpLimits()
 _DATA_AMF0 = 18
 
 
 class RefusedError(Exception):
-    """The server answered `_error`, or `onStatus` with the level error. `code` and `description` are its words."""
+    """The server replied with `_error` or an `onStatus` of level error, with this `code` and `description`."""
 
     def __init__(self, information: Mapping[str, Amf0Value]) -> None:
         self.code = information.get("code")
@@ -43,14 +43,17 @@ class RefusedError(Exception):
 
 
 class RtmpPublisher:
-    """One connection of an encoder. Every wait raises TimeoutError after PATIENCE_SECONDS, and EOFError or
-    ConnectionError if the server closes instead."""
+    """An RTMP connection.
+
+    Every method that waits raises TimeoutError after TIMEOUT_SECONDS, and EOFError or ConnectionError if the server
+    closes the connection.
+    """
 
     def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, chunk_bytes: int = 4096) -> None:
-        """`chunk_bytes`: the size of the chunks sent after `connect`."""
+        """Prepare a connection to the server. `chunk_bytes` is the chunk size after `connect`; before, it is 128."""
         self._address = (host, port)
         self._tls = tls
-        self._wanted_chunk_bytes = chunk_bytes
+        self._connected_chunk_bytes = chunk_bytes
         self._chunk_bytes = 128
         self._chunks = ChunkReader(_LIMITS)
         self._commands: deque[CommandMessage] = deque()
@@ -59,10 +62,10 @@ class RtmpPublisher:
 
     async def __aenter__(self) -> Self:
         host, port = self._address
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             self._reader, self._writer = await asyncio.open_connection(host, port, ssl=self._tls)
             try:
-                await self._shake_hands()
+                await self._handshake()
             except BaseException:
                 self._writer.close()
                 raise
@@ -74,7 +77,7 @@ class RtmpPublisher:
         self._writer.transport.abort()
 
     async def publish(self, stream_key: str, *, app: str = "app") -> None:
-        """Do all that comes before the media; return when the server lets us publish. Raises RefusedError."""
+        """Send `connect`, `createStream` and `publish`; return when the server has accepted. Raises RefusedError."""
         await self.connect(app)
         await self.create_stream()
         await self.ask_to_publish(stream_key)
@@ -83,28 +86,28 @@ class RtmpPublisher:
             raise RefusedError(information)
 
     async def connect(self, app: str = "app", **properties: Amf0Value) -> Mapping[str, Amf0Value]:
-        """Send `connect`; return the information of its answer. Raises RefusedError."""
+        """Send `connect`; return the information object of the reply. Raises RefusedError."""
         host, port = self._address
         scheme = "rtmps" if self._tls else "rtmp"
         command_object = {"app": app, "type": "nonprivate", "tcUrl": f"{scheme}://{host}:{port}/{app}", **properties}
-        answer = await self.call("connect", command_object)
-        await self.message(MessageType.SET_CHUNK_SIZE, self._wanted_chunk_bytes.to_bytes(4), chunk_stream_id=2)
-        self._chunk_bytes = self._wanted_chunk_bytes
-        return _information(answer)
+        reply = await self.call("connect", command_object)
+        await self.message(MessageType.SET_CHUNK_SIZE, self._connected_chunk_bytes.to_bytes(4), chunk_stream_id=2)
+        self._chunk_bytes = self._connected_chunk_bytes
+        return _information(reply)
 
     async def create_stream(self) -> int:
-        """Send `createStream`; return the message stream that the server gave. Raises RefusedError."""
+        """Send `createStream`; return the message stream id in the reply. Raises RefusedError."""
         stream_id = (await self.call("createStream", None)).arguments[1]
         assert isinstance(stream_id, float)
         self._stream_id = int(stream_id)
         return self._stream_id
 
     async def ask_to_publish(self, stream_key: str) -> None:
-        """Send `publish` and wait for nothing: `status` has the answer."""
+        """Send `publish` without waiting. `status` returns the reply."""
         await self.command("publish", None, stream_key, "live", stream_id=self._stream_id)
 
     async def unpublish(self) -> None:
-        """Say what encoders say before they leave."""
+        """End the stream cleanly: send `FCUnpublish` and `deleteStream`."""
         await self.command("FCUnpublish", None, "")
         await self.command("deleteStream", None, float(self._stream_id))
 
@@ -124,13 +127,15 @@ class RtmpPublisher:
     async def message(
         self, type_id: int, body: bytes, *, chunk_stream_id: int, timestamp_ms: int = 0, stream_id: int | None = None
     ) -> None:
-        """Send any message, by default on the message stream of the publish. Raises ConnectionError once the server is
-        gone."""
+        """Send a message, by default on the message stream of the publication.
+
+        Raises ConnectionError if the server has closed the connection.
+        """
         message = Message(type_id, self._stream_id if stream_id is None else stream_id, timestamp_ms % 2**32, body)
         await self.raw(write_message(message, chunk_stream_id=chunk_stream_id, chunk_bytes=self._chunk_bytes))
 
     async def command(self, name: str, *arguments: Amf0Value, stream_id: int = 0, transaction_id: float = 0) -> None:
-        """Send any command, and wait for nothing."""
+        """Send a command without waiting for a reply."""
         body = write_values(name, transaction_id, *arguments)
         await self.message(MessageType.COMMAND_AMF0, body, chunk_stream_id=3, stream_id=stream_id)
 
@@ -138,44 +143,44 @@ class RtmpPublisher:
         """Send a command; return its `_result`. Raises RefusedError."""
         self._transaction_id += 1
         await self.command(name, *arguments, transaction_id=self._transaction_id)
-        answer = await self._next_command("_result", "_error")
-        if answer.name == "_error":
-            raise RefusedError(_information(answer))
-        return answer
+        reply = await self._next_command("_result", "_error")
+        if reply.name == "_error":
+            raise RefusedError(_information(reply))
+        return reply
 
     async def raw(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        """Send bytes unchanged."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             self._writer.write(data)
             await self._writer.drain()
 
     def reset(self) -> None:
-        """End the connection as a machine that crashed: what was sent still arrives, and then a reset."""
-        linger_for_no_time = struct.pack("ii", 1, 0)
-        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
+        """Reset the connection: data that was already sent arrives, followed by a TCP RST."""
+        linger_for_zero_seconds = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_zero_seconds)
         self._writer.transport.abort()
 
     async def status(self) -> Mapping[str, Amf0Value]:
-        """Return what the next `onStatus` says: `level`, `code`, `description`."""
+        """Return the information object of the next `onStatus`: `level`, `code` and `description`."""
         return _information(await self._next_command("onStatus"))
 
     async def closed(self) -> None:
-        """Wait until the server ends the connection, whatever it says before."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        """Wait until the server has closed the connection. Discard the data it sends before."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             try:
                 while await self._reader.read(65536):
                     pass
             except ConnectionError:
                 pass
 
-    async def _shake_hands(self) -> None:
+    async def _handshake(self) -> None:
         self._writer.write(b"\x03" + bytes(PACKET_BYTES))
-        answer = await self._reader.readexactly(1 + 2 * PACKET_BYTES)
-        self._writer.write(answer[1 : 1 + PACKET_BYTES])
+        reply = await self._reader.readexactly(1 + 2 * PACKET_BYTES)
+        self._writer.write(reply[1 : 1 + PACKET_BYTES])
 
     async def _next_command(self, *names: str) -> CommandMessage:
-        """The next command of one of the names; others, and all that is no command, are passed over."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        """Return the next command with one of the names. Other commands and messages are discarded."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 while self._commands:
                     command = self._commands.popleft()

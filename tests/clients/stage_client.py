@@ -1,9 +1,9 @@
-"""A client of a stage that behaves as the public Python samples for IVS stages do on the wire.
+"""A WHIP client that behaves on the wire like the public Python samples for IVS stages.
 
-What matters of their behaviour: addresses read from the token's payload or the global WHIP address, redirects followed
-by hand with all headers kept, anything but 201 a failure, the answer's candidates copied from the audio into the video
-section, transceivers that offer `sendrecv` although they only send, bundle policy max-bundle, and no DELETE at the end:
-they close the peer connection.
+It takes the URLs from the payload of the token, or uses the global WHIP URL. It follows redirects itself and keeps all
+header fields; every status except 201 is a failure. It copies the candidates of the answer from the audio section to
+the video section. Publishers offer `sendrecv` transceivers, the bundle policy is max-bundle, and at the end the peer
+connection is closed without a DELETE request.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-REDIRECTS = 5
+MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 20.0
 
 
 class OfferRefusedError(Exception):
-    """The server answered an offer by something else than 201."""
+    """The response to an offer had another status than 201. `status` and `code` are those of the response."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(f"{response.status_code}: {response.text}")
@@ -29,23 +29,23 @@ class OfferRefusedError(Exception):
 
 
 def token_payload(token: str) -> dict[str, Any]:
-    """Return what a token says, unverified, decoded as the samples decode it."""
-    text = token.split(".")[1]
-    payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (4 - len(text) % 4)))
+    """Return the payload of a token without verification, decoded like in the samples."""
+    encoded = token.split(".")[1]
+    payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(encoded + "=" * (4 - len(encoded) % 4)))
     return payload
 
 
 def new_peer_connection() -> RTCPeerConnection:
-    """Return a connection as the samples make it, but without the public STUN server that is their default."""
+    """Return a peer connection like in the samples, but without their default public STUN server."""
     return RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
 
 
 async def offer(connection: RTCPeerConnection, url: str, token: str) -> httpx.Response:
-    """Offer and take the answer; return the response. Raises OfferRefusedError."""
+    """Send an offer and apply the answer; return the response. Raises OfferRefusedError."""
     await connection.setLocalDescription(await connection.createOffer())
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as http:
-        for _ in range(REDIRECTS):
+        for _ in range(MAX_REDIRECTS):
             response = await http.post(url, content=connection.localDescription.sdp, headers=headers)
             if response.status_code not in {301, 302, 303, 307, 308}:
                 break
@@ -58,7 +58,7 @@ async def offer(connection: RTCPeerConnection, url: str, token: str) -> httpx.Re
 
 
 def with_candidates_in_video(answer: str) -> str:
-    """Return an answer whose video section has the audio section's candidates, too, and their end."""
+    """Return the answer with the candidates of the audio section, and their end, added to the video section."""
     sections = answer.replace("\r\n", "\n").rstrip("\n").split("\nm=")
     candidates = [
         line
@@ -67,20 +67,20 @@ def with_candidates_in_video(answer: str) -> str:
         for line in section.split("\n")
         if line.startswith("a=candidate:")
     ]
-    mended = [
+    changed = [
         "\n".join([section, *candidates, "a=end-of-candidates"]) if section.startswith("video") else section
         for section in sections
     ]
-    return "\nm=".join(mended) + "\n"
+    return "\nm=".join(changed) + "\n"
 
 
 async def wait_connected(connection: RTCPeerConnection) -> None:
-    """Wait until media can flow."""
+    """Wait until media is connected. Raises TimeoutError."""
     await wait_for_state(connection, "connected")
 
 
 async def wait_for_state(connection: RTCPeerConnection, *states: str) -> None:
-    """Wait until the connection is in one of these states; raise TimeoutError."""
+    """Wait until the connection is in one of these states. Raises TimeoutError."""
     reached = asyncio.Event()
 
     @connection.on("connectionstatechange")

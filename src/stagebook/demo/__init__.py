@@ -1,7 +1,7 @@
-"""`stagebook demo`: a real publisher and a real viewer on a stage, then what the book says of them.
+"""`stagebook demo`: a publisher and a viewer join a stage, then the demo lists the events of both.
 
-Everything here is a client: it speaks to a server over HTTP and WebRTC as any application would. Its libraries (aiortc,
-PyAV, boto3, httpx) are the `demo` extra; importing this package without them raises ModuleNotFoundError.
+The demo is a client: it uses a server over HTTP and WebRTC, as any application does. Its libraries (aiortc, PyAV,
+boto3, httpx) are the extra `demo`. Without them, importing this package raises ModuleNotFoundError.
 """
 
 from stagebook.demo.run import run_demo

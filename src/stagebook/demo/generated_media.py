@@ -1,4 +1,9 @@
-"""Generated pictures and sound, and the check that they arrive: a bright bar that wanders, and a 440 Hz tone."""
+"""Generated video and audio tracks, and a check that they arrive at a viewer.
+
+The video is a bright vertical bar on a dark background that moves to the right in every frame; the audio is a tone of
+440 Hz. `MediaObserver` recognises both in decoded frames: the bar by its column, and the tone by the share of the
+signal's energy at 440 Hz, which the Goertzel algorithm computes.
+"""
 
 import array
 import asyncio
@@ -20,7 +25,7 @@ VIDEO_CLOCK_HERTZ = 90_000
 
 
 class _Pace:
-    """Lets the frames of a live track through at their time, not faster."""
+    """Delays the frames of a live track until they are due."""
 
     def __init__(self, frames_per_second: float) -> None:
         self._frames_per_second = frames_per_second
@@ -34,7 +39,7 @@ class _Pace:
 
 
 class MovingBar(MediaStreamTrack):
-    """A live video track: a bright bar on a dark ground, a step further to the right in each picture."""
+    """A live video track: a bright bar on a dark background, one step further to the right in each frame."""
 
     kind = "video"
 
@@ -47,7 +52,7 @@ class MovingBar(MediaStreamTrack):
         self._number = 0
 
     async def recv(self) -> VideoFrame:
-        """Return the next picture when its time has come."""
+        """Return the next frame when it is due."""
         if self.readyState != "live":
             raise MediaStreamError
         await self._pace.wait(self._number)
@@ -66,7 +71,7 @@ class MovingBar(MediaStreamTrack):
 
 
 class Tone(MediaStreamTrack):
-    """A live audio track: one steady tone."""
+    """A live audio track: a continuous tone of 440 Hz."""
 
     kind = "audio"
 
@@ -74,13 +79,13 @@ class Tone(MediaStreamTrack):
         super().__init__()
         self._pace = _Pace(SAMPLE_RATE_HERTZ / SAMPLES_PER_FRAME)
         self._number = 0
-        # 1,200 samples are eleven whole periods of 440 Hz.
+        # 1,200 samples are eleven complete periods of 440 Hz.
         self._wave = [
             int(12_000 * math.sin(2 * math.pi * TONE_HERTZ * index / SAMPLE_RATE_HERTZ)) for index in range(1_200)
         ]
 
     async def recv(self) -> AudioFrame:
-        """Return the next 20 ms when their time has come."""
+        """Return the next 20 ms when they are due."""
         if self.readyState != "live":
             raise MediaStreamError
         await self._pace.wait(self._number)
@@ -95,19 +100,22 @@ class Tone(MediaStreamTrack):
         return frame
 
 
-class Observer:
-    """What a viewer saw and heard so far."""
+class MediaObserver:
+    """Counts the decoded frames of a viewer and recognises the moving bar and the tone in them.
+
+    `size` is the width and height of the newest video frame. `bar_positions` are the different positions at which the
+    bar was seen, in steps.
+    """
 
     def __init__(self) -> None:
-        self.pictures = 0
-        self.sounds = 0
+        self.video_frames = 0
         self.size: tuple[int, int] | None = None
         self.bar_positions: set[int] = set()
         self.tone_frames = 0
 
-    def see(self, frame: VideoFrame) -> None:
-        """Take a decoded picture; note where its bar is."""
-        self.pictures += 1
+    def observe_video(self, frame: VideoFrame) -> None:
+        """Count a decoded video frame and record the position of its bar."""
+        self.video_frames += 1
         self.size = (frame.width, frame.height)
         luma = frame.planes[0]
         middle = frame.height // 2 * luma.line_size
@@ -116,34 +124,33 @@ class Observer:
         if bright:
             self.bar_positions.add(bright[0] // BAR_STEP_PIXELS)
 
-    def hear(self, frame: AudioFrame) -> None:
-        """Take decoded sound; note whether it is the tone."""
-        self.sounds += 1
+    def observe_audio(self, frame: AudioFrame) -> None:
+        """Count a decoded audio frame if it contains the tone."""
         channels = len(frame.layout.channels)
         samples = array.array("h", bytes(frame.planes[0])[: frame.samples * channels * 2])[::channels]
         if share_of_tone(samples, frame.sample_rate) > 0.5:
             self.tone_frames += 1
 
     @property
-    def moving(self) -> bool:
-        """Whether the bar was seen in several places."""
+    def has_motion(self) -> bool:
+        """Whether the bar was seen at three different positions or more."""
         return len(self.bar_positions) >= 3
 
     @property
-    def tone_heard(self) -> bool:
-        """Whether the tone was heard, and for longer than a click."""
+    def has_tone(self) -> bool:
+        """Whether ten audio frames or more contained the tone."""
         return self.tone_frames >= 10
 
     @property
-    def satisfied(self) -> bool:
-        """Whether moving pictures and the tone have arrived."""
-        return self.moving and self.tone_heard
+    def is_complete(self) -> bool:
+        """Whether both the moving bar and the tone have arrived."""
+        return self.has_motion and self.has_tone
 
 
 def share_of_tone(samples: "array.array[int]", sample_rate_hertz: int) -> float:
-    """Return the part of the samples' energy that lies at the tone's frequency, 0 to 1 (Goertzel's algorithm)."""
+    """Return the share of the samples' energy at the frequency of the tone, from 0 to 1 (Goertzel algorithm)."""
     energy = sum(sample * sample for sample in samples)
-    if energy < len(samples) * 100:  # silence, or the noise of a codec
+    if energy < len(samples) * 100:  # silence or the noise of a codec
         return 0.0
     coefficient = 2 * math.cos(2 * math.pi * TONE_HERTZ / sample_rate_hertz)
     before = last = 0.0

@@ -101,5 +101,5 @@ async def watch(peers: Peers, ingest: IngestOfTest) -> Viewer:
     _, token = await ingest.stage.token("SUBSCRIBE")
     viewer = peers.viewer(token, publisher_id=ingest.participant_id)
     await viewer.start()
-    await viewer.wait_until_satisfied()
+    await viewer.wait_for_media()
     return viewer

@@ -150,7 +150,7 @@ async def expect_steady_pictures(viewer: Viewer, during: "asyncio.Future[None]")
     """Every picture comes soon after the one before, until something is over."""
     while not during.done():
         async with asyncio.timeout(STALL_SECONDS):
-            await viewer.wait_for_more_pictures(1)
+            await viewer.wait_for_more_frames(1)
     await during
 
 
@@ -182,7 +182,7 @@ async def test_an_address_has_so_many_connections_and_no_more(bounded_ingest: In
             async with connection(bounded_ingest, protocol) as (reader, _):
                 await wait_until_closed(reader)
         assert not any(reader.at_eof() for reader, _ in held)
-    await viewer.wait_for_more_pictures()
+    await viewer.wait_for_more_frames()
     other = await IngestOfTest.make(bounded_ingest.stage)
     try:
         await other.publish()

@@ -70,7 +70,7 @@ async def test_a_key_in_use_is_refused_and_who_uses_it_goes_on(ingest: IngestOfT
 
     await expect_a_clean_end(second, cause.code)
     await ingest.expect_events("JOINED", "PUBLISH_STARTED", *events_of(cause))
-    await viewer.wait_for_more_pictures()
+    await viewer.wait_for_more_frames()
 
 
 async def test_the_publisher_who_is_one_too_many_is_refused(

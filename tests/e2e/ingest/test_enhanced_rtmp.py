@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from av.error import FFmpegError
 
-from tests.clients.newer_encoder import ENCODERS, publish
+from tests.clients.enhanced_rtmp_encoder import ENCODERS, publish
 from tests.e2e.ingest.ingest_of_test import IngestOfTest
 
 

@@ -58,7 +58,7 @@ async def test_many_viewers_join_at_any_time_and_each_sees_a_picture_at_once(
         viewer = peers.viewer(token, publisher_id=ingest.participant_id)
         await viewer.start()
         async with asyncio.timeout(3):  # keyframes are ten seconds apart
-            await viewer.wait_for_more_pictures(1)
+            await viewer.wait_for_more_frames(1)
 
 
 async def test_several_encoders_publish_side_by_side(
@@ -82,5 +82,5 @@ async def test_an_encoder_is_watched_on_a_second_stage(ingest: IngestOfTest, pee
     _, token = await second.token("SUBSCRIBE")
     viewer = peers.viewer(token, publisher_id=ingest.participant_id)
     await viewer.start()
-    await viewer.wait_until_satisfied()
+    await viewer.wait_for_media()
     assert await second.events(ingest.participant_id) == ["JOINED", "PUBLISH_STARTED"]

@@ -25,11 +25,11 @@ async def test_viewers_go_on_when_one_of_two_encoders_stops(
     viewer = await watch(peers, ingest)
 
     await first.kill()
-    await viewer.wait_until_satisfied_anew()
+    await viewer.wait_for_new_media()
     runs[0] += ["PUBLISH_STOPPED", "LEFT", *runs[0]]
     await start(0)
     await second.kill()
-    await viewer.wait_until_satisfied_anew()
+    await viewer.wait_for_new_media()
 
     await stage.expect_events(second_id, *runs[1], "PUBLISH_STOPPED", "LEFT")
     assert await stage.events(first_id) == runs[0]

@@ -19,7 +19,7 @@ def run(*options: str, environment: Mapping[str, str] | None = None) -> str:
 
 def test_the_demo_prints_the_events_of_publisher_and_viewer() -> None:
     output = run()
-    assert "they moved; the tone was heard" in output
+    assert "the bar moved; the tone arrived" in output
     rows = [line.split() for line in output.splitlines() if "(publisher)" in line or "(viewer)" in line]
     assert [(row[3], row[4]) for row in rows] == [
         ("(publisher)", "LEFT"),
@@ -36,7 +36,7 @@ def test_the_demo_prints_the_events_of_publisher_and_viewer() -> None:
 def test_the_demo_uses_a_running_server(server: RunningServer) -> None:
     output = run("--endpoint-url", server.endpoint_url, environment=server.environment)
     assert "Starting a server" not in output
-    assert "they moved; the tone was heard" in output
+    assert "the bar moved; the tone arrived" in output
 
 
 def test_an_unreachable_server_is_reported_without_a_traceback() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.clients.events_client import events_of
+from tests.clients.events_client import connect_events_client
 from tests.clients.stage_client import TIMEOUT_SECONDS, token_payload
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
@@ -81,7 +81,7 @@ async def test_a_shutdown_closes_websockets_and_records_left_for_all_participant
         stage = StageHandle(server)
         publisher_id, viewer_id = await publish_and_watch(stage, peers)
         _, watcher_token = await stage.token()
-        async with events_of(watcher_token) as events:
+        async with connect_events_client(watcher_token) as events:
             await events.wait_until(lambda shown: len(shown) == 3)
             assert await asyncio.to_thread(server.stop) == 0
             assert await events.wait_closed() == (1001, "SERVER_SHUTDOWN")

@@ -9,7 +9,7 @@ import pytest
 from aiortc import RTCRtpSender
 
 from stagebook.demo.generated_media import MovingBar, Tone
-from tests.clients.b_frames import ReorderingPublisher
+from tests.clients.b_frame_publisher import BFramePublisher
 from tests.clients.stage_client import OfferRefusedError, offer, token_payload, wait_for_state
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import DEADLINE_SECONDS, POLL_SECONDS, StageHandle
@@ -39,7 +39,7 @@ async def test_a_publication_above_a_quota_is_ended(tmp_path: Path, peers: Peers
 
 async def test_a_publication_with_b_frames_is_ended(stage: StageHandle) -> None:
     publisher_id, token = await stage.token()
-    publisher = ReorderingPublisher(token)
+    publisher = BFramePublisher(token)
     await publisher.start()
     try:
         await stage.expect_events(

@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.clients.events_client import events_of
+from tests.clients.events_client import connect_events_client
 from tests.clients.stage_client import token_payload
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
@@ -21,7 +21,7 @@ async def test_join_publish_watch_and_leave_by_delete(stage: StageHandle, peers:
     await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
     viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
     watched = await viewer.start()
-    await viewer.wait_until_satisfied()
+    await viewer.wait_for_media()
     assert viewer.observer.size == (320, 240)
 
     async with httpx.AsyncClient() as http:
@@ -66,10 +66,10 @@ async def test_a_viewer_s_subscription_stops_with_its_publisher(stage: StageHand
     viewer_id, viewer_token = await stage.token()
     publisher = peers.publisher(publisher_token)
     await publisher.start()
-    async with events_of(viewer_token) as events:
+    async with connect_events_client(viewer_token) as events:
         viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
         await viewer.start()
-        await viewer.wait_until_satisfied()
+        await viewer.wait_for_media()
         await publisher.stop()
         first_events = ("JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id))
         await stage.expect_events(viewer_id, *first_events)
@@ -80,7 +80,7 @@ async def test_a_viewer_s_subscription_stops_with_its_publisher(stage: StageHand
 async def test_the_events_websocket_shows_all_participants_of_the_stage(stage: StageHandle, peers: Peers) -> None:
     watcher_id, watcher_token = await stage.token(userId="grace")
     publisher_id, publisher_token = await stage.token(userId="ada", attributes={"role": "host"})
-    async with events_of(watcher_token) as events:
+    async with connect_events_client(watcher_token) as events:
         await events.wait_for_type("PONG")
         alone = await events.wait_until(lambda shown: watcher_id in shown)
         assert alone[watcher_id] == {"id": watcher_id, "userId": "grace", "attributes": {}, "isPublishing": False}
@@ -102,7 +102,7 @@ async def test_a_participant_with_a_websocket_and_a_publication_joins_and_leaves
     stage: StageHandle, peers: Peers
 ) -> None:
     participant_id, token = await stage.token()
-    async with events_of(token):
+    async with connect_events_client(token):
         publisher = peers.publisher(token)
         await publisher.start()
         await publisher.stop()
@@ -117,11 +117,11 @@ async def test_a_replacement_connection_keeps_the_viewers(stage: StageHandle, pe
     await previous.start()
     viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
     await viewer.start()
-    await viewer.wait_until_satisfied()
+    await viewer.wait_for_media()
 
     await peers.publisher(publisher_token).start()
     await previous.stop()
-    await viewer.wait_for_more_pictures(count=30)
+    await viewer.wait_for_more_frames(count=30)
     assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
     assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
 

@@ -12,7 +12,7 @@ from stagebook.manager.tokens.jwt_authority import JwtAuthority, new_private_key
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.claims import Claims
 from stagebook.stage.resources import Capability
-from tests.clients.events_client import events_of
+from tests.clients.events_client import connect_events_client
 from tests.clients.stage_client import OfferRefusedError, token_payload
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
@@ -43,7 +43,7 @@ async def refused_subscription(peers: Peers, token: str, publisher_id: str) -> t
 
 async def test_publishing_without_the_capability_is_refused(stage: StageHandle, peers: Peers) -> None:
     participant_id, token = await stage.token("SUBSCRIBE")
-    async with events_of(token):
+    async with connect_events_client(token):
         assert await refused_publication(peers, token) == (403, "INSUFFICIENT_CAPABILITIES")
         assert await stage.events(participant_id) == ["JOINED", ("PUBLISH_ERROR", "INSUFFICIENT_CAPABILITIES")]
     await stage.expect_events(participant_id, "JOINED", ("PUBLISH_ERROR", "INSUFFICIENT_CAPABILITIES"), "LEFT")
@@ -111,8 +111,8 @@ async def test_disconnect_participant_ends_all_connections_and_invalidates_the_t
     await peers.publisher(publisher_token).start()
     viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
     await viewer.start()
-    await viewer.wait_until_satisfied()
-    async with events_of(publisher_token) as events:
+    await viewer.wait_for_media()
+    async with connect_events_client(publisher_token) as events:
         await stage.call("disconnect_participant", participantId=publisher_id, reason="Be nice – 次回")
         # The events are durable before the call returns, so no polling is needed.
         assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
@@ -131,7 +131,7 @@ async def test_disconnect_participant_ends_all_connections_and_invalidates_the_t
 async def test_deleting_a_stage_disconnects_all_participants(stage: StageHandle, peers: Peers) -> None:
     publisher_id, token = await stage.token()
     await peers.publisher(token).start()
-    async with events_of(token) as events:
+    async with connect_events_client(token) as events:
         await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
         stage.ivs.delete_stage(arn=stage.arn)
         assert await events.wait_closed() == (4002, "STAGE_DELETED")

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.clients.events_client import events_of
+from tests.clients.events_client import connect_events_client
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
 
@@ -46,7 +46,7 @@ async def test_one_upload_is_watched_on_two_stages(stage: StageHandle, peers: Pe
     there_id, there_token = await other.token("SUBSCRIBE")
     published = await peers.publisher(publisher_token).start()
     await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
-    async with events_of(there_token) as events:
+    async with connect_events_client(there_token) as events:
         await replicate(stage, other, publisher_id, attributes={"role": "guest"})
         shown = await events.wait_until(lambda shown: publisher_id in shown)
         assert shown[publisher_id] == {
@@ -60,11 +60,11 @@ async def test_one_upload_is_watched_on_two_stages(stage: StageHandle, peers: Pe
         there = peers.viewer(there_token, publisher_id=publisher_id)
         await there.start()
         for viewer in (here, there):
-            await viewer.wait_until_satisfied()
+            await viewer.wait_for_media()
             assert viewer.observer.size == (320, 240)
 
         await stop_replication(stage, other, publisher_id)
-        await here.wait_for_more_pictures()
+        await here.wait_for_more_frames()
         await events.wait_until(lambda shown: set(shown) == {there_id})
 
     async with httpx.AsyncClient() as http:
@@ -110,7 +110,7 @@ async def test_a_publisher_that_returns_within_the_reconnect_window_is_watched_a
     await replicate(stage, other, publisher_id, reconnectWindowSeconds=300)
     first = peers.viewer(viewer_token, publisher_id=publisher_id)
     await first.start()
-    await first.wait_until_satisfied()
+    await first.wait_for_media()
 
     await previous.stop()
     waiting = ("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED")
@@ -119,7 +119,7 @@ async def test_a_publisher_that_returns_within_the_reconnect_window_is_watched_a
     await other.expect_events(publisher_id, *waiting, "PUBLISH_STARTED")
     again = peers.viewer(viewer_token, publisher_id=publisher_id)
     await again.start()
-    await again.wait_until_satisfied()
+    await again.wait_for_media()
 
     await stop_replication(stage, other, publisher_id)
     watched = ("JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id), "LEFT")
@@ -147,11 +147,11 @@ async def test_a_replacement_connection_keeps_the_viewers_of_the_replica(stage: 
     await replicate(stage, other, publisher_id)
     viewer = peers.viewer(viewer_token, publisher_id=publisher_id)
     await viewer.start()
-    await viewer.wait_until_satisfied()
+    await viewer.wait_for_media()
 
     await peers.publisher(publisher_token).start()
     await previous.stop()
-    await viewer.wait_for_more_pictures(count=30)
+    await viewer.wait_for_more_frames(count=30)
 
     assert await other.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
     assert await other.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
@@ -172,7 +172,7 @@ async def test_two_stages_replicate_each_other_s_publishers(stage: StageHandle, 
     for token, publisher_id in ((ada_token, bob_id), (bob_token, ada_id)):
         viewer = peers.viewer(token, publisher_id=publisher_id)
         await viewer.start()
-        await viewer.wait_until_satisfied()
+        await viewer.wait_for_media()
 
     assert await stage.events(bob_id) == await other.events(ada_id) == ["JOINED", "PUBLISH_STARTED"]
     for of, participant_id, remote_id in ((stage, ada_id, bob_id), (other, bob_id, ada_id)):

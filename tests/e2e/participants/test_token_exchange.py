@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.clients.backend import Backend
-from tests.clients.events_client import EventsClient, events_of
+from tests.clients.events_client import EventsClient, connect_events_client
 from tests.clients.stage_client import OfferRefusedError, token_payload, wait_for_state
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
@@ -27,10 +27,10 @@ async def backend(stage: StageHandle) -> Backend:
 
 async def exchange(events: EventsClient, token: str) -> dict[str, Any]:
     """Send EXCHANGE_TOKEN on an events websocket and return the server's answer."""
-    answered = len(events.answers)
+    answered = len(events.exchange_replies)
     await events.socket.send(json.dumps({"type": "EXCHANGE_TOKEN", "token": token}))
-    await events.wait_for_answers(answered + 1)
-    return events.answers[-1]
+    await events.wait_for_exchange_replies(answered + 1)
+    return events.exchange_replies[-1]
 
 
 async def listed_events(stage: StageHandle, participant_id: str) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ async def test_a_viewer_publishes_after_an_exchange(stage: StageHandle, backend:
     host = backend.token(
         stage.arn, "P", "SUBSCRIBE", "PUBLISH", user_id="UpdatedUser", attributes={"role": "moderator"}
     )
-    async with events_of(viewer) as events:
+    async with connect_events_client(viewer) as events:
         with pytest.raises(OfferRefusedError) as raised:
             await peers.publisher(host).start()
         assert (raised.value.status, raised.value.code) == (409, "TOKEN_JTI_IN_USE")
@@ -76,7 +76,7 @@ async def test_an_exchange_without_publish_ends_the_publication(
 ) -> None:
     host = backend.token(stage.arn, "P", "PUBLISH", "SUBSCRIBE")
     viewer_id, viewer_token = await stage.token()
-    async with events_of(host) as events:
+    async with connect_events_client(host) as events:
         publisher = peers.publisher(host)
         await publisher.start()
         await peers.viewer(viewer_token, publisher_id="P").start()
@@ -97,7 +97,7 @@ async def test_an_exchange_without_subscribe_ends_the_subscriptions(
     publisher_id, publisher_token = await stage.token()
     await peers.publisher(publisher_token).start()
     viewer = backend.token(stage.arn, "V", "SUBSCRIBE")
-    async with events_of(viewer) as events:
+    async with connect_events_client(viewer) as events:
         watching = peers.viewer(viewer, publisher_id=publisher_id)
         await watching.start()
         await stage.expect_events("V", "JOINED", ("SUBSCRIBE_STARTED", publisher_id))
@@ -118,7 +118,7 @@ async def test_an_exchange_without_subscribe_ends_the_subscriptions(
 
 async def test_a_token_of_the_server_cannot_be_exchanged(stage: StageHandle, backend: Backend) -> None:
     participant_id, token = await stage.token()
-    async with events_of(token) as events:
+    async with connect_events_client(token) as events:
         answer = await exchange(events, backend.token(stage.arn, participant_id, "PUBLISH"))
         assert (answer["type"], answer["payload"]["code"]) == ("EXCHANGE_TOKEN_ERROR", "TOKEN_NOT_EXCHANGEABLE")
         answer = await exchange(events, "nonsense")
@@ -130,7 +130,7 @@ async def test_a_deleted_key_refuses_new_connections_and_ends_none(
     stage: StageHandle, backend: Backend, peers: Peers
 ) -> None:
     token = backend.token(stage.arn, "P", "PUBLISH")
-    async with events_of(token) as events:
+    async with connect_events_client(token) as events:
         await peers.publisher(token).start()
         await asyncio.to_thread(stage.ivs.delete_public_key, arn=backend.key.arn)
         with pytest.raises(OfferRefusedError) as raised:

@@ -1,4 +1,4 @@
-"""A publisher over WebRTC whose pictures are shown in another order than they are sent: H.264 with B-frames."""
+"""A WebRTC publisher of H.264 with B-frames, whose frames are sent in another order than they are shown."""
 
 import asyncio
 from collections import deque
@@ -18,8 +18,8 @@ from tests.clients.stage_client import offer, wait_connected
 FRAMES_PER_SECOND = 15
 
 
-class ReorderedBar(MediaStreamTrack):
-    """A live video track of packets that x264 has made already, two B-frames between any two others."""
+class BFrameBar(MediaStreamTrack):
+    """A live video track of packets that are already encoded by x264, with two B-frames between other frames."""
 
     kind = "video"
 
@@ -36,7 +36,7 @@ class ReorderedBar(MediaStreamTrack):
         self._encoder = encoder
 
     async def recv(self) -> "Packet[VideoStream]":
-        """Return the next packet when its time has come."""
+        """Return the next packet when its frame is due."""
         if self.readyState != "live":
             raise MediaStreamError
         while not self._ready:
@@ -45,15 +45,15 @@ class ReorderedBar(MediaStreamTrack):
         return self._ready.popleft()
 
 
-class ReorderingPublisher(Publisher):
+class BFramePublisher(Publisher):
     """Publishes a moving bar with B-frames and a tone."""
 
     async def start(self) -> httpx.Response:
         """Publish; return the response to the offer once media is connected. Raises OfferRefusedError."""
         self.connection.addTransceiver(Tone(), direction="sendonly")
-        video = self.connection.addTransceiver(ReorderedBar(), direction="sendonly")
-        known = RTCRtpSender.getCapabilities("video").codecs
-        video.setCodecPreferences([codec for codec in known if codec.mimeType == "video/H264"])
+        video = self.connection.addTransceiver(BFrameBar(), direction="sendonly")
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        video.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
         response = await offer(self.connection, self._whip_url, self.token)
         await wait_connected(self.connection)
         return response

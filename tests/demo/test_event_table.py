@@ -1,13 +1,13 @@
-"""The demo's table of events."""
+"""The table of events of the demo."""
 
 from datetime import UTC, datetime
 
-from stagebook.demo.table import event_table
+from stagebook.demo.event_table import event_table
 
 TIME = datetime(2023, 4, 26, 20, 36, 28, 250_000, tzinfo=UTC)
 
 
-def test_events_are_shown_in_the_order_they_were_returned() -> None:
+def test_events_keep_their_order() -> None:
     events = {
         "viewer": [
             {
@@ -27,10 +27,10 @@ def test_events_are_shown_in_the_order_they_were_returned() -> None:
     ]
 
 
-def test_an_error_code_gets_its_column_when_there_is_one() -> None:
+def test_the_column_of_error_codes_is_shown_if_there_is_one() -> None:
     event = {"name": "PUBLISH_ERROR", "participantId": "p", "eventTime": TIME, "errorCode": "QUOTA_EXCEEDED"}
     assert event_table({"x": [event]}).splitlines()[0].split() == ["eventTime", "participant", "name", "errorCode"]
 
 
-def test_nothing_is_a_table_of_headings() -> None:
+def test_without_events_no_column_is_shown() -> None:
     assert "participant" not in event_table({"x": []})

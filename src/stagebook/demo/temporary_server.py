@@ -1,4 +1,4 @@
-"""A server for the demo alone: a child process on a free port of the loopback, with its data in a temporary folder."""
+"""A server for the demo: a child process on a free loopback port, with a temporary data folder."""
 
 import contextlib
 import os
@@ -21,11 +21,11 @@ POLL_SECONDS = 0.1
 
 
 class ServerFailedError(Exception):
-    """The server did not start. The text holds the end of its log."""
+    """The server did not start. The message contains the end of its log."""
 
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """What an AWS client must know to use a server; None leaves a member to the client's own environment."""
+class ServerAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration of an AWS client. A member that is None is taken from the environment of the client."""
 
     endpoint_url: str
     region: str | None = None
@@ -34,13 +34,13 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def own_server() -> Iterator[Access]:
-    """Start a server, give access to it, and stop it at the end. Raises ServerFailedError."""
+def temporary_server() -> Iterator[ServerAccess]:
+    """Start a server and yield its access data. Leaving the context stops it. Raises ServerFailedError."""
     with tempfile.TemporaryDirectory(prefix="stagebook-demo-") as name:
         folder = Path(name)
         log_path = folder / "server.log"
         with log_path.open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own command line, with arguments of our own
+            process = subprocess.Popen(  # noqa: S603 - the arguments are not user input
                 [
                     *(sys.executable, "-m", "stagebook.cli", "serve"),
                     *("--listen", "127.0.0.1:0", "--rtmp-listen", "", "--rtmps-listen", ""),
@@ -50,27 +50,27 @@ def own_server() -> Iterator[Access]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=_environment(),
-                start_new_session=True,  # Ctrl-C is the demo's: it takes its people off the stage before the end
+                start_new_session=True,  # Ctrl-C must reach only the demo, which closes its connections first
             )
             try:
-                yield _wait_until_up(process, DataFolder(folder / "data"), log_path)
+                yield _wait_until_healthy(process, DataFolder(folder / "data"), log_path)
             finally:
                 _stop(process)
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment without settings that were meant for another server."""
+    """Return the environment of this process without settings of Stagebook."""
     return {name: value for name, value in os.environ.items() if not name.startswith("STAGEBOOK_")}
 
 
-def _wait_until_up(process: "subprocess.Popen[bytes]", folder: DataFolder, log_path: Path) -> Access:
+def _wait_until_healthy(process: "subprocess.Popen[bytes]", folder: DataFolder, log_path: Path) -> ServerAccess:
     deadline_seconds = time.monotonic() + START_TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline_seconds:
         if folder.server_address_path.exists():
             address, access_key = folder.read_server_access()
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{address.endpoint_url}/health").status_code == 200:
-                    return Access(
+                    return ServerAccess(
                         endpoint_url=address.endpoint_url,
                         region=address.region,
                         access_key_id=access_key.access_key_id,

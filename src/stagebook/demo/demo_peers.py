@@ -1,12 +1,14 @@
-"""A publisher and a viewer: aiortc peers that join a stage with nothing but a participant token.
+"""The publisher and the viewer of the demo: aiortc peers that join a stage with a participant token.
 
-They read the addresses from the token, as public clients do, offer over HTTP (WHIP, RFC 9725), and leave by DELETE.
+A peer reads the WHIP URL from the payload of its token, sends its SDP offer by HTTP POST and gets the answer (WHIP, RFC
+9725), and leaves with a DELETE of the resource that the POST created.
 """
 
 import asyncio
 import contextlib
 import time
 from types import TracebackType
+from typing import Self
 from urllib.parse import urljoin
 
 import httpx
@@ -15,21 +17,21 @@ from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSess
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
-from stagebook.demo.generated_media import MovingBar, Observer, Tone
+from stagebook.demo.generated_media import MediaObserver, MovingBar, Tone
 
 CONNECT_TIMEOUT_SECONDS = 15.0
 
 
 class JoinFailedError(Exception):
-    """The server refused an offer, or media did not connect."""
+    """The server refused the offer, or the media connection failed."""
 
 
-class Peer:
-    """One peer connection, from its offer to its DELETE. Use it as an async context manager."""
+class DemoPeer:
+    """A peer connection, from its offer to its DELETE. Use it as an async context manager."""
 
     def __init__(self, token: str, *, path: str = "") -> None:
         self.connection = RTCPeerConnection(
-            # No STUN server: the server's own candidates are enough, and the demo stays on this machine.
+            # No STUN server: the candidates of the server are sufficient.
             RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self._token = token
@@ -39,7 +41,7 @@ class Peer:
         self._http = httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=CONNECT_TIMEOUT_SECONDS)
 
     async def join(self) -> None:
-        """Offer, take the answer and wait until media can flow. Raises JoinFailedError."""
+        """Send the offer, apply the answer and wait until media is connected. Raises JoinFailedError."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
         response = await self._http.post(
             self._url,
@@ -53,7 +55,7 @@ class Peer:
         await self._connected()
 
     async def leave(self) -> None:
-        """End the connection in the book, then the peer connection itself."""
+        """Delete the resource on the server, then close the peer connection."""
         try:
             if self._resource_url is not None:
                 await self._http.delete(self._resource_url)
@@ -61,8 +63,8 @@ class Peer:
             await self.connection.close()
             await self._http.aclose()
 
-    async def __aenter__(self) -> "Peer":
-        """Join."""
+    async def __aenter__(self) -> Self:
+        """Join the stage."""
         try:
             await self.join()
         except BaseException:
@@ -73,7 +75,7 @@ class Peer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave."""
+        """Leave the stage."""
         await self.leave()
 
     async def _connected(self) -> None:
@@ -91,7 +93,7 @@ class Peer:
             raise JoinFailedError(f"media did not connect: {self.connection.connectionState}")
 
 
-class Publisher(Peer):
+class DemoPublisher(DemoPeer):
     """Publishes the moving bar and the tone."""
 
     def __init__(self, token: str) -> None:
@@ -100,35 +102,38 @@ class Publisher(Peer):
         self.connection.addTransceiver(MovingBar(), direction="sendrecv")
 
 
-class Viewer(Peer):
-    """Watches one publisher. `observer` knows what arrived, `first_picture_seconds` how long the first picture took;
-    `arrived` is set once moving pictures and the tone have been there."""
+class DemoViewer(DemoPeer):
+    """Subscribes to a publisher.
+
+    `observer` observes the received media, and `media_arrived` is set once it is complete. `first_frame_seconds` is the
+    time from the creation of the viewer to the first decoded video frame.
+    """
 
     def __init__(self, token: str, *, publisher_id: str) -> None:
         super().__init__(token, path=f"/subscribe/{publisher_id}")
-        self.observer = Observer()
-        self.arrived = asyncio.Event()
-        self.first_picture_seconds: float | None = None
+        self.observer = MediaObserver()
+        self.media_arrived = asyncio.Event()
+        self.first_frame_seconds: float | None = None
         self._start_seconds = time.monotonic()
-        self._watching: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.connection.addTransceiver("audio", direction="recvonly")
         self.connection.addTransceiver("video", direction="recvonly")
-        self.connection.on("track", self._watch)
+        self.connection.on("track", self._on_track)
 
-    def _watch(self, track: MediaStreamTrack) -> None:
+    def _on_track(self, track: MediaStreamTrack) -> None:
         task = asyncio.ensure_future(self._observe(track))
-        self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _observe(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
                 if isinstance(frame, VideoFrame):
-                    if self.first_picture_seconds is None:
-                        self.first_picture_seconds = time.monotonic() - self._start_seconds
-                    self.observer.see(frame)
+                    if self.first_frame_seconds is None:
+                        self.first_frame_seconds = time.monotonic() - self._start_seconds
+                    self.observer.observe_video(frame)
                 elif isinstance(frame, AudioFrame):
-                    self.observer.hear(frame)
-                if self.observer.satisfied:
-                    self.arrived.set()
+                    self.observer.observe_audio(frame)
+                if self.observer.is_complete:
+                    self.media_arrived.set()
