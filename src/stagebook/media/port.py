@@ -1,7 +1,14 @@
-"""What a media engine must do, keyed by SOURCE (one publication) and CONNECTION (one peer), never by stage.
+"""The interface between the manager and whatever moves the media.
 
-Knows no participant, no session, no event and no token. Ids are the caller's, opaque here. Everything that crosses
-is a small typed message, so an engine can live in another process or on another machine.
+An engine knows two kinds of objects, named by ids that the caller chooses:
+
+* A source is one publication: the audio and video of one publisher. Viewers subscribe to a source.
+* A connection is one peer's transport: a publisher's or viewer's WebRTC connection, or an encoder's RTMP connection. A
+  source outlives the connections that publish it, so that a publisher can reconnect while its viewers stay.
+
+Stages, participants, sessions and tokens are the manager's concern; an engine never sees them. Requests are calls of
+`MediaEngine`. What happens without a request is reported to one listener as facts. All arguments, results and facts are
+plain values that can be serialised, so an engine can run in another process or on another machine.
 """
 
 from collections.abc import Callable
@@ -12,21 +19,25 @@ import msgspec
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to an offer. `ice_session` names the ICE session (it changes with a restart): WHIP's ETag."""
+    """The SDP answer to an offer.
+
+    `ice_session` identifies the ICE session; an ICE restart changes it. WHIP sends it as the ETag (RFC 9725 section
+    4.3).
+    """
 
     sdp: str
     ice_session: str
 
 
 class PatchAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to a trickle or restart fragment; `fragment` is None for plain trickle (nothing to say)."""
+    """The answer to an SDP fragment. `fragment` is None for trickled candidates, which have no answer."""
 
     fragment: str | None
     ice_session: str
 
 
 class RefusalReason(StrEnum):
-    """Why an engine will not serve an offer or a fragment."""
+    """Why an engine refuses a request."""
 
     MALFORMED = "malformed"
     AUDIO_CODEC = "audio_codec"
@@ -39,7 +50,7 @@ class RefusalReason(StrEnum):
 
 
 class MediaRefusedError(Exception):
-    """The engine refused. The text is safe to show to the peer."""
+    """The engine refused a request. `detail` may be shown to the peer."""
 
     def __init__(self, *, reason: RefusalReason, detail: str) -> None:
         super().__init__(detail)
@@ -48,35 +59,45 @@ class MediaRefusedError(Exception):
 
 
 class CloseCause(StrEnum):
-    """Why a connection ended without being asked to."""
+    """Why a connection ended without a call of `close` or `end_source`."""
 
     NEVER_CONNECTED = "never_connected"
+    """ICE and DTLS were not established in time."""
     CONSENT_LOST = "consent_lost"
+    """The peer stopped responding (for WebRTC, consent freshness of RFC 7675)."""
     PEER_CLOSED = "peer_closed"
     TRANSPORT_FAILED = "transport_failed"
     SOURCE_CHANGED = "source_changed"
+    """The source's new publisher sends another video codec than the viewer negotiated."""
     ENGINE_LOST = "engine_lost"
+    """The process that served the connection exited, or failed for a reason of its own."""
 
 
 class Connected(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """ICE and DTLS are up: media can flow. Told once for each connection."""
+    """A connection is established: ICE and DTLS are up, or an encoder's audio and video have arrived.
+
+    Reported once for each connection.
+    """
 
     connection_id: str
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """The connection is gone. Told once, and not for a connection that `close` or `end_source` ended,
-    nor for a publisher's connection that a newer one of the same source replaced."""
+    """A connection has ended. Reported at most once for each connection.
+
+    It is not reported for connections that `close` or `end_source` ended, nor for a publisher's connection that a newer
+    one of the same source replaced.
+    """
 
     connection_id: str
     cause: CloseCause
 
 
 class SourceMeasured(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """What the RTP of a source itself said in the last second. None where nothing is known (yet).
+    """A measurement of a source's RTP stream over the last second. A member is None if its value is not known.
 
-    Told once a second for every source whose publisher is connected. `bitrate_bps` counts RTP payload of audio and
-    all video layers that arrived.
+    Reported once a second for every source with a connected publisher. `bitrate_bps` counts the RTP payload of audio
+    and of all simulcast layers that arrived.
     """
 
     source_id: str
@@ -91,12 +112,11 @@ class SourceMeasured(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fal
 
 
 SERVER_FAULT = "INTERNAL_SERVER_EXCEPTION"
-"""The word that an encoder is told when it is not to blame (shape EventErrorCode)."""
+"""The error code that an encoder receives for an error of the server (AWS's enum EventErrorCode)."""
 
 
 class IngestFault(StrEnum):
-    """Why an encoder's stream cannot go on: what its own bytes break, whatever the limits are. The values are the words
-    that the encoder is told, AWS's own (shape EventErrorCode)."""
+    """Why an encoder's stream is ended because of its own data. Values are AWS's error codes (enum EventErrorCode)."""
 
     VIDEO_CODEC = "INVALID_VIDEO_CODEC"
     AUDIO_CODEC = "INVALID_AUDIO_CODEC"
@@ -104,21 +124,21 @@ class IngestFault(StrEnum):
 
 
 class IngestAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """An encoder named a stream key and waits for `ingest` or `refuse_ingest`. It does not wait for ever."""
+    """An encoder sent a stream key and waits for `ingest` or `refuse_ingest`. It waits for a limited time."""
 
     ask_id: str
     stream_key: str
     is_secure: bool
-    """Whether it came by RTMPS."""
+    """Whether the connection is RTMPS."""
     remote_address: str
 
     def __repr__(self) -> str:
-        where = f"is_secure={self.is_secure}, remote_address={self.remote_address!r}"
-        return f"IngestAsked(ask_id={self.ask_id!r}, {where})"
+        members = f"is_secure={self.is_secure}, remote_address={self.remote_address!r}"
+        return f"IngestAsked(ask_id={self.ask_id!r}, {members})"
 
 
 class IngestFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """An encoder's stream broke a rule and its connection is gone. Told once, and instead of Closed."""
+    """An encoder's connection has ended because its stream broke a rule. Reported once, instead of Closed."""
 
     connection_id: str
     fault: IngestFault
@@ -129,40 +149,53 @@ MediaFact: TypeAlias = Connected | Closed | SourceMeasured | IngestAsked | Inges
 
 
 class MediaEngine(Protocol):
-    """An engine, or a pool of them."""
+    """An engine, or a pool of engines."""
 
-    def listen(self, hear: Callable[[MediaFact], None]) -> None:
-        """Name the one listener for facts; it is called on the event loop's thread and must not block."""
+    def listen(self, on_fact: Callable[[MediaFact], None]) -> None:
+        """Set the one listener for facts. It is called on the event loop's thread and must not block."""
 
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """Take a publisher's SDP offer. If the source exists, the new connection takes it over when it is
-        connected and its viewers stay. Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, BUSY,
-        ENGINE_LOST)."""
+        """Accept a publisher's SDP offer and return the answer.
+
+        If the source exists, the new connection takes it over as soon as it is connected, and the viewers stay. Raises
+        MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, BUSY, ENGINE_LOST).
+        """
 
     async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """Take a viewer's SDP offer for a source. Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC,
-        UNKNOWN_SOURCE, BUSY, ENGINE_LOST)."""
+        """Accept a viewer's SDP offer for a source and return the answer.
+
+        Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, UNKNOWN_SOURCE, BUSY, ENGINE_LOST).
+        """
 
     async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
-        """Let the encoder that asked publish. Connected follows once its audio and video are there and understood.
+        """Accept the encoder that sent IngestAsked. Connected follows when its audio and video have arrived.
 
-        With `is_redundant` several connections may feed the source side by side: one of them is shown, the others
-        stand by and take its place when it ends or falls silent. Raises MediaRefusedError (UNKNOWN_CONNECTION: the
-        encoder is gone; BUSY, ENGINE_LOST)."""
+        With `is_redundant`, several connections may feed the source side by side: one is forwarded to the viewers, and
+        another replaces it when it ends or falls silent. Raises MediaRefusedError (UNKNOWN_CONNECTION if the encoder
+        has disconnected; BUSY, ENGINE_LOST).
+        """
 
     async def refuse_ingest(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
-        """Tell the encoder that asked why it may not publish, and end its connection. Unknown ids are fine.
+        """Refuse the encoder that sent IngestAsked: send it `detail` and end its connection. Unknown ids are ignored.
 
-        `is_wrong_key`: the key is nobody's. An address that tries many of those is not listened to for a while."""
+        `is_wrong_key` means that no stream key matches. Connections from an address with many wrong keys are refused
+        for a while.
+        """
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
-        """Take a trickle or ICE-restart fragment (RFC 8840, RFC 9725 section 4.3). Raises MediaRefusedError
-        (MALFORMED, UNKNOWN_CONNECTION, ICE_SESSION_MISMATCH)."""
+        """Accept a fragment with trickled candidates or an ICE restart (RFC 8840, RFC 9725 section 4.3).
+
+        Raises MediaRefusedError (MALFORMED, UNKNOWN_CONNECTION, ICE_SESSION_MISMATCH, ENGINE_LOST).
+        """
 
     async def close(self, *, connection_id: str, detail: str = "") -> None:
-        """End one connection, and tell an encoder why: `detail`. Unknown ids are fine. A source whose publisher is
-        closed stays for `end_source`."""
+        """End one connection; an encoder receives `detail`. Unknown ids are ignored.
+
+        The source of a publisher stays until `end_source`.
+        """
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:
-        """End a source, its publishers' connections and all of its viewers', and tell encoders why: `detail`. Unknown
-        ids are fine."""
+        """End a source with all its publishers' and viewers' connections; encoders receive `detail`.
+
+        Unknown ids are ignored.
+        """
