@@ -4,7 +4,7 @@ A token is stateless: the server stores nothing for it. It holds a position in t
 position, the operation, the account of the caller, and every input member except `nextToken` and `maxResults`. So a
 token is valid only for the same call, on a server with the same secret; `maxResults` may change between pages.
 
-    token = base64url(position, 8 bytes big-endian | BLAKE2b MAC, 16 bytes)
+    token = base64url(position | MAC)    position: 8 bytes, signed, big-endian; MAC: keyed BLAKE2b, 16 bytes
 """
 
 import base64

@@ -60,6 +60,7 @@ class WhipEndpoint:
 
     async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> HttpResponse:
         """Apply a fragment (RFC 9725 section 4.3): 204, or 200 with the server's fragment and ETag after a restart."""
+        # Not `admit`: a token that has expired since then still controls the connections that it opened.
         claims = self._manager.identify(bearer_token(scope))
         self._attempts.require(claims)
         require_content_type(scope, SDP_FRAGMENT, ACCEPT_PATCH)
@@ -80,6 +81,7 @@ class WhipEndpoint:
         return HttpResponse(status=200)
 
     async def _read_offer(self, scope: Scope, receive: Receive) -> tuple[Claims, str]:
+        # The token and the rate come first, so that an unauthenticated client cannot make the server read a body.
         claims = self._manager.admit(bearer_token(scope), connection_token=header(scope, CONNECTION_TOKEN_HEADER))
         self._attempts.require(claims)
         require_content_type(scope, SDP, ACCEPT_POST)

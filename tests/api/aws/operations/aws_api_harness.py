@@ -172,12 +172,12 @@ class AwsApiHarness:
 
     async def join(self, stage_arn: str, *, client: ClientInfo | None = None, **token: Json) -> "JoinedParticipant":
         """Join a new participant by an events connection."""
-        made = (await self.call("CreateParticipantToken", stageArn=stage_arn, **token))["participantToken"]
+        created = (await self.call("CreateParticipantToken", stageArn=stage_arn, **token))["participantToken"]
         watcher = RecordingWatcher()
-        claims = self.manager.admit(made["token"])
+        claims = self.manager.admit(created["token"])
         connection_id = await self.manager.open_events(claims, watcher=watcher, client=client or ClientInfo())
         session_id = (await self.call("GetStage", arn=stage_arn))["stage"]["activeSessionId"]
-        return JoinedParticipant(self, made, watcher, connection_id, session_id, stage_arn)
+        return JoinedParticipant(self, created, watcher, connection_id, session_id, stage_arn)
 
     async def connect_encoder(self, stream_key: str, *, is_secure: bool = True) -> None:
         """Connect an encoder with a stream key. If it is admitted, its media starts to flow."""
@@ -203,15 +203,15 @@ class JoinedParticipant:
     def __init__(
         self,
         harness: AwsApiHarness,
-        made: dict[str, Json],
+        created: dict[str, Json],
         watcher: RecordingWatcher,
         connection_id: str,
         session_id: str,
         stage_arn: str,
     ) -> None:
         self._harness = harness
-        self.token: str = made["token"]
-        self.participant_id: str = made["participantId"]
+        self.token: str = created["token"]
+        self.participant_id: str = created["participantId"]
         self.watcher = watcher
         self.connection_id = connection_id
         self.session_id = session_id

@@ -19,10 +19,10 @@ async def create(api: AwsApiHarness, **members: Json) -> Json:
 
 
 async def test_a_new_configuration_has_the_documented_defaults(api: AwsApiHarness) -> None:
-    shown = await create(api)
-    arn = shown.pop("arn")
+    returned = await create(api)
+    arn = returned.pop("arn")
     assert re.fullmatch(rf"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:encoder-configuration/[0-9A-Za-z]{{12}}", arn)
-    assert shown == {
+    assert returned == {
         "name": "",
         "tags": {},
         "video": {"width": 1280, "height": 720, "framerate": 30, "bitrate": 2_500_000},
@@ -41,10 +41,15 @@ async def test_a_new_configuration_has_the_documented_defaults(api: AwsApiHarnes
 async def test_given_members_are_stored_and_absent_ones_have_defaults(
     api: AwsApiHarness, video: dict[str, Json]
 ) -> None:
-    made = await create(api, name="test-ec", tags={"team": "blue"}, video=video)
+    created = await create(api, name="test-ec", tags={"team": "blue"}, video=video)
     default = {"width": 1280, "height": 720, "framerate": 30, "bitrate": 2_500_000}
-    assert made == {"arn": made["arn"], "name": "test-ec", "tags": {"team": "blue"}, "video": {**default, **video}}
-    assert await api.call("GetEncoderConfiguration", arn=made["arn"]) == {"encoderConfiguration": made}
+    assert created == {
+        "arn": created["arn"],
+        "name": "test-ec",
+        "tags": {"team": "blue"},
+        "video": {**default, **video},
+    }
+    assert await api.call("GetEncoderConfiguration", arn=created["arn"]) == {"encoderConfiguration": created}
 
 
 @pytest.mark.parametrize(
@@ -72,8 +77,8 @@ async def test_reserved_tags_are_refused(api: AwsApiHarness) -> None:
 
 
 async def test_a_list_has_summaries_in_order_of_creation(api: AwsApiHarness) -> None:
-    made = [await create(api, name=f"ec{number}") for number in range(5)]
-    short = [{"arn": one["arn"], "name": one["name"], "tags": {}} for one in made]
+    created = [await create(api, name=f"ec{number}") for number in range(5)]
+    short = [{"arn": one["arn"], "name": one["name"], "tags": {}} for one in created]
     pages = await api.pages("ListEncoderConfigurations", "encoderConfigurations", maxResults=2)
     assert pages == [short[:2], short[2:4], short[4:]]
 
@@ -108,8 +113,8 @@ async def test_the_second_of_two_concurrent_deletions_is_not_found(api: AwsApiHa
 
 async def test_each_kind_of_configuration_has_its_own_quota(tmp_path: Path) -> None:
     async with open_api(tmp_path, limits=STRICT) as api:
-        made = await asyncio.gather(*(create(api) for _ in range(21)), return_exceptions=True)
-        assert [str(one) for one in made if isinstance(one, ServiceQuotaExceededError)] == [
+        created = await asyncio.gather(*(create(api) for _ in range(21)), return_exceptions=True)
+        assert [str(one) for one in created if isinstance(one, ServiceQuotaExceededError)] == [
             "encoder configurations is at its quota of 20"
         ]
         for _ in range(5):

@@ -29,12 +29,12 @@ def form(resource_id: str) -> str:
 
 
 async def test_a_new_configuration_has_all_members(api: AwsApiHarness) -> None:
-    shown = await create(api, name="ingest1")
-    arn, key, participant_id = shown.pop("arn"), shown.pop("streamKey"), shown.pop("participantId")
+    returned = await create(api, name="ingest1")
+    arn, key, participant_id = returned.pop("arn"), returned.pop("streamKey"), returned.pop("participantId")
     assert re.fullmatch(rf"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:ingest-configuration/[0-9A-Za-z]{{12}}", arn)
     assert re.fullmatch(form(arn[-12:]), key)
     assert re.fullmatch("[0-9A-Za-z]{12}", participant_id)
-    assert shown == {
+    assert returned == {
         "name": "ingest1",
         "ingestProtocol": "RTMPS",
         "stageArn": "",
@@ -56,14 +56,14 @@ async def test_all_given_members_are_stored(api: AwsApiHarness) -> None:
         "redundantIngest": True,
         "tags": {"team": "blue"},
     }
-    made = await create(api, **given, insecureIngest=True)
-    assert made.items() >= given.items()
-    assert await get(api, made["arn"]) == made
+    created = await create(api, **given, insecureIngest=True)
+    assert created.items() >= given.items()
+    assert await get(api, created["arn"]) == created
 
 
-@pytest.mark.parametrize(("given", "shown"), [("rtmps", "RTMPS"), ("rtmp", "RTMP"), ("RTMP", "RTMP")])
-async def test_the_protocol_is_accepted_in_lower_case(api: AwsApiHarness, given: str, shown: str) -> None:
-    assert (await create(api, ingestProtocol=given, insecureIngest=True))["ingestProtocol"] == shown
+@pytest.mark.parametrize(("given", "returned"), [("rtmps", "RTMPS"), ("rtmp", "RTMP"), ("RTMP", "RTMP")])
+async def test_the_protocol_is_accepted_in_lower_case(api: AwsApiHarness, given: str, returned: str) -> None:
+    assert (await create(api, ingestProtocol=given, insecureIngest=True))["ingestProtocol"] == returned
 
 
 @pytest.mark.parametrize("members", [{}, {"insecureIngest": False}])
@@ -89,50 +89,54 @@ async def test_too_large_attributes_and_reserved_tags_are_refused(api: AwsApiHar
 
 
 async def test_redundant_ingest_has_two_further_credentials(api: AwsApiHarness) -> None:
-    made = await create(api, redundantIngest=True)
-    credentials = made["redundantIngestCredentials"]
+    created = await create(api, redundantIngest=True)
+    credentials = created["redundantIngestCredentials"]
     assert len(credentials) == 2
-    assert all(re.fullmatch(form(made["arn"][-12:]), credential["streamKey"]) for credential in credentials)
-    everything = [made, *credentials]
+    assert all(re.fullmatch(form(created["arn"][-12:]), credential["streamKey"]) for credential in credentials)
+    everything = [created, *credentials]
     assert len({one["streamKey"] for one in everything}) == len({one["participantId"] for one in everything}) == 3
 
 
 async def test_redundant_ingest_is_switched_on_and_off_by_update(api: AwsApiHarness) -> None:
-    made = await create(api)
-    arn = made["arn"]
+    created = await create(api)
+    arn = created["arn"]
 
     on = (await api.call("UpdateIngestConfiguration", arn=arn, redundantIngest=True))["ingestConfiguration"]
     again = (await api.call("UpdateIngestConfiguration", arn=arn, redundantIngest=True))["ingestConfiguration"]
     assert (
-        on == again == {**made, "redundantIngest": True, "redundantIngestCredentials": on["redundantIngestCredentials"]}
+        on
+        == again
+        == {**created, "redundantIngest": True, "redundantIngestCredentials": on["redundantIngestCredentials"]}
     )
 
     off = (await api.call("UpdateIngestConfiguration", arn=arn, redundantIngest=False))["ingestConfiguration"]
-    assert off == made == await get(api, arn)
+    assert off == created == await get(api, arn)
 
-    anew = (await api.call("UpdateIngestConfiguration", arn=arn, redundantIngest=True))["ingestConfiguration"]
+    on_again = (await api.call("UpdateIngestConfiguration", arn=arn, redundantIngest=True))["ingestConfiguration"]
     old_keys = {credential["streamKey"] for credential in on["redundantIngestCredentials"]}
-    assert not old_keys & {credential["streamKey"] for credential in anew["redundantIngestCredentials"]}
+    assert not old_keys & {credential["streamKey"] for credential in on_again["redundantIngestCredentials"]}
 
 
 async def test_update_changes_the_stage_and_keeps_stream_key_and_participant(api: AwsApiHarness) -> None:
-    made = await create(api)
+    created = await create(api)
     for stage_arn in (await api.create_stage(), await api.create_stage(), ""):
-        answer = await api.call("UpdateIngestConfiguration", arn=made["arn"], stageArn=stage_arn)
-        assert answer["ingestConfiguration"] == {**made, "stageArn": stage_arn} == await get(api, made["arn"])
+        answer = await api.call("UpdateIngestConfiguration", arn=created["arn"], stageArn=stage_arn)
+        assert answer["ingestConfiguration"] == {**created, "stageArn": stage_arn} == await get(api, created["arn"])
 
 
 async def test_update_keeps_absent_members(api: AwsApiHarness) -> None:
-    made = await create(api, stageArn=await api.create_stage(), redundantIngest=True)
-    answer = await api.call("UpdateIngestConfiguration", arn=made["arn"])
-    assert answer["ingestConfiguration"] == made
+    created = await create(api, stageArn=await api.create_stage(), redundantIngest=True)
+    answer = await api.call("UpdateIngestConfiguration", arn=created["arn"])
+    assert answer["ingestConfiguration"] == created
 
 
 async def test_update_to_an_unknown_stage_is_not_found_and_changes_nothing(api: AwsApiHarness) -> None:
-    made = await create(api)
+    created = await create(api)
     with pytest.raises(ResourceNotFoundError, match="stage"):
-        await api.call("UpdateIngestConfiguration", arn=made["arn"], stageArn=UNKNOWN_STAGE_ARN, redundantIngest=True)
-    assert await get(api, made["arn"]) == made
+        await api.call(
+            "UpdateIngestConfiguration", arn=created["arn"], stageArn=UNKNOWN_STAGE_ARN, redundantIngest=True
+        )
+    assert await get(api, created["arn"]) == created
 
 
 @pytest.mark.parametrize(
@@ -154,9 +158,9 @@ async def test_a_deleted_configuration_does_not_exist(api: AwsApiHarness, member
 
 
 async def test_a_list_has_summaries_without_stream_keys_in_order_of_creation(api: AwsApiHarness) -> None:
-    made = [await create(api, name=f"ingest{number}", tags={"number": str(number)}) for number in range(7)]
+    created = [await create(api, name=f"ingest{number}", tags={"number": str(number)}) for number in range(7)]
     hidden = {"streamKey", "attributes", "tags"}
-    short = [{name: value for name, value in one.items() if name not in hidden} for one in made]
+    short = [{name: value for name, value in one.items() if name not in hidden} for one in created]
     pages = await api.pages("ListIngestConfigurations", "ingestConfigurations", maxResults=3)
     assert pages == [short[:3], short[3:6], short[6:]]
 
@@ -191,11 +195,11 @@ async def test_a_list_has_only_the_configurations_of_the_account(api: AwsApiHarn
 
 async def test_the_quota_is_per_account_and_freed_by_deletion(tmp_path: Path) -> None:
     async with open_api(tmp_path, limits=msgspec.structs.replace(STRICT, ingest_configurations=2)) as api:
-        made = await asyncio.gather(*(create(api) for _ in range(4)), return_exceptions=True)
-        refused = [one for one in made if isinstance(one, ServiceQuotaExceededError)]
+        created = await asyncio.gather(*(create(api) for _ in range(4)), return_exceptions=True)
+        refused = [one for one in created if isinstance(one, ServiceQuotaExceededError)]
         assert [str(one) for one in refused] == ["ingest configurations is at its quota of 2"] * 2
         await api.call("CreateIngestConfiguration", account_id="210987654321", ingestProtocol="RTMPS")
-        await api.call("DeleteIngestConfiguration", arn=made[0]["arn"])  # type: ignore[index]  # an answer
+        await api.call("DeleteIngestConfiguration", arn=created[0]["arn"])  # type: ignore[index]  # an answer
         await create(api)
 
 
@@ -208,9 +212,9 @@ async def test_concurrent_updates_are_all_applied(api: AwsApiHarness) -> None:
         api.call("UpdateIngestConfiguration", arn=arn, redundantIngest=True),
         api.call("TagResource", resourceArn=arn, tags={"cost": "1"}),
     )
-    shown = await get(api, arn)
-    assert (shown["stageArn"], shown["redundantIngest"]) == (stage_arn, True)
-    assert shown["tags"] == {"team": "blue", "cost": "1"}
+    returned = await get(api, arn)
+    assert (returned["stageArn"], returned["redundantIngest"]) == (stage_arn, True)
+    assert returned["tags"] == {"team": "blue", "cost": "1"}
 
 
 async def test_concurrent_updates_do_not_restore_a_deleted_configuration(api: AwsApiHarness) -> None:

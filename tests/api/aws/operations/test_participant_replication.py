@@ -109,8 +109,8 @@ async def test_replicas_are_listed_newest_first_in_pages(api: AwsApiHarness) -> 
     pages = await api.pages("ListParticipantReplicas", "replicas", **names, maxResults=2)
 
     newest_first = arns[::-1]
-    shown = [[replica["destinationStageArn"] for replica in page] for page in pages]
-    assert shown == [newest_first[:2], newest_first[2:4], newest_first[4:]]
+    returned = [[replica["destinationStageArn"] for replica in page] for page in pages]
+    assert returned == [newest_first[:2], newest_first[2:4], newest_first[4:]]
     token = (await api.call("ListParticipantReplicas", **names, maxResults=1))["nextToken"]
     with pytest.raises(InvalidInputError, match="nextToken"):
         await api.call("ListParticipantReplicas", **{**names, "participantId": "other"}, nextToken=token)

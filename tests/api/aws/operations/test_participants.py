@@ -127,15 +127,15 @@ async def test_each_filter_selects_its_participants(api: AwsApiHarness) -> None:
         answer = await api.call("ListParticipants", stageArn=arn, sessionId=alice.session_id, **where)
         return {participant["participantId"] for participant in answer["participants"]}
 
-    everybody = {alice.participant_id, bob.participant_id}
-    assert await listed() == everybody
+    all_participants = {alice.participant_id, bob.participant_id}
+    assert await listed() == all_participants
     assert await listed(filterByUserId="alice") == {alice.participant_id}
     assert await listed(filterByUserId="") == set()
     assert await listed(filterByState="CONNECTED") == {alice.participant_id}
     assert await listed(filterByState="DISCONNECTED") == {bob.participant_id}
-    assert await listed(filterByPublished=False) == everybody
+    assert await listed(filterByPublished=False) == all_participants
     assert await listed(filterByPublished=True) == set()
-    assert await listed(filterByRecordingState="DISABLED") == everybody
+    assert await listed(filterByRecordingState="DISABLED") == all_participants
     for state in ("STARTING", "ACTIVE", "STOPPING", "STOPPED", "FAILED"):
         assert await listed(filterByRecordingState=state) == set()
 
@@ -170,10 +170,10 @@ async def test_disconnecting_ends_the_connection_with_its_reason_and_the_token(a
 
 async def test_a_participant_that_never_joined_can_be_disconnected(api: AwsApiHarness) -> None:
     arn = await api.create_stage()
-    made = (await api.call("CreateParticipantToken", stageArn=arn))["participantToken"]
-    assert await api.call("DisconnectParticipant", stageArn=arn, participantId=made["participantId"]) is None
+    created = (await api.call("CreateParticipantToken", stageArn=arn))["participantToken"]
+    assert await api.call("DisconnectParticipant", stageArn=arn, participantId=created["participantId"]) is None
     with pytest.raises(TokenRefusedError):
-        api.manager.admit(made["token"])
+        api.manager.admit(created["token"])
 
 
 async def test_disconnecting_from_an_unknown_stage_is_not_found(api: AwsApiHarness) -> None:

@@ -16,7 +16,7 @@ async def import_key(api: AwsApiHarness, **members: Json) -> Json:
 
 
 async def test_an_imported_key_has_all_members_and_a_summary(api: AwsApiHarness) -> None:
-    material = f"made in spring\r\n{OwnKey().public_pem}"
+    material = f"created in spring\r\n{OwnKey().public_pem}"
     key = await import_key(api, publicKeyMaterial=material, name="studio", tags={"team": "blue"})
     assert re.fullmatch(rf"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:public-key/[0-9A-Za-z]{{12}}", key["arn"])
     assert re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){15}", key["fingerprint"])

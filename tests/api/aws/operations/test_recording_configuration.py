@@ -22,8 +22,8 @@ def test_an_empty_configuration_has_every_default() -> None:
 
 
 def test_absent_members_of_a_nested_structure_have_their_defaults() -> None:
-    shown = show_recording(accept_recording({"thumbnailConfiguration": {"targetIntervalSeconds": 5}}))
-    assert shown["thumbnailConfiguration"] == {
+    returned = show_recording(accept_recording({"thumbnailConfiguration": {"targetIntervalSeconds": 5}}))
+    assert returned["thumbnailConfiguration"] == {
         "targetIntervalSeconds": 5,
         "storage": ["SEQUENTIAL"],
         "recordingMode": "DISABLED",

@@ -85,8 +85,8 @@ async def test_a_recording_configuration_is_returned_with_defaults(api: AwsApiHa
         "recordParticipantReplicas": False,
     }
     stage = (await api.call("CreateStage", autoParticipantRecordingConfiguration=recording))["stage"]
-    shown = stage["autoParticipantRecordingConfiguration"]
-    assert shown == {
+    returned = stage["autoParticipantRecordingConfiguration"]
+    assert returned == {
         **DEFAULT_RECORDING,
         **recording,
         "thumbnailConfiguration": {
@@ -95,7 +95,7 @@ async def test_a_recording_configuration_is_returned_with_defaults(api: AwsApiHa
             "recordingMode": "INTERVAL",
         },
     }
-    assert (await api.call("GetStage", arn=stage["arn"]))["stage"]["autoParticipantRecordingConfiguration"] == shown
+    assert (await api.call("GetStage", arn=stage["arn"]))["stage"]["autoParticipantRecordingConfiguration"] == returned
 
 
 async def test_a_recording_configuration_with_a_storage_is_refused(api: AwsApiHarness) -> None:

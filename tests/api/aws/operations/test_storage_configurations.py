@@ -21,16 +21,16 @@ async def create(api: AwsApiHarness, **members: Json) -> Json:
 
 
 async def test_a_new_configuration_has_all_members(api: AwsApiHarness) -> None:
-    made = await create(api, name="test-sc", tags={"team": "blue"})
-    assert re.fullmatch(rf"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/[0-9A-Za-z]{{12}}", made["arn"])
-    assert made == {
-        "arn": made["arn"],
+    created = await create(api, name="test-sc", tags={"team": "blue"})
+    assert re.fullmatch(rf"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/[0-9A-Za-z]{{12}}", created["arn"])
+    assert created == {
+        "arn": created["arn"],
         "name": "test-sc",
         "s3": {"bucketName": BUCKET},
         "tags": {"team": "blue"},
     }
-    assert await api.call("GetStorageConfiguration", arn=made["arn"]) == {"storageConfiguration": made}
-    assert await api.call("ListStorageConfigurations") == {"storageConfigurations": [made]}
+    assert await api.call("GetStorageConfiguration", arn=created["arn"]) == {"storageConfiguration": created}
+    assert await api.call("ListStorageConfigurations") == {"storageConfigurations": [created]}
 
 
 async def test_the_name_is_optional_and_not_unique(api: AwsApiHarness) -> None:
@@ -50,9 +50,9 @@ async def test_reserved_tags_are_refused(api: AwsApiHarness) -> None:
 
 
 async def test_a_list_is_in_order_of_creation(api: AwsApiHarness) -> None:
-    made = [await create(api, name=f"sc{number}") for number in range(5)]
+    created = [await create(api, name=f"sc{number}") for number in range(5)]
     pages = await api.pages("ListStorageConfigurations", "storageConfigurations", maxResults=2)
-    assert pages == [made[:2], made[2:4], made[4:]]
+    assert pages == [created[:2], created[2:4], created[4:]]
 
 
 @pytest.mark.parametrize(

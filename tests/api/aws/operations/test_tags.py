@@ -45,16 +45,16 @@ TAGGED: dict[str, tuple[str, dict[str, Json]]] = {
 @pytest.mark.parametrize("operation", TAGGED)
 async def test_every_kind_of_resource_can_be_tagged_at_and_after_creation(api: AwsApiHarness, operation: str) -> None:
     member, needed = TAGGED[operation]
-    made = (await api.call(operation, tags={"team": "blue", "cost": "1"}, **needed))[member]
-    arn = made["arn"]
-    assert await tags_of(api, arn) == made["tags"] == {"team": "blue", "cost": "1"}
+    created = (await api.call(operation, tags={"team": "blue", "cost": "1"}, **needed))[member]
+    arn = created["arn"]
+    assert await tags_of(api, arn) == created["tags"] == {"team": "blue", "cost": "1"}
 
     await api.call("TagResource", resourceArn=arn, tags={"team": "red", "new": ""})
     await api.call("UntagResource", resourceArn=arn, tagKeys=["cost"])
 
-    shown = (await api.call(re.sub("Create|Import", "Get", operation), arn=arn))[member]
-    assert shown == {**made, "tags": {"team": "red", "new": ""}}
-    assert await tags_of(api, arn) == shown["tags"]
+    returned = (await api.call(re.sub("Create|Import", "Get", operation), arn=arn))[member]
+    assert returned == {**created, "tags": {"team": "red", "new": ""}}
+    assert await tags_of(api, arn) == returned["tags"]
 
 
 async def test_tags_are_removed_and_absent_keys_are_ignored(api: AwsApiHarness) -> None:

@@ -34,18 +34,20 @@ def encode_event_page(participant_id: str, rows: Sequence[EventRow], next_token:
     minute_ms, minute = 0, _minute_text(0)
     parts: list[str] = []
     for sequence, name, error_code, remote, replica, extra in rows:
-        rest_ms = (sequence >> SEQUENCE_TIME_SHIFT) - minute_ms
-        if not 0 <= rest_ms < _MINUTE_MS:
-            minute_ms += rest_ms // _MINUTE_MS * _MINUTE_MS
-            rest_ms %= _MINUTE_MS
+        in_minute_ms = (sequence >> SEQUENCE_TIME_SHIFT) - minute_ms
+        # Neighbouring events are mostly of the same minute, whose string is then reused.
+        if not 0 <= in_minute_ms < _MINUTE_MS:
+            minute_ms += in_minute_ms // _MINUTE_MS * _MINUTE_MS
+            in_minute_ms %= _MINUTE_MS
             minute = _minute_text(minute_ms)
         if remote is None:
-            parts += _NAME_PREFIXES[name], minute, _TIME_IN_MINUTE[rest_ms], suffix
+            parts += _NAME_PREFIXES[name], minute, _TIME_IN_MINUTE[in_minute_ms], suffix
         else:
             # Nearly every id consists of letters and digits, which need no escaping in JSON.
             if not remote.isalnum():
                 remote = _json(remote)[1:-1]
-            parts += _NAME_PREFIXES[name], minute, _TIME_IN_MINUTE[rest_ms], remote_suffix, remote, '"},'
+            parts += _NAME_PREFIXES[name], minute, _TIME_IN_MINUTE[in_minute_ms], remote_suffix, remote, '"},'
+        # Rare members are inserted before the closing brace and comma of the event.
         if error_code is not None or replica or extra is not None:
             parts[-1] = f"{parts[-1][:-2]}{_rare_members(error_code, replica, extra)}}},"
     if parts:

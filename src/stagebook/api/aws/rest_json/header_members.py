@@ -26,8 +26,8 @@ MODELLED_HEADERS: tuple[Header, ...] = (
     EXPOSE_HEADERS,
     (b"cache-control", b"no-store, no-cache"),
     (b"content-security-policy", b"default-src 'self'; upgrade-insecure-requests;"),
-    # The colon is how the service sends it. It makes the field invalid (RFC 6797 wants `max-age=`), so browsers ignore
-    # it, as they must for a server without TLS.
+    # AWS sends a colon where RFC 6797 section 6.1 requires `max-age=`. Browsers therefore ignore the field, which suits
+    # a server without TLS.
     (b"strict-transport-security", b"max-age:47304000; includeSubDomains"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),

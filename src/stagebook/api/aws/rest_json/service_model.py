@@ -1,4 +1,4 @@
-"""The service model of IVS Real-Time: its operations, and the shapes of their inputs, outputs and errors.
+"""The service model of IVS Real-Time: its operations, and the shapes of their inputs and outputs.
 
 AWS publishes the model as JSON in botocore (`ivs-realtime`, API version 2020-07-14). It is read once at start and
 turned into values. Two tables correct its known defects; everything else is used as published.
@@ -121,10 +121,7 @@ def load_service_model() -> ServiceModel:
         )
         for name, operation in raw["operations"].items()
     }
-    return ServiceModel(
-        signing_name=raw["metadata"]["signingName"],
-        operations=operations,
-    )
+    return ServiceModel(signing_name=raw["metadata"]["signingName"], operations=operations)
 
 
 class _ShapeReader:

@@ -1,8 +1,8 @@
 """The canonical request of AWS Signature Version 4: the string whose hash is signed.
 
-    method \n path \n query \n name:value \n ... \n \n signed header names \n SHA-256 of the body
-
-Client and server must derive the same bytes, so each part has one canonical spelling.
+Its lines are the method, the path, the query, `name:value` of each signed header field, an empty line, the names of the
+signed header fields, and the SHA-256 of the body. Client and server must derive the same bytes, so each part has one
+canonical spelling.
 Source: "Create a signed AWS API request" in the IAM user guide, with the double encoding of the path that every
 service but S3 uses.
 """

@@ -1,11 +1,11 @@
 """Verification of AWS Signature Version 4.
 
     signing key    = HMAC chain over secret, date, region, service, "aws4_request"
-    string to sign = algorithm \n X-Amz-Date \n credential scope \n SHA-256 of the canonical request
+    string to sign = lines of algorithm, X-Amz-Date, credential scope, SHA-256 of the canonical request
     signature      = hex(HMAC-SHA256(signing key, string to sign))
 
 A request is valid for five minutes before and after `X-Amz-Date`. Signatures in the query string (presigned URLs) are
-not supported; the service does not document any.
+not supported.
 Sources: "AWS Signature Version 4 for API requests" in the IAM user guide. The messages are those of AWS.
 """
 
@@ -89,7 +89,7 @@ class SignatureVerifier:
         expected.update(b"\n".join((ALGORITHM, date, context.scope, request_hash)))
         if not hmac.compare_digest(expected.hexdigest().encode(), signature.strip()):
             raise AwsError(ErrorType.INVALID_SIGNATURE, _MISMATCH)
-        # The lookup splits the header field before its last parameter, which must therefore be the signature.
+        # Cached only when Signature is the last parameter, because the lookup above cuts the header field there.
         if is_new and header == unsigned_part + b"Signature=" + signature:
             _cache(self._contexts, unsigned_part, context)
         return context.credential
