@@ -1,4 +1,7 @@
-"""The whole way of an encoder: asked, let in, fed to a real forwarder process, measured, ended; each end told once."""
+"""MediaRouter with a real engine process, ingest process and encoder.
+
+The tests follow an encoder's connection: request, acceptance, feed, measurement, end. Each end is reported once.
+"""
 
 import asyncio
 import os
@@ -32,7 +35,7 @@ from tests.media.ingest.encoded_stream import stream
 from tests.media.ingest.serving import first_second, send, until
 from tests.media.rtc import offers
 
-PROMPT = WorkerTimeouts(restart_delay_seconds=0.01)
+FAST_RESTART = WorkerTimeouts(restart_delay_seconds=0.01)
 CONNECTED = Connected(connection_id="c")
 
 
@@ -40,266 +43,274 @@ def closed(cause: CloseCause, connection_id: str = "c") -> Closed:
     return Closed(connection_id=connection_id, cause=cause)
 
 
-class TellingPool(EnginePool):
-    """A pool whose engines' facts a test can also make up, at a moment that the real ones rarely choose."""
+class FactInjectingPool(EnginePool):
+    """A pool in which a test can inject engine facts at times at which real engines rarely report them."""
 
-    def tell(self, fact: MediaFact) -> None:
-        self._take(fact)
+    def inject(self, fact: MediaFact) -> None:
+        self._handle_fact(fact)
 
 
-class Connecting:
-    """A switchboard with everything real behind it, and what it told."""
+class RunningRouter:
+    """A MediaRouter with running processes, and the facts that it reported."""
 
-    def __init__(self, pool: TellingPool, ingest: IngestEngine | None, port: int) -> None:
+    def __init__(self, pool: FactInjectingPool, ingest: IngestEngine | None, port: int) -> None:
         self.pool = pool
         self.ingest = ingest
-        self.board = MediaRouter(pool, ingest)
+        self.router = MediaRouter(pool, ingest)
         self.facts: list[MediaFact] = []
         self._port = port
-        self._answered = 0
-        self.board.listen(self.facts.append)
+        self._handled = 0
+        self.router.listen(self.facts.append)
 
     def encoder(self) -> RtmpPublisher:
         return RtmpPublisher("127.0.0.1", self._port)
 
-    async def asked(self) -> IngestAsked:
-        """The next ask."""
+    async def next_request(self) -> IngestAsked:
+        """Wait for the next encoder's request."""
 
-        def asks() -> list[IngestAsked]:
+        def requests() -> list[IngestAsked]:
             return [fact for fact in self.facts if isinstance(fact, IngestAsked)]
 
-        await until(lambda: len(asks()) > self._answered, "an encoder asks")
-        self._answered += 1
-        return asks()[self._answered - 1]
+        await until(lambda: len(requests()) > self._handled, "an encoder's request")
+        self._handled += 1
+        return requests()[self._handled - 1]
 
-    async def let_in(
+    async def accept(
         self, encoder: RtmpPublisher, connection_id: str = "c", *, source_id: str = "s", is_redundant: bool = False
     ) -> None:
-        """Let an encoder in, and wait until its media flows."""
+        """Accept an encoder's publish, and wait until its media arrives."""
         publishing = asyncio.create_task(encoder.publish("k"))
-        ask = await self.asked()
-        await self.board.ingest(
-            ask_id=ask.ask_id, connection_id=connection_id, source_id=source_id, is_redundant=is_redundant
+        request = await self.next_request()
+        await self.router.ingest(
+            ask_id=request.ask_id, connection_id=connection_id, source_id=source_id, is_redundant=is_redundant
         )
         await publishing
         await send(encoder, first_second())
-        await self.told(Connected(connection_id=connection_id))
+        await self.wait_for(Connected(connection_id=connection_id))
 
-    async def told(self, fact: MediaFact) -> None:
+    async def wait_for(self, fact: MediaFact) -> None:
         await until(lambda: fact in self.facts, f"{fact} among {self.facts}")
 
     def ends(self) -> Sequence[MediaFact]:
-        """What was told of ends."""
+        """The reported ends of encoders' connections."""
         return [fact for fact in self.facts if isinstance(fact, Closed | IngestFailed)]
 
 
 @asynccontextmanager
-async def connecting(*, settings: IngestSettings | None = None) -> AsyncIterator[Connecting]:
-    stream()  # encoded now, so that no timeout runs meanwhile
+async def running_router(*, settings: IngestSettings | None = None) -> AsyncIterator[RunningRouter]:
+    stream()  # Encoding takes long, so it is done before any timeout runs. The result is cached.
     async with AsyncExitStack() as parts:
         rtmp = parts.enter_context(socket.create_server(("127.0.0.1", 0)))
-        pool = TellingPool(EngineSettings(), processes=1, timeouts=PROMPT)
-        ingest = IngestEngine(settings or IngestSettings(), rtmp=rtmp, rtmps=None, timeouts=PROMPT)
+        pool = FactInjectingPool(EngineSettings(), processes=1, timeouts=FAST_RESTART)
+        ingest = IngestEngine(settings or IngestSettings(), rtmp=rtmp, rtmps=None, timeouts=FAST_RESTART)
         await pool.start()
         parts.push_async_callback(pool.stop)
         await ingest.start()
         parts.push_async_callback(ingest.stop)
-        yield Connecting(pool, ingest, rtmp.getsockname()[1])
+        yield RunningRouter(pool, ingest, rtmp.getsockname()[1])
 
 
-async def is_known(it: Connecting, source_id: str = "s") -> bool:
-    """Whether a viewer would be given this source."""
+async def can_subscribe(running: RunningRouter, source_id: str = "s") -> bool:
+    """Whether a viewer can subscribe to the source."""
     try:
-        await it.board.subscribe(connection_id="probe", source_id=source_id, offer=offers.CHROMIUM_VIEWER)
+        await running.router.subscribe(connection_id="probe", source_id=source_id, offer=offers.CHROMIUM_VIEWER)
     except MediaRefusedError:
         return False
-    await it.board.close(connection_id="probe")
+    await running.router.close(connection_id="probe")
     return True
 
 
-async def test_an_encoder_becomes_a_source_that_is_measured_and_can_be_watched() -> None:
-    async with connecting() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_an_accepted_encoder_is_measured_and_can_be_watched() -> None:
+    async with running_router() as running, running.encoder() as encoder:
+        await running.accept(encoder)
         await until(
-            lambda: any(isinstance(fact, SourceMeasured) and fact.width == 320 for fact in it.facts), "a measurement"
+            lambda: any(isinstance(fact, SourceMeasured) and fact.width == 320 for fact in running.facts),
+            "a measurement",
         )
-        assert await is_known(it)
+        assert await can_subscribe(running)
         await encoder.unpublish()
-        await it.told(closed(CloseCause.PEER_CLOSED))
-        assert it.ends() == [closed(CloseCause.PEER_CLOSED)]
+        await running.wait_for(closed(CloseCause.PEER_CLOSED))
+        assert running.ends() == [closed(CloseCause.PEER_CLOSED)]
 
 
-async def test_publishers_by_webrtc_go_to_the_forwarders_as_ever() -> None:
-    async with connecting() as it:
-        answer = await it.board.publish(connection_id="w", source_id="s", offer=offers.CHROMIUM)
-        assert await is_known(it)
+async def test_webrtc_publishers_go_to_the_engine_pool() -> None:
+    async with running_router() as running:
+        answer = await running.router.publish(connection_id="w", source_id="s", offer=offers.CHROMIUM)
+        assert await can_subscribe(running)
         with pytest.raises(MediaRefusedError):
-            await it.board.patch(connection_id="w", fragment="nonsense", ice_session=answer.ice_session)
-        await it.board.end_source(source_id="s")
-        assert not await is_known(it)
+            await running.router.patch(connection_id="w", fragment="nonsense", ice_session=answer.ice_session)
+        await running.router.end_source(source_id="s")
+        assert not await can_subscribe(running)
 
 
-async def test_a_refused_encoder_is_told_why() -> None:
-    async with connecting() as it, it.encoder() as encoder:
+async def test_a_refused_encoder_receives_the_reason() -> None:
+    async with running_router() as running, running.encoder() as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
-        await it.board.refuse_ingest(ask_id=(await it.asked()).ask_id, detail="not today", is_wrong_key=False)
+        await running.router.refuse_ingest(
+            ask_id=(await running.next_request()).ask_id, detail="not today", is_wrong_key=False
+        )
         with pytest.raises(RefusedError, match="not today"):
             await publishing
 
 
-async def test_an_encoder_that_is_gone_leaves_no_connection() -> None:
-    async with connecting() as it:
+async def test_an_encoder_that_has_disconnected_leaves_no_connection() -> None:
+    async with running_router() as running:
         with pytest.raises(MediaRefusedError) as refused:
-            await it.board.ingest(ask_id="gone", connection_id="c", source_id="s", is_redundant=False)
+            await running.router.ingest(ask_id="gone", connection_id="c", source_id="s", is_redundant=False)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
         with pytest.raises(MediaRefusedError) as unknown:
-            await it.board.patch(connection_id="c", fragment="", ice_session=None)
+            await running.router.patch(connection_id="c", fragment="", ice_session=None)
         assert unknown.value.reason is RefusalReason.UNKNOWN_CONNECTION
 
 
-async def test_a_closed_connection_ends_at_both_ends_and_nothing_is_told() -> None:
-    async with connecting() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        await it.board.close(connection_id="c")
-        await it.board.close(connection_id="c")
+async def test_close_ends_both_halves_of_a_connection_without_a_fact() -> None:
+    async with running_router() as running, running.encoder() as encoder:
+        await running.accept(encoder)
+        await running.router.close(connection_id="c")
+        await running.router.close(connection_id="c")
         await encoder.closed()
-        assert await is_known(it), "the source stays for its next publisher"
-        assert it.ends() == []
+        assert await can_subscribe(running), "the source stays for its next publisher"
+        assert running.ends() == []
 
 
-async def test_an_ended_source_ends_every_encoder_that_feeds_it() -> None:
-    async with connecting() as it, it.encoder() as one, it.encoder() as other, it.encoder() as third:
-        await it.let_in(one, "c1", is_redundant=True)
-        await it.let_in(other, "c2", is_redundant=True)
-        await it.let_in(third, "d", source_id="t")
-        await it.board.end_source(source_id="s")
-        await one.closed()
-        await other.closed()
-        assert not await is_known(it)
-        assert await is_known(it, "t")
-        assert it.ends() == []
+async def test_end_source_ends_every_encoder_that_feeds_it() -> None:
+    async with (
+        running_router() as running,
+        running.encoder() as first,
+        running.encoder() as second,
+        running.encoder() as third,
+    ):
+        await running.accept(first, "c1", is_redundant=True)
+        await running.accept(second, "c2", is_redundant=True)
+        await running.accept(third, "d", source_id="t")
+        await running.router.end_source(source_id="s")
+        await first.closed()
+        await second.closed()
+        assert not await can_subscribe(running)
+        assert await can_subscribe(running, "t")
+        assert running.ends() == []
 
 
-async def test_a_connection_that_is_closed_while_it_begins_does_not_begin() -> None:
-    async with connecting() as it, it.encoder() as encoder:
+async def test_a_source_that_ends_during_the_acceptance_refuses_the_encoder() -> None:
+    async with running_router() as running, running.encoder() as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
-        ask = await it.asked()
-        beginning = asyncio.create_task(
-            it.board.ingest(ask_id=ask.ask_id, connection_id="c", source_id="s", is_redundant=False)
+        request = await running.next_request()
+        accepting = asyncio.create_task(
+            running.router.ingest(ask_id=request.ask_id, connection_id="c", source_id="s", is_redundant=False)
         )
         await asyncio.sleep(0)
-        await it.board.end_source(source_id="s")
+        await running.router.end_source(source_id="s")
         with pytest.raises(MediaRefusedError):
-            await beginning
-        await it.board.refuse_ingest(ask_id=ask.ask_id, detail="ended", is_wrong_key=False)
+            await accepting
+        await running.router.refuse_ingest(ask_id=request.ask_id, detail="ended", is_wrong_key=False)
         with pytest.raises(RefusedError, match="ended"):
             await publishing
-        assert not await is_known(it)
+        assert not await can_subscribe(running)
 
 
-async def test_a_stream_that_fails_is_told_as_that_alone() -> None:
-    async with connecting() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_a_failed_stream_is_reported_once() -> None:
+    async with running_router() as running, running.encoder() as encoder:
+        await running.accept(encoder)
         await encoder.video(2_000, b"\x12" + bytes(20))
-        await until(lambda: bool(it.ends()), "the fault")
-        (failed,) = it.ends()
+        await until(lambda: bool(running.ends()), "the fault")
+        (failed,) = running.ends()
         assert isinstance(failed, IngestFailed)
         assert failed.fault is IngestFault.VIDEO_CODEC
-        await it.board.end_source(source_id="s")
-        assert it.ends() == [failed]
+        await running.router.end_source(source_id="s")
+        assert running.ends() == [failed]
 
 
-async def test_a_lost_forwarder_ends_its_encoders_once() -> None:
-    async with connecting() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        (engine,) = it.pool.engines
-        former = engine.process_id
-        assert former is not None
-        os.kill(former, signal.SIGKILL)
-        await it.told(closed(CloseCause.ENGINE_LOST))
+async def test_a_lost_engine_ends_its_encoders_once() -> None:
+    async with running_router() as running, running.encoder() as encoder:
+        await running.accept(encoder)
+        (engine,) = running.pool.engines
+        previous = engine.process_id
+        assert previous is not None
+        os.kill(previous, signal.SIGKILL)
+        await running.wait_for(closed(CloseCause.ENGINE_LOST))
         await encoder.closed()
-        await until(lambda: engine.is_running and engine.process_id != former, "the next forwarder")
-        async with it.encoder() as again:
-            await it.let_in(again, "d")
-        assert it.ends()[0] == closed(CloseCause.ENGINE_LOST)
-        assert [fact for fact in it.ends() if fact == closed(CloseCause.ENGINE_LOST)] == [it.ends()[0]]
+        await until(lambda: engine.is_running and engine.process_id != previous, "the next engine process")
+        async with running.encoder() as again:
+            await running.accept(again, "d")
+        assert running.ends()[0] == closed(CloseCause.ENGINE_LOST)
+        assert [fact for fact in running.ends() if fact == closed(CloseCause.ENGINE_LOST)] == [running.ends()[0]]
 
 
 async def test_a_lost_ingest_process_ends_its_encoders_once_and_the_source_can_be_fed_again() -> None:
-    async with connecting() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        assert it.ingest is not None
-        former = it.ingest.process_id
-        assert former is not None
-        os.kill(former, signal.SIGKILL)
-        await it.told(closed(CloseCause.ENGINE_LOST))
-        async with it.encoder() as again:
-            await it.let_in(again, "d")
-            assert it.ends() == [closed(CloseCause.ENGINE_LOST)]
+    async with running_router() as running, running.encoder() as encoder:
+        await running.accept(encoder)
+        assert running.ingest is not None
+        previous = running.ingest.process_id
+        assert previous is not None
+        os.kill(previous, signal.SIGKILL)
+        await running.wait_for(closed(CloseCause.ENGINE_LOST))
+        async with running.encoder() as again:
+            await running.accept(again, "d")
+            assert running.ends() == [closed(CloseCause.ENGINE_LOST)]
 
 
 @pytest.mark.parametrize("has_source_ended", [False, True])
-async def test_what_a_forwarder_tells_too_late_is_dropped(*, has_source_ended: bool) -> None:
-    async with connecting() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_late_facts_of_an_engine_are_dropped(*, has_source_ended: bool) -> None:
+    async with running_router() as running, running.encoder() as encoder:
+        await running.accept(encoder)
 
-        def tell_late() -> None:
-            it.pool.tell(SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1))
-            it.pool.tell(closed(CloseCause.ENGINE_LOST))
+        def inject_late_facts() -> None:
+            running.pool.inject(SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1))
+            running.pool.inject(closed(CloseCause.ENGINE_LOST))
 
-        def hear(fact: MediaFact) -> None:
-            it.facts.append(fact)
+        def on_fact(fact: MediaFact) -> None:
+            running.facts.append(fact)
             if fact == closed(CloseCause.PEER_CLOSED):
-                tell_late()  # the forwarders cannot have heard of the end yet
+                inject_late_facts()  # The engine does not know of the end yet.
 
-        it.board.listen(hear)
+        running.router.listen(on_fact)
         await encoder.unpublish()
-        await it.told(closed(CloseCause.PEER_CLOSED))
+        await running.wait_for(closed(CloseCause.PEER_CLOSED))
         if has_source_ended:
-            await it.board.end_source(source_id="s")
-        tell_late()
-        assert it.facts[-1] == closed(CloseCause.PEER_CLOSED)
+            await running.router.end_source(source_id="s")
+        inject_late_facts()
+        assert running.facts[-1] == closed(CloseCause.PEER_CLOSED)
 
 
-@pytest.mark.parametrize("way", ["left", "closed", "refused"])
-async def test_of_an_encoder_that_comes_again_and_again_nothing_is_kept_while_another_feeds_the_source(
-    way: str,
+@pytest.mark.parametrize("ending", ["left", "closed", "refused"])
+async def test_ended_connections_are_removed_while_another_feeds_the_source(
+    ending: str,
 ) -> None:
-    async with connecting() as it, it.encoder() as other:
-        await it.let_in(other, "other", is_redundant=True)
+    async with running_router() as running, running.encoder() as other:
+        await running.accept(other, "other", is_redundant=True)
         for number in range(3):
-            async with it.encoder() as encoder:
-                if way == "refused":
+            async with running.encoder() as encoder:
+                if ending == "refused":
                     with pytest.raises(MediaRefusedError):
-                        await it.board.ingest(
+                        await running.router.ingest(
                             ask_id="gone", connection_id=f"c{number}", source_id="s", is_redundant=True
                         )
                     continue
-                await it.let_in(encoder, f"c{number}", is_redundant=True)
-                if way == "left":
+                await running.accept(encoder, f"c{number}", is_redundant=True)
+                if ending == "left":
                     await encoder.unpublish()
-                    await it.told(closed(CloseCause.PEER_CLOSED, f"c{number}"))
+                    await running.wait_for(closed(CloseCause.PEER_CLOSED, f"c{number}"))
                 else:
-                    await it.board.close(connection_id=f"c{number}")
-        assert await is_known(it)
-        assert it.board._source_of == {"other": "s"}
+                    await running.router.close(connection_id=f"c{number}")
+        assert await can_subscribe(running)
+        assert running.router._source_of == {"other": "s"}
 
 
-async def test_the_forwarders_forget_an_encoder_that_left() -> None:
-    async with connecting() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_the_feed_of_an_encoder_that_left_is_closed() -> None:
+    async with running_router() as running, running.encoder() as encoder:
+        await running.accept(encoder)
         await encoder.unpublish()
-        await it.told(closed(CloseCause.PEER_CLOSED))
+        await running.wait_for(closed(CloseCause.PEER_CLOSED))
         with pytest.raises(MediaRefusedError) as refused:
-            await it.board.patch(connection_id="c", fragment="", ice_session=None)
+            await running.router.patch(connection_id="c", fragment="", ice_session=None)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
 
 
-async def test_without_ingest_encoders_are_not_let_in() -> None:
-    async with connecting() as it:
-        board = MediaRouter(it.pool, None)
-        board.listen(it.facts.append)
-        with pytest.raises(MediaRefusedError, match="no encoders are taken in"):
-            await board.ingest(ask_id="a", connection_id="c", source_id="s", is_redundant=False)
-        await board.refuse_ingest(ask_id="a", detail="no", is_wrong_key=False)
-        await board.close(connection_id="c")
+async def test_without_ingest_encoders_are_refused() -> None:
+    async with running_router() as running:
+        router = MediaRouter(running.pool, None)
+        router.listen(running.facts.append)
+        with pytest.raises(MediaRefusedError, match="RTMP ingest is not enabled"):
+            await router.ingest(ask_id="a", connection_id="c", source_id="s", is_redundant=False)
+        await router.refuse_ingest(ask_id="a", detail="no", is_wrong_key=False)
+        await router.close(connection_id="c")

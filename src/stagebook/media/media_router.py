@@ -1,10 +1,13 @@
-"""The one MediaEngine that the manager sees: the forwarders, and the process that takes encoders in for them.
+"""The MediaEngine of the server: the engine pool and the ingest process as one engine.
 
-Owns which connection is an encoder's. Its end is told once, by whichever process it came to: by the ingest process,
-which alone knows how an encoder ended, or by the forwarders if the one that it fed is lost.
+WebRTC connections belong to the engine pool alone. An encoder's connection has two halves: its RTMP connection in the
+ingest process, and the feed that it writes to an engine process over the media bus. The router opens and closes both
+halves together and reports the end of a connection once:
+
+* The ingest process reports how an encoder's connection ended. The router closes the feed.
+* The engine pool reports the loss of an engine. The router closes the RTMP connections that fed it.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from stagebook.media.ingest.ingest_engine import IngestEngine
@@ -23,24 +26,23 @@ from stagebook.media.rtc.engine.engine_pool import EnginePool
 
 
 class MediaRouter:
-    """Implements media.port.MediaEngine. Starting and stopping what it connects is its owner's business."""
+    """Implements `media.port.MediaEngine`. The owner of the pool and of the ingest engine starts and stops them."""
 
     def __init__(self, engines: EnginePool, ingest: IngestEngine | None) -> None:
-        """`ingest` is None where encoders are not taken in."""
+        """`ingest` is None if the server does not accept RTMP."""
         self._engines = engines
         self._ingest = ingest
-        self._hear: Callable[[MediaFact], None] = lambda _fact: None
+        self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
         self._source_of: dict[str, str] = {}
-        """Encoders' connections, also those that have ended, until the forwarders know nothing of them any more."""
-        self._open: set[str] = set()
-        self._closing: set[asyncio.Task[None]] = set()
+        """The source of each open connection of an encoder."""
 
-    def listen(self, hear: Callable[[MediaFact], None]) -> None:
+    def listen(self, on_fact: Callable[[MediaFact], None]) -> None:
         """As MediaEngine.listen."""
-        self._hear = hear
-        self._engines.listen(self._hear_engines)
+        self._on_fact = on_fact
+        # The engines report to the listener directly. Only the loss of an encoder's engine concerns the router.
+        self._engines.listen(on_fact, on_feed_lost=self._end_lost_encoder)
         if self._ingest is not None:
-            self._ingest.listen(self._hear_ingest)
+            self._ingest.listen(self._handle_ingest_fact)
 
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         """As MediaEngine.publish."""
@@ -55,21 +57,23 @@ class MediaRouter:
         return await self._engines.patch(connection_id=connection_id, fragment=fragment, ice_session=ice_session)
 
     async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
-        """As MediaEngine.ingest: a forwarder opens a feed, and the encoder's media goes there."""
+        """As MediaEngine.ingest: open a feed on an engine, and let the encoder write its media to it."""
         if self._ingest is None:
-            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="no encoders are taken in")
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="RTMP ingest is not enabled")
         self._source_of[connection_id] = source_id
-        self._open.add(connection_id)
         try:
-            ticket = await self._engines.feed(
+            ticket = await self._engines.open_feed(
                 connection_id=connection_id, source_id=source_id, is_redundant=is_redundant
             )
-            if connection_id not in self._open:
-                raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="ended while it began")
+            if connection_id not in self._source_of:
+                # `close` or `end_source` was called while the feed was being opened.
+                raise MediaRefusedError(
+                    reason=RefusalReason.UNKNOWN_CONNECTION, detail="the connection was closed before it was accepted"
+                )
             await self._ingest.admit(ask_id=ask_id, connection_id=connection_id, ticket=ticket)
         except BaseException:
-            self._open.discard(connection_id)
-            await self._forget(connection_id)
+            self._source_of.pop(connection_id, None)
+            self._engines.close(connection_id=connection_id)
             raise
 
     async def refuse_ingest(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
@@ -80,46 +84,35 @@ class MediaRouter:
     async def close(self, *, connection_id: str, detail: str = "") -> None:
         """As MediaEngine.close."""
         self._end_encoder(connection_id, detail)
-        await self._forget(connection_id)
+        self._engines.close(connection_id=connection_id)
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:
         """As MediaEngine.end_source."""
-        for connection_id in [known for known, fed in self._source_of.items() if fed == source_id]:
+        for connection_id in [encoder for encoder, source in self._source_of.items() if source == source_id]:
             self._end_encoder(connection_id, detail)
-            del self._source_of[connection_id]
-        await self._engines.end_source(source_id=source_id)
+        self._engines.end_source(source_id=source_id)
 
     def _end_encoder(self, connection_id: str, detail: str) -> None:
-        if connection_id in self._open:
-            self._open.remove(connection_id)
-            if self._ingest is not None:
-                self._ingest.close(connection_id=connection_id, detail=detail)
+        """Close an encoder's RTMP connection; the encoder receives `detail`. No fact is reported.
 
-    async def _forget(self, connection_id: str) -> None:
-        """Have the forwarders tell nothing more of a connection."""
-        await self._engines.close(connection_id=connection_id)
-        self._source_of.pop(connection_id, None)
+        Ids of other connections are ignored.
+        """
+        if self._source_of.pop(connection_id, None) is not None and self._ingest is not None:
+            self._ingest.close(connection_id=connection_id, detail=detail)
 
-    def _hear_ingest(self, fact: MediaFact) -> None:
-        """Pass on who asks, and who has ended; its forwarder need not wait for that connection any more."""
+    def _end_lost_encoder(self, connection_id: str) -> None:
+        """Close the RTMP connection of a feed whose engine is lost. The pool reports Closed after this."""
+        self._end_encoder(connection_id, f"{SERVER_FAULT}: the media server lost the stream")
+
+    def _handle_ingest_fact(self, fact: MediaFact) -> None:
+        """Report a fact of the ingest process.
+
+        At the end of an encoder's connection, close its feed first, so that no fact about it follows the end.
+        """
         match fact:
             case Closed() | IngestFailed():
-                if fact.connection_id in self._open:
-                    self._open.remove(fact.connection_id)
-                    closing = asyncio.get_running_loop().create_task(self._forget(fact.connection_id))
-                    self._closing.add(closing)
-                    closing.add_done_callback(self._closing.discard)
-                    self._hear(fact)
+                if self._source_of.pop(fact.connection_id, None) is not None:
+                    self._engines.close(connection_id=fact.connection_id)
+                    self._on_fact(fact)
             case IngestAsked():
-                self._hear(fact)
-
-    def _hear_engines(self, fact: MediaFact) -> None:
-        """Pass a forwarder's fact on, unless it is of an encoder that has ended."""
-        if isinstance(fact, IngestAsked):
-            return
-        if fact.connection_id in self._source_of and fact.connection_id not in self._open:
-            return
-        if isinstance(fact, Closed):
-            self._end_encoder(fact.connection_id, f"{SERVER_FAULT}: the media server lost the stream")
-            self._source_of.pop(fact.connection_id, None)
-        self._hear(fact)
+                self._on_fact(fact)

@@ -1,4 +1,4 @@
-"""Feeds for tests: really encoded pictures and sound as units, and the client's end of a feed's socket."""
+"""EncoderFeeds for tests: really encoded pictures and sound as units, and the client's end of a feed's socket."""
 
 import array
 import asyncio
@@ -214,5 +214,5 @@ async def running_fed_engine(settings: EngineSettings | None = None) -> AsyncIte
 
 async def open_feed(engine: Engine, connection_id: str = "f", *, is_redundant: bool = False) -> FeedClient:
     """Let a connection feed `source`, and say Hello."""
-    ticket = engine.forwarder.feed(connection_id=connection_id, source_id="source", is_redundant=is_redundant)
+    ticket = engine.forwarder.open_feed(connection_id=connection_id, source_id="source", is_redundant=is_redundant)
     return await FeedClient.open(ticket)

@@ -35,7 +35,7 @@ class Engine:
         self._peers: list[RawPeer] = []
         self.forwarder = Forwarder(
             settings,
-            hear=self.facts.append,
+            on_fact=self.facts.append,
             clock=lambda: time.monotonic() + self.skipped_seconds,
             wall_clock=time.time,
             randomness=random.SystemRandom(),

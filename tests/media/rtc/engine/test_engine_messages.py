@@ -11,6 +11,7 @@ from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Answer, CloseCause, Closed, PatchAnswer, RefusalReason, SourceMeasured
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.worker import worker_messages
 from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.worker_messages import MAX_CONTROL_BYTES
 
@@ -29,44 +30,44 @@ async def pair() -> AsyncIterator[tuple[asyncio.StreamWriter, asyncio.StreamRead
             await end.wait_closed()
 
 
-COMMANDS: list[engine_messages.AnyCommand] = [
-    engine_messages.Run(settings=EngineSettings(bind_addresses=("127.0.0.1", "::1"), udp_port=40_000)),
-    engine_messages.Publish(request_id=1, connection_id="c", source_id="s", offer="v=0"),
-    engine_messages.Subscribe(request_id=2, connection_id="c", source_id="s", offer="v=0"),
-    engine_messages.Patch(request_id=3, connection_id="c", fragment="a=x", ice_session=None),
-    engine_messages.Feed(request_id=4, connection_id="c", source_id="s", is_redundant=True),
-    engine_messages.Close(connection_id="c"),
-    engine_messages.EndSource(source_id="s"),
-    engine_messages.Stop(),
+COMMANDS: list[engine_messages.EngineCommand] = [
+    engine_messages.StartEngine(settings=EngineSettings(bind_addresses=("127.0.0.1", "::1"), udp_port=40_000)),
+    engine_messages.PublishRequest(request_id=1, connection_id="c", source_id="s", offer="v=0"),
+    engine_messages.SubscribeRequest(request_id=2, connection_id="c", source_id="s", offer="v=0"),
+    engine_messages.PatchRequest(request_id=3, connection_id="c", fragment="a=x", ice_session=None),
+    engine_messages.OpenFeedRequest(request_id=4, connection_id="c", source_id="s", is_redundant=True),
+    engine_messages.CloseCommand(connection_id="c"),
+    engine_messages.EndSourceCommand(source_id="s"),
+    worker_messages.Stop(),
 ]
 
-REPORTS: list[engine_messages.AnyReport] = [
-    engine_messages.Running(udp_port=40_000),
-    engine_messages.StartFailed(detail="no"),
-    engine_messages.Answered(request_id=1, answer=Answer(sdp="v=0", ice_session="i")),
-    engine_messages.Patched(request_id=3, answer=PatchAnswer(fragment=None, ice_session="i")),
+REPORTS: list[engine_messages.EngineReport] = [
+    engine_messages.EngineRunning(udp_port=40_000),
+    worker_messages.StartFailed(detail="no"),
+    engine_messages.OfferAnswered(request_id=1, answer=Answer(sdp="v=0", ice_session="i")),
+    engine_messages.FragmentAnswered(request_id=3, answer=PatchAnswer(fragment=None, ice_session="i")),
     engine_messages.FeedOpened(request_id=4, ticket=FeedTicket(path="/p", token="t")),
-    engine_messages.RequestRefused(request_id=2, reason=RefusalReason.BUSY, detail="no"),
-    engine_messages.FactReported(fact=Closed(connection_id="c", cause=CloseCause.CONSENT_LOST)),
-    engine_messages.FactReported(
+    worker_messages.RequestRefused(request_id=2, reason=RefusalReason.BUSY, detail="no"),
+    worker_messages.FactReported(fact=Closed(connection_id="c", cause=CloseCause.CONSENT_LOST)),
+    worker_messages.FactReported(
         fact=SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1, frames_per_second=29.97)
     ),
-    engine_messages.Heartbeat(),
-    engine_messages.Logged(logger="x", level=20, text="y"),
+    worker_messages.Heartbeat(),
+    worker_messages.Logged(logger="x", level=20, message="y"),
 ]
 
 
 async def test_commands_arrive_as_they_were_sent() -> None:
     async with pair() as (writer, reader):
         for command in COMMANDS:
-            engine_messages.send(writer, command)
+            worker_messages.send(writer, command)
         assert [await engine_messages.receive_command(reader) for _ in COMMANDS] == COMMANDS
 
 
 async def test_reports_arrive_as_they_were_sent() -> None:
     async with pair() as (writer, reader):
         for report in REPORTS:
-            engine_messages.send(writer, report)
+            worker_messages.send(writer, report)
         assert [await engine_messages.receive_report(reader) for _ in REPORTS] == REPORTS
 
 
@@ -74,11 +75,11 @@ async def test_reports_arrive_as_they_were_sent() -> None:
 async def test_what_cannot_be_sent_is_refused_and_leaves_no_trace(offer: str) -> None:
     async with pair() as (writer, reader):
         with pytest.raises(ValueError, match=r"the message has more than|surrogates"):
-            engine_messages.send(
-                writer, engine_messages.Publish(request_id=1, connection_id="c", source_id="s", offer=offer)
+            worker_messages.send(
+                writer, engine_messages.PublishRequest(request_id=1, connection_id="c", source_id="s", offer=offer)
             )
-        engine_messages.send(writer, engine_messages.Stop())
-        assert await engine_messages.receive_command(reader) == engine_messages.Stop()
+        worker_messages.send(writer, worker_messages.Stop())
+        assert await engine_messages.receive_command(reader) == worker_messages.Stop()
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,6 @@ async def test_nonsense_and_the_end_are_told_apart_from_messages(data: bytes) ->
 
 async def test_a_command_is_no_report() -> None:
     async with pair() as (writer, reader):
-        engine_messages.send(writer, engine_messages.Stop())
+        worker_messages.send(writer, worker_messages.Stop())
         with pytest.raises(BrokenStreamError):
             await engine_messages.receive_report(reader)

@@ -23,10 +23,14 @@ from stagebook.media.port import (
     RefusalReason,
     SourceMeasured,
 )
-from stagebook.media.rtc.engine.engine_pool import EnginePool, WorkerStartError
+from stagebook.media.rtc.engine.engine_messages import CloseCommand, EndSourceCommand
+from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.rtc.engine.engine_worker import WorkerTimeouts
+from stagebook.media.rtc.engine.engine_worker import EngineWorker
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
+from stagebook.media.worker.worker_messages import Command
+from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 from tests.media.rtc.feeding import FeedClient, closing_feeds
 
@@ -50,7 +54,7 @@ def alive(process_id: int) -> bool:
     return state != "Z"
 
 
-class Running:
+class Scenario:
     """A pool and what it told."""
 
     def __init__(self, pool: EnginePool) -> None:
@@ -87,29 +91,29 @@ def port_of(answer: str) -> int:
 
 
 @asynccontextmanager
-async def running(
+async def running_pool(
     *, processes: int = 1, settings: EngineSettings | None = None, timeouts: WorkerTimeouts = PROMPT
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[Scenario]:
     pool = EnginePool(settings or EngineSettings(), processes=processes, timeouts=timeouts)
     await pool.start()
     try:
         async with closing_feeds():
-            yield Running(pool)
+            yield Scenario(pool)
     finally:
         await pool.stop()
 
 
 async def test_publishers_are_spread_and_viewers_follow_their_source() -> None:
-    async with running(processes=2) as it:
-        ports = [engine.udp_port for engine in it.pool.engines]
+    async with running_pool(processes=2) as scenario:
+        ports = [engine.udp_port for engine in scenario.pool.engines]
         assert len(set(ports)) == 2
-        assert [await it.publish("a"), await it.publish("b")] == ports
-        assert [await it.subscribe("b", "v"), await it.subscribe("a", "w")] == [ports[1], ports[0]]
-        assert it.pool.describe() == f"127.0.0.1, UDP ports {ports[0]}, {ports[1]}"
+        assert [await scenario.publish("a"), await scenario.publish("b")] == ports
+        assert [await scenario.subscribe("b", "v"), await scenario.subscribe("a", "w")] == [ports[1], ports[0]]
+        assert scenario.pool.describe() == f"127.0.0.1, UDP ports {ports[0]}, {ports[1]}"
 
 
 async def test_the_engines_refusals_arrive_with_their_reasons() -> None:
-    async with running() as it:
+    async with running_pool() as scenario:
         for offer, reason in (
             ("nonsense", RefusalReason.MALFORMED),
             ("\ud800", RefusalReason.MALFORMED),
@@ -117,10 +121,10 @@ async def test_the_engines_refusals_arrive_with_their_reasons() -> None:
             (offers.CHROMIUM_VIEWER, RefusalReason.VIDEO_CODEC),
         ):
             with pytest.raises(MediaRefusedError) as refused:
-                await it.pool.publish(connection_id="c", source_id="s", offer=offer)
+                await scenario.pool.publish(connection_id="c", source_id="s", offer=offer)
             assert refused.value.reason is reason
         with pytest.raises(MediaRefusedError) as unknown:
-            await it.subscribe("s", "v")
+            await scenario.subscribe("s", "v")
         assert unknown.value.reason is RefusalReason.UNKNOWN_SOURCE
 
 
@@ -128,128 +132,162 @@ async def test_a_fragment_reaches_its_connection() -> None:
     fragment = (
         f"a=ice-ufrag:{offers.UFRAG}\r\na=ice-pwd:{offers.PWD}\r\nm=audio 9 X 0\r\na=mid:0\r\na=end-of-candidates\r\n"
     )
-    async with running() as it:
-        answer = await it.pool.publish(connection_id="c", source_id="s", offer=offers.CHROMIUM)
-        patched = await it.pool.patch(connection_id="c", fragment=fragment, ice_session=answer.ice_session)
+    async with running_pool() as scenario:
+        answer = await scenario.pool.publish(connection_id="c", source_id="s", offer=offers.CHROMIUM)
+        patched = await scenario.pool.patch(connection_id="c", fragment=fragment, ice_session=answer.ice_session)
         assert patched.ice_session == answer.ice_session
         with pytest.raises(MediaRefusedError) as refused:
-            await it.pool.patch(connection_id="c", fragment="nonsense", ice_session=None)
+            await scenario.pool.patch(connection_id="c", fragment="nonsense", ice_session=None)
         assert refused.value.reason is RefusalReason.MALFORMED
 
 
 async def test_a_closed_connection_and_an_ended_source_are_unknown() -> None:
-    async with running() as it:
-        await it.publish("s")
-        await it.subscribe("s", "v")
-        await it.pool.close(connection_id="v")
-        await it.pool.close(connection_id="v")
-        await it.pool.end_source(source_id="s")
-        await it.pool.end_source(source_id="s")
+    async with running_pool() as scenario:
+        await scenario.publish("s")
+        await scenario.subscribe("s", "v")
+        scenario.pool.close(connection_id="v")
+        scenario.pool.close(connection_id="v")
+        scenario.pool.end_source(source_id="s")
+        scenario.pool.end_source(source_id="s")
         for connection_id in ("v", "s-publisher"):
             with pytest.raises(MediaRefusedError) as refused:
-                await it.pool.patch(connection_id=connection_id, fragment="", ice_session=None)
+                await scenario.pool.patch(connection_id=connection_id, fragment="", ice_session=None)
             assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
         with pytest.raises(MediaRefusedError):
-            await it.subscribe("s", "w")
-        await it.publish("s")
+            await scenario.subscribe("s", "w")
+        await scenario.publish("s")
 
 
 async def test_facts_come_out_of_the_process() -> None:
-    async with running(settings=EngineSettings(connect_timeout_seconds=0.2)) as it:
-        await it.publish("s")
-        await until(lambda: Closed(connection_id="s-publisher", cause=CloseCause.NEVER_CONNECTED) in it.facts)
+    async with running_pool(settings=EngineSettings(connect_timeout_seconds=0.2)) as scenario:
+        await scenario.publish("s")
+        await until(lambda: Closed(connection_id="s-publisher", cause=CloseCause.NEVER_CONNECTED) in scenario.facts)
 
 
 async def test_a_killed_engine_closes_its_connections_and_a_new_one_serves_at_its_port() -> None:
-    async with running(processes=2) as it:
-        port = await it.publish("a")
-        await it.publish("b")
-        await it.subscribe("a", "v")
-        it.kill(0)
-        await it.lost_and_back(0)
-        assert it.facts == [
+    async with running_pool(processes=2) as scenario:
+        port = await scenario.publish("a")
+        await scenario.publish("b")
+        await scenario.subscribe("a", "v")
+        scenario.kill(0)
+        await scenario.lost_and_back(0)
+        assert scenario.facts == [
             Closed(connection_id="v", cause=CloseCause.ENGINE_LOST),
             Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST),
         ]
         with pytest.raises(MediaRefusedError) as refused:
-            await it.subscribe("a", "w")
+            await scenario.subscribe("a", "w")
         assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
-        assert await it.publish("c") == port
-        await it.subscribe("b", "x")
+        assert await scenario.publish("c") == port
+        await scenario.subscribe("b", "x")
 
 
 async def test_who_waits_for_a_killed_engine_is_refused_and_told_nothing_else() -> None:
-    async with running() as it:
-        await it.publish("a")
-        it.kill(with_signal=signal.SIGSTOP)
-        waiting = asyncio.create_task(it.publish("b"))
-        patching = asyncio.create_task(it.pool.patch(connection_id="a-publisher", fragment="", ice_session=None))
+    async with running_pool() as scenario:
+        await scenario.publish("a")
+        scenario.kill(with_signal=signal.SIGSTOP)
+        waiting = asyncio.create_task(scenario.publish("b"))
+        patching = asyncio.create_task(scenario.pool.patch(connection_id="a-publisher", fragment="", ice_session=None))
         await asyncio.sleep(0)
-        it.kill()
+        scenario.kill()
         for task in (waiting, patching):
             with pytest.raises(MediaRefusedError) as refused:
                 await task
             assert refused.value.reason is RefusalReason.ENGINE_LOST
-        await until(lambda: bool(it.facts))
-        assert it.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
+        await until(lambda: bool(scenario.facts))
+        assert scenario.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
 
 
 async def test_an_engine_that_does_not_answer_is_replaced() -> None:
-    async with running(timeouts=WorkerTimeouts(request_seconds=0.5)) as it:
-        former = it.process_id()
-        it.kill(with_signal=signal.SIGSTOP)
+    async with running_pool(timeouts=WorkerTimeouts(request_seconds=0.5)) as scenario:
+        former = scenario.process_id()
+        scenario.kill(with_signal=signal.SIGSTOP)
         with pytest.raises(MediaRefusedError) as refused:
-            await it.publish("a")
+            await scenario.publish("a")
         assert refused.value.reason is RefusalReason.ENGINE_LOST
-        await until(lambda: it.pool.engines[0].is_running and it.pool.engines[0].process_id != former)
-        await it.publish("a")
+        await until(lambda: scenario.pool.engines[0].is_running and scenario.pool.engines[0].process_id != former)
+        await scenario.publish("a")
 
 
 async def test_an_engine_that_hangs_is_replaced_unasked() -> None:
-    async with running(timeouts=WorkerTimeouts(heartbeat_seconds=0.3)) as it:
-        await it.publish("a")
-        it.kill(with_signal=signal.SIGSTOP)
-        await it.lost_and_back()
-        assert it.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
+    async with running_pool(timeouts=WorkerTimeouts(heartbeat_seconds=0.3)) as scenario:
+        await scenario.publish("a")
+        scenario.kill(with_signal=signal.SIGSTOP)
+        await scenario.lost_and_back()
+        assert scenario.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
 
 
 async def test_while_no_engine_runs_publishers_are_refused() -> None:
-    async with running(timeouts=WorkerTimeouts(restart_delay_seconds=60)) as it:
-        it.kill()
-        await until(lambda: not it.pool.engines[0].is_running)
+    async with running_pool(timeouts=WorkerTimeouts(restart_delay_seconds=60)) as scenario:
+        scenario.kill()
+        await until(lambda: not scenario.pool.engines[0].is_running)
         with pytest.raises(MediaRefusedError) as refused:
-            await it.publish("a")
+            await scenario.publish("a")
         assert refused.value.reason is RefusalReason.ENGINE_LOST
 
 
-async def test_an_answer_that_nobody_waits_for_leaves_no_connection() -> None:
-    async with running() as it:
-        waiting = asyncio.create_task(it.publish("a"))
+async def test_a_cancelled_publish_leaves_no_connection_and_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Command] = []
+    send = EngineWorker.send
+
+    def record(engine: EngineWorker, command: Command) -> None:
+        sent.append(command)
+        send(engine, command)
+
+    monkeypatch.setattr(EngineWorker, "send", record)
+    async with running_pool() as scenario:
+        publishing = asyncio.create_task(scenario.publish("a"))
         await asyncio.sleep(0)
-        waiting.cancel()
+        publishing.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await waiting
+            await publishing
+        # The engine had accepted the publisher: it must not keep the source.
+        assert sent == [CloseCommand(connection_id="a-publisher"), EndSourceCommand(source_id="a")]
         with pytest.raises(MediaRefusedError) as refused:
-            await it.subscribe("a", "v")
+            await scenario.subscribe("a", "v")
         assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
-        await it.publish("a")
+        await scenario.publish("a")
+
+
+async def test_a_cancelled_publish_leaves_a_source_that_has_another_publisher() -> None:
+    async with running_pool() as scenario:
+        await scenario.publish("a")
+        newer = asyncio.create_task(scenario.pool.publish(connection_id="newer", source_id="a", offer=offers.CHROMIUM))
+        await asyncio.sleep(0)
+        newer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await newer
+        await scenario.subscribe("a", "v")
+
+
+async def test_nothing_is_reported_about_a_connection_of_a_lost_engine_that_was_closed() -> None:
+    async with running_pool() as scenario:
+        await scenario.publish("a")
+        await scenario.publish("b")
+        await scenario.publish("c")
+        # As if the engine's loss had been noticed now; the reports are still to come.
+        scenario.pool._handle_loss(scenario.pool.engines[0], frozenset())
+        scenario.pool.close(connection_id="a-publisher")
+        scenario.pool.end_source(source_id="b")
+        await until(lambda: bool(scenario.facts))
+        assert scenario.facts == [Closed(connection_id="c-publisher", cause=CloseCause.ENGINE_LOST)]
 
 
 async def test_signals_to_the_engine_are_for_the_server_to_answer() -> None:
-    async with running() as it:
+    async with running_pool() as scenario:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            it.kill(with_signal=number)
-        await it.publish("a")
-        assert it.facts == []
+            scenario.kill(with_signal=number)
+        await scenario.publish("a")
+        assert scenario.facts == []
 
 
 async def test_stop_leaves_no_process_and_tells_no_fact() -> None:
-    async with running(processes=2) as it:
-        await it.publish("a")
-        processes = [it.process_id(0), it.process_id(1)]
-        await it.pool.stop()
+    async with running_pool(processes=2) as scenario:
+        await scenario.publish("a")
+        processes = [scenario.process_id(0), scenario.process_id(1)]
+        await scenario.pool.stop()
         assert not any(alive(process_id) for process_id in processes)
-        assert it.facts == []
+        assert scenario.facts == []
 
 
 async def test_stop_does_not_wait_for_an_engine_that_hangs() -> None:
@@ -266,8 +304,8 @@ async def test_ports_that_are_configured_are_taken() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    async with running(settings=EngineSettings(udp_port=port)) as it:
-        assert await it.publish("a") == port
+    async with running_pool(settings=EngineSettings(udp_port=port)) as scenario:
+        assert await scenario.publish("a") == port
 
 
 async def test_a_port_that_is_taken_is_named_and_nothing_is_left_running() -> None:
@@ -316,71 +354,77 @@ async def test_engines_end_with_a_server_that_was_killed() -> None:
 
 
 async def test_answers_of_the_processes_are_answers() -> None:
-    async with running() as it:
-        answer = await it.pool.publish(connection_id="c", source_id="s", offer=offers.CHROMIUM_SIMULCAST)
+    async with running_pool() as scenario:
+        answer = await scenario.pool.publish(connection_id="c", source_id="s", offer=offers.CHROMIUM_SIMULCAST)
         assert [section.direction for section in parse_description(answer.sdp).sections] == ["recvonly", "recvonly"]
 
 
 async def test_a_real_peer_connects_and_its_source_is_measured() -> None:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    async with running() as it:
+    async with running_pool() as scenario:
         try:
             connection.addTransceiver(VideoStreamTrack(), direction="sendonly")
             await connection.setLocalDescription(await connection.createOffer())
-            answer = await it.pool.publish(connection_id="c", source_id="s", offer=connection.localDescription.sdp)
+            answer = await scenario.pool.publish(
+                connection_id="c", source_id="s", offer=connection.localDescription.sdp
+            )
             await connection.setRemoteDescription(RTCSessionDescription(sdp=answer.sdp, type="answer"))
-            await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 640 for fact in it.facts))
+            await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 640 for fact in scenario.facts))
         finally:
             await connection.close()
-        assert it.facts[0] == Connected(connection_id="c")
-        await until(lambda: Closed(connection_id="c", cause=CloseCause.PEER_CLOSED) in it.facts)
+        assert scenario.facts[0] == Connected(connection_id="c")
+        await until(lambda: Closed(connection_id="c", cause=CloseCause.PEER_CLOSED) in scenario.facts)
 
 
 async def test_a_feed_comes_to_the_engine_of_its_source_and_viewers_follow() -> None:
-    async with running(processes=2) as it:
-        await it.publish("other")
-        ticket = await it.pool.feed(connection_id="f", source_id="s", is_redundant=False)
+    async with running_pool(processes=2) as scenario:
+        await scenario.publish("other")
+        ticket = await scenario.pool.open_feed(connection_id="f", source_id="s", is_redundant=False)
         with pytest.raises(MediaRefusedError) as refused:
-            await it.subscribe("s", "early")
+            await scenario.subscribe("s", "early")
         assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
         feed = await FeedClient.open(ticket)
-        await until(lambda: Connected(connection_id="f") in it.facts)
+        await until(lambda: Connected(connection_id="f") in scenario.facts)
         feed.play()
-        assert await it.subscribe("s", "v") == it.pool.engines[1].udp_port
-        await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 320 for fact in it.facts))
+        assert await scenario.subscribe("s", "v") == scenario.pool.engines[1].udp_port
+        await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 320 for fact in scenario.facts))
 
 
 async def test_a_feed_whose_engine_is_lost_is_closed() -> None:
-    async with running() as it:
+    async with running_pool() as scenario:
         feeds: list[FeedClient] = []
         for connection_id in ("f", "g"):
-            ticket = await it.pool.feed(connection_id=connection_id, source_id="s", is_redundant=True)
+            ticket = await scenario.pool.open_feed(connection_id=connection_id, source_id="s", is_redundant=True)
             feeds.append(await FeedClient.open(ticket))
-        await until(lambda: {Connected(connection_id="f"), Connected(connection_id="g")} <= set(it.facts))
-        it.kill()
-        await it.lost_and_back()
-        await until(lambda: Closed(connection_id="g", cause=CloseCause.ENGINE_LOST) in it.facts)
-        assert Closed(connection_id="f", cause=CloseCause.ENGINE_LOST) in it.facts
+        await until(lambda: {Connected(connection_id="f"), Connected(connection_id="g")} <= set(scenario.facts))
+        scenario.kill()
+        await scenario.lost_and_back()
+        await until(lambda: Closed(connection_id="g", cause=CloseCause.ENGINE_LOST) in scenario.facts)
+        assert Closed(connection_id="f", cause=CloseCause.ENGINE_LOST) in scenario.facts
         for feed in feeds:
             assert await feed.is_hung_up()
 
 
 async def test_a_feed_that_is_closed_is_hung_up_on_and_nobody_is_told() -> None:
-    async with running() as it:
-        feed = await FeedClient.open(await it.pool.feed(connection_id="f", source_id="s", is_redundant=False))
-        await until(lambda: Connected(connection_id="f") in it.facts)
-        await it.pool.close(connection_id="f")
+    async with running_pool() as scenario:
+        feed = await FeedClient.open(
+            await scenario.pool.open_feed(connection_id="f", source_id="s", is_redundant=False)
+        )
+        await until(lambda: Connected(connection_id="f") in scenario.facts)
+        scenario.pool.close(connection_id="f")
         assert await feed.is_hung_up()
-        again = await FeedClient.open(await it.pool.feed(connection_id="g", source_id="s", is_redundant=False))
-        await until(lambda: Connected(connection_id="g") in it.facts)
-        await it.pool.end_source(source_id="s")
+        again = await FeedClient.open(
+            await scenario.pool.open_feed(connection_id="g", source_id="s", is_redundant=False)
+        )
+        await until(lambda: Connected(connection_id="g") in scenario.facts)
+        scenario.pool.end_source(source_id="s")
         assert await again.is_hung_up()
-        assert not any(isinstance(fact, Closed) for fact in it.facts)
+        assert not any(isinstance(fact, Closed) for fact in scenario.facts)
 
 
 async def test_nothing_of_the_feeds_folder_is_left() -> None:
-    async with running(processes=2) as it:
-        ticket = await it.pool.feed(connection_id="f", source_id="s", is_redundant=False)
+    async with running_pool(processes=2) as scenario:
+        ticket = await scenario.pool.open_feed(connection_id="f", source_id="s", is_redundant=False)
         folder = Path(ticket.path).parent
         assert folder.stat().st_mode & 0o777 == 0o700
         assert len(list(folder.iterdir())) == 2
@@ -390,6 +434,6 @@ async def test_nothing_of_the_feeds_folder_is_left() -> None:
 async def test_without_a_place_for_the_feeds_folder_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     pool = EnginePool(EngineSettings(), processes=1)
-    with pytest.raises(WorkerStartError, match=r"no folder for feeds can be made: .*'/nowhere"):
+    with pytest.raises(WorkerStartError, match=r"cannot create a directory for encoder feeds: .*'/nowhere"):
         await pool.start()
     assert pool.engines[0].process_id is None

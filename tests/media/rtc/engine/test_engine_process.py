@@ -25,6 +25,7 @@ from stagebook.media.port import (
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine.engine_process import serve
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.worker import worker_messages
 
 MEASURED = SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1)
 CLOSED = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
@@ -39,7 +40,7 @@ class ScriptedForwarder:
         self,
         settings: EngineSettings,
         *,
-        hear: Callable[[MediaFact], None],
+        on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         randomness: Random,
@@ -48,7 +49,7 @@ class ScriptedForwarder:
         assert wall_clock() > 0
         assert randomness.getrandbits(8) >= 0
         self.settings = settings
-        self.hear = hear
+        self.on_fact = on_fact
         self.did: list[str] = []
 
     async def start(self) -> None:
@@ -64,14 +65,14 @@ class ScriptedForwarder:
         if offer == "fail":
             raise ZeroDivisionError
         if offer == "tell":
-            self.hear(MEASURED)
-            self.hear(CLOSED)
+            self.on_fact(MEASURED)
+            self.on_fact(CLOSED)
         return Answer(sdp=f"published {connection_id} {source_id} {offer}", ice_session="i")
 
     def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         return Answer(sdp=f"subscribed {connection_id} {source_id} {offer}", ice_session="i")
 
-    def feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
+    def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
         return FeedTicket(path=f"{connection_id} {source_id}", token=str(is_redundant))
 
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
@@ -108,31 +109,31 @@ class Parent:
         self,
         settings: EngineSettings,
         *,
-        hear: Callable[[MediaFact], None],
+        on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         randomness: Random,
     ) -> ScriptedForwarder:
         self.forwarders.append(
-            ScriptedForwarder(settings, hear=hear, clock=clock, wall_clock=wall_clock, randomness=randomness)
+            ScriptedForwarder(settings, on_fact=on_fact, clock=clock, wall_clock=wall_clock, randomness=randomness)
         )
         return self.forwarders[-1]
 
-    def send(self, command: engine_messages.Command) -> None:
-        engine_messages.send(self.writer, command)
+    def send(self, command: worker_messages.Command) -> None:
+        worker_messages.send(self.writer, command)
 
     def publish(self, offer: str) -> None:
-        self.send(engine_messages.Publish(request_id=7, connection_id="c", source_id="s", offer=offer))
+        self.send(engine_messages.PublishRequest(request_id=7, connection_id="c", source_id="s", offer=offer))
 
-    async def report(self) -> engine_messages.AnyReport:
+    async def report(self) -> engine_messages.EngineReport:
         """The next report that is no sign of life."""
-        while isinstance(report := await engine_messages.receive_report(self.reader), engine_messages.Heartbeat):
+        while isinstance(report := await engine_messages.receive_report(self.reader), worker_messages.Heartbeat):
             pass
         return report
 
     async def run(self, settings: EngineSettings = EngineSettings()) -> None:  # noqa: B008 - frozen
-        self.send(engine_messages.Run(settings=settings))
-        assert await self.report() == engine_messages.Running(udp_port=40_000)
+        self.send(engine_messages.StartEngine(settings=settings))
+        assert await self.report() == engine_messages.EngineRunning(udp_port=40_000)
 
 
 @pytest.fixture
@@ -148,23 +149,23 @@ async def parent() -> AsyncIterator[Parent]:
 async def test_requests_are_answered_by_their_number(parent: Parent) -> None:
     await parent.run()
     parent.publish("offer")
-    parent.send(engine_messages.Subscribe(request_id=8, connection_id="d", source_id="s", offer="offer"))
-    parent.send(engine_messages.Patch(request_id=9, connection_id="d", fragment="f", ice_session=None))
-    parent.send(engine_messages.Feed(request_id=10, connection_id="e", source_id="s", is_redundant=True))
+    parent.send(engine_messages.SubscribeRequest(request_id=8, connection_id="d", source_id="s", offer="offer"))
+    parent.send(engine_messages.PatchRequest(request_id=9, connection_id="d", fragment="f", ice_session=None))
+    parent.send(engine_messages.OpenFeedRequest(request_id=10, connection_id="e", source_id="s", is_redundant=True))
     answered = [await parent.report() for _ in range(4)]
     assert answered == [
-        engine_messages.Answered(request_id=7, answer=Answer(sdp="published c s offer", ice_session="i")),
-        engine_messages.Answered(request_id=8, answer=Answer(sdp="subscribed d s offer", ice_session="i")),
-        engine_messages.Patched(request_id=9, answer=PatchAnswer(fragment="patched d f", ice_session="none")),
+        engine_messages.OfferAnswered(request_id=7, answer=Answer(sdp="published c s offer", ice_session="i")),
+        engine_messages.OfferAnswered(request_id=8, answer=Answer(sdp="subscribed d s offer", ice_session="i")),
+        engine_messages.FragmentAnswered(request_id=9, answer=PatchAnswer(fragment="patched d f", ice_session="none")),
         engine_messages.FeedOpened(request_id=10, ticket=FeedTicket(path="e s", token="True")),
     ]
 
 
 async def test_commands_without_an_answer_are_obeyed_in_order(parent: Parent) -> None:
     await parent.run()
-    parent.send(engine_messages.Close(connection_id="c"))
-    parent.send(engine_messages.EndSource(source_id="s"))
-    parent.send(engine_messages.Stop())
+    parent.send(engine_messages.CloseCommand(connection_id="c"))
+    parent.send(engine_messages.EndSourceCommand(source_id="s"))
+    parent.send(worker_messages.Stop())
     assert await parent.serving == 0
     assert parent.forwarders[0].did == ["close c", "end s", "stop"]
 
@@ -172,7 +173,7 @@ async def test_commands_without_an_answer_are_obeyed_in_order(parent: Parent) ->
 async def test_a_refusal_keeps_its_reason(parent: Parent) -> None:
     await parent.run()
     parent.publish("refuse")
-    assert await parent.report() == engine_messages.RequestRefused(
+    assert await parent.report() == worker_messages.RequestRefused(
         request_id=7, reason=RefusalReason.BUSY, detail="full"
     )
 
@@ -181,22 +182,22 @@ async def test_a_fault_is_logged_at_the_server_and_ends_nothing_else(parent: Par
     await parent.run()
     parent.publish("fail")
     logged = await parent.report()
-    assert isinstance(logged, engine_messages.Logged)
+    assert isinstance(logged, worker_messages.Logged)
     assert logged.level == logging.ERROR
     assert "ZeroDivisionError" in str(logged.values["exception"])
     refused = await parent.report()
-    assert isinstance(refused, engine_messages.RequestRefused)
+    assert isinstance(refused, worker_messages.RequestRefused)
     assert refused.reason is RefusalReason.ENGINE_LOST
     parent.publish("offer")
-    assert isinstance(await parent.report(), engine_messages.Answered)
+    assert isinstance(await parent.report(), engine_messages.OfferAnswered)
 
 
 async def test_facts_are_passed_on(parent: Parent) -> None:
     await parent.run()
     parent.publish("tell")
     assert [await parent.report(), await parent.report()] == [
-        engine_messages.FactReported(fact=MEASURED),
-        engine_messages.FactReported(fact=CLOSED),
+        worker_messages.FactReported(fact=MEASURED),
+        worker_messages.FactReported(fact=CLOSED),
     ]
 
 
@@ -204,30 +205,30 @@ async def test_measurements_do_not_pile_up_for_a_server_that_does_not_read(paren
     await parent.run()
     before = 60_000
     for _ in range(before):
-        parent.forwarders[0].hear(MEASURED)
-    parent.forwarders[0].hear(CLOSED)
+        parent.forwarders[0].on_fact(MEASURED)
+    parent.forwarders[0].on_fact(CLOSED)
     measured = 0
-    while isinstance(report := await parent.report(), engine_messages.FactReported) and report.fact == MEASURED:
+    while isinstance(report := await parent.report(), worker_messages.FactReported) and report.fact == MEASURED:
         measured += 1
-    assert report == engine_messages.FactReported(fact=CLOSED)
+    assert report == worker_messages.FactReported(fact=CLOSED)
     assert 0 < measured < before
 
 
 async def test_it_says_that_it_lives(parent: Parent) -> None:
     await parent.run()
     async with asyncio.timeout(10):
-        while not isinstance(await engine_messages.receive_report(parent.reader), engine_messages.Heartbeat):
+        while not isinstance(await engine_messages.receive_report(parent.reader), worker_messages.Heartbeat):
             pass
 
 
 async def test_sockets_that_cannot_be_bound_are_reported(parent: Parent) -> None:
-    parent.send(engine_messages.Run(settings=EngineSettings(udp_port=1)))
-    assert await parent.report() == engine_messages.StartFailed(detail="Permission denied")
+    parent.send(engine_messages.StartEngine(settings=EngineSettings(udp_port=1)))
+    assert await parent.report() == worker_messages.StartFailed(detail="Permission denied")
     assert await parent.serving == 1
 
 
 async def test_the_first_command_must_be_run(parent: Parent) -> None:
-    parent.send(engine_messages.Stop())
+    parent.send(worker_messages.Stop())
     assert await parent.serving == 1
     assert parent.forwarders == []
 

@@ -10,7 +10,7 @@ import pytest
 from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.rtc.engine.engine_worker import Engine
+from stagebook.media.rtc.engine.engine_worker import EngineWorker
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 
@@ -24,23 +24,23 @@ class Told:
         self.facts: list[MediaFact] = []
         self.losses = 0
 
-    def lose(self, _engine: Engine, _unanswered: frozenset[str]) -> None:
+    def lose(self, _engine: EngineWorker, _unanswered: frozenset[str]) -> None:
         self.losses += 1
 
 
-def make(told: Told, *, timeouts: WorkerTimeouts | None = None) -> Engine:
-    return Engine(
-        EngineSettings(), number=0, hear=told.facts.append, lost=told.lose, timeouts=timeouts or WorkerTimeouts()
+def make(told: Told, *, timeouts: WorkerTimeouts | None = None) -> EngineWorker:
+    return EngineWorker(
+        EngineSettings(), number=0, on_fact=told.facts.append, on_lost=told.lose, timeouts=timeouts or WorkerTimeouts()
     )
 
 
-def publish(engine: Engine) -> engine_messages.Publish:
-    return engine_messages.Publish(
+def publish(engine: EngineWorker) -> engine_messages.PublishRequest:
+    return engine_messages.PublishRequest(
         request_id=engine.next_request_id(), connection_id="c", source_id="s", offer=offers.CHROMIUM
     )
 
 
-async def until_running(engine: Engine, *, running: bool) -> None:
+async def until_running(engine: EngineWorker, *, running: bool) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
         while engine.is_running is not running:  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.01)
@@ -49,9 +49,9 @@ async def until_running(engine: Engine, *, running: bool) -> None:
 async def test_an_engine_that_was_not_started_takes_nothing_and_stops() -> None:
     engine = make(Told())
     with pytest.raises(MediaRefusedError) as refused:
-        await engine.open(publish(engine))
+        await engine.request(publish(engine), engine_messages.OfferAnswered)
     assert refused.value.reason is RefusalReason.ENGINE_LOST
-    engine.send(engine_messages.Close(connection_id="c"))
+    engine.send(engine_messages.CloseCommand(connection_id="c"))
     await engine.stop()
     assert engine.process_id is None
 
@@ -63,7 +63,7 @@ async def test_a_stopped_engine_takes_nothing_and_was_not_lost() -> None:
     await engine.stop()
     await engine.stop()
     with pytest.raises(MediaRefusedError):
-        await engine.open(publish(engine))
+        await engine.request(publish(engine), engine_messages.OfferAnswered)
     assert told.losses == 0
 
 
@@ -90,6 +90,6 @@ async def test_a_port_that_the_system_chose_is_given_up_when_another_has_taken_i
             thief.bind(("127.0.0.1", port))
             await until_running(engine, running=True)
             assert engine.udp_port not in (0, port)
-            await engine.open(publish(engine))
+            await engine.request(publish(engine), engine_messages.OfferAnswered)
     finally:
         await engine.stop()

@@ -13,7 +13,7 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
-from stagebook.demo.generated_media import MovingBar, Observer, Tone
+from stagebook.demo.generated_media import MediaObserver, MovingBar, Tone
 from stagebook.media.codecs.codec_names import Codec
 from tests.media.rtc.running_engine import Engine, wait_until
 
@@ -72,7 +72,7 @@ class WatchingPeer(Peer):
 
     def __init__(self, engine: Engine, connection_id: str) -> None:
         super().__init__(engine, connection_id)
-        self.observer = Observer()
+        self.observer = MediaObserver()
         self._tasks: set[asyncio.Task[None]] = set()
         self.connection.addTransceiver("audio", direction="recvonly")
         self.connection.addTransceiver("video", direction="recvonly")
@@ -84,15 +84,15 @@ class WatchingPeer(Peer):
         answer = self.engine.forwarder.subscribe(connection_id=self.connection_id, source_id=source_id, offer=offer)
         await self.take_answer(answer.sdp, port=port)
 
-    async def wait_until_satisfied(self) -> None:
+    async def wait_for_media(self) -> None:
         """Wait for moving pictures and the tone, anew."""
-        self.observer = Observer()
-        await wait_until(lambda: self.observer.satisfied, "moving pictures and the tone")
+        self.observer = MediaObserver()
+        await wait_until(lambda: self.observer.is_complete, "moving pictures and the tone")
 
     async def wait_for_pictures(self, count: int) -> None:
         """Wait for so many more pictures."""
-        target = self.observer.pictures + count
-        await wait_until(lambda: self.observer.pictures >= target, f"{count} pictures")
+        target = self.observer.video_frames + count
+        await wait_until(lambda: self.observer.video_frames >= target, f"{count} pictures")
 
     def _watch(self, track: MediaStreamTrack) -> None:
         task = asyncio.ensure_future(self._observe(track))
@@ -104,6 +104,6 @@ class WatchingPeer(Peer):
             while True:
                 frame = await track.recv()
                 if isinstance(frame, VideoFrame):
-                    self.observer.see(frame)
+                    self.observer.observe_video(frame)
                 elif isinstance(frame, AudioFrame):
-                    self.observer.hear(frame)
+                    self.observer.observe_audio(frame)

@@ -32,7 +32,7 @@ async def watching(engine: Engine, *, port: int | None = None) -> AsyncIterator[
     viewer = WatchingPeer(engine, "v")
     await viewer.subscribe(port=port)
     try:
-        await viewer.wait_until_satisfied()
+        await viewer.wait_for_media()
         yield viewer
     finally:
         await viewer.leave()
@@ -53,7 +53,7 @@ async def test_another_feed_takes_the_place_of_one_that_is_closed() -> None:
         await playing(engine, "g", LARGE)
         async with watching(engine) as viewer:
             engine.forwarder.close(connection_id="f")
-            await viewer.wait_until_satisfied()
+            await viewer.wait_for_media()
             await wait_until(lambda: viewer.observer.size == (640, 480), "pictures of the second feed")
             await viewer.wait_for_pictures(30)
 
@@ -65,7 +65,7 @@ async def test_another_feed_takes_the_place_of_one_that_is_silent() -> None:
         async with watching(engine) as viewer:
             await first.pause()
             await wait_until(lambda: viewer.observer.size == (640, 480), "pictures of the second feed")
-            await viewer.wait_until_satisfied()
+            await viewer.wait_for_media()
 
 
 async def test_pictures_and_sound_pass_with_a_twentieth_lost_both_ways() -> None:

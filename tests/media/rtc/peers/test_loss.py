@@ -20,7 +20,7 @@ async def test_pictures_and_sound_pass_with_a_twentieth_lost_both_ways(codec: Co
             await publisher.publish(port=uplink.port)
             viewer = WatchingPeer(engine, "v")
             await viewer.subscribe(port=downlink.port)
-            await viewer.wait_until_satisfied()
+            await viewer.wait_for_media()
             await viewer.wait_for_pictures(PICTURES)
             assert uplink.lost > 0
             assert downlink.lost > 0

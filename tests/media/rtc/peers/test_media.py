@@ -15,7 +15,7 @@ async def test_a_viewer_sees_moving_pictures_and_hears_the_tone(codec: Codec) ->
         await publisher.publish()
         viewer = WatchingPeer(engine, "v")
         await viewer.subscribe()
-        await viewer.wait_until_satisfied()
+        await viewer.wait_for_media()
         assert engine.facts.count(Connected(connection_id="p")) == 1
         assert engine.facts.count(Connected(connection_id="v")) == 1
         await publisher.leave()

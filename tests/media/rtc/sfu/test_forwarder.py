@@ -8,7 +8,7 @@ import pytest
 
 from stagebook.media.port import CloseCause, Closed, Connected, MediaRefusedError, RefusalReason
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.rtc.sfu import forwarder
+from stagebook.media.rtc.sfu import connection_table
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import AUDIO_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, started
@@ -116,7 +116,7 @@ async def test_more_connections_than_the_setting_allows_are_refused() -> None:
 
 
 async def test_handshakes_that_are_not_done_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forwarder, "MAX_CONNECTING", 2)
+    monkeypatch.setattr(connection_table, "MAX_CONNECTING", 2)
     async with running_engine() as engine:
         await engine.publisher("p")
         for connection_id in ("v1", "v2"):

@@ -5,12 +5,13 @@ import pytest
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
-from stagebook.media.rtc.sdp.media_plan import HeaderExtensions, TrackPlan
-from stagebook.media.rtc.sfu.incoming_track import KEYFRAME_INTERVAL_SECONDS, MAX_LAYERS, IncomingTrack, Sink
+from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
+from stagebook.media.rtc.sdp.media_plan import TrackPlan
+from stagebook.media.rtc.sfu.incoming_track import KEYFRAME_INTERVAL_SECONDS, MAX_LAYERS, IncomingTrack, TrackOutput
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast_layers import FORGET_SECONDS, SILENCE_SECONDS, Layer
 from tests.media.rtc.packets import one_byte_extension, vp8_delta, vp8_keyframe
-from tests.media.rtc.sfu.test_down_track import Receiver
+from tests.media.rtc.sfu.fake_viewer import FakeViewer
 
 RID, REPAIRED_RID = 5, 6
 SMALL, LARGE = vp8_keyframe(320, 180), vp8_keyframe(1280, 720)
@@ -23,12 +24,12 @@ class Bench:
         self.asked: list[int] = []
         self.now = 0.0
         codec = Codec.VP8 if kind is MediaKind.VIDEO else Codec.OPUS
-        self.incoming = IncomingTrack(_plan(kind, codec, rtx_of or {}), ask_keyframe=self._ask)
+        self.incoming = IncomingTrack(_plan(kind, codec, rtx_of or {}), send_keyframe_request=self._ask)
         track = PublishedTrack(kind=kind, codec=codec, clock_rate=90_000, random_bits=lambda _: 0)
-        track.origin = self.incoming
-        self.incoming.sink = Sink(track, SourceMeter(codec=Codec.VP8, now=0.0))
-        self.viewer = Receiver()
-        track.add(self.viewer.outlet, 0.0)
+        track.requester = self.incoming
+        self.incoming.output = TrackOutput(track, SourceMeter(codec=Codec.VP8, now=0.0))
+        self.viewer = FakeViewer()
+        track.add(self.viewer.down_track, 0.0)
 
     def _ask(self, _incoming: IncomingTrack, layer: Layer) -> None:
         self.asked.append(layer.ssrc)
@@ -81,7 +82,7 @@ def test_without_a_keyframe_one_is_asked_for_again_and_again_but_not_more_often(
     for step in range(10):
         bench.now = step * KEYFRAME_INTERVAL_SECONDS * 0.6
         bench.send(1, step, vp8_delta())
-        bench.incoming.choose(bench.now)
+        bench.incoming.select_layer(bench.now)
     assert bench.asked == [1] * 5
 
 
@@ -89,7 +90,7 @@ def test_a_better_layer_is_taken_at_its_keyframe_and_not_before() -> None:
     bench = Bench()
     bench.send(1, 1, SMALL)
     bench.send(2, 1, LARGE)
-    bench.incoming.choose(1.0)
+    bench.incoming.select_layer(1.0)
     assert bench.asked == [2]
     bench.send(2, 2, vp8_delta())
     bench.send(1, 2, vp8_delta())
@@ -103,7 +104,7 @@ def test_a_keyframe_of_a_layer_that_is_not_wanted_changes_nothing() -> None:
     bench = Bench()
     bench.send(2, 1, LARGE)
     bench.send(1, 1, SMALL)
-    bench.incoming.choose(1.0)
+    bench.incoming.select_layer(1.0)
     bench.send(1, 2, SMALL)
     assert bench.seen == [LARGE]
     assert bench.asked == []
@@ -121,7 +122,7 @@ def test_a_sender_that_starts_over_with_a_new_ssrc_is_followed() -> None:
     bench.send(1, 1, SMALL)
     bench.now += SILENCE_SECONDS
     bench.send(2, 1, vp8_delta())
-    bench.incoming.choose(bench.now)
+    bench.incoming.select_layer(bench.now)
     bench.send(2, 2, SMALL)
     assert bench.asked == [2]
     assert bench.seen == [SMALL, SMALL]
@@ -152,7 +153,7 @@ def test_silent_layers_are_forgotten_but_never_the_current_one() -> None:
     bench = Bench()
     bench.send(1, 1, SMALL)
     bench.send(2, 1, vp8_delta())
-    bench.incoming.choose(FORGET_SECONDS + 1)
+    bench.incoming.select_layer(FORGET_SECONDS + 1)
     assert list(bench.incoming.layers) == [1]
 
 
@@ -193,6 +194,6 @@ def test_a_probe_of_the_bandwidth_is_no_repair() -> None:
 def test_a_publisher_that_lost_its_source_feeds_nobody() -> None:
     bench = Bench()
     bench.send(1, 1, SMALL)
-    bench.incoming.sink = None
+    bench.incoming.output = None
     bench.send(1, 2, SMALL)
     assert bench.seen == [SMALL]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
-from tests.media.rtc.sfu.test_down_track import Receiver
+from tests.media.rtc.sfu.fake_viewer import FakeViewer
 from tests.media.rtc.sfu.test_source_track import send, track
 
 
@@ -22,28 +22,28 @@ class Asked:
 
 
 def test_a_waiting_viewer_makes_the_track_ask_for_a_keyframe_until_it_comes() -> None:
-    made, origin, viewer = track(), Asked(), Receiver()
-    made.origin = origin
-    made.add(viewer.outlet, 1.0)
+    made, origin, viewer = track(), Asked(), FakeViewer()
+    made.requester = origin
+    made.add(viewer.down_track, 1.0)
     send(made, 1000)
     assert len(origin.times) == 2
-    send(made, 1001, begins=True)
+    send(made, 1001, can_start=True)
     send(made, 1002)
     assert len(origin.times) == 2
 
 
 def test_sound_is_never_asked_for_a_keyframe() -> None:
-    made, origin, viewer = track(MediaKind.AUDIO), Asked(), Receiver()
-    made.origin = origin
-    made.add(viewer.outlet, 1.0)
+    made, origin, viewer = track(MediaKind.AUDIO), Asked(), FakeViewer()
+    made.requester = origin
+    made.add(viewer.down_track, 1.0)
     send(made, 1000)
     assert origin.times == []
 
 
 def test_a_payload_too_large_for_any_datagram_of_ours_goes_nowhere() -> None:
-    made, viewer = track(), Receiver()
-    made.add(viewer.outlet, 0.0)
-    send(made, 1000, begins=True, payload=bytes(MAX_PAYLOAD_SIZE_BYTES + 1))
+    made, viewer = track(), FakeViewer()
+    made.add(viewer.down_track, 0.0)
+    send(made, 1000, can_start=True, payload=bytes(MAX_PAYLOAD_SIZE_BYTES + 1))
     assert viewer.datagrams == []
 
 
@@ -52,8 +52,8 @@ def test_a_payload_too_large_for_any_datagram_of_ours_goes_nowhere() -> None:
 def test_whoever_publishes_a_viewer_never_gets_a_number_twice_with_other_content(
     streams: list[tuple[int, list[int]]],
 ) -> None:
-    made, viewer = track(), Receiver()
-    made.add(viewer.outlet, 0.0)
+    made, viewer = track(), FakeViewer()
+    made.add(viewer.down_track, 0.0)
     now = 0.0
     for number, (start, steps) in enumerate(streams):
         made.switch(sequence=start, timestamp=0, now=now)
@@ -65,7 +65,7 @@ def test_whoever_publishes_a_viewer_never_gets_a_number_twice_with_other_content
                 timestamp=step * 3000,
                 payload=f"{number}:{step}".encode(),
                 now=now,
-                begins=True,
+                can_start=True,
             )
     content: dict[int, bytes] = {}
     for packet in viewer.packets:

@@ -5,12 +5,8 @@ from typing import cast
 import pytest
 
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.rtc.rtp.rtcp import (
-    KeyframeRequest,
-    Nack,
-    ReceiverReport,
-    write_pli,
-)
+from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, ReceiverReport
+from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import RTX_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, started

@@ -2,11 +2,8 @@
 
 from typing import cast
 
-from stagebook.media.rtc.rtp.rtcp import (
-    SenderReport,
-    write_nack,
-    write_sender_report,
-)
+from stagebook.media.rtc.rtp.rtcp import SenderReport
+from stagebook.media.rtc.rtp.rtcp_writer import write_nack, write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.viewer import MAX_RESENDS_AT_ONCE
 from tests.media.rtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe

@@ -1,4 +1,19 @@
-"""The typed messages between the server and an engine process."""
+"""The messages between the server and an engine process, in addition to those of every worker (`worker_messages`).
+
+    server                                     engine process
+      | -- StartEngine ------------------------> |
+      | <- EngineRunning ----------------------- |   or StartFailed
+      | -- PublishRequest, SubscribeRequest ---> |
+      | <- OfferAnswered ----------------------- |   or RequestRefused; so for the next two
+      | -- PatchRequest -----------------------> |
+      | <- FragmentAnswered -------------------- |
+      | -- OpenFeedRequest --------------------> |
+      | <- FeedOpened -------------------------- |
+      | -- CloseCommand, EndSourceCommand -----> |   no reply
+
+Commands are carried out in the order in which they are sent, and reports arrive in the order in which they are sent. So
+all facts of a connection arrive after the reply that opened it.
+"""
 
 import asyncio
 from typing import TypeAlias
@@ -21,126 +36,98 @@ from stagebook.media.worker.worker_messages import (
     RequestRefused,
     StartFailed,
     Stop,
-    send,
 )
 
-__all__ = [
-    "Answered",
-    "AnyCommand",
-    "AnyReply",
-    "AnyReport",
-    "AnyRequest",
-    "Close",
-    "Command",
-    "EndSource",
-    "FactReported",
-    "Feed",
-    "FeedOpened",
-    "Heartbeat",
-    "Logged",
-    "Patch",
-    "Patched",
-    "Publish",
-    "Reply",
-    "Report",
-    "Request",
-    "RequestRefused",
-    "Run",
-    "Running",
-    "StartFailed",
-    "Stop",
-    "Subscribe",
-    "receive_command",
-    "receive_report",
-    "send",
-]
 
-
-class Run(Command, frozen=True, kw_only=True):
-    """The first command: start with these settings. Reported by Running or StartFailed."""
+class StartEngine(Command, frozen=True, kw_only=True):
+    """The first command."""
 
     settings: EngineSettings
 
 
-class Publish(Request, frozen=True, kw_only=True):
-    """As MediaEngine.publish. Reported by Answered or RequestRefused, as the next two."""
+class PublishRequest(Request, frozen=True, kw_only=True):
+    """MediaEngine.publish."""
 
     source_id: str
     offer: str
 
 
-class Subscribe(Request, frozen=True, kw_only=True):
-    """As MediaEngine.subscribe."""
+class SubscribeRequest(Request, frozen=True, kw_only=True):
+    """MediaEngine.subscribe."""
 
     source_id: str
     offer: str
 
 
-class Patch(Request, frozen=True, kw_only=True):
-    """As MediaEngine.patch. Reported by Patched or RequestRefused."""
+class PatchRequest(Request, frozen=True, kw_only=True):
+    """MediaEngine.patch."""
 
     fragment: str
     ice_session: str | None
 
 
-class Feed(Request, frozen=True, kw_only=True):
-    """Let a connection feed a source. Reported by FeedOpened or RequestRefused."""
+class OpenFeedRequest(Request, frozen=True, kw_only=True):
+    """Allow an encoder's connection to feed a source (`Forwarder.open_feed`)."""
 
     source_id: str
     is_redundant: bool
 
 
-class Close(Command, frozen=True, kw_only=True):
-    """As MediaEngine.close. Not reported."""
+class CloseCommand(Command, frozen=True, kw_only=True):
+    """MediaEngine.close."""
 
     connection_id: str
 
 
-class EndSource(Command, frozen=True, kw_only=True):
-    """As MediaEngine.end_source. Not reported."""
+class EndSourceCommand(Command, frozen=True, kw_only=True):
+    """MediaEngine.end_source."""
 
     source_id: str
 
 
-class Running(Report, frozen=True, kw_only=True):
+class EngineRunning(Report, frozen=True, kw_only=True):
     """The sockets are bound."""
 
     udp_port: int
 
 
-class Answered(Reply, frozen=True, kw_only=True):
-    """An offer was taken."""
+class OfferAnswered(Reply, frozen=True, kw_only=True):
+    """The answer to the offer of a PublishRequest or SubscribeRequest."""
 
     answer: Answer
 
 
-class Patched(Reply, frozen=True, kw_only=True):
-    """A fragment was taken."""
+class FragmentAnswered(Reply, frozen=True, kw_only=True):
+    """The answer to the fragment of a PatchRequest."""
 
     answer: PatchAnswer
 
 
 class FeedOpened(Reply, frozen=True, kw_only=True):
-    """The source's media may come."""
+    """The ticket for an OpenFeedRequest."""
 
     ticket: FeedTicket
 
 
-AnyRequest: TypeAlias = Publish | Subscribe | Patch | Feed
-AnyReply: TypeAlias = Answered | Patched | FeedOpened | RequestRefused
+EngineRequest: TypeAlias = PublishRequest | SubscribeRequest | PatchRequest | OpenFeedRequest
+EngineReply: TypeAlias = OfferAnswered | FragmentAnswered | FeedOpened | RequestRefused
 
-AnyCommand: TypeAlias = Run | AnyRequest | Close | EndSource | Stop
-AnyReport: TypeAlias = Running | StartFailed | AnyReply | FactReported | Heartbeat | Logged
+EngineCommand: TypeAlias = StartEngine | EngineRequest | CloseCommand | EndSourceCommand | Stop
+EngineReport: TypeAlias = EngineRunning | StartFailed | EngineReply | FactReported | Heartbeat | Logged
 
-_commands: MessageReader[AnyCommand] = MessageReader(msgspec.msgpack.Decoder(AnyCommand), max_bytes=MAX_CONTROL_BYTES)
-_reports: MessageReader[AnyReport] = MessageReader(msgspec.msgpack.Decoder(AnyReport), max_bytes=MAX_CONTROL_BYTES)
+_commands: MessageReader[EngineCommand] = MessageReader(
+    msgspec.msgpack.Decoder(EngineCommand), max_bytes=MAX_CONTROL_BYTES
+)
+_reports: MessageReader[EngineReport] = MessageReader(
+    msgspec.msgpack.Decoder(EngineReport), max_bytes=MAX_CONTROL_BYTES
+)
 
 
-async def receive_command(reader: asyncio.StreamReader) -> AnyCommand:
-    """The next command. Raises BrokenStreamError."""
+async def receive_command(reader: asyncio.StreamReader) -> EngineCommand:
+    """Read the next command. Raises BrokenStreamError."""
     return await _commands.next(reader)
 
 
-async def receive_report(reader: asyncio.StreamReader) -> AnyReport:
-    """The next report. Raises BrokenStreamError."""
+async def receive_report(reader: asyncio.StreamReader) -> EngineReport:
+    """Read the next report. Raises BrokenStreamError."""
     return await _reports.next(reader)

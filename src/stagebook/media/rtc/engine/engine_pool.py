@@ -1,4 +1,11 @@
-"""The engine processes as one MediaEngine: sources are pinned to engines, requests and facts find their way."""
+"""The engine processes as one media engine: each source is placed on one engine, and its requests go there.
+
+The pool implements the WebRTC part of `media.port.MediaEngine`. For encoders it offers `open_feed`; `media_router`
+joins that with the ingest process.
+
+When an engine process is lost, its sources are gone and its connections are reported as Closed with ENGINE_LOST. A new
+process takes over the port.
+"""
 
 import asyncio
 import tempfile
@@ -19,20 +26,33 @@ from stagebook.media.port import (
     RefusalReason,
     SourceMeasured,
 )
-from stagebook.media.rtc.engine import engine_messages
+from stagebook.media.rtc.engine.engine_messages import (
+    CloseCommand,
+    EndSourceCommand,
+    FeedOpened,
+    FragmentAnswered,
+    OfferAnswered,
+    OpenFeedRequest,
+    PatchRequest,
+    PublishRequest,
+    SubscribeRequest,
+)
 from stagebook.media.rtc.engine.engine_settings import MAX_ENGINES, EngineSettings
-from stagebook.media.rtc.engine.engine_worker import Engine, WorkerStartError, WorkerTimeouts
-from stagebook.media.rtc.engine.source_placement import Placement
+from stagebook.media.rtc.engine.engine_worker import EngineWorker
+from stagebook.media.rtc.engine.source_placement import SourcePlacement
+from stagebook.media.worker.worker_messages import Reply
+from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
-ReplyT = TypeVar("ReplyT")
+ReplyT = TypeVar("ReplyT", bound=Reply)
+
+
+def _ignore(_value: object) -> None:
+    """The listener before `listen`."""
 
 
 class EnginePool:
-    """`processes` engines, each with a UDP port of its own. All of media.port.MediaEngine but what takes encoders in.
-
-    If an engine is lost, its connections are told Closed with ENGINE_LOST, its sources are gone, and a new process
-    takes its port.
-    """
+    """All engine processes, each with its own UDP port."""
 
     def __init__(
         self,
@@ -41,41 +61,44 @@ class EnginePool:
         processes: int,
         timeouts: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - frozen
     ) -> None:
-        """Raises ValueError for a number of processes that cannot be."""
+        """Raises ValueError unless `processes` is from 1 to MAX_ENGINES."""
         if not 1 <= processes <= MAX_ENGINES:
             raise ValueError(f"processes: 1 to {MAX_ENGINES}")
-        self._hear: Callable[[MediaFact], None] = lambda _fact: None
-        self._placement = Placement()
+        self._on_fact: Callable[[MediaFact], None] = _ignore
+        self._on_feed_lost: Callable[[str], None] = _ignore
+        self._placement = SourcePlacement()
+        self._lost: dict[str, str] = {}
+        """Connections of lost engines that are not reported yet, with their source ids."""
         self._bind_addresses = settings.bind_addresses
         self._feed_directory: tempfile.TemporaryDirectory[str] | None = None
         self._engines = [
-            Engine(
+            EngineWorker(
                 msgspec.structs.replace(settings, udp_port=settings.udp_port + number if settings.udp_port else 0),
                 number=number,
-                hear=self._take,
-                lost=self._lose,
+                on_fact=self._handle_fact,
+                on_lost=self._handle_loss,
                 timeouts=timeouts,
             )
             for number in range(processes)
         ]
 
     @property
-    def engines(self) -> tuple[Engine, ...]:
+    def engines(self) -> tuple[EngineWorker, ...]:
         """The engines, by number."""
         return tuple(self._engines)
 
     def describe(self) -> str:
-        """Where media is received, for a person: `127.0.0.1, UDP ports 40000, 40001`."""
+        """The addresses and ports of media, for the operator: `127.0.0.1, UDP ports 40000, 40001`."""
         ports = ", ".join(str(engine.udp_port) for engine in self._engines)
         return f"{', '.join(self._bind_addresses)}, UDP port{'s' if len(self._engines) > 1 else ''} {ports}"
 
     async def start(self) -> None:
-        """Start all engines. Raises WorkerStartError, and then none is left running."""
-        # Of mode 0700, and with a short path: a socket's has at most 107 bytes.
+        """Start all engines. Raises WorkerStartError; no engine is left running then."""
+        # The directory has mode 0700. Its path is short, because a unix socket's path has at most 107 bytes.
         try:
             self._feed_directory = tempfile.TemporaryDirectory(prefix="stagebook-")
         except OSError as error:
-            raise WorkerStartError(f"no folder for feeds can be made: {error}") from error
+            raise WorkerStartError(f"cannot create a directory for encoder feeds: {error}") from error
         for engine in self._engines:
             engine.feed_directory = self._feed_directory.name
         try:
@@ -85,121 +108,141 @@ class EnginePool:
             raise
 
     async def stop(self) -> None:
-        """Stop all engines; no facts are told."""
+        """Stop all engines. No facts are reported."""
         await asyncio.gather(*(engine.stop() for engine in self._engines))
         if self._feed_directory is not None:
             self._feed_directory.cleanup()
 
-    def listen(self, hear: Callable[[MediaFact], None]) -> None:
-        """As MediaEngine.listen."""
-        self._hear = hear
+    def listen(self, on_fact: Callable[[MediaFact], None], *, on_feed_lost: Callable[[str], None] = _ignore) -> None:
+        """Set the listener for facts, as MediaEngine.listen. `on_feed_lost` is called with the id of each connection
+        of a lost engine, just before its Closed is reported: the owner of encoders' connections ends them."""
+        self._on_fact = on_fact
+        self._on_feed_lost = on_feed_lost
+
+    # Commands
 
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """As MediaEngine.publish. A new source goes to the engine with the fewest connections."""
-        engine = self._engine_for(connection_id, source_id)
-        request = engine_messages.Publish(
+        """Answer a publisher's offer, as MediaEngine.publish. A new source is placed on the engine with the fewest
+        connections."""
+        engine = self._place_publisher(connection_id, source_id)
+        request = PublishRequest(
             request_id=engine.next_request_id(), connection_id=connection_id, source_id=source_id, offer=offer
         )
-        answer = await self._keep_or_forget(engine.open(request), connection_id)
+        reply = await self._open(engine.request(request, OfferAnswered), connection_id, source_id, engine)
         self._placement.establish(source_id)
-        return answer
+        return reply.answer
 
     async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """As MediaEngine.subscribe, at the source's engine."""
+        """Answer a viewer's offer on the source's engine, as MediaEngine.subscribe."""
         number = self._placement.place_viewer(connection_id, source_id)
         if number is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
         engine = self._engines[number]
-        request = engine_messages.Subscribe(
+        request = SubscribeRequest(
             request_id=engine.next_request_id(), connection_id=connection_id, source_id=source_id, offer=offer
         )
-        return await self._keep_or_forget(engine.open(request), connection_id)
+        return (await self._open(engine.request(request, OfferAnswered), connection_id, source_id, engine)).answer
 
-    async def feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
-        """Let an encoder's media in for a source: the ticket is for whoever brings it (`media.feed`). Connected follows
-        once it says Hello; an end is told only for a lost engine. With `is_redundant` connections feed side by side.
+    async def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
+        """Allow an encoder's connection to feed a source, and return the ticket for the media bus.
 
-        Raises MediaRefusedError (BUSY, ENGINE_LOST)."""
-        engine = self._engine_for(connection_id, source_id, is_redundant=is_redundant)
-        request = engine_messages.Feed(
+        Connected is reported when the feed's Hello arrives. The end of a feed is reported only if its engine is lost.
+        With `is_redundant`, several feeds of a source may be open side by side. Raises MediaRefusedError (BUSY,
+        ENGINE_LOST).
+        """
+        engine = self._place_publisher(connection_id, source_id, is_redundant=is_redundant)
+        request = OpenFeedRequest(
             request_id=engine.next_request_id(),
             connection_id=connection_id,
             source_id=source_id,
             is_redundant=is_redundant,
         )
-        ticket = await self._keep_or_forget(engine.feed(request), connection_id)
+        reply = await self._open(engine.request(request, FeedOpened), connection_id, source_id, engine)
         self._placement.establish(source_id)
-        return ticket
+        return reply.ticket
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
-        """As MediaEngine.patch."""
+        """Answer a trickle or ICE restart fragment, as MediaEngine.patch."""
         number = self._placement.engine_of(connection_id)
         if number is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
         engine = self._engines[number]
-        return await engine.patch(
-            engine_messages.Patch(
-                request_id=engine.next_request_id(),
-                connection_id=connection_id,
-                fragment=fragment,
-                ice_session=ice_session,
-            )
+        request = PatchRequest(
+            request_id=engine.next_request_id(), connection_id=connection_id, fragment=fragment, ice_session=ice_session
         )
+        return (await engine.request(request, FragmentAnswered)).answer
 
-    async def close(self, *, connection_id: str) -> None:
-        """As MediaEngine.close."""
+    def close(self, *, connection_id: str) -> None:
+        """Close one connection. No fact about it is reported after this. Unknown ids are ignored."""
+        self._lost.pop(connection_id, None)
         number = self._placement.engine_of(connection_id)
         if number is not None:
             self._placement.remove(connection_id)
-            self._engines[number].send(engine_messages.Close(connection_id=connection_id))
+            self._engines[number].send(CloseCommand(connection_id=connection_id))
 
-    async def end_source(self, *, source_id: str) -> None:
-        """As MediaEngine.end_source."""
+    def end_source(self, *, source_id: str) -> None:
+        """End a source and close its connections. No fact about them is reported after this. Unknown ids are
+        ignored."""
+        self._lost = {lost: source for lost, source in self._lost.items() if source != source_id}
         number = self._placement.end_source(source_id)
         if number is not None:
-            self._engines[number].send(engine_messages.EndSource(source_id=source_id))
+            self._engines[number].send(EndSourceCommand(source_id=source_id))
 
-    def _engine_for(self, connection_id: str, source_id: str, *, is_redundant: bool = False) -> Engine:
-        """Place a publisher. Raises MediaRefusedError."""
+    def _place_publisher(self, connection_id: str, source_id: str, *, is_redundant: bool = False) -> EngineWorker:
+        """Place a publisher on an engine. Raises MediaRefusedError (ENGINE_LOST)."""
         running = [engine.number for engine in self._engines if engine.is_running]
         number = self._placement.place_publisher(connection_id, source_id, running, is_redundant=is_redundant)
         if number is None:
-            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="no media engine runs at the moment")
+            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="no media engine is running")
         return self._engines[number]
 
-    async def _keep_or_forget(self, asked: Coroutine[Any, Any, ReplyT], connection_id: str) -> ReplyT:
-        """Ask for a connection. If it is refused, or nobody waits for it any more, nothing of it stays."""
+    async def _open(
+        self, request: Coroutine[Any, Any, ReplyT], connection_id: str, source_id: str, engine: EngineWorker
+    ) -> ReplyT:
+        """Await the request that opens a connection. If it is refused, or if the caller is cancelled, the connection is
+        removed again."""
         try:
-            return await asked
+            return await request
         except MediaRefusedError:
             self._placement.remove(connection_id)
             raise
         except asyncio.CancelledError:
-            await self.close(connection_id=connection_id)
+            # The engine may accept the request nevertheless, and then it keeps a new source until it is ended.
+            self.close(connection_id=connection_id)
+            if not self._placement.has_source(source_id):
+                engine.send(EndSourceCommand(source_id=source_id))
             raise
 
-    def _take(self, fact: MediaFact) -> None:
-        """Pass a fact on, unless its connection or source was ended while the fact was on its way."""
+    # Facts
+
+    def _handle_fact(self, fact: MediaFact) -> None:
+        """Report a fact, unless its connection was closed or its source ended while the fact was on its way."""
         match fact:
             case Connected():
                 self._placement.connect(fact.connection_id)
-                known = self._placement.engine_of(fact.connection_id) is not None
+                is_known = self._placement.engine_of(fact.connection_id) is not None
             case Closed():
-                known = self._placement.remove(fact.connection_id)
+                is_known = self._placement.remove(fact.connection_id)
             case SourceMeasured():
-                known = self._placement.engine_of(fact.connection_id) is not None
+                is_known = self._placement.engine_of(fact.connection_id) is not None
             case _:
-                known = False
-        if known:
-            self._hear(fact)
+                is_known = False
+        if is_known:
+            self._on_fact(fact)
 
-    def _lose(self, engine: Engine, unanswered: frozenset[str]) -> None:
-        """Tell Closed for what an engine held. Whoever still waits for an answer is refused instead, and whoever has
-        just got one goes on first."""
+    def _handle_loss(self, engine: EngineWorker, unanswered: frozenset[str]) -> None:
+        """Report Closed for the connections of a lost engine, except those whose opening request has failed.
+
+        The reports are deferred to the next iteration of the event loop: a caller whose request was answered just
+        before the loss resumes first, so that it knows its connection when the report arrives.
+        """
         loop = asyncio.get_running_loop()
-        for connection_id in self._placement.lose_engine(engine.number):
+        for connection_id, source_id in self._placement.lose_engine(engine.number).items():
             if connection_id not in unanswered:
-                loop.call_soon(self._hear, Closed(connection_id=connection_id, cause=CloseCause.ENGINE_LOST))
+                self._lost[connection_id] = source_id
+                loop.call_soon(self._report_loss, connection_id)
 
-
-__all__ = ["EnginePool", "WorkerStartError"]
+    def _report_loss(self, connection_id: str) -> None:
+        if self._lost.pop(connection_id, None) is not None:
+            self._on_feed_lost(connection_id)
+            self._on_fact(Closed(connection_id=connection_id, cause=CloseCause.ENGINE_LOST))

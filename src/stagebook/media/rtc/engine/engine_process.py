@@ -1,7 +1,8 @@
-"""The engine process: a Forwarder at the end of a control socket. Started by `engine`, ends with its parent.
+"""The engine process: a Forwarder that is controlled over a control socket. `engine_worker` starts it.
 
-python -m stagebook.media.rtc.engine.engine_process <file descriptor of the control socket>
+    python -m stagebook.media.rtc.engine.engine_process <file descriptor of the control socket>
 
+The process exits when the server sends Stop or closes the socket.
 """
 
 import contextlib
@@ -18,16 +19,33 @@ import structlog
 
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Answer, MediaFact, MediaRefusedError, PatchAnswer, RefusalReason
-from stagebook.media.rtc.engine import engine_messages
+from stagebook.media.rtc.engine.engine_messages import (
+    CloseCommand,
+    EndSourceCommand,
+    EngineCommand,
+    EngineReply,
+    EngineRequest,
+    EngineRunning,
+    FeedOpened,
+    FragmentAnswered,
+    OfferAnswered,
+    OpenFeedRequest,
+    PatchRequest,
+    PublishRequest,
+    StartEngine,
+    SubscribeRequest,
+    receive_command,
+)
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.forwarder import Forwarder
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
+from stagebook.media.worker.worker_messages import RequestRefused
 
 _log = structlog.get_logger(__name__)
 
 
-class RunsMedia(Protocol):
-    """What the process needs of a Forwarder."""
+class ForwarderLike(Protocol):
+    """The methods of Forwarder that the process calls. Tests substitute their own."""
 
     @property
     def udp_port(self) -> int: ...
@@ -35,111 +53,105 @@ class RunsMedia(Protocol):
     async def stop(self) -> None: ...
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer: ...
     def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer: ...
-    def feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket: ...
+    def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket: ...
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer: ...
     def close(self, *, connection_id: str) -> None: ...
     def end_source(self, *, source_id: str) -> None: ...
 
 
-class MakesForwarder(Protocol):
+class ForwarderFactory(Protocol):
     """The signature of Forwarder's constructor."""
 
     def __call__(
         self,
         settings: EngineSettings,
         *,
-        hear: Callable[[MediaFact], None],
+        on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         randomness: Random,
-    ) -> RunsMedia: ...
+    ) -> ForwarderLike: ...
 
 
-class _Forwarding:
-    """The process's work: a forwarder, commanded by the parent."""
+class _EngineWork:
+    """Carries out the server's commands with a forwarder (`worker_main.Work`)."""
 
-    def __init__(self, forwarder: RunsMedia, reports: ReportWriter, *, feed_directory: str) -> None:
+    def __init__(self, forwarder: ForwarderLike, reports: ReportWriter, *, feed_directory: str) -> None:
         self._forwarder = forwarder
         self._reports = reports
         self._feed_directory = feed_directory
 
-    async def start(self) -> engine_messages.Running:
+    async def start(self) -> EngineRunning:
         """Bind the sockets. Raises OSError."""
         await self._forwarder.start()
-        return engine_messages.Running(udp_port=self._forwarder.udp_port)
+        return EngineRunning(udp_port=self._forwarder.udp_port)
 
     async def stop(self) -> None:
-        """Say goodbye to all peers."""
+        """Close all connections."""
         await self._forwarder.stop()
         if self._feed_directory:
-            # The last engine takes the folder of feeds along, for a server that was killed cannot.
+            # The server deletes the directory of the media bus sockets, but not if it was killed. The last engine then
+            # finds the directory empty and deletes it.
             with contextlib.suppress(OSError):
                 os.rmdir(self._feed_directory)  # noqa: PTH106 - one quick call at the end
 
-    def handle(self, command: engine_messages.AnyCommand) -> None:
-        """Carry out a command, and answer it if it is a request."""
+    def handle(self, command: EngineCommand) -> None:
+        """Carry out a command, and reply to it if it is a request."""
         match command:
-            case engine_messages.Close():
+            case CloseCommand():
                 self._forwarder.close(connection_id=command.connection_id)
-            case engine_messages.EndSource():
+            case EndSourceCommand():
                 self._forwarder.end_source(source_id=command.source_id)
-            case (
-                engine_messages.Publish()
-                | engine_messages.Subscribe()
-                | engine_messages.Patch()
-                | engine_messages.Feed()
-            ):
-                self._reports.send(_reply(command, self._forwarder))
+            case PublishRequest() | SubscribeRequest() | PatchRequest() | OpenFeedRequest():
+                self._reports.send(self._reply(command))
+
+    def _reply(self, request: EngineRequest) -> EngineReply:
+        request_id, connection_id = request.request_id, request.connection_id
+        try:
+            return self._carry_out(request)
+        except MediaRefusedError as refused:
+            return RequestRefused(request_id=request_id, reason=refused.reason, detail=refused.detail)
+        except Exception:  # noqa: BLE001 - an error with one connection must not end all others
+            _log.exception("a request failed", connection_id=connection_id)
+            return RequestRefused(
+                request_id=request_id, reason=RefusalReason.ENGINE_LOST, detail="the media engine failed"
+            )
+
+    def _carry_out(self, request: EngineRequest) -> EngineReply:
+        forwarder, request_id, connection_id = self._forwarder, request.request_id, request.connection_id
+        match request:
+            case PublishRequest(source_id=source_id, offer=offer):
+                answer = forwarder.publish(connection_id=connection_id, source_id=source_id, offer=offer)
+                return OfferAnswered(request_id=request_id, answer=answer)
+            case SubscribeRequest(source_id=source_id, offer=offer):
+                answer = forwarder.subscribe(connection_id=connection_id, source_id=source_id, offer=offer)
+                return OfferAnswered(request_id=request_id, answer=answer)
+            case PatchRequest(fragment=fragment, ice_session=ice_session):
+                patched = forwarder.patch(connection_id=connection_id, fragment=fragment, ice_session=ice_session)
+                return FragmentAnswered(request_id=request_id, answer=patched)
+            case OpenFeedRequest(source_id=source_id, is_redundant=is_redundant):
+                ticket = forwarder.open_feed(
+                    connection_id=connection_id, source_id=source_id, is_redundant=is_redundant
+                )
+                return FeedOpened(request_id=request_id, ticket=ticket)
 
 
-async def serve(control_socket: socket.socket, make_forwarder: MakesForwarder) -> int:
-    """Run one forwarder until Stop or until the parent is gone. Returns the exit code."""
-    return await run_worker(control_socket, engine_messages.receive_command, partial(_make, make_forwarder))
+async def serve(control_socket: socket.socket, make_forwarder: ForwarderFactory) -> int:
+    """Run one forwarder until Stop, or until the server closes the control socket. Returns the exit code."""
+    return await run_worker(control_socket, receive_command, partial(_make_work, make_forwarder))
 
 
-def _make(
-    make_forwarder: MakesForwarder, command: engine_messages.AnyCommand, reports: ReportWriter
-) -> _Forwarding | None:
-    if not isinstance(command, engine_messages.Run):
+def _make_work(make_forwarder: ForwarderFactory, command: EngineCommand, reports: ReportWriter) -> _EngineWork | None:
+    if not isinstance(command, StartEngine):
         return None
     forwarder = make_forwarder(
-        command.settings, hear=reports.send_fact, clock=time.monotonic, wall_clock=time.time, randomness=SystemRandom()
+        command.settings,
+        on_fact=reports.send_fact,
+        clock=time.monotonic,
+        wall_clock=time.time,
+        randomness=SystemRandom(),
     )
-    return _Forwarding(forwarder, reports, feed_directory=command.settings.feed_directory)
-
-
-def _reply(request: engine_messages.AnyRequest, forwarder: RunsMedia) -> engine_messages.AnyReply:
-    try:
-        return _carry_out(request, forwarder)
-    except MediaRefusedError as refused:
-        return engine_messages.RequestRefused(
-            request_id=request.request_id, reason=refused.reason, detail=refused.detail
-        )
-    except Exception:  # noqa: BLE001 - a fault met by one peer's offer must not end everybody's media
-        _log.exception("an offer or fragment met a fault", connection_id=request.connection_id)
-        return engine_messages.RequestRefused(
-            request_id=request.request_id, reason=RefusalReason.ENGINE_LOST, detail="the media engine failed"
-        )
-
-
-def _carry_out(request: engine_messages.AnyRequest, forwarder: RunsMedia) -> engine_messages.AnyReply:
-    number, connection_id = request.request_id, request.connection_id
-    match request:
-        case engine_messages.Publish():
-            answer = forwarder.publish(connection_id=connection_id, source_id=request.source_id, offer=request.offer)
-        case engine_messages.Subscribe():
-            answer = forwarder.subscribe(connection_id=connection_id, source_id=request.source_id, offer=request.offer)
-        case engine_messages.Patch():
-            patched = forwarder.patch(
-                connection_id=connection_id, fragment=request.fragment, ice_session=request.ice_session
-            )
-            return engine_messages.Patched(request_id=number, answer=patched)
-        case engine_messages.Feed():
-            ticket = forwarder.feed(
-                connection_id=connection_id, source_id=request.source_id, is_redundant=request.is_redundant
-            )
-            return engine_messages.FeedOpened(request_id=number, ticket=ticket)
-    return engine_messages.Answered(request_id=number, answer=answer)
+    return _EngineWork(forwarder, reports, feed_directory=command.settings.feed_directory)
 
 
 if __name__ == "__main__":

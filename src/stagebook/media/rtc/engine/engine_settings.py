@@ -1,4 +1,4 @@
-"""What one engine (or a pool of them) is told at its start. A value only: nothing here opens a socket."""
+"""The settings of an engine process, sent to it when it starts."""
 
 import msgspec
 
@@ -8,28 +8,32 @@ MAX_ENGINES = 64
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of one engine process.
-
-    `udp_port` is one number for all `bind_addresses`; 0 lets the system choose one. In a pool, engine n is given
-    `udp_port + n`. `announced_addresses` are the IPs of the candidates (a NAT's outer address, several networks); empty
-    means the bind addresses, and for a wildcard the host's own addresses.
-    """
+    """The settings of one engine process."""
 
     bind_addresses: tuple[str, ...] = ("127.0.0.1",)
+    """The IP addresses on which media is received."""
     udp_port: int = 0
+    """One port number for all `bind_addresses`; 0 lets the system choose. In a pool, engine n gets `udp_port + n`."""
     announced_addresses: tuple[str, ...] = ()
+    """The IP addresses of the ICE candidates, for example the outer address of a NAT. Empty means the bind addresses,
+    and for a wildcard address all addresses of the host."""
     consent_timeout_seconds: float = 15.0
+    """A connection ends when its peer has sent no verified connectivity check for so long (RFC 7675)."""
     connect_timeout_seconds: float = 15.0
+    """Maximum time from the answer to the end of the DTLS handshake."""
     max_connections: int = 2000
+    """Publishers, viewers and encoder feeds together."""
     video_codecs: tuple[Codec, ...] = (Codec.H264, Codec.VP8)
+    """The video codecs that publishers may use, most preferred first."""
     max_bitrate_bps: int = 8_500_000
+    """The highest bitrate that a publisher is allowed by REMB."""
     feed_directory: str = ""
-    """Where the engine listens for feeds of encoders: a private folder with a short path. Empty: no feeds."""
+    """A private directory with a short path for the media bus socket. Empty: the engine accepts no encoder feeds."""
     feed_ticket_seconds: float = 120.0
-    """How long an encoder's media may take to begin after it was let in."""
+    """Lifetime of an unused feed ticket."""
 
     def __post_init__(self) -> None:
-        """Refuse values that no engine can run with. Raises ValueError."""
+        """Raises ValueError for values that no engine can run with. The message names the setting."""
         if not self.bind_addresses:
             raise ValueError("bind_addresses: at least one address is needed")
         if not 0 <= self.udp_port <= 65535:

@@ -1,12 +1,19 @@
-"""One engine: sources, their publishers' and viewers' connections, and the sockets, put together.
+"""The forwarder of one engine process: it carries out the commands of `media.port.MediaEngine` for WebRTC.
 
-Knows connections and sources by the caller's ids; no stage, no participant, no token.
+A source is made by the first `publish` (or by the first feed of an encoder) and exists until `end_source`. Several
+publishers of a source may be open at once, because a client that lost its network publishes again before the server has
+noticed the loss. The newest connected one feeds the source:
+
+* A publisher takes the source over when it connects, not when its offer is answered. Until then the current publisher
+  continues. If the new one does not connect, it is closed and nothing else happens.
+* When a publisher takes over, all publishers that were opened before it are closed, connected or not. No Closed fact is
+  reported for them: Connected of the newer one implies it.
+* Viewers stay, unless the video codec changes: then they are closed, with SOURCE_CHANGED.
 """
 
 import asyncio
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
 
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import (
@@ -20,65 +27,60 @@ from stagebook.media.port import (
     RefusalReason,
 )
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RemoteTransport, ViewerPlan
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RemoteTransport
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack, write_publisher_answer, write_viewer_answer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment, write_restart_fragment
-from stagebook.media.rtc.sfu.encoder.encoder_feeds import Feeds
+from stagebook.media.rtc.sfu.connection_table import ConnectionTable
+from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.source import Source
 from stagebook.media.rtc.sfu.viewer import Viewer, make_viewer_track
-from stagebook.media.rtc.transport.peer_connection import PeerConnection, PeerState
+from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
 
 TICK_SECONDS = 0.25
-"""How often handshakes, layers and silent peers are looked after. What is missing of a stream is asked for as its
-packets come; the tick does so for a stream that has stopped."""
-_SECOND_TICKS = 4
-MAX_CONNECTING = 512
-"""Connections whose handshake is not done: a storm waits at the door, not in our memory."""
-
-
-class _Connection(NamedTuple):
-    """One entry of the forwarder's table. `publisher` is None for a viewer."""
-
-    peer: PeerConnection
-    plan: PublisherPlan | ViewerPlan
-    source: Source
-    publisher: Publisher | None
+"""Interval of the timers: handshake retransmissions, timeouts, layer selection, repeated NACKs. The first NACK for a
+gap is sent at once, when the packet after the gap arrives."""
+_TICKS_PER_SECOND = 4
 
 
 class Forwarder:
-    """The forwarder of one process. All methods are called on its event loop's thread.
-
-    `clock` gives monotonic seconds, `wall_clock` seconds since 1970 (for the NTP times of sender reports and the
-    certificate), `randomness` must be fit for secrets (random.SystemRandom).
-    """
+    """The forwarder of one process. All methods must be called on its event loop's thread."""
 
     def __init__(
         self,
         settings: EngineSettings,
         *,
-        hear: Callable[[MediaFact], None],
+        on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         randomness: Random,
     ) -> None:
+        """`on_fact` receives every fact. `clock` returns monotonic seconds, `wall_clock` seconds since 1970 (for the
+        NTP times of sender reports and for the certificate). `randomness` must be cryptographically secure
+        (random.SystemRandom): ICE passwords and feed tokens come from it."""
         self._settings = settings
-        self._hear = hear
+        self._on_fact = on_fact
         self._clock = clock
         self._wall_clock = wall_clock
         self._randomness = randomness
-        self._transport = SharedTransport(settings, wall_clock=wall_clock, clock=clock, randomness=randomness)
-        self._cname = self._token()
-        self._connections: dict[str, _Connection] = {}
-        self._connecting: dict[str, PeerConnection] = {}
+        self._transport = SharedTransport(
+            bind_addresses=settings.bind_addresses,
+            udp_port=settings.udp_port,
+            announced_addresses=settings.announced_addresses,
+            wall_clock=wall_clock,
+            clock=clock,
+            randomness=randomness,
+        )
+        self._cname = self._random_name()
+        self._connections = ConnectionTable(self._transport, settings, listener=self)
         self._sources: dict[str, Source] = {}
-        self._feeds = Feeds(
+        self._feeds = EncoderFeeds(
             self._sources,
-            hear=hear,
+            on_fact=on_fact,
             clock=clock,
             wall_clock=wall_clock,
             randomness=randomness,
@@ -93,28 +95,31 @@ class Forwarder:
         if self._settings.feed_directory:
             await self._feeds.start(self._settings.feed_directory)
         self._transport.start(asyncio.get_running_loop())
-        self._schedule()
+        self._schedule_tick()
 
     async def stop(self) -> None:
-        """Say goodbye to all peers and close the sockets. No facts are told."""
+        """Close all connections and the sockets. No facts are reported."""
         if self._timer is not None:
             self._timer.cancel()
-        for connection_id in list(self._connections):
-            self._drop(connection_id)
+        for connection_id in self._connections:
+            self._connections.close(connection_id)
         await self._feeds.stop()
         self._sources.clear()
         self._transport.stop(asyncio.get_running_loop())
 
     @property
     def udp_port(self) -> int:
-        """The bound port: the chosen one where the settings say 0."""
+        """The bound UDP port, also where the settings let the system choose it."""
         return self._transport.udp_port
 
-    # The port's commands
+    # Commands (media.port.MediaEngine, without waiting)
 
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """As MediaEngine.publish, without waiting. Raises MediaRefusedError."""
-        self._admit()
+        """Answer a publisher's offer, and make the source if it does not exist.
+
+        Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, BUSY), ValueError for a connection id in use.
+        """
+        self._check_limits()
         source = self._sources.get(source_id)
         if not isinstance(source, PublishedSource | None):
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="an encoder publishes the source")
@@ -124,29 +129,26 @@ class Forwarder:
             current=None if source is None else source.format,
         )
         if source is None:
-            source = PublishedSource(
-                source_id,
-                plan,
-                name=self._token(),
-                random_bits=self._randomness.getrandbits,
-                wall_clock=self._wall_clock,
-            )
-            self._sources[source_id] = source
+            source = self._make_source(source_id, plan)
         publisher = Publisher(
             plan,
             ssrc=self._randomness.getrandbits(32),
             cname=self._cname.encode(),
             ceiling_bps=self._settings.max_bitrate_bps,
-            clocks=source,
-            on_closed=source.release,
+            listener=source,
         )
-        peer = self._open(connection_id, plan, source, publisher)
+        peer = self._connections.open(connection_id, plan, source, publisher, now=self._clock())
+        self._sources[source_id] = source
         answer = write_publisher_answer(plan, local=self._transport.describe(peer))
-        return Answer(sdp=answer, ice_session=peer.credentials.ufrag)
+        return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag)
 
     def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """As MediaEngine.subscribe, without waiting. Raises MediaRefusedError."""
-        self._admit()
+        """Answer a viewer's offer for a source.
+
+        Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, UNKNOWN_SOURCE, BUSY), ValueError for a
+        connection id in use.
+        """
+        self._check_limits()
         source = self._sources.get(source_id)
         if source is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
@@ -155,155 +157,127 @@ class Forwarder:
             track.mid: make_viewer_track(track, source.tracks[track.kind], self._randomness.getrandbits)
             for track in plan.tracks
         }
-        viewer = Viewer(tracks={track.outlet.ssrc: track for track in by_mid.values()}, cname=source.name.encode())
-        peer = self._open(connection_id, plan, source, viewer)
+        viewer = Viewer(tracks={track.down_track.ssrc: track for track in by_mid.values()}, cname=source.name.encode())
+        peer = self._connections.open(connection_id, plan, source, viewer, now=self._clock())
         source.viewers[connection_id] = viewer
         answer = write_viewer_answer(
             plan,
             local=self._transport.describe(peer),
-            sent={mid: SentTrack(ssrc=track.outlet.ssrc, rtx_ssrc=track.rtx_ssrc) for mid, track in by_mid.items()},
+            sent={mid: SentTrack(ssrc=track.down_track.ssrc, rtx_ssrc=track.rtx_ssrc) for mid, track in by_mid.items()},
             stream_id=source.name,
             cname=source.name,
         )
-        return Answer(sdp=answer, ice_session=peer.credentials.ufrag)
+        return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag)
 
-    def feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
-        """Let an encoder's media in for a source, as MediaEngine.ingest says. Raises MediaRefusedError (BUSY)."""
-        self._admit()
+    def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
+        """Allow an encoder's connection to feed a source over the media bus.
+
+        Connected is reported when the feed's Hello arrives. Raises MediaRefusedError (BUSY), ValueError for a
+        connection id in use.
+        """
+        self._check_limits()
         return self._feeds.open(connection_id=connection_id, source_id=source_id, is_redundant=is_redundant)
 
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
-        """As MediaEngine.patch, without waiting. Raises MediaRefusedError."""
-        connection = self._connections.get(connection_id)
-        if connection is None:
+        """Handle a trickle ICE or ICE restart fragment (RFC 8840, RFC 9725 section 4.3).
+
+        `ice_session` is the value of If-Match, and None or "*" matches any session. Raises MediaRefusedError
+        (MALFORMED, UNKNOWN_CONNECTION, ICE_SESSION_MISMATCH).
+        """
+        entry = self._connections.get(connection_id)
+        if entry is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
-        peer = connection.peer
-        said = parse_fragment(fragment)
-        if ice_session not in (None, "*", peer.credentials.ufrag):
+        peer = entry.peer
+        parsed = parse_fragment(fragment)
+        if ice_session not in (None, "*", peer.ice.credentials.ufrag):
             raise MediaRefusedError(
                 reason=RefusalReason.ICE_SESSION_MISMATCH, detail="the ICE session is not the current one"
             )
-        if said.ufrag is None or said.pwd is None or not said.restarts(ufrag=peer.remote.ufrag, pwd=peer.remote.pwd):
-            # Trickle: an ICE-lite agent learns the peer's addresses from its checks and needs no candidates.
-            return PatchAnswer(fragment=None, ice_session=peer.credentials.ufrag)
-        remote = RemoteTransport(ufrag=said.ufrag, pwd=said.pwd, fingerprints=peer.remote.fingerprints)
+        ufrag, pwd = parsed.ufrag, parsed.pwd
+        if ufrag is None or pwd is None or not parsed.restarts(ufrag=peer.remote.ufrag, pwd=peer.remote.pwd):
+            # Trickle ICE. The candidates are ignored: an ICE-lite agent learns the peer's addresses from its checks.
+            return PatchAnswer(fragment=None, ice_session=peer.ice.credentials.ufrag)
+        remote = RemoteTransport(ufrag=ufrag, pwd=pwd, fingerprints=peer.remote.fingerprints)
         self._transport.restart_ice(peer, remote)
-        first = connection.plan.tracks[0]
+        first = entry.plan.tracks[0]
         answer = write_restart_fragment(self._transport.describe(peer), mid=first.mid, kind=first.kind)
-        return PatchAnswer(fragment=answer, ice_session=peer.credentials.ufrag)
+        return PatchAnswer(fragment=answer, ice_session=peer.ice.credentials.ufrag)
 
     def close(self, *, connection_id: str) -> None:
-        """End one connection; no fact is told. Unknown ids are fine."""
-        self._drop(connection_id)
+        """Close one connection without reporting a fact. Its source and the source's viewers stay. Unknown ids are
+        ignored."""
+        self._connections.close(connection_id)
         self._feeds.close(connection_id)
 
     def end_source(self, *, source_id: str) -> None:
-        """End a source, its publisher's connections and its viewers'; no facts are told. Unknown ids are fine."""
+        """Close a source with all of its connections, without reporting facts. Unknown ids are ignored."""
         self._feeds.end_source(source_id)
         source = self._sources.pop(source_id, None)
-        if source is None:
-            return
-        for connection_id, connection in list(self._connections.items()):
-            if connection.source is source:
-                self._drop(connection_id)
+        if source is not None:
+            for connection_id in self._connections.of_source(source):
+                self._connections.close(connection_id)
 
     # PeerListener
 
     def peer_connected(self, peer: PeerConnection, now: float) -> None:
-        """A connection is up. A publisher takes its source over, and older connections of the source end."""
-        self._connecting.pop(peer.connection_id, None)
-        connection = self._connections[peer.connection_id]
-        if connection.publisher is not None and isinstance(connection.source, PublishedSource):
-            self._take_over(connection, connection.source, connection.publisher, now)
-        self._hear(Connected(connection_id=peer.connection_id))
+        """A connection is up. A publisher takes its source over."""
+        entry = self._connections.set_connected(peer.connection_id)
+        if entry.publisher is not None and isinstance(entry.source, PublishedSource):
+            self._take_over(peer.connection_id, entry.source, entry.publisher, now)
+        self._on_fact(Connected(connection_id=peer.connection_id))
 
     def peer_failed(self, peer: PeerConnection, cause: CloseCause) -> None:
-        """A connection ended by itself."""
-        if self._drop(peer.connection_id):
-            self._hear(Closed(connection_id=peer.connection_id, cause=cause))
+        """A connection ended by itself: close it and report it."""
+        if self._connections.close(peer.connection_id):
+            self._on_fact(Closed(connection_id=peer.connection_id, cause=cause))
 
-    def _take_over(self, connection: _Connection, source: PublishedSource, publisher: Publisher, now: float) -> None:
-        for connection_id, other in list(self._connections.items()):
-            if other is connection:
-                # The table is in the order of coming: what follows is newer and may take over in its turn.
-                break
-            if other.source is source and other.publisher is not None:
-                self._drop(connection_id)
+    def _take_over(self, connection_id: str, source: PublishedSource, publisher: Publisher, now: float) -> None:
+        """Let a publisher that has connected feed its source (see the module's docstring)."""
+        for older in self._connections.older_publishers(connection_id):
+            self._connections.close(older)
         if not source.keeps_viewers(publisher.plan):
-            for connection_id in list(source.viewers):
-                self.peer_failed(self._connections[connection_id].peer, CloseCause.SOURCE_CHANGED)
+            for viewer_id in list(source.viewers):
+                if self._connections.close(viewer_id):
+                    self._on_fact(Closed(connection_id=viewer_id, cause=CloseCause.SOURCE_CHANGED))
         source.take_over(publisher, now)
 
-    # The table
-
-    def _admit(self) -> None:
+    def _check_limits(self) -> None:
         count = len(self._connections) + len(self._feeds)
-        if count >= self._settings.max_connections or len(self._connecting) >= MAX_CONNECTING:
+        if count >= self._settings.max_connections or self._connections.is_handshake_limit_reached():
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the engine has too many connections")
 
-    def _open(
-        self,
-        connection_id: str,
-        plan: PublisherPlan | ViewerPlan,
-        source: Source,
-        end: Publisher | Viewer,
-    ) -> PeerConnection:
-        if connection_id in self._connections:
-            raise ValueError(f"connection {connection_id} exists")
-        peer = self._transport.open_peer(
-            connection_id=connection_id, remote=plan.remote, endpoint=end, listener=self, now=self._clock()
+    def _make_source(self, source_id: str, plan: PublisherPlan) -> PublishedSource:
+        return PublishedSource(
+            source_id,
+            plan,
+            name=self._random_name(),
+            random_bits=self._randomness.getrandbits,
+            wall_clock=self._wall_clock,
         )
-        publisher = end if isinstance(end, Publisher) else None
-        self._connections[connection_id] = _Connection(peer, plan, source, publisher)
-        self._connecting[connection_id] = peer
-        return peer
 
-    def _drop(self, connection_id: str) -> bool:
-        """Close and forget. False if it was unknown."""
-        connection = self._connections.pop(connection_id, None)
-        if connection is None:
-            return False
-        self._connecting.pop(connection_id, None)
-        connection.source.viewers.pop(connection_id, None)
-        self._transport.close_peer(connection.peer)
-        return True
-
-    def _token(self) -> str:
+    def _random_name(self) -> str:
         return f"{self._randomness.getrandbits(96):024x}"
 
     # Time
 
-    def _schedule(self) -> None:
+    def _schedule_tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
 
     def _tick(self) -> None:
-        self._schedule()
+        self._schedule_tick()
         now = self._clock()
         self._ticks += 1
-        for peer in list(self._connecting.values()):
-            peer.handle_timers(now)
         for source in self._sources.values():
-            source.look_after(now)
-        self._sweep(now)
-        if self._ticks % _SECOND_TICKS == 0:
+            source.handle_timers(now)
+        self._connections.handle_timers(now)
+        if self._ticks % _TICKS_PER_SECOND == 0:
             self._each_second(now)
-
-    def _sweep(self, now: float) -> None:
-        """End what never connected and what has given no consent for too long (RFC 7675)."""
-        for connection in list(self._connections.values()):
-            peer = connection.peer
-            if peer.state is PeerState.CONNECTING:
-                if now - peer.opened_at > self._settings.connect_timeout_seconds:
-                    self.peer_failed(peer, CloseCause.NEVER_CONNECTED)
-            elif now - peer.consent_at > self._settings.consent_timeout_seconds:
-                self.peer_failed(peer, CloseCause.CONSENT_LOST)
 
     def _each_second(self, now: float) -> None:
         self._transport.reset_rate_limits()
-        self._feeds.sweep(now)
-        for connection in self._connections.values():
-            connection.peer.reset_rate_limit()
+        self._connections.reset_rate_limits()
+        self._feeds.expire_tickets(now)
         for source in list(self._sources.values()):
-            source.tick(now)
+            source.each_second(now)
             for measured in source.measure(now):
-                self._hear(measured)
+                self._on_fact(measured)

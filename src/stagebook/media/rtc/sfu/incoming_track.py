@@ -1,12 +1,17 @@
-"""One media section of a publisher: its layers, which of them is forwarded, and the keyframes it is asked for.
+"""One accepted media section of a publisher's offer: its layers, and which of them is forwarded.
 
-Knows RTP numbers and payload beginnings; not how packets came or how RTCP is sent.
+Packets are assigned to layers by SSRC. The section forwards one layer, the current one. When another layer becomes the
+best (`simulcast_layers.best_layer`), it becomes the target: the section requests a keyframe from it and switches when
+the keyframe arrives, because a viewer cannot decode the new layer earlier.
+
+Retransmissions come as a stream of their own with its own SSRC and payload type (RTX, RFC 4588); each is unpacked and
+treated as the late arrival of the original packet.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stagebook.media.codecs import h264, vp8
+from stagebook.media.codecs import h264, h264_sps, vp8
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
@@ -16,48 +21,51 @@ from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast_layers import FORGET_SECONDS, Layer, best_layer
 
 MAX_LAYERS = 6
-"""Three simulcast layers, and room for a sender that starts over."""
+"""Three simulcast layers, and three more for a sender that restarts with new SSRCs."""
 KEYFRAME_INTERVAL_SECONDS = 0.3
-"""Between two requests to one layer, however many viewers ask: each keyframe costs the rate of many frames."""
+"""Minimum time between two keyframe requests of a track. A keyframe costs the bits of many frames, so requests of
+several viewers are merged."""
 
 
-class Sink(NamedTuple):
-    """Where an incoming track's media goes: a source's track, and the meter of the source."""
+class TrackOutput(NamedTuple):
+    """Where an incoming track's packets go: a track of the source, and the meter of the source."""
 
     track: PublishedTrack
     meter: SourceMeter
 
 
 class IncomingTrack:
-    """One accepted section of a publisher's offer. Packets are told apart into layers; the best one is forwarded."""
+    """The receiving end of one media section."""
 
-    def __init__(self, plan: TrackPlan, *, ask_keyframe: Callable[["IncomingTrack", Layer], None]) -> None:
+    def __init__(self, plan: TrackPlan, *, send_keyframe_request: Callable[["IncomingTrack", Layer], None]) -> None:
+        """`send_keyframe_request` sends a PLI or FIR for a layer to the publisher."""
         self.plan = plan
         self.layers: dict[int, Layer] = {}
         """By media SSRC."""
-        self.sink: Sink | None = None
-        """None until the publisher has taken its source over, and again when it has lost it."""
+        self.output: TrackOutput | None = None
+        """None while the publisher is not the one that feeds its source."""
         self.ignored_packets = 0
+        """Packets of an SSRC beyond MAX_LAYERS, and retransmissions of an unknown layer."""
         self.current: Layer | None = None
-        """The layer that is forwarded."""
-        self._wanted: Layer | None = None
+        """The forwarded layer."""
+        self._target: Layer | None = None
         """The layer to switch to at its next keyframe."""
-        self._repaired: dict[int, Layer] = {}
+        self._rtx_layers: dict[int, Layer] = {}
         """Layers by the SSRC of their RTX stream."""
-        self._keyframe_asked_at = float("-inf")
-        self._ask_keyframe = ask_keyframe
+        self._keyframe_requested_at = float("-inf")
+        self._send_keyframe_request = send_keyframe_request
 
     def request_keyframe(self, now: float) -> None:
-        """Ask the layer that viewers need next for a keyframe, throttled."""
-        layer = self._wanted or self.current
-        if layer is None or now - self._keyframe_asked_at < KEYFRAME_INTERVAL_SECONDS:
+        """Request a keyframe of the target layer, or else of the current one. Throttled."""
+        layer = self._target or self.current
+        if layer is None or now - self._keyframe_requested_at < KEYFRAME_INTERVAL_SECONDS:
             return
-        self._keyframe_asked_at = now
-        self._ask_keyframe(self, layer)
+        self._keyframe_requested_at = now
+        self._send_keyframe_request(self, layer)
 
     def receive(self, packet: RtpPacket, now: float) -> Layer | None:
-        """Take a packet with the section's payload type. Returns its layer; None if it was ignored."""
-        layer = self.layers.get(packet.ssrc) or self._learn(packet, now)
+        """Receive a packet with the section's payload type. Returns its layer, or None if the packet was ignored."""
+        layer = self.layers.get(packet.ssrc) or self._add_layer(packet, now)
         if layer is None:
             self.ignored_packets += 1
             return None
@@ -72,12 +80,13 @@ class IncomingTrack:
         return layer
 
     def receive_rtx(self, packet: RtpPacket, now: float) -> None:
-        """Take a packet with the section's RTX payload type: the original's sequence number and payload (RFC 4588)."""
+        """Receive a packet with the section's RTX payload type: two bytes with the original sequence number, then the
+        original payload (RFC 4588 section 4)."""
         if len(packet.payload) < RTX_HEADER_SIZE_BYTES:
-            # Padding that probes the bandwidth.
+            # An empty packet is padding, sent to probe the bandwidth.
             return
         sequence = int.from_bytes(packet.payload[:RTX_HEADER_SIZE_BYTES], "big")
-        layer = self._repaired.get(packet.ssrc) or self._learn_rtx(packet, sequence)
+        layer = self._rtx_layers.get(packet.ssrc) or self._find_rtx_layer(packet, sequence)
         if layer is None:
             self.ignored_packets += 1
             return
@@ -86,96 +95,107 @@ class IncomingTrack:
         if layer.receiver.repair(sequence):
             self._forward(layer, Arrival.LATE, sequence, packet.marker, packet.timestamp, payload, now)
 
-    def choose(self, now: float) -> None:
-        """Look which layer is the best one now and head for it. Called a few times a second."""
+    def select_layer(self, now: float) -> None:
+        """Remove silent layers and choose the target layer. Called a few times a second."""
         for layer in [layer for layer in self.layers.values() if now - layer.last_packet_at > FORGET_SECONDS]:
             if layer is not self.current:
-                self._forget(layer)
+                self._remove_layer(layer)
         best = best_layer(self.layers.values(), current=self.current)
-        self._wanted = None if best is self.current else best
-        if self._wanted is not None:
+        self._target = None if best is self.current else best
+        if self._target is not None:
             self.request_keyframe(now)
 
     def _forward(
         self, layer: Layer, arrival: Arrival, sequence: int, marker: int, timestamp: int, payload: bytes, now: float
     ) -> None:
-        sink = self.sink
-        if sink is None:
+        """Forward a packet of the current layer; switch to the packet's layer if it is due. Packets of other layers
+        only count for the bitrate."""
+        output = self.output
+        if output is None:
             return
-        begins = self._begins(layer, payload) and arrival is not Arrival.LATE
-        if layer is not self.current and not (begins and self._may_switch(layer)):
-            sink.meter.add_bytes(len(payload))
+        # A late packet is no start: the packets after it have already been sent.
+        can_start = self._can_start(layer, payload) and arrival is not Arrival.LATE
+        if layer is not self.current and not (can_start and self._may_switch(layer)):
+            output.meter.add_bytes(len(payload))
             return
         if layer is not self.current or arrival is Arrival.RESTARTED:
-            self.current, self._wanted = layer, None
-            sink.track.switch(sequence=sequence, timestamp=timestamp, now=now)
-        sent = sink.track.forward(
-            sequence=sequence, marker=marker, timestamp=timestamp, payload=payload, now=now, begins=begins
+            self.current, self._target = layer, None
+            output.track.switch(sequence=sequence, timestamp=timestamp, now=now)
+        sent = output.track.forward(
+            sequence=sequence, marker=marker, timestamp=timestamp, payload=payload, now=now, can_start=can_start
         )
         if self.plan.kind is MediaKind.VIDEO and sent is not None:
-            sink.meter.add_video(payload, sent)
+            output.meter.add_video(payload, sent)
         else:
-            sink.meter.add_bytes(len(payload))
+            output.meter.add_bytes(len(payload))
 
     def _may_switch(self, layer: Layer) -> bool:
-        return self.current is None or layer is self._wanted or self.plan.kind is MediaKind.AUDIO
+        return self.current is None or layer is self._target or self.plan.kind is MediaKind.AUDIO
 
-    def _begins(self, layer: Layer, payload: bytes) -> bool:
-        """Whether a viewer can begin here. Notes the size of the layer's pictures on the way."""
+    def _can_start(self, layer: Layer, payload: bytes) -> bool:
+        """Whether a viewer can start at this packet. Updates the layer's frame size from a keyframe."""
         if self.plan.codec is Codec.VP8:
             size = vp8.keyframe_size(payload)
             if size is not None:
                 layer.pixels = size[0] * size[1]
             return vp8.starts_keyframe(payload)
         if self.plan.codec is Codec.H264:
-            begins = h264.starts_keyframe(payload)
-            if begins:
+            is_keyframe = h264.starts_keyframe(payload)
+            if is_keyframe:
                 layer.pixels = _h264_pixels(payload) or layer.pixels
-            return begins
+            return is_keyframe
         return True
 
-    def _learn(self, packet: RtpPacket, now: float) -> Layer | None:
-        """A new SSRC: a simulcast layer, or a sender that starts over."""
+    def _add_layer(self, packet: RtpPacket, now: float) -> Layer | None:
+        """Add a layer for a new SSRC. At the limit, the layer that is silent for longest makes way; None if none is."""
         if len(self.layers) >= MAX_LAYERS:
             stalest = min(self.layers.values(), key=lambda layer: layer.last_packet_at)
             if stalest is self.current or now - stalest.last_packet_at < FORGET_SECONDS / 2:
                 return None
-            self._forget(stalest)
-        rid = _text(packet.extension, self.plan.extensions.rid)
+            self._remove_layer(stalest)
+        rid = _extension_string(packet.extension, self.plan.extensions.rid)
         layer = Layer(ssrc=packet.ssrc, clock_rate=self.plan.clock_rate, rid=rid, now=now)
         self.layers[packet.ssrc] = layer
         return layer
 
-    def _learn_rtx(self, packet: RtpPacket, sequence: int) -> Layer | None:
-        """Whose repair stream an unknown SSRC is: as signalled, as its extension says, or whoever misses the packet."""
+    def _find_rtx_layer(self, packet: RtpPacket, sequence: int) -> Layer | None:
+        """The layer that an unknown RTX SSRC repairs.
+
+        In this order: the SDP says so (ssrc-group FID), the packet's repaired-rid extension says so (RFC 8852), or only
+        one layer misses the packet.
+        """
         layer = self.layers.get(self.plan.rtx_of.get(packet.ssrc, -1))
-        rid = _text(packet.extension, self.plan.extensions.repaired_rid)
+        rid = _extension_string(packet.extension, self.plan.extensions.repaired_rid)
         if layer is None and rid is not None:
             layer = next((known for known in self.layers.values() if known.rid == rid), None)
         if layer is None and rid is None:
             waiting = [known for known in self.layers.values() if known.receiver.is_missing(sequence)]
             layer = waiting[0] if len(waiting) == 1 else None
         if layer is not None:
-            self._repaired = {ssrc: other for ssrc, other in self._repaired.items() if other is not layer}
-            self._repaired[packet.ssrc] = layer
+            self._remove_rtx_of(layer)
+            self._rtx_layers[packet.ssrc] = layer
         return layer
 
-    def _forget(self, layer: Layer) -> None:
+    def _remove_layer(self, layer: Layer) -> None:
         del self.layers[layer.ssrc]
-        self._repaired = {ssrc: other for ssrc, other in self._repaired.items() if other is not layer}
-        if self._wanted is layer:
-            self._wanted = None
+        self._remove_rtx_of(layer)
+        if self._target is layer:
+            self._target = None
+
+    def _remove_rtx_of(self, layer: Layer) -> None:
+        self._rtx_layers = {ssrc: other for ssrc, other in self._rtx_layers.items() if other is not layer}
 
 
-def _text(extension: bytes, element_id: int | None) -> str | None:
-    """A header extension's text, such as a rid."""
+def _extension_string(extension: bytes, element_id: int | None) -> str | None:
+    """The value of a header extension element (RFC 8285) that holds a string, such as a rid."""
     value = extension_value(extension, element_id) if element_id is not None and extension else None
     return value.decode("ascii", "replace") if value else None
 
 
 def _h264_pixels(payload: bytes) -> int | None:
+    """Width times height from the SPS in a payload; None without one."""
     for unit in h264.nal_units(payload):
-        parameters = h264.parse_sps(unit)
+        parameters = h264_sps.parse_sps(unit)
         if parameters is not None:
             return parameters.width * parameters.height
     return None

@@ -1,6 +1,7 @@
-"""A track that a WebRTC publisher feeds: its packets restamped into one stream, and keyframes asked of it.
+"""A track whose packets come from a WebRTC publisher.
 
-Knows packets one by one, as they come from the network; not whose connection they come from.
+Packets of successive publishers and simulcast layers are rewritten into one stream with continuous sequence numbers and
+timestamps (`RtpRewriter`). Viewers that wait for a start point get one by a keyframe request to the publisher.
 """
 
 from collections.abc import Callable
@@ -12,57 +13,62 @@ from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES, DownTrack
 from stagebook.media.rtc.sfu.source_track import SentPacket, SourceTrack
 
 
-class Origin(Protocol):
-    """Where a track's packets come from now: one track of a publisher's connection."""
+class KeyframeRequester(Protocol):
+    """The publisher's side of a track: `IncomingTrack`."""
 
     def request_keyframe(self, now: float) -> None:
-        """Ask the publisher for a keyframe, throttled."""
+        """Request a keyframe from the publisher, throttled."""
 
 
 class PublishedTrack(SourceTrack):
-    """One continuous stream out of what one publisher after another sends, layer after layer."""
+    """One continuous stream from the streams of successive publishers and simulcast layers."""
 
     def __init__(self, *, kind: MediaKind, codec: Codec, clock_rate: int, random_bits: Callable[[int], int]) -> None:
         super().__init__(kind=kind, codec=codec, clock_rate=clock_rate, random_bits=random_bits)
-        self.origin: Origin | None = None
+        self.requester: KeyframeRequester | None = None
+        """The current publisher's track. None while no publisher is connected."""
         self._rewriter = RtpRewriter(clock_rate=clock_rate)
         self._waiting: list[DownTrack] = []
+        """Down tracks that wait for a packet at which they can start."""
 
-    def add(self, outlet: DownTrack, now: float) -> None:
-        """Begin to send to an outlet whose connection is up; video begins with the next keyframe."""
-        self._waiting.append(outlet)
+    def add(self, down_track: DownTrack, now: float) -> None:
+        """Start sending to a down track whose connection is up. Video starts with the next keyframe."""
+        self._waiting.append(down_track)
         self.request_keyframe(now)
 
-    def remove(self, outlet: DownTrack) -> None:
-        """Send no more to an outlet. One that was never added is fine."""
-        if outlet in self._waiting:
-            self._waiting.remove(outlet)
-        super().remove(outlet)
+    def remove(self, down_track: DownTrack) -> None:
+        """Stop sending to a down track. A down track that was never added is ignored."""
+        if down_track in self._waiting:
+            self._waiting.remove(down_track)
+        super().remove(down_track)
 
-    def refresh(self, outlet: DownTrack, now: float) -> None:  # noqa: ARG002 - the keyframe is for all viewers
-        """A viewer has lost its picture: ask the publisher."""
+    def handle_keyframe_request(self, down_track: DownTrack, now: float) -> None:  # noqa: ARG002 - for all viewers
+        """Pass a viewer's PLI or FIR on to the publisher. The keyframe goes to all viewers."""
         self.request_keyframe(now)
 
     def request_keyframe(self, now: float) -> None:
-        """Ask whoever feeds this track for a keyframe; audio has none."""
-        if self.origin is not None and self.kind is MediaKind.VIDEO:
-            self.origin.request_keyframe(now)
+        """Request a keyframe from the publisher. No effect on audio, or without a publisher."""
+        if self.requester is not None and self.kind is MediaKind.VIDEO:
+            self.requester.request_keyframe(now)
 
     def switch(self, *, sequence: int, timestamp: int, now: float) -> None:
-        """Another stream follows, from the packet with these numbers on."""
+        """Follow another incoming stream, from the packet with these numbers on."""
         self._rewriter.switch(sequence=sequence, timestamp=timestamp, now=now)
 
     def forward(
-        self, *, sequence: int, marker: int, timestamp: int, payload: bytes, now: float, begins: bool
+        self, *, sequence: int, marker: int, timestamp: int, payload: bytes, now: float, can_start: bool
     ) -> int | None:
-        """Send one packet of the stream now followed. `begins`: a viewer can begin with it (a keyframe's first packet,
-        any packet of audio). Returns its outgoing timestamp; None if it was from before the switch or too large."""
-        stamped = self._rewriter.rewrite(sequence=sequence, timestamp=timestamp, now=now)
-        if stamped is None or len(payload) > MAX_PAYLOAD_SIZE_BYTES:
+        """Send one packet of the followed stream, with that stream's own sequence number and timestamp.
+
+        `can_start`: a viewer can start here, that is at the first packet of a keyframe or at any audio packet. Returns
+        the outgoing timestamp, or None if the packet precedes the last switch or is too large to send.
+        """
+        rewritten = self._rewriter.rewrite(sequence=sequence, timestamp=timestamp, now=now)
+        if rewritten is None or len(payload) > MAX_PAYLOAD_SIZE_BYTES:
             return None
-        packet = SentPacket(stamped[0], marker, stamped[1], payload)
+        packet = SentPacket(rewritten[0], marker, rewritten[1], payload)
         if self._waiting:
-            if begins:
+            if can_start:
                 self._start_waiting(packet.sequence)
             else:
                 self.request_keyframe(now)
@@ -70,10 +76,10 @@ class PublishedTrack(SourceTrack):
         return packet.timestamp
 
     def outgoing_timestamp(self, timestamp: int) -> int:
-        """The outgoing timestamp for one of the stream now followed (as in its sender report)."""
+        """The outgoing RTP timestamp for one of the followed stream, as in its sender reports."""
         return self._rewriter.rewrite_timestamp(timestamp)
 
     def _start_waiting(self, sequence: int) -> None:
-        for outlet in self._waiting:
-            self._go_live(outlet, sequence=sequence, first=self._first_number())
+        for down_track in self._waiting:
+            self._go_live(down_track, sequence=sequence, first=self._first_sequence())
         self._waiting.clear()

@@ -1,23 +1,19 @@
-"""A publisher's end of one connection: its packets to their tracks, and what it is told by RTCP.
+"""A publisher's end of one connection: RTP packets to their tracks, and RTCP feedback to the publisher.
 
-It is told what arrives (receiver reports), what to send again (NACK), when to send a keyframe (PLI or FIR) and how much
-to send at most (REMB). Knows nothing of viewers.
+The publisher is sent four kinds of feedback:
+
+* receiver reports once a second (RFC 3550 section 6.4.2);
+* NACKs for missing packets (RFC 4585 section 6.2.1);
+* PLI or FIR when a viewer needs a keyframe (RFC 4585 section 6.3.1, RFC 5104 section 4.3.1);
+* REMB, the maximum bitrate that the publisher may send (draft-alvestrand-rmcat-remb).
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.bandwidth_estimate import BandwidthEstimate
-from stagebook.media.rtc.rtp.rtcp import (
-    SenderReport,
-    parse_rtcp,
-    write_fir,
-    write_nack,
-    write_pli,
-    write_receiver_report,
-    write_remb,
-)
+from stagebook.media.rtc.rtp.rtcp import SenderReport, parse_rtcp
+from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_receiver_report, write_remb
 from stagebook.media.rtc.rtp.rtp_packet import parse_rtp
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
@@ -27,31 +23,27 @@ from stagebook.media.rtc.transport.peer_connection import PeerConnection
 REPORT_INTERVAL_SECONDS = 1.0
 
 
-class ClockListener(Protocol):
-    """Who is told of a publisher's clocks: its source."""
+class PublisherListener(Protocol):
+    """The source that a publisher belongs to."""
 
-    def hear_clocks(self, publisher: "Publisher", incoming: IncomingTrack, report: SenderReport, now: float) -> None:
-        """A sender report of the layer that is forwarded."""
+    def receive_sender_report(
+        self, publisher: "Publisher", incoming: IncomingTrack, report: SenderReport, now: float
+    ) -> None:
+        """The publisher sent a sender report for the forwarded layer of a track."""
+
+    def release(self, publisher: "Publisher") -> None:
+        """The publisher's connection is closed."""
 
 
 class Publisher:
-    """The media end of a publisher's connection."""
+    """The media endpoint of a publisher's connection."""
 
     def __init__(
-        self,
-        plan: PublisherPlan,
-        *,
-        ssrc: int,
-        cname: bytes,
-        ceiling_bps: int,
-        clocks: ClockListener,
-        on_closed: Callable[["Publisher"], None],
+        self, plan: PublisherPlan, *, ssrc: int, cname: bytes, ceiling_bps: int, listener: PublisherListener
     ) -> None:
-        """`ssrc` is ours, the sender of the RTCP."""
+        """`ssrc` and `cname` identify the server as the sender of the RTCP. `ceiling_bps` is the highest REMB value."""
         self.plan = plan
-        self.tracks = [IncomingTrack(track, ask_keyframe=self._ask_keyframe) for track in plan.tracks]
-        self.ignored_packets = 0
-        """With a payload type that was not negotiated, or malformed."""
+        self.tracks = [IncomingTrack(track, send_keyframe_request=self._send_keyframe_request) for track in plan.tracks]
         self._by_payload_type = {track.plan.payload_type: track for track in self.tracks}
         self._by_rtx_type = {
             track.plan.rtx_payload_type: track for track in self.tracks if track.plan.rtx_payload_type is not None
@@ -60,16 +52,15 @@ class Publisher:
         self._cname = cname
         self._reduced_size = all(track.rtcp_reduced_size for track in plan.tracks)
         self._estimate = BandwidthEstimate(ceiling_bps=ceiling_bps)
-        self._clocks = clocks
-        self._on_closed = on_closed
+        self._listener = listener
         self._peer: PeerConnection | None = None
-        self._fir_command = 0
-        self._rated = False
+        self._fir_sequence = 0
+        self._remb_sent = False
         self._reported_at = 0.0
 
     @property
     def connection_id(self) -> str | None:
-        """The connection's id once it is connected."""
+        """The connection's id; None until it is connected."""
         return None if self._peer is None else self._peer.connection_id
 
     def track_of(self, kind: MediaKind) -> IncomingTrack | None:
@@ -84,35 +75,35 @@ class Publisher:
         self._reported_at = now
 
     def path_changed(self) -> None:
-        """Nothing of ours depends on the path."""
+        """Nothing here depends on the network path."""
 
     def closed(self) -> None:
-        """The connection is over."""
-        self._on_closed(self)
+        """The connection is closed."""
+        self._listener.release(self)
 
     def receive_rtp(self, packet: bytes, now: float) -> None:
-        """Bring a packet to its track by its payload type, and ask for what a gap says is lost."""
+        """Pass a packet to its track by its payload type, and send a NACK if it reveals a gap.
+
+        A malformed packet, or one with a payload type that was not negotiated, is dropped.
+        """
         parsed = parse_rtp(packet)
         if parsed is None:
-            self.ignored_packets += 1
             return
         track = self._by_payload_type.get(parsed.payload_type)
-        if track is not None:
-            layer = track.receive(parsed, now)
-            if layer is not None and now >= layer.receiver.next_nack_at:
-                self._send_nacks(track, layer, now)
-            if not self._rated:
-                # At once: Chromium takes the first estimate as its starting rate.
-                self._rated = self._send_remb()
+        if track is None:
+            rtx_track = self._by_rtx_type.get(parsed.payload_type)
+            if rtx_track is not None:
+                rtx_track.receive_rtx(parsed, now)
             return
-        track = self._by_rtx_type.get(parsed.payload_type)
-        if track is not None:
-            track.receive_rtx(parsed, now)
-        else:
-            self.ignored_packets += 1
+        layer = track.receive(parsed, now)
+        if layer is not None and now >= layer.receiver.next_nack_at:
+            self._send_nacks(track, layer, now)
+        if not self._remb_sent:
+            # With the first packet: Chromium uses the first estimate as its starting bitrate.
+            self._remb_sent = self._send_remb()
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Take the sender reports; nothing else that a publisher says matters here."""
+        """Handle the sender reports. Other RTCP messages of a publisher are ignored."""
         for message in parse_rtcp(compound):
             if not isinstance(message, SenderReport):
                 continue
@@ -121,25 +112,27 @@ class Publisher:
                 if layer is not None:
                     layer.receiver.receive_sender_report(message.ntp, now)
                     if layer is track.current:
-                        self._clocks.hear_clocks(self, track, message, now)
+                        self._listener.receive_sender_report(self, track, message, now)
 
-    def tick(self, now: float) -> None:
-        """Ask again for what is still missing, look at the layers, and report once a second."""
+    def handle_timers(self, now: float) -> None:
+        """Repeat NACKs, send a report if one is due, and choose the layers. Called a few times a second."""
         for track in self.tracks:
             for layer in track.layers.values():
                 self._send_nacks(track, layer, now)
                 if layer.receiver.given_up:
+                    # A packet is lost for good: the video stays damaged until the next keyframe.
                     layer.receiver.given_up = False
                     if layer is track.current and track.plan.kind is MediaKind.VIDEO:
                         track.request_keyframe(now)
         if now - self._reported_at >= REPORT_INTERVAL_SECONDS:
-            self._report(now)
+            self._send_report(now)
         for track in self.tracks:
-            track.choose(now)
+            track.select_layer(now)
 
     # RTCP to the publisher
 
-    def _report(self, now: float) -> None:
+    def _send_report(self, now: float) -> None:
+        """Send a receiver report for all layers, update the bandwidth estimate from it, and send the estimate."""
         seconds, self._reported_at = now - self._reported_at, now
         layers = [layer for track in self.tracks for layer in track.layers.values()]
         blocks = [block for layer in layers if (block := layer.receiver.report(now)) is not None]
@@ -154,7 +147,7 @@ class Publisher:
         self._send_remb()
 
     def _send_remb(self) -> bool:
-        """Tell the rate, if a track negotiated it. True if there was a stream to tell it of."""
+        """Send the estimate for all SSRCs of tracks that negotiated REMB. False if there are none yet."""
         ssrcs = [ssrc for track in self.tracks if "goog-remb" in track.plan.feedback for ssrc in track.layers]
         if not ssrcs:
             return False
@@ -164,7 +157,8 @@ class Publisher:
         return True
 
     def _send_feedback(self, feedback: bytes) -> None:
-        """Send feedback alone where that was negotiated (RFC 5506), else behind an empty report."""
+        """Send a feedback message: alone if reduced-size RTCP was negotiated (RFC 5506), else after an empty receiver
+        report, because a compound packet has to begin with a report (RFC 3550 section 6.1)."""
         if self._peer is None:
             return
         if not self._reduced_size:
@@ -176,10 +170,11 @@ class Publisher:
         if due and "nack" in track.plan.feedback:
             self._send_feedback(write_nack(sender_ssrc=self._ssrc, media_ssrc=layer.ssrc, sequences=due))
 
-    def _ask_keyframe(self, track: IncomingTrack, layer: Layer) -> None:
+    def _send_keyframe_request(self, track: IncomingTrack, layer: Layer) -> None:
+        """Send a PLI, or a FIR if only that was negotiated. A sender that negotiated neither may still support PLI,
+        which is the more common of the two."""
         if "nack pli" in track.plan.feedback or "ccm fir" not in track.plan.feedback:
-            # A sender that negotiated neither may still understand the commoner one.
             self._send_feedback(write_pli(sender_ssrc=self._ssrc, media_ssrc=layer.ssrc))
             return
-        self._fir_command += 1
-        self._send_feedback(write_fir(sender_ssrc=self._ssrc, media_ssrc=layer.ssrc, command=self._fir_command))
+        self._fir_sequence += 1
+        self._send_feedback(write_fir(sender_ssrc=self._ssrc, media_ssrc=layer.ssrc, command=self._fir_sequence))

@@ -1,7 +1,8 @@
-"""The layers of one track of a publisher, and which of them is the best one now. Sans-I/O.
+"""The layers of one publisher's track, and the choice of the best one. Sans-I/O.
 
-A layer is one SSRC: a simulcast layer, or the only stream there is. A sender that starts over with a new SSRC is
-the same case: the former layer falls silent, the new one is the best.
+A layer is one SSRC. With simulcast (RFC 8853) a track has several, each an encoding of the same picture at another
+size; without it a track has one. A sender that restarts with a new SSRC looks the same: the old layer stops, the new
+one is chosen.
 """
 
 from collections.abc import Collection
@@ -10,19 +11,23 @@ from stagebook.media.rtc.rtp.bandwidth_estimate import QueueDelay
 from stagebook.media.rtc.rtp.stream_receiver import StreamReceiver
 
 SILENCE_SECONDS = 0.7
-"""A layer that was silent for this long while another one sent is off: Chromium drops high layers on a thin uplink."""
+"""A layer without packets for this long, while another layer sends, is inactive. Chromium stops its high layers when
+its uplink is too slow for them."""
 FORGET_SECONDS = 10.0
+"""A layer without packets for this long is removed."""
 CLEARLY_HIGHER = 1.25
+"""A layer of the same size replaces the current one only if its bitrate is higher by this factor."""
 
 
 class Layer:
-    """One SSRC of a track: what arrives of it and how much."""
+    """One SSRC of a track, with its receive statistics."""
 
     __slots__ = ("bitrate_bps", "last_packet_at", "octets", "pixels", "queue", "receiver", "rid", "ssrc")
 
     def __init__(self, *, ssrc: int, clock_rate: int, rid: str | None, now: float) -> None:
         self.ssrc = ssrc
         self.rid = rid
+        """The RTP stream id (RFC 8852) that the SSRC's packets carried; None without simulcast."""
         self.receiver = StreamReceiver(ssrc=ssrc, clock_rate=clock_rate)
         self.queue = QueueDelay(clock_rate=clock_rate)
         self.octets = 0
@@ -33,18 +38,18 @@ class Layer:
         self.last_packet_at = now
 
     def take_rate(self, seconds: float) -> int:
-        """The bitrate of the `seconds` that end now; starts the next interval."""
+        """The bitrate over the `seconds` since the last call, in bits per second. Starts the next interval."""
         self.bitrate_bps, self.octets = int(self.octets * 8 / seconds), 0
         return self.bitrate_bps
 
 
 def best_layer(layers: Collection[Layer], *, current: Layer | None) -> Layer | None:
-    """The active layer with the most pixels, among equals the one with the highest rate; None if there is none.
+    """The active layer with the most pixels; among equals, the one with the highest bitrate. None without layers.
 
-    `current` stays the best against a layer of the same size unless that one's rate is clearly higher.
+    `current` is kept against a layer of the same size unless that layer's bitrate is clearly higher.
 
-    Silence is measured against the newest packet of all layers, not against the clock: when a whole publisher pauses,
-    no layer is worse than before.
+    Silence is measured against the newest packet of all layers, not against the clock. When a publisher pauses all of
+    them, the choice therefore stays as it is.
     """
     if not layers:
         return None

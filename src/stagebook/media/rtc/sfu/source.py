@@ -1,6 +1,7 @@
-"""A source: one publication, its tracks and its viewers, whoever publishes it and by whatever protocol.
+"""A source: one publication with its tracks and its viewers, whichever connection publishes it.
 
-Knows no transport. What brings the media is `published_source` (WebRTC) or `fed_source` (an encoder's feed).
+`published_source` (WebRTC) and `encoder/encoder_source` (RTMP) implement it. A source exists until the manager ends it,
+also while no publisher is connected; its viewers then receive nothing.
 """
 
 from abc import ABC, abstractmethod
@@ -18,19 +19,20 @@ from stagebook.media.rtc.sfu.viewer import Viewer
 VIDEO_CLOCK_RATE: Final = 90_000
 OPUS_CLOCK_RATE: Final = 48_000
 _NTP_EPOCH_SECONDS: Final = 2_208_988_800
-"""From 1900, where NTP begins, to 1970."""
+"""Seconds from 1900 (the epoch of NTP) to 1970."""
 
 
 class Source(ABC):
     """One publication and its viewers."""
 
     format: SourceFormat
-    """What viewers are offered."""
+    """The codecs and parameters that viewers are answered with."""
 
     def __init__(self, source_id: str, *, name: str, wall_clock: Callable[[], float]) -> None:
+        """`wall_clock` returns seconds since 1970."""
         self.source_id = source_id
         self.name = name
-        """What viewers see: the msid's stream and the CNAME."""
+        """Visible to viewers, as the media stream id in SDP (RFC 8830) and as the RTCP CNAME."""
         self.viewers: dict[str, Viewer] = {}
         """By connection id."""
         self._wall_clock = wall_clock
@@ -38,29 +40,33 @@ class Source(ABC):
     @property
     @abstractmethod
     def tracks(self) -> Mapping[MediaKind, SourceTrack]:
-        """Both kinds."""
+        """The audio and the video track."""
 
     @abstractmethod
-    def look_after(self, now: float) -> None:
+    def handle_timers(self, now: float) -> None:
         """Called a few times a second."""
 
     @abstractmethod
-    def tick(self, now: float) -> None:
+    def each_second(self, now: float) -> None:
         """Called once a second."""
 
     @abstractmethod
     def measure(self, now: float) -> list[SourceMeasured]:
-        """What the last second was: one for each connected publisher. Called once a second."""
+        """The measurements since the last call, one for each connected publisher. Called once a second."""
 
-    def _report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, outlet: DownTrack | None = None) -> None:
-        """Tell all viewers of a track (or one of its outlets) which moment is which timestamp."""
+    def _send_report(
+        self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, down_track: DownTrack | None = None
+    ) -> None:
+        """Send a sender report to all viewers of a track, or to one down track of it: `ntp` and `rtp_timestamp` are the
+        same instant (RFC 3550 section 6.4.1)."""
         for viewer in self.viewers.values():
-            viewer.report(track, ntp=ntp, rtp_timestamp=rtp_timestamp, only=outlet)
+            viewer.send_report(track, ntp=ntp, rtp_timestamp=rtp_timestamp, only=down_track)
 
     def _ntp_now(self) -> int:
+        """The server's time in NTP's 64-bit format."""
         return int((self._wall_clock() + _NTP_EPOCH_SECONDS) * (1 << 32))
 
-    def _fact(
+    def _measured(
         self, connection_id: str, measured: SourceMeasurement, *, video_codec: str | None, audio_codec: str | None
     ) -> SourceMeasured:
         return SourceMeasured(

@@ -1,7 +1,12 @@
-"""One track of a source: the continuous stream that viewers follow, whoever publishes it just now.
+"""One track of a source: a continuous RTP stream that all viewers follow, whichever publisher sends it.
 
-It keeps the last packets for retransmission, and sends every packet to its viewers' outlets. Where a viewer begins
-depends on what feeds it (`published_track`, `fed_track`). Knows no connection and no RTCP.
+The track sends every packet to the down tracks of its viewers and keeps the last packets for retransmission (NACK, RFC
+4585 section 6.2.1). A new viewer cannot start at any packet: video has to start with a keyframe. How that keyframe is
+obtained depends on the publisher, so the two subclasses decide when a down track goes live: `PublishedTrack` requests a
+keyframe from a WebRTC publisher, `EncoderTrack` replays the cached GOP.
+
+Each viewer sees its own sequence numbers: the source's number plus the down track's `sequence_offset`. Timestamps are
+the same for all viewers.
 """
 
 from abc import ABC, abstractmethod
@@ -13,13 +18,13 @@ from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
 from stagebook.media.rtc.sfu.down_track import DownTrack, fan_out
 
 HISTORY_PACKETS = 1024
-"""Kept for retransmission: a second of 8.5 Mbit/s, seven of 1.5 Mbit/s."""
+"""Packets kept for retransmission: one second at 8.5 Mbit/s, seven seconds at 1.5 Mbit/s."""
 _RECENT_PACKETS = 0x4000
 _START_SPREAD_PACKETS = 0x4000
 
 
 class SentPacket(NamedTuple):
-    """One packet as it went out: of a track before each viewer's own numbers, or of one viewer's catching up."""
+    """One sent packet. `sequence` is the source's number, or, in a GOP replay, the one viewer's own number."""
 
     sequence: int
     marker: int
@@ -27,75 +32,78 @@ class SentPacket(NamedTuple):
     payload: bytes
 
 
-class _Start(NamedTuple):
-    """Where an outlet became live: the source's sequence number then, and the source's counters."""
+class _StartPoint(NamedTuple):
+    """Where a down track went live: the source's sequence number and counters at that packet."""
 
     sequence: int
     packets: int
     octets: int
-    """Less what the viewer was sent before."""
+    """Reduced by what the viewer had been sent before it went live."""
 
 
 class SourceTrack(ABC):
-    """One continuous stream of a source to the outlets of all viewers."""
+    """One continuous stream of a source to the down tracks of all viewers."""
 
     def __init__(self, *, kind: MediaKind, codec: Codec, clock_rate: int, random_bits: Callable[[int], int]) -> None:
+        """`random_bits` returns a random integer of so many bits."""
         self.kind = kind
         self.codec = codec
         self.clock_rate = clock_rate
         self.packets = self.octets = 0
-        """Sent so far to a viewer that was there from the start."""
+        """Packets and payload bytes of the whole stream so far."""
         self._random_bits = random_bits
         self._history: list[SentPacket | None] = [None] * HISTORY_PACKETS
         self._newest: SentPacket | None = None
         self._newest_at = 0.0
         self._live: list[DownTrack] = []
-        self._starts: dict[DownTrack, _Start] = {}
-        """Of each live outlet."""
+        self._starts: dict[DownTrack, _StartPoint] = {}
+        """The start point of each live down track."""
 
     @abstractmethod
-    def add(self, outlet: DownTrack, now: float) -> None:
-        """Begin to send to an outlet whose connection is up; video begins with a keyframe."""
+    def add(self, down_track: DownTrack, now: float) -> None:
+        """Start sending to a down track whose connection is up. Video starts with a keyframe."""
 
     @abstractmethod
-    def refresh(self, outlet: DownTrack, now: float) -> None:
-        """A viewer has lost its picture: let a keyframe come, throttled. Audio has none."""
+    def handle_keyframe_request(self, down_track: DownTrack, now: float) -> None:
+        """A viewer sent a PLI or FIR: it cannot decode the video. Throttled. No effect on audio."""
 
-    def remove(self, outlet: DownTrack) -> None:
-        """Send no more to an outlet. One that was never added is fine."""
-        if self._starts.pop(outlet, None) is not None:
-            self._live.remove(outlet)
+    def remove(self, down_track: DownTrack) -> None:
+        """Stop sending to a down track. A down track that was never added is ignored."""
+        if self._starts.pop(down_track, None) is not None:
+            self._live.remove(down_track)
 
-    def is_live(self, outlet: DownTrack) -> bool:
-        """Whether an outlet is being sent to: it has had its first packet."""
-        return outlet in self._starts
+    def has_started(self, down_track: DownTrack) -> bool:
+        """Whether the down track has been sent its first packet."""
+        return down_track in self._starts
 
-    def sent_octets(self, outlet: DownTrack) -> int:
-        """The payload bytes sent to a live outlet, for its sender reports."""
-        return self.octets - self._starts[outlet].octets
+    def sent_octets(self, down_track: DownTrack) -> int:
+        """Payload bytes sent to a down track that `has_started`, for its sender reports."""
+        return self.octets - self._starts[down_track].octets
 
-    def sent(self, outlet: DownTrack, sequence: int) -> SentPacket | None:
-        """The packet that a viewer knows by `sequence`; None if it is not kept or was before its start."""
-        start = self._starts.get(outlet)
+    def find_sent(self, down_track: DownTrack, sequence: int) -> SentPacket | None:
+        """The packet that the viewer received as `sequence`. None if the history no longer holds it, or if it was sent
+        before the viewer's start."""
+        start = self._starts.get(down_track)
         if start is None:
             return None
-        wanted = (sequence - outlet.sequence_offset) & 0xFFFF
-        # Beyond 2^14 packets the start is so long ago that nothing from before it can be in the history.
+        wanted = (sequence - down_track.sequence_offset) & 0xFFFF
+        # After 2^14 packets the history holds nothing from before the start, and the 16-bit distance would be
+        # ambiguous.
         if self.packets - start.packets < _RECENT_PACKETS and sequence_distance(wanted, start.sequence) < 0:
             return None
         packet = self._history[wanted % HISTORY_PACKETS]
         return packet if packet is not None and packet.sequence == wanted else None
 
     def timestamp_at(self, now: float) -> int | None:
-        """The outgoing timestamp of this moment, reckoned from the last packet; None before the first."""
+        """The outgoing RTP timestamp at `now`, extrapolated from the last packet. None before the first packet."""
         if self._newest is None:
             return None
         return (self._newest.timestamp + int((now - self._newest_at) * self.clock_rate)) & 0xFFFFFFFF
 
-    # For what feeds it
+    # For the subclasses
 
     def _send(self, packet: SentPacket, now: float) -> None:
-        """Send one packet to all live outlets, and keep it."""
+        """Send one packet to all live down tracks and add it to the history."""
         self._history[packet.sequence % HISTORY_PACKETS] = packet
         self.packets += 1
         self.octets += len(packet.payload)
@@ -108,15 +116,17 @@ class SourceTrack(ABC):
             payload=packet.payload,
         )
 
-    def _go_live(self, outlet: DownTrack, *, sequence: int, first: int, octets: int = 0) -> None:
-        """Let an outlet have all packets from the source's `sequence` on, which it will know as `first`. `octets`: what
-        it was sent before."""
-        outlet.sequence_offset = first - sequence
-        self._starts[outlet] = _Start(sequence, self.packets, self.octets - octets)
-        self._live.append(outlet)
+    def _go_live(self, down_track: DownTrack, *, sequence: int, first: int, octets: int = 0) -> None:
+        """Send the down track all packets from the source's `sequence` on.
 
-    def _first_number(self) -> int:
-        """The first sequence number of a new viewer."""
-        # In the lower quarter: a receiver that misses the first packets just before a wrap would take the wrong
-        # roll-over counter and could decrypt nothing any more (RFC 3711 section 3.3.1).
+        `first` is the viewer's own number for that packet. `octets` counts the payload bytes that it was sent before.
+        """
+        down_track.sequence_offset = first - sequence
+        self._starts[down_track] = _StartPoint(sequence, self.packets, self.octets - octets)
+        self._live.append(down_track)
+
+    def _first_sequence(self) -> int:
+        """The first sequence number of a new viewer: random (RFC 3550 section 5.1), in the lower quarter of 16 bits."""
+        # A receiver that misses the first packets just before the number wraps would guess the wrong SRTP roll-over
+        # counter and could not decrypt anything after it (RFC 3711 section 3.3.1).
         return self._random_bits(16) % _START_SPREAD_PACKETS

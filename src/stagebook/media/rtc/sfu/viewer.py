@@ -1,11 +1,13 @@
-"""A viewer's end of one connection: its outlets on a source's tracks, what it asks for, and its sender reports.
+"""A viewer's end of one connection: its streams on a source's tracks, its RTCP feedback, and the reports it is sent.
 
-Knows RTP and RTCP of one viewer; not how packets are encrypted or addressed.
+A viewer sends NACKs and keyframe requests. NACKs are answered from the track's history (as RTX, RFC 4588, if that was
+negotiated); keyframe requests go to the track. Receiver reports are ignored: every viewer gets the same bitrate.
 """
 
 from collections.abc import Callable, Mapping
 
-from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, parse_rtcp, write_sender_report
+from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, parse_rtcp
+from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import HEADER
 from stagebook.media.rtc.sdp.media_plan import TrackPlan
 from stagebook.media.rtc.sfu.down_track import DownTrack
@@ -14,48 +16,51 @@ from stagebook.media.rtc.transport.peer_connection import PeerConnection
 
 RESENDS_PER_SECOND = 600
 MAX_RESENDS_AT_ONCE = 300
-"""One NACK may name thousands of packets: what a viewer can make us send again is bounded."""
+"""Limits of the retransmissions to one viewer (a token bucket: rate and burst). One NACK message may list thousands of
+packets, so without a limit a viewer could multiply its own traffic."""
 
 
 class ViewerTrack:
-    """One stream to one viewer: the outlet of the hot loop, and the retransmission stream beside it (RFC 4588)."""
+    """One stream to one viewer: its down track, and its RTX stream for retransmissions."""
 
     def __init__(
         self,
         *,
         track: SourceTrack,
-        outlet: DownTrack,
+        down_track: DownTrack,
         rtx_ssrc: int | None,
         rtx_payload_type: int | None,
         rtx_sequence: int,
     ) -> None:
+        """`rtx_ssrc` and `rtx_payload_type` are None if the viewer did not negotiate RTX."""
         self.track = track
-        self.outlet = outlet
+        self.down_track = down_track
         self.rtx_ssrc = rtx_ssrc
         self.rtx_payload_type = rtx_payload_type
         self._rtx_sequence = rtx_sequence
 
     def resend(self, sequence: int) -> bytes | None:
-        """The RTP packet that answers a NACK of `sequence`: by RTX, or without it as it was; None if not kept."""
-        packet = self.track.sent(self.outlet, sequence)
+        """The RTP packet that answers a NACK for `sequence`: an RTX packet, or without RTX the original packet. None if
+        the track does not hold it."""
+        packet = self.track.find_sent(self.down_track, sequence)
         if packet is None:
             return None
         if self.rtx_payload_type is None or self.rtx_ssrc is None:
-            return self._write(packet, self.outlet.payload_type, sequence, self.outlet.ssrc) + packet.payload
+            return self._header(packet, self.down_track.payload_type, sequence, self.down_track.ssrc) + packet.payload
         self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
-        header = self._write(packet, self.rtx_payload_type, self._rtx_sequence, self.rtx_ssrc)
+        header = self._header(packet, self.rtx_payload_type, self._rtx_sequence, self.rtx_ssrc)
         return header + sequence.to_bytes(2, "big") + packet.payload
 
     @staticmethod
-    def _write(packet: SentPacket, payload_type: int, sequence: int, ssrc: int) -> bytes:
+    def _header(packet: SentPacket, payload_type: int, sequence: int, ssrc: int) -> bytes:
         return HEADER.pack(0x80, packet.marker << 7 | payload_type, sequence, packet.timestamp, ssrc)
 
 
 def make_viewer_track(plan: TrackPlan, track: SourceTrack, random_bits: Callable[[int], int]) -> ViewerTrack:
-    """The stream that a viewer's offer got."""
+    """Make the stream for one negotiated media section of a viewer's offer, with random SSRCs."""
     return ViewerTrack(
         track=track,
-        outlet=DownTrack(ssrc=random_bits(32), payload_type=plan.payload_type),
+        down_track=DownTrack(ssrc=random_bits(32), payload_type=plan.payload_type),
         rtx_payload_type=plan.rtx_payload_type,
         rtx_ssrc=None if plan.rtx_payload_type is None else random_bits(32),
         rtx_sequence=random_bits(15),
@@ -63,43 +68,46 @@ def make_viewer_track(plan: TrackPlan, track: SourceTrack, random_bits: Callable
 
 
 class Viewer:
-    """The media end of a viewer's connection. `tracks` by the SSRC that we send on."""
+    """The media endpoint of a viewer's connection."""
 
     def __init__(self, *, tracks: Mapping[int, ViewerTrack], cname: bytes) -> None:
+        """`tracks` by the SSRC of their down track. `cname` is the RTCP CNAME of the source."""
         self._tracks = tracks
         self._cname = cname
         self._peer: PeerConnection | None = None
         self._budget = float(MAX_RESENDS_AT_ONCE)
         self._budget_at = 0.0
 
+    # MediaEndpoint
+
     def connected(self, peer: PeerConnection, now: float) -> None:
-        """The transport is up: join the tracks."""
+        """The transport is up: start the down tracks."""
         self._peer = peer
         self._budget_at = now
         self.path_changed()
         for viewer_track in self._tracks.values():
-            viewer_track.outlet.srtp = peer.outbound_srtp
-            viewer_track.track.add(viewer_track.outlet, now)
+            viewer_track.down_track.srtp = peer.outbound_srtp
+            viewer_track.track.add(viewer_track.down_track, now)
 
     def path_changed(self) -> None:
-        """The peer's address changed."""
-        path = None if self._peer is None else self._peer.path
+        """Send to the peer's new address, from the socket that it reached."""
+        path = None if self._peer is None else self._peer.ice.path
         if path is None:
             return
         for viewer_track in self._tracks.values():
-            viewer_track.outlet.sendto = path.socket.sendto
-            viewer_track.outlet.address = path.address
+            viewer_track.down_track.sendto = path.socket.sendto
+            viewer_track.down_track.address = path.address
 
     def closed(self) -> None:
-        """Leave the tracks."""
+        """The connection is closed: stop the down tracks."""
         for viewer_track in self._tracks.values():
-            viewer_track.track.remove(viewer_track.outlet)
+            viewer_track.track.remove(viewer_track.down_track)
 
     def receive_rtp(self, packet: bytes, now: float) -> None:
-        """Viewers send no media; whatever comes is dropped."""
+        """Drop the packet: viewers send no media."""
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Serve NACKs from what is kept, pass on keyframe requests; receiver reports end here."""
+        """Answer NACKs and pass keyframe requests to the track. Other messages are ignored."""
         for message in parse_rtcp(compound):
             if isinstance(message, Nack):
                 viewer_track = self._tracks.get(message.media_ssrc)
@@ -108,22 +116,27 @@ class Viewer:
             elif isinstance(message, KeyframeRequest):
                 for ssrc in message.media_ssrcs:
                     if ssrc in self._tracks:
-                        self._tracks[ssrc].track.refresh(self._tracks[ssrc].outlet, now)
+                        viewer_track = self._tracks[ssrc]
+                        viewer_track.track.handle_keyframe_request(viewer_track.down_track, now)
 
-    def report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, only: DownTrack | None = None) -> None:
-        """Send the clocks of a track's publisher on, with the counters of this viewer's own stream. `only`: for one
-        outlet, which may be another viewer's."""
+    # To the viewer
+
+    def send_report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, only: DownTrack | None = None) -> None:
+        """Send a sender report for the viewer's stream of `track`, with the stream's own counters.
+
+        With `only` it is sent only if the stream is that down track, which may belong to another viewer.
+        """
         if self._peer is None:
             return
         for viewer_track in self._tracks.values():
-            outlet = viewer_track.outlet
-            if viewer_track.track is track and only in (None, outlet) and track.is_live(outlet):
+            down_track = viewer_track.down_track
+            if viewer_track.track is track and only in (None, down_track) and track.has_started(down_track):
                 report = write_sender_report(
-                    ssrc=outlet.ssrc,
+                    ssrc=down_track.ssrc,
                     ntp=ntp,
                     rtp_timestamp=rtp_timestamp,
-                    packets=outlet.packets,
-                    octets=track.sent_octets(outlet),
+                    packets=down_track.packets,
+                    octets=track.sent_octets(down_track),
                     cname=self._cname,
                 )
                 self._peer.send_rtcp(report)

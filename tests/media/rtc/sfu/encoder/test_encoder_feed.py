@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import Unit
 from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
-from stagebook.media.rtc.sfu.encoder.gop_cache import MAX_GROUP_PICTURES
+from stagebook.media.rtc.sfu.encoder.gop_cache import MAX_GOP_FRAMES
 from tests.media.rtc.feeding import Pictures, picture_units, sound_units
 
 
@@ -16,7 +16,7 @@ def played(seconds: float, pictures: Pictures) -> tuple[EncoderFeed, int]:
         for due, unit in units:
             if due >= seconds:
                 break
-            feed.take(unit, due)
+            feed.receive(unit, due)
             size_bytes += sum(len(payload) for payload in unit.payloads)
     return feed, size_bytes
 
@@ -26,28 +26,28 @@ def test_the_newest_moment_is_the_latest_that_is_shown_not_the_last_that_came() 
     assert 100.9 < feed.newest[MediaKind.VIDEO].timestamp / 90_000 <= 101.1
     assert 100.9 < feed.newest[MediaKind.AUDIO].timestamp / 48_000 < 101.0
     newest = feed.newest[MediaKind.VIDEO]
-    feed.take(
+    feed.receive(
         Unit(kind=MediaKind.VIDEO, timestamp=newest.timestamp - 3_000, is_keyframe=False, payloads=(b"\x01\x9c",)), 5.0
     )
-    assert (feed.newest[MediaKind.VIDEO], feed.video_at) == (newest, 5.0)
+    assert (feed.newest[MediaKind.VIDEO], feed.last_frame_at) == (newest, 5.0)
 
 
 def test_the_last_group_is_kept() -> None:
     feed, _ = played(1.0, Pictures(group=20))
-    assert feed.group.current is not None
-    assert feed.group.current.pictures == 10
+    assert feed.gop_cache.current is not None
+    assert feed.gop_cache.current.frames == 10
 
 
 def test_keyframes_so_far_apart_that_no_viewer_can_begin_are_told_of_once() -> None:
     feed = EncoderFeed("f", video_parameters="p", now=0.0)
     with capture_logs() as logs:
-        for number in range(3 * (MAX_GROUP_PICTURES + 1)):
-            is_keyframe = number % (MAX_GROUP_PICTURES + 1) == 0
+        for number in range(3 * (MAX_GOP_FRAMES + 1)):
+            is_keyframe = number % (MAX_GOP_FRAMES + 1) == 0
             unit = Unit(
                 kind=MediaKind.VIDEO, timestamp=number * 3_000, is_keyframe=is_keyframe, payloads=(b"\x41\x9a",)
             )
-            feed.take(unit, number / 30)
-            assert len(logs) == (number >= MAX_GROUP_PICTURES)
+            feed.receive(unit, number / 30)
+            assert len(logs) == (number >= MAX_GOP_FRAMES)
     assert (logs[0]["log_level"], logs[0]["connection_id"]) == ("warning", "f")
 
 

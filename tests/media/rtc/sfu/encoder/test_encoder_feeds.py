@@ -16,7 +16,7 @@ from tests.media.rtc.running_engine import Engine, running_engine, wait_until
 
 def ticket_for(engine: Engine, connection_id: str = "f") -> FeedTicket:
     """A ticket to feed `source`."""
-    return engine.forwarder.feed(connection_id=connection_id, source_id="source", is_redundant=False)
+    return engine.forwarder.open_feed(connection_id=connection_id, source_id="source", is_redundant=False)
 
 
 async def is_refused(ticket: FeedTicket, *, video_parameters: str = "") -> bool:

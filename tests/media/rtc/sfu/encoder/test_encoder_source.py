@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import CLOCK_RATES, Unit
 from stagebook.media.port import Connected
-from stagebook.media.rtc.rtp.rtcp import SenderReport, write_pli
+from stagebook.media.rtc.rtp.rtcp import SenderReport
+from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
 from stagebook.media.rtc.sfu.encoder.encoder_source import SILENCE_SECONDS, EncoderSource
-from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS, Pacer
+from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS, ReplayPacer
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.viewer import Viewer
 from tests.media.rtc.feeding import FeedClient, open_feed, running_fed_engine
 from tests.media.rtc.raw_peer import RawPeer
 from tests.media.rtc.running_engine import Engine
-from tests.media.rtc.sfu.test_down_track import Receiver
-from tests.media.rtc.sfu.encoder.test_replay_pacer import Loop
+from tests.media.rtc.sfu.encoder.fake_event_loop import FakeEventLoop
+from tests.media.rtc.sfu.fake_viewer import FakeViewer
 
 PARAMETERS = "packetization-mode=1;profile-level-id=64001f"
 PICTURE_SECONDS = 1 / 30
@@ -37,18 +38,18 @@ class Bench:
     """A source with feeds by hand, and one viewer of both tracks."""
 
     def __init__(self) -> None:
-        self.loop = Loop()
+        self.loop = FakeEventLoop()
         self.source = EncoderSource(
             "source",
             video_parameters=PARAMETERS,
             name="name",
             random_bits=lambda bits: (1 << bits) - 1,
             wall_clock=lambda: 1_000_000.0,
-            pacer=Pacer(call_later=self.loop.call_later, clock=lambda: self.loop.now),
+            pacer=ReplayPacer(call_later=self.loop.call_later, clock=lambda: self.loop.now),
         )
-        self.video, self.audio = Receiver(ssrc=1), Receiver(ssrc=2)
-        self.source.tracks[MediaKind.VIDEO].add(self.video.outlet, self.loop.now)
-        self.source.tracks[MediaKind.AUDIO].add(self.audio.outlet, self.loop.now)
+        self.video, self.audio = FakeViewer(ssrc=1), FakeViewer(ssrc=2)
+        self.source.tracks[MediaKind.VIDEO].add(self.video.down_track, self.loop.now)
+        self.source.tracks[MediaKind.AUDIO].add(self.audio.down_track, self.loop.now)
         self.media_seconds = {"a": 5.0, "b": 70_000.0, "c": 0.0}
         """Each encoder has a clock of its own."""
         self.numbers = dict.fromkeys(self.media_seconds, 0)
@@ -67,17 +68,17 @@ class Bench:
         """A feed brings a picture; its payload tells whose it is and which."""
         self.numbers[name] += 1
         payload = f"{name}:{self.numbers[name]}:{'key' if key else ''}".encode()
-        self.source.take(
+        self.source.receive(
             name, unit(MediaKind.VIDEO, seconds=self.media_seconds[name], key=key, payloads=(payload,)), self.loop.now
         )
 
     def sound(self, name: str, *, ahead: float = 0.0) -> None:
         """A feed brings sound, which may be so many seconds ahead of its pictures."""
         seconds = self.media_seconds[name] + ahead
-        self.source.take(name, unit(MediaKind.AUDIO, seconds=seconds, payloads=(name.encode(),)), self.loop.now)
+        self.source.receive(name, unit(MediaKind.AUDIO, seconds=seconds, payloads=(name.encode(),)), self.loop.now)
 
     def both(self, *names: str, key: bool = False) -> None:
-        """Feeds bring both, and time passes."""
+        """EncoderFeeds bring both, and time passes."""
         for name in names:
             self.picture(name, key=key)
             self.sound(name)
@@ -134,7 +135,7 @@ def test_when_the_shown_feed_is_closed_the_other_follows_from_its_keyframe() -> 
 
 def test_a_feed_whose_socket_has_closed_gives_way_at_once() -> None:
     bench = shown_after(before=1)
-    bench.source.end("a")
+    bench.source.set_ended("a")
     bench.loop.run_all()
     bench.both("b")
     assert bench.seen() == ["a:1:key", "b:1:key", "b:2:"]
@@ -142,8 +143,8 @@ def test_a_feed_whose_socket_has_closed_gives_way_at_once() -> None:
 
 def test_a_feed_whose_socket_has_closed_takes_no_place() -> None:
     bench = shown_after(before=1)
-    bench.source.end("b")
-    bench.source.end("unknown")
+    bench.source.set_ended("b")
+    bench.source.set_ended("unknown")
     bench.source.remove("a")
     bench.source.remove("unknown")
     bench.both(key=True)
@@ -154,14 +155,14 @@ def test_a_feed_that_is_silent_gives_way_and_does_not_come_back_by_itself() -> N
     bench = shown_after(before=1)
     for _ in range(round(SILENCE_SECONDS * 30) - 2):
         bench.both("b")
-    assert bench.source.shown is bench.source.feeds["a"]
+    assert bench.source.active is bench.source.feeds["a"]
     for _ in range(4):
         bench.sound("a")
         bench.both("b")
-    assert bench.source.shown is bench.source.feeds["b"]
+    assert bench.source.active is bench.source.feeds["b"]
     for _ in range(60):
         bench.both("a", "b")
-    assert bench.source.shown is bench.source.feeds["b"]
+    assert bench.source.active is bench.source.feeds["b"]
     assert "a" not in {text.partition(":")[0] for text in bench.seen()[1:]}
 
 
@@ -173,7 +174,7 @@ def test_without_another_feed_with_pictures_the_silent_one_stays() -> None:
     for _ in range(60):
         bench.sound("b")
         bench.pass_time()
-    assert bench.source.shown is bench.source.feeds["a"]
+    assert bench.source.active is bench.source.feeds["a"]
     bench.both("a")
     assert bench.seen() == ["a:1:key", "a:2:"]
 
@@ -182,7 +183,7 @@ def test_a_feed_whose_socket_has_closed_is_replaced_by_the_first_that_comes() ->
     bench = Bench()
     bench.open("a")
     bench.both("a", key=True)
-    bench.source.end("a")
+    bench.source.set_ended("a")
     bench.open("b")
     bench.both("b", key=True)
     assert bench.seen() == ["a:1:key", "b:1:key"]
@@ -225,7 +226,7 @@ class Told:
     def __init__(self) -> None:
         self.reports: list[tuple[MediaKind, DownTrack | None, float]] = []
 
-    def report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, only: DownTrack | None = None) -> None:
+    def send_report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, only: DownTrack | None = None) -> None:
         """Note which second of the source's clock it is."""
         assert ntp == (1_000_000 + 2_208_988_800) << 32
         self.reports.append((track.kind, only, rtp_timestamp / track.clock_rate))
@@ -238,16 +239,16 @@ def test_a_viewer_is_told_the_clock_as_soon_as_it_begins_and_then_each_second() 
     bench.picture("a", key=True)
     bench.sound("a")
     assert [(kind, only) for kind, only, _ in told.reports] == [
-        (MediaKind.VIDEO, bench.video.outlet),
-        (MediaKind.AUDIO, bench.audio.outlet),
+        (MediaKind.VIDEO, bench.video.down_track),
+        (MediaKind.AUDIO, bench.audio.down_track),
     ]
-    late = Receiver(ssrc=3)
-    bench.source.tracks[MediaKind.VIDEO].add(late.outlet, bench.loop.now)
+    late = FakeViewer(ssrc=3)
+    bench.source.tracks[MediaKind.VIDEO].add(late.down_track, bench.loop.now)
     then, bench.loop.now = bench.loop.now, bench.loop.now - INTERVAL_SECONDS
     bench.loop.run_all()
     assert bench.loop.now == then
-    assert {(kind, only) for kind, only, _ in told.reports[2:]} == {(MediaKind.VIDEO, late.outlet)}
-    bench.source.tick(bench.loop.now)
+    assert {(kind, only) for kind, only, _ in told.reports[2:]} == {(MediaKind.VIDEO, late.down_track)}
+    bench.source.each_second(bench.loop.now)
     assert [(kind, only) for kind, only, _ in told.reports[-2:]] == [(MediaKind.VIDEO, None), (MediaKind.AUDIO, None)]
     assert {seconds for _, _, seconds in told.reports} == {told.reports[0][2]}
 
@@ -273,7 +274,7 @@ def test_of_several_the_first_that_brings_a_picture_follows() -> None:
     bench.sound("b")
     bench.both("c")
     bench.both("b", "c")
-    assert bench.source.shown is bench.source.feeds["c"]
+    assert bench.source.active is bench.source.feeds["c"]
     assert bench.heard() == ["a", "c", "c"]
 
 
@@ -308,7 +309,7 @@ def happen(bench: Bench, event: Event) -> None:
     elif what == "remove":
         bench.source.remove(name)
     elif what == "end":
-        bench.source.end(name)
+        bench.source.set_ended(name)
     else:
         if name not in bench.source.feeds:
             bench.open(name)

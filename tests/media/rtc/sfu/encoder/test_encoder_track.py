@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.encoder.encoder_track import MEMORY_SECONDS, REFRESH_INTERVAL_SECONDS, EncoderTrack
-from stagebook.media.rtc.sfu.encoder.gop_cache import MAX_GROUP_PICTURES, GopCache
-from stagebook.media.rtc.sfu.encoder.replay_pacer import PACKETS_PER_TURN, Pacer
-from tests.media.rtc.sfu.test_down_track import Receiver
-from tests.media.rtc.sfu.encoder.test_replay_pacer import Loop
+from stagebook.media.rtc.sfu.encoder.encoder_track import (
+    MIN_REPLAY_INTERVAL_SECONDS,
+    REPLAY_HISTORY_SECONDS,
+    EncoderTrack,
+)
+from stagebook.media.rtc.sfu.encoder.gop_cache import MAX_GOP_FRAMES, GopCache
+from stagebook.media.rtc.sfu.encoder.replay_pacer import PACKETS_PER_TURN, ReplayPacer
+from tests.media.rtc.sfu.encoder.fake_event_loop import FakeEventLoop
+from tests.media.rtc.sfu.fake_viewer import FakeViewer
 
 FRAME = 3_000
 FIRST = 7
@@ -23,18 +27,18 @@ class Bench:
     """A fed track with its pacer, a feed by hand, and viewers."""
 
     def __init__(self, kind: MediaKind = MediaKind.VIDEO) -> None:
-        self.loop = Loop()
+        self.loop = FakeEventLoop()
         self.begun: list[DownTrack] = []
         self.track = EncoderTrack(
             kind=kind,
             codec=Codec.H264 if kind is MediaKind.VIDEO else Codec.OPUS,
             clock_rate=90_000,
             random_bits=lambda _: FIRST,
-            pacer=Pacer(call_later=self.loop.call_later, clock=lambda: self.loop.now),
-            on_begun=lambda _track, outlet, _now: self.begun.append(outlet),
+            pacer=ReplayPacer(call_later=self.loop.call_later, clock=lambda: self.loop.now),
+            on_started=lambda _track, down_track, _now: self.begun.append(down_track),
         )
         self.keeper = GopCache()
-        self.viewers: list[Receiver] = []
+        self.viewers: list[FakeViewer] = []
         self.timestamp = 2**32 - 20 * FRAME
         """It wraps soon."""
         self.number = 0
@@ -46,19 +50,19 @@ class Bench:
         self.number += 1
         payloads = [f"{self.number}:{'key' if key else ''}:{place}".encode() for place in range(packets)]
         self.keeper.add(payloads, is_keyframe=key)
-        self.track.send(payloads, timestamp=self.timestamp, begins=key, group=self.keeper.current, now=self.loop.now)
+        self.track.send(payloads, timestamp=self.timestamp, can_start=key, gop=self.keeper.current, now=self.loop.now)
 
-    def join(self) -> Receiver:
+    def join(self) -> FakeViewer:
         """A viewer comes."""
-        viewer = Receiver(ssrc=len(self.viewers))
+        viewer = FakeViewer(ssrc=len(self.viewers))
         self.viewers.append(viewer)
-        self.track.add(viewer.outlet, self.loop.now)
+        self.track.add(viewer.down_track, self.loop.now)
         return viewer
 
-    def refresh(self, viewer: Receiver, *, later_seconds: float = REFRESH_INTERVAL_SECONDS) -> None:
+    def refresh(self, viewer: FakeViewer, *, later_seconds: float = MIN_REPLAY_INTERVAL_SECONDS) -> None:
         """A viewer says that it has lost its picture."""
         self.loop.now += later_seconds
-        self.track.refresh(viewer.outlet, self.loop.now)
+        self.track.handle_keyframe_request(viewer.down_track, self.loop.now)
 
     def switch(self, *, pictures: int, ahead: int) -> None:
         """Another feed is shown, which has had so many pictures since its keyframe: none at all if 0."""
@@ -68,7 +72,7 @@ class Bench:
             self.number += 1
             self.keeper.add([f"{self.number}:{'' if number else 'key'}:0".encode()], is_keyframe=number == 0)
         self.timestamp += ahead
-        self.track.follow(self.keeper.current, newest_timestamp=self.timestamp, now=self.loop.now)
+        self.track.switch_feed(self.keeper.current, newest_timestamp=self.timestamp, now=self.loop.now)
 
 
 def pictures_of(packets: list[RtpPacket]) -> list[tuple[int, bool]]:
@@ -103,7 +107,7 @@ def test_a_viewer_that_was_there_first_begins_with_the_keyframe_itself() -> None
     viewer = bench.join()
     bench.picture()
     bench.picture(key=True)
-    assert bench.begun == [viewer.outlet]
+    assert bench.begun == [viewer.down_track]
     bench.picture()
     packets = viewer.packets
     assert pictures_of(packets) == [(2, True), (3, False)]
@@ -116,10 +120,10 @@ def test_a_viewer_that_comes_later_is_sent_the_group_and_then_the_present() -> N
     bench.picture()
     viewer = bench.join()
     assert viewer.datagrams == []
-    assert not bench.track.is_live(viewer.outlet)
+    assert not bench.track.has_started(viewer.down_track)
     bench.loop.run_all()
-    assert bench.track.is_live(viewer.outlet)
-    assert set(bench.begun) == {viewer.outlet}
+    assert bench.track.has_started(viewer.down_track)
+    assert set(bench.begun) == {viewer.down_track}
     bench.picture()
     packets = viewer.packets
     assert pictures_of(packets) == [(1, True), (2, False), (3, False)]
@@ -140,10 +144,10 @@ def test_a_keyframe_on_the_way_is_the_shortcut_after_the_picture_that_was_begun(
 
 def test_sound_begins_with_the_next_packet_and_has_no_past() -> None:
     bench = Bench(MediaKind.AUDIO)
-    bench.track.send([b"before"], timestamp=960, begins=True, group=None, now=0.0)
+    bench.track.send([b"before"], timestamp=960, can_start=True, gop=None, now=0.0)
     viewer = bench.join()
     bench.loop.run_all()
-    bench.track.send([b"after"], timestamp=1920, begins=True, group=None, now=0.02)
+    bench.track.send([b"after"], timestamp=1920, can_start=True, gop=None, now=0.02)
     bench.refresh(viewer)
     bench.loop.run_all()
     assert [packet.payload for packet in viewer.packets] == [b"after"]
@@ -197,7 +201,7 @@ def test_a_viewer_that_asks_all_the_time_gets_the_group_once_a_second() -> None:
     viewer = bench.join()
     bench.loop.run_all()
     for _ in range(10):
-        bench.refresh(viewer, later_seconds=REFRESH_INTERVAL_SECONDS / 5)
+        bench.refresh(viewer, later_seconds=MIN_REPLAY_INTERVAL_SECONDS / 5)
         bench.loop.run_all()
         bench.picture()
         bench.loop.run_all()
@@ -209,15 +213,15 @@ def test_a_viewer_that_left_gets_nothing_more() -> None:
     bench.picture(key=True, packets=PACKETS_PER_TURN * 2)
     viewer, waiting, live = bench.join(), bench.join(), bench.join()
     bench.loop.run()
-    bench.track.remove(live.outlet)
-    bench.track.remove(viewer.outlet)
+    bench.track.remove(live.down_track)
+    bench.track.remove(viewer.down_track)
     bench.loop.run_all()
-    bench.track.remove(waiting.outlet)
+    bench.track.remove(waiting.down_track)
     bench.picture()
     assert len(viewer.datagrams) == PACKETS_PER_TURN
     assert len(waiting.datagrams) == PACKETS_PER_TURN * 2
-    assert not bench.track.is_live(waiting.outlet)
-    assert bench.track.sent(waiting.outlet, FIRST) is None
+    assert not bench.track.has_started(waiting.down_track)
+    assert bench.track.find_sent(waiting.down_track, FIRST) is None
 
 
 def test_counters_are_those_of_the_viewer() -> None:
@@ -228,14 +232,14 @@ def test_counters_are_those_of_the_viewer() -> None:
         bench.loop.run()
         bench.picture()
         packets = viewer.datagrams
-        if bench.track.is_live(viewer.outlet):
-            assert viewer.outlet.packets == len(packets)
+        if bench.track.has_started(viewer.down_track):
+            assert viewer.down_track.packets == len(packets)
     bench.refresh(viewer)
     bench.loop.run_all()
     bench.picture()
     sent = viewer.packets
-    assert viewer.outlet.packets == len(sent)
-    assert bench.track.sent_octets(viewer.outlet) == sum(len(packet.payload) for packet in sent)
+    assert viewer.down_track.packets == len(sent)
+    assert bench.track.sent_octets(viewer.down_track) == sum(len(packet.payload) for packet in sent)
 
 
 def test_what_a_viewer_was_sent_to_catch_up_is_forgotten_after_a_while() -> None:
@@ -244,19 +248,19 @@ def test_what_a_viewer_was_sent_to_catch_up_is_forgotten_after_a_while() -> None
     bench.picture()
     viewer = bench.join()
     bench.loop.run_all()
-    bench.track.forget(bench.loop.now + MEMORY_SECONDS - 0.1)
-    assert bench.track.sent(viewer.outlet, FIRST) is not None
-    bench.track.forget(bench.loop.now + MEMORY_SECONDS + 0.1)
-    assert bench.track.sent(viewer.outlet, FIRST) is None
+    bench.track.expire_replays(bench.loop.now + REPLAY_HISTORY_SECONDS - 0.1)
+    assert bench.track.find_sent(viewer.down_track, FIRST) is not None
+    bench.track.expire_replays(bench.loop.now + REPLAY_HISTORY_SECONDS + 0.1)
+    assert bench.track.find_sent(viewer.down_track, FIRST) is None
     bench.picture()
-    assert bench.track.sent(viewer.outlet, FIRST + 2) is not None
+    assert bench.track.find_sent(viewer.down_track, FIRST + 2) is not None
 
 
 def test_beyond_the_bounds_a_viewer_waits_for_the_next_keyframe_and_others_go_on() -> None:
     bench = Bench()
     live = bench.join()
     bench.picture(key=True)
-    for _ in range(MAX_GROUP_PICTURES):
+    for _ in range(MAX_GOP_FRAMES):
         bench.picture()
     late = bench.join()
     bench.refresh(live)
@@ -334,12 +338,12 @@ def test_whatever_happens_a_viewer_sees_one_decodable_stream_that_ends_in_the_pr
         assert packets[0].sequence == FIRST
         assert packets[-1].payload == f"{bench.number}::0".encode()
         assert packets[-1].timestamp == bench.timestamp & 0xFFFFFFFF
-        assert viewer.outlet.packets == len(packets)
-        assert bench.track.sent_octets(viewer.outlet) == sum(len(packet.payload) for packet in packets)
+        assert viewer.down_track.packets == len(packets)
+        assert bench.track.sent_octets(viewer.down_track) == sum(len(packet.payload) for packet in packets)
         for packet in packets:
-            again = bench.track.sent(viewer.outlet, packet.sequence)
+            again = bench.track.find_sent(viewer.down_track, packet.sequence)
             assert again is None or again[1:] == (packet.marker, packet.timestamp, packet.payload)
-        assert bench.track.sent(viewer.outlet, packets[-1].sequence) is not None
+        assert bench.track.find_sent(viewer.down_track, packets[-1].sequence) is not None
 
 
 @settings(max_examples=60)
@@ -352,6 +356,6 @@ def test_every_packet_of_a_catch_up_can_be_asked_for_again(sizes: list[int], tur
     for _ in range(turns):
         bench.loop.run()
     for packet in viewer.packets:
-        again = bench.track.sent(viewer.outlet, packet.sequence)
+        again = bench.track.find_sent(viewer.down_track, packet.sequence)
         assert again is not None
         assert again[1:] == (packet.marker, packet.timestamp, packet.payload)

@@ -2,9 +2,9 @@
 
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
 from stagebook.media.rtc.sfu.encoder.gop_cache import (
-    MAX_GROUP_BYTES,
-    MAX_GROUP_PACKETS,
-    MAX_GROUP_PICTURES,
+    MAX_GOP_BYTES,
+    MAX_GOP_FRAMES,
+    MAX_GOP_PACKETS,
     GopCache,
     GopPacket,
 )
@@ -22,7 +22,7 @@ def test_a_group_is_its_keyframe_and_all_that_follows_with_the_ends_of_pictures_
     keeper.add([b"p"], is_keyframe=False)
     assert keeper.current is not None
     assert keeper.current.packets == [GopPacket(b"sps", 0, 0), GopPacket(b"idr", 1, 0), GopPacket(b"p", 1, 1)]
-    assert keeper.current.pictures == 2
+    assert keeper.current.frames == 2
 
 
 def test_a_keyframe_begins_another_group_and_leaves_the_former_as_it_was() -> None:
@@ -39,9 +39,9 @@ def test_a_keyframe_begins_another_group_and_leaves_the_former_as_it_was() -> No
 def test_a_group_beyond_any_bound_is_dropped_until_the_next_keyframe() -> None:
     large = [bytes(MAX_PAYLOAD_SIZE_BYTES)] * 1000
     for picture, allowed in (
-        ([b"small"], MAX_GROUP_PICTURES),
-        ([b"small"] * 100, MAX_GROUP_PACKETS // 100),
-        (large, MAX_GROUP_BYTES // (MAX_PAYLOAD_SIZE_BYTES * 1000)),
+        ([b"small"], MAX_GOP_FRAMES),
+        ([b"small"] * 100, MAX_GOP_PACKETS // 100),
+        (large, MAX_GOP_BYTES // (MAX_PAYLOAD_SIZE_BYTES * 1000)),
     ):
         keeper = GopCache()
         for number in range(allowed):
@@ -50,4 +50,4 @@ def test_a_group_beyond_any_bound_is_dropped_until_the_next_keyframe() -> None:
         for is_keyframe in (False, False, True):
             keeper.add(picture, is_keyframe=is_keyframe)
             kept.append(keeper.current)
-        assert [None if group is None else group.pictures for group in kept] == [allowed, None, None, 1]
+        assert [None if group is None else group.frames for group in kept] == [allowed, None, None, 1]

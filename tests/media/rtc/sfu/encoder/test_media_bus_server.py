@@ -13,7 +13,7 @@ import pytest
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, Hello, Unit
 from stagebook.media.rtc.sfu.encoder import media_bus_server
-from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, FeedServer
+from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer
 from tests.media.rtc.feeding import FeedClient, closing_feeds
 from tests.media.rtc.running_engine import wait_until
 
@@ -30,13 +30,13 @@ class Listener:
         self.units: list[Unit] = []
         self.ended: list[str] = []
 
-    def feed_opened(self, hello: Hello, _now: float) -> str:
+    def feed_connected(self, hello: Hello, _now: float) -> str:
         """Let in."""
         if hello.token != "secret":
             raise FeedRefusedError("not the secret")
         return "c"
 
-    def feed_brought(self, connection_id: str, unit: Unit, _now: float) -> None:
+    def feed_received(self, connection_id: str, unit: Unit, _now: float) -> None:
         """Note, refuse, or fail."""
         assert connection_id == "c"
         if unit == BAD:
@@ -45,7 +45,7 @@ class Listener:
             raise ZeroDivisionError
         self.units.append(unit)
 
-    def feed_ended(self, connection_id: str) -> None:
+    def feed_closed(self, connection_id: str) -> None:
         """Note."""
         self.ended.append(connection_id)
 
@@ -53,7 +53,7 @@ class Listener:
 class Served:
     """A server, its listener and its path."""
 
-    def __init__(self, server: FeedServer, listener: Listener) -> None:
+    def __init__(self, server: MediaBusServer, listener: Listener) -> None:
         assert server.path is not None
         self.server, self.listener, self.path = server, listener, server.path
 
@@ -69,7 +69,7 @@ class Served:
 @asynccontextmanager
 async def serving() -> AsyncIterator[Served]:
     listener = Listener()
-    server = FeedServer(listener, clock=time.monotonic, randomness=random.SystemRandom())
+    server = MediaBusServer(listener, clock=time.monotonic, randomness=random.SystemRandom())
     with tempfile.TemporaryDirectory(prefix="stagebook-") as directory:
         await server.start(directory)
         try:
@@ -123,14 +123,14 @@ async def test_a_feed_that_breaks_a_rule_ends(message: Hello | Unit) -> None:
 
 
 async def test_who_says_nothing_is_hung_up_on_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_bus_server, "HELLO_SECONDS", 0.05)
+    monkeypatch.setattr(media_bus_server, "HELLO_TIMEOUT_SECONDS", 0.05)
     async with serving() as it:
         client = await FeedClient.connect(it.path)
         assert await client.is_hung_up()
 
 
 async def test_there_are_only_so_many_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_bus_server, "MAX_STRANGERS", 1)
+    monkeypatch.setattr(media_bus_server, "MAX_UNAUTHENTICATED", 1)
     async with serving() as it:
         first, second = await FeedClient.connect(it.path), await FeedClient.connect(it.path)
         assert await second.is_hung_up()
@@ -146,8 +146,8 @@ async def test_a_feed_that_is_hung_up_on_brings_nothing_more_and_its_end_is_not_
     async with serving() as it:
         client = await it.welcomed()
         client.send(UNIT)
-        it.server.hang_up("c")
-        it.server.hang_up("unknown")
+        it.server.disconnect("c")
+        it.server.disconnect("unknown")
         assert await client.is_hung_up()
         assert (it.listener.units, it.listener.ended) == ([UNIT], [])
 
@@ -172,7 +172,7 @@ def _mode_of(path: str) -> int | None:
 
 
 async def test_a_path_that_is_too_long_is_named() -> None:
-    server = FeedServer(Listener(), clock=time.monotonic, randomness=random.SystemRandom())
-    with pytest.raises(OSError, match=r"no socket for feeds in /xxx.*path too long"):
+    server = MediaBusServer(Listener(), clock=time.monotonic, randomness=random.SystemRandom())
+    with pytest.raises(OSError, match=r"cannot listen for encoder feeds in /xxx.*path too long"):
         await server.start("/" + "x" * 120)
     await server.stop()

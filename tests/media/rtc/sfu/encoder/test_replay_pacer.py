@@ -4,32 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS, VIEWERS_PER_TURN, Pacer
-
-
-class Loop:
-    """An event loop's timers and clock by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.due: list[Callable[[], None]] = []
-
-    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
-        """As an event loop's."""
-        assert seconds == INTERVAL_SECONDS
-        self.due.append(call)
-
-    def run(self) -> None:
-        """Let one interval pass."""
-        self.now += INTERVAL_SECONDS
-        due, self.due = self.due, []
-        for call in due:
-            call()
-
-    def run_all(self) -> None:
-        """Let time pass until nothing is due."""
-        while self.due:
-            self.run()
+from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS, VIEWERS_PER_TURN, ReplayPacer
+from tests.media.rtc.sfu.encoder.fake_event_loop import FakeEventLoop
 
 
 class Once:
@@ -43,10 +19,10 @@ class Once:
         return False
 
 
-def pacer() -> tuple[Pacer, Loop]:
+def pacer() -> tuple[ReplayPacer, FakeEventLoop]:
     """A pacer on a loop by hand."""
-    loop = Loop()
-    return Pacer(call_later=loop.call_later, clock=lambda: loop.now), loop
+    loop = FakeEventLoop()
+    return ReplayPacer(call_later=loop.call_later, clock=lambda: loop.now), loop
 
 
 def test_a_turn_is_called_until_it_wants_no_more() -> None:

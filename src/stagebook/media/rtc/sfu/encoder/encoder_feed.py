@@ -1,6 +1,6 @@
-"""One feed of a source: what one encoder brings, shown to viewers just now or standing by.
+"""One feed of a source: the units that one encoder sends, their measurement, and the cached GOP.
 
-It measures the stream and keeps its last group of pictures, so that viewers can begin with it at any moment.
+Every feed of a source is received and measured, the active one (which viewers see) and the standby ones.
 """
 
 from typing import NamedTuple
@@ -15,55 +15,55 @@ from stagebook.media.rtc.sfu.encoder.gop_cache import GopCache
 _log = structlog.get_logger(__name__)
 
 
-class Moment(NamedTuple):
-    """When something came, by both clocks."""
+class ClockSample(NamedTuple):
+    """One instant by the encoder's clock and by the server's."""
 
     timestamp: int
     """The encoder's: ticks of the kind's clock rate, not wrapped."""
     at: float
-    """Ours: monotonic seconds."""
+    """The server's: monotonic seconds."""
 
 
 class EncoderFeed:
-    """What one connection feeds."""
+    """The feed of one encoder's connection."""
 
     def __init__(self, connection_id: str, *, video_parameters: str, now: float) -> None:
-        """`video_parameters` as the Hello's. `now`: monotonic seconds."""
+        """`video_parameters` is the SDP fmtp value of the feed's Hello. `now` is in monotonic seconds."""
         self.connection_id = connection_id
         self.video_parameters = video_parameters
-        self.group = GopCache()
-        self.newest: dict[MediaKind, Moment] = {}
-        """The latest of each kind that came."""
-        self.video_at = float("-inf")
-        """When its last picture came."""
+        self.gop_cache = GopCache()
+        self.newest: dict[MediaKind, ClockSample] = {}
+        """The unit with the highest timestamp of each kind."""
+        self.last_frame_at = float("-inf")
+        """When the last video frame arrived."""
         self.has_ended = False
-        """Nothing comes any more, but nobody has closed the connection yet."""
+        """The media bus connection is closed, but the encoder's connection has not been closed yet."""
         self._meter = SourceMeter(codec=Codec.H264, now=now)
-        self._was_told_of_rare_keyframes = False
+        self._warned_of_rare_keyframes = False
 
-    def take(self, unit: Unit, now: float) -> None:
-        """Note what came."""
+    def receive(self, unit: Unit, now: float) -> None:
+        """Measure a unit, and cache a video frame."""
         newest = self.newest.get(unit.kind)
         if newest is None or unit.timestamp > newest.timestamp:
-            self.newest[unit.kind] = Moment(unit.timestamp, now)
+            self.newest[unit.kind] = ClockSample(unit.timestamp, now)
         if unit.kind is MediaKind.AUDIO:
             self._meter.add_bytes(sum(len(payload) for payload in unit.payloads))
             return
-        self.video_at = now
-        self._keep(unit)
+        self.last_frame_at = now
+        self._cache(unit)
         for payload in unit.payloads:
             self._meter.add_video(payload, unit.timestamp & 0xFFFFFFFF)
 
-    def _keep(self, unit: Unit) -> None:
-        had_group = self.group.current is not None
-        self.group.add(unit.payloads, is_keyframe=unit.is_keyframe)
-        if had_group and self.group.current is None and not self._was_told_of_rare_keyframes:
-            self._was_told_of_rare_keyframes = True
+    def _cache(self, unit: Unit) -> None:
+        had_gop = self.gop_cache.current is not None
+        self.gop_cache.add(unit.payloads, is_keyframe=unit.is_keyframe)
+        if had_gop and self.gop_cache.current is None and not self._warned_of_rare_keyframes:
+            self._warned_of_rare_keyframes = True
             _log.warning(
-                "an encoder's keyframes are too far apart: new viewers see nothing until the next one",
+                "the encoder sends keyframes too rarely: new viewers get no video until the next keyframe",
                 connection_id=self.connection_id,
             )
 
     def measure(self, now: float) -> SourceMeasurement:
-        """What was measured since the last call."""
+        """The measurement since the last call."""
         return self._meter.take(now)

@@ -1,6 +1,16 @@
-"""A source that encoders feed: one of them is shown, the others stand by and take its place when it ends or is silent.
+"""A source that encoders feed: one feed is active, the others stand by and replace it when it ends or falls silent.
 
-Viewers see one stream and one clock, whoever is shown. Knows no socket.
+The switch happens when a standby feed brings a video frame while the active feed has ended or has brought no frame for
+SILENCE_SECONDS. A feed that was replaced does not become active again by itself.
+
+Each encoder has its own clock with an arbitrary zero. The source has one clock for its viewers, so that timestamps
+never go back and audio and video stay in sync across a switch: source clock = feed clock + offset. The offset is
+chosen at the switch and is the same for audio and video. It is a whole number of steps of 1/6000 s, because 6000 is
+the greatest common divisor of the two clock rates (90,000 and 48,000): only then is it a whole number of ticks of both
+clocks.
+
+Sender reports map the source clock to NTP time by one fixed point, taken at the first switch. The two clocks then
+advance together, so audio and video are never reported against different maps.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,17 +21,15 @@ from stagebook.media.media_bus import CLOCK_RATES, Unit
 from stagebook.media.port import SourceMeasured
 from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed, Moment
+from stagebook.media.rtc.sfu.encoder.encoder_feed import ClockSample, EncoderFeed
 from stagebook.media.rtc.sfu.encoder.encoder_track import EncoderTrack
-from stagebook.media.rtc.sfu.encoder.replay_pacer import Pacer
+from stagebook.media.rtc.sfu.encoder.replay_pacer import ReplayPacer
 from stagebook.media.rtc.sfu.source import Source
 
 SILENCE_SECONDS: Final = 1.0
-"""Without a picture for so long, the shown feed gives way to one that has pictures."""
+"""An active feed without a video frame for so long is replaced by a standby feed that brings one."""
 _STEPS_PER_SECOND: Final = 6000
-"""Clocks are moved by whole steps: the largest number that divides both clock rates, so that audio and video are always
-moved by exactly the same time."""
-_FIRST_STEP_BITS: Final = 24
+_FIRST_OFFSET_BITS: Final = 24
 _CODECS: Final = {MediaKind.VIDEO: Codec.H264, MediaKind.AUDIO: Codec.OPUS}
 
 
@@ -36,18 +44,20 @@ class EncoderSource(Source):
         name: str,
         random_bits: Callable[[int], int],
         wall_clock: Callable[[], float],
-        pacer: Pacer,
+        pacer: ReplayPacer,
     ) -> None:
+        """`video_parameters` is the SDP fmtp value of the first feed's Hello."""
         super().__init__(source_id, name=name, wall_clock=wall_clock)
-        self.shown: EncoderFeed | None = None
-        """The one that viewers see, or saw last if it has ended; None until a feed has brought a picture."""
+        self.active: EncoderFeed | None = None
+        """The feed that viewers see; after its end, the last one. None until a feed has brought a video frame."""
         self.feeds: dict[str, EncoderFeed] = {}
         """By connection id."""
         self._random_bits = random_bits
-        self._steps = 0
-        """How far the shown feed's clock is moved to be the source's."""
+        self._offset_steps = 0
+        """The source clock minus the active feed's clock."""
         self._clock: tuple[float, int, int] | None = None
-        """(monotonic seconds, NTP, the source's clock in steps) of one moment: the line on which every report lies."""
+        """One instant as (monotonic seconds, NTP time, source clock in steps): the fixed point of all sender
+        reports."""
         self._set_format(video_parameters)
         self._tracks = {
             kind: EncoderTrack(
@@ -56,7 +66,7 @@ class EncoderSource(Source):
                 clock_rate=CLOCK_RATES[kind],
                 random_bits=random_bits,
                 pacer=pacer,
-                on_begun=self._report_to,
+                on_started=self._report_to,
             )
             for kind, codec in _CODECS.items()
         }
@@ -71,111 +81,119 @@ class EncoderSource(Source):
 
     @property
     def tracks(self) -> Mapping[MediaKind, EncoderTrack]:
-        """Both kinds."""
+        """The audio and the video track."""
         return self._tracks
 
     # Feeds
 
     def add(self, feed: EncoderFeed) -> None:
-        """Let another feed in: it is shown if there is no other, else it stands by."""
+        """Add a feed. It becomes active with its first video frame if no other feed is active, and stands by
+        otherwise."""
         self.feeds[feed.connection_id] = feed
 
     def remove(self, connection_id: str) -> None:
-        """A feed is over. Unknown ids are fine."""
+        """Remove a feed whose connection is closed. Unknown ids are ignored."""
         feed = self.feeds.pop(connection_id, None)
         if feed is not None:
             feed.has_ended = True
 
-    def end(self, connection_id: str) -> None:
-        """Nothing more comes from a feed that nobody has closed yet. Unknown ids are fine."""
+    def set_ended(self, connection_id: str) -> None:
+        """Note that a feed's media bus connection is closed; the feed stays until `remove`. Unknown ids are ignored."""
         feed = self.feeds.get(connection_id)
         if feed is not None:
             feed.has_ended = True
 
-    def take(self, connection_id: str, unit: Unit, now: float) -> None:
-        """Take what a feed brought, and pass it on if the feed is shown."""
+    def receive(self, connection_id: str, unit: Unit, now: float) -> None:
+        """Receive a unit of a feed, and send it to the viewers if the feed is active."""
         feed = self.feeds[connection_id]
-        feed.take(unit, now)
-        if feed is not self.shown:
-            if unit.kind is MediaKind.VIDEO and self._gives_way(now):
-                self._show(feed, now)
-            else:
+        feed.receive(unit, now)
+        if feed is not self.active:
+            if unit.kind is not MediaKind.VIDEO or not self._is_active_replaceable(now):
                 return
+            self._activate(feed, now)
         self._tracks[unit.kind].send(
             unit.payloads,
-            timestamp=unit.timestamp + self._moved(unit.kind),
-            begins=unit.is_keyframe or unit.kind is MediaKind.AUDIO,
-            group=feed.group.current if unit.kind is MediaKind.VIDEO else None,
+            timestamp=unit.timestamp + self._offset(unit.kind),
+            can_start=unit.is_keyframe or unit.kind is MediaKind.AUDIO,
+            gop=feed.gop_cache.current if unit.kind is MediaKind.VIDEO else None,
             now=now,
         )
 
-    def _gives_way(self, now: float) -> bool:
-        """Whether a feed that has just brought a picture shall take the place of the one that is shown."""
-        return self.shown is None or self.shown.has_ended or now - self.shown.video_at > SILENCE_SECONDS
+    def _is_active_replaceable(self, now: float) -> bool:
+        """Whether a feed that has just brought a video frame shall become the active one."""
+        return self.active is None or self.active.has_ended or now - self.active.last_frame_at > SILENCE_SECONDS
 
-    def _show(self, feed: EncoderFeed, now: float) -> None:
-        """Let a feed that has just brought a picture be shown from here on, sound and pictures alike."""
-        self.shown = feed
+    def _activate(self, feed: EncoderFeed, now: float) -> None:
+        """Send audio and video of this feed from now on. It has just brought a video frame."""
+        self.active = feed
         self._set_format(feed.video_parameters)
-        self._place_clock(feed, now)
-        newest = feed.newest[MediaKind.VIDEO].timestamp + self._moved(MediaKind.VIDEO)
-        self._tracks[MediaKind.VIDEO].follow(feed.group.current, newest_timestamp=newest, now=now)
+        self._set_offset(feed, now)
+        newest = feed.newest[MediaKind.VIDEO].timestamp + self._offset(MediaKind.VIDEO)
+        self._tracks[MediaKind.VIDEO].switch_feed(feed.gop_cache.current, newest_timestamp=newest, now=now)
 
     # Clocks
 
-    def _moved(self, kind: MediaKind) -> int:
-        return self._steps * (CLOCK_RATES[kind] // _STEPS_PER_SECOND)
+    def _offset(self, kind: MediaKind) -> int:
+        """The offset in ticks of the kind's clock."""
+        return self._offset_steps * (CLOCK_RATES[kind] // _STEPS_PER_SECOND)
 
-    def _place_clock(self, feed: EncoderFeed, now: float) -> None:
-        """Move a feed's clock so that its picture that has just come is now, and so that no timestamp comes again."""
+    def _set_offset(self, feed: EncoderFeed, now: float) -> None:
+        """Set the offset for a feed that becomes active.
+
+        For each track, the newest unit of the feed has to get the track's last timestamp plus the time since then. The
+        larger of the two offsets is used: with it no track's timestamps go back. The first feed of a source gets a
+        random offset (RFC 3550 section 5.1).
+        """
         video = feed.newest[MediaKind.VIDEO]
         steps: list[int] = []
         for kind, rate in CLOCK_RATES.items():
-            track, came = self._tracks[kind], feed.newest.get(kind)
-            if came is None or now - came.at > SILENCE_SECONDS:
-                # Where it would be is known from the picture.
-                came = Moment(video.timestamp * rate // CLOCK_RATES[MediaKind.VIDEO], now)
+            track, newest = self._tracks[kind], feed.newest.get(kind)
+            if newest is None or now - newest.at > SILENCE_SECONDS:
+                # No recent unit of this kind: use the time of the video frame, on this kind's clock.
+                newest = ClockSample(video.timestamp * rate // CLOCK_RATES[MediaKind.VIDEO], now)
             if track.newest_timestamp is not None:
-                passed = max(1, round((came.at - track.newest_at) * rate))
-                missing = track.newest_timestamp + passed - came.timestamp
+                elapsed = max(1, round((newest.at - track.newest_at) * rate))
+                missing = track.newest_timestamp + elapsed - newest.timestamp
+                # Rounded up to whole steps.
                 steps.append(-(-missing // (rate // _STEPS_PER_SECOND)))
-        self._steps = max(steps) if steps else self._random_bits(_FIRST_STEP_BITS)
+        self._offset_steps = max(steps) if steps else self._random_bits(_FIRST_OFFSET_BITS)
         if self._clock is None:
-            media = video.timestamp // (CLOCK_RATES[MediaKind.VIDEO] // _STEPS_PER_SECOND) + self._steps
-            self._clock = (now, self._ntp_now(), media)
+            clock_steps = video.timestamp // (CLOCK_RATES[MediaKind.VIDEO] // _STEPS_PER_SECOND) + self._offset_steps
+            self._clock = (now, self._ntp_now(), clock_steps)
 
-    def _report_at(self, track: EncoderTrack, now: float, outlet: DownTrack | None = None) -> None:
+    def _report_clock(self, track: EncoderTrack, now: float, down_track: DownTrack | None = None) -> None:
+        """Send the viewers of a track, or one down track, the NTP time and the RTP timestamp of `now`."""
         if self._clock is None:
             return
         then, ntp, steps = self._clock
-        passed = now - then
-        timestamp = steps * (track.clock_rate // _STEPS_PER_SECOND) + round(passed * track.clock_rate)
-        self._report(
+        elapsed = now - then
+        timestamp = steps * (track.clock_rate // _STEPS_PER_SECOND) + round(elapsed * track.clock_rate)
+        self._send_report(
             track,
-            ntp=(ntp + int(passed * (1 << 32))) & 0xFFFFFFFFFFFFFFFF,
+            ntp=(ntp + int(elapsed * (1 << 32))) & 0xFFFFFFFFFFFFFFFF,
             rtp_timestamp=timestamp & 0xFFFFFFFF,
-            outlet=outlet,
+            down_track=down_track,
         )
 
-    def _report_to(self, track: EncoderTrack, outlet: DownTrack, now: float) -> None:
-        """An outlet has begun: tell it the clock at once, so that lips and voice are together from the start."""
-        self._report_at(track, now, outlet)
+    def _report_to(self, track: EncoderTrack, down_track: DownTrack, now: float) -> None:
+        """Send a report as soon as a down track starts: the viewer can play audio and video in sync from the start."""
+        self._report_clock(track, now, down_track)
 
     # Time
 
-    def look_after(self, now: float) -> None:
-        """Nothing is due more than once a second."""
+    def handle_timers(self, now: float) -> None:
+        """Nothing is due more often than once a second."""
 
-    def tick(self, now: float) -> None:
-        """Once a second: tell all viewers the clock."""
+    def each_second(self, now: float) -> None:
+        """Send sender reports to all viewers, and drop old replays."""
         for track in self._tracks.values():
-            track.forget(now)
-            self._report_at(track, now)
+            track.expire_replays(now)
+            self._report_clock(track, now)
 
     def measure(self, now: float) -> list[SourceMeasured]:
-        """What the last second was, for each feed, shown or not."""
+        """The measurement of the last second of each feed, active or not."""
         return [
-            self._fact(
+            self._measured(
                 feed.connection_id,
                 feed.measure(now),
                 video_codec=Codec.H264 if MediaKind.VIDEO in feed.newest else None,

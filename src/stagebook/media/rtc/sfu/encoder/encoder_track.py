@@ -1,7 +1,13 @@
-"""A track whose media is fed in whole pictures or Opus packets: numbered here, continuous, without loss.
+"""A track whose media comes from an encoder: complete video frames or Opus packets, in order and without loss.
 
-Nobody can be asked for a keyframe, so a viewer that joins or has lost its picture is sent the current group of pictures
-first (`catch_up`) and then becomes live. Sound has no groups: a viewer begins with the next packet. Knows no feed.
+The track numbers the packets itself. A viewer that joins, or that has lost its video, is first sent the cached GOP
+(`GopReplay`) and then goes live. Two events make a down track live:
+
+* its replay has caught up with the current frame; or
+* a keyframe arrives that is later than everything the viewer was sent, while its replay is at a frame boundary: the
+  viewer can start with that keyframe directly.
+
+Audio needs no keyframe: a viewer starts with the next packet.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,18 +17,18 @@ from typing import Final
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.encoder.gop_cache import Gop
-from stagebook.media.rtc.sfu.encoder.gop_replay import BEFORE_ALL, GopReplay, Progress
-from stagebook.media.rtc.sfu.encoder.replay_pacer import PACKETS_PER_TURN, Pacer
+from stagebook.media.rtc.sfu.encoder.gop_replay import NOTHING_SENT, GopReplay, ReplayState
+from stagebook.media.rtc.sfu.encoder.replay_pacer import PACKETS_PER_TURN, ReplayPacer
 from stagebook.media.rtc.sfu.source_track import SentPacket, SourceTrack
 
-REFRESH_INTERVAL_SECONDS: Final = 1.0
-"""Between two catch-ups of one viewer: each costs the rate of a whole group."""
-MEMORY_SECONDS: Final = 5.0
-"""How long what a viewer was sent to catch up can be asked for again."""
+MIN_REPLAY_INTERVAL_SECONDS: Final = 1.0
+"""Minimum time between two replays to one viewer: each sends a whole GOP."""
+REPLAY_HISTORY_SECONDS: Final = 5.0
+"""How long after a replay its packets can be retransmitted."""
 
 
 class EncoderTrack(SourceTrack):
-    """One continuous stream out of what an encoder feeds."""
+    """One continuous stream from the units of an encoder's feed."""
 
     def __init__(
         self,
@@ -31,148 +37,156 @@ class EncoderTrack(SourceTrack):
         codec: Codec,
         clock_rate: int,
         random_bits: Callable[[int], int],
-        pacer: Pacer,
-        on_begun: Callable[["EncoderTrack", DownTrack, float], None],
+        pacer: ReplayPacer,
+        on_started: Callable[["EncoderTrack", DownTrack, float], None],
     ) -> None:
-        """`on_begun` is called when an outlet was sent its first packets, and when it has become live."""
+        """`on_started` is called when a down track has been sent its first packets, and again when it goes live."""
         super().__init__(kind=kind, codec=codec, clock_rate=clock_rate, random_bits=random_bits)
         self.newest_timestamp: int | None = None
         """The highest outgoing timestamp, not wrapped."""
         self.newest_at = 0.0
         self._next_sequence = 0
-        self._group: Gop | None = None
-        self._catch_ups: dict[DownTrack, GopReplay] = {}
-        """Of every outlet that is not live yet, and of those that became live a moment ago."""
+        self._gop: Gop | None = None
+        self._replays: dict[DownTrack, GopReplay] = {}
+        """The replay of each down track that is not live yet, and of those that went live a short time ago."""
         self._pacer = pacer
-        self._on_begun = on_begun
+        self._on_started = on_started
 
     # Viewers
 
-    def add(self, outlet: DownTrack, now: float) -> None:
-        """Begin to send to an outlet whose connection is up."""
-        self._catch_up(outlet, next_sequence=self._first_number(), last_timestamp=BEFORE_ALL, octets=0, now=now)
+    def add(self, down_track: DownTrack, now: float) -> None:
+        """Start sending to a down track whose connection is up."""
+        self._start_replay(
+            down_track, next_sequence=self._first_sequence(), last_timestamp=NOTHING_SENT, octets=0, now=now
+        )
 
-    def remove(self, outlet: DownTrack) -> None:
-        """Send no more to an outlet. One that was never added is fine."""
-        self._catch_ups.pop(outlet, None)
-        super().remove(outlet)
+    def remove(self, down_track: DownTrack) -> None:
+        """Stop sending to a down track. A down track that was never added is ignored."""
+        self._replays.pop(down_track, None)
+        super().remove(down_track)
 
-    def refresh(self, outlet: DownTrack, now: float) -> None:
-        """A viewer has lost its picture: send it the current group, unless that is just being or was just done."""
-        former = self._catch_ups.get(outlet)
-        if former is not None and now - former.began_at < REFRESH_INTERVAL_SECONDS:
+    def handle_keyframe_request(self, down_track: DownTrack, now: float) -> None:
+        """Replay the GOP to a viewer that sent a PLI or FIR, unless a replay to it started a short time ago."""
+        last = self._replays.get(down_track)
+        if last is not None and now - last.started_at < MIN_REPLAY_INTERVAL_SECONDS:
             return
-        if self._group is not None and outlet in self._starts:
-            self._begin_again(outlet, now)
+        if self._gop is not None and down_track in self._starts:
+            self._restart(down_track, now)
 
-    def is_live(self, outlet: DownTrack) -> bool:
-        """Whether an outlet is being sent to: it has had its first packet."""
-        catch_up = self._catch_ups.get(outlet)
-        return outlet in self._starts or (catch_up is not None and catch_up.has_begun)
+    def has_started(self, down_track: DownTrack) -> bool:
+        """Whether the down track has been sent its first packet, live or in a replay."""
+        replay = self._replays.get(down_track)
+        return down_track in self._starts or (replay is not None and replay.has_started)
 
-    def sent_octets(self, outlet: DownTrack) -> int:
-        """The payload bytes sent to an outlet that `is_live`."""
-        return super().sent_octets(outlet) if outlet in self._starts else self._catch_ups[outlet].octets
+    def sent_octets(self, down_track: DownTrack) -> int:
+        """Payload bytes sent to a down track that `has_started`."""
+        return super().sent_octets(down_track) if down_track in self._starts else self._replays[down_track].octets
 
-    def sent(self, outlet: DownTrack, sequence: int) -> SentPacket | None:
-        """The packet that a viewer knows by `sequence`; None if it is not kept."""
-        catch_up = self._catch_ups.get(outlet)
-        packet = None if catch_up is None else catch_up.sent(sequence)
-        return packet or super().sent(outlet, sequence)
+    def find_sent(self, down_track: DownTrack, sequence: int) -> SentPacket | None:
+        """The packet that the viewer received as `sequence`, live or in a replay; None if it is no longer held."""
+        replay = self._replays.get(down_track)
+        packet = None if replay is None else replay.find_sent(sequence)
+        return packet or super().find_sent(down_track, sequence)
 
-    # The feed
+    # The encoder's feed
 
-    def send(self, payloads: Sequence[bytes], *, timestamp: int, begins: bool, group: Gop | None, now: float) -> None:
-        """Send one picture or one packet of sound. `timestamp` is the outgoing one, not wrapped. `begins`: a viewer can
-        begin with it. `group`: the group that it belongs to, itself included; None for sound and where none is kept."""
-        begun = self._begin_with(timestamp, now) if begins else []
-        self._set_group(group)
+    def send(self, payloads: Sequence[bytes], *, timestamp: int, can_start: bool, gop: Gop | None, now: float) -> None:
+        """Send one video frame or one audio packet to the live down tracks.
+
+        `timestamp` is the outgoing one, not wrapped. `can_start`: a viewer can start here, that is at a keyframe or at
+        any audio packet. `gop` is the GOP that ends with this frame; None for audio, and where no GOP is cached.
+        """
+        started = self._start_with(timestamp, now) if can_start else []
+        self._set_gop(gop)
         if self.newest_timestamp is None or timestamp > self.newest_timestamp:
             self.newest_timestamp, self.newest_at = timestamp, now
         last = len(payloads) - 1
-        for number, payload in enumerate(payloads):
-            packet = SentPacket(self._next_sequence, int(number == last), timestamp & 0xFFFFFFFF, payload)
+        for index, payload in enumerate(payloads):
+            packet = SentPacket(self._next_sequence, int(index == last), timestamp & 0xFFFFFFFF, payload)
             self._next_sequence = (self._next_sequence + 1) & 0xFFFF
             self._send(packet, now)
-        for outlet in begun:
-            self._on_begun(self, outlet, now)
+        for down_track in started:
+            self._on_started(self, down_track, now)
 
-    def follow(self, group: Gop | None, *, newest_timestamp: int, now: float) -> None:
-        """Another feed's pictures follow: all viewers begin with its group, or with its next keyframe if that is None.
-        `newest_timestamp`: the outgoing one of the group's last picture, not wrapped."""
+    def switch_feed(self, gop: Gop | None, *, newest_timestamp: int, now: float) -> None:
+        """Continue with the frames of another feed. All viewers are sent its GOP, or wait for its next keyframe if
+        `gop` is None. `newest_timestamp` is the outgoing timestamp of the GOP's last frame, not wrapped."""
         live = list(self._live)
-        self._set_group(group)
-        for outlet in live:
-            self._begin_again(outlet, now)
+        self._set_gop(gop)
+        for down_track in live:
+            self._restart(down_track, now)
         self.newest_timestamp = newest_timestamp
 
-    def forget(self, now: float) -> None:
-        """Forget what can be asked for no more. Called about once a second."""
-        for outlet, catch_up in list(self._catch_ups.items()):
-            if catch_up.ended_at is not None and now - catch_up.ended_at > MEMORY_SECONDS:
-                del self._catch_ups[outlet]
+    def expire_replays(self, now: float) -> None:
+        """Drop the history of replays that ended REPLAY_HISTORY_SECONDS ago. Called about once a second."""
+        for down_track, replay in list(self._replays.items()):
+            if replay.ended_at is not None and now - replay.ended_at > REPLAY_HISTORY_SECONDS:
+                del self._replays[down_track]
 
-    # Catching up
+    # Replays
 
-    def _begin_again(self, outlet: DownTrack, now: float) -> None:
-        octets = self.sent_octets(outlet)
-        next_sequence = (self._next_sequence + outlet.sequence_offset) & 0xFFFF
-        super().remove(outlet)
+    def _restart(self, down_track: DownTrack, now: float) -> None:
+        """Take a live down track out of the live ones and replay the GOP to it, as a continuation of its stream."""
+        octets = self.sent_octets(down_track)
+        next_sequence = (self._next_sequence + down_track.sequence_offset) & 0xFFFF
+        super().remove(down_track)
         last = self.newest_timestamp
-        self._catch_up(
-            outlet,
+        self._start_replay(
+            down_track,
             next_sequence=next_sequence,
-            last_timestamp=BEFORE_ALL if last is None else last,
+            last_timestamp=NOTHING_SENT if last is None else last,
             octets=octets,
             now=now,
         )
 
-    def _catch_up(self, outlet: DownTrack, *, next_sequence: int, last_timestamp: int, octets: int, now: float) -> None:
-        catch_up = GopReplay(outlet, next_sequence=next_sequence, last_timestamp=last_timestamp, octets=octets, now=now)
-        self._catch_ups[outlet] = catch_up
-        if self._group is not None:
-            self._pace(catch_up)
+    def _start_replay(
+        self, down_track: DownTrack, *, next_sequence: int, last_timestamp: int, octets: int, now: float
+    ) -> None:
+        replay = GopReplay(
+            down_track, next_sequence=next_sequence, last_timestamp=last_timestamp, octets=octets, now=now
+        )
+        self._replays[down_track] = replay
+        if self._gop is not None:
+            self._schedule(replay)
 
-    def _pace(self, catch_up: GopReplay) -> None:
-        catch_up.is_paced = True
-        self._pacer.add(partial(self._advance, catch_up))
+    def _schedule(self, replay: GopReplay) -> None:
+        replay.is_scheduled = True
+        self._pacer.add(partial(self._take_turn, replay))
 
-    def _advance(self, catch_up: GopReplay, now: float) -> bool:
-        """Send the next packets of a catch-up. True if more follow."""
-        outlet, began = catch_up.outlet, not catch_up.has_begun
-        if self._catch_ups.get(outlet) is not catch_up or catch_up.ended_at is not None:
+    def _take_turn(self, replay: GopReplay, now: float) -> bool:
+        """Send the next packets of a replay, when the pacer calls. True if more follow."""
+        down_track, had_started = replay.down_track, replay.has_started
+        if self._replays.get(down_track) is not replay or replay.ended_at is not None:
+            # The viewer has left, has gone live with a keyframe, or is sent a newer replay.
             return False
-        progress = catch_up.advance(
-            self._group, newest_timestamp=self.newest_timestamp or 0, max_packets=PACKETS_PER_TURN
-        )
-        if progress is Progress.ARRIVED:
-            self._arrive(catch_up, now)
-        if progress is Progress.ARRIVED or (began and catch_up.has_begun):
-            self._on_begun(self, outlet, now)
-        catch_up.is_paced = progress is Progress.GOING
-        return catch_up.is_paced
+        state = replay.send_next(self._gop, newest_timestamp=self.newest_timestamp or 0, max_packets=PACKETS_PER_TURN)
+        if state is ReplayState.CAUGHT_UP:
+            self._end_replay(replay, now)
+        if state is ReplayState.CAUGHT_UP or (not had_started and replay.has_started):
+            self._on_started(self, down_track, now)
+        replay.is_scheduled = state is ReplayState.SENDING
+        return replay.is_scheduled
 
-    def _arrive(self, catch_up: GopReplay, now: float) -> None:
-        catch_up.ended_at = now
-        self._go_live(
-            catch_up.outlet, sequence=self._next_sequence, first=catch_up.next_sequence, octets=catch_up.octets
-        )
+    def _end_replay(self, replay: GopReplay, now: float) -> None:
+        replay.ended_at = now
+        self._go_live(replay.down_track, sequence=self._next_sequence, first=replay.next_sequence, octets=replay.octets)
 
-    def _begin_with(self, timestamp: int, now: float) -> list[DownTrack]:
-        """Let those become live who can begin with the picture of this timestamp."""
-        arriving = [
-            catch_up
-            for catch_up in self._catch_ups.values()
-            if catch_up.ended_at is None and catch_up.is_between_pictures and catch_up.last_timestamp < timestamp
+    def _start_with(self, timestamp: int, now: float) -> list[DownTrack]:
+        """Make those down tracks live that can start with the keyframe of this timestamp. Returns them."""
+        ready = [
+            replay
+            for replay in self._replays.values()
+            if replay.ended_at is None and replay.is_at_frame_boundary and replay.last_timestamp < timestamp
         ]
-        for catch_up in arriving:
-            self._arrive(catch_up, now)
-        return [catch_up.outlet for catch_up in arriving]
+        for replay in ready:
+            self._end_replay(replay, now)
+        return [replay.down_track for replay in ready]
 
-    def _set_group(self, group: Gop | None) -> None:
-        self._group = group
-        if group is None:
+    def _set_gop(self, gop: Gop | None) -> None:
+        """Set the current GOP, and schedule the replays that waited for it or for its newest frame."""
+        self._gop = gop
+        if gop is None:
             return
-        for catch_up in self._catch_ups.values():
-            if catch_up.ended_at is None and not catch_up.is_paced:
-                self._pace(catch_up)
+        for replay in self._replays.values():
+            if replay.ended_at is None and not replay.is_scheduled:
+                self._schedule(replay)

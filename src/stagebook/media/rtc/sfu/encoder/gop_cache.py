@@ -1,60 +1,61 @@
-"""The pictures of a video stream since its last keyframe: what a viewer needs to begin without a new one.
+"""The current GOP of a video stream: the last keyframe and all frames after it, as RTP payloads.
 
-An encoder that came by RTMP cannot be asked for a keyframe. Knows payloads only; no RTP number and no viewer.
+A decoder can start only at a keyframe, and an encoder that sends RTMP cannot be asked for one. The cache therefore
+keeps the whole GOP, so that a new viewer can be sent it at any time (`gop_replay`). Its size is limited: an encoder
+that sends keyframes too rarely has no cached GOP, and new viewers wait for its next keyframe.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-MAX_GROUP_BYTES: Final = 8 << 20
-"""Two seconds of 32 Mbit/s, eight of 8.5 Mbit/s."""
-MAX_GROUP_PACKETS: Final = 8192
-MAX_GROUP_PICTURES: Final = 1024
-"""34 seconds at 30 a second. A viewer has to decode all of them before it sees the present."""
+MAX_GOP_BYTES: Final = 8 << 20
+"""Two seconds at 32 Mbit/s, eight at 8.5 Mbit/s."""
+MAX_GOP_PACKETS: Final = 8192
+MAX_GOP_FRAMES: Final = 1024
+"""34 seconds at 30 frames a second. A new viewer has to decode all of them before it shows the current frame."""
 
 
 class GopPacket(NamedTuple):
-    """One packet of a group."""
+    """One RTP payload of a GOP."""
 
     payload: bytes
     marker: int
-    """1 for the last packet of a picture (RFC 6184 section 5.1)."""
-    picture: int
-    """The picture's number in its group, from 0."""
+    """1 for the last packet of a frame (RFC 6184 section 5.1)."""
+    frame: int
+    """The index of its frame in the GOP, from 0."""
 
 
 class Gop:
-    """A keyframe and the pictures after it, in decoding order. It only grows, always by whole pictures."""
+    """A keyframe and the frames after it, in decoding order. It only grows, by whole frames."""
 
     def __init__(self) -> None:
         self.packets: list[GopPacket] = []
-        self.pictures = 0
+        self.frames = 0
         self.size_bytes = 0
 
     def add(self, payloads: Sequence[bytes]) -> bool:
-        """Add a picture. False if it is beyond the bounds, and then nothing is added."""
+        """Append a frame. False, and nothing is appended, if the GOP would exceed a limit."""
         size_bytes = self.size_bytes + sum(len(payload) for payload in payloads)
         packets = len(self.packets) + len(payloads)
-        if size_bytes > MAX_GROUP_BYTES or packets > MAX_GROUP_PACKETS or self.pictures == MAX_GROUP_PICTURES:
+        if size_bytes > MAX_GOP_BYTES or packets > MAX_GOP_PACKETS or self.frames == MAX_GOP_FRAMES:
             return False
         last = len(payloads) - 1
-        self.packets += [
-            GopPacket(payload, int(number == last), self.pictures) for number, payload in enumerate(payloads)
-        ]
-        self.pictures += 1
+        self.packets += [GopPacket(payload, int(index == last), self.frames) for index, payload in enumerate(payloads)]
+        self.frames += 1
         self.size_bytes = size_bytes
         return True
 
 
 class GopCache:
-    """Keeps the current group of a stream."""
+    """Keeps the current GOP of a stream."""
 
     def __init__(self) -> None:
         self.current: Gop | None = None
-        """None before the first keyframe, and after a group has grown beyond the bounds until the next."""
+        """None before the first keyframe, and from the frame that exceeds a limit until the next keyframe."""
 
     def add(self, payloads: Sequence[bytes], *, is_keyframe: bool) -> None:
-        """Take the next picture of the stream."""
+        """Append the stream's next frame. A keyframe starts a new GOP; the former object stays as it is, because
+        replays may still be sending from it."""
         if is_keyframe:
             self.current = Gop()
         if self.current is not None and not self.current.add(payloads):

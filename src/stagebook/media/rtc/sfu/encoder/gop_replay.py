@@ -1,9 +1,12 @@
-"""One viewer on its way from the last keyframe to the present: what is cached is sent to it faster than it was made.
+"""The replay of a cached GOP to one viewer, from its keyframe to the current frame.
 
-The pictures keep their order and get timestamps just before the present one's, each one tick after the other: a
-receiver takes them for pictures of this moment, decodes them at once and adds no delay. Sequence numbers go on without
-a gap.
-Knows groups of pictures and one outlet; not who feeds them nor when it is called.
+The frames are sent faster than real time and in decoding order. Their timestamps are squeezed together just before the
+current frame's timestamp, one clock tick apart: the receiver takes them for frames of the present moment, decodes them
+at once, and adds no playout delay. With a 90 kHz clock, a GOP of 300 frames spans 3.3 ms.
+
+The sequence numbers continue without a gap, so that the viewer sees one stream. If a new GOP begins during the replay,
+the replay completes the frame it is sending and continues with the new keyframe, which is the shorter way to the
+present.
 """
 
 from collections.abc import Iterator
@@ -15,116 +18,121 @@ from stagebook.media.rtc.sfu.down_track import DownTrack, fan_out
 from stagebook.media.rtc.sfu.encoder.gop_cache import Gop
 from stagebook.media.rtc.sfu.source_track import SentPacket
 
-MAX_RUNS: Final = 4
-"""Groups of which a viewer may ask for packets again."""
-BEFORE_ALL: Final = -(1 << 62)
-"""The last timestamp of a viewer that was sent nothing yet."""
+MAX_KEPT_GOPS: Final = 4
+"""GOPs of one replay whose packets can be retransmitted."""
+NOTHING_SENT: Final = -(1 << 62)
+"""The last timestamp of a viewer that has been sent nothing: lower than any."""
 
 
-class Progress(StrEnum):
-    """What comes next."""
+class ReplayState(StrEnum):
+    """What a replay needs next."""
 
-    GOING = "going"
-    """More is to be sent."""
+    SENDING = "sending"
+    """More packets are ready to be sent."""
     WAITING = "waiting"
-    """The next picture is needed: there is no group to begin with, or the viewer's timestamps are ahead of the live
-    ones, which have to pass them."""
-    ARRIVED = "arrived"
-    """All that there is was sent: the viewer can have the live packets."""
+    """The next frame of the encoder: no GOP is cached, or the viewer's timestamps are ahead of the live ones and the
+    live ones have to pass them first."""
+    CAUGHT_UP = "caught_up"
+    """Everything has been sent: the viewer can be sent the live packets."""
 
 
-class _Run:
-    """What was sent of one group, from its keyframe on."""
+class _SentGop:
+    """What a replay has sent of one GOP: its first `count` packets."""
 
-    __slots__ = ("count", "first_sequence", "group", "timestamps")
+    __slots__ = ("count", "first_sequence", "gop", "timestamps")
 
-    def __init__(self, group: Gop, first_sequence: int) -> None:
-        self.group = group
+    def __init__(self, gop: Gop, first_sequence: int) -> None:
+        self.gop = gop
         self.first_sequence = first_sequence
         self.count = 0
         self.timestamps: list[int] = []
-        """Of each picture begun; not wrapped."""
+        """The timestamp given to each frame, not wrapped."""
 
     @property
-    def is_between_pictures(self) -> bool:
-        return self.count == 0 or self.group.packets[self.count - 1].marker == 1
+    def is_at_frame_boundary(self) -> bool:
+        return self.count == 0 or self.gop.packets[self.count - 1].marker == 1
 
     def find(self, sequence: int) -> SentPacket | None:
-        number = sequence_distance(sequence, self.first_sequence)
-        return self.packet(number) if 0 <= number < self.count else None
+        index = sequence_distance(sequence, self.first_sequence)
+        return self.packet(index) if 0 <= index < self.count else None
 
-    def packet(self, number: int) -> SentPacket:
-        payload, marker, picture = self.group.packets[number]
-        sequence = (self.first_sequence + number) & 0xFFFF
-        return SentPacket(sequence, marker, self.timestamps[picture] & 0xFFFFFFFF, payload)
+    def packet(self, index: int) -> SentPacket:
+        payload, marker, frame = self.gop.packets[index]
+        sequence = (self.first_sequence + index) & 0xFFFF
+        return SentPacket(sequence, marker, self.timestamps[frame] & 0xFFFFFFFF, payload)
 
 
 class GopReplay:
-    """One catching up of one outlet. It goes on where the viewer's stream is."""
+    """One replay to one down track. It continues the viewer's stream where it is."""
 
-    def __init__(self, outlet: DownTrack, *, next_sequence: int, last_timestamp: int, octets: int, now: float) -> None:
-        """`last_timestamp`: the highest sent so far, not wrapped, or BEFORE_ALL. `octets`: payload sent so far."""
-        self.outlet = outlet
+    def __init__(
+        self, down_track: DownTrack, *, next_sequence: int, last_timestamp: int, octets: int, now: float
+    ) -> None:
+        """`next_sequence` is the viewer's own number for the first packet. `last_timestamp` is the highest timestamp
+        that the viewer was sent, not wrapped, or NOTHING_SENT. `octets` counts the payload bytes that it was sent."""
+        self.down_track = down_track
         self.next_sequence = next_sequence
         self.last_timestamp = last_timestamp
         self.octets = octets
-        self.began_at = now
+        self.started_at = now
         self.ended_at: float | None = None
-        """When the viewer became live; None on the way."""
-        self.is_paced = False
-        """Whether somebody will call `advance` again."""
-        self._runs: list[_Run] = []
+        """When the viewer went live; None during the replay."""
+        self.is_scheduled = False
+        """Whether the pacer will call `send_next` again."""
+        self._sent: list[_SentGop] = []
 
     @property
-    def has_begun(self) -> bool:
-        """Whether anything was sent."""
-        return bool(self._runs)
+    def has_started(self) -> bool:
+        """Whether anything has been sent."""
+        return bool(self._sent)
 
     @property
-    def is_between_pictures(self) -> bool:
-        """Whether the last picture begun is complete, so that another group may follow."""
-        return not self._runs or self._runs[-1].is_between_pictures
+    def is_at_frame_boundary(self) -> bool:
+        """Whether the last frame has been sent completely, so that another GOP may follow."""
+        return not self._sent or self._sent[-1].is_at_frame_boundary
 
-    def advance(self, group: Gop | None, *, newest_timestamp: int, max_packets: int) -> Progress:
-        """Send the next packets of `group`, the current one, whose last picture has `newest_timestamp` (not wrapped).
+    def send_next(self, gop: Gop | None, *, newest_timestamp: int, max_packets: int) -> ReplayState:
+        """Send up to `max_packets` packets of `gop`, the currently cached one.
 
-        If another group was being sent, its picture is completed and this one begun.
+        `newest_timestamp` is the outgoing timestamp of its last frame, not wrapped.
         """
         for _ in range(max_packets):
-            run = self._runs[-1] if self._runs else None
-            if run is None or (run.group is not group and run.is_between_pictures):
-                if group is None:
-                    return Progress.WAITING
-                run = self._begin(group)
-            if run.count == len(run.group.packets):
-                return Progress.ARRIVED if self.last_timestamp <= newest_timestamp else Progress.WAITING
-            self._send_next(run, newest_timestamp)
-        return Progress.GOING
+            sent = self._sent[-1] if self._sent else None
+            if sent is None or (sent.gop is not gop and sent.is_at_frame_boundary):
+                if gop is None:
+                    return ReplayState.WAITING
+                sent = self._start_gop(gop)
+            if sent.count == len(sent.gop.packets):
+                return ReplayState.CAUGHT_UP if self.last_timestamp <= newest_timestamp else ReplayState.WAITING
+            self._send_packet(sent, newest_timestamp)
+        return ReplayState.SENDING
 
-    def sent(self, sequence: int) -> SentPacket | None:
-        """The packet that the viewer was sent as `sequence`."""
-        found: Iterator[SentPacket | None] = (run.find(sequence) for run in self._runs)
+    def find_sent(self, sequence: int) -> SentPacket | None:
+        """The packet that the viewer was sent as `sequence`; None if this replay did not send it or no longer holds
+        it."""
+        found: Iterator[SentPacket | None] = (sent.find(sequence) for sent in self._sent)
         return next((packet for packet in found if packet is not None), None)
 
-    def _begin(self, group: Gop) -> _Run:
-        self._runs = [*self._runs[1 - MAX_RUNS :], _Run(group, self.next_sequence)]
-        self.outlet.sequence_offset = 0
-        return self._runs[-1]
+    def _start_gop(self, gop: Gop) -> _SentGop:
+        self._sent = [*self._sent[1 - MAX_KEPT_GOPS :], _SentGop(gop, self.next_sequence)]
+        # Packets of a replay carry the viewer's own numbers.
+        self.down_track.sequence_offset = 0
+        return self._sent[-1]
 
-    def _send_next(self, run: _Run, newest_timestamp: int) -> None:
-        picture = run.group.packets[run.count].picture
-        if picture == len(run.timestamps):
-            behind = run.group.pictures - 1 - picture
-            self.last_timestamp = max(self.last_timestamp + 1, newest_timestamp - behind)
-            run.timestamps.append(self.last_timestamp)
-        packet = run.packet(run.count)
+    def _send_packet(self, sent: _SentGop, newest_timestamp: int) -> None:
+        frame = sent.gop.packets[sent.count].frame
+        if frame == len(sent.timestamps):
+            frames_behind = sent.gop.frames - 1 - frame
+            self.last_timestamp = max(self.last_timestamp + 1, newest_timestamp - frames_behind)
+            sent.timestamps.append(self.last_timestamp)
+        packet = sent.packet(sent.count)
         fan_out(
-            [self.outlet],
+            [self.down_track],
             sequence=packet.sequence,
             marker=packet.marker,
             timestamp=packet.timestamp,
             payload=packet.payload,
         )
-        run.count += 1
+        sent.count += 1
         self.next_sequence = (self.next_sequence + 1) & 0xFFFF
         self.octets += len(packet.payload)

@@ -1,6 +1,11 @@
-"""The unix socket on which encoders' media comes into an engine process: who may speak, and message by message what.
+"""The server side of the media bus: the unix socket on which the ingest process sends encoders' media to this engine.
 
-The folder keeps other users out, a token everybody else. Knows no source.
+A client sends a Hello with the token of its feed ticket, and then units until the feed ends (`media.media_bus` defines
+the messages). The server sends nothing. Two things keep other processes out: the socket is in a directory of mode 0700,
+and the token is secret.
+
+A feed ends when the client closes the connection, when it breaks a rule, or when the engine calls `disconnect`. A fault
+with one feed does not affect the others.
 """
 
 import asyncio
@@ -14,49 +19,49 @@ from typing import Final, Protocol
 
 import structlog
 
-from stagebook.media.media_bus import FeedMessage, Hello, Unit, receive
+from stagebook.media.media_bus import Hello, Unit
+from stagebook.media.media_bus_reader import MediaBusReader
 from stagebook.media.worker.framing import BrokenStreamError
 
-HELLO_SECONDS: Final = 10.0
-"""How long the first message may take."""
-MAX_STRANGERS: Final = 64
-"""Connections that have not said Hello."""
-_BUFFER_BYTES: Final = 256 << 10
+HELLO_TIMEOUT_SECONDS: Final = 10.0
+MAX_UNAUTHENTICATED: Final = 64
+"""Connections that have not sent their Hello."""
 
 _log = structlog.get_logger(__name__)
 
 
 class FeedRefusedError(Exception):
-    """A feed is not let in, or not let go on; the text says why, for the log."""
+    """A feed is not accepted, or is ended because of what it sent. The message says why, for the log."""
 
 
-class FeedListener(Protocol):
-    """Who is told what feeds bring."""
+class MediaBusListener(Protocol):
+    """Receives what feeds send."""
 
-    def feed_opened(self, hello: Hello, now: float) -> str:
-        """A feed says Hello. Returns the id of its connection. Raises FeedRefusedError."""
+    def feed_connected(self, hello: Hello, now: float) -> str:
+        """A client sent a Hello. Returns the connection id that its token stands for. Raises FeedRefusedError."""
 
-    def feed_brought(self, connection_id: str, unit: Unit, now: float) -> None:
-        """A feed brings a unit. Raises FeedRefusedError."""
+    def feed_received(self, connection_id: str, unit: Unit, now: float) -> None:
+        """A feed sent a unit. Raises FeedRefusedError."""
 
-    def feed_ended(self, connection_id: str) -> None:
-        """Nothing comes from a feed any more."""
+    def feed_closed(self, connection_id: str) -> None:
+        """A feed's connection is closed. Not called after `disconnect`."""
 
 
-class FeedServer:
-    """One listening socket in a private folder."""
+class MediaBusServer:
+    """One listening unix socket."""
 
-    def __init__(self, listener: FeedListener, *, clock: Callable[[], float], randomness: Random) -> None:
+    def __init__(self, listener: MediaBusListener, *, clock: Callable[[], float], randomness: Random) -> None:
+        """`clock` returns monotonic seconds. `randomness` gives the name of the socket."""
         self.path: str | None = None
-        """Where it listens; None while it does not."""
+        """The path of the socket; None while the server is not listening."""
         self._listener = listener
         self._clock = clock
         self._randomness = randomness
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._strangers = 0
+        self._unauthenticated = 0
         self._open: dict[str, asyncio.Task[None]] = {}
-        """By connection id."""
+        """The task of each feed, by connection id."""
 
     async def start(self, directory: str) -> None:
         """Listen on a new socket in `directory`. Raises OSError."""
@@ -66,16 +71,18 @@ class FeedServer:
             listening.bind(path)
             os.chmod(path, 0o600)  # noqa: PTH101 - one quick call at the start
             self.path = path
-            self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=_BUFFER_BYTES)
+            self._server = await asyncio.get_running_loop().create_unix_server(
+                lambda: MediaBusReader(self._serve), sock=listening
+            )
         except BaseException as error:
             self.path = None
             listening.close()
             if isinstance(error, OSError):
-                raise OSError(f"no socket for feeds in {directory}: {error}") from error
+                raise OSError(f"cannot listen for encoder feeds in {directory}: {error}") from error
             raise
 
     async def stop(self) -> None:
-        """Listen no more, and hang up on all."""
+        """Stop listening, close all connections and delete the socket."""
         if self._server is None or self.path is None:
             return
         path, self.path = self.path, None
@@ -86,56 +93,55 @@ class FeedServer:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - one quick call at the end
 
-    def hang_up(self, connection_id: str) -> None:
-        """End a feed's connection; the listener is told no more. Unknown ids are fine."""
+    def disconnect(self, connection_id: str) -> None:
+        """Close a feed's connection. The listener is not called for it again. Unknown ids are ignored."""
         task = self._open.pop(connection_id, None)
         if task is not None:
             task.cancel()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: MediaBusReader) -> None:
         task = asyncio.current_task()
-        if task is None or self.path is None or self._strangers >= MAX_STRANGERS:
-            writer.close()
+        if task is None or self.path is None or self._unauthenticated >= MAX_UNAUTHENTICATED:
+            reader.close()
             return
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            connection_id = await self._welcome(reader)
+            connection_id = await self._authenticate(reader)
             self._open[connection_id] = task
-            await self._read(connection_id, reader)
+            await self._read_units(connection_id, reader)
         except FeedRefusedError as error:
-            _log.warning("a feed is refused", detail=str(error))
+            _log.warning("encoder feed refused", detail=str(error))
         except (BrokenStreamError, TimeoutError) as error:
-            _log.info("a feed that did not say Hello is gone", detail=str(error))
+            _log.info("encoder feed closed before its Hello", detail=str(error))
         except asyncio.CancelledError:
-            # The end that `hang_up` and `stop` ask for. Python 3.11's streams take a cancelled task for a fault.
-            return
+            return  # `disconnect` or `stop` cancelled the task.
         finally:
-            writer.close()
+            reader.close()
 
-    async def _welcome(self, reader: asyncio.StreamReader) -> str:
-        """Read the Hello; the connection's id. Raises FeedRefusedError, BrokenStreamError, TimeoutError."""
-        self._strangers += 1
+    async def _authenticate(self, reader: MediaBusReader) -> str:
+        """Read the Hello. Returns the connection id. Raises FeedRefusedError, BrokenStreamError, TimeoutError."""
+        self._unauthenticated += 1
         try:
-            async with asyncio.timeout(HELLO_SECONDS):
-                hello = await receive(reader)
+            async with asyncio.timeout(HELLO_TIMEOUT_SECONDS):
+                hello = await reader.next()
         finally:
-            self._strangers -= 1
+            self._unauthenticated -= 1
         if not isinstance(hello, Hello):
-            raise FeedRefusedError("its first message is no Hello")
-        return self._listener.feed_opened(hello, self._clock())
+            raise FeedRefusedError("the first message is not a Hello")
+        return self._listener.feed_connected(hello, self._clock())
 
-    async def _read(self, connection_id: str, reader: asyncio.StreamReader) -> None:
-        """Read units until the feed ends, by itself or by `hang_up`."""
+    async def _read_units(self, connection_id: str, reader: MediaBusReader) -> None:
+        """Read units until the feed ends."""
         try:
             while True:
-                unit: FeedMessage = await receive(reader)
+                unit = await reader.next()
                 if not isinstance(unit, Unit):
-                    raise FeedRefusedError("it says Hello again")
-                self._listener.feed_brought(connection_id, unit, self._clock())
+                    raise FeedRefusedError("it sent a second Hello")
+                self._listener.feed_received(connection_id, unit, self._clock())
         except (BrokenStreamError, FeedRefusedError) as error:
-            _log.info("a feed has ended", connection_id=connection_id, detail=str(error))
-        except Exception:  # noqa: BLE001 - a fault of ours with one feed must not stop the others
-            _log.exception("a feed met a fault", connection_id=connection_id)
+            _log.info("encoder feed ended", connection_id=connection_id, detail=str(error))
+        except Exception:  # noqa: BLE001 - an error in one feed must not stop the others
+            _log.exception("encoder feed failed", connection_id=connection_id)
         if self._open.pop(connection_id, None) is not None:
-            self._listener.feed_ended(connection_id)
+            self._listener.feed_closed(connection_id)

@@ -1,7 +1,9 @@
-"""Turns for those who catch up: a few packets each, so that neither our buffers nor a peer's overflow.
+"""A scheduler for GOP replays: it limits how many packets all of them together send at once.
 
-One for a process: however many viewers join at once, what is sent in a turn is bounded, and live packets come between.
-Knows no packet.
+A GOP may have thousands of packets. Sent at once they would overflow the socket's send buffer and the viewer's receive
+buffer, and delay the live packets of all other viewers. The pacer calls the replays in rotation, a few per interval,
+and each sends a limited number of packets per call. There is one pacer per process, so the limit holds for any number
+of viewers that join at the same time.
 """
 
 from collections import deque
@@ -10,32 +12,32 @@ from typing import Final, TypeAlias
 
 INTERVAL_SECONDS: Final = 0.005
 PACKETS_PER_TURN: Final = 20
-"""Of one viewer: 4,000 packets a second, nearly 40 Mbit/s."""
+"""For one viewer: 4,000 packets a second, nearly 40 Mbit/s."""
 VIEWERS_PER_TURN: Final = 8
 
-Turn: TypeAlias = Callable[[float], bool]
-"""Called with the monotonic time; sends at most PACKETS_PER_TURN, and says whether it wants another turn."""
+ReplayTurn: TypeAlias = Callable[[float], bool]
+"""Called with the monotonic time. Sends at most PACKETS_PER_TURN packets; returns True to be called again."""
 
 
-class Pacer:
-    """Calls turns in rotation, as long as there are any."""
+class ReplayPacer:
+    """Calls turns in rotation as long as there are any."""
 
     def __init__(
         self, *, call_later: Callable[[float, Callable[[], None]], object], clock: Callable[[], float]
     ) -> None:
-        """`call_later` as an event loop's. `clock` gives monotonic seconds."""
+        """`call_later` is an event loop's. `clock` returns monotonic seconds."""
         self._call_later = call_later
         self._clock = clock
-        self._turns: deque[Turn] = deque()
+        self._turns: deque[ReplayTurn] = deque()
         self._is_scheduled = False
 
-    def add(self, turn: Turn) -> None:
-        """Let `turn` be called, soon and not at once."""
+    def add(self, turn: ReplayTurn) -> None:
+        """Call `turn` in one of the next intervals, never at once."""
         self._turns.append(turn)
         self._schedule()
 
     def clear(self) -> None:
-        """Call nobody any more."""
+        """Forget all turns."""
         self._turns.clear()
 
     def _schedule(self) -> None:
@@ -52,4 +54,5 @@ class Pacer:
                 if turn(now):
                     self._turns.append(turn)
         finally:
+            # A turn that raised is dropped. The others continue.
             self._schedule()

@@ -1,0 +1,126 @@
+"""The WebRTC connections of one forwarder, by the caller's ids, and their timeouts.
+
+Connections are kept in the order in which they were opened. A publisher that connects replaces only those publishers of
+its source that were opened before it, so the order decides which connection is the newer one.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from stagebook.media.port import CloseCause
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, ViewerPlan
+from stagebook.media.rtc.sfu.publisher import Publisher
+from stagebook.media.rtc.sfu.source import Source
+from stagebook.media.rtc.sfu.viewer import Viewer
+from stagebook.media.rtc.transport.peer_connection import PeerConnection, PeerListener, PeerState
+from stagebook.media.rtc.transport.shared_transport import SharedTransport
+
+MAX_CONNECTING = 512
+"""Connections whose DTLS handshake is not complete. Each holds handshake state, so their number is limited."""
+
+
+class TableEntry(NamedTuple):
+    """One open connection."""
+
+    peer: PeerConnection
+    plan: PublisherPlan | ViewerPlan
+    source: Source
+    publisher: Publisher | None
+    """None for a viewer."""
+
+
+class ConnectionTable:
+    """The open connections of publishers and viewers."""
+
+    def __init__(self, transport: SharedTransport, settings: EngineSettings, *, listener: PeerListener) -> None:
+        """`listener` is notified when a connection is up or has failed; it closes a failed one."""
+        self._transport = transport
+        self._settings = settings
+        self._listener = listener
+        self._entries: dict[str, TableEntry] = {}
+        self._connecting: dict[str, PeerConnection] = {}
+
+    def __len__(self) -> int:
+        """The number of open connections, connecting ones included."""
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        """The connection ids, oldest first."""
+        return iter(list(self._entries))
+
+    def get(self, connection_id: str) -> TableEntry | None:
+        """A connection; None if there is none with this id."""
+        return self._entries.get(connection_id)
+
+    def is_handshake_limit_reached(self) -> bool:
+        """Whether MAX_CONNECTING connections are connecting."""
+        return len(self._connecting) >= MAX_CONNECTING
+
+    def of_source(self, source: Source) -> list[str]:
+        """The ids of a source's connections, oldest first."""
+        return [connection_id for connection_id, entry in self._entries.items() if entry.source is source]
+
+    def older_publishers(self, connection_id: str) -> list[str]:
+        """The ids of the publishers of the same source that were opened before this one, connected or connecting."""
+        source = self._entries[connection_id].source
+        ids = self.of_source(source)
+        return [older for older in ids[: ids.index(connection_id)] if self._entries[older].publisher is not None]
+
+    def open(
+        self,
+        connection_id: str,
+        plan: PublisherPlan | ViewerPlan,
+        source: Source,
+        endpoint: Publisher | Viewer,
+        *,
+        now: float,
+    ) -> PeerConnection:
+        """Add a connection that waits for its peer. Raises ValueError if the id is in use."""
+        if connection_id in self._entries:
+            raise ValueError(f"connection {connection_id} exists")
+        peer = self._transport.open_peer(
+            connection_id=connection_id, remote=plan.remote, endpoint=endpoint, listener=self._listener, now=now
+        )
+        publisher = endpoint if isinstance(endpoint, Publisher) else None
+        self._entries[connection_id] = TableEntry(peer, plan, source, publisher)
+        self._connecting[connection_id] = peer
+        return peer
+
+    def set_connected(self, connection_id: str) -> TableEntry:
+        """Note that the handshake of a connection is complete."""
+        self._connecting.pop(connection_id, None)
+        return self._entries[connection_id]
+
+    def close(self, connection_id: str) -> bool:
+        """Close a connection and remove it. False if it is unknown."""
+        entry = self._entries.pop(connection_id, None)
+        if entry is None:
+            return False
+        self._connecting.pop(connection_id, None)
+        entry.source.viewers.pop(connection_id, None)
+        self._transport.close_peer(entry.peer)
+        return True
+
+    # Time
+
+    def handle_timers(self, now: float) -> None:
+        """Retransmit handshake messages that are due, and report connections that have timed out to the listener.
+
+        A connection times out when it is not connected in time, or when its peer has sent no verified connectivity
+        check for too long (consent to send, RFC 7675).
+        """
+        for peer in list(self._connecting.values()):
+            peer.handle_timers(now)
+        for entry in list(self._entries.values()):
+            peer = entry.peer
+            if peer.state is PeerState.CONNECTING:
+                if now - peer.opened_at > self._settings.connect_timeout_seconds:
+                    self._listener.peer_failed(peer, CloseCause.NEVER_CONNECTED)
+            elif now - peer.ice.consent_at > self._settings.consent_timeout_seconds:
+                self._listener.peer_failed(peer, CloseCause.CONSENT_LOST)
+
+    def reset_rate_limits(self) -> None:
+        """Renew each peer's allowance of DTLS datagrams. Called once a second."""
+        for entry in self._entries.values():
+            entry.peer.reset_rate_limit()
