@@ -1,4 +1,4 @@
-"""RTP packets, split as RFC 3550 section 5 and RFC 8285 say."""
+"""Parsing RTP packets and their header extensions (RFC 3550 section 5, RFC 8285)."""
 
 import pytest
 from hypothesis import given, settings
@@ -11,16 +11,16 @@ WORD = st.integers(0, 0xFFFFFFFF)
 
 
 @given(st.integers(0, 127), st.integers(0, 0xFFFF), WORD, WORD, st.integers(0, 1), st.binary(max_size=50))
-def test_a_packet_is_split_into_what_it_was_made_of(
+def test_a_packet_is_parsed_into_the_fields_it_was_made_of(
     payload_type: int, sequence: int, timestamp: int, ssrc: int, marker: int, payload: bytes
 ) -> None:
-    made = rtp(
+    packet = rtp(
         payload, payload_type=payload_type, sequence=sequence, timestamp=timestamp, ssrc=ssrc, marker=bool(marker)
     )
-    assert parse_rtp(made) == (payload_type, marker, sequence, timestamp, ssrc, payload, b"")
+    assert parse_rtp(packet) == (payload_type, marker, sequence, timestamp, ssrc, payload, b"")
 
 
-def test_contributing_sources_an_extension_and_padding_are_no_payload() -> None:
+def test_contributing_sources_extension_and_padding_are_not_payload() -> None:
     plain = rtp(b"", extension=b"")
     packet = bytes([0x80 | 0x20 | 0x10 | 2]) + plain[1:] + bytes(8) + one_byte_extension({1: b"a"}) + b"payload\0\0\3"
     parsed = parse_rtp(packet)
@@ -33,21 +33,21 @@ def test_contributing_sources_an_extension_and_padding_are_no_payload() -> None:
     "packet",
     [
         pytest.param(b"", id="empty"),
-        pytest.param(rtp(b"")[:-1], id="header cut"),
+        pytest.param(rtp(b"")[:-1], id="truncated header"),
         pytest.param(b"\x40" + rtp()[1:], id="version 1"),
-        pytest.param(b"\x8f" + rtp()[1:], id="contributing sources cut"),
-        pytest.param(b"\x90" + rtp(b"\xbe\xde\x00\x02abcd")[1:], id="extension cut"),
-        pytest.param(b"\x90" + rtp(b"\xbe")[1:], id="extension header cut"),
+        pytest.param(b"\x8f" + rtp()[1:], id="truncated contributing sources"),
+        pytest.param(b"\x90" + rtp(b"\xbe\xde\x00\x02abcd")[1:], id="truncated extension"),
+        pytest.param(b"\x90" + rtp(b"\xbe")[1:], id="truncated extension header"),
         pytest.param(b"\xa0" + rtp(b"a\0")[1:], id="padding of 0"),
         pytest.param(b"\xa0" + rtp(b"a\x09")[1:], id="padding longer than the payload"),
     ],
 )
-def test_lengths_that_do_not_fit_make_no_packet(packet: bytes) -> None:
+def test_a_packet_with_wrong_lengths_is_rejected(packet: bytes) -> None:
     assert parse_rtp(packet) is None
 
 
 @given(st.binary(max_size=64))
-def test_any_bytes_are_read_without_an_exception(noise: bytes) -> None:
+def test_arbitrary_bytes_raise_nothing(noise: bytes) -> None:
     parse_rtp(noise)
     for element_id in (0, 1, 14, 15):
         extension_value(noise, element_id)
@@ -63,7 +63,7 @@ def test_every_one_byte_element_is_found_by_its_id(elements: dict[int, bytes]) -
     }
 
 
-def test_two_byte_elements_are_found_and_padding_is_stepped_over() -> None:
+def test_two_byte_elements_are_found_and_padding_is_skipped() -> None:
     block = b"\x10\x00\x00\x02" + b"\x00" + b"\x07\x02hi" + b"\x08\x00" + b"\x00"
     assert extension_value(block, 7) == b"hi"
     assert extension_value(block, 8) == b""
@@ -72,6 +72,6 @@ def test_two_byte_elements_are_found_and_padding_is_stepped_over() -> None:
 
 @settings(max_examples=50)
 @given(st.integers(0, 0xFFFF), st.integers(-0x8000, 0x7FFF))
-def test_a_distance_is_what_was_added_across_the_wrap(start: int, ahead: int) -> None:
+def test_a_distance_is_the_added_number_across_the_wrap(start: int, ahead: int) -> None:
     assert sequence_distance((start + ahead) & 0xFFFF, start) == ahead
     assert timestamp_distance((start + ahead) & 0xFFFFFFFF, start) == ahead

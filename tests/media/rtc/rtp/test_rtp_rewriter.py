@@ -1,4 +1,4 @@
-"""One continuous stream out of several: continuity at switches, faithfulness within a stream."""
+"""Joining streams: continuous numbers at a switch, unchanged gaps and order within a stream."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +11,8 @@ TIMESTAMP = st.integers(0, 0xFFFFFFFF)
 CLOCK_RATE = 90_000
 
 
-def followed(rewriter: RtpRewriter, sequence: int, timestamp: int, now: float) -> tuple[int, int]:
-    """Switch to a stream and stamp its first packet."""
+def follow(rewriter: RtpRewriter, sequence: int, timestamp: int, now: float) -> tuple[int, int]:
+    """Switch to a stream and return the outgoing numbers of its first packet."""
     rewriter.switch(sequence=sequence, timestamp=timestamp, now=now)
     rewritten = rewriter.rewrite(sequence=sequence, timestamp=timestamp, now=now)
     assert rewritten is not None
@@ -22,7 +22,7 @@ def followed(rewriter: RtpRewriter, sequence: int, timestamp: int, now: float) -
 @given(SEQUENCE, TIMESTAMP, st.lists(st.integers(0, 2000), min_size=1, max_size=40))
 def test_within_a_stream_gaps_and_order_are_kept(start: int, timestamp: int, steps: list[int]) -> None:
     rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
-    first, first_timestamp = followed(rewriter, start, timestamp, 0.0)
+    first, first_timestamp = follow(rewriter, start, timestamp, 0.0)
     for number, step in enumerate(steps):
         rewritten = rewriter.rewrite(
             sequence=(start + step) & 0xFFFF, timestamp=(timestamp + step * 3) & 0xFFFFFFFF, now=number / 100
@@ -34,7 +34,9 @@ def test_within_a_stream_gaps_and_order_are_kept(start: int, timestamp: int, ste
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(SEQUENCE, TIMESTAMP, st.integers(1, 30)), min_size=2, max_size=6))
-def test_after_a_switch_the_next_number_and_a_later_time_follow(streams: list[tuple[int, int, int]]) -> None:
+def test_a_switch_continues_the_sequence_numbers_and_timestamps(
+    streams: list[tuple[int, int, int]],
+) -> None:
     rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
     now = 0.0
     last: tuple[int, int] | None = None
@@ -43,7 +45,7 @@ def test_after_a_switch_the_next_number_and_a_later_time_follow(streams: list[tu
         for step in range(length):
             arrives = now + step / 30
             if step == 0:
-                rewritten = followed(rewriter, sequence, timestamp, arrives)
+                rewritten = follow(rewriter, sequence, timestamp, arrives)
                 if last is not None:
                     assert sequence_distance(rewritten[0], last[0]) == 1
                     assert timestamp_distance(rewritten[1], last[1]) == 45_000
@@ -56,41 +58,41 @@ def test_after_a_switch_the_next_number_and_a_later_time_follow(streams: list[tu
         now = arrives
 
 
-def test_a_packet_from_before_the_switch_has_no_place() -> None:
+def test_a_packet_from_before_the_switch_is_dropped() -> None:
     rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
-    followed(rewriter, 100, 0, 0.0)
-    followed(rewriter, 5, 50, 1.0)
+    follow(rewriter, 100, 0, 0.0)
+    follow(rewriter, 5, 50, 1.0)
     assert rewriter.rewrite(sequence=4, timestamp=49, now=1.0) is None
     assert rewriter.rewrite(sequence=0xFFFF, timestamp=49, now=1.0) is None
 
 
-def test_the_first_packet_is_remembered_beyond_half_a_round_of_numbers() -> None:
+def test_sequence_numbers_are_rewritten_correctly_beyond_a_wrap() -> None:
     rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
-    first, _ = followed(rewriter, 0, 0, 0.0)
+    first, _ = follow(rewriter, 0, 0, 0.0)
     for sequence in range(0, 200_000, 1_000):
         rewritten = rewriter.rewrite(sequence=sequence & 0xFFFF, timestamp=sequence, now=0.0)
         assert rewritten is not None
         assert (rewritten[0] - first) & 0xFFFF == sequence & 0xFFFF
 
 
-def test_a_switch_within_an_instant_still_moves_time_on() -> None:
+def test_a_switch_without_elapsed_time_still_advances_the_timestamp() -> None:
     rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
-    _, before = followed(rewriter, 1, 1000, 1.0)
-    _, after = followed(rewriter, 7, 9, 1.0)
+    _, before = follow(rewriter, 1, 1000, 1.0)
+    _, after = follow(rewriter, 7, 9, 1.0)
     assert timestamp_distance(after, before) == 1
 
 
-def test_a_late_packet_of_an_older_frame_does_not_turn_time_back() -> None:
+def test_a_late_packet_does_not_change_the_newest_timestamp() -> None:
     rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
-    _, first = followed(rewriter, 1, 1000, 0.0)
+    _, first = follow(rewriter, 1, 1000, 0.0)
     rewriter.rewrite(sequence=3, timestamp=7000, now=0.1)
     rewriter.rewrite(sequence=2, timestamp=4000, now=0.2)
-    _, after = followed(rewriter, 50, 0, 0.1)
+    _, after = follow(rewriter, 50, 0, 0.1)
     assert timestamp_distance(after, first) == 6001
 
 
-def test_sender_reports_move_with_the_stream() -> None:
+def test_timestamps_of_sender_reports_are_rewritten_like_those_of_packets() -> None:
     rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
-    followed(rewriter, 1, 1000, 0.0)
-    _, rewritten = followed(rewriter, 1, 5_000_000, 1.0)
+    follow(rewriter, 1, 1000, 0.0)
+    _, rewritten = follow(rewriter, 1, 5_000_000, 1.0)
     assert rewriter.rewrite_timestamp(5_000_000 + 90) == (rewritten + 90) & 0xFFFFFFFF

@@ -16,19 +16,19 @@ from stagebook.media.rtc.rtp.stream_receiver import (
 
 
 def receiver(*sequences: int) -> StreamReceiver:
-    """A receiver that these packets have reached."""
-    made = StreamReceiver(ssrc=7, clock_rate=90_000)
+    """Return a receiver that has taken these packets."""
+    stream = StreamReceiver(ssrc=7, clock_rate=90_000)
     for sequence in sequences:
-        take(made, sequence)
-    return made
+        take(stream, sequence)
+    return stream
 
 
 def take(stream: StreamReceiver, sequence: int, *, timestamp: int = 0, now: float = 0.0) -> Arrival:
-    """Bring a packet."""
+    """Pass a packet to the receiver."""
     return stream.receive(sequence=sequence & 0xFFFF, timestamp=timestamp, now=now)
 
 
-def test_packets_are_told_apart_by_their_place() -> None:
+def test_a_packet_is_newest_late_or_discarded() -> None:
     stream = receiver(65534)
     assert take(stream, 65535) is Arrival.NEWEST
     assert take(stream, 2) is Arrival.NEWEST
@@ -37,25 +37,25 @@ def test_packets_are_told_apart_by_their_place() -> None:
     assert take(stream, 65535) is Arrival.DISCARDED
 
 
-def test_a_gap_is_asked_for_at_once() -> None:
+def test_missing_packets_are_requested_at_once() -> None:
     stream = receiver(65534, 1)
     assert stream.next_nack_at == 0.0
     assert stream.due_nacks(0.0) == [65535, 0]
     assert stream.next_nack_at > 0.0
 
 
-def test_a_packet_is_asked_for_again_ever_more_rarely_and_then_given_up() -> None:
+def test_a_packet_is_requested_at_growing_intervals_and_then_given_up() -> None:
     stream = receiver(1, 3)
-    asked = [moment / 100 for moment in range(1000) if stream.due_nacks(moment / 100)]
-    assert len(asked) == NACK_ATTEMPTS
-    pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    requested_at = [moment / 100 for moment in range(1000) if stream.due_nacks(moment / 100)]
+    assert len(requested_at) == NACK_ATTEMPTS
+    pauses = [later - earlier for earlier, later in itertools.pairwise(requested_at)]
     assert pauses == sorted(pauses)
     assert stream.given_up
     assert stream.next_nack_at == float("inf")
     assert take(stream, 2, now=10.0) is Arrival.LATE
 
 
-def test_a_packet_that_came_is_not_asked_for() -> None:
+def test_a_packet_that_arrived_is_not_requested() -> None:
     stream = receiver(1, 4)
     take(stream, 2)
     assert stream.repair(3)
@@ -64,35 +64,35 @@ def test_a_packet_that_came_is_not_asked_for() -> None:
     assert stream.recovered_packets == 2
 
 
-def test_a_repair_of_nothing_is_refused() -> None:
+def test_a_repair_of_a_packet_that_is_not_missing_is_rejected() -> None:
     assert not StreamReceiver(ssrc=7, clock_rate=90_000).repair(1)
     assert not receiver(1, 2).repair(1)
 
 
-def test_an_outage_is_not_asked_for_packet_by_packet() -> None:
+def test_the_packets_of_an_outage_are_not_requested() -> None:
     stream = receiver(1, MAX_MISSING_PACKETS + 3)
     assert stream.due_nacks(0.0) == []
     assert stream.given_up
 
 
-def test_packets_too_far_behind_are_forgotten() -> None:
+def test_packets_too_far_behind_are_no_longer_missing() -> None:
     stream = receiver(1, 3, *range(4, KEPT_PACKETS + 10), KEPT_PACKETS + 20)
     assert not stream.is_missing(2)
     assert stream.is_missing(KEPT_PACKETS + 19)
 
 
-def test_one_wild_number_is_noise_and_two_in_a_row_a_new_beginning() -> None:
+def test_one_implausible_number_is_discarded_and_two_in_a_row_restart_the_stream() -> None:
     stream = receiver(1, 2)
-    wild = 2 + MAX_DROPOUT_PACKETS + 10
-    assert take(stream, wild) is Arrival.DISCARDED
+    implausible = 2 + MAX_DROPOUT_PACKETS + 10
+    assert take(stream, implausible) is Arrival.DISCARDED
     assert take(stream, 3) is Arrival.NEWEST
-    assert take(stream, wild) is Arrival.DISCARDED
-    assert take(stream, wild + 1) is Arrival.RESTARTED
-    assert take(stream, wild + 2) is Arrival.NEWEST
+    assert take(stream, implausible) is Arrival.DISCARDED
+    assert take(stream, implausible + 1) is Arrival.RESTARTED
+    assert take(stream, implausible + 2) is Arrival.NEWEST
     assert stream.due_nacks(0.0) == []
 
 
-def test_a_report_tells_the_loss_of_its_interval_and_of_all_time() -> None:
+def test_a_report_has_the_loss_of_its_interval_and_the_total_loss() -> None:
     stream = receiver(10, 11, 12, 15)
     first = stream.report(0.0)
     assert first is not None
@@ -103,7 +103,7 @@ def test_a_report_tells_the_loss_of_its_interval_and_of_all_time() -> None:
     assert (second.fraction_lost, second.packets_lost) == (0, 2)
 
 
-def test_a_repair_by_rtx_does_not_hide_the_loss() -> None:
+def test_a_repair_by_rtx_still_counts_as_a_loss() -> None:
     stream = receiver(1, 3)
     stream.repair(2)
     report = stream.report(0.0)
@@ -111,11 +111,11 @@ def test_a_repair_by_rtx_does_not_hide_the_loss() -> None:
     assert report.packets_lost == 1
 
 
-def test_nothing_is_reported_of_a_stream_that_never_came() -> None:
+def test_there_is_no_report_before_the_first_packet() -> None:
     assert StreamReceiver(ssrc=7, clock_rate=90_000).report(0.0) is None
 
 
-def test_a_report_answers_the_last_sender_report() -> None:
+def test_a_report_refers_to_the_last_sender_report() -> None:
     stream = receiver(1)
     stream.receive_sender_report(0x0123456789ABCDEF, 10.0)
     report = stream.report(12.5)
@@ -124,7 +124,7 @@ def test_a_report_answers_the_last_sender_report() -> None:
     assert report.delay == int(2.5 * 65536)
 
 
-def test_jitter_is_none_for_even_packets_and_grows_with_uneven_ones() -> None:
+def test_jitter_is_zero_for_evenly_spaced_packets_and_grows_with_uneven_ones() -> None:
     even, uneven = receiver(), receiver()
     for number in range(100):
         take(even, number, timestamp=number * 3000, now=number / 30)
@@ -139,7 +139,7 @@ def test_jitter_is_none_for_even_packets_and_grows_with_uneven_ones() -> None:
 
 @settings(max_examples=60)
 @given(st.permutations(range(40)), st.sets(st.integers(1, 38), max_size=20), st.integers(0, 0xFFFF))
-def test_whatever_the_order_each_packet_counts_once_and_the_rest_is_missing(
+def test_in_any_order_each_packet_counts_once_and_the_others_are_missing(
     order: list[int], lost: set[int], start: int
 ) -> None:
     stream = StreamReceiver(ssrc=7, clock_rate=90_000)
@@ -155,7 +155,7 @@ def test_whatever_the_order_each_packet_counts_once_and_the_rest_is_missing(
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(0, 0xFFFF), max_size=200))
-def test_any_numbers_leave_a_bounded_receiver(sequences: list[int]) -> None:
+def test_arbitrary_sequence_numbers_keep_the_receiver_bounded(sequences: list[int]) -> None:
     stream = StreamReceiver(ssrc=7, clock_rate=90_000)
     for sequence in sequences:
         take(stream, sequence)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pylibsrtp import Policy, Session
 
-from stagebook.media.rtc.rtp.rtcp import write_pli
+from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from stagebook.media.rtc.srtp.srtp_session import (
     AEAD_AES_128_GCM,
     AES128_CM_SHA1_80,

@@ -1,1 +1,1 @@
-"""RTP and RTCP packets, and what is measured of a stream."""
+"""RTP and RTCP: packets, the state of a received stream, and what is measured of it (RFC 3550)."""

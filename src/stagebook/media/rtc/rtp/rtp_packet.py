@@ -1,4 +1,9 @@
-"""RTP packets as a forwarder sees them (RFC 3550 section 5, RFC 8285): split, never decoded. Pure."""
+"""RTP packets as a forwarder needs them: header, header extension and payload (RFC 3550 section 5, RFC 8285).
+
+A packet has a 12-byte header, up to 15 contributing SSRCs, an optional header extension block, the payload and optional
+padding. The forwarder reads the header and rewrites it; it does not decode the payload. Sequence numbers (16 bits) and
+timestamps (32 bits) wrap, so they are compared by `sequence_distance` and `timestamp_distance`.
+"""
 
 import struct
 from typing import NamedTuple
@@ -7,13 +12,15 @@ HEADER = struct.Struct("!BBHLL")
 """Version and flags, marker and payload type, sequence number, timestamp, SSRC."""
 HEADER_SIZE_BYTES = 12
 RTX_HEADER_SIZE_BYTES = 2
+"""The original sequence number in front of an RTX payload (RFC 4588 section 4)."""
 
+# RFC 8285 sections 4.2 and 4.3. The low four bits of the two-byte profile may have any value.
 _ONE_BYTE_PROFILE = 0xBEDE
 _TWO_BYTE_PROFILE = 0x1000
 
 
 class RtpPacket(NamedTuple):
-    """One received packet. A NamedTuple because one is made for every packet of every publisher."""
+    """One received packet. It is a NamedTuple for speed: one is made for every packet of every publisher."""
 
     payload_type: int
     marker: int
@@ -22,13 +29,16 @@ class RtpPacket(NamedTuple):
     timestamp: int
     ssrc: int
     payload: bytes
-    """Without padding; empty for pure padding (bandwidth probes)."""
+    """The payload without padding. Empty for a packet of padding only, which probes the bandwidth."""
     extension: bytes
-    """The header extension block with its four bytes of profile and length; empty where there is none."""
+    """The header extension block with its four bytes of profile and length. Empty without one."""
 
 
 def parse_rtp(packet: bytes) -> RtpPacket | None:
-    """Split an unprotected RTP packet (RFC 3550 section 5.1); None if its lengths do not fit together. Never raises."""
+    """Parse a decrypted RTP packet (RFC 3550 section 5.1).
+
+    Return None for another version and for lengths that exceed the packet. Never raises.
+    """
     size = len(packet)
     if size < HEADER_SIZE_BYTES:
         return None
@@ -44,7 +54,7 @@ def parse_rtp(packet: bytes) -> RtpPacket | None:
         extension = packet[start:end]
         start = end
     if flags & 0x20:
-        # The last byte counts the padding, itself included.
+        # The last byte is the number of padding bytes, itself included.
         padding = packet[-1]
         if padding == 0:
             return None
@@ -57,7 +67,10 @@ def parse_rtp(packet: bytes) -> RtpPacket | None:
 
 
 def extension_value(extension: bytes, wanted_id: int) -> bytes | None:
-    """One element of a header extension block by its id (RFC 8285 sections 4.2, 4.3); None if absent or malformed."""
+    """Return one element of a header extension block by its id (RFC 8285 sections 4.2 and 4.3).
+
+    Return None if the element is absent or the block is malformed. Never raises.
+    """
     if len(extension) < 4:
         return None
     profile = int.from_bytes(extension[:2], "big")
@@ -69,6 +82,7 @@ def extension_value(extension: bytes, wanted_id: int) -> bytes | None:
 
 
 def _one_byte_value(extension: bytes, wanted_id: int) -> bytes | None:
+    """Elements of a header byte, id and length minus one, and 1 to 16 bytes of value (RFC 8285 section 4.2)."""
     position = 4
     while position < len(extension):
         header = extension[position]
@@ -77,7 +91,7 @@ def _one_byte_value(extension: bytes, wanted_id: int) -> bytes | None:
             continue
         element_id, length = header >> 4, (header & 0x0F) + 1
         if element_id == 15:
-            # Reserved: RFC 8285 says to stop here.
+            # Id 15 is reserved: processing stops (RFC 8285 section 4.2).
             return None
         value = extension[position + 1 : position + 1 + length]
         if element_id == wanted_id:
@@ -87,6 +101,7 @@ def _one_byte_value(extension: bytes, wanted_id: int) -> bytes | None:
 
 
 def _two_byte_value(extension: bytes, wanted_id: int) -> bytes | None:
+    """Elements of an id byte, a length byte and 0 to 255 bytes of value (RFC 8285 section 4.3)."""
     position = 4
     while position + 1 < len(extension):
         element_id, length = extension[position], extension[position + 1]
@@ -101,10 +116,13 @@ def _two_byte_value(extension: bytes, wanted_id: int) -> bytes | None:
 
 
 def sequence_distance(newer: int, older: int) -> int:
-    """How far 16-bit `newer` is ahead of `older`: -32768..32767, the shorter way round (RFC 1982 in spirit)."""
+    """Return by how much a 16-bit sequence number is ahead of another: -32768 to 32767.
+
+    Of the two directions around the circle of numbers the shorter one counts, as in RFC 1982.
+    """
     return ((newer - older + 0x8000) & 0xFFFF) - 0x8000
 
 
 def timestamp_distance(newer: int, older: int) -> int:
-    """The same for 32-bit RTP timestamps."""
+    """Return by how much a 32-bit RTP timestamp is ahead of another: -2^31 to 2^31 - 1."""
     return ((newer - older + 0x80000000) & 0xFFFFFFFF) - 0x80000000

@@ -1,6 +1,11 @@
-"""What arrives of one RTP stream and what is missing: loss, jitter, NACK schedule, report blocks (RFC 3550, RFC 4585).
+"""The receiver of one RTP stream: losses, NACK schedule, jitter and report blocks (RFC 3550 appendix A, RFC 4585).
 
-Sans-I/O: the caller brings packets' numbers and the time, and sends what is asked for. Payloads are not seen here.
+A gap in the sequence numbers means missing packets. Each is requested by NACK at once and then at growing intervals,
+until it arrives, in the stream or by RTX, or has been requested ten times. If too many packets are missing at once, the
+path had an outage: retransmission would only delay the media, so all are given up and the caller requests a keyframe.
+
+Sequence numbers are extended to indexes that do not wrap (RFC 3550 appendix A.1). The class is sans-I/O: the caller
+passes the numbers of each packet and the time, and sends the NACKs and reports.
 """
 
 from enum import Enum
@@ -9,31 +14,32 @@ from stagebook.media.rtc.rtp.rtcp import ReportBlock
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance, timestamp_distance
 
 MAX_DROPOUT_PACKETS = 3000
-"""A greater jump is a stray packet or a restarted sender (RFC 3550 appendix A.1)."""
+"""A greater jump is a stray packet or a restarted sender (MAX_DROPOUT of RFC 3550 appendix A.1)."""
 MAX_MISSING_PACKETS = 512
-"""What may be awaited at once. More is not a loss to repair but an outage: a keyframe helps, NACKs do not."""
+"""The maximum number of missing packets. More are an outage."""
 KEPT_PACKETS = 1024
-"""How far behind the newest a packet may come in and still be of use."""
+"""A packet further than this behind the newest one is not missing any more: it would arrive too late."""
 NACK_ATTEMPTS = 10
 _NACK_RETRY_SECONDS = 0.06
 _NACK_BACKOFF = 1.4
-"""Ten attempts, 60 ms apart at first: about four seconds until a packet is given up."""
+"""Ten attempts, at first 60 ms apart, each interval 1.4 times the previous one: about four seconds in total."""
 
 
 class Arrival(Enum):
-    """What a packet is to its stream."""
+    """The place of an arrived packet in its stream."""
 
     NEWEST = "newest"
+    """It has the highest sequence number so far."""
     LATE = "late"
-    """It was missing, or overtaken."""
-    DISCARDED = "useless"
-    """A duplicate, too old, or a stray with a wild sequence number."""
+    """It was missing."""
+    DISCARDED = "discarded"
+    """It is a duplicate, too old, or a stray packet with an implausible sequence number."""
     RESTARTED = "restarted"
-    """The sender began anew with other numbers: everything known of the stream is void."""
+    """The sender started again with other sequence numbers. The state of the stream has been reset."""
 
 
 class _Missing:
-    """A packet that is awaited: when to ask (again), and how often it was asked for."""
+    """A missing packet: when to request it next, and how often it has been requested."""
 
     __slots__ = ("attempts", "next_nack_at")
 
@@ -43,23 +49,24 @@ class _Missing:
 
 
 class StreamReceiver:
-    """The receiving end of one SSRC. All times are monotonic seconds."""
+    """The receiver of one SSRC. All times are in monotonic seconds."""
 
     def __init__(self, *, ssrc: int, clock_rate: int) -> None:
         self.ssrc = ssrc
         self.recovered_packets = 0
-        """Packets that came although they had been missing."""
+        """Missing packets that arrived later, by reordering or retransmission."""
         self.next_nack_at = float("inf")
-        """When `due_nacks` may have something to ask for."""
+        """The earliest time at which `due_nacks` may return a packet. Infinite if nothing is to be requested."""
         self.given_up = False
-        """A packet was given up since the caller last cleared this: pictures will be damaged."""
+        """Whether a packet has been given up, so that frames will be damaged. The caller resets it."""
         self._clock_rate = clock_rate
         self._started = False
         self._stray_next: int | None = None
         self._base = self._highest = 0
-        """Unwrapped sequence numbers: they grow beyond 16 bits."""
+        """Indexes of the first and of the newest packet: sequence numbers that do not wrap."""
         self._received = 0
         self._expected_before = self._received_before = 0
+        """The counts at the previous report."""
         self._missing: dict[int, _Missing] = {}
         self._jitter = 0.0
         self._timestamp, self._arrived_at = 0, 0.0
@@ -67,7 +74,7 @@ class StreamReceiver:
         self._last_report_at = 0.0
 
     def receive(self, *, sequence: int, timestamp: int, now: float) -> Arrival:
-        """Take a packet that came in the stream itself (not by RTX)."""
+        """Take a packet that arrived in the stream itself, not by RTX (RFC 3550 appendix A.1)."""
         if not self._started:
             self._start(sequence, timestamp, now)
             return Arrival.NEWEST
@@ -76,32 +83,35 @@ class StreamReceiver:
             return self._receive_stray(sequence, timestamp, now)
         self._stray_next = None
         if ahead > 0:
-            self._await(self._highest + 1, self._highest + ahead, now)
+            self._add_missing(self._highest + 1, self._highest + ahead, now)
             self._highest += ahead
-        elif not self._found(self._highest + ahead):
+        elif not self._remove_missing(self._highest + ahead):
             return Arrival.DISCARDED
         self._received += 1
         self._measure_jitter(timestamp, now)
         return Arrival.NEWEST if ahead > 0 else Arrival.LATE
 
     def repair(self, sequence: int) -> bool:
-        """Take a packet that came by RTX, by its original sequence number. False if it was not missing."""
+        """Take a packet that arrived by RTX, by its original sequence number (RFC 4588 section 4).
+
+        Return False if it was not missing. Reports still count it as lost: they describe the stream itself.
+        """
         if not self._started:
             return False
-        return self._found(self._highest + sequence_distance(sequence, self._highest & 0xFFFF))
+        return self._remove_missing(self._highest + sequence_distance(sequence, self._highest & 0xFFFF))
 
     def is_missing(self, sequence: int) -> bool:
-        """Whether a packet is awaited."""
+        """Return whether a packet is missing."""
         return self._highest + sequence_distance(sequence, self._highest & 0xFFFF) in self._missing
 
     def due_nacks(self, now: float) -> list[int]:
-        """The sequence numbers to ask for now, in order. Counts as asked."""
+        """Return the sequence numbers to request now, in ascending order. They count as requested."""
         due: list[int] = []
         self.next_nack_at = float("inf")
         for index, missing in self._missing.items():
             if missing.next_nack_at <= now:
                 if missing.attempts >= NACK_ATTEMPTS:
-                    # It stays known as missing, for it may still come; it is only not asked for any more.
+                    # It remains missing, because it may still arrive, but it is not requested again.
                     missing.next_nack_at = float("inf")
                     self.given_up = True
                     continue
@@ -112,12 +122,16 @@ class StreamReceiver:
         return due
 
     def receive_sender_report(self, ntp: int, now: float) -> None:
-        """Remember the sender's last report, for the round trip that it computes from ours."""
+        """Take the NTP timestamp of a sender report. The next report block repeats it, so that the sender can compute
+        the round-trip time (RFC 3550 section 6.4.1)."""
         self._last_report = (ntp >> 16) & 0xFFFFFFFF
         self._last_report_at = now
 
     def report(self, now: float) -> ReportBlock | None:
-        """The block for the next receiver report (RFC 3550 appendix A.3); starts a new interval."""
+        """Return the block for the next receiver report (RFC 3550 appendix A.3) and start a new interval.
+
+        Return None before the first packet.
+        """
         if not self._started:
             return None
         expected = self._highest - self._base + 1
@@ -147,15 +161,16 @@ class StreamReceiver:
         self._timestamp, self._arrived_at = timestamp, now
 
     def _receive_stray(self, sequence: int, timestamp: int, now: float) -> Arrival:
-        """One wild number is noise, two in a row are a sender that began anew (RFC 3550 appendix A.1)."""
+        """Take a packet with an implausible sequence number. One is a stray packet; two consecutive ones mean that the
+        sender has restarted (RFC 3550 appendix A.1)."""
         if sequence != self._stray_next:
             self._stray_next = (sequence + 1) & 0xFFFF
             return Arrival.DISCARDED
         self._start(sequence, timestamp, now)
         return Arrival.RESTARTED
 
-    def _await(self, first: int, end: int, now: float) -> None:
-        """Await the packets first..end-1, and forget those that are too old."""
+    def _add_missing(self, first: int, end: int, now: float) -> None:
+        """Add the packets with indexes from `first` to `end` - 1, and remove those that are too old."""
         if end - first + len(self._missing) > MAX_MISSING_PACKETS:
             self._missing.clear()
             self.given_up = True
@@ -166,14 +181,16 @@ class StreamReceiver:
         for index in [index for index in self._missing if index < end - KEPT_PACKETS] if self._missing else ():
             del self._missing[index]
 
-    def _found(self, index: int) -> bool:
+    def _remove_missing(self, index: int) -> bool:
+        """Return False if the packet was not missing."""
         if self._missing.pop(index, None) is None:
             return False
         self.recovered_packets += 1
         return True
 
     def _measure_jitter(self, timestamp: int, now: float) -> None:
-        """RFC 3550 appendix A.8, in timestamp units."""
+        """Update the interarrival jitter, in timestamp units (RFC 3550 appendix A.8)."""
+        # The limit keeps one packet after a pause of the sender from dominating the average.
         spacing = (now - self._arrived_at) * self._clock_rate - timestamp_distance(timestamp, self._timestamp)
         self._jitter += (min(abs(spacing), 10.0 * self._clock_rate) - self._jitter) / 16
         self._timestamp, self._arrived_at = timestamp, now
