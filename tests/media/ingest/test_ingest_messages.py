@@ -31,7 +31,7 @@ REPORTS: list[ingest_messages.AnyReport] = [
     ),
     ingest_messages.FactReported(fact=IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail="no")),
     ingest_messages.Heartbeat(),
-    ingest_messages.Logged(logger="x", level=20, text="y", values={}),
+    ingest_messages.Logged(logger="x", level=20, message="y", values={}),
 ]
 
 

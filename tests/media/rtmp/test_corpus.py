@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stagebook.media.rtmp.rtmp_connection import RtmpConnection
 from stagebook.media.rtmp.rtmp_error import RtmpError
-from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishRequested, RtmpEvent, Unpublished, VideoMessage
+from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishReceived, RtmpEvent, Unpublished, VideoMessage
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 CORPUS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "corpus").glob("*.bin"))}
@@ -39,7 +39,7 @@ def replay(data: bytes, *, piece_bytes: int = 65536) -> list[RtmpEvent]:
     events: list[RtmpEvent] = []
     for start in range(0, len(data), piece_bytes):
         new = server.receive(data[start : start + piece_bytes])
-        if any(isinstance(event, PublishRequested) for event in new) and not isinstance(new[-1], Unpublished):
+        if any(isinstance(event, PublishReceived) for event in new) and not isinstance(new[-1], Unpublished):
             server.accept_publish()
             new += server.receive(b"")
         server.data_to_send()
@@ -50,7 +50,7 @@ def replay(data: bytes, *, piece_bytes: int = 65536) -> list[RtmpEvent]:
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_session_requests_publishes_and_unpublishes(name: str) -> None:
     events = replay(CORPUS[name], piece_bytes=1400)
-    assert events[0] == PublishRequested(app="app", stream_key="throwaway-key")
+    assert events[0] == PublishReceived(app="app", stream_key="throwaway-key")
     assert events[-1] == Unpublished()
     counts = Counter(type(event) for event in events)
     assert (counts[VideoMessage], counts[AudioMessage]) == COUNTS[name]
@@ -100,15 +100,15 @@ def check(data: bytes, piece_bytes: int) -> None:
             new = server.receive(data[start : start + piece_bytes])
             assert len(server.data_to_send()) <= SMALL.max_output_bytes + 2 * 3073
             events += new
-            if any(isinstance(event, PublishRequested) for event in new) and not isinstance(new[-1], Unpublished):
+            if any(isinstance(event, PublishReceived) for event in new) and not isinstance(new[-1], Unpublished):
                 server.accept_publish()
     except RtmpError as error:
         server.end(error.detail)
         server.data_to_send()
         with pytest.raises(RtmpError):
             server.receive(b"")
-    assert not events or isinstance(events[0], PublishRequested)
-    assert not any(isinstance(event, PublishRequested) for event in events[1:])
+    assert not events or isinstance(events[0], PublishReceived)
+    assert not any(isinstance(event, PublishReceived) for event in events[1:])
     assert not any(isinstance(event, Unpublished) for event in events[:-1])
     media = [event.payload for event in events if isinstance(event, VideoMessage | AudioMessage)]
     assert sum(map(len, media)) <= len(data)

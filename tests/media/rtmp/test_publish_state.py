@@ -6,7 +6,7 @@ import pytest
 
 from stagebook.media.rtmp.amf0 import UNDEFINED, Amf0Value, write_values
 from stagebook.media.rtmp.rtmp_error import RtmpError
-from stagebook.media.rtmp.rtmp_events import PublishRequested
+from stagebook.media.rtmp.rtmp_events import PublishReceived
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 from tests.media.rtmp.client_session import ClientSession, connected, publishing, requested
 
@@ -35,7 +35,7 @@ def test_slashes_and_the_query_are_removed_from_the_application_name(app: str) -
     session = connected(app=app)
     session.send_command("createStream", None, transaction_id=2)
     assert session.send_command("publish", None, "key", "live", stream_id=1) == [
-        PublishRequested(app="app", stream_key="key")
+        PublishReceived(app="app", stream_key="key")
     ]
 
 
@@ -132,13 +132,13 @@ def test_publish_is_reported_with_the_stream_key_without_its_query() -> None:
     session.send_command("createStream", None, transaction_id=2)
     session.received()
     assert session.send_command("publish", None, "a/key?x=1?y", "live", stream_id=1, transaction_id=3) == [
-        PublishRequested(app="app", stream_key="a/key")
+        PublishReceived(app="app", stream_key="a/key")
     ]
     assert session.received() == []
 
 
 def test_the_stream_key_is_not_in_the_repr_of_the_event() -> None:
-    assert "secret" not in repr(PublishRequested(app="app", stream_key="secret"))
+    assert "secret" not in repr(PublishReceived(app="app", stream_key="secret"))
 
 
 @pytest.mark.parametrize("arguments", [(), (None,), (None, 5), (None, None)])

@@ -25,13 +25,13 @@ def forwarded() -> Iterator[list[Logged]]:
 
 def test_a_logging_record_keeps_its_logger_level_and_message(forwarded: list[Logged]) -> None:
     logging.getLogger("some.module").warning("%d of %d", 1, 2)
-    assert forwarded == [Logged(logger="some.module", level=logging.WARNING, text="1 of 2")]
+    assert forwarded == [Logged(logger="some.module", level=logging.WARNING, message="1 of 2")]
 
 
 def test_a_structlog_record_keeps_its_fields(forwarded: list[Logged]) -> None:
     structlog.get_logger("some.module").info("accepted", port=1935, ratio=0.5, secure=False, host=None, path=("a",))
     values = {"port": 1935, "ratio": 0.5, "secure": False, "host": None, "path": "('a',)"}
-    assert forwarded == [Logged(logger="some.module", level=logging.INFO, text="accepted", values=values)]
+    assert forwarded == [Logged(logger="some.module", level=logging.INFO, message="accepted", values=values)]
 
 
 def test_records_below_info_are_not_forwarded(forwarded: list[Logged]) -> None:

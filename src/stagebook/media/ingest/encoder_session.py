@@ -21,7 +21,7 @@ from stagebook.media.ingest.stream_end import LEFT, EndedError, Ending, ending_o
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import CloseCause, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtmp.rtmp_connection import RtmpConnection
-from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishRequested, RtmpEvent, Unpublished, VideoMessage
+from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishReceived, RtmpEvent, Unpublished, VideoMessage
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 VERDICT_SECONDS: Final = 30.0
@@ -119,16 +119,16 @@ class Session:
         except Exception as error:  # noqa: BLE001 - every one is the end of this connection, and of nothing else
             return ending_of(error)
 
-    async def _until_asked(self, ask_until: float) -> PublishRequested:
+    async def _until_asked(self, ask_until: float) -> PublishReceived:
         late = Ending(detail=f"no stream key was named in {self._settings.connect_timeout_seconds:g} s")
         while not (events := await self._read(ask_until, lambda: late)):
             pass
         asked = events[0]
-        if not isinstance(asked, PublishRequested) or len(events) > 1:
+        if not isinstance(asked, PublishReceived) or len(events) > 1:
             raise EndedError(LEFT)  # what comes with the ask can only be the encoder's taking it back
         return asked
 
-    async def _decision(self, asked: PublishRequested) -> _Verdict:
+    async def _decision(self, asked: PublishReceived) -> _Verdict:
         """Ask, and wait for the verdict. What the encoder sends meanwhile stays in its socket."""
         self._verdict = asyncio.get_running_loop().create_future()
         self._hear(

@@ -23,7 +23,7 @@ from stagebook.media.rtmp.command_messages import CommandMessage
 from stagebook.media.rtmp.media_messages import MediaReader
 from stagebook.media.rtmp.message import Message
 from stagebook.media.rtmp.rtmp_error import RtmpError
-from stagebook.media.rtmp.rtmp_events import PublishRequested, RtmpEvent, Unpublished
+from stagebook.media.rtmp.rtmp_events import PublishReceived, RtmpEvent, Unpublished
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
 WINDOW_BYTES = 2_500_000
@@ -182,7 +182,7 @@ class PublishState:
         name = command.string_argument(1, name="the publishing name of `publish`", limits=self._limits)
         self._publish_stream_id = command.stream_id
         self._state = _State.REQUESTED
-        return [PublishRequested(app=self._app, stream_key=name.partition("?")[0])]
+        return [PublishReceived(app=self._app, stream_key=name.partition("?")[0])]
 
     def _on_fc_publish(self, command: CommandMessage) -> list[RtmpEvent]:
         self._has_fc_publish = True

@@ -1,6 +1,6 @@
 """The events that an RTMP connection reports to its owner.
 
-The order is: at most one PublishRequested; after its acceptance any number of VideoMessage and AudioMessage; at most
+The order is: at most one PublishReceived; after its acceptance any number of VideoMessage and AudioMessage; at most
 one Unpublished, which is the last event.
 """
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 
-class PublishRequested(msgspec.Struct, frozen=True, kw_only=True):
+class PublishReceived(msgspec.Struct, frozen=True, kw_only=True):
     """The client sent `publish` and waits for `accept_publish` or `refuse_publish`."""
 
     app: str
@@ -18,7 +18,7 @@ class PublishRequested(msgspec.Struct, frozen=True, kw_only=True):
     """The publishing name without a query string. It is a secret."""
 
     def __repr__(self) -> str:
-        return f"PublishRequested(app={self.app!r})"
+        return f"PublishReceived(app={self.app!r})"
 
 
 class VideoMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -30,18 +30,18 @@ class VideoMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     timestamp_ms: int
-    payload: bytes
+    payload: bytes | bytearray
 
 
 class AudioMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The body of an FLV audio tag; never empty. `timestamp_ms` is as in VideoMessage."""
 
     timestamp_ms: int
-    payload: bytes
+    payload: bytes | bytearray
 
 
 class Unpublished(msgspec.Struct, frozen=True, kw_only=True):
     """The client ended its stream: FCUnpublish, deleteStream or closeStream."""
 
 
-RtmpEvent: TypeAlias = PublishRequested | VideoMessage | AudioMessage | Unpublished
+RtmpEvent: TypeAlias = PublishReceived | VideoMessage | AudioMessage | Unpublished

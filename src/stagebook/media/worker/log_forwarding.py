@@ -34,7 +34,7 @@ class _ForwardingHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         values = getattr(record, "values", {})
-        self._send(Logged(logger=record.name, level=record.levelno, text=self.format(record), values=values))
+        self._send(Logged(logger=record.name, level=record.levelno, message=self.format(record), values=values))
 
 
 def _separate_fields(
@@ -44,9 +44,9 @@ def _separate_fields(
 
     Values that the control protocol has no type for are converted to strings.
     """
-    text = str(line.pop("event", ""))
+    message = str(line.pop("event", ""))
     values = {
         name: value if value is None or isinstance(value, str | int | float) else str(value)
         for name, value in line.items()
     }
-    return (text,), {"extra": {"values": values}}
+    return (message,), {"extra": {"values": values}}

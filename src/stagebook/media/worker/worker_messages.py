@@ -82,7 +82,7 @@ class Logged(Report, frozen=True, kw_only=True):
 
     logger: str
     level: int
-    text: str
+    message: str
     values: dict[str, str | int | float | bool | None] = {}
 
 

@@ -290,7 +290,7 @@ class WorkerProcess(ABC):
                 self._pending.resolve(report)
             case Logged():
                 extra = {"values": report.values}
-                logging.getLogger(report.logger).log(report.level, "%s", report.text, extra=extra)
+                logging.getLogger(report.logger).log(report.level, "%s", report.message, extra=extra)
 
     def _pass_on(self, fact: MediaFact) -> None:
         try:
