@@ -168,5 +168,5 @@ async def test_the_token_has_the_endpoints_the_stage_and_the_capabilities(stage:
 
 
 async def _get_stage(stage: StageHandle) -> dict[str, dict[str, str]]:
-    response: dict[str, dict[str, str]] = stage.ivs.get_stage(arn=stage.arn)["stage"]
-    return response
+    shown: dict[str, dict[str, str]] = stage.ivs.get_stage(arn=stage.arn)["stage"]
+    return shown

@@ -11,6 +11,7 @@ from tests.e2e.participants.stage_handle import StageHandle
 
 
 async def replicate(stage: StageHandle, to: StageHandle, participant_id: str, **request: Any) -> None:  # noqa: ANN401 - boto3's types
+    """Start a replication. `request` are further members of StartParticipantReplication."""
     await asyncio.to_thread(
         stage.ivs.start_participant_replication,
         sourceStageArn=stage.arn,
@@ -42,11 +43,11 @@ async def raw_events(stage: StageHandle, participant_id: str) -> list[dict[str, 
 async def test_one_upload_is_watched_on_two_stages(stage: StageHandle, peers: Peers) -> None:
     other = StageHandle(stage.server)
     publisher_id, publisher_token = await stage.token("PUBLISH", userId="ada", attributes={"role": "host"})
-    here_id, here_token = await stage.token("SUBSCRIBE")
-    there_id, there_token = await other.token("SUBSCRIBE")
+    source_viewer_id, source_viewer_token = await stage.token("SUBSCRIBE")
+    destination_viewer_id, destination_viewer_token = await other.token("SUBSCRIBE")
     published = await peers.publisher(publisher_token).start()
     await stage.expect_events(publisher_id, "JOINED", "PUBLISH_STARTED")
-    async with connect_events_client(there_token) as events:
+    async with connect_events_client(destination_viewer_token) as events:
         await replicate(stage, other, publisher_id, attributes={"role": "guest"})
         shown = await events.wait_until(lambda shown: publisher_id in shown)
         assert shown[publisher_id] == {
@@ -55,17 +56,17 @@ async def test_one_upload_is_watched_on_two_stages(stage: StageHandle, peers: Pe
             "attributes": {"role": "guest"},
             "isPublishing": True,
         }
-        here = peers.viewer(here_token, publisher_id=publisher_id)
-        await here.start()
-        there = peers.viewer(there_token, publisher_id=publisher_id)
-        await there.start()
-        for viewer in (here, there):
+        source_viewer = peers.viewer(source_viewer_token, publisher_id=publisher_id)
+        await source_viewer.start()
+        destination_viewer = peers.viewer(destination_viewer_token, publisher_id=publisher_id)
+        await destination_viewer.start()
+        for viewer in (source_viewer, destination_viewer):
             await viewer.wait_for_media()
             assert viewer.observer.size == (320, 240)
 
         await stop_replication(stage, other, publisher_id)
-        await here.wait_for_more_frames()
-        await events.wait_until(lambda shown: set(shown) == {there_id})
+        await source_viewer.wait_for_more_frames()
+        await events.wait_until(lambda shown: set(shown) == {destination_viewer_id})
 
     async with httpx.AsyncClient() as http:
         await http.delete(published.headers["location"], headers={"Authorization": f"Bearer {publisher_token}"})
@@ -82,19 +83,23 @@ async def test_one_upload_is_watched_on_two_stages(stage: StageHandle, peers: Pe
         {"name": name, "participantId": publisher_id, "replica": True}
         for name in ("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
     ]
-    remote = {"participantId": there_id, "remoteParticipantId": publisher_id, "replica": True}
+    remote = {"participantId": destination_viewer_id, "remoteParticipantId": publisher_id, "replica": True}
     await other.expect_events(
-        there_id, "JOINED", ("SUBSCRIBE_STARTED", publisher_id), ("SUBSCRIBE_STOPPED", publisher_id), "LEFT"
+        destination_viewer_id,
+        "JOINED",
+        ("SUBSCRIBE_STARTED", publisher_id),
+        ("SUBSCRIBE_STOPPED", publisher_id),
+        "LEFT",
     )
-    assert (await raw_events(other, there_id))[1:3] == [
+    assert (await raw_events(other, destination_viewer_id))[1:3] == [
         {"name": "SUBSCRIBE_STARTED", **remote},
         {"name": "SUBSCRIBE_STOPPED", **remote},
     ]
-    assert await raw_events(stage, here_id) == [
-        {"name": "JOINED", "participantId": here_id},
-        {"name": "SUBSCRIBE_STARTED", "participantId": here_id, "remoteParticipantId": publisher_id},
-        {"name": "SUBSCRIBE_STOPPED", "participantId": here_id, "remoteParticipantId": publisher_id},
-        {"name": "LEFT", "participantId": here_id},
+    assert await raw_events(stage, source_viewer_id) == [
+        {"name": "JOINED", "participantId": source_viewer_id},
+        {"name": "SUBSCRIBE_STARTED", "participantId": source_viewer_id, "remoteParticipantId": publisher_id},
+        {"name": "SUBSCRIBE_STOPPED", "participantId": source_viewer_id, "remoteParticipantId": publisher_id},
+        {"name": "LEFT", "participantId": source_viewer_id},
     ]
 
 
