@@ -83,7 +83,9 @@ class AwsApi:
         request_id = self._request_ids.next_id()
         headers = read_headers(scope["headers"])
         try:
+            # The signature covers the body, so the body is read before anything else is checked.
             body = await read_request_body(self._bodies, receive)
+            # A preflight is sent by the browser itself, without a signature.
             if scope["method"] == "OPTIONS":
                 response = self._preflight(scope, headers)
             else:
@@ -101,12 +103,14 @@ class AwsApi:
         query: bytes = scope["query_string"]
         route, label = self._router.find(scope["method"], raw_path)
         principal = self._authenticate(scope["method"], raw_path, query, headers, body)
+        # After authentication, so that unauthenticated requests cannot use up the rate of an account.
         if self._throttle is not None:
             self._throttle.take(route.name, principal.caller.account_id)
         operation = route.operation
         if operation is None:
             raise AwsError(ErrorType.UNKNOWN_OPERATION, f"Stagebook does not have the operation {route.name} yet.")
         request = route.read_input(label, query, headers, body)
+        # An optional ARN may be absent, or empty; then the call is about all resources.
         resource = request.get(operation.resource_member) if operation.resource_member else None
         principal.authorise(route.action, resource or principal.all_resources(route.name), route.find_arns(request))
         for member in operation.further_resource_members:

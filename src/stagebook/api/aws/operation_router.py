@@ -49,6 +49,7 @@ class OperationRouter:
                 operations.get(operation_model.name),
                 action=f"{model.signing_name}:{operation_model.name}",
             )
+            # A label is always the last part of the path, so what is before it identifies the path.
             path, has_label, _ = operation_model.uri.partition("{")
             table = self._labelled if has_label else self._exact
             table.setdefault(path.encode(), {})[operation_model.method] = route
@@ -68,7 +69,7 @@ class OperationRouter:
         raise AwsError(
             ErrorType.METHOD_NOT_ALLOWED,
             f"The operation at this path takes the method {' or '.join(routes)}.",
-            headers=((b"allow", ", ".join(routes).encode()),),
+            headers=((b"allow", ", ".join(routes).encode()),),  # required in a 405 (RFC 9110 section 15.5.6)
         )
 
     def _locate(self, raw_path: bytes) -> tuple[Mapping[str, OperationRoute], bytes]:

@@ -16,7 +16,7 @@ _NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9\-_.,:; ]+")
 
 _SYSTEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("Windows", re.compile(r"Windows NT ([0-9.]+)")),
-    ("Windows", re.compile(r"Windows()\b")),
+    ("Windows", re.compile(r"Windows()\b")),  # the empty group is an unknown version
     ("iOS", re.compile(r"(?:iPhone|iPad|iPod).*? OS ([0-9_.]+)")),
     ("Android", re.compile(r"Android ?([0-9.]*)")),
     ("macOS", re.compile(r"(?:Mac OS X|macOS) ?([0-9_.]*)")),

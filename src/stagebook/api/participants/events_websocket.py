@@ -69,6 +69,7 @@ class EventsEndpoint:
         participant = (claims.stage_arn, claims.participant_id)
         if self._open_by_participant[participant] >= self._limits.events_connections_per_participant:
             raise too_many_requests("too many events websockets with this token")
+        # Counted before the first await, so that concurrent handshakes are limited as well.
         self._open_by_participant[participant] += 1
         try:
             await self._serve_participant(claims, token, scope, receive, send)
@@ -107,6 +108,7 @@ class EventsEndpoint:
 
     async def _run(self, connection: EventsConnection, token: str, receive: Receive, send: Send) -> ConnectionClose:
         try:
+            # A browser fails the handshake unless the server selects an offered subprotocol (WebSockets Standard).
             await send({"type": "websocket.accept", "subprotocol": token, "headers": []})
         except OSError:
             return PEER_LOST

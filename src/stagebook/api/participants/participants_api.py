@@ -85,6 +85,7 @@ class ParticipantsApi:
                 raise _not_found()
             await self._events.serve(scope, receive, observed, match[1])
         except Exception as error:
+            # After the handshake there is no HTTP response. The HTTP server logs the error and closes the socket.
             if observed.is_accepted:
                 raise
             await refuse_handshake(scope, send, _problem_of(error, scope))
@@ -98,7 +99,7 @@ class ParticipantsApi:
             return HttpResponse(status=problem.status, headers=headers, body=problem.body())
 
     async def _route(self, scope: Scope, receive: Receive) -> HttpResponse:
-        path: str = scope["path"].rstrip("/")
+        path: str = scope["path"].rstrip("/")  # a configured WHIP URL may end with a slash
         if path in {"", "/whip"}:
             if path == "" and self._whip_redirect and scope["method"] == "POST":
                 location = self._manager.endpoints.whip.encode("ascii")

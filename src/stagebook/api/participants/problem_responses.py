@@ -21,6 +21,7 @@ from stagebook.stage.errors import (
 )
 from stagebook.stage.events import ErrorCode
 
+# RFC 6750 section 3: a 401 names the scheme, and the error only when a token was sent.
 INVALID_TOKEN: Header = (b"www-authenticate", b'Bearer realm="stagebook", error="invalid_token"')
 NO_TOKEN: Header = (b"www-authenticate", b'Bearer realm="stagebook"')
 RETRY_SOON: Header = (b"retry-after", b"1")

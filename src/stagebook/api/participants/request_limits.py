@@ -51,6 +51,7 @@ class TokenBucket:
 
     def take(self) -> bool:
         """Take one unit and return True; return False when none is left."""
+        # Refilled on demand: no timer runs for the bucket.
         now_seconds = self._monotonic()
         elapsed_seconds = now_seconds - self._refilled_at_seconds
         self._units = min(self._burst, self._units + elapsed_seconds * self._per_second)

@@ -44,6 +44,7 @@ class StageStateEncoder:
 
     def encode(self, snapshot: StageSnapshot) -> str:
         """Return the message for this snapshot."""
+        # Identity is enough, and much cheaper than comparing a full stage.
         if snapshot is not self._snapshot:
             self._message = _stage_state(snapshot)
             self._snapshot = snapshot

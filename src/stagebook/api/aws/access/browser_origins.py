@@ -15,6 +15,7 @@ from stagebook.api.aws.rest_json.header_members import ALLOW_ANY_ORIGIN, EXPOSE_
 ANY = "*"
 PREFLIGHT_MAX_AGE_SECONDS = 7_200
 
+# A scheme is required, so that `null`, the origin of every sandboxed page, is allowed only by `*`.
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9_-]+( *, *[A-Za-z0-9_-]+)*")
 _HEADER_NAMES_MAXIMUM_LENGTH = 2_048
@@ -52,6 +53,7 @@ class CorsRules:
             return (*MODELLED_HEADERS, ALLOW_ANY_ORIGIN) if modelled else ()
         permission = self._permission(origin)
         if modelled:
+            # EXPOSE_HEADERS is among the modelled header fields.
             return (*MODELLED_HEADERS, *permission)
         return (EXPOSE_HEADERS, *permission) if permission else ()
 
@@ -67,6 +69,7 @@ class CorsRules:
         if not permission or b"access-control-request-method" not in request_headers:
             return None
         requested = request_headers.get(b"access-control-request-headers", b"").strip()
+        # The names are echoed into the response, so only a short, well-formed list is.
         allowed: tuple[Header, ...] = ()
         if len(requested) <= _HEADER_NAMES_MAXIMUM_LENGTH and _HEADER_NAMES.fullmatch(requested) is not None:
             allowed = ((b"access-control-allow-headers", requested),)

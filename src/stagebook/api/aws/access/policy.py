@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+# The versions differ in policy variables, which are refused, so both mean the same here.
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _POLICY_ELEMENTS = frozenset({"Version", "Id", "Statement"})
 _STATEMENT_ELEMENTS = frozenset({"Sid", "Effect", "Action", "Resource"})
@@ -76,6 +77,7 @@ class PolicyEvaluator:
 
     def _compile(self, action: str, effect: Effect) -> re.Pattern[str] | None:
         """Return what matches the resources of every statement with this effect on the action; None without one."""
+        # A dictionary drops duplicates and keeps the order.
         resources = {
             resource: None
             for statement in self._policy.statements
@@ -96,6 +98,7 @@ def parse_policy(document: Mapping[str, Any]) -> Policy:
     if document.get("Version", _VERSIONS[0]) not in _VERSIONS:
         raise MalformedPolicyError(f"Version must be one of {', '.join(_VERSIONS)}")
     statements = document.get("Statement", [])
+    # IAM accepts a single statement without a list, and below a single pattern.
     if isinstance(statements, Mapping):
         statements = [statements]
     if not isinstance(statements, list):
@@ -131,6 +134,7 @@ def _patterns(value: object, form: re.Pattern[str], where: str, description: str
     for pattern in patterns:
         if not isinstance(pattern, str) or form.fullmatch(pattern) is None:
             raise MalformedPolicyError(f"{where} must be {description}")
+        # Matched literally, a variable in a Deny statement would deny nothing.
         if "${" in pattern:
             raise MalformedPolicyError(f"{where} has a policy variable, which is not supported")
     return tuple(patterns)

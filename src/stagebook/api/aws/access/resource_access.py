@@ -43,6 +43,7 @@ class Principal:
             access_key_id=credential.access_key_id, account_id=credential.account_id, arn=credential.user_arn
         )
         self._policy = PolicyEvaluator(credential.policy)
+        # With the colon at the end, a longer account id with the same beginning does not match.
         self._own_arns = f"arn:aws:ivs:{region}:{credential.account_id}:"
 
     def all_resources(self, operation_name: str) -> str:
@@ -52,6 +53,7 @@ class Principal:
 
     def authorise(self, action: str, resource: str, arns: list[str]) -> None:
         """Raise AwsError AccessDenied unless the policy allows `action` on `resource` and the caller owns `arns`."""
+        # Ownership comes first: a policy with wildcards must not give access to another account's resources.
         for arn in arns:
             if not arn.startswith(self._own_arns):
                 raise self._denied(action, arn)
@@ -77,6 +79,7 @@ def _finder(shape: Shape) -> FindArns | None:
             return _structure_finder(shape)
         case ShapeKind.LIST:
             return _list_finder(shape)
+        # In this service model, the shapes of ARNs are the strings whose names end in Arn.
         case ShapeKind.STRING if shape.name.endswith("Arn"):
             return lambda value: [value] if value else []
         case _:

@@ -69,6 +69,7 @@ def _structure(shape: Shape) -> ToWire:
 
     def write(value: Mapping[str, Any]) -> dict[str, Any]:
         written = {}
+        # Iterating over the output, not over the shape, finds members that the shape lacks.
         for name, member in value.items():
             if name not in writers:
                 raise UnknownOutputMemberError(f"{shape.name} has no member {name}")
@@ -85,6 +86,7 @@ def _structure(shape: Shape) -> ToWire:
 
 
 def _list(shape: Shape) -> ToWire | None:
+    # Lists of JSON values are passed on as they are, without a copy.
     write_item = _compile(shape.item) if shape.item is not None else None
     if write_item is None:
         return None
@@ -96,6 +98,7 @@ def _list(shape: Shape) -> ToWire | None:
 
 
 def _empty_collection(shape: Shape, member: Member) -> list[Never] | dict[Never, Never]:
+    """Return the value of an absent required member; UnknownOutputMemberError unless it is a collection."""
     match member.shape.kind:
         case ShapeKind.LIST:
             return []

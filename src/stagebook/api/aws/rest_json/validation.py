@@ -57,6 +57,7 @@ def compile_check(shape: Shape) -> Check:
 
 
 def _structure(shape: Shape) -> Check:
+    # Types are compared with `is`: a JSON decoder returns no subclasses, and it is faster than isinstance.
     rules = tuple((m.wire_name, m.name, m.required, compile_check(m.shape)) for m in shape.members)
 
     def check(value: object) -> object:
@@ -64,6 +65,7 @@ def _structure(shape: Shape) -> Check:
             raise BrokenRuleError("must be an object")
         clean = {}
         for wire_name, name, required, check_member in rules:
+            # A null member is treated as absent.
             member = value.get(wire_name)
             if member is None:
                 if required:
@@ -132,12 +134,14 @@ def _string(shape: Shape) -> Check:
         return _enumeration(shape)
     minimum, maximum = _bounds(shape)
     length_rule = f"must have {_range_text(shape)} characters"
+    # fullmatch, because the published patterns are not anchored: `[a-z]*` would match a part of any string.
     matches = re.compile(shape.pattern).fullmatch if shape.pattern else None
     pattern_rule = f"must match {shape.pattern} as a whole"
 
     def check(value: object) -> object:
         if type(value) is not str:
             raise BrokenRuleError("must be a string")
+        # Lengths count Unicode code points, not bytes (Smithy 2.0, length trait).
         if not minimum <= len(value) <= maximum:
             raise BrokenRuleError(length_rule)
         if matches is not None and matches(value) is None:
@@ -181,6 +185,7 @@ def _float(shape: Shape) -> Check:
     rule = f"must be a number from {minimum} to {maximum}"
 
     def check(value: object) -> object:
+        # JSON does not distinguish 30 from 30.0, so an int is accepted.
         if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= maximum:
             raise BrokenRuleError(rule)
         return float(value)
@@ -214,11 +219,13 @@ _COMPILERS: dict[ShapeKind, Callable[[Shape], Check]] = {
 
 
 def _part(shape: Shape | None) -> Shape:
-    assert shape is not None, "the model gives every list an item, and every map a key and an item"  # noqa: S101 - ours
+    """Return the shape of a list's items or a map's keys or values."""
+    assert shape is not None, "the model gives every list an item, and every map a key and an item"  # noqa: S101 - an invariant
     return shape
 
 
 def _bounds(shape: Shape) -> tuple[float, float]:
+    """Return the minimum and the maximum of a shape, infinite when there is none."""
     return (
         -math.inf if shape.minimum is None else shape.minimum,
         math.inf if shape.maximum is None else shape.maximum,
@@ -226,6 +233,7 @@ def _bounds(shape: Shape) -> tuple[float, float]:
 
 
 def _range_text(shape: Shape) -> str:
+    """Return the limits of a shape for a message: `exactly 16`, `at least 1` or `1 to 128`."""
     minimum, maximum = shape.minimum, shape.maximum
     if minimum == maximum:
         return f"exactly {minimum}"
@@ -235,4 +243,5 @@ def _range_text(shape: Shape) -> str:
 
 
 def _key_step(key: str) -> str:
+    # A key may be as secret as a value. It is shown only when it looks like an identifier.
     return f".{key}" if _PLAIN_KEY.fullmatch(key) else '["..."]'

@@ -13,10 +13,11 @@ from stagebook.api.aws.aws_errors import AwsError, ErrorType
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 TERMINATOR = b"aws4_request"
-MAXIMUM_SIGNED_HEADERS = 100
+MAXIMUM_SIGNED_HEADERS = 100  # bounds the work before a signature is known to be valid
 
 _PARAMETERS = (b"Credential", b"SignedHeaders", b"Signature")
 _CREDENTIAL_PARTS = 5
+# Without `host`, a request could be replayed against another server; without `x-amz-date`, at any later time.
 _REQUIRED_SIGNED_HEADERS = (b"host", b"x-amz-date")
 
 
@@ -65,6 +66,7 @@ def _parameters(header: bytes) -> dict[bytes, bytes]:
         raise AwsError(
             ErrorType.INCOMPLETE_SIGNATURE, f"The Authorization header must begin with '{ALGORITHM.decode()}'."
         )
+    # The separator is a comma with optional whitespace.
     parameters = {}
     for part in rest.split(b","):
         name, _, value = part.strip().partition(b"=")

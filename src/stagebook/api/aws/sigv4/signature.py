@@ -85,6 +85,7 @@ class SignatureVerifier:
         if date[:8] != context.date:
             raise AwsError(ErrorType.INVALID_SIGNATURE, "The date in 'Credential' is not the day of 'X-Amz-Date'.")
         request_hash = _request_hash(method, raw_path, query, headers, context.signed_headers, body)
+        # Copying a keyed HMAC is cheaper than deriving its two key blocks again.
         expected = self._signing_key(context).copy()
         expected.update(b"\n".join((ALGORITHM, date, context.scope, request_hash)))
         if not hmac.compare_digest(expected.hexdigest().encode(), signature.strip()):
@@ -95,6 +96,7 @@ class SignatureVerifier:
         return context.credential
 
     def _check_skew(self, date: bytes) -> None:
+        """Raise AwsError unless `X-Amz-Date` is within the allowed skew of the clock."""
         signed_ms = self._dates_ms.get(date)
         if signed_ms is None:
             signed_ms = _milliseconds(date)
@@ -109,6 +111,7 @@ class SignatureVerifier:
         raise AwsError(ErrorType.INVALID_SIGNATURE, message.format(date.decode(), _date_text(now_ms)))
 
     def _signing_context(self, authorization: AuthorizationHeader) -> SigningContext:
+        """Check the access key and the scope of a parsed header field."""
         credential = self._credentials.find(authorization.access_key_id)
         if credential is None:
             raise AwsError(ErrorType.UNRECOGNIZED_CLIENT, "The security token included in the request is invalid.")
@@ -154,6 +157,7 @@ def _request_hash(
     signed_headers: tuple[bytes, ...],
     body: bytes,
 ) -> bytes:
+    # The hash is always computed. UNSIGNED-PAYLOAD, which S3 accepts, is refused as a wrong hash.
     payload_hash = sha256(body).hexdigest().encode()
     stated = headers.get(b"x-amz-content-sha256")
     if stated is not None and stated.strip() != payload_hash:
@@ -185,8 +189,9 @@ def _no_authorization(query: bytes) -> AwsError:
 
 
 def _milliseconds(date: bytes) -> int:
-    text = date.decode("latin-1")
+    text = date.decode("latin-1")  # never fails, unlike UTF-8
     try:
+        # strptime alone accepts fewer digits.
         if _DATE.fullmatch(text) is None:
             raise ValueError(text)
         moment = datetime.strptime(text, _DATE_FORMAT).replace(tzinfo=UTC)
