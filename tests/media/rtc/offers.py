@@ -1,4 +1,4 @@
-"""Offers as the peers we must serve write them, reduced to what matters, after the RFCs; and aiortc's own."""
+"""SDP offers in the form of the clients that we support (Chromium, Firefox, OBS, GStreamer), and offers of aiortc."""
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpTransceiver
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
@@ -11,7 +11,7 @@ SHA512 = ":".join(f"{value:02X}" for value in range(64))
 UFRAG = "wXyZ"
 PWD = "abcdefghijklmnopqrstuvwx"
 
-# Our side of a connection, for what answers are made of.
+# The engine's side of a connection, for answers.
 LOCAL = LocalTransport(
     ufrag="ourfrag",
     pwd="our-password-of-24-bytes",
@@ -22,7 +22,7 @@ LOCAL = LocalTransport(
 
 
 def lines(*parts: str) -> str:
-    """SDP text of blocks of lines."""
+    """Return a session description made of blocks of lines."""
     return "".join(line.strip() + "\r\n" for part in parts for line in part.strip().splitlines())
 
 
@@ -170,7 +170,7 @@ CHROMIUM_WITH_DATA = lines(
 )
 CHROMIUM_VIEWER = CHROMIUM.replace("a=sendonly", "a=recvonly")
 
-# Firefox: fingerprint, ice-options and direction at the session's level, bundle-only sections with port 0.
+# Firefox: fingerprint and ice-options in the session part, and a bundle-only section with port 0.
 FIREFOX_VIEWER = lines(
     f"""
 v=0
@@ -229,7 +229,7 @@ a=setup:actpass
 """
 )
 
-# OBS: libdatachannel, one H.264 payload type of the encoder's profile, transport in the session's part.
+# OBS (libdatachannel): one H.264 payload type with the profile of the encoder, and the fingerprint in the session part.
 OBS = lines(
     f"""
 v=0
@@ -275,7 +275,7 @@ a=ice-pwd:{PWD}
 """
 )
 
-# GStreamer: max-bundle, wildcard-free feedback, sprop-parameter-sets, stronger hash, no RTX.
+# GStreamer: bundle policy max-bundle, sprop-parameter-sets, a SHA-512 fingerprint, no RTX.
 GSTREAMER = lines(
     f"""
 v=0
@@ -328,7 +328,7 @@ PUBLISHERS = {
 
 
 async def aiortc_publisher() -> str:
-    """aiortc's offer of a sendonly publisher."""
+    """Return the offer of an aiortc publisher."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     try:
         connection.addTransceiver(AudioStreamTrack(), direction="sendonly")
@@ -339,7 +339,7 @@ async def aiortc_publisher() -> str:
 
 
 async def aiortc_viewer() -> str:
-    """aiortc's offer of a recvonly viewer."""
+    """Return the offer of an aiortc viewer."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     try:
         for kind in ("audio", "video"):

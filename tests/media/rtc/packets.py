@@ -1,4 +1,4 @@
-"""RTP packets for tests: headers and the beginnings of payloads, which is all that a forwarder looks at."""
+"""RTP packets for tests: a header, and the beginning of a payload, which is all that the forwarder inspects."""
 
 from stagebook.media.rtc.rtp.rtp_packet import HEADER
 
@@ -13,7 +13,7 @@ def rtp(
     marker: bool = False,
     extension: bytes = b"",
 ) -> bytes:
-    """An RTP packet; `extension` is a whole header extension block."""
+    """Return an RTP packet. `extension` is a whole header extension block."""
     flags = 0x90 if extension else 0x80
     return (
         HEADER.pack(flags, marker << 7 | payload_type, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
@@ -23,18 +23,18 @@ def rtp(
 
 
 def one_byte_extension(elements: dict[int, bytes]) -> bytes:
-    """A header extension block of one-byte elements (RFC 8285 section 4.2)."""
+    """Return a header extension block of one-byte elements (RFC 8285 section 4.2)."""
     body = b"".join(bytes([element_id << 4 | len(value) - 1]) + value for element_id, value in elements.items())
     body += bytes(-len(body) % 4)
     return b"\xbe\xde" + (len(body) // 4).to_bytes(2, "big") + body
 
 
 def vp8_keyframe(width: int = 640, height: int = 360, *, filler: int = 0) -> bytes:
-    """The first packet of a VP8 keyframe (RFC 7741, RFC 6386 section 9.1)."""
+    """Return the first payload of a VP8 keyframe (RFC 7741, RFC 6386 section 9.1), followed by `filler` zero bytes."""
     size = width.to_bytes(2, "little") + height.to_bytes(2, "little")
     return b"\x10" + b"\x10\x00\x00" + b"\x9d\x01\x2a" + size + bytes(filler)
 
 
 def vp8_delta(filler: int = 0) -> bytes:
-    """The first packet of a VP8 frame that is no keyframe."""
+    """Return the first payload of a VP8 frame that is not a keyframe."""
     return b"\x10" + b"\x11\x00\x00" + bytes(4 + filler)

@@ -1,4 +1,7 @@
-"""A peer without a media stack: ICE, DTLS and SRTP by hand, so that a test can send and see every single packet."""
+"""A WebRTC peer without a media stack, so that a test can send and see every single packet.
+
+It does ICE as the controlling agent, DTLS as the client, and SRTP, with aioice, pyOpenSSL and pylibsrtp.
+"""
 
 import asyncio
 import secrets
@@ -13,11 +16,13 @@ from pylibsrtp import Policy, Session
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.rtp.rtcp import RtcpMessage, parse_rtcp
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
+from stagebook.media.rtc.sdp.header_extensions import REPAIRED_RID_URI, RID_URI
 
 VIDEO_PAYLOAD_TYPE, RTX_PAYLOAD_TYPE, AUDIO_PAYLOAD_TYPE = 96, 97, 111
 RID_EXTENSION, REPAIRED_RID_EXTENSION = 5, 6
 WAIT_SECONDS = 10.0
 
+# For each profile: pylibsrtp's number, the size of the key and the size of the salt.
 _POLICIES = {
     b"SRTP_AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12),
     b"SRTP_AES128_CM_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
@@ -25,7 +30,7 @@ _POLICIES = {
 
 
 class RawPeer:
-    """One connection to an engine on loopback. Make an offer, give the answer to `connect`, then send and receive."""
+    """One connection to an engine on loopback: make an offer, pass the answer to `connect`, then send and receive."""
 
     def __init__(self, host: str = "127.0.0.1", *, srtp_profiles: bytes | None = None) -> None:
         self._certificate = make_certificate(datetime.now(UTC))
@@ -56,7 +61,10 @@ class RawPeer:
         rids: tuple[str, ...] = (),
         extra_video: tuple[str, ...] = (),
     ) -> str:
-        """An offer with one video and perhaps one audio section. `direction` is sendonly or recvonly."""
+        """Return an offer with a video section and, with `audio`, an audio section.
+
+        `direction` is sendonly or recvonly, `extra_video` further lines of the video section.
+        """
         lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
         lines.append("a=group:BUNDLE 0 1" if audio else "a=group:BUNDLE 1")
         if audio:
@@ -67,7 +75,9 @@ class RawPeer:
         lines.append(f"a=rtpmap:{VIDEO_PAYLOAD_TYPE} {codec}/90000")
         if codec == "H264":
             lines.append(f"a=fmtp:{VIDEO_PAYLOAD_TYPE} packetization-mode=1;profile-level-id=42e01f")
-        lines += [f"a=rtcp-fb:{VIDEO_PAYLOAD_TYPE} {kind}" for kind in ("nack", "nack pli", "ccm fir", "goog-remb")]
+        lines += [
+            f"a=rtcp-fb:{VIDEO_PAYLOAD_TYPE} {feedback}" for feedback in ("nack", "nack pli", "ccm fir", "goog-remb")
+        ]
         if rtx:
             lines += [f"a=rtpmap:{RTX_PAYLOAD_TYPE} rtx/90000", f"a=fmtp:{RTX_PAYLOAD_TYPE} apt={VIDEO_PAYLOAD_TYPE}"]
         lines += self._simulcast(rids)
@@ -92,8 +102,8 @@ class RawPeer:
         if not rids:
             return []
         return [
-            f"a=extmap:{RID_EXTENSION} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
-            f"a=extmap:{REPAIRED_RID_EXTENSION} urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+            f"a=extmap:{RID_EXTENSION} {RID_URI}",
+            f"a=extmap:{REPAIRED_RID_EXTENSION} {REPAIRED_RID_URI}",
             *(f"a=rid:{rid} send" for rid in rids),
             "a=simulcast:send " + ";".join(rids),
         ]
@@ -101,15 +111,15 @@ class RawPeer:
     # Transport
 
     async def connect(self, answer: str, port: int) -> None:
-        """Check, shake hands, and make the SRTP keys."""
+        """Send a check, complete the DTLS handshake and make the SRTP keys. Raises TimeoutError."""
         self._engine = (self._host, port)
         self.take_credentials(answer)
         await self.check()
-        await self._shake_hands()
+        await self._complete_handshake()
         self._make_srtp()
 
     def take_credentials(self, description: str) -> None:
-        """Take the engine's ICE credentials from an answer or a fragment."""
+        """Read the engine's ICE credentials from an answer or a trickle fragment."""
         for line in description.splitlines():
             if line.startswith("a=ice-ufrag:"):
                 self.server_ufrag = line.partition(":")[2]
@@ -117,7 +127,7 @@ class RawPeer:
                 self.server_pwd = line.partition(":")[2]
 
     def check_message(self, *, nominate: bool = True, password: str | None = None) -> bytes:
-        """A connectivity check."""
+        """Return a connectivity check."""
         message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
         message.attributes["USERNAME"] = f"{self.server_ufrag}:{self.ufrag}"
         message.attributes["PRIORITY"] = 1
@@ -128,7 +138,7 @@ class RawPeer:
         return bytes(message)
 
     async def check(self, *, nominate: bool = True) -> None:
-        """Send a connectivity check and wait for its answer. Raises TimeoutError."""
+        """Send a connectivity check and wait for its response. Raises TimeoutError."""
         await self.send_datagram(self.check_message(nominate=nominate))
         while True:
             datagram = await self.receive_datagram()
@@ -136,13 +146,13 @@ class RawPeer:
                 assert stun.parse_message(datagram).check_message_integrity(self.server_pwd.encode())
                 return
 
-    def move(self) -> None:
-        """Get a new address, as a machine that changes its network."""
+    def change_address(self) -> None:
+        """Get a new address, like a client that changes its network."""
         self.socket.close()
         self.socket = self._open_socket()
 
     def close(self) -> None:
-        """Fall silent."""
+        """Close the socket without close_notify."""
         self.socket.close()
 
     async def send_close_notify(self) -> None:
@@ -151,11 +161,11 @@ class RawPeer:
         await self._flush()
 
     async def send_datagram(self, datagram: bytes) -> None:
-        """Send anything."""
+        """Send a datagram as it is."""
         await asyncio.get_running_loop().sock_sendto(self.socket, datagram, self._engine)
 
     async def receive_datagram(self, timeout_seconds: float = WAIT_SECONDS) -> bytes:
-        """Receive anything. Raises TimeoutError."""
+        """Return the next datagram. Raises TimeoutError."""
         receiving = asyncio.get_running_loop().sock_recv(self.socket, 2048)
         return await asyncio.wait_for(receiving, timeout_seconds)
 
@@ -166,7 +176,7 @@ class RawPeer:
         opened.bind((self._host, 0))
         return opened
 
-    async def _shake_hands(self) -> None:
+    async def _complete_handshake(self) -> None:
         while True:
             try:
                 self._dtls.do_handshake()
@@ -214,39 +224,39 @@ class RawPeer:
         await self.send_datagram(self._outbound.protect_rtcp(compound))
 
     async def receive(self, timeout_seconds: float = WAIT_SECONDS) -> RtpPacket | list[RtcpMessage]:
-        """The next media packet: RTP, or the messages of an RTCP compound. Raises TimeoutError."""
+        """Return the next media packet: an RTP packet, or the messages of an RTCP compound. Raises TimeoutError."""
         while True:
             received = self.unprotect(await self.receive_datagram(timeout_seconds))
             if received is not None:
                 return received
 
     async def receive_rtp(self, timeout_seconds: float = WAIT_SECONDS) -> RtpPacket:
-        """The next RTP packet, whatever RTCP comes before."""
+        """Return the next RTP packet. RTCP before it is dropped. Raises TimeoutError."""
         while True:
             received = await self.receive(timeout_seconds)
             if isinstance(received, RtpPacket):
                 return received
 
-    async def receive_rtcp(self, kind: type[RtcpMessage], timeout_seconds: float = WAIT_SECONDS) -> RtcpMessage:
-        """The next RTCP message of a kind, whatever comes before."""
+    async def receive_rtcp(self, message_type: type[RtcpMessage], timeout_seconds: float = WAIT_SECONDS) -> RtcpMessage:
+        """Return the next RTCP message of a type. Other packets before it are dropped. Raises TimeoutError."""
         while True:
             received = await self.receive(timeout_seconds)
             for message in received if isinstance(received, list) else ():
-                if isinstance(message, kind):
+                if isinstance(message, message_type):
                     return message
 
-    async def receive_rtcp_with(self, mark: bytes) -> bytes:
-        """The next RTCP compound that contains these bytes, whatever comes before."""
+    async def receive_rtcp_containing(self, content: bytes) -> bytes:
+        """Return the next RTCP compound that contains `content`. Other packets are dropped. Raises TimeoutError."""
         assert self._inbound is not None
         while True:
             datagram = await self.receive_datagram()
             if 127 < datagram[0] < 192 and 192 <= datagram[1] <= 223:
                 compound = bytes(self._inbound.unprotect_rtcp(datagram))
-                if mark in compound:
+                if content in compound:
                     return compound
 
     def pending(self) -> Iterator[RtpPacket | list[RtcpMessage]]:
-        """All media that has arrived until now."""
+        """Yield all media packets that have arrived."""
         while True:
             try:
                 datagram = self.socket.recv(2048)
@@ -257,7 +267,7 @@ class RawPeer:
                 yield received
 
     def unprotect(self, datagram: bytes) -> RtpPacket | list[RtcpMessage] | None:
-        """What is in a datagram; None if it is no media."""
+        """Return the content of a datagram; None if it is not media."""
         assert self._inbound is not None
         if not 127 < datagram[0] < 192:
             return None

@@ -1,4 +1,4 @@
-"""STUN against the test vectors of RFC 5769, against aioice's independent implementation, and against garbage."""
+"""STUN against the test vectors of RFC 5769, against aioice, and with malformed messages."""
 
 import aioice.stun
 import pytest
@@ -37,12 +37,12 @@ def _request(*, username: str | None = "ours:theirs", use_candidate: bool = True
 
 
 def _with(*attributes: bytes) -> bytes:
-    """A binding request of raw attributes."""
+    """Return a binding request with raw attributes."""
     body = b"".join(attributes)
     return b"\0\1" + len(body).to_bytes(2) + b"\x21\x12\xa4\x42" + TRANSACTION + body
 
 
-def test_the_sample_request_of_the_rfc_is_read_and_verified() -> None:
+def test_the_sample_request_of_rfc_5769_is_parsed_and_verified() -> None:
     request = parse_binding_request(REQUEST)
     assert request is not None
     assert request.transaction_id == TRANSACTION
@@ -53,17 +53,16 @@ def test_the_sample_request_of_the_rfc_is_read_and_verified() -> None:
     assert not request.verify(b"another password of 22 b")
 
 
-def test_a_request_of_another_implementation_is_read_and_verified() -> None:
+def test_a_request_of_aioice_is_parsed_and_verified() -> None:
     request = parse_binding_request(_request())
     assert request is not None
     assert (request.local_ufrag, request.use_candidate) == ("ours", True)
     assert request.verify(PASSWORD)
 
 
-def test_a_changed_byte_breaks_the_integrity_or_the_fingerprint() -> None:
-    type_of_fingerprint = range(
-        len(REQUEST) - 8, len(REQUEST) - 4
-    )  # changed, it is another attribute, which is ignored
+def test_a_changed_byte_invalidates_the_integrity_or_the_fingerprint() -> None:
+    # With another type, the FINGERPRINT becomes an attribute that is ignored after MESSAGE-INTEGRITY.
+    type_of_fingerprint = range(len(REQUEST) - 8, len(REQUEST) - 4)
     for position in set(range(20, len(REQUEST))) - set(type_of_fingerprint):
         changed = bytearray(REQUEST)
         changed[position] ^= 0x01
@@ -78,7 +77,7 @@ def test_a_request_without_integrity_never_verifies() -> None:
     assert not request.verify(b"")
 
 
-def test_what_follows_the_integrity_does_not_count() -> None:
+def test_attributes_after_the_integrity_are_ignored() -> None:
     unsigned = parse_binding_request(_request(use_candidate=False))
     assert unsigned is not None
     whole = _request(use_candidate=False)
@@ -89,13 +88,13 @@ def test_what_follows_the_integrity_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("username", [None, "", "nocolon", "ü" + "x:y"])
-def test_a_username_that_is_not_of_ice_names_nobody(username: str | None) -> None:
+def test_a_username_that_is_not_an_ice_username_has_no_ufrag(username: str | None) -> None:
     request = parse_binding_request(_request(username=username))
     assert request is not None
     assert request.local_ufrag == ""
 
 
-def test_comprehension_required_attributes_that_are_unknown_are_listed() -> None:
+def test_unknown_comprehension_required_attributes_are_listed() -> None:
     request = parse_binding_request(_with(b"\x00\x7a\x00\x00", b"\xc0\x57\x00\x04\0\0\0\1"))
     assert request is not None
     assert request.unknown_attributes == (0x7A,)
@@ -122,7 +121,7 @@ def test_comprehension_required_attributes_that_are_unknown_are_listed() -> None
         "short fingerprint", "too many", "too large",
     ],
 )  # fmt: skip
-def test_everything_else_is_no_binding_request(datagram: bytes) -> None:
+def test_everything_else_is_not_a_binding_request(datagram: bytes) -> None:
     assert parse_binding_request(datagram) is None
 
 
@@ -135,7 +134,7 @@ def test_everything_else_is_no_binding_request(datagram: bytes) -> None:
     ],
     ids=["IPv4", "IPv6", "IPv4 in IPv6"],
 )
-def test_the_mapped_address_is_that_of_the_rfc(address: tuple[str, int], value: str) -> None:
+def test_the_mapped_address_is_that_of_rfc_5769(address: tuple[str, int], value: str) -> None:
     request = parse_binding_request(REQUEST)
     assert request is not None
     answer = binding_success(request, address, PASSWORD)
@@ -150,7 +149,7 @@ def test_a_scoped_address_is_written_without_its_scope() -> None:
     assert scoped == binding_success(request, ("fe80::1", 1), PASSWORD)
 
 
-def test_another_implementation_accepts_the_success() -> None:
+def test_aioice_accepts_the_success_response() -> None:
     request = parse_binding_request(_request())
     assert request is not None
     answer = binding_success(request, ("198.51.100.7", 4711), PASSWORD)
@@ -161,7 +160,7 @@ def test_another_implementation_accepts_the_success() -> None:
     assert message.attributes["XOR-MAPPED-ADDRESS"] == ("198.51.100.7", 4711)
 
 
-def test_another_implementation_accepts_the_error_that_names_what_is_unknown() -> None:
+def test_aioice_accepts_the_error_that_lists_unknown_attributes() -> None:
     request = parse_binding_request(_with(b"\x00\x7a\x00\x00"))
     assert request is not None
     answer = unknown_attributes_error(request, PASSWORD)
@@ -172,7 +171,7 @@ def test_another_implementation_accepts_the_error_that_names_what_is_unknown() -
     assert b"\x00\x0a\x00\x02\x00\x7a\x00\x00" in answer
 
 
-def test_only_stun_is_taken_for_stun() -> None:
+def test_dtls_and_rtp_are_not_stun() -> None:
     assert is_stun(REQUEST)
     assert not is_stun(b"\x16\xfe\xfd" + bytes(30))
     assert not is_stun(b"\x80" + REQUEST[1:])

@@ -1,4 +1,4 @@
-"""The sockets: one port for all addresses, batches, and no harm from a failing receiver."""
+"""UDP sockets: one port for all addresses, batches, and a receiver that raises."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ def test_all_addresses_are_bound_to_one_port() -> None:
             bound.close()
 
 
-def test_a_port_that_is_taken_leaves_nothing_open() -> None:
+def test_a_port_in_use_leaves_no_socket_open() -> None:
     taken = UdpSocket("127.0.0.1", 0)
     try:
         with pytest.raises(OSError, match="in use"):
@@ -29,28 +29,28 @@ def test_a_port_that_is_taken_leaves_nothing_open() -> None:
         taken.close()
 
 
-def test_sending_where_no_route_leads_is_no_error() -> None:
+def test_sending_to_an_unreachable_address_raises_nothing() -> None:
     bound = UdpSocket("127.0.0.1", 0)
     Path(bound, ("127.0.0.1", 0)).send(b"lost")
     bound.close()
 
 
-async def test_datagrams_arrive_in_order_with_one_time_for_a_batch_and_a_fault_stops_nothing() -> None:
+async def test_datagrams_arrive_in_order_with_one_time_per_batch_and_an_exception_stops_nothing() -> None:
     loop = asyncio.get_running_loop()
     bound = UdpSocket("127.0.0.1", 0)
     times = iter(range(1000))
     received: list[tuple[bytes, float]] = []
 
     def receive(datagram: bytes, _address: Address, now: float) -> None:
-        if datagram == b"fault":
-            raise RuntimeError("a fault of ours")
+        if datagram == b"raise":
+            raise RuntimeError("a bug in the receiver")
         received.append((datagram, now))
 
     count = DATAGRAMS_PER_WAKE_UP + 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, capture_logs() as logs:
         for number in range(count):
             sender.sendto(str(number).encode(), ("127.0.0.1", bound.port))
-        sender.sendto(b"fault", ("127.0.0.1", bound.port))
+        sender.sendto(b"raise", ("127.0.0.1", bound.port))
         sender.sendto(b"last", ("127.0.0.1", bound.port))
         bound.start_receiving(loop, receive, lambda: float(next(times)))
         await wait_until(lambda: (b"last", 1.0) in received, "the last datagram")
