@@ -1,1 +1,1 @@
-"""Appends through the stage manager: how many events a second become durable, alone and in a storm of joins."""
+"""Appends through the stage manager: durable events per second, sequentially and in a burst of joins."""

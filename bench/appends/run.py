@@ -1,4 +1,4 @@
-"""Measures appends: events of one participant one after the other, and a storm of participants who all come at once."""
+"""The part `appends`: events of one participant, one after another, and a burst of participants that join at once."""
 
 import asyncio
 import os
@@ -10,25 +10,25 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.appends.house import House, count_events, participant_ids, replay, running_house
+from bench.appends.running_manager import RunningManager, count_events, participant_ids, replay, running_manager
 from bench.figures import median, percentile
 from bench.machine import cpu_seconds
-from bench.report import Aim, Part, Table, number
+from bench.report import Part, Table, Target, number
 from stagebook.book.changes import Change
 from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.stage.events import EventName
 
-STORM_PARTICIPANTS = 25_000
-STORM_ROUNDS = 3
-ALONE_EVENTS = 2_000
-AIM_EVENTS_PER_SECOND = 30_000
+BURST_PARTICIPANTS = 25_000
+BURST_ROUNDS = 3
+SEQUENTIAL_EVENTS = 2_000
+TARGET_EVENTS_PER_SECOND = 30_000
 PUBLISHER_ID = "publisher000"
 
 Transactions = Sequence[Sequence[Change]]
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run took, and the time from asking to durable of its single steps where they were measured."""
+    """The result of a run. `step_ms` are the times from each request to its durable event, if they were measured."""
 
     events: int
     seconds: float
@@ -42,95 +42,102 @@ class Appended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_appends(folder: Path) -> Part:
-    """Run both, each through the manager and on the bare book in turns, and return the report."""
+    """Measure both, alternately through the manager and on the book without a manager; return the report."""
     return uvloop.run(_measure(folder))
 
 
 async def _measure(folder: Path) -> Part:
-    alone, alone_transactions = await _alone(folder / "alone.sqlite3")
-    bare_alone = await _bare(folder / "bare-alone.sqlite3", alone_transactions, alone=True)
-    # The first storm warms up, and records what the manager submits so that the bare book can be given the same.
-    _, transactions = await _storm(folder / "storm.sqlite3", record=True)
-    storms, bare_storms = [], []
-    for round_number in range(STORM_ROUNDS):
-        storms.append((await _storm(folder / f"storm-{round_number}.sqlite3", record=False))[0])
-        bare_storms.append(await _bare(folder / f"bare-{round_number}.sqlite3", transactions, alone=False))
-    storm, bare_storm = _median_run(storms), _median_run(bare_storms)
+    sequential, sequential_transactions = await _sequential(folder / "sequential.sqlite3")
+    book_sequential = await _book_alone(folder / "book-sequential.sqlite3", sequential_transactions, sequential=True)
+    # The first burst warms up, and records the transactions of the manager for the runs on the book alone.
+    _, transactions = await _burst(folder / "burst.sqlite3", record=True)
+    bursts, book_bursts = [], []
+    for round_number in range(BURST_ROUNDS):
+        bursts.append((await _burst(folder / f"burst-{round_number}.sqlite3", record=False))[0])
+        book_bursts.append(
+            await _book_alone(folder / f"book-burst-{round_number}.sqlite3", transactions, sequential=False)
+        )
+    burst, book_burst = _median_run(bursts), _median_run(book_bursts)
     rows = (
-        _row("one participant, each event awaited", alone),
-        _row("the same transactions on the bare book", bare_alone),
-        _row(f"storm of {STORM_PARTICIPANTS:,} joins", storm),
-        _row("the same transactions on the bare book", bare_storm),
+        _row("one participant, each event awaited", sequential),
+        _row("the same transactions, book alone", book_sequential),
+        _row(f"burst of {BURST_PARTICIPANTS:,} joins", burst),
+        _row("the same transactions, book alone", book_burst),
     )
-    headings = ("what", "events", "events/s", "CPU us/event", "p50 ms", "p99 ms")
+    headings = ("run", "events", "events/s", "CPU us/event", "p50 ms", "p99 ms")
     return Part(
         title="Appends through the stage manager",
         method=(
-            "Every event is durable (SQLite, WAL, synchronous FULL) before it counts; the engine is scripted, tokens "
-            "are already read. Alone: one participant watches a publisher again and again, SUBSCRIBE_STARTED and "
-            "SUBSCRIBE_STOPPED each awaited before the next step; p50 and p99 are from asking to durable. Storm: "
-            f"{STORM_PARTICIPANTS:,} participants subscribe to one publisher at once and connect when they are "
-            "answered: JOINED and SUBSCRIBE_STARTED each, the median of "
-            f"{STORM_ROUNDS} storms, from the first offer to the last event durable. CPU is the whole process's, the "
-            "book's writer thread included. The bare book is given the very transactions that the manager made."
+            "An event counts when it is durable (SQLite, WAL, synchronous FULL). The engine is scripted, and tokens "
+            "are not verified. Sequential: one participant subscribes to a publisher repeatedly; SUBSCRIBE_STARTED "
+            "and SUBSCRIBE_STOPPED are each awaited before the next step; p50 and p99 are from the request to "
+            f"durability. Burst: {BURST_PARTICIPANTS:,} participants subscribe to one publisher at once and connect "
+            "when they have the SDP answer, with a JOINED and a SUBSCRIBE_STARTED each; the figures are the median of "
+            f"{BURST_ROUNDS} bursts, from the first offer to the durability of the last event. CPU is that of the "
+            "whole process with the writer thread of the book. Book alone: a new book without a manager commits the "
+            "recorded transactions."
         ),
         tables=(Table(headings=headings, rows=rows),),
-        aims=(Aim(what="storm of joins", measured=storm.per_second, at_least=AIM_EVENTS_PER_SECOND, unit="events/s"),),
+        targets=(
+            Target(
+                what="burst of joins", measured=burst.per_second, at_least=TARGET_EVENTS_PER_SECOND, unit="events/s"
+            ),
+        ),
     )
 
 
-async def _alone(path: Path) -> tuple[Appended, Transactions]:
-    async with running_house(path, record=True) as house:
-        await house.publish(PUBLISHER_ID)
-        claims = house.claims("watcher00000")
-        await house.watch(claims, PUBLISHER_ID)  # stays, so that the participant does not leave in between
-        await house.manager.settled()
-        before = count_events(house.transactions)
+async def _sequential(path: Path) -> tuple[Appended, Transactions]:
+    async with running_manager(path, record=True) as running:
+        await running.publish(PUBLISHER_ID)
+        claims = running.claims("watcher00000")
+        await running.subscribe(claims, PUBLISHER_ID)  # stays open, so that the participant does not leave
+        await running.manager.settled()
+        before = count_events(running.transactions)
         step_ms: list[float] = []
         async with _timed(step_ms) as took:
-            while len(step_ms) < ALONE_EVENTS:
+            while len(step_ms) < SEQUENTIAL_EVENTS:
                 start = time.perf_counter()
-                connection_id = await house.watch(claims, PUBLISHER_ID)
-                await house.manager.settled()
+                connection_id = await running.subscribe(claims, PUBLISHER_ID)
+                await running.manager.settled()
                 middle = time.perf_counter()
-                await house.manager.close(claims, connection_id=connection_id)
+                await running.manager.participants.close(claims, connection_id=connection_id)
                 step_ms += [(middle - start) * 1_000, (time.perf_counter() - middle) * 1_000]
-        assert count_events(house.transactions) - before == ALONE_EVENTS
-        return took[0], house.transactions
+        assert count_events(running.transactions) - before == SEQUENTIAL_EVENTS
+        return took[0], running.transactions
 
 
-async def _storm(path: Path, *, record: bool) -> tuple[Appended, Transactions]:
-    async with running_house(path, record=record) as house:
-        await house.publish(PUBLISHER_ID)
-        ids = participant_ids(STORM_PARTICIPANTS)
-        claims = [house.claims(participant_id) for participant_id in ids]
-        async with _timed(range(2 * STORM_PARTICIPANTS)) as took:
-            await asyncio.gather(*(house.watch(one, PUBLISHER_ID) for one in claims))
-            await house.manager.settled()
-        _check_storm(house, ids)
-        return msgspec.structs.replace(took[0], step_ms=()), house.transactions
+async def _burst(path: Path, *, record: bool) -> tuple[Appended, Transactions]:
+    async with running_manager(path, record=record) as running:
+        await running.publish(PUBLISHER_ID)
+        ids = participant_ids(BURST_PARTICIPANTS)
+        claims = [running.claims(participant_id) for participant_id in ids]
+        async with _timed(range(2 * BURST_PARTICIPANTS)) as took:
+            await asyncio.gather(*(running.subscribe(one, PUBLISHER_ID) for one in claims))
+            await running.manager.settled()
+        _check_burst(running, ids)
+        return msgspec.structs.replace(took[0], step_ms=()), running.transactions
 
 
-def _check_storm(house: House, ids: Sequence[str]) -> None:
-    """Read everything back: each participant must have its two events, and nobody else's."""
-    session_id = house.book.list_sessions(house.stage.arn, after=None, limit=1).items[0].session_id
+def _check_burst(running: RunningManager, ids: Sequence[str]) -> None:
+    """Check that each participant has exactly its two events."""
+    session_id = running.book.list_sessions(running.stage.arn, after=None, limit=1).items[0].session_id
     for participant_id in ids:
-        recorded = house.book.list_events(house.stage.arn, session_id, participant_id)
+        recorded = running.book.list_events(running.stage.arn, session_id, participant_id)
         assert [entry.event.name for entry in recorded] == [EventName.JOINED, EventName.SUBSCRIBE_STARTED]
 
 
-async def _bare(path: Path, transactions: Transactions, *, alone: bool) -> Appended:
+async def _book_alone(path: Path, transactions: Transactions, *, sequential: bool) -> Appended:
     events = count_events(transactions)
     async with _timed(range(events)) as took:
-        book = await replay(path, transactions, alone=alone)
+        book = await replay(path, transactions, sequential=sequential)
     await book.close()
     return msgspec.structs.replace(took[0], step_ms=())
 
 
 @asynccontextmanager
 async def _timed(steps: Sequence[float]) -> AsyncIterator[list[Appended]]:
-    """Time the block; afterwards the list that is given holds one Appended with one event for each of `steps`."""
-    tune_garbage_collection()  # as the server does
+    """Measure the block. The yielded list holds one Appended afterwards, with one event for each of `steps`."""
+    tune_garbage_collection()  # like the server
     took: list[Appended] = []
     cpu, start = cpu_seconds(os.getpid()), time.perf_counter()
     yield took

@@ -1,14 +1,14 @@
-"""A fresh house for every test."""
+"""A fresh harness for every test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.manager.house import ManagerHarness, running_house
+from tests.manager.manager_harness import ManagerHarness, running_manager
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[ManagerHarness]:
-    async with running_house(tmp_path / "book.sqlite3") as running:
+async def harness(tmp_path: Path) -> AsyncIterator[ManagerHarness]:
+    async with running_manager(tmp_path / "book.sqlite3") as running:
         yield running

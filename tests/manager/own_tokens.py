@@ -1,6 +1,6 @@
-"""Self-signed tokens in the manager's house: a key that is imported, and tokens that say what a test wants.
+"""Self-signed tokens in the manager's harness: a key that is imported, and tokens that say what a test wants.
 
-The house's tokens are not signed; the signature is the authority's own test.
+The harness's tokens are not signed; the signature is the authority's own test.
 """
 
 from msgspec.structs import replace
@@ -8,31 +8,31 @@ from msgspec.structs import replace
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.resources import Capability, PublicKey, Stage
 from tests.clients.own_key import OwnKey
-from tests.manager.house import ACCOUNT, REGION, ManagerHarness
+from tests.manager.manager_harness import ACCOUNT, REGION, ManagerHarness
 
 
 class OwnTokens:
     """A caller who signs tokens for one stage."""
 
-    def __init__(self, house: ManagerHarness, stage: Stage, key: PublicKey) -> None:
-        self.house, self.stage, self.key = house, stage, key
+    def __init__(self, harness: ManagerHarness, stage: Stage, key: PublicKey) -> None:
+        self.harness, self.stage, self.key = harness, stage, key
 
     def claims(self, participant_id: str, *capabilities: Capability, user_id: str = "ada", **changes: object) -> Claims:
         """What a token says; without capabilities it allows nothing. `changes` are of Claims."""
         claims = replace(
-            self.house.claims(self.stage, participant_id),
+            self.harness.claims(self.stage, participant_id),
             capabilities=frozenset(capabilities),
             user_id=user_id,
             attributes={"role": user_id},
-            issued_at_seconds=self.house.clock.ms // 1_000,
+            issued_at_seconds=self.harness.clock.ms // 1_000,
             key_arn=self.key.arn,
         )
         return replace(claims, **changes)
 
     def token(self, claims: Claims) -> str:
         """The token that says it."""
-        token = f"token-{len(self.house.tokens.known)}"
-        self.house.tokens.known[token] = claims
+        token = f"token-{len(self.harness.tokens.known)}"
+        self.harness.tokens.known[token] = claims
         return token
 
     def connection_token(self, token_id: str, **changes: object) -> str:
@@ -42,14 +42,16 @@ class OwnTokens:
             account_id=ACCOUNT,
             region=REGION,
             key_arn=self.key.arn,
-            issued_at_seconds=self.house.clock.ms // 1_000,
-            expires_at_seconds=self.house.clock.ms // 1_000 + 3_600,
+            issued_at_seconds=self.harness.clock.ms // 1_000,
+            expires_at_seconds=self.harness.clock.ms // 1_000 + 3_600,
         )
-        self.house.tokens.connections[token_id] = replace(claims, **changes)
+        self.harness.tokens.connections[token_id] = replace(claims, **changes)
         return token_id
 
 
-async def own_tokens(house: ManagerHarness, stage: Stage | None = None) -> OwnTokens:
+async def own_tokens(harness: ManagerHarness, stage: Stage | None = None) -> OwnTokens:
     """Import a key and return its owner."""
-    key = await house.manager.public_keys.import_key(account_id=ACCOUNT, name="", tags={}, material=OwnKey().public_pem)
-    return OwnTokens(house, stage or await house.stage(), key)
+    key = await harness.manager.public_keys.import_key(
+        account_id=ACCOUNT, name="", tags={}, material=OwnKey().public_pem
+    )
+    return OwnTokens(harness, stage or await harness.stage(), key)

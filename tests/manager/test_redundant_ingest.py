@@ -21,7 +21,7 @@ from stagebook.stage.resources import (
     ReplicationType,
     Stage,
 )
-from tests.manager.house import CLIENT, ManagerHarness, Watcher, running_house
+from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, no_sources, running_manager
 from tests.manager.presence.test_presence import shown
 
 PUBLISHED = ["JOINED", "PUBLISH_STARTED"]
@@ -33,7 +33,7 @@ HOUR_MS = 3_600 * 1_000
 class Redundant:
     """A stage with a configuration of two streams; `v`, `a` and `b` are its participants."""
 
-    house: ManagerHarness
+    harness: ManagerHarness
     stage: Stage
     configuration: IngestConfiguration
 
@@ -51,19 +51,19 @@ class Redundant:
 
     async def come(self, which: int, *, connect: bool = True) -> str:
         key = self.configuration.redundant_credentials[which].stream_key
-        return await self.house.encode(key, connect=connect)
+        return await self.harness.encode(key, connect=connect)
 
     async def told(self, participant_id: str) -> list[str]:
-        return await self.house.events(self.stage, participant_id)
+        return await self.harness.events(self.stage, participant_id)
 
     async def row(self, participant_id: str) -> ParticipantRecord:
-        await self.house.settled()
-        record = self.house.book.get_participant(self.stage.arn, self.house.session_id(self.stage), participant_id)
+        await self.harness.settled()
+        record = self.harness.book.get_participant(self.stage.arn, self.harness.session_id(self.stage), participant_id)
         assert record is not None
         return record
 
     async def replicate(self, participant_id: str, to: Stage, *, window_seconds: int = 0) -> None:
-        await self.house.manager.replication.start(
+        await self.harness.manager.replications.start(
             source_stage_arn=self.stage.arn,
             destination_stage_arn=to.arn,
             participant_id=participant_id,
@@ -72,14 +72,14 @@ class Redundant:
         )
 
 
-async def make(house: ManagerHarness) -> Redundant:
-    stage = await house.stage()
-    return Redundant(house=house, stage=stage, configuration=await house.configuration(stage, redundant=True))
+async def make(harness: ManagerHarness) -> Redundant:
+    stage = await harness.stage()
+    return Redundant(harness=harness, stage=stage, configuration=await harness.configuration(stage, redundant=True))
 
 
 @pytest.fixture
-async def pair(house: ManagerHarness) -> Redundant:
-    return await make(house)
+async def pair(harness: ManagerHarness) -> Redundant:
+    return await make(harness)
 
 
 async def test_the_virtual_participant_comes_with_the_first_stream_that_flows(pair: Redundant) -> None:
@@ -87,7 +87,7 @@ async def test_the_virtual_participant_comes_with_the_first_stream_that_flows(pa
     assert await pair.told(pair.a) == ["JOINED"]
     assert await pair.told(pair.v) == []
 
-    pair.house.engine.connect(first)
+    pair.harness.engine.connect(first)
     assert await pair.told(pair.a) == PUBLISHED
     assert await pair.told(pair.v) == PUBLISHED
 
@@ -99,14 +99,14 @@ async def test_the_virtual_participant_comes_with_the_first_stream_that_flows(pa
 async def test_it_goes_with_the_last_stream(pair: Redundant) -> None:
     first, second = await pair.come(0), await pair.come(1)
 
-    pair.house.engine.lose(first, CloseCause.PEER_CLOSED)
+    pair.harness.engine.lose(first, CloseCause.PEER_CLOSED)
     assert await pair.told(pair.a) == GONE
     assert await pair.told(pair.v) == PUBLISHED
 
-    pair.house.engine.lose(second, CloseCause.CONSENT_LOST)
+    pair.harness.engine.lose(second, CloseCause.CONSENT_LOST)
     assert await pair.told(pair.b) == GONE
     assert await pair.told(pair.v) == GONE
-    last = pair.house.book.list_events(pair.stage.arn, pair.house.session_id(pair.stage), pair.v)[-1].event
+    last = pair.harness.book.list_events(pair.stage.arn, pair.harness.session_id(pair.stage), pair.v)[-1].event
     assert (last.cause, last.detail) == (Cause.PEER_LOST, "consent_lost")
 
 
@@ -124,29 +124,29 @@ async def test_rows_say_that_they_belong_together(pair: Redundant) -> None:
 
 async def test_both_feed_one_source_side_by_side(pair: Redundant) -> None:
     first, second = await pair.come(0), await pair.come(1)
-    engine = pair.house.engine
+    engine = pair.harness.engine
     assert engine.redundant == {first, second}
     assert engine.connections[first] == engine.connections[second]
 
 
 async def test_when_one_ends_only_its_connection_ends_and_viewers_stay(pair: Redundant) -> None:
     first, _ = await pair.come(0), await pair.come(1)
-    await pair.house.subscribe(pair.house.claims(pair.stage, "viewer"), pair.v)
+    await pair.harness.subscribe(pair.harness.claims(pair.stage, "viewer"), pair.v)
 
-    pair.house.engine.fail(first, IngestFault.INPUT)
+    pair.harness.engine.fail(first, IngestFault.INPUT)
 
     assert await pair.told("viewer") == ["JOINED", f"SUBSCRIBE_STARTED({pair.v})"]
-    assert pair.house.engine.closed == [first]
-    assert pair.house.engine.ended_sources == []
+    assert pair.harness.engine.closed == [first]
+    assert pair.harness.engine.ended_sources == []
 
 
 async def test_when_both_have_ended_viewers_and_the_source_end(pair: Redundant) -> None:
     first, second = await pair.come(0), await pair.come(1)
-    viewer = await pair.house.subscribe(pair.house.claims(pair.stage, "viewer"), pair.v)
-    assert pair.house.engine.connections[viewer] == pair.house.engine.connections[first]
+    viewer = await pair.harness.subscribe(pair.harness.claims(pair.stage, "viewer"), pair.v)
+    assert pair.harness.engine.connections[viewer] == pair.harness.engine.connections[first]
 
-    pair.house.engine.lose(second)
-    pair.house.engine.lose(first)
+    pair.harness.engine.lose(second)
+    pair.harness.engine.lose(first)
 
     assert await pair.told("viewer") == [
         "JOINED",
@@ -154,70 +154,70 @@ async def test_when_both_have_ended_viewers_and_the_source_end(pair: Redundant) 
         f"SUBSCRIBE_STOPPED({pair.v})",
         "LEFT",
     ]
-    assert pair.house.engine.ended_sources == [pair.house.engine.connections[first]]
-    assert pair.house.manager._ledger.live.slots == {}
+    assert pair.harness.engine.ended_sources == [pair.harness.engine.connections[first]]
+    assert no_sources(pair.harness)
 
 
 async def test_a_stream_that_does_not_flow_yet_keeps_the_source_but_shows_nobody(pair: Redundant) -> None:
     first, second = await pair.come(0), await pair.come(1, connect=False)
 
-    pair.house.engine.lose(first)
+    pair.harness.engine.lose(first)
     assert await pair.told(pair.v) == GONE
-    assert pair.house.engine.ended_sources == []
+    assert pair.harness.engine.ended_sources == []
 
-    pair.house.engine.connect(second)
+    pair.harness.engine.connect(second)
     assert await pair.told(pair.v) == [*GONE, *PUBLISHED]
-    pair.house.engine.lose(second)
+    pair.harness.engine.lose(second)
     assert await pair.told(pair.v) == [*GONE, *GONE]
-    assert pair.house.engine.ended_sources == [pair.house.engine.connections[first]]
+    assert pair.harness.engine.ended_sources == [pair.harness.engine.connections[first]]
 
 
 async def test_a_stream_that_never_flowed_shows_nobody_and_leaves_no_source(pair: Redundant) -> None:
     only = await pair.come(0, connect=False)
-    pair.house.engine.fail(only, IngestFault.VIDEO_CODEC)
+    pair.harness.engine.fail(only, IngestFault.VIDEO_CODEC)
     assert await pair.told(pair.a) == ["JOINED", "PUBLISH_ERROR:INVALID_VIDEO_CODEC", "LEFT"]
     assert await pair.told(pair.v) == []
-    assert pair.house.engine.ended_sources == [pair.house.engine.connections[only]]
-    assert pair.house.manager._ledger.live.slots == {}
+    assert pair.harness.engine.ended_sources == [pair.harness.engine.connections[only]]
+    assert no_sources(pair.harness)
 
 
 async def test_the_single_key_is_refused_while_there_are_two(pair: Redundant) -> None:
-    told = await pair.house.turned_away(pair.configuration.stream_key)
+    told = await pair.harness.turned_away(pair.configuration.stream_key)
     assert told == "INVALID_STREAM_KEY: redundant ingest is on: use one of its two stream keys in place of this one"
     assert await pair.told(pair.v) == ["PUBLISH_ERROR:INVALID_STREAM_KEY"]
     assert (await pair.row(pair.v)).redundant_ingest
 
 
 async def test_the_two_keys_are_gone_when_redundancy_is_switched_off(pair: Redundant) -> None:
-    await pair.house.manager.ingest_configurations.update(
+    await pair.harness.manager.ingest_configurations.update(
         arn=pair.configuration.arn, stage_arn=None, redundant_ingest=False
     )
-    told = await pair.house.turned_away(pair.configuration.redundant_credentials[0].stream_key)
+    told = await pair.harness.turned_away(pair.configuration.redundant_credentials[0].stream_key)
     assert told.startswith("INVALID_STREAM_KEY: the secret")
 
-    connection_id = await pair.house.encode(pair.configuration.stream_key)
+    connection_id = await pair.harness.encode(pair.configuration.stream_key)
     assert (await pair.told(pair.v))[-2:] == PUBLISHED
     assert not (await pair.row(pair.v)).redundant_ingest
-    assert connection_id not in pair.house.engine.redundant
+    assert connection_id not in pair.harness.engine.redundant
 
 
 async def test_each_key_admits_one_encoder(pair: Redundant) -> None:
     await pair.come(0)
-    told = await pair.house.turned_away(pair.configuration.redundant_credentials[0].stream_key)
+    told = await pair.harness.turned_away(pair.configuration.redundant_credentials[0].stream_key)
     assert told.startswith("REUSE_OF_STREAM_KEY: ")
     assert await pair.told(pair.a) == [*PUBLISHED, "PUBLISH_ERROR:REUSE_OF_STREAM_KEY"]
     assert await pair.told(pair.v) == PUBLISHED
 
 
 async def test_rtmp_is_refused_for_the_stream_that_tried(pair: Redundant) -> None:
-    await pair.house.turned_away(pair.configuration.redundant_credentials[1].stream_key, is_secure=False)
+    await pair.harness.turned_away(pair.configuration.redundant_credentials[1].stream_key, is_secure=False)
     assert await pair.told(pair.b) == ["PUBLISH_ERROR:INVALID_PROTOCOL"]
 
 
 async def test_watchers_see_the_virtual_participant_alone(pair: Redundant) -> None:
     watcher = Watcher()
-    viewer = pair.house.claims(pair.stage, "viewer")
-    await pair.house.manager.open_events(viewer, watcher=watcher, client=CLIENT)
+    viewer = pair.harness.claims(pair.stage, "viewer")
+    await pair.harness.manager.participants.open_events(viewer, watcher=watcher, client=CLIENT)
     await pair.come(0)
     await pair.come(1)
     await shown(watcher, ("viewer", False), (pair.v, True))
@@ -227,24 +227,24 @@ async def test_watchers_see_the_virtual_participant_alone(pair: Redundant) -> No
 async def test_nobody_can_watch_a_stream_itself(pair: Redundant) -> None:
     await pair.come(0)
     with pytest.raises(AttemptRefusedError) as caught:
-        await pair.house.subscribe(pair.house.claims(pair.stage, "viewer"), pair.a)
+        await pair.harness.subscribe(pair.harness.claims(pair.stage, "viewer"), pair.a)
     assert caught.value.code is ErrorCode.PUBLISHER_NOT_FOUND
 
 
 async def test_a_stream_is_not_replicated_but_the_virtual_participant_is(pair: Redundant) -> None:
-    other = await pair.house.stage("other")
+    other = await pair.harness.stage("other")
     first, second = await pair.come(0), await pair.come(1)
     with pytest.raises(ConflictError, match="redundant stream"):
         await pair.replicate(pair.a, other)
 
     await pair.replicate(pair.v, other)
-    viewer = await pair.house.subscribe(pair.house.claims(other, "viewer"), pair.v)
-    assert pair.house.engine.connections[viewer] == pair.house.engine.connections[first]
+    viewer = await pair.harness.subscribe(pair.harness.claims(other, "viewer"), pair.v)
+    assert pair.harness.engine.connections[viewer] == pair.harness.engine.connections[first]
 
-    pair.house.engine.lose(first)
-    assert await pair.house.events(other, pair.v) == PUBLISHED
-    pair.house.engine.lose(second)
-    assert await pair.house.events(other, pair.v) == GONE
+    pair.harness.engine.lose(first)
+    assert await pair.harness.events(other, pair.v) == PUBLISHED
+    pair.harness.engine.lose(second)
+    assert await pair.harness.events(other, pair.v) == GONE
     assert await pair.told(pair.v) == [
         *PUBLISHED,
         "REPLICATION_STARTED",
@@ -255,12 +255,12 @@ async def test_a_stream_is_not_replicated_but_the_virtual_participant_is(pair: R
 
 
 async def test_a_replication_waits_for_either_stream(pair: Redundant) -> None:
-    other = await pair.house.stage("other")
+    other = await pair.harness.stage("other")
     only = await pair.come(0)
     await pair.replicate(pair.v, other, window_seconds=10)
-    pair.house.engine.lose(only)
+    pair.harness.engine.lose(only)
     await pair.come(1)
-    assert await pair.house.events(other, pair.v) == [*PUBLISHED, "PUBLISH_STOPPED", "PUBLISH_STARTED"]
+    assert await pair.harness.events(other, pair.v) == [*PUBLISHED, "PUBLISH_STOPPED", "PUBLISH_STARTED"]
     assert (await pair.row(pair.v)).replication_type is ReplicationType.SOURCE
 
 
@@ -268,28 +268,28 @@ async def test_limits_are_each_streams_own(pair: Redundant) -> None:
     first, second = await pair.come(0), await pair.come(1)
     above = RELAXED.publish_bitrate_bps + 1
     for _ in range(RELAXED.publish_bitrate_window_seconds):
-        pair.house.engine.measure(first, bitrate_bps=above)
-        pair.house.engine.measure(second, bitrate_bps=above // 2)
+        pair.harness.engine.measure(first, bitrate_bps=above)
+        pair.harness.engine.measure(second, bitrate_bps=above // 2)
     assert await pair.told(pair.a) == [*PUBLISHED, "PUBLISH_ERROR:BITRATE_EXCEEDED", "PUBLISH_STOPPED", "LEFT"]
     assert await pair.told(pair.b) == PUBLISHED
     assert await pair.told(pair.v) == PUBLISHED
-    assert pair.house.engine.closed == [first]
+    assert pair.harness.engine.closed == [first]
 
 
 async def test_the_encoder_of_a_stream_is_told_what_ends_it(pair: Redundant) -> None:
     first = await pair.come(0)
-    pair.house.engine.measure(first, has_b_frames=True)
-    await pair.house.settled()
-    assert pair.house.engine.words[first] == "B_FRAME_PRESENT: the video has B-frames"
+    pair.harness.engine.measure(first, has_b_frames=True)
+    await pair.harness.settled()
+    assert pair.harness.engine.words[first] == "B_FRAME_PRESENT: the video has B-frames"
 
 
 async def test_staggered_streams_last_for_ever_together(pair: Redundant) -> None:
     await pair.come(0)
-    pair.house.clock.ms += 12 * HOUR_MS
+    pair.harness.clock.ms += 12 * HOUR_MS
     await pair.come(1)
     for number in range(4):
-        pair.house.clock.ms += 12 * HOUR_MS
-        pair.house.manager.tick()
+        pair.harness.clock.ms += 12 * HOUR_MS
+        pair.harness.manager.tick()
         which = (pair.a, pair.b)[number % 2]
         assert (await pair.told(which))[-3:] == ["PUBLISH_ERROR:STREAM_DURATION_EXCEEDED", "PUBLISH_STOPPED", "LEFT"]
         await pair.come(number % 2)
@@ -298,7 +298,7 @@ async def test_staggered_streams_last_for_ever_together(pair: Redundant) -> None
 
 async def test_a_lost_engine_is_an_error_of_the_streams(pair: Redundant) -> None:
     for connection_id in (await pair.come(0), await pair.come(1)):
-        pair.house.engine.lose(connection_id, CloseCause.ENGINE_LOST)
+        pair.harness.engine.lose(connection_id, CloseCause.ENGINE_LOST)
     failed = [*PUBLISHED, "PUBLISH_ERROR:INTERNAL_SERVER_EXCEPTION", "PUBLISH_STOPPED", "LEFT"]
     assert [await pair.told(each) for each in (pair.a, pair.b, pair.v)] == [failed, failed, GONE]
 
@@ -307,70 +307,70 @@ async def test_a_lost_engine_is_an_error_of_the_streams(pair: Redundant) -> None
 @pytest.mark.parametrize("flows", [True, False], ids=["both", "one"])
 async def test_whatever_ends_it_ends_all_of_it(pair: Redundant, way: str, *, flows: bool) -> None:
     connections = [await pair.come(0), await pair.come(1, connect=flows)]
-    await pair.house.subscribe(pair.house.claims(pair.stage, "viewer"), pair.v)
-    manager = pair.house.manager
+    await pair.harness.subscribe(pair.harness.claims(pair.stage, "viewer"), pair.v)
+    manager = pair.harness.manager
     match way:
         case "disconnect V" | "disconnect A":
             participant_id = pair.v if way == "disconnect V" else pair.a
-            await manager.disconnect_participant(
+            await manager.stages.disconnect_participant(
                 stage_arn=pair.stage.arn, participant_id=participant_id, reason="enough"
             )
         case "delete configuration":
             await manager.ingest_configurations.delete(arn=pair.configuration.arn, force=True)
         case "delete stage":
-            await manager.delete_stage(stage_arn=pair.stage.arn)
+            await manager.stages.delete(stage_arn=pair.stage.arn)
         case "shutdown":
             await manager.shutdown()
-    await pair.house.settled()
+    await pair.harness.settled()
     if way != "delete stage":  # its history cannot be read any more
         assert await pair.told(pair.a) == await pair.told(pair.v) == GONE
         assert await pair.told(pair.b) == (GONE if flows else ["JOINED", "LEFT"])
         assert (await pair.told("viewer"))[-1] == "LEFT"
-        last = pair.house.book.list_events(pair.stage.arn, pair.house.session_id(pair.stage), "viewer")[-1].event
+        last = pair.harness.book.list_events(pair.stage.arn, pair.harness.session_id(pair.stage), "viewer")[-1].event
         assert last.cause is (Cause.SHUTDOWN if way == "shutdown" else Cause.PUBLISHER_STOPPED)
-    assert set(connections) <= set(pair.house.engine.closed)
-    assert pair.house.engine.ended_sources == [pair.house.engine.connections[connections[0]]]
-    assert manager._ledger.live.slots == {}
-    assert manager._ledger.live.routes == {}
+    assert set(connections) <= set(pair.harness.engine.closed)
+    assert pair.harness.engine.ended_sources == [pair.harness.engine.connections[connections[0]]]
+    assert no_sources(pair.harness)
+    assert manager._unit.registry.routes == {}
 
 
 async def test_the_streams_are_counted_and_what_shows_them_is_not(pair: Redundant) -> None:
-    pair.house.manager._ingest._room._limits = replace(RELAXED, publishers_per_stage=2)
+    pair.harness.set_limits(replace(RELAXED, publishers_per_stage=2))
     first = await pair.come(0)
     await pair.come(1)
     with pytest.raises(AttemptRefusedError):
-        await pair.house.publish(pair.house.claims(pair.stage, "P"))
+        await pair.harness.publish(pair.harness.claims(pair.stage, "P"))
 
-    pair.house.engine.lose(first)
-    await pair.house.publish(pair.house.claims(pair.stage, "P"))
-    await pair.house.turned_away(pair.configuration.redundant_credentials[0].stream_key)
+    pair.harness.engine.lose(first)
+    await pair.harness.publish(pair.harness.claims(pair.stage, "P"))
+    await pair.harness.turned_away(pair.configuration.redundant_credentials[0].stream_key)
     assert (await pair.told(pair.a))[-1] == "PUBLISH_ERROR:QUOTA_EXCEEDED"
 
 
 async def test_where_the_virtual_participant_was_a_replica_it_can_come_itself(pair: Redundant) -> None:
-    other = await pair.house.stage("other")
+    other = await pair.harness.stage("other")
     only = await pair.come(0)
     await pair.replicate(pair.v, other, window_seconds=10)
-    pair.house.engine.lose(only)
-    await pair.house.manager.ingest_configurations.update(
+    pair.harness.engine.lose(only)
+    await pair.harness.manager.ingest_configurations.update(
         arn=pair.configuration.arn, stage_arn=other.arn, redundant_ingest=None
     )
     await pair.come(1)
-    assert await pair.house.events(other, pair.v) == [*GONE, *PUBLISHED]
+    assert await pair.harness.events(other, pair.v) == [*GONE, *PUBLISHED]
     assert (await pair.told(pair.v))[-1] == "REPLICATION_STOPPED"
 
 
 async def test_a_stream_that_is_closed_while_the_engine_lets_it_in_does_not_harm_the_other(pair: Redundant) -> None:
     first = await pair.come(0)
-    engine = pair.house.engine
+    engine = pair.harness.engine
     engine.hold = asyncio.Event()
     ask_id = engine.ask(pair.configuration.redundant_credentials[1].stream_key)
     await engine.held.wait()
-    opening = next(each for each in pair.house.manager._ledger.live.routes if each != first)
+    opening = next(each for each in pair.harness.manager._unit.registry.routes if each != first)
 
     engine.lose(opening)
     engine.hold.set()
-    await pair.house.settled()
+    await pair.harness.settled()
 
     assert engine.closed == [opening, engine.admitted[ask_id]]
     assert engine.ended_sources == []
@@ -380,13 +380,13 @@ async def test_a_stream_that_is_closed_while_the_engine_lets_it_in_does_not_harm
 
 async def test_after_a_crash_all_three_have_left(tmp_path: Path) -> None:
     path = tmp_path / "book.sqlite3"
-    async with running_house(path) as house:
-        pair = await make(house)
+    async with running_manager(path) as harness:
+        pair = await make(harness)
         await pair.come(0)
         await pair.come(1, connect=False)
-        await house.settled()
-    async with running_house(path, seed=2) as house:
-        after = Redundant(house=house, stage=pair.stage, configuration=pair.configuration)
+        await harness.settled()
+    async with running_manager(path, seed=2) as harness:
+        after = Redundant(harness=harness, stage=pair.stage, configuration=pair.configuration)
         assert [await after.told(each) for each in (after.v, after.a, after.b)] == [GONE, GONE, ["JOINED", "LEFT"]]
         await after.come(1)
         assert await after.told(after.v) == PUBLISHED

@@ -3,7 +3,7 @@
 import pytest
 
 from stagebook.stage.errors import InvalidInputError
-from stagebook.stage.input_rules import check_attributes, check_picture, check_tags
+from stagebook.stage.input_rules import check_attributes, check_frame_size, check_tags
 
 
 def test_fifty_tags_are_enough() -> None:
@@ -36,7 +36,7 @@ def test_attributes_beyond_it_are_refused(attributes: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(1_920, 1_080), (1_080, 1_920), (1_440, 1_440), (2, 2), (2, 1_920)])
 def test_pictures_within_the_rules(width: int, height: int) -> None:
-    check_picture(width=width, height=height)
+    check_frame_size(width=width, height=height)
 
 
 @pytest.mark.parametrize(
@@ -51,5 +51,5 @@ def test_pictures_within_the_rules(width: int, height: int) -> None:
 )
 def test_pictures_beyond_them_are_refused_by_member(width: int, height: int, member: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        check_picture(width=width, height=height)
+        check_frame_size(width=width, height=height)
     assert refused.value.member == member

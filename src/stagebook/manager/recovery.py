@@ -1,46 +1,49 @@
-"""Closes what the last run left open: one LEFT for every JOINED, also across a crash, and one REPLICATION_STOPPED for
-every REPLICATION_STARTED.
+"""Closes what an interrupted run left open.
 
-What was open is read from the events themselves, so there is no second record that could disagree with them.
+Each JOINED gets its LEFT, and each REPLICATION_STARTED its REPLICATION_STOPPED.
+
+What was open is read from the events themselves, so no second record can disagree with them. Participants that were
+connected get their *_STOPPED and LEFT at the time of the restart, with the cause crash_recovery. A session that only
+lingered ends when its linger was over.
+
+Each session is closed in one transaction. Sessions that replications tie together are closed in one transaction all
+together, so that a second crash cannot close one end of a replication without the other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, PutParticipant, PutReplica
-from stagebook.book.store import Book, ParticipantFilter
+from stagebook.book.store import BookReader, ParticipantFilter
+from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.events import Cause
-from stagebook.stage.facts import Gone
-from stagebook.stage.participant import step
-from stagebook.stage.projection import record_after
-from stagebook.stage.replay import replay
+from stagebook.stage.participant.event_replay import replay
+from stagebook.stage.participant.participant_facts import Gone
+from stagebook.stage.participant.participant_machine import step
+from stagebook.stage.participant.record_projection import record_after
 from stagebook.stage.resources import ParticipantRecord, Replica, ReplicationState, StageSession
 
 DETAIL = "the server stopped without closing this session"
 PAGE_SIZE = 1_000
-_EVERYBODY = ParticipantFilter()
+_ANY_PARTICIPANT = ParticipantFilter()
 
 
-async def recover(book: Book, *, now_ms: Callable[[], int], linger_ms: int) -> int:
-    """Close every open session in the book; return how many there were.
-
-    Participants still connected get their *_STOPPED and LEFT now, with the cause crash_recovery. A session in which
-    nobody was left ends when its linger would have been over. Each session is one transaction; those that replications
-    tie together are one in all, so that no second crash can close one end of a replication without the other.
-    """
+async def recover(unit: UnitOfWork) -> int:
+    """Close each open session in the book; return how many there were."""
+    book, linger_ms = unit.book, unit.rules.linger_ms
     sessions = book.list_open_sessions()
     replicas = book.list_active_replicas()
     ties = {end for replica in replicas for end in (_source(replica), _destination(replica))}
     tied: list[Change] = [PutReplica(replica=replace(replica, state=ReplicationState.STOPPED)) for replica in replicas]
     for session in sessions:
-        changes = _close(book, session, replicas, at_ms=now_ms(), linger_ms=linger_ms)
+        changes = _close(book, session, replicas, at_ms=unit.now().wall_ms, linger_ms=linger_ms)
         if (session.stage_arn, session.session_id) in ties:
             tied += changes
         else:
-            await book.submit(changes).durable
+            await unit.submit(changes)
     if tied:
-        await book.submit(tied).durable
+        await unit.submit(tied)
     return len(sessions)
 
 
@@ -53,7 +56,7 @@ def _destination(replica: Replica) -> tuple[str, str]:
 
 
 def _close(
-    book: Book, session: StageSession, replicas: Iterable[Replica], *, at_ms: int, linger_ms: int
+    book: BookReader, session: StageSession, replicas: Iterable[Replica], *, at_ms: int, linger_ms: int
 ) -> list[Change]:
     changes: list[Change] = []
     for record in _open_participants(book, session, replicas):
@@ -64,8 +67,8 @@ def _close(
     return changes
 
 
-def _open_participants(book: Book, session: StageSession, replicas: Iterable[Replica]) -> list[ParticipantRecord]:
-    """Return who is connected, and who is away while a replication waits for it."""
+def _open_participants(book: BookReader, session: StageSession, replicas: Iterable[Replica]) -> list[ParticipantRecord]:
+    """Return the connected participants, and those that a replication waits for."""
     where = (session.stage_arn, session.session_id)
     found = {record.participant_id: record for record in book.list_connected_participants(*where)}
     for replica in replicas:
@@ -76,7 +79,9 @@ def _open_participants(book: Book, session: StageSession, replicas: Iterable[Rep
     return list(found.values())
 
 
-def _close_participant(book: Book, session: StageSession, record: ParticipantRecord, *, at_ms: int) -> list[Change]:
+def _close_participant(
+    book: BookReader, session: StageSession, record: ParticipantRecord, *, at_ms: int
+) -> list[Change]:
     recorded = book.list_events(session.stage_arn, session.session_id, record.participant_id)
     open_part = replay([entry.event for entry in recorded])
     fact = Gone(
@@ -95,12 +100,12 @@ def _close_participant(book: Book, session: StageSession, record: ParticipantRec
     return changes
 
 
-def _last_event_ms(book: Book, session: StageSession) -> int:
+def _last_event_ms(book: BookReader, session: StageSession) -> int:
     last_ms = session.start_ms
     position: int | None = None
     while True:
         page = book.list_participants(
-            session.stage_arn, session.session_id, where=_EVERYBODY, after=position, limit=PAGE_SIZE
+            session.stage_arn, session.session_id, where=_ANY_PARTICIPANT, after=position, limit=PAGE_SIZE
         )
         for record in page.items:
             recorded = book.list_events(session.stage_arn, session.session_id, record.participant_id)

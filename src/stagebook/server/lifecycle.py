@@ -187,7 +187,7 @@ class Server:
         return AsgiRouter(
             aws=build_aws_api(self._settings, manager=self.manager, secrets=self._secrets),
             participants=ParticipantsApi(
-                self.manager,
+                self.manager.participants,
                 whip_redirect=self._settings.whip_redirect,
                 limits=participant_request_limits(self._settings),
             ),

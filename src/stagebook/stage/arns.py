@@ -9,6 +9,13 @@ from stagebook.stage.errors import MalformedArnError
 _ARN = re.compile(r"arn:aws:ivs:([a-z0-9-]+):([0-9]+):([a-z-]+)/([a-zA-Z0-9-]+)")
 MAXIMUM_LENGTH = 128
 
+STAGE = "stage"
+PUBLIC_KEY = "public-key"
+INGEST_CONFIGURATION = "ingest-configuration"
+ENCODER_CONFIGURATION = "encoder-configuration"
+STORAGE_CONFIGURATION = "storage-configuration"
+"""The types of resources, as ARNs name them."""
+
 
 class Arn(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed ARN; `str()` gives its text."""
@@ -29,8 +36,3 @@ def parse_arn(text: str) -> Arn:
         raise MalformedArnError(text=text[:MAXIMUM_LENGTH])
     region, account_id, resource_type, resource_id = match.groups()
     return Arn(region=region, account_id=account_id, resource_type=resource_type, resource_id=resource_id)
-
-
-def stage_arn(*, region: str, account_id: str, resource_id: str) -> str:
-    """Return the text of a stage's ARN."""
-    return str(Arn(region=region, account_id=account_id, resource_type="stage", resource_id=resource_id))

@@ -1,4 +1,4 @@
-"""The forms of the ids that Stagebook gives out, made from randomness that is passed in."""
+"""Creates the ids of resources, sessions, participants and connections from randomness that is passed in."""
 
 from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Randomness
@@ -11,7 +11,7 @@ STREAM_KEY_SECRET_LENGTH = 30
 
 
 def _base62(randomness: Randomness, length: int) -> str:
-    # 16 bytes a draw of at most 15 letters: the bias of the modulus is below 2**-38.
+    # 16 random bytes for at most 15 characters: the bias of the modulus is below 2**-38.
     number = int.from_bytes(randomness.token_bytes(16), "big")
     letters = []
     for _ in range(length):
@@ -20,9 +20,10 @@ def _base62(randomness: Randomness, length: int) -> str:
     return "".join(letters)
 
 
-def new_resource_id(randomness: Randomness) -> str:
-    """Return the last part of a new ARN: 12 base-62 characters."""
-    return _base62(randomness, RESOURCE_ID_LENGTH)
+def new_arn(*, region: str, account_id: str, resource_type: str, randomness: Randomness) -> Arn:
+    """Return the ARN of a new resource."""
+    resource_id = _base62(randomness, RESOURCE_ID_LENGTH)
+    return Arn(region=region, account_id=account_id, resource_type=resource_type, resource_id=resource_id)
 
 
 def new_participant_id(randomness: Randomness) -> str:

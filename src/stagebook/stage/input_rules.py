@@ -1,6 +1,6 @@
-"""Rules of inputs that the service model does not state: tags, attributes, and the size of a picture.
+"""Input rules that the service model does not state: tags, attributes, and the frame size of a composition.
 
-Pure checks that every resource shares; each raises InvalidInputError, which names the member and the rule.
+Each check raises InvalidInputError, which names the member and the rule.
 """
 
 from stagebook.stage.errors import InvalidInputError
@@ -8,11 +8,11 @@ from stagebook.stage.errors import InvalidInputError
 MAXIMUM_TAGS = 50
 RESERVED_TAG_PREFIX = "aws:"
 MAXIMUM_PIXELS = 2_073_600
-"""Of a composition's picture: 1920x1080 or 1080x1920 (API reference, Video)."""
+"""Maximum frame size of a composition: 1920x1080 or 1080x1920 (API reference, Video)."""
 
 
 def check_tags(tags: dict[str, str]) -> None:
-    """Hold the tags of one resource against the tagging rules of AWS ("Tag naming limits and requirements")."""
+    """Check the tags of one resource against the tagging rules of AWS ("Tag naming limits and requirements")."""
     if len(tags) > MAXIMUM_TAGS:
         raise InvalidInputError(member="tags", rule=f"a resource has at most {MAXIMUM_TAGS} tags")
     for key in tags:
@@ -21,15 +21,15 @@ def check_tags(tags: dict[str, str]) -> None:
 
 
 def check_attributes(attributes: dict[str, str], *, size_bytes: int) -> None:
-    """Hold a participant's attributes against their bound: UTF-8 bytes of keys and values together."""
+    """Check the size of a participant's attributes: UTF-8 bytes of keys and values together."""
     total_bytes = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
     if total_bytes > size_bytes:
         rule = f"keys and values must have at most {size_bytes} bytes of UTF-8 in all"
         raise InvalidInputError(member="attributes", rule=rule)
 
 
-def check_picture(*, width: int, height: int) -> None:
-    """Hold the size of a composition's picture against the rules of API reference, Video."""
+def check_frame_size(*, width: int, height: int) -> None:
+    """Check the frame size of a composition (API reference, Video)."""
     for member, pixels in (("video.width", width), ("video.height", height)):
         if pixels % 2:
             raise InvalidInputError(member=member, rule="must be an even number")

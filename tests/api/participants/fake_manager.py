@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from stagebook.manager.presence.watchers import StageWatcher
-from stagebook.manager.stage_manager import Opened
+from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.media.port import Answer, PatchAnswer
 from stagebook.stage.claims import Claims

@@ -16,7 +16,7 @@ from stagebook.stage.resources import (
     ParticipantState,
     Stage,
 )
-from tests.manager.house import CLIENT, ManagerHarness, Watcher, running_house
+from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, no_sources, running_manager
 from tests.manager.presence.test_presence import shown
 
 PUBLISHED = ["JOINED", "PUBLISH_STARTED"]
@@ -24,53 +24,53 @@ WAYS_TO_END = ["disconnect", "delete configuration", "delete stage", "shutdown"]
 DAY_MS = 24 * 3_600 * 1_000
 
 
-async def row(house: ManagerHarness, stage: Stage, participant_id: str) -> ParticipantRecord:
-    await house.settled()
-    record = house.book.get_participant(stage.arn, house.session_id(stage), participant_id)
+async def row(harness: ManagerHarness, stage: Stage, participant_id: str) -> ParticipantRecord:
+    await harness.settled()
+    record = harness.book.get_participant(stage.arn, harness.session_id(stage), participant_id)
     assert record is not None
     return record
 
 
-async def last_cause(house: ManagerHarness, stage: Stage, participant_id: str) -> tuple[Cause | None, str | None]:
-    await house.settled()
-    last = house.book.list_events(stage.arn, house.session_id(stage), participant_id)[-1].event
+async def last_cause(harness: ManagerHarness, stage: Stage, participant_id: str) -> tuple[Cause | None, str | None]:
+    await harness.settled()
+    last = harness.book.list_events(stage.arn, harness.session_id(stage), participant_id)[-1].event
     return last.cause, last.detail
 
 
-async def published(house: ManagerHarness) -> tuple[Stage, IngestConfiguration, str]:
-    stage = await house.stage()
-    configuration = await house.configuration(stage)
-    return stage, configuration, await house.encode(configuration.stream_key)
+async def published(harness: ManagerHarness) -> tuple[Stage, IngestConfiguration, str]:
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage)
+    return stage, configuration, await harness.encode(configuration.stream_key)
 
 
-async def end(house: ManagerHarness, stage: Stage, configuration: IngestConfiguration, way: str) -> None:
+async def end(harness: ManagerHarness, stage: Stage, configuration: IngestConfiguration, way: str) -> None:
     match way:
         case "disconnect":
-            await house.manager.disconnect_participant(
+            await harness.manager.stages.disconnect_participant(
                 stage_arn=stage.arn, participant_id=configuration.participant_id, reason=""
             )
         case "delete configuration":
-            await house.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
+            await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
         case "delete stage":
-            await house.manager.delete_stage(stage_arn=stage.arn)
+            await harness.manager.stages.delete(stage_arn=stage.arn)
         case "shutdown":
-            await house.manager.shutdown()
+            await harness.manager.shutdown()
 
 
-async def test_who_comes_with_the_key_joins_at_once_and_publishes_when_its_media_flows(house: ManagerHarness) -> None:
-    stage = await house.stage()
-    configuration = await house.configuration(stage)
+async def test_who_comes_with_the_key_joins_at_once_and_publishes_when_its_media_flows(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage)
 
-    connection_id = await house.encode(configuration.stream_key, connect=False)
-    assert await house.events(stage, configuration.participant_id) == ["JOINED"]
+    connection_id = await harness.encode(configuration.stream_key, connect=False)
+    assert await harness.events(stage, configuration.participant_id) == ["JOINED"]
 
-    house.engine.connect(connection_id)
-    assert await house.events(stage, configuration.participant_id) == PUBLISHED
+    harness.engine.connect(connection_id)
+    assert await harness.events(stage, configuration.participant_id) == PUBLISHED
 
 
-async def test_its_row_says_what_the_configuration_says(house: ManagerHarness) -> None:
-    stage, configuration, _ = await published(house)
-    record = await row(house, stage, configuration.participant_id)
+async def test_its_row_says_what_the_configuration_says(harness: ManagerHarness) -> None:
+    stage, configuration, _ = await published(harness)
+    record = await row(harness, stage, configuration.participant_id)
     assert (record.user_id, record.attributes) == ("encoder", {"room": "one"})
     assert record.ingest_configuration_arn == configuration.arn
     assert not record.redundant_ingest
@@ -82,55 +82,55 @@ async def test_its_row_says_what_the_configuration_says(house: ManagerHarness) -
     ("is_secure", "protocol"), [(True, ParticipantProtocol.RTMPS), (False, ParticipantProtocol.RTMP)]
 )
 async def test_its_protocol_is_that_of_its_connection(
-    house: ManagerHarness, *, is_secure: bool, protocol: ParticipantProtocol
+    harness: ManagerHarness, *, is_secure: bool, protocol: ParticipantProtocol
 ) -> None:
-    stage = await house.stage()
-    configuration = await house.configuration(stage, insecure=True)
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage, insecure=True)
 
-    connection_id = await house.encode(configuration.stream_key, is_secure=is_secure, connect=False)
-    assert (await row(house, stage, configuration.participant_id)).protocol is ParticipantProtocol.UNKNOWN
+    connection_id = await harness.encode(configuration.stream_key, is_secure=is_secure, connect=False)
+    assert (await row(harness, stage, configuration.participant_id)).protocol is ParticipantProtocol.UNKNOWN
 
-    house.engine.connect(connection_id)
-    assert (await row(house, stage, configuration.participant_id)).protocol is protocol
+    harness.engine.connect(connection_id)
+    assert (await row(harness, stage, configuration.participant_id)).protocol is protocol
 
 
 async def test_the_engine_hears_of_it_when_its_arrival_is_durable(
-    house: ManagerHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ManagerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = await house.stage()
-    configuration = await house.configuration(stage)
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage)
     seen: list[bool] = []
 
     async def ingest(**_what: object) -> None:
-        session = house.session_id(stage)
-        seen.append(bool(house.book.list_events(stage.arn, session, configuration.participant_id)))
+        session = harness.session_id(stage)
+        seen.append(bool(harness.book.list_events(stage.arn, session, configuration.participant_id)))
 
-    monkeypatch.setattr(house.engine, "ingest", ingest)
-    await house.ask(configuration.stream_key)
+    monkeypatch.setattr(harness.engine, "ingest", ingest)
+    await harness.ask(configuration.stream_key)
     assert seen == [True]
 
 
-async def test_it_is_watched_like_any_other(house: ManagerHarness) -> None:
-    stage, configuration, connection_id = await published(house)
-    viewer = await house.subscribe(house.claims(stage, "viewer"), configuration.participant_id)
-    assert house.engine.connections[viewer] == house.engine.connections[connection_id]
-    assert connection_id not in house.engine.redundant
+async def test_it_is_watched_like_any_other(harness: ManagerHarness) -> None:
+    stage, configuration, connection_id = await published(harness)
+    viewer = await harness.subscribe(harness.claims(stage, "viewer"), configuration.participant_id)
+    assert harness.engine.connections[viewer] == harness.engine.connections[connection_id]
+    assert connection_id not in harness.engine.redundant
 
-    house.engine.lose(connection_id)
+    harness.engine.lose(connection_id)
 
-    assert await house.events(stage, "viewer") == [
+    assert await harness.events(stage, "viewer") == [
         "JOINED",
         f"SUBSCRIBE_STARTED({configuration.participant_id})",
         f"SUBSCRIBE_STOPPED({configuration.participant_id})",
         "LEFT",
     ]
-    assert viewer in house.engine.closed
+    assert viewer in harness.engine.closed
 
 
-async def test_watchers_see_it(house: ManagerHarness) -> None:
-    stage, configuration, _ = await published(house)
+async def test_watchers_see_it(harness: ManagerHarness) -> None:
+    stage, configuration, _ = await published(harness)
     watcher = Watcher()
-    await house.manager.open_events(house.claims(stage, "viewer"), watcher=watcher, client=CLIENT)
+    await harness.manager.participants.open_events(harness.claims(stage, "viewer"), watcher=watcher, client=CLIENT)
     await shown(watcher, (configuration.participant_id, True), ("viewer", False))
 
 
@@ -141,19 +141,19 @@ async def test_watchers_see_it(house: ManagerHarness) -> None:
         (CloseCause.CONSENT_LOST, Cause.PEER_LOST),
     ],
 )
-async def test_it_leaves_when_its_connection_ends(house: ManagerHarness, closed: CloseCause, cause: Cause) -> None:
-    stage, configuration, connection_id = await published(house)
-    house.engine.lose(connection_id, closed)
-    assert await house.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
-    assert await last_cause(house, stage, configuration.participant_id) == (cause, closed.value)
-    assert house.engine.ended_sources == [house.engine.connections[connection_id]]
+async def test_it_leaves_when_its_connection_ends(harness: ManagerHarness, closed: CloseCause, cause: Cause) -> None:
+    stage, configuration, connection_id = await published(harness)
+    harness.engine.lose(connection_id, closed)
+    assert await harness.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
+    assert await last_cause(harness, stage, configuration.participant_id) == (cause, closed.value)
+    assert harness.engine.ended_sources == [harness.engine.connections[connection_id]]
 
 
-async def test_it_comes_again_with_the_same_key_as_the_same_participant(house: ManagerHarness) -> None:
-    stage, configuration, connection_id = await published(house)
-    house.engine.lose(connection_id)
-    await house.encode(configuration.stream_key)
-    assert await house.events(stage, configuration.participant_id) == [
+async def test_it_comes_again_with_the_same_key_as_the_same_participant(harness: ManagerHarness) -> None:
+    stage, configuration, connection_id = await published(harness)
+    harness.engine.lose(connection_id)
+    await harness.encode(configuration.stream_key)
+    assert await harness.events(stage, configuration.participant_id) == [
         *PUBLISHED,
         "PUBLISH_STOPPED",
         "LEFT",
@@ -170,36 +170,36 @@ async def test_it_comes_again_with_the_same_key_as_the_same_participant(house: M
     ],
 )
 async def test_what_its_stream_breaks_is_an_error_before_and_after_it_flows(
-    house: ManagerHarness, fault: IngestFault, code: str
+    harness: ManagerHarness, fault: IngestFault, code: str
 ) -> None:
-    stage = await house.stage()
-    configuration = await house.configuration(stage)
-    house.engine.fail(await house.encode(configuration.stream_key, connect=False), fault)
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage)
+    harness.engine.fail(await harness.encode(configuration.stream_key, connect=False), fault)
     opening = ["JOINED", f"PUBLISH_ERROR:{code}", "LEFT"]
-    assert await house.events(stage, configuration.participant_id) == opening
+    assert await harness.events(stage, configuration.participant_id) == opening
 
-    house.engine.fail(await house.encode(configuration.stream_key), fault)
-    assert await house.events(stage, configuration.participant_id) == [
+    harness.engine.fail(await harness.encode(configuration.stream_key), fault)
+    assert await harness.events(stage, configuration.participant_id) == [
         *opening,
         *PUBLISHED,
         f"PUBLISH_ERROR:{code}",
         "PUBLISH_STOPPED",
         "LEFT",
     ]
-    assert await last_cause(house, stage, configuration.participant_id) == (Cause.LIMIT, f"scripted: {fault.value}")
+    assert await last_cause(harness, stage, configuration.participant_id) == (Cause.LIMIT, f"scripted: {fault.value}")
 
 
-async def test_a_fault_of_a_connection_that_has_ended_is_no_news(house: ManagerHarness) -> None:
-    stage, configuration, connection_id = await published(house)
-    house.engine.lose(connection_id)
-    house.engine.fail(connection_id)
-    assert (await house.events(stage, configuration.participant_id))[-2:] == ["PUBLISH_STOPPED", "LEFT"]
+async def test_a_fault_of_a_connection_that_has_ended_is_no_news(harness: ManagerHarness) -> None:
+    stage, configuration, connection_id = await published(harness)
+    harness.engine.lose(connection_id)
+    harness.engine.fail(connection_id)
+    assert (await harness.events(stage, configuration.participant_id))[-2:] == ["PUBLISH_STOPPED", "LEFT"]
 
 
-async def test_a_lost_engine_is_an_internal_error(house: ManagerHarness) -> None:
-    stage, configuration, connection_id = await published(house)
-    house.engine.lose(connection_id, CloseCause.ENGINE_LOST)
-    assert await house.events(stage, configuration.participant_id) == [
+async def test_a_lost_engine_is_an_internal_error(harness: ManagerHarness) -> None:
+    stage, configuration, connection_id = await published(harness)
+    harness.engine.lose(connection_id, CloseCause.ENGINE_LOST)
+    assert await harness.events(stage, configuration.participant_id) == [
         *PUBLISHED,
         "PUBLISH_ERROR:INTERNAL_SERVER_EXCEPTION",
         "PUBLISH_STOPPED",
@@ -207,30 +207,30 @@ async def test_a_lost_engine_is_an_internal_error(house: ManagerHarness) -> None
     ]
 
 
-async def test_b_frames_cut_an_encoder_and_a_web_publisher_alike(house: ManagerHarness) -> None:
-    stage, configuration, connection_id = await published(house)
-    from_the_web = await house.publish(house.claims(stage, "web"))
+async def test_b_frames_cut_an_encoder_and_a_web_publisher_alike(harness: ManagerHarness) -> None:
+    stage, configuration, connection_id = await published(harness)
+    from_the_web = await harness.publish(harness.claims(stage, "web"))
     for publication in (connection_id, from_the_web):
-        house.engine.measure(publication, has_b_frames=True)
+        harness.engine.measure(publication, has_b_frames=True)
     for participant_id in (configuration.participant_id, "web"):
-        assert await house.events(stage, participant_id) == [
+        assert await harness.events(stage, participant_id) == [
             *PUBLISHED,
             "PUBLISH_ERROR:B_FRAME_PRESENT",
             "PUBLISH_STOPPED",
             "LEFT",
         ]
-    assert len(house.engine.ended_sources) == 2
+    assert len(harness.engine.ended_sources) == 2
 
 
-async def test_seconds_above_the_bitrate_of_an_earlier_stream_do_not_count(house: ManagerHarness) -> None:
-    stage, configuration, connection_id = await published(house)
+async def test_seconds_above_the_bitrate_of_an_earlier_stream_do_not_count(harness: ManagerHarness) -> None:
+    stage, configuration, connection_id = await published(harness)
     for _ in range(RELAXED.publish_bitrate_window_seconds):
-        house.engine.measure(connection_id, bitrate_bps=RELAXED.publish_bitrate_bps + 1)
-    ask_id = house.engine.ask(configuration.stream_key)
-    await house.settled()
-    house.engine.connect(house.engine.admitted[ask_id])
-    house.engine.measure(house.engine.admitted[ask_id], bitrate_bps=RELAXED.publish_bitrate_bps + 1)
-    assert await house.events(stage, configuration.participant_id) == [
+        harness.engine.measure(connection_id, bitrate_bps=RELAXED.publish_bitrate_bps + 1)
+    ask_id = harness.engine.ask(configuration.stream_key)
+    await harness.settled()
+    harness.engine.connect(harness.engine.admitted[ask_id])
+    harness.engine.measure(harness.engine.admitted[ask_id], bitrate_bps=RELAXED.publish_bitrate_bps + 1)
+    assert await harness.events(stage, configuration.participant_id) == [
         *PUBLISHED,
         "PUBLISH_ERROR:BITRATE_EXCEEDED",
         "PUBLISH_STOPPED",
@@ -239,15 +239,15 @@ async def test_seconds_above_the_bitrate_of_an_earlier_stream_do_not_count(house
     ]
 
 
-async def test_it_lasts_a_day(house: ManagerHarness) -> None:
-    stage, configuration, _ = await published(house)
-    house.clock.ms += DAY_MS - 1
-    house.manager.tick()
-    assert await house.events(stage, configuration.participant_id) == PUBLISHED
+async def test_it_lasts_a_day(harness: ManagerHarness) -> None:
+    stage, configuration, _ = await published(harness)
+    harness.clock.ms += DAY_MS - 1
+    harness.manager.tick()
+    assert await harness.events(stage, configuration.participant_id) == PUBLISHED
 
-    house.clock.ms += 1
-    house.manager.tick()
-    assert await house.events(stage, configuration.participant_id) == [
+    harness.clock.ms += 1
+    harness.manager.tick()
+    assert await harness.events(stage, configuration.participant_id) == [
         *PUBLISHED,
         "PUBLISH_ERROR:STREAM_DURATION_EXCEEDED",
         "PUBLISH_STOPPED",
@@ -256,13 +256,13 @@ async def test_it_lasts_a_day(house: ManagerHarness) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS_TO_END)
-async def test_the_engine_is_told_whatever_ends_it(house: ManagerHarness, way: str) -> None:
-    stage, configuration, connection_id = await published(house)
-    await end(house, stage, configuration, way)
-    await house.settled()
-    assert house.engine.ended_sources == [house.engine.connections[connection_id]]
+async def test_the_engine_is_told_whatever_ends_it(harness: ManagerHarness, way: str) -> None:
+    stage, configuration, connection_id = await published(harness)
+    await end(harness, stage, configuration, way)
+    await harness.settled()
+    assert harness.engine.ended_sources == [harness.engine.connections[connection_id]]
     if way != "delete stage":  # its history cannot be read any more
-        assert await house.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
+        assert await harness.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
 
 
 @pytest.mark.parametrize(
@@ -275,44 +275,46 @@ async def test_the_engine_is_told_whatever_ends_it(house: ManagerHarness, way: s
         ("b-frames", "B_FRAME_PRESENT: the video has B-frames"),
     ],
 )
-async def test_the_encoder_is_told_what_ends_it(house: ManagerHarness, way: str, words: str) -> None:
-    stage, configuration, connection_id = await published(house)
+async def test_the_encoder_is_told_what_ends_it(harness: ManagerHarness, way: str, words: str) -> None:
+    stage, configuration, connection_id = await published(harness)
     if way == "b-frames":
-        house.engine.measure(connection_id, has_b_frames=True)
+        harness.engine.measure(connection_id, has_b_frames=True)
     else:
-        await end(house, stage, configuration, way)
-    await house.settled()
-    assert house.engine.words == {house.engine.connections[connection_id]: words}
+        await end(harness, stage, configuration, way)
+    await harness.settled()
+    assert harness.engine.words == {harness.engine.connections[connection_id]: words}
 
 
-async def test_it_moves_with_its_configuration(house: ManagerHarness) -> None:
-    stage, configuration, connection_id = await published(house)
-    other = await house.stage("other")
+async def test_it_moves_with_its_configuration(harness: ManagerHarness) -> None:
+    stage, configuration, connection_id = await published(harness)
+    other = await harness.stage("other")
     with pytest.raises(ConflictError):
-        await house.manager.ingest_configurations.update(
+        await harness.manager.ingest_configurations.update(
             arn=configuration.arn, stage_arn=other.arn, redundant_ingest=None
         )
-    house.engine.lose(connection_id)
-    await house.manager.ingest_configurations.update(arn=configuration.arn, stage_arn=other.arn, redundant_ingest=None)
-    await house.encode(configuration.stream_key)
-    assert await house.events(other, configuration.participant_id) == PUBLISHED
-    assert (await house.events(stage, configuration.participant_id))[-1] == "LEFT"
+    harness.engine.lose(connection_id)
+    await harness.manager.ingest_configurations.update(
+        arn=configuration.arn, stage_arn=other.arn, redundant_ingest=None
+    )
+    await harness.encode(configuration.stream_key)
+    assert await harness.events(other, configuration.participant_id) == PUBLISHED
+    assert (await harness.events(stage, configuration.participant_id))[-1] == "LEFT"
 
 
-async def test_it_is_replicated_like_any_other(house: ManagerHarness) -> None:
-    stage, configuration, connection_id = await published(house)
-    other = await house.stage("other")
-    await house.manager.replication.start(
+async def test_it_is_replicated_like_any_other(harness: ManagerHarness) -> None:
+    stage, configuration, connection_id = await published(harness)
+    other = await harness.stage("other")
+    await harness.manager.replications.start(
         source_stage_arn=stage.arn,
         destination_stage_arn=other.arn,
         participant_id=configuration.participant_id,
         window_seconds=5,
         attributes={},
     )
-    assert (await row(house, other, configuration.participant_id)).protocol is ParticipantProtocol.RTMPS
-    house.engine.lose(connection_id)
-    await house.encode(configuration.stream_key)
-    assert await house.events(other, configuration.participant_id) == [
+    assert (await row(harness, other, configuration.participant_id)).protocol is ParticipantProtocol.RTMPS
+    harness.engine.lose(connection_id)
+    await harness.encode(configuration.stream_key)
+    assert await harness.events(other, configuration.participant_id) == [
         *PUBLISHED,
         "PUBLISH_STOPPED",
         "PUBLISH_STARTED",
@@ -321,75 +323,75 @@ async def test_it_is_replicated_like_any_other(house: ManagerHarness) -> None:
 
 async def test_after_a_crash_it_has_left_and_its_configuration_is_free(tmp_path: Path) -> None:
     path = tmp_path / "book.sqlite3"
-    async with running_house(path) as house:
-        stage, configuration, _ = await published(house)
-        await house.settled()
-    async with running_house(path, seed=2) as house:
-        assert await house.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
-        assert (await row(house, stage, configuration.participant_id)).protocol is ParticipantProtocol.RTMPS
-        assert not house.manager.ingest_configurations.is_active(configuration)
-        await house.encode(configuration.stream_key)
-        assert await house.events(stage, configuration.participant_id) == PUBLISHED
+    async with running_manager(path) as harness:
+        stage, configuration, _ = await published(harness)
+        await harness.settled()
+    async with running_manager(path, seed=2) as harness:
+        assert await harness.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
+        assert (await row(harness, stage, configuration.participant_id)).protocol is ParticipantProtocol.RTMPS
+        assert not harness.manager.ingest_configurations.is_active(configuration)
+        await harness.encode(configuration.stream_key)
+        assert await harness.events(stage, configuration.participant_id) == PUBLISHED
 
 
 @pytest.mark.parametrize("way", WAYS_TO_END)
-async def test_what_ends_while_the_engine_lets_it_in_is_closed(house: ManagerHarness, way: str) -> None:
-    stage = await house.stage()
-    configuration = await house.configuration(stage)
-    house.engine.hold = asyncio.Event()
-    ask_id = house.engine.ask(configuration.stream_key)
-    await house.engine.held.wait()
+async def test_what_ends_while_the_engine_lets_it_in_is_closed(harness: ManagerHarness, way: str) -> None:
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage)
+    harness.engine.hold = asyncio.Event()
+    ask_id = harness.engine.ask(configuration.stream_key)
+    await harness.engine.held.wait()
 
-    ending = asyncio.create_task(end(house, stage, configuration, way))
+    ending = asyncio.create_task(end(harness, stage, configuration, way))
     await asyncio.sleep(0)
-    assert not house.manager.ingest_configurations.is_active(configuration)
-    house.engine.hold.set()
+    assert not harness.manager.ingest_configurations.is_active(configuration)
+    harness.engine.hold.set()
     await ending
-    await house.settled()
+    await harness.settled()
 
-    connection_id = house.engine.admitted[ask_id]
-    assert house.engine.closed[-1] == connection_id
-    assert house.engine.ended_sources == [house.engine.connections[connection_id]]
-    assert house.manager._ledger.live.slots == {}
-
-
-async def test_what_has_ended_when_the_engine_refuses_has_no_error(house: ManagerHarness) -> None:
-    stage = await house.stage()
-    configuration = await house.configuration(stage)
-    house.engine.hold, house.engine.refuse = asyncio.Event(), RefusalReason.ENGINE_LOST
-    ask_id = house.engine.ask(configuration.stream_key)
-    await house.engine.held.wait()
-
-    await house.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
-    house.engine.hold.set()
-
-    assert await house.events(stage, configuration.participant_id) == ["JOINED", "LEFT"]
-    assert house.engine.refused[ask_id] == "the stream was ended while it began"
+    connection_id = harness.engine.admitted[ask_id]
+    assert harness.engine.closed[-1] == connection_id
+    assert harness.engine.ended_sources == [harness.engine.connections[connection_id]]
+    assert no_sources(harness)
 
 
-async def test_a_shutdown_waits_until_the_engine_has_closed_who_was_on_the_way_in(house: ManagerHarness) -> None:
-    configuration = await house.configuration(await house.stage())
-    house.engine.hold = asyncio.Event()
-    ask_id = house.engine.ask(configuration.stream_key)
-    await house.engine.held.wait()
-    asyncio.get_running_loop().call_later(0.05, house.engine.hold.set)
+async def test_what_has_ended_when_the_engine_refuses_has_no_error(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage)
+    harness.engine.hold, harness.engine.refuse = asyncio.Event(), RefusalReason.ENGINE_LOST
+    ask_id = harness.engine.ask(configuration.stream_key)
+    await harness.engine.held.wait()
 
-    await house.manager.shutdown()
+    await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
+    harness.engine.hold.set()
 
-    assert house.engine.closed[-1] == house.engine.admitted[ask_id]
-    assert len(house.engine.ended_sources) == 1
+    assert await harness.events(stage, configuration.participant_id) == ["JOINED", "LEFT"]
+    assert harness.engine.refused[ask_id] == "the stream was ended while it began"
 
 
-async def test_what_ends_before_the_engine_is_told_never_comes_in(house: ManagerHarness) -> None:
-    stage = await house.stage()
-    configuration = await house.configuration(stage)
-    ask_id = house.engine.ask(configuration.stream_key)
+async def test_a_shutdown_waits_until_the_engine_has_closed_who_was_on_the_way_in(harness: ManagerHarness) -> None:
+    configuration = await harness.configuration(await harness.stage())
+    harness.engine.hold = asyncio.Event()
+    ask_id = harness.engine.ask(configuration.stream_key)
+    await harness.engine.held.wait()
+    asyncio.get_running_loop().call_later(0.05, harness.engine.hold.set)
+
+    await harness.manager.shutdown()
+
+    assert harness.engine.closed[-1] == harness.engine.admitted[ask_id]
+    assert len(harness.engine.ended_sources) == 1
+
+
+async def test_what_ends_before_the_engine_is_told_never_comes_in(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage)
+    ask_id = harness.engine.ask(configuration.stream_key)
     await asyncio.sleep(0)
-    assert house.manager.ingest_configurations.is_active(configuration)
+    assert harness.manager.ingest_configurations.is_active(configuration)
 
-    await house.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
-    await house.settled()
+    await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
+    await harness.settled()
 
-    assert ask_id not in house.engine.admitted
-    assert house.engine.refused[ask_id] == "the stream was ended while it began"
-    assert await house.events(stage, configuration.participant_id) == ["JOINED", "LEFT"]
+    assert ask_id not in harness.engine.admitted
+    assert harness.engine.refused[ask_id] == "the stream was ended while it began"
+    assert await harness.events(stage, configuration.participant_id) == ["JOINED", "LEFT"]

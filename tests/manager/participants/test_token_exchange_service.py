@@ -19,15 +19,15 @@ from stagebook.stage.errors import (
 )
 from stagebook.stage.events import Cause, ErrorCode, ExchangedToken
 from stagebook.stage.resources import Capability, ParticipantRecord, ParticipantState
-from tests.manager.house import CLIENT, ManagerHarness, SettableClock, Watcher, running_house
+from tests.manager.manager_harness import CLIENT, ManagerHarness, SettableClock, Watcher, running_manager
 from tests.manager.own_tokens import OwnTokens, own_tokens
 
 PUBLISH, SUBSCRIBE = Capability.PUBLISH, Capability.SUBSCRIBE
 
 
 @pytest.fixture
-async def own(house: ManagerHarness) -> OwnTokens:
-    return await own_tokens(house)
+async def own(harness: ManagerHarness) -> OwnTokens:
+    return await own_tokens(harness)
 
 
 class Onlooker(Watcher):
@@ -46,21 +46,21 @@ class Onlooker(Watcher):
 
 async def on_stage(own: OwnTokens, claims: Claims, watcher: Watcher | None = None) -> str:
     """Open an events websocket; return its connection's id."""
-    return await own.house.manager.open_events(claims, watcher=watcher or Watcher(), client=CLIENT)
+    return await own.harness.manager.participants.open_events(claims, watcher=watcher or Watcher(), client=CLIENT)
 
 
 async def exchange(own: OwnTokens, connection_id: str, claims: Claims) -> Claims:
-    return await own.house.manager.exchange_token(connection_id=connection_id, token=own.token(claims))
+    return await own.harness.manager.participants.exchange_token(connection_id=connection_id, token=own.token(claims))
 
 
 def row(own: OwnTokens, participant_id: str) -> ParticipantRecord:
-    record = own.house.book.get_participant(own.stage.arn, own.house.session_id(own.stage), participant_id)
+    record = own.harness.book.get_participant(own.stage.arn, own.harness.session_id(own.stage), participant_id)
     assert record is not None
     return record
 
 
 def recorded(own: OwnTokens, participant_id: str) -> list[RecordedEvent]:
-    return own.house.book.list_events(own.stage.arn, own.house.session_id(own.stage), participant_id)
+    return own.harness.book.list_events(own.stage.arn, own.harness.session_id(own.stage), participant_id)
 
 
 async def test_the_event_has_both_tokens_in_full_and_the_row_follows(own: OwnTokens) -> None:
@@ -92,14 +92,14 @@ async def test_the_watchers_are_shown_the_new_user_id_and_attributes(own: OwnTok
     assert onlooker.snapshots[-1].participants[-1].attributes == {"role": "moderator"}
 
 
-async def test_a_gained_right_counts_at_once(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_gained_right_counts_at_once(harness: ManagerHarness, own: OwnTokens) -> None:
     viewer, host = own.claims("A", SUBSCRIBE), own.claims("A", PUBLISH, SUBSCRIBE)
     connection_id = await on_stage(own, viewer)
     with pytest.raises(AttemptRefusedError):
-        await house.publish(viewer)
+        await harness.publish(viewer)
     await exchange(own, connection_id, host)
-    await house.publish(host)
-    assert await house.events(own.stage, "A") == [
+    await harness.publish(host)
+    assert await harness.events(own.stage, "A") == [
         "JOINED",
         "PUBLISH_ERROR:INSUFFICIENT_CAPABILITIES",
         "TOKEN_EXCHANGED",
@@ -107,127 +107,127 @@ async def test_a_gained_right_counts_at_once(house: ManagerHarness, own: OwnToke
     ]
 
 
-async def test_losing_publish_unpublishes_and_ends_its_viewers(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_losing_publish_unpublishes_and_ends_its_viewers(harness: ManagerHarness, own: OwnTokens) -> None:
     host = own.claims("A", PUBLISH, SUBSCRIBE)
     connection_id = await on_stage(own, host)
-    publication_id = await house.publish(host)
-    await house.subscribe(own.claims("V", SUBSCRIBE), "A")
+    publication_id = await harness.publish(host)
+    await harness.subscribe(own.claims("V", SUBSCRIBE), "A")
     await exchange(own, connection_id, own.claims("A", SUBSCRIBE))
-    assert await house.events(own.stage, "A") == ["JOINED", "PUBLISH_STARTED", "TOKEN_EXCHANGED", "PUBLISH_STOPPED"]
-    assert await house.events(own.stage, "V") == ["JOINED", "SUBSCRIBE_STARTED(A)", "SUBSCRIBE_STOPPED(A)", "LEFT"]
-    assert house.engine.ended_sources == [house.engine.connections[publication_id]]
+    assert await harness.events(own.stage, "A") == ["JOINED", "PUBLISH_STARTED", "TOKEN_EXCHANGED", "PUBLISH_STOPPED"]
+    assert await harness.events(own.stage, "V") == ["JOINED", "SUBSCRIBE_STARTED(A)", "SUBSCRIBE_STOPPED(A)", "LEFT"]
+    assert harness.engine.ended_sources == [harness.engine.connections[publication_id]]
     assert [entry.event.cause for entry in recorded(own, "A")][-2:] == [Cause.CLIENT, Cause.TOKEN_EXCHANGED]
     assert recorded(own, "A")[-1].time_ms == recorded(own, "A")[-2].time_ms
     with pytest.raises(AttemptRefusedError):
-        await house.publish(own.claims("A", SUBSCRIBE))
+        await harness.publish(own.claims("A", SUBSCRIBE))
 
 
-async def test_losing_subscribe_ends_the_subscriptions(house: ManagerHarness, own: OwnTokens) -> None:
-    await house.publish(own.claims("P", PUBLISH))
+async def test_losing_subscribe_ends_the_subscriptions(harness: ManagerHarness, own: OwnTokens) -> None:
+    await harness.publish(own.claims("P", PUBLISH))
     viewer = own.claims("A", PUBLISH, SUBSCRIBE)
     connection_id = await on_stage(own, viewer)
-    watched = await house.subscribe(viewer, "P")
-    waiting = await house.subscribe(viewer, "P", connect=False)
-    await house.publish(viewer)
+    watched = await harness.subscribe(viewer, "P")
+    waiting = await harness.subscribe(viewer, "P", connect=False)
+    await harness.publish(viewer)
     await exchange(own, connection_id, own.claims("A", PUBLISH))
-    assert await house.events(own.stage, "A") == [
+    assert await harness.events(own.stage, "A") == [
         "JOINED",
         "SUBSCRIBE_STARTED(P)",
         "PUBLISH_STARTED",
         "TOKEN_EXCHANGED",
         "SUBSCRIBE_STOPPED(P)",
     ]
-    assert sorted(house.engine.closed) == sorted([watched, waiting])
-    house.engine.lose(waiting, CloseCause.PEER_CLOSED)
-    assert (await house.events(own.stage, "A"))[-1] == "SUBSCRIBE_STOPPED(P)"
+    assert sorted(harness.engine.closed) == sorted([watched, waiting])
+    harness.engine.lose(waiting, CloseCause.PEER_CLOSED)
+    assert (await harness.events(own.stage, "A"))[-1] == "SUBSCRIBE_STOPPED(P)"
 
 
-async def test_one_who_watches_itself_loses_both_in_one_action(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_one_who_watches_itself_loses_both_in_one_action(harness: ManagerHarness, own: OwnTokens) -> None:
     both = own.claims("A", PUBLISH, SUBSCRIBE)
     connection_id = await on_stage(own, both)
-    await house.publish(both)
-    await house.subscribe(both, "A")
+    await harness.publish(both)
+    await harness.subscribe(both, "A")
     await exchange(own, connection_id, own.claims("A"))
-    assert (await house.events(own.stage, "A"))[-3:] == [
+    assert (await harness.events(own.stage, "A"))[-3:] == [
         "TOKEN_EXCHANGED",
         "PUBLISH_STOPPED",
         "SUBSCRIBE_STOPPED(A)",
     ]
 
 
-async def test_an_older_token_gives_no_more_than_the_newest(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_an_older_token_gives_no_more_than_the_newest(harness: ManagerHarness, own: OwnTokens) -> None:
     host, viewer, nobody = own.claims("A", PUBLISH), own.claims("A", SUBSCRIBE), own.claims("A")
     connection_id = await on_stage(own, host)
     for claims in (viewer, nobody):
         await exchange(own, connection_id, claims)
     for claims in (host, viewer, nobody):
         with pytest.raises(AttemptRefusedError) as caught:
-            await house.publish(claims)
+            await harness.publish(claims)
         assert caught.value.code is ErrorCode.INSUFFICIENT_CAPABILITIES
     await exchange(own, connection_id, own.claims("A", PUBLISH, user_id="again"))
-    await house.publish(nobody)
+    await harness.publish(nobody)
 
 
-async def test_off_the_stage_each_token_is_what_it_says(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_off_the_stage_each_token_is_what_it_says(harness: ManagerHarness, own: OwnTokens) -> None:
     host = own.claims("A", PUBLISH)
     connection_id = await on_stage(own, host)
     await exchange(own, connection_id, own.claims("A"))
-    await house.manager.close_events(connection_id=connection_id, cause=Cause.CLIENT)
-    await house.settled()
-    await house.publish(host)
-    assert (await house.events(own.stage, "A"))[-2:] == ["JOINED", "PUBLISH_STARTED"]
+    await harness.manager.participants.close_events(connection_id=connection_id, cause=Cause.CLIENT)
+    await harness.settled()
+    await harness.publish(host)
+    assert (await harness.events(own.stage, "A"))[-2:] == ["JOINED", "PUBLISH_STARTED"]
     assert row(own, "A").user_id == "ada"
 
 
-async def test_a_right_lost_while_the_engine_answers_is_lost(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_right_lost_while_the_engine_answers_is_lost(harness: ManagerHarness, own: OwnTokens) -> None:
     host = own.claims("A", PUBLISH)
     connection_id = await on_stage(own, host)
-    house.engine.hold = asyncio.Event()
-    publishing = asyncio.create_task(house.publish(host))
+    harness.engine.hold = asyncio.Event()
+    publishing = asyncio.create_task(harness.publish(host))
     await asyncio.sleep(0)
     await exchange(own, connection_id, own.claims("A"))
-    house.engine.hold.set()
+    harness.engine.hold.set()
     with pytest.raises(AttemptRefusedError):
         await publishing
-    assert await house.events(own.stage, "A") == [
+    assert await harness.events(own.stage, "A") == [
         "JOINED",
         "TOKEN_EXCHANGED",
         "PUBLISH_ERROR:INSUFFICIENT_CAPABILITIES",
     ]
-    assert len(house.engine.closed) == 1
+    assert len(harness.engine.closed) == 1
 
 
-async def test_a_token_that_says_the_same_makes_no_event(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_token_that_says_the_same_makes_no_event(harness: ManagerHarness, own: OwnTokens) -> None:
     claims = own.claims("A", PUBLISH)
     connection_id = await on_stage(own, claims)
     assert await exchange(own, connection_id, claims) == claims
-    assert await house.events(own.stage, "A") == ["JOINED"]
+    assert await harness.events(own.stage, "A") == ["JOINED"]
 
 
-async def test_only_the_same_participant_of_the_same_stage_goes_on(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_only_the_same_participant_of_the_same_stage_goes_on(harness: ManagerHarness, own: OwnTokens) -> None:
     connection_id = await on_stage(own, own.claims("A", PUBLISH))
-    elsewhere = await house.stage("elsewhere")
+    elsewhere = await harness.stage("elsewhere")
     for claims in (own.claims("B", PUBLISH), own.claims("A", stage_arn=elsewhere.arn)):
         with pytest.raises(ExchangeRefusedError):
             await exchange(own, connection_id, claims)
-    assert await house.events(own.stage, "A") == ["JOINED"]
+    assert await harness.events(own.stage, "A") == ["JOINED"]
 
 
-async def test_tokens_of_the_server_are_not_exchanged_on_either_side(house: ManagerHarness, own: OwnTokens) -> None:
-    minted = house.claims(own.stage, "M")
+async def test_tokens_of_the_server_are_not_exchanged_on_either_side(harness: ManagerHarness, own: OwnTokens) -> None:
+    minted = harness.claims(own.stage, "M")
     connection_id = await on_stage(own, minted)
     with pytest.raises(ExchangeRefusedError):
         await exchange(own, connection_id, own.claims("M"))
     connection_id = await on_stage(own, own.claims("A"))
     with pytest.raises(ExchangeRefusedError):
         await exchange(own, connection_id, replace(own.claims("A"), key_arn=None))
-    assert await house.events(own.stage, "M") == ["JOINED"]
+    assert await harness.events(own.stage, "M") == ["JOINED"]
 
 
-async def test_the_new_token_must_be_good(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_the_new_token_must_be_good(harness: ManagerHarness, own: OwnTokens) -> None:
     connection_id = await on_stage(own, own.claims("A"))
     for claims, refusal in (
-        (own.claims("A", PUBLISH, expires_at_seconds=house.clock.ms // 1_000), TokenRefusal.EXPIRED),
+        (own.claims("A", PUBLISH, expires_at_seconds=harness.clock.ms // 1_000), TokenRefusal.EXPIRED),
         (own.claims("A", PUBLISH, key_arn=own.key.arn[:-1] + "_"), TokenRefusal.SIGNATURE),
         (own.claims("A", PUBLISH, stage_arn=own.stage.arn[:-1] + "_"), TokenRefusal.STAGE_DELETED),
     ):
@@ -236,40 +236,40 @@ async def test_the_new_token_must_be_good(house: ManagerHarness, own: OwnTokens)
         assert caught.value.refusal is refusal
 
 
-async def test_the_key_may_change(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_the_key_may_change(harness: ManagerHarness, own: OwnTokens) -> None:
     connection_id = await on_stage(own, own.claims("A"))
-    other = await own_tokens(house, own.stage)
+    other = await own_tokens(harness, own.stage)
     await exchange(other, connection_id, other.claims("A", PUBLISH))
-    await house.manager.public_keys.delete(arn=own.key.arn)
-    await house.publish(other.claims("A", PUBLISH))
-    assert await house.events(own.stage, "A") == ["JOINED", "TOKEN_EXCHANGED", "PUBLISH_STARTED"]
+    await harness.manager.public_keys.delete(arn=own.key.arn)
+    await harness.publish(other.claims("A", PUBLISH))
+    assert await harness.events(own.stage, "A") == ["JOINED", "TOKEN_EXCHANGED", "PUBLISH_STARTED"]
 
 
 async def test_a_closed_connection_exchanges_nothing(own: OwnTokens) -> None:
     connection_id = await on_stage(own, own.claims("A"))
-    await own.house.manager.close_events(connection_id=connection_id, cause=Cause.CLIENT)
+    await own.harness.manager.participants.close_events(connection_id=connection_id, cause=Cause.CLIENT)
     with pytest.raises(ConnectionNotFoundError):
         await exchange(own, connection_id, own.claims("A", PUBLISH))
 
 
 async def test_after_a_crash_what_the_exchange_left_open_is_closed(tmp_path: Path) -> None:
     clock = SettableClock()
-    async with running_house(tmp_path / "book", clock=clock) as house:
-        own = await own_tokens(house)
-        await house.publish(own.claims("P", PUBLISH))
+    async with running_manager(tmp_path / "book", clock=clock) as harness:
+        own = await own_tokens(harness)
+        await harness.publish(own.claims("P", PUBLISH))
         both = own.claims("A", PUBLISH, SUBSCRIBE)
         connection_id = await on_stage(own, both)
-        await house.publish(both)
-        await house.subscribe(both, "P")
+        await harness.publish(both)
+        await harness.subscribe(both, "P")
         await exchange(own, connection_id, own.claims("A", SUBSCRIBE, user_id="moderator"))
-        await house.settled()
-    async with running_house(tmp_path / "book", clock=clock) as house:
-        assert (await house.events(own.stage, "A"))[3:] == [
+        await harness.settled()
+    async with running_manager(tmp_path / "book", clock=clock) as harness:
+        assert (await harness.events(own.stage, "A"))[3:] == [
             "TOKEN_EXCHANGED",
             "PUBLISH_STOPPED",
             "SUBSCRIBE_STOPPED(P)",
             "LEFT",
         ]
-        record = house.book.get_participant(own.stage.arn, house.session_id(own.stage), "A")
+        record = harness.book.get_participant(own.stage.arn, harness.session_id(own.stage), "A")
         assert record is not None
         assert (record.user_id, record.state) == ("moderator", ParticipantState.DISCONNECTED)

@@ -4,8 +4,8 @@ import asyncio
 
 from stagebook.manager.presence.watchers import PresentParticipant
 from stagebook.stage.events import Cause
-from tests.manager.house import CLIENT, ManagerHarness, Watcher
-from tests.manager.replicating import make_pair
+from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher
+from tests.manager.replicated_pair import make_pair
 
 
 async def shown(watcher: Watcher, *participants: tuple[str, bool]) -> None:
@@ -19,24 +19,24 @@ async def shown(watcher: Watcher, *participants: tuple[str, bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_watcher_sees_itself_and_everybody_who_comes_and_goes(house: ManagerHarness) -> None:
-    stage = await house.stage()
+async def test_a_watcher_sees_itself_and_everybody_who_comes_and_goes(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
     watcher = Watcher()
-    await house.manager.open_events(house.claims(stage, "W"), watcher=watcher, client=CLIENT)
+    await harness.manager.participants.open_events(harness.claims(stage, "W"), watcher=watcher, client=CLIENT)
     await shown(watcher, ("W", False))
 
-    publication = await house.publish(house.claims(stage, "P"))
+    publication = await harness.publish(harness.claims(stage, "P"))
     await shown(watcher, ("W", False), ("P", True))
-    await house.manager.close(house.claims(stage, "P"), connection_id=publication)
+    await harness.manager.participants.close(harness.claims(stage, "P"), connection_id=publication)
 
     await shown(watcher, ("W", False))
 
 
-async def test_a_snapshot_tells_who_the_others_are(house: ManagerHarness) -> None:
-    stage = await house.stage()
+async def test_a_snapshot_tells_who_the_others_are(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
     watcher = Watcher()
 
-    await house.manager.open_events(house.claims(stage, "W"), watcher=watcher, client=CLIENT)
+    await harness.manager.participants.open_events(harness.claims(stage, "W"), watcher=watcher, client=CLIENT)
     await shown(watcher, ("W", False))
 
     assert watcher.snapshots[0].stage_id == stage.arn.rpartition("/")[2]
@@ -45,11 +45,11 @@ async def test_a_snapshot_tells_who_the_others_are(house: ManagerHarness) -> Non
     )
 
 
-async def test_all_watchers_are_handed_the_same_snapshot(house: ManagerHarness) -> None:
-    stage = await house.stage()
+async def test_all_watchers_are_handed_the_same_snapshot(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
     first, second = Watcher(), Watcher()
-    await house.manager.open_events(house.claims(stage, "A"), watcher=first, client=CLIENT)
-    await house.manager.open_events(house.claims(stage, "B"), watcher=second, client=CLIENT)
+    await harness.manager.participants.open_events(harness.claims(stage, "A"), watcher=first, client=CLIENT)
+    await harness.manager.participants.open_events(harness.claims(stage, "B"), watcher=second, client=CLIENT)
 
     await shown(first, ("A", False), ("B", False))
     await shown(second, ("A", False), ("B", False))
@@ -57,32 +57,34 @@ async def test_all_watchers_are_handed_the_same_snapshot(house: ManagerHarness) 
     assert first.snapshots[-1] is second.snapshots[-1]
 
 
-async def test_who_stops_watching_leaves(house: ManagerHarness) -> None:
-    stage = await house.stage()
-    connection_id = await house.manager.open_events(house.claims(stage, "W"), watcher=Watcher(), client=CLIENT)
+async def test_who_stops_watching_leaves(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    connection_id = await harness.manager.participants.open_events(
+        harness.claims(stage, "W"), watcher=Watcher(), client=CLIENT
+    )
 
-    await house.manager.close_events(connection_id=connection_id, cause=Cause.PEER_LOST)
-    await house.manager.close_events(connection_id=connection_id, cause=Cause.CLIENT)
+    await harness.manager.participants.close_events(connection_id=connection_id, cause=Cause.PEER_LOST)
+    await harness.manager.participants.close_events(connection_id=connection_id, cause=Cause.CLIENT)
 
-    assert await house.events(stage, "W") == ["JOINED", "LEFT"]
+    assert await harness.events(stage, "W") == ["JOINED", "LEFT"]
 
 
-async def test_another_stage_is_nobodys_business(house: ManagerHarness) -> None:
-    stage, other = await house.stage(), await house.stage()
+async def test_another_stage_is_nobodys_business(harness: ManagerHarness) -> None:
+    stage, other = await harness.stage(), await harness.stage()
     watcher = Watcher()
-    await house.manager.open_events(house.claims(stage, "W"), watcher=watcher, client=CLIENT)
+    await harness.manager.participants.open_events(harness.claims(stage, "W"), watcher=watcher, client=CLIENT)
     await shown(watcher, ("W", False))
 
-    await house.publish(house.claims(other, "P"))
-    await house.publish(house.claims(stage, "Q"))
+    await harness.publish(harness.claims(other, "P"))
+    await harness.publish(harness.claims(stage, "Q"))
     await shown(watcher, ("W", False), ("Q", True))
 
     assert all(p.participant_id != "P" for s in watcher.snapshots for p in s.participants)
 
 
-async def test_a_replica_is_shown_publishing_while_its_publisher_does(house: ManagerHarness) -> None:
-    pair, watcher = await make_pair(house), Watcher()
-    await house.manager.open_events(house.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+async def test_a_replica_is_shown_publishing_while_its_publisher_does(harness: ManagerHarness) -> None:
+    pair, watcher = await make_pair(harness), Watcher()
+    await harness.manager.participants.open_events(harness.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
 
     await pair.start(window_seconds=30, role="guest")
     await shown(watcher, ("W", False), ("P", True))
@@ -96,12 +98,12 @@ async def test_a_replica_is_shown_publishing_while_its_publisher_does(house: Man
     await shown(watcher, ("W", False))
 
 
-async def test_who_watches_the_destination_sees_the_replica_go_with_the_source_s_stage(house: ManagerHarness) -> None:
-    pair, watcher = await make_pair(house), Watcher()
-    await house.manager.open_events(house.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+async def test_who_watches_the_destination_sees_the_replica_go_with_the_source_s_stage(harness: ManagerHarness) -> None:
+    pair, watcher = await make_pair(harness), Watcher()
+    await harness.manager.participants.open_events(harness.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
     await pair.start()
     await shown(watcher, ("W", False), ("P", True))
 
-    await house.manager.delete_stage(stage_arn=pair.here.arn)
+    await harness.manager.stages.delete(stage_arn=pair.here.arn)
 
     await shown(watcher, ("W", False))

@@ -10,24 +10,24 @@ from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import Capability
-from tests.manager.house import ACCOUNT, CLIENT, ManagerHarness, SettableClock, Watcher, running_house
+from tests.manager.manager_harness import ACCOUNT, CLIENT, ManagerHarness, SettableClock, Watcher, running_manager
 from tests.manager.own_tokens import OwnTokens, own_tokens
 
 BOTH = (Capability.PUBLISH, Capability.SUBSCRIBE)
 
 
 @pytest.fixture
-async def own(house: ManagerHarness) -> OwnTokens:
-    return await own_tokens(house)
+async def own(harness: ManagerHarness) -> OwnTokens:
+    return await own_tokens(harness)
 
 
 def admit(own: OwnTokens, participant_id: str, connection_token: str | None) -> Claims:
     token = own.token(own.claims(participant_id, *BOTH))
-    return own.house.manager.admit(token, connection_token=connection_token)
+    return own.harness.admit(token, connection_token=connection_token)
 
 
-async def revoke(house: ManagerHarness, token_id: str, *, account_id: str = ACCOUNT) -> None:
-    await house.manager.connection_tokens.revoke(account_id=account_id, token_id=token_id)
+async def revoke(harness: ManagerHarness, token_id: str, *, account_id: str = ACCOUNT) -> None:
+    await harness.manager.connection_tokens.revoke(account_id=account_id, token_id=token_id)
 
 
 def refusal(own: OwnTokens, connection_token: str) -> TokenRefusal:
@@ -42,8 +42,8 @@ async def test_it_comes_beside_the_participant_token(own: OwnTokens) -> None:
     assert admit(own, "A", None).connection_token_id is None
 
 
-async def test_one_that_is_not_good_lets_nobody_in(house: ManagerHarness, own: OwnTokens) -> None:
-    expired = own.connection_token("old", expires_at_seconds=house.clock.ms // 1_000)
+async def test_one_that_is_not_good_lets_nobody_in(harness: ManagerHarness, own: OwnTokens) -> None:
+    expired = own.connection_token("old", expires_at_seconds=harness.clock.ms // 1_000)
     stranger = own.connection_token("stranger", account_id="210987654321")
     elsewhere = own.connection_token("elsewhere", region="eu-west-1")
     for token in ("unknown", expired, stranger, elsewhere):
@@ -52,48 +52,48 @@ async def test_one_that_is_not_good_lets_nobody_in(house: ManagerHarness, own: O
 
 async def test_a_revoked_one_lets_nobody_in_any_more(tmp_path: Path) -> None:
     clock = SettableClock()
-    async with running_house(tmp_path / "book", clock=clock) as house:
-        own = await own_tokens(house)
-        await revoke(house, "one")
-        await revoke(house, "one")
+    async with running_manager(tmp_path / "book", clock=clock) as harness:
+        own = await own_tokens(harness)
+        await revoke(harness, "one")
+        await revoke(harness, "one")
         assert refusal(own, own.connection_token("one")) is TokenRefusal.CONNECTION_TOKEN
-    async with running_house(tmp_path / "book", clock=clock) as house:
-        again = OwnTokens(house, own.stage, own.key)
+    async with running_manager(tmp_path / "book", clock=clock) as harness:
+        again = OwnTokens(harness, own.stage, own.key)
         assert refusal(again, again.connection_token("one")) is TokenRefusal.CONNECTION_TOKEN
         assert admit(again, "A", again.connection_token("two")).connection_token_id == "two"
 
 
-async def test_it_lets_nobody_in_from_the_moment_it_is_being_revoked(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_it_lets_nobody_in_from_the_moment_it_is_being_revoked(harness: ManagerHarness, own: OwnTokens) -> None:
     token = own.connection_token("one")
-    revoking = asyncio.create_task(revoke(house, "one"))
+    revoking = asyncio.create_task(revoke(harness, "one"))
     await asyncio.sleep(0)
     assert refusal(own, token) is TokenRefusal.CONNECTION_TOKEN
     await revoking
 
 
-async def test_another_accounts_revocation_is_not_ours(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_another_accounts_revocation_is_not_ours(harness: ManagerHarness, own: OwnTokens) -> None:
     claims = admit(own, "A", own.connection_token("one"))
-    await house.publish(claims)
-    await revoke(house, "one", account_id="210987654321")
-    assert await house.events(own.stage, "A") == ["JOINED", "PUBLISH_STARTED"]
+    await harness.publish(claims)
+    await revoke(harness, "one", account_id="210987654321")
+    assert await harness.events(own.stage, "A") == ["JOINED", "PUBLISH_STARTED"]
     admit(own, "A", "one")
 
 
 async def test_whoever_is_connected_through_it_is_disconnected_from_everything(
-    house: ManagerHarness, own: OwnTokens
+    harness: ManagerHarness, own: OwnTokens
 ) -> None:
-    elsewhere = await own_tokens(house)
+    elsewhere = await own_tokens(harness)
     token = own.connection_token("one")
     watcher = Watcher()
-    await house.publish(admit(own, "P", None))
+    await harness.publish(admit(own, "P", None))
     claims = admit(own, "A", token)
-    await house.manager.open_events(admit(own, "A", None), watcher=watcher, client=CLIENT)
-    await house.publish(claims)
-    await house.subscribe(claims, "P")
-    await house.subscribe(admit(own, "V", None), "A")
-    await house.publish(admit(elsewhere, "E", token))
-    await revoke(house, "one")
-    assert await house.events(own.stage, "A") == [
+    await harness.manager.participants.open_events(admit(own, "A", None), watcher=watcher, client=CLIENT)
+    await harness.publish(claims)
+    await harness.subscribe(claims, "P")
+    await harness.subscribe(admit(own, "V", None), "A")
+    await harness.publish(admit(elsewhere, "E", token))
+    await revoke(harness, "one")
+    assert await harness.events(own.stage, "A") == [
         "JOINED",
         "PUBLISH_STARTED",
         "SUBSCRIBE_STARTED(P)",
@@ -101,39 +101,39 @@ async def test_whoever_is_connected_through_it_is_disconnected_from_everything(
         "SUBSCRIBE_STOPPED(P)",
         "LEFT",
     ]
-    assert await house.events(own.stage, "V") == ["JOINED", "SUBSCRIBE_STARTED(A)", "SUBSCRIBE_STOPPED(A)", "LEFT"]
-    assert await house.events(elsewhere.stage, "E") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
-    assert await house.events(own.stage, "P") == ["JOINED", "PUBLISH_STARTED"]
+    assert await harness.events(own.stage, "V") == ["JOINED", "SUBSCRIBE_STARTED(A)", "SUBSCRIBE_STOPPED(A)", "LEFT"]
+    assert await harness.events(elsewhere.stage, "E") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+    assert await harness.events(own.stage, "P") == ["JOINED", "PUBLISH_STARTED"]
     assert watcher.farewells == [(FarewellReason.CONNECTION_TOKEN_REVOKED, "")]
-    recorded = house.book.list_events(own.stage.arn, house.session_id(own.stage), "A")
+    recorded = harness.book.list_events(own.stage.arn, harness.session_id(own.stage), "A")
     assert {entry.event.cause for entry in recorded[3:]} == {Cause.CONNECTION_TOKEN_REVOKED}
 
 
-async def test_two_who_watch_each_other_through_it_leave_once(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_two_who_watch_each_other_through_it_leave_once(harness: ManagerHarness, own: OwnTokens) -> None:
     token = own.connection_token("one")
-    await house.publish(admit(own, "A", token))
-    await house.subscribe(admit(own, "B", token), "A")
-    await revoke(house, "one")
-    assert await house.events(own.stage, "B") == ["JOINED", "SUBSCRIBE_STARTED(A)", "SUBSCRIBE_STOPPED(A)", "LEFT"]
-    assert await house.events(own.stage, "A") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+    await harness.publish(admit(own, "A", token))
+    await harness.subscribe(admit(own, "B", token), "A")
+    await revoke(harness, "one")
+    assert await harness.events(own.stage, "B") == ["JOINED", "SUBSCRIBE_STARTED(A)", "SUBSCRIBE_STOPPED(A)", "LEFT"]
+    assert await harness.events(own.stage, "A") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
 
 
-async def test_the_participant_token_stays_good_without_it(house: ManagerHarness, own: OwnTokens) -> None:
-    await house.publish(admit(own, "A", own.connection_token("one")))
-    await revoke(house, "one")
-    await house.publish(admit(own, "A", None))
-    assert (await house.events(own.stage, "A"))[-2:] == ["JOINED", "PUBLISH_STARTED"]
+async def test_the_participant_token_stays_good_without_it(harness: ManagerHarness, own: OwnTokens) -> None:
+    await harness.publish(admit(own, "A", own.connection_token("one")))
+    await revoke(harness, "one")
+    await harness.publish(admit(own, "A", None))
+    assert (await harness.events(own.stage, "A"))[-2:] == ["JOINED", "PUBLISH_STARTED"]
 
 
-async def test_nobody_slips_in_while_the_engine_answers(house: ManagerHarness, own: OwnTokens) -> None:
+async def test_nobody_slips_in_while_the_engine_answers(harness: ManagerHarness, own: OwnTokens) -> None:
     claims = admit(own, "A", own.connection_token("one"))
-    house.engine.hold = asyncio.Event()
-    publishing = asyncio.create_task(house.publish(claims))
+    harness.engine.hold = asyncio.Event()
+    publishing = asyncio.create_task(harness.publish(claims))
     await asyncio.sleep(0)
-    await revoke(house, "one")
-    house.engine.hold.set()
+    await revoke(harness, "one")
+    harness.engine.hold.set()
     with pytest.raises(TokenRefusedError) as caught:
         await publishing
     assert caught.value.refusal is TokenRefusal.CONNECTION_TOKEN
-    assert house.book.list_sessions(own.stage.arn, after=None, limit=1).items == []
-    assert len(house.engine.closed) == 1
+    assert harness.book.list_sessions(own.stage.arn, after=None, limit=1).items == []
+    assert len(harness.engine.closed) == 1

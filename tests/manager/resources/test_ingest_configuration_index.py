@@ -7,7 +7,7 @@ from stagebook.book.changes import PutResource
 from stagebook.manager.resources import ingest_configuration_index
 from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex, participant_ids
 from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol
-from tests.manager.house import ACCOUNT, ManagerHarness
+from tests.manager.manager_harness import ACCOUNT, ManagerHarness
 
 STAGE_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/abcdABCDefgh"
 OTHER_ACCOUNT = "210987654321"
@@ -26,12 +26,12 @@ def configuration(number: int, *, stage_arn: str = STAGE_ARN, account_id: str = 
     )
 
 
-async def test_it_knows_what_the_book_held_before(house: ManagerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_knows_what_the_book_held_before(harness: ManagerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest_configuration_index, "_PAGE_SIZE", 2)
     made = [configuration(number) for number in range(5)]
-    await house.book.submit([PutResource(resource=one) for one in made]).durable
+    await harness.book.submit([PutResource(resource=one) for one in made]).durable
 
-    index = IngestConfigurationIndex(book=house.book)
+    index = IngestConfigurationIndex(book=harness.book)
 
     assert index.of_stage(ACCOUNT, STAGE_ARN) == tuple(one.arn for one in made)
     for one in made:
@@ -42,8 +42,8 @@ async def test_it_knows_what_the_book_held_before(house: ManagerHarness, monkeyp
     assert index.of_stage(OTHER_ACCOUNT, STAGE_ARN) == ()
 
 
-async def test_it_follows_changes(house: ManagerHarness) -> None:
-    index = IngestConfigurationIndex(book=house.book)
+async def test_it_follows_changes(harness: ManagerHarness) -> None:
+    index = IngestConfigurationIndex(book=harness.book)
     first, second = configuration(1), configuration(2)
     index.change(None, first)
     index.change(None, second)
@@ -60,8 +60,8 @@ async def test_it_follows_changes(house: ManagerHarness) -> None:
     assert index.of_stage(ACCOUNT, STAGE_ARN) == ()
 
 
-async def test_accounts_are_apart(house: ManagerHarness) -> None:
-    index = IngestConfigurationIndex(book=house.book)
+async def test_accounts_are_apart(harness: ManagerHarness) -> None:
+    index = IngestConfigurationIndex(book=harness.book)
     index.change(None, configuration(1, account_id=OTHER_ACCOUNT))
     assert index.of_participant(ACCOUNT, "participant1") is None
     assert index.of_participant(OTHER_ACCOUNT, "participant1") == configuration(1, account_id=OTHER_ACCOUNT).arn

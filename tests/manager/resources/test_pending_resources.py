@@ -8,7 +8,7 @@ from stagebook.book.changes import DeleteResource, PutResource
 from stagebook.manager.resources.pending_resources import PendingResources
 from stagebook.stage.errors import ServiceQuotaExceededError
 from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration
-from tests.manager.house import ACCOUNT, ManagerHarness
+from tests.manager.manager_harness import ACCOUNT, ManagerHarness
 
 TYPE = "storage-configuration"
 
@@ -26,9 +26,9 @@ def storage(number: int, *, name: str = "", account_id: str = ACCOUNT) -> Storag
 class Shop:
     """A book and a shelf of its own over it; what `submit` returns is not durable before it is awaited."""
 
-    def __init__(self, house: ManagerHarness) -> None:
-        self.book = house.book
-        self.shelf = PendingResources(book=house.book)
+    def __init__(self, harness: ManagerHarness) -> None:
+        self.book = harness.book
+        self.shelf = PendingResources(book=harness.book)
 
     def submit(self, *changes: PutResource | DeleteResource) -> asyncio.Future[None]:
         durable = self.book.submit(changes).durable
@@ -37,8 +37,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(house: ManagerHarness) -> Shop:
-    return Shop(house)
+def shop(harness: ManagerHarness) -> Shop:
+    return Shop(harness)
 
 
 async def test_what_is_on_its_way_is_found_before_and_after_it_is_durable(shop: Shop) -> None:
@@ -95,10 +95,10 @@ async def test_the_count_has_what_comes_and_not_what_goes(shop: Shop) -> None:
 
 async def test_there_is_room_up_to_the_quota(shop: Shop) -> None:
     shop.submit(PutResource(resource=storage(1)))
-    shop.shelf.require_room(ACCOUNT, TYPE, maximum=2)
+    shop.shelf.require_quota(ACCOUNT, TYPE, maximum=2)
     await shop.submit(PutResource(resource=storage(2)))
     with pytest.raises(ServiceQuotaExceededError, match="storage configurations is at its quota of 2"):
-        shop.shelf.require_room(ACCOUNT, TYPE, maximum=2)
+        shop.shelf.require_quota(ACCOUNT, TYPE, maximum=2)
 
 
 async def test_a_transaction_that_failed_is_not_remembered(shop: Shop) -> None:

@@ -12,95 +12,95 @@ from stagebook.stage.errors import ConflictError, InvalidInputError, ResourceNot
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import PublicKey
 from tests.clients.own_key import OwnKey
-from tests.manager.house import ACCOUNT, ManagerHarness, running_house
+from tests.manager.manager_harness import ACCOUNT, ManagerHarness, running_manager
 
 OTHER_ACCOUNT = "210987654321"
 
 
 async def import_key(
-    house: ManagerHarness, key: OwnKey, *, account_id: str = ACCOUNT, material: str | None = None
+    harness: ManagerHarness, key: OwnKey, *, account_id: str = ACCOUNT, material: str | None = None
 ) -> PublicKey:
-    return await house.manager.public_keys.import_key(
+    return await harness.manager.public_keys.import_key(
         account_id=account_id, name="studio", tags={"team": "blue"}, material=material or key.public_pem
     )
 
 
-async def test_a_key_is_kept_as_it_was_given(house: ManagerHarness) -> None:
+async def test_a_key_is_kept_as_it_was_given(harness: ManagerHarness) -> None:
     own = OwnKey()
     material = f"made in spring\n{own.public_pem}".replace("\n", "\r\n")
-    key = await import_key(house, own, material=material)
-    assert house.book.get_resource(key.arn) == key
+    key = await import_key(harness, own, material=material)
+    assert harness.book.get_resource(key.arn) == key
     assert (key.name, key.tags, key.material) == ("studio", {"team": "blue"}, material)
     assert key.fingerprint == fingerprint(own.private.public_key())
-    assert key.created_ms == house.clock.ms
+    assert key.created_ms == harness.clock.ms
 
 
-async def test_the_key_ring_finds_it_until_it_is_deleted(house: ManagerHarness) -> None:
+async def test_the_key_ring_finds_it_until_it_is_deleted(harness: ManagerHarness) -> None:
     own = OwnKey()
-    ring = KeyRing(house.book)
-    key = await import_key(house, own)
+    ring = KeyRing(harness.book)
+    key = await import_key(harness, own)
     found = ring.find(key.arn)
     assert found is not None
     assert found.public_numbers() == read_material(own.public_pem).public_numbers()
-    await house.manager.public_keys.delete(arn=key.arn)
+    await harness.manager.public_keys.delete(arn=key.arn)
     assert ring.find(key.arn) is None
     with pytest.raises(ResourceNotFoundError):
-        await house.manager.public_keys.delete(arn=key.arn)
+        await harness.manager.public_keys.delete(arn=key.arn)
 
 
-async def test_only_a_public_key_is_found_and_deleted_as_one(house: ManagerHarness) -> None:
-    stage = await house.stage()
-    assert KeyRing(house.book).find(stage.arn) is None
+async def test_only_a_public_key_is_found_and_deleted_as_one(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    assert KeyRing(harness.book).find(stage.arn) is None
     with pytest.raises(ResourceNotFoundError):
-        await house.manager.public_keys.delete(arn=stage.arn)
+        await harness.manager.public_keys.delete(arn=stage.arn)
 
 
-async def test_the_same_key_in_any_form_is_there_once_for_each_account(house: ManagerHarness) -> None:
+async def test_the_same_key_in_any_form_is_there_once_for_each_account(harness: ManagerHarness) -> None:
     own = OwnKey()
-    key = await import_key(house, own)
+    key = await import_key(harness, own)
     for material in (own.public_pem, own.public_pem.replace("\n", "\r\n"), f"again {own.public_pem}"):
         with pytest.raises(ConflictError, match=key.arn):
-            await import_key(house, own, material=material)
-    await import_key(house, own, account_id=OTHER_ACCOUNT)
-    await house.manager.public_keys.delete(arn=key.arn)
-    assert (await import_key(house, own)).arn != key.arn
+            await import_key(harness, own, material=material)
+    await import_key(harness, own, account_id=OTHER_ACCOUNT)
+    await harness.manager.public_keys.delete(arn=key.arn)
+    assert (await import_key(harness, own)).arn != key.arn
 
 
-async def test_two_imports_of_one_key_at_once_make_one(house: ManagerHarness) -> None:
+async def test_two_imports_of_one_key_at_once_make_one(harness: ManagerHarness) -> None:
     own = OwnKey()
-    made = await asyncio.gather(import_key(house, own), import_key(house, own), return_exceptions=True)
+    made = await asyncio.gather(import_key(harness, own), import_key(harness, own), return_exceptions=True)
     assert sorted(type(each).__name__ for each in made) == ["ConflictError", "PublicKey"]
-    assert house.book.count_resources(ACCOUNT, "public-key") == 1
+    assert harness.book.count_resources(ACCOUNT, "public-key") == 1
 
 
-async def test_a_key_that_is_being_deleted_can_be_imported_and_deleted_once(house: ManagerHarness) -> None:
+async def test_a_key_that_is_being_deleted_can_be_imported_and_deleted_once(harness: ManagerHarness) -> None:
     own = OwnKey()
-    key = await import_key(house, own)
+    key = await import_key(harness, own)
     made = await asyncio.gather(
-        house.manager.public_keys.delete(arn=key.arn),
-        house.manager.public_keys.delete(arn=key.arn),
-        import_key(house, own),
+        harness.manager.public_keys.delete(arn=key.arn),
+        harness.manager.public_keys.delete(arn=key.arn),
+        import_key(harness, own),
         return_exceptions=True,
     )
     assert [type(each).__name__ for each in made] == ["NoneType", "ResourceNotFoundError", "PublicKey"]
 
 
 async def test_the_quota_holds_also_for_imports_at_once(tmp_path: Path) -> None:
-    async with running_house(tmp_path / "book", limits=replace(RELAXED, public_keys=2)) as house:
-        made = await asyncio.gather(*(import_key(house, OwnKey()) for _ in range(4)), return_exceptions=True)
+    async with running_manager(tmp_path / "book", limits=replace(RELAXED, public_keys=2)) as harness:
+        made = await asyncio.gather(*(import_key(harness, OwnKey()) for _ in range(4)), return_exceptions=True)
         keys = [each for each in made if isinstance(each, PublicKey)]
         assert len(keys) == 2
         assert sum(isinstance(each, ServiceQuotaExceededError) for each in made) == 2
-        await import_key(house, OwnKey(), account_id=OTHER_ACCOUNT)
-        await house.manager.public_keys.delete(arn=keys[0].arn)
-        await import_key(house, OwnKey())
+        await import_key(harness, OwnKey(), account_id=OTHER_ACCOUNT)
+        await harness.manager.public_keys.delete(arn=keys[0].arn)
+        await import_key(harness, OwnKey())
 
 
-async def test_bad_material_and_tags_import_nothing(house: ManagerHarness) -> None:
+async def test_bad_material_and_tags_import_nothing(harness: ManagerHarness) -> None:
     with pytest.raises(InvalidInputError):
-        await import_key(house, OwnKey(), material="no key")
+        await import_key(harness, OwnKey(), material="no key")
     with pytest.raises(InvalidInputError):
-        await house.manager.public_keys.import_key(
+        await harness.manager.public_keys.import_key(
             account_id=ACCOUNT, name="", tags={"aws:x": ""}, material=OwnKey().public_pem
         )
-    assert house.book.count_resources(ACCOUNT, "public-key") == 0
+    assert harness.book.count_resources(ACCOUNT, "public-key") == 0

@@ -6,13 +6,13 @@ import pytest
 from stagebook.book.store import ParticipantFilter
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ParticipantState, ReplicationState, ReplicationType
-from tests.manager.house import LINGER_MS, ManagerHarness
-from tests.manager.replicating import PUBLISHED, REPLICATED, SHOWN, Pair, make_pair
+from tests.manager.manager_harness import LINGER_MS, ManagerHarness
+from tests.manager.replicated_pair import PUBLISHED, REPLICATED, SHOWN, Pair, make_pair
 
 
 @pytest.fixture
-async def pair(house: ManagerHarness) -> Pair:
-    return await make_pair(house)
+async def pair(harness: ManagerHarness) -> Pair:
+    return await make_pair(harness)
 
 
 async def test_a_replica_joins_and_publishes_in_a_session_of_the_destination(pair: Pair) -> None:
@@ -22,22 +22,22 @@ async def test_a_replica_joins_and_publishes_in_a_session_of_the_destination(pai
     assert await pair.told(pair.there) == SHOWN
     (replica,) = await pair.replicas()
     assert replica.source_stage_arn == pair.here.arn
-    assert replica.source_session_id == pair.house.session_id(pair.here)
+    assert replica.source_session_id == pair.harness.session_id(pair.here)
     assert replica.participant_id == "P"
     assert replica.destination_stage_arn == pair.there.arn
-    assert replica.destination_session_id == pair.house.session_id(pair.there)
+    assert replica.destination_session_id == pair.harness.session_id(pair.there)
     assert replica.state is ReplicationState.ACTIVE
 
 
 async def test_replication_started_tells_where_to(pair: Pair) -> None:
     await pair.start()
-    session_id = pair.house.session_id(pair.here)
+    session_id = pair.harness.session_id(pair.here)
 
-    started = pair.house.book.list_events(pair.here.arn, session_id, "P")[-1].event
+    started = pair.harness.book.list_events(pair.here.arn, session_id, "P")[-1].event
 
     assert started.destination is not None
     assert started.destination.stage_arn == pair.there.arn
-    assert started.destination.session_id == pair.house.session_id(pair.there)
+    assert started.destination.session_id == pair.harness.session_id(pair.there)
     assert started.cause is Cause.REPLICATION_API
     assert not started.replica
 
@@ -51,19 +51,19 @@ async def test_the_rows_of_source_and_replica_name_each_other(pair: Pair) -> Non
     assert source.source_stage_arn is None
     assert (replica.replication_type, replica.replication_state) == (ReplicationType.REPLICA, ReplicationState.ACTIVE)
     assert replica.source_stage_arn == pair.here.arn
-    assert replica.source_session_id == pair.house.session_id(pair.here)
+    assert replica.source_session_id == pair.harness.session_id(pair.here)
     assert replica.published
     assert replica.state is ParticipantState.CONNECTED
-    assert replica.first_join_ms == pair.house.clock.ms
+    assert replica.first_join_ms == pair.harness.clock.ms
     assert (replica.user_id, replica.client, replica.protocol) == (source.user_id, source.client, source.protocol)
     assert replica.attributes == {"role": "guest"}
     assert source.attributes == {}
 
 
-async def test_given_attributes_are_laid_over_those_of_the_token(house: ManagerHarness) -> None:
-    here, there = await house.stage(), await house.stage()
-    claims = msgspec.structs.replace(house.claims(here, "P"), attributes={"role": "host", "team": "blue"})
-    pair = Pair(house=house, here=here, there=there, publication=await house.publish(claims))
+async def test_given_attributes_are_laid_over_those_of_the_token(harness: ManagerHarness) -> None:
+    here, there = await harness.stage(), await harness.stage()
+    claims = msgspec.structs.replace(harness.claims(here, "P"), attributes={"role": "host", "team": "blue"})
+    pair = Pair(harness=harness, here=here, there=there, publication=await harness.publish(claims))
 
     await pair.start(role="guest")
 
@@ -71,28 +71,28 @@ async def test_given_attributes_are_laid_over_those_of_the_token(house: ManagerH
 
 
 async def test_viewers_of_the_destination_watch_the_source_itself(pair: Pair) -> None:
-    house = pair.house
+    harness = pair.harness
     await pair.start()
 
-    subscription = await house.subscribe(house.claims(pair.there, "V"), "P")
+    subscription = await harness.subscribe(harness.claims(pair.there, "V"), "P")
 
-    assert house.engine.connections[subscription] == house.engine.connections[pair.publication]
+    assert harness.engine.connections[subscription] == harness.engine.connections[pair.publication]
     assert await pair.told(pair.there, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)*"]
 
 
 async def test_viewers_of_the_source_see_no_replica(pair: Pair) -> None:
     await pair.start()
 
-    await pair.house.subscribe(pair.house.claims(pair.here, "V"), "P")
+    await pair.harness.subscribe(pair.harness.claims(pair.here, "V"), "P")
 
     assert await pair.told(pair.here, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)"]
 
 
 async def test_stopping_takes_the_replica_and_its_viewers_away_and_nobody_else(pair: Pair) -> None:
-    house = pair.house
+    harness = pair.harness
     await pair.start()
-    here = await house.subscribe(house.claims(pair.here, "V"), "P")
-    there = await house.subscribe(house.claims(pair.there, "V"), "P")
+    here = await harness.subscribe(harness.claims(pair.here, "V"), "P")
+    there = await harness.subscribe(harness.claims(pair.there, "V"), "P")
 
     await pair.stop()
 
@@ -100,9 +100,9 @@ async def test_stopping_takes_the_replica_and_its_viewers_away_and_nobody_else(p
     assert await pair.told(pair.there) == [*SHOWN, "PUBLISH_STOPPED*", "LEFT*"]
     assert await pair.told(pair.here, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)"]
     assert await pair.told(pair.there, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)*", "SUBSCRIBE_STOPPED(P)*", "LEFT"]
-    assert house.engine.closed == [there]
-    assert house.engine.ended_sources == []
-    assert here not in house.engine.closed
+    assert harness.engine.closed == [there]
+    assert harness.engine.ended_sources == []
+    assert here not in harness.engine.closed
     assert await pair.states() == ["STOPPED"]
     source, replica = await pair.row(pair.here), await pair.row(pair.there)
     assert source.replication_state is replica.replication_state is ReplicationState.STOPPED
@@ -111,17 +111,17 @@ async def test_stopping_takes_the_replica_and_its_viewers_away_and_nobody_else(p
 
 
 async def test_a_replica_alone_keeps_its_session_open_until_it_leaves(pair: Pair) -> None:
-    house = pair.house
+    harness = pair.harness
     await pair.start()
-    house.clock.ms += 10 * LINGER_MS
-    house.manager.tick()
+    harness.clock.ms += 10 * LINGER_MS
+    harness.manager.tick()
     await pair.stop()
-    left_ms = house.clock.ms
-    house.clock.ms += LINGER_MS
-    house.manager.tick()
-    await house.settled()
+    left_ms = harness.clock.ms
+    harness.clock.ms += LINGER_MS
+    harness.manager.tick()
+    await harness.settled()
 
-    session = house.book.get_session(pair.there.arn, house.session_id(pair.there))
+    session = harness.book.get_session(pair.there.arn, harness.session_id(pair.there))
 
     assert session is not None
     assert session.end_ms == left_ms + LINGER_MS
@@ -135,13 +135,13 @@ async def test_a_replication_that_starts_again_is_the_same_row_in_the_same_sessi
     assert await pair.told(pair.there) == [*SHOWN, "PUBLISH_STOPPED*", "LEFT*", *SHOWN]
     assert await pair.states() == ["ACTIVE"]
     everybody = ParticipantFilter()
-    where = (pair.there.arn, pair.house.session_id(pair.there))
-    rows = pair.house.book.list_participants(*where, where=everybody, after=None, limit=9).items
+    where = (pair.there.arn, pair.harness.session_id(pair.there))
+    rows = pair.harness.book.list_participants(*where, where=everybody, after=None, limit=9).items
     assert [row.participant_id for row in rows] == ["P"]
 
 
 async def test_a_source_is_active_until_its_last_replication_stopped(pair: Pair) -> None:
-    elsewhere = await pair.house.stage()
+    elsewhere = await pair.harness.stage()
     await pair.start()
     await pair.start(to=elsewhere)
 
@@ -160,11 +160,11 @@ async def test_a_source_is_active_until_its_last_replication_stopped(pair: Pair)
 
 
 async def test_two_stages_can_show_each_other_s_publishers(pair: Pair) -> None:
-    house = pair.house
-    await house.publish(house.claims(pair.there, "Q"))
+    harness = pair.harness
+    await harness.publish(harness.claims(pair.there, "Q"))
     await pair.start()
 
-    await house.manager.replication.start(
+    await harness.manager.replications.start(
         source_stage_arn=pair.there.arn,
         destination_stage_arn=pair.here.arn,
         participant_id="Q",

@@ -10,8 +10,8 @@ from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import ParticipantState, ReplicationState
-from tests.manager.house import CLIENT, ManagerHarness, SettableClock, Watcher, running_house
-from tests.manager.replicating import (
+from tests.manager.manager_harness import CLIENT, ManagerHarness, SettableClock, Watcher, running_manager
+from tests.manager.replicated_pair import (
     ENDED_HERE,
     ENDED_THERE,
     GIVEN_UP_HERE,
@@ -26,14 +26,14 @@ from tests.manager.replicating import (
 
 
 @pytest.fixture
-async def pair(house: ManagerHarness) -> Pair:
-    return await make_pair(house)
+async def pair(harness: ManagerHarness) -> Pair:
+    return await make_pair(harness)
 
 
 async def test_without_a_window_all_ends_with_the_publication_at_once(pair: Pair) -> None:
     await pair.start()
     await pair.watch()
-    transactions = Transactions(pair.house.book)
+    transactions = Transactions(pair.harness.book)
 
     await pair.leave()
 
@@ -46,11 +46,11 @@ async def test_without_a_window_all_ends_with_the_publication_at_once(pair: Pair
 
 
 async def test_a_publisher_who_stays_on_its_stage_has_only_stopped(pair: Pair) -> None:
-    house = pair.house
-    await house.manager.open_events(house.claims(pair.here, "P"), watcher=Watcher(), client=CLIENT)
+    harness = pair.harness
+    await harness.manager.participants.open_events(harness.claims(pair.here, "P"), watcher=Watcher(), client=CLIENT)
     await pair.start()
 
-    house.engine.lose(pair.publication)
+    harness.engine.lose(pair.publication)
 
     assert await pair.told(pair.here) == [*REPLICATED, "PUBLISH_STOPPED", "REPLICATION_STOPPED>there"]
 
@@ -64,16 +64,16 @@ async def test_a_publisher_who_replaces_its_connection_keeps_its_replicas(pair: 
     assert await pair.told(pair.here) == REPLICATED
     assert await pair.told(pair.there) == SHOWN
     assert await pair.told(pair.there, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)*"]
-    assert pair.house.engine.ended_sources == []
+    assert pair.harness.engine.ended_sources == []
 
 
 async def test_a_publication_that_broke_a_limit_is_not_waited_for(tmp_path: Path) -> None:
-    async with running_house(tmp_path / "book", limits=STRICT) as house:
-        pair = await make_pair(house)
+    async with running_manager(tmp_path / "book", limits=STRICT) as harness:
+        pair = await make_pair(harness)
         await pair.start(window_seconds=30)
         await pair.watch()
 
-        house.engine.measure(pair.publication, width=1_920, height=1_080)
+        harness.engine.measure(pair.publication, width=1_920, height=1_080)
 
         stopped = ["PUBLISH_ERROR:RESOLUTION_EXCEEDED", "PUBLISH_STOPPED", "REPLICATION_STOPPED>there", "LEFT"]
         assert await pair.told(pair.here) == [*REPLICATED, *stopped]
@@ -83,47 +83,51 @@ async def test_a_publication_that_broke_a_limit_is_not_waited_for(tmp_path: Path
 
 async def test_the_longest_duration_of_the_source_ends_its_replicas(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(STRICT, duration_seconds=60)
-    async with running_house(tmp_path / "book", limits=limits) as house:
-        pair = await make_pair(house)
+    async with running_manager(tmp_path / "book", limits=limits) as harness:
+        pair = await make_pair(harness)
         await pair.start(window_seconds=30)
 
-        house.clock.ms += 60_000
-        house.manager.tick()
+        harness.clock.ms += 60_000
+        harness.manager.tick()
 
         assert (await pair.told(pair.here))[3] == "PUBLISH_ERROR:STREAM_DURATION_EXCEEDED"
         assert await pair.told(pair.there) == ENDED_THERE
 
 
 async def test_a_viewer_of_its_own_that_source_leaves_is_no_end(pair: Pair) -> None:
-    house = pair.house
+    harness = pair.harness
     await pair.start()
-    own = await house.subscribe(house.claims(pair.here, "P"), "P")
+    own = await harness.subscribe(harness.claims(pair.here, "P"), "P")
 
-    await house.manager.close(house.claims(pair.here, "P"), connection_id=own)
+    await harness.manager.participants.close(harness.claims(pair.here, "P"), connection_id=own)
 
     assert await pair.told(pair.there) == SHOWN
 
 
 async def disconnect_source(pair: Pair) -> None:
-    await pair.house.manager.disconnect_participant(stage_arn=pair.here.arn, participant_id="P", reason="enough")
+    await pair.harness.manager.stages.disconnect_participant(
+        stage_arn=pair.here.arn, participant_id="P", reason="enough"
+    )
 
 
 async def disconnect_replica(pair: Pair) -> None:
-    await pair.house.manager.disconnect_participant(stage_arn=pair.there.arn, participant_id="P", reason="enough")
+    await pair.harness.manager.stages.disconnect_participant(
+        stage_arn=pair.there.arn, participant_id="P", reason="enough"
+    )
 
 
 async def delete_source(pair: Pair) -> None:
-    await pair.house.manager.delete_stage(stage_arn=pair.here.arn)
+    await pair.harness.manager.stages.delete(stage_arn=pair.here.arn)
 
 
 async def delete_destination(pair: Pair) -> None:
-    await pair.house.manager.delete_stage(stage_arn=pair.there.arn)
+    await pair.harness.manager.stages.delete(stage_arn=pair.there.arn)
 
 
 async def test_who_is_disconnected_is_not_waited_for(pair: Pair) -> None:
     await pair.start(window_seconds=30)
     await pair.watch()
-    transactions = Transactions(pair.house.book)
+    transactions = Transactions(pair.harness.book)
 
     await disconnect_source(pair)
 
@@ -147,7 +151,7 @@ async def test_who_is_disconnected_while_it_is_awaited_is_awaited_no_longer(pair
 async def test_disconnecting_the_replica_ends_the_replication_and_nothing_at_the_source(pair: Pair) -> None:
     await pair.start(window_seconds=30)
     await pair.watch()
-    transactions = Transactions(pair.house.book)
+    transactions = Transactions(pair.harness.book)
 
     await disconnect_replica(pair)
 
@@ -155,7 +159,7 @@ async def test_disconnecting_the_replica_ends_the_replication_and_nothing_at_the
     assert await pair.told(pair.there) == ENDED_THERE
     assert await pair.told(pair.there, "V") == WATCHED
     assert transactions.stages == [{pair.here.arn, pair.there.arn}]
-    assert pair.house.engine.ended_sources == []
+    assert pair.harness.engine.ended_sources == []
     await pair.start()
     assert await pair.told(pair.there) == [*ENDED_THERE, *SHOWN]
 
@@ -186,36 +190,36 @@ async def test_a_deleted_stage_ends_both_ends_in_one_transaction(
     here: list[str],
     there: list[str],
 ) -> None:
-    async with running_house(tmp_path / "book") as house:
-        pair = await make_pair(house)
+    async with running_manager(tmp_path / "book") as harness:
+        pair = await make_pair(harness)
         await pair.start(window_seconds=30)
         await pair.watch()
         if is_awaited:
             await pair.leave()
-        transactions = Transactions(house.book)
+        transactions = Transactions(harness.book)
 
         await delete(pair)
 
         assert transactions.stages == [{pair.here.arn, pair.there.arn}]
-        assert house.book.list_active_replicas() == []
+        assert harness.book.list_active_replicas() == []
         stays = pair.there if delete is delete_source else pair.here
-        assert [session.stage_arn for session in house.book.list_open_sessions()] == [stays.arn]
-    house.book = SqliteBook.open(tmp_path / "book", show_deleted_history=True)
+        assert [session.stage_arn for session in harness.book.list_open_sessions()] == [stays.arn]
+    harness.book = SqliteBook.open(tmp_path / "book", show_deleted_history=True)
     try:
         assert await pair.told(pair.here) == here
         assert await pair.told(pair.there) == there
         assert await pair.told(pair.there, "V") == WATCHED
     finally:
-        await house.book.close()
+        await harness.book.close()
 
 
 async def test_shutting_down_ends_replications_too(pair: Pair) -> None:
-    elsewhere = await pair.house.stage()
+    elsewhere = await pair.harness.stage()
     await pair.start(window_seconds=30)
     await pair.start(to=elsewhere)
     await pair.watch()
 
-    await pair.house.manager.shutdown()
+    await pair.harness.manager.shutdown()
 
     assert (await pair.told(pair.here))[4:] == [
         "PUBLISH_STOPPED",
@@ -226,7 +230,7 @@ async def test_shutting_down_ends_replications_too(pair: Pair) -> None:
     assert await pair.told(pair.there) == await pair.told(elsewhere) == ENDED_THERE
     assert await pair.told(pair.there, "V") == WATCHED
     assert await pair.states() == ["STOPPED", "STOPPED"]
-    assert pair.house.book.list_open_sessions() == []
+    assert pair.harness.book.list_open_sessions() == []
     assert await pair.causes(pair.there, 2) == {Cause.SHUTDOWN}
 
 
@@ -234,37 +238,37 @@ async def test_shutting_down_waits_for_nobody(pair: Pair) -> None:
     await pair.start(window_seconds=30)
     await pair.leave()
 
-    await pair.house.manager.shutdown()
+    await pair.harness.manager.shutdown()
 
     assert await pair.told(pair.here) == GIVEN_UP_HERE
     assert await pair.told(pair.there) == GIVEN_UP_THERE
-    assert pair.house.book.list_open_sessions() == []
+    assert pair.harness.book.list_open_sessions() == []
 
 
 @pytest.mark.parametrize("is_awaited", [False, True])
 async def test_after_a_crash_both_ends_are_closed_once(tmp_path: Path, is_awaited: bool) -> None:  # noqa: FBT001 - a case
     clock = SettableClock()
-    async with running_house(tmp_path / "book", clock=clock) as house:
-        pair = await make_pair(house)
-        bystander = await house.stage()
-        await house.publish(house.claims(bystander, "Q"))
+    async with running_manager(tmp_path / "book", clock=clock) as harness:
+        pair = await make_pair(harness)
+        bystander = await harness.stage()
+        await harness.publish(harness.claims(bystander, "Q"))
         await pair.start(window_seconds=300)
         await pair.watch()
         if is_awaited:
             await pair.leave()
-        await house.settled()
+        await harness.settled()
     clock.ms += 60_000
 
     for _ in range(2):
-        async with running_house(tmp_path / "book", clock=clock) as house:
-            pair.house = house
+        async with running_manager(tmp_path / "book", clock=clock) as harness:
+            pair.harness = harness
             here, there = await pair.told(pair.here), await pair.told(pair.there)
             assert here == (GIVEN_UP_HERE if is_awaited else ENDED_HERE)
             assert there == ENDED_THERE
             assert await pair.told(pair.there, "V") == WATCHED
             assert await pair.states() == ["STOPPED"]
-            assert house.book.list_active_replicas() == []
-            assert house.book.list_open_sessions() == []
+            assert harness.book.list_active_replicas() == []
+            assert harness.book.list_open_sessions() == []
             assert await pair.causes(pair.here, 1) == await pair.causes(pair.there, 1) == {Cause.CRASH_RECOVERY}
             for stage in (pair.here, pair.there):
                 row = await pair.row(stage)
@@ -275,16 +279,16 @@ async def test_after_a_crash_both_ends_are_closed_once(tmp_path: Path, is_awaite
 async def test_a_crash_is_recovered_from_in_one_transaction_for_both_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running_house(tmp_path / "book") as house:
-        pair = await make_pair(house)
-        bystander = await house.stage()
-        await house.publish(house.claims(bystander, "Q"))
+    async with running_manager(tmp_path / "book") as harness:
+        pair = await make_pair(harness)
+        bystander = await harness.stage()
+        await harness.publish(harness.claims(bystander, "Q"))
         await pair.start()
     book = SqliteBook.open(tmp_path / "book")
     transactions = Transactions(book)
-    monkeypatch.setattr("tests.manager.house.SqliteBook.open", lambda _path: book)
+    monkeypatch.setattr("tests.manager.manager_harness.SqliteBook.open", lambda _path: book)
 
-    async with running_house(tmp_path / "book"):
+    async with running_manager(tmp_path / "book"):
         pass
 
     assert sorted(transactions.stages, key=len) == [{bystander.arn}, {pair.here.arn, pair.there.arn}]

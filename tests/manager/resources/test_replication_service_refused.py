@@ -18,34 +18,34 @@ from stagebook.stage.errors import (
 from stagebook.stage.events import ErrorCode
 from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import ReplicationType
-from tests.manager.house import CLIENT, ManagerHarness, Watcher, running_house
-from tests.manager.replicating import PUBLISHED, SHOWN, Pair, make_pair
+from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, running_manager
+from tests.manager.replicated_pair import PUBLISHED, SHOWN, Pair, make_pair
 
 
 @pytest.fixture
-async def pair(house: ManagerHarness) -> Pair:
-    return await make_pair(house)
+async def pair(harness: ManagerHarness) -> Pair:
+    return await make_pair(harness)
 
 
 async def test_only_who_publishes_is_replicated(pair: Pair) -> None:
-    house = pair.house
+    harness = pair.harness
     with pytest.raises(ResourceNotFoundError, match="participant Nobody"):
         await start(pair, "Nobody")
-    await house.manager.open_events(house.claims(pair.here, "W"), watcher=Watcher(), client=CLIENT)
+    await harness.manager.participants.open_events(harness.claims(pair.here, "W"), watcher=Watcher(), client=CLIENT)
     with pytest.raises(ConflictError, match="not publishing"):
         await start(pair, "W")
-    await house.publish(house.claims(pair.here, "Opening"), connect=False)
+    await harness.publish(harness.claims(pair.here, "Opening"), connect=False)
     with pytest.raises(ConflictError, match="not publishing"):
         await start(pair, "Opening")
     await pair.leave()
-    await house.settled()
+    await harness.settled()
     with pytest.raises(ConflictError, match="not publishing"):
         await pair.start()
-    assert house.book.list_sessions(pair.there.arn, after=None, limit=1).items == []
+    assert harness.book.list_sessions(pair.there.arn, after=None, limit=1).items == []
 
 
 async def start(pair: Pair, participant_id: str) -> None:
-    await pair.house.manager.replication.start(
+    await pair.harness.manager.replications.start(
         source_stage_arn=pair.here.arn,
         destination_stage_arn=pair.there.arn,
         participant_id=participant_id,
@@ -55,8 +55,8 @@ async def start(pair: Pair, participant_id: str) -> None:
 
 
 async def test_both_stages_must_exist_and_differ(pair: Pair) -> None:
-    gone = await pair.house.stage()
-    await pair.house.manager.delete_stage(stage_arn=gone.arn)
+    gone = await pair.harness.stage()
+    await pair.harness.manager.stages.delete(stage_arn=gone.arn)
 
     with pytest.raises(ResourceNotFoundError, match=gone.arn):
         await pair.start(to=gone)
@@ -66,7 +66,7 @@ async def test_both_stages_must_exist_and_differ(pair: Pair) -> None:
         await pair.start(to=pair.here)
     gone_source = msgspec.structs.replace(pair.here, arn=gone.arn)
     with pytest.raises(ResourceNotFoundError, match=gone.arn):
-        await Pair(house=pair.house, here=gone_source, there=pair.there, publication="").start()
+        await Pair(harness=pair.harness, here=gone_source, there=pair.there, publication="").start()
 
 
 async def test_attributes_have_their_bound(pair: Pair) -> None:
@@ -94,18 +94,18 @@ async def test_a_replication_stops_once(pair: Pair) -> None:
 
 async def test_a_replica_cannot_be_replicated(pair: Pair) -> None:
     await pair.start()
-    onward = Pair(house=pair.house, here=pair.there, there=await pair.house.stage(), publication="")
+    onward = Pair(harness=pair.harness, here=pair.there, there=await pair.harness.stage(), publication="")
 
     with pytest.raises(ConflictError, match="is a replica"):
         await onward.start()
 
 
 async def test_a_participant_of_the_same_id_bars_the_replica(pair: Pair) -> None:
-    house = pair.house
-    own = await house.publish(house.claims(pair.there, "P"))
+    harness = pair.harness
+    own = await harness.publish(harness.claims(pair.there, "P"))
     with pytest.raises(ConflictError, match="of its own"):
         await pair.start()
-    await house.manager.close(house.claims(pair.there, "P"), connection_id=own)
+    await harness.manager.participants.close(harness.claims(pair.there, "P"), connection_id=own)
 
     await pair.start()
 
@@ -114,8 +114,8 @@ async def test_a_participant_of_the_same_id_bars_the_replica(pair: Pair) -> None
 
 
 async def test_a_participant_of_the_same_id_who_is_awaited_bars_the_replica(pair: Pair) -> None:
-    own = await pair.house.publish(pair.house.claims(pair.there, "P"))
-    namesake = Pair(house=pair.house, here=pair.there, there=await pair.house.stage(), publication=own)
+    own = await pair.harness.publish(pair.harness.claims(pair.there, "P"))
+    namesake = Pair(harness=pair.harness, here=pair.there, there=await pair.harness.stage(), publication=own)
     await namesake.start(window_seconds=30)
     await namesake.leave()
 
@@ -124,12 +124,12 @@ async def test_a_participant_of_the_same_id_who_is_awaited_bars_the_replica(pair
 
 
 async def test_a_replica_bars_a_participant_of_the_same_id_until_it_leaves(pair: Pair) -> None:
-    house, claims = pair.house, pair.house.claims(pair.there, "P")
+    harness, claims = pair.harness, pair.harness.claims(pair.there, "P")
     await pair.start()
     for attempt in (
-        house.publish(claims),
-        house.subscribe(claims, "P"),
-        house.manager.open_events(claims, watcher=Watcher(), client=CLIENT),
+        harness.publish(claims),
+        harness.subscribe(claims, "P"),
+        harness.manager.participants.open_events(claims, watcher=Watcher(), client=CLIENT),
     ):
         with pytest.raises(TokenRefusedError) as refusal:
             await attempt
@@ -137,7 +137,7 @@ async def test_a_replica_bars_a_participant_of_the_same_id_until_it_leaves(pair:
     assert await pair.told(pair.there) == SHOWN
     await pair.stop()
 
-    await house.publish(claims)
+    await harness.publish(claims)
 
     row = await pair.row(pair.there)
     assert (row.replication_type, row.replication_state) == (ReplicationType.NONE, None)
@@ -146,58 +146,58 @@ async def test_a_replica_bars_a_participant_of_the_same_id_until_it_leaves(pair:
 
 
 async def test_who_follows_a_replica_that_was_forgotten_is_a_participant_of_its_own(pair: Pair) -> None:
-    house = pair.house
-    await house.manager.open_events(house.claims(pair.there, "W"), watcher=Watcher(), client=CLIENT)
+    harness = pair.harness
+    await harness.manager.participants.open_events(harness.claims(pair.there, "W"), watcher=Watcher(), client=CLIENT)
     await pair.start()
     await pair.stop()
-    await house.settled()
+    await harness.settled()
 
-    await house.publish(house.claims(pair.there, "P"))
+    await harness.publish(harness.claims(pair.there, "P"))
 
     assert (await pair.row(pair.there)).replication_type is ReplicationType.NONE
 
 
 async def test_an_offer_that_was_on_its_way_meets_the_replica(pair: Pair) -> None:
-    house = pair.house
-    house.engine.hold = asyncio.Event()
-    publishing = asyncio.ensure_future(house.publish(house.claims(pair.there, "P")))
+    harness = pair.harness
+    harness.engine.hold = asyncio.Event()
+    publishing = asyncio.ensure_future(harness.publish(harness.claims(pair.there, "P")))
     await asyncio.sleep(0)
 
     await pair.start()
-    house.engine.hold.set()
+    harness.engine.hold.set()
 
     with pytest.raises(TokenRefusedError):
         await publishing
     assert await pair.told(pair.there) == SHOWN
-    assert len(house.engine.closed) == 1
+    assert len(harness.engine.closed) == 1
 
 
 async def test_an_offer_to_watch_that_was_on_its_way_finds_the_replica_gone(pair: Pair) -> None:
-    house = pair.house
+    harness = pair.harness
     await pair.start()
-    house.engine.hold = asyncio.Event()
-    watching = asyncio.ensure_future(house.subscribe(house.claims(pair.there, "V"), "P"))
+    harness.engine.hold = asyncio.Event()
+    watching = asyncio.ensure_future(harness.subscribe(harness.claims(pair.there, "V"), "P"))
     await asyncio.sleep(0)
 
     await pair.stop()
-    house.engine.hold.set()
+    harness.engine.hold.set()
 
     with pytest.raises(AttemptRefusedError) as refusal:
         await watching
     assert refusal.value.code is ErrorCode.PUBLISHER_NOT_FOUND
-    assert len(house.engine.closed) == 1
+    assert len(harness.engine.closed) == 1
 
 
 async def test_replicas_count_as_publishers_of_their_stage(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(STRICT, publishers_per_stage=1)
-    async with running_house(tmp_path / "book", limits=limits) as house:
-        pair = await make_pair(house)
+    async with running_manager(tmp_path / "book", limits=limits) as harness:
+        pair = await make_pair(harness)
         await pair.start()
         with pytest.raises(AttemptRefusedError):
-            await house.publish(house.claims(pair.there, "Q"))
+            await harness.publish(harness.claims(pair.there, "Q"))
         assert await pair.told(pair.there, "Q") == ["PUBLISH_ERROR:QUOTA_EXCEEDED"]
         await pair.stop()
-        await house.publish(house.claims(pair.there, "Q"))
+        await harness.publish(harness.claims(pair.there, "Q"))
         with pytest.raises(ServiceQuotaExceededError, match="publishers of the destination stage"):
             await pair.start()
 
@@ -212,18 +212,20 @@ async def test_replicas_count_as_publishers_of_their_stage(tmp_path: Path) -> No
 )
 async def test_every_quota_bars_a_replica(tmp_path: Path, quota: str, maximum: int, named: str) -> None:
     limits = msgspec.structs.replace(STRICT, **{quota: maximum})
-    async with running_house(tmp_path / "book", limits=limits) as house:
-        pair = await make_pair(house)
-        await house.manager.open_events(house.claims(pair.there, "W"), watcher=Watcher(), client=CLIENT)
+    async with running_manager(tmp_path / "book", limits=limits) as harness:
+        pair = await make_pair(harness)
+        await harness.manager.participants.open_events(
+            harness.claims(pair.there, "W"), watcher=Watcher(), client=CLIENT
+        )
         with pytest.raises(ServiceQuotaExceededError, match=named):
             await pair.start()
         assert await pair.told(pair.here) == PUBLISHED
 
 
 async def test_aws_allows_five_replications_of_a_participant(tmp_path: Path) -> None:
-    async with running_house(tmp_path / "book", limits=STRICT) as house:
-        pair = await make_pair(house)
+    async with running_manager(tmp_path / "book", limits=STRICT) as harness:
+        pair = await make_pair(harness)
         for _ in range(5):
-            await pair.start(to=await house.stage())
+            await pair.start(to=await harness.stage())
         with pytest.raises(ServiceQuotaExceededError):
             await pair.start()

@@ -4,30 +4,30 @@ import pytest
 
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import Capability
-from tests.manager.house import ACCOUNT, CLIENT, ManagerHarness, Watcher
+from tests.manager.manager_harness import ACCOUNT, CLIENT, ManagerHarness, Watcher
 from tests.manager.own_tokens import OwnTokens, own_tokens
-from tests.manager.replicating import ENDED_THERE, REPLICATED, SHOWN, WAITS_THERE, WATCHED, Pair
+from tests.manager.replicated_pair import ENDED_THERE, REPLICATED, SHOWN, WAITS_THERE, WATCHED, Pair
 
 PUBLISH, SUBSCRIBE = Capability.PUBLISH, Capability.SUBSCRIBE
 
 
 @pytest.fixture
-async def own(house: ManagerHarness) -> OwnTokens:
-    return await own_tokens(house, await house.stage("here"))
+async def own(harness: ManagerHarness) -> OwnTokens:
+    return await own_tokens(harness, await harness.stage("here"))
 
 
 async def publish(own: OwnTokens) -> Pair:
     """Let P publish by a self-signed token."""
-    publication = await own.house.publish(own.claims("P", PUBLISH))
-    return Pair(house=own.house, here=own.stage, there=await own.house.stage("there"), publication=publication)
+    publication = await own.harness.publish(own.claims("P", PUBLISH))
+    return Pair(harness=own.harness, here=own.stage, there=await own.harness.stage("there"), publication=publication)
 
 
 async def exchange(own: OwnTokens, *capabilities: Capability, user_id: str = "ada") -> None:
     """Let P, who has a websocket too, exchange its token."""
     present = own.claims("P", PUBLISH)
-    connection_id = await own.house.manager.open_events(present, watcher=Watcher(), client=CLIENT)
+    connection_id = await own.harness.manager.participants.open_events(present, watcher=Watcher(), client=CLIENT)
     token = own.token(own.claims("P", *capabilities, user_id=user_id))
-    await own.house.manager.exchange_token(connection_id=connection_id, token=token)
+    await own.harness.manager.participants.exchange_token(connection_id=connection_id, token=token)
 
 
 async def test_losing_publish_ends_a_replication_without_window(own: OwnTokens) -> None:
@@ -72,14 +72,14 @@ async def test_an_exchange_that_keeps_publish_changes_nothing_of_the_replica(own
 
 
 async def test_a_revoked_connection_token_ends_the_publication_and_not_the_replica_s_own_stay(own: OwnTokens) -> None:
-    house = own.house
+    harness = own.harness
     token = own.token(own.claims("P", PUBLISH))
-    claims = house.manager.admit(token, connection_token=own.connection_token("one"))
-    publication = await house.publish(claims)
-    pair = Pair(house=house, here=own.stage, there=await house.stage("there"), publication=publication)
+    claims = harness.admit(token, connection_token=own.connection_token("one"))
+    publication = await harness.publish(claims)
+    pair = Pair(harness=harness, here=own.stage, there=await harness.stage("there"), publication=publication)
     await pair.start(window_seconds=30)
 
-    await house.manager.connection_tokens.revoke(account_id=ACCOUNT, token_id="one")
+    await harness.manager.connection_tokens.revoke(account_id=ACCOUNT, token_id="one")
 
     assert await pair.told(pair.here) == [*REPLICATED, "PUBLISH_STOPPED", "LEFT"]
     assert await pair.told(pair.there) == WAITS_THERE

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.manager.presence.watchers import StageWatcher
-from stagebook.manager.stage_manager import Opened
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.media.port import PatchAnswer
 from stagebook.stage.claims import Claims

@@ -19,7 +19,7 @@ from stagebook.api.participants.http_requests import bearer_token, header, read_
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import RequestRefusedError
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
-from stagebook.manager.stage_manager import Opened
+from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.stage.claims import Claims
 
 SDP = "application/sdp"

@@ -1,26 +1,26 @@
-"""How many refusals of encoders are recorded: an encoder with a wrong key tries again every second, day and night, and
-whoever knows the id of an ingest configuration can make it look so.
+"""Limits how many refusals of encoders are recorded as events.
 
-Knows no encoder and no book; time is passed in.
+An encoder with a wrong key retries every second, day and night, and anybody who knows the id of an ingest configuration
+can cause such refusals. So each configuration and error code records at most RECORDED_PER_MINUTE in a minute. Minutes
+begin with their first refusal.
 """
 
 from stagebook.stage.events import ErrorCode
 
 RECORDED_PER_MINUTE = 10
-"""How many refusals of one configuration with one error code are recorded in a minute."""
 MINUTE_MS = 60_000
 TIDY_ABOVE = 1_000
-"""How many counts are kept before those of past minutes are thrown away."""
+"""How many counters are kept before those of past minutes are removed."""
 
 
 class RefusalRateLimit:
-    """Counts what was recorded for each configuration and error code, in minutes that begin with the first refusal."""
+    """Counts the recorded refusals of each configuration and error code."""
 
     def __init__(self) -> None:
         self._minutes: dict[tuple[str, ErrorCode], tuple[int, int]] = {}
 
     def may_record(self, configuration_arn: str, code: ErrorCode, *, now_ms: int) -> bool:
-        """Return whether a refusal at `now_ms` is to be recorded, and count it if it is."""
+        """Return whether a refusal at the monotonic time `now_ms` is to be recorded, and count it if so."""
         if len(self._minutes) > TIDY_ABOVE:
             self._minutes = {key: minute for key, minute in self._minutes.items() if now_ms - minute[0] < MINUTE_MS}
         start_ms, recorded = self._minutes.get((configuration_arn, code), (now_ms, 0))

@@ -1,15 +1,17 @@
-"""How encoders come in: by the stream key of an ingest configuration that is attached to a stage.
+"""Admits encoders by the stream key of an ingest configuration that is attached to a stage.
 
-Source: user guide, "RTMP Publishing"; API reference, IngestConfiguration and EventErrorCode. The questions are asked in
-this order, and the first that fails refuses:
+Source: user guide, "RTMP Publishing"; API reference, IngestConfiguration and EventErrorCode. The checks, in this order;
+the first that fails refuses:
 
-1. Does the key name a configuration that is attached to a stage? If not, it is counted and logged: nobody's event.
-2. Can the book keep up? If not, no event either.
-3. Is the key that of a stream (INVALID_STREAM_KEY, the configuration's participant), was the protocol allowed
-   (INVALID_PROTOCOL), is the key free (REUSE_OF_STREAM_KEY), is there room (QUOTA_EXCEEDED)?
+1. The key names a configuration that is attached to a stage. If not, the refusal is counted and logged, and is no
+   event, because there is no participant.
+2. The book keeps up. If not, there is no event either.
+3. The secret of the key is right (else INVALID_STREAM_KEY, of the configuration's participant), the protocol is allowed
+   (INVALID_PROTOCOL), the key is not in use (REUSE_OF_STREAM_KEY), and the quotas allow it (QUOTA_EXCEEDED).
 
-Who passes is JOINED, durably, before the encoder hears of it; so whatever the engine tells next finds its participant.
-A participant of a configuration can publish and nothing else. Knows no RTMP; no key leaves this module.
+An encoder that passes is JOINED, durably, before the ingest process admits it, so that every later report finds its
+participant. Encoders retry by themselves, so only some of their refusals are recorded (`refusal_rate_limit.py`).
+Stream keys are compared in constant time and never logged.
 """
 
 import asyncio
@@ -17,14 +19,13 @@ import hmac
 
 import structlog
 
-from stagebook.manager.participants.join_pipeline import Attempt, JoinPipeline
-from stagebook.manager.participants.quotas import Quotas
-from stagebook.manager.participants.source_leases import SourceLeases
-from stagebook.manager.participants.teardown import Teardown
-from stagebook.manager.session.running_sessions import SourceLease
-from stagebook.manager.session.unit_of_work import UnitOfWork
+from stagebook.manager.participants.refusal_rate_limit import RefusalRateLimit
+from stagebook.manager.session.session_registry import Route
+from stagebook.manager.session.unit_of_work import Transaction, UnitOfWork
+from stagebook.manager.tokens.authorization import Authorization
 from stagebook.media.port import IngestAsked, MediaEngine, MediaRefusedError, RefusalReason
-from stagebook.stage.claims import ingest_claims
+from stagebook.stage.claims import Claims, ingest_claims
+from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import (
     AttemptRefusedError,
     ServerBusyError,
@@ -32,49 +33,51 @@ from stagebook.stage.errors import (
     StreamKeyUnknownError,
 )
 from stagebook.stage.events import Cause, ErrorCode
-from stagebook.stage.facts import Accepted
-from stagebook.stage.participant import ConnectionKind
+from stagebook.stage.ids import new_connection_id
 from stagebook.stage.resources import ClientInfo, IngestConfiguration, ParticipantProtocol
+from stagebook.stage.session.orders import AskEngine
+from stagebook.stage.session.session_facts import (
+    AttemptRefused,
+    ConnectionEnded,
+    ConnectionFailed,
+    EncoderRequested,
+    SessionFact,
+)
+from stagebook.stage.session.session_state import Session
 from stagebook.stage.stream_keys import configuration_of_stream_key
 
 _log = structlog.get_logger(__name__)
 
+_ENDED = "the stream was ended while it began"
+
 
 class RtmpJoin:
-    """Answers every encoder that asks."""
+    """Answers the encoders that ask to be admitted."""
 
     def __init__(
-        self,
-        *,
-        ledger: UnitOfWork,
-        media: MediaEngine,
-        endings: Teardown,
-        entrance: JoinPipeline,
-        room: Quotas,
-        slots: SourceLeases,
+        self, *, unit: UnitOfWork, media: MediaEngine, authorization: Authorization, randomness: Randomness
     ) -> None:
         self.unknown_stream_keys = 0
-        self._ledger = ledger
+        self._unit = unit
         self._media = media
-        self._endings = endings
-        self._entrance = entrance
-        self._room = room
-        self._slots = slots
+        self._authorization = authorization
+        self._randomness = randomness
+        self._refusals = RefusalRateLimit()
         self._answers: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
-    def hear(self, ask: IngestAsked) -> None:
-        """Answer an encoder soon."""
+    def on_asked(self, ask: IngestAsked) -> None:
+        """Answer an encoder in a task of its own."""
         task = asyncio.get_running_loop().create_task(self._answer(ask))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
 
     def stop(self) -> None:
-        """Let nobody in any more."""
+        """Refuse all encoders from now on."""
         self._is_stopping = True
 
     async def settled(self) -> None:
-        """Wait until everybody who asked so far was answered."""
+        """Wait until each encoder that has asked so far is answered."""
         while self._answers:
             await asyncio.gather(*self._answers, return_exceptions=True)
 
@@ -82,119 +85,138 @@ class RtmpJoin:
         try:
             if self._is_stopping:
                 raise ServerBusyError("the server is stopping")
-            await self._let_in(ask)
+            await self._join(ask)
         except StagebookError as error:
             detail = f"{_code_of(error).value}: {error}"
             self.unknown_stream_keys += isinstance(error, StreamKeyUnknownError)
             named = configuration_of_stream_key(ask.stream_key)
-            _log.info("an encoder was refused", address=ask.remote_address, configuration=str(named or ""), why=detail)
+            _log.info("encoder refused", address=ask.remote_address, configuration=str(named or ""), reason=detail)
             await self._refuse(ask, detail)
 
     async def _refuse(self, ask: IngestAsked, detail: str) -> None:
-        """Tell the encoder. Only a key that is nobody's is a guess: an encoder that comes too early, or once too often,
-        has a good one."""
-        configuration = self._named_by(ask.stream_key)
+        """Tell the encoder. Only a key that belongs to nobody counts as a guess: an encoder that comes too early or
+        too often has a valid one."""
+        configuration = self._configuration_named_by(ask.stream_key)
         is_wrong_key = configuration is None or _participant_of(configuration, ask.stream_key) is None
         await self._media.refuse_ingest(ask_id=ask.ask_id, detail=detail, is_wrong_key=is_wrong_key)
 
-    async def _let_in(self, ask: IngestAsked) -> None:
-        """Let the encoder publish; raise StagebookError, recorded as an event where it is somebody's attempt."""
-        configuration = self._configuration_of(ask.stream_key)
-        self._entrance.require_book()
-        protocol = ParticipantProtocol.RTMPS if ask.is_secure else ParticipantProtocol.RTMP
-        participant_id = _participant_of(configuration, ask.stream_key)
-        attempt = _attempt(configuration, participant_id or configuration.participant_id, protocol)
-        if participant_id is None:
-            detail = _wrong_key(configuration, ask.stream_key)
-            raise await self._entrance.refused(attempt, detail, code=ErrorCode.INVALID_STREAM_KEY)
-        if not ask.is_secure and not configuration.insecure_ingest:
-            detail = "this ingest configuration takes RTMPS only (insecureIngest is false)"
-            raise await self._entrance.refused(attempt, detail, code=ErrorCode.INVALID_PROTOCOL)
-        if self._is_in_use(attempt):
-            detail = "another encoder publishes with this stream key"
-            raise await self._entrance.refused(attempt, detail, code=ErrorCode.REUSE_OF_STREAM_KEY)
-        await self._entrance.require_room(attempt, self._room.to_publish)
-        await self._accept(ask, attempt, publisher_id=configuration.participant_id)
-
-    def _configuration_of(self, stream_key: str) -> IngestConfiguration:
-        found = self._named_by(stream_key)
-        # A stage that is being deleted has been taken from its configurations already.
-        if found is None or not found.stage_arn:
+    async def _join(self, ask: IngestAsked) -> None:
+        """Let the encoder publish. Raises StagebookError, recorded as an event if it is a participant's attempt."""
+        configuration = self._configuration_named_by(ask.stream_key)
+        # The configurations of a stage that is being deleted are detached already.
+        if configuration is None or not configuration.stage_arn:
             raise StreamKeyUnknownError
-        return found
+        self._unit.require_capacity()
+        participant_id = _participant_of(configuration, ask.stream_key)
+        protocol = ParticipantProtocol.RTMPS if ask.is_secure else ParticipantProtocol.RTMP
+        claims = ingest_claims(
+            configuration, participant_id=participant_id or configuration.participant_id, protocol=protocol
+        )
+        session = self._unit.session_of(self._authorization.authorize(claims))
+        fact = self._fact(ask, configuration, claims, session, is_right_key=participant_id is not None)
+        transaction = self._unit.begin()
+        refusal = transaction.apply(session, fact)
+        await self._commit(transaction, claims, refusal)
+        if isinstance(fact, EncoderRequested):
+            await self._admit(ask, transaction, fact)
 
-    def _named_by(self, stream_key: str) -> IngestConfiguration | None:
-        named = configuration_of_stream_key(stream_key)
-        found = None if named is None else self._ledger.shelf.find(str(named))
-        return found if isinstance(found, IngestConfiguration) else None
+    def _fact(
+        self,
+        ask: IngestAsked,
+        configuration: IngestConfiguration,
+        claims: Claims,
+        session: Session,
+        *,
+        is_right_key: bool,
+    ) -> AttemptRefused | EncoderRequested:
+        """Return what the encoder's request is to its session: a refusal by its key or protocol, or a request."""
+        known = self._unit.known_record(session, claims.participant_id)
+        code, detail = ErrorCode.INVALID_STREAM_KEY, _wrong_key(configuration, ask.stream_key)
+        if is_right_key:
+            if ask.is_secure or configuration.insecure_ingest:
+                return EncoderRequested(
+                    connection_id=new_connection_id(self._randomness),
+                    source_id=new_connection_id(self._randomness),
+                    publisher_id=configuration.participant_id,
+                    claims=claims,
+                    client=ClientInfo(),
+                    known=known,
+                )
+            code = ErrorCode.INVALID_PROTOCOL
+            detail = "this ingest configuration takes RTMPS only (insecureIngest is false)"
+        return AttemptRefused(
+            claims=claims, client=ClientInfo(), failure="PUBLISH_ERROR", code=code, detail=detail, known=known
+        )
 
-    def _is_in_use(self, attempt: Attempt) -> bool:
-        session = self._ledger.live.sessions.get(attempt.claims.stage_arn)
-        live = session.participants.get(attempt.claims.participant_id) if session else None
-        return live is not None and bool(live.machine.connections)
+    async def _commit(self, transaction: Transaction, claims: Claims, refusal: StagebookError | None) -> None:
+        """Commit an arrival, or raise a refusal; a refusal above the rate limit is not recorded."""
+        if isinstance(refusal, AttemptRefusedError) and claims.ingest is not None:
+            now_ms = self._unit.now().monotonic_ms
+            if not self._refusals.may_record(claims.ingest.configuration_arn, refusal.code, now_ms=now_ms):
+                raise refusal
+        await self._unit.wait(transaction.commit())
+        if refusal is not None:
+            raise refusal
 
-    async def _accept(self, ask: IngestAsked, attempt: Attempt, *, publisher_id: str) -> None:
-        """Record the arrival, then let the engine know. Nothing suspends before the arrival is in the live state."""
-        async with self._slots.held(attempt.claims.stage_arn, publisher_id) as slot:
-            connection_id = self._entrance.new_connection_id()
-            changes, session, live = self._entrance.enter(attempt)
-            if attempt.kind is ConnectionKind.REDUNDANT:
-                slot.streams.add(connection_id)
-                fact = Accepted(connection_id=connection_id, kind="redundant")
-            else:
-                fact = Accepted(connection_id=connection_id, kind="publish")
-            await self._entrance.record(attempt, session, live, fact, changes)
-            await self._admit(ask, connection_id, slot, is_redundant=attempt.kind is ConnectionKind.REDUNDANT)
+    async def _admit(self, ask: IngestAsked, transaction: Transaction, fact: EncoderRequested) -> None:
+        """Let the ingest process admit the encoder.
 
-    async def _admit(self, ask: IngestAsked, connection_id: str, slot: SourceLease, *, is_redundant: bool) -> None:
-        """Tell the engine of the connection, and again if it was ended meanwhile: the engine did not know it then."""
-        if connection_id not in self._ledger.live.routes:
+        The connection can end before the engine knows it, and while the engine takes it: it is then closed here.
+        """
+        connection_id = fact.connection_id
+        if connection_id not in self._unit.registry.routes:
             await self._refuse(ask, _ENDED)
             return
-        try:
-            await self._media.ingest(
-                ask_id=ask.ask_id, connection_id=connection_id, source_id=slot.source_id, is_redundant=is_redundant
-            )
-        except MediaRefusedError as error:
-            await self._not_admitted(ask, connection_id, error)
-        else:
-            if connection_id not in self._ledger.live.routes:
-                await self._media.close(connection_id=connection_id)
+        source_id = next(order.source_id for _, order in transaction.orders if isinstance(order, AskEngine))
+        is_redundant = fact.publisher_id != fact.claims.participant_id
+        with self._unit.dispatcher.holding(source_id):
+            try:
+                await self._media.ingest(
+                    ask_id=ask.ask_id, connection_id=connection_id, source_id=source_id, is_redundant=is_redundant
+                )
+            except MediaRefusedError as error:
+                await self._not_admitted(ask, connection_id, error)
+            else:
+                if connection_id not in self._unit.registry.routes:
+                    await self._media.close(connection_id=connection_id)
 
     async def _not_admitted(self, ask: IngestAsked, connection_id: str, error: MediaRefusedError) -> None:
-        """Record that the engine could not take an encoder that was let in, and say so to the encoder."""
-        route = self._ledger.live.routes.get(connection_id)
+        """Record that the engine did not take an encoder that has joined, and tell the encoder."""
+        route = self._unit.registry.routes.get(connection_id)
         if route is None:
             await self._refuse(ask, _ENDED)
             return
-        code, detail = ErrorCode.INTERNAL_SERVER_EXCEPTION, error.detail
-        if error.reason is RefusalReason.UNKNOWN_CONNECTION:
-            changes = self._endings.gone(
-                route.session, route.participant_id, [connection_id], cause=Cause.CLIENT, detail=detail
-            )
-        else:
-            cause = Cause.REFUSED if error.reason is RefusalReason.BUSY else Cause.ENGINE_LOST
-            changes = self._endings.cut(
-                route.session, route.participant_id, connection_id, code, cause=cause, detail=detail
-            )
-        await self._ledger.commit(route.session, changes)
-        await self._refuse(ask, f"{code.value}: {detail}")
+        transaction = self._unit.begin()
+        session = self._unit.registry.sessions[route.stage_arn]
+        transaction.apply(session, _not_admitted_fact(route, connection_id, error))
+        await self._unit.wait(transaction.commit())
+        await self._refuse(ask, f"{ErrorCode.INTERNAL_SERVER_EXCEPTION.value}: {error.detail}")
+
+    def _configuration_named_by(self, stream_key: str) -> IngestConfiguration | None:
+        named = configuration_of_stream_key(stream_key)
+        found = None if named is None else self._unit.pending.find(str(named))
+        return found if isinstance(found, IngestConfiguration) else None
 
 
-_ENDED = "the stream was ended while it began"
-
-
-def _attempt(configuration: IngestConfiguration, participant_id: str, protocol: ParticipantProtocol) -> Attempt:
-    claims = ingest_claims(configuration, participant_id=participant_id, protocol=protocol)
-    is_stream = claims.ingest is not None and claims.ingest.feeds is not None
-    kind = ConnectionKind.REDUNDANT if is_stream else ConnectionKind.PUBLISH
-    return Attempt(claims=claims, client=ClientInfo(), kind=kind, failure="PUBLISH_ERROR")
+def _not_admitted_fact(route: Route, connection_id: str, error: MediaRefusedError) -> SessionFact:
+    if error.reason is RefusalReason.UNKNOWN_CONNECTION:  # The encoder has gone.
+        return ConnectionEnded(
+            participant_id=route.participant_id, connection_id=connection_id, cause=Cause.CLIENT, detail=error.detail
+        )
+    return ConnectionFailed(
+        participant_id=route.participant_id,
+        connection_id=connection_id,
+        code=ErrorCode.INTERNAL_SERVER_EXCEPTION,
+        cause=Cause.REFUSED if error.reason is RefusalReason.BUSY else Cause.ENGINE_LOST,
+        detail=error.detail,
+    )
 
 
 def _participant_of(configuration: IngestConfiguration, stream_key: str) -> str | None:
-    """Return whose key this is; None for a wrong secret, and for the single key while there are redundant ones.
+    """Return the participant of a stream key; None for a wrong secret, and for the single key while there are
+    redundant ones.
 
-    How long it takes says nothing of the keys: all are compared, each in constant time.
+    All keys are compared, each in constant time, so the duration says nothing about them.
     """
     keys = {credential.participant_id: credential.stream_key for credential in configuration.redundant_credentials}
     if not keys:
@@ -214,7 +236,7 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def _code_of(error: StagebookError) -> ErrorCode:
-    """Return the code that tells the encoder most, also where there is no event."""
+    """Return the error code that says most to the encoder, also where there is no event."""
     match error:
         case AttemptRefusedError():
             return error.code

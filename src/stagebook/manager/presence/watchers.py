@@ -1,13 +1,16 @@
-"""Who wants to hear about a stage as it changes: the events websockets of its participants."""
+"""The port to a participant's events websocket: what it is shown, and how it is closed."""
 
-from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
+from stagebook.stage.session.orders import FarewellReason
+
+__all__ = ["FarewellReason", "PresentParticipant", "StageSnapshot", "StageWatcher"]
+
 
 class PresentParticipant(msgspec.Struct, frozen=True, kw_only=True):
-    """One connected participant, as the others on its stage see it."""
+    """One participant on a stage, as the others see it."""
 
     participant_id: str
     user_id: str
@@ -16,26 +19,17 @@ class PresentParticipant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Everybody on a stage at one moment. One instance is handed to all watchers, so a door can encode it once."""
+    """Everybody on a stage at one moment. All watchers get the same instance, so it can be encoded once."""
 
     stage_id: str
     participants: tuple[PresentParticipant, ...]
 
 
-class FarewellReason(StrEnum):
-    """Why the server ends a watcher's connection."""
-
-    DISCONNECTED = "PARTICIPANT_DISCONNECTED"
-    STAGE_DELETED = "STAGE_DELETED"
-    SHUTDOWN = "SERVER_SHUTDOWN"
-    CONNECTION_TOKEN_REVOKED = "CONNECTION_TOKEN_REVOKED"  # noqa: S105 - a reason's name, not a secret
-
-
 class StageWatcher(Protocol):
-    """A participant's events connection. Both calls come on the event loop's thread and must not block."""
+    """A participant's events websocket. Both calls come on the event loop's thread and must not block."""
 
     def show(self, snapshot: StageSnapshot) -> None:
-        """Send the newest snapshot; an older one not sent yet may be dropped."""
+        """Send the newest snapshot. An older one that has not been sent yet may be dropped."""
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
-        """Close the connection and say why; the manager has already recorded it as gone."""
+        """Close the connection and say why. Its end is in the book already."""

@@ -1,28 +1,24 @@
-"""Encoder and storage configurations: made and deleted; nothing uses them until there are compositions and recordings.
+"""Encoder and storage configurations (API reference, those pages and the operations on them).
 
-Source: API reference, EncoderConfiguration and StorageConfiguration and the operations on them.
+They are resources only: compositions and recordings, which use them, do not exist yet.
 """
 
 from stagebook.book.changes import DeleteResource, PutResource
 from stagebook.manager.session.unit_of_work import UnitOfWork
-from stagebook.stage.arns import Arn
+from stagebook.stage.arns import ENCODER_CONFIGURATION, STORAGE_CONFIGURATION
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ResourceNotFoundError
-from stagebook.stage.ids import new_resource_id
-from stagebook.stage.input_rules import check_picture, check_tags
+from stagebook.stage.ids import new_arn
+from stagebook.stage.input_rules import check_frame_size, check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration
-
-ENCODER = "encoder-configuration"
-STORAGE = "storage-configuration"
-"""Resource types, as in ARNs."""
 
 
 class ConfigurationService:
     """Serves the operations that change encoder and storage configurations."""
 
-    def __init__(self, *, ledger: UnitOfWork, limits: Limits, region: str, randomness: Randomness) -> None:
-        self._ledger = ledger
+    def __init__(self, *, unit: UnitOfWork, limits: Limits, region: str, randomness: Randomness) -> None:
+        self._unit = unit
         self._limits = limits
         self._region = region
         self._randomness = randomness
@@ -38,14 +34,17 @@ class ConfigurationService:
         framerate: float,
         bitrate_bps: int,
     ) -> EncoderConfiguration:
-        """Make an encoder configuration. Raises InvalidInputError (tags, picture) and ServiceQuotaExceededError."""
+        """Create an encoder configuration.
+
+        Raises InvalidInputError (tags, frame size) and ServiceQuotaExceededError.
+        """
         check_tags(tags)
-        check_picture(width=width, height=height)
-        self._ledger.shelf.require_room(account_id, ENCODER, maximum=self._limits.encoder_configurations)
+        check_frame_size(width=width, height=height)
+        self._unit.pending.require_quota(account_id, ENCODER_CONFIGURATION, maximum=self._limits.encoder_configurations)
         configuration = EncoderConfiguration(
-            arn=self._new_arn(account_id, ENCODER),
+            arn=self._new_arn(account_id, ENCODER_CONFIGURATION),
             account_id=account_id,
-            created_ms=self._ledger.now_ms(),
+            created_ms=self._unit.now().wall_ms,
             name=name,
             tags=tags,
             width=width,
@@ -53,41 +52,41 @@ class ConfigurationService:
             framerate=framerate,
             bitrate_bps=bitrate_bps,
         )
-        await self._ledger.submit([PutResource(resource=configuration)])
+        await self._unit.submit([PutResource(resource=configuration)])
         return configuration
 
     async def create_storage(
         self, *, account_id: str, name: str = "", tags: dict[str, str], bucket_name: str
     ) -> StorageConfiguration:
-        """Make a storage configuration; the bucket is not looked at. Raises InvalidInputError (tags) and
+        """Create a storage configuration; the bucket is not accessed. Raises InvalidInputError (tags) and
         ServiceQuotaExceededError."""
         check_tags(tags)
-        self._ledger.shelf.require_room(account_id, STORAGE, maximum=self._limits.storage_configurations)
+        self._unit.pending.require_quota(account_id, STORAGE_CONFIGURATION, maximum=self._limits.storage_configurations)
         configuration = StorageConfiguration(
-            arn=self._new_arn(account_id, STORAGE),
+            arn=self._new_arn(account_id, STORAGE_CONFIGURATION),
             account_id=account_id,
-            created_ms=self._ledger.now_ms(),
+            created_ms=self._unit.now().wall_ms,
             name=name,
             tags=tags,
             bucket_name=bucket_name,
         )
-        await self._ledger.submit([PutResource(resource=configuration)])
+        await self._unit.submit([PutResource(resource=configuration)])
         return configuration
 
     async def delete_encoder(self, *, arn: str) -> None:
         """Delete an encoder configuration. Raises ResourceNotFoundError."""
-        if not isinstance(self._ledger.shelf.find(arn), EncoderConfiguration):
+        if not isinstance(self._unit.pending.find(arn), EncoderConfiguration):
             raise ResourceNotFoundError(kind="encoder configuration", name=arn)
-        await self._ledger.submit([DeleteResource(arn=arn)])
+        await self._unit.submit([DeleteResource(arn=arn)])
 
     async def delete_storage(self, *, arn: str) -> None:
         """Delete a storage configuration. Raises ResourceNotFoundError."""
-        if not isinstance(self._ledger.shelf.find(arn), StorageConfiguration):
+        if not isinstance(self._unit.pending.find(arn), StorageConfiguration):
             raise ResourceNotFoundError(kind="storage configuration", name=arn)
-        await self._ledger.submit([DeleteResource(arn=arn)])
+        await self._unit.submit([DeleteResource(arn=arn)])
 
     def _new_arn(self, account_id: str, resource_type: str) -> str:
-        resource_id = new_resource_id(self._randomness)
-        return str(
-            Arn(region=self._region, account_id=account_id, resource_type=resource_type, resource_id=resource_id)
+        arn = new_arn(
+            region=self._region, account_id=account_id, resource_type=resource_type, randomness=self._randomness
         )
+        return str(arn)

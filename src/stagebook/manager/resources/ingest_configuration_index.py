@@ -1,17 +1,17 @@
-"""Which ingest configuration a participant id belongs to, and which configurations are attached to a stage.
+"""Index of ingest configurations: by the ids of their participants, and by the stage they are attached to.
 
-Read from the book once an account, and kept in step by the one who changes configurations. Bounded by the quota of
-ingest configurations. Holds no configuration itself and no stream key.
+An account is read from the book once, when it is first used, and kept in step by the service that changes
+configurations. Its size is bounded by the quota of ingest configurations. It holds no stream keys.
 """
 
 from stagebook.book.store import BookReader
+from stagebook.stage.arns import INGEST_CONFIGURATION
 from stagebook.stage.resources import IngestConfiguration
-from stagebook.stage.stream_keys import INGEST_CONFIGURATION
 
 _PAGE_SIZE = 1_000
 
 
-class _OfAccount:
+class _AccountIndex:
     def __init__(self) -> None:
         self.by_participant: dict[str, str] = {}
         self.by_stage: dict[str, dict[str, None]] = {}
@@ -33,14 +33,14 @@ class _OfAccount:
 
 
 class IngestConfigurationIndex:
-    """Answers for one account at a time; whoever names an account the first time waits for its configurations."""
+    """The indexes of all accounts that were used."""
 
     def __init__(self, *, book: BookReader) -> None:
         self._book = book
-        self._accounts: dict[str, _OfAccount] = {}
+        self._accounts: dict[str, _AccountIndex] = {}
 
     def of_participant(self, account_id: str, participant_id: str) -> str | None:
-        """Return the ARN of the configuration that brings in this participant, or None."""
+        """Return the ARN of the configuration that a participant id belongs to, or None."""
         return self._account(account_id).by_participant.get(participant_id)
 
     def of_stage(self, account_id: str, stage_arn: str) -> tuple[str, ...]:
@@ -48,18 +48,18 @@ class IngestConfigurationIndex:
         return tuple(self._account(account_id).by_stage.get(stage_arn, ()))
 
     def change(self, before: IngestConfiguration | None, after: IngestConfiguration | None) -> None:
-        """Follow a change of one configuration: None stands for one that does not exist (yet, or any more).
+        """Follow a change of one configuration; None stands for one that does not exist.
 
-        Must be called before the change is handed to the book, so that an account is never read half changed.
+        Call it before the change is submitted, so that an account is never read half changed.
         """
-        for configuration, follow in ((before, _OfAccount.remove), (after, _OfAccount.add)):
+        for configuration, follow in ((before, _AccountIndex.remove), (after, _AccountIndex.add)):
             if configuration is not None:
                 follow(self._account(configuration.account_id), configuration)
 
-    def _account(self, account_id: str) -> _OfAccount:
+    def _account(self, account_id: str) -> _AccountIndex:
         known = self._accounts.get(account_id)
         if known is None:
-            known = self._accounts[account_id] = _OfAccount()
+            known = self._accounts[account_id] = _AccountIndex()
             position: int | None = None
             while True:
                 page = self._book.list_resources(account_id, INGEST_CONFIGURATION, after=position, limit=_PAGE_SIZE)
@@ -73,6 +73,6 @@ class IngestConfigurationIndex:
 
 
 def participant_ids(configuration: IngestConfiguration) -> tuple[str, ...]:
-    """Return every id that participants of a configuration have: its own, and one for each redundant stream."""
+    """Return the ids of a configuration's participants: its own, and one for each redundant stream."""
     redundant = (credential.participant_id for credential in configuration.redundant_credentials)
     return (configuration.participant_id, *redundant)

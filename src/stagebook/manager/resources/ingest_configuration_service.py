@@ -1,36 +1,35 @@
-"""Ingest configurations: made, attached to stages and taken off them, and deleted.
+"""Ingest configurations: created, attached to stages and detached, deleted (API reference, IngestConfiguration).
 
-A configuration is ACTIVE while a participant it brings in is connected; then it cannot be changed, and is deleted by
-force only. Its participants are admitted by a stream key and the stage it is attached to, never by a token: so
-disconnecting one takes the configuration off the stage instead of refusing the id for good, and attaching it again
-lets the encoder back in. Knows no RTMP. Source: API reference, IngestConfiguration and the operations on it.
+A configuration is ACTIVE while one of its participants is connected. Then it cannot be changed, and deleted only by
+force. Its participants are admitted by a stream key and the stage that it is attached to, never by a token. So
+disconnecting one of them detaches the configuration, instead of refusing the id for good; attaching it again lets the
+encoder back in.
 """
 
 import msgspec
 from msgspec.structs import replace
 
 from stagebook.book.changes import Change, DeleteResource, PutResource
-from stagebook.book.store import Durable, Page
-from stagebook.manager.participants.teardown import Teardown
+from stagebook.book.store import Page
 from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex, participant_ids
-from stagebook.manager.session.running_sessions import LiveParticipant, LiveSession
-from stagebook.manager.session.unit_of_work import UnitOfWork
+from stagebook.manager.session.unit_of_work import Transaction, UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
-from stagebook.stage.arns import Arn, parse_arn
+from stagebook.stage.arns import INGEST_CONFIGURATION, Arn, parse_arn
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ConflictError, InvalidInputError, ResourceNotFoundError
 from stagebook.stage.events import Cause
-from stagebook.stage.ids import new_participant_id, new_resource_id, new_stream_key
+from stagebook.stage.ids import new_arn, new_participant_id, new_stream_key
 from stagebook.stage.input_rules import check_attributes, check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol
-from stagebook.stage.stream_keys import INGEST_CONFIGURATION
+from stagebook.stage.session.session_facts import ParticipantsDisconnected
+from stagebook.stage.session.session_state import Session
 
 REDUNDANT_STREAMS = 2
 
 
 class IngestSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks of a new configuration: the input of CreateIngestConfiguration."""
+    """The input of CreateIngestConfiguration."""
 
     ingest_protocol: IngestProtocol
     name: str = ""
@@ -43,50 +42,50 @@ class IngestSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IngestFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which configurations a list shows; None does not filter."""
+    """The filters of ListIngestConfigurations; None does not filter."""
 
     stage_arn: str | None = None
     active: bool | None = None
 
 
 class IngestConfigurationService:
-    """Serves the operations on ingest configurations, and tells stages and participants apart from them."""
+    """Serves the operations on ingest configurations."""
 
     def __init__(
         self,
         *,
-        ledger: UnitOfWork,
-        endings: Teardown,
-        admission: Authorization,
+        unit: UnitOfWork,
+        authorization: Authorization,
         index: IngestConfigurationIndex,
         limits: Limits,
         region: str,
         randomness: Randomness,
     ) -> None:
-        self._ledger = ledger
-        self._endings = endings
-        self._admission = admission
+        self._unit = unit
+        self._authorization = authorization
         self._limits = limits
         self._region = region
         self._randomness = randomness
         self._index = index
 
     async def create(self, *, account_id: str, spec: IngestSpec) -> IngestConfiguration:
-        """Make a configuration with a participant id and a stream key of its own.
+        """Create a configuration with its own participant id and stream key.
 
         Raises InvalidInputError (tags, attributes, RTMP without `insecureIngest`, an unknown stage) and
         ServiceQuotaExceededError.
         """
         self._check(account_id, spec)
-        self._ledger.shelf.require_room(account_id, INGEST_CONFIGURATION, maximum=self._limits.ingest_configurations)
-        resource_id = new_resource_id(self._randomness)
-        arn = Arn(
-            region=self._region, account_id=account_id, resource_type=INGEST_CONFIGURATION, resource_id=resource_id
+        self._unit.pending.require_quota(account_id, INGEST_CONFIGURATION, maximum=self._limits.ingest_configurations)
+        arn = new_arn(
+            region=self._region,
+            account_id=account_id,
+            resource_type=INGEST_CONFIGURATION,
+            randomness=self._randomness,
         )
         configuration = IngestConfiguration(
             arn=str(arn),
             account_id=account_id,
-            created_ms=self._ledger.now_ms(),
+            created_ms=self._unit.now().wall_ms,
             name=spec.name,
             tags=spec.tags,
             ingest_protocol=spec.ingest_protocol,
@@ -99,7 +98,7 @@ class IngestConfigurationService:
             redundant_ingest=spec.redundant_ingest,
             redundant_credentials=self._new_credentials(arn) if spec.redundant_ingest else (),
         )
-        await self._ledger.submit([self._put(None, configuration)])
+        await self._unit.submit([self._put(None, configuration)])
         return configuration
 
     def _check(self, account_id: str, spec: IngestSpec) -> None:
@@ -112,8 +111,10 @@ class IngestConfigurationService:
             raise InvalidInputError(member="stageArn", rule="must be empty or name an existing stage of this account")
 
     def _has_stage(self, account_id: str, stage_arn: str) -> bool:
-        stage = self._ledger.book.get_stage(stage_arn)
-        return stage is not None and stage.account_id == account_id and not self._admission.is_being_deleted(stage_arn)
+        stage = self._unit.book.get_stage(stage_arn)
+        return (
+            stage is not None and stage.account_id == account_id and not self._authorization.is_being_deleted(stage_arn)
+        )
 
     def _new_credentials(self, arn: Arn) -> tuple[IngestCredential, ...]:
         return tuple(
@@ -128,10 +129,12 @@ class IngestConfigurationService:
         return PutResource(resource=after)
 
     async def update(self, *, arn: str, stage_arn: str | None, redundant_ingest: bool | None) -> IngestConfiguration:
-        """Attach a configuration to a stage ("" takes it off), or switch its redundant streams; None leaves a thing.
+        """Attach a configuration to a stage ("" detaches it), or switch redundant ingest; None leaves it as it is.
 
-        Streams that are switched off lose their keys for good; switched on again they get new ones. A replication that
-        waits for its publisher on the former stage ends: it will not come back there. Raises ResourceNotFoundError
+        Redundant streams that are switched off lose their keys for good; switched on again they get new ones. A
+        replication that waits for a publisher on the former stage ends, because the publisher will not return there.
+
+        Raises ResourceNotFoundError
         (configuration or stage) and ConflictError while it is ACTIVE.
         """
         before = self._find(arn)
@@ -144,13 +147,13 @@ class IngestConfigurationService:
             credentials = self._new_credentials(parse_arn(arn)) if redundant_ingest else ()
             after = replace(after, redundant_ingest=redundant_ingest, redundant_credentials=credentials)
         if after.stage_arn == before.stage_arn:
-            await self._ledger.submit([self._put(before, after)])
+            await self._unit.submit([self._put(before, after)])
         else:
             await self._leave_stage(before, self._put(before, after), detail="its ingest configuration was moved")
         return after
 
     async def delete(self, *, arn: str, force: bool) -> None:
-        """Delete a configuration; by force also an ACTIVE one, whose participants are disconnected first.
+        """Delete a configuration; with `force` also an ACTIVE one, whose participants are disconnected.
 
         Raises ResourceNotFoundError, and ConflictError for an ACTIVE one without force.
         """
@@ -160,19 +163,19 @@ class IngestConfigurationService:
         self._index.change(configuration, None)
         await self._leave_stage(configuration, DeleteResource(arn=arn), detail="its ingest configuration was deleted")
 
-    def _leave_stage(self, configuration: IngestConfiguration, change: Change, *, detail: str) -> Durable:
-        """Record a change of a configuration with the end of all that it brought to its stage."""
-        session = self._ledger.live.sessions.get(configuration.stage_arn)
-        if session is None:
-            return self._ledger.submit([change])
-        return self._ledger.commit(session, [*self._disconnect(session, configuration, detail=detail), change])
+    async def _leave_stage(self, configuration: IngestConfiguration, change: Change, *, detail: str) -> None:
+        """Commit a change of a configuration together with the end of its participants on its stage."""
+        transaction = self._unit.begin()
+        self._disconnect(transaction, configuration, detail=detail)
+        transaction.add(change)
+        await self._unit.wait(transaction.commit())
 
     def page(self, account_id: str, *, where: IngestFilter, after: int | None, limit: int) -> Page[IngestConfiguration]:
-        """Return configurations of an account that match, in order of creation."""
+        """Return a page of the account's configurations that match, in order of creation."""
         found: list[IngestConfiguration] = []
         while True:
-            # Never more than is still wanted: so the page's own position is the one to continue after.
-            page = self._ledger.book.list_resources(
+            # Never read more than is missing: then the position of the last page is the one to continue after.
+            page = self._unit.book.list_resources(
                 account_id, INGEST_CONFIGURATION, after=after, limit=limit - len(found)
             )
             found += [
@@ -190,52 +193,64 @@ class IngestConfigurationService:
         )
 
     def is_active(self, configuration: IngestConfiguration) -> bool:
-        """Return whether a participant that comes in by this configuration is connected to its stage."""
-        session = self._ledger.live.sessions.get(configuration.stage_arn)
-        return session is not None and any(live.machine.connections for _, live in _of(session, configuration))
+        """Return whether a participant of the configuration is connected to its stage."""
+        session = self._unit.registry.sessions.get(configuration.stage_arn)
+        return session is not None and any(
+            session.participants[participant_id].machine.connections
+            for participant_id in _present(session, configuration)
+        )
 
     def of_participant(self, account_id: str, participant_id: str) -> IngestConfiguration | None:
-        """Return the configuration that brings in this participant, whatever stage it is attached to; or None."""
+        """Return the configuration that a participant id belongs to, whatever stage it is attached to; or None."""
         arn = self._index.of_participant(account_id, participant_id)
         return None if arn is None else self._find(arn)
 
-    def take_off_stage(self, stage_arn: str, configuration: IngestConfiguration, *, detail: str) -> list[Change]:
-        """Disconnect what a configuration brought to a stage and clear its `stageArn`; return the changes to commit.
+    async def detach(
+        self, configuration: IngestConfiguration, *, stage_arn: str, participant_id: str, detail: str
+    ) -> None:
+        """Disconnect the participants of a configuration from a stage and clear its `stageArn`, in one transaction.
 
-        One that is not attached to this stage is left alone.
+        A configuration that is attached to another stage stays as it is; then only `participant_id` is disconnected.
         """
-        if configuration.stage_arn != stage_arn:
-            return []
-        session = self._ledger.live.sessions.get(stage_arn)
-        changes = [] if session is None else self._disconnect(session, configuration, detail=detail)
-        return [*changes, self._put(configuration, replace(configuration, stage_arn=""))]
+        transaction = self._unit.begin()
+        if configuration.stage_arn == stage_arn:
+            self._disconnect(transaction, configuration, detail=detail)
+            transaction.add(self._put(configuration, replace(configuration, stage_arn="")))
+        else:
+            session = self._unit.registry.sessions.get(stage_arn)
+            if session is not None:
+                fact = ParticipantsDisconnected(
+                    participant_ids=(participant_id,), cause=Cause.DISCONNECTED_BY_API, detail=detail or None
+                )
+                transaction.apply(session, fact)
+        await self._unit.wait(transaction.commit())
 
     def clear_stage(self, account_id: str, stage_arn: str) -> list[Change]:
-        """Clear the `stageArn` of every configuration of a stage that is about to go; return the changes to commit."""
+        """Return the changes that detach all configurations from a stage that is being deleted."""
         attached = [self._find(arn) for arn in self._index.of_stage(account_id, stage_arn)]
         return [self._put(configuration, replace(configuration, stage_arn="")) for configuration in attached]
 
-    def _disconnect(self, session: LiveSession, configuration: IngestConfiguration, *, detail: str) -> list[Change]:
-        changes: list[Change] = []
-        for participant_id, live in _of(session, configuration):
-            # None are left where one ended with another: the virtual participant with the last that feeds it.
-            connection_ids = tuple(live.machine.connections)
-            changes += self._endings.gone(
-                session, participant_id, connection_ids, cause=Cause.DISCONNECTED_BY_API, detail=detail or None
+    def _disconnect(self, transaction: Transaction, configuration: IngestConfiguration, *, detail: str) -> None:
+        session = self._unit.registry.sessions.get(configuration.stage_arn)
+        present = () if session is None else _present(session, configuration)
+        if session is not None and present:
+            fact = ParticipantsDisconnected(
+                participant_ids=present, cause=Cause.DISCONNECTED_BY_API, detail=detail or None
             )
-        return changes
+            transaction.apply(session, fact)
 
     def _find(self, arn: str) -> IngestConfiguration:
-        resource = self._ledger.shelf.find(arn)
+        resource = self._unit.pending.find(arn)
         if not isinstance(resource, IngestConfiguration):
             raise ResourceNotFoundError(kind="ingest configuration", name=arn)
         return resource
 
 
-def _of(session: LiveSession, configuration: IngestConfiguration) -> list[tuple[str, LiveParticipant]]:
-    """Return whom a configuration brought in, with their ids; also who is away while a replication waits for it."""
-    return [
-        (participant_id, live)
+def _present(session: Session, configuration: IngestConfiguration) -> tuple[str, ...]:
+    """Return the ids of a configuration's participants in a session, also of one that a replication waits for."""
+    return tuple(
+        participant_id
         for participant_id in participant_ids(configuration)
-        if (live := session.participants.get(participant_id)) is not None and live.claims.ingest is not None
-    ]
+        if (participant := session.participants.get(participant_id)) is not None
+        and participant.claims.ingest is not None
+    )

@@ -1,8 +1,8 @@
-"""The resources that stand beside stages, as they will be once everything on its way into the book is durable.
+"""Resources as they will be once everything that is submitted is durable.
 
-The book shows what is durable; a change that is submitted but not durable yet would be lost by the next one made from
-what the book shows. Who changes a resource asks here, decides and submits without awaiting in between: then no lock is
-needed and no change is lost. Readers ask the book.
+The book shows what is durable. A change that is submitted and not durable yet would be lost by the next change made
+from what the book shows. A service that changes a resource reads it here, decides and submits without awaiting in
+between; then it needs no lock and no change is lost. Readers ask the book.
 """
 
 import asyncio
@@ -16,40 +16,40 @@ from stagebook.stage.resources import Resource
 
 
 class PendingResources:
-    """Sees through to the book wherever nothing is on its way."""
+    """Reads fall through to the book unless a write for the ARN is pending."""
 
     def __init__(self, *, book: BookReader) -> None:
         self._book = book
-        self._coming: dict[str, tuple[Resource | None, asyncio.Future[None]]] = {}
+        self._pending: dict[str, tuple[Resource | None, asyncio.Future[None]]] = {}
 
     def find(self, arn: str) -> Resource | None:
-        """Return the newest state of a resource; None when there is none, or its deletion is on its way."""
-        coming = self._coming.get(arn)
-        return self._book.get_resource(arn) if coming is None else coming[0]
+        """Return the newest state of a resource; None if it does not exist or its deletion is pending."""
+        pending = self._pending.get(arn)
+        return self._book.get_resource(arn) if pending is None else pending[0]
 
     def count(self, account_id: str, resource_type: str) -> int:
-        """Return how many resources of a type the account has, those on their way in or out counted as done."""
-        coming = {
+        """Return how many resources of a type the account has once pending changes are durable."""
+        pending = {
             arn: resource
-            for arn, (resource, _) in self._coming.items()
+            for arn, (resource, _) in self._pending.items()
             if (parsed := parse_arn(arn)).account_id == account_id and parsed.resource_type == resource_type
         }
         while True:
-            # The writer is a thread of its own: what it commits between two reads must not be counted twice.
+            # The writer is another thread: what it commits between two reads must not be counted twice.
             durable = self._book.count_resources(account_id, resource_type)
             difference = sum(
-                (resource is not None) - (self._book.get_resource(arn) is not None) for arn, resource in coming.items()
+                (resource is not None) - (self._book.get_resource(arn) is not None) for arn, resource in pending.items()
             )
             if self._book.count_resources(account_id, resource_type) == durable:
                 return durable + difference
 
-    def require_room(self, account_id: str, resource_type: str, *, maximum: int) -> None:
-        """Raise ServiceQuotaExceededError when the account has as many resources of a type as it may have."""
+    def require_quota(self, account_id: str, resource_type: str, *, maximum: int) -> None:
+        """Raise ServiceQuotaExceededError if the account has `maximum` resources of a type."""
         if self.count(account_id, resource_type) >= maximum:
             raise ServiceQuotaExceededError(quota=f"{resource_type.replace('-', ' ')}s", maximum=maximum)
 
     def note(self, changes: Iterable[Change], durable: asyncio.Future[None]) -> None:
-        """Take note of a transaction that was just submitted."""
+        """Remember the resources of a transaction that was just submitted, until it is durable."""
         for change in changes:
             if isinstance(change, PutResource):
                 self._expect(change.resource.arn, change.resource, durable)
@@ -57,10 +57,10 @@ class PendingResources:
                 self._expect(change.arn, None, durable)
 
     def _expect(self, arn: str, resource: Resource | None, durable: asyncio.Future[None]) -> None:
-        self._coming[arn] = (resource, durable)
+        self._pending[arn] = (resource, durable)
         durable.add_done_callback(lambda done: self._forget(arn, done))
 
     def _forget(self, arn: str, durable: asyncio.Future[None]) -> None:
-        coming = self._coming.get(arn)
-        if coming is not None and coming[1] is durable:
-            del self._coming[arn]
+        pending = self._pending.get(arn)
+        if pending is not None and pending[1] is durable:
+            del self._pending[arn]

@@ -1,205 +1,311 @@
-"""Where a fact becomes events in the book: ask the heart, change the live state, write both in one transaction.
+"""Transactions over sessions: decide, commit to the book, then carry out the orders.
 
-Every change of a participant or a session goes through here, so memory, rows and events cannot part. Owns the clock
-(time never runs backwards inside one run). Decides nothing: the heart decides; knows no engine and no door.
+A transaction applies facts to sessions and collects what the decisions order. A fact that a decision forwards to
+another session is applied in the same transaction, which is how one transaction holds both ends of a replication.
+`commit` submits all rows and events as one transaction of the book and installs the new sessions. Orders that others
+can see (close a connection, say farewell) are carried out once the book has made the transaction durable. A
+transaction that is not committed leaves no trace, because sessions are immutable values.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 
-from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant
+import msgspec
+
+from stagebook.book.changes import (
+    AppendEvent,
+    Change,
+    EndSession,
+    OpenSession,
+    PutParticipant,
+    PutReplica,
+)
 from stagebook.book.store import Book, Durable
-from stagebook.manager.participants.effective_token import of_token
 from stagebook.manager.resources.pending_resources import PendingResources
-from stagebook.manager.session.running_sessions import LiveParticipant, LiveSession, RunningSessions
-from stagebook.stage import session as sessions
-from stagebook.stage.claims import Claims
-from stagebook.stage.clock import Clock, Randomness
-from stagebook.stage.events import Event
-from stagebook.stage.facts import Fact
+from stagebook.manager.session.event_clock import EventClock
+from stagebook.manager.session.order_dispatcher import OrderDispatcher
+from stagebook.manager.session.session_registry import Route, SessionRegistry
+from stagebook.manager.session.timer_queue import Timer, TimerQueue
+from stagebook.stage.clock import Clock, Instant, Randomness
+from stagebook.stage.errors import ServerBusyError, StagebookError
 from stagebook.stage.ids import new_session_id
-from stagebook.stage.participant import Participant, Presence, step
-from stagebook.stage.projection import record_after
-from stagebook.stage.resources import ClientInfo, ParticipantRecord
+from stagebook.stage.limits import Limits
+from stagebook.stage.resources import ParticipantRecord, Stage
+from stagebook.stage.session import orders
+from stagebook.stage.session.decide import decide
+from stagebook.stage.session.draft import Context, Decision
+from stagebook.stage.session.session_facts import SessionFact
+from stagebook.stage.session.session_state import Session
+
+MAXIMUM_BACKLOG = 100_000
+"""Transactions that may wait for the book before new attempts are refused: some seconds of work."""
+
+
+class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What all decisions share: the quotas, and how long a session lingers."""
+
+    limits: Limits
+    linger_ms: int
 
 
 class UnitOfWork:
-    """Writes what happens on the stages into the book, and keeps the live state in step with it."""
+    """Owns the running sessions and is the only part that writes the book.
+
+    `changed` is called with each session that a commit has replaced.
+    """
 
     def __init__(
-        self, *, book: Book, live: RunningSessions, clock: Clock, randomness: Randomness, linger_ms: int
+        self, *, book: Book, clock: Clock, randomness: Randomness, rules: SessionRules, dispatcher: OrderDispatcher
     ) -> None:
-        self.live = live
         self.book = book
-        self.linger_ms = linger_ms
-        self.shelf = PendingResources(book=book)
+        self.registry = SessionRegistry()
+        self.timers = TimerQueue()
+        self.pending = PendingResources(book=book)
+        self.rules = rules
         self.backlog = 0
-        self.changed: Callable[[LiveSession], None] = lambda _session: None
+        self.changed: Callable[[Session], None] = lambda _session: None
         self._clock = clock
+        self._event_clock = EventClock(clock, floor_ms=book.last_event_ms())
         self._randomness = randomness
-        self._last_ms = 0
+        self.dispatcher = dispatcher
         self._last: Durable | None = None
+        self._departed: dict[tuple[str, str], tuple[ParticipantRecord, Durable]] = {}
 
-    def now_ms(self) -> int:
-        """Return the time, never earlier than the last answer."""
-        self._last_ms = max(self._last_ms, self._clock.now_ms())
-        return self._last_ms
+    def now(self) -> Instant:
+        """Return the present moment for events and timers."""
+        return self._event_clock.now()
+
+    def system_time_ms(self) -> int:
+        """Return the machine's wall clock, for token expiry."""
+        return self._clock.now_ms()
+
+    def begin(self) -> "Transaction":
+        """Return an empty transaction. Nothing may be awaited between `begin` and `commit`."""
+        return Transaction(self)
+
+    def session_of(self, stage: Stage) -> Session:
+        """Return the running session of a stage, or a new one that opens with its first event."""
+        running = self.registry.sessions.get(stage.arn)
+        return running or Session(
+            stage_arn=stage.arn, account_id=stage.account_id, session_id=new_session_id(self._randomness)
+        )
+
+    def known_record(self, session: Session, participant_id: str) -> ParticipantRecord | None:
+        """Return the row of a participant that was in a session before and has left it, or None."""
+        if not session.has_departed or participant_id in session.participants:
+            return None
+        departed = self._departed.get((session.session_id, participant_id))
+        if departed is not None:
+            return departed[0]
+        return self.book.get_participant(session.stage_arn, session.session_id, participant_id)
+
+    def require_capacity(self) -> None:
+        """Raise ServerBusyError if too many transactions wait for the book."""
+        if self.backlog >= MAXIMUM_BACKLOG:
+            raise ServerBusyError("too many events wait to be written; try again")
 
     def submit(self, changes: list[Change]) -> Durable:
-        """Hand a transaction to the book; return what to await until it is durable.
-
-        `backlog` counts what is not durable yet. If the book fails, memory is ahead of what lasts: whoever runs the
-        book hears of it there, and the server must stop.
-        """
-        durable = self._submit(changes)
+        """Submit changes that touch no session; return what to await until they are durable."""
+        durable = self.book.submit(changes).durable
+        self._last = durable
+        self.backlog += 1
+        self.pending.note(changes, durable)
         durable.add_done_callback(self._note_done)
         return durable
 
-    def _submit(self, changes: list[Change]) -> Durable:
-        self._last = self.book.submit(changes).durable
-        self.shelf.note(changes, self._last)
-        self.backlog += 1
-        return self._last
-
     def _note_done(self, durable: asyncio.Future[None]) -> None:
         self.backlog -= 1
-        durable.exception()  # Seen: not every transaction has somebody who waits for it.
+        durable.exception()  # Mark it as retrieved: not every transaction has a caller that awaits it.
 
     async def settled(self) -> None:
-        """Wait until everything submitted so far is durable."""
+        """Wait until everything submitted so far is durable and the orders that followed are carried out."""
         if self._last is not None:
             await self._last
+        await self.dispatcher.settled()
 
-    def session_of(self, stage_arn: str, account_id: str, changes: list[Change]) -> LiveSession:
-        """Return the stage's running session, opening one (and writing that to `changes`) if there is none."""
-        session = self.live.sessions.get(stage_arn)
-        if session is None:
-            session = LiveSession(
-                stage_arn=stage_arn, account_id=account_id, session_id=new_session_id(self._randomness)
-            )
-            self.live.sessions[stage_arn] = session
-            changes.append(OpenSession(stage_arn=stage_arn, session_id=session.session_id, start_ms=self.now_ms()))
-        return session
+    async def wait(self, durable: Durable | None) -> None:
+        """Wait for what `Transaction.commit` returned."""
+        if durable is not None:
+            await durable
 
-    def participant_of(self, session: LiveSession, claims: Claims, client: ClientInfo) -> LiveParticipant:
-        """Return the live participant, taking up its row if it was in this session before."""
-        live = session.participants.get(claims.participant_id)
-        if live is None:
-            record = (
-                self.book.get_participant(session.stage_arn, session.session_id, claims.participant_id)
-                if session.has_forgotten
-                else None
-            )
-            live = LiveParticipant(
-                claims=claims,
-                record=record
-                or ParticipantRecord(
-                    participant_id=claims.participant_id,
-                    user_id=claims.user_id,
-                    attributes=claims.attributes,
-                    client=client,
-                ),
-            )
-            session.participants[claims.participant_id] = live
-        if live.machine.presence is Presence.ABSENT:
-            live.arrive(of_token(claims))
-        return live
-
-    def write(self, session: LiveSession, live: LiveParticipant, facts: Iterable[Fact], changes: list[Change]) -> None:
-        """Apply facts of one participant and add what they make to `changes`: its row, if it changed, and events."""
-        at_ms = self.now_ms()
-        participant_id = live.record.participant_id
-        before = live.machine
-        is_new = before.presence is Presence.ABSENT
-        events: list[Event] = []
-        for fact in facts:
-            made = step(live.machine, fact)
-            live.machine = made.participant
-            events.extend(made.events)
-        record = record_after(
-            live.record,
-            events,
-            at_ms=at_ms,
-            protocol=live.protocol,
-            is_replicated=bool(live.machine.replications),
-        )
-        if record is not live.record or (is_new and events):
-            live.record = record
-            changes.append(
-                PutParticipant(stage_arn=session.stage_arn, session_id=session.session_id, participant=record)
-            )
-        changes.extend(
-            AppendEvent(
-                stage_arn=session.stage_arn,
-                session_id=session.session_id,
-                participant_id=participant_id,
-                event=event,
-                at_ms=at_ms,
-            )
-            for event in events
-        )
-        self._count(session, before, live.machine, at_ms)
-
-    def _count(self, session: LiveSession, before: Participant, after: Participant, at_ms: int) -> None:
-        counted = session.session
-        present = counted.present + (after.presence is Presence.PRESENT) - (before.presence is Presence.PRESENT)
-        awaited = counted.awaited + after.is_awaited - before.is_awaited
-        is_new = not present and not awaited and counted.empty_since_ms is None
-        if (present, awaited) != (counted.present, counted.awaited) or is_new:
-            session.session = sessions.present_changed(counted, present=present, awaited=awaited, at_ms=at_ms)
-        else:
-            session.session = sessions.attempted(session.session, at_ms=at_ms)
-
-    def commit(self, session: LiveSession, changes: list[Change]) -> Durable:
-        """Submit changes and tell `changed`; once durable, forget participants who are gone.
-
-        They are `session`'s, and through replications also those of other sessions. With nothing to write, what is
-        returned waits for all that was submitted before.
-        """
-        touched = self._touched(changes)
-        for other in {session.stage_arn: session, **{each.stage_arn: each for each, _ in touched}}.values():
-            self.changed(other)
-        if not changes:
-            return self._last or self.submit(changes)
-        for _, live in touched:
-            live.unsettled += 1
-        durable = self._submit(changes)
-        durable.add_done_callback(lambda done: self._settle(done, touched))
+    def commit(self, transaction: "Transaction") -> Durable | None:
+        """Commit a transaction; see Transaction.commit."""
+        changes = transaction.changes()
+        durable = self.submit(changes) if changes else self._last
+        for session in transaction.sessions.values():
+            self._remember_departed(session, transaction, durable)
+            self.registry.install(session)
+            self.changed(session)
+        visible = [order for stage_arn, order in transaction.orders if not self._follow(stage_arn, order)]
+        if visible and changes and durable is not None:
+            durable.add_done_callback(lambda done: self._carry_out(done, visible))
+        elif visible:
+            self.dispatcher.carry_out(visible)
         return durable
 
-    def _settle(self, durable: asyncio.Future[None], touched: list[tuple[LiveSession, LiveParticipant]]) -> None:
-        self._note_done(durable)
-        for session, live in touched:
-            live.unsettled -= 1
-            away = not live.machine.connections and not live.machine.is_awaited
-            if away and not live.unsettled:
-                session.participants.pop(live.record.participant_id, None)
-                session.has_forgotten = True
+    def _carry_out(self, durable: asyncio.Future[None], visible: list[orders.Order]) -> None:
+        if durable.exception() is None:
+            self.dispatcher.carry_out(visible)
 
-    def _touched(self, changes: list[Change]) -> list[tuple[LiveSession, LiveParticipant]]:
-        """Return whom events were appended for. Sessions that end with these changes are forgotten already."""
-        found = {}
-        for change in changes:
-            if isinstance(change, AppendEvent):
-                session = self.live.sessions.get(change.stage_arn)
-                if session is not None and session.session_id == change.session_id:
-                    found[change.stage_arn, change.participant_id] = (
-                        session,
-                        session.participants[change.participant_id],
+    def _follow(self, stage_arn: str, order: orders.Order) -> bool:
+        """Carry out an order that only concerns memory, at once. Return whether it was one."""
+        match order:
+            case orders.OpenRoute():
+                self.registry.routes[order.connection_id] = Route(
+                    stage_arn=stage_arn,
+                    participant_id=order.participant_id,
+                    kind=order.kind,
+                    connection_token_id=order.connection_token_id,
+                )
+            case orders.CloseRoute():
+                self.registry.routes.pop(order.connection_id, None)
+            case orders.SetTimer():
+                self.timers.set(order.key, Timer(stage_arn=stage_arn, due_ms=order.due_ms, fact=order.fact))
+            case orders.CancelTimer():
+                self.timers.cancel(order.key)
+            case orders.CancelAttempt():
+                self.registry.cancelled[order.connection_id] = order.error
+            case orders.CloseConnection() | orders.EndSource() | orders.CloseEvents():
+                return False
+        return True
+
+    def _remember_departed(self, session: Session, transaction: "Transaction", durable: Durable | None) -> None:
+        """Keep the rows of participants that have left until the book shows them."""
+        for record in transaction.departed(session):
+            if durable is not None:
+                key = (session.session_id, record.participant_id)
+                self._departed[key] = (record, durable)
+                durable.add_done_callback(partial(self._forget_departed, key))
+
+    def _forget_departed(self, key: tuple[str, str], durable: asyncio.Future[None]) -> None:
+        departed = self._departed.get(key)
+        if departed is not None and departed[1] is durable:
+            del self._departed[key]
+
+
+class Transaction:
+    """Facts that are decided together and committed together."""
+
+    def __init__(self, unit: UnitOfWork) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.orders: list[tuple[str, orders.Order]] = []
+        self._unit = unit
+        self._at = unit.now()
+        self._starts: list[Change] = []
+        self._rows: list[Change] = []
+        self._events: list[Change] = []
+        self._replicas: list[Change] = []
+        self._resources: list[Change] = []
+        self._ends: list[Change] = []
+
+    @property
+    def at(self) -> Instant:
+        """The moment of everything in the transaction."""
+        return self._at
+
+    def add(self, *changes: Change) -> None:
+        """Add changes of resources, which follow the sessions' own."""
+        self._resources.extend(changes)
+
+    def apply(self, session: Session, fact: SessionFact) -> StagebookError | None:
+        """Apply a fact to a session, and the facts that follow to other sessions.
+
+        Returns the refusal, or None. A refused attempt can have an event: commit the transaction in that case too. A
+        refusal by another session refuses all: do not commit it.
+        """
+        queue: deque[tuple[Session, SessionFact]] = deque([(session, fact)])
+        first: StagebookError | None = None
+        is_first = True
+        while queue:
+            target, next_fact = queue.popleft()
+            current = self.sessions.get(target.stage_arn, target)
+            decision = decide(current, next_fact, self._context(current))
+            self._take(decision)
+            queue.extend(self._forwarded(decision))
+            if is_first:
+                first, is_first = decision.refusal, False
+            elif decision.refusal is not None:
+                return decision.refusal
+        return first
+
+    def commit(self) -> Durable | None:
+        """Submit everything as one transaction of the book and install the sessions.
+
+        Returns what to await until it is durable. Without a change that is the transaction before this one, or None if
+        there is none. Raises BookFailedError and ChangeRefusedError; then nothing has changed.
+        """
+        return self._unit.commit(self)
+
+    def changes(self) -> list[Change]:
+        """Return the changes of the book in the order that it needs."""
+        return [*self._starts, *self._rows, *self._events, *self._replicas, *self._ends, *self._resources]
+
+    def departed(self, session: Session) -> list[ParticipantRecord]:
+        """Return the rows written in this transaction of participants that a session no longer holds."""
+        return [
+            row.participant
+            for row in self._rows
+            if isinstance(row, PutParticipant)
+            and row.session_id == session.session_id
+            and row.participant.participant_id not in session.participants
+        ]
+
+    def _context(self, session: Session) -> Context:
+        registry, account_id = self._unit.registry, session.account_id
+        publishers, subscribers = registry.publishers(account_id), registry.subscribers(account_id)
+        for staged in self.sessions.values():
+            if staged.account_id == account_id:
+                running = registry.sessions.get(staged.stage_arn)
+                publishers += staged.usage.publishers - (running.usage.publishers if running else 0)
+                subscribers += staged.usage.subscribers - (running.usage.subscribers if running else 0)
+        rules = self._unit.rules
+        return Context(
+            at=self._at,
+            limits=rules.limits,
+            linger_ms=rules.linger_ms,
+            account_publishers=publishers,
+            account_subscribers=subscribers,
+        )
+
+    def _take(self, decision: Decision) -> None:
+        session = decision.session
+        stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self._at.wall_ms
+        self.sessions[stage_arn] = session
+        self._events.extend(
+            AppendEvent(
+                stage_arn=stage_arn,
+                session_id=session_id,
+                participant_id=entry.participant_id,
+                event=entry.event,
+                at_ms=at_ms,
+            )
+            for entry in decision.events
+        )
+        for order in decision.orders:
+            match order:
+                case orders.WriteParticipant():
+                    self._rows.append(
+                        PutParticipant(stage_arn=stage_arn, session_id=session_id, participant=order.record)
                     )
-        return list(found.values())
+                case orders.WriteSessionStart():
+                    self._starts.append(
+                        OpenSession(stage_arn=stage_arn, session_id=session_id, start_ms=order.start_ms)
+                    )
+                case orders.WriteReplica():
+                    self._replicas.append(PutReplica(replica=order.replica))
+                case orders.WriteSessionEnd():
+                    self._ends.append(EndSession(stage_arn=stage_arn, session_id=session_id, end_ms=order.end_ms))
+                case _:
+                    self.orders.append((stage_arn, order))
 
-    def end(self, session: LiveSession, *, end_ms: int) -> list[Change]:
-        """End a session and forget it; return the change to submit."""
-        del self.live.sessions[session.stage_arn]
-        return [EndSession(stage_arn=session.stage_arn, session_id=session.session_id, end_ms=end_ms)]
-
-    def overdue(self) -> list[tuple[LiveSession, int]]:
-        """Return the lingering sessions whose linger is over, with the time each ends at."""
-        now_ms = self.now_ms()
+    def _forwarded(self, decision: Decision) -> list[tuple[Session, SessionFact]]:
+        """Return the facts that a decision forwards, with their sessions. A session that has ended gets none."""
         found = []
-        for session in self.live.sessions.values():
-            end_ms = sessions.end_ms(session.session, linger_ms=self.linger_ms)
-            if end_ms is not None and end_ms <= now_ms:
-                found.append((session, end_ms))
+        for order in decision.orders:
+            if isinstance(order, orders.Forward):
+                session = self.sessions.get(order.stage_arn) or self._unit.registry.sessions.get(order.stage_arn)
+                if session is not None:
+                    found.append((session, order.fact))
         return found

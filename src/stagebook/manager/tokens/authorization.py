@@ -1,6 +1,9 @@
-"""Who may come in: the token, the stage it speaks of, and the participants who were sent away for good.
+"""Authorization of participants: the token, the stage it names, and the participants that were disconnected for good.
 
-Owns the memory of deletions and disconnections that are on their way into the book, so that nobody slips in between.
+`verify` checks a token by itself: signature, expiry, connection token. `authorize` checks, once for each attempt and in
+the same step as the session's decision, what the book says about it: the stage, the participant, the key and the
+connection token. Deletions and revocations count from the moment at which they are submitted, before they are durable,
+so no participant can join in between.
 """
 
 import msgspec
@@ -13,22 +16,19 @@ from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import Stage
 
-MAXIMUM_REMEMBERED = 10_000
-"""How many stages' rights are remembered before all are forgotten and asked of the book anew."""
+MAXIMUM_CACHED_STAGES = 10_000
+"""How many stages' rights are cached before the cache is cleared."""
 
 
 class StageRights(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage that exists, and the ids of the participants who may not come back to it."""
+    """An existing stage, and the ids of the participants that were disconnected from it for good."""
 
     stage: Stage
     revoked: set[str]
 
 
 class Authorization:
-    """Checks tokens when they are used, and again when what they were used for is about to be recorded.
-
-    Asked several times for every arrival, so the rights of a stage are kept in memory: nobody else writes the book.
-    """
+    """Checks tokens, and caches the rights of stages: this process is the only writer of the book."""
 
     def __init__(self, *, book: BookReader, tokens: TokenAuthority, ingest_index: IngestConfigurationIndex) -> None:
         self._book = book
@@ -39,20 +39,19 @@ class Authorization:
         self._revoking_connections: set[tuple[str, str]] = set()
         self._rights: dict[str, StageRights] = {}
 
-    def admit(self, token: str, *, now_ms: int, connection_token: str | None = None) -> Claims:
-        """Return what a token grants, shown over a connection that was opened with `connection_token` if any.
+    def verify(self, token: str, *, now_ms: int, connection_token: str | None = None) -> Claims:
+        """Return the claims of a valid token, shown over a connection of `connection_token` if there is one.
 
-        Raises TokenRefusedError.
+        `now_ms` is the machine's wall clock. Raises TokenRefusedError.
         """
         claims = self._tokens.verify(token, now_ms=now_ms)
         if connection_token is not None:
             token_id = self._connect(connection_token, parse_arn(claims.stage_arn), now_ms=now_ms)
             claims = msgspec.structs.replace(claims, connection_token_id=token_id)
-        self.require(claims)
         return claims
 
     def _connect(self, connection_token: str, stage: Arn, *, now_ms: int) -> str:
-        """Return the id of a connection token that opens connections to this stage; raise TokenRefusedError."""
+        """Return the id of a connection token that is valid for this stage; raise TokenRefusedError."""
         try:
             connection = self._tokens.verify_connection(connection_token, now_ms=now_ms)
         except TokenRefusedError as error:
@@ -62,15 +61,14 @@ class Authorization:
         return connection.token_id
 
     def identify(self, token: str) -> Claims:
-        """Return whose token this is, expired or not; raise TokenRefusedError."""
+        """Return the claims of a token, even if it has expired; raise TokenRefusedError."""
         return self._tokens.verify(token, now_ms=None)
 
-    def require(self, claims: Claims) -> Stage:
-        """Return the stage of these claims; raise TokenRefusedError if it or the participant's right to it is gone.
+    def authorize(self, claims: Claims) -> Stage:
+        """Return the stage of these claims; raise TokenRefusedError if the stage or the right to it is gone.
 
-        Tokens stop being good while somebody comes in with them, so this also asks after the key that signed this one
-        and the connection token it came with. Participants of ingest configurations come by a stream key, and nobody
-        else has their ids: whoever signs tokens could name one.
+        The id of an ingest configuration's participant is reserved: an application that signs its own tokens could
+        name it as `jti`.
         """
         rights = self._rights_of(claims.stage_arn)
         if rights is None:
@@ -108,7 +106,7 @@ class Authorization:
         stage = self._book.get_stage(stage_arn)
         if stage is None or stage_arn in self._deleting:
             return None
-        if len(self._rights) >= MAXIMUM_REMEMBERED:
+        if len(self._rights) >= MAXIMUM_CACHED_STAGES:
             self._rights.clear()
         revoked = set(self._book.list_revoked(stage_arn))
         revoked.update(participant_id for arn, participant_id in self._revoking if arn == stage_arn)
@@ -117,35 +115,35 @@ class Authorization:
         return rights
 
     def is_being_deleted(self, stage_arn: str) -> bool:
-        """Return whether a stage's deletion is on its way into the book."""
+        """Return whether the deletion of a stage is submitted and not durable yet."""
         return stage_arn in self._deleting
 
     def begin_deletion(self, stage_arn: str) -> None:
-        """Let nobody onto the stage from now on."""
+        """Refuse all attempts on the stage from this moment on."""
         self._deleting.add(stage_arn)
         self._rights.pop(stage_arn, None)
 
     def finish_deletion(self, stage_arn: str) -> None:
-        """The deletion is in the book (or has failed)."""
+        """The deletion is durable, or has failed."""
         self._deleting.discard(stage_arn)
 
     def begin_revocation(self, stage_arn: str, participant_id: str) -> None:
-        """Let this participant onto this stage no more."""
+        """Refuse this participant on this stage from this moment on."""
         self._revoking.add((stage_arn, participant_id))
         rights = self._rights.get(stage_arn)
         if rights is not None:
             rights.revoked.add(participant_id)
 
     def finish_revocation(self, stage_arn: str, participant_id: str) -> None:
-        """The revocation is in the book (or has failed)."""
+        """The revocation is durable, or has failed."""
         self._revoking.discard((stage_arn, participant_id))
 
     def begin_connection_revocation(self, account_id: str, token_id: str) -> None:
-        """Let nobody in through this connection token from now on."""
+        """Refuse this connection token from this moment on."""
         self._revoking_connections.add((account_id, token_id))
 
     def finish_connection_revocation(self, account_id: str, token_id: str) -> None:
-        """The revocation is in the book (or has failed)."""
+        """The revocation is durable, or has failed."""
         self._revoking_connections.discard((account_id, token_id))
 
 

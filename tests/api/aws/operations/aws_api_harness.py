@@ -174,10 +174,17 @@ class AwsApiHarness:
         """Join a new participant by an events connection."""
         created = (await self.call("CreateParticipantToken", stageArn=stage_arn, **token))["participantToken"]
         watcher = RecordingWatcher()
-        claims = self.manager.admit(created["token"])
-        connection_id = await self.manager.open_events(claims, watcher=watcher, client=client or ClientInfo())
+        claims = self.manager.participants.admit(created["token"])
+        connection_id = await self.manager.participants.open_events(
+            claims, watcher=watcher, client=client or ClientInfo()
+        )
         session_id = (await self.call("GetStage", arn=stage_arn))["stage"]["activeSessionId"]
         return JoinedParticipant(self, created, watcher, connection_id, session_id, stage_arn)
+
+    async def rejoin(self, token: str) -> str:
+        """Join once more with a token; return the connection's id. Raises TokenRefusedError."""
+        claims = self.manager.participants.admit(token)
+        return await self.manager.participants.open_events(claims, watcher=RecordingWatcher(), client=ClientInfo())
 
     async def connect_encoder(self, stream_key: str, *, is_secure: bool = True) -> None:
         """Connect an encoder with a stream key. If it is admitted, its media starts to flow."""
@@ -219,14 +226,14 @@ class JoinedParticipant:
 
     async def publish(self) -> None:
         """Publish, and wait until the event is durable."""
-        claims = self._harness.manager.admit(self.token)
-        opened = await self._harness.manager.publish(claims, offer="v=0", client=ClientInfo())
+        claims = self._harness.manager.participants.admit(self.token)
+        opened = await self._harness.manager.participants.publish(claims, offer="v=0", client=ClientInfo())
         self._harness.engine.connected(opened.connection_id)
         await self.settle()
 
     async def leave(self) -> None:
         """Close the events connection."""
-        await self._harness.manager.close_events(connection_id=self.connection_id, cause=Cause.CLIENT)
+        await self._harness.manager.participants.close_events(connection_id=self.connection_id, cause=Cause.CLIENT)
 
     async def settle(self) -> None:
         """Wait until everything submitted before is durable."""

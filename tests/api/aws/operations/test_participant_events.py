@@ -54,10 +54,12 @@ async def test_a_full_last_page_has_no_token(api: AwsApiHarness) -> None:
 
 async def test_the_default_page_size_is_fifty_events(api: AwsApiHarness) -> None:
     joined = await api.join(await api.create_stage())
-    claims = api.manager.admit(joined.token)
+    claims = api.manager.participants.admit(joined.token)
     for _ in range(30):
         await joined.leave()
-        joined.connection_id = await api.manager.open_events(claims, watcher=joined.watcher, client=ClientInfo())
+        joined.connection_id = await api.manager.participants.open_events(
+            claims, watcher=joined.watcher, client=ClientInfo()
+        )
     pages = await api.pages("ListParticipantEvents", "events", **joined.identifiers)
     assert [len(page) for page in pages] == [50, 11]
 
@@ -65,7 +67,9 @@ async def test_the_default_page_size_is_fifty_events(api: AwsApiHarness) -> None
 async def test_pages_are_stable_while_events_arrive(api: AwsApiHarness) -> None:
     joined = await join_and_leave(api)
     first = await api.call("ListParticipantEvents", **joined.identifiers, maxResults=1)
-    await api.manager.open_events(api.manager.admit(joined.token), watcher=joined.watcher, client=ClientInfo())
+    await api.manager.participants.open_events(
+        api.manager.participants.admit(joined.token), watcher=joined.watcher, client=ClientInfo()
+    )
     second = await api.call("ListParticipantEvents", **joined.identifiers, maxResults=1, nextToken=first["nextToken"])
     assert [event["name"] for event in first["events"] + second["events"]] == ["LEFT", "JOINED"]
 

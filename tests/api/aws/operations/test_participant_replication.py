@@ -138,12 +138,12 @@ async def test_an_invalid_start_or_stop_is_refused(api: AwsApiHarness) -> None:
 @pytest.mark.parametrize(("window", "state"), [({}, "STOPPED"), ({"reconnectWindowSeconds": 300}, "ACTIVE")])
 async def test_there_is_no_reconnect_window_by_default(api: AwsApiHarness, window: Json, state: str) -> None:
     joined, destination = await api.join(await api.create_stage()), await api.create_stage()
-    claims = api.manager.admit(joined.token)
-    opened = await api.manager.publish(claims, offer="v=0", client=ClientInfo())
+    claims = api.manager.participants.admit(joined.token)
+    opened = await api.manager.participants.publish(claims, offer="v=0", client=ClientInfo())
     api.engine.connected(opened.connection_id)
     await api.call("StartParticipantReplication", **replication(joined, destination), **window)
 
-    await api.manager.close(claims, connection_id=opened.connection_id)
+    await api.manager.participants.close(claims, connection_id=opened.connection_id)
 
     assert [replica["replicationState"] for replica in await replicas(api, joined)] == [state]
     api.clock.time_ms += 300_000

@@ -20,7 +20,7 @@ async def token_of(api: AwsApiHarness, **members: Json) -> Json:
 async def test_a_token_admits_its_participant_to_its_stage(api: AwsApiHarness) -> None:
     arn = await api.create_stage()
     created = (await api.call("CreateParticipantToken", stageArn=arn))["participantToken"]
-    claims = api.manager.admit(created["token"])
+    claims = api.manager.participants.admit(created["token"])
     assert (claims.stage_arn, claims.participant_id) == (arn, created["participantId"])
     assert re.fullmatch(r"[0-9A-Za-z]{12}", created["participantId"])
 
@@ -30,7 +30,7 @@ async def test_the_defaults_are_twelve_hours_and_both_capabilities(api: AwsApiHa
     assert created.keys() == ALWAYS
     assert created["expirationTime"] == "2023-04-27T08:30:34.000Z"
     assert START_MS // 1000 * 1000 + 12 * 3_600_000 == 1_682_584_234_000
-    assert api.manager.admit(created["token"]).capabilities == frozenset(Capability)
+    assert api.manager.participants.admit(created["token"]).capabilities == frozenset(Capability)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ async def test_given_members_are_echoed_and_in_the_token(api: AwsApiHarness, giv
     created = await token_of(api, **given)
     assert created.keys() == ALWAYS | given.keys()
     assert created.items() >= given.items()
-    claims = api.manager.admit(created["token"])
+    claims = api.manager.participants.admit(created["token"])
     assert (claims.user_id, claims.attributes) == (given.get("userId", ""), given.get("attributes", {}))
 
 
@@ -56,13 +56,13 @@ async def test_given_members_are_echoed_and_in_the_token(api: AwsApiHarness, giv
 async def test_capabilities_are_echoed_and_in_the_token(api: AwsApiHarness, capabilities: list[str]) -> None:
     created = await token_of(api, capabilities=capabilities)
     assert created["capabilities"] == capabilities
-    assert api.manager.admit(created["token"]).capabilities == set(capabilities)
+    assert api.manager.participants.admit(created["token"]).capabilities == set(capabilities)
 
 
 async def test_an_empty_list_of_capabilities_means_both(api: AwsApiHarness) -> None:
     created = await token_of(api, capabilities=[])
     assert created["capabilities"] == ["PUBLISH", "SUBSCRIBE"]
-    assert api.manager.admit(created["token"]).capabilities == frozenset(Capability)
+    assert api.manager.participants.admit(created["token"]).capabilities == frozenset(Capability)
 
 
 async def test_attributes_have_at_most_1024_bytes_of_utf_8(api: AwsApiHarness) -> None:

@@ -165,7 +165,7 @@ async def test_disconnecting_ends_the_connection_with_its_reason_and_the_token(a
     assert joined.watcher.farewells == [(FarewellReason.DISCONNECTED, "enough")]
     assert (await api.call("GetParticipant", **joined.identifiers))["participant"]["state"] == "DISCONNECTED"
     with pytest.raises(TokenRefusedError):
-        api.manager.admit(joined.token)
+        await api.rejoin(joined.token)
 
 
 async def test_a_participant_that_never_joined_can_be_disconnected(api: AwsApiHarness) -> None:
@@ -173,7 +173,7 @@ async def test_a_participant_that_never_joined_can_be_disconnected(api: AwsApiHa
     created = (await api.call("CreateParticipantToken", stageArn=arn))["participantToken"]
     assert await api.call("DisconnectParticipant", stageArn=arn, participantId=created["participantId"]) is None
     with pytest.raises(TokenRefusedError):
-        api.manager.admit(created["token"])
+        await api.rejoin(created["token"])
 
 
 async def test_disconnecting_from_an_unknown_stage_is_not_found(api: AwsApiHarness) -> None:

@@ -59,7 +59,7 @@ async def test_tokens_are_in_the_order_of_their_configurations_and_echo_them(api
     for token, configuration in zip(answer["participantTokens"], configurations, strict=True):
         assert token.keys() == always | configuration.keys()
         assert token.items() >= configuration.items()
-        assert api.manager.admit(token["token"]).participant_id == token["participantId"]
+        assert api.manager.participants.admit(token["token"]).participant_id == token["participantId"]
     assert len({token["participantId"] for token in answer["participantTokens"]}) == 3
 
 
@@ -178,7 +178,7 @@ async def test_a_deleted_stage_does_not_exist_and_its_tokens_are_refused(api: Aw
     with pytest.raises(ResourceNotFoundError):
         await api.call("GetStage", arn=arn)
     with pytest.raises(TokenRefusedError):
-        api.manager.admit(joined.token)
+        await api.rejoin(joined.token)
 
 
 async def test_a_stage_that_is_being_deleted_is_not_found(api: AwsApiHarness) -> None:

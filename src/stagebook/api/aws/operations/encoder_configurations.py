@@ -6,8 +6,8 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
-from stagebook.manager.resources.configuration_service import ENCODER
 from stagebook.manager.stage_manager import StageManager
+from stagebook.stage.arns import ENCODER_CONFIGURATION
 from stagebook.stage.errors import ResourceNotFoundError
 from stagebook.stage.resources import EncoderConfiguration, Resource
 
@@ -59,7 +59,7 @@ class EncoderConfigurationOperations:
         """Return summaries of the account's configurations, in order of creation."""
         page = self._manager.book.list_resources(
             call.caller.account_id,
-            ENCODER,
+            ENCODER_CONFIGURATION,
             after=self._page_tokens.open("ListEncoderConfigurations", call),
             limit=page_size(call, default=_DEFAULT_PAGE_SIZE),
         )

@@ -36,7 +36,7 @@ class ReplicationOperations:
     async def start(self, call: Call) -> Result:
         """Replicate a participant that publishes on the source stage to the destination stage."""
         request = call.request
-        await self._manager.replication.start(
+        await self._manager.replications.start(
             source_stage_arn=request["sourceStageArn"],
             destination_stage_arn=request["destinationStageArn"],
             participant_id=request["participantId"],
@@ -48,7 +48,7 @@ class ReplicationOperations:
     async def stop(self, call: Call) -> Result:
         """Stop a replication; ResourceNotFoundError when it is not running."""
         request = call.request
-        await self._manager.replication.stop(
+        await self._manager.replications.stop(
             source_stage_arn=request["sourceStageArn"],
             destination_stage_arn=request["destinationStageArn"],
             participant_id=request["participantId"],

@@ -21,9 +21,7 @@ class ParticipantTokenOperations:
 
     async def create(self, call: Call) -> Result:
         """Create a token for a new participant of a stage; InvalidInputError when its attributes are too large."""
-        token = await self._manager.create_participant_token(
-            stage_arn=call.request["stageArn"], spec=token_spec(call.request)
-        )
+        token = self._manager.tokens.create(stage_arn=call.request["stageArn"], spec=token_spec(call.request))
         return {"participantToken": show_token(token)}
 
 

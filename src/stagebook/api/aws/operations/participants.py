@@ -57,7 +57,7 @@ class ParticipantOperations:
     async def disconnect(self, call: Call) -> Result:
         """Disconnect a participant and revoke its token. The participant need not be connected."""
         request = call.request
-        await self._manager.disconnect_participant(
+        await self._manager.stages.disconnect_participant(
             stage_arn=request["stageArn"], participant_id=request["participantId"], reason=request.get("reason", "")
         )
         return {}

@@ -4,8 +4,8 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
-from stagebook.manager.resources.public_key_service import RESOURCE_TYPE
 from stagebook.manager.stage_manager import StageManager
+from stagebook.stage.arns import PUBLIC_KEY
 from stagebook.stage.errors import ResourceNotFoundError
 from stagebook.stage.resources import PublicKey, Resource
 
@@ -49,7 +49,7 @@ class PublicKeyOperations:
         """Return summaries of the account's keys, in order of import."""
         page = self._manager.book.list_resources(
             call.caller.account_id,
-            RESOURCE_TYPE,
+            PUBLIC_KEY,
             after=self._page_tokens.open("ListPublicKeys", call),
             limit=page_size(call),
         )

@@ -32,7 +32,7 @@ class StageOperations:
     async def create(self, call: Call) -> Result:
         """Create a stage, and a token for each of `participantTokenConfigurations`, in their order."""
         request = call.request
-        stage, tokens = await self._manager.create_stage(
+        stage, tokens = await self._manager.stages.create(
             account_id=call.caller.account_id,
             name=request.get("name", ""),
             tags=request.get("tags", {}),
@@ -65,7 +65,7 @@ class StageOperations:
     async def update(self, call: Call) -> Result:
         """Change a stage's name, recording configuration or both. Absent members stay as they are."""
         recording = call.request.get("autoParticipantRecordingConfiguration")
-        stage = await self._manager.update_stage(
+        stage = await self._manager.stages.update(
             stage_arn=call.request["arn"],
             name=call.request.get("name"),
             recording=None if recording is None else accept_recording(recording),
@@ -74,7 +74,7 @@ class StageOperations:
 
     async def delete(self, call: Call) -> Result:
         """Delete a stage and disconnect its participants."""
-        await self._manager.delete_stage(stage_arn=call.request["arn"])
+        await self._manager.stages.delete(stage_arn=call.request["arn"])
         return {}
 
 

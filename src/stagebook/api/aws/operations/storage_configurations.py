@@ -5,8 +5,8 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
-from stagebook.manager.resources.configuration_service import STORAGE
 from stagebook.manager.stage_manager import StageManager
+from stagebook.stage.arns import STORAGE_CONFIGURATION
 from stagebook.stage.errors import ResourceNotFoundError
 from stagebook.stage.resources import Resource, StorageConfiguration
 
@@ -56,7 +56,7 @@ class StorageConfigurationOperations:
         default = min(self._manager.limits.storage_configurations, _MAXIMUM_PAGE_SIZE)
         page = self._manager.book.list_resources(
             call.caller.account_id,
-            STORAGE,
+            STORAGE_CONFIGURATION,
             after=self._page_tokens.open("ListStorageConfigurations", call),
             limit=page_size(call, default=default),
         )

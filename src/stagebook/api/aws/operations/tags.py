@@ -21,12 +21,12 @@ class TagOperations:
 
     async def tag(self, call: Call) -> Result:
         """Add tags, or replace their values; InvalidInputError for a reserved key, or too many tags on the resource."""
-        await self._manager.add_tags(arn=call.request["resourceArn"], tags=call.request["tags"])
+        await self._manager.tags.add(arn=call.request["resourceArn"], tags=call.request["tags"])
         return {}
 
     async def untag(self, call: Call) -> Result:
         """Remove tags. Keys that the resource does not have are ignored."""
-        await self._manager.remove_tags(arn=call.request["resourceArn"], keys=call.request["tagKeys"])
+        await self._manager.tags.remove(arn=call.request["resourceArn"], keys=call.request["tagKeys"])
         return {}
 
     def list(self, call: Call) -> Result:

@@ -1,0 +1,140 @@
+"""One offer from a participant, from the request to the answer.
+
+    decide(request)  ->  media engine answers the SDP offer  ->  decide(answered)  ->  commit  ->  answer to the client
+
+The session reserves a place while the engine works. Whatever happens in between, the attempt is resolved: answered,
+failed, or void. The answer goes to the client when JOINED is durable.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from stagebook.manager.session.unit_of_work import UnitOfWork
+from stagebook.media.port import Answer, MediaEngine, MediaRefusedError, RefusalReason
+from stagebook.stage.errors import OfferMalformedError, ServerBusyError, StagebookError
+from stagebook.stage.events import ErrorCode
+from stagebook.stage.resources import Stage
+from stagebook.stage.session.orders import AskEngine
+from stagebook.stage.session.session_facts import (
+    AttemptAnswered,
+    AttemptFailed,
+    PublishRequested,
+    SubscribeRequested,
+)
+from stagebook.stage.session.session_state import Session
+
+REFUSAL_CODES = {
+    RefusalReason.AUDIO_CODEC: ErrorCode.INVALID_AUDIO_CODEC,
+    RefusalReason.VIDEO_CODEC: ErrorCode.INVALID_VIDEO_CODEC,
+    RefusalReason.UNKNOWN_SOURCE: ErrorCode.PUBLISHER_NOT_FOUND,
+    RefusalReason.ENGINE_LOST: ErrorCode.INTERNAL_SERVER_EXCEPTION,
+}
+"""The refusals of an engine that are events. All others mean a malformed request or a busy server."""
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A new media connection: its id, and the engine's answer for the peer."""
+
+    connection_id: str
+    answer: Answer
+
+
+class OfferNegotiation:
+    """Brings offers to the engine and its answers to the session."""
+
+    def __init__(self, *, unit: UnitOfWork, media: MediaEngine) -> None:
+        self._unit = unit
+        self._media = media
+
+    async def open(
+        self,
+        stage: Stage,
+        request: PublishRequested | SubscribeRequested,
+        ask: Callable[[str], Awaitable[Answer]],
+    ) -> Opened:
+        """Let a participant in by an offer; `ask` lets the engine answer it for a source id.
+
+        Raises AttemptRefusedError (recorded as an event), TokenRefusedError, OfferMalformedError and ServerBusyError.
+        """
+        source_id = await self._request(self._unit.session_of(stage), request)
+        with self._unit.dispatcher.holding(source_id):
+            try:
+                answer = await ask(source_id)
+            except MediaRefusedError as error:
+                await self._fail(stage.arn, request, error)
+                raise _client_error(error) from error
+            except BaseException:
+                # The client has gone, or the call of the engine failed: close what it may have opened.
+                await self._abandon(stage.arn, request)
+                raise
+            await self._accept(stage.arn, request)
+        return Opened(connection_id=request.connection_id, answer=answer)
+
+    async def _request(self, session: Session, request: PublishRequested | SubscribeRequested) -> str:
+        """Reserve a place; return the source to ask the engine for. Raises the refusal once its event is durable."""
+        transaction = self._unit.begin()
+        refusal = transaction.apply(session, request)
+        durable = transaction.commit()
+        if refusal is not None:
+            await self._unit.wait(durable)
+            raise refusal
+        return next(order.source_id for _, order in transaction.orders if isinstance(order, AskEngine))
+
+    async def _accept(self, stage_arn: str, request: PublishRequested | SubscribeRequested) -> None:
+        """Turn the attempt into a connection; return when JOINED is durable."""
+        cancelled = self._unit.registry.cancelled.pop(request.connection_id, None)
+        if cancelled is not None:
+            await self._media.close(connection_id=request.connection_id)
+            await self._unit.settled()
+            raise cancelled
+        participant_id = request.claims.participant_id
+        fact = AttemptAnswered(participant_id=participant_id, connection_id=request.connection_id)
+        transaction = self._unit.begin()
+        refusal = transaction.apply(self._unit.registry.sessions[stage_arn], fact)
+        await self._unit.wait(transaction.commit())
+        if refusal is not None:
+            raise refusal
+
+    async def _fail(
+        self, stage_arn: str, request: PublishRequested | SubscribeRequested, error: MediaRefusedError
+    ) -> None:
+        """Resolve an attempt that the engine refused; raise the refusal if it is an event."""
+        refusal = await self._resolve(stage_arn, request, REFUSAL_CODES.get(error.reason), error.detail)
+        if refusal is not None:
+            raise refusal from error
+
+    async def _abandon(self, stage_arn: str, request: PublishRequested | SubscribeRequested) -> None:
+        await self._resolve(stage_arn, request, None, "")
+        await self._media.close(connection_id=request.connection_id)
+
+    async def _resolve(
+        self,
+        stage_arn: str,
+        request: PublishRequested | SubscribeRequested,
+        code: ErrorCode | None,
+        detail: str,
+    ) -> StagebookError | None:
+        cancelled = self._unit.registry.cancelled.pop(request.connection_id, None)
+        session = self._unit.registry.sessions.get(stage_arn)
+        if cancelled is not None or session is None:
+            return cancelled
+        fact = AttemptFailed(
+            participant_id=request.claims.participant_id,
+            connection_id=request.connection_id,
+            code=code,
+            detail=detail,
+        )
+        transaction = self._unit.begin()
+        refusal = transaction.apply(session, fact)
+        durable = transaction.commit()
+        if refusal is not None:
+            await self._unit.wait(durable)
+        return refusal
+
+
+def _client_error(error: MediaRefusedError) -> StagebookError:
+    """Return the error for the client of an offer that the engine refused without an event."""
+    if error.reason is RefusalReason.BUSY:
+        return ServerBusyError(error.detail)
+    return OfferMalformedError(error.detail)

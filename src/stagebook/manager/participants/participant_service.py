@@ -1,0 +1,204 @@
+"""What participants can do: publish, watch, open the events websocket, exchange a token, and end each of these.
+
+Each attempt is authorised once, in the same step in which its session decides it.
+"""
+
+from stagebook.manager.participants.offer_negotiation import OfferNegotiation, Opened
+from stagebook.manager.presence.presence import PresencePublisher
+from stagebook.manager.presence.watchers import StageWatcher
+from stagebook.manager.session.session_registry import Route
+from stagebook.manager.session.unit_of_work import UnitOfWork
+from stagebook.manager.tokens.authorization import Authorization
+from stagebook.manager.tokens.token_authority import Endpoints
+from stagebook.media.port import MediaEngine, MediaRefusedError, PatchAnswer, RefusalReason
+from stagebook.stage.claims import Claims
+from stagebook.stage.clock import Randomness
+from stagebook.stage.errors import (
+    ConnectionNotFoundError,
+    IceSessionMismatchError,
+    OfferMalformedError,
+    ServerBusyError,
+)
+from stagebook.stage.events import Cause
+from stagebook.stage.ids import new_connection_id
+from stagebook.stage.participant.transitions import ConnectionKind
+from stagebook.stage.resources import ClientInfo
+from stagebook.stage.session.session_facts import (
+    ConnectionEnded,
+    EventsRequested,
+    PublishRequested,
+    SubscribeRequested,
+    TokenExchangeRequested,
+)
+
+MEDIA_KINDS = (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)
+"""The kinds of connection that a participant can patch and close by their id."""
+
+
+class ParticipantService:
+    """Serves the participants API. Implements its port `ParticipantManager`."""
+
+    def __init__(
+        self,
+        *,
+        unit: UnitOfWork,
+        media: MediaEngine,
+        authorization: Authorization,
+        presence: PresencePublisher,
+        randomness: Randomness,
+        endpoints: Endpoints,
+    ) -> None:
+        self.endpoints = endpoints
+        self._unit = unit
+        self._media = media
+        self._authorization = authorization
+        self._presence = presence
+        self._randomness = randomness
+        self._negotiation = OfferNegotiation(unit=unit, media=media)
+
+    def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
+        """Return the claims of a valid token, shown over a connection of `connection_token` if there is one.
+
+        What the claims allow is checked when they are used. Raises TokenRefusedError; makes no event.
+        """
+        now_ms = self._unit.system_time_ms()
+        return self._authorization.verify(token, now_ms=now_ms, connection_token=connection_token)
+
+    def identify(self, token: str) -> Claims:
+        """Return the claims of a token even after it has expired: a participant can always end what it has.
+
+        Raises TokenRefusedError for a token that never was valid.
+        """
+        return self._authorization.identify(token)
+
+    async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
+        """Answer a publisher's SDP offer. A participant that publishes already replaces its publication: the new
+        connection takes over when it connects.
+
+        Raises AttemptRefusedError (recorded as PUBLISH_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
+        and ServerBusyError.
+        """
+        self._unit.require_capacity()
+        stage = self._authorization.authorize(claims)
+        connection_id = new_connection_id(self._randomness)
+        request = PublishRequested(
+            connection_id=connection_id,
+            source_id=new_connection_id(self._randomness),
+            claims=claims,
+            client=client,
+            known=self._unit.known_record(self._unit.session_of(stage), claims.participant_id),
+        )
+        return await self._negotiation.open(
+            stage,
+            request,
+            lambda source_id: self._media.publish(connection_id=connection_id, source_id=source_id, offer=offer),
+        )
+
+    async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
+        """Answer a viewer's SDP offer for one publisher of the same stage.
+
+        Raises AttemptRefusedError (recorded as SUBSCRIBE_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
+        and ServerBusyError.
+        """
+        self._unit.require_capacity()
+        stage = self._authorization.authorize(claims)
+        connection_id = new_connection_id(self._randomness)
+        request = SubscribeRequested(
+            connection_id=connection_id,
+            publisher_id=publisher_id,
+            claims=claims,
+            client=client,
+            known=self._unit.known_record(self._unit.session_of(stage), claims.participant_id),
+        )
+        return await self._negotiation.open(
+            stage,
+            request,
+            lambda source_id: self._media.subscribe(connection_id=connection_id, source_id=source_id, offer=offer),
+        )
+
+    async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
+        """Let a participant watch its stage; return the connection's id. The first snapshot follows.
+
+        Raises AttemptRefusedError (recorded as JOIN_ERROR), TokenRefusedError and ServerBusyError.
+        """
+        self._unit.require_capacity()
+        stage = self._authorization.authorize(claims)
+        session = self._unit.session_of(stage)
+        connection_id = new_connection_id(self._randomness)
+        request = EventsRequested(
+            connection_id=connection_id,
+            claims=claims,
+            client=client,
+            known=self._unit.known_record(session, claims.participant_id),
+        )
+        transaction = self._unit.begin()
+        refusal = transaction.apply(session, request)
+        if refusal is None:
+            self._presence.add(stage.arn, connection_id, watcher)
+        await self._unit.wait(transaction.commit())
+        if refusal is not None:
+            raise refusal
+        return connection_id
+
+    async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
+        """Let the participant of an open connection continue with another token; return the claims of that token.
+
+        A token with equal claims changes nothing. Raises ConnectionNotFoundError, TokenRefusedError (the new token is
+        not valid) and ExchangeRefusedError.
+        """
+        route = self._unit.registry.routes.get(connection_id)
+        if route is None:
+            raise ConnectionNotFoundError
+        claims = self._authorization.verify(token, now_ms=self._unit.system_time_ms())
+        self._authorization.authorize(claims)
+        fact = TokenExchangeRequested(participant_id=route.participant_id, claims=claims)
+        transaction = self._unit.begin()
+        refusal = transaction.apply(self._unit.registry.sessions[route.stage_arn], fact)
+        if refusal is not None:
+            raise refusal
+        await self._unit.wait(transaction.commit())
+        return claims
+
+    async def close_events(self, *, connection_id: str, cause: Cause) -> None:
+        """Record that an events websocket has closed. An id that is not open is fine."""
+        route = self._unit.registry.routes.get(connection_id)
+        if route is not None and route.kind is ConnectionKind.EVENTS:
+            await self._end(route, connection_id, cause)
+
+    async def close(self, claims: Claims, *, connection_id: str) -> None:
+        """End a media connection of a participant. Raises ConnectionNotFoundError."""
+        await self._end(self._own_route(claims, connection_id), connection_id, Cause.CLIENT)
+
+    async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
+        """Give a trickle or ICE-restart fragment to a media connection; `ice_session` None matches any.
+
+        Raises ConnectionNotFoundError, OfferMalformedError, IceSessionMismatchError and ServerBusyError.
+        """
+        self._own_route(claims, connection_id)
+        try:
+            return await self._media.patch(connection_id=connection_id, fragment=fragment, ice_session=ice_session)
+        except MediaRefusedError as error:
+            if error.reason is RefusalReason.ICE_SESSION_MISMATCH:
+                raise IceSessionMismatchError from error
+            if error.reason in (RefusalReason.UNKNOWN_CONNECTION, RefusalReason.ENGINE_LOST):
+                raise ConnectionNotFoundError from error
+            if error.reason is RefusalReason.BUSY:
+                raise ServerBusyError(error.detail) from error
+            raise OfferMalformedError(error.detail) from error
+
+    def _own_route(self, claims: Claims, connection_id: str) -> Route:
+        route = self._unit.registry.routes.get(connection_id)
+        if (
+            route is None
+            or route.kind not in MEDIA_KINDS
+            or route.stage_arn != claims.stage_arn
+            or route.participant_id != claims.participant_id
+        ):
+            raise ConnectionNotFoundError
+        return route
+
+    async def _end(self, route: Route, connection_id: str, cause: Cause) -> None:
+        fact = ConnectionEnded(participant_id=route.participant_id, connection_id=connection_id, cause=cause)
+        transaction = self._unit.begin()
+        transaction.apply(self._unit.registry.sessions[route.stage_arn], fact)
+        await self._unit.wait(transaction.commit())

@@ -1,0 +1,47 @@
+"""The clock of events: a wall clock that never goes back and is not carried away by jumps.
+
+The machine's wall clock can be set. Event times must not follow it blindly: an event that went back in time would
+break the order of the book, and an event from a day ahead would hold all later ones there, because the book's sequence
+only grows. So this clock is driven by the monotonic clock and follows the wall clock by three rules:
+
+* A difference of at most STEP_MS is followed: forward at once, back by running at half speed.
+* The wall clock is further ahead: this clock ignores it until the jump has lasted JUMP_MS, and then follows it. A
+  clock that is wrong for some seconds has no effect.
+* The wall clock is further behind, or the book already holds later times: this clock runs at half speed until the
+  wall clock has caught up. Event times stay distinct and in order.
+"""
+
+from stagebook.stage.clock import Clock, Instant
+
+STEP_MS = 1_000
+"""The difference between the clocks that is normal: NTP corrections, rounding."""
+JUMP_MS = 60_000
+"""How long the wall clock must be ahead before its time is believed."""
+
+
+class EventClock:
+    """Reads both clocks as one Instant. `floor_ms` is the time of the newest event in the book."""
+
+    def __init__(self, clock: Clock, *, floor_ms: int) -> None:
+        self._clock = clock
+        self._monotonic_ms = clock.monotonic_ms()
+        self._wall_us = max(clock.now_ms(), floor_ms) * 1000
+        self._ahead_since_ms: int | None = None
+
+    def now(self) -> Instant:
+        """Return the present moment. Its wall time is never below an earlier one."""
+        monotonic_ms, system_us = self._clock.monotonic_ms(), self._clock.now_ms() * 1000
+        elapsed_us = max(0, monotonic_ms - self._monotonic_ms) * 1000
+        self._monotonic_ms = max(self._monotonic_ms, monotonic_ms)
+        ahead_us = system_us - (self._wall_us + elapsed_us)
+        if ahead_us <= STEP_MS * 1000:
+            self._ahead_since_ms = None
+        elif self._ahead_since_ms is None:
+            self._ahead_since_ms = self._monotonic_ms
+        if ahead_us < 0:
+            self._wall_us = max(system_us, self._wall_us + elapsed_us // 2)
+        elif self._ahead_since_ms is None or self._monotonic_ms - self._ahead_since_ms >= JUMP_MS:
+            self._wall_us, self._ahead_since_ms = system_us, None
+        else:
+            self._wall_us += elapsed_us
+        return Instant(wall_ms=self._wall_us // 1000, monotonic_ms=self._monotonic_ms)

@@ -1,0 +1,73 @@
+"""The running sessions in memory, and the indexes that lead to them.
+
+Sessions are immutable values (`stage/session`); a commit replaces them. The book holds what lasts.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from stagebook.stage.errors import StagebookError
+from stagebook.stage.participant.transitions import ConnectionKind
+from stagebook.stage.session.session_phase import SessionPhase
+from stagebook.stage.session.session_state import Session
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The participant that a connection or attempt belongs to."""
+
+    stage_arn: str
+    participant_id: str
+    kind: ConnectionKind
+    connection_token_id: str | None = None
+
+
+class SessionRegistry:
+    """The running sessions by stage ARN, and the routes by connection id.
+
+    `cancelled` holds the errors of attempts that were voided while an engine answers them.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.routes: dict[str, Route] = {}
+        self.cancelled: dict[str, StagebookError] = {}
+        self._publishers: Counter[str] = Counter()
+        self._subscribers: Counter[str] = Counter()
+
+    def publishers(self, account_id: str) -> int:
+        """Return how many publishers an account has on all of its stages."""
+        return self._publishers[account_id]
+
+    def subscribers(self, account_id: str) -> int:
+        """Return how many subscriptions an account has on all of its stages."""
+        return self._subscribers[account_id]
+
+    def install(self, session: Session) -> None:
+        """Replace the running session of a stage. One that has ended, or in which nothing happened, is removed."""
+        former = self.sessions.get(session.stage_arn)
+        self._count(former, -1)
+        is_over = session.phase is SessionPhase.ENDED
+        if is_over or (session.phase is SessionPhase.UNOPENED and not len(session.participants)):
+            self.sessions.pop(session.stage_arn, None)
+        else:
+            self.sessions[session.stage_arn] = session
+            self._count(session, 1)
+
+    def _count(self, session: Session | None, sign: int) -> None:
+        if session is not None:
+            for counter, count in (
+                (self._publishers, session.usage.publishers),
+                (self._subscribers, session.usage.subscribers),
+            ):
+                if count:
+                    counter[session.account_id] += sign * count
+
+    def connected_through(self, account_id: str, connection_token_id: str) -> Iterator[Route]:
+        """Yield the routes of connections and attempts that came with a connection token of an account."""
+        for route in self.routes.values():
+            if route.connection_token_id == connection_token_id:
+                session = self.sessions.get(route.stage_arn)
+                if session is not None and session.account_id == account_id:
+                    yield route

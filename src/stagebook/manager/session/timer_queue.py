@@ -1,0 +1,65 @@
+"""Timers by key: the facts that decisions have asked for at a later time.
+
+A heap orders the timers by time. Replaced and cancelled timers stay in the heap as stale entries until they come up;
+when most entries are stale, the heap is rebuilt. So memory is proportional to the timers that are set, and each
+operation costs O(log n) on average.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+import msgspec
+
+from stagebook.stage.session.session_facts import SessionFact
+
+_SLACK = 64
+"""Stale entries that are tolerated whatever the number of timers is."""
+
+
+class Timer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A fact for the session of a stage, due at a monotonic time."""
+
+    stage_arn: str
+    due_ms: int
+    fact: SessionFact
+
+
+class TimerQueue:
+    """The timers that are set."""
+
+    def __init__(self) -> None:
+        self._timers: dict[str, Timer] = {}
+        self._heap: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._timers)
+
+    @property
+    def size(self) -> int:
+        """How many entries the heap has, stale ones included."""
+        return len(self._heap)
+
+    def set(self, key: str, timer: Timer) -> None:
+        """Set a timer, in place of one with the same key."""
+        self._timers[key] = timer
+        heapq.heappush(self._heap, (timer.due_ms, key))
+        self._compact()
+
+    def cancel(self, key: str) -> None:
+        """Forget a timer; unknown keys are fine."""
+        self._timers.pop(key, None)
+        self._compact()
+
+    def due(self, now_ms: int) -> Iterator[Timer]:
+        """Take out and yield the timers that are due at a monotonic time, in order."""
+        while self._heap and self._heap[0][0] <= now_ms:
+            due_ms, key = heapq.heappop(self._heap)
+            timer = self._timers.get(key)
+            if timer is not None and timer.due_ms == due_ms:
+                del self._timers[key]
+                yield timer
+
+    def _compact(self) -> None:
+        if len(self._heap) > 2 * len(self._timers) + _SLACK:
+            self._heap = [(timer.due_ms, key) for key, timer in self._timers.items()]
+            heapq.heapify(self._heap)

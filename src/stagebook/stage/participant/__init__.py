@@ -1,0 +1,1 @@
+"""One participant: its connections as a state machine, its row and its events."""

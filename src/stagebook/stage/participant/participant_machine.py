@@ -1,0 +1,303 @@
+"""One participant in one stage session, as a state machine.
+
+A participant is the set of its connections. Each connection moves through the table CONNECTION_MOVES, and the
+participant as a whole through PRESENCE_MOVES (both in `transitions.py`):
+
+    (none) --ACCEPTED--> OPENING --CONNECTED--> FLOWING --GONE or CUT--> (none)    publish, redundant, subscribe
+    (none) --ACCEPTED--> FLOWING --GONE--> (none)                                  events websocket
+    (none) --ACCEPTED--> OPENING <--PAUSED, CONNECTED--> FLOWING --GONE--> (none)  replica
+
+    ABSENT --first connection--> PRESENT --last connection gone--> ABSENT
+
+**Replacement of a publication.** A publisher that sends a second offer has two PUBLISH connections until one of them
+wins. The first stays the publication until the second one CONNECTS. Then the older connection is superseded: it
+disappears without an event, since other participants see no change. If the second one never connects, it is GONE
+without an event and the first goes on. When the flowing publication ends while a replacement is OPENING, the
+publication stops and the replacement starts another one when it connects.
+
+**Replications.** A participant also holds its running replications to other stages. A replication can outlive the
+publication while it waits for the publisher to return, even if the participant has left.
+
+**Token exchange.** An exchange ends, in the same action and after TOKEN_EXCHANGED, each connection whose kind needs a
+capability that the new token lacks (NEEDED_CAPABILITIES).
+
+`step` takes a fact and returns the next value and the events of that action in causal order: JOINED comes before all
+others and LEFT after all others (user guide, "Monitoring Stage Health"). An illegal fact raises IllegalFactError and
+changes nothing, because all values are frozen.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from stagebook.stage.events import Cause, Event, EventName, ReplicationDestination
+from stagebook.stage.participant.participant_facts import (
+    Accepted,
+    Connected,
+    Cut,
+    Exchanged,
+    Gone,
+    ParticipantFact,
+    Paused,
+    Refused,
+    Replicated,
+)
+from stagebook.stage.participant.transitions import (
+    CONNECTION_MOVES,
+    NEEDED_CAPABILITIES,
+    PRESENCE_MOVES,
+    PUBLISHING_KINDS,
+    ConnectionKind,
+    ConnectionState,
+    Move,
+    Presence,
+)
+
+MAXIMUM_PUBLISH_CONNECTIONS = 2
+"""The publication and one replacement that has not connected yet."""
+
+
+class IllegalFactError(Exception):
+    """The fact is impossible in this state. The caller has a defect; a peer cannot cause this."""
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An existing connection. `remote_participant_id` is the publisher that a SUBSCRIBE connection watches."""
+
+    kind: ConnectionKind
+    state: ConnectionState
+    remote_participant_id: str | None = None
+    remote_is_replica: bool = False
+
+
+class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The state of one participant: connections and replications by id, connections in order of acceptance.
+
+    `is_replica` marks the participant's own events.
+    """
+
+    connections: Mapping[str, Connection] = {}
+    replications: Mapping[str, ReplicationDestination] = {}
+    is_replica: bool = False
+
+    @property
+    def presence(self) -> Presence:
+        """Whether it is on the stage."""
+        return Presence.PRESENT if self.connections else Presence.ABSENT
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is away while a replication of it waits for it to come back."""
+        return bool(self.replications) and not self.connections
+
+    @property
+    def replica_id(self) -> str | None:
+        """The id of its REPLICA connection, the only one that a replica has, or None."""
+        return next(iter(self.connections), None) if self.is_replica else None
+
+    @property
+    def publication_id(self) -> str | None:
+        """The id of the PUBLISH connection that is its publication: the flowing one, else the oldest; or None."""
+        found = None
+        for connection_id, connection in self.connections.items():
+            if connection.kind is ConnectionKind.PUBLISH:
+                if connection.state is ConnectionState.FLOWING:
+                    return connection_id
+                found = found or connection_id
+        return found
+
+    @property
+    def replacement_id(self) -> str | None:
+        """The id of the PUBLISH connection that replaces the publication once it connects, or None."""
+        publication_id = self.publication_id
+        for connection_id, connection in self.connections.items():
+            if connection.kind is ConnectionKind.PUBLISH and connection_id != publication_id:
+                return connection_id
+        return None
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether its media flows."""
+        return any(
+            connection.kind in PUBLISHING_KINDS and connection.state is ConnectionState.FLOWING
+            for connection in self.connections.values()
+        )
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a fact made: the participant afterwards, and the events of the action in order."""
+
+    participant: Participant
+    events: tuple[Event, ...]
+
+
+def step(participant: Participant, fact: ParticipantFact) -> Step:
+    """Apply one fact.
+
+    Returns the next participant and the events of the action in causal order. Raises IllegalFactError.
+    """
+    if isinstance(fact, Refused):
+        return Step(participant=participant, events=(_refusal(fact, participant),))
+    connections, replications = dict(participant.connections), dict(participant.replications)
+    if isinstance(fact, Accepted):
+        events = _accept(connections, fact, participant)
+    elif isinstance(fact, Replicated):
+        events = [_replicate(replications, fact, participant)]
+    elif isinstance(fact, Connected):
+        events = _connect(connections, fact, participant)
+    elif isinstance(fact, Paused):
+        events = _move(connections, fact.connection_id, Move.PAUSED, fact, participant)
+    elif isinstance(fact, Exchanged):
+        events = _exchange(connections, replications, fact, participant)
+    else:
+        events = _end(connections, replications, fact, participant)
+    presence, names = PRESENCE_MOVES[participant.presence, bool(connections)]
+    frame = [Event(name=name, replica=participant.is_replica, cause=fact.cause, detail=fact.detail) for name in names]
+    ordered = frame + events if presence is Presence.PRESENT else events + frame
+    after = Participant(connections=connections, replications=replications, is_replica=participant.is_replica)
+    return Step(participant=after, events=tuple(ordered))
+
+
+def _accept(connections: dict[str, Connection], fact: Accepted, participant: Participant) -> list[Event]:
+    kind = ConnectionKind(fact.kind)
+    if fact.connection_id in connections:
+        raise IllegalFactError(f"connection {fact.connection_id} exists already")
+    publishing = [other.kind for other in connections.values() if other.kind in PUBLISHING_KINDS]
+    maximum = MAXIMUM_PUBLISH_CONNECTIONS if kind is ConnectionKind.PUBLISH else 1
+    if kind in PUBLISHING_KINDS and (len(publishing) >= maximum or any(other is not kind for other in publishing)):
+        raise IllegalFactError("a participant has one publication and at most one replacement")
+    if participant.is_replica is not (kind is ConnectionKind.REPLICA) or (participant.is_replica and connections):
+        raise IllegalFactError("a replica has exactly one connection, of the kind REPLICA, which no other has")
+    state, _ = CONNECTION_MOVES[kind, ConnectionState.NONE, Move.ACCEPTED]
+    connections[fact.connection_id] = Connection(
+        kind=kind,
+        state=state,
+        remote_participant_id=fact.remote_participant_id,
+        remote_is_replica=fact.remote_is_replica,
+    )
+    return []
+
+
+def _connect(connections: dict[str, Connection], fact: Connected, participant: Participant) -> list[Event]:
+    """Let a connection flow. A PUBLISH connection supersedes the older one of the participant, silently."""
+    events = _move(connections, fact.connection_id, Move.CONNECTED, fact, participant)
+    if connections[fact.connection_id].kind is not ConnectionKind.PUBLISH:
+        return events
+    for connection_id in superseded_by(participant, fact.connection_id):
+        if connections.pop(connection_id).state is ConnectionState.FLOWING:
+            events = []  # The publication goes on: it moved to the new connection.
+    return events
+
+
+def superseded_by(participant: Participant, connection_id: str) -> tuple[str, ...]:
+    """Return the ids of the PUBLISH connections that disappear when this one connects: the older ones."""
+    older = []
+    for other_id, other in participant.connections.items():
+        if other_id == connection_id:
+            break
+        if other.kind is ConnectionKind.PUBLISH:
+            older.append(other_id)
+    return tuple(older)
+
+
+def _replicate(replications: dict[str, ReplicationDestination], fact: Replicated, participant: Participant) -> Event:
+    if participant.publication_id is None or not participant.is_publishing:
+        raise IllegalFactError("only a participant who publishes, and by itself, is replicated")
+    if fact.replication_id in replications:
+        raise IllegalFactError(f"replication {fact.replication_id} exists already")
+    replications[fact.replication_id] = fact.destination
+    return Event(name=EventName.REPLICATION_STARTED, destination=fact.destination, cause=fact.cause, detail=fact.detail)
+
+
+def _end(
+    connections: dict[str, Connection],
+    replications: dict[str, ReplicationDestination],
+    fact: Cut | Gone,
+    participant: Participant,
+) -> list[Event]:
+    # Connections first: a replication ends because its publication ended.
+    if isinstance(fact, Cut):
+        events = _move(connections, fact.connection_id, Move.CUT, fact, participant)
+    else:
+        events = [
+            event
+            for connection_id in fact.connection_ids
+            for event in _move(connections, connection_id, Move.GONE, fact, participant)
+        ]
+    for replication_id in fact.replication_ids:
+        destination = replications.pop(replication_id, None)
+        if destination is None:
+            raise IllegalFactError(f"no replication {replication_id}")
+        events.append(
+            Event(name=EventName.REPLICATION_STOPPED, destination=destination, cause=fact.cause, detail=fact.detail)
+        )
+    return events
+
+
+def _move(
+    connections: dict[str, Connection],
+    connection_id: str,
+    move: Move,
+    fact: Connected | Paused | Cut | Gone,
+    participant: Participant,
+) -> list[Event]:
+    connection = connections.get(connection_id)
+    if connection is None:
+        raise IllegalFactError(f"no connection {connection_id}")
+    target = CONNECTION_MOVES.get((connection.kind, connection.state, move))
+    if target is None:
+        raise IllegalFactError(f"a {connection.kind} connection that is {connection.state} cannot be {move}")
+    state, names = target
+    if state is ConnectionState.NONE:
+        del connections[connection_id]
+    elif state is not connection.state:
+        connections[connection_id] = msgspec.structs.replace(connection, state=state)
+    is_replica = connection.remote_is_replica if connection.kind is ConnectionKind.SUBSCRIBE else participant.is_replica
+    code = fact.code if isinstance(fact, Cut) else None
+    return [
+        Event(
+            name=name,
+            remote_participant_id=connection.remote_participant_id,
+            error_code=code if name in (EventName.PUBLISH_ERROR, EventName.SUBSCRIBE_ERROR) else None,
+            replica=is_replica,
+            cause=fact.cause,
+            detail=fact.detail,
+        )
+        for name in names
+    ]
+
+
+def _exchange(
+    connections: dict[str, Connection],
+    replications: dict[str, ReplicationDestination],
+    fact: Exchanged,
+    participant: Participant,
+) -> list[Event]:
+    if not connections:
+        raise IllegalFactError("a participant who is not on the stage has no token to exchange")
+    allowed = fact.exchange.new.capabilities
+    lost = tuple(
+        connection_id
+        for connection_id, connection in connections.items()
+        if connection.kind in NEEDED_CAPABILITIES and NEEDED_CAPABILITIES[connection.kind] not in allowed
+    )
+    gone = Gone(connection_ids=lost, replication_ids=fact.replication_ids, cause=Cause.TOKEN_EXCHANGED)
+    exchanged = Event(
+        name=EventName.TOKEN_EXCHANGED,
+        replica=participant.is_replica,
+        exchange=fact.exchange,
+        cause=fact.cause,
+        detail=fact.detail,
+    )
+    return [exchanged, *_end(connections, replications, gone, participant)]
+
+
+def _refusal(fact: Refused, participant: Participant) -> Event:
+    return Event(
+        name=EventName(fact.attempt),
+        remote_participant_id=fact.remote_participant_id,
+        error_code=fact.code,
+        replica=fact.remote_is_replica if fact.remote_participant_id is not None else participant.is_replica,
+        cause=fact.cause,
+        detail=fact.detail,
+    )

@@ -1,0 +1,53 @@
+"""Derives a participant's row from its events.
+
+The row (ListParticipants, GetParticipant) and the events change in one transaction. Deriving the one from the other
+keeps them equal by construction.
+"""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from stagebook.stage.events import Event, EventName
+from stagebook.stage.resources import (
+    ParticipantProtocol,
+    ParticipantRecord,
+    ParticipantState,
+    ReplicationState,
+    ReplicationType,
+)
+
+
+def record_after(
+    record: ParticipantRecord,
+    events: Iterable[Event],
+    *,
+    at_ms: int,
+    protocol: ParticipantProtocol,
+    is_replicated: bool = False,
+) -> ParticipantRecord:
+    """Return the row of a participant after these events, which happened at `at_ms`.
+
+    Rules (shape Participant): `firstJoinTime` is the time of the first JOINED. `published` means "ever published".
+    `protocol` is how the participant publishes, from its first PUBLISH_STARTED on. The user id and the attributes are
+    those of the newest token. The replication state of a replica is ACTIVE while it is on the stage; that of a source
+    participant is ACTIVE while a replication of it runs (`is_replicated`).
+    """
+    for event in events:
+        if event.name is EventName.JOINED:
+            first = at_ms if record.first_join_ms is None else record.first_join_ms
+            record = replace(record, state=ParticipantState.CONNECTED, first_join_ms=first)
+            if event.replica:
+                record = replace(record, replication_state=ReplicationState.ACTIVE)
+        elif event.name is EventName.LEFT:
+            record = replace(record, state=ParticipantState.DISCONNECTED)
+            if event.replica:
+                record = replace(record, replication_state=ReplicationState.STOPPED)
+        elif event.name is EventName.PUBLISH_STARTED:
+            record = replace(record, published=True, protocol=protocol)
+        elif event.name in (EventName.REPLICATION_STARTED, EventName.REPLICATION_STOPPED):
+            state = ReplicationState.ACTIVE if is_replicated else ReplicationState.STOPPED
+            record = replace(record, replication_type=ReplicationType.SOURCE, replication_state=state)
+        elif event.exchange is not None:
+            record = replace(record, user_id=event.exchange.new.user_id, attributes=event.exchange.new.attributes)
+    return record

@@ -1,0 +1,376 @@
+"""How participants come onto a stage: the checks, the offer in progress, and the arrival.
+
+An offer takes two facts. The request checks the effective token and the quotas and reserves a place (an attempt). The
+engine then answers, and AttemptAnswered turns the attempt into a connection: the participant is JOINED. Whatever
+removes the participant in between voids the attempt, so nothing has to be checked twice. An events websocket and an
+encoder need no answer first: their request is their arrival.
+
+A refused attempt of an identified participant is an event: JOIN_ERROR, PUBLISH_ERROR or SUBSCRIBE_ERROR with the error
+code (shape EventErrorCode).
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from stagebook.stage.claims import Claims, virtual_claims
+from stagebook.stage.errors import (
+    AttemptRefusedError,
+    ServerBusyError,
+    StagebookError,
+    TokenRefusedError,
+)
+from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.participant.participant_facts import Accepted, Gone, Refused
+from stagebook.stage.participant.transitions import NEEDED_CAPABILITIES, ConnectionKind
+from stagebook.stage.resources import ClientInfo, ParticipantRecord
+from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.effective_token import arrive, effective_claims, replicated_refusal
+from stagebook.stage.session.orders import AskEngine, CloseConnection, CloseRoute, OpenRoute
+from stagebook.stage.session.quotas import (
+    connections_quota,
+    participants_quota,
+    publishers_quota,
+    subscribers_quota,
+)
+from stagebook.stage.session.session_facts import (
+    AttemptAnswered,
+    AttemptFailed,
+    AttemptRefused,
+    EncoderRequested,
+    EventsRequested,
+    PublishRequested,
+    SubscribeRequested,
+)
+from stagebook.stage.session.session_state import NO_VIEWERS, Attempt, AttemptFailure, SessionParticipant
+from stagebook.stage.session.teardown import drop_attempt
+
+Request: TypeAlias = PublishRequested | SubscribeRequested | EventsRequested | EncoderRequested
+Quota: TypeAlias = Callable[[Draft, SessionParticipant | None], str | None]
+
+ENGINE_CAUSES = {ErrorCode.INTERNAL_SERVER_EXCEPTION: Cause.ENGINE_LOST}
+"""The cause that the book keeps with a refusal by its error code, where it is not simply REFUSED."""
+
+
+def publish_requested(draft: Draft, fact: PublishRequested) -> Refusal:
+    """Check an offer to publish and reserve its place; a publisher that publishes already replaces its publication."""
+    refusal = _check(draft, fact, ConnectionKind.PUBLISH, "PUBLISH_ERROR", publishers_quota)
+    if refusal is not None:
+        return refusal
+    participant_id = fact.claims.participant_id
+    source_id = draft.lease_source(
+        participant_id, user_id=fact.connection_id, participant_id=participant_id, fresh_id=fact.source_id
+    )
+    attempt = Attempt(kind=ConnectionKind.PUBLISH, source_id=source_id, claims=fact.claims)
+    _reserve(draft, fact, attempt)
+    return None
+
+
+def subscribe_requested(draft: Draft, fact: SubscribeRequested) -> Refusal:
+    """Check an offer to watch a publisher and reserve its place."""
+    refusal = _check(draft, fact, ConnectionKind.SUBSCRIBE, "SUBSCRIBE_ERROR", subscribers_quota)
+    if refusal is not None:
+        return refusal
+    source_id = watchable_source(draft, fact.publisher_id)
+    if source_id is None:
+        return _publisher_not_found(draft, fact.claims, fact.client, fact.known, fact.publisher_id)
+    attempt = Attempt(
+        kind=ConnectionKind.SUBSCRIBE, source_id=source_id, claims=fact.claims, publisher_id=fact.publisher_id
+    )
+    _reserve(draft, fact, attempt)
+    return None
+
+
+def events_requested(draft: Draft, fact: EventsRequested) -> Refusal:
+    """Check an events websocket and let it join."""
+    refusal = _check(draft, fact, ConnectionKind.EVENTS, "JOIN_ERROR", connections_quota)
+    if refusal is not None:
+        return refusal
+    _enter(draft, fact.claims, fact.client, fact.known)
+    _accept(draft, fact.claims, Accepted(connection_id=fact.connection_id, kind="events"))
+    return None
+
+
+def encoder_requested(draft: Draft, fact: EncoderRequested) -> Refusal:
+    """Check an encoder whose stream key is right, and let it join before the engine is told to admit it."""
+    participant = draft.find(fact.claims.participant_id)
+    if participant is not None and participant.machine.connections:
+        detail = "another encoder publishes with this stream key"
+        return refuse(
+            draft,
+            AttemptRefused(
+                claims=fact.claims,
+                client=fact.client,
+                failure="PUBLISH_ERROR",
+                code=ErrorCode.REUSE_OF_STREAM_KEY,
+                detail=detail,
+                known=fact.known,
+            ),
+        )
+    is_stream = fact.publisher_id != fact.claims.participant_id
+    kind = ConnectionKind.REDUNDANT if is_stream else ConnectionKind.PUBLISH
+    # An encoder does not join first and publish then: all it attempts is to publish.
+    refusal = _check(draft, fact, kind, "PUBLISH_ERROR", publishers_quota)
+    if refusal is not None:
+        return refusal
+    source_id = draft.lease_source(
+        fact.publisher_id,
+        user_id=fact.connection_id,
+        participant_id=fact.claims.participant_id,
+        fresh_id=fact.source_id,
+    )
+    _enter(draft, fact.claims, fact.client, fact.known)
+    accepted = Accepted(connection_id=fact.connection_id, kind="redundant" if is_stream else "publish")
+    _accept(draft, fact.claims, accepted)
+    draft.order(AskEngine(connection_id=fact.connection_id, source_id=source_id))
+    return None
+
+
+def refuse(draft: Draft, fact: AttemptRefused) -> Refusal:
+    """Record a refused attempt; return the error for the client."""
+    return _refused(draft, fact.claims, fact.client, fact.known, fact.failure, code=fact.code, detail=fact.detail)
+
+
+def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
+    """Turn an attempt that the engine answered into a connection. An attempt that was voided is ignored."""
+    participant = draft.find(fact.participant_id)
+    attempt = None if participant is None else participant.attempts.get(fact.connection_id)
+    if participant is None or attempt is None:
+        return None
+    refusal = _still_allowed(draft, participant, attempt)
+    if refusal is not None:
+        drop_attempt(draft, fact.participant_id, fact.connection_id)
+        draft.order(CloseConnection(connection_id=fact.connection_id))
+        return refusal
+    drop_attempt(draft, fact.participant_id, fact.connection_id, keep_source=True)
+    participant = draft.get(fact.participant_id)
+    if not participant.machine.connections:
+        draft.put(arrive(participant, attempt.claims))
+    if attempt.kind is ConnectionKind.PUBLISH:
+        _drop_replacement(draft, fact.participant_id)
+        accepted = Accepted(connection_id=fact.connection_id, kind="publish")
+    else:
+        accepted = Accepted(
+            connection_id=fact.connection_id,
+            kind="subscribe",
+            remote_participant_id=attempt.publisher_id,
+            remote_is_replica=attempt.publisher_id is not None and _is_replica(draft, attempt.publisher_id),
+        )
+    _accept(draft, attempt.claims, accepted)
+    return None
+
+
+def attempt_failed(draft: Draft, fact: AttemptFailed) -> Refusal:
+    """Drop an attempt that the engine did not answer, and record its failure if an error code says so."""
+    participant = draft.find(fact.participant_id)
+    attempt = None if participant is None else participant.attempts.get(fact.connection_id)
+    if participant is None or attempt is None:
+        return None
+    refusal = None
+    if fact.code is not None:
+        failure: AttemptFailure = "PUBLISH_ERROR" if attempt.publisher_id is None else "SUBSCRIBE_ERROR"
+        refusal = _refused(
+            draft,
+            attempt.claims,
+            participant.record.client,
+            None,
+            failure,
+            code=fact.code,
+            detail=fact.detail,
+            publisher_id=attempt.publisher_id,
+        )
+    drop_attempt(draft, fact.participant_id, fact.connection_id)
+    return refusal
+
+
+def show_virtual(
+    draft: Draft, stream: SessionParticipant, known: ParticipantRecord | None, publication_id: str
+) -> bool:
+    """Let the virtual participant of a redundant stream join, unless it publishes already; return whether it did."""
+    claims = virtual_claims(stream.claims)
+    virtual = draft.find(claims.participant_id)
+    if virtual is not None and virtual.machine.publication_id is not None:
+        return False
+    _enter(draft, claims, stream.record.client, known)
+    # No route: the engine does not know the virtual publication.
+    draft.record(claims.participant_id, Accepted(connection_id=publication_id, kind="publish"))
+    return True
+
+
+def watchable_source(draft: Draft, publisher_id: str) -> str | None:
+    """Return the source that shows a publisher, or None if the participant does not publish."""
+    publisher = draft.find(publisher_id)
+    if publisher is None:
+        return None
+    replica_publishes = publisher.machine.is_replica and publisher.machine.is_publishing
+    if publisher.machine.publication_id is None and not replica_publishes:
+        return None
+    source = draft.sources.get(publisher_id)
+    return None if source is None else source.source_id
+
+
+def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFailure, quota: Quota) -> Refusal:
+    """Check the effective token and the quotas of a request; record a refusal."""
+    claims = fact.claims
+    if draft.base.has_replica(claims.participant_id):
+        return replicated_refusal()
+    participant = draft.find(claims.participant_id)
+    try:
+        effective = effective_claims(participant, claims)
+    except TokenRefusedError as error:
+        return error
+    publisher_id = fact.publisher_id if isinstance(fact, SubscribeRequested) else None
+    needed = NEEDED_CAPABILITIES.get(kind)
+    code, detail = ErrorCode.QUOTA_EXCEEDED, participants_quota(draft, participant)
+    if needed is not None and needed not in effective.capabilities:
+        code, detail = ErrorCode.INSUFFICIENT_CAPABILITIES, f"the token lacks the capability {needed.value}"
+    elif detail is not None:
+        failure = failure if isinstance(fact, EncoderRequested) else "JOIN_ERROR"
+        publisher_id = None
+    else:
+        detail = quota(draft, participant)
+    if detail is None:
+        return None
+    return _refused(
+        draft, claims, fact.client, fact.known, failure, code=code, detail=detail, publisher_id=publisher_id
+    )
+
+
+def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt: Attempt) -> None:
+    """Keep an attempt while the engine answers it."""
+    participant_id = fact.claims.participant_id
+    participant = draft.find(participant_id)
+    if participant is None:
+        participant = _newcomer(draft, fact.claims, fact.client, fact.known)
+    attempts = {**participant.attempts, fact.connection_id: attempt}
+    draft.put(replace(participant, attempts=attempts))
+    draft.order(
+        OpenRoute(
+            connection_id=fact.connection_id,
+            participant_id=participant_id,
+            kind=attempt.kind,
+            connection_token_id=fact.claims.connection_token_id,
+        )
+    )
+    draft.order(AskEngine(connection_id=fact.connection_id, source_id=attempt.source_id))
+
+
+def _newcomer(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
+    """Return a participant that is not in the session, with its row if it was there before."""
+    record = known or ParticipantRecord(
+        participant_id=claims.participant_id, user_id=claims.user_id, attributes=claims.attributes, client=client
+    )
+    draft.arrivals += 1
+    return arrive(
+        SessionParticipant(claims=claims, record=record, arrival=draft.arrivals, is_written=known is not None), claims
+    )
+
+
+def _enter(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
+    """Return the participant of these claims in the session, arriving if it is not on the stage."""
+    participant = draft.find(claims.participant_id)
+    if participant is None:
+        participant = _newcomer(draft, claims, client, known)
+    elif not participant.machine.connections and not participant.machine.is_replica:
+        participant = arrive(participant, claims)
+    draft.put(participant)
+    return participant
+
+
+def _accept(draft: Draft, claims: Claims, accepted: Accepted) -> None:
+    """Record an arrival and open its route."""
+    participant_id = claims.participant_id
+    draft.record(participant_id, accepted)
+    draft.order(
+        OpenRoute(
+            connection_id=accepted.connection_id,
+            participant_id=participant_id,
+            kind=ConnectionKind(accepted.kind),
+            connection_token_id=claims.connection_token_id,
+        )
+    )
+    publisher_id = accepted.remote_participant_id
+    if publisher_id is not None:
+        watching = draft.viewers.get(publisher_id) or NO_VIEWERS
+        draft.viewers = draft.viewers.insert(publisher_id, watching.insert(accepted.connection_id, participant_id))
+
+
+def _drop_replacement(draft: Draft, participant_id: str) -> None:
+    """End the replacement that has not connected yet: a newer offer takes its place."""
+    machine = draft.get(participant_id).machine
+    if machine.replacement_id is None:
+        return
+    replacement_id = machine.replacement_id
+    draft.record(participant_id, Gone(connection_ids=(replacement_id,), cause=Cause.CLIENT))
+    draft.release_source(participant_id, user_id=replacement_id, detail="")
+    draft.order(CloseRoute(connection_id=replacement_id))
+    draft.order(CloseConnection(connection_id=replacement_id))
+
+
+def _still_allowed(draft: Draft, participant: SessionParticipant, attempt: Attempt) -> Refusal:
+    """Check what can have changed while the engine answered: the connection, the token, and the publisher."""
+    if attempt.is_lost:
+        return ServerBusyError("the connection ended while it was being opened; try again")
+    claims = participant.claims if participant.machine.connections else attempt.claims
+    needed = NEEDED_CAPABILITIES[attempt.kind]
+    if needed not in claims.capabilities:
+        failure: AttemptFailure = "PUBLISH_ERROR" if attempt.publisher_id is None else "SUBSCRIBE_ERROR"
+        return _refused(
+            draft,
+            attempt.claims,
+            participant.record.client,
+            None,
+            failure,
+            code=ErrorCode.INSUFFICIENT_CAPABILITIES,
+            detail=f"the token lacks the capability {needed.value}",
+            publisher_id=attempt.publisher_id,
+        )
+    if attempt.publisher_id is not None and watchable_source(draft, attempt.publisher_id) != attempt.source_id:
+        return _publisher_not_found(draft, attempt.claims, participant.record.client, None, attempt.publisher_id)
+    return None
+
+
+def _publisher_not_found(
+    draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None, publisher_id: str
+) -> Refusal:
+    return _refused(
+        draft,
+        claims,
+        client,
+        known,
+        "SUBSCRIBE_ERROR",
+        code=ErrorCode.PUBLISHER_NOT_FOUND,
+        detail="no such publisher on the stage",
+        publisher_id=publisher_id,
+    )
+
+
+def _refused(
+    draft: Draft,
+    claims: Claims,
+    client: ClientInfo,
+    known: ParticipantRecord | None,
+    failure: AttemptFailure,
+    *,
+    code: ErrorCode,
+    detail: str,
+    publisher_id: str | None = None,
+) -> StagebookError:
+    """Record the event of a refused attempt; return the error for the client."""
+    _enter(draft, claims, client, known)
+    fact = Refused(
+        attempt=failure,
+        code=code,
+        remote_participant_id=publisher_id,
+        remote_is_replica=publisher_id is not None and _is_replica(draft, publisher_id),
+        cause=ENGINE_CAUSES.get(code, Cause.REFUSED),
+        detail=detail,
+    )
+    draft.record(claims.participant_id, fact)
+    return AttemptRefusedError(code=code, detail=detail)
+
+
+def _is_replica(draft: Draft, participant_id: str) -> bool:
+    participant = draft.find(participant_id)
+    return participant is not None and participant.machine.replica_id is not None

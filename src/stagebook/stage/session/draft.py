@@ -1,0 +1,224 @@
+"""A decision in the making: the working copy of a session that the rules of this folder change.
+
+A draft collects the changed participants, the events and the orders of one decision. `finish` derives from them what
+follows for the session as a whole: counters, phase, linger timer and rows. The session that it started from is never
+changed.
+"""
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from stagebook.stage.clock import Instant
+from stagebook.stage.errors import StagebookError
+from stagebook.stage.events import Event
+from stagebook.stage.limits import Limits
+from stagebook.stage.participant.participant_facts import ParticipantFact
+from stagebook.stage.participant.participant_machine import step
+from stagebook.stage.participant.record_projection import record_after
+from stagebook.stage.session.orders import (
+    CancelTimer,
+    EndSource,
+    Order,
+    ParticipantEvent,
+    SetTimer,
+    WriteParticipant,
+    WriteSessionEnd,
+    WriteSessionStart,
+)
+from stagebook.stage.session.session_facts import LingerElapsed
+from stagebook.stage.session.session_phase import SESSION_PHASES, SessionPhase, SessionTurn
+from stagebook.stage.session.session_state import NO_USAGE, Session, SessionParticipant, Source, Usage, usage_of
+
+if TYPE_CHECKING:
+    from rpds import HashTrieMap
+
+Refusal: TypeAlias = StagebookError | None
+"""What a rule returns: the error that refuses the request, or None."""
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a decision depends on beside the session and the fact: the time, the quotas and the account's usage.
+
+    The account's counters include those of the session itself.
+    """
+
+    at: Instant
+    limits: Limits
+    linger_ms: int
+    account_publishers: int = 0
+    account_subscribers: int = 0
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of `decide`: the next session, the events in causal order, the orders, and the refusal if any.
+
+    A refused attempt can have an event; then the session has changed all the same.
+    """
+
+    session: Session
+    events: tuple[ParticipantEvent, ...] = ()
+    orders: tuple[Order, ...] = ()
+    refusal: Refusal = None
+
+
+class Draft:
+    """The working copy of one session."""
+
+    __slots__ = ("_changed", "_end_ms", "arrivals", "base", "context", "events", "orders", "sources", "viewers")
+
+    def __init__(self, session: Session, context: Context) -> None:
+        self.base = session
+        self.context = context
+        self.viewers: HashTrieMap[str, HashTrieMap[str, str]] = session.viewers
+        self.sources: HashTrieMap[str, Source] = session.sources
+        self.arrivals = session.arrivals
+        self.events: list[ParticipantEvent] = []
+        self.orders: list[Order] = []
+        self._changed: dict[str, SessionParticipant] = {}
+        self._end_ms: int | None = None
+
+    def find(self, participant_id: str) -> SessionParticipant | None:
+        """Return a participant in its newest state, or None."""
+        found = self._changed.get(participant_id)
+        return self.base.participants.get(participant_id) if found is None else found
+
+    def get(self, participant_id: str) -> SessionParticipant:
+        """Return a participant that exists in its newest state."""
+        found = self.find(participant_id)
+        if found is None:
+            raise KeyError(participant_id)
+        return found
+
+    def participant_ids(self) -> list[str]:
+        """Return the ids of all participants in order of arrival."""
+        everybody = {**dict(self.base.participants.items()), **self._changed}
+        return sorted(everybody, key=lambda participant_id: everybody[participant_id].arrival)
+
+    def put(self, participant: SessionParticipant) -> None:
+        """Set the newest state of a participant."""
+        self._changed[participant.record.participant_id] = participant
+
+    def order(self, order: Order) -> None:
+        """Add an order."""
+        self.orders.append(order)
+
+    def record(self, participant_id: str, *facts: ParticipantFact) -> SessionParticipant:
+        """Apply facts to one participant and add its events; return its newest state."""
+        participant = self.get(participant_id)
+        machine = participant.machine
+        events: list[Event] = []
+        for fact in facts:
+            made = step(machine, fact)
+            machine = made.participant
+            events.extend(made.events)
+        record = record_after(
+            participant.record,
+            events,
+            at_ms=self.context.at.wall_ms,
+            protocol=participant.protocol,
+            is_replicated=bool(machine.replications),
+        )
+        self.events.extend(ParticipantEvent(participant_id=participant_id, event=event) for event in events)
+        participant = replace(participant, machine=machine, record=record)
+        self.put(participant)
+        return participant
+
+    def lease_source(self, publisher_id: str, *, user_id: str, participant_id: str, fresh_id: str) -> str:
+        """Let a connection or attempt use the source of a publisher, created if need be; return the source's id."""
+        source = self.sources.get(publisher_id) or Source(source_id=fresh_id)
+        users = {**source.users, user_id: participant_id}
+        self.sources = self.sources.insert(publisher_id, replace(source, users=users))
+        return source.source_id
+
+    def release_source(self, publisher_id: str, *, user_id: str, detail: str) -> bool:
+        """End the use of a source; order its end if nobody uses it. Return whether it has ended."""
+        source = self.sources.get(publisher_id)
+        if source is None or user_id not in source.users:
+            return False
+        users = {other: owner for other, owner in source.users.items() if other != user_id}
+        if users:
+            self.sources = self.sources.insert(publisher_id, replace(source, users=users))
+            return False
+        self.sources = self.sources.remove(publisher_id)
+        self.order(EndSource(source_id=source.source_id, detail=detail))
+        return True
+
+    def close(self, *, end_ms: int) -> None:
+        """End the session at `end_ms`."""
+        self._end_ms = end_ms
+
+    def finish(self, refusal: Refusal = None) -> Decision:
+        """Return the decision: the next session with everything that follows from the changed participants."""
+        base = self.base
+        participants, usage, rows, has_departed = base.participants, base.usage, [], base.has_departed
+        with_events = {entry.participant_id for entry in self.events}
+        for participant_id, changed in self._changed.items():
+            participant = changed
+            before = base.participants.get(participant_id)
+            was_written = participant.is_written
+            if participant_id in with_events and (
+                not was_written or before is None or before.record is not participant.record
+            ):
+                rows.append(WriteParticipant(record=participant.record))
+                participant = replace(participant, is_written=True)
+            usage = _moved(usage, NO_USAGE if before is None else usage_of(before), usage_of(participant))
+            if not participant.is_idle:
+                participants = participants.insert(participant_id, participant)
+            else:
+                has_departed = has_departed or participant.is_written
+                if before is not None:
+                    participants = participants.remove(participant_id)
+        session = replace(
+            base,
+            participants=participants,
+            viewers=self.viewers,
+            sources=self.sources,
+            usage=usage,
+            arrivals=self.arrivals,
+            has_departed=has_departed,
+        )
+        session, first, last = self._turn(session)
+        orders = (*first, *rows, *self.orders, *last)
+        return Decision(session=session, events=tuple(self.events), orders=orders, refusal=refusal)
+
+    def _turn(self, session: Session) -> tuple[Session, list[Order], list[Order]]:
+        """Move the session to its next phase. Return it, the orders before the rows and the orders after them."""
+        at, first, last = self.context.at, list[Order](), list[Order]()
+        phase, empty_since, start_ms = session.phase, session.empty_since, session.start_ms
+        timer = f"linger:{session.stage_arn}"
+        if self.events:
+            if phase is SessionPhase.UNOPENED:
+                start_ms = at.wall_ms
+                first.append(WriteSessionStart(start_ms=start_ms))
+            is_filled = bool(session.usage.present or session.usage.awaited)
+            phase = SESSION_PHASES[phase, SessionTurn.FILLED if is_filled else SessionTurn.EMPTIED]
+            if is_filled and empty_since is not None:
+                empty_since = None
+                last.append(CancelTimer(key=timer))
+            elif not is_filled:
+                # Also for a refused attempt while the session lingers: its event must lie inside the session.
+                empty_since = at
+                due_ms = at.monotonic_ms + self.context.linger_ms
+                last.append(SetTimer(key=timer, due_ms=due_ms, fact=LingerElapsed()))
+        if self._end_ms is not None:
+            is_unopened = phase is SessionPhase.UNOPENED
+            phase = SESSION_PHASES[phase, SessionTurn.CLOSED]
+            last.append(CancelTimer(key=timer))
+            if not is_unopened:
+                last.append(WriteSessionEnd(end_ms=max(self._end_ms, start_ms)))
+        return replace(session, phase=phase, empty_since=empty_since, start_ms=start_ms), first, last
+
+
+def _moved(total: Usage, before: Usage, after: Usage) -> Usage:
+    """Return the session's counters after one participant's changed."""
+    if before == after:
+        return total
+    return Usage(
+        present=total.present + after.present - before.present,
+        arriving=total.arriving + after.arriving - before.arriving,
+        awaited=total.awaited + after.awaited - before.awaited,
+        publishers=total.publishers + after.publishers - before.publishers,
+        subscribers=total.subscribers + after.subscribers - before.subscribers,
+    )

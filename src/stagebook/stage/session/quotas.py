@@ -1,0 +1,51 @@
+"""The quotas of a stage, of an account and of a participant (user guide, "Service Quotas").
+
+Each function returns None, or a sentence that names the quota that is reached. Attempts in progress count, so that two
+offers at the same time cannot take the same last place.
+"""
+
+from stagebook.stage.session.draft import Draft
+from stagebook.stage.session.session_state import SessionParticipant, usage_of
+
+
+def participants_quota(draft: Draft, participant: SessionParticipant | None) -> str | None:
+    """Check the number of participants on the stage for one that joins."""
+    if participant is not None and (participant.machine.connections or participant.attempts):
+        return None
+    usage, maximum = draft.base.usage, draft.context.limits.participants_per_stage
+    if usage.present + usage.arriving >= maximum:
+        return f"the stage is full: {maximum} participants"
+    return None
+
+
+def connections_quota(draft: Draft, participant: SessionParticipant | None) -> str | None:
+    """Check the number of connections of one participant."""
+    maximum = draft.context.limits.connections_per_participant
+    if participant is not None and len(participant.machine.connections) + len(participant.attempts) >= maximum:
+        return f"the participant has {maximum} connections already"
+    return None
+
+
+def publishers_quota(draft: Draft, participant: SessionParticipant | None) -> str | None:
+    """Check the number of publishers of the stage and of the account. A publisher that reconnects counts once."""
+    if participant is not None and usage_of(participant).publishers:
+        # The replacement of its publication comes on top of its connections. Offers in progress stay bounded.
+        maximum = draft.context.limits.connections_per_participant
+        in_progress = len(participant.attempts) >= maximum
+        return f"the participant has {maximum} offers in progress already" if in_progress else None
+    limits = draft.context.limits
+    if draft.base.usage.publishers >= limits.publishers_per_stage:
+        return f"the stage has {limits.publishers_per_stage} publishers already"
+    if draft.context.account_publishers >= limits.publishers_per_account:
+        return f"the account has {limits.publishers_per_account} publishers already"
+    return connections_quota(draft, participant)
+
+
+def subscribers_quota(draft: Draft, participant: SessionParticipant | None) -> str | None:
+    """Check the number of subscriptions of the stage and of the account."""
+    limits = draft.context.limits
+    if draft.base.usage.subscribers >= limits.subscribers_per_stage:
+        return f"the stage has {limits.subscribers_per_stage} subscribers already"
+    if draft.context.account_subscribers >= limits.subscriptions_per_account:
+        return f"the account has {limits.subscriptions_per_account} subscriptions already"
+    return connections_quota(draft, participant)

@@ -1,0 +1,49 @@
+"""How the API and the server end participants and sessions: DisconnectParticipant, revoked connection tokens, moved
+ingest configurations, deleted stages, the shutdown of the server, and a linger that is over."""
+
+from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.orders import SetTimer
+from stagebook.stage.session.session_facts import LingerElapsed, ParticipantsDisconnected, SessionClosed
+from stagebook.stage.session.session_phase import SessionPhase
+from stagebook.stage.session.teardown import cancel_attempts, cancellation, end_connections
+
+
+def participants_disconnected(draft: Draft, fact: ParticipantsDisconnected) -> Refusal:
+    """End everything of some participants: connections, replications and offers in progress."""
+    for participant_id in fact.participant_ids:
+        cancel_attempts(draft, participant_id, cancellation(fact.cause))
+        participant = draft.find(participant_id)
+        if participant is not None and (participant.machine.connections or participant.machine.replications):
+            connection_ids = tuple(participant.machine.connections)
+            end_connections(draft, participant_id, connection_ids, cause=fact.cause, detail=fact.detail)
+    return None
+
+
+def session_closed(draft: Draft, fact: SessionClosed) -> Refusal:
+    """Let everybody leave for the same cause, and end the session."""
+    for participant_id in draft.participant_ids():
+        cancel_attempts(draft, participant_id, cancellation(fact.cause))
+        participant = draft.get(participant_id)
+        if participant.machine.connections or participant.machine.replications:
+            connection_ids = tuple(participant.machine.connections)
+            end_connections(draft, participant_id, connection_ids, cause=fact.cause, detail=fact.detail, cascade=False)
+    draft.viewers = type(draft.viewers)()
+    draft.close(end_ms=draft.context.at.wall_ms)
+    return None
+
+
+def linger_elapsed(draft: Draft, _fact: LingerElapsed) -> Refusal:
+    """End a session that has been empty for its linger, at the time at which the linger was over.
+
+    An offer in progress keeps the session open until it is answered; the timer then comes again.
+    """
+    session, context = draft.base, draft.context
+    if session.phase is not SessionPhase.LINGERING or session.empty_since is None:
+        return None
+    if session.usage.arriving:
+        due_ms = context.at.monotonic_ms + context.linger_ms
+        draft.order(SetTimer(key=f"linger:{session.stage_arn}", due_ms=due_ms, fact=LingerElapsed()))
+        return None
+    end_ms = session.empty_since.wall_ms + context.linger_ms
+    draft.close(end_ms=min(end_ms, max(context.at.wall_ms, session.empty_since.wall_ms)))
+    return None

@@ -1,0 +1,170 @@
+"""The state of one stage session: an immutable value that `decide` maps to the next one.
+
+The large mappings are persistent hash tries (rpds): a change copies a few nodes and shares the rest, so a session of
+25,000 participants changes in microseconds and its former value stays valid. The unit of work relies on that: it
+discards the new value when the book refuses the transaction.
+
+The counters are derived from the participants. They are kept so that a quota check costs one comparison.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+from rpds import HashTrieMap
+
+from stagebook.stage.claims import Claims
+from stagebook.stage.clock import Instant
+from stagebook.stage.participant.participant_machine import Participant
+from stagebook.stage.participant.transitions import PUBLISHING_KINDS, ConnectionKind
+from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, Replica
+from stagebook.stage.session.replication_phase import Replication
+from stagebook.stage.session.session_phase import SessionPhase
+from stagebook.stage.source_limits import SourceWatch
+
+NO_CONNECTIONS = Participant()
+UNWATCHED = SourceWatch()
+NO_VIEWERS: "HashTrieMap[str, str]" = HashTrieMap()
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A participant's offer that a media engine is answering. It occupies its place in the quotas meanwhile.
+
+    `publisher_id` is the publisher that a subscriber wants to watch. `is_lost`: the engine reported the connection as
+    closed before it answered.
+    """
+
+    kind: ConnectionKind
+    source_id: str
+    claims: Claims
+    publisher_id: str | None = None
+    is_lost: bool = False
+
+
+class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One participant of a session.
+
+    `claims` are those of its current token, `former_claims` those of the tokens that it has exchanged since it joined.
+    `record` is its row. `machine` holds its connections. `arrival` numbers the participants in order of arrival.
+    `replica` is the row of the replication that a replica belongs to.
+    """
+
+    claims: Claims
+    record: ParticipantRecord
+    machine: Participant = NO_CONNECTIONS
+    attempts: Mapping[str, Attempt] = {}
+    replications: Mapping[str, Replication] = {}
+    replica: Replica | None = None
+    former_claims: tuple[Claims, ...] = ()
+    source_watch: SourceWatch = UNWATCHED
+    arrival: int = 0
+    is_written: bool = False
+    """Whether its row is in the book."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it is left on the stage, so that the session can forget it."""
+        return not (self.machine.connections or self.machine.replications or self.attempts)
+
+    @property
+    def protocol(self) -> ParticipantProtocol:
+        """How it publishes. The row of a replica has the protocol of its publisher already."""
+        if self.machine.is_replica:
+            return self.record.protocol
+        return ParticipantProtocol.WHIP if self.claims.ingest is None else self.claims.ingest.protocol
+
+    @property
+    def virtual_id(self) -> str | None:
+        """The id of the virtual participant that shows it, if it is a redundant stream."""
+        return None if self.claims.ingest is None else self.claims.ingest.feeds
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether it is the virtual participant of redundant streams, which has no connection in an engine."""
+        ingest = self.claims.ingest
+        return ingest is not None and ingest.is_redundant and ingest.feeds is None
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The engine's source of one publisher. `users` are the connections and attempts that need it, and their owners.
+
+    A source without users is ended. A replica is shown by the source of its publisher, which belongs to the source
+    session; then `is_local` is false and there are no users.
+    """
+
+    source_id: str
+    users: Mapping[str, str] = {}
+    is_local: bool = True
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one participant, or all of a session, counts in the quotas.
+
+    `arriving` are participants that are not on the stage and have an attempt in progress. `awaited` are publishers that
+    have left while a replication waits for them.
+    """
+
+    present: int = 0
+    arriving: int = 0
+    awaited: int = 0
+    publishers: int = 0
+    subscribers: int = 0
+
+
+NO_USAGE = Usage()
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage session. `viewers` maps a publisher's id to the connections that watch it and their owners.
+
+    `has_departed`: the book knows participants of this session that the value does not hold. `empty_since` is when the
+    last participant left, while the session lingers.
+    """
+
+    stage_arn: str
+    account_id: str
+    session_id: str
+    phase: SessionPhase = SessionPhase.UNOPENED
+    participants: "HashTrieMap[str, SessionParticipant]" = HashTrieMap()
+    viewers: "HashTrieMap[str, HashTrieMap[str, str]]" = HashTrieMap()
+    sources: "HashTrieMap[str, Source]" = HashTrieMap()
+    usage: Usage = NO_USAGE
+    arrivals: int = 0
+    has_departed: bool = False
+    start_ms: int = 0
+    empty_since: Instant | None = None
+
+    def has_replica(self, participant_id: str) -> bool:
+        """Return whether a replica with this id is on the stage."""
+        participant = self.participants.get(participant_id)
+        return participant is not None and participant.machine.replica_id is not None
+
+
+def usage_of(participant: SessionParticipant) -> Usage:
+    """Return what one participant counts. A publisher that replaces its own publication counts once."""
+    publishers = subscribers = 0
+    publishes = False
+    for connection in participant.machine.connections.values():
+        if connection.kind is ConnectionKind.SUBSCRIBE:
+            subscribers += 1
+        elif connection.kind in PUBLISHING_KINDS:
+            publishes = True
+    for attempt in participant.attempts.values():
+        if attempt.kind is ConnectionKind.SUBSCRIBE:
+            subscribers += 1
+        else:
+            publishes = True
+    if publishes and not participant.is_virtual:
+        publishers = 1
+    is_present = bool(participant.machine.connections)
+    return Usage(
+        present=int(is_present),
+        arriving=int(not is_present and bool(participant.attempts)),
+        awaited=int(participant.machine.is_awaited),
+        publishers=publishers,
+        subscribers=subscribers,
+    )
+
+
+AttemptFailure = Literal["JOIN_ERROR", "PUBLISH_ERROR", "SUBSCRIBE_ERROR"]
+"""The events that report a refused attempt."""

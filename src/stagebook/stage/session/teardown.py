@@ -1,0 +1,241 @@
+"""How connections end, and everything that follows on the stage.
+
+A publication that ends takes the subscriptions of its viewers along, and pauses or ends the replications of the
+publisher. The last flowing redundant stream takes the virtual participant along. A replica that leaves ends its
+replication at the source. Each of these is recorded in the same decision, the ended connection first.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from stagebook.stage.errors import ServerBusyError, StagebookError, TokenRefusal, TokenRefusedError
+from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.participant.participant_facts import Cut, Exchanged, Gone
+from stagebook.stage.participant.participant_machine import Connection, Participant
+from stagebook.stage.participant.transitions import ConnectionKind, ConnectionState
+from stagebook.stage.resources import ReplicationState
+from stagebook.stage.session.draft import Draft
+from stagebook.stage.session.orders import (
+    CancelAttempt,
+    CancelTimer,
+    CloseConnection,
+    CloseEvents,
+    CloseRoute,
+    FarewellReason,
+    Forward,
+    WriteReplica,
+)
+from stagebook.stage.session.replicas import end_replications, ending_replications, pause_replications
+from stagebook.stage.session.session_facts import ReplicationEnded
+from stagebook.stage.session.session_state import SessionParticipant
+
+FAREWELLS = {
+    Cause.DISCONNECTED_BY_API: FarewellReason.DISCONNECTED,
+    Cause.STAGE_DELETED: FarewellReason.STAGE_DELETED,
+    Cause.SHUTDOWN: FarewellReason.SHUTDOWN,
+    Cause.CONNECTION_TOKEN_REVOKED: FarewellReason.CONNECTION_TOKEN_REVOKED,
+}
+"""The causes after which the server closes an events websocket itself, and the reason that it gives."""
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why connections end. Without `cascade` the viewers stay: everybody on the stage ends for the same cause."""
+
+    cause: Cause
+    code: ErrorCode | None = None
+    detail: str | None = None
+    cascade: bool = True
+
+    @property
+    def reason(self) -> str:
+        """The reason that an encoder is given: the error code or the farewell, and the detail."""
+        return ": ".join(part for part in (self.code or FAREWELLS.get(self.cause), self.detail) if part)
+
+
+def end_connections(
+    draft: Draft,
+    participant_id: str,
+    connection_ids: Iterable[str],
+    *,
+    cause: Cause,
+    detail: str | None = None,
+    cascade: bool = True,
+) -> None:
+    """End connections of one participant, with everything that follows."""
+    participant, ids = draft.get(participant_id), tuple(connection_ids)
+    after = [connection for other, connection in participant.machine.connections.items() if other not in ids]
+    stops = _publication_stops(participant.machine, ids, after)
+    ended = ending_replications(participant, publication_ended=stops, cause=cause)
+    fact = Gone(connection_ids=ids, replication_ids=ended, cause=cause, detail=detail)
+    end_by_fact(draft, participant_id, fact, End(cause=cause, detail=detail, cascade=cascade))
+
+
+def cut_connection(
+    draft: Draft,
+    participant_id: str,
+    connection_id: str,
+    code: ErrorCode,
+    *,
+    cause: Cause = Cause.LIMIT,
+    detail: str | None = None,
+) -> None:
+    """End a media connection with an error code, with everything that follows."""
+    participant = draft.get(participant_id)
+    after = [connection for other, connection in participant.machine.connections.items() if other != connection_id]
+    stops = _publication_stops(participant.machine, (connection_id,), after)
+    ended = ending_replications(participant, publication_ended=stops, cause=cause)
+    fact = Cut(connection_id=connection_id, code=code, replication_ids=ended, cause=cause, detail=detail)
+    end_by_fact(draft, participant_id, fact, End(cause=cause, code=code, detail=detail))
+
+
+def end_by_fact(draft: Draft, participant_id: str, fact: Gone | Cut | Exchanged, end: End) -> None:
+    """Record a fact that ends connections and replications of one participant, with everything that follows."""
+    before = draft.get(participant_id)
+    after = draft.record(participant_id, fact)
+    lost = {
+        connection_id: connection
+        for connection_id, connection in before.machine.connections.items()
+        if connection_id not in after.machine.connections
+    }
+    # All viewers are removed from the index before anything follows: a participant can watch itself.
+    for connection_id, connection in lost.items():
+        _forget_connection(draft, connection_id, connection)
+    end_replications(draft, participant_id, fact.replication_ids, cause=end.cause, detail=end.detail)
+    for connection_id, connection in lost.items():
+        _release(draft, after, connection_id, connection, end)
+    if _publication_stops(before.machine, lost, after.machine.connections.values()):
+        end_viewers(draft, participant_id, cascade=end.cascade)
+        pause_replications(draft, participant_id, cause=end.cause, detail=end.detail)
+
+
+def end_viewers(draft: Draft, publisher_id: str, *, cascade: bool = True) -> None:
+    """End all subscriptions to a publisher."""
+    watching = draft.viewers.get(publisher_id)
+    if watching is None or not cascade:
+        return
+    by_viewer: dict[str, list[str]] = {}
+    for connection_id, viewer_id in watching.items():
+        by_viewer.setdefault(viewer_id, []).append(connection_id)
+    for viewer_id in sorted(by_viewer, key=lambda each: draft.get(each).arrival):
+        end_connections(draft, viewer_id, by_viewer[viewer_id], cause=Cause.PUBLISHER_STOPPED)
+
+
+def cancel_attempts(draft: Draft, participant_id: str, error: StagebookError) -> None:
+    """Void the offers in progress of a participant; their clients get `error`."""
+    participant = draft.find(participant_id)
+    for connection_id in () if participant is None else tuple(participant.attempts):
+        drop_attempt(draft, participant_id, connection_id)
+        draft.order(CancelAttempt(connection_id=connection_id, error=error))
+
+
+def drop_attempt(draft: Draft, participant_id: str, connection_id: str, *, keep_source: bool = False) -> None:
+    """Forget an offer in progress. `keep_source`: its connection uses the source from now on."""
+    participant = draft.get(participant_id)
+    attempt = participant.attempts[connection_id]
+    attempts = {other: each for other, each in participant.attempts.items() if other != connection_id}
+    draft.put(msgspec.structs.replace(participant, attempts=attempts))
+    if attempt.kind is ConnectionKind.PUBLISH and not keep_source:
+        draft.release_source(participant_id, user_id=connection_id, detail="")
+    if not keep_source:
+        draft.order(CloseRoute(connection_id=connection_id))
+
+
+def cancellation(cause: Cause) -> StagebookError:
+    """Return the error for a client whose offer was in progress when its participant was removed."""
+    match cause:
+        case Cause.STAGE_DELETED:
+            return TokenRefusedError(refusal=TokenRefusal.STAGE_DELETED, detail="the stage does not exist")
+        case Cause.CONNECTION_TOKEN_REVOKED:
+            return TokenRefusedError(refusal=TokenRefusal.CONNECTION_TOKEN, detail="the connection token was revoked")
+        case Cause.SHUTDOWN:
+            return ServerBusyError("the server is stopping")
+        case _:
+            return TokenRefusedError(
+                refusal=TokenRefusal.PARTICIPANT_DISCONNECTED,
+                detail="the participant was disconnected from the stage; its token is no longer valid",
+            )
+
+
+def _publication_stops(before: Participant, lost: Iterable[str], after: Iterable[Connection]) -> bool:
+    """Return whether the publication stops with these connections: the flowing one ends, or the last one does."""
+    ended = [before.connections[each] for each in lost if before.connections[each].kind is ConnectionKind.PUBLISH]
+    if any(connection.state is ConnectionState.FLOWING for connection in ended):
+        return True
+    return bool(ended) and not any(connection.kind is ConnectionKind.PUBLISH for connection in after)
+
+
+def _forget_connection(draft: Draft, connection_id: str, connection: Connection) -> None:
+    if connection.kind is ConnectionKind.REPLICA:
+        return
+    draft.order(CloseRoute(connection_id=connection_id))
+    if connection.state is ConnectionState.FLOWING and connection.kind is not ConnectionKind.EVENTS:
+        draft.order(CancelTimer(key=f"duration:{connection_id}"))
+    publisher_id = connection.remote_participant_id
+    if publisher_id is None:
+        return
+    watching = draft.viewers[publisher_id].remove(connection_id)
+    draft.viewers = (
+        draft.viewers.insert(publisher_id, watching) if len(watching) else draft.viewers.remove(publisher_id)
+    )
+
+
+def _release(
+    draft: Draft, participant: SessionParticipant, connection_id: str, connection: Connection, end: End
+) -> None:
+    """Order what the end of one connection needs outside the session."""
+    participant_id = participant.record.participant_id
+    match connection.kind:
+        case ConnectionKind.EVENTS:
+            farewell = FAREWELLS.get(end.cause)
+            draft.order(CloseEvents(connection_id=connection_id, farewell=farewell, detail=end.detail or ""))
+        case ConnectionKind.SUBSCRIBE:
+            draft.order(CloseConnection(connection_id=connection_id))
+        case ConnectionKind.PUBLISH if not participant.is_virtual:
+            # The engine closes the connections of a source that ends.
+            if not draft.release_source(participant_id, user_id=connection_id, detail=end.reason):
+                draft.order(CloseConnection(connection_id=connection_id, detail=end.reason))
+        case ConnectionKind.REDUNDANT:
+            draft.order(CloseConnection(connection_id=connection_id, detail=end.reason))
+            if participant.virtual_id is not None:
+                _stream_ended(draft, participant.virtual_id, connection_id, end)
+        case ConnectionKind.REPLICA:
+            _replica_left(draft, participant, connection_id, end)
+        case _:
+            pass
+
+
+def _stream_ended(draft: Draft, virtual_id: str, connection_id: str, end: End) -> None:
+    """End the publication of a virtual participant with the last of its streams that flows."""
+    draft.release_source(virtual_id, user_id=connection_id, detail=end.reason)
+    virtual = draft.find(virtual_id)
+    publication_id = None if virtual is None else virtual.machine.publication_id
+    if publication_id is None:
+        return
+    source = draft.sources.get(virtual_id)
+    streams = () if source is None else [draft.get(owner) for owner in source.users.values()]
+    if not any(stream.machine.is_publishing for stream in streams):
+        end_connections(draft, virtual_id, [publication_id], cause=end.cause, detail=end.detail, cascade=end.cascade)
+
+
+def _replica_left(draft: Draft, participant: SessionParticipant, replication_id: str, end: End) -> None:
+    """End the replication of a replica that left its stage."""
+    remove_replica(draft, participant, cascade=end.cascade)
+    if participant.replica is not None:
+        fact = ReplicationEnded(
+            participant_id=participant.record.participant_id,
+            replication_id=replication_id,
+            cause=end.cause,
+            detail=end.detail,
+        )
+        draft.order(Forward(stage_arn=participant.replica.source_stage_arn, fact=fact))
+
+
+def remove_replica(draft: Draft, participant: SessionParticipant, *, cascade: bool = True) -> None:
+    """Close the row of a replication whose replica left, and end the subscriptions to the replica."""
+    participant_id = participant.record.participant_id
+    if participant.replica is not None:
+        row = msgspec.structs.replace(participant.replica, state=ReplicationState.STOPPED)
+        draft.order(WriteReplica(replica=row))
+    draft.sources = draft.sources.discard(participant_id)
+    end_viewers(draft, participant_id, cascade=cascade)

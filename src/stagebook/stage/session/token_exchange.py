@@ -1,0 +1,61 @@
+"""Token exchange: a participant on a stage continues with another token (user guide, "Exchange a Token").
+
+The two tokens must agree in stage and `jti`, and both must be signed with a key of the application. Whatever the new
+token does not allow ends in the same decision.
+"""
+
+from msgspec.structs import replace
+
+from stagebook.stage.claims import Claims
+from stagebook.stage.errors import ConnectionNotFoundError, ExchangeRefusedError
+from stagebook.stage.events import Cause, ExchangedToken, TokenExchange
+from stagebook.stage.participant.participant_facts import Exchanged
+from stagebook.stage.resources import Capability
+from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.effective_token import REMEMBERED_TOKENS
+from stagebook.stage.session.replicas import ending_replications
+from stagebook.stage.session.session_facts import TokenExchangeRequested
+from stagebook.stage.session.teardown import End, end_by_fact
+
+
+def token_exchange_requested(draft: Draft, fact: TokenExchangeRequested) -> Refusal:
+    """Exchange the token of a participant on the stage. An equal token changes nothing and emits no event."""
+    participant = draft.find(fact.participant_id)
+    if participant is None or not participant.machine.connections:
+        return ConnectionNotFoundError()
+    refusal = _not_exchangeable(participant.claims, fact.claims)
+    if refusal is not None or fact.claims == participant.claims:
+        return refusal
+    exchange = TokenExchange(previous=_side(participant.claims), new=_side(fact.claims))
+    former = (*participant.former_claims, participant.claims)[-REMEMBERED_TOKENS:]
+    draft.put(replace(participant, claims=fact.claims, former_claims=former))
+    loses_publication = (
+        participant.machine.publication_id is not None and Capability.PUBLISH not in fact.claims.capabilities
+    )
+    ended = ending_replications(participant, publication_ended=loses_publication, cause=Cause.TOKEN_EXCHANGED)
+    exchanged = Exchanged(exchange=exchange, replication_ids=ended)
+    end_by_fact(draft, fact.participant_id, exchanged, End(cause=Cause.TOKEN_EXCHANGED))
+    return None
+
+
+def _not_exchangeable(previous: Claims, new: Claims) -> ExchangeRefusedError | None:
+    """Return why one token cannot follow the other, or None.
+
+    Their whip_url and events_url are equal as well: in each self-signed token both must be the stage's own.
+    """
+    if previous.key_arn is None or new.key_arn is None:
+        return ExchangeRefusedError("only tokens signed with a key of one's own can be exchanged")
+    if new.stage_arn != previous.stage_arn:
+        return ExchangeRefusedError("the new token's resource and topic must be those of the present one")
+    if new.participant_id != previous.participant_id:
+        return ExchangeRefusedError("the new token's jti must be that of the present one")
+    return None
+
+
+def _side(claims: Claims) -> ExchangedToken:
+    return ExchangedToken(
+        capabilities=tuple(capability.value for capability in Capability if capability in claims.capabilities),
+        attributes=claims.attributes,
+        user_id=claims.user_id,
+        expiration_ms=claims.expires_at_seconds * 1_000,
+    )

@@ -1,0 +1,227 @@
+"""A stage manager on a real book, with a scripted engine in place of the media, a settable clock and seeded chance."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
+from stagebook.manager.resources.ingest_configuration_service import IngestSpec
+from stagebook.manager.stage_manager import StageManager
+from stagebook.manager.tokens.token_authority import Endpoints
+from stagebook.stage.claims import Claims, ConnectionClaims
+from stagebook.stage.errors import TokenRefusal, TokenRefusedError
+from stagebook.stage.limits import RELAXED, Limits
+from stagebook.stage.resources import Capability, ClientInfo, IngestConfiguration, IngestProtocol, Stage
+from tests.manager.scripted_engine import ScriptedEngine
+
+REGION = "us-west-2"
+ACCOUNT = "123456789012"
+CLIENT = ClientInfo(browser_name="Chromium")
+LINGER_MS = 1_000
+
+
+@dataclass
+class SettableClock:
+    """Both clocks, standing still until a test moves them.
+
+    Adding to `ms` lets time pass on both clocks. `jump_ms` moves the wall clock alone.
+    """
+
+    ms: int = 1_700_000_000_000
+    jump_ms: int = 0
+
+    def now_ms(self) -> int:
+        return self.ms + self.jump_ms
+
+    def monotonic_ms(self) -> int:
+        return self.ms - 1_600_000_000_000
+
+
+class SeededRandomness:
+    """Chance that repeats."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._random = random.Random(seed)
+
+    def token_bytes(self, size_bytes: int) -> bytes:
+        return self._random.randbytes(size_bytes)
+
+
+class PlainTokens:
+    """Tokens that are their claims' participant id; what JWTs add is tested with the real authority."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Claims] = {}
+        self.connections: dict[str, ConnectionClaims] = {}
+
+    def mint(self, claims: Claims) -> str:
+        self.known[claims.participant_id] = claims
+        return claims.participant_id
+
+    def verify(self, token: str, *, now_ms: int | None) -> Claims:
+        claims = self.known.get(token)
+        if claims is None or (now_ms is not None and claims.expires_at_seconds * 1000 <= now_ms):
+            raise TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="expired or unknown")
+        return claims
+
+    def verify_connection(self, token: str, *, now_ms: int) -> ConnectionClaims:
+        claims = self.connections.get(token)
+        if claims is None or claims.expires_at_seconds * 1000 <= now_ms:
+            raise TokenRefusedError(refusal=TokenRefusal.EXPIRED, detail="expired or unknown")
+        return claims
+
+
+@dataclass
+class Watcher:
+    """An events connection that remembers what it was shown."""
+
+    snapshots: list[StageSnapshot] = field(default_factory=list)
+    farewells: list[tuple[FarewellReason, str]] = field(default_factory=list)
+
+    def show(self, snapshot: StageSnapshot) -> None:
+        self.snapshots.append(snapshot)
+
+    def farewell(self, reason: FarewellReason, detail: str) -> None:
+        self.farewells.append((reason, detail))
+
+
+@dataclass
+class ManagerHarness:
+    """A running manager and what surrounds it."""
+
+    manager: StageManager
+    book: SqliteBook
+    engine: ScriptedEngine
+    clock: SettableClock
+    tokens: PlainTokens
+
+    async def stage(self, name: str = "studio") -> Stage:
+        stage, _ = await self.manager.stages.create(account_id=ACCOUNT, name=name, tags={}, recording={}, tokens=[])
+        return stage
+
+    def claims(self, stage: Stage, participant_id: str, *capabilities: Capability) -> Claims:
+        return Claims(
+            participant_id=participant_id,
+            stage_arn=stage.arn,
+            capabilities=frozenset(capabilities or Capability),
+            user_id=f"user-{participant_id}",
+            expires_at_seconds=self.clock.ms // 1000 + 3_600,
+        )
+
+    def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
+        """Verify and authorise a token as an attempt with it does."""
+        claims = self.manager.participants.admit(token, connection_token=connection_token)
+        self.manager._authorization.authorize(claims)
+        return claims
+
+    async def publish(self, claims: Claims, *, connect: bool = True) -> str:
+        opened = await self.manager.participants.publish(claims, offer="offer", client=CLIENT)
+        if connect:
+            self.engine.connect(opened.connection_id)
+        return opened.connection_id
+
+    async def subscribe(self, claims: Claims, publisher_id: str, *, connect: bool = True) -> str:
+        opened = await self.manager.participants.subscribe(
+            claims, publisher_id=publisher_id, offer="offer", client=CLIENT
+        )
+        if connect:
+            self.engine.connect(opened.connection_id)
+        return opened.connection_id
+
+    async def ask(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Let an encoder ask to come in and wait for the answer; return the id it asked under."""
+        ask_id = self.engine.ask(stream_key, is_secure=is_secure)
+        await self.settled()
+        return ask_id
+
+    async def encode(self, stream_key: str, *, is_secure: bool = True, connect: bool = True) -> str:
+        """Let an encoder in, and its media flow; return its connection's id."""
+        ask_id = await self.ask(stream_key, is_secure=is_secure)
+        assert self.engine.refused.get(ask_id) is None
+        connection_id = self.engine.admitted[ask_id]
+        if connect:
+            self.engine.connect(connection_id)
+        return connection_id
+
+    async def turned_away(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Let an encoder ask in vain; return what it was told."""
+        ask_id = await self.ask(stream_key, is_secure=is_secure)
+        assert ask_id not in self.engine.admitted
+        return self.engine.refused[ask_id]
+
+    async def configuration(
+        self, stage: Stage | None, *, redundant: bool = False, insecure: bool = False
+    ) -> IngestConfiguration:
+        """Make an ingest configuration of a stage, or of none."""
+        spec = IngestSpec(
+            ingest_protocol=IngestProtocol.RTMPS,
+            stage_arn="" if stage is None else stage.arn,
+            user_id="encoder",
+            attributes={"room": "one"},
+            insecure_ingest=insecure,
+            redundant_ingest=redundant,
+        )
+        return await self.manager.ingest_configurations.create(account_id=ACCOUNT, spec=spec)
+
+    def set_limits(self, limits: Limits) -> None:
+        """Let other quotas hold from now on."""
+        unit = self.manager._unit
+        unit.rules = msgspec.structs.replace(unit.rules, limits=limits)
+
+    async def settled(self) -> None:
+        """Wait until everything that was told is in the book."""
+        await self.manager.settled()
+        await asyncio.sleep(0)  # whoever has left is forgotten right after
+
+    def session_id(self, stage: Stage) -> str:
+        """The id of the stage's newest session."""
+        return self.book.list_sessions(stage.arn, after=None, limit=1).items[0].session_id
+
+    async def events(self, stage: Stage, participant_id: str) -> list[str]:
+        """The participant's events in its stage's newest session, oldest first: NAME, NAME:CODE, NAME(remote)."""
+        await self.settled()
+        recorded = self.book.list_events(stage.arn, self.session_id(stage), participant_id)
+        return [
+            entry.event.name.value
+            + (f":{entry.event.error_code.value}" if entry.event.error_code else "")
+            + (f"({entry.event.remote_participant_id})" if entry.event.remote_participant_id else "")
+            for entry in recorded
+        ]
+
+
+def no_sources(harness: ManagerHarness) -> bool:
+    """Whether no session needs a source of the engine."""
+    return all(not len(session.sources) for session in harness.manager._unit.registry.sessions.values())
+
+
+@asynccontextmanager
+async def running_manager(
+    path: Path, *, limits: Limits = RELAXED, clock: SettableClock | None = None, seed: int = 1
+) -> AsyncIterator[ManagerHarness]:
+    """Run a manager on the book at `path` and close the book afterwards, without a goodbye of the manager."""
+    clock = clock or SettableClock()
+    book = SqliteBook.open(path)
+    engine, tokens = ScriptedEngine(), PlainTokens()
+    manager = StageManager(
+        book=book,
+        media=engine,
+        tokens=tokens,
+        endpoints=Endpoints(events="ws://e", whip="http://w", rtmp="rtmp://r/app/", rtmps="rtmps://r/app/"),
+        limits=limits,
+        region=REGION,
+        clock=clock,
+        randomness=SeededRandomness(seed),
+        linger_ms=LINGER_MS,
+    )
+    await manager.start()
+    try:
+        yield ManagerHarness(manager=manager, book=book, engine=engine, clock=clock, tokens=tokens)
+    finally:
+        await manager.stop_watching()  # what is on its way to watchers must not outlive the event loop
+        await book.close()
