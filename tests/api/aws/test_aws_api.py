@@ -13,7 +13,6 @@ from tests.api.aws.asgi_harness import (
     GET_STAGE,
     MODELLED_HEADER_NAMES,
     STAGE_ARN,
-    ReceivedResponse,
     new_api,
     operations,
     receiver,
@@ -23,10 +22,6 @@ from tests.api.aws.asgi_harness import (
     signed_call,
     unsigned,
 )
-
-
-async def response_to(document: object, *, operation: str = "GetStage") -> ReceivedResponse:
-    return await send_request(new_api(), signed_call(operation, document))
 
 
 async def test_a_signed_call_is_answered() -> None:
