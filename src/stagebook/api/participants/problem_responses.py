@@ -79,7 +79,7 @@ class RequestRefusedError(Exception):
         self.problem = Problem(status=status, code=code, message=message, headers=headers)
 
 
-INTERNAL = Problem(status=500, code="INTERNAL", message="the server failed; its log says why")
+INTERNAL = Problem(status=500, code="INTERNAL", message="the server failed; its log has the reason")
 
 
 def problem_of(error: StagebookError | RequestRefusedError) -> Problem:
