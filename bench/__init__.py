@@ -1,5 +1,5 @@
-"""`make bench`: what Stagebook costs on this machine, measured in one run.
+"""The benchmark (`make bench`): throughput, latency and CPU time of Stagebook on this machine.
 
-Three parts, each in a folder of its own: `page` (ListParticipantEvents), `appends` (events through the manager) and
-`forwarder` (media). This package knows the product; the product knows nothing of it.
+It has four parts: `page` (ListParticipantEvents over HTTP), `appends` (events through the stage manager), `forwarder`
+(WebRTC media) and `ingest` (RTMP encoders).
 """

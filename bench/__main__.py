@@ -1,4 +1,4 @@
-"""`python -m bench [PART ...] [--write FILE]`: run some or all parts and print their tables."""
+"""`python -m bench [PART ...] [--write FILE]`: run some or all parts and print their reports."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from bench.appends.run import measure_appends
 from bench.forwarder.run import measure_forwarder
 from bench.ingest.run import measure_ingest
 from bench.page.run import measure_page
-from bench.report import Part, aims_table, document, replace_measured, verdict
+from bench.report import Part, document, replace_measured, targets_table, verdict
 from stagebook.server.logs import configure_logging
 
 PARTS: dict[str, Callable[[Path], Part]] = {
@@ -24,32 +24,32 @@ WORK_FOLDER = Path(".bench")
 
 
 def main() -> int:
-    """Run what was asked for. Books are built in a folder beside the source: /tmp may be no disk."""
+    """Run the selected parts. Books are built in the working directory, as /tmp may be in memory."""
     arguments = _parse()
     machine.require_linux()
     configure_logging(level="warning", form="text")
     WORK_FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK_FOLDER) as folder:
-        described = machine.describe_machine(Path(folder))
-        print(described, flush=True)
+        machine_description = machine.describe_machine(Path(folder))
+        print(machine_description, flush=True)
         parts = []
         for name in arguments.parts or PARTS:
             part = PARTS[name](Path(folder))
             print(f"\n{part.markdown()}", flush=True)
             parts.append(part)
-    aims = [aim for part in parts for aim in part.aims]
-    print(f"\n## Aims\n\n{aims_table(aims).markdown()}\n\n{verdict(aims)}")
+    targets = [target for part in parts for target in part.targets]
+    print(f"\n## Targets\n\n{targets_table(targets).markdown()}\n\n{verdict(targets)}")
     if arguments.write is not None:
         page = arguments.write.read_text(encoding="utf-8")
-        arguments.write.write_text(replace_measured(page, document(described, parts)), encoding="utf-8")
+        arguments.write.write_text(replace_measured(page, document(machine_description, parts)), encoding="utf-8")
     return 0
 
 
-def _parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Measure Stagebook on this machine, about five minutes.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them by default")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the marks of this page")
-    arguments = parser.parse_args(words)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="replace the results between the marks of this page")
+    arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.parts if name not in PARTS]
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks: medians, percentiles, straight lines. Pure."""
+"""The statistics of the benchmark: median, percentile and linear regression."""
 
 from collections.abc import Sequence
 
@@ -27,18 +27,18 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A straight line: `base + slope * x`."""
+    """A straight line, y = base + slope * x."""
 
     base: float
     slope: float
 
-    def reaches(self, y: float) -> float:
-        """Return the x at which the line is at `y`. Raises ZeroDivisionError for a level line."""
+    def x_at(self, y: float) -> float:
+        """Return the x at which the line has the value `y`. Raises ZeroDivisionError for a slope of 0."""
         return (y - self.base) / self.slope
 
 
 def fit_line(points: Sequence[tuple[float, float]]) -> Line:
-    """Return the line of least squares through (x, y) points. Raises ValueError unless two points differ in x."""
+    """Return the least-squares line through (x, y) points. Raises ValueError unless two points differ in x."""
     if len({x for x, _ in points}) < 2:
         raise ValueError("a line needs two different x")
     mean_x = sum(x for x, _ in points) / len(points)

@@ -1,4 +1,4 @@
-"""The machine the figures are from, and how much CPU time one of its processes has used. Linux only."""
+"""A description of the machine, and the CPU time of processes. Linux only."""
 
 import os
 import platform
@@ -18,16 +18,16 @@ _SYNC_SAMPLES = 50
 
 
 def cpu_seconds(process_id: int) -> float:
-    """Return the CPU time of a whole process so far, user and system, all its threads, in seconds.
+    """Return the CPU time of a process so far in seconds: user and system time of all its threads.
 
-    It is the process's own CPU clock (clock_getcpuclockid(3), whose ids Linux makes this way): it has nanoseconds,
-    /proc/<pid>/stat has hundredths of a second. Raises OSError for a process that is gone.
+    It reads the CPU clock of the process; the clock id is computed as clock_getcpuclockid(3) does on Linux. The clock
+    has a resolution of nanoseconds, /proc/<pid>/stat one of 10 ms. Raises OSError if the process has ended.
     """
     return time.clock_gettime(~process_id << 3 | _SCHED_CLOCK)
 
 
 def describe_machine(folder: Path) -> str:
-    """Return one paragraph on the machine, its software, the disk below `folder`, the time and the load."""
+    """Return a paragraph about the machine, its software, the disk of `folder`, the time and the load."""
     load = os.getloadavg()[0]
     return (
         f"Machine: {cpu_model(Path('/proc/cpuinfo').read_text(encoding='utf-8'))}, {os.cpu_count()} cores, "
@@ -40,7 +40,7 @@ def describe_machine(folder: Path) -> str:
 
 
 def cpu_model(cpuinfo: str) -> str:
-    """Return the processor's name from the text of /proc/cpuinfo."""
+    """Return the processor's name from the contents of /proc/cpuinfo, or the architecture if it has none."""
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
@@ -49,13 +49,13 @@ def cpu_model(cpuinfo: str) -> str:
 
 
 def describe_build(configure_arguments: str) -> str:
-    """Return how the interpreter was built, from the arguments of its `configure`: it is up to twice as fast with."""
+    """Return whether Python was built with optimisations, from the arguments of `configure`."""
     optimised = "--enable-optimizations" in configure_arguments
     return "an optimised build" if optimised else "built without profile-guided optimisation"
 
 
 def sync_ms(folder: Path) -> float:
-    """Return the median time of writing 4 KiB to a file in `folder` and syncing it, in milliseconds."""
+    """Return the median time in milliseconds to write 4 KiB to a file in `folder` and sync it to disk."""
     path = folder / "sync-probe"
     taken = []
     with path.open("wb", buffering=0) as file:
@@ -69,6 +69,6 @@ def sync_ms(folder: Path) -> float:
 
 
 def require_linux() -> None:
-    """End the program with a sentence where CPU time cannot be measured."""
+    """Exit with a message if this is not Linux."""
     if sys.platform != "linux":
-        sys.exit("bench: CPU time of other processes is read as Linux tells it; run it there")
+        sys.exit("bench: the benchmark needs Linux to measure the CPU time of other processes")

@@ -1,4 +1,4 @@
-"""What a benchmark says: tables and verdicts, written as Markdown that also reads well in a terminal. Pure."""
+"""The report of the benchmark: tables, targets and verdict, as Markdown that is also readable in a terminal."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,18 @@ END_MARK = "<!-- measured by `make bench`: end -->"
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """One table. Every heading names its unit; the first column says what a row is."""
+    """A table. Headings contain the unit; the first column describes the row."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def __post_init__(self) -> None:
-        """Refuse a row of another width. Raises ValueError."""
+        """Raise ValueError if a row has another number of cells than there are headings."""
         if any(len(row) != len(self.headings) for row in self.rows):
             raise ValueError("every row needs one cell for each heading")
 
     def markdown(self) -> str:
-        """Return the table with aligned columns: the first one left, numbers right."""
+        """Return the table with aligned columns: the first one to the left, the others to the right."""
         widths = [max(map(len, column)) for column in zip(self.headings, *self.rows, strict=True)]
         rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
         return "\n".join(_line(cells, widths) for cells in (self.headings, tuple(rule), *self.rows))
@@ -31,8 +31,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "| " + " | ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]) + " |"
 
 
-class Aim(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure that has an aim: at most, or at least, so much."""
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A measured figure and its target: an upper or a lower bound."""
 
     what: str
     measured: float
@@ -41,57 +41,57 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse an aim with no bound or with two. Raises ValueError."""
+        """Raise ValueError unless there is exactly one bound."""
         if (self.at_most is None) == (self.at_least is None):
-            raise ValueError("an aim has one bound")
+            raise ValueError("a target has exactly one bound")
 
     @property
     def met(self) -> bool:
-        """Whether the figure is within its bound."""
+        """Whether the figure is within its bound, inclusively."""
         if self.at_most is not None:
             return self.measured <= self.at_most
         return self.at_least is not None and self.measured >= self.at_least
 
     def row(self) -> tuple[str, ...]:
-        """Return the aim as a row of `aims_table`."""
+        """Return the target as a row of `targets_table`."""
         bound = f"at most {number(self.at_most)}" if self.at_most is not None else f"at least {number(self.at_least)}"
         unit = f" {self.unit}" if self.unit else ""
         return (self.what, bound + unit, number(self.measured) + unit, "yes" if self.met else "NO")
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One part's report: its title, what was measured and how, its tables, and the figures that have an aim."""
+    """The report of one part: its title, the method, the tables, and the figures that have a target."""
 
     title: str
     method: str
     tables: tuple[Table, ...]
-    aims: tuple[Aim, ...]
+    targets: tuple[Target, ...]
 
     def markdown(self) -> str:
-        """Return the whole part."""
+        """Return the report of the part as Markdown."""
         return "\n\n".join([f"## {self.title}", self.method, *(table.markdown() for table in self.tables)])
 
 
-def aims_table(aims: Sequence[Aim]) -> Table:
-    """Return which aims were met."""
-    return Table(headings=("aim", "bound", "measured", "met"), rows=tuple(aim.row() for aim in aims))
+def targets_table(targets: Sequence[Target]) -> Table:
+    """Return a table of the targets and whether they were met."""
+    return Table(headings=("target", "bound", "measured", "met"), rows=tuple(target.row() for target in targets))
 
 
 def document(machine: str, parts: Sequence[Part]) -> str:
-    """Return the report of a whole run: the machine, the aims, every part."""
-    aims = [aim for part in parts for aim in part.aims]
-    told = [machine, aims_table(aims).markdown(), verdict(aims)]
-    return "\n\n".join([*told, *(part.markdown() for part in parts)]) + "\n"
+    """Return the report of a run: the machine, the targets, and every part."""
+    targets = [target for part in parts for target in part.targets]
+    summary = [machine, targets_table(targets).markdown(), verdict(targets)]
+    return "\n\n".join([*summary, *(part.markdown() for part in parts)]) + "\n"
 
 
-def verdict(aims: Sequence[Aim]) -> str:
-    """Return which aims were missed, in one sentence."""
-    missed = [aim.what for aim in aims if not aim.met]
-    return f"Not met in this run: {'; '.join(missed)}." if missed else "All aims were met in this run."
+def verdict(targets: Sequence[Target]) -> str:
+    """Return a sentence that names the targets that were not met."""
+    missed = [target.what for target in targets if not target.met]
+    return f"Not met in this run: {'; '.join(missed)}." if missed else "All targets were met in this run."
 
 
 def replace_measured(page: str, measured: str) -> str:
-    """Return `page` with what stands between the two marks replaced. Raises ValueError if a mark is missing."""
+    """Return `page` with the text between the two marks replaced. Raises ValueError if a mark is missing."""
     before, begin, rest = page.partition(BEGIN_MARK)
     _, end, after = rest.partition(END_MARK)
     if not begin or not end:
@@ -100,7 +100,7 @@ def replace_measured(page: str, measured: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number for a person: three significant digits below 1,000, whole and with commas above."""
+    """Return a formatted number: three significant digits below 1,000, a whole number with commas above."""
     if value is None:
         return "-"
     if abs(value) >= 1_000:

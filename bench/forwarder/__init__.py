@@ -1,1 +1,1 @@
-"""The forwarder: what an engine process costs for each viewer, with a publisher and viewers made for this benchmark."""
+"""The forwarder: the CPU time of an engine process per viewer, with a synthetic publisher and viewers."""

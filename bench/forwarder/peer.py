@@ -1,4 +1,4 @@
-"""One peer of the engine: ICE's controlling side, a DTLS client, and SRTP. Knows one socket; nothing of pictures."""
+"""A peer of the engine: a controlling ICE agent, a DTLS client and SRTP, on one UDP socket."""
 
 import asyncio
 import secrets
@@ -22,8 +22,8 @@ _EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 _MTU_BYTES = 1_200
 
 
-class Identity:
-    """The certificate that all peers of one process share."""
+class DtlsIdentity:
+    """The DTLS certificate that all peers of the process share."""
 
     def __init__(self) -> None:
         certificate = make_certificate(datetime.now(UTC))
@@ -32,9 +32,9 @@ class Identity:
 
 
 class Peer:
-    """Connects, keeps consent, and hands what is received to `hear_rtp` and `hear_rtcp`, which subclasses override."""
+    """Connects and sends consent checks. Subclasses override `on_rtp` and `on_rtcp`, which get the received packets."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: DtlsIdentity) -> None:
         self.local = LocalPeer(ufrag=secrets.token_hex(4), pwd=secrets.token_hex(12), digest=identity.digest)
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -44,40 +44,40 @@ class Peer:
         self._dtls.set_ciphertext_mtu(_MTU_BYTES)
         self._dtls.set_connect_state()
         self._remote: RemotePeer | None = None
-        self._reached = asyncio.Event()
-        self._secured = asyncio.Event()
+        self._ice_connected = asyncio.Event()
+        self._dtls_connected = asyncio.Event()
         self.inbound: Session
         self.outbound: Session
 
-    def hear_rtp(self, datagram: bytes) -> None:
-        """Take one SRTP packet."""
+    def on_rtp(self, datagram: bytes) -> None:
+        """Handle an SRTP packet."""
 
-    def hear_rtcp(self, datagram: bytes) -> None:
-        """Take one SRTCP packet."""
+    def on_rtcp(self, datagram: bytes) -> None:
+        """Handle an SRTCP packet."""
 
     def send(self, datagram: bytes) -> None:
-        """Send to the engine."""
+        """Send a datagram to the engine."""
         self._socket.send(datagram)
 
     async def connect(self, answer: str) -> None:
-        """Check the one candidate, then shake hands. Raises TimeoutError."""
+        """Check the candidate of the answer, then do the DTLS handshake. Raises TimeoutError."""
         self._remote = read_answer(answer)
         self._socket.connect(self._remote.address)
         self._loop.add_reader(self._socket.fileno(), self._drain)
         async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
-            while not self._reached.is_set():
+            while not self._ice_connected.is_set():
                 self.check_consent()
-                await _wait(self._reached, _RETRY_SECONDS)
-            self._shake_hands()
-            await self._secured.wait()
+                await _wait(self._ice_connected, _RETRY_SECONDS)
+            self._handshake()
+            await self._dtls_connected.wait()
 
     def close(self) -> None:
-        """Fall silent."""
+        """Close the socket without a notice to the engine."""
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
 
     def check_consent(self) -> None:
-        """Send a connectivity check that nominates (RFC 8445 section 7.2.2); it is consent too (RFC 7675)."""
+        """Send a connectivity check with USE-CANDIDATE (RFC 8445 section 7.2.2). It also renews consent (RFC 7675)."""
         assert self._remote is not None
         request = stun.Message(
             message_method=stun.Method.BINDING,
@@ -98,30 +98,30 @@ class Peer:
             while True:
                 datagram = receive(_DATAGRAM_SIZE_BYTES)
                 if 127 < datagram[0] < 192:
-                    # RFC 5761 section 4: these second bytes are RTCP's.
+                    # RFC 5761 section 4: packet types 192 to 223 are RTCP.
                     if 191 < datagram[1] < 224:
-                        self.hear_rtcp(datagram)
+                        self.on_rtcp(datagram)
                     else:
-                        self.hear_rtp(datagram)
+                        self.on_rtp(datagram)
                 elif 19 < datagram[0] < 64:
-                    self._hear_dtls(datagram)
+                    self._on_dtls(datagram)
                 else:
-                    self._hear_stun(datagram)
+                    self._on_stun(datagram)
         except BlockingIOError:
             return
 
-    def _hear_stun(self, datagram: bytes) -> None:
+    def _on_stun(self, datagram: bytes) -> None:
         assert self._remote is not None
-        answer = stun.parse_message(datagram)
-        if answer.message_class is stun.Class.RESPONSE and answer.check_message_integrity(self._remote.pwd.encode()):
-            self._reached.set()
+        message = stun.parse_message(datagram)
+        if message.message_class is stun.Class.RESPONSE and message.check_message_integrity(self._remote.pwd.encode()):
+            self._ice_connected.set()
 
-    def _hear_dtls(self, datagram: bytes) -> None:
+    def _on_dtls(self, datagram: bytes) -> None:
         self._dtls.bio_write(datagram)
-        if not self._secured.is_set():
-            self._shake_hands()
+        if not self._dtls_connected.is_set():
+            self._handshake()
 
-    def _shake_hands(self) -> None:
+    def _handshake(self) -> None:
         try:
             self._dtls.do_handshake()
         except SSL.WantReadError:
@@ -130,8 +130,8 @@ class Peer:
             finished = True
         self._flush()
         if finished:
-            self._take_keys()
-            self._secured.set()
+            self._derive_srtp_sessions()
+            self._dtls_connected.set()
 
     def _flush(self) -> None:
         try:
@@ -140,7 +140,7 @@ class Peer:
         except SSL.WantReadError:
             return
 
-    def _take_keys(self) -> None:
+    def _derive_srtp_sessions(self) -> None:
         name = self._dtls.get_selected_srtp_profile()
         profile = next(profile for profile in PROFILES if profile.name == name)
         material = self._dtls.export_keying_material(_EXPORTER_LABEL, keying_material_size_bytes(profile))

@@ -1,10 +1,10 @@
-"""The offers of the benchmark's publisher and viewers: what matters of a browser's. And their answers, read. Pure."""
+"""The SDP offers of the peers, with the relevant lines of a browser's offer, and a parser of the answers."""
 
 import re
 
 import msgspec
 
-from bench.forwarder.source import AUDIO_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
+from bench.forwarder.synthetic_stream import AUDIO_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
 
 RTX_PAYLOAD_TYPE = 103
 VIDEO_SSRC, RTX_SSRC, AUDIO_SSRC = 0x1001, 0x1002, 0x1003
@@ -34,7 +34,7 @@ a=ssrc:{RTX_SSRC} cname:bench"""
 
 
 class LocalPeer(msgspec.Struct, frozen=True, kw_only=True):
-    """The offering side's ICE credentials and the SHA-256 of its certificate."""
+    """The ICE credentials of the offering peer and the SHA-256 digest of its certificate."""
 
     ufrag: str
     pwd: str
@@ -42,7 +42,7 @@ class LocalPeer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemotePeer(msgspec.Struct, frozen=True, kw_only=True):
-    """The answering side: its ICE credentials and where it receives."""
+    """The ICE credentials of the answering peer and its UDP address."""
 
     ufrag: str
     pwd: str
@@ -50,7 +50,7 @@ class RemotePeer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_offer(local: LocalPeer, *, sends: bool) -> str:
-    """Return a publisher's offer, or a viewer's."""
+    """Return the offer of a publisher if `sends`, otherwise that of a viewer."""
     transport = f"""a=ice-ufrag:{local.ufrag}
 a=ice-pwd:{local.pwd}
 a=fingerprint:sha-256 {local.digest.hex(":").upper()}
@@ -67,7 +67,7 @@ a={"sendonly" if sends else "recvonly"}"""
 
 
 def read_answer(sdp: str) -> RemotePeer:
-    """Return the transport of an answer. Raises ValueError if it lacks something."""
+    """Return the transport of an answer. Raises ValueError if it is incomplete."""
     ufrag = re.search(r"^a=ice-ufrag:(\S+)", sdp, re.MULTILINE)
     pwd = re.search(r"^a=ice-pwd:(\S+)", sdp, re.MULTILINE)
     candidate = re.search(r"^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host", sdp, re.MULTILINE)

@@ -1,1 +1,1 @@
-"""What an encoder's stream costs, and how long a keyframe takes from the encoder to a viewer's picture."""
+"""Encoder ingest: the CPU time of an RTMP stream, and the latency from the encoder to a viewer's decoded frame."""

@@ -1,4 +1,4 @@
-"""The streams that the encoders send: made once, before anything is measured. Knows no network."""
+"""The clips that the encoders send. They are encoded once, before the measurement."""
 
 from pathlib import Path
 
@@ -14,24 +14,27 @@ _AAC_FRAME_SAMPLES = 1_024
 
 _SIZE_AND_RATE = f"size={WIDTH}x{HEIGHT}:rate={FRAMES_PER_SECOND}"
 MOVING = f"testsrc2={_SIZE_AND_RATE},noise=alls=12:allf=t"
-"""A picture that moves everywhere, with noise that takes the whole bitrate."""
+"""A test video with motion everywhere, and noise that uses up the bitrate."""
 BLINKING = (
     f"color=black:{_SIZE_AND_RATE},"
     f"drawbox=color=white:t=fill:enable='gte(mod(n,{2 * FRAMES_PER_SECOND}),{FRAMES_PER_SECOND})'"
 )
-"""Black for a second, white for a second: each begins with a keyframe."""
+"""One second of black and one second of white in turn. Each begins with a keyframe."""
 _TONE = (
     f"sine=frequency=440:sample_rate={SAMPLE_RATE}:samples_per_frame={_AAC_FRAME_SAMPLES},"
     f"aformat=sample_fmts=fltp:channel_layouts=stereo"
 )
 
 
-def make_clip(path: Path, *, picture: str, seconds: int) -> None:
-    """Write an FLV file: H.264 Baseline with a keyframe each second, and AAC-LC in stereo."""
+def make_clip(path: Path, *, video_filter: str, seconds: int) -> None:
+    """Write an FLV file: H.264 Baseline with a keyframe each second, and AAC-LC in stereo.
+
+    `video_filter` is the libavfilter graph of the video source.
+    """
     with (
         av.open(str(path), "w", format="flv") as clip,
-        av.open(picture, format="lavfi") as pictures,
-        av.open(_TONE, format="lavfi") as sounds,
+        av.open(video_filter, format="lavfi") as video_source,
+        av.open(_TONE, format="lavfi") as audio_source,
     ):
         video = clip.add_stream("libx264", rate=FRAMES_PER_SECOND)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -47,19 +50,19 @@ def make_clip(path: Path, *, picture: str, seconds: int) -> None:
         }
         audio = clip.add_stream("aac", rate=SAMPLE_RATE)
         audio.bit_rate = AUDIO_BITRATE_BPS
-        shown, heard = pictures.decode(video=0), sounds.decode(audio=0)
-        sound_seconds = 0.0
+        video_frames, audio_frames = video_source.decode(video=0), audio_source.decode(audio=0)
+        audio_seconds = 0.0
         for number in range(seconds * FRAMES_PER_SECOND):
-            frame = next(shown)
+            frame = next(video_frames)
             assert isinstance(frame, VideoFrame)
-            picture_to_encode = frame.reformat(format="yuv420p")
-            # As the source made it, every picture would be asked to be a keyframe.
-            picture_to_encode.pict_type = PictureType.NONE
-            clip.mux(video.encode(picture_to_encode))
-            while sound_seconds < (number + 1) / FRAMES_PER_SECOND:
-                samples = next(heard)
+            video_frame = frame.reformat(format="yuv420p")
+            # The filter marks every frame as a keyframe, and the encoder would encode it as one.
+            video_frame.pict_type = PictureType.NONE
+            clip.mux(video.encode(video_frame))
+            while audio_seconds < (number + 1) / FRAMES_PER_SECOND:
+                samples = next(audio_frames)
                 assert isinstance(samples, AudioFrame)
-                sound_seconds += samples.samples / SAMPLE_RATE
+                audio_seconds += samples.samples / SAMPLE_RATE
                 clip.mux(audio.encode(samples))
         clip.mux(video.encode(None))
         clip.mux(audio.encode(None))

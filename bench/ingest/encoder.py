@@ -1,6 +1,8 @@
-"""An encoder: sends a clip again and again in its own time by RTMP, as libavformat does, without encoding anything.
+"""An encoder process: it sends a clip repeatedly by RTMP in real time with libavformat, without encoding.
 
-python -m bench.ingest.encoder <url with the stream key> <clip>
+    python -m bench.ingest.encoder URL_WITH_STREAM_KEY CLIP
+
+It prints the monotonic time in nanoseconds at which it sends each keyframe.
 """
 
 import sys
@@ -13,25 +15,25 @@ import av
 from av.packet import Packet
 
 _START_SECONDS = 0.2
-_SEAM_SECONDS = 1 / 30
-"""From the last packet of the clip to its first: a frame, and longer than a packet of sound."""
+_LOOP_GAP_SECONDS = 1 / 30
+"""Time from the last packet of the clip to its first: a video frame, which is longer than an audio packet."""
 
 
 def send(url: str, clip: Path) -> None:
-    """Send until the connection ends. Raises av.FFmpegError when the server ends it."""
+    """Send the clip until the server closes the connection, then raise av.FFmpegError."""
     with av.open(str(clip)) as source, av.open(url, "w", format="flv", options={"flush_packets": "1"}) as sink:
         streams = {stream.index: sink.add_stream_from_template(stream) for stream in source.streams}
-        began = time.monotonic() + _START_SECONDS
-        for packet, seconds in packets_for_ever(clip):
-            time.sleep(max(0.0, began + seconds - time.monotonic()))
+        start = time.monotonic() + _START_SECONDS
+        for packet, seconds in looped_packets(clip):
+            time.sleep(max(0.0, start + seconds - time.monotonic()))
             if packet.stream.type == "video" and packet.is_keyframe:
                 print(time.monotonic_ns(), flush=True)
             packet.stream = streams[packet.stream.index]
             sink.mux_one(packet)
 
 
-def packets_for_ever(clip: Path) -> "Iterator[tuple[Packet[Any], float]]":
-    """The clip's packets with the seconds from the beginning when each is due; their timestamps go on at the seam."""
+def looped_packets(clip: Path) -> "Iterator[tuple[Packet[Any], float]]":
+    """Yield the packets of the clip repeatedly, with the time when each is due. Timestamps continue over the loop."""
     offset_seconds = 0.0
     while True:
         with av.open(str(clip)) as source:
@@ -45,7 +47,7 @@ def packets_for_ever(clip: Path) -> "Iterator[tuple[Packet[Any], float]]":
                 packet.pts += ticks
                 yield packet, offset_seconds + seconds
                 end_seconds = max(end_seconds, seconds)
-        offset_seconds += end_seconds + _SEAM_SECONDS
+        offset_seconds += end_seconds + _LOOP_GAP_SECONDS
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""ListParticipantEvents over the wire: requests that boto3 signed, a server with a large book, and one without work."""
+"""ListParticipantEvents over HTTP: requests signed by boto3, a server with a large book, and a static server."""

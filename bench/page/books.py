@@ -1,4 +1,4 @@
-"""Books to read from: sessions with a few participants of many events among many participants of a few."""
+"""The books of the benchmark: sessions with a few busy participants among many participants with few events."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _LEFT = Event(name=EventName.LEFT, cause=Cause.CLIENT)
 
 
 class BookPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """How large a book is. The busy participants are those whose pages are asked for."""
+    """The size of a book. The benchmark requests pages of the busy participants."""
 
     sessions: int
     busy_participants: int
@@ -34,7 +34,7 @@ class BookPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def events(self) -> int:
-        """How many events the whole book has."""
+        """The number of events in the book."""
         return self.sessions * (self.busy_participants * self.busy_events + self.other_participants * self.other_events)
 
 
@@ -43,7 +43,7 @@ SMALL = BookPlan(sessions=1, busy_participants=20, busy_events=500, other_partic
 
 
 class BusyParticipant(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the pages of one participant with many events are."""
+    """The ids of a participant with many events."""
 
     stage_arn: str
     session_id: str
@@ -51,7 +51,7 @@ class BusyParticipant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_book(path: Path, plan: BookPlan) -> list[BusyParticipant]:
-    """Write a new book of this plan, through the book's own port; return its busy participants."""
+    """Write a new book with this plan at `path`; return its busy participants."""
     return uvloop.run(_build(path, plan))
 
 
@@ -73,28 +73,28 @@ async def _build(path: Path, plan: BookPlan) -> list[BusyParticipant]:
 
 
 def _session(stage_arn: str, session_id: str, number: int, plan: BookPlan) -> Iterator[Change]:
-    """A whole session that has ended. The participants' events are interleaved, as they are in life."""
-    where = {"stage_arn": stage_arn, "session_id": session_id}
+    """Yield the changes of a session that has ended. The events of its participants are interleaved."""
+    session = {"stage_arn": stage_arn, "session_id": session_id}
     at_ms = START_MS + number * _SESSION_INTERVAL_MS
     stage = Stage(arn=stage_arn, account_id=ACCOUNT_ID, name=f"stage-{number}", created_ms=at_ms)
     yield PutStage(stage=stage)
-    yield OpenSession(start_ms=at_ms, **where)
+    yield OpenSession(start_ms=at_ms, **session)
     sizes = {_id("B", index): plan.busy_events for index in range(plan.busy_participants)}
     sizes |= {_id("V", index): plan.other_events for index in range(plan.other_participants)}
     for participant_id in sizes:
         record = ParticipantRecord(participant_id=participant_id, user_id=f"user-{participant_id}", first_join_ms=at_ms)
-        yield PutParticipant(participant=record, **where)
+        yield PutParticipant(participant=record, **session)
     for turn in range(max(sizes.values())):
         for participant_id, size in sizes.items():
             if turn < size:
                 event = _event(turn, size)
-                yield AppendEvent(participant_id=participant_id, event=event, at_ms=at_ms, **where)
+                yield AppendEvent(participant_id=participant_id, event=event, at_ms=at_ms, **session)
                 at_ms += _EVENT_INTERVAL_MS
-    yield EndSession(end_ms=at_ms, **where)
+    yield EndSession(end_ms=at_ms, **session)
 
 
 def _event(turn: int, size: int) -> Event:
-    """JOINED, then watching one publisher after another with a publication now and then, then LEFT."""
+    """Return event number `turn` of `size`: JOINED, subscriptions with a few publications, and LEFT at last."""
     if turn == 0:
         return _JOINED
     if turn == size - 1:

@@ -1,4 +1,4 @@
-"""Measures ListParticipantEvents: all subjects in turns, several rounds, so that a noisy moment meets all of them."""
+"""The part `page`: several rounds over all servers in turn, so that other load affects every server alike."""
 
 from collections import defaultdict
 from contextlib import ExitStack
@@ -6,18 +6,18 @@ from pathlib import Path
 
 from bench.figures import median
 from bench.page.books import LARGE, SMALL
-from bench.page.load import Result
-from bench.page.subjects import DEEP_EVENTS, Subject, prepare_book, serving_book, serving_static
-from bench.report import Aim, Part, Table, number
+from bench.page.load_generator import Result
+from bench.page.measured_servers import DEEP_EVENTS, MeasuredServer, prepare_book, serving_book, serving_static
+from bench.report import Part, Table, Target, number
 
 ROUNDS = 5
 SECONDS = 1.5
 MAIN_CONNECTIONS = 16
 OTHER_CONNECTIONS = (1, 64)
-AIM_STATIC_RATIO = 3.3
-AIM_SIZE_RATIO = 1.2
+TARGET_STATIC_RATIO = 3.3
+TARGET_SIZE_RATIO = 1.2
 
-_PAGE, _STATIC = "page", "static answer"
+_PAGE, _STATIC = "page", "static response"
 _SMALL_BOOK, _FIRST, _DEEP = "small book", "first pages", "deep pages"
 Results = dict[tuple[str, int], list[Result]]
 
@@ -30,11 +30,11 @@ def measure_page(folder: Path) -> Part:
         small = servers.enter_context(serving_book(folder / "small", small_busy))
         large = servers.enter_context(serving_book(folder / "large", large_busy))
         static = servers.enter_context(serving_static(large))
-        results = _load(large, small, static)
+        results = _measure_rounds(large, small, static)
     return _report(results, requests=len(large.mixed_pages))
 
 
-def _load(large: Subject, small: Subject, static: Subject) -> Results:
+def _measure_rounds(large: MeasuredServer, small: MeasuredServer, static: MeasuredServer) -> Results:
     turns = [
         (_PAGE, large, large.mixed_pages, MAIN_CONNECTIONS),
         (_STATIC, static, large.mixed_pages, MAIN_CONNECTIONS),
@@ -47,8 +47,8 @@ def _load(large: Subject, small: Subject, static: Subject) -> Results:
         turns.append((_STATIC, static, large.mixed_pages, connections))
     results: Results = defaultdict(list)
     for _ in range(ROUNDS):
-        for name, subject, requests, connections in turns:
-            results[name, connections].append(subject.load(requests, connections=connections, seconds=SECONDS))
+        for name, server, requests, connections in turns:
+            results[name, connections].append(server.load(requests, connections=connections, seconds=SECONDS))
     return results
 
 
@@ -59,18 +59,31 @@ def _report(results: Results, *, requests: int) -> Part:
     return Part(
         title="ListParticipantEvents",
         method=(
-            f"50 events a page from a book of {LARGE.events:,} events; {requests} different requests in rotation, half "
-            f"of them first pages, half behind {DEEP_EVENTS} newer events, as boto3 signs them; each answer's contents "
-            "checked before the first measurement. Keep-alive connections, each sending its next request after an "
-            "answer. CPU is user and system time of the server process. The static answer is the same HTTP server "
-            "with an application that sends the same bytes to the same requests and does nothing else. "
-            f"Medians of {ROUNDS} rounds of {SECONDS} s, all rows in turns; ratios are medians of each round's own."
+            f"Pages of 50 events from a book of {LARGE.events:,} events. {requests} different requests, signed by "
+            f"boto3, are sent in rotation: half for first pages, half for pages after {DEEP_EVENTS} newer events. The "
+            "contents of every page are checked before the measurement. Each keep-alive connection sends its next "
+            "request after a response. CPU is user and system time of the server process. The static response comes "
+            "from the same HTTP server with an application that sends the same bytes and does nothing else. Figures "
+            f"are medians of {ROUNDS} rounds of {SECONDS} s with all rows in turn; ratios are medians of the ratios of "
+            "the rounds."
         ),
         tables=(_table(results), _comparisons(results, size_ratio=size_ratio, deep_ratio=deep_ratio)),
-        aims=(
-            Aim(what="page, CPU against the static answer", measured=main_ratio, at_most=AIM_STATIC_RATIO, unit="x"),
-            Aim(what="page, CPU from the large book", measured=size_ratio, at_most=AIM_SIZE_RATIO, unit="x"),
-            Aim(what="deep page, CPU against the first", measured=deep_ratio, at_most=AIM_SIZE_RATIO, unit="x"),
+        targets=(
+            Target(
+                what="page, CPU relative to the static response",
+                measured=main_ratio,
+                at_most=TARGET_STATIC_RATIO,
+                unit="x",
+            ),
+            Target(
+                what="page, CPU of the large book relative to the small one",
+                measured=size_ratio,
+                at_most=TARGET_SIZE_RATIO,
+                unit="x",
+            ),
+            Target(
+                what="deep page, CPU relative to a first page", measured=deep_ratio, at_most=TARGET_SIZE_RATIO, unit="x"
+            ),
         ),
     )
 
@@ -86,7 +99,7 @@ def _table(results: Results) -> Table:
         ratio = _ratio(results, _PAGE, _STATIC, connections)
         rows.append(_row(_PAGE, connections, results[_PAGE, connections], f"{ratio:.2f}"))
         rows.append(_row(_STATIC, connections, results[_STATIC, connections], "1"))
-    headings = ("answer", "connections", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "times static")
+    headings = ("response", "connections", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "times static")
     return Table(headings=headings, rows=tuple(rows))
 
 
@@ -107,14 +120,24 @@ def _comparisons(results: Results, *, size_ratio: float, deep_ratio: float) -> T
         return number(median([one.cpu_us for one in results[name, MAIN_CONNECTIONS]]))
 
     return Table(
-        headings=(f"pages at {MAIN_CONNECTIONS} connections", "CPU us/request", "against, CPU us/request", "ratio"),
+        headings=(
+            f"pages at {MAIN_CONNECTIONS} connections",
+            "CPU us/request",
+            "compared with, CPU us/request",
+            "ratio",
+        ),
         rows=(
             (
-                f"from {LARGE.events:,} events, against {SMALL.events:,}",
+                f"book of {LARGE.events:,} events, compared with {SMALL.events:,}",
                 cost(_PAGE),
                 cost(_SMALL_BOOK),
                 f"{size_ratio:.2f}",
             ),
-            (f"behind {DEEP_EVENTS} events, against the first", cost(_DEEP), cost(_FIRST), f"{deep_ratio:.2f}"),
+            (
+                f"after {DEEP_EVENTS} newer events, compared with first pages",
+                cost(_DEEP),
+                cost(_FIRST),
+                f"{deep_ratio:.2f}",
+            ),
         ),
     )

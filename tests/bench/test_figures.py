@@ -1,11 +1,11 @@
-"""The arithmetic of the benchmarks."""
+"""The statistics of the benchmark."""
 
 import pytest
 
 from bench.figures import Line, fit_line, median, percentile
 
 
-def test_the_median_is_the_middle_or_the_mean_of_the_two_in_the_middle() -> None:
+def test_the_median_is_the_middle_value_or_the_mean_of_the_two_middle_values() -> None:
     assert median([3, 1, 2]) == 2
     assert median([4, 1, 3, 2]) == 2.5
 
@@ -25,22 +25,22 @@ def test_a_percentile_of_one_value_is_that_value() -> None:
 
 
 @pytest.mark.parametrize("percent", [-1, 101])
-def test_there_is_no_percentile_outside_0_to_100(percent: float) -> None:
+def test_a_percentage_outside_0_to_100_is_refused(percent: float) -> None:
     with pytest.raises(ValueError, match="percentage"):
         percentile([1], percent)
 
 
-def test_a_line_goes_through_points_that_lie_on_one() -> None:
+def test_a_line_through_collinear_points_is_exact() -> None:
     line = fit_line([(1, 12), (5, 20), (60, 130)])
     assert line.base == pytest.approx(10)
     assert line.slope == pytest.approx(2)
-    assert line.reaches(1_000) == pytest.approx(495)
+    assert line.x_at(1_000) == pytest.approx(495)
 
 
-def test_a_line_lies_between_points_that_do_not() -> None:
+def test_a_line_through_other_points_has_the_least_squares() -> None:
     assert fit_line([(0, 0), (0, 2), (1, 1), (1, 3)]) == Line(base=1, slope=1)
 
 
-def test_one_x_makes_no_line() -> None:
+def test_points_with_the_same_x_are_refused() -> None:
     with pytest.raises(ValueError, match="two different x"):
         fit_line([(1, 1), (1, 2)])

@@ -1,4 +1,4 @@
-"""What is said of the machine, and the CPU clock of processes."""
+"""The description of the machine, and the CPU clock of processes."""
 
 import os
 import subprocess
@@ -10,15 +10,15 @@ import pytest
 from bench.machine import cpu_model, cpu_seconds, describe_build
 
 
-def test_the_processor_is_named_as_the_kernel_names_it() -> None:
+def test_the_name_of_the_processor_is_that_of_the_kernel() -> None:
     assert cpu_model("processor\t: 0\nvendor_id\t: X\nmodel name\t: Fast CPU @ 2 GHz\n") == "Fast CPU @ 2 GHz"
 
 
-def test_a_processor_without_a_name_has_its_architecture() -> None:
+def test_a_processor_without_a_name_is_described_by_its_architecture() -> None:
     assert cpu_model("processor\t: 0\n") == os.uname().machine
 
 
-def test_an_interpreter_without_optimisation_is_called_so() -> None:
+def test_an_unoptimised_interpreter_is_described_as_such() -> None:
     assert describe_build("'--enable-shared' '--enable-optimizations'") == "an optimised build"
     assert "without" in describe_build("'--enable-shared'")
 
@@ -29,7 +29,7 @@ def test_cpu_time_is_that_of_the_whole_process() -> None:
     assert before <= own <= after
 
 
-def test_cpu_time_of_another_process_can_be_read_while_it_lives() -> None:
+def test_cpu_time_of_another_process_can_be_read_while_it_runs() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         assert cpu_seconds(process.pid) >= 0
         process.communicate(b"\n")

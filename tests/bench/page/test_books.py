@@ -1,4 +1,4 @@
-"""The books that pages are read from."""
+"""The books of the benchmark."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_the_large_book_has_a_million_events_and_the_small_one_ten_thousand() ->
     assert SMALL.events == 10_000
 
 
-def test_a_book_holds_what_its_plan_says(tmp_path: Path) -> None:
+def test_a_book_has_the_size_of_its_plan(tmp_path: Path) -> None:
     busy = build_book(tmp_path / "book.sqlite3", TINY)
     assert len(busy) == len(set(map(msgspec.json.encode, busy))) == 4
     reader = open_reader(tmp_path / "book.sqlite3")
@@ -32,5 +32,5 @@ def test_a_book_holds_what_its_plan_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plan", [LARGE, SMALL])
-def test_busy_participants_have_a_full_page_behind_the_deep_one(plan: BookPlan) -> None:
+def test_busy_participants_have_enough_events_for_a_deep_page(plan: BookPlan) -> None:
     assert plan.busy_events > 400 + 50

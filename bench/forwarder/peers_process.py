@@ -1,8 +1,8 @@
-"""The peers' process, so that what they cost is not counted: told over its standard input, answers on its output.
+"""The process of the publisher and the viewers, whose CPU time is not measured.
 
-    python -m bench.forwarder.peers
+    python -m bench.forwarder.peers_process
 
-Each line is one JSON message.
+It reads commands from its standard input and writes replies to its standard output, one JSON message per line.
 """
 
 import asyncio
@@ -12,29 +12,29 @@ from typing import TypeAlias
 import msgspec
 import uvloop
 
-from bench.forwarder.ends import Publisher, Viewer
-from bench.forwarder.peer import Identity
+from bench.forwarder.peer import DtlsIdentity
+from bench.forwarder.publisher_and_viewer import Publisher, Viewer
 from bench.forwarder.sdp import write_offer
 
 
 class MakeOffer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Make a new peer. Replied to by an Offer."""
+    """Create a peer. The reply is an Offer."""
 
     publishes: bool
 
 
 class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Connect the peer made last. Replied to by Connected."""
+    """Connect the peer that was created last. The reply is Connected."""
 
     answer: str
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Say what all viewers got so far, once media has reached each of them. Replied to by Counted."""
+    """Count the packets of all viewers, once media has reached each of them. The reply is Counted."""
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The new peer's offer."""
+    """The offer of the new peer."""
 
     sdp: str
 
@@ -44,30 +44,30 @@ class Connected(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """All viewers' counts added up; see Totals."""
+    """The totals of all viewers; see Totals."""
 
     received: int
     highest: int
 
 
-Order: TypeAlias = MakeOffer | Connect | Count
+PeerCommand: TypeAlias = MakeOffer | Connect | Count
 Reply: TypeAlias = Offer | Connected | Counted
 
-orders: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
-replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+command_decoder: msgspec.json.Decoder[PeerCommand] = msgspec.json.Decoder(PeerCommand)
+reply_decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
 class Peers:
-    """All peers of this process."""
+    """The peers of this process."""
 
     def __init__(self) -> None:
-        self._identity = Identity()
+        self._identity = DtlsIdentity()
         self._viewers: list[Viewer] = []
         self._newest: Publisher | Viewer
 
-    async def obey(self, order: Order) -> Reply:
-        """Carry out one order."""
-        match order:
+    async def handle(self, command: PeerCommand) -> Reply:
+        """Execute a command and return its reply."""
+        match command:
             case MakeOffer(publishes=publishes):
                 self._newest = Publisher(self._identity) if publishes else Viewer(self._identity)
                 return Offer(sdp=write_offer(self._newest.local, sends=publishes))
@@ -78,18 +78,18 @@ class Peers:
                     self._viewers.append(self._newest)
                 return Connected()
             case Count():
-                await asyncio.gather(*(viewer.flowing.wait() for viewer in self._viewers))
+                await asyncio.gather(*(viewer.media_flowing.wait() for viewer in self._viewers))
                 totals = [viewer.totals() for viewer in self._viewers]
                 return Counted(received=sum(one.received for one in totals), highest=sum(one.highest for one in totals))
 
 
 async def serve() -> None:
-    """Obey until the input ends."""
+    """Execute commands until the input ends."""
     reader = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     peers = Peers()
     while line := await reader.readline():
-        reply = await peers.obey(orders.decode(line))
+        reply = await peers.handle(command_decoder.decode(line))
         sys.stdout.buffer.write(msgspec.json.encode(reply) + b"\n")
         sys.stdout.buffer.flush()
 

@@ -1,4 +1,4 @@
-"""Engines and the ingest process as the server runs them, with a manager that lets every encoder in."""
+"""An engine process and an ingest process, as the server runs them, that admit every encoder."""
 
 import asyncio
 import socket
@@ -17,44 +17,44 @@ from stagebook.media.rtc.engine.engine_settings import EngineSettings
 _CONNECT_TIMEOUT_SECONDS = 20.0
 
 
-class House:
-    """The stream key is the name of the connection and of its source."""
+class MediaServers:
+    """The running processes. The stream key of an encoder is also its connection id and its source id."""
 
     def __init__(self, engines: EnginePool, ingest: IngestEngine, *, port: int) -> None:
         self.media = MediaRouter(engines, ingest)
         self.measured: dict[str, SourceMeasured] = {}
-        """The last second of each source."""
+        """The newest measurement of each source, by source id."""
         self._engines = engines
         self._ingest = ingest
         self._port = port
         self._connected: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.media.listen(self._hear)
+        self.media.listen(self._on_fact)
 
     def url(self, name: str) -> str:
-        """Return where an encoder of this name sends its stream."""
+        """Return the URL to which the encoder `name` publishes."""
         return f"rtmp://127.0.0.1:{self._port}/app/{name}"
 
     async def wait_connected(self, name: str) -> None:
-        """Wait until an encoder's audio and video have reached the engine. Raises TimeoutError."""
+        """Wait until the encoder's audio and video have reached the engine. Raises TimeoutError."""
         async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
             await self._connected.setdefault(name, asyncio.Event()).wait()
 
     @property
     def engine_process_id(self) -> int:
-        """The one engine's process."""
+        """The process id of the engine."""
         process_id = self._engines.engines[0].process_id
         assert process_id is not None
         return process_id
 
     @property
     def ingest_process_id(self) -> int:
-        """The ingest process."""
+        """The process id of the ingest process."""
         process_id = self._ingest.process_id
         assert process_id is not None
         return process_id
 
-    def _hear(self, fact: MediaFact) -> None:
+    def _on_fact(self, fact: MediaFact) -> None:
         match fact:
             case IngestAsked():
                 task = asyncio.get_running_loop().create_task(self._admit(fact))
@@ -71,7 +71,7 @@ class House:
 
 
 @asynccontextmanager
-async def open_house() -> AsyncIterator[House]:
+async def running_media_servers() -> AsyncIterator[MediaServers]:
     """Start one engine and the ingest process on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         engines = EnginePool(EngineSettings(), processes=1)
@@ -79,20 +79,20 @@ async def open_house() -> AsyncIterator[House]:
         await engines.start()
         try:
             await ingest.start()
-            yield House(engines, ingest, port=listening.getsockname()[1])
+            yield MediaServers(engines, ingest, port=listening.getsockname()[1])
         finally:
             await ingest.stop()
             await engines.stop()
 
 
 @asynccontextmanager
-async def running_encoder(house: House, name: str, clip: Path) -> AsyncIterator[asyncio.StreamReader]:
-    """Run an encoder from its connection on; what it prints can be read (see `encoder`)."""
+async def running_encoder(servers: MediaServers, name: str, clip: Path) -> AsyncIterator[asyncio.StreamReader]:
+    """Run an encoder process (see `encoder`). Yields its output once it is connected."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.ingest.encoder", house.url(name), str(clip)), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "bench.ingest.encoder", servers.url(name), str(clip)), stdout=asyncio.subprocess.PIPE
     )
     try:
-        await house.wait_connected(name)
+        await servers.wait_connected(name)
         assert process.stdout is not None
         yield process.stdout
     finally:

@@ -1,4 +1,4 @@
-"""The two kinds of peers: the publisher, who sends the synthetic stream, and viewers, who count what arrives."""
+"""The peers of the benchmark: a publisher of the synthetic stream, and viewers that count the received packets."""
 
 import asyncio
 import time
@@ -18,9 +18,9 @@ from aiortc.rtp import (
     pack_remb_fci,
 )
 
-from bench.forwarder.peer import Identity, Peer
+from bench.forwarder.peer import DtlsIdentity, Peer
 from bench.forwarder.sdp import AUDIO_SSRC, VIDEO_SSRC
-from bench.forwarder.source import (
+from bench.forwarder.synthetic_stream import (
     AUDIO_INTERVAL_SECONDS,
     FRAMES_PER_SECOND,
     PACKET_INTERVAL_SECONDS,
@@ -30,7 +30,7 @@ from bench.forwarder.source import (
 )
 
 CHECKED_PACKETS = 50
-"""How many packets a viewer decrypts before it only counts."""
+"""Number of packets that a viewer decrypts. Later packets are only counted."""
 REPORT_INTERVAL_SECONDS = 1.0
 CONSENT_INTERVAL_SECONDS = 2.5
 _NTP_EPOCH_SECONDS = 2_208_988_800
@@ -39,13 +39,13 @@ _BITRATE_BPS = 2_500_000
 
 
 class StreamCount(msgspec.Struct, kw_only=True):
-    """What came of one stream: `highest` is the last sequence number, without its wraps."""
+    """The packet count of a stream. `highest` is the extended highest sequence number (RFC 3550 section A.1)."""
 
     highest: int
     received: int = 0
 
-    def take(self, sequence: int) -> None:
-        """Count one packet."""
+    def count_packet(self, sequence: int) -> None:
+        """Count a packet with this 16-bit sequence number."""
         ahead = sequence - self.highest & 0xFFFF
         if ahead < 0x8000:
             self.highest += ahead
@@ -53,9 +53,9 @@ class StreamCount(msgspec.Struct, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """What viewers got so far, and how far their streams' sequence numbers are.
+    """The number of received packets, and the sum of the highest sequence numbers.
 
-    Between two moments both grow alike, unless something was lost.
+    The difference of their increases is the number of lost packets.
     """
 
     received: int
@@ -63,25 +63,25 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Publisher(Peer):
-    """Sends the stream from `start` on, and a keyframe when it is asked for one."""
+    """Sends the synthetic stream after `start`, and a keyframe for each PLI or FIR."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: DtlsIdentity) -> None:
         super().__init__(identity)
         self._video = SyntheticVideo(ssrc=VIDEO_SSRC)
         self._audio = SyntheticAudio(ssrc=AUDIO_SSRC)
 
     def start(self) -> None:
-        """Begin to send, in time for ever."""
+        """Start to send in real time."""
         _repeat(self._loop, 1 / FRAMES_PER_SECOND, self._send_frame)
         _repeat(self._loop, AUDIO_INTERVAL_SECONDS, self._send_audio)
         _repeat(self._loop, REPORT_INTERVAL_SECONDS, self._send_reports)
         _repeat(self._loop, CONSENT_INTERVAL_SECONDS, self.check_consent)
 
-    def hear_rtcp(self, datagram: bytes) -> None:
-        """Heed requests for a keyframe."""
+    def on_rtcp(self, datagram: bytes) -> None:
+        """Handle requests for a keyframe."""
         for packet in RtcpPacket.parse(self.inbound.unprotect_rtcp(datagram)):
             if isinstance(packet, RtcpPsfbPacket) and packet.fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
-                self._video.ask_keyframe()
+                self._video.request_keyframe()
 
     def _send_frame(self) -> None:
         for number, packet in enumerate(self._video.next_frame()):
@@ -99,35 +99,35 @@ class Publisher(Peer):
 
 
 class Viewer(Peer):
-    """Counts. Reports once a second, as a browser does, but asks for nothing again."""
+    """Counts received packets. It sends receiver reports once a second like a browser, but no NACKs."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: DtlsIdentity) -> None:
         super().__init__(identity)
         self._counts: dict[bytes, StreamCount] = {}
         self._unchecked = CHECKED_PACKETS
-        self.flowing = asyncio.Event()
+        self.media_flowing = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to report and to keep consent."""
+        """Start to send receiver reports and consent checks."""
         _repeat(self._loop, REPORT_INTERVAL_SECONDS, self._send_report)
         _repeat(self._loop, CONSENT_INTERVAL_SECONDS, self.check_consent)
 
-    def hear_rtp(self, datagram: bytes) -> None:
-        """Count by SSRC and sequence number, which are not encrypted. The first packets must decrypt."""
+    def on_rtp(self, datagram: bytes) -> None:
+        """Count a packet by its SSRC and sequence number, which are not encrypted. The first packets must decrypt."""
         sequence = datagram[2] << 8 | datagram[3]
         ssrc = datagram[8:12]
         count = self._counts.get(ssrc)
         if count is None:
             count = self._counts[ssrc] = StreamCount(highest=sequence - 1)
-        count.take(sequence)
+        count.count_packet(sequence)
         if self._unchecked:
             self.inbound.unprotect(datagram)
             self._unchecked -= 1
             if not self._unchecked:
-                self.flowing.set()
+                self.media_flowing.set()
 
     def totals(self) -> Totals:
-        """Return the counts of both streams."""
+        """Return the totals of both streams."""
         counts = self._counts.values()
         return Totals(received=sum(count.received for count in counts), highest=sum(count.highest for count in counts))
 
@@ -166,10 +166,10 @@ def _sender_report(stream: RtpStream) -> RtcpSrPacket:
 
 
 def _repeat(loop: asyncio.AbstractEventLoop, interval_seconds: float, act: Callable[[], None]) -> None:
-    """Call for ever, at times that do not drift."""
+    """Call `act` immediately, and then at fixed intervals without drift."""
 
-    def turn(due: float) -> None:
-        loop.call_at(due + interval_seconds, turn, due + interval_seconds)
+    def run(due: float) -> None:
+        loop.call_at(due + interval_seconds, run, due + interval_seconds)
         act()
 
-    turn(loop.time())
+    run(loop.time())

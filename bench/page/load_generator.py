@@ -1,8 +1,8 @@
-"""The load generator, a process of its own: keep-alive connections that send the next request once they have an answer.
+"""The load generator, a separate process. Each keep-alive connection sends its next request after a response.
 
-    python -m bench.page.load < job > result
+    python -m bench.page.load_generator < job > result
 
-It counts only what was asked and answered inside the window, and reads the server's CPU clock at both ends of it.
+Only responses within the measurement window are counted. The CPU clock of the server is read at both ends of it.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ import uvloop
 
 from bench.figures import percentile
 from bench.machine import cpu_seconds
-from bench.page.answers import AnswerError, answer_size
+from bench.page.responses import ResponseError, response_size
 
 WARM_UP_SECONDS = 0.3
 _OK = b"HTTP/1.1 200"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send where, for how long. Each connection starts at another place of `requests` and goes round."""
+    """A load: the server, the requests and the duration. Connections cycle through `requests` at different offsets."""
 
     host: str
     port: int
@@ -32,7 +32,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back in the window."""
+    """The responses in the window, and the CPU time that the server used in it."""
 
     requests: int
     seconds: float
@@ -52,12 +52,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window:
-    """What all connections share: when times count, and the times."""
+    """The state that all connections share: whether latencies are counted, and the latencies in seconds."""
 
     def __init__(self) -> None:
-        self.counts = False
-        self.over = False
-        self.latencies: list[float] = []
+        self.is_counting = False
+        self.is_over = False
+        self.latencies_seconds: list[float] = []
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
@@ -74,37 +74,37 @@ class Connection(asyncio.Protocol):
         self._sent_at = 0.0
 
     def start(self, transport: asyncio.WriteTransport, *, first: int) -> None:
-        """Send the first request, which is number `first`."""
+        """Send the first request, `requests[first]`."""
         self._transport = transport
         self._next = first
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Collect an answer; when it is whole, send the next request."""
+        """Collect a response. When it is complete, send the next request."""
         buffer = self._buffer + data if self._buffer else data
         try:
-            size = answer_size(buffer)
+            size = response_size(buffer)
             if size is None or len(buffer) < size:
                 self._buffer = buffer
                 return
             if len(buffer) > size or not buffer.startswith(_OK):
-                raise AnswerError(repr(buffer[:500]))
-        except AnswerError as error:
+                raise ResponseError(repr(buffer[:500]))
+        except ResponseError as error:
             self._fail(error)
             return
         self._buffer = b""
-        if self._window.counts:
-            self._window.latencies.append(time.perf_counter() - self._sent_at)
-        if not self._window.over:
+        if self._window.is_counting:
+            self._window.latencies_seconds.append(time.perf_counter() - self._sent_at)
+        if not self._window.is_over:
             self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A connection that ends before the window is a failure."""
-        if not self._window.over:
+        """Fail if the connection ends before the window does."""
+        if not self._window.is_over:
             self._fail(exc or ConnectionError("the server closed a connection"))
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._transport.close()
 
     def _send(self) -> None:
@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
 
 
 async def run(job: Job) -> Result:
-    """Load the server. Raises AnswerError or ConnectionError if anything but 200 comes back."""
+    """Load the server. Raises ResponseError for a response without status 200, and ConnectionError."""
     loop, window = asyncio.get_running_loop(), Window()
     connections = []
     for number in range(job.connections):
@@ -128,14 +128,14 @@ async def run(job: Job) -> Result:
         connection.start(transport, first=number * len(job.requests) // job.connections)
         connections.append(connection)
     await _wait(WARM_UP_SECONDS, window)
-    window.counts = True
+    window.is_counting = True
     cpu, start = cpu_seconds(job.process_id), time.perf_counter()
     await _wait(job.seconds, window)
     seconds, used = time.perf_counter() - start, cpu_seconds(job.process_id) - cpu
-    window.counts, window.over = False, True
+    window.is_counting, window.is_over = False, True
     for connection in connections:
         connection.close()
-    milliseconds = [latency * 1_000 for latency in window.latencies]
+    milliseconds = [latency * 1_000 for latency in window.latencies_seconds]
     return Result(
         requests=len(milliseconds),
         seconds=seconds,
@@ -152,7 +152,7 @@ async def _wait(seconds: float, window: Window) -> None:
 
 
 def main() -> None:
-    """Read a job, write its result."""
+    """Read a job from standard input and write its result to standard output."""
     job = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
     sys.stdout.buffer.write(msgspec.msgpack.encode(uvloop.run(run(job))))
 

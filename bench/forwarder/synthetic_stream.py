@@ -1,6 +1,7 @@
-"""A 720p30 H.264 stream of 1.5 Mbit/s with Opus, as RTP packets: true headers around bytes that mean nothing. Pure.
+"""A synthetic stream of RTP packets: H.264 at 720p, 30 frames/s and 1.5 Mbit/s, and Opus.
 
-A forwarder looks at the headers and copies the rest, so what it costs does not depend on the pictures.
+The RTP and H.264 headers are valid (RFC 6184: STAP-A for the parameter sets, FU-A for slices); the slice data is not. A
+forwarder reads the headers and copies the rest, so its cost does not depend on the slice data.
 """
 
 import struct
@@ -14,7 +15,7 @@ VIDEO_PAYLOAD_TYPE = 102
 AUDIO_PAYLOAD_TYPE = 111
 WIDTH, HEIGHT = 1280, 720
 PACKET_INTERVAL_SECONDS = 0.002
-"""Between the packets of one frame, as a browser's pacer sends them: 2.5 times as fast as the stream's bitrate."""
+"""Interval of the packets of a frame. Like a browser's pacer, it sends at 2.5 times the bitrate of the stream."""
 
 _GROUP_FRAMES = 60
 _KEYFRAME_FRAGMENTS = 22
@@ -24,14 +25,14 @@ _OPUS_SIZE_BYTES = 80
 _VIDEO_TICKS = 90_000 // FRAMES_PER_SECOND
 _AUDIO_TICKS = round(48_000 * AUDIO_INTERVAL_SECONDS)
 
-# Constrained Baseline, level 3.1, 80 x 45 macroblocks (ITU-T H.264, 7.3.2.1.1), and a PPS of all defaults.
+# An SPS of Constrained Baseline, level 3.1, 80 x 45 macroblocks (ITU-T H.264, 7.3.2.1.1), and a PPS with defaults.
 _SPS = bytes.fromhex("6742e01fda014016e4")
 _PPS = bytes.fromhex("68ce3c80")
 _STAP_A = bytes([0x78]) + b"".join(struct.pack("!H", len(unit)) + unit for unit in (_SPS, _PPS))
 
 _IDR = (0x7C, 5, 0x88)
 _P = (0x5C, 1, 0x9A)
-"""FU indicator, NAL unit type, and the first byte of a picture's first slice: I and P (RFC 6184 section 5.8)."""
+"""FU indicator, NAL unit type, and first byte of the slice header of a frame, for I and P (RFC 6184 section 5.8)."""
 _FU_START, _FU_END = 0x80, 0x40
 
 _HEADER = struct.Struct("!BBHII")
@@ -40,7 +41,7 @@ _MARKER = 0x80
 
 
 class RtpStream(msgspec.Struct, kw_only=True):
-    """The RTP header's counters of one stream. `packets` and `payload_bytes` are what sender reports tell."""
+    """The counters of an RTP stream. `packets` and `payload_bytes` are the counts in sender reports."""
 
     payload_type: int
     ssrc: int
@@ -50,7 +51,7 @@ class RtpStream(msgspec.Struct, kw_only=True):
     payload_bytes: int = 0
 
     def packet(self, payload: bytes, *, marker: bool) -> bytes:
-        """Return the next packet."""
+        """Return the next packet and advance the counters."""
         second = self.payload_type | (_MARKER if marker else 0)
         header = _HEADER.pack(_VERSION, second, self.sequence, self.timestamp, self.ssrc)
         self.sequence = self.sequence + 1 & 0xFFFF
@@ -60,13 +61,13 @@ class RtpStream(msgspec.Struct, kw_only=True):
 
 
 class SyntheticVideo:
-    """Frames of groups that begin with a keyframe, or earlier when one is asked for."""
+    """Video frames with a keyframe every two seconds, or earlier on request."""
 
     def __init__(self, *, ssrc: int) -> None:
         self.stream = RtpStream(payload_type=VIDEO_PAYLOAD_TYPE, ssrc=ssrc)
         self._position = 0
 
-    def ask_keyframe(self) -> None:
+    def request_keyframe(self) -> None:
         """Make the next frame a keyframe."""
         self._position = 0
 
@@ -100,9 +101,9 @@ def _keyframe() -> Iterator[bytes]:
     yield from _fragments(_IDR, _KEYFRAME_FRAGMENTS)
 
 
-def _fragments(picture: tuple[int, int, int], count: int) -> Iterator[bytes]:
-    """Yield one slice in `count` FU-A packets."""
-    indicator, kind, slice_start = picture
+def _fragments(frame: tuple[int, int, int], count: int) -> Iterator[bytes]:
+    """Yield a slice in `count` FU-A packets."""
+    indicator, kind, slice_start = frame
     for number in range(count):
         edge = (_FU_START if number == 0 else 0) | (_FU_END if number == count - 1 else 0)
         yield bytes([indicator, edge | kind, slice_start]).ljust(_FRAGMENT_SIZE_BYTES, b"\x55")

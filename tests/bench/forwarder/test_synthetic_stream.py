@@ -1,6 +1,6 @@
-"""The synthetic stream, read by the forwarder's own eyes."""
+"""The synthetic stream, parsed by the modules of the forwarder."""
 
-from bench.forwarder.source import FRAMES_PER_SECOND, HEIGHT, WIDTH, SyntheticAudio, SyntheticVideo
+from bench.forwarder.synthetic_stream import FRAMES_PER_SECOND, HEIGHT, WIDTH, SyntheticAudio, SyntheticVideo
 from stagebook.media.codecs import h264, h264_sps
 
 HEADER_SIZE_BYTES = 12
@@ -34,7 +34,7 @@ def test_the_first_frame_is_a_keyframe_of_1280_by_720() -> None:
     assert [h264.slice_type(unit) for packet in rest for unit in h264.nal_units(packet)] == [h264.SliceType.I]
 
 
-def test_a_later_frame_is_one_picture_of_p_slices() -> None:
+def test_a_later_frame_has_p_slices() -> None:
     video = SyntheticVideo(ssrc=1)
     video.next_frame()
     frame = payloads(video.next_frame())
@@ -42,14 +42,14 @@ def test_a_later_frame_is_one_picture_of_p_slices() -> None:
     assert [h264.slice_type(unit) for packet in frame for unit in h264.nal_units(packet)] == [h264.SliceType.P]
 
 
-def test_a_keyframe_comes_when_it_is_asked_for() -> None:
+def test_a_requested_keyframe_is_the_next_frame() -> None:
     video = SyntheticVideo(ssrc=1)
     video.next_frame()
-    video.ask_keyframe()
+    video.request_keyframe()
     assert h264.starts_keyframe(payloads(video.next_frame())[0])
 
 
-def test_packets_are_numbered_and_the_last_of_a_frame_is_marked() -> None:
+def test_packets_have_consecutive_numbers_and_the_last_of_a_frame_has_the_marker() -> None:
     video = SyntheticVideo(ssrc=1)
     frames = [video.next_frame(), video.next_frame()]
     assert [int.from_bytes(packet[2:4]) for frame in frames for packet in frame] == list(range(sum(map(len, frames))))

@@ -1,4 +1,4 @@
-"""The requests as boto3 makes them: signed by botocore, caught before they are sent, kept as the bytes of the wire."""
+"""Requests that are signed by botocore and captured as bytes before they are sent."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -11,22 +11,22 @@ from tests.e2e.server import Client
 
 PAGE_SIZE = 50
 _WALK_SIZE = 100
-_ANSWER = b'{"events":[]}'
+_RESPONSE = b'{"events":[]}'
 
 
 class _Raw:
-    """The body of the answer that stands in for the server's while a request is caught."""
+    """The body of the substitute response that botocore gets for a captured request."""
 
     def stream(self, **_options: object) -> Sequence[bytes]:
-        return (_ANSWER,)
+        return (_RESPONSE,)
 
 
 def deep_token(client: Client, participant: BusyParticipant, *, events: int) -> str:
-    """Walk past the newest `events` (a multiple of 50) of a participant; return the token of the page behind them."""
-    token = ""  # asks for the first page
+    """Page over the newest `events` (a multiple of 50) of a participant; return the token of the page after them."""
+    token = ""  # the first page
     while events:
         size = min(events, _WALK_SIZE)
-        page = client.list_participant_events(**_where(participant), maxResults=size, nextToken=token)
+        page = client.list_participant_events(**_participant_parameters(participant), maxResults=size, nextToken=token)
         assert len(page["events"]) == size
         token = page["nextToken"]
         events -= size
@@ -34,40 +34,42 @@ def deep_token(client: Client, participant: BusyParticipant, *, events: int) -> 
 
 
 def sign_pages(client: Client, pages: Sequence[tuple[BusyParticipant, str | None]]) -> list[bytes]:
-    """Return one signed request for each page (its participant, and its token or None for the first page).
+    """Return a signed request for each page. A page is a participant and its token, None for the first page.
 
-    They are good for five minutes. Nothing is sent, now or later: this ends the use of `client` for real calls.
+    The signatures are valid for five minutes. `client` sends no requests any more after this call.
     """
-    caught: list[bytes] = []
+    captured: list[bytes] = []
 
-    def catch(request: AWSPreparedRequest, **_rest: object) -> AWSResponse:
-        caught.append(wire_bytes(request))
+    def capture(request: AWSPreparedRequest, **_rest: object) -> AWSResponse:
+        captured.append(wire_bytes(request))
         return AWSResponse(request.url, 200, HTTPHeaders.from_dict({"content-type": "application/json"}), _Raw())
 
-    client.meta.events.register("before-send.ivs-realtime.ListParticipantEvents", catch)
+    client.meta.events.register("before-send.ivs-realtime.ListParticipantEvents", capture)
     for participant, token in pages:
-        # 50 is the default page size: it is not sent.
-        client.list_participant_events(**_where(participant), **({} if token is None else {"nextToken": token}))
-    assert len(caught) == len(pages)
-    return caught
+        # The page size is not sent, as 50 is the default.
+        client.list_participant_events(
+            **_participant_parameters(participant), **({} if token is None else {"nextToken": token})
+        )
+    assert len(captured) == len(pages)
+    return captured
 
 
 def wire_bytes(request: AWSPreparedRequest) -> bytes:
-    """Return a prepared request as botocore's HTTP client writes it to the socket."""
+    """Return a prepared request as the bytes that botocore's HTTP client writes to the socket."""
     url = urlsplit(request.url)
     body = request.body
     assert isinstance(body, bytes)
-    headers = {name: _text(value) for name, value in request.headers.items()}
+    headers = {name: _header_string(value) for name, value in request.headers.items()}
     headers = {"Host": url.netloc, "Accept-Encoding": "identity", **headers, "Content-Length": str(len(body))}
     lines = [f"{request.method} {url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
 
 
-def _text(value: str | bytes) -> str:
+def _header_string(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def _where(participant: BusyParticipant) -> dict[str, str]:
+def _participant_parameters(participant: BusyParticipant) -> dict[str, str]:
     return {
         "stageArn": participant.stage_arn,
         "sessionId": participant.session_id,

@@ -1,19 +1,19 @@
-"""Requests as they go over the wire."""
+"""Captured signed requests."""
 
 import boto3
 from botocore.config import Config
 
 from bench.page.books import BusyParticipant
-from bench.page.signed import sign_pages
+from bench.page.signed_requests import sign_pages
 
-SHOWN = BusyParticipant(
+PARTICIPANT = BusyParticipant(
     stage_arn="arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh",
     session_id="st-a1b2c3d4e5f6g",
     participant_id="abCDEf12GHIj",
 )
 
 
-def test_each_page_is_one_signed_request_and_nothing_is_sent() -> None:
+def test_each_page_is_one_signed_request_that_is_not_sent() -> None:
     client = boto3.client(
         "ivs-realtime",
         endpoint_url="http://127.0.0.1:1",
@@ -22,7 +22,7 @@ def test_each_page_is_one_signed_request_and_nothing_is_sent() -> None:
         aws_secret_access_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    first, deep = sign_pages(client, [(SHOWN, None), (SHOWN, "token")])
+    first, deep = sign_pages(client, [(PARTICIPANT, None), (PARTICIPANT, "token")])
     for request in (first, deep):
         head, _, body = request.partition(b"\r\n\r\n")
         assert head.startswith(b"POST /ListParticipantEvents HTTP/1.1\r\nHost: 127.0.0.1:1\r\n")

@@ -1,16 +1,16 @@
-"""How viewers count."""
+"""The packet counts of viewers."""
 
-from bench.forwarder.ends import StreamCount
+from bench.forwarder.publisher_and_viewer import StreamCount
 
 
 def counted(*sequences: int) -> tuple[int, int]:
     count = StreamCount(highest=sequences[0] - 1)
     for sequence in sequences:
-        count.take(sequence)
+        count.count_packet(sequence)
     return count.received, count.highest - sequences[0] + 1
 
 
-def test_what_comes_in_order_is_received_and_expected() -> None:
+def test_packets_in_order_are_received_and_expected() -> None:
     assert counted(5, 6, 7) == (3, 3)
 
 
