@@ -1,5 +1,5 @@
-# Every command sets up what it needs first, in a virtual environment that is made again when pyproject.toml changes.
-# PYTHON chooses the interpreter, ARGS is handed to the command: make run ARGS="--listen 127.0.0.1:9000"
+# Each target first installs what it needs into a virtual environment, and again whenever pyproject.toml has changed.
+# PYTHON selects the interpreter; ARGS are the arguments of the command: make run ARGS="--listen 127.0.0.1:9000"
 
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -33,7 +33,7 @@ bench: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
 
-# The first install fetches about 65 MB of packages for `run`, 1 MB more for `demo`, 105 MB more for `test`.
+# The first installation downloads about 65 MB of packages for `run`, 1 MB more for `demo`, and 105 MB more for `test`.
 $(VENV)/.run: $(BIN)/python pyproject.toml
 	@echo "Installing Stagebook into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -45,11 +45,11 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml
-	@echo "Installing Stagebook and the tools of its tests into $(VENV) ..."
+	@echo "Installing Stagebook and its test tools into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.run $(VENV)/.demo
 
-# A link to the system's interpreter, so a newer one of those also installs anew.
+# A symbolic link to the system's interpreter: when that is updated, the packages are installed again.
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Stagebook needs Python 3.11 or newer; \
 	name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
