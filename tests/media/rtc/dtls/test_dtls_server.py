@@ -1,6 +1,5 @@
 """The DTLS server against OpenSSL's client, datagram by datagram."""
 
-import contextlib
 import time
 from datetime import UTC, datetime
 
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from stagebook.media.rtc.dtls.dtls_certificate import (
-    DtlsCertificate,
     dtls_context,
     fingerprint_of,
     make_certificate,
@@ -18,51 +16,9 @@ from stagebook.media.rtc.dtls.dtls_certificate import (
 from stagebook.media.rtc.dtls.dtls_server import DATAGRAM_SIZE_BYTES, DtlsServer, DtlsState
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 from stagebook.media.rtc.srtp.srtp_session import AEAD_AES_128_GCM, AES128_CM_SHA1_80
+from tests.media.rtc.dtls.dtls_client import DtlsClient, complete_handshake, exchange
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Client:
-    """A DTLS client."""
-
-    def __init__(self, *, srtp_profiles: bytes | None = None, certificate: DtlsCertificate | None = None) -> None:
-        self.certificate = certificate or make_certificate(NOW)
-        context = dtls_context(self.certificate)
-        if srtp_profiles is not None:
-            context.set_tlsext_use_srtp(srtp_profiles)
-        self.connection = SSL.Connection(context)
-        self.connection.set_connect_state()
-        self.connection.set_ciphertext_mtu(1200)
-
-    def step(self, datagrams: list[bytes]) -> list[bytes]:
-        """Take datagrams, continue the handshake, and return the datagrams to send."""
-        for datagram in datagrams:
-            self.connection.bio_write(datagram)
-        with contextlib.suppress(SSL.WantReadError):
-            self.connection.do_handshake()
-        return self.take_datagrams()
-
-    def take_datagrams(self) -> list[bytes]:
-        """Return the datagrams to send."""
-        datagrams = []
-        while True:
-            try:
-                datagrams.append(self.connection.bio_read(1500))
-            except SSL.Error:
-                return datagrams
-
-
-def complete_handshake(server: DtlsServer, client: Client) -> None:
-    """Complete the handshake: exchange datagrams until neither side has one to send."""
-    exchange(server, client, client.step([]))
-
-
-def exchange(server: DtlsServer, client: Client, flight: list[bytes]) -> None:
-    """Continue the handshake from a flight of the client."""
-    while flight:
-        for datagram in flight:
-            server.receive(datagram)
-        flight = client.step(list(server.take_datagrams()))
 
 
 @pytest.fixture(name="server")
@@ -71,7 +27,7 @@ def server_fixture() -> DtlsServer:
 
 
 def test_a_handshake_gives_both_sides_the_same_keys(server: DtlsServer) -> None:
-    client = Client()
+    client = DtlsClient()
     complete_handshake(server, client)
     keys = server.srtp_keys()
     assert keys is not None
@@ -82,7 +38,7 @@ def test_a_handshake_gives_both_sides_the_same_keys(server: DtlsServer) -> None:
 
 
 def test_a_client_that_supports_only_aes_cm_gets_it(server: DtlsServer) -> None:
-    complete_handshake(server, Client(srtp_profiles=AES128_CM_SHA1_80.name))
+    complete_handshake(server, DtlsClient(srtp_profiles=AES128_CM_SHA1_80.name))
     keys = server.srtp_keys()
     assert keys is not None
     assert keys.profile is AES128_CM_SHA1_80
@@ -90,7 +46,7 @@ def test_a_client_that_supports_only_aes_cm_gets_it(server: DtlsServer) -> None:
 
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-384", "sha-512"])
 def test_one_matching_fingerprint_verifies_the_peer(server: DtlsServer, algorithm: str) -> None:
-    client = Client()
+    client = DtlsClient()
     complete_handshake(server, client)
     expected = fingerprint_of(client.certificate.x509, algorithm)
     other = Fingerprint(algorithm=algorithm, digest=bytes(len(expected.digest)))
@@ -107,7 +63,7 @@ def test_no_peer_is_verified_before_the_handshake(server: DtlsServer) -> None:
 def test_a_lost_flight_is_retransmitted_when_its_timer_expires(server: DtlsServer) -> None:
     before = server.timeout_seconds
     assert before is None
-    client = Client()
+    client = DtlsClient()
     for datagram in client.step([]):
         server.receive(datagram)
     lost = list(server.take_datagrams())
@@ -129,7 +85,7 @@ def test_a_lost_flight_is_retransmitted_when_its_timer_expires(server: DtlsServe
 
 
 def test_handshake_datagrams_stay_within_the_size_limit(server: DtlsServer) -> None:
-    client = Client()
+    client = DtlsClient()
     flight = client.step([])
     while flight:
         for datagram in flight:
@@ -141,7 +97,7 @@ def test_handshake_datagrams_stay_within_the_size_limit(server: DtlsServer) -> N
 
 
 def test_a_close_notify_of_the_peer_closes_the_association(server: DtlsServer) -> None:
-    client = Client()
+    client = DtlsClient()
     complete_handshake(server, client)
     client.connection.shutdown()
     for datagram in client.take_datagrams():
@@ -150,7 +106,7 @@ def test_a_close_notify_of_the_peer_closes_the_association(server: DtlsServer) -
 
 
 def test_closing_sends_close_notify(server: DtlsServer) -> None:
-    client = Client()
+    client = DtlsClient()
     complete_handshake(server, client)
     server.close()
     for datagram in server.take_datagrams():
@@ -160,7 +116,7 @@ def test_closing_sends_close_notify(server: DtlsServer) -> None:
 
 
 def test_bad_records_after_the_handshake_are_ignored(server: DtlsServer) -> None:
-    complete_handshake(server, Client())
+    complete_handshake(server, DtlsClient())
     server.receive(b"\x17\xfe\xfd\0\1\0\0\0\0\0\x50\0\x20" + bytes(32))
     server.receive(b"\x15\xfe\xfd\0\0\0\0\0\0\0\x09\0\2\2\x28")
     assert server.state is DtlsState.CONNECTED

@@ -8,7 +8,6 @@ from aioice import stun
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.dtls.dtls_server import DtlsServer
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
@@ -23,35 +22,11 @@ from stagebook.media.rtc.transport.demultiplexer import (
 )
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
+from tests.media.rtc.transport.null_endpoint import NullEndpoint
 
 PWD = "p" * 24
 ADDRESS_1, ADDRESS_2 = ("192.0.2.1", 1000), ("192.0.2.2", 2000)
 CONTEXT = dtls_context(make_certificate(datetime(2026, 1, 1, tzinfo=UTC)))
-
-
-class NullEndpoint:
-    """A media endpoint and peer listener that ignores every call."""
-
-    def connected(self, peer: PeerConnection, now: float) -> None:
-        """Do nothing."""
-
-    def path_changed(self) -> None:
-        """Do nothing."""
-
-    def closed(self) -> None:
-        """Do nothing."""
-
-    def receive_rtp(self, packet: bytes, now: float) -> None:
-        """Do nothing."""
-
-    def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Do nothing."""
-
-    def peer_connected(self, peer: PeerConnection, now: float) -> None:
-        """Do nothing."""
-
-    def peer_failed(self, peer: PeerConnection, cause: CloseCause) -> None:
-        """Do nothing."""
 
 
 class Harness:

@@ -7,7 +7,7 @@ import pytest
 from stagebook.media.rtc.sdp.media_plan import RemoteTransport
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
-from tests.media.rtc.transport.test_demultiplexer import NullEndpoint
+from tests.media.rtc.transport.null_endpoint import NullEndpoint
 
 REMOTE = RemoteTransport(ufrag="theirs", pwd="q" * 24, fingerprints=())
 

@@ -5,7 +5,7 @@ peer by the fingerprint of its certificate, it selects an SRTP protection profil
 section 4.1), and it makes a secret from which both sides export the SRTP keys (section 4.2). Later records are alerts,
 of which close_notify matters: it ends the connection at once.
 
-The peer is always the client, because our answer says `a=setup:passive` (RFC 8842 section 5.3). The flights of a full
+The peer is always the client, because our answer has `a=setup:passive` (RFC 8842 section 5.3). The flights of a full
 handshake are:
 
     peer                              this server

@@ -1,8 +1,8 @@
 """Writes the RTCP packets that the engine sends: reports, NACK, PLI, FIR and REMB.
 
 Each function returns one packet, or a report with the source description (CNAME) that RFC 3550 section 6.1 requires in
-every compound. The caller joins packets to compounds. Counters that have outgrown their fields wrap or are clamped as
-RFC 3550 section 6.4.1 says of each.
+every compound. The caller joins packets to compounds. A counter that has outgrown its field wraps or is limited, as RFC
+3550 section 6.4.1 requires.
 """
 
 import struct

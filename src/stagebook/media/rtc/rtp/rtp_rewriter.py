@@ -3,7 +3,8 @@
 A viewer receives one stream for each track, with one SSRC, for as long as it watches. Behind it the forwarder follows
 one incoming stream after another: another simulcast layer, or a new publisher of the same source. Each of these starts
 at random values (RFC 3550 section 5.1). A jump in sequence numbers would look like a loss of thousands of packets, and
-a jump in timestamps would stall the jitter buffer. So the rewriter adds an offset to both, chosen anew at each switch.
+a jump in timestamps would stall the jitter buffer. So the rewriter adds an offset to both and computes new offsets at
+each switch.
 """
 
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance, timestamp_distance

@@ -18,7 +18,7 @@ MAX_DROPOUT_PACKETS = 3000
 MAX_MISSING_PACKETS = 512
 """The maximum number of missing packets. More are an outage."""
 KEPT_PACKETS = 1024
-"""A packet further than this behind the newest one is not missing any more: it would arrive too late."""
+"""Packets further than this behind the newest one are not tracked as missing: they would arrive too late."""
 NACK_ATTEMPTS = 10
 _NACK_RETRY_SECONDS = 0.06
 _NACK_BACKOFF = 1.4

@@ -5,8 +5,8 @@ engine forwards packets unchanged, so it accepts exactly one of them.
 
 H.264 needs a choice of its own (RFC 6184 section 8.2.2). Two parameters of a=fmtp decide:
 
-* profile-level-id: the profile (Constrained Baseline, Baseline, Main, High). A decoder of a profile also plays what is
-  within a simpler one. A publisher is asked for the profile that most viewers play.
+* profile-level-id: the profile (Constrained Baseline, Baseline, Main, High). A decoder of a profile also plays the
+  simpler profiles that it includes. A publisher gets the profile that most viewers play.
 * packetization-mode: 0 allows only single NAL units, 1 also fragments and aggregates, 2 interleaves. Mode 1 covers
   mode 0. Mode 2 is not forwarded.
 
@@ -61,7 +61,7 @@ class CodecChoice(msgspec.Struct, frozen=True, kw_only=True):
 def choose_publisher_video(
     section: MediaSection, codecs: Sequence[Codec], current: SourceFormat | None
 ) -> CodecChoice | None:
-    """Return the payload type in which a publisher shall send; None if the section has none of `codecs`.
+    """Return the payload type that a publisher has to send; None if the section has none of `codecs`.
 
     The codec of the source that the publisher takes over (`current`) is preferred, then `codecs` in order. For H.264,
     packetization-mode 1 is preferred to 0, then the profile of `current`, then the profile that most viewers play.
@@ -83,7 +83,7 @@ def choose_publisher_video(
 
 
 def choose_viewer_video(section: MediaSection, source: SourceFormat) -> CodecChoice | None:
-    """Return the payload type in which a viewer receives `source`; None if the section does not have its codec.
+    """Return the payload type for a viewer of `source`; None if the section does not have its codec.
 
     For H.264, only packetization-mode 1 can carry every source. Of those, the source's own profile is preferred, then a
     profile whose decoders play it too, then any: in practice decoders play more than they declare.

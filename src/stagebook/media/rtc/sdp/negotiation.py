@@ -166,8 +166,10 @@ def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoi
 
 
 def _without_sender_attributes(track: TrackPlan) -> TrackPlan:
-    """Return a viewer's track. The engine sends one stream with an SSRC of its own, which the answer signals, so what
-    a sending peer says of its streams does not apply."""
+    """Return a viewer's track, without the attributes that describe streams of the peer.
+
+    The engine sends one stream with an SSRC of its own, which the answer signals.
+    """
     return msgspec.structs.replace(track, extensions=HeaderExtensions(), ssrcs=(), rtx_of={}, rids=())
 
 
@@ -198,7 +200,7 @@ def _is_bundled(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> bool:
 def _remote_transport(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> RemoteTransport:
     """Return the one transport of all tracks.
 
-    It is described in the offerer-tagged section: the first accepted one of the BUNDLE group (RFC 9143 section 7.2.1).
+    It is described in the offerer-tagged section: the first accepted one of the BUNDLE group (RFC 9143 section 7.3.1).
     """
     if len(tracks) > 1 and not _is_bundled(offer, tracks):
         raise SdpMalformedError("audio and video must be in one BUNDLE group (bundle policy max-bundle)")

@@ -2,7 +2,7 @@
 
 The answer has the sections of the offer in their order: accepted ones with one codec and the engine's transport,
 rejected ones with port 0. On the session level it declares ICE-lite (RFC 8839 section 5.3) and repeats the BUNDLE group
-of the accepted sections (RFC 9143 section 7.3). Every accepted section says `a=setup:passive`, so the peer starts the
+of the accepted sections (RFC 9143 section 7.3). Every accepted section has `a=setup:passive`, so the peer starts the
 DTLS handshake (RFC 8842 section 5.3).
 """
 
@@ -70,8 +70,7 @@ def write_viewer_answer(
 def candidate_lines(local: LocalTransport) -> Iterator[str]:
     """Yield the a= lines of our host candidates, the preferred first, and a=end-of-candidates.
 
-    See RFC 8839 section 5.1 for the grammar, RFC 8445 section 5.1.2.1 for the priority and RFC 8840 section 8.2 for the
-    end.
+    See RFC 8839 section 5.1 for the grammar, RFC 8445 section 5.1.2.1 for the priority and RFC 8840 for the end.
     """
     for index, (address, port) in enumerate(local.addresses):
         priority = _HOST_TYPE_PREFERENCE << 24 | (_TOP_LOCAL_PREFERENCE - index) << 8 | (256 - _COMPONENT_ID)

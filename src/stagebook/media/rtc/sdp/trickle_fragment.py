@@ -1,7 +1,7 @@
 """The SDP fragments of WHIP's PATCH request (RFC 9725 section 4.3, RFC 8840): trickled candidates and ICE restarts.
 
-A fragment (application/trickle-ice-sdpfrag) holds ICE attributes, with m= and a=mid lines that say to which section
-they belong. It has one of two meanings:
+A fragment (application/trickle-ice-sdpfrag) holds ICE attributes, with m= and a=mid lines for the section to
+which they belong. It has one of two meanings:
 
 * Trickle: the client adds candidates. The ICE username fragment and password are the current ones, or absent. An
   ICE-lite agent does not use candidates, so nothing follows from it.
