@@ -2,12 +2,12 @@
 
 A STUN message is a 20-byte header (type, length, magic cookie, transaction id) and a list of attributes, each with a
 type, a length and a value padded to four bytes (RFC 8489 section 5). A connectivity check is a binding request with
-these attributes (RFC 8445 section 7.1 and 7.2):
+these attributes (RFC 8445 sections 7.1 and 7.2):
 
-* USERNAME: `<receiver's ufrag>:<sender's ufrag>`, which tells us the connection;
+* USERNAME: `<receiver's ufrag>:<sender's ufrag>`, which identifies the connection;
 * MESSAGE-INTEGRITY: an HMAC-SHA1 with the receiver's password, which proves that the sender has read our answer;
 * USE-CANDIDATE: the controlling agent nominates this pair;
-* FINGERPRINT: a CRC-32, which tells STUN from other protocols on the same port.
+* FINGERPRINT: a CRC-32, which distinguishes STUN from other protocols on the same port.
 
 A success response carries the sender's address as we see it (XOR-MAPPED-ADDRESS) and is signed with the same password.
 All functions are pure: bytes in, bytes out.
