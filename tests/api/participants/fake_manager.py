@@ -4,8 +4,8 @@ import asyncio
 
 import msgspec
 
-from stagebook.manager.presence.watchers import StageWatcher
 from stagebook.manager.participants.offer_negotiation import Opened
+from stagebook.manager.presence.watchers import StageWatcher
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.media.port import Answer, PatchAnswer
 from stagebook.stage.claims import Claims
