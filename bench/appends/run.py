@@ -57,7 +57,10 @@ async def _measure(folder: Path) -> Part:
         book_bursts.append(
             await _book_alone(folder / f"book-burst-{round_number}.sqlite3", transactions, sequential=False)
         )
-    burst, book_burst = _median_run(bursts), _median_run(book_bursts)
+    return _report(sequential, book_sequential, _median_run(bursts), _median_run(book_bursts))
+
+
+def _report(sequential: Appended, book_sequential: Appended, burst: Appended, book_burst: Appended) -> Part:
     rows = (
         _row("one participant, each event awaited", sequential),
         _row("the same transactions, book alone", book_sequential),

@@ -25,6 +25,15 @@ _TONE = (
     f"aformat=sample_fmts=fltp:channel_layouts=stereo"
 )
 
+_X264_OPTIONS = {
+    "preset": "veryfast",
+    "tune": "zerolatency",
+    "profile": "baseline",
+    "sc_threshold": "0",
+    "maxrate": str(VIDEO_BITRATE_BPS),
+    "bufsize": str(VIDEO_BITRATE_BPS),
+}
+
 
 def make_clip(path: Path, *, video_filter: str, seconds: int) -> None:
     """Write an FLV file: H.264 Baseline with a keyframe each second, and AAC-LC in stereo.
@@ -36,18 +45,10 @@ def make_clip(path: Path, *, video_filter: str, seconds: int) -> None:
         av.open(video_filter, format="lavfi") as video_source,
         av.open(_TONE, format="lavfi") as audio_source,
     ):
-        video = clip.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        video = clip.add_stream("libx264", rate=FRAMES_PER_SECOND, options=_X264_OPTIONS)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         video.bit_rate = VIDEO_BITRATE_BPS
         video.gop_size = FRAMES_PER_SECOND
-        video.options = {
-            "preset": "veryfast",
-            "tune": "zerolatency",
-            "profile": "baseline",
-            "sc_threshold": "0",
-            "maxrate": str(VIDEO_BITRATE_BPS),
-            "bufsize": str(VIDEO_BITRATE_BPS),
-        }
         audio = clip.add_stream("aac", rate=SAMPLE_RATE)
         audio.bit_rate = AUDIO_BITRATE_BPS
         video_frames, audio_frames = video_source.decode(video=0), audio_source.decode(audio=0)

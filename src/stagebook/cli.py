@@ -79,9 +79,9 @@ def _add_flag(parser: argparse.ArgumentParser, setting: Setting) -> None:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     prefix = "setting_"
-    given = {name: text for name, text in vars(arguments).items() if name.startswith(prefix) and text is not None}
+    flags = {name: value for name, value in vars(arguments).items() if name.startswith(prefix) and value is not None}
     return load_settings(
-        flags={name.removeprefix(prefix): text for name, text in given.items()},
+        flags={name.removeprefix(prefix): value for name, value in flags.items()},
         environment=os.environ,
         config_file=arguments.config,
     )

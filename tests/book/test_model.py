@@ -152,7 +152,9 @@ def _changes() -> st.SearchStrategy[Change]:
         attributes=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
     )
     events = st.builds(
-        lambda who, name, where, session: append(who, name, arn=where, session_id=session),
+        lambda participant_id, name, stage_arn, session: append(
+            participant_id, name, arn=stage_arn, session_id=session
+        ),
         participant_id,
         st.sampled_from(EventName),
         arn,
@@ -161,8 +163,8 @@ def _changes() -> st.SearchStrategy[Change]:
     key_arn, usual_session_id = st.sampled_from(KEYS), st.just(SESSIONS[0]) | session_id
     keys = st.builds(lambda one, name: put_resource(public_key(one, name=name)), key_arn, st.text(max_size=3))
     replicas = st.builds(
-        lambda who, source, destination, state: PutReplica(
-            replica=replica(who, source=source, destination=destination, state=state)
+        lambda participant_id, source, destination, state: PutReplica(
+            replica=replica(participant_id, source=source, destination=destination, state=state)
         ),
         participant_id,
         st.tuples(arn, usual_session_id),

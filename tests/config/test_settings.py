@@ -22,9 +22,9 @@ Resource = "*"
 """
 
 
-def write(folder: Path, text: str) -> Path:
+def write(folder: Path, content: str) -> Path:
     path = folder / "stagebook.toml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(content, encoding="utf-8")
     return path
 
 
@@ -59,11 +59,11 @@ def test_other_environment_variables_are_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("string", "expected"),
     [("true", True), ("True", True), ("1", True), ("false", False), ("0", False)],
 )
-def test_a_boolean_is_read_from_a_string(text: str, expected: bool) -> None:  # noqa: FBT001 - pytest gives it by name
-    assert load(environment={"STAGEBOOK_WHIP_REDIRECT": text}).whip_redirect is expected
+def test_a_boolean_is_read_from_a_string(string: str, expected: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+    assert load(environment={"STAGEBOOK_WHIP_REDIRECT": string}).whip_redirect is expected
 
 
 def test_lists_are_split_at_commas_and_tables_at_equals_signs() -> None:
@@ -240,7 +240,7 @@ def test_the_ports_of_all_engine_processes_must_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "host", "loopback", "wildcard"),
+    ("string", "host", "loopback", "wildcard"),
     [
         ("127.0.0.1:1", "127.0.0.1", True, False),
         ("[::1]:1", "::1", True, False),
@@ -251,14 +251,14 @@ def test_the_ports_of_all_engine_processes_must_exist() -> None:
     ],
 )
 def test_loopback_and_wildcard_addresses_are_recognised(
-    text: str,
+    string: str,
     host: str,
     loopback: bool,  # noqa: FBT001 - pytest gives it by name
     wildcard: bool,  # noqa: FBT001 - same
 ) -> None:
-    address = parse_address(text)
+    address = parse_address(string)
     assert (address.host, address.is_loopback, address.is_wildcard) == (host, loopback, wildcard)
-    assert str(address) == text
+    assert str(address) == string
 
 
 def test_every_setting_has_a_description_a_unit_and_a_valid_default() -> None:

@@ -49,22 +49,22 @@ def shake_hands(files: tuple[Path, Path], *, host: str) -> None:
     server.load_cert_chain(*files)
     client = ssl.create_default_context(cafile=files[0])
     client.verify_flags |= ssl.VERIFY_X509_STRICT
-    ours, theirs = socket.socketpair()
-    ours.settimeout(20)
-    theirs.settimeout(20)
+    client_socket, server_socket = socket.socketpair()
+    client_socket.settimeout(20)
+    server_socket.settimeout(20)
 
     def serve() -> None:
-        with theirs:
+        with server_socket:
             try:
-                server.wrap_socket(theirs, server_side=True).close()
+                server.wrap_socket(server_socket, server_side=True).close()
             except ssl.SSLError:
                 return  # the client refused the certificate, and raises its own error
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        with ours:
-            client.wrap_socket(ours, server_hostname=host).close()
+        with client_socket:
+            client.wrap_socket(client_socket, server_hostname=host).close()
     finally:
         thread.join()
 

@@ -20,8 +20,8 @@ from tests.serving import FREE_PORTS, ServerProcess, run_command
 
 
 def health(server: ServerProcess) -> dict[str, Any]:
-    with urlopen(f"{server.url}/health", timeout=20) as answer:  # noqa: S310 - the server of this test
-        body: dict[str, Any] = json.load(answer)
+    with urlopen(f"{server.url}/health", timeout=20) as response:  # noqa: S310 - the server of this test
+        body: dict[str, Any] = json.load(response)
         return body
 
 
@@ -180,8 +180,8 @@ def test_switching_authentication_off_prints_a_warning(tmp_path: Path) -> None:
         request = Request(  # noqa: S310 - the server of this test
             f"{server.url}/ListStages", data=b"{}", headers={"Content-Type": "application/json"}
         )
-        with urlopen(request, timeout=20) as answer:  # noqa: S310 - same
-            assert json.load(answer) == {"stages": []}
+        with urlopen(request, timeout=20) as response:  # noqa: S310 - same
+            assert json.load(response) == {"stages": []}
 
 
 def test_configured_credentials_have_their_own_account_and_policy(tmp_path: Path) -> None:

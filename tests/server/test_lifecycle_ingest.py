@@ -51,8 +51,8 @@ def is_admitted(publisher: RtmpPublisher, stream_key: str) -> bool:
 
 
 def unknown_stream_keys(server: ServerProcess) -> int:
-    with urlopen(f"{server.url}/health", timeout=20) as answer:  # noqa: S310 - the server of this test
-        counted: int = json.load(answer)["unknown_stream_keys"]
+    with urlopen(f"{server.url}/health", timeout=20) as response:  # noqa: S310 - the server of this test
+        counted: int = json.load(response)["unknown_stream_keys"]
         return counted
 
 

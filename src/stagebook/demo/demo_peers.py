@@ -49,7 +49,7 @@ class DemoPeer:
             headers={"Content-Type": "application/sdp"},
         )
         if response.status_code != 201:
-            raise JoinFailedError(f"POST {self._url} answered {response.status_code}: {response.text}")
+            raise JoinFailedError(f"POST {self._url} returned {response.status_code}: {response.text}")
         self._resource_url = urljoin(self._url, response.headers["location"])
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=response.text, type="answer"))
         await self._connected()

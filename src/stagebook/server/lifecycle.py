@@ -24,7 +24,7 @@ import structlog
 import uvloop
 
 from stagebook.api.participants.participants_api import ParticipantsApi
-from stagebook.api.watch.health import Condition, Health, HealthApi
+from stagebook.api.watch.health import Health, HealthApi, ServerStatus
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookRefusedError
 from stagebook.config.rules import Address
@@ -115,7 +115,7 @@ class Server:
         self._host, self._port = sockets.http.getsockname()[:2]
         self._public_url = public_base_url(settings, port=self._port)
         self._version = metadata.version("stagebook")
-        self._condition = Condition.OK
+        self._status = ServerStatus.OK
         self._started_parts = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -169,7 +169,7 @@ class Server:
         for task in self._watched:
             task.add_done_callback(self._on_part_ended)
         await self._http.serve(sockets=[self._sockets.http])
-        return EXIT_FAILED if self._condition is Condition.FAILED else EXIT_OK
+        return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
 
     def _build_ingest(self) -> IngestEngine | None:
         """Return the ingest engine, not started yet, or None if RTMP and RTMPS are switched off.
@@ -198,7 +198,7 @@ class Server:
 
     def _health(self) -> Health:
         return Health(
-            status=self._condition,
+            status=self._status,
             version=self._version,
             auth=self._settings.auth,
             unknown_stream_keys=self.manager.unknown_stream_keys,
@@ -225,17 +225,17 @@ class Server:
             _log.warning("second signal: exiting at once; the next start ends the open sessions")
             os._exit(EXIT_FORCED)
         _log.info("server stopping", signal=number.name)
-        self._stop(Condition.STOPPING)
+        self._stop(ServerStatus.STOPPING)
 
     def _on_part_ended(self, task: asyncio.Task[Any]) -> None:
         """Shut down: the timers and the book must not end while the server is running."""
         if not task.cancelled():
             _log.critical("the book failed: the server must stop", exc_info=task.exception() or task.result())
-            self._stop(Condition.FAILED)
+            self._stop(ServerStatus.FAILED)
 
-    def _stop(self, condition: Condition) -> None:
-        if self._condition is not Condition.FAILED:
-            self._condition = condition
+    def _stop(self, status: ServerStatus) -> None:
+        if self._status is not ServerStatus.FAILED:
+            self._status = status
         self._http.should_exit = True
 
     async def _shut_down(self) -> None:
@@ -243,6 +243,6 @@ class Server:
         await self._router.close(timeout_seconds=self._settings.shutdown_timeout_seconds)
         for task in self._watched:
             task.cancel()
-        if self._condition is not Condition.FAILED:
+        if self._status is not ServerStatus.FAILED:
             await self.manager.shutdown()
         _log.info("server stopped")

@@ -24,6 +24,12 @@ _SECRET_PATTERN = re.compile(
     r"|(?<=rt_)[0-9]{12}_[a-z0-9-]+_[a-zA-Z0-9-]+_\w+"  # a stream key, also inside a URL or an encoded string
 )
 
+_COMMON_PROCESSORS: tuple[structlog.typing.Processor, ...] = (
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+"""The processors of all lines: those of structlog and those of the standard logging module."""
+
 
 class Redactor:
     """A structlog processor that replaces secrets by `[redacted]`. `secrets` are the known secret strings."""
@@ -53,14 +59,10 @@ def configure_logging(*, level: str, form: str, secrets: Sequence[str] = (), str
     `level` is the minimum level, `form` is `text` or `json`. Lines go to `stream`, by default to standard error.
     `secrets` are strings that must not appear in any line.
     """
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *_COMMON_PROCESSORS,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -70,7 +72,7 @@ def configure_logging(*, level: str, form: str, secrets: Sequence[str] = (), str
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _add_record_values],
+            foreign_pre_chain=[*_COMMON_PROCESSORS, _add_record_values],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,

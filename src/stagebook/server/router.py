@@ -1,7 +1,7 @@
 """The router: the ASGI application that passes each request to the API it is for.
 
     GET /health                  the health API
-    GET /                        a text that says what this server is
+    GET /                        a description of the server, as plain text
     paths of the participants    the participants API (WHIP, the events websocket)
     every other path             the AWS API, which answers unknown operations as AWS does
 

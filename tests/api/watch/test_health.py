@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stagebook.api.watch.health import Condition, Health, HealthApi
+from stagebook.api.watch.health import Health, HealthApi, ServerStatus
 
 
-async def get_health(condition: Condition, *, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
+async def get_health(server_status: ServerStatus, *, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
     sent: list[MutableMapping[str, Any]] = []
 
     async def receive() -> MutableMapping[str, Any]:
@@ -18,20 +18,20 @@ async def get_health(condition: Condition, *, method: str = "GET") -> tuple[int,
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    api = HealthApi(lambda: Health(status=condition, version="1.2.3", auth="off", unknown_stream_keys=2))
+    api = HealthApi(lambda: Health(status=server_status, version="1.2.3", auth="off", unknown_stream_keys=2))
     await api({"type": "http", "method": method, "path": "/health"}, receive, send)
     start, body = sent
     return start["status"], dict(start["headers"]), body["body"]
 
 
 @pytest.mark.parametrize(
-    ("condition", "expected"), [(Condition.OK, 200), (Condition.STOPPING, 503), (Condition.FAILED, 503)]
+    ("server_status", "expected"), [(ServerStatus.OK, 200), (ServerStatus.STOPPING, 503), (ServerStatus.FAILED, 503)]
 )
-async def test_the_status_follows_the_condition(condition: Condition, expected: int) -> None:
-    status, headers, body = await get_health(condition)
+async def test_the_http_status_follows_the_server_status(server_status: ServerStatus, expected: int) -> None:
+    status, headers, body = await get_health(server_status)
     assert status == expected
     assert json.loads(body) == {
-        "status": condition.value,
+        "status": server_status.value,
         "version": "1.2.3",
         "auth": "off",
         "unknown_stream_keys": 2,
@@ -40,12 +40,12 @@ async def test_the_status_follows_the_condition(condition: Condition, expected: 
 
 
 async def test_head_has_no_body() -> None:
-    status, headers, body = await get_health(Condition.OK, method="HEAD")
+    status, headers, body = await get_health(ServerStatus.OK, method="HEAD")
     assert (status, body) == (200, b"")
     assert int(headers[b"content-length"]) > 0
 
 
 async def test_other_methods_are_refused() -> None:
-    status, headers, _ = await get_health(Condition.OK, method="POST")
+    status, headers, _ = await get_health(ServerStatus.OK, method="POST")
     assert status == 405
     assert headers[b"allow"] == b"GET, HEAD"

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parents[3]
 class Acknowledged(msgspec.Struct, frozen=True):
     """A transaction whose durability the child reported before it died."""
 
-    text: str
+    detail: str
     sequences: tuple[int, ...]
 
 
@@ -38,8 +38,8 @@ def _append_until_killed(path: Path, tag: str, lines: int) -> list[Acknowledged]
     assert child.returncode == -9
     acknowledged = []
     for line in printed.decode().split("\n")[:-1]:
-        text, *sequences = line.split(" ")
-        acknowledged.append(Acknowledged(text, tuple(map(int, sequences))))
+        detail, *sequences = line.split(" ")
+        acknowledged.append(Acknowledged(detail, tuple(map(int, sequences))))
     assert len(acknowledged) >= lines
     return acknowledged
 
@@ -91,7 +91,7 @@ def _check_integrity(path: Path) -> None:
 def _check_acknowledged(acknowledged: list[Acknowledged], events: dict[str, list[RecordedEvent]]) -> None:
     stored = {one.sequence: one.event.detail for recorded in events.values() for one in recorded}
     for transaction in acknowledged:
-        assert [stored.get(sequence) for sequence in transaction.sequences] == [transaction.text] * len(
+        assert [stored.get(sequence) for sequence in transaction.sequences] == [transaction.detail] * len(
             transaction.sequences
         )
 
@@ -99,9 +99,9 @@ def _check_acknowledged(acknowledged: list[Acknowledged], events: dict[str, list
 def _check_complete_and_single(events: dict[str, list[RecordedEvent]]) -> None:
     """Every transaction has all of its events or none, each once, each with a sequence number of its own."""
     recorded = [one for of_participant in events.values() for one in of_participant]
-    for text, count in Counter(one.event.detail for one in recorded).items():
-        assert text is not None
-        assert count == int(text.split("/")[1])
+    for detail, count in Counter(one.event.detail for one in recorded).items():
+        assert detail is not None
+        assert count == int(detail.split("/")[1])
     assert len({one.sequence for one in recorded}) == len(recorded)
 
 

@@ -13,7 +13,7 @@ from stagebook.book.sqlite.schema import open_for_reading, open_for_writing
 from stagebook.book.sqlite.writer import MAXIMUM_GROUP_TRANSACTIONS, BookWriter, QueuedTransaction
 from stagebook.book.store import BookFailedError
 
-PUT_STAGES_POSITION = STATEMENTS.index(PUT_STAGES)
+PUT_STAGES_INDEX = STATEMENTS.index(PUT_STAGES)
 
 
 class WriterFixture:
@@ -40,9 +40,9 @@ class WriterFixture:
         """Queue a transaction that puts one stage. `name` is the JSON of the stage's name."""
         self._last_key += 1
         durable = asyncio.get_running_loop().create_future()
-        text = f'[{self._last_key},"arn{self._last_key}","account",{name},0,"{{}}","{{}}"]'
+        row = f'[{self._last_key},"arn{self._last_key}","account",{name},0,"{{}}","{{}}"]'
         self.writer.put(
-            QueuedTransaction(rows=[(PUT_STAGES_POSITION, text)], last_sequence=self._last_key, durable=durable)
+            QueuedTransaction(rows=[(PUT_STAGES_INDEX, row)], last_sequence=self._last_key, durable=durable)
         )
         return durable
 

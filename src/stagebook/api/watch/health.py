@@ -14,7 +14,7 @@ from stagebook.api.http_responses import HttpResponse, send_response
 _HEADERS: tuple[Header, ...] = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 
-class Condition(StrEnum):
+class ServerStatus(StrEnum):
     """The state of the server as a whole."""
 
     OK = "ok"
@@ -29,7 +29,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     stage. Such a refusal has no participant and therefore no event.
     """
 
-    status: Condition
+    status: ServerStatus
     version: str
     auth: str
     unknown_stream_keys: int
@@ -47,6 +47,6 @@ class HealthApi:
             response = HttpResponse(status=405, headers=((b"allow", b"GET, HEAD"),), body=b'{"message":"use GET"}')
         else:
             health = self._get_health()
-            status = 200 if health.status is Condition.OK else 503
+            status = 200 if health.status is ServerStatus.OK else 503
             response = HttpResponse(status=status, body=msgspec.json.encode(health))
         await send_response(send, response, extra_headers=_HEADERS, is_head=scope["method"] == "HEAD")

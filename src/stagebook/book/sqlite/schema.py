@@ -222,7 +222,7 @@ def _identify(connection: apsw.Connection, path: Path, migrations: Sequence[str]
             )
     if version > len(migrations):
         raise BookRefusedError(
-            f"{path} is a book of version {version}, this Stagebook knows up to {len(migrations)}. "
+            f"{path} is a book of version {version}, this Stagebook supports versions up to {len(migrations)}. "
             "Install a newer Stagebook, or choose another data folder."
         )
     return version
