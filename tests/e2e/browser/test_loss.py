@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.browser.participants import BrowserPublisher, BrowserViewer, Participant, Participants
 from tests.e2e.participants.stage_handle import StageHandle
-from tests.media.rtc.peers.relay import Relay, lossy_relay
+from tests.media.rtc.peers.lossy_relay import LossyRelay, lossy_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -35,8 +35,8 @@ async def test_most_pictures_pass_with_a_twentieth_of_all_packets_lost(
             await viewer.wait_for_moving_pictures()
             await expect_most_decoded(publisher, viewer)
             await viewer.wait_for_sound()
-            assert up.near.lost > 0
-            assert down.far.lost > 0
+            assert up.peer_side.dropped > 0
+            assert down.engine_side.dropped > 0
 
 
 def media_port(answer: str) -> int:
@@ -46,7 +46,7 @@ def media_port(answer: str) -> int:
     return int(match[2])
 
 
-async def connect_through(relay: Relay, participant: Participant, answer: str) -> None:
+async def connect_through(relay: LossyRelay, participant: Participant, answer: str) -> None:
     """Take an answer with the relay's port in place of the server's."""
     through_relay = _CANDIDATE.sub(rf"\1 {relay.port} typ host", answer)
     await participant.run("(answer) => connection.accept(answer)", through_relay)

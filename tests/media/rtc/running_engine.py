@@ -1,4 +1,4 @@
-"""An engine in this process for raw peers, with the facts it told and a clock that a test can push on."""
+"""A forwarder in the test's process, for raw peers. It records the reported facts; the test can advance its clock."""
 
 import asyncio
 import contextlib
@@ -14,24 +14,25 @@ from tests.media.rtc.packets import rtp, vp8_keyframe
 from tests.media.rtc.raw_peer import VIDEO_PAYLOAD_TYPE, RawPeer
 
 DEADLINE_SECONDS = 30.0
-"""Generous: the machine may be busy. Nothing waits for it when all is well."""
+"""Long, because the machine may be busy. A test that passes never waits for it."""
 
 
-async def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until a condition holds. Raises TimeoutError that says what never came."""
+async def wait_until(condition: Callable[[], bool], description: str) -> None:
+    """Wait until a condition holds. Raises TimeoutError with the description."""
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while not holds():
+    while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(what)
+            raise TimeoutError(description)
         await asyncio.sleep(0.01)
 
 
-class Engine:
-    """A forwarder and everything it said."""
+class RunningEngine:
+    """A forwarder and its reported facts."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.facts: list[MediaFact] = []
         self.skipped_seconds = 0.0
+        """What a test adds to the forwarder's clock."""
         self._peers: list[RawPeer] = []
         self.forwarder = Forwarder(
             settings,
@@ -42,17 +43,17 @@ class Engine:
         )
 
     async def wait_for(self, fact: MediaFact) -> None:
-        """Wait until exactly this fact was told."""
+        """Wait until this fact has been reported."""
         await wait_until(lambda: fact in self.facts, f"{fact} in {self.facts[-5:]}")
 
     def raw_peer(self, host: str = "127.0.0.1", *, srtp_profiles: bytes | None = None) -> RawPeer:
-        """A raw peer that is not connected yet. Its socket ends with the engine."""
+        """Make a raw peer that is not connected. Its socket is closed with the engine."""
         peer = RawPeer(host, srtp_profiles=srtp_profiles)
         self._peers.append(peer)
         return peer
 
     async def publisher(self, connection_id: str = "p", **offer: object) -> RawPeer:
-        """A raw peer that publishes `source`, connected. Arguments as RawPeer.offer's."""
+        """Connect a raw peer that publishes `source`. The keyword arguments are those of RawPeer.offer."""
         peer = self.raw_peer()
         answer = self.forwarder.publish(
             connection_id=connection_id,
@@ -63,7 +64,7 @@ class Engine:
         return peer
 
     async def viewer(self, connection_id: str = "v", **offer: object) -> RawPeer:
-        """A raw peer that watches `source`, connected. Arguments as RawPeer.offer's."""
+        """Connect a raw peer that watches `source`. The keyword arguments are those of RawPeer.offer."""
         peer = self.raw_peer()
         answer = self.forwarder.subscribe(
             connection_id=connection_id,
@@ -80,9 +81,9 @@ class Engine:
 
 
 @contextlib.asynccontextmanager
-async def running_engine(settings: EngineSettings | None = None) -> AsyncIterator[Engine]:
-    """An engine on a loopback port of the system's choice."""
-    engine = Engine(settings or EngineSettings())
+async def running_engine(settings: EngineSettings | None = None) -> AsyncIterator[RunningEngine]:
+    """Run an engine on a loopback port that the system chooses."""
+    engine = RunningEngine(settings or EngineSettings())
     await engine.forwarder.start()
     try:
         yield engine
@@ -92,12 +93,11 @@ async def running_engine(settings: EngineSettings | None = None) -> AsyncIterato
 
 
 SSRC = 1000
-"""The video that `started` begins."""
+"""The publisher's SSRC of the video that `start_video` sends."""
 
 
-async def started(engine: Engine, publisher: RawPeer, viewer: RawPeer) -> RtpPacket:
-    """Send keyframes until the viewer has begun; return its first packet. The next sequence number
-    is 11."""
+async def start_video(engine: RunningEngine, publisher: RawPeer, viewer: RawPeer) -> RtpPacket:
+    """Send a keyframe with sequence number 10 once the viewer `v` is connected. Returns the viewer's first packet."""
     await wait_until(lambda: Connected(connection_id="v") in engine.facts, "the viewer's connection")
     await publisher.send_rtp(
         rtp(vp8_keyframe(), sequence=10, timestamp=9000, ssrc=SSRC, payload_type=VIDEO_PAYLOAD_TYPE)

@@ -1,4 +1,4 @@
-"""The control messages on a real socket pair: what is sent arrives, and nonsense ends the connection."""
+"""The engine's messages on a socket pair: they arrive unchanged, and malformed ones end the connection."""
 
 import asyncio
 import socket
@@ -17,15 +17,15 @@ from stagebook.media.worker.worker_messages import MAX_CONTROL_BYTES
 
 
 @asynccontextmanager
-async def pair() -> AsyncIterator[tuple[asyncio.StreamWriter, asyncio.StreamReader]]:
-    """A writer, and the reader at the other end."""
+async def socket_pair() -> AsyncIterator[tuple[asyncio.StreamWriter, asyncio.StreamReader]]:
+    """The writer of one end and the reader of the other."""
     near, far = socket.socketpair()
     _, writer = await asyncio.open_unix_connection(sock=near)
-    reader, other = await asyncio.open_unix_connection(sock=far)
+    reader, unused_writer = await asyncio.open_unix_connection(sock=far)
     try:
         yield writer, reader
     finally:
-        for end in (writer, other):
+        for end in (writer, unused_writer):
             end.close()
             await end.wait_closed()
 
@@ -57,23 +57,23 @@ REPORTS: list[engine_messages.EngineReport] = [
 ]
 
 
-async def test_commands_arrive_as_they_were_sent() -> None:
-    async with pair() as (writer, reader):
+async def test_commands_arrive_unchanged() -> None:
+    async with socket_pair() as (writer, reader):
         for command in COMMANDS:
             worker_messages.send(writer, command)
         assert [await engine_messages.receive_command(reader) for _ in COMMANDS] == COMMANDS
 
 
-async def test_reports_arrive_as_they_were_sent() -> None:
-    async with pair() as (writer, reader):
+async def test_reports_arrive_unchanged() -> None:
+    async with socket_pair() as (writer, reader):
         for report in REPORTS:
             worker_messages.send(writer, report)
         assert [await engine_messages.receive_report(reader) for _ in REPORTS] == REPORTS
 
 
 @pytest.mark.parametrize("offer", ["x" * (MAX_CONTROL_BYTES + 1), "\ud800"])
-async def test_what_cannot_be_sent_is_refused_and_leaves_no_trace(offer: str) -> None:
-    async with pair() as (writer, reader):
+async def test_a_message_that_cannot_be_encoded_is_refused_and_nothing_is_sent(offer: str) -> None:
+    async with socket_pair() as (writer, reader):
         with pytest.raises(ValueError, match=r"the message has more than|surrogates"):
             worker_messages.send(
                 writer, engine_messages.PublishRequest(request_id=1, connection_id="c", source_id="s", offer=offer)
@@ -85,18 +85,18 @@ async def test_what_cannot_be_sent_is_refused_and_leaves_no_trace(offer: str) ->
 @pytest.mark.parametrize(
     "data",
     [b"\0\0", b"\xff\xff\xff\xff", b"\0\0\0\1\xc1", b"\0\0\0\2\x81\xa0", b"\0\0\0\5ab"],
-    ids=["no length", "too long", "no msgpack", "no command", "cut off"],
+    ids=["incomplete length", "too long", "not msgpack", "not a command", "incomplete body"],
 )
-async def test_nonsense_and_the_end_are_told_apart_from_messages(data: bytes) -> None:
-    async with pair() as (writer, reader):
+async def test_malformed_messages_and_the_end_raise(data: bytes) -> None:
+    async with socket_pair() as (writer, reader):
         writer.write(data)
         writer.write_eof()
         with pytest.raises(BrokenStreamError):
             await engine_messages.receive_command(reader)
 
 
-async def test_a_command_is_no_report() -> None:
-    async with pair() as (writer, reader):
+async def test_a_command_is_not_accepted_as_a_report() -> None:
+    async with socket_pair() as (writer, reader):
         worker_messages.send(writer, worker_messages.Stop())
         with pytest.raises(BrokenStreamError):
             await engine_messages.receive_report(reader)

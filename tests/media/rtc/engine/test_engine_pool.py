@@ -1,4 +1,4 @@
-"""The pool with real engine processes: placed, spoken to, killed, stopped, orphaned."""
+"""The engine pool with real engine processes: placement, requests, facts, lost processes, and the end."""
 
 import asyncio
 import os
@@ -32,21 +32,21 @@ from stagebook.media.worker.worker_messages import Command
 from stagebook.media.worker.worker_process import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
-from tests.media.rtc.feeding import FeedClient, closing_feeds
+from tests.media.rtc.feed_client import FeedClient, closing_feeds
 
 DEADLINE_SECONDS = 30
-PROMPT = WorkerTimeouts(restart_delay_seconds=0.01)
+FAST_RESTART = WorkerTimeouts(restart_delay_seconds=0.01)
 
 
-async def until(holds: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition. Raises TimeoutError."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not holds():  # noqa: ASYNC110 - what is waited for happens in another process
+        while not condition():  # noqa: ASYNC110 - the change happens in another process
             await asyncio.sleep(0.01)
 
 
-def alive(process_id: int) -> bool:
-    """Whether a process runs; one that is dead but not yet waited for does not."""
+def is_alive(process_id: int) -> bool:
+    """Whether a process is running. A zombie is not."""
     try:
         state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -55,7 +55,7 @@ def alive(process_id: int) -> bool:
 
 
 class Scenario:
-    """A pool and what it told."""
+    """A pool and its reported facts."""
 
     def __init__(self, pool: EnginePool) -> None:
         self.pool = pool
@@ -71,7 +71,7 @@ class Scenario:
         os.kill(self.process_id(number), with_signal)
 
     async def publish(self, name: str) -> int:
-        """Publish a source; the UDP port it was given."""
+        """Publish a source. Returns the UDP port of its engine."""
         answer = await self.pool.publish(connection_id=f"{name}-publisher", source_id=name, offer=offers.CHROMIUM)
         return port_of(answer.sdp)
 
@@ -79,20 +79,20 @@ class Scenario:
         answer = await self.pool.subscribe(connection_id=viewer, source_id=name, offer=offers.CHROMIUM_VIEWER)
         return port_of(answer.sdp)
 
-    async def lost_and_back(self, number: int = 0) -> None:
-        """Wait for the end of the engine's process and for the next one."""
-        engine, former = self.pool.engines[number], self.process_id(number)
-        await until(lambda: engine.is_running and engine.process_id != former)
+    async def wait_for_restart(self, number: int = 0) -> None:
+        """Wait until a new process of the engine is running."""
+        engine, previous = self.pool.engines[number], self.process_id(number)
+        await until(lambda: engine.is_running and engine.process_id != previous)
 
 
 def port_of(answer: str) -> int:
-    """The port of our first candidate."""
+    """The port of an answer's first candidate."""
     return int(next(line for line in answer.split("\r\n") if line.startswith("a=candidate")).split()[5])
 
 
 @asynccontextmanager
 async def running_pool(
-    *, processes: int = 1, settings: EngineSettings | None = None, timeouts: WorkerTimeouts = PROMPT
+    *, processes: int = 1, settings: EngineSettings | None = None, timeouts: WorkerTimeouts = FAST_RESTART
 ) -> AsyncIterator[Scenario]:
     pool = EnginePool(settings or EngineSettings(), processes=processes, timeouts=timeouts)
     await pool.start()
@@ -103,7 +103,7 @@ async def running_pool(
         await pool.stop()
 
 
-async def test_publishers_are_spread_and_viewers_follow_their_source() -> None:
+async def test_sources_are_spread_over_engines_and_viewers_follow_their_source() -> None:
     async with running_pool(processes=2) as scenario:
         ports = [engine.udp_port for engine in scenario.pool.engines]
         assert len(set(ports)) == 2
@@ -112,7 +112,7 @@ async def test_publishers_are_spread_and_viewers_follow_their_source() -> None:
         assert scenario.pool.describe() == f"127.0.0.1, UDP ports {ports[0]}, {ports[1]}"
 
 
-async def test_the_engines_refusals_arrive_with_their_reasons() -> None:
+async def test_refusals_arrive_with_their_reasons() -> None:
     async with running_pool() as scenario:
         for offer, reason in (
             ("nonsense", RefusalReason.MALFORMED),
@@ -164,13 +164,13 @@ async def test_facts_come_out_of_the_process() -> None:
         await until(lambda: Closed(connection_id="s-publisher", cause=CloseCause.NEVER_CONNECTED) in scenario.facts)
 
 
-async def test_a_killed_engine_closes_its_connections_and_a_new_one_serves_at_its_port() -> None:
+async def test_a_lost_engine_closes_its_connections_and_a_new_process_takes_its_port() -> None:
     async with running_pool(processes=2) as scenario:
         port = await scenario.publish("a")
         await scenario.publish("b")
         await scenario.subscribe("a", "v")
         scenario.kill(0)
-        await scenario.lost_and_back(0)
+        await scenario.wait_for_restart(0)
         assert scenario.facts == [
             Closed(connection_id="v", cause=CloseCause.ENGINE_LOST),
             Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST),
@@ -182,7 +182,7 @@ async def test_a_killed_engine_closes_its_connections_and_a_new_one_serves_at_it
         await scenario.subscribe("b", "x")
 
 
-async def test_who_waits_for_a_killed_engine_is_refused_and_told_nothing_else() -> None:
+async def test_pending_requests_fail_when_the_engine_is_lost_and_are_not_reported() -> None:
     async with running_pool() as scenario:
         await scenario.publish("a")
         scenario.kill(with_signal=signal.SIGSTOP)
@@ -198,26 +198,26 @@ async def test_who_waits_for_a_killed_engine_is_refused_and_told_nothing_else() 
         assert scenario.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
 
 
-async def test_an_engine_that_does_not_answer_is_replaced() -> None:
+async def test_an_engine_that_does_not_reply_is_replaced() -> None:
     async with running_pool(timeouts=WorkerTimeouts(request_seconds=0.5)) as scenario:
-        former = scenario.process_id()
+        previous = scenario.process_id()
         scenario.kill(with_signal=signal.SIGSTOP)
         with pytest.raises(MediaRefusedError) as refused:
             await scenario.publish("a")
         assert refused.value.reason is RefusalReason.ENGINE_LOST
-        await until(lambda: scenario.pool.engines[0].is_running and scenario.pool.engines[0].process_id != former)
+        await until(lambda: scenario.pool.engines[0].is_running and scenario.pool.engines[0].process_id != previous)
         await scenario.publish("a")
 
 
-async def test_an_engine_that_hangs_is_replaced_unasked() -> None:
+async def test_an_engine_without_heartbeats_is_replaced() -> None:
     async with running_pool(timeouts=WorkerTimeouts(heartbeat_seconds=0.3)) as scenario:
         await scenario.publish("a")
         scenario.kill(with_signal=signal.SIGSTOP)
-        await scenario.lost_and_back()
+        await scenario.wait_for_restart()
         assert scenario.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
 
 
-async def test_while_no_engine_runs_publishers_are_refused() -> None:
+async def test_publishers_are_refused_while_no_engine_is_running() -> None:
     async with running_pool(timeouts=WorkerTimeouts(restart_delay_seconds=60)) as scenario:
         scenario.kill()
         await until(lambda: not scenario.pool.engines[0].is_running)
@@ -273,7 +273,7 @@ async def test_nothing_is_reported_about_a_connection_of_a_lost_engine_that_was_
         assert scenario.facts == [Closed(connection_id="c-publisher", cause=CloseCause.ENGINE_LOST)]
 
 
-async def test_signals_to_the_engine_are_for_the_server_to_answer() -> None:
+async def test_an_engine_ignores_signals_meant_for_the_server() -> None:
     async with running_pool() as scenario:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             scenario.kill(with_signal=number)
@@ -281,12 +281,12 @@ async def test_signals_to_the_engine_are_for_the_server_to_answer() -> None:
         assert scenario.facts == []
 
 
-async def test_stop_leaves_no_process_and_tells_no_fact() -> None:
+async def test_stop_leaves_no_process_and_reports_no_fact() -> None:
     async with running_pool(processes=2) as scenario:
         await scenario.publish("a")
         processes = [scenario.process_id(0), scenario.process_id(1)]
         await scenario.pool.stop()
-        assert not any(alive(process_id) for process_id in processes)
+        assert not any(is_alive(process_id) for process_id in processes)
         assert scenario.facts == []
 
 
@@ -297,10 +297,10 @@ async def test_stop_does_not_wait_for_an_engine_that_hangs() -> None:
     assert process_id is not None
     os.kill(process_id, signal.SIGSTOP)
     await pool.stop()
-    assert not alive(process_id)
+    assert not is_alive(process_id)
 
 
-async def test_ports_that_are_configured_are_taken() -> None:
+async def test_the_configured_port_is_used() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -308,7 +308,7 @@ async def test_ports_that_are_configured_are_taken() -> None:
         assert await scenario.publish("a") == port
 
 
-async def test_a_port_that_is_taken_is_named_and_nothing_is_left_running() -> None:
+async def test_the_error_for_a_port_in_use_names_it_and_no_process_is_left() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -319,12 +319,12 @@ async def test_a_port_that_is_taken_is_named_and_nothing_is_left_running() -> No
 
 
 @pytest.mark.parametrize("processes", [0, 65])
-def test_an_impossible_number_of_processes_is_refused(processes: int) -> None:
+def test_an_invalid_number_of_processes_is_refused(processes: int) -> None:
     with pytest.raises(ValueError, match="1 to 64"):
         EnginePool(EngineSettings(), processes=processes)
 
 
-PARENT = """
+SERVER_SCRIPT = """
 import asyncio
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
@@ -339,27 +339,27 @@ asyncio.run(main())
 """
 
 
-async def test_engines_end_with_a_server_that_was_killed() -> None:
-    server = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
+async def test_engines_exit_when_the_server_is_killed() -> None:
+    server = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVER_SCRIPT, stdout=asyncio.subprocess.PIPE)
     assert server.stdout is not None
     async for line in server.stdout:
         if line.startswith(b"engines "):
             break
     engines = [int(word) for word in line.split()[1:]]
     assert len(engines) == 2
-    assert all(alive(process_id) for process_id in engines)
+    assert all(is_alive(process_id) for process_id in engines)
     server.kill()
     await server.wait()
-    await until(lambda: not any(alive(process_id) for process_id in engines))
+    await until(lambda: not any(is_alive(process_id) for process_id in engines))
 
 
-async def test_answers_of_the_processes_are_answers() -> None:
+async def test_the_answer_of_an_engine_process_is_an_sdp_answer() -> None:
     async with running_pool() as scenario:
         answer = await scenario.pool.publish(connection_id="c", source_id="s", offer=offers.CHROMIUM_SIMULCAST)
         assert [section.direction for section in parse_description(answer.sdp).sections] == ["recvonly", "recvonly"]
 
 
-async def test_a_real_peer_connects_and_its_source_is_measured() -> None:
+async def test_an_aiortc_peer_connects_and_its_source_is_measured() -> None:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     async with running_pool() as scenario:
         try:
@@ -376,7 +376,7 @@ async def test_a_real_peer_connects_and_its_source_is_measured() -> None:
         await until(lambda: Closed(connection_id="c", cause=CloseCause.PEER_CLOSED) in scenario.facts)
 
 
-async def test_a_feed_comes_to_the_engine_of_its_source_and_viewers_follow() -> None:
+async def test_a_feed_is_placed_on_the_engine_of_its_source_and_viewers_follow() -> None:
     async with running_pool(processes=2) as scenario:
         await scenario.publish("other")
         ticket = await scenario.pool.open_feed(connection_id="f", source_id="s", is_redundant=False)
@@ -390,7 +390,7 @@ async def test_a_feed_comes_to_the_engine_of_its_source_and_viewers_follow() -> 
         await until(lambda: any(isinstance(fact, SourceMeasured) and fact.width == 320 for fact in scenario.facts))
 
 
-async def test_a_feed_whose_engine_is_lost_is_closed() -> None:
+async def test_the_feeds_of_a_lost_engine_are_closed() -> None:
     async with running_pool() as scenario:
         feeds: list[FeedClient] = []
         for connection_id in ("f", "g"):
@@ -398,40 +398,40 @@ async def test_a_feed_whose_engine_is_lost_is_closed() -> None:
             feeds.append(await FeedClient.open(ticket))
         await until(lambda: {Connected(connection_id="f"), Connected(connection_id="g")} <= set(scenario.facts))
         scenario.kill()
-        await scenario.lost_and_back()
+        await scenario.wait_for_restart()
         await until(lambda: Closed(connection_id="g", cause=CloseCause.ENGINE_LOST) in scenario.facts)
         assert Closed(connection_id="f", cause=CloseCause.ENGINE_LOST) in scenario.facts
         for feed in feeds:
-            assert await feed.is_hung_up()
+            assert await feed.is_disconnected()
 
 
-async def test_a_feed_that_is_closed_is_hung_up_on_and_nobody_is_told() -> None:
+async def test_a_closed_feed_is_disconnected_without_a_fact() -> None:
     async with running_pool() as scenario:
         feed = await FeedClient.open(
             await scenario.pool.open_feed(connection_id="f", source_id="s", is_redundant=False)
         )
         await until(lambda: Connected(connection_id="f") in scenario.facts)
         scenario.pool.close(connection_id="f")
-        assert await feed.is_hung_up()
+        assert await feed.is_disconnected()
         again = await FeedClient.open(
             await scenario.pool.open_feed(connection_id="g", source_id="s", is_redundant=False)
         )
         await until(lambda: Connected(connection_id="g") in scenario.facts)
         scenario.pool.end_source(source_id="s")
-        assert await again.is_hung_up()
+        assert await again.is_disconnected()
         assert not any(isinstance(fact, Closed) for fact in scenario.facts)
 
 
-async def test_nothing_of_the_feeds_folder_is_left() -> None:
+async def test_the_feed_directory_is_deleted() -> None:
     async with running_pool(processes=2) as scenario:
         ticket = await scenario.pool.open_feed(connection_id="f", source_id="s", is_redundant=False)
-        folder = Path(ticket.path).parent
-        assert folder.stat().st_mode & 0o777 == 0o700
-        assert len(list(folder.iterdir())) == 2
-    assert not folder.exists()
+        directory = Path(ticket.path).parent
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert len(list(directory.iterdir())) == 2
+    assert not directory.exists()
 
 
-async def test_without_a_place_for_the_feeds_folder_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_feed_directory_no_engine_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     pool = EnginePool(EngineSettings(), processes=1)
     with pytest.raises(WorkerStartError, match=r"cannot create a directory for encoder feeds: .*'/nowhere"):

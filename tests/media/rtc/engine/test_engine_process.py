@@ -1,4 +1,4 @@
-"""The engine process's loop: a scripted forwarder at one end of a socket pair, the test at the other."""
+"""The engine process in the test's process: a scripted forwarder at one end of a socket pair, the test at the other."""
 
 import asyncio
 import gc
@@ -32,7 +32,7 @@ CLOSED = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
 
 
 class ScriptedForwarder:
-    """Answers with what it was asked; offers named after their effect do something else."""
+    """Replies with its arguments. The offers `refuse`, `fail` and `report` have the effect that they name."""
 
     udp_port = 40_000
 
@@ -50,21 +50,21 @@ class ScriptedForwarder:
         assert randomness.getrandbits(8) >= 0
         self.settings = settings
         self.on_fact = on_fact
-        self.did: list[str] = []
+        self.calls: list[str] = []
 
     async def start(self) -> None:
         if self.settings.udp_port == 1:
             raise PermissionError(13, "Permission denied")
 
     async def stop(self) -> None:
-        self.did.append("stop")
+        self.calls.append("stop")
 
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         if offer == "refuse":
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="full")
         if offer == "fail":
             raise ZeroDivisionError
-        if offer == "tell":
+        if offer == "report":
             self.on_fact(MEASURED)
             self.on_fact(CLOSED)
         return Answer(sdp=f"published {connection_id} {source_id} {offer}", ice_session="i")
@@ -79,15 +79,15 @@ class ScriptedForwarder:
         return PatchAnswer(fragment=f"patched {connection_id} {fragment}", ice_session=ice_session or "none")
 
     def close(self, *, connection_id: str) -> None:
-        self.did.append(f"close {connection_id}")
+        self.calls.append(f"close {connection_id}")
 
     def end_source(self, *, source_id: str) -> None:
-        self.did.append(f"end {source_id}")
+        self.calls.append(f"end {source_id}")
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    """What a process of its own may change for itself is put back."""
+def _restore_logging() -> Iterator[None]:
+    """Restore the process-wide state that `serve` changes: logging and the garbage collector."""
     root = logging.getLogger()
     handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
     yield
@@ -97,8 +97,8 @@ def _as_it_was() -> Iterator[None]:
     gc.unfreeze()
 
 
-class Parent:
-    """The server's end of the socket, and the running loop."""
+class FakeServer:
+    """The server's end of the control socket, and the running `serve`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far: socket.socket) -> None:
         self.reader, self.writer = reader, writer
@@ -126,33 +126,33 @@ class Parent:
         self.send(engine_messages.PublishRequest(request_id=7, connection_id="c", source_id="s", offer=offer))
 
     async def report(self) -> engine_messages.EngineReport:
-        """The next report that is no sign of life."""
+        """The next report that is not a heartbeat."""
         while isinstance(report := await engine_messages.receive_report(self.reader), worker_messages.Heartbeat):
             pass
         return report
 
-    async def run(self, settings: EngineSettings = EngineSettings()) -> None:  # noqa: B008 - frozen
+    async def start(self, settings: EngineSettings = EngineSettings()) -> None:  # noqa: B008 - frozen
         self.send(engine_messages.StartEngine(settings=settings))
         assert await self.report() == engine_messages.EngineRunning(udp_port=40_000)
 
 
 @pytest.fixture
-async def parent() -> AsyncIterator[Parent]:
+async def server() -> AsyncIterator[FakeServer]:
     near, far = socket.socketpair()
     reader, writer = await asyncio.open_unix_connection(sock=near)
-    parent = Parent(reader, writer, far)
-    yield parent
+    server = FakeServer(reader, writer, far)
+    yield server
     writer.close()
-    await parent.serving
+    await server.serving
 
 
-async def test_requests_are_answered_by_their_number(parent: Parent) -> None:
-    await parent.run()
-    parent.publish("offer")
-    parent.send(engine_messages.SubscribeRequest(request_id=8, connection_id="d", source_id="s", offer="offer"))
-    parent.send(engine_messages.PatchRequest(request_id=9, connection_id="d", fragment="f", ice_session=None))
-    parent.send(engine_messages.OpenFeedRequest(request_id=10, connection_id="e", source_id="s", is_redundant=True))
-    answered = [await parent.report() for _ in range(4)]
+async def test_requests_are_replied_to_with_their_request_id(server: FakeServer) -> None:
+    await server.start()
+    server.publish("offer")
+    server.send(engine_messages.SubscribeRequest(request_id=8, connection_id="d", source_id="s", offer="offer"))
+    server.send(engine_messages.PatchRequest(request_id=9, connection_id="d", fragment="f", ice_session=None))
+    server.send(engine_messages.OpenFeedRequest(request_id=10, connection_id="e", source_id="s", is_redundant=True))
+    answered = [await server.report() for _ in range(4)]
     assert answered == [
         engine_messages.OfferAnswered(request_id=7, answer=Answer(sdp="published c s offer", ice_session="i")),
         engine_messages.OfferAnswered(request_id=8, answer=Answer(sdp="subscribed d s offer", ice_session="i")),
@@ -161,96 +161,94 @@ async def test_requests_are_answered_by_their_number(parent: Parent) -> None:
     ]
 
 
-async def test_commands_without_an_answer_are_obeyed_in_order(parent: Parent) -> None:
-    await parent.run()
-    parent.send(engine_messages.CloseCommand(connection_id="c"))
-    parent.send(engine_messages.EndSourceCommand(source_id="s"))
-    parent.send(worker_messages.Stop())
-    assert await parent.serving == 0
-    assert parent.forwarders[0].did == ["close c", "end s", "stop"]
+async def test_commands_without_a_reply_are_carried_out_in_order(server: FakeServer) -> None:
+    await server.start()
+    server.send(engine_messages.CloseCommand(connection_id="c"))
+    server.send(engine_messages.EndSourceCommand(source_id="s"))
+    server.send(worker_messages.Stop())
+    assert await server.serving == 0
+    assert server.forwarders[0].calls == ["close c", "end s", "stop"]
 
 
-async def test_a_refusal_keeps_its_reason(parent: Parent) -> None:
-    await parent.run()
-    parent.publish("refuse")
-    assert await parent.report() == worker_messages.RequestRefused(
+async def test_a_refusal_is_replied_with_its_reason(server: FakeServer) -> None:
+    await server.start()
+    server.publish("refuse")
+    assert await server.report() == worker_messages.RequestRefused(
         request_id=7, reason=RefusalReason.BUSY, detail="full"
     )
 
 
-async def test_a_fault_is_logged_at_the_server_and_ends_nothing_else(parent: Parent) -> None:
-    await parent.run()
-    parent.publish("fail")
-    logged = await parent.report()
+async def test_an_exception_is_logged_and_the_process_continues(server: FakeServer) -> None:
+    await server.start()
+    server.publish("fail")
+    logged = await server.report()
     assert isinstance(logged, worker_messages.Logged)
     assert logged.level == logging.ERROR
     assert "ZeroDivisionError" in str(logged.values["exception"])
-    refused = await parent.report()
+    refused = await server.report()
     assert isinstance(refused, worker_messages.RequestRefused)
     assert refused.reason is RefusalReason.ENGINE_LOST
-    parent.publish("offer")
-    assert isinstance(await parent.report(), engine_messages.OfferAnswered)
+    server.publish("offer")
+    assert isinstance(await server.report(), engine_messages.OfferAnswered)
 
 
-async def test_facts_are_passed_on(parent: Parent) -> None:
-    await parent.run()
-    parent.publish("tell")
-    assert [await parent.report(), await parent.report()] == [
+async def test_facts_are_reported(server: FakeServer) -> None:
+    await server.start()
+    server.publish("report")
+    assert [await server.report(), await server.report()] == [
         worker_messages.FactReported(fact=MEASURED),
         worker_messages.FactReported(fact=CLOSED),
     ]
 
 
-async def test_measurements_do_not_pile_up_for_a_server_that_does_not_read(parent: Parent) -> None:
-    await parent.run()
+async def test_measurements_are_dropped_while_the_server_does_not_read(server: FakeServer) -> None:
+    await server.start()
     before = 60_000
     for _ in range(before):
-        parent.forwarders[0].on_fact(MEASURED)
-    parent.forwarders[0].on_fact(CLOSED)
+        server.forwarders[0].on_fact(MEASURED)
+    server.forwarders[0].on_fact(CLOSED)
     measured = 0
-    while isinstance(report := await parent.report(), worker_messages.FactReported) and report.fact == MEASURED:
+    while isinstance(report := await server.report(), worker_messages.FactReported) and report.fact == MEASURED:
         measured += 1
     assert report == worker_messages.FactReported(fact=CLOSED)
     assert 0 < measured < before
 
 
-async def test_it_says_that_it_lives(parent: Parent) -> None:
-    await parent.run()
+async def test_heartbeats_are_sent(server: FakeServer) -> None:
+    await server.start()
     async with asyncio.timeout(10):
-        while not isinstance(await engine_messages.receive_report(parent.reader), worker_messages.Heartbeat):
+        while not isinstance(await engine_messages.receive_report(server.reader), worker_messages.Heartbeat):
             pass
 
 
-async def test_sockets_that_cannot_be_bound_are_reported(parent: Parent) -> None:
-    parent.send(engine_messages.StartEngine(settings=EngineSettings(udp_port=1)))
-    assert await parent.report() == worker_messages.StartFailed(detail="Permission denied")
-    assert await parent.serving == 1
+async def test_a_socket_that_cannot_be_bound_is_reported(server: FakeServer) -> None:
+    server.send(engine_messages.StartEngine(settings=EngineSettings(udp_port=1)))
+    assert await server.report() == worker_messages.StartFailed(detail="Permission denied")
+    assert await server.serving == 1
 
 
-async def test_the_first_command_must_be_run(parent: Parent) -> None:
-    parent.send(worker_messages.Stop())
-    assert await parent.serving == 1
-    assert parent.forwarders == []
+async def test_the_first_command_must_be_start_engine(server: FakeServer) -> None:
+    server.send(worker_messages.Stop())
+    assert await server.serving == 1
+    assert server.forwarders == []
 
 
-@pytest.mark.parametrize("last", [b"", b"\0\0\0\1\xc1"], ids=["the end", "nonsense"])
-async def test_the_end_of_the_server_is_the_end_of_the_engine(parent: Parent, last: bytes) -> None:
-    await parent.run()
-    parent.writer.write(last)
-    parent.writer.write_eof()
-    assert await parent.serving == 0
-    assert parent.forwarders[0].did == ["stop"]
+@pytest.mark.parametrize("last", [b"", b"\0\0\0\1\xc1"], ids=["end of stream", "malformed message"])
+async def test_the_process_exits_when_the_control_socket_ends(server: FakeServer, last: bytes) -> None:
+    await server.start()
+    server.writer.write(last)
+    server.writer.write_eof()
+    assert await server.serving == 0
+    assert server.forwarders[0].calls == ["stop"]
 
 
 @pytest.mark.parametrize("is_last", [True, False])
-async def test_the_last_engine_takes_the_folder_of_feeds_along(
-    parent: Parent, tmp_path: Path, *, is_last: bool
-) -> None:
+async def test_the_last_engine_deletes_the_feed_directory(server: FakeServer, tmp_path: Path, *, is_last: bool) -> None:
     folder = tmp_path / "feeds"
     folder.mkdir()
     if not is_last:
         (folder / "socket-of-another-engine").touch()
-    await parent.run(EngineSettings(feed_directory=str(folder)))
-    parent.writer.write_eof()
-    assert await parent.serving == 0
+    await server.start(EngineSettings(feed_directory=str(folder)))
+    server.writer.write_eof()
+    assert await server.serving == 0
     assert folder.exists() is not is_last

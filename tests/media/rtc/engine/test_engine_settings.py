@@ -1,4 +1,4 @@
-"""Settings that no engine can run with are refused when they are made."""
+"""The validation of the engine's settings."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 
 
-def test_the_defaults_stand() -> None:
+def test_the_default_settings_are_valid() -> None:
     assert EngineSettings().consent_timeout_seconds == 15.0
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "settings",
     [
         {"bind_addresses": ()},
         {"udp_port": -1},
@@ -26,6 +26,6 @@ def test_the_defaults_stand() -> None:
         {"max_bitrate_bps": 0},
     ],
 )
-def test_impossible_settings_are_refused_by_name(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        EngineSettings(**wrong)
+def test_invalid_settings_are_refused_with_their_name(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        EngineSettings(**settings)

@@ -1,4 +1,4 @@
-"""One engine by itself, where the pool's tests do not reach: unstarted, stopped, and robbed of its port."""
+"""One engine worker: before its start, after its stop, and when another process takes its port."""
 
 import asyncio
 import os
@@ -17,24 +17,28 @@ from tests.media.rtc import offers
 DEADLINE_SECONDS = 30
 
 
-class Told:
-    """What an engine told."""
+class Recorder:
+    """Records the facts and losses of an engine."""
 
     def __init__(self) -> None:
         self.facts: list[MediaFact] = []
         self.losses = 0
 
-    def lose(self, _engine: EngineWorker, _unanswered: frozenset[str]) -> None:
+    def record_loss(self, _engine: EngineWorker, _unanswered: frozenset[str]) -> None:
         self.losses += 1
 
 
-def make(told: Told, *, timeouts: WorkerTimeouts | None = None) -> EngineWorker:
+def make_engine(recorder: Recorder, *, timeouts: WorkerTimeouts | None = None) -> EngineWorker:
     return EngineWorker(
-        EngineSettings(), number=0, on_fact=told.facts.append, on_lost=told.lose, timeouts=timeouts or WorkerTimeouts()
+        EngineSettings(),
+        number=0,
+        on_fact=recorder.facts.append,
+        on_lost=recorder.record_loss,
+        timeouts=timeouts or WorkerTimeouts(),
     )
 
 
-def publish(engine: EngineWorker) -> engine_messages.PublishRequest:
+def publish_request(engine: EngineWorker) -> engine_messages.PublishRequest:
     return engine_messages.PublishRequest(
         request_id=engine.next_request_id(), connection_id="c", source_id="s", offer=offers.CHROMIUM
     )
@@ -42,54 +46,54 @@ def publish(engine: EngineWorker) -> engine_messages.PublishRequest:
 
 async def until_running(engine: EngineWorker, *, running: bool) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while engine.is_running is not running:  # noqa: ASYNC110 - it happens in another process
+        while engine.is_running is not running:  # noqa: ASYNC110 - the change happens in another process
             await asyncio.sleep(0.01)
 
 
-async def test_an_engine_that_was_not_started_takes_nothing_and_stops() -> None:
-    engine = make(Told())
+async def test_an_engine_that_was_not_started_refuses_requests_and_can_be_stopped() -> None:
+    engine = make_engine(Recorder())
     with pytest.raises(MediaRefusedError) as refused:
-        await engine.request(publish(engine), engine_messages.OfferAnswered)
+        await engine.request(publish_request(engine), engine_messages.OfferAnswered)
     assert refused.value.reason is RefusalReason.ENGINE_LOST
     engine.send(engine_messages.CloseCommand(connection_id="c"))
     await engine.stop()
     assert engine.process_id is None
 
 
-async def test_a_stopped_engine_takes_nothing_and_was_not_lost() -> None:
-    told = Told()
-    engine = make(told)
+async def test_a_stopped_engine_refuses_requests_and_is_not_reported_lost() -> None:
+    recorder = Recorder()
+    engine = make_engine(recorder)
     await engine.start()
     await engine.stop()
     await engine.stop()
     with pytest.raises(MediaRefusedError):
-        await engine.request(publish(engine), engine_messages.OfferAnswered)
-    assert told.losses == 0
+        await engine.request(publish_request(engine), engine_messages.OfferAnswered)
+    assert recorder.losses == 0
 
 
-async def test_a_stop_does_not_wait_for_the_next_start() -> None:
-    told = Told()
-    engine = make(told, timeouts=WorkerTimeouts(restart_delay_seconds=3_600))
+async def test_stop_does_not_wait_for_the_restart_delay() -> None:
+    recorder = Recorder()
+    engine = make_engine(recorder, timeouts=WorkerTimeouts(restart_delay_seconds=3_600))
     await engine.start()
     assert engine.process_id is not None
     os.kill(engine.process_id, signal.SIGKILL)
     await until_running(engine, running=False)
     await engine.stop()
-    assert told.losses == 1
+    assert recorder.losses == 1
 
 
-async def test_a_port_that_the_system_chose_is_given_up_when_another_has_taken_it() -> None:
-    engine = make(Told(), timeouts=WorkerTimeouts(restart_delay_seconds=1.0))
+async def test_another_port_is_chosen_when_the_previous_one_has_been_taken() -> None:
+    engine = make_engine(Recorder(), timeouts=WorkerTimeouts(restart_delay_seconds=1.0))
     await engine.start()
     try:
         port = engine.udp_port
         assert engine.process_id is not None
         os.kill(engine.process_id, signal.SIGKILL)
         await until_running(engine, running=False)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
-            thief.bind(("127.0.0.1", port))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other_process:
+            other_process.bind(("127.0.0.1", port))
             await until_running(engine, running=True)
             assert engine.udp_port not in (0, port)
-            await engine.request(publish(engine), engine_messages.OfferAnswered)
+            await engine.request(publish_request(engine), engine_messages.OfferAnswered)
     finally:
         await engine.stop()

@@ -1,12 +1,12 @@
-"""Which engine gets which source: pinned, balanced, and forgotten when it ends."""
+"""The placement of sources on engines: balanced, fixed for a source, removed with its end."""
 
 from stagebook.media.rtc.engine.source_placement import SourcePlacement
 
 ENGINES = (0, 1, 2)
 
 
-def placed(placement: SourcePlacement, source_id: str, *, viewers: int = 0) -> int | None:
-    """Establish a source with its viewers; its engine."""
+def place(placement: SourcePlacement, source_id: str, *, viewers: int = 0) -> int | None:
+    """Place a source with a publisher and viewers. Returns its engine."""
     engine = placement.place_publisher(f"{source_id}-publisher", source_id, ENGINES)
     placement.establish(source_id)
     for number in range(viewers):
@@ -16,56 +16,56 @@ def placed(placement: SourcePlacement, source_id: str, *, viewers: int = 0) -> i
 
 def test_a_new_source_goes_to_the_engine_with_the_fewest_connections() -> None:
     placement = SourcePlacement()
-    assert placed(placement, "a", viewers=2) == 0
-    assert placed(placement, "b") == 1
-    assert placed(placement, "c") == 2
-    assert placed(placement, "d") == 1
+    assert place(placement, "a", viewers=2) == 0
+    assert place(placement, "b") == 1
+    assert place(placement, "c") == 2
+    assert place(placement, "d") == 1
 
 
-def test_only_running_engines_are_given_new_sources() -> None:
+def test_new_sources_are_placed_on_running_engines_only() -> None:
     placement = SourcePlacement()
     assert placement.place_publisher("c", "s", [2]) == 2
     assert placement.place_publisher("d", "t", []) is None
 
 
-def test_a_source_stays_where_it_is() -> None:
+def test_a_source_stays_on_its_engine() -> None:
     placement = SourcePlacement()
-    engine = placed(placement, "a", viewers=5)
+    engine = place(placement, "a", viewers=5)
     assert placement.place_publisher("again", "a", [1, 2]) == engine
 
 
-def test_a_viewer_of_no_source_has_no_engine() -> None:
-    assert SourcePlacement().place_viewer("v", "nowhere") is None
+def test_a_viewer_of_an_unknown_source_is_not_placed() -> None:
+    assert SourcePlacement().place_viewer("v", "unknown") is None
 
 
-def test_a_removed_connection_makes_room() -> None:
+def test_a_removed_connection_lowers_the_load() -> None:
     placement = SourcePlacement()
-    placed(placement, "a", viewers=1)
+    place(placement, "a", viewers=1)
     assert placement.remove("a-viewer-0")
     assert placement.engine_of("a-viewer-0") is None
     assert not placement.remove("a-viewer-0")
-    placed(placement, "b", viewers=1)
-    placed(placement, "c", viewers=1)
-    assert placed(placement, "d") == 0
+    place(placement, "b", viewers=1)
+    place(placement, "c", viewers=1)
+    assert place(placement, "d") == 0
 
 
-def test_a_source_stays_without_its_publisher_once_it_was_established() -> None:
+def test_an_established_source_stays_without_a_publisher() -> None:
     placement = SourcePlacement()
-    engine = placed(placement, "a")
+    engine = place(placement, "a")
     placement.remove("a-publisher")
     assert placement.place_viewer("v", "a") == engine
 
 
-def test_a_source_whose_publisher_was_refused_never_was() -> None:
+def test_a_source_whose_only_publisher_was_refused_is_removed() -> None:
     placement = SourcePlacement()
     placement.place_publisher("p", "a", ENGINES)
     placement.remove("p")
     assert placement.place_viewer("v", "a") is None
 
 
-def test_a_refused_take_over_leaves_the_source() -> None:
+def test_a_source_stays_when_a_newer_publisher_is_refused() -> None:
     placement = SourcePlacement()
-    placed(placement, "a")
+    place(placement, "a")
     placement.place_publisher("again", "a", ENGINES)
     placement.remove("again")
     assert placement.engine_of("a-publisher") == 0
@@ -73,7 +73,7 @@ def test_a_refused_take_over_leaves_the_source() -> None:
 
 def test_a_publisher_that_connects_replaces_the_older_ones() -> None:
     placement = SourcePlacement()
-    placed(placement, "a", viewers=1)
+    place(placement, "a", viewers=1)
     placement.place_publisher("again", "a", ENGINES)
     placement.connect("a-publisher")
     assert placement.engine_of("a-publisher") == 0
@@ -83,33 +83,33 @@ def test_a_publisher_that_connects_replaces_the_older_ones() -> None:
     assert placement.engine_of("again") == 0
 
 
-def test_an_ended_source_takes_its_connections_along() -> None:
+def test_the_connections_of_an_ended_source_are_removed() -> None:
     placement = SourcePlacement()
-    engine = placed(placement, "a", viewers=2)
+    engine = place(placement, "a", viewers=2)
     assert placement.end_source("a") == engine
     assert placement.end_source("a") is None
     assert placement.engine_of("a-viewer-1") is None
-    assert placed(placement, "b") == 0
+    assert place(placement, "b") == 0
 
 
-def test_a_lost_engine_takes_its_sources_along_and_no_others() -> None:
+def test_the_sources_of_a_lost_engine_are_removed_and_no_others() -> None:
     placement = SourcePlacement()
-    placed(placement, "a", viewers=2)
-    placed(placement, "b")
+    place(placement, "a", viewers=2)
+    place(placement, "b")
     assert list(placement.lose_engine(0)) == ["a-viewer-0", "a-viewer-1", "a-publisher"]
     assert placement.place_viewer("v", "a") is None
     assert placement.place_viewer("w", "b") == 1
     assert placement.lose_engine(0) == {}
 
 
-def test_what_is_unknown_is_ignored() -> None:
+def test_unknown_ids_are_ignored() -> None:
     placement = SourcePlacement()
-    placement.establish("nowhere")
-    placement.connect("nobody")
-    assert not placement.remove("nobody")
+    placement.establish("unknown")
+    placement.connect("unknown")
+    assert not placement.remove("unknown")
 
 
-def test_redundant_publishers_stay_side_by_side() -> None:
+def test_redundant_publishers_do_not_replace_each_other() -> None:
     placement = SourcePlacement()
     for connection_id in ("one", "two"):
         assert placement.place_publisher(connection_id, "s", ENGINES, is_redundant=True) == 0

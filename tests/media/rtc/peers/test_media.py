@@ -1,19 +1,19 @@
-"""Pictures and sound from a real publisher to a real viewer."""
+"""Audio and video from an aiortc publisher to an aiortc viewer."""
 
 import pytest
 
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.port import Connected, SourceMeasured
-from tests.media.rtc.peers.peers import PublishingPeer, WatchingPeer
+from tests.media.rtc.peers.aiortc_peers import AiortcPublisher, AiortcViewer
 from tests.media.rtc.running_engine import running_engine, wait_until
 
 
 @pytest.mark.parametrize("codec", [Codec.VP8, Codec.H264])
-async def test_a_viewer_sees_moving_pictures_and_hears_the_tone(codec: Codec) -> None:
+async def test_a_viewer_receives_the_moving_bar_and_the_tone(codec: Codec) -> None:
     async with running_engine() as engine:
-        publisher = PublishingPeer(engine, "p", codec=codec)
+        publisher = AiortcPublisher(engine, "p", codec=codec)
         await publisher.publish()
-        viewer = WatchingPeer(engine, "v")
+        viewer = AiortcViewer(engine, "v")
         await viewer.subscribe()
         await viewer.wait_for_media()
         assert engine.facts.count(Connected(connection_id="p")) == 1
@@ -22,9 +22,9 @@ async def test_a_viewer_sees_moving_pictures_and_hears_the_tone(codec: Codec) ->
         await viewer.leave()
 
 
-async def test_the_source_is_measured_every_second() -> None:
+async def test_the_source_is_measured_each_second() -> None:
     async with running_engine() as engine:
-        publisher = PublishingPeer(engine, "p", codec=Codec.H264, width=320, height=240, frames_per_second=15)
+        publisher = AiortcPublisher(engine, "p", codec=Codec.H264, width=320, height=240, frames_per_second=15)
         await publisher.publish()
 
         def measured() -> list[SourceMeasured]:

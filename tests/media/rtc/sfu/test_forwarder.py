@@ -1,4 +1,4 @@
-"""The engine as its owner and strangers see it: connections, ICE, limits, noise."""
+"""The forwarder's connections: encryption, ICE, consent, limits, and malformed input."""
 
 import contextlib
 import random
@@ -11,37 +11,37 @@ from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu import connection_table
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import AUDIO_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
-from tests.media.rtc.running_engine import SSRC, running_engine, started
+from tests.media.rtc.running_engine import SSRC, running_engine, start_video
 
 GCM, CM = b"SRTP_AEAD_AES_128_GCM", b"SRTP_AES128_CM_SHA1_80"
 
 
 @pytest.mark.parametrize("profile", [GCM, CM])
-async def test_both_encryption_profiles_carry_media(profile: bytes) -> None:
+async def test_media_flows_with_each_srtp_profile(profile: bytes) -> None:
     async with running_engine() as engine:
         publisher = engine.raw_peer(srtp_profiles=profile)
         answer = engine.forwarder.publish(connection_id="p", source_id="source", offer=publisher.offer("sendonly"))
         await publisher.connect(answer.sdp, engine.forwarder.udp_port)
         viewer = await engine.viewer()
         assert (publisher.srtp_profile, viewer.srtp_profile) == (profile, GCM)
-        assert (await started(engine, publisher, viewer)).payload == vp8_keyframe()
+        assert (await start_video(engine, publisher, viewer)).payload == vp8_keyframe()
 
 
-async def test_a_peer_that_changes_its_network_is_followed_when_it_nominates_the_new_way() -> None:
+async def test_a_nominated_check_from_a_new_address_changes_the_path() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
-        await started(engine, publisher, viewer)
-        viewer.move()
+        await start_video(engine, publisher, viewer)
+        viewer.change_address()
         await viewer.check(nominate=False)
         await viewer.check(nominate=True)
         await publisher.send_rtp(rtp(vp8_delta(), sequence=11, ssrc=SSRC))
         assert (await viewer.receive_rtp()).payload == vp8_delta()
 
 
-async def test_a_forged_check_moves_nothing() -> None:
+async def test_a_check_with_a_wrong_password_does_not_change_the_path() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
-        await started(engine, publisher, viewer)
+        await start_video(engine, publisher, viewer)
         attacker = engine.raw_peer()
         attacker.server_ufrag, attacker.ufrag = viewer.server_ufrag, viewer.ufrag
         attacker._engine = viewer._engine
@@ -53,42 +53,42 @@ async def test_a_forged_check_moves_nothing() -> None:
             attacker.socket.recv(2048)
 
 
-async def test_an_ice_restart_gives_new_credentials_and_keeps_the_media() -> None:
+async def test_an_ice_restart_changes_the_credentials_and_media_continues() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
-        await started(engine, publisher, viewer)
+        await start_video(engine, publisher, viewer)
         viewer.ufrag, viewer.pwd = "newufrag", "n" * 24
         fragment = (
             f"a=ice-ufrag:{viewer.ufrag}\r\na=ice-pwd:{viewer.pwd}\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:1\r\n"
         )
-        former = viewer.server_ufrag
-        answer = engine.forwarder.patch(connection_id="v", fragment=fragment, ice_session=former)
+        previous = viewer.server_ufrag
+        answer = engine.forwarder.patch(connection_id="v", fragment=fragment, ice_session=previous)
         assert answer.fragment is not None
-        assert answer.ice_session != former
-        # The former credentials hold until the new ones are used.
+        assert answer.ice_session != previous
+        # The previous credentials stay valid until the peer uses the new ones.
         await viewer.check()
         viewer.take_credentials(answer.fragment)
-        viewer.move()
+        viewer.change_address()
         await viewer.check()
         await publisher.send_rtp(rtp(vp8_delta(), sequence=11, ssrc=SSRC))
         assert (await viewer.receive_rtp()).payload == vp8_delta()
         with pytest.raises(MediaRefusedError) as refused:
-            engine.forwarder.patch(connection_id="v", fragment="a=end-of-candidates\r\n", ice_session=former)
+            engine.forwarder.patch(connection_id="v", fragment="a=end-of-candidates\r\n", ice_session=previous)
         assert refused.value.reason is RefusalReason.ICE_SESSION_MISMATCH
 
 
-async def test_trickled_candidates_need_no_answer() -> None:
+async def test_a_trickle_fragment_has_no_answer() -> None:
     async with running_engine() as engine:
         publisher = await engine.publisher()
         fragment = f"a=ice-ufrag:{publisher.ufrag}\r\na=ice-pwd:{publisher.pwd}\r\na=end-of-candidates\r\n"
         answer = engine.forwarder.patch(connection_id="p", fragment=fragment, ice_session=None)
         assert (answer.fragment, answer.ice_session) == (None, publisher.server_ufrag)
         with pytest.raises(MediaRefusedError) as refused:
-            engine.forwarder.patch(connection_id="nobody", fragment=fragment, ice_session=None)
+            engine.forwarder.patch(connection_id="unknown", fragment=fragment, ice_session=None)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
 
 
-async def test_consent_ends_after_the_time_of_the_setting_and_not_before() -> None:
+async def test_consent_expires_after_the_configured_time_and_not_before() -> None:
     async with running_engine(EngineSettings(consent_timeout_seconds=15)) as engine:
         publisher = await engine.publisher()
         engine.skipped_seconds += 14
@@ -100,14 +100,14 @@ async def test_consent_ends_after_the_time_of_the_setting_and_not_before() -> No
         await engine.wait_for(Closed(connection_id="p", cause=CloseCause.CONSENT_LOST))
 
 
-async def test_a_source_is_unknown_until_somebody_publishes_it() -> None:
+async def test_a_source_is_unknown_before_its_first_publisher() -> None:
     async with running_engine() as engine:
         with pytest.raises(MediaRefusedError) as refused:
             await engine.viewer()
         assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
 
 
-async def test_more_connections_than_the_setting_allows_are_refused() -> None:
+async def test_connections_beyond_the_limit_are_refused() -> None:
     async with running_engine(EngineSettings(max_connections=1)) as engine:
         await engine.publisher()
         with pytest.raises(MediaRefusedError) as refused:
@@ -115,7 +115,7 @@ async def test_more_connections_than_the_setting_allows_are_refused() -> None:
         assert refused.value.reason is RefusalReason.BUSY
 
 
-async def test_handshakes_that_are_not_done_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connecting_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_table, "MAX_CONNECTING", 2)
     async with running_engine() as engine:
         await engine.publisher("p")
@@ -129,10 +129,10 @@ async def test_handshakes_that_are_not_done_are_limited(monkeypatch: pytest.Monk
         await engine.viewer("v3")
 
 
-async def test_a_source_outlives_its_publisher_and_goes_on_with_the_next() -> None:
+async def test_a_source_outlives_its_publisher_and_continues_with_the_next_one() -> None:
     async with running_engine() as engine:
         first, viewer = await engine.publisher("p1"), await engine.viewer()
-        before = await started(engine, first, viewer)
+        before = await start_video(engine, first, viewer)
         await first.send_close_notify()
         await engine.wait_for(Closed(connection_id="p1", cause=CloseCause.PEER_CLOSED))
         second = await engine.publisher("p2")
@@ -142,7 +142,7 @@ async def test_a_source_outlives_its_publisher_and_goes_on_with_the_next() -> No
         assert after.sequence == (before.sequence + 1) & 0xFFFF
 
 
-async def test_ipv6_carries_media() -> None:
+async def test_media_flows_over_ipv6() -> None:
     async with running_engine(EngineSettings(bind_addresses=("127.0.0.1", "::1"))) as engine:
         publisher, viewer = engine.raw_peer("::1"), engine.raw_peer("::1")
         port = engine.forwarder.udp_port
@@ -154,28 +154,28 @@ async def test_ipv6_carries_media() -> None:
         offer = viewer.offer("recvonly")
         answer = engine.forwarder.subscribe(connection_id="v", source_id="source", offer=offer)
         await viewer.connect(answer.sdp, port)
-        assert (await started(engine, publisher, viewer)).payload == vp8_keyframe()
+        assert (await start_video(engine, publisher, viewer)).payload == vp8_keyframe()
 
 
-async def test_noise_from_strangers_and_from_a_peer_hurts_nobody() -> None:
+async def test_malformed_datagrams_do_not_disturb_the_media() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
-        await started(engine, publisher, viewer)
+        await start_video(engine, publisher, viewer)
         randomness = random.Random(7)
-        stranger = engine.raw_peer()
-        stranger._engine = viewer._engine
+        attacker = engine.raw_peer()
+        attacker._engine = viewer._engine
         check = publisher.check_message()
         for _ in range(300):
             noise, noise_flags = randomness.randbytes(randomness.randrange(0, 200)), randomness.randrange(64)
-            await stranger.send_datagram(noise)
+            await attacker.send_datagram(noise)
             for first in (0, 1, 22, 23, 128, 144):
                 await publisher.send_datagram(bytes([first]) + noise)
             cut = bytearray(check)
             cut[randomness.randrange(len(cut))] ^= 1 << randomness.randrange(8)
-            await stranger.send_datagram(bytes(cut))
-            # What passes the encryption can be nonsense, too.
+            await attacker.send_datagram(bytes(cut))
+            # A peer can encrypt malformed packets as well.
             with contextlib.suppress(pylibsrtp.Error):
-                # libsrtp itself refuses to send some of these.
+                # libsrtp refuses to encrypt some of these.
                 ssrc = randomness.getrandbits(3)
                 await publisher.send_rtp(rtp(noise, sequence=randomness.getrandbits(16), ssrc=ssrc))
                 await publisher.send_rtp(bytes([0x80 | noise_flags]) + noise.ljust(40, b"\1"))
@@ -183,7 +183,7 @@ async def test_noise_from_strangers_and_from_a_peer_hurts_nobody() -> None:
         await publisher.send_rtp(
             rtp(vp8_keyframe(640, 360), sequence=1, ssrc=SSRC + 1, payload_type=VIDEO_PAYLOAD_TYPE)
         )
-        await publisher.send_rtp(rtp(b"sound", sequence=1, ssrc=SSRC + 2, payload_type=AUDIO_PAYLOAD_TYPE))
-        while (await viewer.receive_rtp()).payload != b"sound":
+        await publisher.send_rtp(rtp(b"audio", sequence=1, ssrc=SSRC + 2, payload_type=AUDIO_PAYLOAD_TYPE))
+        while (await viewer.receive_rtp()).payload != b"audio":
             pass
         assert not any(isinstance(fact, Closed) for fact in engine.facts)

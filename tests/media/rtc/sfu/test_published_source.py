@@ -1,4 +1,4 @@
-"""A source whose stream goes on while publishers and layers come and go."""
+"""A source published by WebRTC: one stream for the viewers across publishers and simulcast layers."""
 
 import time
 from typing import cast
@@ -13,13 +13,13 @@ from stagebook.media.rtc.rtp.rtcp import (
 from tests.media.rtc import encoded
 from tests.media.rtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import RID_EXTENSION
-from tests.media.rtc.running_engine import running_engine, started, wait_until
+from tests.media.rtc.running_engine import running_engine, start_video, wait_until
 
 
-async def test_another_publisher_goes_on_in_the_same_stream() -> None:
+async def test_a_new_publisher_continues_the_same_stream() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher("p1"), await engine.viewer()
-        first = await started(engine, publisher, viewer)
+        first = await start_video(engine, publisher, viewer)
         second = await engine.publisher("p2")
         await engine.wait_for(Connected(connection_id="p2"))
         await second.send_rtp(rtp(vp8_delta(), sequence=500, timestamp=77, ssrc=5))
@@ -32,7 +32,7 @@ async def test_another_publisher_goes_on_in_the_same_stream() -> None:
         assert not any(isinstance(fact, Closed) for fact in engine.facts)
 
 
-async def test_the_best_simulcast_layer_is_forwarded_and_another_one_when_it_ends() -> None:
+async def test_the_best_simulcast_layer_is_forwarded_and_the_next_one_when_it_stops() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(rids=("l", "h"), rtx=False), await engine.viewer()
         await engine.wait_for(Connected(connection_id="v"))
@@ -45,7 +45,7 @@ async def test_the_best_simulcast_layer_is_forwarded_and_another_one_when_it_end
         better = await viewer.receive_rtp()
         assert better.payload == vp8_keyframe(1280, 720)
         assert better.sequence == (first.sequence + 1) & 0xFFFF
-        # The high layer falls silent while the low one goes on.
+        # The high layer stops while the low one continues.
         engine.skipped_seconds += 2
         await publisher.send_rtp(rtp(vp8_delta(), sequence=2, timestamp=9000, ssrc=1))
         requested = cast("KeyframeRequest", await publisher.receive_rtcp(KeyframeRequest))
@@ -58,27 +58,27 @@ async def test_the_best_simulcast_layer_is_forwarded_and_another_one_when_it_end
         assert 0 < lower.timestamp - better.timestamp < 90000 * 10
 
 
-async def test_a_publisher_without_sender_reports_gets_the_engines_clock() -> None:
+async def test_viewers_get_sender_reports_when_the_publisher_sends_none() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
-        first = await started(engine, publisher, viewer)
+        first = await start_video(engine, publisher, viewer)
         engine.skipped_seconds += 4
         report = cast("SenderReport", await viewer.receive_rtcp(SenderReport))
         assert report.ssrc == first.ssrc
         assert report.ntp >> 32 == pytest.approx(time.time() + 2_208_988_800, abs=60)
-        # Four seconds and a little at 90 kHz.
+        # At least four seconds at 90 kHz.
         assert 4 * 90_000 <= report.rtp_timestamp - first.timestamp < 34 * 90_000
         assert publisher is not viewer
 
 
-async def test_an_older_offer_that_connects_late_does_not_replace_a_newer_publisher() -> None:
+async def test_an_older_publisher_does_not_replace_a_newer_one() -> None:
     async with running_engine() as engine:
-        late = engine.raw_peer()
-        answer = engine.forwarder.publish(connection_id="p1", source_id="source", offer=late.offer("sendonly"))
+        older = engine.raw_peer()
+        answer = engine.forwarder.publish(connection_id="p1", source_id="source", offer=older.offer("sendonly"))
         newer, viewer = await engine.publisher("p2"), await engine.viewer()
         await engine.wait_for(Connected(connection_id="p2"))
-        late.take_credentials(answer.sdp)
-        await started(engine, newer, viewer)
+        older.take_credentials(answer.sdp)
+        await start_video(engine, newer, viewer)
         with pytest.raises(MediaRefusedError) as refused:
             engine.forwarder.patch(connection_id="p1", fragment="a=end-of-candidates\r\n", ice_session=None)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
@@ -86,13 +86,13 @@ async def test_an_older_offer_that_connects_late_does_not_replace_a_newer_publis
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])
-async def test_b_frames_of_a_webrtc_publisher_are_measured(b_frames: int) -> None:
+async def test_b_frames_of_a_publisher_are_measured(b_frames: int) -> None:
     async with running_engine() as engine:
         publisher = await engine.publisher(codec="H264")
         await engine.wait_for(Connected(connection_id="p"))
         sequence = 0
-        for number, picture in enumerate(encoded.h264(frames=12, b_frames=b_frames, profile="main")):
-            for payload in encoded.h264_payloads(picture):
+        for number, frame in enumerate(encoded.h264(frames=12, b_frames=b_frames, profile="main")):
+            for payload in encoded.h264_payloads(frame):
                 sequence += 1
                 await publisher.send_rtp(rtp(payload, sequence=sequence, timestamp=number * 3_000, ssrc=5))
 

@@ -1,4 +1,4 @@
-"""A track that publishers feed, one after the other: who is asked for keyframes, and what viewers get of a switch."""
+"""A track fed by successive publishers: keyframe requests, and continuous sequence numbers across a switch."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,59 +7,59 @@ from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
 from tests.media.rtc.sfu.fake_viewer import FakeViewer
-from tests.media.rtc.sfu.test_source_track import send, track
+from tests.media.rtc.sfu.test_source_track import make_track, send
 
 
-class Asked:
-    """An origin that counts the keyframes it is asked for."""
+class FakeRequester:
+    """Records the keyframe requests."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def request_keyframe(self, now: float) -> None:
-        """Note it."""
+        """Record a request."""
         self.times.append(now)
 
 
-def test_a_waiting_viewer_makes_the_track_ask_for_a_keyframe_until_it_comes() -> None:
-    made, origin, viewer = track(), Asked(), FakeViewer()
-    made.requester = origin
-    made.add(viewer.down_track, 1.0)
-    send(made, 1000)
-    assert len(origin.times) == 2
-    send(made, 1001, can_start=True)
-    send(made, 1002)
-    assert len(origin.times) == 2
+def test_a_keyframe_is_requested_for_a_waiting_viewer_until_it_arrives() -> None:
+    track, requester, viewer = make_track(), FakeRequester(), FakeViewer()
+    track.requester = requester
+    track.add(viewer.down_track, 1.0)
+    send(track, 1000)
+    assert len(requester.times) == 2
+    send(track, 1001, can_start=True)
+    send(track, 1002)
+    assert len(requester.times) == 2
 
 
-def test_sound_is_never_asked_for_a_keyframe() -> None:
-    made, origin, viewer = track(MediaKind.AUDIO), Asked(), FakeViewer()
-    made.requester = origin
-    made.add(viewer.down_track, 1.0)
-    send(made, 1000)
-    assert origin.times == []
+def test_no_keyframe_is_requested_for_audio() -> None:
+    track, requester, viewer = make_track(MediaKind.AUDIO), FakeRequester(), FakeViewer()
+    track.requester = requester
+    track.add(viewer.down_track, 1.0)
+    send(track, 1000)
+    assert requester.times == []
 
 
-def test_a_payload_too_large_for_any_datagram_of_ours_goes_nowhere() -> None:
-    made, viewer = track(), FakeViewer()
-    made.add(viewer.down_track, 0.0)
-    send(made, 1000, can_start=True, payload=bytes(MAX_PAYLOAD_SIZE_BYTES + 1))
+def test_a_payload_that_is_too_large_is_dropped() -> None:
+    track, viewer = make_track(), FakeViewer()
+    track.add(viewer.down_track, 0.0)
+    send(track, 1000, can_start=True, payload=bytes(MAX_PAYLOAD_SIZE_BYTES + 1))
     assert viewer.datagrams == []
 
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.lists(st.integers(0, 30), min_size=1, max_size=20)), max_size=5))
-def test_whoever_publishes_a_viewer_never_gets_a_number_twice_with_other_content(
+def test_a_viewer_never_gets_two_payloads_with_one_sequence_number(
     streams: list[tuple[int, list[int]]],
 ) -> None:
-    made, viewer = track(), FakeViewer()
-    made.add(viewer.down_track, 0.0)
+    track, viewer = make_track(), FakeViewer()
+    track.add(viewer.down_track, 0.0)
     now = 0.0
     for number, (start, steps) in enumerate(streams):
-        made.switch(sequence=start, timestamp=0, now=now)
+        track.switch(sequence=start, timestamp=0, now=now)
         for step in dict.fromkeys([0, *steps]):
             now += 0.01
-            made.forward(
+            track.forward(
                 sequence=(start + step) & 0xFFFF,
                 marker=0,
                 timestamp=step * 3000,

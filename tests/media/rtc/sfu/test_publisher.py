@@ -1,4 +1,4 @@
-"""A publisher and its engine, packet by packet: repair, keyframe requests, reports."""
+"""RTCP feedback to a publisher: NACK, keyframe requests, receiver reports and REMB."""
 
 from typing import cast
 
@@ -9,13 +9,13 @@ from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, ReceiverReport
 from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import RTX_PAYLOAD_TYPE
-from tests.media.rtc.running_engine import SSRC, running_engine, started
+from tests.media.rtc.running_engine import SSRC, running_engine, start_video
 
 
-async def test_a_lost_packet_is_asked_for_and_taken_back_by_rtx() -> None:
+async def test_a_lost_packet_is_requested_by_nack_and_repaired_by_rtx() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
-        first = await started(engine, publisher, viewer)
+        first = await start_video(engine, publisher, viewer)
         await publisher.send_rtp(rtp(b"\0after", sequence=12, timestamp=12000, ssrc=SSRC))
         await viewer.receive_rtp()
         nack = cast("Nack", await publisher.receive_rtcp(Nack))
@@ -25,25 +25,25 @@ async def test_a_lost_packet_is_asked_for_and_taken_back_by_rtx() -> None:
         repaired = await viewer.receive_rtp()
         assert (repaired.payload, repaired.timestamp) == (b"\0lost", first.timestamp)
         assert repaired.sequence == (first.sequence + 1) & 0xFFFF
-        # A second copy is of no use to anybody.
+        # A second copy is dropped.
         await publisher.send_rtp(rtp(original, sequence=2, timestamp=9000, ssrc=2000, payload_type=RTX_PAYLOAD_TYPE))
         await publisher.send_rtp(rtp(b"\0next", sequence=13, timestamp=12000, ssrc=SSRC))
         assert (await viewer.receive_rtp()).payload == b"\0next"
 
 
-async def test_a_lost_packet_is_asked_for_again_until_it_comes() -> None:
+async def test_a_nack_is_repeated_until_the_packet_arrives() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
-        await started(engine, publisher, viewer)
+        await start_video(engine, publisher, viewer)
         await publisher.send_rtp(rtp(b"\0after", sequence=12, ssrc=SSRC))
         for _ in range(3):
             assert cast("Nack", await publisher.receive_rtcp(Nack)).sequences == (11,)
 
 
-async def test_keyframe_requests_reach_the_publisher_but_not_all_of_them() -> None:
+async def test_keyframe_requests_of_viewers_are_merged() -> None:
     async with running_engine() as engine:
         publisher, viewer = await engine.publisher(), await engine.viewer()
-        first = await started(engine, publisher, viewer)
+        first = await start_video(engine, publisher, viewer)
         engine.skipped_seconds += 1
         for _ in range(20):
             await viewer.send_rtcp(write_pli(sender_ssrc=1, media_ssrc=first.ssrc))
@@ -60,7 +60,7 @@ async def test_keyframe_requests_reach_the_publisher_but_not_all_of_them() -> No
         assert more == []
 
 
-async def test_a_waiting_viewer_makes_the_engine_ask_for_a_keyframe() -> None:
+async def test_a_keyframe_is_requested_for_a_new_viewer() -> None:
     async with running_engine() as engine:
         publisher = await engine.publisher()
         await publisher.send_rtp(rtp(vp8_keyframe(), sequence=1, ssrc=SSRC))
@@ -70,7 +70,7 @@ async def test_a_waiting_viewer_makes_the_engine_ask_for_a_keyframe() -> None:
         viewer.close()
 
 
-async def test_the_publisher_is_told_what_arrives() -> None:
+async def test_receiver_reports_count_lost_packets() -> None:
     async with running_engine() as engine:
         publisher = await engine.publisher()
         for sequence in (1, 2, 4):
@@ -82,11 +82,11 @@ async def test_the_publisher_is_told_what_arrives() -> None:
         assert (block.ssrc, block.packets_lost, block.fraction_lost, block.highest_sequence) == (SSRC, 1, 64, 4)
 
 
-async def test_the_publisher_is_told_at_once_how_much_it_may_send() -> None:
+async def test_remb_is_sent_with_the_first_packet() -> None:
     async with running_engine(EngineSettings(max_bitrate_bps=1_000_000)) as engine:
         publisher = await engine.publisher(audio=False)
         await publisher.send_rtp(rtp(vp8_keyframe(), sequence=1, ssrc=SSRC))
-        remb = await publisher.receive_rtcp_with(b"REMB")
+        remb = await publisher.receive_rtcp_containing(b"REMB")
         assert remb[-4:] == SSRC.to_bytes(4, "big")
         rate = int.from_bytes(remb[-7:-4], "big")
         assert (rate & 0x3FFFF) << (rate >> 18) == pytest.approx(1_000_000, rel=0.001)

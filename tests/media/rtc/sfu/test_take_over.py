@@ -11,10 +11,10 @@ from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, Media
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import RawPeer
-from tests.media.rtc.running_engine import SSRC, Engine, running_engine, started
+from tests.media.rtc.running_engine import SSRC, RunningEngine, running_engine, start_video
 
 
-def offer_publisher(engine: Engine, connection_id: str, *, codec: str = "VP8") -> tuple[RawPeer, str]:
+def offer_publisher(engine: RunningEngine, connection_id: str, *, codec: str = "VP8") -> tuple[RawPeer, str]:
     """A publisher that has its answer and has not connected: the peer and the answer's SDP."""
     peer = engine.raw_peer()
     offer = peer.offer("sendonly", codec=codec)
@@ -22,12 +22,12 @@ def offer_publisher(engine: Engine, connection_id: str, *, codec: str = "VP8") -
     return peer, answer.sdp
 
 
-def connection_facts(engine: Engine) -> list[MediaFact]:
+def connection_facts(engine: RunningEngine) -> list[MediaFact]:
     """The facts about connections, in order."""
     return [fact for fact in engine.facts if isinstance(fact, Connected | Closed)]
 
 
-def assert_unknown(engine: Engine, connection_id: str) -> None:
+def assert_unknown(engine: RunningEngine, connection_id: str) -> None:
     """The forwarder has no such connection."""
     with pytest.raises(MediaRefusedError) as refused:
         engine.forwarder.patch(connection_id=connection_id, fragment="a=end-of-candidates\r\n", ice_session=None)
@@ -37,7 +37,7 @@ def assert_unknown(engine: Engine, connection_id: str) -> None:
 async def test_a_newer_publisher_that_never_connects_changes_nothing_for_the_first() -> None:
     async with running_engine(EngineSettings(connect_timeout_seconds=5)) as engine:
         first, viewer = await engine.publisher("p1"), await engine.viewer()
-        await started(engine, first, viewer)
+        await start_video(engine, first, viewer)
         offer_publisher(engine, "p2", codec="H264")
         engine.skipped_seconds += 6
         await engine.wait_for(Closed(connection_id="p2", cause=CloseCause.NEVER_CONNECTED))
@@ -53,7 +53,7 @@ async def test_a_newer_publisher_that_never_connects_changes_nothing_for_the_fir
 async def test_a_newer_publisher_that_connects_ends_the_first_without_a_fact() -> None:
     async with running_engine() as engine:
         first, viewer = await engine.publisher("p1"), await engine.viewer()
-        await started(engine, first, viewer)
+        await start_video(engine, first, viewer)
         await engine.publisher("p2")
         await engine.wait_for(Connected(connection_id="p2"))
         assert_unknown(engine, "p1")
@@ -70,7 +70,7 @@ async def test_an_older_publisher_cannot_connect_after_a_newer_one_has() -> None
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
                 await older.connect(answer, engine.forwarder.udp_port)
-        await started(engine, newer, viewer)
+        await start_video(engine, newer, viewer)
         assert connection_facts(engine) == [Connected(connection_id="p2"), Connected(connection_id="v")]
 
 
@@ -90,7 +90,7 @@ async def test_the_newest_of_three_publishers_takes_over_even_if_the_second_conn
 async def test_viewers_stay_when_the_publisher_is_closed_while_a_newer_one_connects() -> None:
     async with running_engine() as engine:
         first, viewer = await engine.publisher("p1"), await engine.viewer()
-        before = await started(engine, first, viewer)
+        before = await start_video(engine, first, viewer)
         second, answer = offer_publisher(engine, "p2")
         engine.forwarder.close(connection_id="p1")
         await engine.viewer("w")
@@ -109,7 +109,7 @@ async def test_closing_one_of_two_connecting_publishers_leaves_the_other_and_the
         viewer = await engine.viewer()
         await second.connect(answer, engine.forwarder.udp_port)
         await engine.wait_for(Connected(connection_id="p2"))
-        await started(engine, second, viewer)
+        await start_video(engine, second, viewer)
         assert not any(isinstance(fact, Closed) for fact in engine.facts)
 
 
@@ -129,7 +129,7 @@ async def test_a_source_stays_when_its_only_connecting_publisher_is_closed() -> 
 async def test_viewers_of_another_codec_are_reported_closed_before_the_new_publisher_is_reported() -> None:
     async with running_engine() as engine:
         first, viewer = await engine.publisher("p1"), await engine.viewer()
-        await started(engine, first, viewer)
+        await start_video(engine, first, viewer)
         second = engine.raw_peer()
         offer = second.offer("sendonly", codec="H264")
         answer = engine.forwarder.publish(connection_id="p2", source_id="source", offer=offer)

@@ -1,4 +1,4 @@
-"""What is known of one feed: its newest moments, its last group of pictures, its measurements."""
+"""One feed: its clock samples, its cached GOP and its measurement."""
 
 from structlog.testing import capture_logs
 
@@ -6,13 +6,13 @@ from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import Unit
 from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
 from stagebook.media.rtc.sfu.encoder.gop_cache import MAX_GOP_FRAMES
-from tests.media.rtc.feeding import Pictures, picture_units, sound_units
+from tests.media.rtc.feed_client import VideoOptions, audio_units, video_units
 
 
-def played(seconds: float, pictures: Pictures) -> tuple[EncoderFeed, int]:
-    """A feed after so many seconds, and the bytes that it brought."""
+def make_feed(seconds: float, options: VideoOptions) -> tuple[EncoderFeed, int]:
+    """A feed that has received `seconds` of media, and the payload bytes of that media."""
     feed, size_bytes = EncoderFeed("f", video_parameters="p", now=0.0), 0
-    for units in (picture_units(pictures, start_seconds=100.0), sound_units(start_seconds=100.0)):
+    for units in (video_units(options, start_seconds=100.0), audio_units(start_seconds=100.0)):
         for due, unit in units:
             if due >= seconds:
                 break
@@ -21,8 +21,8 @@ def played(seconds: float, pictures: Pictures) -> tuple[EncoderFeed, int]:
     return feed, size_bytes
 
 
-def test_the_newest_moment_is_the_latest_that_is_shown_not_the_last_that_came() -> None:
-    feed, _ = played(1.0, Pictures(b_frames=2))
+def test_the_newest_unit_is_the_one_with_the_highest_timestamp_not_the_last_received() -> None:
+    feed, _ = make_feed(1.0, VideoOptions(b_frames=2))
     assert 100.9 < feed.newest[MediaKind.VIDEO].timestamp / 90_000 <= 101.1
     assert 100.9 < feed.newest[MediaKind.AUDIO].timestamp / 48_000 < 101.0
     newest = feed.newest[MediaKind.VIDEO]
@@ -32,13 +32,13 @@ def test_the_newest_moment_is_the_latest_that_is_shown_not_the_last_that_came() 
     assert (feed.newest[MediaKind.VIDEO], feed.last_frame_at) == (newest, 5.0)
 
 
-def test_the_last_group_is_kept() -> None:
-    feed, _ = played(1.0, Pictures(group=20))
+def test_the_last_gop_is_cached() -> None:
+    feed, _ = make_feed(1.0, VideoOptions(gop_frames=20))
     assert feed.gop_cache.current is not None
     assert feed.gop_cache.current.frames == 10
 
 
-def test_keyframes_so_far_apart_that_no_viewer_can_begin_are_told_of_once() -> None:
+def test_keyframes_too_far_apart_for_the_cache_are_logged_once() -> None:
     feed = EncoderFeed("f", video_parameters="p", now=0.0)
     with capture_logs() as logs:
         for number in range(3 * (MAX_GOP_FRAMES + 1)):
@@ -51,8 +51,8 @@ def test_keyframes_so_far_apart_that_no_viewer_can_begin_are_told_of_once() -> N
     assert (logs[0]["log_level"], logs[0]["connection_id"]) == ("warning", "f")
 
 
-def test_it_is_measured_with_its_sound() -> None:
-    feed, size_bytes = played(1.0, Pictures(width=640, height=360, b_frames=2))
+def test_the_measurement_includes_audio() -> None:
+    feed, size_bytes = make_feed(1.0, VideoOptions(width=640, height=360, b_frames=2))
     measured = feed.measure(1.0)
     assert (measured.width, measured.height, measured.has_b_frames) == (640, 360, True)
     assert measured.bitrate_bps == size_bytes * 8

@@ -1,4 +1,4 @@
-"""Tickets, connections and sources of encoders at a forwarder: who is let in, and what an end ends."""
+"""The encoder feeds of a forwarder: tickets, connections, sources, and what ends with what."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,30 +10,30 @@ from stagebook.media.port import Connected, MediaRefusedError, RefusalReason, So
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import MAX_PARAMETERS_CHARACTERS
-from tests.media.rtc.feeding import FeedClient, Pictures, open_feed, running_fed_engine
-from tests.media.rtc.running_engine import Engine, running_engine, wait_until
+from tests.media.rtc.feed_client import FeedClient, VideoOptions, open_feed, running_engine_with_feeds
+from tests.media.rtc.running_engine import RunningEngine, running_engine, wait_until
 
 
-def ticket_for(engine: Engine, connection_id: str = "f") -> FeedTicket:
-    """A ticket to feed `source`."""
+def ticket_for(engine: RunningEngine, connection_id: str = "f") -> FeedTicket:
+    """Open a feed of `source`."""
     return engine.forwarder.open_feed(connection_id=connection_id, source_id="source", is_redundant=False)
 
 
 async def is_refused(ticket: FeedTicket, *, video_parameters: str = "") -> bool:
-    """Whether a ticket opens nothing."""
+    """Whether the server disconnects a client that uses this ticket."""
     client = await FeedClient.open(ticket, video_parameters=video_parameters)
-    return await client.is_hung_up()
+    return await client.is_disconnected()
 
 
-def refusal(call: Callable[[], object]) -> RefusalReason:
-    """Why a call is refused."""
+def refusal_reason(call: Callable[[], object]) -> RefusalReason:
+    """The reason of the MediaRefusedError that a call raises."""
     with pytest.raises(MediaRefusedError) as refused:
         call()
     return refused.value.reason
 
 
-async def test_a_ticket_lets_one_feed_in_once() -> None:
-    async with running_fed_engine() as engine:
+async def test_a_ticket_is_valid_once() -> None:
+    async with running_engine_with_feeds() as engine:
         ticket = ticket_for(engine)
         assert ticket.token not in repr(ticket)
         await FeedClient.open(ticket)
@@ -42,15 +42,15 @@ async def test_a_ticket_lets_one_feed_in_once() -> None:
         assert engine.facts.count(Connected(connection_id="f")) == 1
 
 
-async def test_a_ticket_that_nobody_uses_is_forgotten() -> None:
-    async with running_fed_engine(EngineSettings(feed_ticket_seconds=20)) as engine:
+async def test_an_unused_ticket_expires() -> None:
+    async with running_engine_with_feeds(EngineSettings(feed_ticket_seconds=20)) as engine:
         ticket = ticket_for(engine)
         engine.skipped_seconds += 21
-        await wait_until(lambda: _is_free(engine, "f"), "the ticket's end")
+        await wait_until(lambda: _is_id_free(engine, "f"), "the expiry of the ticket")
         assert await is_refused(ticket)
 
 
-def _is_free(engine: Engine, connection_id: str) -> bool:
+def _is_id_free(engine: RunningEngine, connection_id: str) -> bool:
     try:
         ticket_for(engine, connection_id)
     except ValueError:
@@ -58,77 +58,77 @@ def _is_free(engine: Engine, connection_id: str) -> bool:
     return True
 
 
-async def test_a_source_is_unknown_to_viewers_until_its_feed_says_hello() -> None:
-    async with running_fed_engine() as engine:
+async def test_viewers_can_subscribe_after_the_first_hello() -> None:
+    async with running_engine_with_feeds() as engine:
         ticket, viewer = ticket_for(engine), engine.raw_peer()
         offer = viewer.offer("recvonly", codec="H264")
 
         def subscribe() -> object:
             return engine.forwarder.subscribe(connection_id="v", source_id="source", offer=offer)
 
-        assert refusal(subscribe) is RefusalReason.UNKNOWN_SOURCE
+        assert refusal_reason(subscribe) is RefusalReason.UNKNOWN_SOURCE
         await FeedClient.open(ticket)
         await engine.wait_for(Connected(connection_id="f"))
         subscribe()
 
 
-async def test_parameters_have_a_bound() -> None:
-    async with running_fed_engine() as engine:
+async def test_video_parameters_that_are_too_long_are_refused() -> None:
+    async with running_engine_with_feeds() as engine:
         assert await is_refused(ticket_for(engine), video_parameters="x" * (MAX_PARAMETERS_CHARACTERS + 1))
         assert engine.facts == []
 
 
-async def test_an_engine_without_a_folder_takes_no_feeds() -> None:
+async def test_an_engine_without_a_feed_directory_refuses_feeds() -> None:
     async with running_engine() as engine:
-        assert refusal(lambda: ticket_for(engine)) is RefusalReason.BUSY
+        assert refusal_reason(lambda: ticket_for(engine)) is RefusalReason.BUSY
 
 
-async def test_an_engine_has_only_so_many_connections() -> None:
-    async with running_fed_engine(EngineSettings(max_connections=1)) as engine:
+async def test_feeds_count_as_connections() -> None:
+    async with running_engine_with_feeds(EngineSettings(max_connections=1)) as engine:
         ticket_for(engine)
-        assert refusal(lambda: ticket_for(engine, "g")) is RefusalReason.BUSY
+        assert refusal_reason(lambda: ticket_for(engine, "g")) is RefusalReason.BUSY
         engine.forwarder.close(connection_id="f")
         ticket_for(engine, "g")
 
 
-async def test_a_source_is_fed_or_published_by_webrtc_and_not_both() -> None:
-    async with running_fed_engine() as engine:
+async def test_a_source_has_encoder_feeds_or_webrtc_publishers_but_not_both() -> None:
+    async with running_engine_with_feeds() as engine:
         await open_feed(engine)
         await engine.wait_for(Connected(connection_id="f"))
         assert await _publish_refusal(engine) is RefusalReason.BUSY
         engine.forwarder.end_source(source_id="source")
         late = ticket_for(engine, "late")
         await engine.publisher()
-        assert refusal(lambda: ticket_for(engine, "g")) is RefusalReason.BUSY
+        assert refusal_reason(lambda: ticket_for(engine, "g")) is RefusalReason.BUSY
         assert await is_refused(late)
 
 
-async def _publish_refusal(engine: Engine) -> RefusalReason:
+async def _publish_refusal(engine: RunningEngine) -> RefusalReason:
     offer = engine.raw_peer().offer("sendonly", codec="H264")
-    return refusal(lambda: engine.forwarder.publish(connection_id="p", source_id="source", offer=offer))
+    return refusal_reason(lambda: engine.forwarder.publish(connection_id="p", source_id="source", offer=offer))
 
 
 @pytest.mark.parametrize("payloads", [(), (b"",), (b"fine", bytes(MAX_PAYLOAD_SIZE_BYTES + 1))])
-async def test_a_unit_that_no_packet_can_carry_ends_the_feed(payloads: tuple[bytes, ...]) -> None:
-    async with running_fed_engine() as engine:
+async def test_a_unit_that_does_not_fit_into_packets_ends_the_feed(payloads: tuple[bytes, ...]) -> None:
+    async with running_engine_with_feeds() as engine:
         feed = await open_feed(engine)
         feed.send(Unit(kind=MediaKind.VIDEO, timestamp=0, is_keyframe=True, payloads=payloads))
-        assert await feed.is_hung_up()
+        assert await feed.is_disconnected()
         assert engine.facts == [Connected(connection_id="f")]
 
 
-async def test_a_socket_that_closes_ends_nothing() -> None:
-    async with running_fed_engine() as engine:
+async def test_the_source_and_the_feed_stay_when_the_socket_closes() -> None:
+    async with running_engine_with_feeds() as engine:
         feed = await open_feed(engine)
         feed.play()
         await engine.wait_for(Connected(connection_id="f"))
         viewer = await engine.viewer(codec="H264")
         await viewer.receive_rtp()
         await feed.close()
-        told = len(engine.facts)
+        reported = len(engine.facts)
 
         def measured_since() -> list[SourceMeasured]:
-            return [fact for fact in engine.facts[told:] if isinstance(fact, SourceMeasured)]
+            return [fact for fact in engine.facts[reported:] if isinstance(fact, SourceMeasured)]
 
         await wait_until(lambda: len(measured_since()) >= 2, "two measurements after the end")
         assert measured_since()[-1].bitrate_bps == 0
@@ -136,46 +136,46 @@ async def test_a_socket_that_closes_ends_nothing() -> None:
         assert all(isinstance(fact, SourceMeasured | Connected) for fact in engine.facts)
 
 
-async def _close(engine: Engine) -> None:
+async def _close(engine: RunningEngine) -> None:
     engine.forwarder.close(connection_id="f")
 
 
-async def _end(engine: Engine) -> None:
+async def _end(engine: RunningEngine) -> None:
     engine.forwarder.end_source(source_id="source")
 
 
 @pytest.mark.parametrize("finish", [_close, _end])
-async def test_a_connection_that_is_ended_is_hung_up_on_and_nothing_is_told(
-    finish: Callable[[Engine], Awaitable[None]],
+async def test_a_closed_feed_is_disconnected_without_a_fact(
+    finish: Callable[[RunningEngine], Awaitable[None]],
 ) -> None:
-    async with running_fed_engine() as engine:
+    async with running_engine_with_feeds() as engine:
         feed = await open_feed(engine)
         await engine.wait_for(Connected(connection_id="f"))
         await finish(engine)
-        assert await feed.is_hung_up()
+        assert await feed.is_disconnected()
         assert engine.facts == [Connected(connection_id="f")]
 
 
-async def test_the_end_of_a_source_takes_its_unused_tickets_along() -> None:
-    async with running_fed_engine() as engine:
+async def test_end_source_voids_unused_tickets() -> None:
+    async with running_engine_with_feeds() as engine:
         ticket = ticket_for(engine)
         engine.forwarder.end_source(source_id="source")
         assert await is_refused(ticket)
 
 
-async def test_a_feed_that_is_not_redundant_replaces_the_one_before() -> None:
-    async with running_fed_engine() as engine:
-        former = await open_feed(engine, "f")
+async def test_a_feed_that_is_not_redundant_replaces_the_older_one() -> None:
+    async with running_engine_with_feeds() as engine:
+        older = await open_feed(engine, "f")
         await engine.wait_for(Connected(connection_id="f"))
         newer = await open_feed(engine, "g")
-        assert await former.is_hung_up()
-        newer.play(Pictures(width=640, height=360))
+        assert await older.is_disconnected()
+        newer.play(VideoOptions(width=640, height=360))
         await wait_until(lambda: _width_of(engine, "g") == 640, "the newer feed's measurement")
         assert not any(isinstance(fact, SourceMeasured) and fact.connection_id == "f" for fact in engine.facts[-2:])
 
 
 async def test_an_older_ticket_is_void_once_a_newer_feed_has_connected() -> None:
-    async with running_fed_engine() as engine:
+    async with running_engine_with_feeds() as engine:
         older = ticket_for(engine, "f")
         await open_feed(engine, "g")
         await engine.wait_for(Connected(connection_id="g"))
@@ -184,7 +184,7 @@ async def test_an_older_ticket_is_void_once_a_newer_feed_has_connected() -> None
 
 
 async def test_a_newer_ticket_stays_valid_when_an_older_feed_connects() -> None:
-    async with running_fed_engine() as engine:
+    async with running_engine_with_feeds() as engine:
         older, newer = ticket_for(engine, "f"), ticket_for(engine, "g")
         await FeedClient.open(older)
         await engine.wait_for(Connected(connection_id="f"))
@@ -192,19 +192,19 @@ async def test_a_newer_ticket_stays_valid_when_an_older_feed_connects() -> None:
         await engine.wait_for(Connected(connection_id="g"))
 
 
-def _width_of(engine: Engine, connection_id: str) -> int | None:
+def _width_of(engine: RunningEngine, connection_id: str) -> int | None:
     measured = [
         fact for fact in engine.facts if isinstance(fact, SourceMeasured) and fact.connection_id == connection_id
     ]
     return measured[-1].width if measured else None
 
 
-async def test_each_feed_is_measured_each_second_also_one_that_stands_by() -> None:
-    async with running_fed_engine() as engine:
+async def test_every_feed_is_measured_also_a_standby_one() -> None:
+    async with running_engine_with_feeds() as engine:
         first = await open_feed(engine, "f", is_redundant=True)
         second = await open_feed(engine, "g", is_redundant=True)
-        first.play(Pictures(b_frames=2))
-        second.play(Pictures(width=640, height=360, bitrate_bps=1_500_000))
+        first.play(VideoOptions(b_frames=2))
+        second.play(VideoOptions(width=640, height=360, bitrate_bps=1_500_000))
         await wait_until(lambda: (_width_of(engine, "f"), _width_of(engine, "g")) == (320, 640), "both sizes")
         await wait_until(lambda: len(engine.facts) >= 10, "some seconds")
         last = {fact.connection_id: fact for fact in engine.facts if isinstance(fact, SourceMeasured)}

@@ -1,4 +1,4 @@
-"""The socket of feeds: who may speak on it, and what becomes of those who speak nonsense."""
+"""The media bus server: authentication, malformed messages, and the end of connections."""
 
 import asyncio
 import random
@@ -14,51 +14,51 @@ from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, Hello, Unit
 from stagebook.media.rtc.sfu.encoder import media_bus_server
 from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer
-from tests.media.rtc.feeding import FeedClient, closing_feeds
+from tests.media.rtc.feed_client import FeedClient, closing_feeds
 from tests.media.rtc.running_engine import wait_until
 
 HELLO = Hello(token="secret", video_parameters="")
-UNIT = Unit(kind=MediaKind.AUDIO, timestamp=1, is_keyframe=False, payloads=(b"sound",))
-BAD = Unit(kind=MediaKind.AUDIO, timestamp=2, is_keyframe=False, payloads=())
-FAULT = Unit(kind=MediaKind.AUDIO, timestamp=3, is_keyframe=False, payloads=())
+UNIT = Unit(kind=MediaKind.AUDIO, timestamp=1, is_keyframe=False, payloads=(b"audio",))
+REFUSED = Unit(kind=MediaKind.AUDIO, timestamp=2, is_keyframe=False, payloads=())
+FAILING = Unit(kind=MediaKind.AUDIO, timestamp=3, is_keyframe=False, payloads=())
 
 
-class Listener:
-    """Lets in who knows the secret, and notes what is brought."""
+class RecordingListener:
+    """Accepts one token and records the units and the closed feeds."""
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
-        self.ended: list[str] = []
+        self.closed: list[str] = []
 
     def feed_connected(self, hello: Hello, _now: float) -> str:
-        """Let in."""
+        """Accept the token `secret`."""
         if hello.token != "secret":
-            raise FeedRefusedError("not the secret")
+            raise FeedRefusedError("wrong token")
         return "c"
 
     def feed_received(self, connection_id: str, unit: Unit, _now: float) -> None:
-        """Note, refuse, or fail."""
+        """Record the unit; refuse it, or raise, if it is one of the special ones."""
         assert connection_id == "c"
-        if unit == BAD:
+        if unit == REFUSED:
             raise FeedRefusedError("bad")
-        if unit == FAULT:
+        if unit == FAILING:
             raise ZeroDivisionError
         self.units.append(unit)
 
     def feed_closed(self, connection_id: str) -> None:
-        """Note."""
-        self.ended.append(connection_id)
+        """Record the id."""
+        self.closed.append(connection_id)
 
 
-class Served:
-    """A server, its listener and its path."""
+class Scenario:
+    """A running server and its listener."""
 
-    def __init__(self, server: MediaBusServer, listener: Listener) -> None:
+    def __init__(self, server: MediaBusServer, listener: RecordingListener) -> None:
         assert server.path is not None
         self.server, self.listener, self.path = server, listener, server.path
 
-    async def welcomed(self) -> FeedClient:
-        """A client that has been let in."""
+    async def authenticated_client(self) -> FeedClient:
+        """A client whose Hello was accepted and that has sent one unit."""
         client = await FeedClient.connect(self.path)
         client.send(HELLO)
         client.send(UNIT)
@@ -67,101 +67,101 @@ class Served:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Served]:
-    listener = Listener()
+async def running_server() -> AsyncIterator[Scenario]:
+    listener = RecordingListener()
     server = MediaBusServer(listener, clock=time.monotonic, randomness=random.SystemRandom())
     with tempfile.TemporaryDirectory(prefix="stagebook-") as directory:
         await server.start(directory)
         try:
             async with closing_feeds():
-                yield Served(server, listener)
+                yield Scenario(server, listener)
         finally:
             await server.stop()
 
 
-async def test_units_come_to_the_listener_and_so_does_the_end() -> None:
-    async with serving() as it:
-        client = await it.welcomed()
+async def test_the_listener_receives_units_and_the_end() -> None:
+    async with running_server() as scenario:
+        client = await scenario.authenticated_client()
         await client.close()
-        await wait_until(lambda: it.listener.ended == ["c"], "the end")
+        await wait_until(lambda: scenario.listener.closed == ["c"], "the end")
 
 
 @pytest.mark.parametrize(
-    "said",
+    "data",
     [
         b"\0\0\0\x01\xc0",
         b"nonsense",
         (MAX_FEED_MESSAGE_BYTES + 1).to_bytes(4),
     ],
 )
-async def test_who_speaks_nonsense_first_is_hung_up_on(said: bytes) -> None:
-    async with serving() as it:
-        client = await FeedClient.connect(it.path)
-        client.writer.write(said)
+async def test_a_malformed_first_message_ends_the_connection(data: bytes) -> None:
+    async with running_server() as scenario:
+        client = await FeedClient.connect(scenario.path)
+        client.writer.write(data)
         client.writer.write_eof()
-        assert await client.is_hung_up()
-        assert it.listener.ended == []
+        assert await client.is_disconnected()
+        assert scenario.listener.closed == []
 
 
 @pytest.mark.parametrize("message", [Hello(token="wrong", video_parameters=""), UNIT])
-async def test_who_does_not_say_the_secret_first_is_hung_up_on(message: Hello | Unit) -> None:
-    async with serving() as it:
-        client = await FeedClient.connect(it.path)
+async def test_a_first_message_without_the_token_ends_the_connection(message: Hello | Unit) -> None:
+    async with running_server() as scenario:
+        client = await FeedClient.connect(scenario.path)
         client.send(message)
-        assert await client.is_hung_up()
-        assert (it.listener.units, it.listener.ended) == ([], [])
+        assert await client.is_disconnected()
+        assert (scenario.listener.units, scenario.listener.closed) == ([], [])
 
 
-@pytest.mark.parametrize("message", [HELLO, BAD, FAULT])
-async def test_a_feed_that_breaks_a_rule_ends(message: Hello | Unit) -> None:
-    async with serving() as it:
-        client = await it.welcomed()
+@pytest.mark.parametrize("message", [HELLO, REFUSED, FAILING])
+async def test_a_feed_that_breaks_a_rule_is_closed(message: Hello | Unit) -> None:
+    async with running_server() as scenario:
+        client = await scenario.authenticated_client()
         client.send(message)
         client.send(UNIT)
-        assert await client.is_hung_up()
-        assert (it.listener.units, it.listener.ended) == ([UNIT], ["c"])
+        assert await client.is_disconnected()
+        assert (scenario.listener.units, scenario.listener.closed) == ([UNIT], ["c"])
 
 
-async def test_who_says_nothing_is_hung_up_on_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_sends_no_hello_is_disconnected_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_bus_server, "HELLO_TIMEOUT_SECONDS", 0.05)
-    async with serving() as it:
-        client = await FeedClient.connect(it.path)
-        assert await client.is_hung_up()
+    async with running_server() as scenario:
+        client = await FeedClient.connect(scenario.path)
+        assert await client.is_disconnected()
 
 
-async def test_there_are_only_so_many_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unauthenticated_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_bus_server, "MAX_UNAUTHENTICATED", 1)
-    async with serving() as it:
-        first, second = await FeedClient.connect(it.path), await FeedClient.connect(it.path)
-        assert await second.is_hung_up()
+    async with running_server() as scenario:
+        first, second = await FeedClient.connect(scenario.path), await FeedClient.connect(scenario.path)
+        assert await second.is_disconnected()
         first.send(HELLO)
         first.send(UNIT)
-        await wait_until(lambda: it.listener.units == [UNIT], "the first unit")
-        third = await FeedClient.connect(it.path)
+        await wait_until(lambda: scenario.listener.units == [UNIT], "the first unit")
+        third = await FeedClient.connect(scenario.path)
         third.send(Hello(token="wrong", video_parameters=""))
-        assert await third.is_hung_up()
+        assert await third.is_disconnected()
 
 
-async def test_a_feed_that_is_hung_up_on_brings_nothing_more_and_its_end_is_not_told() -> None:
-    async with serving() as it:
-        client = await it.welcomed()
+async def test_after_disconnect_the_listener_is_not_called() -> None:
+    async with running_server() as scenario:
+        client = await scenario.authenticated_client()
         client.send(UNIT)
-        it.server.disconnect("c")
-        it.server.disconnect("unknown")
-        assert await client.is_hung_up()
-        assert (it.listener.units, it.listener.ended) == ([UNIT], [])
+        scenario.server.disconnect("c")
+        scenario.server.disconnect("unknown")
+        assert await client.is_disconnected()
+        assert (scenario.listener.units, scenario.listener.closed) == ([UNIT], [])
 
 
-async def test_stop_hangs_up_on_all_and_leaves_no_socket() -> None:
-    async with serving() as it:
-        stranger, client = await FeedClient.connect(it.path), await it.welcomed()
-        mode = _mode_of(it.path)
-        await it.server.stop()
-        assert (mode, _mode_of(it.path)) == (0o600, None)
-        for hung in (client, stranger):
-            assert await hung.is_hung_up()
+async def test_stop_closes_all_connections_and_deletes_the_socket() -> None:
+    async with running_server() as scenario:
+        unauthenticated, client = await FeedClient.connect(scenario.path), await scenario.authenticated_client()
+        mode = _mode_of(scenario.path)
+        await scenario.server.stop()
+        assert (mode, _mode_of(scenario.path)) == (0o600, None)
+        for disconnected in (client, unauthenticated):
+            assert await disconnected.is_disconnected()
         with pytest.raises((FileNotFoundError, ConnectionRefusedError)):
-            await asyncio.open_unix_connection(it.path)
+            await asyncio.open_unix_connection(scenario.path)
 
 
 def _mode_of(path: str) -> int | None:
@@ -171,8 +171,8 @@ def _mode_of(path: str) -> int | None:
         return None
 
 
-async def test_a_path_that_is_too_long_is_named() -> None:
-    server = MediaBusServer(Listener(), clock=time.monotonic, randomness=random.SystemRandom())
+async def test_the_error_for_a_path_that_is_too_long_names_the_path() -> None:
+    server = MediaBusServer(RecordingListener(), clock=time.monotonic, randomness=random.SystemRandom())
     with pytest.raises(OSError, match=r"cannot listen for encoder feeds in /xxx.*path too long"):
         await server.start("/" + "x" * 120)
     await server.stop()

@@ -1,4 +1,4 @@
-"""Turns in rotation: bounded at once, fair over time, and none when there is nothing to do."""
+"""The scheduler of GOP replays: limited per interval, fair over time, idle without turns."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS, VIEWE
 from tests.media.rtc.sfu.encoder.fake_event_loop import FakeEventLoop
 
 
-class Once:
-    """A turn that is enough."""
+class SingleTurn:
+    """A turn that needs no further turn. Counts its calls."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -19,28 +19,28 @@ class Once:
         return False
 
 
-def pacer() -> tuple[ReplayPacer, FakeEventLoop]:
-    """A pacer on a loop by hand."""
+def make_pacer() -> tuple[ReplayPacer, FakeEventLoop]:
+    """A pacer on a fake event loop."""
     loop = FakeEventLoop()
     return ReplayPacer(call_later=loop.call_later, clock=lambda: loop.now), loop
 
 
-def test_a_turn_is_called_until_it_wants_no_more() -> None:
-    paced, loop = pacer()
+def test_a_turn_is_called_until_it_returns_false() -> None:
+    pacer, loop = make_pacer()
     times: list[float] = []
 
     def turn(now: float) -> bool:
         times.append(now)
         return len(times) < 3
 
-    paced.add(turn)
+    pacer.add(turn)
     assert times == []
     loop.run_all()
     assert times == pytest.approx([100 + INTERVAL_SECONDS * number for number in (1, 2, 3)])
 
 
-def test_so_many_at_once_and_everybody_in_rotation() -> None:
-    paced, loop = pacer()
+def test_turns_per_interval_are_limited_and_rotate() -> None:
+    pacer, loop = make_pacer()
     counts = [0] * (VIEWERS_PER_TURN * 2)
 
     def turn(number: int) -> Callable[[float], bool]:
@@ -51,7 +51,7 @@ def test_so_many_at_once_and_everybody_in_rotation() -> None:
         return called
 
     for number in range(len(counts)):
-        paced.add(turn(number))
+        pacer.add(turn(number))
     assert len(loop.due) == 1
     loop.run()
     assert sum(counts) == VIEWERS_PER_TURN
@@ -60,25 +60,25 @@ def test_so_many_at_once_and_everybody_in_rotation() -> None:
     assert set(counts) == {2}
 
 
-def test_after_clear_nobody_is_called_and_a_new_one_is() -> None:
-    paced, loop = pacer()
-    old, new = Once(), Once()
-    paced.add(old)
-    paced.clear()
-    paced.add(new)
+def test_cleared_turns_are_not_called_and_later_ones_are() -> None:
+    pacer, loop = make_pacer()
+    old, new = SingleTurn(), SingleTurn()
+    pacer.add(old)
+    pacer.clear()
+    pacer.add(new)
     loop.run_all()
     assert (old.calls, new.calls) == (0, 1)
 
 
-def test_a_turn_that_fails_ends_itself_and_no_other() -> None:
-    paced, loop = pacer()
-    other = Once()
+def test_a_turn_that_raises_is_dropped_and_the_others_continue() -> None:
+    pacer, loop = make_pacer()
+    other = SingleTurn()
 
     def fail(_now: float) -> bool:
         raise ZeroDivisionError
 
-    paced.add(fail)
-    paced.add(other)
+    pacer.add(fail)
+    pacer.add(other)
     with pytest.raises(ZeroDivisionError):
         loop.run()
     loop.run_all()

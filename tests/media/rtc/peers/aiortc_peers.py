@@ -1,4 +1,4 @@
-"""Real peers for an engine in this process: aiortc publishers and viewers."""
+"""aiortc publishers and viewers for an engine in the test's process."""
 
 import asyncio
 import contextlib
@@ -15,44 +15,43 @@ from av import AudioFrame, VideoFrame
 
 from stagebook.demo.generated_media import MediaObserver, MovingBar, Tone
 from stagebook.media.codecs.codec_names import Codec
-from tests.media.rtc.running_engine import Engine, wait_until
+from tests.media.rtc.running_engine import RunningEngine, wait_until
 
 
-class Peer:
-    """An aiortc connection with an id of its own at the engine."""
+class AiortcPeer:
+    """An aiortc connection and its id at the engine."""
 
-    def __init__(self, engine: Engine, connection_id: str) -> None:
+    def __init__(self, engine: RunningEngine, connection_id: str) -> None:
         self.engine = engine
         self.connection_id = connection_id
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
 
     async def make_offer(self) -> str:
-        """An offer, gathered."""
+        """Make the offer, with all candidates."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return str(self.connection.localDescription.sdp)
 
     async def take_answer(self, sdp: str, *, port: int | None = None) -> None:
-        """Take the engine's answer; with `port`, reach the engine by that port (a relay's)."""
+        """Apply the engine's answer. With `port`, the engine is reached by that port, which is a relay's."""
         if port is not None:
             sdp = sdp.replace(f" {self.engine.forwarder.udp_port} typ host", f" {port} typ host")
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
 
     async def leave(self) -> None:
-        """Close the connection as a browser does."""
+        """Close the connection with close_notify, as a browser does."""
         await self.connection.close()
 
-    async def vanish(self) -> None:
-        """Fall silent without a word, as a machine without power."""
+    async def drop_network(self) -> None:
+        """Close the sockets without close_notify, as if the machine lost its network."""
         for transceiver in self.connection.getTransceivers():
             ice = transceiver.sender.transport.transport
-            # The sockets go; neither close_notify nor anything else can be sent any more.
             await ice._connection.close()
 
 
-class PublishingPeer(Peer):
+class AiortcPublisher(AiortcPeer):
     """Publishes a moving bar and a tone."""
 
-    def __init__(self, engine: Engine, connection_id: str, *, codec: Codec = Codec.VP8, **bar: int) -> None:
+    def __init__(self, engine: RunningEngine, connection_id: str, *, codec: Codec = Codec.VP8, **bar: int) -> None:
         super().__init__(engine, connection_id)
         self.connection.addTransceiver(Tone(), direction="sendonly")
         video = self.connection.addTransceiver(MovingBar(**bar), direction="sendonly")
@@ -61,16 +60,16 @@ class PublishingPeer(Peer):
         video.setCodecPreferences([known for known in offered if known.mimeType.lower() in wanted])
 
     async def publish(self, source_id: str = "source", *, port: int | None = None) -> None:
-        """Publish to the engine."""
+        """Publish, and apply the answer."""
         offer = await self.make_offer()
         answer = self.engine.forwarder.publish(connection_id=self.connection_id, source_id=source_id, offer=offer)
         await self.take_answer(answer.sdp, port=port)
 
 
-class WatchingPeer(Peer):
-    """Watches one source; `observer` knows what arrived."""
+class AiortcViewer(AiortcPeer):
+    """Watches one source. `observer` examines the decoded frames."""
 
-    def __init__(self, engine: Engine, connection_id: str) -> None:
+    def __init__(self, engine: RunningEngine, connection_id: str) -> None:
         super().__init__(engine, connection_id)
         self.observer = MediaObserver()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,20 +78,20 @@ class WatchingPeer(Peer):
         self.connection.on("track", self._watch)
 
     async def subscribe(self, source_id: str = "source", *, port: int | None = None) -> None:
-        """Subscribe at the engine."""
+        """Subscribe, and apply the answer."""
         offer = await self.make_offer()
         answer = self.engine.forwarder.subscribe(connection_id=self.connection_id, source_id=source_id, offer=offer)
         await self.take_answer(answer.sdp, port=port)
 
     async def wait_for_media(self) -> None:
-        """Wait for moving pictures and the tone, anew."""
+        """Wait until the moving bar and the tone have arrived after this call."""
         self.observer = MediaObserver()
-        await wait_until(lambda: self.observer.is_complete, "moving pictures and the tone")
+        await wait_until(lambda: self.observer.is_complete, "the moving bar and the tone")
 
-    async def wait_for_pictures(self, count: int) -> None:
-        """Wait for so many more pictures."""
+    async def wait_for_frames(self, count: int) -> None:
+        """Wait for so many more video frames."""
         target = self.observer.video_frames + count
-        await wait_until(lambda: self.observer.video_frames >= target, f"{count} pictures")
+        await wait_until(lambda: self.observer.video_frames >= target, f"{count} frames")
 
     def _watch(self, track: MediaStreamTrack) -> None:
         task = asyncio.ensure_future(self._observe(track))
