@@ -57,7 +57,7 @@ class HttpServer(uvicorn.Server):
         """
         super().__init__(_configuration(application, limits, trusted_proxies))
         self._on_started = on_started
-        self._before_end = before_close
+        self._before_close = before_close
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,7 +73,7 @@ class HttpServer(uvicorn.Server):
         """Stop accepting connections, await `before_close`, then close the open connections."""
         for server in self.servers:
             server.close()
-        await self._before_end()
+        await self._before_close()
         await super().shutdown(sockets)
 
 

@@ -125,11 +125,11 @@ def path_template(path: str) -> str:
 
 
 async def _welcome(scope: Scope, _receive: Receive, send: Send) -> None:
-    await _answer(send, 200, b"text/plain; charset=utf-8", WELCOME, head=scope["method"] == "HEAD")
+    await _respond(send, 200, b"text/plain; charset=utf-8", WELCOME, head=scope["method"] == "HEAD")
 
 
 async def _unavailable(_scope: Scope, _receive: Receive, send: Send) -> None:
-    await _answer(send, 503, b"application/json", b'{"message":"the server is stopping"}')
+    await _respond(send, 503, b"application/json", b'{"message":"the server is stopping"}')
 
 
 async def _refuse_websocket(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,6 +137,6 @@ async def _refuse_websocket(_scope: Scope, receive: Receive, send: Send) -> None
     await send({"type": "websocket.close", "code": 1001, "reason": "the server is stopping"})
 
 
-async def _answer(send: Send, status: int, content_type: bytes, body: bytes, *, head: bool = False) -> None:
+async def _respond(send: Send, status: int, content_type: bytes, body: bytes, *, head: bool = False) -> None:
     response = HttpResponse(status=status, headers=((b"content-type", content_type),), body=body)
     await send_response(send, response, is_head=head)
