@@ -1,4 +1,4 @@
-"""The browser: the machine's own Chromium, without a window, with a fake camera and a fake microphone."""
+"""The browser: an installed Chromium, headless, with a fake camera and a fake microphone."""
 
 import contextlib
 import shutil
@@ -8,7 +8,7 @@ from playwright.async_api import Browser, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
-    "--no-sandbox",  # it may be root who runs the tests
+    "--no-sandbox",  # the tests may run as root
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -18,12 +18,12 @@ ARGUMENTS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",  # a machine without a network has candidates, too
+    "--allow-loopback-in-peer-connection",  # for a machine without a network
 )
 
 
 def find_chromium() -> str | None:
-    """Return the path of a Chromium, or None."""
+    """Return the path of an installed Chromium; None if there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 

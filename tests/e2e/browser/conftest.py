@@ -1,6 +1,6 @@
-"""One browser and one server for all tests here, a fresh stage and fresh pages for each of them.
+"""Fixtures: one browser and one server for all browser tests, and a new stage and new pages for each test.
 
-Playwright's objects live on one event loop: the session's, which every module names in its `pytestmark`.
+Playwright's objects belong to one event loop, the session's. Every test module selects it in its `pytestmark`.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.e2e.browser.chromium import find_chromium, running_chromium
-from tests.e2e.browser.origin import serve_pages
+from tests.e2e.browser.page_server import serve_pages
 from tests.e2e.browser.participants import Participants
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer, run_server
@@ -31,7 +31,7 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def participants_page(chromium_path: str) -> Iterator[str]:  # noqa: ARG001 - nothing is started without a browser
+def participants_page(chromium_path: str) -> Iterator[str]:  # noqa: ARG001 - skips the test without a browser
     with serve_pages() as address:
         yield address
 
@@ -41,7 +41,7 @@ def server(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with run_server(
         tmp_path_factory.mktemp("browser") / "data",
         session_linger_seconds="60",
-        media_consent_timeout_seconds="60",  # no test takes so long: a silent page is not gone
+        media_consent_timeout_seconds="60",  # longer than any test: no page loses consent
     ) as server:
         yield server
     assert "level=error" not in server.log, server.log

@@ -1,4 +1,4 @@
-"""Participants in a browser: each is a page in a context of its own, with its own cookies, cache and permissions."""
+"""Participants in the browser. Each is a page in its own context, with its own cookies, cache and permissions."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ POLL_SECONDS = 0.1
 CAMERA = {"width": 640, "height": 480, "frameRate": 20}
 
 Json: TypeAlias = Any
-"""What a script returns."""
+"""The result of a script."""
 
 
 class Participant:
-    """One participant's page. Its connection is the script's `connection`."""
+    """One participant's page. The page's script holds the connection as `connection`."""
 
     def __init__(self, context: BrowserContext, page: Page, token: str) -> None:
         self.context = context
@@ -31,47 +31,47 @@ class Participant:
         return await self.page.evaluate(expression, argument)
 
     async def wait_until(self, condition: str, argument: Json = None) -> None:
-        """Wait until a script's result is true; fail with the connection's statistics at the deadline.
+        """Wait until a script's result is true. Fails at the deadline, with the connection's statistics.
 
-        Playwright's own waiting takes the promise of an asynchronous script for a true value.
+        Playwright's `wait_for_function` regards the promise of an asynchronous script as true.
         """
         deadline_seconds = time.monotonic() + DEADLINE_SECONDS
         while not await self.run(condition, argument):
             if time.monotonic() > deadline_seconds:
-                told = await self.run(
+                statistics = await self.run(
                     "async () => [connection.connections, ...(await connection.peer.getStats()).values()]"
                 )
-                raise AssertionError(f"never true: {condition} ({argument})\n{told}")
+                raise AssertionError(f"not true in time: {condition} ({argument})\n{statistics}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def open(self) -> None:
-        """Offer, take the answer, and wait until media can flow."""
+        """Send the offer, apply the answer, and wait until the connection is connected."""
         await self.run("() => connection.open()")
         await self.wait_connected()
 
     async def wait_connected(self) -> None:
-        """Wait until media can flow."""
+        """Wait until the connection is connected."""
         await self.wait_until("() => connection.peer.connectionState === 'connected'")
 
     async def crash(self) -> None:
-        """End the page's process at once, as a crash or a kill does."""
+        """Kill the page's process, without any message to the server."""
         async with self.page.expect_event("crash"):
-            with contextlib.suppress(Error):  # there is nobody left to answer
+            with contextlib.suppress(Error):  # a crashed page does not reply
                 await self.page.goto("chrome://crash")
 
     async def close(self) -> None:
-        """Leave by DELETE."""
+        """Close the connection with DELETE."""
         await self.run("() => connection.close()")
 
     async def stats(self, type_: str, **members: Json) -> dict[str, Json]:
-        """Return the connection's statistics of a type with these members; {} if there are none (yet)."""
+        """Return the connection's statistics of a type with these members; {} if there are none."""
         found: dict[str, Json] | None = await self.run(
             "([type, members]) => connection.stats(type, members)", [type_, members]
         )
         return found or {}
 
     async def wait_for_stat(self, type_: str, members: dict[str, Json], name: str, *, above: float) -> None:
-        """Wait until one number of the connection's statistics is above a bound."""
+        """Wait until one value of the connection's statistics is above a limit."""
         await self.wait_until(
             "async ([type, members, name, bound]) => (await connection.stats(type, members))?.[name] > bound",
             [type_, members, name, above],
@@ -83,7 +83,7 @@ class Participant:
         await self.run("([url, token]) => { window.events = new StageEvents(url, token); }", [url, self.token])
 
     async def wait_for_stage_state(self, expected: dict[str, bool]) -> None:
-        """Wait until the events websocket shows exactly these participants, by id whether they publish."""
+        """Wait until the events websocket reports exactly these participants: by id, whether they publish."""
         await self.wait_until(
             """(expected) => {
                 const shown = events.participants.map(({ id, isPublishing }) => [id, isPublishing]);
@@ -105,7 +105,7 @@ class BrowserPublisher(Participant):
         codec: str | None = None,
         layers: list[dict[str, Json]] | None = None,
     ) -> None:
-        """Make the peer connection; see `Publisher.prepare` of the page."""
+        """Make the peer connection. The options are those of `Publisher.prepare` in stage.js."""
         options = {"camera": camera, "microphone": microphone, "sections": sections or [], "layers": layers or []}
         await self.run(
             """async ([url, token, options]) => {
@@ -116,7 +116,7 @@ class BrowserPublisher(Participant):
         )
 
     async def publish(self, **options: Json) -> None:
-        """Publish, and wait until media can flow."""
+        """Publish, and wait until the connection is connected."""
         await self.prepare(**options)
         await self.open()
 
@@ -125,7 +125,7 @@ class BrowserPublisher(Participant):
         await self.run("([rid, active]) => connection.setLayerActive(rid, active)", [rid, active])
 
     async def frames_sent(self) -> int:
-        """Return how many pictures were sent so far."""
+        """Return the number of sent frames."""
         return int((await self.stats("outbound-rtp", kind="video")).get("framesSent", 0))
 
 
@@ -133,42 +133,42 @@ class BrowserViewer(Participant):
     """A page that watches one publisher."""
 
     async def prepare(self, publisher_id: str, *, kinds: tuple[str, ...] = ("audio", "video")) -> None:
-        """Make the peer connection and the screen."""
+        """Make the peer connection and the frame observer."""
         await self.run(
             """([url, token, kinds]) => {
                 window.connection = new Viewer(url, token, kinds);
-                window.picture = new Screen(document.getElementById("screen"), connection.stream);
+                window.observer = new FrameObserver(document.getElementById("video"), connection.stream);
             }""",
             [f"{self.payload['whip_url']}/subscribe/{publisher_id}", self.token, list(kinds)],
         )
 
     async def subscribe(self, publisher_id: str, *, kinds: tuple[str, ...] = ("audio", "video")) -> None:
-        """Watch a publisher, and wait until media can flow."""
+        """Subscribe to a publisher, and wait until the connection is connected."""
         await self.prepare(publisher_id, kinds=kinds)
         await self.open()
 
-    async def wait_for_moving_pictures(self, *, size: tuple[int, int] | None = None, count: int = 10) -> None:
-        """Wait for so many more different pictures, decoded and shown, in this size if it is given."""
+    async def wait_for_video(self, *, size: tuple[int, int] | None = None, count: int = 10) -> None:
+        """Wait until `count` more different frames were decoded and shown, the newest with this (width, height)."""
         decoded = await self.frames_decoded()
-        await self.run("() => picture.blink()")
+        await self.run("() => observer.reset()")
         await self.wait_until(
-            "([size, count]) => picture.pictures.size >= count && (!size || `${picture.size}` === `${size}`)",
+            "([size, count]) => observer.frames.size >= count && (!size || `${observer.size}` === `${size}`)",
             [size, count],
         )
         await self.wait_for_stat("inbound-rtp", {"kind": "video"}, "framesDecoded", above=decoded + count - 1)
 
-    async def wait_for_sound(self) -> None:
-        """Wait until more sound was heard than by now."""
+    async def wait_for_audio(self) -> None:
+        """Wait until more audio that is not silent was received."""
         energy = (await self.stats("inbound-rtp", kind="audio")).get("totalAudioEnergy", 0)
         await self.wait_for_stat("inbound-rtp", {"kind": "audio"}, "totalAudioEnergy", above=energy)
 
     async def frames_decoded(self) -> int:
-        """Return how many pictures were decoded so far."""
+        """Return the number of decoded frames."""
         return int((await self.stats("inbound-rtp", kind="video")).get("framesDecoded", 0))
 
 
 class Participants:
-    """Opens pages and closes them. A page whose script throws unheard fails the test."""
+    """Opens and closes pages. An uncaught error in a page fails the test."""
 
     def __init__(self, browser: Browser, address: str) -> None:
         self._browser = browser

@@ -1,4 +1,4 @@
-"""A page watches and hears what encoders publish by RTMP."""
+"""A page watches what encoders publish by RTMP."""
 
 import pytest
 
@@ -20,15 +20,15 @@ async def test_a_page_watches_an_encoder(stage: StageHandle, participants: Parti
         encoder = await ingest.start(command, variables=VIEWED)
         await ingest.expect_events("JOINED", "PUBLISH_STARTED")
         await viewer.subscribe(ingest.participant_id)
-        await viewer.wait_for_moving_pictures(size=(320, 240))
-        await viewer.wait_for_sound()
+        await viewer.wait_for_video(size=(320, 240))
+        await viewer.wait_for_audio()
         await encoder.stop()
         await ingest.expect_events("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
     finally:
         await ingest.close()
 
 
-async def test_a_page_goes_on_when_one_of_two_redundant_encoders_stops(
+async def test_a_viewer_continues_when_one_of_two_redundant_encoders_stops(
     stage: StageHandle, participants: Participants
 ) -> None:
     ingest = await IngestOfTest.make(stage, redundantIngest=True)
@@ -41,10 +41,10 @@ async def test_a_page_goes_on_when_one_of_two_redundant_encoders_stops(
         for credential in ingest.credentials:
             await stage.expect_events(credential["participantId"], "JOINED", "PUBLISH_STARTED")
         await viewer.subscribe(ingest.participant_id)
-        await viewer.wait_for_moving_pictures()
+        await viewer.wait_for_video()
         await first.kill()
-        await viewer.wait_for_moving_pictures(count=30)
-        await viewer.wait_for_sound()
+        await viewer.wait_for_video(count=30)
+        await viewer.wait_for_audio()
         assert second.is_running
         await ingest.expect_events("JOINED", "PUBLISH_STARTED")
     finally:

@@ -1,4 +1,4 @@
-"""A page of another origin publishes, a second one watches and hears, and the book says what they did."""
+"""One page publishes and another one watches, from another origin; then their events."""
 
 import pytest
 
@@ -22,8 +22,8 @@ async def test_publish_watch_and_leave(
     await publisher.publish(codec=offered)
     await viewer.wait_for_stage_state({viewer_id: False, publisher_id: True})
     await viewer.subscribe(publisher_id)
-    await viewer.wait_for_moving_pictures(size=(640, 480))
-    await viewer.wait_for_sound()
+    await viewer.wait_for_video(size=(640, 480))
+    await viewer.wait_for_audio()
     received = await viewer.stats("inbound-rtp", kind="video")
     assert (await viewer.stats("codec", id=received["codecId"]))["mimeType"] == f"video/{sent}"
 

@@ -1,4 +1,4 @@
-"""Pages that publish or watch only pictures or only sound."""
+"""Pages that publish or watch only audio or only video."""
 
 import pytest
 from playwright.async_api import Error
@@ -16,31 +16,33 @@ async def watch(stage: StageHandle, participants: Participants, publisher_id: st
     return viewer
 
 
-async def test_one_kind_alone_is_watched(stage: StageHandle, participants: Participants) -> None:
+async def test_a_viewer_can_subscribe_to_audio_or_video_alone(stage: StageHandle, participants: Participants) -> None:
     publisher_id, token = await stage.token("PUBLISH")
     publisher = await participants.publisher(token)
     await publisher.publish()
-    listener = await watch(stage, participants, publisher_id, "audio")
-    spectator = await watch(stage, participants, publisher_id, "video")
-    await listener.wait_for_sound()
-    await spectator.wait_for_moving_pictures()
+    audio_viewer = await watch(stage, participants, publisher_id, "audio")
+    video_viewer = await watch(stage, participants, publisher_id, "video")
+    await audio_viewer.wait_for_audio()
+    await video_viewer.wait_for_video()
 
 
-async def test_pictures_are_published_without_sound(stage: StageHandle, participants: Participants) -> None:
+async def test_video_can_be_published_without_audio(stage: StageHandle, participants: Participants) -> None:
     publisher_id, token = await stage.token("PUBLISH")
     publisher = await participants.publisher(token)
     await publisher.publish(microphone=False)
     viewer = await watch(stage, participants, publisher_id, "audio", "video")
-    await viewer.wait_for_moving_pictures()
+    await viewer.wait_for_video()
     assert (await viewer.stats("inbound-rtp", kind="audio")).get("packetsReceived", 0) == 0
 
 
-async def test_sound_is_published_beside_an_empty_video_section(stage: StageHandle, participants: Participants) -> None:
+async def test_audio_can_be_published_with_a_video_section_that_sends_nothing(
+    stage: StageHandle, participants: Participants
+) -> None:
     publisher_id, token = await stage.token("PUBLISH")
     publisher = await participants.publisher(token)
     await publisher.publish(camera=False, sections=[("video", "sendonly")])
     viewer = await watch(stage, participants, publisher_id, "audio", "video")
-    await viewer.wait_for_sound()
+    await viewer.wait_for_audio()
     assert await viewer.frames_decoded() == 0
 
 

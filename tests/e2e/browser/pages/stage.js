@@ -1,9 +1,9 @@
-// How a web page takes part in a stage, with nothing but the browser's own interfaces: fetch for WHIP and for
-// subscribing, RTCPeerConnection for the media, WebSocket for the events.
+// A participant of a stage with the browser's own interfaces: fetch for WHIP and for subscribing, RTCPeerConnection for
+// the media, WebSocket for the events.
 
 "use strict";
 
-// One publication or one subscription: an offer, its answer, and the resource that both made (RFC 9725).
+// One publication or subscription: the offer, its answer, and the resource that the POST created (RFC 9725).
 class StageConnection {
   constructor(url, token) {
     this.url = url;
@@ -13,7 +13,8 @@ class StageConnection {
     this.peer.onconnectionstatechange = () => this.connections.push(this.peer.connectionState);
   }
 
-  // Closed as soon as the server has said goodbye; `connectionState` takes seconds longer.
+  // The state of the DTLS transport. It is `closed` after the server's close_notify; `connectionState` takes seconds
+  // longer.
   get transportState() {
     return this.peer.getTransceivers()[0].sender.transport?.state;
   }
@@ -22,7 +23,7 @@ class StageConnection {
     await this.accept(await this.offer());
   }
 
-  // Sends the offer and returns the answer.
+  // Sends the offer. Returns the answer.
   async offer() {
     await this.peer.setLocalDescription();
     const response = await this.request("POST", this.url, 201, {
@@ -38,7 +39,7 @@ class StageConnection {
     await this.peer.setRemoteDescription({ type: "answer", sdp: answer });
   }
 
-  // Tells the server the candidates that were gathered.
+  // Sends the gathered candidates to the server.
   async trickle() {
     await this.patch(204, this.iceSession);
   }
@@ -56,7 +57,7 @@ class StageConnection {
     this.peer.close();
   }
 
-  // How much has arrived by the path in use, if that is one of the newest ICE session.
+  // Bytes received on the selected candidate pair; 0 if the pair does not belong to the newest ICE session.
   async bytesOnNewestPath() {
     const report = await this.peer.getStats();
     const transport = [...report.values()].find(({ type }) => type === "transport");
@@ -81,7 +82,7 @@ class StageConnection {
     return response;
   }
 
-  // The first statistics of a type that have these members.
+  // The first statistics object of a type with these members; null if there is none.
   async stats(type, members = {}) {
     const wanted = Object.entries(members);
     for (const entry of (await this.peer.getStats()).values()) {
@@ -92,14 +93,14 @@ class StageConnection {
 }
 
 class Publisher extends StageConnection {
-  // `camera` and `microphone` are getUserMedia's constraints, false for none; `sections` are further media sections, as
-  // [kind, direction]; with a `codec` the offer has no other for video; `layers` are simulcast's encodings.
+  // `camera` and `microphone` are constraints for getUserMedia, or false. `sections` are additional media sections, as
+  // [kind, direction]. With `codec`, the offer has no other video codec. `layers` are the encodings of simulcast.
   async prepare({ camera, microphone, sections = [], codec = null, layers = [] }) {
     const stream = await navigator.mediaDevices.getUserMedia({ video: camera, audio: microphone });
     for (const track of stream.getTracks()) {
       const sendEncodings = track.kind === "video" ? layers : [];
       const { sender } = this.peer.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings });
-      // On a busy machine: fewer pictures rather than smaller ones.
+      // On a busy machine, reduce the frame rate and not the resolution.
       await sender.setParameters({ ...sender.getParameters(), degradationPreference: "maintain-resolution" });
     }
     for (const [kind, direction] of sections) {
@@ -124,8 +125,8 @@ class Publisher extends StageConnection {
     await sender.setParameters(parameters);
   }
 
-  // Sends no more pictures; the connection stays.
-  async freeze() {
+  // Stops sending video. The connection stays open.
+  async stopVideo() {
     await this.transceiver("video").sender.replaceTrack(null);
   }
 }
@@ -141,7 +142,7 @@ class Viewer extends StageConnection {
   }
 }
 
-// What the events websocket shows.
+// The participants as the events websocket reports them.
 class StageEvents {
   constructor(url, token) {
     this.participants = [];
@@ -157,7 +158,7 @@ class StageEvents {
   }
 }
 
-// The ICE part of a description, as an SDP fragment (RFC 8840) for the first section of the bundle.
+// The ICE part of a description as an SDP fragment (RFC 8840), for the first section of the bundle.
 function fragmentOf(sdp) {
   const [session, first] = sdp.split(/^(?=m=)/m);
   const pick = (text, pattern) => text.match(pattern) ?? [];
@@ -168,7 +169,7 @@ function fragmentOf(sdp) {
   ].join("");
 }
 
-// A description with the credentials and candidates of a fragment in place of its own.
+// A description whose credentials and candidates are replaced by those of a fragment.
 function withFragment(sdp, fragment) {
   const lines = fragment.match(/^a=(ice-ufrag|ice-pwd|candidate):.*\r\n/gm).join("");
   return sdp.replace(/^a=(ice-ufrag|candidate):.*\r\n/gm, "").replace(/^a=ice-pwd:.*\r\n/gm, lines);

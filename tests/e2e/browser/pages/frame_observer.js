@@ -1,41 +1,41 @@
-// What is to be seen on the page's screen.
+// Counts the different frames that a video element shows.
 
 "use strict";
 
-class Screen {
+class FrameObserver {
   constructor(video, stream) {
     this.video = video;
     this.video.srcObject = stream;
-    this.pictures = new Set();
+    this.frames = new Set();
     this.canvas = new OffscreenCanvas(32, 24);
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
-    this.watch();
+    this.observeNext();
   }
 
   get size() {
     return [this.video.videoWidth, this.video.videoHeight];
   }
 
-  // Begins to count the different pictures anew.
-  blink() {
-    this.pictures.clear();
+  // Starts a new count.
+  reset() {
+    this.frames.clear();
   }
 
-  watch() {
+  observeNext() {
     this.video.requestVideoFrameCallback(() => {
-      this.look();
-      this.watch();
+      this.observe();
+      this.observeNext();
     });
   }
 
-  // A picture of one colour is none.
-  look() {
+  // Frames are compared at 32 x 24 pixels. A frame of a single colour, such as a black one, is not counted.
+  observe() {
     const { width, height } = this.canvas;
     this.context.drawImage(this.video, 0, 0, width, height);
     const { data } = this.context.getImageData(0, 0, width, height);
     const pixels = new Uint32Array(data.buffer);
     if (pixels.some((pixel) => pixel !== pixels[0])) {
-      this.pictures.add(pixels.join());
+      this.frames.add(pixels.join());
     }
   }
 }
