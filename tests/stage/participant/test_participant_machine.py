@@ -1,58 +1,32 @@
-"""The life of a participant: every scenario of the user guide, every table entry, every illegal fact."""
+"""The participant machine: connections, presence, replacement of a publication, and illegal facts."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.stage.events import Cause, ErrorCode, Event, EventName
+from stagebook.stage.events import ErrorCode, EventName
 from stagebook.stage.participant.event_replay import replay
-from stagebook.stage.participant.participant_facts import Accepted, Connected, Cut, Fact, Gone, Refused, Replaced
-from stagebook.stage.participant.participant_machine import (
-    CONNECTION_MOVES,
-    ConnectionKind,
-    ConnectionState,
-    IllegalFactError,
-    Participant,
-    Presence,
-    step,
-)
-
-
-def live_through(*facts: Fact, participant: Participant | None = None) -> tuple[Participant, list[Event]]:
-    participant = participant or Participant()
-    events: list[Event] = []
-    for fact in facts:
-        made = step(participant, fact)
-        participant = made.participant
-        events.extend(made.events)
-    return participant, events
-
-
-def names(events: list[Event]) -> list[str]:
-    return [event.name.value for event in events]
-
-
-def watch(connection_id: str, publisher_id: str) -> Accepted:
-    return Accepted(connection_id=connection_id, kind="subscribe", remote_participant_id=publisher_id)
-
-
-def gone(*connection_ids: str) -> Gone:
-    return Gone(connection_ids=connection_ids, cause=Cause.CLIENT)
-
+from stagebook.stage.participant.participant_facts import Accepted, Connected, Cut, ParticipantFact, Refused
+from stagebook.stage.participant.participant_machine import IllegalFactError, Participant, step, superseded_by
+from stagebook.stage.participant.transitions import CONNECTION_MOVES, ConnectionKind, ConnectionState, Presence
+from tests.stage.participant.participant_steps import apply_facts, apply_legal_facts, gone, names, watch
 
 PUBLISH = Accepted(connection_id="pub", kind="publish")
+SECOND = Accepted(connection_id="pub2", kind="publish")
+THIRD = Accepted(connection_id="pub3", kind="publish")
 EVENTS = Accepted(connection_id="ws", kind="events")
 REPLICA = Accepted(connection_id="rep", kind="replica")
+FIRST_CONNECTED, SECOND_CONNECTED = Connected(connection_id="pub"), Connected(connection_id="pub2")
 
 
 def test_a_publisher_joins_publishes_and_leaves() -> None:
-    _, events = live_through(PUBLISH, Connected(connection_id="pub"), gone("pub"))
+    _, events = apply_facts(PUBLISH, FIRST_CONNECTED, gone("pub"))
 
     assert names(events) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
 
 
-def test_a_viewer_joins_watches_and_leaves() -> None:
-    _, events = live_through(watch("sub", "Q"), Connected(connection_id="sub"), gone("sub"))
+def test_a_viewer_joins_subscribes_and_leaves() -> None:
+    _, events = apply_facts(watch("sub", "Q"), Connected(connection_id="sub"), gone("sub"))
 
     assert [(event.name, event.remote_participant_id) for event in events] == [
         (EventName.JOINED, None),
@@ -62,18 +36,18 @@ def test_a_viewer_joins_watches_and_leaves() -> None:
     ]
 
 
-def test_a_viewer_with_an_events_connection_stays_when_its_publisher_stops() -> None:
-    participant, events = live_through(EVENTS, watch("sub", "Q"), Connected(connection_id="sub"), gone("sub"))
+def test_a_viewer_with_an_events_websocket_stays_when_its_subscription_ends() -> None:
+    participant, events = apply_facts(EVENTS, watch("sub", "Q"), Connected(connection_id="sub"), gone("sub"))
 
     assert names(events) == ["JOINED", "SUBSCRIBE_STARTED", "SUBSCRIBE_STOPPED"]
     assert participant.presence is Presence.PRESENT
 
 
-def test_everything_ending_at_once_stops_before_it_leaves() -> None:
-    _, events = live_through(
+def test_connections_that_end_together_stop_before_the_participant_leaves() -> None:
+    _, events = apply_facts(
         EVENTS,
         PUBLISH,
-        Connected(connection_id="pub"),
+        FIRST_CONNECTED,
         watch("sub", "Q"),
         Connected(connection_id="sub"),
         gone("ws", "pub", "sub"),
@@ -82,30 +56,28 @@ def test_everything_ending_at_once_stops_before_it_leaves() -> None:
     assert names(events[3:]) == ["PUBLISH_STOPPED", "SUBSCRIBE_STOPPED", "LEFT"]
 
 
-def test_a_participant_who_comes_back_joins_again() -> None:
-    _, events = live_through(EVENTS, gone("ws"), EVENTS, gone("ws"))
+def test_a_participant_that_comes_back_joins_again() -> None:
+    _, events = apply_facts(EVENTS, gone("ws"), EVENTS, gone("ws"))
 
     assert names(events) == ["JOINED", "LEFT", "JOINED", "LEFT"]
 
 
-def test_media_that_never_connects_starts_nothing_and_stops_nothing() -> None:
-    _, events = live_through(PUBLISH, watch("sub", "Q"), gone("pub", "sub"))
+def test_media_that_never_connects_starts_and_stops_nothing() -> None:
+    _, events = apply_facts(PUBLISH, watch("sub", "Q"), gone("pub", "sub"))
 
     assert names(events) == ["JOINED", "LEFT"]
 
 
-def test_two_subscriptions_to_one_publisher_are_two_pairs() -> None:
-    _, events = live_through(
+def test_two_subscriptions_to_one_publisher_have_an_event_pair_each() -> None:
+    _, events = apply_facts(
         watch("a", "Q"), watch("b", "Q"), Connected(connection_id="a"), Connected(connection_id="b"), gone("a", "b")
     )
 
     assert names(events).count("SUBSCRIBE_STARTED") == names(events).count("SUBSCRIBE_STOPPED") == 2
 
 
-def test_a_broken_limit_is_told_before_the_publication_stops() -> None:
-    _, events = live_through(
-        PUBLISH, Connected(connection_id="pub"), Cut(connection_id="pub", code=ErrorCode.BITRATE_EXCEEDED)
-    )
+def test_publish_error_comes_before_publish_stopped() -> None:
+    _, events = apply_facts(PUBLISH, FIRST_CONNECTED, Cut(connection_id="pub", code=ErrorCode.BITRATE_EXCEEDED))
 
     assert [(event.name, event.error_code) for event in events[2:]] == [
         (EventName.PUBLISH_ERROR, ErrorCode.BITRATE_EXCEEDED),
@@ -114,8 +86,8 @@ def test_a_broken_limit_is_told_before_the_publication_stops() -> None:
     ]
 
 
-def test_a_subscription_that_lasts_too_long_names_its_publisher() -> None:
-    _, events = live_through(
+def test_the_error_of_a_subscription_names_its_publisher() -> None:
+    _, events = apply_facts(
         watch("sub", "Q"),
         Connected(connection_id="sub"),
         Cut(connection_id="sub", code=ErrorCode.STREAM_DURATION_EXCEEDED),
@@ -128,34 +100,80 @@ def test_a_subscription_that_lasts_too_long_names_its_publisher() -> None:
 
 
 @pytest.mark.parametrize("attempt", ["JOIN_ERROR", "PUBLISH_ERROR", "SUBSCRIBE_ERROR"])
-def test_a_refusal_changes_nothing_but_the_book(attempt: str) -> None:
-    before, _ = live_through(EVENTS)
+def test_a_refused_attempt_emits_an_event_and_changes_no_state(attempt: str) -> None:
+    before, _ = apply_facts(EVENTS)
     fact = Refused(attempt=attempt, code=ErrorCode.QUOTA_EXCEEDED)  # type: ignore[arg-type]  # parametrised literal
 
     made = step(before, fact)
 
     assert made.participant == before
-    assert names(list(made.events)) == [attempt]
+    assert names(made.events) == [attempt]
 
 
-def test_a_publisher_who_comes_back_goes_on_publishing_without_an_event() -> None:
-    participant, events = live_through(
-        PUBLISH,
-        Connected(connection_id="pub"),
-        Replaced(connection_id="pub2", former_connection_id="pub"),
-        Connected(connection_id="pub2"),
-    )
+class TestReplacementOfAPublication:
+    def test_a_replacement_takes_over_without_an_event_when_it_connects(self) -> None:
+        participant, events = apply_facts(PUBLISH, FIRST_CONNECTED, SECOND)
+        assert (participant.publication_id, participant.replacement_id) == ("pub", "pub2")
 
-    assert names(events) == ["JOINED", "PUBLISH_STARTED"]
-    assert participant.publication_id == "pub2"
-    assert names(live_through(gone("pub2"), participant=participant)[1]) == ["PUBLISH_STOPPED", "LEFT"]
+        participant, more = apply_facts(SECOND_CONNECTED, participant=participant)
+
+        assert names([*events, *more]) == ["JOINED", "PUBLISH_STARTED"]
+        assert (participant.publication_id, participant.replacement_id) == ("pub2", None)
+        assert list(participant.connections) == ["pub2"]
+        assert names(apply_facts(gone("pub2"), participant=participant)[1]) == ["PUBLISH_STOPPED", "LEFT"]
+
+    def test_a_replacement_that_never_connects_ends_without_an_event(self) -> None:
+        participant, events = apply_facts(PUBLISH, FIRST_CONNECTED, SECOND, gone("pub2"))
+
+        assert names(events) == ["JOINED", "PUBLISH_STARTED"]
+        assert participant.publication_id == "pub"
+        assert participant.is_publishing
+
+    def test_a_replacement_that_fails_reports_an_error_and_the_publication_goes_on(self) -> None:
+        failed = Cut(connection_id="pub2", code=ErrorCode.INTERNAL_SERVER_EXCEPTION)
+        participant, events = apply_facts(PUBLISH, FIRST_CONNECTED, SECOND, failed)
+
+        assert names(events[2:]) == ["PUBLISH_ERROR"]
+        assert participant.is_publishing
+
+    def test_a_publication_that_ends_while_its_replacement_opens_stops_and_starts_again(self) -> None:
+        participant, events = apply_facts(PUBLISH, FIRST_CONNECTED, SECOND, gone("pub"), SECOND_CONNECTED)
+
+        assert names(events[1:]) == ["PUBLISH_STARTED", "PUBLISH_STOPPED", "PUBLISH_STARTED"]
+        assert participant.publication_id == "pub2"
+
+    def test_of_two_that_open_the_newer_one_wins_if_it_connects_first(self) -> None:
+        participant, events = apply_facts(PUBLISH, SECOND, SECOND_CONNECTED)
+
+        assert names(events) == ["JOINED", "PUBLISH_STARTED"]
+        assert list(participant.connections) == ["pub2"]
+        with pytest.raises(IllegalFactError):
+            step(participant, FIRST_CONNECTED)
+
+    def test_of_two_that_open_the_older_one_is_superseded_later_if_it_connects_first(self) -> None:
+        participant, events = apply_facts(PUBLISH, SECOND, FIRST_CONNECTED, SECOND_CONNECTED)
+
+        assert names(events) == ["JOINED", "PUBLISH_STARTED"]
+        assert list(participant.connections) == ["pub2"]
+
+    def test_only_older_publications_are_superseded(self) -> None:
+        participant, _ = apply_facts(EVENTS, PUBLISH, FIRST_CONNECTED, SECOND, watch("sub", "Q"))
+
+        assert superseded_by(participant, "pub2") == ("pub",)
+        assert superseded_by(participant, "pub") == ()
+
+    def test_there_is_at_most_one_replacement(self) -> None:
+        participant, _ = apply_facts(PUBLISH, SECOND)
+
+        with pytest.raises(IllegalFactError, match="at most one replacement"):
+            step(participant, THIRD)
 
 
-def test_a_replica_is_marked_on_its_own_events_and_on_those_who_watch_it() -> None:
-    life = (REPLICA, Connected(connection_id="rep"), gone("rep"))
-    _, own = live_through(*life, participant=Participant(is_replica=True))
+def test_the_events_of_a_replica_and_of_its_viewers_are_marked() -> None:
+    facts = (REPLICA, Connected(connection_id="rep"), gone("rep"))
+    _, own = apply_facts(*facts, participant=Participant(is_replica=True))
     remote = Accepted(connection_id="sub", kind="subscribe", remote_participant_id="R", remote_is_replica=True)
-    _, watching = live_through(remote, Connected(connection_id="sub"))
+    _, watching = apply_facts(remote, Connected(connection_id="sub"))
 
     assert names(own) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
     assert all(event.replica for event in own)
@@ -164,33 +182,32 @@ def test_a_replica_is_marked_on_its_own_events_and_on_those_who_watch_it() -> No
 
 
 ILLEGAL = [
-    (EVENTS, EVENTS),
-    (PUBLISH, Accepted(connection_id="pub2", kind="publish")),
-    (EVENTS, Connected(connection_id="ws")),
-    (EVENTS, gone("unknown")),
-    (EVENTS, Cut(connection_id="ws", code=ErrorCode.QUOTA_EXCEEDED)),
-    (EVENTS, Replaced(connection_id="new", former_connection_id="ws")),
+    ((EVENTS,), EVENTS),
+    ((PUBLISH, SECOND), THIRD),
+    ((PUBLISH, FIRST_CONNECTED), FIRST_CONNECTED),
+    ((EVENTS,), Connected(connection_id="ws")),
+    ((EVENTS,), Connected(connection_id="unknown")),
+    ((EVENTS,), gone("unknown")),
+    ((EVENTS,), Cut(connection_id="ws", code=ErrorCode.QUOTA_EXCEEDED)),
 ]
 
 
 @pytest.mark.parametrize(("before", "fact"), ILLEGAL)
-def test_an_illegal_fact_raises_and_changes_nothing(before: Fact, fact: Fact) -> None:
-    participant, _ = live_through(before)
-    kept = dict(participant.connections)
+def test_an_illegal_fact_raises_and_changes_nothing(before: tuple[ParticipantFact, ...], fact: ParticipantFact) -> None:
+    participant, _ = apply_facts(*before)
+    connections = dict(participant.connections)
 
     with pytest.raises(IllegalFactError):
         step(participant, fact)
 
-    assert participant.connections == kept
+    assert participant.connections == connections
 
 
-def test_every_move_of_the_table_can_be_reached() -> None:
-    reached = {(kind, state) for (kind, state, _) in CONNECTION_MOVES} - {
-        (kind, ConnectionState.NONE) for kind in ConnectionKind
-    }
-    led_to = {(kind, target) for (kind, _, _), (target, _) in CONNECTION_MOVES.items()}
+def test_every_state_of_the_table_is_reachable() -> None:
+    left = {(kind, state) for (kind, state, _) in CONNECTION_MOVES}
+    entered = {(kind, target) for (kind, _, _), (target, _) in CONNECTION_MOVES.items()}
 
-    assert reached <= led_to
+    assert left - {(kind, ConnectionState.NONE) for kind in ConnectionKind} <= entered
 
 
 CONNECTION_IDS = ["a", "b", "c"]
@@ -198,37 +215,20 @@ FACTS = st.one_of(
     st.builds(
         Accepted,
         connection_id=st.sampled_from(CONNECTION_IDS),
-        kind=st.sampled_from(["events", "publish", "redundant"]),
+        kind=st.sampled_from(["events", "publish", "publish", "redundant"]),
     ),
     st.builds(watch, st.sampled_from(CONNECTION_IDS), st.sampled_from(["P", "Q"])),
     st.builds(Connected, connection_id=st.sampled_from(CONNECTION_IDS)),
     st.builds(lambda i: gone(i), st.sampled_from(CONNECTION_IDS)),
     st.builds(Cut, connection_id=st.sampled_from(CONNECTION_IDS), code=st.just(ErrorCode.BITRATE_EXCEEDED)),
-    st.builds(
-        Replaced,
-        connection_id=st.sampled_from(CONNECTION_IDS),
-        former_connection_id=st.sampled_from(CONNECTION_IDS),
-    ),
 )
-
-
-def legal_life(facts: list[Fact]) -> tuple[Participant, list[Event]]:
-    participant = Participant()
-    events: list[Event] = []
-    for fact in facts:
-        try:
-            made = step(participant, fact)
-        except IllegalFactError:
-            continue
-        participant = made.participant
-        events.extend(made.events)
-    return participant, events
+MANY_FACTS = st.lists(FACTS, max_size=30)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(FACTS, max_size=30))
-def test_whatever_happens_joins_frame_everything_else(facts: list[Fact]) -> None:
-    participant, events = legal_life(facts)
+@given(MANY_FACTS)
+def test_all_events_lie_between_joined_and_left(facts: list[ParticipantFact]) -> None:
+    participant, events = apply_legal_facts(facts)
     inside = False
     for event in events:
         if event.name is EventName.JOINED:
@@ -242,9 +242,9 @@ def test_whatever_happens_joins_frame_everything_else(facts: list[Fact]) -> None
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(FACTS, max_size=30))
-def test_when_everything_ends_every_start_has_its_stop(facts: list[Fact]) -> None:
-    participant, events = legal_life(facts)
+@given(MANY_FACTS)
+def test_every_start_has_its_stop_when_all_connections_end(facts: list[ParticipantFact]) -> None:
+    participant, events = apply_legal_facts(facts)
     if participant.connections:
         events += step(participant, gone(*participant.connections)).events
 
@@ -254,14 +254,27 @@ def test_when_everything_ends_every_start_has_its_stop(facts: list[Fact]) -> Non
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(FACTS, max_size=30))
-def test_replayed_events_end_with_what_the_interrupted_run_owed(facts: list[Fact]) -> None:
-    participant, events = legal_life(facts)
+@given(MANY_FACTS)
+def test_a_participant_has_at_most_one_flowing_publication_and_one_replacement(facts: list[ParticipantFact]) -> None:
+    participant, events = apply_legal_facts(facts)
+    publications = [each for each in participant.connections.values() if each.kind is ConnectionKind.PUBLISH]
+
+    assert len(publications) <= 2
+    # The flowing one is the oldest: whatever connects supersedes what is older.
+    assert [each.state for each in publications[1:]] in ([], [ConnectionState.OPENING])
+    flowing = names(events).count("PUBLISH_STARTED") - names(events).count("PUBLISH_STOPPED")
+    assert flowing == participant.is_publishing
+
+
+@settings(max_examples=300, deadline=None)
+@given(MANY_FACTS)
+def test_replayed_events_end_with_the_stops_that_the_run_still_owes(facts: list[ParticipantFact]) -> None:
+    participant, events = apply_legal_facts(facts)
     owed = step(participant, gone(*participant.connections)).events if participant.connections else ()
     replayed = replay(events)
-    paid = step(replayed, gone(*replayed.connections)).events if replayed.connections else ()
+    closing = step(replayed, gone(*replayed.connections)).events if replayed.connections else ()
 
-    assert sorted((e.name, e.remote_participant_id or "") for e in paid) == sorted(
+    assert sorted((e.name, e.remote_participant_id or "") for e in closing) == sorted(
         (e.name, e.remote_participant_id or "") for e in owed
     )
     assert replayed.presence is participant.presence

@@ -1,4 +1,4 @@
-"""A token exchange in the heart: what it ends, in which order, and what it leaves."""
+"""The participant machine for a token exchange: which connections end, in which order, and which stay."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def exchange(*capabilities: str) -> Exchanged:
 
 
 def on_stage() -> Participant:
-    """A participant who watches the stage, publishes, watches P, and is about to watch Q."""
+    """A participant with an events websocket, a publication, a subscription to P, and one to Q that is opening."""
     participant = Participant()
     for fact in (
         Accepted(connection_id="events", kind="events"),
@@ -35,7 +35,7 @@ def on_stage() -> Participant:
     return participant
 
 
-def names(events: tuple[Event, ...]) -> list[tuple[str, str | None]]:
+def names_and_remotes(events: tuple[Event, ...]) -> list[tuple[str, str | None]]:
     return [(event.name.value, event.remote_participant_id) for event in events]
 
 
@@ -49,22 +49,22 @@ def names(events: tuple[Event, ...]) -> list[tuple[str, str | None]]:
     ],
     ids=["both", "watch", "publish", "nothing"],
 )
-def test_what_the_new_token_does_not_allow_ends_after_the_exchange(
+def test_connections_that_the_new_token_does_not_allow_end_after_the_exchange(
     capabilities: tuple[str, ...], expected: list[tuple[str, str | None]], kept: set[str]
 ) -> None:
     made = step(on_stage(), exchange(*capabilities))
-    assert names(made.events) == [("TOKEN_EXCHANGED", None), *expected]
+    assert names_and_remotes(made.events) == [("TOKEN_EXCHANGED", None), *expected]
     assert set(made.participant.connections) == kept
 
 
-def test_the_exchange_is_the_clients_and_the_ends_are_the_exchanges() -> None:
+def test_the_cause_of_the_exchange_is_the_client_and_that_of_the_stops_is_the_exchange() -> None:
     events = step(on_stage(), exchange("SUBSCRIBE")).events
     assert [event.cause for event in events] == [Cause.CLIENT, Cause.TOKEN_EXCHANGED]
     assert events[0].exchange == exchange("SUBSCRIBE").exchange
     assert events[1].exchange is None
 
 
-def test_one_who_only_published_has_left_with_the_right_to() -> None:
+def test_a_participant_that_only_published_leaves_when_it_loses_publish() -> None:
     publisher = step(Participant(), Accepted(connection_id="publish", kind="publish")).participant
     publisher = step(publisher, Connected(connection_id="publish")).participant
     made = step(publisher, exchange("SUBSCRIBE"))
@@ -76,7 +76,7 @@ def test_one_who_only_published_has_left_with_the_right_to() -> None:
     assert not made.participant.connections
 
 
-def test_one_who_is_not_on_the_stage_has_nothing_to_exchange() -> None:
+def test_an_exchange_is_illegal_for_a_participant_that_is_not_on_the_stage() -> None:
     with pytest.raises(IllegalFactError):
         step(Participant(), exchange(*BOTH))
 
@@ -87,13 +87,13 @@ def test_the_row_follows_the_new_token() -> None:
     assert (after.user_id, after.attributes, after.published) == ("grace", {"role": "grace"}, True)
 
 
-def test_replayed_events_with_an_exchange_leave_open_what_was_open() -> None:
+def test_replayed_events_with_an_exchange_leave_the_remaining_connections_open() -> None:
     start = [Event(name=EventName.JOINED), Event(name=EventName.PUBLISH_STARTED)]
     watching = Event(name=EventName.SUBSCRIBE_STARTED, remote_participant_id="P")
     downgraded = step(on_stage(), exchange("SUBSCRIBE")).events
     open_part = replay([*start, watching, *downgraded])
     gone = step(open_part, Gone(connection_ids=tuple(open_part.connections), cause=Cause.CRASH_RECOVERY))
-    assert names(gone.events) == [("SUBSCRIBE_STOPPED", "P"), ("LEFT", None)]
-    assert names(
+    assert names_and_remotes(gone.events) == [("SUBSCRIBE_STOPPED", "P"), ("LEFT", None)]
+    assert names_and_remotes(
         step(replay([*start[:1], downgraded[0]]), Gone(connection_ids=("replayed",), cause=Cause.CRASH_RECOVERY)).events
     ) == [("LEFT", None)]

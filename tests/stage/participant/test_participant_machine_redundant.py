@@ -1,36 +1,41 @@
-"""One of the redundant streams behind a virtual participant: it publishes, and is neither watched nor replicated."""
+"""The participant machine for one redundant stream: it publishes, and is neither watched nor replicated."""
 
 import pytest
-from tests.stage.test_participant import live_through, names
 
-from stagebook.stage.events import Cause, ErrorCode, ReplicationDestination
-from stagebook.stage.participant.participant_facts import Accepted, Connected, Cut, Fact, Gone, Replaced, Replicated
+from stagebook.stage.events import ErrorCode, ReplicationDestination
+from stagebook.stage.participant.participant_facts import Accepted, Connected, Cut, ParticipantFact, Replicated
 from stagebook.stage.participant.participant_machine import IllegalFactError, Participant, step
+from tests.stage.participant.participant_steps import apply_facts, gone, names
 
 STREAM = Accepted(connection_id="stream", kind="redundant")
 FLOWING = (STREAM, Connected(connection_id="stream"))
-GONE = Gone(connection_ids=("stream",), cause=Cause.CLIENT)
 
 
-def test_it_has_the_events_of_a_publisher() -> None:
-    assert names(live_through(*FLOWING, GONE)[1]) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
-    assert names(live_through(STREAM, GONE)[1]) == ["JOINED", "LEFT"]
+def test_a_stream_has_the_events_of_a_publisher() -> None:
+    published = apply_facts(*FLOWING, gone("stream"))[1]
+    never_connected = apply_facts(STREAM, gone("stream"))[1]
+
+    assert names(published) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
+    assert names(never_connected) == ["JOINED", "LEFT"]
 
 
 @pytest.mark.parametrize(
-    ("life", "end"),
+    ("before", "expected"),
     [((STREAM,), ["PUBLISH_ERROR", "LEFT"]), (FLOWING, ["PUBLISH_ERROR", "PUBLISH_STOPPED", "LEFT"])],
+    ids=["opening", "flowing"],
 )
-def test_it_is_cut_before_and_after_it_flows(life: tuple[Fact, ...], end: list[str]) -> None:
-    participant, _ = live_through(*life)
-    cut = Cut(connection_id="stream", code=ErrorCode.INVALID_INPUT)
-    _, events = live_through(cut, participant=participant)
-    assert names(events) == end
+def test_a_stream_can_be_cut(before: tuple[ParticipantFact, ...], expected: list[str]) -> None:
+    participant, _ = apply_facts(*before)
+
+    _, events = apply_facts(Cut(connection_id="stream", code=ErrorCode.INVALID_INPUT), participant=participant)
+
+    assert names(events) == expected
     assert events[0].error_code is ErrorCode.INVALID_INPUT
 
 
-def test_it_publishes_and_is_no_publication_to_watch() -> None:
-    participant, _ = live_through(*FLOWING)
+def test_a_stream_publishes_but_is_no_publication_to_watch() -> None:
+    participant, _ = apply_facts(*FLOWING)
+
     assert participant.is_publishing
     assert participant.publication_id is None
 
@@ -39,19 +44,20 @@ def test_it_publishes_and_is_no_publication_to_watch() -> None:
     "fact",
     [
         Replicated(replication_id="r", destination=ReplicationDestination(stage_arn="there", session_id="st-there")),
-        Replaced(connection_id="other", former_connection_id="stream"),
         Accepted(connection_id="other", kind="redundant"),
         Accepted(connection_id="other", kind="publish"),
     ],
+    ids=["replicated", "second stream", "replacement"],
 )
-def test_it_is_not_replicated_nor_replaced_nor_doubled(fact: Fact) -> None:
-    participant, _ = live_through(*FLOWING)
+def test_a_stream_is_not_replicated_and_has_no_replacement(fact: ParticipantFact) -> None:
+    participant, _ = apply_facts(*FLOWING)
+
     with pytest.raises(IllegalFactError):
         step(participant, fact)
 
 
-def test_who_publishes_has_no_redundant_stream() -> None:
-    publisher, _ = live_through(Accepted(connection_id="pub", kind="publish"))
+def test_neither_a_publisher_nor_a_replica_has_a_redundant_stream() -> None:
+    publisher, _ = apply_facts(Accepted(connection_id="pub", kind="publish"))
     for participant in (publisher, Participant(is_replica=True)):
         with pytest.raises(IllegalFactError):
             step(participant, STREAM)

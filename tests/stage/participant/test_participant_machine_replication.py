@@ -1,24 +1,23 @@
-"""Replications and replicas in the heart: what each fact makes, in which order, and what is illegal."""
+"""The participant machine for replications and replicas: the events of each fact, their order, and illegal facts."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.stage.events import Cause, ErrorCode, Event, ReplicationDestination
+from stagebook.stage.events import Cause, ErrorCode, ReplicationDestination
 from stagebook.stage.participant.event_replay import replay
 from stagebook.stage.participant.participant_facts import (
     Accepted,
     Connected,
     Cut,
-    Fact,
-    Gone,
+    ParticipantFact,
     Paused,
-    Replaced,
     Replicated,
 )
 from stagebook.stage.participant.participant_machine import IllegalFactError, Participant, step
 from stagebook.stage.participant.record_projection import record_after
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, ReplicationState, ReplicationType
+from tests.stage.participant.participant_steps import apply_facts, apply_legal_facts, gone, names
 
 THERE = ReplicationDestination(stage_arn="there", session_id="st-there")
 ELSEWHERE = ReplicationDestination(stage_arn="elsewhere", session_id="st-elsewhere")
@@ -30,34 +29,16 @@ SHOW = (Accepted(connection_id="rep", kind="replica"), Connected(connection_id="
 PAUSE = Paused(connection_id="rep", cause=Cause.PEER_LOST)
 
 
-def live_through(*facts: Fact, participant: Participant | None = None) -> tuple[Participant, list[Event]]:
-    participant = participant or Participant()
-    events: list[Event] = []
-    for fact in facts:
-        made = step(participant, fact)
-        participant = made.participant
-        events.extend(made.events)
-    return participant, events
-
-
-def names(events: list[Event]) -> list[str]:
-    return [event.name.value for event in events]
-
-
-def gone(*connection_ids: str, replications: tuple[str, ...] = ()) -> Gone:
-    return Gone(connection_ids=connection_ids, replication_ids=replications, cause=Cause.CLIENT)
-
-
 def test_a_replication_ends_after_the_publication_and_before_leaving() -> None:
-    _, events = live_through(*PUBLISH, TO_THERE, gone("pub", replications=("r1",)))
+    _, events = apply_facts(*PUBLISH, TO_THERE, gone("pub", replications=("r1",)))
 
     assert names(events)[2:] == ["REPLICATION_STARTED", "PUBLISH_STOPPED", "REPLICATION_STOPPED", "LEFT"]
     assert events[2].destination == events[4].destination == THERE
 
 
-def test_a_cut_takes_replications_along() -> None:
+def test_a_cut_publication_ends_its_replications() -> None:
     cut = Cut(connection_id="pub", code=ErrorCode.BITRATE_EXCEEDED, replication_ids=("r1", "r2"))
-    participant, events = live_through(*PUBLISH, TO_THERE, TO_ELSEWHERE, cut)
+    participant, events = apply_facts(*PUBLISH, TO_THERE, TO_ELSEWHERE, cut)
 
     assert names(events)[4:] == [
         "PUBLISH_ERROR",
@@ -70,18 +51,18 @@ def test_a_cut_takes_replications_along() -> None:
     assert not participant.replications
 
 
-def test_a_replication_can_outlast_its_participant_s_stay() -> None:
-    participant, _ = live_through(*PUBLISH, TO_THERE, gone("pub"))
+def test_a_replication_can_outlive_the_presence_of_its_publisher() -> None:
+    participant, _ = apply_facts(*PUBLISH, TO_THERE, gone("pub"))
     assert participant.is_awaited
 
-    ended, events = live_through(gone(replications=("r1",)), participant=participant)
+    ended, events = apply_facts(gone(replications=("r1",)), participant=participant)
 
     assert names(events) == ["REPLICATION_STOPPED"]
     assert not ended.is_awaited
 
 
 def test_a_replica_publishes_pauses_publishes_again_and_leaves() -> None:
-    _, events = live_through(*SHOW, PAUSE, Connected(connection_id="rep"), gone("rep"), participant=REPLICA)
+    _, events = apply_facts(*SHOW, PAUSE, Connected(connection_id="rep"), gone("rep"), participant=REPLICA)
 
     started, stopped = "PUBLISH_STARTED", "PUBLISH_STOPPED"
     assert names(events) == ["JOINED", started, stopped, started, stopped, "LEFT"]
@@ -89,16 +70,16 @@ def test_a_replica_publishes_pauses_publishes_again_and_leaves() -> None:
 
 
 def test_a_paused_replica_is_present_and_leaves_without_a_second_stop() -> None:
-    paused, _ = live_through(*SHOW, PAUSE, participant=REPLICA)
+    paused, _ = apply_facts(*SHOW, PAUSE, participant=REPLICA)
     assert not paused.is_publishing
     assert paused.replica_id == "rep"
 
-    _, events = live_through(gone("rep"), participant=paused)
+    _, events = apply_facts(gone("rep"), participant=paused)
 
     assert names(events) == ["LEFT"]
 
 
-ILLEGAL: list[tuple[Participant, tuple[Fact, ...], Fact]] = [
+ILLEGAL: list[tuple[Participant, tuple[ParticipantFact, ...], ParticipantFact]] = [
     (Participant(), (), SHOW[0]),
     (REPLICA, (), PUBLISH[0]),
     (REPLICA, (), Accepted(connection_id="ws", kind="events")),
@@ -106,7 +87,6 @@ ILLEGAL: list[tuple[Participant, tuple[Fact, ...], Fact]] = [
     (REPLICA, SHOW[:1], PAUSE),
     (REPLICA, (*SHOW, PAUSE), PAUSE),
     (REPLICA, SHOW, Cut(connection_id="rep", code=ErrorCode.BITRATE_EXCEEDED)),
-    (REPLICA, SHOW, Replaced(connection_id="new", former_connection_id="rep")),
     (Participant(), PUBLISH, Paused(connection_id="pub", cause=Cause.CLIENT)),
     (Participant(), PUBLISH[:1], TO_THERE),
     (REPLICA, SHOW, TO_THERE),
@@ -118,9 +98,9 @@ ILLEGAL: list[tuple[Participant, tuple[Fact, ...], Fact]] = [
 
 @pytest.mark.parametrize(("participant", "before", "fact"), ILLEGAL)
 def test_an_illegal_fact_raises_and_changes_nothing(
-    participant: Participant, before: tuple[Fact, ...], fact: Fact
+    participant: Participant, before: tuple[ParticipantFact, ...], fact: ParticipantFact
 ) -> None:
-    participant, _ = live_through(*before, participant=participant)
+    participant, _ = apply_facts(*before, participant=participant)
     connections, replications = dict(participant.connections), dict(participant.replications)
 
     with pytest.raises(IllegalFactError):
@@ -129,8 +109,8 @@ def test_an_illegal_fact_raises_and_changes_nothing(
     assert (participant.connections, participant.replications) == (connections, replications)
 
 
-def row_after(record: ParticipantRecord, participant: Participant, *facts: Fact) -> ParticipantRecord:
-    after, events = live_through(*facts, participant=participant)
+def row_after(record: ParticipantRecord, participant: Participant, *facts: ParticipantFact) -> ParticipantRecord:
+    after, events = apply_facts(*facts, participant=participant)
     return record_after(
         record, events, at_ms=1, protocol=ParticipantProtocol.WHIP, is_replicated=bool(after.replications)
     )
@@ -168,21 +148,17 @@ FACTS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(FACTS, max_size=25), st.booleans())
-def test_replayed_events_end_with_what_the_interrupted_run_owed(facts: list[Fact], is_replica: bool) -> None:  # noqa: FBT001 - drawn
-    participant, events = Participant(is_replica=is_replica), list[Event]()
-    for fact in facts:
-        try:
-            made = step(participant, fact)
-        except IllegalFactError:
-            continue
-        participant = made.participant
-        events.extend(made.events)
+def test_replayed_events_end_with_the_stops_that_the_run_still_owes(
+    facts: list[ParticipantFact],
+    is_replica: bool,  # noqa: FBT001 - drawn
+) -> None:
+    participant, events = apply_legal_facts(facts, participant=Participant(is_replica=is_replica))
     replayed = replay(events)
 
-    paid = step(replayed, gone(*replayed.connections, replications=tuple(replayed.replications))).events
+    closing = step(replayed, gone(*replayed.connections, replications=tuple(replayed.replications))).events
     owed = step(participant, gone(*participant.connections, replications=tuple(participant.replications))).events
 
-    assert [(event.name, event.replica, event.destination) for event in paid] == [
+    assert [(event.name, event.replica, event.destination) for event in closing] == [
         (event.name, event.replica, event.destination) for event in owed
     ]
     assert replayed.is_awaited == participant.is_awaited

@@ -1,4 +1,4 @@
-"""A participant's row follows from its events."""
+"""The row of a participant, derived from its events."""
 
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.participant.record_projection import record_after
@@ -12,7 +12,7 @@ def after(*names: EventName, record: ParticipantRecord | None = None, at_ms: int
     return record_after(start, [Event(name=name) for name in names], at_ms=at_ms, protocol=WHIP)
 
 
-def test_joined_connects_and_keeps_the_first_time() -> None:
+def test_joined_connects_and_keeps_the_time_of_the_first_join() -> None:
     first = after(EventName.JOINED)
     again = after(EventName.LEFT, EventName.JOINED, record=first, at_ms=9_000)
 
@@ -24,14 +24,14 @@ def test_left_disconnects() -> None:
     assert after(EventName.JOINED, EventName.LEFT).state is ParticipantState.DISCONNECTED
 
 
-def test_published_means_ever() -> None:
+def test_published_means_ever_published() -> None:
     record = after(EventName.JOINED, EventName.PUBLISH_STARTED, EventName.PUBLISH_STOPPED, EventName.LEFT)
 
     assert record.published
     assert record.protocol is WHIP
 
 
-def test_an_error_changes_no_row() -> None:
+def test_an_error_does_not_change_the_row() -> None:
     start = ParticipantRecord(participant_id="P")
 
     assert after(EventName.PUBLISH_ERROR, record=start) is start
