@@ -262,9 +262,9 @@ def _newcomer(draft: Draft, claims: Claims, client: ClientInfo, known: Participa
         participant_id=claims.participant_id, user_id=claims.user_id, attributes=claims.attributes, client=client
     )
     draft.arrivals += 1
-    return arrive(
-        SessionParticipant(claims=claims, record=record, arrival=draft.arrivals, is_written=known is not None), claims
-    )
+    arrived = arrive(SessionParticipant(claims=claims, record=record, arrival=draft.arrivals), claims)
+    # A row that another token has changed is written with the next event, also if that is only a refused attempt.
+    return replace(arrived, is_written=arrived.record is known)
 
 
 def _enter(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:

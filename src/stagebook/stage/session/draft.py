@@ -66,7 +66,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Draft:
     """The working copy of one session."""
 
-    __slots__ = ("_changed", "_end_ms", "arrivals", "base", "context", "events", "orders", "sources", "viewers")
+    __slots__ = ("_changed", "_end", "arrivals", "base", "context", "events", "orders", "sources", "viewers")
 
     def __init__(self, session: Session, context: Context) -> None:
         self.base = session
@@ -77,7 +77,7 @@ class Draft:
         self.events: list[ParticipantEvent] = []
         self.orders: list[Order] = []
         self._changed: dict[str, SessionParticipant] = {}
-        self._end_ms: int | None = None
+        self._end: tuple[SessionTurn, int] | None = None
 
     def find(self, participant_id: str) -> SessionParticipant | None:
         """Return a participant in its newest state, or None."""
@@ -145,9 +145,9 @@ class Draft:
         self.order(EndSource(source_id=source.source_id, detail=detail))
         return True
 
-    def close(self, *, end_ms: int) -> None:
-        """End the session at `end_ms`."""
-        self._end_ms = end_ms
+    def close(self, turn: SessionTurn, *, end_ms: int) -> None:
+        """End the session at `end_ms`: it is closed, or its linger is over."""
+        self._end = (turn, end_ms)
 
     def finish(self, refusal: Refusal = None) -> Decision:
         """Return the decision: the next session with everything that follows from the changed participants."""
@@ -202,12 +202,13 @@ class Draft:
                 empty_since = at
                 due_ms = at.monotonic_ms + self.context.linger_ms
                 last.append(SetTimer(key=timer, due_ms=due_ms, fact=LingerElapsed()))
-        if self._end_ms is not None:
+        if self._end is not None:
+            turn, end_ms = self._end
             is_unopened = phase is SessionPhase.UNOPENED
-            phase = SESSION_PHASES[phase, SessionTurn.CLOSED]
+            phase = SESSION_PHASES[phase, turn]
             last.append(CancelTimer(key=timer))
             if not is_unopened:
-                last.append(WriteSessionEnd(end_ms=max(self._end_ms, start_ms)))
+                last.append(WriteSessionEnd(end_ms=max(end_ms, start_ms)))
         return replace(session, phase=phase, empty_since=empty_since, start_ms=start_ms), first, last
 
 

@@ -143,13 +143,13 @@ def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
     # A participant with this id that has not joined yet loses its place to the replica.
     cancel_attempts(draft, participant_id, replicated_refusal())
     draft.arrivals += 1
-    known, replica = fact.known, fact.replica
+    replica = fact.replica
+    known = fact.known if namesake is None else namesake.record
     record = replace(
         fact.record,
         # A participant with this id that was in this session before keeps its first join.
-        state=fact.record.state if known is None else known.state,
         first_join_ms=None if known is None else known.first_join_ms,
-        published=False if known is None else known.published,
+        published=known is not None and known.published,
         replication_type=ReplicationType.REPLICA,
         replication_state=ReplicationState.ACTIVE,
         source_stage_arn=replica.source_stage_arn,
@@ -162,7 +162,6 @@ def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
             machine=Participant(is_replica=True),
             replica=replica,
             arrival=draft.arrivals,
-            is_written=known is not None,
         )
     )
     draft.sources = draft.sources.insert(participant_id, Source(source_id=fact.source_id, is_local=False))

@@ -4,7 +4,7 @@ ingest configurations, deleted stages, the shutdown of the server, and a linger 
 from stagebook.stage.session.draft import Draft, Refusal
 from stagebook.stage.session.orders import SetTimer
 from stagebook.stage.session.session_facts import LingerElapsed, ParticipantsDisconnected, SessionClosed
-from stagebook.stage.session.session_phase import SessionPhase
+from stagebook.stage.session.session_phase import SessionPhase, SessionTurn
 from stagebook.stage.session.teardown import cancel_attempts, cancellation, end_connections
 
 
@@ -28,7 +28,7 @@ def session_closed(draft: Draft, fact: SessionClosed) -> Refusal:
             connection_ids = tuple(participant.machine.connections)
             end_connections(draft, participant_id, connection_ids, cause=fact.cause, detail=fact.detail, cascade=False)
     draft.viewers = type(draft.viewers)()
-    draft.close(end_ms=draft.context.at.wall_ms)
+    draft.close(SessionTurn.CLOSED, end_ms=draft.context.at.wall_ms)
     return None
 
 
@@ -41,9 +41,11 @@ def linger_elapsed(draft: Draft, _fact: LingerElapsed) -> Refusal:
     if session.phase is not SessionPhase.LINGERING or session.empty_since is None:
         return None
     if session.usage.arriving:
-        due_ms = context.at.monotonic_ms + context.linger_ms
+        # Not at once, also without a linger: the timer would be due again while the timers are being decided.
+        due_ms = context.at.monotonic_ms + max(context.linger_ms, 1)
         draft.order(SetTimer(key=f"linger:{session.stage_arn}", due_ms=due_ms, fact=LingerElapsed()))
         return None
     end_ms = session.empty_since.wall_ms + context.linger_ms
-    draft.close(end_ms=min(end_ms, max(context.at.wall_ms, session.empty_since.wall_ms)))
+    end_ms = min(end_ms, max(context.at.wall_ms, session.empty_since.wall_ms))
+    draft.close(SessionTurn.LINGER_OVER, end_ms=end_ms)
     return None

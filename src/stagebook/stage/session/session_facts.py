@@ -56,7 +56,6 @@ class EncoderRequested(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     claims: Claims
     client: ClientInfo
     known: ParticipantRecord | None = None
-    virtual_known: ParticipantRecord | None = None
 
 
 class AttemptRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,6 +1,7 @@
-"""The life of a stage session, as a table (shape StageSession: a session groups the activity on a stage).
+"""The phases of a stage session, as a table (shape StageSession: a session groups the activity on a stage).
 
-    UNOPENED --FILLED, ATTEMPTED--> OPEN or LINGERING
+    UNOPENED --FILLED--> OPEN
+    UNOPENED --EMPTIED--> LINGERING    the first event is a refused attempt
     OPEN --EMPTIED--> LINGERING --FILLED--> OPEN
     LINGERING --LINGER_OVER--> ENDED
     any --CLOSED--> ENDED

@@ -59,7 +59,7 @@ class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source_watch: SourceWatch = UNWATCHED
     arrival: int = 0
     is_written: bool = False
-    """Whether its row is in the book."""
+    """Whether the book has its row as `record` is."""
 
     @property
     def is_idle(self) -> bool:
