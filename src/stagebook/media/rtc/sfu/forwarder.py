@@ -27,17 +27,18 @@ from stagebook.media.port import (
     RefusalReason,
 )
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RemoteTransport
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
-from stagebook.media.rtc.sdp.sdp_answer import SentTrack, write_publisher_answer, write_viewer_answer
+from stagebook.media.rtc.sdp.sdp_answer import write_publisher_answer, write_viewer_answer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
-from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment, write_restart_fragment
+from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
 from stagebook.media.rtc.sfu.connection_table import ConnectionTable
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
+from stagebook.media.rtc.sfu.ice_fragment_answer import answer_fragment
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.source import Source
-from stagebook.media.rtc.sfu.viewer import Viewer, make_viewer_track
+from stagebook.media.rtc.sfu.viewer import make_viewer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
 
@@ -153,20 +154,11 @@ class Forwarder:
         if source is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
         plan = negotiate_viewer(parse_description(offer), source=source.format)
-        by_mid = {
-            track.mid: make_viewer_track(track, source.tracks[track.kind], self._randomness.getrandbits)
-            for track in plan.tracks
-        }
-        viewer = Viewer(tracks={track.down_track.ssrc: track for track in by_mid.values()}, cname=source.name.encode())
+        viewer, sent = make_viewer(plan, source.tracks, name=source.name, random_bits=self._randomness.getrandbits)
         peer = self._connections.open(connection_id, plan, source, viewer, now=self._clock())
         source.viewers[connection_id] = viewer
-        answer = write_viewer_answer(
-            plan,
-            local=self._transport.describe(peer),
-            sent={mid: SentTrack(ssrc=track.down_track.ssrc, rtx_ssrc=track.rtx_ssrc) for mid, track in by_mid.items()},
-            stream_id=source.name,
-            cname=source.name,
-        )
+        local = self._transport.describe(peer)
+        answer = write_viewer_answer(plan, local=local, sent=sent, stream_id=source.name, cname=source.name)
         return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag)
 
     def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
@@ -187,21 +179,7 @@ class Forwarder:
         entry = self._connections.get(connection_id)
         if entry is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
-        peer = entry.peer
-        parsed = parse_fragment(fragment)
-        if ice_session not in (None, "*", peer.ice.credentials.ufrag):
-            raise MediaRefusedError(
-                reason=RefusalReason.ICE_SESSION_MISMATCH, detail="the ICE session is not the current one"
-            )
-        ufrag, pwd = parsed.ufrag, parsed.pwd
-        if ufrag is None or pwd is None or not parsed.restarts(ufrag=peer.remote.ufrag, pwd=peer.remote.pwd):
-            # Trickle ICE. The candidates are ignored: an ICE-lite agent learns the peer's addresses from its checks.
-            return PatchAnswer(fragment=None, ice_session=peer.ice.credentials.ufrag)
-        remote = RemoteTransport(ufrag=ufrag, pwd=pwd, fingerprints=peer.remote.fingerprints)
-        self._transport.restart_ice(peer, remote)
-        first = entry.plan.tracks[0]
-        answer = write_restart_fragment(self._transport.describe(peer), mid=first.mid, kind=first.kind)
-        return PatchAnswer(fragment=answer, ice_session=peer.ice.credentials.ufrag)
+        return answer_fragment(entry, self._transport, parse_fragment(fragment), ice_session)
 
     def close(self, *, connection_id: str) -> None:
         """Close one connection without reporting a fact. Its source and the source's viewers stay. Unknown ids are

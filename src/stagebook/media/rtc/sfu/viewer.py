@@ -6,10 +6,12 @@ negotiated); keyframe requests go to the track. Receiver reports are ignored: ev
 
 from collections.abc import Callable, Mapping
 
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, parse_rtcp
 from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import HEADER
-from stagebook.media.rtc.sdp.media_plan import TrackPlan
+from stagebook.media.rtc.sdp.media_plan import ViewerPlan
+from stagebook.media.rtc.sdp.sdp_answer import SentTrack
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.source_track import SentPacket, SourceTrack
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
@@ -54,17 +56,6 @@ class ViewerTrack:
     @staticmethod
     def _header(packet: SentPacket, payload_type: int, sequence: int, ssrc: int) -> bytes:
         return HEADER.pack(0x80, packet.marker << 7 | payload_type, sequence, packet.timestamp, ssrc)
-
-
-def make_viewer_track(plan: TrackPlan, track: SourceTrack, random_bits: Callable[[int], int]) -> ViewerTrack:
-    """Make the stream for one negotiated media section of a viewer's offer, with random SSRCs."""
-    return ViewerTrack(
-        track=track,
-        down_track=DownTrack(ssrc=random_bits(32), payload_type=plan.payload_type),
-        rtx_payload_type=plan.rtx_payload_type,
-        rtx_ssrc=None if plan.rtx_payload_type is None else random_bits(32),
-        rtx_sequence=random_bits(15),
-    )
 
 
 class Viewer:
@@ -151,3 +142,27 @@ class Viewer:
             if packet is not None:
                 self._budget -= 1
                 self._peer.send_rtp(packet)
+
+
+def make_viewer(
+    plan: ViewerPlan, tracks: Mapping[MediaKind, SourceTrack], *, name: str, random_bits: Callable[[int], int]
+) -> tuple[Viewer, dict[str, SentTrack]]:
+    """Make a viewer of a source's tracks, with random SSRCs, from its negotiated offer.
+
+    `name` is the RTCP CNAME of the source. Returns the viewer, and what its answer says of each stream, by the media
+    section's mid.
+    """
+    by_ssrc: dict[int, ViewerTrack] = {}
+    sent: dict[str, SentTrack] = {}
+    for section in plan.tracks:
+        down_track = DownTrack(ssrc=random_bits(32), payload_type=section.payload_type)
+        rtx_ssrc = None if section.rtx_payload_type is None else random_bits(32)
+        by_ssrc[down_track.ssrc] = ViewerTrack(
+            track=tracks[section.kind],
+            down_track=down_track,
+            rtx_payload_type=section.rtx_payload_type,
+            rtx_ssrc=rtx_ssrc,
+            rtx_sequence=random_bits(15),
+        )
+        sent[section.mid] = SentTrack(ssrc=down_track.ssrc, rtx_ssrc=rtx_ssrc)
+    return Viewer(tracks=by_ssrc, cname=name.encode()), sent

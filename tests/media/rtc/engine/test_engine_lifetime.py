@@ -1,0 +1,154 @@
+"""Engine processes that are lost, replaced, stopped, or orphaned by a killed server."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from stagebook.media.port import (
+    CloseCause,
+    Closed,
+    MediaRefusedError,
+    RefusalReason,
+)
+from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+from tests.media.rtc.engine.running_pool import (
+    is_alive,
+    running_pool,
+    until,
+)
+
+
+async def test_a_lost_engine_closes_its_connections_and_a_new_process_takes_its_port() -> None:
+    async with running_pool(processes=2) as scenario:
+        port = await scenario.publish("a")
+        await scenario.publish("b")
+        await scenario.subscribe("a", "v")
+        scenario.kill(0)
+        await scenario.wait_for_restart(0)
+        assert scenario.facts == [
+            Closed(connection_id="v", cause=CloseCause.ENGINE_LOST),
+            Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST),
+        ]
+        with pytest.raises(MediaRefusedError) as refused:
+            await scenario.subscribe("a", "w")
+        assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
+        assert await scenario.publish("c") == port
+        await scenario.subscribe("b", "x")
+
+
+async def test_pending_requests_fail_when_the_engine_is_lost_and_are_not_reported() -> None:
+    async with running_pool() as scenario:
+        await scenario.publish("a")
+        scenario.kill(with_signal=signal.SIGSTOP)
+        waiting = asyncio.create_task(scenario.publish("b"))
+        patching = asyncio.create_task(scenario.pool.patch(connection_id="a-publisher", fragment="", ice_session=None))
+        await asyncio.sleep(0)
+        scenario.kill()
+        for task in (waiting, patching):
+            with pytest.raises(MediaRefusedError) as refused:
+                await task
+            assert refused.value.reason is RefusalReason.ENGINE_LOST
+        await until(lambda: bool(scenario.facts))
+        assert scenario.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
+
+
+async def test_an_engine_that_does_not_reply_is_replaced() -> None:
+    async with running_pool(timeouts=WorkerTimeouts(request_seconds=0.5)) as scenario:
+        previous = scenario.process_id()
+        scenario.kill(with_signal=signal.SIGSTOP)
+        with pytest.raises(MediaRefusedError) as refused:
+            await scenario.publish("a")
+        assert refused.value.reason is RefusalReason.ENGINE_LOST
+        await until(lambda: scenario.pool.engines[0].is_running and scenario.pool.engines[0].process_id != previous)
+        await scenario.publish("a")
+
+
+async def test_an_engine_without_heartbeats_is_replaced() -> None:
+    async with running_pool(timeouts=WorkerTimeouts(heartbeat_seconds=0.3)) as scenario:
+        await scenario.publish("a")
+        scenario.kill(with_signal=signal.SIGSTOP)
+        await scenario.wait_for_restart()
+        assert scenario.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
+
+
+async def test_publishers_are_refused_while_no_engine_is_running() -> None:
+    async with running_pool(timeouts=WorkerTimeouts(restart_delay_seconds=60)) as scenario:
+        scenario.kill()
+        await until(lambda: not scenario.pool.engines[0].is_running)
+        with pytest.raises(MediaRefusedError) as refused:
+            await scenario.publish("a")
+        assert refused.value.reason is RefusalReason.ENGINE_LOST
+
+
+async def test_nothing_is_reported_about_a_connection_of_a_lost_engine_that_was_closed() -> None:
+    async with running_pool() as scenario:
+        await scenario.publish("a")
+        await scenario.publish("b")
+        await scenario.publish("c")
+        # As if the engine's loss had been noticed now; the reports are still to come.
+        scenario.pool._handle_loss(scenario.pool.engines[0], frozenset())
+        scenario.pool.close(connection_id="a-publisher")
+        scenario.pool.end_source(source_id="b")
+        await until(lambda: bool(scenario.facts))
+        assert scenario.facts == [Closed(connection_id="c-publisher", cause=CloseCause.ENGINE_LOST)]
+
+
+async def test_an_engine_ignores_signals_meant_for_the_server() -> None:
+    async with running_pool() as scenario:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            scenario.kill(with_signal=number)
+        await scenario.publish("a")
+        assert scenario.facts == []
+
+
+async def test_stop_leaves_no_process_and_reports_no_fact() -> None:
+    async with running_pool(processes=2) as scenario:
+        await scenario.publish("a")
+        processes = [scenario.process_id(0), scenario.process_id(1)]
+        await scenario.pool.stop()
+        assert not any(is_alive(process_id) for process_id in processes)
+        assert scenario.facts == []
+
+
+async def test_stop_does_not_wait_for_an_engine_that_hangs() -> None:
+    pool = EnginePool(EngineSettings(), processes=1, timeouts=WorkerTimeouts(stop_seconds=0.2))
+    await pool.start()
+    process_id = pool.engines[0].process_id
+    assert process_id is not None
+    os.kill(process_id, signal.SIGSTOP)
+    await pool.stop()
+    assert not is_alive(process_id)
+
+
+SERVER_SCRIPT = """
+import asyncio
+from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.rtc.engine.engine_settings import EngineSettings
+
+async def main():
+    pool = EnginePool(EngineSettings(), processes=2)
+    await pool.start()
+    print("engines", *(engine.process_id for engine in pool.engines), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_engines_exit_when_the_server_is_killed() -> None:
+    server = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVER_SCRIPT, stdout=asyncio.subprocess.PIPE)
+    assert server.stdout is not None
+    async for line in server.stdout:
+        if line.startswith(b"engines "):
+            break
+    engines = [int(word) for word in line.split()[1:]]
+    assert len(engines) == 2
+    assert all(is_alive(process_id) for process_id in engines)
+    server.kill()
+    await server.wait()
+    await until(lambda: not any(is_alive(process_id) for process_id in engines))
