@@ -1,25 +1,30 @@
-"""How media that did not come by WebRTC is handed to a forwarder: typed messages on a local stream socket.
+"""The media bus: how the ingest process hands encoders' media to the engine processes.
 
-Whoever takes an encoder's stream in (`ingest`) is the client, the forwarder's process the server. Each message is
-msgpack behind its length in four bytes. Both ends are one release and one machine: nothing is lost, reordered or
-encrypted. Knows no RTMP and no RTP header.
+For each encoder, the ingest process connects to the unix socket of one engine and sends one `Hello` and then `Unit`
+after `Unit`. The engine sends nothing. A message is framed as in `worker.framing`: a length of four bytes and a msgpack
+body. Both processes run on one machine and the same release, so nothing is lost or reordered, and there is neither
+encryption nor a protocol version.
+
+    ingest process                       engine process
+    FeedWriter  -- Hello, Unit, Unit -->  MediaBusReader -> MediaBusServer
 """
 
-import asyncio
 from typing import Final, TypeAlias
 
 import msgspec
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.worker.framing import MessageReader
 
 MAX_FEED_MESSAGE_BYTES: Final = 8 << 20
+"""Maximum size of a message's body."""
+MAX_HELLO_BYTES: Final = 4 << 10
+"""Maximum size of the first message's body: it comes from a client that has not authenticated itself."""
 CLOCK_RATES: Final = {MediaKind.VIDEO: 90_000, MediaKind.AUDIO: 48_000}
-"""Ticks a second of a unit's timestamp."""
+"""Ticks per second of a unit's timestamp: the RTP clock rates of H.264 (RFC 6184) and Opus (RFC 7587)."""
 
 
 class FeedTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to bring one connection's media: a unix socket's path, and the secret that opens it once."""
+    """Permission to feed one connection: the path of the engine's unix socket, and a token that is valid once."""
 
     path: str
     token: str
@@ -29,10 +34,10 @@ class FeedTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The first message. It is sent when both tracks are known, so with it the connection counts as connected.
+    """The first message. It is sent when both tracks are known, and makes the connection count as connected.
 
-    Video is H.264, audio is Opus at 48 kHz with two channels. `video_parameters` is the fmtp value for SDP, with
-    packetization-mode=1 and the profile-level-id of the stream's own SPS.
+    Video is H.264. Audio is Opus at 48 kHz with two channels. `video_parameters` is the fmtp value for SDP, with
+    packetization-mode=1 and the profile-level-id of the stream's SPS.
     """
 
     token: str
@@ -43,11 +48,11 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, gc=False):
-    """One access unit: all RTP payloads (RFC 6184 packetization mode 1; RFC 7587) of one picture or one Opus packet.
+    """One access unit: the RTP payloads of one video frame (RFC 6184, packetization mode 1) or one Opus packet.
 
-    `timestamp` counts ticks of CLOCK_RATES from a zero that audio and video share (the encoder's own clock), which is
-    what keeps lips and voice together. It is never wrapped, and a picture's is the moment at which it is shown.
-    Pictures come in decoding order. A keyframe begins with its SPS and PPS.
+    `timestamp` is the presentation time on the encoder's clock, in ticks of CLOCK_RATES. Audio and video share the zero
+    of that clock, which keeps them in sync. It is never wrapped. Video frames come in decoding order. A keyframe begins
+    with its SPS and PPS.
     """
 
     kind: MediaKind
@@ -57,12 +62,3 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True,
 
 
 FeedMessage: TypeAlias = Hello | Unit
-
-_messages: MessageReader[FeedMessage] = MessageReader(
-    msgspec.msgpack.Decoder(FeedMessage), max_bytes=MAX_FEED_MESSAGE_BYTES
-)
-
-
-async def receive(reader: asyncio.StreamReader) -> FeedMessage:
-    """The forwarder's next message. Raises BrokenStreamError."""
-    return await _messages.next(reader)

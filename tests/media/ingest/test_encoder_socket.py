@@ -1,6 +1,7 @@
-"""A TCP connection as the ingest process has it, on the event loop it has and on the standard one."""
+"""EncoderSocket on real TCP connections, with the event loop of production (uvloop) and the standard one."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -10,69 +11,69 @@ import pytest
 import uvloop
 
 from stagebook.media.ingest.encoder_socket import READ_BYTES, EncoderSocket, NotReadError, watch_for_loss
-from tests.media.ingest.serving import unchecked_tls, write_certificate
+from tests.media.ingest.running_rtmp_server import unchecked_tls, write_certificate
 
-Try = Callable[[EncoderSocket, socket.socket], Awaitable[None]]
+Scenario = Callable[[EncoderSocket, socket.socket], Awaitable[None]]
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Callable[[Try], None]:
-    """Runs something with a wire and the encoder's plain socket at the other end."""
+def run(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
+    """Run a scenario with an EncoderSocket and the client's socket at the other end."""
 
-    def run(attempt: Try) -> None:
+    def run(scenario: Scenario) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(_with_wire(attempt))
+            runner.run(_run(scenario))
 
     return run
 
 
-async def _with_wire(attempt: Try) -> None:
+async def _run(scenario: Scenario) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname())
+        client = socket.create_connection(listener.getsockname())
         accepted, _ = listener.accept()
     accepted.settimeout(0)
-    near.settimeout(0)
-    wire = await EncoderSocket.open(accepted, context=None, timeout_seconds=5)
+    client.settimeout(0)
+    encoder_socket = await EncoderSocket.open(accepted, context=None, timeout_seconds=5)
     try:
         async with asyncio.timeout(30):
-            await attempt(wire, near)
+            await scenario(encoder_socket, client)
     finally:
-        wire.abort()
-        near.close()
+        encoder_socket.abort()
+        client.close()
         await asyncio.sleep(0)
 
 
-async def everything(near: socket.socket) -> bytes:
-    """What the encoder is sent until the end. Raises ConnectionResetError."""
+async def receive_all(client: socket.socket) -> bytes:
+    """Receive until the end of the connection. Raises ConnectionResetError."""
     loop = asyncio.get_running_loop()
     data = b""
-    while piece := await loop.sock_recv(near, 65_536):
-        data += piece
+    while chunk := await loop.sock_recv(client, 65_536):
+        data += chunk
     return data
 
 
-def reset(near: socket.socket) -> None:
-    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    near.close()
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
 
 
-def test_what_comes_is_read_in_fair_pieces(run: Callable[[Try], None]) -> None:
-    async def attempt(wire: EncoderSocket, near: socket.socket) -> None:
+def test_a_read_returns_a_limited_number_of_bytes(run: Callable[[Scenario], None]) -> None:
+    async def scenario(encoder_socket: EncoderSocket, client: socket.socket) -> None:
         sent = bytes(range(256)) * 4_096
-        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(near, sent))
+        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(client, sent))
         received = b""
         while len(received) < len(sent):
-            piece = await wire.read()
-            assert 0 < len(piece) <= READ_BYTES
-            received += piece
+            chunk = await encoder_socket.read()
+            assert 0 < len(chunk) <= READ_BYTES
+            received += chunk
         assert received == sent
         await sending
 
-    run(attempt)
+    run(scenario)
 
 
-def test_others_have_their_turn_between_the_pieces(run: Callable[[Try], None]) -> None:
-    async def attempt(wire: EncoderSocket, near: socket.socket) -> None:
+def test_other_tasks_run_between_two_reads(run: Callable[[Scenario], None]) -> None:
+    async def scenario(encoder_socket: EncoderSocket, client: socket.socket) -> None:
         turns = 0
 
         async def other() -> None:
@@ -81,125 +82,161 @@ def test_others_have_their_turn_between_the_pieces(run: Callable[[Try], None]) -
                 turns += 1
                 await asyncio.sleep(0)
 
-        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(near, bytes(20 * READ_BYTES)))
+        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(client, bytes(20 * READ_BYTES)))
         await asyncio.sleep(0.2)
-        another = asyncio.create_task(other())
-        pieces = 0
+        other_task = asyncio.create_task(other())
+        reads = 0
         for _ in range(4):
-            await wire.read()
-            pieces += 1
-        assert turns >= pieces - 1
+            await encoder_socket.read()
+            reads += 1
+        assert turns >= reads - 1
         sending.cancel()
-        another.cancel()
-        await asyncio.wait([sending, another])
+        other_task.cancel()
+        await asyncio.wait([sending, other_task])
 
-    run(attempt)
+    run(scenario)
 
 
-def test_who_is_not_read_is_held_up(run: Callable[[Try], None]) -> None:
-    async def attempt(_wire: EncoderSocket, near: socket.socket) -> None:
-        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
-        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(near, bytes(100 << 20)))
+def test_a_client_is_slowed_down_while_it_is_not_read(run: Callable[[Scenario], None]) -> None:
+    async def scenario(_encoder_socket: EncoderSocket, client: socket.socket) -> None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(client, bytes(100 << 20)))
         await asyncio.sleep(0.5)
         assert not sending.done()
         sending.cancel()
         await asyncio.wait([sending])
 
-    run(attempt)
+    run(scenario)
 
 
-def test_the_end_is_no_bytes(run: Callable[[Try], None]) -> None:
-    async def attempt(wire: EncoderSocket, near: socket.socket) -> None:
-        near.send(b"last words")
-        near.shutdown(socket.SHUT_WR)
-        assert await wire.read() == b"last words"
-        assert await wire.read() == b""
-        assert wire.is_gone
+def test_the_end_of_the_connection_is_an_empty_read(run: Callable[[Scenario], None]) -> None:
+    async def scenario(encoder_socket: EncoderSocket, client: socket.socket) -> None:
+        client.send(b"last bytes")
+        client.shutdown(socket.SHUT_WR)
+        assert await encoder_socket.read() == b"last bytes"
+        assert await encoder_socket.read() == b""
+        assert encoder_socket.is_gone
 
-    run(attempt)
+    run(scenario)
 
 
-def test_what_came_before_a_reset_is_read_before_it(run: Callable[[Try], None]) -> None:
-    async def attempt(wire: EncoderSocket, near: socket.socket) -> None:
-        near.send(b"last words")
-        reset(near)
+def test_bytes_before_a_reset_are_read_before_the_error(run: Callable[[Scenario], None]) -> None:
+    async def scenario(encoder_socket: EncoderSocket, client: socket.socket) -> None:
+        client.send(b"last bytes")
+        reset(client)
         await asyncio.sleep(0.1)
-        assert not wire.is_gone
-        assert await wire.read() == b"last words"
+        assert not encoder_socket.is_gone
+        assert await encoder_socket.read() == b"last bytes"
         with pytest.raises(ConnectionResetError):
-            await wire.read()
-        wire.write(b"nobody reads this")
-        await wire.finish()
+            await encoder_socket.read()
+        encoder_socket.write(b"nobody reads this")
+        await encoder_socket.finish()
 
-    run(attempt)
+    run(scenario)
 
 
-def test_the_last_words_are_read_although_the_encoder_still_sends(run: Callable[[Try], None]) -> None:
-    async def attempt(wire: EncoderSocket, near: socket.socket) -> None:
-        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(near, bytes(4 << 20)))
+def test_finish_delivers_the_answer_to_a_client_that_still_sends(run: Callable[[Scenario], None]) -> None:
+    async def scenario(encoder_socket: EncoderSocket, client: socket.socket) -> None:
+        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(client, bytes(4 << 20)))
         await asyncio.sleep(0.1)
-        wire.write(b"last words")
-        finishing = asyncio.create_task(wire.finish())
-        assert await everything(near) == b"last words"
+        encoder_socket.write(b"last bytes")
+        finishing = asyncio.create_task(encoder_socket.finish())
+        assert await receive_all(client) == b"last bytes"
         await sending
-        near.close()
+        client.close()
         await finishing
 
-    run(attempt)
+    run(scenario)
 
 
-def test_an_encoder_that_does_not_close_is_not_waited_for(run: Callable[[Try], None]) -> None:
-    async def attempt(wire: EncoderSocket, near: socket.socket) -> None:
+def test_finish_does_not_wait_long_for_the_client(run: Callable[[Scenario], None]) -> None:
+    async def scenario(encoder_socket: EncoderSocket, client: socket.socket) -> None:
         began = asyncio.get_running_loop().time()
-        await wire.finish()
+        await encoder_socket.finish()
         assert asyncio.get_running_loop().time() - began < 10
-        assert await everything(near) == b""
+        assert await receive_all(client) == b""
 
-    run(attempt)
+    run(scenario)
 
 
-def test_an_encoder_that_does_not_read_is_an_error_before_much_waits(run: Callable[[Try], None]) -> None:
-    async def attempt(wire: EncoderSocket, near: socket.socket) -> None:
-        near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+def test_a_client_that_does_not_read_is_an_error(run: Callable[[Scenario], None]) -> None:
+    async def scenario(encoder_socket: EncoderSocket, client: socket.socket) -> None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         for _ in range(20_000):
             try:
-                wire.write(bytes(4_096))
+                encoder_socket.write(bytes(4_096))
             except NotReadError:
                 return
             await asyncio.sleep(0)
-        raise AssertionError("eighty megabytes wait")
+        raise AssertionError("80 MB are queued without an error")
 
-    run(attempt)
+    run(scenario)
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_over_tls_the_last_words_arrive_and_then_the_end(
+def test_finish_over_tls_delivers_the_answer_and_then_the_end(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
 ) -> None:
-    async def attempt() -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*write_certificate(tmp_path))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            listener.settimeout(0)
-            connecting = asyncio.create_task(asyncio.open_connection(*listener.getsockname(), ssl=unchecked_tls()))
-            accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
-        wire = await EncoderSocket.open(accepted, context=context, timeout_seconds=20)
-        reader, writer = await connecting
+    async def scenario() -> None:
+        encoder_socket, reader, writer = await connect_over_tls(tmp_path)
         writer.write(b"x" * 100_000)
-        assert await wire.read() == b"x" * READ_BYTES
-        wire.write(b"last words")
-        finishing = asyncio.create_task(wire.finish())
-        assert await reader.read() == b"last words"
+        assert await encoder_socket.read() == b"x" * READ_BYTES
+        encoder_socket.write(b"last bytes")
+        finishing = asyncio.create_task(encoder_socket.finish())
+        assert await reader.read() == b"last bytes"
         writer.close()
         await finishing
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(attempt())
+        runner.run(scenario())
 
 
-def test_the_kernel_watches_for_silent_losses_too() -> None:
-    with socket.socket() as watched:
-        watch_for_loss(watched, silence_seconds=10)
-        assert watched.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert watched.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
-        assert watched.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_finish_over_tls_drops_what_the_client_still_sends(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    errors: list[object] = []
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+        encoder_socket, reader, writer = await connect_over_tls(tmp_path)
+        flooding = asyncio.create_task(flood(writer))
+        await asyncio.sleep(0.1)  # the receive buffer is full now, and the socket is paused
+        encoder_socket.write(b"last bytes")
+        answer, _ = await asyncio.gather(reader.read(10), encoder_socket.finish())
+        assert answer == b"last bytes"
+        flooding.cancel()
+        writer.transport.abort()
+        await asyncio.wait([flooding])
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(scenario())
+    assert errors == []
+
+
+async def connect_over_tls(
+    folder: Path,
+) -> tuple[EncoderSocket, asyncio.StreamReader, asyncio.StreamWriter]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*write_certificate(folder))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        connecting = asyncio.create_task(asyncio.open_connection(*listener.getsockname(), ssl=unchecked_tls()))
+        accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
+    encoder_socket = await EncoderSocket.open(accepted, context=context, timeout_seconds=20)
+    return encoder_socket, *await connecting
+
+
+async def flood(writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+
+
+def test_keepalive_and_user_timeout_are_set() -> None:
+    with socket.socket() as client:
+        watch_for_loss(client, silence_seconds=10)
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000

@@ -1,5 +1,19 @@
-"""One TCP connection of an encoder, with or without TLS: read in fair pieces, written within a bound, ended without
-loss. Knows no RTMP."""
+"""One TCP connection of an encoder, with or without TLS.
+
+The event loop writes received bytes straight into a fixed buffer (`asyncio.BufferedProtocol`):
+
+    +----------------+------------------+-----------------+
+    | already read   | received, unread | free            |
+    +----------------+------------------+-----------------+
+    0                start              end               BUFFER_BYTES
+
+`read` copies the next unread bytes out and moves `start`. When everything is read, both positions return to 0. When no
+space is free, the socket is not read until the buffer is empty, so that TCP's flow control slows the encoder down.
+
+A connection ends in three steps (RFC 9293 section 3.6): the queued answers are sent, then FIN, and then the encoder's
+remaining bytes are read and dropped until its own FIN. Without the third step the kernel would answer those bytes with
+a reset (RFC 1122 section 4.2.2.13), and the encoder could lose the last answer.
+"""
 
 import asyncio
 import contextlib
@@ -8,96 +22,112 @@ import ssl
 from typing import Final, cast
 
 READ_BYTES: Final = 16 << 10
-"""What one connection may have worked on before the others have their turn, however fast it sends."""
-_MAX_UNREAD_BYTES: Final = 64 << 10
-"""What is taken from the socket ahead of its turn."""
-_MAX_WAITING_BYTES: Final = 256 << 10
-"""What waits for an encoder that does not read; all it is ever sent is much less."""
-_FINISH_SECONDS: Final = 2.0
-"""How long an encoder has to read the last words and to close its own end."""
+"""Maximum number of bytes that one `read` returns, so that a fast encoder does not delay the other connections."""
+BUFFER_BYTES: Final = 64 << 10
+"""Size of the receive buffer of one connection."""
+_MAX_UNSENT_BYTES: Final = 256 << 10
+"""Maximum number of bytes that wait to be sent. All answers of a connection together are much smaller."""
+_FINISH_TIMEOUT_SECONDS: Final = 2.0
+"""How long `finish` waits for the encoder to read the last answer and to close its end."""
+
+_DROPPED: Final = memoryview(bytearray(BUFFER_BYTES))
+"""Receive buffer for bytes that nobody reads. All connections share it."""
 
 
 class NotReadError(Exception):
-    """The encoder does not read what it is sent."""
+    """The encoder does not read the server's answers."""
 
 
-class EncoderSocket(asyncio.Protocol):
-    """An accepted connection. What came before its end is read before the end is, a reset too: encoders say goodbye and
-    close without reading what they were told, and that is a reset (RFC 1122 section 4.2.2.13)."""
+class EncoderSocket(asyncio.BufferedProtocol):
+    """An accepted connection.
+
+    Bytes that were received before the end of the connection are read before the end is reported, also before a reset.
+    Many encoders send their last commands and close the socket without reading the answers, which the server's kernel
+    sees as data followed by a reset.
+    """
 
     def __init__(self, *, is_secure: bool) -> None:
         self._is_secure = is_secure
         self._transport: asyncio.Transport | None = None
-        self._unread = bytearray()
-        self._has_ended = self._is_lost = self._is_behind = self._is_paused = False
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._start = self._end = 0
+        self._has_ended = self._is_lost = self._is_behind = self._is_paused = self._is_dropping = False
         self._error: Exception | None = None
-        self._something_happened = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @classmethod
     async def open(
         cls, accepted: socket.socket, *, context: ssl.SSLContext | None, timeout_seconds: float
     ) -> "EncoderSocket":
-        """Take over an accepted socket; with a TLS context after its handshake. Raises OSError (TimeoutError too)."""
-        wire = cls(is_secure=context is not None)
+        """Take over an accepted socket. With a TLS context, return after the TLS handshake.
+
+        Raises OSError, which includes TimeoutError and ssl.SSLError. The socket is then closed.
+        """
+        encoder_socket = cls(is_secure=context is not None)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: wire,
+                lambda: encoder_socket,
                 accepted,
                 ssl=context,
                 ssl_handshake_timeout=timeout_seconds if context else None,
-                ssl_shutdown_timeout=_FINISH_SECONDS if context else None,
+                ssl_shutdown_timeout=_FINISH_TIMEOUT_SECONDS if context else None,
             )
         except BaseException:
             accepted.close()
             raise
-        return wire
+        return encoder_socket
 
     @property
     def is_gone(self) -> bool:
-        """Whether the encoder has ended the connection, and everything it sent was read."""
-        return self._has_ended and not self._unread
+        """Whether the encoder closed the connection and all its bytes were read."""
+        return self._has_ended and self._start == self._end
 
     async def read(self) -> bytes:
-        """The next bytes, READ_BYTES at most; none at the end. Raises OSError."""
+        """Return the next 1 to READ_BYTES bytes, or b"" at the end of the connection.
+
+        Raises OSError if the connection broke.
+        """
         if self._is_behind:
+            # The last read left bytes in the buffer. Let the event loop serve the other connections first.
             await asyncio.sleep(0)
-        while not self._unread:
+        while self._start == self._end:
             if self._error is not None:
                 raise self._error
             if self._has_ended:
                 return b""
             await self._wait()
-        data = bytes(self._unread[:READ_BYTES])
-        del self._unread[:READ_BYTES]
-        self._is_behind = bool(self._unread)
-        if self._is_paused and not self._is_behind and (transport := self._usable()):
-            self._is_paused = False
-            transport.resume_reading()
+        data = bytes(self._buffer[self._start : min(self._end, self._start + READ_BYTES)])
+        self._start += len(data)
+        self._is_behind = self._start < self._end
+        if not self._is_behind:
+            self._start = self._end = 0
+            self._resume()
         return data
 
     def write(self, data: bytes) -> None:
-        """Queue bytes. Raises NotReadError. After the end of the connection nothing is sent, which is fine."""
-        transport = self._usable()
+        """Queue bytes to be sent. They are dropped if the connection is closed.
+
+        Raises NotReadError if more than 256 KiB wait to be sent.
+        """
+        transport = self._open_transport()
         if transport is None:
             return
         transport.write(data)
-        if not transport.is_closing() and transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
+        if not transport.is_closing() and transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             raise NotReadError("the encoder does not read what it is sent")
 
     async def finish(self) -> None:
-        """Send what is queued and then the end, and give the encoder a moment to read it.
-
-        What it still sends is read into the void: a socket that is closed with unread bytes in it sends a reset
-        (RFC 1122 section 4.2.2.13), which makes the other end forget what it was told last.
-        """
+        """Send what is queued, then FIN (TLS: close_notify), and wait at most two seconds for the encoder's end."""
         try:
-            async with asyncio.timeout(_FINISH_SECONDS):
-                if not self._is_secure and (transport := self._usable()):
-                    transport.write_eof()  # after what is queued
+            async with asyncio.timeout(_FINISH_TIMEOUT_SECONDS):
+                if not self._is_secure and (transport := self._open_transport()):
+                    transport.write_eof()
                     while await self.read():
                         pass
+                self._is_dropping = True
                 if self._transport is not None:
-                    self._transport.close()  # TLS reads into the void by itself, and sends close_notify
+                    # Over TLS, the transport itself reads until the peer's close_notify.
+                    self._transport.close()
                 while not self._is_lost:
                     await self._wait()
         except (OSError, TimeoutError):
@@ -106,46 +136,63 @@ class EncoderSocket(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close the connection at once. Queued bytes are lost."""
         if self._transport is not None:
             self._transport.abort()
 
-    def _usable(self) -> asyncio.Transport | None:
-        """The transport, unless it is closed or will be in this turn of the loop: then it takes no orders."""
+    def _open_transport(self) -> asyncio.Transport | None:
+        """The transport, or None if it is closing: then it may not be paused, resumed or written to."""
         return None if self._transport is None or self._transport.is_closing() else self._transport
 
+    def _resume(self) -> None:
+        if self._is_paused and (transport := self._open_transport()):
+            self._is_paused = False
+            transport.resume_reading()
+
     async def _wait(self) -> None:
-        self._something_happened.clear()
-        await self._something_happened.wait()
+        """Wait for the next protocol callback."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    # Callbacks of asyncio.BufferedProtocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As asyncio.Protocol, like all that follow."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
-        """Keep the bytes, and have the socket wait when they are many."""
-        self._unread += data
-        if len(self._unread) > _MAX_UNREAD_BYTES and not self._is_paused and (transport := self._usable()):
-            self._is_paused = True
-            transport.pause_reading()
-        self._something_happened.set()
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return _DROPPED if self._is_dropping else self._buffer[self._end :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._is_dropping:
+            return
+        self._end += nbytes
+        if self._end == BUFFER_BYTES:
+            if transport := self._open_transport():
+                self._is_paused = True
+                transport.pause_reading()
+            else:
+                # A closing transport cannot be paused, and get_buffer must not return an empty buffer.
+                self._is_dropping = True
+        self._changed.set()
 
     def eof_received(self) -> bool:
-        """The encoder sends nothing more. It can still be told something, except over TLS."""
+        """Keep the transport open for answers, except over TLS, which cannot be half closed."""
         self._has_ended = True
-        self._something_happened.set()
+        self._changed.set()
         return not self._is_secure
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Both directions are closed."""
         self._transport = None
         self._has_ended = self._is_lost = True
         self._error = exc
-        self._something_happened.set()
+        self._changed.set()
 
 
 def watch_for_loss(accepted: socket.socket, *, silence_seconds: float) -> None:
-    """Let the kernel notice a peer that is gone without a word, where it can. Its own clock is coarse: seconds."""
+    """Let the kernel detect a peer that vanished without a FIN or a reset: by TCP keepalive and TCP_USER_TIMEOUT.
+
+    The timeouts are rounded to whole seconds. Options that the platform lacks are skipped.
+    """
     seconds = max(round(silence_seconds), 1)
     with contextlib.suppress(OSError):
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -113,15 +113,16 @@ class ChunkReader:
         above 0 only at the end of the data.
         """
         payload, continuation, chunk_bytes = stream.payload, stream.continuation, self._chunk_bytes
+        view = memoryview(data)  # Slices of a memoryview are not copies.
         skip, end, chunk = len(continuation), len(data), self._missing
         left = stream.length - len(payload)
         while True:
             stop = position + chunk
             if stop > end:
-                payload += data[position:]
+                payload += view[position:]
                 self._missing = stop - end
                 return end
-            payload += data[position:stop]
+            payload += view[position:stop]
             left -= chunk
             if not left or not data.startswith(continuation, stop):
                 self._missing = 0
@@ -223,7 +224,7 @@ class ChunkReader:
 
     def _complete(self, stream: _ChunkStream, messages: list[Message]) -> None:
         """Close a message that has all its bytes. Apply Set Chunk Size and Abort; append any other to `messages`."""
-        payload, type_id = bytes(stream.payload), stream.type_id
+        payload, type_id = stream.payload, stream.type_id
         self._discard(stream)
         if type_id == MessageType.SET_CHUNK_SIZE:
             self._chunk_bytes = read_chunk_size(payload)
@@ -244,7 +245,7 @@ class ChunkReader:
         stream.payload = bytearray()
 
 
-def read_chunk_size(payload: bytes) -> int:
+def read_chunk_size(payload: bytes | bytearray) -> int:
     """The value of a Set Chunk Size message (section 5.4.1), 1 to 0x7FFFFFFF. Raises RtmpError."""
     if len(payload) != 4:
         raise RtmpError(f"a Set Chunk Size message has 4 bytes, not {len(payload)}")

@@ -110,10 +110,10 @@ def _amf0_payload(message: Message) -> bytes:
     AMF3-encoded Historical Specification Clarification").
     """
     if message.type_id != MessageType.COMMAND_AMF3:
-        return message.payload
+        return bytes(message.payload)
     if message.payload[:1] != b"\0":
         raise RtmpError("a command message of type AMF3 must begin with a byte 0")
-    return message.payload[1:]
+    return bytes(message.payload[1:])
 
 
 def _information(level: str, code: str, description: str) -> dict[str, Amf0Value]:

@@ -19,7 +19,7 @@ class UserControlEvent(IntEnum):
     PING_RESPONSE = 7
 
 
-def read_window_size(payload: bytes) -> int:
+def read_window_size(payload: bytes | bytearray) -> int:
     """The window size in bytes of a Window Acknowledgement Size or Set Peer Bandwidth message (sections 5.4.4, 5.4.5).
 
     The limit type, the fifth byte of the latter, is ignored. Raises RtmpError for a payload of another length.
@@ -29,7 +29,7 @@ def read_window_size(payload: bytes) -> int:
     return int.from_bytes(payload[:4])
 
 
-def read_ping_request(payload: bytes) -> bytes | None:
+def read_ping_request(payload: bytes | bytearray) -> bytes | None:
     """The four bytes of a Ping Request that the response repeats; None for another user control event.
 
     Raises RtmpError for a payload of a wrong length.
@@ -40,7 +40,7 @@ def read_ping_request(payload: bytes) -> bytes | None:
         return None
     if len(payload) != 6:
         raise RtmpError(f"a ping request has 6 bytes, not {len(payload)}")
-    return payload[2:]
+    return bytes(payload[2:])
 
 
 def window_acknowledgement_size(size_bytes: int) -> Message:

@@ -31,10 +31,11 @@ MEDIA_TYPES = frozenset({MessageType.AUDIO, MessageType.VIDEO, MessageType.AGGRE
 class Message(msgspec.Struct, frozen=True, gc=False):
     """One complete message. `type_id` may be any byte, not only a MessageType.
 
-    `timestamp` is in milliseconds, modulo 2**32.
+    `timestamp` is in milliseconds, modulo 2**32. The `payload` of a received message is the buffer in which its chunks
+    were joined. It is not modified after the message is returned.
     """
 
     type_id: int
     stream_id: int
     timestamp: int
-    payload: bytes
+    payload: bytes | bytearray

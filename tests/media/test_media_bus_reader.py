@@ -1,0 +1,120 @@
+"""The receiving end of the media bus on a real socket pair, with the event loop of production and the standard one."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+import uvloop
+
+from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, MAX_HELLO_BYTES, FeedMessage, Hello, Unit
+from stagebook.media.media_bus_reader import MAX_UNREAD_BYTES, MediaBusReader
+from stagebook.media.worker.framing import BrokenStreamError, frame
+
+HELLO = Hello(token="t", video_parameters="packetization-mode=1;profile-level-id=4d001f")
+MESSAGES: list[FeedMessage] = [
+    HELLO,
+    Unit(kind=MediaKind.VIDEO, timestamp=2**40, is_keyframe=True, payloads=(b"\x67", bytes(1200))),
+    Unit(kind=MediaKind.AUDIO, timestamp=0, is_keyframe=False, payloads=(b"opus",)),
+]
+
+Scenario = Callable[[MediaBusReader, socket.socket], Awaitable[None]]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
+    """Run a scenario with a reader and the client's socket."""
+
+    def run(scenario: Scenario) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(_run(scenario))
+
+    return run
+
+
+async def _run(scenario: Scenario) -> None:
+    async def serve(_reader: MediaBusReader) -> None:
+        """The scenario itself calls `next`."""
+
+    client, server = socket.socketpair()
+    client.settimeout(0)
+    with client:
+        loop = asyncio.get_running_loop()
+        _, reader = await loop.create_unix_connection(lambda: MediaBusReader(serve), sock=server)
+        async with asyncio.timeout(30):
+            await scenario(reader, client)
+        reader.close()
+        await asyncio.sleep(0)
+
+
+def encoded(message: FeedMessage) -> bytes:
+    return bytes(frame(message, max_bytes=MAX_FEED_MESSAGE_BYTES))
+
+
+def test_messages_arrive_as_they_were_sent(run: Callable[[Scenario], None]) -> None:
+    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+        client.sendall(b"".join(encoded(message) for message in MESSAGES))
+        assert [await reader.next() for _ in MESSAGES] == MESSAGES
+
+    run(scenario)
+
+
+def test_messages_may_arrive_byte_by_byte(run: Callable[[Scenario], None]) -> None:
+    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+        receiving = asyncio.create_task(reader.next())
+        for byte in encoded(HELLO):
+            client.send(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await receiving == HELLO
+
+    run(scenario)
+
+
+def test_complete_messages_are_read_before_the_end_is_reported(run: Callable[[Scenario], None]) -> None:
+    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+        client.sendall(encoded(HELLO) + encoded(MESSAGES[1])[:-1])
+        client.close()
+        await asyncio.sleep(0.05)
+        assert await reader.next() == HELLO
+        with pytest.raises(BrokenStreamError, match="closed the connection"):
+            await reader.next()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"\0\0\0\x01\xc0", "not a message"),
+        (b"\0\0\0\0", "has 0 bytes"),
+        ((MAX_HELLO_BYTES + 1).to_bytes(4) + b"x", "has 4097 bytes"),
+        (encoded(HELLO) + (MAX_FEED_MESSAGE_BYTES + 1).to_bytes(4) + bytes(100_000), "has 8388609 bytes"),
+    ],
+)
+def test_bytes_that_are_not_a_message_are_an_error(run: Callable[[Scenario], None], data: bytes, error: str) -> None:
+    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+        client.sendall(data)
+        if data.startswith(encoded(HELLO)):
+            assert await reader.next() == HELLO
+        with pytest.raises(BrokenStreamError, match=error):
+            await reader.next()
+
+    run(scenario)
+
+
+def test_a_client_is_slowed_down_while_its_messages_are_not_read(run: Callable[[Scenario], None]) -> None:
+    unit = Unit(kind=MediaKind.VIDEO, timestamp=0, is_keyframe=True, payloads=(bytes(MAX_UNREAD_BYTES // 2),))
+    count = 100
+
+    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+        data = encoded(HELLO) + encoded(unit) * count
+        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(client, data))
+        await asyncio.sleep(0.2)
+        assert not sending.done()
+        assert await reader.next() == HELLO
+        for _ in range(count):
+            assert await reader.next() == unit
+        await sending
+
+    run(scenario)
