@@ -32,7 +32,7 @@ from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.encoded_stream import stream
-from tests.media.ingest.serving import first_second, send, until
+from tests.media.ingest.running_rtmp_server import first_second, send, until
 from tests.media.rtc import offers
 
 FAST_RESTART = WorkerTimeouts(restart_delay_seconds=0.01)

@@ -1,4 +1,4 @@
-"""Streams as an encoder sends them: really encoded, put into FLV by a real muxer, taken apart into RTMP's messages."""
+"""Encoded test streams as RTMP messages: encoded and muxed to FLV with FFmpeg's libraries, then split into messages."""
 
 import io
 import math
@@ -11,7 +11,7 @@ import av
 import msgspec
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.ingest.pipeline.media_pipeline import Pipeline
+from stagebook.media.ingest.pipeline.media_pipeline import MediaPipeline
 from stagebook.media.media_bus import Unit
 
 FRAMES_PER_SECOND = 30
@@ -22,7 +22,7 @@ _KINDS = {8: MediaKind.AUDIO, 9: MediaKind.VIDEO}
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One audio or video message: what the pipeline takes."""
+    """One audio or video message, the input of the pipeline."""
 
     kind: MediaKind
     timestamp_ms: int
@@ -30,12 +30,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_configuration(self) -> bool:
-        """Whether it is a sequence header."""
+        """Whether the message is a sequence header."""
         return self.payload[1] == 0
 
 
 def messages(flv: bytes) -> Iterator[Message]:
-    """The tags of an FLV file (Adobe FLV 10.1, annex E.4.1); metadata is left out."""
+    """Split an FLV file into its audio and video tags (Adobe FLV 10.1, annex E.4.1)."""
     position = _FLV_HEADER_BYTES
     while position + _TAG_HEADER_BYTES <= len(flv):
         size = int.from_bytes(flv[position + 1 : position + 4])
@@ -46,17 +46,17 @@ def messages(flv: bytes) -> Iterator[Message]:
         position = start + size + 4
 
 
-def run(pipeline: Pipeline, stream: list[Message]) -> list[Unit]:
-    """Everything that a pipeline makes of these messages."""
+def run_pipeline(pipeline: MediaPipeline, stream: list[Message]) -> list[Unit]:
+    """Process messages. Returns all units that the pipeline returns."""
     units: list[Unit] = []
     for message in stream:
-        take = pipeline.video if message.kind is MediaKind.VIDEO else pipeline.audio
-        units += take(timestamp_ms=message.timestamp_ms, payload=message.payload)
+        process = pipeline.process_video if message.kind is MediaKind.VIDEO else pipeline.process_audio
+        units += process(timestamp_ms=message.timestamp_ms, payload=message.payload)
     return units
 
 
 def tone(*, sampling_rate: int, seconds: float, amplitude: float = 0.5, start_seconds: float = 0.0) -> bytes:
-    """A 1 kHz tone as 32-bit floats of one channel."""
+    """Return a 1 kHz tone: 32-bit float samples of one channel."""
     step = 2 * math.pi * 1_000 / sampling_rate
     start = round(start_seconds * sampling_rate)
     return array(
@@ -65,9 +65,9 @@ def tone(*, sampling_rate: int, seconds: float, amplitude: float = 0.5, start_se
 
 
 def aac_frames(samples: bytes, *, sampling_rate: int, channels: int = 1) -> tuple[bytes, list[bytes]]:
-    """(AudioSpecificConfig, raw frames) of one channel of 32-bit floats, the same in all channels.
+    """Encode 32-bit float samples of one channel, copied to all channels. Returns (AudioSpecificConfig, raw frames).
 
-    The first frame is the encoder's start-up: it plays before the samples' zero.
+    The first frame is the encoder's priming: it is presented before the first sample.
     """
     context = av.CodecContext.create("aac", "w")
     context.sample_rate, context.layout, context.format = sampling_rate, _layout(channels), "fltp"
@@ -80,7 +80,7 @@ def aac_frames(samples: bytes, *, sampling_rate: int, channels: int = 1) -> tupl
 
 
 def audio_frames(samples: bytes, sampling_rate: int, channels: int) -> Iterator[av.AudioFrame]:
-    """The samples in frames of AAC's size; what does not fill one is left out."""
+    """Yield the samples in frames of 1024. An incomplete last frame is dropped."""
     size = AAC_SAMPLES * 4
     for number in range(len(samples) // size):
         frame = av.AudioFrame(format="fltp", layout=_layout(channels), samples=AAC_SAMPLES)
@@ -94,7 +94,7 @@ def audio_frames(samples: bytes, sampling_rate: int, channels: int) -> Iterator[
 def parameter_sets(
     *, profile: str = "baseline", pixels: str = "yuv420p", width: int = 160, height: int = 96, x264: str = ""
 ) -> list[bytes]:
-    """SPS and PPS of an encoder with these settings."""
+    """Return the SPS and PPS of an encoder with these settings."""
     context = av.CodecContext.create("libx264", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, pixels
@@ -110,8 +110,8 @@ def _layout(channels: int) -> str:
     return {1: "mono", 2: "stereo", 6: "5.1"}[channels]
 
 
-def pictures(count: int, *, width: int, height: int, is_bright: Callable[[int], bool]) -> Iterator[av.VideoFrame]:
-    """Dark pictures with a little movement, and wholly bright ones."""
+def video_frames(count: int, *, width: int, height: int, is_bright: Callable[[int], bool]) -> Iterator[av.VideoFrame]:
+    """Yield dark frames with a moving pattern; those for which `is_bright` holds are white."""
     for number in range(count):
         frame = av.VideoFrame(width, height, "yuv420p")
         for index, plane in enumerate(frame.planes):
@@ -135,7 +135,7 @@ def stream(
     b_frames: int = 0,
     keyframe_interval: int = 30,
 ) -> list[Message]:
-    """Some seconds of picture and tone, as ffmpeg would send them. Do not change it: it is shared."""
+    """Return a stream of video and a tone, as ffmpeg would send it. The result is cached: do not modify it."""
     memory = io.BytesIO()
     with av.open(memory, "w", format="flv") as container:
         video = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
@@ -143,16 +143,16 @@ def stream(
         video.options = {"preset": "ultrafast", "bf": str(b_frames), "g": str(keyframe_interval), "b_strategy": "0"}
         audio = container.add_stream("aac", rate=sampling_rate, layout=_layout(channels))
         audio.bit_rate = 96_000
-        sound = audio_frames(tone(sampling_rate=sampling_rate, seconds=seconds), sampling_rate, channels)
-        frames = pictures(seconds * FRAMES_PER_SECOND, width=width, height=height, is_bright=lambda _: False)
+        tone_frames = audio_frames(tone(sampling_rate=sampling_rate, seconds=seconds), sampling_rate, channels)
+        frames = video_frames(seconds * FRAMES_PER_SECOND, width=width, height=height, is_bright=lambda _: False)
         packets = [packet for frame in frames for packet in video.encode(frame)] + video.encode(None)
-        packets += [packet for frame in sound for packet in audio.encode(frame)] + audio.encode(None)
+        packets += [packet for frame in tone_frames for packet in audio.encode(frame)] + audio.encode(None)
         container.mux(sorted(packets, key=decoding_seconds))
     return list(messages(memory.getvalue()))
 
 
 def decoding_seconds(packet: "av.Packet[av.stream.Stream]") -> Fraction:
-    """When a packet is to be decoded: what a muxer sorts by."""
+    """Return the decoding time of a packet, by which a muxer interleaves the tracks."""
     assert packet.dts is not None
     assert packet.time_base is not None
     return packet.dts * packet.time_base

@@ -1,4 +1,4 @@
-"""What a viewer makes of a pipeline's units: pictures and sound, decoded from RTP payloads."""
+"""The viewer's side of the pipeline's units: NAL units, video frames and audio samples, decoded from RTP payloads."""
 
 from array import array
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ _START_CODE = b"\0\0\0\1"
 
 
 def of_kind(units: list[Unit], kind: MediaKind) -> list[Unit]:
-    """The units of one track."""
+    """Return the units of one track."""
     return [unit for unit in units if unit.kind is kind]
 
 
 def nal_units(unit: Unit) -> list[bytes]:
-    """The NAL units of one picture, put together from its payloads (RFC 6184)."""
+    """Return the NAL units of one video frame, reassembled from its payloads (RFC 6184)."""
     units: list[bytes] = []
     for payload in unit.payloads:
         kind = payload[0] & 0x1F
@@ -38,13 +38,13 @@ def nal_units(unit: Unit) -> list[bytes]:
     return units
 
 
-def types(unit: Unit) -> list[int]:
-    """The NAL unit types of one picture."""
+def nal_types(unit: Unit) -> list[int]:
+    """Return the NAL unit types of one video frame."""
     return [nal[0] & 0x1F for nal in nal_units(unit)]
 
 
-def pictures(units: list[Unit]) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(timestamp in ticks, picture) of all video units, in the order in which they are shown."""
+def video_frames(units: list[Unit]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decode all video units. Yields (timestamp in ticks, frame) in presentation order."""
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, av.VideoCodecContext)
     for unit in of_kind(units, MediaKind.VIDEO):
@@ -58,8 +58,8 @@ def pictures(units: list[Unit]) -> Iterator[tuple[int, av.VideoFrame]]:
         yield frame.pts, frame
 
 
-def sound(units: list[Unit]) -> "Iterator[tuple[int, array[int]]]":
-    """(timestamp in ticks, left channel's samples) of all audio units."""
+def audio_samples(units: list[Unit]) -> "Iterator[tuple[int, array[int]]]":
+    """Decode all audio units. Yields (timestamp in ticks, samples of the left channel)."""
     decoder = av.CodecContext.create("libopus", "r")
     assert isinstance(decoder, av.AudioCodecContext)
     decoder.sample_rate, decoder.layout = 48_000, "stereo"

@@ -1,12 +1,12 @@
-"""Who is counted together, how many may come, and who is not listened to."""
+"""Limits per network: which addresses count together, connections, and blocks after wrong keys."""
 
 import pytest
 
 from stagebook.media.ingest.connection_limits import (
+    BLOCK_SECONDS,
     MAX_REFUSALS,
     REFUSALS_WINDOW_SECONDS,
-    SHUT_OUT_SECONDS,
-    Connections,
+    ConnectionLimits,
     network_of,
 )
 
@@ -18,8 +18,8 @@ class Clock:
         return self.now
 
 
-def make(clock: Clock | None = None) -> Connections:
-    return Connections(max_connections=5, max_per_network=2, clock=clock or Clock())
+def make_limits(clock: Clock | None = None) -> ConnectionLimits:
+    return ConnectionLimits(max_connections=5, max_per_network=2, clock=clock or Clock())
 
 
 @pytest.mark.parametrize(
@@ -34,41 +34,41 @@ def make(clock: Clock | None = None) -> Connections:
         ("no address", "no address"),
     ],
 )
-def test_what_is_counted_as_one(address: str, network: str) -> None:
+def test_the_network_of_an_address(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-def test_a_network_has_its_share_and_all_together_theirs() -> None:
-    connections = make()
+def test_connections_are_limited_per_network_and_in_total() -> None:
+    limits = make_limits()
     for network in ("a", "a", "b", "b"):
-        assert connections.why_not(network) is None
-        connections.open(network)
-    assert connections.why_not("a") == "more than 2 connections of one address"
-    connections.open("c")
-    assert connections.why_not("d") == "more than 5 connections"
-    connections.close("a")
-    assert connections.why_not("a") is None
+        assert limits.refusal_reason(network) is None
+        limits.add_connection(network)
+    assert limits.refusal_reason("a") == "more than 2 connections of one address"
+    limits.add_connection("c")
+    assert limits.refusal_reason("d") == "more than 5 connections"
+    limits.remove_connection("a")
+    assert limits.refusal_reason("a") is None
 
 
-def test_more_refused_keys_than_a_person_has_shut_a_network_out_for_a_while() -> None:
+def test_too_many_refused_keys_block_a_network_for_a_while() -> None:
     clock = Clock()
-    connections = make(clock)
-    assert not any(connections.refuse("a") for _ in range(MAX_REFUSALS))
-    assert connections.why_not("a") is None
-    assert connections.refuse("a")
-    assert not connections.refuse("a"), "it is told once"
-    assert connections.why_not("a") == "too many wrong stream keys"
-    assert connections.why_not("b") is None
-    clock.now += SHUT_OUT_SECONDS
-    assert connections.why_not("a") is None
-    assert not connections.refuse("a"), "the count begins anew"
+    limits = make_limits(clock)
+    assert not any(limits.add_refusal("a") for _ in range(MAX_REFUSALS))
+    assert limits.refusal_reason("a") is None
+    assert limits.add_refusal("a")
+    assert not limits.add_refusal("a"), "only the refusal that blocks returns True"
+    assert limits.refusal_reason("a") == "too many wrong stream keys"
+    assert limits.refusal_reason("b") is None
+    clock.now += BLOCK_SECONDS
+    assert limits.refusal_reason("a") is None
+    assert not limits.add_refusal("a"), "the count starts again"
 
 
-def test_refusals_of_long_ago_do_not_count() -> None:
+def test_old_refusals_do_not_count() -> None:
     clock = Clock()
-    connections = make(clock)
+    limits = make_limits(clock)
     for _ in range(10 * MAX_REFUSALS):
-        assert not connections.refuse("a")
+        assert not limits.add_refusal("a")
         clock.now += REFUSALS_WINDOW_SECONDS / MAX_REFUSALS * 1.01
 
 
@@ -78,24 +78,24 @@ SHARED = ("192.0.2.0/24", "2001:db8:1::/48", "2001:db8:2::5", "::1")
 @pytest.mark.parametrize(
     "address", ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1:2::9", "2001:db8:2::5", "2001:db8:2::5%eth0", "::1"]
 )
-def test_behind_a_proxy_nobody_is_counted_as_another(address: str) -> None:
-    connections = Connections(max_connections=5, max_per_network=2, clock=Clock(), shared_networks=SHARED)
-    network = connections.counted_as(address)
+def test_shared_networks_have_no_limits_per_network(address: str) -> None:
+    limits = ConnectionLimits(max_connections=5, max_per_network=2, clock=Clock(), shared_networks=SHARED)
+    network = limits.network_key(address)
     for _ in range(5):
-        assert connections.why_not(network) is None
-        connections.open(network)
-    assert connections.why_not(network) == "more than 5 connections"
-    assert not any(connections.refuse(network) for _ in range(10 * MAX_REFUSALS))
-    connections.close(network)
-    assert connections.why_not(network) is None
+        assert limits.refusal_reason(network) is None
+        limits.add_connection(network)
+    assert limits.refusal_reason(network) == "more than 5 connections"
+    assert not any(limits.add_refusal(network) for _ in range(10 * MAX_REFUSALS))
+    limits.remove_connection(network)
+    assert limits.refusal_reason(network) is None
 
 
-def test_a_proxys_neighbours_are_counted_without_it() -> None:
-    connections = Connections(max_connections=9, max_per_network=2, clock=Clock(), shared_networks=SHARED)
+def test_other_addresses_of_a_shared_address_prefix_are_limited() -> None:
+    limits = ConnectionLimits(max_connections=9, max_per_network=2, clock=Clock(), shared_networks=SHARED)
     for _ in range(4):
-        connections.open(connections.counted_as("2001:db8:2::5"))
-    assert connections.counted_as("2001:db8:2::6") == connections.counted_as("2001:db8:2::7") == "2001:db8:2::/64"
+        limits.add_connection(limits.network_key("2001:db8:2::5"))
+    assert limits.network_key("2001:db8:2::6") == limits.network_key("2001:db8:2::7") == "2001:db8:2::/64"
     for address in ("2001:db8:2::6", "2001:db8:2::7"):
-        assert connections.why_not(connections.counted_as(address)) is None
-        connections.open(connections.counted_as(address))
-    assert connections.why_not(connections.counted_as("2001:db8:2::8")) == "more than 2 connections of one address"
+        assert limits.refusal_reason(limits.network_key(address)) is None
+        limits.add_connection(limits.network_key(address))
+    assert limits.refusal_reason(limits.network_key("2001:db8:2::8")) == "more than 2 connections of one address"

@@ -1,4 +1,4 @@
-"""One encoder and the server: asked, let in or not, streamed, and every way in which it ends."""
+"""One encoder's connection: the decision about its stream key, the stream, and every way in which it ends."""
 
 import asyncio
 import contextlib
@@ -24,178 +24,187 @@ from stagebook.media.port import (
 )
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.encoded_stream import FRAMES_PER_SECOND, stream
-from tests.media.ingest.serving import TOKEN, Serving, first_second, send, serving, until
+from tests.media.ingest.running_rtmp_server import (
+    TOKEN,
+    RunningRtmpServer,
+    first_second,
+    running_rtmp_server,
+    send,
+    until,
+)
 
-LEFT = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
-LOST = Closed(connection_id="c", cause=CloseCause.ENGINE_LOST)
+ENCODER_LEFT = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
+ENGINE_LOST = Closed(connection_id="c", cause=CloseCause.ENGINE_LOST)
 SILENT = Closed(connection_id="c", cause=CloseCause.CONSENT_LOST)
 
 
-async def until_fed(it: Serving) -> None:
-    await until(lambda: it.forwarder.kinds() == set(MediaKind), "both tracks at the forwarder")
+async def until_both_tracks_are_fed(rtmp: RunningRtmpServer) -> None:
+    await until(lambda: rtmp.media_engine.kinds() == set(MediaKind), "both tracks at the media engine")
 
 
 async def description(encoder: RtmpPublisher) -> str:
-    """What the encoder's user reads: the next error."""
+    """Return the description of the next error status, which encoders show to their users."""
     information: Mapping[str, object] = await encoder.status()
     assert information["level"] == "error"
     return str(information["description"])
 
 
-async def test_a_stream_goes_from_the_ask_to_the_forwarder() -> None:
-    async with serving() as it, it.encoder() as encoder:
+async def test_a_stream_is_asked_for_admitted_and_fed_to_the_engine() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
         publishing = asyncio.create_task(encoder.publish("a stream key"))
-        ask = await it.asked()
+        ask = await rtmp.next_ask()
         assert (ask.stream_key, ask.is_secure, ask.remote_address) == ("a stream key", False, "127.0.0.1")
         assert not publishing.done()
-        it.admit(ask)
+        rtmp.admit(ask)
         await publishing
         await send(encoder, first_second())
-        await until_fed(it)
-        assert [hello.token for hello in it.forwarder.hellos] == [TOKEN]
-        assert "packetization-mode=1;profile-level-id=" in it.forwarder.hellos[0].video_parameters
-        first_picture = next(unit for unit in it.forwarder.units if unit.kind is MediaKind.VIDEO)
-        assert first_picture.is_keyframe
-        assert it.endings() == []
+        await until_both_tracks_are_fed(rtmp)
+        assert [hello.token for hello in rtmp.media_engine.hellos] == [TOKEN]
+        assert "packetization-mode=1;profile-level-id=" in rtmp.media_engine.hellos[0].video_parameters
+        first_frame = next(unit for unit in rtmp.media_engine.units if unit.kind is MediaKind.VIDEO)
+        assert first_frame.is_keyframe
+        assert rtmp.end_facts() == []
 
 
-async def test_rtmps_is_told_apart() -> None:
-    async with serving(with_tls=True) as it, it.encoder(is_secure=True) as encoder:
+async def test_an_rtmps_connection_is_marked_as_secure() -> None:
+    async with running_rtmp_server(with_tls=True) as rtmp, rtmp.encoder(is_secure=True) as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
-        ask = await it.asked()
+        ask = await rtmp.next_ask()
         assert ask.is_secure
-        it.admit(ask)
+        rtmp.admit(ask)
         await publishing
         await send(encoder, first_second())
-        await until_fed(it)
+        await until_both_tracks_are_fed(rtmp)
         await encoder.unpublish()
-        await it.told(LEFT)
+        await rtmp.wait_for_fact(ENCODER_LEFT)
         await encoder.closed()
 
 
-async def test_media_of_an_encoder_that_does_not_wait_is_not_lost() -> None:
-    async with serving() as it, it.encoder() as encoder:
+async def test_media_sent_before_the_decision_is_not_lost() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
         await encoder.connect()
         await encoder.create_stream()
         await encoder.ask_to_publish("k")
         await send(encoder, first_second())
-        it.admit(await it.asked())
-        await until_fed(it)
-        pictures = sum(message.kind is MediaKind.VIDEO and not message.is_configuration for message in first_second())
-        await until(lambda: it.pictures() == pictures, "every picture")
+        rtmp.admit(await rtmp.next_ask())
+        await until_both_tracks_are_fed(rtmp)
+        frames = sum(message.kind is MediaKind.VIDEO and not message.is_configuration for message in first_second())
+        await until(lambda: rtmp.video_frame_count() == frames, "every video frame")
 
 
-async def test_a_refused_encoder_is_told_why_and_nothing_else_is_told() -> None:
-    async with serving() as it, it.encoder() as encoder:
+async def test_a_refused_encoder_receives_the_reason_and_no_fact_is_reported() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
-        ask = await it.asked()
-        it.server.refuse(ask_id=ask.ask_id, detail="the stream key is in use", is_wrong_key=False)
+        ask = await rtmp.next_ask()
+        rtmp.server.refuse(ask_id=ask.ask_id, detail="the stream key is in use", is_wrong_key=False)
         with pytest.raises(RefusedError, match="the stream key is in use"):
             await publishing
         await encoder.closed()
-        assert it.endings() == []
+        assert rtmp.end_facts() == []
         with pytest.raises(MediaRefusedError) as refused:
-            it.admit(ask)
+            rtmp.admit(ask)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
 
 
-async def test_an_encoder_that_left_before_the_verdict_cannot_be_admitted() -> None:
-    async with serving() as it:
-        async with it.encoder() as encoder:
+async def test_an_encoder_that_left_before_the_decision_cannot_be_admitted() -> None:
+    async with running_rtmp_server() as rtmp:
+        async with rtmp.encoder() as encoder:
             await encoder.connect()
             await encoder.create_stream()
             await encoder.ask_to_publish("k")
-            ask = await it.asked()
+            ask = await rtmp.next_ask()
         await asyncio.sleep(0.1)
         with pytest.raises(MediaRefusedError) as refused:
-            it.admit(ask)
+            rtmp.admit(ask)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
-        it.server.refuse(ask_id=ask.ask_id, detail="too late", is_wrong_key=False)
-        it.server.refuse(ask_id="unknown", detail="too late", is_wrong_key=False)
-        assert it.endings() == []
+        rtmp.server.refuse(ask_id=ask.ask_id, detail="too late", is_wrong_key=False)
+        rtmp.server.refuse(ask_id="unknown", detail="too late", is_wrong_key=False)
+        assert rtmp.end_facts() == []
 
 
-async def test_a_verdict_that_never_comes_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder_session, "VERDICT_SECONDS", 0.2)
-    async with serving() as it, it.encoder() as encoder:
+async def test_a_decision_that_never_comes_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_session, "DECISION_TIMEOUT_SECONDS", 0.2)
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
         with pytest.raises(RefusedError, match="did not decide in time"):
             await encoder.publish("k")
         await encoder.closed()
-        assert it.endings() == []
+        assert rtmp.end_facts() == []
 
 
-async def test_who_is_let_in_at_the_last_moment_is_told_of_as_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder_session, "VERDICT_SECONDS", 0)
-    async with serving() as it:
+async def test_an_encoder_that_is_admitted_at_the_timeout_is_reported_as_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoder_session, "DECISION_TIMEOUT_SECONDS", 0)
+    async with running_rtmp_server() as rtmp:
 
-        def hear(fact: MediaFact) -> None:
-            it.facts.append(fact)
+        def on_fact(fact: MediaFact) -> None:
+            rtmp.facts.append(fact)
             if isinstance(fact, IngestAsked):
-                asyncio.get_running_loop().call_soon(it.admit, fact)
+                asyncio.get_running_loop().call_soon(rtmp.admit, fact)
 
-        monkeypatch.setattr(it.server, "_hear", hear)
-        async with it.encoder() as encoder:
+        monkeypatch.setattr(rtmp.server, "_on_fact", on_fact)
+        async with rtmp.encoder() as encoder:
             with pytest.raises(RefusedError, match="INTERNAL_SERVER_EXCEPTION: the server did not decide in time"):
                 await encoder.publish("k")
-            await it.told(LOST)
+            await rtmp.wait_for_fact(ENGINE_LOST)
 
 
-async def test_an_encoder_that_says_goodbye_has_left() -> None:
-    async with serving() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_an_encoder_that_unpublishes_has_left() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
         await send(encoder, first_second())
-        await until_fed(it)
+        await until_both_tracks_are_fed(rtmp)
         await encoder.unpublish()
-        await it.told(LEFT)
+        await rtmp.wait_for_fact(ENCODER_LEFT)
         await encoder.closed()
-        await until(lambda: it.forwarder.ended == 1, "the end of the feed")
-        assert it.endings() == [LEFT]
+        await until(lambda: rtmp.media_engine.ended == 1, "the end of the feed")
+        assert rtmp.end_facts() == [ENCODER_LEFT]
 
 
 async def test_an_encoder_that_closes_its_connection_has_left() -> None:
-    async with serving() as it:
-        async with it.encoder() as encoder:
-            await it.let_in(encoder)
-        await it.told(LEFT)
+    async with running_rtmp_server() as rtmp:
+        async with rtmp.encoder() as encoder:
+            await rtmp.admit_encoder(encoder)
+        await rtmp.wait_for_fact(ENCODER_LEFT)
 
 
-async def test_a_goodbye_before_a_reset_is_heard() -> None:
-    async with serving() as it:
-        async with it.encoder() as encoder:
-            await it.let_in(encoder)
+async def test_an_unpublish_before_a_reset_is_processed() -> None:
+    async with running_rtmp_server() as rtmp:
+        async with rtmp.encoder() as encoder:
+            await rtmp.admit_encoder(encoder)
             await encoder.unpublish()
             encoder.reset()
-        await it.told(LEFT)
+        await rtmp.wait_for_fact(ENCODER_LEFT)
 
 
-async def test_a_reset_is_a_broken_connection() -> None:
-    async with serving() as it:
-        async with it.encoder() as encoder:
-            await it.let_in(encoder)
+async def test_a_reset_is_a_transport_failure() -> None:
+    async with running_rtmp_server() as rtmp:
+        async with rtmp.encoder() as encoder:
+            await rtmp.admit_encoder(encoder)
             encoder.reset()
-        await it.told(Closed(connection_id="c", cause=CloseCause.TRANSPORT_FAILED))
+        await rtmp.wait_for_fact(Closed(connection_id="c", cause=CloseCause.TRANSPORT_FAILED))
 
 
-async def test_silence_is_the_end_and_the_encoder_is_told() -> None:
-    async with serving(IngestSettings(silence_timeout_seconds=0.5)) as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_silence_ends_the_connection_and_the_encoder_receives_the_reason() -> None:
+    async with running_rtmp_server(IngestSettings(silence_timeout_seconds=0.5)) as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
         await send(encoder, first_second())
-        await it.told(SILENT)
+        await rtmp.wait_for_fact(SILENT)
         assert await description(encoder) == "no media came for 0.5 s"
         await encoder.closed()
 
 
-async def test_bytes_that_are_no_media_do_not_break_the_silence() -> None:
-    async with serving(IngestSettings(silence_timeout_seconds=0.5)) as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_data_messages_do_not_count_as_media() -> None:
+    async with running_rtmp_server(IngestSettings(silence_timeout_seconds=0.5)) as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
         await send(encoder, first_second())
         try:
-            while not it.endings():
+            while not rtmp.end_facts():
                 await encoder.metadata({"still": "here"})
                 await asyncio.sleep(0.05)
         except ConnectionError:
             pass
-        await it.told(SILENT)
+        await rtmp.wait_for_fact(SILENT)
 
 
 @pytest.mark.parametrize(
@@ -208,28 +217,30 @@ async def test_bytes_that_are_no_media_do_not_break_the_silence() -> None:
     ids=["no audio", "no video", "nothing"],
 )
 async def test_a_stream_without_both_tracks_fails(kinds: set[MediaKind], missing: str) -> None:
-    async with serving(IngestSettings(media_timeout_seconds=2)) as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+    async with running_rtmp_server(IngestSettings(media_timeout_seconds=2)) as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
         await send(encoder, [message for message in first_second() if message.kind in kinds])
-        await it.told(IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail=missing))
+        await rtmp.wait_for_fact(IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail=missing))
         assert await description(encoder) == f"INVALID_INPUT: {missing}"
         await encoder.closed()
-        assert it.forwarder.feeds == 0
+        assert rtmp.media_engine.feeds == 0
 
 
-async def test_one_track_that_never_stops_does_not_put_off_the_end() -> None:
-    async with serving(IngestSettings(media_timeout_seconds=1)) as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        async with going_on(encoder, kinds=[MediaKind.VIDEO]):
-            await until(lambda: bool(it.endings()), "the end")
-        fact = it.endings()[0]
+async def test_a_single_track_does_not_postpone_the_media_timeout() -> None:
+    async with running_rtmp_server(IngestSettings(media_timeout_seconds=1)) as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
+        async with sending_continuously(encoder, kinds=[MediaKind.VIDEO]):
+            await until(lambda: bool(rtmp.end_facts()), "the end of the connection")
+        fact = rtmp.end_facts()[0]
         assert isinstance(fact, IngestFailed)
         assert fact.detail.endswith("after 1 s")
 
 
 @asynccontextmanager
-async def going_on(encoder: RtmpPublisher, *, kinds: Collection[MediaKind] = tuple(MediaKind)) -> AsyncIterator[None]:
-    """The encoder sends for as long as this lasts, as fast as it is read."""
+async def sending_continuously(
+    encoder: RtmpPublisher, *, kinds: Collection[MediaKind] = tuple(MediaKind)
+) -> AsyncIterator[None]:
+    """Let the encoder send while the context is active, as fast as it is read."""
     sending = asyncio.create_task(_keep_sending(encoder, kinds))
     try:
         yield
@@ -247,100 +258,102 @@ async def _keep_sending(encoder: RtmpPublisher, kinds: Collection[MediaKind]) ->
                     await send(encoder, [msgspec.structs.replace(message, timestamp_ms=timestamp_ms)])
 
 
-async def test_a_codec_that_is_not_carried_fails_with_its_fault() -> None:
-    async with serving() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_an_unsupported_codec_ends_the_stream_with_its_fault() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
         await encoder.video(0, b"\x12" + bytes(20))  # Sorenson H.263
         assert await description(encoder) != ""
-        fact = it.endings()[0]
+        fact = rtmp.end_facts()[0]
         assert isinstance(fact, IngestFailed)
         assert fact.fault is IngestFault.VIDEO_CODEC
 
 
-async def test_garbage_after_the_admission_is_a_fault_of_the_input() -> None:
-    async with serving() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        await encoder.message(1, b"\0\0\0\0", chunk_stream_id=2)  # chunks of no bytes
+async def test_a_protocol_error_after_the_admission_is_an_input_fault() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
+        await encoder.message(1, b"\0\0\0\0", chunk_stream_id=2)  # a chunk size of 0
         code, _, detail = (await description(encoder)).partition(": ")
         assert code == "INVALID_INPUT"
-        await it.told(IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail=detail))
+        await rtmp.wait_for_fact(IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail=detail))
         await encoder.closed()
 
 
 @pytest.mark.parametrize(
     "data", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x03" + bytes(3072) + b"\xff" * 99]
 )
-async def test_garbage_before_that_is_nobodys_fact(data: bytes) -> None:
-    async with serving() as it:
-        reader, writer = await asyncio.open_connection("127.0.0.1", it.port())
+async def test_a_protocol_error_before_the_admission_is_not_reported(data: bytes) -> None:
+    async with running_rtmp_server() as rtmp:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rtmp.port())
         writer.write(data)
         await asyncio.wait_for(reader.read(), 20)
         writer.close()
-        assert it.facts == []
+        assert rtmp.facts == []
 
 
-async def test_a_closed_connection_ends_without_a_fact_and_with_a_word() -> None:
-    async with serving() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_close_ends_the_connection_with_a_message_and_without_a_fact() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
         await send(encoder, first_second())
-        await until_fed(it)
-        it.server.close(connection_id="c")
-        it.server.close(connection_id="unknown")
+        await until_both_tracks_are_fed(rtmp)
+        rtmp.server.close(connection_id="c")
+        rtmp.server.close(connection_id="unknown")
         assert await description(encoder) == "the stream was ended by the server"
         await encoder.closed()
-        assert it.endings() == []
+        assert rtmp.end_facts() == []
 
 
-async def test_whoever_closes_a_connection_may_say_why() -> None:
-    async with serving() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        it.server.close(connection_id="c", detail="BITRATE_EXCEEDED: 9000000 bit/s")
+async def test_close_sends_the_given_reason() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
+        rtmp.server.close(connection_id="c", detail="BITRATE_EXCEEDED: 9000000 bit/s")
         assert await description(encoder) == "BITRATE_EXCEEDED: 9000000 bit/s"
 
 
-async def test_the_last_word_arrives_although_the_encoder_goes_on_sending() -> None:
-    async with serving() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        async with going_on(encoder):
-            await until_fed(it)
-            it.server.close(connection_id="c")
+async def test_the_reason_arrives_although_the_encoder_keeps_sending() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
+        async with sending_continuously(encoder):
+            await until_both_tracks_are_fed(rtmp)
+            rtmp.server.close(connection_id="c")
             assert await description(encoder) == "the stream was ended by the server"
 
 
-async def test_a_forwarder_that_goes_ends_the_stream_and_the_encoder_is_told() -> None:
-    async with serving() as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        async with going_on(encoder):
-            await until_fed(it)
-            it.forwarder.drop_feeds()
-            await it.told(LOST)
+async def test_the_loss_of_the_engine_ends_the_stream_and_the_encoder_receives_the_reason() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
+        async with sending_continuously(encoder):
+            await until_both_tracks_are_fed(rtmp)
+            rtmp.media_engine.drop_feeds()
+            await rtmp.wait_for_fact(ENGINE_LOST)
             assert await description(encoder) == "INTERNAL_SERVER_EXCEPTION: the media server lost the stream"
 
 
-async def test_a_forwarder_that_is_not_there_ends_the_stream() -> None:
-    async with serving() as it, it.encoder() as encoder:
-        it.forwarder.ticket = type(it.forwarder.ticket)(path=it.forwarder.ticket.path + "-not", token=TOKEN)
-        await it.let_in(encoder)
+async def test_an_engine_that_cannot_be_reached_ends_the_stream() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        rtmp.media_engine.ticket = type(rtmp.media_engine.ticket)(
+            path=rtmp.media_engine.ticket.path + "-not", token=TOKEN
+        )
+        await rtmp.admit_encoder(encoder)
         await send(encoder, first_second())
-        await it.told(LOST)
+        await rtmp.wait_for_fact(ENGINE_LOST)
 
 
-async def test_a_forwarder_that_does_not_read_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_bus_writer, "MAX_WAITING_BYTES", 10_000)
-    async with serving(IngestSettings(max_buffer_seconds=1_000)) as it, it.encoder() as encoder:
-        it.forwarder.reads = False
-        await it.let_in(encoder)
-        async with going_on(encoder):
-            await it.told(LOST)
+async def test_an_engine_that_does_not_read_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_bus_writer, "MAX_UNSENT_BYTES", 10_000)
+    async with running_rtmp_server(IngestSettings(max_buffer_seconds=1_000)) as rtmp, rtmp.encoder() as encoder:
+        rtmp.media_engine.reads = False
+        await rtmp.admit_encoder(encoder)
+        async with sending_continuously(encoder):
+            await rtmp.wait_for_fact(ENGINE_LOST)
 
 
-async def test_an_encoder_that_sends_a_file_at_once_is_held_to_its_own_speed() -> None:
-    async with serving(IngestSettings(max_buffer_seconds=0.3)) as it, it.encoder() as encoder:
-        await it.let_in(encoder)
+async def test_an_encoder_that_sends_a_file_is_slowed_down_to_real_time() -> None:
+    async with running_rtmp_server(IngestSettings(max_buffer_seconds=0.3)) as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
         clock = asyncio.get_running_loop().time
         began = clock()
         await send(encoder, stream(seconds=3))
         await encoder.unpublish()
-        await it.told(LEFT)
+        await rtmp.wait_for_fact(ENCODER_LEFT)
         assert clock() - began > 2.0
-        assert it.pictures() == 3 * FRAMES_PER_SECOND
+        assert rtmp.video_frame_count() == 3 * FRAMES_PER_SECOND

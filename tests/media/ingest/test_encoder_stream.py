@@ -1,4 +1,4 @@
-"""An admitted encoder's media on its way: when the feed opens, and when waiting for the next tag is over."""
+"""An admitted encoder's media: when the feed opens, and the deadline for the next message."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.ingest.encoder_stream import Stream
+from stagebook.media.ingest.encoder_stream import EncoderStream
 from stagebook.media.ingest.ingest_settings import IngestSettings
-from stagebook.media.ingest.stream_end import EndedError
+from stagebook.media.ingest.stream_end import StreamEndedError
 from stagebook.media.port import CloseCause, IngestFault
 from tests.media.ingest.encoded_stream import Message
-from tests.media.ingest.serving import NotingForwarder, first_second, until
+from tests.media.ingest.running_rtmp_server import FakeMediaEngine, first_second, until
 
 SETTINGS = IngestSettings(media_timeout_seconds=20, silence_timeout_seconds=5)
 
 
 class Clock:
-    """Seconds, moved by hand."""
+    """A clock that tests set."""
 
     now = 100.0
 
@@ -31,21 +31,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def forwarder(tmp_path: Path) -> AsyncIterator[NotingForwarder]:
-    forwarder = NotingForwarder(str(tmp_path / "feed"))
-    await forwarder.start()
-    yield forwarder
-    forwarder.stop()
+async def media_engine(tmp_path: Path) -> AsyncIterator[FakeMediaEngine]:
+    media_engine = FakeMediaEngine(str(tmp_path / "feed"))
+    await media_engine.start()
+    yield media_engine
+    media_engine.stop()
 
 
 @pytest.fixture
-def stream(forwarder: NotingForwarder, clock: Clock) -> Stream:
-    return Stream(forwarder.ticket, SETTINGS, clock=clock)
+def stream(media_engine: FakeMediaEngine, clock: Clock) -> EncoderStream:
+    return EncoderStream(media_engine.ticket, SETTINGS, clock=clock)
 
 
-async def give(stream: Stream, messages: list[Message]) -> None:
+async def process(stream: EncoderStream, messages: list[Message]) -> None:
     for message in messages:
-        await stream.take(message.kind, timestamp_ms=message.timestamp_ms, payload=message.payload)
+        await stream.process(message.kind, timestamp_ms=message.timestamp_ms, payload=message.payload)
 
 
 def only(kind: MediaKind) -> list[Message]:
@@ -53,51 +53,55 @@ def only(kind: MediaKind) -> list[Message]:
 
 
 @pytest.mark.parametrize("kind", list(MediaKind))
-async def test_one_track_alone_opens_no_feed(stream: Stream, forwarder: NotingForwarder, kind: MediaKind) -> None:
-    await give(stream, only(kind))
-    assert forwarder.feeds == 0
+async def test_a_single_track_does_not_open_the_feed(
+    stream: EncoderStream, media_engine: FakeMediaEngine, kind: MediaKind
+) -> None:
+    await process(stream, only(kind))
+    assert media_engine.feeds == 0
 
 
-async def test_the_feed_opens_once_with_the_profile_of_the_stream(stream: Stream, forwarder: NotingForwarder) -> None:
-    await give(stream, first_second())
-    await until(lambda: forwarder.kinds() == set(MediaKind), "both tracks")
-    (hello,) = forwarder.hellos
+async def test_both_tracks_open_one_feed_with_the_profile_of_the_stream(
+    stream: EncoderStream, media_engine: FakeMediaEngine
+) -> None:
+    await process(stream, first_second())
+    await until(lambda: media_engine.kinds() == set(MediaKind), "both tracks")
+    (hello,) = media_engine.hellos
     assert "packetization-mode=1;profile-level-id=" in hello.video_parameters
     stream.close()
-    await until(lambda: forwarder.ended == 1, "the end of the feed")
+    await until(lambda: media_engine.ended == 1, "the end of the feed")
 
 
-async def test_until_both_tracks_are_there_both_patiences_count(stream: Stream, clock: Clock) -> None:
+async def test_before_both_tracks_are_there_the_earlier_deadline_counts(stream: EncoderStream, clock: Clock) -> None:
     assert stream.deadline == 105
     clock.now = 118
-    await give(stream, only(MediaKind.VIDEO)[:1])
-    assert stream.deadline == 120, "its media timeout, although it is not silent"
+    await process(stream, only(MediaKind.VIDEO)[:1])
+    assert stream.deadline == 120, "the media timeout, although the stream is not silent"
 
 
-async def test_afterwards_only_silence_counts(stream: Stream, clock: Clock) -> None:
-    await give(stream, first_second())
+async def test_after_that_only_the_silence_timeout_counts(stream: EncoderStream, clock: Clock) -> None:
+    await process(stream, first_second())
     clock.now = 119
-    await give(stream, [Message(kind=MediaKind.VIDEO, timestamp_ms=1_000, payload=b"")])
+    await process(stream, [Message(kind=MediaKind.VIDEO, timestamp_ms=1_000, payload=b"")])
     assert stream.deadline == 124
     stream.close()
 
 
-async def test_silence_is_a_lost_peer(stream: Stream, clock: Clock) -> None:
+async def test_silence_ends_the_stream_with_consent_lost(stream: EncoderStream, clock: Clock) -> None:
     clock.now = 105
-    ending = stream.late()
-    assert (ending.cause, ending.fault) == (CloseCause.CONSENT_LOST, None)
-    assert ending.detail == "no media came for 5 s"
+    stream_end = stream.timed_out()
+    assert (stream_end.cause, stream_end.fault) == (CloseCause.CONSENT_LOST, None)
+    assert stream_end.detail == "no media came for 5 s"
 
 
 @pytest.mark.parametrize(("kind", "missing"), [(MediaKind.VIDEO, "audio"), (MediaKind.AUDIO, "video")])
-async def test_a_track_that_does_not_come_is_a_fault_that_names_it(
-    stream: Stream, clock: Clock, kind: MediaKind, missing: str
+async def test_a_missing_track_is_an_input_fault_that_names_it(
+    stream: EncoderStream, clock: Clock, kind: MediaKind, missing: str
 ) -> None:
-    await give(stream, only(kind))
+    await process(stream, only(kind))
     clock.now = 120
-    ending = stream.late()
-    assert (ending.cause, ending.fault) == (None, IngestFault.INPUT)
-    assert ending.detail == f"the stream has no {missing} after 20 s"
-    with pytest.raises(EndedError) as ended:
-        await give(stream, only(kind)[-1:])
-    assert ended.value.ending == ending
+    stream_end = stream.timed_out()
+    assert (stream_end.cause, stream_end.fault) == (None, IngestFault.INPUT)
+    assert stream_end.detail == f"the stream has no {missing} after 20 s"
+    with pytest.raises(StreamEndedError) as ended:
+        await process(stream, only(kind)[-1:])
+    assert ended.value.stream_end == stream_end

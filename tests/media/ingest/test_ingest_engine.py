@@ -1,4 +1,4 @@
-"""The ingest process, real: started, asked by real encoders, killed, hung, stopped, orphaned."""
+"""The ingest process as a real process: started, used by encoders, killed, suspended, stopped and orphaned."""
 
 import asyncio
 import os
@@ -19,53 +19,60 @@ from stagebook.media.worker.worker_process import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.encoded_stream import stream
-from tests.media.ingest.serving import NotingForwarder, first_second, send, unchecked_tls, until, with_certificate
+from tests.media.ingest.running_rtmp_server import (
+    FakeMediaEngine,
+    first_second,
+    send,
+    unchecked_tls,
+    until,
+    with_certificate,
+)
 
-PROMPT = WorkerTimeouts(restart_delay_seconds=0.01)
-LEFT = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
-LOST = Closed(connection_id="c", cause=CloseCause.ENGINE_LOST)
+FAST_RESTART = WorkerTimeouts(restart_delay_seconds=0.01)
+ENCODER_LEFT = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
+ENGINE_LOST = Closed(connection_id="c", cause=CloseCause.ENGINE_LOST)
 FFMPEG = (
     "ffmpeg -hide_banner -loglevel error -re -f lavfi -i testsrc=size=320x180:rate=30 -f lavfi -i sine"
     " -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 30 -c:a aac -f flv"
 )
 
 
-class Running:
-    """An ingest engine, what it told, and the forwarder that is fed."""
+class RunningIngest:
+    """An ingest engine, the facts that it reported, and the media engine that it feeds."""
 
-    def __init__(self, engine: IngestEngine, forwarder: NotingForwarder, ports: dict[str, int]) -> None:
+    def __init__(self, engine: IngestEngine, media_engine: FakeMediaEngine, ports: dict[str, int]) -> None:
         self.engine = engine
-        self.forwarder = forwarder
+        self.media_engine = media_engine
         self.ports = ports
         self.facts: list[MediaFact] = []
-        self._answered = 0
+        self._returned_asks = 0
         engine.listen(self.facts.append)
 
     def process_id(self) -> int:
         assert self.engine.process_id is not None
         return self.engine.process_id
 
-    async def asked(self) -> IngestAsked:
-        """The next ask."""
+    async def next_ask(self) -> IngestAsked:
+        """Wait for the next IngestAsked."""
 
         def asks() -> list[IngestAsked]:
             return [fact for fact in self.facts if isinstance(fact, IngestAsked)]
 
-        await until(lambda: len(asks()) > self._answered, "an encoder asks")
-        self._answered += 1
-        return asks()[self._answered - 1]
+        await until(lambda: len(asks()) > self._returned_asks, "an encoder asks")
+        self._returned_asks += 1
+        return asks()[self._returned_asks - 1]
 
-    async def let_in(self, encoder: RtmpPublisher, connection_id: str = "c") -> None:
+    async def admit_encoder(self, encoder: RtmpPublisher, connection_id: str = "c") -> None:
         publishing = asyncio.create_task(encoder.publish("k"))
-        ask = await self.asked()
-        await self.engine.admit(ask_id=ask.ask_id, connection_id=connection_id, ticket=self.forwarder.ticket)
+        ask = await self.next_ask()
+        await self.engine.admit(ask_id=ask.ask_id, connection_id=connection_id, ticket=self.media_engine.ticket)
         await publishing
 
-    async def killed_and_back(self, number: int = signal.SIGKILL) -> None:
-        """Kill the process, or hang it, and wait for the next one."""
-        former = self.process_id()
-        os.kill(former, number)
-        await until(lambda: self.engine.is_running and self.engine.process_id != former, "the next process")
+    async def restart_process(self, number: int = signal.SIGKILL) -> None:
+        """Send the process a signal that ends or suspends it, and wait for the next one."""
+        old_process_id = self.process_id()
+        os.kill(old_process_id, number)
+        await until(lambda: self.engine.is_running and self.engine.process_id != old_process_id, "the next process")
 
     def encoder(self, scheme: str = "rtmp") -> RtmpPublisher:
         tls = unchecked_tls() if scheme == "rtmps" else None
@@ -73,143 +80,145 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, timeouts: WorkerTimeouts = PROMPT) -> AsyncIterator[Running]:
-    stream()  # encoded now, so that no timeout runs meanwhile
+async def running_ingest(folder: Path, *, timeouts: WorkerTimeouts = FAST_RESTART) -> AsyncIterator[RunningIngest]:
+    stream()  # encoded and cached now, so that encoding does not consume the timeouts of a test
     with socket.create_server(("127.0.0.1", 0)) as rtmp, socket.create_server(("127.0.0.1", 0)) as rtmps:
         settings = with_certificate(IngestSettings(), folder)
         engine = IngestEngine(settings, rtmp=rtmp, rtmps=rtmps, timeouts=timeouts)
-        forwarder = NotingForwarder(str(folder / "feed"))
-        await forwarder.start()
+        media_engine = FakeMediaEngine(str(folder / "feed"))
+        await media_engine.start()
         await engine.start()
         ports = {"rtmp": rtmp.getsockname()[1], "rtmps": rtmps.getsockname()[1]}
         try:
-            yield Running(engine, forwarder, ports)
+            yield RunningIngest(engine, media_engine, ports)
         finally:
             await engine.stop()
-            forwarder.stop()
+            media_engine.stop()
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
-async def test_an_encoder_asks_is_let_in_and_leaves(tmp_path: Path, scheme: str) -> None:
-    async with running(tmp_path) as it, it.encoder(scheme) as encoder:
-        await it.let_in(encoder)
-        assert it.facts[0].is_secure is (scheme == "rtmps")  # type: ignore[union-attr]  # the ask
+async def test_an_encoder_is_admitted_publishes_and_leaves(tmp_path: Path, scheme: str) -> None:
+    async with running_ingest(tmp_path) as ingest, ingest.encoder(scheme) as encoder:
+        await ingest.admit_encoder(encoder)
+        assert ingest.facts[0].is_secure is (scheme == "rtmps")  # type: ignore[union-attr]  # it is IngestAsked
         await send(encoder, first_second())
-        await until(lambda: it.forwarder.kinds() == set(MediaKind), "both tracks")
+        await until(lambda: ingest.media_engine.kinds() == set(MediaKind), "both tracks")
         await encoder.unpublish()
-        await until(lambda: LEFT in it.facts, "the end")
+        await until(lambda: ENCODER_LEFT in ingest.facts, "the end")
         await encoder.closed()
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
-async def test_a_refused_encoder_is_told_why(tmp_path: Path, scheme: str) -> None:
-    async with running(tmp_path) as it, it.encoder(scheme) as encoder:
+async def test_a_refused_encoder_receives_the_reason(tmp_path: Path, scheme: str) -> None:
+    async with running_ingest(tmp_path) as ingest, ingest.encoder(scheme) as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
-        it.engine.refuse(ask_id=(await it.asked()).ask_id, detail="not today", is_wrong_key=False)
+        ingest.engine.refuse(ask_id=(await ingest.next_ask()).ask_id, detail="not today", is_wrong_key=False)
         with pytest.raises(RefusedError, match="not today"):
             await publishing
         await encoder.closed()
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
-async def test_a_real_ffmpeg_publishes_and_is_told_of_the_end(tmp_path: Path, scheme: str) -> None:
-    async with running(tmp_path) as it:
-        command = f"{FFMPEG} {scheme}://127.0.0.1:{it.ports[scheme]}/app/key"
+async def test_ffmpeg_publishes_and_prints_the_reason_of_the_end(tmp_path: Path, scheme: str) -> None:
+    async with running_ingest(tmp_path) as ingest:
+        command = f"{FFMPEG} {scheme}://127.0.0.1:{ingest.ports[scheme]}/app/key"
         ffmpeg = await asyncio.create_subprocess_exec(*command.split(), stderr=asyncio.subprocess.PIPE)
-        ask = await it.asked()
+        ask = await ingest.next_ask()
         assert ask.stream_key == "key"
-        await it.engine.admit(ask_id=ask.ask_id, connection_id="c", ticket=it.forwarder.ticket)
-        await until(lambda: len(it.forwarder.units) > 100, "a second or two of the stream")
-        it.engine.close(connection_id="c", detail="PARTICIPANT_DISCONNECTED")
-        _, said = await asyncio.wait_for(ffmpeg.communicate(), 20)
+        await ingest.engine.admit(ask_id=ask.ask_id, connection_id="c", ticket=ingest.media_engine.ticket)
+        await until(lambda: len(ingest.media_engine.units) > 100, "the first seconds of the stream")
+        ingest.engine.close(connection_id="c", detail="PARTICIPANT_DISCONNECTED")
+        _, error_output = await asyncio.wait_for(ffmpeg.communicate(), 20)
         assert ffmpeg.returncode != 0
-        assert b"PARTICIPANT_DISCONNECTED" in said
-        assert it.facts == [ask]
+        assert b"PARTICIPANT_DISCONNECTED" in error_output
+        assert ingest.facts == [ask]
 
 
 async def test_an_encoder_that_is_gone_cannot_be_admitted(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
+    async with running_ingest(tmp_path) as ingest:
         with pytest.raises(MediaRefusedError) as refused:
-            await it.engine.admit(ask_id="unknown", connection_id="c", ticket=it.forwarder.ticket)
+            await ingest.engine.admit(ask_id="unknown", connection_id="c", ticket=ingest.media_engine.ticket)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
-        await it.killed_and_back()
-        assert it.facts == []
+        await ingest.restart_process()
+        assert ingest.facts == []
 
 
-async def test_a_lost_process_loses_its_connections_and_the_next_one_serves_at_the_same_port(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        async with it.encoder() as encoder, it.encoder() as waiting:
-            await it.let_in(encoder)
+async def test_a_lost_process_is_replaced_and_its_connections_are_reported(tmp_path: Path) -> None:
+    async with running_ingest(tmp_path) as ingest:
+        async with ingest.encoder() as encoder, ingest.encoder() as waiting:
+            await ingest.admit_encoder(encoder)
             asking = asyncio.create_task(waiting.publish("k"))
-            former_ask = await it.asked()
-            await it.killed_and_back()
-            await until(lambda: LOST in it.facts, "the loss")
+            old_ask = await ingest.next_ask()
+            await ingest.restart_process()
+            await until(lambda: ENGINE_LOST in ingest.facts, "the loss")
             with pytest.raises((EOFError, ConnectionError)):
                 await asking
-        assert [fact for fact in it.facts if isinstance(fact, Closed)] == [LOST]
+        assert [fact for fact in ingest.facts if isinstance(fact, Closed)] == [ENGINE_LOST]
         with pytest.raises(MediaRefusedError):
-            await it.engine.admit(ask_id=former_ask.ask_id, connection_id="d", ticket=it.forwarder.ticket)
-        async with it.encoder() as encoder:
-            await it.let_in(encoder)
+            await ingest.engine.admit(ask_id=old_ask.ask_id, connection_id="d", ticket=ingest.media_engine.ticket)
+        async with ingest.encoder() as encoder:
+            await ingest.admit_encoder(encoder)
 
 
-async def test_a_process_that_hangs_is_replaced_unasked(tmp_path: Path) -> None:
-    async with running(tmp_path, timeouts=WorkerTimeouts(heartbeat_seconds=0.2, restart_delay_seconds=0.01)) as it:
-        async with it.encoder() as encoder:
-            await it.let_in(encoder)
-            await it.killed_and_back(signal.SIGSTOP)
-        assert LOST in it.facts
+async def test_a_suspended_process_is_replaced(tmp_path: Path) -> None:
+    async with running_ingest(
+        tmp_path, timeouts=WorkerTimeouts(heartbeat_seconds=0.2, restart_delay_seconds=0.01)
+    ) as ingest:
+        async with ingest.encoder() as encoder:
+            await ingest.admit_encoder(encoder)
+            await ingest.restart_process(signal.SIGSTOP)
+        assert ENGINE_LOST in ingest.facts
 
 
-async def test_who_waits_for_a_killed_process_is_refused_and_told_nothing_else(tmp_path: Path) -> None:
-    async with running(tmp_path) as it, it.encoder() as encoder:
+async def test_a_pending_admission_is_refused_when_the_process_is_lost(tmp_path: Path) -> None:
+    async with running_ingest(tmp_path) as ingest, ingest.encoder() as encoder:
         asking = asyncio.create_task(encoder.publish("k"))
-        ask = await it.asked()
-        os.kill(it.process_id(), signal.SIGSTOP)
+        ask = await ingest.next_ask()
+        os.kill(ingest.process_id(), signal.SIGSTOP)
         admitting = asyncio.create_task(
-            it.engine.admit(ask_id=ask.ask_id, connection_id="c", ticket=it.forwarder.ticket)
+            ingest.engine.admit(ask_id=ask.ask_id, connection_id="c", ticket=ingest.media_engine.ticket)
         )
         await asyncio.sleep(0)
-        await it.killed_and_back()
+        await ingest.restart_process()
         with pytest.raises(MediaRefusedError) as refused:
             await admitting
         assert refused.value.reason is RefusalReason.ENGINE_LOST
         with pytest.raises((EOFError, ConnectionError)):
             await asking
-        assert it.facts == [ask]
+        assert ingest.facts == [ask]
 
 
-async def test_an_admission_that_nobody_waits_for_is_taken_back(tmp_path: Path) -> None:
-    async with running(tmp_path) as it, it.encoder() as encoder:
+async def test_a_cancelled_admission_closes_the_connection(tmp_path: Path) -> None:
+    async with running_ingest(tmp_path) as ingest, ingest.encoder() as encoder:
         asking = asyncio.create_task(encoder.publish("k"))
-        ask = await it.asked()
+        ask = await ingest.next_ask()
         admitting = asyncio.create_task(
-            it.engine.admit(ask_id=ask.ask_id, connection_id="c", ticket=it.forwarder.ticket)
+            ingest.engine.admit(ask_id=ask.ask_id, connection_id="c", ticket=ingest.media_engine.ticket)
         )
         await asyncio.sleep(0)
         admitting.cancel()
         await asyncio.wait([asking, admitting])
         await encoder.closed()
-        assert it.facts == [ask]
+        assert ingest.facts == [ask]
 
 
-async def test_a_start_does_not_load_what_only_a_stream_needs(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        loaded = Path(f"/proc/{it.process_id()}/maps").read_text
-        assert "libavcodec" not in loaded()
-        async with it.encoder() as encoder:
-            await it.let_in(encoder)
+async def test_the_codec_libraries_are_loaded_only_for_a_stream(tmp_path: Path) -> None:
+    async with running_ingest(tmp_path) as ingest:
+        memory_maps = Path(f"/proc/{ingest.process_id()}/maps").read_text
+        assert "libavcodec" not in memory_maps()
+        async with ingest.encoder() as encoder:
+            await ingest.admit_encoder(encoder)
             await send(encoder, first_second())
-            await until(lambda: it.forwarder.kinds() == set(MediaKind), "both tracks")
-            assert "libavcodec" in loaded()
+            await until(lambda: ingest.media_engine.kinds() == set(MediaKind), "both tracks")
+            assert "libavcodec" in memory_maps()
 
 
-async def test_it_says_where_encoders_are_served(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        assert it.engine.describe() == "RTMP on 127.0.0.1:{rtmp}, RTMPS on 127.0.0.1:{rtmps}".format(**it.ports)
+async def test_describe_names_the_addresses(tmp_path: Path) -> None:
+    async with running_ingest(tmp_path) as ingest:
+        assert ingest.engine.describe() == "RTMP on 127.0.0.1:{rtmp}, RTMPS on 127.0.0.1:{rtmps}".format(**ingest.ports)
 
 
-async def test_a_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) -> None:
+async def test_a_missing_certificate_is_named_at_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as rtmps:
         settings = IngestSettings(certificate_path=str(tmp_path / "c.pem"), private_key_path=str(tmp_path / "k.pem"))
         engine = IngestEngine(settings, rtmp=None, rtmps=rtmps)
@@ -219,20 +228,20 @@ async def test_a_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path:
         await engine.stop()
 
 
-def test_rtmps_without_a_certificate_is_refused() -> None:
+def test_rtmps_without_a_certificate_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as rtmps, pytest.raises(ValueError, match="certificate_path"):
         IngestEngine(IngestSettings(), rtmp=None, rtmps=rtmps)
 
 
-async def test_a_stop_tells_encoders_and_no_fact_and_leaves_no_process(tmp_path: Path) -> None:
-    async with running(tmp_path) as it, it.encoder() as encoder:
-        await it.let_in(encoder)
-        process = Path(f"/proc/{it.process_id()}")
-        stopping = asyncio.create_task(it.engine.stop())
+async def test_stop_notifies_the_encoders_and_ends_the_process(tmp_path: Path) -> None:
+    async with running_ingest(tmp_path) as ingest, ingest.encoder() as encoder:
+        await ingest.admit_encoder(encoder)
+        process = Path(f"/proc/{ingest.process_id()}")
+        stopping = asyncio.create_task(ingest.engine.stop())
         assert (await encoder.status())["description"] == "the server stops"
         await stopping
         await until(lambda: not process.exists(), "the end of the process")
-        assert not [fact for fact in it.facts if isinstance(fact, Closed)]
+        assert not [fact for fact in ingest.facts if isinstance(fact, Closed)]
 
 
 PARENT = """
@@ -251,7 +260,7 @@ asyncio.run(main())
 """
 
 
-async def test_it_ends_with_a_server_that_was_killed() -> None:
+async def test_the_process_exits_when_the_server_was_killed() -> None:
     server = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
     assert server.stdout is not None
     async for line in server.stdout:

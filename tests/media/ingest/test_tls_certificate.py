@@ -1,4 +1,4 @@
-"""The certificate of RTMPS: read at the start, read again when it has changed, kept while the new one is no good."""
+"""The certificate of RTMPS: loaded at the start, reloaded when it changes, kept while the new one is invalid."""
 
 import ssl
 from pathlib import Path
@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from stagebook.media.ingest.tls_certificate import Certificate
-from tests.media.ingest.serving import unchecked_tls, write_certificate
+from stagebook.media.ingest.tls_certificate import TlsCertificate
+from tests.media.ingest.running_rtmp_server import unchecked_tls, write_certificate
 
 
 class Clock:
@@ -22,8 +22,8 @@ class Clock:
         return self.now
 
 
-def shown(context: ssl.SSLContext) -> bytes:
-    """The certificate that a client is shown, by a handshake in memory."""
+def presented_certificate(context: ssl.SSLContext) -> bytes:
+    """Perform a TLS handshake in memory. Returns the certificate that the client receives."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = unchecked_tls().wrap_bio(to_client, to_server)
     server = context.wrap_bio(to_server, to_client, server_side=True)
@@ -38,56 +38,56 @@ def shown(context: ssl.SSLContext) -> bytes:
     return certificate
 
 
-def made(folder: Path, clock: Clock) -> Certificate:
+def make_certificate(folder: Path, clock: Clock) -> TlsCertificate:
     certificate, key = write_certificate(folder)
-    return Certificate(str(certificate), str(key), clock=clock)
+    return TlsCertificate(str(certificate), str(key), clock=clock)
 
 
-def test_a_new_certificate_is_shown_within_a_minute(tmp_path: Path) -> None:
+def test_a_new_certificate_is_used_within_a_minute(tmp_path: Path) -> None:
     clock = Clock()
-    certificate = made(tmp_path, clock)
-    former = shown(certificate.context())
+    certificate = make_certificate(tmp_path, clock)
+    old = presented_certificate(certificate.context())
     write_certificate(tmp_path)
-    assert shown(certificate.context()) == former, "the files are not looked at for every connection"
+    assert presented_certificate(certificate.context()) == old, "the files are not checked for each connection"
     clock.now += 61
-    assert shown(certificate.context()) != former
+    assert presented_certificate(certificate.context()) != old
 
 
-def test_files_that_cannot_be_used_leave_the_former_certificate_until_they_can(tmp_path: Path) -> None:
+def test_the_old_certificate_is_used_while_the_files_are_invalid(tmp_path: Path) -> None:
     clock = Clock()
-    certificate = made(tmp_path, clock)
-    former = shown(certificate.context())
-    good = (tmp_path / "key.pem").read_bytes()
-    for bad in (b"nonsense", None):
-        (tmp_path / "key.pem").write_bytes(bad) if bad else (tmp_path / "key.pem").unlink()
+    certificate = make_certificate(tmp_path, clock)
+    old = presented_certificate(certificate.context())
+    valid_key = (tmp_path / "key.pem").read_bytes()
+    for invalid_key in (b"not a key", None):
+        (tmp_path / "key.pem").write_bytes(invalid_key) if invalid_key else (tmp_path / "key.pem").unlink()
         clock.now += 61
-        assert shown(certificate.context()) == former
-    (tmp_path / "key.pem").write_bytes(good)
+        assert presented_certificate(certificate.context()) == old
+    (tmp_path / "key.pem").write_bytes(valid_key)
     clock.now += 61
-    assert shown(certificate.context()) == former
+    assert presented_certificate(certificate.context()) == old
 
 
-def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"certificate\.pem: No such file or directory"):
-        Certificate(str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem"), clock=Clock())
+        TlsCertificate(str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem"), clock=Clock())
 
 
-def test_a_certificate_of_another_key_is_refused(tmp_path: Path) -> None:
+def test_a_certificate_with_the_wrong_key_is_an_error(tmp_path: Path) -> None:
     certificate, _ = write_certificate(tmp_path)
     (tmp_path / "other").mkdir()
     _, key = write_certificate(tmp_path / "other")
     with pytest.raises(OSError, match=r"certificate\.pem and .*key\.pem: .*mismatch"):
-        Certificate(str(certificate), str(key), clock=Clock())
+        TlsCertificate(str(certificate), str(key), clock=Clock())
 
 
-def test_a_key_with_a_password_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+def test_an_encrypted_key_is_an_error_without_a_password_prompt(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     private_key = load_pem_private_key(key.read_bytes(), None)
-    locked = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
-    key.write_bytes(locked)
+    encrypted = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    key.write_bytes(encrypted)
     with pytest.raises(OSError, match=r"key\.pem"):
-        Certificate(str(certificate), str(key), clock=Clock())
+        TlsCertificate(str(certificate), str(key), clock=Clock())
 
 
-def test_old_tls_is_not_spoken(tmp_path: Path) -> None:
-    assert made(tmp_path, Clock()).context().minimum_version is ssl.TLSVersion.TLSv1_2
+def test_tls_versions_before_1_2_are_disabled(tmp_path: Path) -> None:
+    assert make_certificate(tmp_path, Clock()).context().minimum_version is ssl.TLSVersion.TLSv1_2

@@ -12,7 +12,7 @@ from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import IngestAsked, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
-from tests.media.ingest.serving import until
+from tests.media.ingest.running_rtmp_server import until
 
 
 @pytest.fixture

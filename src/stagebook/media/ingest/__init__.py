@@ -1,1 +1,1 @@
-"""Takes the streams of encoders in: RTMP and RTMPS, in a process of its own, fed to the forwarders."""
+"""RTMP and RTMPS ingest: a process that receives encoders' streams and feeds them to the engine processes."""

@@ -1,7 +1,16 @@
-"""One encoder's connection from its first byte to its last: asked, admitted or refused, streamed, ended.
+"""One encoder's connection, from its first byte to its last.
 
-Who may publish is decided elsewhere. Before the admission nothing is told but the ask: a stranger who fails leaves a
-line in the log.
+    CONNECTING --publish--> WAITING --admit--> PUBLISHING --+
+        |                      |                            |
+        |                      +--refuse, timeout-----------+--> ENDED
+        +--timeout, error---------------------------------->+
+
+* CONNECTING: the RTMP handshake and the commands up to `publish`, which names the stream key.
+* WAITING: the session has reported IngestAsked. The server decides with `admit` or `refuse`. The socket is not read.
+* PUBLISHING: media goes through an EncoderStream to the engine.
+
+How a connection ended is one value, a StreamEnd. A connection that was never admitted ends without a fact: the log is
+the only trace of clients without a valid stream key.
 """
 
 import asyncio
@@ -15,23 +24,23 @@ import structlog
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.encoder_socket import EncoderSocket, NotReadError
-from stagebook.media.ingest.encoder_stream import Stream
+from stagebook.media.ingest.encoder_stream import EncoderStream
 from stagebook.media.ingest.ingest_settings import IngestSettings
-from stagebook.media.ingest.stream_end import LEFT, EndedError, Ending, ending_of
+from stagebook.media.ingest.stream_end import ENCODER_LEFT, StreamEnd, StreamEndedError, stream_end_of
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import CloseCause, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtmp.rtmp_connection import RtmpConnection
 from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishReceived, RtmpEvent, Unpublished, VideoMessage
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
-VERDICT_SECONDS: Final = 30.0
-"""How long the decision may take. Whoever decides answers at once or is in trouble."""
+DECISION_TIMEOUT_SECONDS: Final = 30.0
+"""How long the server may take to admit or refuse. It usually takes milliseconds."""
 
 _log = structlog.get_logger(__name__)
 
 
-class Remote(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is at the other end."""
+class EncoderPeer(msgspec.Struct, frozen=True, kw_only=True):
+    """The other end of a connection: its IP address, and whether it uses RTMPS."""
 
     address: str
     is_secure: bool
@@ -46,169 +55,182 @@ class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-_Verdict: TypeAlias = _Admission | _Refusal
+_Decision: TypeAlias = _Admission | _Refusal
 
 
-class Session:
-    """One connection. `ask_id` is the name under which it asks; `clock` is the event loop's."""
+class EncoderSession:
+    """One connection. `ask_id` identifies it until it is admitted, `connection_id` after that."""
 
     def __init__(
         self,
-        wire: EncoderSocket,
+        encoder_socket: EncoderSocket,
         *,
         ask_id: str,
-        remote: Remote,
+        peer: EncoderPeer,
         settings: IngestSettings,
-        hear: Callable[[MediaFact], None],
+        on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
     ) -> None:
+        """`clock` is the event loop's. `on_fact` is called with IngestAsked, and with the end of an admitted
+        connection."""
         self.ask_id = ask_id
-        self.remote = remote
+        self.peer = peer
         self.connection_id: str | None = None
-        self._wire = wire
+        self._socket = encoder_socket
         self._settings = settings
-        self._hear = hear
+        self._on_fact = on_fact
         self._clock = clock
         self._rtmp = RtmpConnection(_rtmp_limits(settings))
-        self._verdict: asyncio.Future[_Verdict] | None = None
-        self._stream: Stream | None = None
-        self._told_to_end: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._decision: asyncio.Future[_Decision] | None = None
+        """None before the stream key is named."""
+        self._stream: EncoderStream | None = None
+        self._closed: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
+        """Done when `close` was called."""
 
-    async def run(self, *, ask_until: float) -> None:
-        """Serve the connection until its end. The stream key must be named before `ask_until`."""
-        living = asyncio.create_task(self._live(ask_until))
+    async def run(self, *, publish_deadline: float) -> None:
+        """Serve the connection until its end. `publish` must be received until `publish_deadline` on the clock."""
+        serving = asyncio.create_task(self._serve(publish_deadline))
         try:
-            await asyncio.wait((living, self._told_to_end), return_when=asyncio.FIRST_COMPLETED)
-            ending = self._told_to_end.result() if self._told_to_end.done() else living.result()
+            await asyncio.wait((serving, self._closed), return_when=asyncio.FIRST_COMPLETED)
+            stream_end = self._closed.result() if self._closed.done() else serving.result()
         finally:
-            living.cancel()
+            serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await living
-        await self._end(ending)
+                await serving
+        await self._end(stream_end)
 
     def admit(self, connection_id: str, ticket: FeedTicket) -> None:
-        """Let the encoder publish into a feed. Raises MediaRefusedError (UNKNOWN_CONNECTION) if it does not wait."""
-        if self._verdict is None or self._verdict.done() or self._told_to_end.done() or self._wire.is_gone:
+        """Let the encoder publish to the feed of `ticket`.
+
+        Raises MediaRefusedError (UNKNOWN_CONNECTION) if the encoder is gone or the decision was already made.
+        """
+        if self._decision is None or self._decision.done() or self._closed.done() or self._socket.is_gone:
             raise MediaRefusedError(
-                reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder does not wait any more"
+                reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder no longer waits for the decision"
             )
         self.connection_id = connection_id
-        self._verdict.set_result(_Admission(connection_id=connection_id, ticket=ticket))
+        self._decision.set_result(_Admission(connection_id=connection_id, ticket=ticket))
 
     def refuse(self, detail: str) -> bool:
-        """Refuse the encoder. Returns whether it waited for that."""
-        if self._verdict is None or self._verdict.done():
+        """Refuse the encoder, which receives `detail`. Returns False if it was not waiting for a decision."""
+        if self._decision is None or self._decision.done():
             return False
-        self._verdict.set_result(_Refusal(detail=detail))
+        self._decision.set_result(_Refusal(detail=detail))
         return True
 
     def close(self, detail: str) -> None:
-        """End the connection; no fact is told of it."""
-        if not self._told_to_end.done():
-            self._told_to_end.set_result(Ending(detail=detail))
+        """End the connection. The encoder receives `detail`; no fact is reported."""
+        if not self._closed.done():
+            self._closed.set_result(StreamEnd(detail=detail))
 
-    async def _live(self, ask_until: float) -> Ending:
+    async def _serve(self, publish_deadline: float) -> StreamEnd:
         try:
-            asked = await self._until_asked(ask_until)
-            match await self._decision(asked):
+            publish = await self._receive_publish(publish_deadline)
+            match await self._wait_for_decision(publish):
                 case _Refusal() as refusal:
                     self._rtmp.refuse_publish(refusal.detail)
-                    return Ending(detail=refusal.detail)
+                    return StreamEnd(detail=refusal.detail)
                 case _Admission() as admission:
-                    return await self._publish(admission)
-        except Exception as error:  # noqa: BLE001 - every one is the end of this connection, and of nothing else
-            return ending_of(error)
+                    return await self._receive_media(admission)
+        except Exception as error:  # noqa: BLE001 - any error ends this connection and no other
+            return stream_end_of(error)
 
-    async def _until_asked(self, ask_until: float) -> PublishReceived:
-        late = Ending(detail=f"no stream key was named in {self._settings.connect_timeout_seconds:g} s")
-        while not (events := await self._read(ask_until, lambda: late)):
+    async def _receive_publish(self, deadline: float) -> PublishReceived:
+        timeout = self._settings.connect_timeout_seconds
+        late = StreamEnd(detail=f"no stream key was received in {timeout:g} s")
+        while not (events := await self._receive(deadline, lambda: late)):
             pass
-        asked = events[0]
-        if not isinstance(asked, PublishReceived) or len(events) > 1:
-            raise EndedError(LEFT)  # what comes with the ask can only be the encoder's taking it back
-        return asked
+        publish = events[0]
+        if not isinstance(publish, PublishReceived) or len(events) > 1:
+            # The only event that can follow before the decision is Unpublished.
+            raise StreamEndedError(ENCODER_LEFT)
+        return publish
 
-    async def _decision(self, asked: PublishReceived) -> _Verdict:
-        """Ask, and wait for the verdict. What the encoder sends meanwhile stays in its socket."""
-        self._verdict = asyncio.get_running_loop().create_future()
-        self._hear(
+    async def _wait_for_decision(self, publish: PublishReceived) -> _Decision:
+        """Report IngestAsked and wait for the decision. What the encoder sends meanwhile stays in its socket."""
+        self._decision = asyncio.get_running_loop().create_future()
+        self._on_fact(
             IngestAsked(
                 ask_id=self.ask_id,
-                stream_key=asked.stream_key,
-                is_secure=self.remote.is_secure,
-                remote_address=self.remote.address,
+                stream_key=publish.stream_key,
+                is_secure=self.peer.is_secure,
+                remote_address=self.peer.address,
             )
         )
         try:
-            async with asyncio.timeout(VERDICT_SECONDS):
-                return await self._verdict
+            async with asyncio.timeout(DECISION_TIMEOUT_SECONDS):
+                return await self._decision
         except TimeoutError:
-            # With a cause: who was let in at the last moment must be told of as ended.
+            # The end has a cause, so that an encoder that is admitted just before the timeout produces a Closed fact.
             detail = "the server did not decide in time; try again"
-            raise EndedError(Ending(detail=detail, cause=CloseCause.ENGINE_LOST)) from None
+            raise StreamEndedError(StreamEnd(detail=detail, cause=CloseCause.ENGINE_LOST)) from None
 
-    async def _publish(self, admission: _Admission) -> Ending:
+    async def _receive_media(self, admission: _Admission) -> StreamEnd:
         self._rtmp.accept_publish()
-        self._stream = stream = Stream(admission.ticket, self._settings, clock=self._clock)
-        events = self._rtmp.receive(b"")  # what came before the verdict
+        self._stream = stream = EncoderStream(admission.ticket, self._settings, clock=self._clock)
+        # Media of an encoder that does not wait for the answer to `publish` was received before the decision.
+        events = self._rtmp.receive(b"")
         self._send()
-        _log.info("an encoder publishes", connection_id=admission.connection_id, remote_address=self.remote.address)
+        _log.info("encoder publishes", connection_id=admission.connection_id, remote_address=self.peer.address)
         while True:
             for event in events:
                 match event:
                     case VideoMessage():
-                        await stream.take(MediaKind.VIDEO, timestamp_ms=event.timestamp_ms, payload=event.payload)
+                        await stream.process(MediaKind.VIDEO, timestamp_ms=event.timestamp_ms, payload=event.payload)
                     case AudioMessage():
-                        await stream.take(MediaKind.AUDIO, timestamp_ms=event.timestamp_ms, payload=event.payload)
+                        await stream.process(MediaKind.AUDIO, timestamp_ms=event.timestamp_ms, payload=event.payload)
                     case Unpublished():
-                        return LEFT
-            events = await self._read(stream.deadline, stream.late)
+                        return ENCODER_LEFT
+            events = await self._receive(stream.deadline, stream.timed_out)
 
-    async def _read(self, deadline: float, late: Callable[[], Ending]) -> list[RtmpEvent]:
-        """What the encoder says next. Raises EndedError with `late` if it says nothing until the deadline."""
+    async def _receive(self, deadline: float, timed_out: Callable[[], StreamEnd]) -> list[RtmpEvent]:
+        """Read once from the socket and return the RTMP events.
+
+        Raises StreamEndedError: with `timed_out()` if nothing is received until the deadline, with ENCODER_LEFT at the
+        end of the connection.
+        """
         try:
-            async with asyncio.timeout_at(deadline) as timeouts:
-                data = await self._wire.read()
+            async with asyncio.timeout_at(deadline) as timeout:
+                data = await self._socket.read()
         except TimeoutError:
-            if not timeouts.expired():
-                raise
-            raise EndedError(late()) from None
+            if not timeout.expired():
+                raise  # the kernel's own timeout (`watch_for_loss`)
+            raise StreamEndedError(timed_out()) from None
         if not data:
-            raise EndedError(LEFT)
+            raise StreamEndedError(ENCODER_LEFT)
         events = self._rtmp.receive(data)
         self._send()
         return events
 
     def _send(self) -> None:
         if data := self._rtmp.data_to_send():
-            self._wire.write(data)
+            self._socket.write(data)
 
-    async def _end(self, ending: Ending) -> None:
-        """Tell of the end, first the owner and then the encoder, and leave nothing open."""
-        self._log_end(ending)
+    async def _end(self, stream_end: StreamEnd) -> None:
+        """Close the feed, report the end, send the reason to the encoder, and close the connection."""
+        self._log_end(stream_end)
         if self._stream is not None:
             self._stream.close()
-        if self.connection_id is not None and (fact := ending.fact(self.connection_id)):
-            self._hear(fact)
-        if ending.is_encoder_there:
-            self._rtmp.end(ending.words)
+        if self.connection_id is not None and (fact := stream_end.fact(self.connection_id)):
+            self._on_fact(fact)
+        if stream_end.is_encoder_reachable:
+            self._rtmp.end(stream_end.status_text)
         with contextlib.suppress(NotReadError):
             self._send()
-        await self._wire.finish()
+        await self._socket.finish()
 
-    def _log_end(self, ending: Ending) -> None:
-        # Whoever only knocks, a health check or a scanner, is not worth a line.
-        is_news = self.connection_id is not None or ending.is_encoder_there
+    def _log_end(self, stream_end: StreamEnd) -> None:
+        # Health checks and port scanners connect and disconnect. They would fill the log at level INFO.
+        is_notable = self.connection_id is not None or stream_end.is_encoder_reachable
         _log.log(
-            logging.INFO if is_news else logging.DEBUG,
-            "an encoder's connection ended",
+            logging.INFO if is_notable else logging.DEBUG,
+            "encoder connection ended",
             connection_id=self.connection_id,
-            remote_address=self.remote.address,
-            detail=ending.detail,
+            remote_address=self.peer.address,
+            detail=stream_end.detail,
         )
 
 
 def _rtmp_limits(settings: IngestSettings) -> RtmpLimits:
-    usual = RtmpLimits()
     size = settings.max_message_bytes
-    return RtmpLimits(max_message_bytes=size, max_incomplete_bytes=max(2 * size, usual.max_incomplete_bytes))
+    return RtmpLimits(max_message_bytes=size, max_incomplete_bytes=max(2 * size, RtmpLimits().max_incomplete_bytes))

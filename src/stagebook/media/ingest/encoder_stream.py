@@ -1,6 +1,7 @@
-"""One admitted encoder's media on its way to the forwarder: through the pipeline, at its own speed, into the feed.
+"""The media of one admitted encoder: through the pipeline, at the encoder's own pace, to the engine's feed.
 
-Knows no RTMP and no connection: it is given tags with their timestamps, and says until when it waits for the next.
+The stream has two deadlines. Until the feed is open, audio and video must become complete within
+`media_timeout_seconds`. At any time, a message must be received within `silence_timeout_seconds`.
 """
 
 import asyncio
@@ -10,58 +11,62 @@ from typing import Final
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.media_bus_writer import FeedWriter
-from stagebook.media.ingest.pipeline.media_pipeline import Pipeline
-from stagebook.media.ingest.read_pacing import MessageRate, Pace
-from stagebook.media.ingest.stream_end import EndedError, Ending
+from stagebook.media.ingest.pipeline.media_pipeline import MediaPipeline
+from stagebook.media.ingest.read_pacing import MessageRate, TimestampPace
+from stagebook.media.ingest.stream_end import StreamEnd, StreamEndedError
 from stagebook.media.media_bus import FeedTicket, Unit
 from stagebook.media.port import CloseCause, IngestFault
 
-_FEED_SECONDS: Final = 5.0
-"""How long the forwarder has to take the connection. It is on the same machine."""
+_FEED_TIMEOUT_SECONDS: Final = 5.0
+"""How long the engine may take to accept the feed's connection. It runs on the same machine."""
 
 
-class Stream:
-    """Tags in, units out. The feed opens when both tracks are known."""
+class EncoderStream:
+    """Processes media messages. It opens the feed with the first units, when both tracks are known."""
 
     def __init__(self, ticket: FeedTicket, settings: IngestSettings, *, clock: Callable[[], float]) -> None:
         self._ticket = ticket
         self._settings = settings
         self._clock = clock
-        self._pipeline = Pipeline()
-        self._paces = {kind: Pace(max_ahead_seconds=settings.max_buffer_seconds) for kind in MediaKind}
+        self._pipeline = MediaPipeline()
+        self._paces = {kind: TimestampPace(max_ahead_seconds=settings.max_buffer_seconds) for kind in MediaKind}
         self._rate = MessageRate()
         self._feed: FeedWriter | None = None
-        self._complete_until = clock() + settings.media_timeout_seconds
-        self._heard_at = clock()
+        self._complete_deadline = clock() + settings.media_timeout_seconds
+        self._received_at = clock()
 
     @property
     def deadline(self) -> float:
-        """Until when, by the clock, the next tag must be there."""
-        silent_until = self._heard_at + self._settings.silence_timeout_seconds
-        return silent_until if self._feed is not None else min(silent_until, self._complete_until)
+        """The clock's time until which the next message must be received."""
+        silence_deadline = self._received_at + self._settings.silence_timeout_seconds
+        return silence_deadline if self._feed is not None else min(silence_deadline, self._complete_deadline)
 
-    def late(self) -> Ending:
-        """How the stream ends when nothing more came until the deadline."""
+    def timed_out(self) -> StreamEnd:
+        """Return the end of a stream whose deadline has passed."""
         missing = self._pipeline.missing()
-        if missing is not None and self._clock() >= self._complete_until:
-            waited = self._settings.media_timeout_seconds
-            return Ending(detail=f"{missing} after {waited:g} s", fault=IngestFault.INPUT)
-        waited = self._settings.silence_timeout_seconds
-        return Ending(detail=f"no media came for {waited:g} s", cause=CloseCause.CONSENT_LOST)
+        if missing is not None and self._clock() >= self._complete_deadline:
+            timeout = self._settings.media_timeout_seconds
+            return StreamEnd(detail=f"{missing} after {timeout:g} s", fault=IngestFault.INPUT)
+        timeout = self._settings.silence_timeout_seconds
+        return StreamEnd(detail=f"no media came for {timeout:g} s", cause=CloseCause.CONSENT_LOST)
 
-    async def take(self, kind: MediaKind, *, timestamp_ms: int, payload: bytes) -> None:
-        """Take one tag, and wait as long as it came too early. Raises InputFaultError, FeedLostError, EndedError."""
-        if self._feed is None and self._clock() >= self._complete_until:
-            raise EndedError(self.late())
-        work = self._pipeline.video if kind is MediaKind.VIDEO else self._pipeline.audio
-        units = work(timestamp_ms=timestamp_ms, payload=payload)
+    async def process(self, kind: MediaKind, *, timestamp_ms: int, payload: bytes | bytearray) -> None:
+        """Process one message, and sleep if the encoder sends faster than its own timestamps.
+
+        Raises InputFaultError, FeedLostError and StreamEndedError.
+        """
+        if self._feed is None and self._clock() >= self._complete_deadline:
+            # A track that never stops would otherwise keep an incomplete stream alive.
+            raise StreamEndedError(self.timed_out())
+        process = self._pipeline.process_video if kind is MediaKind.VIDEO else self._pipeline.process_audio
+        units = process(timestamp_ms=timestamp_ms, payload=payload)
         if units:
             await self._write(units)
         now = self._clock()
         pause = max(self._paces[kind].pause_seconds(timestamp_ms, now=now), self._rate.pause_seconds(now=now))
         if pause:
             await asyncio.sleep(pause)
-        self._heard_at = self._clock()
+        self._received_at = self._clock()
 
     def close(self) -> None:
         """Close the feed."""
@@ -72,7 +77,9 @@ class Stream:
         if self._feed is None:
             parameters = self._pipeline.video_parameters
             if parameters is None:
-                raise AssertionError("units of a stream whose video is not known")
-            self._feed = await FeedWriter.open(self._ticket, video_parameters=parameters, timeout_seconds=_FEED_SECONDS)
+                raise AssertionError("the pipeline returned units before the video was configured")
+            self._feed = await FeedWriter.open(
+                self._ticket, video_parameters=parameters, timeout_seconds=_FEED_TIMEOUT_SECONDS
+            )
         for unit in units:
             self._feed.write(unit)

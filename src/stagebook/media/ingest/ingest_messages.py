@@ -1,4 +1,14 @@
-"""The typed messages between the server and the ingest process."""
+"""The messages between the server and the ingest process, in addition to those of every worker (`worker_messages`).
+
+server                                    ingest process
+  | -- StartIngest -----------------------> |
+  | <- IngestRunning ---------------------- |   or StartFailed
+  | <- FactReported (IngestAsked) --------- |   an encoder named a stream key
+  | -- AdmitRequest ----------------------> |   or RefuseCommand, which has no reply
+  | <- EncoderAdmitted -------------------- |   or RequestRefused
+  | <- FactReported (Closed, IngestFailed)  |   the connection ended by itself
+  | -- CloseEncoderCommand ---------------> |   no reply
+"""
 
 import asyncio
 from typing import TypeAlias
@@ -20,83 +30,65 @@ from stagebook.media.worker.worker_messages import (
     RequestRefused,
     StartFailed,
     Stop,
-    send,
 )
 
-__all__ = [
-    "Admit",
-    "Admitted",
-    "AnyCommand",
-    "AnyReport",
-    "Close",
-    "Command",
-    "FactReported",
-    "Heartbeat",
-    "Logged",
-    "Refuse",
-    "Report",
-    "Request",
-    "RequestRefused",
-    "Run",
-    "Running",
-    "StartFailed",
-    "Stop",
-    "receive_command",
-    "receive_report",
-    "send",
-]
 
-
-class Run(Command, frozen=True, kw_only=True):
-    """The first command: serve on these listening sockets, which are inherited. Reported by Running or StartFailed."""
+class StartIngest(Command, frozen=True, kw_only=True):
+    """The first command. The descriptors are inherited listening sockets; None where the protocol is switched off."""
 
     settings: IngestSettings
     rtmp_descriptor: int | None
     rtmps_descriptor: int | None
 
 
-class Admit(Request, frozen=True, kw_only=True):
-    """As MediaEngine.ingest; the media goes to `ticket`. Reported by Admitted or RequestRefused."""
+class AdmitRequest(Request, frozen=True, kw_only=True):
+    """MediaEngine.ingest: let the encoder publish to the feed of `ticket`, as `connection_id`."""
 
     ask_id: str
     ticket: FeedTicket
 
 
-class Refuse(Command, frozen=True, kw_only=True):
-    """As MediaEngine.refuse_ingest. Not reported."""
+class RefuseCommand(Command, frozen=True, kw_only=True):
+    """MediaEngine.refuse_ingest."""
 
     ask_id: str
     detail: str
     is_wrong_key: bool
 
 
-class Close(Command, frozen=True, kw_only=True):
-    """As MediaEngine.close. Not reported."""
+class CloseEncoderCommand(Command, frozen=True, kw_only=True):
+    """MediaEngine.close."""
 
     connection_id: str
     detail: str = ""
 
 
-class Running(Report, frozen=True, kw_only=True):
-    """Encoders are served."""
+class IngestRunning(Report, frozen=True, kw_only=True):
+    """The process accepts connections."""
 
 
-class Admitted(Reply, frozen=True, kw_only=True):
-    """The encoder may publish."""
+class EncoderAdmitted(Reply, frozen=True, kw_only=True):
+    """The encoder of an AdmitRequest may publish."""
 
 
-AnyCommand: TypeAlias = Run | Admit | Refuse | Close | Stop
-AnyReport: TypeAlias = Running | StartFailed | Admitted | RequestRefused | FactReported | Heartbeat | Logged
+IngestCommand: TypeAlias = StartIngest | AdmitRequest | RefuseCommand | CloseEncoderCommand | Stop
+IngestReport: TypeAlias = (
+    IngestRunning | StartFailed | EncoderAdmitted | RequestRefused | FactReported | Heartbeat | Logged
+)
 
-_commands: MessageReader[AnyCommand] = MessageReader(msgspec.msgpack.Decoder(AnyCommand), max_bytes=MAX_CONTROL_BYTES)
-_reports: MessageReader[AnyReport] = MessageReader(msgspec.msgpack.Decoder(AnyReport), max_bytes=MAX_CONTROL_BYTES)
+_commands: MessageReader[IngestCommand] = MessageReader(
+    msgspec.msgpack.Decoder(IngestCommand), max_bytes=MAX_CONTROL_BYTES
+)
+_reports: MessageReader[IngestReport] = MessageReader(
+    msgspec.msgpack.Decoder(IngestReport), max_bytes=MAX_CONTROL_BYTES
+)
 
 
-async def receive_command(reader: asyncio.StreamReader) -> AnyCommand:
-    """The next command. Raises BrokenStreamError."""
+async def receive_command(reader: asyncio.StreamReader) -> IngestCommand:
+    """Read the next command. Raises BrokenStreamError."""
     return await _commands.next(reader)
 
 
-async def receive_report(reader: asyncio.StreamReader) -> AnyReport:
-    """The next report. Raises BrokenStreamError."""
+async def receive_report(reader: asyncio.StreamReader) -> IngestReport:
+    """Read the next report. Raises BrokenStreamError."""
     return await _reports.next(reader)

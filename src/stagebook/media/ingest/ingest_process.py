@@ -1,6 +1,8 @@
-"""The ingest process: an IngestServer at the end of a control socket. Started by `engine`, ends with its parent.
+"""The ingest process: an RtmpServer that is controlled over a control socket. `ingest_engine` starts it.
 
-python -m stagebook.media.ingest.ingest_process <file descriptor of the control socket>
+    python -m stagebook.media.ingest.ingest_process <file descriptor of the control socket>
+
+The process exits when the server sends Stop or closes the socket.
 """
 
 import asyncio
@@ -8,50 +10,58 @@ import secrets
 import socket
 import sys
 
-from stagebook.media.ingest import ingest_messages
-from stagebook.media.ingest.rtmp_server import IngestServer
+from stagebook.media.ingest.ingest_messages import (
+    AdmitRequest,
+    CloseEncoderCommand,
+    EncoderAdmitted,
+    IngestCommand,
+    IngestRunning,
+    RefuseCommand,
+    StartIngest,
+    receive_command,
+)
+from stagebook.media.ingest.rtmp_server import RtmpServer
 from stagebook.media.port import MediaRefusedError
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
+from stagebook.media.worker.worker_messages import RequestRefused
 
 
-class _Ingesting:
-    """The process's work: a server, commanded by the parent."""
+class _IngestWorker:
+    """Carries out the server's commands with an RtmpServer (`worker_main.Worker`)."""
 
-    def __init__(self, run: ingest_messages.Run, reports: ReportWriter) -> None:
+    def __init__(self, command: StartIngest, reports: ReportWriter) -> None:
         self._reports = reports
-        self._server = IngestServer(
-            run.settings,
-            rtmp=_listener(run.rtmp_descriptor),
-            rtmps=_listener(run.rtmps_descriptor),
-            hear=reports.send_fact,
+        self._server = RtmpServer(
+            command.settings,
+            rtmp=_listener(command.rtmp_descriptor),
+            rtmps=_listener(command.rtmps_descriptor),
+            on_fact=reports.send_fact,
             clock=asyncio.get_running_loop().time,
             new_id=lambda: secrets.token_hex(16),
         )
         self.stop = self._server.stop
 
-    async def start(self) -> ingest_messages.Running:
-        """Begin to accept. Raises OSError."""
+    async def start(self) -> IngestRunning:
+        """Accept connections. Raises OSError."""
         await self._server.start()
-        return ingest_messages.Running()
+        return IngestRunning()
 
-    def handle(self, command: ingest_messages.AnyCommand) -> None:
-        """Carry out a command, and answer it if it is a request."""
+    def handle(self, command: IngestCommand) -> None:
+        """Carry out a command, and reply to it if it is a request."""
         match command:
-            case ingest_messages.Admit():
+            case AdmitRequest():
                 self._reports.send(self._admit(command))
-            case ingest_messages.Refuse():
+            case RefuseCommand():
                 self._server.refuse(ask_id=command.ask_id, detail=command.detail, is_wrong_key=command.is_wrong_key)
-            case ingest_messages.Close():
+            case CloseEncoderCommand():
                 self._server.close(connection_id=command.connection_id, detail=command.detail)
 
-    def _admit(self, command: ingest_messages.Admit) -> ingest_messages.Admitted | ingest_messages.RequestRefused:
+    def _admit(self, request: AdmitRequest) -> EncoderAdmitted | RequestRefused:
         try:
-            self._server.admit(ask_id=command.ask_id, connection_id=command.connection_id, ticket=command.ticket)
+            self._server.admit(ask_id=request.ask_id, connection_id=request.connection_id, ticket=request.ticket)
         except MediaRefusedError as refused:
-            return ingest_messages.RequestRefused(
-                request_id=command.request_id, reason=refused.reason, detail=refused.detail
-            )
-        return ingest_messages.Admitted(request_id=command.request_id)
+            return RequestRefused(request_id=request.request_id, reason=refused.reason, detail=refused.detail)
+        return EncoderAdmitted(request_id=request.request_id)
 
 
 def _listener(descriptor: int | None) -> socket.socket | None:
@@ -59,12 +69,12 @@ def _listener(descriptor: int | None) -> socket.socket | None:
 
 
 async def serve(control_socket: socket.socket) -> int:
-    """Serve encoders until Stop or until the parent is gone. Returns the exit code."""
-    return await run_worker(control_socket, ingest_messages.receive_command, _make)
+    """Serve encoders until Stop, or until the server closes the control socket. Returns the exit code."""
+    return await run_worker(control_socket, receive_command, _make_worker)
 
 
-def _make(command: ingest_messages.AnyCommand, reports: ReportWriter) -> _Ingesting | None:
-    return _Ingesting(command, reports) if isinstance(command, ingest_messages.Run) else None
+def _make_worker(command: IngestCommand, reports: ReportWriter) -> _IngestWorker | None:
+    return _IngestWorker(command, reports) if isinstance(command, StartIngest) else None
 
 
 if __name__ == "__main__":

@@ -1,26 +1,27 @@
-"""What the ingest process is told at its start. A value only: nothing here opens a socket."""
+"""The settings of the ingest process, sent to it with its first command."""
 
 import msgspec
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of RTMP and RTMPS ingest, and the certificate of RTMPS.
-
-    `certificate_path` and `private_key_path` are PEM files, read by the ingest process; empty when there is no RTMPS.
-    """
+    """Timeouts and limits of RTMP and RTMPS ingest, and the certificate of RTMPS."""
 
     connect_timeout_seconds: float = 10.0
-    """From the TCP connection until the stream key is named: TLS, RTMP handshake, `connect` and `publish`."""
+    """Maximum time from the TCP connection to `publish`: TLS handshake, RTMP handshake and commands."""
     media_timeout_seconds: float = 10.0
-    """From the admission until audio and video are both there."""
+    """Maximum time from the admission until both audio and video are there."""
     silence_timeout_seconds: float = 10.0
-    """How long nothing may come before the encoder counts as gone."""
+    """Maximum time without media before the encoder counts as gone."""
     max_buffer_seconds: float = 2.0
-    """How far a stream's timestamps may run ahead of the time that has passed before reading pauses."""
+    """How far a stream's timestamps may be ahead of the clock before the server stops reading it."""
     max_connections: int = 200
     max_connections_per_address: int = 20
+    """For each IPv4 address and IPv6 /64 prefix."""
     shared_networks: tuple[str, ...] = ()
-    """Addresses or networks of proxies, behind which many encoders are: bounds for one address are not for them."""
+    """Addresses or networks of proxies. `max_connections_per_address` does not apply to them."""
     max_message_bytes: int = 4 << 20
+    """Maximum size of an audio or video message."""
     certificate_path: str = ""
+    """PEM file with the certificate chain, readable for the ingest process. Empty without RTMPS."""
     private_key_path: str = ""
+    """PEM file with the private key. Empty without RTMPS."""

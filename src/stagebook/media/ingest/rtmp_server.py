@@ -1,6 +1,8 @@
-"""The listening sockets of RTMP and RTMPS: who is taken in, and which session a verdict is for.
+"""The listening sockets of RTMP and RTMPS, and the sessions of the connected encoders.
 
-Knows no RTMP; what a connection says is its session's.
+For each accepted connection the server checks the connection limits, performs the TLS handshake for RTMPS, and runs an
+EncoderSession in a task of its own. Decisions of the stage process (admit, refuse, close) are passed to the session
+that they are for.
 """
 
 import asyncio
@@ -11,26 +13,26 @@ from typing import Final
 
 import structlog
 
-from stagebook.media.ingest.connection_limits import SHUT_OUT_SECONDS, Connections
-from stagebook.media.ingest.encoder_session import Remote, Session
+from stagebook.media.ingest.connection_limits import BLOCK_SECONDS, ConnectionLimits
+from stagebook.media.ingest.encoder_session import EncoderPeer, EncoderSession
 from stagebook.media.ingest.encoder_socket import EncoderSocket, watch_for_loss
 from stagebook.media.ingest.ingest_settings import IngestSettings
-from stagebook.media.ingest.tls_certificate import Certificate
+from stagebook.media.ingest.tls_certificate import TlsCertificate
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 
 _ACCEPT_RETRY_SECONDS: Final = 0.5
-_TURNED_AWAY_INTERVAL_SECONDS: Final = 10.0
-"""How often connections that are turned away get a line in the log."""
-_ENDED: Final = "the stream was ended by the server"
-_STOP_SECONDS: Final = 3.0
-"""How long encoders have to read that the server stops."""
+_REFUSED_LOG_INTERVAL_SECONDS: Final = 10.0
+"""Minimum time between two log lines about refused connections, each with the number since the last line."""
+_CLOSED_DETAIL: Final = "the stream was ended by the server"
+_STOP_TIMEOUT_SECONDS: Final = 3.0
+"""How long the sessions may take to end when the server stops."""
 
 _log = structlog.get_logger(__name__)
 
 
-class IngestServer:
-    """Serves encoders on sockets that listen. `new_id` makes names that were never given before."""
+class RtmpServer:
+    """Serves encoders on listening sockets, which it does not close."""
 
     def __init__(
         self,
@@ -38,129 +40,135 @@ class IngestServer:
         *,
         rtmp: socket.socket | None,
         rtmps: socket.socket | None,
-        hear: Callable[[MediaFact], None],
+        on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
+        """`clock` is the event loop's. `new_id` returns a unique ask id for each connection."""
         self._settings = settings
         self._rtmp = rtmp
         self._rtmps = rtmps
-        self._hear = hear
+        self._on_fact = on_fact
         self._clock = clock
         self._new_id = new_id
-        self._certificate: Certificate | None = None
-        self._connections = Connections(
+        self._certificate: TlsCertificate | None = None
+        self._limits = ConnectionLimits(
             max_connections=settings.max_connections,
             max_per_network=settings.max_connections_per_address,
             shared_networks=settings.shared_networks,
             clock=clock,
         )
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, EncoderSession] = {}
+        """By ask id."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._accepting: list[asyncio.Task[None]] = []
-        self._turned_away = 0
-        self._turned_away_told_at = -_TURNED_AWAY_INTERVAL_SECONDS
+        self._accept_tasks: list[asyncio.Task[None]] = []
+        self._refused_connections = 0
+        """Since the last log line about them."""
+        self._refused_logged_at = -_REFUSED_LOG_INTERVAL_SECONDS
 
     async def start(self) -> None:
-        """Begin to accept. Raises OSError if the certificate cannot be used."""
+        """Load the certificate and accept connections. Raises OSError if the certificate cannot be used."""
         if self._rtmps is not None:
             paths = (self._settings.certificate_path, self._settings.private_key_path)
-            self._certificate = Certificate(*paths, clock=self._clock)
+            self._certificate = TlsCertificate(*paths, clock=self._clock)
         for listener, is_secure in ((self._rtmp, False), (self._rtmps, True)):
             if listener is not None:
                 listener.setblocking(False)  # noqa: FBT003 - the standard library's
-                self._accepting.append(asyncio.create_task(self._accept(listener, is_secure=is_secure)))
+                self._accept_tasks.append(asyncio.create_task(self._accept(listener, is_secure=is_secure)))
 
     async def stop(self) -> None:
-        """Accept nothing more, and tell every encoder that the server stops. No facts are told."""
-        for task in self._accepting:
+        """Stop accepting connections and end all sessions. The encoders receive a message; no facts are reported."""
+        for task in self._accept_tasks:
             task.cancel()
         for session in self._sessions.values():
             session.close("the server stops")
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
+            await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT_SECONDS)
         for task in self._tasks:
             task.cancel()
 
     def admit(self, *, ask_id: str, connection_id: str, ticket: FeedTicket) -> None:
-        """Let the encoder that asked publish. Raises MediaRefusedError (UNKNOWN_CONNECTION)."""
+        """Let an encoder publish to the feed of `ticket`.
+
+        Raises MediaRefusedError (UNKNOWN_CONNECTION) if it is gone or does not wait for the decision.
+        """
         session = self._sessions.get(ask_id)
         if session is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder is gone")
         session.admit(connection_id, ticket)
 
     def refuse(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
-        """Refuse the encoder that asked, and count a wrong key. Unknown ids are fine."""
+        """Refuse an encoder, and count a wrong key against its network. Unknown ids are ignored."""
         session = self._sessions.get(ask_id)
         if session is None or not session.refuse(detail) or not is_wrong_key:
             return
-        network = self._connections.counted_as(session.remote.address)
-        if self._connections.refuse(network):
-            seconds = SHUT_OUT_SECONDS
-            _log.warning("too many wrong stream keys; not listened to", network=network, seconds=seconds)
+        network = self._limits.network_key(session.peer.address)
+        if self._limits.add_refusal(network):
+            _log.warning("too many wrong stream keys; network blocked", network=network, seconds=BLOCK_SECONDS)
 
     def close(self, *, connection_id: str, detail: str = "") -> None:
-        """End a connection that was admitted, and tell the encoder why. Unknown ids are fine."""
+        """End an admitted connection. The encoder receives `detail`. Unknown ids are ignored."""
         for session in self._sessions.values():
             if session.connection_id == connection_id:
-                session.close(detail or _ENDED)
+                session.close(detail or _CLOSED_DETAIL)
 
     async def _accept(self, listener: socket.socket, *, is_secure: bool) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
                 accepted, address = await loop.sock_accept(listener)
-            except OSError as error:  # no descriptors left, most likely; or the peer was gone again
-                _log.warning("a connection of an encoder cannot be accepted", detail=error.strerror)
+            except OSError as error:
+                # The process has no free file descriptors, or the client has already reset the connection.
+                _log.warning("cannot accept an encoder's connection", detail=error.strerror)
                 await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
                 continue
-            self._take(accepted, Remote(address=address[0], is_secure=is_secure))
+            self._start_session(accepted, EncoderPeer(address=address[0], is_secure=is_secure))
 
-    def _take(self, accepted: socket.socket, remote: Remote) -> None:
-        """Serve a new connection in a task of its own, or turn it away before it costs anything."""
-        network = self._connections.counted_as(remote.address)
-        reason = self._connections.why_not(network)
+    def _start_session(self, accepted: socket.socket, peer: EncoderPeer) -> None:
+        """Serve a new connection in a task, or close it at once if a limit is reached."""
+        network = self._limits.network_key(peer.address)
+        reason = self._limits.refusal_reason(network)
         if reason is not None:
             accepted.close()
-            self._tell_turned_away(network, reason)
+            self._log_refused(network, reason)
             return
-        self._connections.open(network)
-        task = asyncio.create_task(self._serve(accepted, remote))
+        self._limits.add_connection(network)
+        task = asyncio.create_task(self._serve(accepted, peer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self._connections.close(network))
+        task.add_done_callback(lambda _: self._limits.remove_connection(network))
 
-    async def _serve(self, accepted: socket.socket, remote: Remote) -> None:
-        seconds = self._settings.connect_timeout_seconds
-        ask_until = self._clock() + seconds
+    async def _serve(self, accepted: socket.socket, peer: EncoderPeer) -> None:
+        timeout = self._settings.connect_timeout_seconds
+        publish_deadline = self._clock() + timeout
         watch_for_loss(accepted, silence_seconds=self._settings.silence_timeout_seconds)
         try:
-            wire = await EncoderSocket.open(accepted, context=self._context(remote), timeout_seconds=seconds)
+            encoder_socket = await EncoderSocket.open(accepted, context=self._context(peer), timeout_seconds=timeout)
         except OSError as error:
-            _log.debug("no TLS connection came to be", remote_address=remote.address, detail=str(error))
+            _log.debug("TLS handshake failed", remote_address=peer.address, detail=str(error))
             return
-        session = Session(
-            wire,
+        session = EncoderSession(
+            encoder_socket,
             ask_id=self._new_id(),
-            remote=remote,
+            peer=peer,
             settings=self._settings,
-            hear=self._hear,
+            on_fact=self._on_fact,
             clock=self._clock,
         )
         self._sessions[session.ask_id] = session
         try:
-            await session.run(ask_until=ask_until)
+            await session.run(publish_deadline=publish_deadline)
         finally:
             del self._sessions[session.ask_id]
-            wire.abort()
+            encoder_socket.abort()
 
-    def _context(self, remote: Remote) -> ssl.SSLContext | None:
-        return self._certificate.context() if remote.is_secure and self._certificate else None
+    def _context(self, peer: EncoderPeer) -> ssl.SSLContext | None:
+        return self._certificate.context() if peer.is_secure and self._certificate else None
 
-    def _tell_turned_away(self, network: str, reason: str) -> None:
-        self._turned_away += 1
+    def _log_refused(self, network: str, reason: str) -> None:
+        self._refused_connections += 1
         now = self._clock()
-        if now - self._turned_away_told_at >= _TURNED_AWAY_INTERVAL_SECONDS:
-            self._turned_away_told_at = now
-            _log.warning("connections are turned away", count=self._turned_away, network=network, reason=reason)
-            self._turned_away = 0
+        if now - self._refused_logged_at >= _REFUSED_LOG_INTERVAL_SECONDS:
+            self._refused_logged_at = now
+            _log.warning("connections refused", count=self._refused_connections, network=network, reason=reason)
+            self._refused_connections = 0

@@ -1,9 +1,14 @@
-"""The certificate that encoders are shown, read again when its files have changed. Makes none; knows no connection."""
+"""The certificate and private key of RTMPS, reloaded when the files change.
+
+Certificates are renewed while the server runs (Let's Encrypt: every 60 days), by replacing the files. The files are
+checked at most once a minute, when an encoder connects. If the new files cannot be used, for example because only one
+of them is written yet, the current certificate stays in use and the next check tries again.
+"""
 
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -11,56 +16,56 @@ _CHECK_INTERVAL_SECONDS: Final = 60.0
 
 _log = structlog.get_logger(__name__)
 
-Stamp = tuple[tuple[int, int, int], ...]
+_FileStamp: TypeAlias = tuple[int, int, int]
+"""Modification time in nanoseconds, size and inode number: any of them changes when a file is replaced."""
 
 
-class Certificate:
-    """A PEM certificate (with its chain) and its private key in files, for TLS 1.2 and later (RFC 8996)."""
+class TlsCertificate:
+    """A PEM certificate chain and its private key, for TLS 1.2 and later (RFC 8996 forbids earlier versions)."""
 
     def __init__(self, certificate_path: str, private_key_path: str, *, clock: Callable[[], float]) -> None:
-        """Read the files. Raises OSError that names what cannot be used."""
+        """Load the files. Raises OSError with the names of the files if they cannot be used."""
         self._paths = (certificate_path, private_key_path)
         self._clock = clock
         self._checked_at = clock()
-        self._stamp = self._files()
+        self._stamps = self._read_stamps()
         self._context = self._load()
 
     def context(self) -> ssl.SSLContext:
-        """The context for a new connection, of the files as they were a minute ago or later."""
+        """Return the TLS context for a new connection. It is at most one minute older than the files."""
         now = self._clock()
         if now - self._checked_at >= _CHECK_INTERVAL_SECONDS:
             self._checked_at = now
-            self._read_again()
+            self._reload_if_changed()
         return self._context
 
-    def _read_again(self) -> None:
-        """Take files that have changed; those that cannot be used yet, half written maybe, are looked at again."""
+    def _reload_if_changed(self) -> None:
         try:
-            stamp = self._files()
-            if stamp == self._stamp:
+            stamps = self._read_stamps()
+            if stamps == self._stamps:
                 return
             self._context = self._load()
         except OSError as error:
-            _log.warning("the certificate for RTMPS has changed and cannot be used", detail=str(error))
+            _log.warning("the changed RTMPS certificate cannot be used; the old one stays in use", detail=str(error))
         else:
-            self._stamp = stamp
-            _log.info("the certificate for RTMPS was read again")
+            self._stamps = stamps
+            _log.info("RTMPS certificate reloaded")
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            # An empty password instead of a question at the terminal, for a key that is encrypted.
+            # An empty password makes an encrypted key an error. Without it, OpenSSL would ask on the terminal.
             context.load_cert_chain(*self._paths, password="")
         except OSError as error:
             raise OSError(f"{' and '.join(self._paths)}: {error.strerror or error}") from error
         return context
 
-    def _files(self) -> Stamp:
-        return tuple(_stamp(path) for path in self._paths)
+    def _read_stamps(self) -> tuple[_FileStamp, ...]:
+        return tuple(_read_stamp(path) for path in self._paths)
 
 
-def _stamp(path: str) -> tuple[int, int, int]:
+def _read_stamp(path: str) -> _FileStamp:
     try:
         file = Path(path).stat()
     except OSError as error:

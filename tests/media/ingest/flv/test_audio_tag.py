@@ -1,4 +1,4 @@
-"""The header of an audio message: AAC is found, everything else is named."""
+"""The header of audio messages: AAC is read, and any other codec is an error that names it."""
 
 from contextlib import suppress
 
@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.media.codecs.input_fault import InputFaultError
-from stagebook.media.ingest.flv.audio_tag import AudioPart, AudioTag, read_audio_tag
+from stagebook.media.ingest.flv.audio_tag import AudioTag, AudioTagType, read_audio_tag
 from stagebook.media.port import IngestFault
 
-CONFIGURATION = AudioTag(part=AudioPart.CONFIGURATION, body=b"data")
-FRAME = AudioTag(part=AudioPart.FRAME, body=b"data")
+CONFIGURATION = AudioTag(type=AudioTagType.CONFIGURATION, body=b"data")
+FRAME = AudioTag(type=AudioTagType.FRAME, body=b"data")
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,16 @@ FRAME = AudioTag(part=AudioPart.FRAME, body=b"data")
         (b"\x97\x02abc\x01mp4adata", FRAME),
     ],
 )
-def test_the_parts_of_aac(payload: bytes, tag: AudioTag) -> None:
+def test_aac_is_read_from_both_layouts(payload: bytes, tag: AudioTag) -> None:
     assert read_audio_tag(payload) == tag
 
 
 @pytest.mark.parametrize(
     "payload",
     [b"", b"\xaf\x01", b"\x91mp4a", b"\x92mp4a", b"\x94mp4a\x01\x02\x00\x00\x00\x03", b"\x95\x01Opus\x01data"],
-    ids=["silence", "empty frame", "empty enhanced frame", "end", "channels", "another track"],
+    ids=["no bytes", "empty frame", "empty enhanced frame", "end", "channels", "another track"],
 )
-def test_what_sounds_of_nothing_is_left_out(payload: bytes) -> None:
+def test_a_message_without_audio_is_skipped(payload: bytes) -> None:
     assert read_audio_tag(payload) is None
 
 
@@ -65,21 +65,21 @@ def test_what_sounds_of_nothing_is_left_out(payload: bytes) -> None:
         (b"\x91abcddata", "the unknown codec abcd"),
     ],
 )
-def test_any_other_codec_is_refused_by_its_name(payload: bytes, name: str) -> None:
+def test_another_codec_is_an_error_that_names_it(payload: bytes, name: str) -> None:
     with pytest.raises(InputFaultError, match=f"{name}.*must be AAC-LC") as caught:
         read_audio_tag(payload)
     assert caught.value.fault is IngestFault.AUDIO_CODEC
 
 
 @pytest.mark.parametrize("payload", [b"\xaf", b"\xaf\x02data", b"\x91mp4", b"\x93mp4adata", b"\x96mp4adata"])
-def test_a_broken_header_is_bad_input(payload: bytes) -> None:
+def test_a_broken_header_is_an_input_fault(payload: bytes) -> None:
     with pytest.raises(InputFaultError) as caught:
         read_audio_tag(payload)
     assert caught.value.fault is IngestFault.INPUT
 
 
 @given(st.binary(max_size=40))
-def test_noise_is_read_or_refused(noise: bytes) -> None:
+def test_random_bytes_are_read_or_refused(payload: bytes) -> None:
     with suppress(InputFaultError):
-        tag = read_audio_tag(noise)
-        assert tag is None or tag.part is AudioPart.CONFIGURATION or tag.body
+        tag = read_audio_tag(payload)
+        assert tag is None or tag.type is AudioTagType.CONFIGURATION or tag.body

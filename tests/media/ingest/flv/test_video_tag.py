@@ -1,4 +1,4 @@
-"""The header of a video message: H.264 is found, everything else is named."""
+"""The header of video messages: H.264 is read, and any other codec is an error that names it."""
 
 from contextlib import suppress
 
@@ -7,32 +7,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.media.codecs.input_fault import InputFaultError
-from stagebook.media.ingest.flv.video_tag import VideoPart, read_video_tag
+from stagebook.media.ingest.flv.video_tag import VideoTagType, read_video_tag
 from stagebook.media.port import IngestFault
 
 
-def _expect(payload: bytes, *, part: VideoPart, composition_ms: int = 0, body: bytes = b"data") -> None:
+def _expect(payload: bytes, *, tag_type: VideoTagType, composition_ms: int = 0, body: bytes = b"data") -> None:
     tag = read_video_tag(payload)
     assert tag is not None
-    assert (tag.part, tag.composition_ms, bytes(tag.body)) == (part, composition_ms, body)
+    assert (tag.type, tag.composition_ms, bytes(tag.body)) == (tag_type, composition_ms, body)
 
 
-def test_the_parts_of_legacy_h264() -> None:
-    _expect(b"\x17\x00\x00\x00\x00data", part=VideoPart.CONFIGURATION)
-    _expect(b"\x17\x01\x00\x00\x00data", part=VideoPart.PICTURE)
-    _expect(b"\x27\x01\x00\x00\x2adata", part=VideoPart.PICTURE, composition_ms=42)
+def test_h264_is_read_from_the_legacy_layout() -> None:
+    _expect(b"\x17\x00\x00\x00\x00data", tag_type=VideoTagType.CONFIGURATION)
+    _expect(b"\x17\x01\x00\x00\x00data", tag_type=VideoTagType.FRAME)
+    _expect(b"\x27\x01\x00\x00\x2adata", tag_type=VideoTagType.FRAME, composition_ms=42)
 
 
-def test_the_parts_of_enhanced_h264() -> None:
-    _expect(b"\x90avc1data", part=VideoPart.CONFIGURATION)
-    _expect(b"\x91avc1\x00\x00\x2adata", part=VideoPart.PICTURE, composition_ms=42)
-    _expect(b"\xa3avc1data", part=VideoPart.PICTURE)
-    _expect(b"\x96\x01avc1\x00\x00\x00\x2adata", part=VideoPart.PICTURE, composition_ms=42)
+def test_h264_is_read_from_the_enhanced_layout() -> None:
+    _expect(b"\x90avc1data", tag_type=VideoTagType.CONFIGURATION)
+    _expect(b"\x91avc1\x00\x00\x2adata", tag_type=VideoTagType.FRAME, composition_ms=42)
+    _expect(b"\xa3avc1data", tag_type=VideoTagType.FRAME)
+    _expect(b"\x96\x01avc1\x00\x00\x00\x2adata", tag_type=VideoTagType.FRAME, composition_ms=42)
 
 
 def test_composition_time_is_signed() -> None:
-    _expect(b"\x27\x01\xff\xff\xf6data", part=VideoPart.PICTURE, composition_ms=-10)
-    _expect(b"\xa1avc1\xff\xff\xf6data", part=VideoPart.PICTURE, composition_ms=-10)
+    _expect(b"\x27\x01\xff\xff\xf6data", tag_type=VideoTagType.FRAME, composition_ms=-10)
+    _expect(b"\xa1avc1\xff\xff\xf6data", tag_type=VideoTagType.FRAME, composition_ms=-10)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_composition_time_is_signed() -> None:
     ],
     ids=["empty", "command", "enhanced command", "end", "enhanced end", "metadata", "another track"],
 )
-def test_what_shows_nothing_is_left_out(payload: bytes) -> None:
+def test_a_message_without_video_is_skipped(payload: bytes) -> None:
     assert read_video_tag(payload) is None
 
 
@@ -71,7 +71,7 @@ def test_what_shows_nothing_is_left_out(payload: bytes) -> None:
         (b"\x90\xffa\nbdata", r"\\xffa\\nb"),
     ],
 )
-def test_any_other_codec_is_refused_by_its_name(payload: bytes, name: str) -> None:
+def test_another_codec_is_an_error_that_names_it(payload: bytes, name: str) -> None:
     with pytest.raises(InputFaultError, match=f"{name}.*must be H.264") as caught:
         read_video_tag(payload)
     assert caught.value.fault is IngestFault.VIDEO_CODEC
@@ -80,14 +80,14 @@ def test_any_other_codec_is_refused_by_its_name(payload: bytes, name: str) -> No
 @pytest.mark.parametrize(
     "payload", [b"\x17", b"\x17\x01\x00\x00", b"\x17\x03\x00\x00\x00", b"\x91avc1\x00\x00", b"\x95avc1", b"\x98avc1"]
 )
-def test_a_broken_header_is_bad_input(payload: bytes) -> None:
+def test_a_broken_header_is_an_input_fault(payload: bytes) -> None:
     with pytest.raises(InputFaultError) as caught:
         read_video_tag(payload)
     assert caught.value.fault is IngestFault.INPUT
 
 
 @given(st.binary(max_size=40))
-def test_noise_is_read_or_refused(noise: bytes) -> None:
+def test_random_bytes_are_read_or_refused(payload: bytes) -> None:
     with suppress(InputFaultError):
-        tag = read_video_tag(noise)
-        assert tag is None or len(tag.body) < len(noise)
+        tag = read_video_tag(payload)
+        assert tag is None or len(tag.body) < len(payload)

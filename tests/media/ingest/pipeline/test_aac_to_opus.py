@@ -1,4 +1,4 @@
-"""AAC to Opus: the tone comes out when and as loud as it went in, and the packets are 20 ms apart."""
+"""AAC to Opus: the time and level of the audio are preserved, and the packets are 20 ms apart."""
 
 import math
 from array import array
@@ -18,53 +18,57 @@ from tests.media.ingest.encoded_stream import AAC_SAMPLES, aac_frames, tone
 START_MS = 5_000
 
 
-def _transcoded(
+def transcode_all(
     frames: list[bytes], *, description: bytes, sampling_rate: int, parts_per_million: int = 0
 ) -> list[OpusPacket]:
-    """The packets of these frames, stamped in whole milliseconds, the first one before START_MS by its start-up."""
+    """Transcode frames with timestamps in whole milliseconds. The first frame, the priming, is before START_MS."""
     transcoder = AacToOpus(parse_audio_specific_config(description))
     frame_ms = AAC_SAMPLES * 1_000 / sampling_rate * (1 + parts_per_million / 1e6)
-    stamped = [(START_MS + round((number - 1) * frame_ms), frame) for number, frame in enumerate(frames)]
-    return [packet for told, frame in stamped for packet in transcoder.transcode(frame, timestamp_ms=told)]
+    timestamped = [(START_MS + round((number - 1) * frame_ms), frame) for number, frame in enumerate(frames)]
+    return [
+        packet
+        for timestamp_ms, frame in timestamped
+        for packet in transcoder.transcode(frame, timestamp_ms=timestamp_ms)
+    ]
 
 
-def _heard(packets: list[OpusPacket]) -> "tuple[int, array[int]]":
-    """(tick of the first sample, all samples of the left channel)."""
+def decode(packets: list[OpusPacket]) -> "tuple[int, array[int]]":
+    """Decode packets. Returns the tick of the first sample and all samples of the left channel."""
     units = [
         Unit(kind=MediaKind.AUDIO, timestamp=packet.timestamp, is_keyframe=False, payloads=(packet.data,))
         for packet in packets
     ]
     samples = array("h")
-    for _, piece in received.sound(units):
-        samples += piece
+    for _, chunk in received.audio_samples(units):
+        samples += chunk
     return packets[0].timestamp, samples
 
 
-def _clicks(samples: "array[int]") -> float:
-    """The most that three neighbours differ from what a pure tone of 1 kHz at 48 kHz allows: x0 = c x1 - x2."""
+def max_click(samples: "array[int]") -> float:
+    """The largest deviation of three consecutive samples from a pure 1 kHz tone at 48 kHz: x0 = c x1 - x2."""
     factor = 2 * math.cos(2 * math.pi * 1_000 / 48_000)
     return max(abs(a - factor * b + c) for a, b, c in zip(samples, samples[1:], samples[2:], strict=False))
 
 
 @pytest.mark.parametrize("sampling_rate", [44_100, 48_000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_tone_comes_out_when_and_as_loud_as_it_went_in(sampling_rate: int, channels: int) -> None:
+def test_the_time_and_level_of_a_tone_are_preserved(sampling_rate: int, channels: int) -> None:
     silence = bytes(4 * sampling_rate // 2)
-    sound = silence + tone(sampling_rate=sampling_rate, seconds=1.5)
-    description, frames = aac_frames(sound, sampling_rate=sampling_rate, channels=channels)
-    start, samples = _heard(_transcoded(frames, description=description, sampling_rate=sampling_rate))
+    audio = silence + tone(sampling_rate=sampling_rate, seconds=1.5)
+    description, frames = aac_frames(audio, sampling_rate=sampling_rate, channels=channels)
+    start, samples = decode(transcode_all(frames, description=description, sampling_rate=sampling_rate))
     first = next(index for index, sample in enumerate(samples) if abs(sample) > 4_000)
     assert (start + first) / 48 == pytest.approx(START_MS + 500, abs=1)
     assert max(samples) / 32_768 == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("parts_per_million", [0, 300])
-def test_packets_are_20_ms_apart_and_a_clock_that_is_off_makes_no_click(parts_per_million: int) -> None:
+def test_packets_are_20_ms_apart_and_a_wrong_clock_rate_makes_no_click(parts_per_million: int) -> None:
     description, frames = aac_frames(tone(sampling_rate=44_100, seconds=20), sampling_rate=44_100)
-    packets = _transcoded(frames, description=description, sampling_rate=44_100, parts_per_million=parts_per_million)
+    packets = transcode_all(frames, description=description, sampling_rate=44_100, parts_per_million=parts_per_million)
     assert {after.timestamp - before.timestamp for before, after in pairwise(packets)} == {PACKET_TICKS}
-    _, samples = _heard(packets)
-    assert _clicks(samples[48_000:-48_000]) < 20
+    _, samples = decode(packets)
+    assert max_click(samples[48_000:-48_000]) < 20
 
 
 def test_a_gap_moves_the_timestamps() -> None:
@@ -80,7 +84,7 @@ def test_a_gap_moves_the_timestamps() -> None:
     assert after[0].timestamp == pytest.approx(9_000 * 48, abs=480)
 
 
-def test_a_broken_frame_is_told_and_the_next_one_is_fine() -> None:
+def test_a_broken_frame_is_an_error_and_the_next_one_is_decoded() -> None:
     description, frames = aac_frames(tone(sampling_rate=48_000, seconds=1), sampling_rate=48_000)
     transcoder = AacToOpus(parse_audio_specific_config(description))
     transcoder.transcode(frames[0], timestamp_ms=0)
@@ -90,16 +94,16 @@ def test_a_broken_frame_is_told_and_the_next_one_is_fine() -> None:
     assert packets
 
 
-def test_high_efficiency_that_only_the_frames_show_is_refused() -> None:
+def test_implicitly_signalled_he_aac_is_refused() -> None:
     _, frames = aac_frames(tone(sampling_rate=48_000, seconds=1), sampling_rate=48_000, channels=2)
-    # The configuration is two bytes and does not deny the extension; the frames bring it in a fill element.
+    # The two-byte configuration does not exclude the extension. The frame carries it in a fill element.
     transcoder = AacToOpus(parse_audio_specific_config(b"\x11\x90"))
     with pytest.raises(InputFaultError, match="HE-AAC") as caught:
-        transcoder.transcode(_with_spectral_bands(frames[2]), timestamp_ms=0)
+        transcoder.transcode(with_sbr(frames[2]), timestamp_ms=0)
     assert caught.value.fault is IngestFault.AUDIO_CODEC
 
 
-def test_other_channels_than_the_configuration_says_are_refused() -> None:
+def test_a_different_number_of_channels_than_configured_is_refused() -> None:
     _, frames = aac_frames(tone(sampling_rate=48_000, seconds=1), sampling_rate=48_000, channels=2)
     transcoder = AacToOpus(parse_audio_specific_config(b"\x11\x88"))
     with pytest.raises(InputFaultError, match="2 channels where its configuration says 1") as caught:
@@ -107,13 +111,13 @@ def test_other_channels_than_the_configuration_says_are_refused() -> None:
     assert caught.value.fault is IngestFault.AUDIO_CODEC
 
 
-def test_a_configuration_that_leaves_extensions_open_is_fine() -> None:
+def test_a_configuration_that_does_not_exclude_extensions_is_accepted() -> None:
     _, frames = aac_frames(tone(sampling_rate=48_000, seconds=1), sampling_rate=48_000, channels=1)
-    assert len(_transcoded(frames, description=b"\x11\x88", sampling_rate=48_000)) > 40
+    assert len(transcode_all(frames, description=b"\x11\x88", sampling_rate=48_000)) > 40
 
 
-def _with_spectral_bands(frame: bytes) -> bytes:
-    """The frame with an SBR extension before its end (ISO/IEC 14496-3, 4.4.2.7: ID_FIL, count, EXT_SBR_DATA)."""
+def with_sbr(frame: bytes) -> bytes:
+    """Insert an SBR extension before the end of the frame (ISO/IEC 14496-3, 4.4.2.7: ID_FIL, count, EXT_SBR_DATA)."""
     bits = "".join(f"{byte:08b}" for byte in frame).rstrip("0")
     assert bits.endswith("111")  # ID_END
     bits = bits[:-3] + "110" + f"{8:04b}" + f"{13:04b}" + "0" * 60 + "111"

@@ -1,1 +1,1 @@
-"""FLV tag headers, as RTMP carries them."""
+"""Readers of FLV tag headers, which begin the payload of RTMP audio and video messages."""

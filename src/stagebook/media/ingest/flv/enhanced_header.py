@@ -1,7 +1,14 @@
-"""The header that Enhanced RTMP (v2, "Enhanced Audio" and "Enhanced Video") puts before audio and video alike.
+"""The header that Enhanced RTMP v2 defines for audio ("Enhanced Audio") and video ("Enhanced Video") messages.
 
-Of many tracks only track 0 is taken: the specification recommends it as the default track. Modifier extensions are
-stepped over: the only one defined moves a timestamp by less than a millisecond. Knows no codec.
+    first byte: packet type in the low four bits
+    ModEx parts, while the packet type is 7: size - 1, data, next packet type
+    one track:                FourCC | body
+    multitrack, one track:    arrangement, packet type | FourCC | track id | body
+    multitrack, many tracks:  arrangement, packet type | FourCC | (track id | size | body) ...
+    multitrack, many codecs:  arrangement, packet type | (FourCC | track id | size | body) ...
+
+Of several tracks only track 0 is read, which the specification recommends as the default track. ModEx parts are
+skipped: the only defined one adds nanoseconds to the timestamp, which has no effect at RTP's resolution.
 """
 
 from enum import IntEnum
@@ -14,14 +21,17 @@ _MOD_EX = 7
 _ONE_TRACK = 0
 _MANY_TRACKS = 1
 _MANY_CODECS = 2
-_TRACK_ID = 0
+_DEFAULT_TRACK_ID = 0
 
 _MAX_EXTENSIONS = 8
 _MAX_TRACKS = 16
 
 
 class PacketType(IntEnum):
-    """What a message brings. CODED_FRAMES_X is video's own; a DESCRIPTION is metadata of video or channels of audio."""
+    """The content of a message.
+
+    Only video uses CODED_FRAMES_X. DESCRIPTION is metadata for video and the channel configuration for audio.
+    """
 
     SEQUENCE_START = 0
     CODED_FRAMES = 1
@@ -31,7 +41,7 @@ class PacketType(IntEnum):
 
 
 class EnhancedPacket(msgspec.Struct, frozen=True, kw_only=True):
-    """What an enhanced message says of track 0: packet type, FourCC, and what follows the header."""
+    """The packet of track 0: its packet type, its codec, and a view of the bytes behind the header."""
 
     packet_type: int
     fourcc: bytes
@@ -39,28 +49,28 @@ class EnhancedPacket(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fourcc_text(self) -> str:
-        """The FourCC for a person: whatever its bytes are, they are printable here."""
+        """The FourCC for error messages, with unprintable bytes escaped."""
         return repr(self.fourcc)[2:-1]
 
 
-def read_enhanced(payload: bytes, *, multitrack: int) -> EnhancedPacket | None:
-    """Read an enhanced message; the packet type is in the low four bits of its first byte.
+def read_enhanced_header(payload: bytes | bytearray, *, multitrack: int) -> EnhancedPacket | None:
+    """Read the header of a message with at least one byte.
 
-    `multitrack` is the packet type that means "several tracks" (6 for video, 5 for audio). None: track 0 is not in it.
-    Raises InputFaultError (INPUT) for a header that is cut short.
+    `multitrack` is the packet type that means "several tracks" (6 for video, 5 for audio). Returns None if the message
+    has no packet of track 0. Raises InputFaultError (INPUT) for a header that is truncated or has unknown values.
     """
-    packet_type, rest = _without_extensions(memoryview(payload))
+    packet_type, rest = _skip_extensions(memoryview(payload))
     if packet_type != multitrack:
         return EnhancedPacket(packet_type=packet_type, fourcc=bytes(_take(rest, 0, 4)), body=rest[4:])
-    kinds = _take(rest, 0, 1)[0]
-    packet_type = kinds & 0x0F
+    arrangement_and_type = _take(rest, 0, 1)[0]
+    packet_type = arrangement_and_type & 0x0F
     if packet_type == multitrack:
-        raise invalid_input("an enhanced message has tracks within tracks")
-    return _default_track(rest[1:], packet_type=packet_type, arrangement=kinds >> 4)
+        raise invalid_input("an enhanced message has a multitrack packet within a multitrack packet")
+    return _read_default_track(rest[1:], packet_type=packet_type, arrangement=arrangement_and_type >> 4)
 
 
-def _without_extensions(data: memoryview) -> tuple[int, memoryview]:
-    """(packet type, what follows) behind all ModEx parts: each has a size, data, and the next packet type."""
+def _skip_extensions(data: memoryview) -> tuple[int, memoryview]:
+    """Skip all ModEx parts. Returns the packet type behind them and the bytes that follow it."""
     packet_type, position = data[0] & 0x0F, 1
     for _ in range(_MAX_EXTENSIONS + 1):
         if packet_type != _MOD_EX:
@@ -75,10 +85,10 @@ def _without_extensions(data: memoryview) -> tuple[int, memoryview]:
     raise invalid_input(f"an enhanced message has more than {_MAX_EXTENSIONS} extensions")
 
 
-def _default_track(data: memoryview, *, packet_type: int, arrangement: int) -> EnhancedPacket | None:
-    """The packet of track 0: tracks follow one another, each with its id and, if there are many, its size."""
+def _read_default_track(data: memoryview, *, packet_type: int, arrangement: int) -> EnhancedPacket | None:
+    """Find the packet of track 0 among the tracks. None if there is none."""
     if arrangement not in (_ONE_TRACK, _MANY_TRACKS, _MANY_CODECS):
-        raise invalid_input(f"an enhanced message arranges its tracks in an unknown way ({arrangement})")
+        raise invalid_input(f"an enhanced message has the unknown multitrack type {arrangement}")
     fourcc, position = b"", 0
     if arrangement != _MANY_CODECS:
         fourcc, position = bytes(_take(data, 0, 4)), 4
@@ -92,7 +102,7 @@ def _default_track(data: memoryview, *, packet_type: int, arrangement: int) -> E
             size = int.from_bytes(_take(data, position, 3))
             position += 3
         body = _take(data, position, size)
-        if track_id == _TRACK_ID:
+        if track_id == _DEFAULT_TRACK_ID:
             return EnhancedPacket(packet_type=packet_type, fourcc=fourcc, body=body)
         position += size
         if position == len(data):
@@ -101,7 +111,7 @@ def _default_track(data: memoryview, *, packet_type: int, arrangement: int) -> E
 
 
 def _take(data: memoryview, position: int, size: int) -> memoryview:
-    piece = data[position : position + size]
-    if len(piece) < size:
-        raise invalid_input("an enhanced message is cut short")
-    return piece
+    part = data[position : position + size]
+    if len(part) < size:
+        raise invalid_input("an enhanced message is truncated")
+    return part

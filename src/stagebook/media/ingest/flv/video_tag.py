@@ -1,6 +1,12 @@
-"""The header of a video message: Adobe FLV 10.1, annex E.4.3, and Enhanced RTMP v2, "Enhanced Video".
+"""The header of a video message, which is the header of an FLV video tag.
 
-Says whether H.264 follows, and which part of it. Does not look into the H.264.
+Two layouts are in use. The legacy one (Adobe FLV 10.1, annex E.4.3) has the codec id in the low four bits of the first
+byte; for H.264 four more bytes follow:
+
+    frame type (4 bits), codec id (4 bits) | AVC packet type | composition time, 3 bytes, signed | data
+
+The enhanced one (Enhanced RTMP v2, "Enhanced Video") sets the top bit of the first byte and names the codec by a
+FourCC; `enhanced_header` reads it. Both carry H.264 as ISO/IEC 14496-15 defines it, which `codecs.avc` reads.
 """
 
 from enum import StrEnum
@@ -8,9 +14,9 @@ from enum import StrEnum
 import msgspec
 
 from stagebook.media.codecs.input_fault import InputFaultError, invalid_input, unsupported_video
-from stagebook.media.ingest.flv.enhanced_header import PacketType, read_enhanced
+from stagebook.media.ingest.flv.enhanced_header import PacketType, read_enhanced_header
 
-_ENHANCED = 0x80
+_ENHANCED_FLAG = 0x80
 _COMMAND_FRAME = 5
 _AVC = 7
 _LEGACY_HEADER_BYTES = 5
@@ -28,80 +34,84 @@ _LEGACY_CODECS = {
     12: "HEVC",
     13: "AV1",
 }
-"""Codec ids by FLV 10.1 (2 to 6) and by those in wide use without a standard."""
+"""Codec ids of FLV 10.1 (2 to 6), and those in wide use without a standard."""
 
 _FOURCCS = {b"hvc1": "HEVC", b"vvc1": "VVC", b"av01": "AV1", b"vp08": "VP8", b"vp09": "VP9"}
 
 
-class VideoPart(StrEnum):
-    """What a video message brings."""
+class VideoTagType(StrEnum):
+    """The content of a video message."""
 
     CONFIGURATION = "configuration"
-    PICTURE = "picture"
+    FRAME = "frame"
 
 
 class VideoTag(msgspec.Struct, frozen=True, kw_only=True):
-    """An AVCDecoderConfigurationRecord, or one picture's NAL units, each behind its length.
+    """A video message without its header. `body` is a view of the message's payload, not a copy.
 
-    `composition_ms` is how much later than it is decoded the picture is shown; negative is possible.
+    For CONFIGURATION, `body` is an AVCDecoderConfigurationRecord. For FRAME, it is the frame's NAL units, each behind
+    its length, and `composition_ms` is the presentation time minus the decoding time, which may be negative.
     """
 
-    part: VideoPart
+    type: VideoTagType
     composition_ms: int = 0
     body: memoryview
 
 
-def read_video_tag(payload: bytes) -> VideoTag | None:
-    """Read a video message. None: it brings nothing to show (a command, metadata, an end, another track, nothing).
+def read_video_tag(payload: bytes | bytearray) -> VideoTag | None:
+    """Read the payload of a video message.
 
-    Raises InputFaultError: VIDEO_CODEC for anything but H.264, INPUT for a header that is cut short or unknown.
+    Returns None for a message without video: a command, metadata, an end of sequence, another track than track 0, or no
+    bytes at all. Raises InputFaultError: VIDEO_CODEC for a codec other than H.264, INPUT for a header that is truncated
+    or has unknown values.
     """
     if not payload:
         return None
     first = payload[0]
+    # In the enhanced layout three bits of frame type remain, with the same meaning.
     if first >> 4 & 0x07 == _COMMAND_FRAME:
         return None
-    if first & _ENHANCED:
+    if first & _ENHANCED_FLAG:
         return _read_enhanced(payload)
     codec = first & 0x0F
     if codec != _AVC:
-        raise _not_ours(_LEGACY_CODECS.get(codec, f"of the unknown codec id {codec}"))
+        raise _unsupported(_LEGACY_CODECS.get(codec, f"of the unknown codec id {codec}"))
     if len(payload) < _LEGACY_HEADER_BYTES:
-        raise invalid_input("a video message is cut short")
+        raise invalid_input("a video message is truncated")
     body = memoryview(payload)[_LEGACY_HEADER_BYTES:]
     match payload[1]:
         case 0:
-            return VideoTag(part=VideoPart.CONFIGURATION, body=body)
+            return VideoTag(type=VideoTagType.CONFIGURATION, body=body)
         case 1:
             composition_ms = int.from_bytes(payload[2:5], signed=True)
-            return VideoTag(part=VideoPart.PICTURE, composition_ms=composition_ms, body=body)
-        case 2:
+            return VideoTag(type=VideoTagType.FRAME, composition_ms=composition_ms, body=body)
+        case 2:  # end of sequence
             return None
         case other:
             raise invalid_input(f"a video message has the unknown AVC packet type {other}")
 
 
-def _read_enhanced(payload: bytes) -> VideoTag | None:
-    packet = read_enhanced(payload, multitrack=_MULTITRACK)
+def _read_enhanced(payload: bytes | bytearray) -> VideoTag | None:
+    packet = read_enhanced_header(payload, multitrack=_MULTITRACK)
     if packet is None:
         return None
     if packet.fourcc != b"avc1":
-        raise _not_ours(_FOURCCS.get(packet.fourcc, f"of the unknown codec {packet.fourcc_text}"))
+        raise _unsupported(_FOURCCS.get(packet.fourcc, f"of the unknown codec {packet.fourcc_text}"))
     match packet.packet_type:
         case PacketType.SEQUENCE_START:
-            return VideoTag(part=VideoPart.CONFIGURATION, body=packet.body)
+            return VideoTag(type=VideoTagType.CONFIGURATION, body=packet.body)
         case PacketType.CODED_FRAMES:
             if len(packet.body) < 3:
-                raise invalid_input("a video message is cut short")
+                raise invalid_input("a video message is truncated")
             composition_ms = int.from_bytes(packet.body[:3], signed=True)
-            return VideoTag(part=VideoPart.PICTURE, composition_ms=composition_ms, body=packet.body[3:])
-        case PacketType.CODED_FRAMES_X:
-            return VideoTag(part=VideoPart.PICTURE, body=packet.body)
+            return VideoTag(type=VideoTagType.FRAME, composition_ms=composition_ms, body=packet.body[3:])
+        case PacketType.CODED_FRAMES_X:  # without a composition time, which is 0
+            return VideoTag(type=VideoTagType.FRAME, body=packet.body)
         case PacketType.SEQUENCE_END | PacketType.DESCRIPTION:
             return None
         case other:
             raise invalid_input(f"a video message has the unknown packet type {other}")
 
 
-def _not_ours(found: str) -> InputFaultError:
+def _unsupported(found: str) -> InputFaultError:
     return unsupported_video(f"the video is {found}; it must be H.264")

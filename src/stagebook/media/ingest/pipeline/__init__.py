@@ -1,1 +1,1 @@
-"""The path of one encoder's media from RTMP messages to RTP payloads."""
+"""The media of one encoder, from FLV tags to RTP payloads: timestamps, H.264 and AAC to Opus."""

@@ -1,8 +1,12 @@
-"""AAC to Opus, by FFmpeg's libraries. The only module that knows PyAV: whoever needs it imports it late.
+"""AAC to Opus transcoding with FFmpeg's libraries (PyAV).
 
-Time goes in by milliseconds and comes out by samples: see AudioClock. Where the encoder's clock and its sample count
-differ, the resampler stretches or squeezes what it makes by up to half a percent (libswresample, swr_next_pts), so that
-the Opus packets stay 20 ms apart without a click.
+    AAC frame -> decoder -> AudioClock (start tick) -> aresample -> pan -> asetnsamples (20 ms) -> libopus -> packet
+
+Frames have timestamps in milliseconds, packets in ticks of 48 kHz. Where the encoder's clock and its number of samples
+drift apart, the resampler stretches or compresses the audio by up to 0.5 % (libswresample, `swr_next_pts`), so that the
+Opus packets stay exactly 20 ms apart and there is no click.
+
+Importing PyAV is slow, and only this module does it. Import this module only where AAC is really decoded.
 """
 
 from collections.abc import Iterator
@@ -23,7 +27,7 @@ BITRATE_BPS = 128_000
 PACKET_TICKS = 960
 """20 ms at 48 kHz (RFC 7587 section 4.2)."""
 ENCODER_DELAY_TICKS = 120
-"""How much later than its input libopus' output plays with application=lowdelay (OPUS_GET_LOOKAHEAD at 48 kHz)."""
+"""The delay of libopus with application=lowdelay (OPUS_GET_LOOKAHEAD at 48 kHz)."""
 
 _TICK = Fraction(1, 48_000)
 _OPUS_OPTIONS = {
@@ -33,36 +37,37 @@ _OPUS_OPTIONS = {
     "fec": "0",
     "vbr": "on",
 }
-"""At this bitrate libopus uses its music mode anyway: with lowdelay it does not look for speech first."""
+"""At this bitrate libopus always uses its music mode (CELT). With `lowdelay` it skips the detection of speech."""
 _STRETCH = "min_comp=0.002:max_soft_comp=0.005:comp_duration=1:min_hard_comp=3600:flags=+res"
-"""libswresample acts on 2 ms of deviation; the resampler is always on, so that it can begin without a click."""
+"""libswresample compensates a deviation of 2 ms or more. `flags=+res` keeps the resampler active when the rates are
+equal, because switching it on later makes a click."""
 
 
 class OpusPacket(msgspec.Struct, frozen=True, kw_only=True):
-    """20 ms of Opus; `timestamp` is the tick at which it plays, on the encoder's clock."""
+    """20 ms of Opus. `timestamp` is its presentation time on the encoder's clock, in ticks of 48 kHz."""
 
     timestamp: int
     data: bytes
 
 
 class BrokenFrameError(Exception):
-    """The decoder could not make anything of a frame. The next one may be fine."""
+    """A frame cannot be decoded. The next frame may be valid."""
 
 
 class AacToOpus:
-    """One AAC configuration's frames, as Opus packets."""
+    """Transcodes the frames of one AAC configuration."""
 
     def __init__(self, configuration: AacConfiguration) -> None:
         self._configuration = configuration
-        self._decoder = _decoder(configuration)
-        self._encoder = _encoder()
+        self._decoder = _make_decoder(configuration)
+        self._encoder = _make_encoder()
         self._clock = AudioClock()
         self._graph: Graph | None = None
 
     def transcode(self, data: bytes, *, timestamp_ms: int) -> list[OpusPacket]:
-        """Take one raw AAC frame (not empty), and give the packets that it completes: none, one or two.
+        """Transcode one raw AAC frame, which is not empty. Returns the packets that it completes: none, one or two.
 
-        Raises BrokenFrameError, and InputFaultError (AUDIO_CODEC) if the frames are not what the configuration says.
+        Raises BrokenFrameError, and InputFaultError (AUDIO_CODEC) if the frame does not match the configuration.
         """
         try:
             frames = self._decoder.decode(av.Packet(data))
@@ -75,7 +80,11 @@ class AacToOpus:
         return packets
 
     def _check(self, frame: AudioFrame) -> None:
-        """HE-AAC can hide: the configuration says AAC-LC, and only the frames hold the upper half of the spectrum."""
+        """Check a decoded frame against the configuration.
+
+        HE-AAC with implicit signalling (ISO/IEC 14496-3, 1.6.5) has a configuration of AAC-LC. It shows only in the
+        decoded frames, which have twice the sampling rate.
+        """
         expected = self._configuration
         if frame.sample_rate != expected.sampling_rate:
             raise unsupported_audio("the audio is HE-AAC (AAC with SBR); it must be AAC-LC")
@@ -89,27 +98,27 @@ class AacToOpus:
         )
         if start is None:
             return
-        if self._graph is None or self._clock.is_new:
-            self._graph = _graph(frame)
+        if self._graph is None or self._clock.is_restarted:
+            self._graph = _make_graph(frame)
         frame.pts, frame.time_base = start, _TICK
         self._graph.push(frame)
         while True:
             try:
-                piece = cast("AudioFrame", self._graph.pull())
+                chunk = cast("AudioFrame", self._graph.pull())
             except av.BlockingIOError:
                 return
-            timestamp = cast("int", piece.pts) - ENCODER_DELAY_TICKS
-            for packet in self._encoder.encode(piece):
+            timestamp = cast("int", chunk.pts) - ENCODER_DELAY_TICKS
+            for packet in self._encoder.encode(chunk):
                 yield OpusPacket(timestamp=timestamp, data=bytes(packet))
 
 
-def _decoder(configuration: AacConfiguration) -> AudioCodecContext:
+def _make_decoder(configuration: AacConfiguration) -> AudioCodecContext:
     context = av.CodecContext.create("aac", "r")
     context.extradata = configuration.description
     return context
 
 
-def _encoder() -> AudioCodecContext:
+def _make_encoder() -> AudioCodecContext:
     context = av.CodecContext.create("libopus", "w")
     context.sample_rate = 48_000
     context.layout = "stereo"
@@ -120,14 +129,14 @@ def _encoder() -> AudioCodecContext:
     return context
 
 
-def _graph(frame: AudioFrame) -> Graph:
-    """From frames like this one to 48 kHz stereo in pieces of one Opus packet."""
+def _make_graph(frame: AudioFrame) -> Graph:
+    """Make a filter graph that converts frames like `frame` to 48 kHz stereo in chunks of one Opus packet."""
     graph = Graph()
-    form = f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}:channel_layout={frame.layout.name}"
+    input_format = f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}:channel_layout={frame.layout.name}"
     chain = [
-        graph.add("abuffer", f"{form}:time_base={_TICK}"),
+        graph.add("abuffer", f"{input_format}:time_base={_TICK}"),
         graph.add("aresample", f"48000:{_STRETCH}:osf=flt"),
-        # The resampler would make a single channel 3 dB quieter.
+        # aresample would lower mono by 3 dB when it converts it to stereo.
         graph.add("pan", "stereo|c0=c0|c1=c0" if frame.layout.nb_channels == 1 else "stereo|c0=c0|c1=c1"),
         graph.add("asetnsamples", f"n={PACKET_TICKS}:p=0"),
         graph.add("abuffersink"),

@@ -1,49 +1,59 @@
-"""Where each audio frame lies in time: the encoder's timestamps, without their rounding and jitter.
+"""The start time of each audio frame, derived from the encoder's timestamps without their rounding and jitter.
 
-RTMP tells milliseconds, an AAC frame has 21.33 or 23.22 of them, and the samples themselves are the better clock as
-long as nothing is lost. So the samples are counted, and the timestamps only pull the count gently: what they say on
-average is what counts. Knows no codec.
+RTMP timestamps are whole milliseconds, but an AAC frame lasts 21.33 or 23.22 ms, so consecutive timestamps do not give
+contiguous audio. As long as no frame is lost, the number of samples is the more precise clock. The clock therefore
+counts samples and corrects the count towards the timestamps, as a first-order phase-locked loop does:
+
+    start(n) = end(n - 1) + (timestamp(n) - end(n - 1)) * _GAIN
+
+On average the result follows the timestamps. Two cases are not corrected but decided by MAX_DEVIATION_MS:
+
+* a timestamp that is too late means that frames were lost: the clock restarts at the timestamp;
+* a timestamp that is too early means that there already is audio for that time: the frame is dropped.
 """
 
 from stagebook.media.codecs.input_fault import invalid_input
 
 TICKS_PER_MS = 48
 MAX_DEVIATION_MS = 35
-"""Above it samples were lost (or there are too many): more than one AAC frame, less than an eye and an ear notice."""
-_PULL = 1 / 64
-"""Of the deviation for each frame: jitter is divided by eleven, and a clock 100 ppm off is 0.14 ms behind."""
-MAX_LEFT_OUT = 100
-"""Frames one after the other: two seconds, twice what timestamps may step back (see `timeline`)."""
+"""More than one AAC frame, so that a single early or late timestamp is no loss, and less than the audio offset that
+viewers notice (ITU-R BT.1359: 45 ms)."""
+_GAIN = 1 / 64
+"""Reduces the standard deviation of jitter to an eleventh. The lag behind a clock that is 100 ppm off is 0.14 ms."""
+MAX_DROPPED_FRAMES = 100
+"""Consecutive frames: two seconds, twice the time that timestamps may step back (`timeline`)."""
 
 
 class AudioClock:
-    """Counts in ticks of 48 kHz from the encoder's own zero."""
+    """Places frames on the encoder's clock, in ticks of 1/48000 s."""
 
     def __init__(self) -> None:
         self._next: float | None = None
-        self._left_out = 0
-        self.is_new = True
-        """Whether the frame that was placed last begins anew: it does not follow the one before."""
+        self._dropped_frames = 0
+        self.is_restarted = True
+        """Whether the last placed frame does not continue the one before it."""
 
     def place(self, *, timestamp_ms: int, samples: int, sampling_rate: int) -> int | None:
-        """The tick at which a frame begins. None: it lies where other samples already are, and must be left out.
+        """Return the tick at which a frame of `samples` samples starts, or None if it is to be dropped.
 
-        Raises InputFaultError (INPUT) if that goes on: the timestamps stand still.
+        Raises InputFaultError (INPUT) for more than MAX_DROPPED_FRAMES in a row: the timestamps do not advance.
         """
-        told = float(timestamp_ms * TICKS_PER_MS)
+        timestamp = float(timestamp_ms * TICKS_PER_MS)
         limit = MAX_DEVIATION_MS * TICKS_PER_MS
-        if self._next is not None and told < self._next - limit:
-            self._leave_out()
+        if self._next is not None and timestamp < self._next - limit:
+            self._count_dropped()
             return None
-        self._left_out = 0
-        self.is_new = self._next is None or told > self._next + limit
-        start = told if self._next is None or self.is_new else self._next + (told - self._next) * _PULL
+        self._dropped_frames = 0
+        self.is_restarted = self._next is None or timestamp > self._next + limit
+        start = timestamp
+        if self._next is not None and not self.is_restarted:
+            start = self._next + (timestamp - self._next) * _GAIN
         self._next = start + samples * 1_000 * TICKS_PER_MS / sampling_rate
         return round(start)
 
-    def _leave_out(self) -> None:
-        self._left_out += 1
-        if self._left_out > MAX_LEFT_OUT:
+    def _count_dropped(self) -> None:
+        self._dropped_frames += 1
+        if self._dropped_frames > MAX_DROPPED_FRAMES:
             raise invalid_input(
-                f"the timestamps of the audio stand still: {self._left_out} frames came for a time that is over"
+                f"the timestamps of the audio do not advance: {self._dropped_frames} frames in a row are too early"
             )

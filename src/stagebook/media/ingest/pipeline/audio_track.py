@@ -1,6 +1,7 @@
-"""One encoder's audio, message by message: from AAC to Opus packets whose timestamps never step back.
+"""One encoder's AAC as Opus packets whose timestamps never decrease.
 
-Bounds what a broken encoder can do; the codec's work is done elsewhere.
+The track limits what a faulty or malicious encoder can cause: the size of a frame, the number of frames that cannot be
+decoded, and the number of configurations, each of which needs a new decoder and encoder.
 """
 
 from collections import deque
@@ -14,32 +15,36 @@ if TYPE_CHECKING:
 
 MAX_BROKEN_FRAMES = 10
 BROKEN_FRAMES_WINDOW = 500
-"""Frames: ten seconds or more. One broken frame is a click; this many of them are no AAC."""
+"""In frames: at least ten seconds. A single frame that cannot be decoded is an audible click; this many mean that the
+data is not AAC."""
 MAX_FRAME_BYTES = 8_191
-"""More than ADTS can hold (ISO/IEC 14496-3, 1.A.3.2), and five times what two channels of AAC-LC may have (6,144 bits
-each). The decoder takes a longer message for thousands of frames, and makes samples of all of them at once."""
+"""The maximum of an ADTS frame (ISO/IEC 14496-3, 1.A.3.2), and five times the maximum of AAC-LC with two channels
+(6,144 bits per channel). FFmpeg's decoder would treat a longer packet as thousands of frames and allocate the samples
+of all of them at once."""
 MAX_CONFIGURATIONS = 20
-"""Different ones in one stream: each costs a decoder and an encoder."""
+"""Changes of the configuration in one stream."""
 
 
 class AudioTrack:
-    """Takes configurations and frames in the order in which they come."""
+    """Processes configurations and frames in the order in which they arrive."""
 
     def __init__(self) -> None:
         self._description = b""
         self._configurations = 0
         self._transcoder: AacToOpus | None = None
         self._end = 0
+        """The tick at which the last returned packet ends."""
         self._frames = 0
         self._broken_frames: deque[int] = deque(maxlen=MAX_BROKEN_FRAMES)
+        """The numbers of the last frames that could not be decoded."""
 
     @property
     def is_configured(self) -> bool:
-        """Whether a configuration came."""
+        """Whether a configuration was received."""
         return self._transcoder is not None
 
     def configure(self, description: bytes) -> None:
-        """Take an AudioSpecificConfig. The one that is in force already changes nothing. Raises InputFaultError."""
+        """Apply an AudioSpecificConfig. A repetition of the current one has no effect. Raises InputFaultError."""
         if self._transcoder is not None and description == self._description:
             return
         configuration = parse_audio_specific_config(description)
@@ -48,30 +53,31 @@ class AudioTrack:
             raise invalid_input(
                 f"the audio changed more than {MAX_CONFIGURATIONS} times; encoders keep to one configuration"
             )
-        # FFmpeg's libraries take a while to load: only who sends AAC waits for them.
+        # Importing PyAV takes hundreds of milliseconds. A process without AAC streams does not need it.
         from stagebook.media.ingest.pipeline.aac_to_opus import AacToOpus
 
         self._transcoder = AacToOpus(configuration)
         self._description = description
 
-    def frame(self, data: bytes, *, timestamp_ms: int) -> "list[OpusPacket]":
-        """Take one raw AAC frame; give the Opus packets that it completes, each 20 ms or more after the last.
+    def transcode(self, frame: bytes, *, timestamp_ms: int) -> "list[OpusPacket]":
+        """Transcode one raw AAC frame. Returns the Opus packets that it completes, each at least 20 ms after the last.
 
-        None come before a configuration. Raises InputFaultError.
+        Before the first configuration it returns nothing. Raises InputFaultError.
         """
         from stagebook.media.ingest.pipeline.aac_to_opus import PACKET_TICKS, BrokenFrameError
 
         if self._transcoder is None:
             return []
-        if len(data) > MAX_FRAME_BYTES:
-            raise invalid_input(f"an AAC frame has {len(data)} bytes; at most {MAX_FRAME_BYTES} are taken")
+        if len(frame) > MAX_FRAME_BYTES:
+            raise invalid_input(f"an AAC frame has {len(frame)} bytes; at most {MAX_FRAME_BYTES} are allowed")
         self._frames += 1
         try:
-            packets = self._transcoder.transcode(data, timestamp_ms=timestamp_ms)
+            packets = self._transcoder.transcode(frame, timestamp_ms=timestamp_ms)
         except BrokenFrameError:
             self._count_broken_frame()
             return []
-        # Before zero lies the silence with which an encoder starts; a new configuration may overlap the old one's end.
+        # Packets before tick 0 are the silence of the encoder's priming. After a change of the configuration, the first
+        # packets may overlap the last ones of the old configuration.
         packets = [packet for packet in packets if packet.timestamp >= self._end]
         if packets:
             self._end = packets[-1].timestamp + PACKET_TICKS
@@ -83,5 +89,5 @@ class AudioTrack:
             window = self._frames - self._broken_frames[0]
             if window < BROKEN_FRAMES_WINDOW:
                 raise invalid_input(
-                    f"the audio is garbage: {MAX_BROKEN_FRAMES} of {window + 1} AAC frames cannot be decoded"
+                    f"the audio is malformed: {MAX_BROKEN_FRAMES} of {window + 1} AAC frames cannot be decoded"
                 )

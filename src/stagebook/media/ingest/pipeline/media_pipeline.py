@@ -1,86 +1,100 @@
-"""One encoder's stream: messages of RTMP in, units for the forwarder out. Sans I/O, without a clock of its own.
+"""The media pipeline of one encoder: RTMP messages in, media bus units out. No I/O and no clock.
 
-Timestamps of units are the encoder's own clock. Nothing comes out before the stream is complete: both tracks are known,
-a keyframe came, and audio was really decoded. What comes meanwhile from the last keyframe on is held, within a bound.
+    video message -> FLV header -> VideoTrack (NAL units, RTP payloads) -> Timeline -> Unit --+
+                                                                                              +-> StartBuffer -> feed
+    audio message -> FLV header -> Timeline -> AudioTrack (AAC to Opus) ----------> Units ----+
+
+The timestamps of units are on the encoder's clock. The first units come out when the stream is complete: both tracks
+are configured, a keyframe was received and audio was decoded. `StartBuffer` keeps the units until then.
 """
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import invalid_input
-from stagebook.media.ingest.flv.audio_tag import AudioPart, read_audio_tag
-from stagebook.media.ingest.flv.video_tag import VideoPart, read_video_tag
+from stagebook.media.ingest.flv.audio_tag import AudioTagType, read_audio_tag
+from stagebook.media.ingest.flv.video_tag import VideoTagType, read_video_tag
 from stagebook.media.ingest.pipeline.audio_track import AudioTrack
-from stagebook.media.ingest.pipeline.start_buffer import Opening
+from stagebook.media.ingest.pipeline.start_buffer import StartBuffer
 from stagebook.media.ingest.pipeline.timeline import MAX_STEP_MS, Timeline
 from stagebook.media.ingest.pipeline.video_track import VideoTrack
-from stagebook.media.media_bus import Unit
+from stagebook.media.media_bus import CLOCK_RATES, Unit
 
-_VIDEO_TICKS_PER_MS = 90
+_VIDEO_TICKS_PER_MS = CLOCK_RATES[MediaKind.VIDEO] // 1_000
 
 
-class Pipeline:
-    """Takes the audio and video messages of one stream in the order in which they come."""
+class MediaPipeline:
+    """Processes the audio and video messages of one stream in the order in which they arrive."""
 
     def __init__(self) -> None:
         self._video = VideoTrack()
         self._audio = AudioTrack()
         self._timeline = Timeline()
-        self._opening: Opening | None = Opening()
+        self._start_buffer: StartBuffer | None = StartBuffer()
+        """None once the stream is complete."""
 
     @property
     def video_parameters(self) -> str | None:
-        """The fmtp value for SDP with the profile of the stream's SPS; None before there is one."""
+        """The fmtp value for SDP with the profile of the stream's SPS. None before the video is configured."""
         return self._video.parameters
 
     def missing(self) -> str | None:
-        """What the stream still lacks, for a person; None when it is ready."""
-        return None if self._opening is None else self._opening.missing()
+        """What the stream lacks to be complete, as a clause for an error message. None when it is complete."""
+        return None if self._start_buffer is None else self._start_buffer.missing()
 
-    def video(self, *, timestamp_ms: int, payload: bytes) -> list[Unit]:
-        """Take the body of a video message and its unwrapped timestamp. Raises InputFaultError."""
+    def process_video(self, *, timestamp_ms: int, payload: bytes | bytearray) -> list[Unit]:
+        """Process a video message: its payload and its unwrapped timestamp. Returns the units to send now.
+
+        Raises InputFaultError.
+        """
         tag = read_video_tag(payload)
         if tag is None:
             return []
-        if tag.part is VideoPart.CONFIGURATION:
+        if tag.type is VideoTagType.CONFIGURATION:
             self._video.configure(tag.body)
             return []
         if abs(tag.composition_ms) > MAX_STEP_MS:
             raise invalid_input(
-                f"a picture is shown {tag.composition_ms} ms after it is decoded; at most {MAX_STEP_MS} ms is allowed"
+                f"a video frame is shown {tag.composition_ms} ms after it is decoded; "
+                f"at most {MAX_STEP_MS} ms is allowed"
             )
-        picture = self._video.picture(tag.body)
-        if picture is None:
+        frame = self._video.packetize(tag.body)
+        if frame is None:
             return []
-        shown_ms = self._timeline.picture(timestamp_ms) + tag.composition_ms
+        presentation_ms = self._timeline.place_video(timestamp_ms) + tag.composition_ms
         unit = Unit(
             kind=MediaKind.VIDEO,
-            timestamp=max(0, shown_ms) * _VIDEO_TICKS_PER_MS,
-            is_keyframe=picture.is_keyframe,
-            payloads=picture.payloads,
+            timestamp=max(0, presentation_ms) * _VIDEO_TICKS_PER_MS,
+            is_keyframe=frame.is_keyframe,
+            payloads=frame.payloads,
         )
-        return self._passed([unit])
+        return self._buffered([unit])
 
-    def audio(self, *, timestamp_ms: int, payload: bytes) -> list[Unit]:
-        """Take the body of an audio message and its unwrapped timestamp. Raises InputFaultError."""
+    def process_audio(self, *, timestamp_ms: int, payload: bytes | bytearray) -> list[Unit]:
+        """Process an audio message: its payload and its unwrapped timestamp. Returns the units to send now.
+
+        Raises InputFaultError.
+        """
         tag = read_audio_tag(payload)
         if tag is None:
             return []
-        if tag.part is AudioPart.CONFIGURATION:
+        if tag.type is AudioTagType.CONFIGURATION:
             self._audio.configure(tag.body)
             return []
         if not self._audio.is_configured:
             return []
-        self._timeline.audio(timestamp_ms)
-        return self._passed(
+        self._timeline.check_audio(timestamp_ms)
+        packets = self._audio.transcode(tag.body, timestamp_ms=timestamp_ms)
+        return self._buffered(
             [
                 Unit(kind=MediaKind.AUDIO, timestamp=packet.timestamp, is_keyframe=False, payloads=(packet.data,))
-                for packet in self._audio.frame(tag.body, timestamp_ms=timestamp_ms)
+                for packet in packets
             ]
         )
 
-    def _passed(self, units: list[Unit]) -> list[Unit]:
-        if self._opening is None:
+    def _buffered(self, units: list[Unit]) -> list[Unit]:
+        """Pass units through the start buffer while there is one."""
+        if self._start_buffer is None:
             return units
-        held = self._opening.take(units)
-        if held:
-            self._opening = None
-        return held
+        released = self._start_buffer.add(units)
+        if released:
+            self._start_buffer = None
+        return released

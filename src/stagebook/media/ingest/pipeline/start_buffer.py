@@ -1,22 +1,34 @@
-"""The beginning of a stream, held until it can be shown: a keyframe, what follows it, and audio."""
+"""The first units of a stream, kept until a viewer could play them.
+
+A stream starts with its most recent keyframe, once audio has been decoded too:
+
+    units:       A  V  A  K1 V  V  K2 V  A  V ...
+                          |        |     |
+                          kept     |     audio is there: release K2 V A
+                                   drops K1 V V
+
+If no audio comes, the buffer drops its content at MAX_BUFFERED_BYTES and waits for the next keyframe.
+"""
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import Unit
 
-MAX_HELD_BYTES = 4 << 20
-"""One message of the largest kind, or four seconds of the fastest stream that may stay."""
+MAX_BUFFERED_BYTES = 4 << 20
+"""One message of the maximum size, or four seconds at 8.5 Mbit/s, the maximum bitrate of a stream."""
 
 
-class Opening:
-    """Holds the units of an unfinished beginning. It is over when `take` gives something back."""
+class StartBuffer:
+    """Keeps units until `add` returns them; it is not used after that."""
 
     def __init__(self) -> None:
-        self._held: list[Unit] = []
-        self._held_bytes = 0
+        self._units: list[Unit] = []
+        """Empty, or a keyframe and the units after it."""
+        self._size_bytes = 0
         self._kinds: set[MediaKind] = set()
+        """The kinds of which any unit came."""
 
     def missing(self) -> str:
-        """What has not come yet, for a person."""
+        """What the stream lacks, as a clause for an error message."""
         if not self._kinds:
             return "the stream has neither audio nor video"
         for kind in (MediaKind.VIDEO, MediaKind.AUDIO):
@@ -24,22 +36,22 @@ class Opening:
                 return f"the stream has no {kind}"
         return "the video has no keyframe"
 
-    def take(self, units: list[Unit]) -> list[Unit]:
-        """Hold these too; give everything from the last keyframe on as soon as there is one and audio came."""
+    def add(self, units: list[Unit]) -> list[Unit]:
+        """Add units. Returns all units from the last keyframe on if the stream can start, otherwise nothing."""
         for unit in units:
             self._kinds.add(unit.kind)
             if unit.is_keyframe:
                 self._drop()
-            elif not self._held:
+            elif not self._units:
                 continue
-            self._held.append(unit)
-            self._held_bytes += sum(map(len, unit.payloads))
-        if self._held and MediaKind.AUDIO in self._kinds:
-            return self._held
-        if self._held_bytes > MAX_HELD_BYTES:
+            self._units.append(unit)
+            self._size_bytes += sum(map(len, unit.payloads))
+        if self._units and MediaKind.AUDIO in self._kinds:
+            return self._units
+        if self._size_bytes > MAX_BUFFERED_BYTES:
             self._drop()
         return []
 
     def _drop(self) -> None:
-        self._held = []
-        self._held_bytes = 0
+        self._units = []
+        self._size_bytes = 0

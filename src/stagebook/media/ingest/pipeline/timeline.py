@@ -1,31 +1,37 @@
-"""The encoder's clock: which steps of its timestamps are a live stream's, and which are broken.
+"""The encoder's clock: which timestamps of a stream are valid.
 
-Works on the milliseconds of RTMP: the decoding time of a picture, the time of an audio frame. Any start is fine, and
-what comes out is still the encoder's own clock.
+RTMP gives every message a timestamp in milliseconds: the decoding time of a video frame, the presentation time of an
+audio frame. Both tracks share one clock, which may start anywhere. The rules, each relative to the newest timestamp of
+a track:
+
+* a timestamp is at most MAX_STEP_MS later;
+* a timestamp is at most MAX_STEP_BACK_MS earlier; such small steps back are corrected, because muxers make them;
+* the two tracks are at most MAX_STEP_MS apart.
+
+A stream that breaks a rule ends with INVALID_INPUT: its audio and video could not be kept in sync.
 """
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import invalid_input
 
 MAX_STEP_MS = 10_000
-"""How far a track's timestamps may jump forward, and how far the two tracks may be apart."""
 MAX_STEP_BACK_MS = 1_000
-"""How far a track's timestamps may step back behind its newest one."""
 
 _OTHER = {MediaKind.AUDIO: MediaKind.VIDEO, MediaKind.VIDEO: MediaKind.AUDIO}
 
 
 class Timeline:
-    """Takes the timestamp of every picture and of every audio frame."""
+    """Checks the timestamp of each video and audio frame in the order of arrival."""
 
     def __init__(self) -> None:
         self._start_ms: int | None = None
         self._newest_ms: dict[MediaKind, int] = {}
 
-    def picture(self, timestamp_ms: int) -> int:
-        """The decoding time to use for the next picture: its own, or 1 ms behind the last picture's if it is not later.
+    def place_video(self, timestamp_ms: int) -> int:
+        """Return the decoding time for the next video frame.
 
-        So no two pictures share a timestamp. Raises InputFaultError (INPUT) as `audio` does.
+        It is `timestamp_ms`, or 1 ms after the previous frame if that is later, so that no two frames share an RTP
+        timestamp. Raises InputFaultError (INPUT) if a rule is broken.
         """
         last_ms = self._newest_ms.get(MediaKind.VIDEO)
         self._check(MediaKind.VIDEO, timestamp_ms)
@@ -34,10 +40,10 @@ class Timeline:
         self._newest_ms[MediaKind.VIDEO] = timestamp_ms
         return timestamp_ms
 
-    def audio(self, timestamp_ms: int) -> None:
-        """Check the time of the next audio frame. It may step back a little: AudioClock puts that right.
+    def check_audio(self, timestamp_ms: int) -> None:
+        """Check the timestamp of the next audio frame. `AudioClock` corrects small steps back.
 
-        Raises InputFaultError (INPUT) for a jump, and if one track runs on for MAX_STEP_MS without the other.
+        Raises InputFaultError (INPUT) if a rule is broken.
         """
         self._check(MediaKind.AUDIO, timestamp_ms)
         self._newest_ms[MediaKind.AUDIO] = max(timestamp_ms, self._newest_ms.get(MediaKind.AUDIO, timestamp_ms))
@@ -55,10 +61,10 @@ class Timeline:
                 f"the timestamps of the {kind} step {-step_ms} ms back; at most {MAX_STEP_BACK_MS} ms is allowed"
             )
         other = _OTHER[kind]
-        # A track that has not come yet counts from the start of the stream.
-        apart_ms = abs(timestamp_ms - self._newest_ms.get(other, self._start_ms))
-        if apart_ms <= MAX_STEP_MS:
+        # A track without any message counts from the start of the stream.
+        distance_ms = abs(timestamp_ms - self._newest_ms.get(other, self._start_ms))
+        if distance_ms <= MAX_STEP_MS:
             return
         if other not in self._newest_ms:
-            raise invalid_input(f"the stream has no {other}: {apart_ms} ms of {kind} came without it")
-        raise invalid_input(f"audio and video are {apart_ms} ms apart; at most {MAX_STEP_MS} ms is allowed")
+            raise invalid_input(f"the stream has no {other}: {distance_ms} ms of {kind} came without it")
+        raise invalid_input(f"audio and video are {distance_ms} ms apart; at most {MAX_STEP_MS} ms is allowed")

@@ -1,4 +1,4 @@
-"""The ingest server in this process, with a forwarder that takes notes, and encoders to try them with."""
+"""An RtmpServer in the test's process, a fake media engine that records what it is fed, and encoders."""
 
 import asyncio
 import itertools
@@ -10,34 +10,34 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stagebook.data_folder.rtmps_certificate import new_certificate_key, self_made_certificate
-from stagebook.media import media_bus
+from stagebook.data_folder.rtmps_certificate import new_certificate_key, self_signed_certificate
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_settings import IngestSettings
-from stagebook.media.ingest.rtmp_server import IngestServer
+from stagebook.media.ingest.rtmp_server import RtmpServer
 from stagebook.media.media_bus import FeedTicket, Hello, Unit
+from stagebook.media.media_bus_reader import MediaBusReader
 from stagebook.media.port import IngestAsked, MediaFact
 from stagebook.media.worker.framing import BrokenStreamError
 from tests.clients.rtmp_publisher import RtmpPublisher
 from tests.media.ingest.encoded_stream import Message, stream
 
 DEADLINE_SECONDS = 30.0
-"""Generous: the machine may be busy. Nothing waits for it when all is well."""
-TOKEN = "opens the feed once"
+"""Long enough for a busy machine. Tests that pass do not wait for it."""
+TOKEN = "feed token"
 
 
 async def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until a condition holds. Raises TimeoutError that says what never came."""
+    """Wait until a condition holds. Raises TimeoutError with `what` if it does not."""
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while not holds():  # noqa: ASYNC110 - what is waited for may happen in another process
+            while not holds():  # noqa: ASYNC110 - the event may happen in another process
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise TimeoutError(what) from None
 
 
-class NotingForwarder:
-    """The forwarder's end of feeds. With `reads` switched off it takes connections and reads nothing."""
+class FakeMediaEngine:
+    """The engine's end of feeds, which records the messages. With `reads` False it accepts feeds but does not read."""
 
     def __init__(self, path: str) -> None:
         self.ticket = FeedTicket(path=path, token=TOKEN)
@@ -46,16 +46,17 @@ class NotingForwarder:
         self.feeds = 0
         self.ended = 0
         self.reads = True
-        self._open: list[asyncio.StreamWriter] = []
+        self._open: list[MediaBusReader] = []
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._take, self.ticket.path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: MediaBusReader(self._serve), self.ticket.path)
 
     def drop_feeds(self) -> None:
-        """Close every feed, as a forwarder that dies."""
-        for writer in self._open:
-            writer.close()
+        """Close every feed, as the crash of an engine does."""
+        for reader in self._open:
+            reader.close()
 
     def stop(self) -> None:
         self.drop_feeds()
@@ -65,121 +66,123 @@ class NotingForwarder:
     def kinds(self) -> set[MediaKind]:
         return {unit.kind for unit in self.units}
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: MediaBusReader) -> None:
         self.feeds += 1
-        self._open.append(writer)
+        self._open.append(reader)
         if not self.reads:
             return
         try:
             while True:
-                message = await media_bus.receive(reader)
+                message = await reader.next()
                 if isinstance(message, Hello):
                     self.hellos.append(message)
                 else:
                     self.units.append(message)
         except BrokenStreamError:
             self.ended += 1
-            writer.close()
+            reader.close()
 
 
-class Serving:
-    """A server, what it told, and the forwarder that it feeds."""
+class RunningRtmpServer:
+    """A server, the facts that it reported, and the media engine that it feeds."""
 
-    def __init__(self, server: IngestServer, listeners: dict[str, socket.socket], forwarder: NotingForwarder) -> None:
+    def __init__(self, server: RtmpServer, listeners: dict[str, socket.socket], media_engine: FakeMediaEngine) -> None:
         self.server = server
-        self.forwarder = forwarder
+        self.media_engine = media_engine
         self.facts: list[MediaFact] = []
         self._listeners = listeners
-        self._asks = 0
+        self._returned_asks = 0
 
     def port(self, scheme: str = "rtmp") -> int:
         port: int = self._listeners[scheme].getsockname()[1]
         return port
 
     def encoder(self, *, is_secure: bool = False) -> RtmpPublisher:
-        """An encoder that is not connected yet."""
+        """Return an encoder that is not connected yet."""
         if not is_secure:
             return RtmpPublisher("127.0.0.1", self.port())
         return RtmpPublisher("127.0.0.1", self.port("rtmps"), tls=unchecked_tls())
 
-    async def asked(self) -> IngestAsked:
-        """The next ask that was not returned before."""
-        await until(lambda: len(self._all_asks()) > self._asks, "an encoder asks")
-        self._asks += 1
-        return self._all_asks()[self._asks - 1]
+    async def next_ask(self) -> IngestAsked:
+        """Wait for the next IngestAsked."""
+        await until(lambda: len(self._ask_facts()) > self._returned_asks, "an encoder asks")
+        self._returned_asks += 1
+        return self._ask_facts()[self._returned_asks - 1]
 
     def admit(self, ask: IngestAsked, connection_id: str = "c") -> None:
-        self.server.admit(ask_id=ask.ask_id, connection_id=connection_id, ticket=self.forwarder.ticket)
+        self.server.admit(ask_id=ask.ask_id, connection_id=connection_id, ticket=self.media_engine.ticket)
 
-    async def let_in(self, encoder: RtmpPublisher, connection_id: str = "c") -> None:
-        """Have the encoder publish, and admit it."""
+    async def admit_encoder(self, encoder: RtmpPublisher, connection_id: str = "c") -> None:
+        """Let the encoder publish, and admit it."""
         publishing = asyncio.create_task(encoder.publish("a stream key"))
         try:
-            self.admit(await self.asked(), connection_id)
+            self.admit(await self.next_ask(), connection_id)
             await publishing
         finally:
             publishing.cancel()
 
-    async def told(self, fact: MediaFact) -> None:
-        """Wait until exactly this fact was told."""
+    async def wait_for_fact(self, fact: MediaFact) -> None:
+        """Wait until this fact was reported."""
         await until(lambda: fact in self.facts, f"{fact} among {self.facts}")
 
-    def pictures(self) -> int:
-        """How many pictures the forwarder was given."""
-        return sum(unit.kind is MediaKind.VIDEO for unit in self.forwarder.units)
+    def video_frame_count(self) -> int:
+        """Return the number of video frames that the media engine received."""
+        return sum(unit.kind is MediaKind.VIDEO for unit in self.media_engine.units)
 
-    def endings(self) -> list[MediaFact]:
-        """What was told but asks."""
+    def end_facts(self) -> list[MediaFact]:
+        """Return all facts except IngestAsked."""
         return [fact for fact in self.facts if not isinstance(fact, IngestAsked)]
 
-    def _all_asks(self) -> list[IngestAsked]:
+    def _ask_facts(self) -> list[IngestAsked]:
         return [fact for fact in self.facts if isinstance(fact, IngestAsked)]
 
 
 @asynccontextmanager
-async def serving(settings: IngestSettings | None = None, *, with_tls: bool = False) -> AsyncIterator[Serving]:
-    """A server on a free port of 127.0.0.1, and with TLS on another."""
-    stream()  # encoded now, so that no timeout of a test runs meanwhile
+async def running_rtmp_server(
+    settings: IngestSettings | None = None, *, with_tls: bool = False
+) -> AsyncIterator[RunningRtmpServer]:
+    """Run a server on a free port of 127.0.0.1, and with TLS on another one."""
+    stream()  # encoded and cached now, so that encoding does not consume the timeouts of a test
     with tempfile.TemporaryDirectory(prefix="feed-") as folder:
         settings = settings or IngestSettings()
         names = ["rtmp", "rtmps"] if with_tls else ["rtmp"]
         listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
         if with_tls:
             settings = with_certificate(settings, Path(folder))
-        forwarder = NotingForwarder(f"{folder}/feed")
-        await forwarder.start()
+        media_engine = FakeMediaEngine(f"{folder}/feed")
+        await media_engine.start()
         facts: list[MediaFact] = []
-        server = IngestServer(
+        server = RtmpServer(
             settings,
             rtmp=listeners["rtmp"],
             rtmps=listeners.get("rtmps"),
-            hear=lambda fact: facts.append(fact),
+            on_fact=facts.append,
             clock=asyncio.get_running_loop().time,
             new_id=map("ask-{}".format, itertools.count(1)).__next__,
         )
         await server.start()
-        it = Serving(server, listeners, forwarder)
-        it.facts = facts
+        running = RunningRtmpServer(server, listeners, media_engine)
+        running.facts = facts
         try:
-            yield it
+            yield running
         finally:
             await server.stop()
-            forwarder.stop()
+            media_engine.stop()
             for listener in listeners.values():
                 listener.close()
 
 
 def with_certificate(settings: IngestSettings, folder: Path) -> IngestSettings:
-    """These settings with a new certificate for 127.0.0.1 in the folder."""
+    """Return settings with a new certificate for 127.0.0.1, written to the folder."""
     certificate, key = write_certificate(folder)
     members = {name: getattr(settings, name) for name in settings.__struct_fields__}
     return IngestSettings(**members | {"certificate_path": str(certificate), "private_key_path": str(key)})
 
 
 def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate and its key; where they are."""
+    """Write a new certificate and its key. Returns their paths."""
     key = new_certificate_key()
-    certificate = self_made_certificate(key, hosts=["127.0.0.1"], now=datetime.now(UTC))
+    certificate = self_signed_certificate(key, hosts=["127.0.0.1"], now=datetime.now(UTC))
     paths = folder / "certificate.pem", folder / "key.pem"
     for path, data in zip(paths, (certificate, key), strict=True):
         path.write_bytes(data)
@@ -187,7 +190,7 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def unchecked_tls() -> ssl.SSLContext:
-    """An encoder's end of TLS that takes any certificate."""
+    """Return a client's TLS context that accepts any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -195,12 +198,12 @@ def unchecked_tls() -> ssl.SSLContext:
 
 
 async def send(encoder: RtmpPublisher, messages: list[Message]) -> None:
-    """Send messages as fast as they are taken."""
+    """Send messages without pauses."""
     for message in messages:
-        give = encoder.video if message.kind is MediaKind.VIDEO else encoder.audio
-        await give(message.timestamp_ms, message.payload)
+        send_message = encoder.video if message.kind is MediaKind.VIDEO else encoder.audio
+        await send_message(message.timestamp_ms, message.payload)
 
 
 def first_second() -> list[Message]:
-    """A second of a real stream: both configurations, a keyframe, pictures and sound."""
+    """Return the first second of `stream()`: both configurations, a keyframe, more video frames, and audio."""
     return [message for message in stream() if message.timestamp_ms < 1_000]
