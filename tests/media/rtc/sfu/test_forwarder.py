@@ -1,4 +1,4 @@
-"""The forwarder's connections: encryption, ICE, consent, limits, and malformed input."""
+"""Media through a forwarder: encryption, network paths, IPv6, the life of a source, and malformed input."""
 
 import contextlib
 import random
@@ -8,7 +8,6 @@ import pytest
 
 from stagebook.media.port import CloseCause, Closed, Connected, MediaRefusedError, RefusalReason
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
-from stagebook.media.rtc.sfu import connection_table
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import AUDIO_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, start_video
@@ -53,80 +52,11 @@ async def test_a_check_with_a_wrong_password_does_not_change_the_path() -> None:
             attacker.socket.recv(2048)
 
 
-async def test_an_ice_restart_changes_the_credentials_and_media_continues() -> None:
-    async with running_engine() as engine:
-        publisher, viewer = await engine.publisher(), await engine.viewer()
-        await start_video(engine, publisher, viewer)
-        viewer.ufrag, viewer.pwd = "newufrag", "n" * 24
-        fragment = (
-            f"a=ice-ufrag:{viewer.ufrag}\r\na=ice-pwd:{viewer.pwd}\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:1\r\n"
-        )
-        previous = viewer.server_ufrag
-        answer = engine.forwarder.patch(connection_id="v", fragment=fragment, ice_session=previous)
-        assert answer.fragment is not None
-        assert answer.ice_session != previous
-        # The previous credentials stay valid until the peer uses the new ones.
-        await viewer.check()
-        viewer.take_credentials(answer.fragment)
-        viewer.change_address()
-        await viewer.check()
-        await publisher.send_rtp(rtp(vp8_delta(), sequence=11, ssrc=SSRC))
-        assert (await viewer.receive_rtp()).payload == vp8_delta()
-        with pytest.raises(MediaRefusedError) as refused:
-            engine.forwarder.patch(connection_id="v", fragment="a=end-of-candidates\r\n", ice_session=previous)
-        assert refused.value.reason is RefusalReason.ICE_SESSION_MISMATCH
-
-
-async def test_a_trickle_fragment_has_no_answer() -> None:
-    async with running_engine() as engine:
-        publisher = await engine.publisher()
-        fragment = f"a=ice-ufrag:{publisher.ufrag}\r\na=ice-pwd:{publisher.pwd}\r\na=end-of-candidates\r\n"
-        answer = engine.forwarder.patch(connection_id="p", fragment=fragment, ice_session=None)
-        assert (answer.fragment, answer.ice_session) == (None, publisher.server_ufrag)
-        with pytest.raises(MediaRefusedError) as refused:
-            engine.forwarder.patch(connection_id="unknown", fragment=fragment, ice_session=None)
-        assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
-
-
-async def test_consent_expires_after_the_configured_time_and_not_before() -> None:
-    async with running_engine(EngineSettings(consent_timeout_seconds=15)) as engine:
-        publisher = await engine.publisher()
-        engine.skipped_seconds += 14
-        await publisher.check()
-        engine.skipped_seconds += 14
-        await publisher.check()
-        assert not any(isinstance(fact, Closed) for fact in engine.facts)
-        engine.skipped_seconds += 16
-        await engine.wait_for(Closed(connection_id="p", cause=CloseCause.CONSENT_LOST))
-
-
 async def test_a_source_is_unknown_before_its_first_publisher() -> None:
     async with running_engine() as engine:
         with pytest.raises(MediaRefusedError) as refused:
             await engine.viewer()
         assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
-
-
-async def test_connections_beyond_the_limit_are_refused() -> None:
-    async with running_engine(EngineSettings(max_connections=1)) as engine:
-        await engine.publisher()
-        with pytest.raises(MediaRefusedError) as refused:
-            await engine.viewer()
-        assert refused.value.reason is RefusalReason.BUSY
-
-
-async def test_connecting_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_table, "MAX_CONNECTING", 2)
-    async with running_engine() as engine:
-        await engine.publisher("p")
-        for connection_id in ("v1", "v2"):
-            offer = engine.raw_peer().offer("recvonly")
-            engine.forwarder.subscribe(connection_id=connection_id, source_id="source", offer=offer)
-        with pytest.raises(MediaRefusedError) as refused:
-            await engine.viewer("v3")
-        assert refused.value.reason is RefusalReason.BUSY
-        engine.forwarder.close(connection_id="v1")
-        await engine.viewer("v3")
 
 
 async def test_a_source_outlives_its_publisher_and_continues_with_the_next_one() -> None:

@@ -11,7 +11,7 @@ from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from tests.media.rtc.feed_client import FeedClient, open_feed, running_engine_with_feeds
 from tests.media.rtc.raw_peer import RawPeer
 from tests.media.rtc.running_engine import RunningEngine
-from tests.media.rtc.sfu.encoder.test_encoder_source import make_unit
+from tests.media.rtc.sfu.encoder.encoder_source_scenario import make_unit
 
 
 async def open_started_feed(engine: RunningEngine, name: str, *, seconds: float) -> FeedClient:

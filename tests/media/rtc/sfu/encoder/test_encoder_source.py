@@ -1,109 +1,23 @@
 """Several feeds of one source: which one is active, when another replaces it, and continuous timestamps."""
 
 from itertools import pairwise
-from typing import TypeAlias, cast
+from typing import cast
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.media_bus import CLOCK_RATES, Unit
-from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
-from stagebook.media.rtc.sfu.encoder.encoder_source import SILENCE_SECONDS, EncoderSource
-from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS, ReplayPacer
+from stagebook.media.rtc.sfu.encoder.encoder_source import SILENCE_SECONDS
+from stagebook.media.rtc.sfu.encoder.replay_pacer import INTERVAL_SECONDS
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.viewer import Viewer
-from tests.media.rtc.sfu.encoder.fake_event_loop import FakeEventLoop
+from tests.media.rtc.sfu.encoder.encoder_source_scenario import (
+    FRAME_SECONDS,
+    Scenario,
+    after_frames,
+    payload_strings,
+)
 from tests.media.rtc.sfu.fake_viewer import FakeViewer
-
-PARAMETERS = "packetization-mode=1;profile-level-id=64001f"
-FRAME_SECONDS = 1 / 30
-
-
-def make_unit(kind: MediaKind, *, seconds: float, key: bool = False, payloads: tuple[bytes, ...]) -> Unit:
-    """A unit at `seconds` on the encoder's clock."""
-    return Unit(kind=kind, timestamp=round(seconds * CLOCK_RATES[kind]), is_keyframe=key, payloads=payloads)
-
-
-class Scenario:
-    """A source whose feeds are sent by the test, and one viewer of both tracks."""
-
-    def __init__(self) -> None:
-        self.loop = FakeEventLoop()
-        self.source = EncoderSource(
-            "source",
-            video_parameters=PARAMETERS,
-            name="name",
-            random_bits=lambda bits: (1 << bits) - 1,
-            wall_clock=lambda: 1_000_000.0,
-            pacer=ReplayPacer(call_later=self.loop.call_later, clock=lambda: self.loop.now),
-        )
-        self.video, self.audio = FakeViewer(ssrc=1), FakeViewer(ssrc=2)
-        self.source.tracks[MediaKind.VIDEO].add(self.video.down_track, self.loop.now)
-        self.source.tracks[MediaKind.AUDIO].add(self.audio.down_track, self.loop.now)
-        self.media_seconds = {"a": 5.0, "b": 70_000.0, "c": 0.0}
-        """The clock of each encoder."""
-        self.numbers = dict.fromkeys(self.media_seconds, 0)
-
-    def open_feed(self, name: str) -> None:
-        """Add a feed."""
-        self.source.add(EncoderFeed(name, video_parameters=f"{PARAMETERS};{name}", now=self.loop.now))
-
-    def pass_time(self, seconds: float = FRAME_SECONDS) -> None:
-        """Advance the server's clock and the encoders' clocks."""
-        self.loop.now += seconds
-        for name in self.media_seconds:
-            self.media_seconds[name] += seconds
-
-    def send_video(self, name: str, *, key: bool = False) -> None:
-        """Send a video frame of a feed. Its payload is `<feed>:<frame number>:<"key" for a keyframe>`."""
-        self.numbers[name] += 1
-        payload = f"{name}:{self.numbers[name]}:{'key' if key else ''}".encode()
-        self.source.receive(
-            name,
-            make_unit(MediaKind.VIDEO, seconds=self.media_seconds[name], key=key, payloads=(payload,)),
-            self.loop.now,
-        )
-
-    def send_audio(self, name: str, *, ahead: float = 0.0) -> None:
-        """Send an audio packet of a feed, `ahead` seconds ahead of the video. Its payload is the feed's name."""
-        seconds = self.media_seconds[name] + ahead
-        self.source.receive(name, make_unit(MediaKind.AUDIO, seconds=seconds, payloads=(name.encode(),)), self.loop.now)
-
-    def send_both(self, *names: str, key: bool = False) -> None:
-        """Send a frame and an audio packet of each feed, and advance the clocks by one frame."""
-        for name in names:
-            self.send_video(name, key=key)
-            self.send_audio(name)
-        self.pass_time()
-        self.loop.run_all()
-
-    def video_payloads(self) -> list[str]:
-        """The payloads of the viewer's video packets."""
-        return payload_strings(self.video.packets)
-
-    def audio_payloads(self) -> list[str]:
-        """The payloads of the viewer's audio packets."""
-        return payload_strings(self.audio.packets)
-
-
-def payload_strings(packets: list[RtpPacket]) -> list[str]:
-    """The payloads as strings."""
-    return [packet.payload.decode() for packet in packets]
-
-
-def after_frames(count: int, first: str = "a", second: str = "b") -> Scenario:
-    """Two feeds that have sent `count` frames each. The first one is active."""
-    scenario = Scenario()
-    scenario.open_feed(first)
-    scenario.open_feed(second)
-    scenario.send_both(first, second, key=True)
-    for _ in range(count - 1):
-        scenario.send_both(first, second)
-    return scenario
 
 
 def test_the_first_feed_with_a_frame_is_active_and_a_standby_feed_is_not_sent() -> None:
@@ -285,68 +199,3 @@ def test_each_feed_is_measured() -> None:
         "b": ("H264", "opus"),
         "c": (None, None),
     }
-
-
-Event: TypeAlias = tuple[str, str]
-EVENTS = st.lists(
-    st.tuples(
-        st.sampled_from(["video", "video", "key", "audio", "audio", "time", "stall", "turn", "remove", "end"]),
-        st.sampled_from("abc"),
-    ),
-    max_size=80,
-)
-
-
-def apply(scenario: Scenario, event: Event) -> None:
-    """Apply one event. A feed is added with its first unit."""
-    kind, name = event
-    if kind in ("time", "stall"):
-        scenario.pass_time(FRAME_SECONDS if kind == "time" else SILENCE_SECONDS)
-    elif kind == "turn":
-        scenario.loop.run()
-    elif kind == "remove":
-        scenario.source.remove(name)
-    elif kind == "end":
-        scenario.source.set_ended(name)
-    else:
-        if name not in scenario.source.feeds:
-            scenario.open_feed(name)
-        # An encoder never sends two units of one kind with the same timestamp.
-        scenario.media_seconds[name] += FRAME_SECONDS / 8
-        scenario.loop.now += FRAME_SECONDS / 8
-        if kind == "audio":
-            scenario.send_audio(name)
-        else:
-            scenario.send_video(name, key=kind == "key")
-
-
-@settings(max_examples=200)
-@example(
-    [
-        *[("video", "a"), ("stall", "a"), ("video", "b"), ("remove", "b")],
-        *[("audio", "a"), ("video", "b"), ("audio", "b")],
-    ]
-)
-@given(EVENTS)
-def test_after_any_events_both_streams_are_continuous(events: list[Event]) -> None:
-    scenario = Scenario()
-    for event in events:
-        apply(scenario, event)
-    for viewer in (scenario.video, scenario.audio):
-        packets = viewer.packets
-        for before, packet in pairwise(packets):
-            assert packet.sequence == (before.sequence + 1) & 0xFFFF
-            assert 0 < (packet.timestamp - before.timestamp) & 0xFFFFFFFF < 2**31
-        if viewer is scenario.video:
-            assert is_decodable(payload_strings(packets))
-
-
-def is_decodable(frames: list[str]) -> bool:
-    """Whether each frame is a keyframe or follows its predecessor."""
-    before = ("", 0)
-    for frame in frames:
-        name, number, key = frame.split(":")
-        if not key and before != (name, int(number) - 1):
-            return False
-        before = (name, int(number))
-    return True
