@@ -10,8 +10,8 @@ from typing import NamedTuple
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, ViewerPlan
+from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.publisher import Publisher
-from stagebook.media.rtc.sfu.source import Source
 from stagebook.media.rtc.sfu.viewer import Viewer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection, PeerListener, PeerState
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
@@ -25,7 +25,7 @@ class TableEntry(NamedTuple):
 
     peer: PeerConnection
     plan: PublisherPlan | ViewerPlan
-    source: Source
+    source: MediaSource
     publisher: Publisher | None
     """None for a viewer."""
 
@@ -57,7 +57,7 @@ class ConnectionTable:
         """Whether MAX_CONNECTING connections are connecting."""
         return len(self._connecting) >= MAX_CONNECTING
 
-    def of_source(self, source: Source) -> list[str]:
+    def of_source(self, source: MediaSource) -> list[str]:
         """The ids of a source's connections, oldest first."""
         return [connection_id for connection_id, entry in self._entries.items() if entry.source is source]
 
@@ -71,7 +71,7 @@ class ConnectionTable:
         self,
         connection_id: str,
         plan: PublisherPlan | ViewerPlan,
-        source: Source,
+        source: MediaSource,
         endpoint: Publisher | Viewer,
         *,
         now: float,

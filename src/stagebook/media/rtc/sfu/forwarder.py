@@ -35,9 +35,9 @@ from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
 from stagebook.media.rtc.sfu.connection_table import ConnectionTable
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
 from stagebook.media.rtc.sfu.ice_fragment_answer import answer_fragment
+from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
-from stagebook.media.rtc.sfu.source import Source
 from stagebook.media.rtc.sfu.viewer import make_viewer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
@@ -78,7 +78,7 @@ class Forwarder:
         )
         self._cname = self._random_name()
         self._connections = ConnectionTable(self._transport, settings, listener=self)
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, MediaSource] = {}
         self._feeds = EncoderFeeds(
             self._sources,
             on_fact=on_fact,

@@ -11,15 +11,15 @@ from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack, TrackOutput
+from stagebook.media.rtc.sfu.media_source import OPUS_CLOCK_RATE, VIDEO_CLOCK_RATE, MediaSource
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.publisher import Publisher
-from stagebook.media.rtc.sfu.source import OPUS_CLOCK_RATE, VIDEO_CLOCK_RATE, Source
 
 _MAX_REPORT_SILENCE_SECONDS = 3.0
 """After this time without a sender report of the publisher, the source sends reports by its own clock."""
 
 
-class PublishedSource(Source):
+class PublishedSource(MediaSource):
     """One publication by WebRTC."""
 
     def __init__(

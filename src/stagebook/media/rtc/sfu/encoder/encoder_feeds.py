@@ -27,7 +27,7 @@ from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
 from stagebook.media.rtc.sfu.encoder.encoder_source import EncoderSource
 from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer
 from stagebook.media.rtc.sfu.encoder.replay_pacer import ReplayPacer
-from stagebook.media.rtc.sfu.source import Source
+from stagebook.media.rtc.sfu.media_source import MediaSource
 
 MAX_PARAMETERS_CHARACTERS: Final = 256
 _TOKEN_BITS: Final = 192
@@ -49,7 +49,7 @@ class EncoderFeeds:
 
     def __init__(
         self,
-        sources: dict[str, Source],
+        sources: dict[str, MediaSource],
         *,
         on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],

@@ -24,7 +24,7 @@ from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.encoder.encoder_feed import ClockSample, EncoderFeed
 from stagebook.media.rtc.sfu.encoder.encoder_track import EncoderTrack
 from stagebook.media.rtc.sfu.encoder.replay_pacer import ReplayPacer
-from stagebook.media.rtc.sfu.source import Source
+from stagebook.media.rtc.sfu.media_source import MediaSource
 
 SILENCE_SECONDS: Final = 1.0
 """An active feed without a video frame for so long is replaced by a standby feed that brings one."""
@@ -33,7 +33,7 @@ _FIRST_OFFSET_BITS: Final = 24
 _CODECS: Final = {MediaKind.VIDEO: Codec.H264, MediaKind.AUDIO: Codec.OPUS}
 
 
-class EncoderSource(Source):
+class EncoderSource(MediaSource):
     """One publication by encoders."""
 
     def __init__(

@@ -22,7 +22,7 @@ _NTP_EPOCH_SECONDS: Final = 2_208_988_800
 """Seconds from 1900 (the epoch of NTP) to 1970."""
 
 
-class Source(ABC):
+class MediaSource(ABC):
     """One publication and its viewers."""
 
     format: SourceFormat
