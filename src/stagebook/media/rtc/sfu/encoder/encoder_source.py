@@ -9,8 +9,8 @@ chosen at the switch and is the same for audio and video. It is a whole number o
 the greatest common divisor of the two clock rates (90,000 and 48,000): only then is it a whole number of ticks of both
 clocks.
 
-Sender reports map the source clock to NTP time by one fixed point, taken at the first switch. The two clocks then
-advance together, so audio and video are never reported against different maps.
+Sender reports map the source clock to NTP time by one fixed point, taken when the first feed becomes active. Every
+later report of both tracks is computed from the time since that point, so audio and video have the same mapping.
 """
 
 from collections.abc import Callable, Mapping
