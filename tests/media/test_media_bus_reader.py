@@ -60,13 +60,23 @@ def test_messages_arrive_as_they_were_sent(run: Callable[[Scenario], None]) -> N
     run(scenario)
 
 
-def test_messages_may_arrive_byte_by_byte(run: Callable[[Scenario], None]) -> None:
+@pytest.mark.parametrize("part_bytes", [1, 3, 5, 1_000, 65_536, 70_000, 1 << 20])
+def test_messages_may_arrive_in_parts_of_any_size(run: Callable[[Scenario], None], part_bytes: int) -> None:
+    sizes = (1, 300, 65_530, 100_000, 5, 200_000) if part_bytes >= 1_000 else (1, 300, 5)
+    units = [
+        Unit(kind=MediaKind.VIDEO, timestamp=size, is_keyframe=False, payloads=(bytes(size), b"end")) for size in sizes
+    ]
+
     async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
-        receiving = asyncio.create_task(reader.next())
-        for byte in encoded(HELLO):
-            client.send(bytes([byte]))
-            await asyncio.sleep(0)
-        assert await receiving == HELLO
+        async def send() -> None:
+            data = encoded(HELLO) + b"".join(encoded(unit) for unit in units)
+            for start in range(0, len(data), part_bytes):
+                await asyncio.get_running_loop().sock_sendall(client, data[start : start + part_bytes])
+                await asyncio.sleep(0)
+
+        sending = asyncio.create_task(send())
+        assert [await reader.next() for _ in (HELLO, *units)] == [HELLO, *units]
+        await sending
 
     run(scenario)
 
@@ -87,6 +97,7 @@ def test_complete_messages_are_read_before_the_end_is_reported(run: Callable[[Sc
     ("data", "error"),
     [
         (b"\0\0\0\x01\xc0", "not a message"),
+        (encoded(HELLO) + b"\0\0\0\x01\xc0" + encoded(HELLO), "not a message"),
         (b"\0\0\0\0", "has 0 bytes"),
         ((MAX_HELLO_BYTES + 1).to_bytes(4) + b"x", "has 4097 bytes"),
         (encoded(HELLO) + (MAX_FEED_MESSAGE_BYTES + 1).to_bytes(4) + bytes(100_000), "has 8388609 bytes"),

@@ -1,10 +1,16 @@
-"""The receiving end of a media bus connection: length-prefixed messages, read without intermediate copies.
+"""The receiving end of a media bus connection: length-prefixed messages, decoded in the buffer that received them.
 
 A message is a length of four bytes (big endian) and a msgpack body of that length, as `worker.framing` defines it. The
-event loop writes the length, and then the body, straight from the socket into a buffer of exactly that size
-(`asyncio.BufferedProtocol`). `asyncio.StreamReader` would copy each byte four times before the decoder sees it.
+event loop writes received bytes straight into one of two buffers (`asyncio.BufferedProtocol`):
 
-Flow control: the socket is not read while complete messages of MAX_UNREAD_BYTES or more wait for `next`.
+* the receive buffer, of a fixed size, for as many messages as one read of the socket returns. They are decoded in
+  place, so the decoder makes the only copy of the payloads;
+* a body buffer of the exact size, for a message that has begun in the receive buffer and is not complete. The part that
+  is there is copied, and the rest is received directly.
+
+`asyncio.StreamReader` would copy each byte four times before the decoder sees it.
+
+Flow control: the socket is not read while messages of MAX_UNREAD_BYTES or more wait for `next`.
 """
 
 import asyncio
@@ -18,6 +24,8 @@ from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, MAX_HELLO_BYTES, F
 from stagebook.media.worker.framing import LENGTH_BYTES, BrokenStreamError
 
 MAX_UNREAD_BYTES: Final = 256 << 10
+_RECEIVE_BUFFER_BYTES: Final = 64 << 10
+"""One frame at 15 Mbit/s and 30 frames per second."""
 
 _decoder: msgspec.msgpack.Decoder[FeedMessage] = msgspec.msgpack.Decoder(FeedMessage)
 
@@ -30,12 +38,16 @@ class MediaBusReader(asyncio.BufferedProtocol):
         self._serve = serve
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
-        self._max_bytes = MAX_HELLO_BYTES
-        self._buffer = bytearray(LENGTH_BYTES)
+        self._receive_buffer = memoryview(bytearray(_RECEIVE_BUFFER_BYTES))
+        self._body_buffer: memoryview | None = None
+        """Of an incomplete message; None while bytes go to the receive buffer."""
         self._filled_bytes = 0
-        self._is_in_body = self._is_paused = False
-        self._unread: deque[bytearray] = deque()
+        """Of the buffer that is in use."""
+        self._max_bytes = MAX_HELLO_BYTES
+        self._unread: deque[tuple[FeedMessage, int]] = deque()
+        """Decoded messages with their sizes in bytes."""
         self._unread_bytes = 0
+        self._is_paused = False
         self._error = ""
         self._changed = asyncio.Event()
 
@@ -43,20 +55,17 @@ class MediaBusReader(asyncio.BufferedProtocol):
         """Return the next message.
 
         Raises BrokenStreamError when the connection has ended, for a length that is 0 or too large, and for a body that
-        is not a message.
+        is not a message. The messages before that are returned first.
         """
         while not self._unread:
             if self._error:
                 raise BrokenStreamError(self._error)
             self._changed.clear()
             await self._changed.wait()
-        body = self._unread.popleft()
-        self._unread_bytes -= len(body)
+        message, size_bytes = self._unread.popleft()
+        self._unread_bytes -= size_bytes
         self._control_flow()
-        try:
-            return _decoder.decode(body)
-        except msgspec.DecodeError as error:
-            raise BrokenStreamError(f"not a message of the media bus: {error}") from error
+        return message
 
     def close(self) -> None:
         """Close the connection."""
@@ -70,38 +79,55 @@ class MediaBusReader(asyncio.BufferedProtocol):
         self._task = asyncio.create_task(self._serve(self))
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        return memoryview(self._buffer)[self._filled_bytes :]
+        buffer = self._receive_buffer if self._body_buffer is None else self._body_buffer
+        return buffer[self._filled_bytes :]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._filled_bytes += nbytes
-        if self._filled_bytes < len(self._buffer):
-            return
-        if self._is_in_body:
-            self._end_message(self._buffer)
-        else:
-            self._begin_body(int.from_bytes(self._buffer))
-        self._filled_bytes = 0
+        if self._error:
+            self._filled_bytes = 0  # Nothing is decoded after an error.
+        elif self._body_buffer is None:
+            self._decode_receive_buffer()
+        elif self._filled_bytes == len(self._body_buffer):
+            body, self._body_buffer, self._filled_bytes = self._body_buffer, None, 0
+            self._decode(body)
+        self._control_flow()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._transport = None
         self._fail("the other process closed the connection")
 
-    def _begin_body(self, length: int) -> None:
-        if not 0 < length <= self._max_bytes:
-            # The buffer of the length stays, and what follows is written over it until the connection is closed.
-            self._fail(f"the message has {length} bytes; 1 to {self._max_bytes} are allowed")
-            self.close()
-            return
-        self._buffer = bytearray(length)
-        self._is_in_body = True
+    def _decode_receive_buffer(self) -> None:
+        """Decode the complete messages, and move an incomplete one to a body buffer."""
+        received, position = self._receive_buffer[: self._filled_bytes], 0
+        while not self._error and len(received) - position >= LENGTH_BYTES:
+            start = position + LENGTH_BYTES
+            length = int.from_bytes(received[position:start])
+            if not 0 < length <= self._max_bytes:
+                self._fail(f"the message has {length} bytes; 1 to {self._max_bytes} are allowed")
+                break
+            position = start + length
+            if position > len(received):
+                part = received[start:]
+                self._body_buffer = memoryview(bytearray(length))
+                self._body_buffer[: len(part)] = part
+                self._filled_bytes = len(part)
+                return
+            self._decode(received[start:position])
+        # At most three bytes of a length are left.
+        rest = bytes(received[position:]) if not self._error else b""
+        self._receive_buffer[: len(rest)] = rest
+        self._filled_bytes = len(rest)
 
-    def _end_message(self, body: bytearray) -> None:
-        self._unread.append(body)
-        self._unread_bytes += len(body)
+    def _decode(self, body: memoryview) -> None:
+        try:
+            message = _decoder.decode(body)
+        except msgspec.DecodeError as error:
+            self._fail(f"not a message of the media bus: {error}")
+            return
         self._max_bytes = MAX_FEED_MESSAGE_BYTES
-        self._buffer = bytearray(LENGTH_BYTES)
-        self._is_in_body = False
-        self._control_flow()
+        self._unread.append((message, len(body)))
+        self._unread_bytes += len(body)
         self._changed.set()
 
     def _control_flow(self) -> None:
@@ -116,6 +142,7 @@ class MediaBusReader(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def _fail(self, detail: str) -> None:
-        """Let `next` raise once the complete messages are read. The first error counts."""
+        """Let `next` raise, and close the connection. The first error counts."""
         self._error = self._error or detail
         self._changed.set()
+        self.close()
