@@ -19,8 +19,8 @@ from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.errors import TokenRefusal
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.limits import RELAXED, STRICT, Limits
-from tests.e2e.ingest.causes import CAUSES
 from tests.e2e.ingest.commands import GSTREAMER, PUBLISH, VARIABLES
+from tests.e2e.ingest.error_causes import ERROR_CAUSES
 
 ROOT = Path(__file__).parent.parent
 
@@ -111,8 +111,8 @@ CODES_WITHOUT_ENCODERS = {ErrorCode.INSUFFICIENT_CAPABILITIES, ErrorCode.PUBLISH
 def test_every_error_code_of_encoders_is_documented_with_the_tested_command() -> None:
     table = page("rtmp.md").partition("## Errors")[2].partition("\n## ")[0]
     shown = [line for line in table.splitlines() if line.startswith("| `")]
-    assert shown == [f"| `{cause.code}` | {cause.when} | `{cause.command}` |" for cause in CAUSES]
-    assert {cause.code for cause in CAUSES} == set(ErrorCode) - CODES_WITHOUT_ENCODERS
+    assert shown == [f"| `{cause.code}` | {cause.when} | `{cause.command}` |" for cause in ERROR_CAUSES]
+    assert {cause.code for cause in ERROR_CAUSES} == set(ErrorCode) - CODES_WITHOUT_ENCODERS
 
 
 def test_the_documented_encoder_commands_are_those_of_the_tests() -> None:

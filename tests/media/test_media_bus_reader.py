@@ -97,6 +97,7 @@ def test_complete_messages_are_read_before_the_end_is_reported(run: Callable[[Sc
     ("data", "error"),
     [
         (b"\0\0\0\x01\xc0", "not a message"),
+        (encoded(HELLO).replace(b"packetization", b"\xff" * 13), "not a message"),
         (encoded(HELLO) + b"\0\0\0\x01\xc0" + encoded(HELLO), "not a message"),
         (b"\0\0\0\0", "has 0 bytes"),
         ((MAX_HELLO_BYTES + 1).to_bytes(4) + b"x", "has 4097 bytes"),

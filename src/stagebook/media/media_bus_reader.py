@@ -122,7 +122,7 @@ class MediaBusReader(asyncio.BufferedProtocol):
     def _decode(self, body: memoryview) -> None:
         try:
             message = _decoder.decode(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._fail(f"not a message of the media bus: {error}")
             return
         self._max_bytes = MAX_FEED_MESSAGE_BYTES

@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.browser.participants import Participants
 from tests.e2e.ingest.commands import GSTREAMER, PUBLISH, VIEWED
-from tests.e2e.ingest.ingest_of_test import IngestOfTest
+from tests.e2e.ingest.ingest_handle import IngestHandle
 from tests.e2e.participants.stage_handle import StageHandle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.mark.parametrize("command", [PUBLISH, GSTREAMER], ids=["ffmpeg", "gstreamer"])
 async def test_a_page_watches_an_encoder(stage: StageHandle, participants: Participants, command: str) -> None:
-    ingest = await IngestOfTest.make(stage)
+    ingest = await IngestHandle.create(stage)
     _, token = await stage.token("SUBSCRIBE")
     viewer = await participants.viewer(token)
     await viewer.watch_events()
@@ -31,7 +31,7 @@ async def test_a_page_watches_an_encoder(stage: StageHandle, participants: Parti
 async def test_a_viewer_continues_when_one_of_two_redundant_encoders_stops(
     stage: StageHandle, participants: Participants
 ) -> None:
-    ingest = await IngestOfTest.make(stage, redundantIngest=True)
+    ingest = await IngestHandle.create(stage, redundantIngest=True)
     _, token = await stage.token("SUBSCRIBE")
     viewer = await participants.viewer(token)
     try:

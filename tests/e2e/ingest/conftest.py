@@ -1,10 +1,10 @@
-"""One server for the tests that leave it running, a fresh stage and a fresh ingest configuration for each of them."""
+"""One server for all tests that do not stop it. Each test has its own stage and ingest configuration."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.e2e.ingest.ingest_of_test import IngestOfTest, run_ingest_server
+from tests.e2e.ingest.ingest_handle import IngestHandle, run_ingest_server
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer
@@ -14,7 +14,7 @@ from tests.e2e.server import RunningServer
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with run_ingest_server(tmp_path_factory.mktemp("ingest") / "data") as server:
         yield server
-    # Nothing that these tests send is the server's own fault.
+    # Whatever an encoder sends, it is not an error of the server.
     assert "level=error" not in server.log, server.log
 
 
@@ -24,19 +24,19 @@ def stage(server: RunningServer) -> StageHandle:
 
 
 @pytest.fixture
-async def made() -> AsyncIterator[list[IngestOfTest]]:
-    """The configurations whose encoders are killed at the end."""
-    made: list[IngestOfTest] = []
-    yield made
-    for ingest in made:
+async def ingests() -> AsyncIterator[list[IngestHandle]]:
+    """The test's ingest configurations. Their encoders are killed at the end."""
+    ingests: list[IngestHandle] = []
+    yield ingests
+    for ingest in ingests:
         await ingest.close()
 
 
 @pytest.fixture
-async def ingest(stage: StageHandle, made: list[IngestOfTest]) -> IngestOfTest:
-    """A configuration on the test's stage that takes RTMP and RTMPS."""
-    made.append(await IngestOfTest.make(stage))
-    return made[0]
+async def ingest(stage: StageHandle, ingests: list[IngestHandle]) -> IngestHandle:
+    """An ingest configuration of the test's stage that allows RTMP and RTMPS."""
+    ingests.append(await IngestHandle.create(stage))
+    return ingests[0]
 
 
 @pytest.fixture

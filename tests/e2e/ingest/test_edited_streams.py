@@ -1,4 +1,4 @@
-"""What no ffmpeg sends: a real stream of ffmpeg, played again with one thing changed."""
+"""Streams that ffmpeg does not send: a stream recorded with ffmpeg, sent again with one change."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import pytest
 
 from tests.clients.rtmp_publisher import RtmpPublisher
 from tests.e2e.ingest.commands import INPUT, VARIABLES
-from tests.e2e.ingest.ingest_of_test import IngestOfTest
+from tests.e2e.ingest.ingest_handle import IngestHandle
 
 VIDEO = 9
 AUDIO = 8
@@ -53,20 +53,20 @@ def with_he_aac(tags: list[Tag]) -> list[Tag]:
     ]
 
 
-def with_time_going_back(tags: list[Tag]) -> list[Tag]:
+def with_timestamps_going_back(tags: list[Tag]) -> list[Tag]:
     return [*tags, *tags[3:]]
 
 
-def with_cut_pictures(tags: list[Tag]) -> list[Tag]:
+def with_truncated_frames(tags: list[Tag]) -> list[Tag]:
     return [msgspec.structs.replace(tag, body=tag.body[:-1]) if tag.type_id == VIDEO else tag for tag in tags]
 
 
 @pytest.fixture
-async def tags(ingest: IngestOfTest, tmp_path: Path) -> list[Tag]:
-    """Four seconds of ffmpeg's: more than the server takes at once."""
+async def tags(ingest: IngestHandle, tmp_path: Path) -> list[Tag]:
+    """Record four seconds with ffmpeg, which is more than the server accepts at once."""
     path = tmp_path / "stream.flv"
-    at_once = {**VARIABLES, "INPUT": INPUT.removeprefix("-re ")}
-    encoder = await ingest.start('ffmpeg $INPUT $H264 $AAC -t 4 -f flv "$KEY"', key=str(path), variables=at_once)
+    without_pacing = {**VARIABLES, "INPUT": INPUT.removeprefix("-re ")}
+    encoder = await ingest.start('ffmpeg $INPUT $H264 $AAC -t 4 -f flv "$KEY"', key=str(path), variables=without_pacing)
     await encoder.wait_until_ended()
     return list(read_tags(path.read_bytes()))
 
@@ -75,21 +75,21 @@ async def tags(ingest: IngestOfTest, tmp_path: Path) -> list[Tag]:
     ("edit", "events"),
     [
         (with_he_aac, ["JOINED", ("PUBLISH_ERROR", "INVALID_AUDIO_CODEC"), "LEFT"]),
-        (with_cut_pictures, ["JOINED", ("PUBLISH_ERROR", "INVALID_INPUT"), "LEFT"]),
+        (with_truncated_frames, ["JOINED", ("PUBLISH_ERROR", "INVALID_INPUT"), "LEFT"]),
         (
-            with_time_going_back,
+            with_timestamps_going_back,
             ["JOINED", "PUBLISH_STARTED", ("PUBLISH_ERROR", "INVALID_INPUT"), "PUBLISH_STOPPED", "LEFT"],
         ),
     ],
 )
-async def test_an_edited_stream_is_ended_with_its_code(
-    ingest: IngestOfTest, tags: list[Tag], edit: Edit, events: list[str | tuple[str, str]]
+async def test_an_edited_stream_is_ended_with_its_error_code(
+    ingest: IngestHandle, tags: list[Tag], edit: Edit, events: list[str | tuple[str, str]]
 ) -> None:
-    await play(ingest, edit(tags))
+    await publish_tags(ingest, edit(tags))
     await ingest.expect_events(*events)
 
 
-async def test_garbage_after_the_key_is_invalid_input(ingest: IngestOfTest) -> None:
+async def test_invalid_bytes_after_publish_are_invalid_input(ingest: IngestHandle) -> None:
     async with publisher(ingest) as encoder:
         await encoder.publish(ingest.key)
         await encoder.raw(bytes(range(256)) * 100)
@@ -97,15 +97,15 @@ async def test_garbage_after_the_key_is_invalid_input(ingest: IngestOfTest) -> N
     await ingest.expect_events("JOINED", ("PUBLISH_ERROR", "INVALID_INPUT"), "LEFT")
 
 
-def publisher(ingest: IngestOfTest) -> RtmpPublisher:
+def publisher(ingest: IngestHandle) -> RtmpPublisher:
     url = urlsplit(ingest.urls["RTMP"])
     assert url.hostname is not None
     assert url.port is not None
     return RtmpPublisher(url.hostname, url.port)
 
 
-async def play(ingest: IngestOfTest, tags: list[Tag]) -> None:
-    """Publish tags, faster than they are due, and wait until the server ends the connection."""
+async def publish_tags(ingest: IngestHandle, tags: list[Tag]) -> None:
+    """Publish tags without pauses, and wait until the server closes the connection."""
     async with publisher(ingest) as encoder:
         await encoder.publish(ingest.key)
         with contextlib.suppress(ConnectionError):

@@ -1,11 +1,11 @@
-"""The main job with real encoders: publish by RTMP and RTMPS, be watched, leave, and what the book says of it."""
+"""Publishing by RTMP and RTMPS with real encoders: viewers, events and participants."""
 
 import asyncio
 
 import pytest
 
 from tests.e2e.ingest.commands import GSTREAMER, GSTREAMER_UNCHECKED, PUBLISH, PUBLISH_CHECKED, VIEWED
-from tests.e2e.ingest.ingest_of_test import IngestOfTest, watch
+from tests.e2e.ingest.ingest_handle import IngestHandle, watch
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
 
@@ -19,10 +19,10 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("command", "protocol"), COMMANDS)
 async def test_an_encoder_publishes_is_watched_and_leaves(
-    stage: StageHandle, made: list[IngestOfTest], peers: Peers, command: str, protocol: str
+    stage: StageHandle, ingests: list[IngestHandle], peers: Peers, command: str, protocol: str
 ) -> None:
-    ingest = await IngestOfTest.make(stage, userId="ada", attributes={"role": "host"})
-    made.append(ingest)
+    ingest = await IngestHandle.create(stage, userId="ada", attributes={"role": "host"})
+    ingests.append(ingest)
     assert await ingest.state() == "INACTIVE"
     certificate = str(stage.server.data / "rtmps-certificate.pem")
     encoder = await ingest.start(command, protocol=protocol, variables={**VIEWED, "CERTIFICATE": certificate})
@@ -32,8 +32,8 @@ async def test_an_encoder_publishes_is_watched_and_leaves(
     viewer = await watch(peers, ingest)
     assert viewer.observer.size == (320, 240)
     participant = await stage.participant(ingest.participant_id)
-    shown = {name: participant[name] for name in ("state", "published", "protocol", "userId", "attributes")}
-    assert shown == {
+    members = {name: participant[name] for name in ("state", "published", "protocol", "userId", "attributes")}
+    assert members == {
         "state": "CONNECTED",
         "published": True,
         "protocol": protocol,
@@ -48,8 +48,8 @@ async def test_an_encoder_publishes_is_watched_and_leaves(
     assert (await stage.participant(ingest.participant_id))["state"] == "DISCONNECTED"
 
 
-async def test_many_viewers_join_at_any_time_and_each_sees_a_picture_at_once(
-    stage: StageHandle, ingest: IngestOfTest, peers: Peers
+async def test_viewers_that_join_between_keyframes_receive_video_at_once(
+    stage: StageHandle, ingest: IngestHandle, peers: Peers
 ) -> None:
     rare_keyframes = {**VIEWED, "H264": "-c:v libx264 -preset ultrafast -tune zerolatency -g 150"}
     await ingest.publish(variables=rare_keyframes)
@@ -61,16 +61,16 @@ async def test_many_viewers_join_at_any_time_and_each_sees_a_picture_at_once(
             await viewer.wait_for_more_frames(1)
 
 
-async def test_several_encoders_publish_side_by_side(
-    stage: StageHandle, made: list[IngestOfTest], peers: Peers
+async def test_several_encoders_publish_at_the_same_time(
+    stage: StageHandle, ingests: list[IngestHandle], peers: Peers
 ) -> None:
-    made += [await IngestOfTest.make(stage) for _ in range(3)]
-    for ingest in made:
+    ingests += [await IngestHandle.create(stage) for _ in range(3)]
+    for ingest in ingests:
         await ingest.publish(variables=VIEWED)
-    await asyncio.gather(*(watch(peers, ingest) for ingest in made))
+    await asyncio.gather(*(watch(peers, ingest) for ingest in ingests))
 
 
-async def test_an_encoder_is_watched_on_a_second_stage(ingest: IngestOfTest, peers: Peers) -> None:
+async def test_an_encoder_is_watched_on_a_second_stage(ingest: IngestHandle, peers: Peers) -> None:
     await ingest.publish(variables=VIEWED)
     second = StageHandle(ingest.stage.server)
     await asyncio.to_thread(

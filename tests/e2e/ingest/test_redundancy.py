@@ -1,17 +1,17 @@
-"""Redundant ingest: two encoders, one participant for the viewers, and no break when one of the encoders stops."""
+"""Redundant ingest: two encoders and one participant, whose viewers notice no interruption when an encoder stops."""
 
 from tests.clients.encoder import Encoder
 from tests.e2e.ingest.commands import VIEWED
-from tests.e2e.ingest.ingest_of_test import IngestOfTest, watch
+from tests.e2e.ingest.ingest_handle import IngestHandle, watch
 from tests.e2e.participants.conftest import Peers
 from tests.e2e.participants.stage_handle import StageHandle
 
 
-async def test_viewers_go_on_when_one_of_two_encoders_stops(
-    stage: StageHandle, made: list[IngestOfTest], peers: Peers
+async def test_viewers_keep_receiving_when_one_of_two_encoders_stops(
+    stage: StageHandle, ingests: list[IngestHandle], peers: Peers
 ) -> None:
-    ingest = await IngestOfTest.make(stage, redundantIngest=True, userId="ada")
-    made.append(ingest)
+    ingest = await IngestHandle.create(stage, redundantIngest=True, userId="ada")
+    ingests.append(ingest)
     first_id, second_id = (credential["participantId"] for credential in ingest.credentials)
 
     async def start(number: int) -> Encoder:
@@ -42,10 +42,10 @@ async def test_viewers_go_on_when_one_of_two_encoders_stops(
 
 
 async def test_the_virtual_participant_leaves_with_the_last_encoder(
-    stage: StageHandle, made: list[IngestOfTest]
+    stage: StageHandle, ingests: list[IngestHandle]
 ) -> None:
-    ingest = await IngestOfTest.make(stage, redundantIngest=True)
-    made.append(ingest)
+    ingest = await IngestHandle.create(stage, redundantIngest=True)
+    ingests.append(ingest)
     encoders = [await ingest.start(key=credential["streamKey"], variables=VIEWED) for credential in ingest.credentials]
     for credential in ingest.credentials:
         await stage.expect_events(credential["participantId"], "JOINED", "PUBLISH_STARTED")

@@ -108,7 +108,7 @@ class IngestEngine(WorkerProcess):
     def _on_started(self, report: Report) -> None:
         if not isinstance(report, IngestRunning):
             raise WorkerStartError(self._start_failure(f"unexpected first report {type(report).__name__}"))
-        _log.info("ingest process running", addresses=self.describe(), process_id=self.process_id)
+        _log.info("ingest process runs", addresses=self.describe(), process_id=self.process_id)
 
     def _start_failure(self, detail: str) -> str:
         return f"cannot serve encoders ({self.describe()}): {detail}"

@@ -1,4 +1,4 @@
-"""An ingest configuration on the stage of a test: its keys, its addresses, and the encoders that publish with it."""
+"""An ingest configuration of a test's stage: its stream keys, its URLs, and the encoders that publish with it."""
 
 import asyncio
 import shutil
@@ -25,14 +25,12 @@ SETTINGS = {
 
 
 def run_ingest_server(data: Path, **settings: str) -> AbstractContextManager[RunningServer]:
-    """Run a server that waits for no encoder as long as it would in earnest."""
+    """Run a server with short timeouts for encoders."""
     return run_server(data, config=None, **{**SETTINGS, **settings})
 
 
-class IngestOfTest:
-    """A configuration attached to a stage. Made by `make`."""
-
-    __test__ = False
+class IngestHandle:
+    """An ingest configuration that is attached to a stage. Use `create`."""
 
     def __init__(self, stage: StageHandle, *, configuration: dict[str, Any], endpoints: dict[str, str]) -> None:
         self.stage = stage
@@ -44,19 +42,19 @@ class IngestOfTest:
         self._encoders: list[Encoder] = []
 
     @classmethod
-    async def make(
+    async def create(
         cls,
         stage: StageHandle,
         *,
         insecure: bool = True,
         **request: Any,  # noqa: ANN401 - boto3's own types
-    ) -> "IngestOfTest":
-        """Create a configuration for RTMPS that takes RTMP, too, unless told otherwise."""
-        made = await stage.call(
+    ) -> "IngestHandle":
+        """Create a configuration for RTMPS, and with `insecure` also for RTMP. `request` has further API members."""
+        created = await stage.call(
             "create_ingest_configuration", ingestProtocol="RTMPS", insecureIngest=insecure, **request
         )
         found = await asyncio.to_thread(stage.ivs.get_stage, arn=stage.arn)
-        return cls(stage, configuration=made["ingestConfiguration"], endpoints=found["stage"]["endpoints"])
+        return cls(stage, configuration=created["ingestConfiguration"], endpoints=found["stage"]["endpoints"])
 
     async def start(
         self,
@@ -66,17 +64,17 @@ class IngestOfTest:
         key: str | None = None,
         variables: Mapping[str, str] = VARIABLES,
     ) -> Encoder:
-        """Start an encoder, by this configuration's own key unless told. Skips the test if there is no such encoder."""
+        """Start an encoder with `key`, or this configuration's key. Skips the test if the encoder is not installed."""
         tool = command.split()[0]
         if shutil.which(tool) is None:
-            pytest.skip(f"there is no {tool} on the path; .ci/run names the packages")
-        own = {"URL": self.urls[protocol], "KEY": key or self.key}
-        encoder = await Encoder.start(command, variables={**variables, **own})
+            pytest.skip(f"{tool} is not installed; .ci/run names the packages")
+        target = {"URL": self.urls[protocol], "KEY": key or self.key}
+        encoder = await Encoder.start(command, variables={**variables, **target})
         self._encoders.append(encoder)
         return encoder
 
     async def publish(self, *, protocol: str = "RTMP", variables: Mapping[str, str] = VARIABLES) -> Encoder:
-        """Start an encoder without a fault and wait until it publishes."""
+        """Start an encoder with a valid stream and wait until it publishes."""
         encoder = await self.start(protocol=protocol, variables=variables)
         await self.expect_events("JOINED", "PUBLISH_STARTED")
         return encoder
@@ -91,13 +89,13 @@ class IngestOfTest:
         return str(found["ingestConfiguration"]["state"])
 
     async def close(self) -> None:
-        """Kill the encoders that still run."""
+        """Kill the encoders that are still running."""
         for encoder in self._encoders:
             await encoder.kill()
 
 
-async def watch(peers: Peers, ingest: IngestOfTest) -> Viewer:
-    """Return a viewer of the configuration's participant who sees moving pictures and hears the tone."""
+async def watch(peers: Peers, ingest: IngestHandle) -> Viewer:
+    """Return a viewer of the configuration's participant that receives moving video and the tone."""
     _, token = await ingest.stage.token("SUBSCRIBE")
     viewer = peers.viewer(token, publisher_id=ingest.participant_id)
     await viewer.start()
