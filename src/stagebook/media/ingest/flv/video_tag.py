@@ -73,7 +73,11 @@ def read_video_tag(payload: bytes | bytearray) -> VideoTag | None:
         return None
     if first & _ENHANCED_FLAG:
         return _read_enhanced(payload)
-    codec = first & 0x0F
+    return _read_legacy(payload)
+
+
+def _read_legacy(payload: bytes | bytearray) -> VideoTag | None:
+    codec = payload[0] & 0x0F
     if codec != _AVC:
         raise _unsupported(_LEGACY_CODECS.get(codec, f"of the unknown codec id {codec}"))
     if len(payload) < _LEGACY_HEADER_BYTES:
