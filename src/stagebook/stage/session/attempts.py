@@ -108,6 +108,8 @@ def encoder_requested(draft: Draft, fact: EncoderRequested) -> Refusal:
                 known=fact.known,
             ),
         )
+    if draft.base.has_replica(fact.publisher_id):
+        return replicated_refusal()
     is_stream = fact.publisher_id != fact.claims.participant_id
     kind = ConnectionKind.REDUNDANT if is_stream else ConnectionKind.PUBLISH
     # An encoder does not join first and publish then: all it attempts is to publish.

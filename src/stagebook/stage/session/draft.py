@@ -17,6 +17,7 @@ from stagebook.stage.limits import Limits
 from stagebook.stage.participant.participant_facts import ParticipantFact
 from stagebook.stage.participant.participant_machine import step
 from stagebook.stage.participant.record_projection import record_after
+from stagebook.stage.resources import ParticipantRecord
 from stagebook.stage.session.orders import (
     CancelTimer,
     EndSource,
@@ -54,10 +55,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The result of `decide`: the next session, the events in causal order, the orders, and the refusal if any.
 
-    A refused attempt can have an event; then the session has changed all the same.
+    A refused attempt can have an event; then the session has changed all the same. `departed` are the rows of
+    participants that were in the session and are forgotten by the next one.
     """
 
     session: Session
+    departed: tuple[ParticipantRecord, ...] = ()
     events: tuple[ParticipantEvent, ...] = ()
     orders: tuple[Order, ...] = ()
     refusal: Refusal = None
@@ -152,7 +155,7 @@ class Draft:
     def finish(self, refusal: Refusal = None) -> Decision:
         """Return the decision: the next session with everything that follows from the changed participants."""
         base = self.base
-        participants, usage, rows, has_departed = base.participants, base.usage, [], base.has_departed
+        participants, usage, rows, departed = base.participants, base.usage, list[Order](), list[ParticipantRecord]()
         with_events = {entry.participant_id for entry in self.events}
         for participant_id, changed in self._changed.items():
             participant = changed
@@ -167,7 +170,8 @@ class Draft:
             if not participant.is_idle:
                 participants = participants.insert(participant_id, participant)
             else:
-                has_departed = has_departed or participant.is_written
+                if participant.is_written:
+                    departed.append(participant.record)
                 if before is not None:
                     participants = participants.remove(participant_id)
         session = replace(
@@ -177,11 +181,13 @@ class Draft:
             sources=self.sources,
             usage=usage,
             arrivals=self.arrivals,
-            has_departed=has_departed,
+            has_departed=base.has_departed or bool(departed),
         )
         session, first, last = self._turn(session)
         orders = (*first, *rows, *self.orders, *last)
-        return Decision(session=session, events=tuple(self.events), orders=orders, refusal=refusal)
+        return Decision(
+            session=session, departed=tuple(departed), events=tuple(self.events), orders=orders, refusal=refusal
+        )
 
     def _turn(self, session: Session) -> tuple[Session, list[Order], list[Order]]:
         """Move the session to its next phase. Return it, the orders before the rows and the orders after them."""

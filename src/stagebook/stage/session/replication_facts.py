@@ -135,7 +135,9 @@ def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
     """Bring a replica onto the destination stage, or refuse the replication."""
     participant_id = fact.claims.participant_id
     namesake = draft.find(participant_id)
-    if namesake is not None and (namesake.machine.connections or namesake.machine.replications):
+    source = draft.sources.get(participant_id)
+    is_fed_here = source is not None and any(owner != participant_id for owner in source.users.values())
+    if is_fed_here or (namesake is not None and (namesake.machine.connections or namesake.machine.replications)):
         return ConflictError(f"the destination stage has a participant {participant_id} of its own")
     refusal = _destination_quota(draft)
     if refusal is not None:
