@@ -86,7 +86,7 @@ async def test_a_restart_with_the_clock_set_back_continues_after_the_newest_even
         stage = await harness.stage()
         await harness.publish(harness.claims(stage, "P"))
         await harness.settled()
-        newest_ms = harness.book.last_event_ms()
+        newest_ms = harness.book.last_time_ms()
     clock.jump_ms = -HOUR_MS
 
     async with running_manager(tmp_path / "book", clock=clock, seed=2) as harness:
@@ -216,7 +216,7 @@ async def test_a_long_jump_is_believed_and_left_again_without_standing_still(
         connection_id = await participants.open_events(claims, watcher=Watcher(), client=CLIENT)
         harness.engine.lose(connection_id)
         await harness.settled()
-        return harness.book.last_event_ms()
+        return harness.book.last_time_ms()
 
     harness.clock.jump_ms = jump_ms
     await appear()

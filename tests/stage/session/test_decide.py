@@ -17,6 +17,7 @@ from tests.stage.session.decided_session import (
     events,
 )
 
+SEEN = Measurement(bitrate_bps=1, width=None, height=None)
 ABOUT_NOTHING: list[SessionFact] = [
     facts.AttemptAnswered(participant_id="nobody", connection_id="unknown"),
     facts.AttemptAnswered(participant_id="W", connection_id="unknown"),

@@ -109,8 +109,9 @@ class DecideMachine(RuleBasedStateMachine):
     def _answer_and_connect(self, connection_id: str) -> None:
         if self.shell.asked.pop(connection_id, None) is not None:
             stage_arn, participant_id, _ = self.shell.routes[connection_id]
-            for kind in (facts.AttemptAnswered, facts.TransportConnected):
-                self.apply(stage_arn, kind(participant_id=participant_id, connection_id=connection_id))
+            answered = facts.AttemptAnswered(participant_id=participant_id, connection_id=connection_id)
+            self.apply(stage_arn, answered)
+            self._connect(stage_arn, participant_id, connection_id)
 
     @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES, key_arn=KEYS)
     def open_events(

@@ -346,3 +346,24 @@ class TestReplicaEnded:
         assert [order.replica.state for order in orders_of(decision, WriteReplica)] == [ReplicationState.STOPPED]
         assert orders_of(decision, Forward) == []
         assert (len(session.session.participants), len(session.session.sources)) == (0, 0)
+
+
+class TestVirtualParticipantAsReplica:
+    def test_a_replica_cannot_take_the_place_of_a_virtual_participant_whose_stream_is_here(self) -> None:
+        session = DecidedSession()
+        session.encode("X", feeds="R", connect=False)
+
+        decision = session.apply(replica_arrives("R"))
+
+        assert isinstance(decision.refusal, ConflictError)
+        assert decision.events == ()
+
+    def test_a_stream_cannot_feed_a_virtual_participant_that_is_a_replica_here(self) -> None:
+        session = DecidedSession()
+        session.apply(replica_arrives("R"))
+
+        decision = session.encode("X", feeds="R", connect=False)
+
+        assert isinstance(decision.refusal, TokenRefusedError)
+        assert decision.refusal.refusal is TokenRefusal.PARTICIPANT_REPLICATED
+        assert "X" not in session.session.participants

@@ -1,0 +1,92 @@
+"""The running sessions in memory: which are kept, what an account uses, and the routes of connection tokens."""
+
+import msgspec
+import pytest
+
+from stagebook.manager.session.session_registry import Route, SessionRegistry
+from stagebook.stage.events import Cause
+from stagebook.stage.participant.transitions import ConnectionKind
+from stagebook.stage.session.session_facts import SessionClosed
+from stagebook.stage.session.session_state import Session
+from tests.stage.session.decided_session import ACCOUNT, STAGE, DecidedSession, ended, publish
+
+
+@pytest.fixture
+def registry() -> SessionRegistry:
+    return SessionRegistry()
+
+
+def busy(stage_arn: str = STAGE, account_id: str = ACCOUNT) -> Session:
+    """A session with one publisher and one subscriber."""
+    session = DecidedSession()
+    session.publish("P")
+    session.subscribe("V", "P")
+    return msgspec.structs.replace(session.session, stage_arn=stage_arn, account_id=account_id)
+
+
+def test_a_session_is_found_by_its_stage(registry: SessionRegistry) -> None:
+    session = busy()
+    registry.install(session)
+
+    assert registry.sessions == {STAGE: session}
+
+
+def test_a_lingering_session_is_kept_and_an_ended_one_is_removed(registry: SessionRegistry) -> None:
+    session = DecidedSession()
+    session.open_events("W")
+    session.apply(ended("W", "ws-W"))
+    registry.install(session.session)
+    assert STAGE in registry.sessions
+
+    session.apply(SessionClosed(cause=Cause.STAGE_DELETED))
+    registry.install(session.session)
+    assert registry.sessions == {}
+
+
+def test_an_unopened_session_is_kept_while_an_offer_is_in_progress(registry: SessionRegistry) -> None:
+    session = DecidedSession()
+    unused = session.session
+    session.apply(publish("P", "offer"))
+
+    registry.install(session.session)
+    assert STAGE in registry.sessions
+
+    registry.install(unused)
+    assert registry.sessions == {}
+
+
+def test_an_account_uses_what_all_of_its_stages_use(registry: SessionRegistry) -> None:
+    registry.install(busy("one"))
+    registry.install(busy("two"))
+    registry.install(busy("three", account_id="another"))
+
+    assert (registry.publishers(ACCOUNT), registry.subscribers(ACCOUNT)) == (2, 2)
+    assert (registry.publishers("another"), registry.subscribers("another")) == (1, 1)
+    assert registry.publishers("unknown") == 0
+
+
+def test_a_replaced_session_counts_once_and_an_ended_one_not_at_all(registry: SessionRegistry) -> None:
+    session = DecidedSession()
+    session.publish("P")
+    registry.install(session.session)
+    session.publish("Q")
+    registry.install(session.session)
+    assert registry.publishers(ACCOUNT) == 2
+
+    session.apply(SessionClosed(cause=Cause.STAGE_DELETED))
+    registry.install(session.session)
+    assert registry.publishers(ACCOUNT) == 0
+
+
+def test_the_routes_of_a_connection_token_are_those_of_its_account(registry: SessionRegistry) -> None:
+    registry.install(busy("here"))
+    registry.install(busy("there", account_id="another"))
+    for number, (stage_arn, token_id) in enumerate(
+        [("here", "one"), ("here", "two"), ("here", None), ("there", "one"), ("unknown", "one")]
+    ):
+        registry.routes[f"connection-{number}"] = Route(
+            stage_arn=stage_arn, participant_id="P", kind=ConnectionKind.PUBLISH, connection_token_id=token_id
+        )
+
+    assert list(registry.connected_through(ACCOUNT, "one")) == [registry.routes["connection-0"]]
+    assert list(registry.connected_through(ACCOUNT, "three")) == []
