@@ -6,8 +6,9 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS :=
+SEEDS := 1000
 
-.PHONY: run demo test check format bench clean
+.PHONY: run demo test check format bench simulate clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -29,6 +30,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ARGS)
+
+simulate: $(VENV)/.dev
+	@$(BIN)/python -m tests.manager.simulation --seeds $(SEEDS) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench

@@ -116,8 +116,8 @@ class BookReader(Protocol):
     page before, None for the first page; `limit` is the maximum number of items.
     """
 
-    def last_event_ms(self) -> int:
-        """Return the time of the newest durable event in milliseconds since the epoch, 0 if there is none.
+    def last_time_ms(self) -> int:
+        """Return the time of the newest durable event or session end in milliseconds since the epoch, 0 if none.
 
         The server's wall clock must not go below this time. Sequence numbers only grow, so an event with an earlier
         time would be recorded with this one.

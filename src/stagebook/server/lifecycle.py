@@ -58,6 +58,8 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_FORCED = 130
 OPEN_FILES_LIMIT = 65_536
+WEBSOCKET_CLOSE_SECONDS = 1.0
+"""How long websockets may take to send their close frames when the server stops."""
 
 _log = structlog.get_logger(__name__)
 
@@ -245,4 +247,5 @@ class Server:
             task.cancel()
         if self._status is not ServerStatus.FAILED:
             await self.manager.shutdown()
+            await self._router.wait_for_websockets(timeout_seconds=WEBSOCKET_CLOSE_SECONDS)
         _log.info("server stopped")

@@ -57,27 +57,21 @@ class AsgiRouter:
         self._health = health
         self._log_requests = log_requests
         self._closed = False
-        self._requests = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._requests = _InProgress()
+        self._websockets = _InProgress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an HTTP request or a websocket."""
         if scope["type"] == "websocket":
-            await (_refuse_websocket if self._closed else self._participants)(scope, receive, send)
+            with self._websockets:
+                await (_refuse_websocket if self._closed else self._participants)(scope, receive, send)
             return
-        self._requests += 1
-        self._idle.clear()
-        try:
+        with self._requests:
             serve = self._select(scope)
             if self._log_requests:
                 await _serve_logged(serve, scope, receive, send)
             else:
                 await serve(scope, receive, send)
-        finally:
-            self._requests -= 1
-            if self._requests == 0:
-                self._idle.set()
 
     async def close(self, *, timeout_seconds: float) -> None:
         """Refuse new requests with 503 and wait until those in progress have ended, at most `timeout_seconds`.
@@ -85,11 +79,16 @@ class AsgiRouter:
         Health requests are still served. Open websockets are not waited for: the stage manager closes them.
         """
         self._closed = True
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            _log.warning("requests still in progress at the end of the timeout", requests=self._requests)
+        if not await self._requests.ended(timeout_seconds):
+            _log.warning("requests still in progress at the end of the timeout", requests=self._requests.count)
+
+    async def wait_for_websockets(self, *, timeout_seconds: float) -> None:
+        """Wait until all websockets have ended, at most `timeout_seconds`.
+
+        The stage manager has closed them. Each still has to send its close frame, which tells the client why.
+        """
+        if not await self._websockets.ended(timeout_seconds):
+            _log.warning("websockets still open at the end of the timeout", websockets=self._websockets.count)
 
     def _select(self, scope: Scope) -> Application:
         path = scope["path"]
@@ -100,6 +99,33 @@ class AsgiRouter:
         if path == "/" and scope["method"] in {"GET", "HEAD"}:
             return _welcome
         return self._participants if self._is_for_participants(scope) else self._aws
+
+
+class _InProgress:
+    """Counts what is in progress. A context manager: entering counts one up, leaving counts it down."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __enter__(self) -> None:
+        self.count += 1
+        self._idle.clear()
+
+    def __exit__(self, *_exception: object) -> None:
+        self.count -= 1
+        if self.count == 0:
+            self._idle.set()
+
+    async def ended(self, timeout_seconds: float) -> bool:
+        """Wait until nothing is in progress; return whether that was so within the timeout."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 async def _serve_logged(serve: Application, scope: Scope, receive: Receive, send: Send) -> None:

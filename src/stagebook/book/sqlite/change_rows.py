@@ -196,6 +196,9 @@ class ChangeTranslator:
                 )
             case EndSession():
                 known, session = self._keys.end_session(change.stage_arn, change.session_id, undo)
+                # The next session of the stage must not start before this end, even if the server restarts with a
+                # clock that went back. So the end counts as the newest time of the book.
+                self.last_sequence = max(self.last_sequence, change.end_ms << SEQUENCE_TIME_SHIFT)
                 rows[_SESSIONS].append(
                     (session.session_key, known.stage_key, session.session_id, session.start_ms, change.end_ms)
                 )

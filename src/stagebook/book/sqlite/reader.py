@@ -51,7 +51,7 @@ class SqliteReader:
         """Return the newest sequence number of a durable event, 0 in a new book."""
         return int(self._rows(queries.LAST_SEQUENCE)[0][0])
 
-    def last_event_ms(self) -> int:
+    def last_time_ms(self) -> int:
         """Return the time of the newest durable event in milliseconds since the epoch, 0 if there is none."""
         return sequence_time_ms(self.last_sequence())
 

@@ -19,6 +19,7 @@ import hmac
 
 import structlog
 
+from stagebook.book.store import BookFailedError
 from stagebook.manager.participants.refusal_rate_limit import RefusalRateLimit
 from stagebook.manager.session.session_registry import Route
 from stagebook.manager.session.unit_of_work import Transaction, UnitOfWork
@@ -92,6 +93,9 @@ class RtmpJoin:
             named = configuration_of_stream_key(ask.stream_key)
             _log.info("encoder refused", address=ask.remote_address, configuration=str(named or ""), reason=detail)
             await self._refuse(ask, detail)
+        except BookFailedError:
+            # The server stops and ends the ingest process, which closes the encoder's connection.
+            _log.warning("encoder not answered: the book failed", address=ask.remote_address)
 
     async def _refuse(self, ask: IngestAsked, detail: str) -> None:
         """Tell the encoder. Only a key that belongs to nobody counts as a guess: an encoder that comes too early or

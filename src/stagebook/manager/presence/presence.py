@@ -7,6 +7,7 @@ a full stage would otherwise cost each watcher a full list for each join.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from stagebook.book.store import BookFailedError
 from stagebook.manager.presence.watchers import PresentParticipant, StageSnapshot, StageWatcher
 from stagebook.stage.participant.transitions import Presence
 from stagebook.stage.session.orders import CloseEvents
@@ -76,7 +77,10 @@ class PresencePublisher:
         if session is None:
             return
         snapshot = snapshot_of(session)
-        await self._settled()
+        try:
+            await self._settled()
+        except BookFailedError:
+            return  # The server stops; nobody may be told of what is not durable.
         for watcher in tuple(self._watchers.get(stage_arn, {}).values()):
             watcher.show(snapshot)
 

@@ -67,7 +67,7 @@ class UnitOfWork:
         self.backlog = 0
         self.changed: Callable[[Session], None] = lambda _session: None
         self._clock = clock
-        self._event_clock = EventClock(clock, floor_ms=book.last_event_ms())
+        self._event_clock = EventClock(clock, floor_ms=book.last_time_ms())
         self._randomness = randomness
         self.dispatcher = dispatcher
         self._last: Durable | None = None
@@ -134,8 +134,8 @@ class UnitOfWork:
         """Commit a transaction; see Transaction.commit."""
         changes = transaction.changes()
         durable = self.submit(changes) if changes else self._last
+        self._remember_departed(transaction, durable)
         for session in transaction.sessions.values():
-            self._remember_departed(session, transaction, durable)
             self.registry.install(session)
             self.changed(session)
         visible = [order for stage_arn, order in transaction.orders if not self._follow(stage_arn, order)]
@@ -171,11 +171,11 @@ class UnitOfWork:
                 return False
         return True
 
-    def _remember_departed(self, session: Session, transaction: "Transaction", durable: Durable | None) -> None:
+    def _remember_departed(self, transaction: "Transaction", durable: Durable | None) -> None:
         """Keep the rows of participants that have left until the book shows them."""
-        for record in transaction.departed(session):
+        for session_id, record in transaction.departed:
             if durable is not None:
-                key = (session.session_id, record.participant_id)
+                key = (session_id, record.participant_id)
                 self._departed[key] = (record, durable)
                 durable.add_done_callback(partial(self._forget_departed, key))
 
@@ -199,6 +199,7 @@ class Transaction:
         self._replicas: list[Change] = []
         self._resources: list[Change] = []
         self._ends: list[Change] = []
+        self.departed: list[tuple[str, ParticipantRecord]] = []
 
     @property
     def at(self) -> Instant:
@@ -242,16 +243,6 @@ class Transaction:
         """Return the changes of the book in the order that it needs."""
         return [*self._starts, *self._rows, *self._events, *self._replicas, *self._ends, *self._resources]
 
-    def departed(self, session: Session) -> list[ParticipantRecord]:
-        """Return the rows written in this transaction of participants that a session no longer holds."""
-        return [
-            row.participant
-            for row in self._rows
-            if isinstance(row, PutParticipant)
-            and row.session_id == session.session_id
-            and row.participant.participant_id not in session.participants
-        ]
-
     def _context(self, session: Session) -> Context:
         registry, account_id = self._unit.registry, session.account_id
         publishers, subscribers = registry.publishers(account_id), registry.subscribers(account_id)
@@ -273,6 +264,7 @@ class Transaction:
         session = decision.session
         stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self._at.wall_ms
         self.sessions[stage_arn] = session
+        self.departed.extend((session_id, record) for record in decision.departed)
         self._events.extend(
             AppendEvent(
                 stage_arn=stage_arn,

@@ -114,11 +114,10 @@ def end_viewers(draft: Draft, publisher_id: str, *, cascade: bool = True) -> Non
     watching = draft.viewers.get(publisher_id)
     if watching is None or not cascade:
         return
-    by_viewer: dict[str, list[str]] = {}
-    for connection_id, viewer_id in watching.items():
-        by_viewer.setdefault(viewer_id, []).append(connection_id)
-    for viewer_id in sorted(by_viewer, key=lambda each: draft.get(each).arrival):
-        end_connections(draft, viewer_id, by_viewer[viewer_id], cause=Cause.PUBLISHER_STOPPED)
+    # In order of arrival and of acceptance: the index itself has no order, and equal inputs give equal decisions.
+    for viewer_id in sorted(set(watching.values()), key=lambda each: draft.get(each).arrival):
+        connection_ids = [each for each in draft.get(viewer_id).machine.connections if each in watching]
+        end_connections(draft, viewer_id, connection_ids, cause=Cause.PUBLISHER_STOPPED)
 
 
 def cancel_attempts(draft: Draft, participant_id: str, error: StagebookError) -> None:

@@ -1,0 +1,48 @@
+"""The long simulation: `python -m tests.manager.simulation --seeds 10000`, or one seed again: `--seed 123`."""
+
+import argparse
+import sys
+import tempfile
+import time
+import traceback
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from tests.manager.simulation.simulate import Progress, simulate
+
+
+def simulate_seed(seed: int) -> tuple[int, str, Progress | None]:
+    """Run one seed; return it, the traceback of a failure ("" for none), and what occurred."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return seed, "", simulate(seed, Path(folder))
+        except Exception:  # noqa: BLE001 - a failing seed is the result, whatever it raised
+            return seed, traceback.format_exc(), None
+
+
+def main() -> int:
+    """Run the seeds on all cores; print the failing ones and what occurred."""
+    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="number of seeds")
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--seed", type=int, help="run only this seed")
+    arguments = parser.parse_args()
+    seeds = range(arguments.first, arguments.first + arguments.seeds) if arguments.seed is None else [arguments.seed]
+    started, progress, failing = time.monotonic(), Progress(), []
+    with ProcessPoolExecutor() as pool:
+        for number, (seed, failure, occurred) in enumerate(pool.map(simulate_seed, seeds, chunksize=10), start=1):
+            if failure:
+                failing.append(seed)
+                print(f"seed {seed} fails:\n{failure}", flush=True)
+            elif occurred is not None:
+                progress.add(occurred)
+            if number % 500 == 0:
+                print(f"{number} seeds, {len(failing)} failing, {time.monotonic() - started:.0f} s", flush=True)
+    for member in progress.__struct_fields__:
+        print(f"{member}: {dict(getattr(progress, member).most_common())}")
+    print(f"{len(seeds)} seeds, failing: {failing or 'none'}")
+    return 1 if failing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

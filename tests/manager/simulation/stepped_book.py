@@ -1,0 +1,124 @@
+"""The SQLite book with a writer that the scheduler steps: slow, failing and crashing commits.
+
+Everything but the writer thread is the real book: the translation to rows, the SQL, the file, the recovery at the next
+open. A commit has two steps here. `write` makes a group of transactions durable in the file; `report` tells the server
+so. A crash can come before, during and after either of them.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from unittest.mock import patch
+
+import apsw
+
+from stagebook.book.sqlite import sqlite_book
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.writer import BookWriter, QueuedTransaction
+from stagebook.book.store import BookFailedError
+
+
+class _CrashingConnection:
+    """A connection that fails when a transaction is about to be committed."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, *arguments: object) -> object:
+        if statement == "COMMIT":
+            raise apsw.IOError("simulated: the disk does not answer")
+        return self._connection.execute(statement, *arguments)  # type: ignore[arg-type]  # passed on
+
+
+class SteppedWriter(BookWriter):
+    """A writer without a thread."""
+
+    def __init__(
+        self, connection: apsw.Connection, *, loop: asyncio.AbstractEventLoop, on_durable: Callable[[int], None]
+    ) -> None:
+        # The base class would start the thread, so its constructor is not called.
+        connection.execute("PRAGMA synchronous=OFF")  # crashes are simulated above the file system
+        self._connection = connection
+        self._loop = loop
+        self._on_durable = on_durable
+        self._failure = None
+        self._ended = loop.create_future()
+        self.waiting: list[QueuedTransaction] = []
+        self.written: list[QueuedTransaction] = []
+
+    def put(self, transaction: QueuedTransaction) -> None:
+        """Queue a transaction. Raises BookFailedError after a failure."""
+        if self._failure is not None:
+            raise self._failure
+        self.waiting.append(transaction)
+
+    def write(self, count: int) -> None:
+        """Make the first transactions of the queue durable. Nobody is told yet."""
+        group, self.waiting = self.waiting[:count], self.waiting[count:]
+        if group:
+            self._commit(group)
+            self.written.extend(group)
+
+    def report(self) -> None:
+        """Tell the server what is durable."""
+        group, self.written = self.written, []
+        if group:
+            self._resolve(group)
+
+    def fail(self) -> None:
+        """Fail the next commit in the middle, and with it the book."""
+        group, self.waiting = self.waiting, []
+        connection = self._connection
+        self._connection = _CrashingConnection(connection)  # type: ignore[assignment]  # all that a commit needs
+        try:
+            if group:
+                self._commit(group)
+            error: Exception = apsw.IOError("simulated: the disk is full")
+        except apsw.Error as caught:
+            error = caught
+        self._connection = connection
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        self._queue = SimpleQueue()  # the base class looks for what waits behind the group
+        self._fail(group, error)
+        self._end()
+
+    def abandon(self) -> None:
+        """End as with the process: what was not reported never is."""
+        error = BookFailedError("simulated: the process has ended")
+        self._failure = self._failure or error
+        for transaction in (*self.written, *self.waiting):
+            if not transaction.durable.done():
+                transaction.durable.set_exception(error)
+        self.written, self.waiting = [], []
+        self._end()
+
+    async def stop(self) -> None:
+        """Make everything durable and end."""
+        if self._failure is None:
+            self.write(len(self.waiting))
+            self.report()
+        self._end()
+
+
+@contextmanager
+def stepped_book(path: Path) -> Iterator[tuple[SqliteBook, SteppedWriter]]:
+    """Open a book with a stepped writer. Leaving is a crash unless the book was closed."""
+    with patch.object(sqlite_book, "BookWriter", SteppedWriter):
+        book = SqliteBook.open(path, show_deleted_history=True)
+    writer = book._writer
+    assert isinstance(writer, SteppedWriter)
+    try:
+        yield book, writer
+    finally:
+        abandon(book)
+
+
+def abandon(book: SqliteBook) -> None:
+    """Close the files of a book as the end of its process does: nothing more is written."""
+    book._closing = True
+    book.close_reading()
+    book._writing.close()
+    book._lock.release()

@@ -1,0 +1,44 @@
+"""Runs the simulation: seeds in order, and each seed that ever failed.
+
+A failing seed is run again by `python -m tests.manager.simulation --seed N`.
+"""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from stagebook.stage.events import ErrorCode, EventName
+from stagebook.stage.session.decide import RULES
+from stagebook.stage.session.orders import Order
+from tests.manager.simulation.simulate import Progress, simulate
+
+SEEDS = 200
+FAILED_SEEDS = (240, 781, 851, 1_045, 1_382, 1_556, 1_659)
+"""Seeds that found a defect once."""
+
+ORDERS = {kind.__name__ for kind in get_args(Order)}
+
+
+@pytest.mark.timeout(600)
+def test_the_rules_of_the_book_hold_and_everything_occurs(tmp_path: Path) -> None:
+    progress = Progress()
+    for seed in range(SEEDS):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        try:
+            progress.add(simulate(seed, folder))
+        except Exception as error:
+            raise AssertionError(f"seed {seed} fails") from error
+    assert set(progress.events) == {name.value for name in EventName}
+    assert set(progress.codes) == {code.value for code in ErrorCode}
+    assert set(progress.facts) == {fact.__name__ for fact in RULES}
+    assert set(progress.orders) == ORDERS
+    assert set(progress.ends) == {
+        *("shutdown", "crash", "crash after the commit", "crash while recovering", "failing book")
+    }
+
+
+@pytest.mark.parametrize("seed", FAILED_SEEDS)
+def test_a_seed_that_failed_once_holds(tmp_path: Path, seed: int) -> None:
+    simulate(seed, tmp_path)
