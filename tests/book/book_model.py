@@ -1,0 +1,161 @@
+"""A book in plain Python: what transactions and reads mean, without a store. The state machine compares against it."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from stagebook.book.changes import (
+    SEQUENCE_TIME_SHIFT,
+    AppendEvent,
+    Change,
+    DeleteResource,
+    DeleteStage,
+    EndSession,
+    OpenSession,
+    PutParticipant,
+    PutReplica,
+    PutResource,
+    PutStage,
+    RevokeConnectionToken,
+    RevokeParticipant,
+)
+from stagebook.stage.events import Event
+from stagebook.stage.resources import ParticipantRecord, Replica, ReplicationState, Resource, Stage, StageSession
+
+Item = TypeVar("Item")
+
+
+class ContradictionError(Exception):
+    """The change contradicts the book."""
+
+
+@dataclass
+class ModelSession:
+    """A session with its participants in the order in which they were first put, and their events in order."""
+
+    value: StageSession
+    participants: dict[str, ParticipantRecord] = field(default_factory=dict)
+    events: dict[str, list[tuple[int, Event]]] = field(default_factory=dict)
+
+
+@dataclass
+class ModelStage:
+    """A stage with its sessions in order of opening."""
+
+    value: Stage
+    is_deleted: bool = False
+    sessions: dict[str, ModelSession] = field(default_factory=dict)
+    revoked: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def open_session(self) -> ModelSession | None:
+        return next((session for session in self.sessions.values() if session.value.end_ms is None), None)
+
+
+@dataclass
+class BookModel:
+    """All of a book. Dictionaries are in order of creation."""
+
+    stages: dict[str, ModelStage] = field(default_factory=dict)
+    resources: dict[str, Resource] = field(default_factory=dict)
+    replicas: dict[tuple[str, str, str, str, str], Replica] = field(default_factory=dict)
+    revoked_connections: set[tuple[str, str]] = field(default_factory=set)
+    last_sequence: int = 0
+
+    def after(self, changes: list[Change]) -> tuple["BookModel", tuple[int, ...]]:
+        """The book after a transaction and the sequence numbers of its events. Raises ContradictionError."""
+        model = deepcopy(self)
+        sequences = [model._apply(change) for change in changes]
+        return model, tuple(sequence for sequence in sequences if sequence is not None)
+
+    def stage(self, stage_arn: str) -> ModelStage:
+        if stage_arn not in self.stages:
+            raise ContradictionError
+        return self.stages[stage_arn]
+
+    def session(self, stage_arn: str, session_id: str) -> ModelSession:
+        if session_id not in self.stage(stage_arn).sessions:
+            raise ContradictionError
+        return self.stages[stage_arn].sessions[session_id]
+
+    def open_session(self, stage_arn: str, session_id: str) -> ModelSession:
+        session = self.stage(stage_arn).open_session
+        if session is None or session.value.session_id != session_id:
+            raise ContradictionError
+        return session
+
+    def active_replicas(self) -> list[Replica]:
+        return [replica for replica in self.replicas.values() if replica.state is ReplicationState.ACTIVE]
+
+    def _apply(self, change: Change) -> int | None:
+        match change:
+            case PutStage():
+                self._put_stage(change.stage)
+            case DeleteStage():
+                stage = self.stage(change.stage_arn)
+                if stage.is_deleted:
+                    raise ContradictionError
+                stage.is_deleted = True
+            case OpenSession():
+                stage = self.stage(change.stage_arn)
+                if stage.is_deleted or stage.open_session is not None or change.session_id in stage.sessions:
+                    raise ContradictionError
+                value = StageSession(stage_arn=change.stage_arn, session_id=change.session_id, start_ms=change.start_ms)
+                stage.sessions[change.session_id] = ModelSession(value)
+            case EndSession():
+                session = self.open_session(change.stage_arn, change.session_id)
+                session.value = msgspec.structs.replace(session.value, end_ms=change.end_ms)
+                self.last_sequence = max(self.last_sequence, change.end_ms << SEQUENCE_TIME_SHIFT)
+            case PutParticipant():
+                participants = self.open_session(change.stage_arn, change.session_id).participants
+                participants[change.participant.participant_id] = change.participant
+            case AppendEvent():
+                return self._append(change)
+            case RevokeParticipant():
+                self.stage(change.stage_arn).revoked[change.participant_id] = None
+            case _:
+                self._apply_other(change)
+        return None
+
+    def _apply_other(self, change: Change) -> None:
+        match change:
+            case PutResource():
+                self.resources[change.resource.arn] = change.resource
+            case DeleteResource():
+                self.resources.pop(change.arn, None)
+            case PutReplica(replica=replica):
+                source = (replica.source_stage_arn, replica.source_session_id)
+                destination = (replica.destination_stage_arn, replica.destination_session_id)
+                self.session(*source)
+                self.session(*destination)
+                self.replicas[(*source, replica.participant_id, *destination)] = replica
+            case RevokeConnectionToken():
+                self.revoked_connections.add((change.account_id, change.token_id))
+            case _:
+                raise AssertionError(change)
+
+    def _put_stage(self, value: Stage) -> None:
+        known = self.stages.get(value.arn)
+        if known is None:
+            self.stages[value.arn] = ModelStage(value)
+        elif known.is_deleted:
+            raise ContradictionError
+        else:
+            known.value = msgspec.structs.replace(
+                known.value, name=value.name, tags=value.tags, recording=value.recording
+            )
+
+    def _append(self, change: AppendEvent) -> int:
+        session = self.open_session(change.stage_arn, change.session_id)
+        if change.participant_id not in session.participants:
+            raise ContradictionError
+        self.last_sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
+        session.events.setdefault(change.participant_id, []).append((self.last_sequence, change.event))
+        return self.last_sequence
+
+
+def newest_first(items: dict[str, Item]) -> list[Item]:
+    """The values of a dictionary, the newest key first."""
+    return list(reversed(items.values()))

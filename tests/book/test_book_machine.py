@@ -1,0 +1,306 @@
+"""Random transactions, refused ones, reads and restarts: the SQLite book against a model in plain Python."""
+
+import asyncio
+import itertools
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+from msgspec.structs import replace
+
+from stagebook.book.changes import (
+    SEQUENCE_TIME_SHIFT,
+    Change,
+    DeleteResource,
+    DeleteStage,
+    PutReplica,
+    PutStage,
+    RevokeConnectionToken,
+    RevokeParticipant,
+)
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import ChangeRefusedError, Durable, Page, ParticipantFilter
+from stagebook.stage.events import ErrorCode, Event, EventName, ReplicationDestination
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState, Stage
+from tests.book.book_model import BookModel, ContradictionError, ModelSession, ModelStage, newest_first
+from tests.book.sample import (
+    ACCOUNT,
+    ARN,
+    KEY_ARN,
+    NOON_MS,
+    OTHER_ARN,
+    append,
+    end_session,
+    open_session,
+    public_key,
+    put,
+    put_resource,
+    replica,
+    stage,
+)
+
+STAGES = (ARN, OTHER_ARN)
+SESSIONS = ("st-1", "st-2", "st-3")
+PARTICIPANTS = ("p", "q", "r")
+KEYS = (KEY_ARN, KEY_ARN + "2")
+TOKENS = ("one", "two")
+
+Item = TypeVar("Item")
+
+stage_arns, session_ids, participant_ids = map(st.sampled_from, (STAGES, SESSIONS, PARTICIPANTS))
+times_ms = st.integers(-5, 5).map(lambda offset: NOON_MS + offset)
+records = st.builds(
+    ParticipantRecord,
+    participant_id=participant_ids,
+    user_id=st.sampled_from(["", "ada"]),
+    state=st.sampled_from(ParticipantState),
+    first_join_ms=st.one_of(st.none(), times_ms),
+    attributes=st.sampled_from([{}, {"role": "host", "é": "\x00'\""}]),
+    published=st.booleans(),
+)
+recorded_events = st.builds(
+    Event,
+    name=st.sampled_from(EventName),
+    remote_participant_id=st.sampled_from([None, "q"]),
+    error_code=st.sampled_from([None, *ErrorCode]),
+    replica=st.booleans(),
+    destination=st.sampled_from([None, ReplicationDestination(stage_arn=OTHER_ARN, session_id="st-1")]),
+    detail=st.sampled_from([None, "why"]),
+)
+changes = st.one_of(
+    st.builds(lambda arn, name: PutStage(stage=stage(arn, name=name)), stage_arns, st.sampled_from("ab")),
+    st.builds(lambda each, arn, at_ms: open_session(each, arn=arn, start_ms=at_ms), session_ids, stage_arns, times_ms),
+    st.builds(lambda each, arn, at_ms: end_session(each, arn=arn, end_ms=at_ms), session_ids, stage_arns, times_ms),
+    st.builds(lambda record, each, arn: put(record, session_id=each, arn=arn), records, session_ids, stage_arns),
+    st.builds(
+        lambda participant_id, event, at, session_id, arn: append(
+            participant_id, event, at_ms=at, session_id=session_id, arn=arn
+        ),
+        participant_ids,
+        recorded_events,
+        times_ms,
+        session_ids,
+        stage_arns,
+    ),
+    st.builds(
+        lambda arn, participant_id: RevokeParticipant(
+            stage_arn=arn, participant_id=participant_id, at_ms=NOON_MS, reason=""
+        ),
+        stage_arns,
+        participant_ids,
+    ),
+    st.builds(lambda arn, name: put_resource(public_key(arn, name=name)), st.sampled_from(KEYS), st.sampled_from("ab")),
+    st.builds(lambda arn: DeleteResource(arn=arn), st.sampled_from(KEYS)),
+    st.builds(
+        lambda participant_id, source, destination, state: PutReplica(
+            replica=replica(participant_id, source=source, destination=destination, state=state)
+        ),
+        participant_ids,
+        st.tuples(stage_arns, session_ids),
+        st.tuples(stage_arns, session_ids),
+        st.sampled_from(ReplicationState),
+    ),
+    st.builds(
+        lambda token_id: RevokeConnectionToken(account_id=ACCOUNT, token_id=token_id, at_ms=NOON_MS),
+        st.sampled_from(TOKENS),
+    ),
+)
+
+
+class BookMachine(RuleBasedStateMachine):
+    """Submits transactions to a book and to its model, and compares all reads once everything is durable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.runner = asyncio.Runner()
+        self.model = BookModel()
+        self.show_deleted = False
+        self.last: Durable | None = None
+        self.book = self._open()
+
+    def _open(self) -> SqliteBook:
+        path = Path(self.folder.name) / "book"
+        loop = self.runner.get_loop()
+        return SqliteBook.open(path, loop=loop, show_deleted_history=self.show_deleted)
+
+    def submit(self, transaction: list[Change]) -> None:
+        """Submit to both. They agree on what is refused, and on the sequence numbers of what is not."""
+
+        async def submit() -> None:
+            try:
+                model, sequences = self.model.after(transaction)
+            except ContradictionError:
+                with pytest.raises(ChangeRefusedError):
+                    self.book.submit(transaction)
+                return
+            submission = self.book.submit(transaction)
+            assert submission.sequences == sequences
+            self.model, self.last = model, submission.durable
+
+        self.runner.run(submit())
+
+    @rule(transaction=st.lists(changes, min_size=1, max_size=4))
+    def submit_anything(self, transaction: list[Change]) -> None:
+        self.submit(transaction)
+
+    @rule(arn=stage_arns, session_id=session_ids, at_ms=times_ms)
+    def open_a_session(self, arn: str, session_id: str, at_ms: int) -> None:
+        self.submit([PutStage(stage=stage(arn)), open_session(session_id, arn=arn, start_ms=at_ms)])
+
+    @rule(arn=stage_arns, record=records, events=st.lists(recorded_events, max_size=4), at_ms=times_ms)
+    def record_events(self, arn: str, record: ParticipantRecord, events: list[Event], at_ms: int) -> None:
+        session = self.model.stages[arn].open_session if arn in self.model.stages else None
+        session_id = SESSIONS[0] if session is None else session.value.session_id
+        where = {"session_id": session_id, "arn": arn}
+        appended = [append(record.participant_id, event, at_ms=at_ms, **where) for event in events]
+        self.submit([put(record, **where), *appended])
+
+    @rule(arn=stage_arns, at_ms=times_ms, delete=st.sampled_from([False, False, False, True]))
+    def end_the_session(self, arn: str, at_ms: int, *, delete: bool) -> None:
+        session = self.model.stages[arn].open_session if arn in self.model.stages else None
+        session_id = SESSIONS[0] if session is None else session.value.session_id
+        deletion = [DeleteStage(stage_arn=arn, at_ms=at_ms)] if delete else []
+        self.submit([end_session(session_id, arn=arn, end_ms=at_ms), *deletion])
+
+    @rule(show_deleted=st.booleans())
+    def close_and_reopen(self, *, show_deleted: bool) -> None:
+        self.runner.run(self.book.close())
+        self.show_deleted = show_deleted
+        self.book = self._open()
+        self.check_reads()
+
+    @rule()
+    def read_everything(self) -> None:
+        async def durable() -> None:
+            if self.last is not None:
+                await self.last
+
+        self.runner.run(durable())
+        self.check_reads()
+
+    def teardown(self) -> None:
+        try:
+            self.read_everything()
+        finally:
+            self.runner.run(self.book.close())
+            self.runner.close()
+            self.folder.cleanup()
+
+    # Every read, compared with the model.
+
+    def check_reads(self) -> None:
+        book, model = self.book, self.model
+        existing = [each for each in model.stages.values() if not each.is_deleted]
+        assert pages(lambda after: book.list_stages(ACCOUNT, after=after, limit=1)) == [
+            shown(each) for each in existing
+        ]
+        assert book.count_stages(ACCOUNT) == len(existing)
+        assert book.last_time_ms() == model.last_sequence >> SEQUENCE_TIME_SHIFT
+        for arn in STAGES:
+            self.check_stage(arn, model.stages.get(arn))
+        everything = [session for each in model.stages.values() for session in each.sessions.values()]
+        unended = [session.value for session in everything if session.value.end_ms is None]
+        assert sorted(book.list_open_sessions(), key=repr) == sorted(unended, key=repr)
+        self.check_resources()
+        assert book.list_active_replicas() == model.active_replicas()
+        for token_id in TOKENS:
+            is_revoked = (ACCOUNT, token_id) in model.revoked_connections
+            assert book.is_connection_token_revoked(ACCOUNT, token_id) == is_revoked
+
+    def check_stage(self, arn: str, model: ModelStage | None) -> None:
+        book = self.book
+        is_readable = model is not None and (self.show_deleted or not model.is_deleted)
+        assert book.get_stage(arn) == (None if model is None or model.is_deleted else shown(model))
+        assert sorted(book.list_revoked(arn)) == sorted([] if model is None else model.revoked)
+        sessions = newest_first(model.sessions) if model is not None and is_readable else []
+        listed = pages(partial(book.list_sessions, arn, limit=2))
+        assert listed == [session.value for session in sessions]
+        for session_id in SESSIONS:
+            session = None if model is None else model.sessions.get(session_id)
+            self.check_session(arn, session_id, session, is_readable=is_readable)
+        for participant_id in PARTICIPANTS:
+            replicas = [
+                each
+                for each in reversed(self.model.replicas.values())
+                if each.source_stage_arn == arn and each.participant_id == participant_id and is_readable
+            ]
+            assert pages(partial(book.list_replicas, arn, participant_id, limit=1)) == replicas
+
+    def check_session(self, arn: str, session_id: str, session: ModelSession | None, *, is_readable: bool) -> None:
+        book, where = self.book, (arn, session_id)
+        everybody = [] if session is None else newest_first(session.participants)
+        connected = [record for record in everybody if record.state is ParticipantState.CONNECTED]
+        assert book.list_connected_participants(*where) == connected
+        for participant_id in PARTICIPANTS:
+            events = [] if session is None else session.events.get(participant_id, [])
+            listed = book.list_events(*where, participant_id)
+            assert [(entry.sequence, entry.event) for entry in listed] == events
+            self.check_event_pages(where, participant_id, events if is_readable else [])
+        if not is_readable:
+            session, everybody = None, []
+        assert book.get_session(*where) == (None if session is None else session.value)
+        for participant_id in PARTICIPANTS:
+            expected = None if session is None else session.participants.get(participant_id)
+            assert book.get_participant(*where, participant_id) == expected
+        for user_id, published, state in itertools.product((None, "ada"), (None, True, False), (None, "CONNECTED")):
+            wanted = None if state is None else ParticipantState(state)
+            selected = ParticipantFilter(user_id=user_id, published=published, state=wanted)
+            listed_records = pages(partial(book.list_participants, *where, where=selected, limit=2))
+            assert listed_records == [record for record in everybody if matches(record, selected)]
+
+    def check_event_pages(self, where: tuple[str, str], participant_id: str, events: list[tuple[int, Event]]) -> None:
+        for oldest_first in (False, True):
+            found: list[int] = []
+            after: int | None = None
+            while rows := self.book.page_events(
+                *where, participant_id, after=after, limit=2, oldest_first=oldest_first
+            ):
+                found += [row[0] for row in rows]
+                after = found[-1]
+            sequences = [sequence for sequence, _ in events]
+            assert found == (sequences if oldest_first else sequences[::-1])
+
+    def check_resources(self) -> None:
+        book, model = self.book, self.model
+        expected = list(model.resources.values())
+        assert pages(partial(book.list_resources, ACCOUNT, "public-key", limit=1)) == expected
+        assert book.count_resources(ACCOUNT, "public-key") == len(expected)
+        for arn in KEYS:
+            assert book.get_resource(arn) == model.resources.get(arn)
+
+
+def shown(model: ModelStage) -> Stage:
+    """A stage as reads show it: with the id of its open session."""
+    session = model.open_session
+    return replace(model.value, active_session_id=None if session is None else session.value.session_id)
+
+
+def matches(record: ParticipantRecord, where: ParticipantFilter) -> bool:
+    return (
+        where.user_id in (None, record.user_id)
+        and where.published in (None, record.published)
+        and where.state in (None, record.state)
+    )
+
+
+def pages(read: Callable[..., Page[Item]]) -> list[Item]:
+    """All items of a list, read page by page."""
+    found: list[Item] = []
+    after: int | None = None
+    while True:
+        page = read(after=after)
+        found += page.items
+        after = page.next_position
+        if after is None:
+            return found
+
+
+TestBookMachine = BookMachine.TestCase
+TestBookMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
