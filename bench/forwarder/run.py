@@ -27,7 +27,7 @@ from bench.machine import cpu_seconds
 from bench.report import Part, Table, Target, number
 from stagebook.media.port import MediaFact, SourceMeasured
 from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 
 VIEWERS = (1, 5, 10, 20, 60)
 SETTLE_SECONDS = 1.5

@@ -12,7 +12,7 @@ from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.media_router import MediaRouter
 from stagebook.media.port import Connected, IngestAsked, MediaFact, SourceMeasured
 from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 
 _CONNECT_TIMEOUT_SECONDS = 20.0
 

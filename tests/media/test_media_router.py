@@ -28,7 +28,7 @@ from stagebook.media.port import (
     SourceMeasured,
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.encoded_stream import stream

@@ -74,7 +74,7 @@ class StageManager:
         self._unit.changed = self._presence.changed
         dispatcher.close_events = self._presence.close
         self._index = IngestConfigurationIndex(book=book)
-        self._authorization = Authorization(book=book, tokens=tokens, ingest_index=self._index)
+        self._authorization = Authorization(book=book, tokens=tokens, is_ingest_participant=self._index.has_participant)
         self._open_participants(media, randomness)
         self._open_resources(book, tokens, randomness)
 

@@ -59,6 +59,7 @@ def check_state(book: BookReader, stage_arns: list[str]) -> None:
         check_replications(history)
         check_marks(history)
     check_sequences(everything)
+    check_viewers(everything)
     for stage_arn in stage_arns:
         check_sessions(book.list_sessions(stage_arn, after=None, limit=LIMIT).items)
 
@@ -160,6 +161,27 @@ def check_sequences(everything: list[History]) -> None:
     """Rule 3: no two events of the book share a sequence number."""
     sequences = Counter(entry.sequence for history in everything for entry in history.events)
     assert not [sequence for sequence, count in sequences.items() if count > 1]
+
+
+def check_viewers(everything: list[History]) -> None:
+    """Rule 2 and 3: a subscription stops with the publication that it watches, in the same transaction."""
+    stopped: dict[tuple[str, str], int] = {}
+    for history in everything:
+        for entry in history.events:
+            if entry.event.name is EventName.PUBLISH_STOPPED:
+                stopped[history.session.session_id, history.record.participant_id] = entry.sequence
+    for history in everything:
+        flowing: list[tuple[str | None, int]] = []
+        for entry in history.events:
+            remote = entry.event.remote_participant_id
+            if entry.event.name is EventName.SUBSCRIBE_STARTED:
+                flowing.append((remote, entry.sequence))
+            elif entry.event.name is EventName.SUBSCRIBE_STOPPED:
+                flowing.remove(next(each for each in flowing if each[0] == remote))
+        for remote, started in flowing:
+            assert stopped.get((history.session.session_id, remote or ""), 0) < started, (
+                "a viewer outlives its publisher"
+            )
 
 
 def check_sessions(newest_first: list[StageSession]) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from stagebook.demo.generated_media import BAR_STEP_PIXELS, BAR_WIDTH_PIXELS, BRIGHT, DARK, TONE_HERTZ
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import CLOCK_RATES, MAX_FEED_MESSAGE_BYTES, FeedMessage, FeedTicket, Hello, Unit
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.framing import frame
 from tests.media.rtc import encoded
 from tests.media.rtc.running_engine import RunningEngine, running_engine

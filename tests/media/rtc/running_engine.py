@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from stagebook.media.port import Connected, MediaFact
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.forwarder import Forwarder
 from tests.media.rtc.packets import rtp, vp8_keyframe

@@ -43,6 +43,10 @@ class IngestConfigurationIndex:
         """Return the ARN of the configuration that a participant id belongs to, or None."""
         return self._account(account_id).by_participant.get(participant_id)
 
+    def has_participant(self, account_id: str, participant_id: str) -> bool:
+        """Return whether a participant id belongs to a configuration of an account."""
+        return self.of_participant(account_id, participant_id) is not None
+
     def of_stage(self, account_id: str, stage_arn: str) -> tuple[str, ...]:
         """Return the ARNs of the configurations that are attached to a stage."""
         return tuple(self._account(account_id).by_stage.get(stage_arn, ()))

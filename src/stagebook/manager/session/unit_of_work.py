@@ -23,9 +23,9 @@ from stagebook.book.changes import (
     PutReplica,
 )
 from stagebook.book.store import Book, Durable
-from stagebook.manager.resources.pending_resources import PendingResources
 from stagebook.manager.session.event_clock import EventClock
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
+from stagebook.manager.session.pending_resources import PendingResources
 from stagebook.manager.session.session_registry import Route, SessionRegistry
 from stagebook.manager.session.timer_queue import Timer, TimerQueue
 from stagebook.stage.clock import Clock, Instant, Randomness

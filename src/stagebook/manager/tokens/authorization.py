@@ -6,10 +6,11 @@ connection token. Deletions and revocations count from the moment at which they 
 so no participant can join in between.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from stagebook.book.store import BookReader
-from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex
 from stagebook.manager.tokens.token_authority import TokenAuthority
 from stagebook.stage.arns import Arn, parse_arn
 from stagebook.stage.claims import Claims
@@ -28,12 +29,17 @@ class StageRights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Authorization:
-    """Checks tokens, and caches the rights of stages: this process is the only writer of the book."""
+    """Checks tokens, and caches the rights of stages: this process is the only writer of the book.
 
-    def __init__(self, *, book: BookReader, tokens: TokenAuthority, ingest_index: IngestConfigurationIndex) -> None:
+    `is_ingest_participant` says whether an account has an ingest configuration with this participant id.
+    """
+
+    def __init__(
+        self, *, book: BookReader, tokens: TokenAuthority, is_ingest_participant: Callable[[str, str], bool]
+    ) -> None:
         self._book = book
         self._tokens = tokens
-        self._ingest_index = ingest_index
+        self._is_ingest_participant = is_ingest_participant
         self._deleting: set[str] = set()
         self._revoking: set[tuple[str, str]] = set()
         self._revoking_connections: set[tuple[str, str]] = set()
@@ -78,7 +84,7 @@ class Authorization:
                 refusal=TokenRefusal.PARTICIPANT_DISCONNECTED,
                 detail="the participant was disconnected from the stage; its token is no longer valid",
             )
-        if claims.ingest is None and self._is_of_ingest(rights.stage.account_id, claims.participant_id):
+        if claims.ingest is None and self._is_ingest_participant(rights.stage.account_id, claims.participant_id):
             raise TokenRefusedError(
                 refusal=TokenRefusal.JTI_IN_USE,
                 detail="the token's jti is the participant id of an ingest configuration: it comes by a stream key",
@@ -90,9 +96,6 @@ class Authorization:
         if claims.connection_token_id is not None:
             self._require_connection(rights.stage.account_id, claims.connection_token_id)
         return rights.stage
-
-    def _is_of_ingest(self, account_id: str, participant_id: str) -> bool:
-        return self._ingest_index.of_participant(account_id, participant_id) is not None
 
     def _require_connection(self, account_id: str, token_id: str) -> None:
         revoking = (account_id, token_id) in self._revoking_connections

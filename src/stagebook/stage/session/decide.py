@@ -4,7 +4,7 @@ A stage session is an immutable value. A fact is a request, a report of a media 
 next session, the events in causal order, and the orders: which rows to write, which connections to close, whom to say
 farewell. The shell commits rows and events in one transaction and carries out the other orders afterwards.
 
-The rules are in the modules of this folder; RULES says which function decides which fact:
+The rules are in `rules/`; RULES says which function decides which fact:
 
     attempts.py            requests to publish, watch and join, and the engine's answers to them
     media_reports.py       connected, ended, failed, measured, lasted too long
@@ -20,15 +20,15 @@ an engine can cause; it returns the refusal.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from stagebook.stage.session import (
+from stagebook.stage.session import session_facts
+from stagebook.stage.session.draft import Context, Decision, Draft, Refusal
+from stagebook.stage.session.rules import (
     attempts,
     media_reports,
     replication_facts,
     session_end,
-    session_facts,
     token_exchange,
 )
-from stagebook.stage.session.draft import Context, Decision, Draft, Refusal
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
 

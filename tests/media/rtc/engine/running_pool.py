@@ -11,7 +11,7 @@ from stagebook.media.port import (
     MediaFact,
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 from tests.media.rtc.feed_client import closing_feeds

@@ -14,7 +14,7 @@ from stagebook.media.port import (
     RefusalReason,
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc.engine.running_pool import (
     is_alive,
@@ -128,7 +128,7 @@ async def test_stop_does_not_wait_for_an_engine_that_hangs() -> None:
 SERVER_SCRIPT = """
 import asyncio
 from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 
 async def main():
     pool = EnginePool(EngineSettings(), processes=2)

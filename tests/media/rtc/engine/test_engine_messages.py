@@ -10,7 +10,7 @@ import pytest
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Answer, CloseCause, Closed, PatchAnswer, RefusalReason, SourceMeasured
 from stagebook.media.rtc.engine import engine_messages
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker import worker_messages
 from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.worker_messages import MAX_CONTROL_BYTES

@@ -17,8 +17,8 @@ from stagebook.media.port import (
 )
 from stagebook.media.rtc.engine.engine_messages import CloseCommand, EndSourceCommand
 from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.engine.engine_worker import EngineWorker
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.worker.worker_messages import Command
 from stagebook.media.worker.worker_process import WorkerStartError

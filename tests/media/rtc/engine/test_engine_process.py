@@ -24,7 +24,7 @@ from stagebook.media.port import (
 )
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine.engine_process import serve
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker import worker_messages
 
 MEASURED = SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1)

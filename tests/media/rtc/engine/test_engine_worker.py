@@ -9,8 +9,8 @@ import pytest
 
 from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtc.engine import engine_messages
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
 from stagebook.media.rtc.engine.engine_worker import EngineWorker
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 

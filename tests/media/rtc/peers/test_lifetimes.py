@@ -4,7 +4,7 @@ import pytest
 
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.port import CloseCause, Closed, Connected, MediaRefusedError, RefusalReason
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from tests.media.rtc.peers.aiortc_peers import AiortcPublisher, AiortcViewer
 from tests.media.rtc.running_engine import running_engine, wait_until
 

@@ -3,7 +3,7 @@
 import pytest
 
 from stagebook.media.port import CloseCause, Closed, MediaRefusedError, RefusalReason
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu import connection_table
 from tests.media.rtc.running_engine import running_engine
 

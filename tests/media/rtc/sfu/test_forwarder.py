@@ -7,7 +7,7 @@ import pylibsrtp
 import pytest
 
 from stagebook.media.port import CloseCause, Closed, Connected, MediaRefusedError, RefusalReason
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import AUDIO_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, start_video

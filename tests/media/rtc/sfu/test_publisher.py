@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, ReceiverReport
 from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, MediaRefusedError, RefusalReason
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import RawPeer
 from tests.media.rtc.running_engine import SSRC, RunningEngine, running_engine, start_video

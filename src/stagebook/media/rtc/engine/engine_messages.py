@@ -22,7 +22,7 @@ import msgspec
 
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Answer, PatchAnswer
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,

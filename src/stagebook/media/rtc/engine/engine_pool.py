@@ -37,9 +37,9 @@ from stagebook.media.rtc.engine.engine_messages import (
     PublishRequest,
     SubscribeRequest,
 )
-from stagebook.media.rtc.engine.engine_settings import MAX_ENGINES, EngineSettings
 from stagebook.media.rtc.engine.engine_worker import EngineWorker
 from stagebook.media.rtc.engine.source_placement import SourcePlacement
+from stagebook.media.rtc.engine_settings import MAX_ENGINES, EngineSettings
 from stagebook.media.worker.worker_messages import Reply
 from stagebook.media.worker.worker_process import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts

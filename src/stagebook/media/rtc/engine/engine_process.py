@@ -36,7 +36,7 @@ from stagebook.media.rtc.engine.engine_messages import (
     SubscribeRequest,
     receive_command,
 )
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.forwarder import Forwarder
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
 from stagebook.media.worker.worker_messages import RequestRefused

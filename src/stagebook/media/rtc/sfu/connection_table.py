@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from stagebook.media.port import CloseCause
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, ViewerPlan
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.publisher import Publisher

@@ -26,7 +26,7 @@ from stagebook.media.port import (
     PatchAnswer,
     RefusalReason,
 )
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_answer import write_publisher_answer, write_viewer_answer

@@ -7,7 +7,7 @@ import pytest
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import FeedTicket, Unit
 from stagebook.media.port import Connected, MediaRefusedError, RefusalReason, SourceMeasured
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import MAX_PARAMETERS_CHARACTERS
 from tests.media.rtc.feed_client import FeedClient, VideoOptions, open_feed, running_engine_with_feeds

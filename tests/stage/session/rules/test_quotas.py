@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.session.draft import Draft
-from stagebook.stage.session.quotas import (
+from stagebook.stage.session.rules.quotas import (
     connections_quota,
     participants_quota,
     publishers_quota,

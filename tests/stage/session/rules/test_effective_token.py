@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import Capability, ParticipantRecord, ReplicationState, ReplicationType
-from stagebook.stage.session.effective_token import (
+from stagebook.stage.session.rules.effective_token import (
     REMEMBERED_TOKENS,
     arrive,
     effective_claims,

@@ -3,9 +3,9 @@ ingest configurations, deleted stages, the shutdown of the server, and a linger 
 
 from stagebook.stage.session.draft import Draft, Refusal
 from stagebook.stage.session.orders import SetTimer
+from stagebook.stage.session.rules.teardown import cancel_attempts, cancellation, end_connections
 from stagebook.stage.session.session_facts import LingerElapsed, ParticipantsDisconnected, SessionClosed
 from stagebook.stage.session.session_phase import SessionPhase, SessionTurn
-from stagebook.stage.session.teardown import cancel_attempts, cancellation, end_connections
 
 
 def participants_disconnected(draft: Draft, fact: ParticipantsDisconnected) -> Refusal:

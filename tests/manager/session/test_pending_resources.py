@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stagebook.book.changes import DeleteResource, PutResource
-from stagebook.manager.resources.pending_resources import PendingResources
+from stagebook.manager.session.pending_resources import PendingResources
 from stagebook.stage.errors import ServiceQuotaExceededError
 from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration
 from tests.manager.manager_harness import ACCOUNT, ManagerHarness

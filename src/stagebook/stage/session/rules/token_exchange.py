@@ -12,10 +12,10 @@ from stagebook.stage.events import Cause, ExchangedToken, TokenExchange
 from stagebook.stage.participant.participant_facts import Exchanged
 from stagebook.stage.resources import Capability
 from stagebook.stage.session.draft import Draft, Refusal
-from stagebook.stage.session.effective_token import REMEMBERED_TOKENS
-from stagebook.stage.session.replicas import ending_replications
+from stagebook.stage.session.rules.effective_token import REMEMBERED_TOKENS
+from stagebook.stage.session.rules.replicas import ending_replications
+from stagebook.stage.session.rules.teardown import End, end_by_fact
 from stagebook.stage.session.session_facts import TokenExchangeRequested
-from stagebook.stage.session.teardown import End, end_by_fact
 
 
 def token_exchange_requested(draft: Draft, fact: TokenExchangeRequested) -> Refusal:

@@ -14,10 +14,11 @@ from stagebook.stage.participant.participant_facts import Accepted, Connected, G
 from stagebook.stage.participant.participant_machine import Participant
 from stagebook.stage.resources import Replica, ReplicationState, ReplicationType
 from stagebook.stage.session.draft import Draft, Refusal
-from stagebook.stage.session.effective_token import replicated_refusal
 from stagebook.stage.session.orders import Forward, WriteReplica
-from stagebook.stage.session.replicas import end_replications, forget_replication
 from stagebook.stage.session.replication_phase import Replication, ReplicationPhase
+from stagebook.stage.session.rules.effective_token import replicated_refusal
+from stagebook.stage.session.rules.replicas import end_replications, forget_replication
+from stagebook.stage.session.rules.teardown import cancel_attempts, end_viewers, remove_replica
 from stagebook.stage.session.session_facts import (
     ReplicaArrived,
     ReplicaEnded,
@@ -29,7 +30,6 @@ from stagebook.stage.session.session_facts import (
     WindowElapsed,
 )
 from stagebook.stage.session.session_state import SessionParticipant, Source
-from stagebook.stage.session.teardown import cancel_attempts, end_viewers, remove_replica
 
 
 def replication_requested(draft: Draft, fact: ReplicationRequested) -> Refusal:

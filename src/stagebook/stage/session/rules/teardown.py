@@ -26,7 +26,7 @@ from stagebook.stage.session.orders import (
     Forward,
     WriteReplica,
 )
-from stagebook.stage.session.replicas import end_replications, ending_replications, pause_replications
+from stagebook.stage.session.rules.replicas import end_replications, ending_replications, pause_replications
 from stagebook.stage.session.session_facts import ReplicationEnded
 from stagebook.stage.session.session_state import SessionParticipant
 

@@ -9,10 +9,11 @@ from stagebook.stage.events import ErrorCode
 from stagebook.stage.participant.participant_facts import Connected
 from stagebook.stage.participant.participant_machine import Connection, superseded_by
 from stagebook.stage.participant.transitions import ConnectionKind, ConnectionState
-from stagebook.stage.session.attempts import show_virtual
 from stagebook.stage.session.draft import Draft, Refusal
 from stagebook.stage.session.orders import CancelTimer, CloseConnection, CloseRoute, SetTimer
-from stagebook.stage.session.replicas import resume_replications
+from stagebook.stage.session.rules.attempts import show_virtual
+from stagebook.stage.session.rules.replicas import resume_replications
+from stagebook.stage.session.rules.teardown import cut_connection, end_connections
 from stagebook.stage.session.session_facts import (
     ConnectionEnded,
     ConnectionFailed,
@@ -21,7 +22,6 @@ from stagebook.stage.session.session_facts import (
     TransportConnected,
 )
 from stagebook.stage.session.session_state import SessionParticipant
-from stagebook.stage.session.teardown import cut_connection, end_connections
 from stagebook.stage.source_limits import Measurement, judge
 
 

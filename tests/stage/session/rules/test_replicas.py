@@ -5,7 +5,8 @@ from msgspec.structs import replace
 from stagebook.stage.events import Cause, ReplicationDestination
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import CancelTimer, Forward, SetTimer
-from stagebook.stage.session.replicas import (
+from stagebook.stage.session.replication_phase import ReplicationPhase
+from stagebook.stage.session.rules.replicas import (
     end_replications,
     ending_replications,
     forget_replication,
@@ -13,7 +14,6 @@ from stagebook.stage.session.replicas import (
     resume_replications,
     window_timer,
 )
-from stagebook.stage.session.replication_phase import ReplicationPhase
 from stagebook.stage.session.session_facts import ReplicaEnded, ReplicaPaused, ReplicaResumed, WindowElapsed
 from tests.stage.session.decided_session import OTHER_STAGE, START, DecidedSession, replicate
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stagebook.media.codecs.codec_names import Codec
-from stagebook.media.rtc.engine.engine_settings import EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 
 
 def test_the_default_settings_are_valid() -> None:

@@ -15,13 +15,13 @@ from stagebook.stage.session.orders import (
     Forward,
     WriteReplica,
 )
+from stagebook.stage.session.rules.teardown import FAREWELLS, End, cut_connection, end_connections
 from stagebook.stage.session.session_facts import (
     ParticipantsDisconnected,
     ReplicaEnded,
     ReplicaPaused,
     ReplicationEnded,
 )
-from stagebook.stage.session.teardown import FAREWELLS, End, cut_connection, end_connections
 from tests.stage.session.decided_session import (
     OTHER_STAGE,
     DecidedSession,

@@ -26,14 +26,15 @@ from stagebook.stage.participant.participant_facts import Accepted, Gone, Refuse
 from stagebook.stage.participant.transitions import NEEDED_CAPABILITIES, ConnectionKind
 from stagebook.stage.resources import ClientInfo, ParticipantRecord
 from stagebook.stage.session.draft import Draft, Refusal
-from stagebook.stage.session.effective_token import arrive, effective_claims, replicated_refusal
 from stagebook.stage.session.orders import AskEngine, CloseConnection, CloseRoute, OpenRoute
-from stagebook.stage.session.quotas import (
+from stagebook.stage.session.rules.effective_token import arrive, effective_claims, replicated_refusal
+from stagebook.stage.session.rules.quotas import (
     connections_quota,
     participants_quota,
     publishers_quota,
     subscribers_quota,
 )
+from stagebook.stage.session.rules.teardown import drop_attempt
 from stagebook.stage.session.session_facts import (
     AttemptAnswered,
     AttemptFailed,
@@ -44,7 +45,6 @@ from stagebook.stage.session.session_facts import (
     SubscribeRequested,
 )
 from stagebook.stage.session.session_state import NO_VIEWERS, Attempt, AttemptFailure, SessionParticipant
-from stagebook.stage.session.teardown import drop_attempt
 
 Request: TypeAlias = PublishRequested | SubscribeRequested | EventsRequested | EncoderRequested
 Quota: TypeAlias = Callable[[Draft, SessionParticipant | None], str | None]

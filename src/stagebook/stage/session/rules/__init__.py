@@ -1,0 +1,1 @@
+"""The rules of a stage session: which function decides which fact."""
