@@ -23,6 +23,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(wildcard src tests bench)
 	$(BIN)/ruff check $(wildcard src tests bench)
 	$(BIN)/mypy $(wildcard src tests bench)
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(wildcard src tests bench)

@@ -33,7 +33,8 @@ from stagebook.manager.resources.stage_service import StageService
 from stagebook.manager.resources.tag_service import TagService
 from stagebook.manager.resources.token_service import TokenService
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
-from stagebook.manager.session.unit_of_work import SessionRules, UnitOfWork
+from stagebook.manager.session.transaction import SessionRules
+from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.manager.tokens.token_authority import Endpoints, TokenAuthority
 from stagebook.media.port import MediaEngine

@@ -7,7 +7,8 @@ from typing import cast
 from stagebook.book.changes import AppendEvent, Change, PutParticipant
 from stagebook.book.store import Book, BookFailedError, Durable, Submission
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
-from stagebook.manager.session.unit_of_work import SessionRules, UnitOfWork
+from stagebook.manager.session.transaction import SessionRules
+from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import ParticipantRecord
 from tests.manager.manager_harness import LINGER_MS, SeededRandomness, SettableClock

@@ -15,7 +15,7 @@ from stagebook.book.changes import (
 )
 from stagebook.book.store import BookFailedError, Durable
 from stagebook.manager.session import unit_of_work
-from stagebook.manager.session.unit_of_work import Transaction
+from stagebook.manager.session.transaction import Transaction
 from stagebook.stage.errors import AttemptRefusedError, ConflictError, ServerBusyError
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import RELAXED

@@ -231,10 +231,16 @@ class Clients:
     async def disconnect(self) -> None:
         """DisconnectParticipant; only some, because their tokens are refused for good."""
         names = [*PARTICIPANTS, *(each.participant_id for each in self.world.configurations)]
-        if self.chance.random() < 0.3:
-            await self.manager.stages.disconnect_participant(
-                stage_arn=self.stage().arn, participant_id=self.chance.choice(names), reason="enough"
-            )
+        stage_arn, participant_id = self.stage().arn, self.chance.choice(names)
+        replicas = self.manager.book.list_active_replicas()
+        if replicas and self.chance.random() < 0.3:
+            replica = self.chance.choice(replicas)
+            stage_arn, participant_id = replica.destination_stage_arn, replica.participant_id
+        elif self.chance.random() < 0.7:
+            return
+        await self.manager.stages.disconnect_participant(
+            stage_arn=stage_arn, participant_id=participant_id, reason="enough"
+        )
 
     async def delete_stage(self) -> None:
         """DeleteStage, and another one in its place."""

@@ -60,6 +60,7 @@ def check_state(book: BookReader, stage_arns: list[str]) -> None:
         check_marks(history)
     check_sequences(everything)
     check_viewers(everything)
+    check_replication_ends(book, everything)
     for stage_arn in stage_arns:
         check_sessions(book.list_sessions(stage_arn, after=None, limit=LIMIT).items)
 
@@ -182,6 +183,40 @@ def check_viewers(everything: list[History]) -> None:
             assert stopped.get((history.session.session_id, remote or ""), 0) < started, (
                 "a viewer outlives its publisher"
             )
+
+
+def check_replication_ends(book: BookReader, everything: list[History]) -> None:
+    """Rule 2: both ends of a replication change in one transaction, and its row with them."""
+    running: set[tuple[str, str, str]] = set()
+    present: set[tuple[str, str, str]] = set()
+    publishing: set[tuple[str, str]] = set()
+    for history in everything:
+        session, participant_id = history.session, history.record.participant_id
+        for entry in history.events:
+            event, destination = entry.event, entry.event.destination
+            here = (session.stage_arn, session.session_id, participant_id)
+            match event.name:
+                case EventName.REPLICATION_STARTED if destination is not None:
+                    running.add((destination.stage_arn, destination.session_id, participant_id))
+                case EventName.REPLICATION_STOPPED if destination is not None:
+                    running.discard((destination.stage_arn, destination.session_id, participant_id))
+                case EventName.JOINED if event.replica:
+                    present.add(here)
+                case EventName.LEFT if event.replica:
+                    present.discard(here)
+                case EventName.PUBLISH_STARTED:
+                    publishing.add((session.session_id, participant_id))
+                case EventName.PUBLISH_STOPPED:
+                    publishing.discard((session.session_id, participant_id))
+                case _:
+                    pass
+    rows = book.list_active_replicas()
+    active = {(row.destination_stage_arn, row.destination_session_id, row.participant_id) for row in rows}
+    assert running == present, "a replication runs without its replica, or the reverse"
+    assert running == active, "the rows of replications differ from their events"
+    for row in rows:
+        source, replica = (row.source_session_id, row.participant_id), (row.destination_session_id, row.participant_id)
+        assert (source in publishing) == (replica in publishing), "a replica publishes while its publisher does not"
 
 
 def check_sessions(newest_first: list[StageSession]) -> None:

@@ -20,7 +20,7 @@ import msgspec
 
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookFailedError
-from stagebook.manager.session import unit_of_work
+from stagebook.manager.session import transaction
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.errors import StagebookError
@@ -38,6 +38,7 @@ from tests.manager.simulation.stepped_book import SteppedWriter, stepped_book
 
 RUNS = 3
 STEPS_PER_RUN = 600
+STEPS_PER_CHECK = 150
 LIMITS = msgspec.structs.replace(
     RELAXED,
     participants_per_stage=7,
@@ -94,7 +95,7 @@ def counting(progress: Progress) -> Iterator[None]:
         progress.orders.update(type(order).__name__ for order in decision.orders)
         return decision
 
-    with patch.object(unit_of_work, "decide", counted):
+    with patch.object(transaction, "decide", counted):
         yield
 
 
@@ -131,8 +132,10 @@ class ServerRun:
         )
         clients.tokens = self._tokens
         await self._step_until_done(clients.prepare(), writer, may_crash=False)
-        for _ in range(STEPS_PER_RUN):
+        for number in range(STEPS_PER_RUN):
             await self._step(clients, writer)
+            if number % STEPS_PER_CHECK == 0:
+                self._check(book)
         self._check(book)
         await self._end(book, writer, manager, engine)
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from stagebook.stage.events import Cause, Event
 from stagebook.stage.participant.participant_facts import Accepted, Gone, ParticipantFact
-from stagebook.stage.participant.participant_machine import IllegalFactError, Participant, step
+from stagebook.stage.participant.participant_machine import IllegalFactError, step
+from stagebook.stage.participant.participant_state import Participant
 
 
 def apply_facts(*facts: ParticipantFact, participant: Participant | None = None) -> tuple[Participant, list[Event]]:

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from stagebook.stage.events import ErrorCode, EventName
 from stagebook.stage.participant.event_replay import replay
-from stagebook.stage.participant.participant_facts import Accepted, Connected, Cut, ParticipantFact, Refused
-from stagebook.stage.participant.participant_machine import IllegalFactError, Participant, step, superseded_by
+from stagebook.stage.participant.participant_facts import Accepted, Cut, MediaConnected, ParticipantFact, Refused
+from stagebook.stage.participant.participant_machine import IllegalFactError, step, superseded_by
+from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.participant.transitions import CONNECTION_MOVES, ConnectionKind, ConnectionState, Presence
 from tests.stage.participant.participant_steps import apply_facts, apply_legal_facts, gone, names, watch
 
@@ -16,7 +17,7 @@ SECOND = Accepted(connection_id="pub2", kind="publish")
 THIRD = Accepted(connection_id="pub3", kind="publish")
 EVENTS = Accepted(connection_id="ws", kind="events")
 REPLICA = Accepted(connection_id="rep", kind="replica")
-FIRST_CONNECTED, SECOND_CONNECTED = Connected(connection_id="pub"), Connected(connection_id="pub2")
+FIRST_CONNECTED, SECOND_CONNECTED = MediaConnected(connection_id="pub"), MediaConnected(connection_id="pub2")
 
 
 def test_a_publisher_joins_publishes_and_leaves() -> None:
@@ -26,7 +27,7 @@ def test_a_publisher_joins_publishes_and_leaves() -> None:
 
 
 def test_a_viewer_joins_subscribes_and_leaves() -> None:
-    _, events = apply_facts(watch("sub", "Q"), Connected(connection_id="sub"), gone("sub"))
+    _, events = apply_facts(watch("sub", "Q"), MediaConnected(connection_id="sub"), gone("sub"))
 
     assert [(event.name, event.remote_participant_id) for event in events] == [
         (EventName.JOINED, None),
@@ -37,7 +38,7 @@ def test_a_viewer_joins_subscribes_and_leaves() -> None:
 
 
 def test_a_viewer_with_an_events_websocket_stays_when_its_subscription_ends() -> None:
-    participant, events = apply_facts(EVENTS, watch("sub", "Q"), Connected(connection_id="sub"), gone("sub"))
+    participant, events = apply_facts(EVENTS, watch("sub", "Q"), MediaConnected(connection_id="sub"), gone("sub"))
 
     assert names(events) == ["JOINED", "SUBSCRIBE_STARTED", "SUBSCRIBE_STOPPED"]
     assert participant.presence is Presence.PRESENT
@@ -49,7 +50,7 @@ def test_connections_that_end_together_stop_before_the_participant_leaves() -> N
         PUBLISH,
         FIRST_CONNECTED,
         watch("sub", "Q"),
-        Connected(connection_id="sub"),
+        MediaConnected(connection_id="sub"),
         gone("ws", "pub", "sub"),
     )
 
@@ -70,7 +71,11 @@ def test_media_that_never_connects_starts_and_stops_nothing() -> None:
 
 def test_two_subscriptions_to_one_publisher_have_an_event_pair_each() -> None:
     _, events = apply_facts(
-        watch("a", "Q"), watch("b", "Q"), Connected(connection_id="a"), Connected(connection_id="b"), gone("a", "b")
+        watch("a", "Q"),
+        watch("b", "Q"),
+        MediaConnected(connection_id="a"),
+        MediaConnected(connection_id="b"),
+        gone("a", "b"),
     )
 
     assert names(events).count("SUBSCRIBE_STARTED") == names(events).count("SUBSCRIBE_STOPPED") == 2
@@ -89,7 +94,7 @@ def test_publish_error_comes_before_publish_stopped() -> None:
 def test_the_error_of_a_subscription_names_its_publisher() -> None:
     _, events = apply_facts(
         watch("sub", "Q"),
-        Connected(connection_id="sub"),
+        MediaConnected(connection_id="sub"),
         Cut(connection_id="sub", code=ErrorCode.STREAM_DURATION_EXCEEDED),
     )
 
@@ -170,10 +175,10 @@ class TestReplacementOfAPublication:
 
 
 def test_the_events_of_a_replica_and_of_its_viewers_are_marked() -> None:
-    facts = (REPLICA, Connected(connection_id="rep"), gone("rep"))
+    facts = (REPLICA, MediaConnected(connection_id="rep"), gone("rep"))
     _, own = apply_facts(*facts, participant=Participant(is_replica=True))
     remote = Accepted(connection_id="sub", kind="subscribe", remote_participant_id="R", remote_is_replica=True)
-    _, watching = apply_facts(remote, Connected(connection_id="sub"))
+    _, watching = apply_facts(remote, MediaConnected(connection_id="sub"))
 
     assert names(own) == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
     assert all(event.replica for event in own)
@@ -185,8 +190,8 @@ ILLEGAL = [
     ((EVENTS,), EVENTS),
     ((PUBLISH, SECOND), THIRD),
     ((PUBLISH, FIRST_CONNECTED), FIRST_CONNECTED),
-    ((EVENTS,), Connected(connection_id="ws")),
-    ((EVENTS,), Connected(connection_id="unknown")),
+    ((EVENTS,), MediaConnected(connection_id="ws")),
+    ((EVENTS,), MediaConnected(connection_id="unknown")),
     ((EVENTS,), gone("unknown")),
     ((EVENTS,), Cut(connection_id="ws", code=ErrorCode.QUOTA_EXCEEDED)),
 ]
@@ -218,7 +223,7 @@ FACTS = st.one_of(
         kind=st.sampled_from(["events", "publish", "publish", "redundant"]),
     ),
     st.builds(watch, st.sampled_from(CONNECTION_IDS), st.sampled_from(["P", "Q"])),
-    st.builds(Connected, connection_id=st.sampled_from(CONNECTION_IDS)),
+    st.builds(MediaConnected, connection_id=st.sampled_from(CONNECTION_IDS)),
     st.builds(lambda i: gone(i), st.sampled_from(CONNECTION_IDS)),
     st.builds(Cut, connection_id=st.sampled_from(CONNECTION_IDS), code=st.just(ErrorCode.BITRATE_EXCEEDED)),
 )

@@ -4,8 +4,9 @@ import pytest
 
 from stagebook.stage.events import Cause, Event, EventName, ExchangedToken, TokenExchange
 from stagebook.stage.participant.event_replay import replay
-from stagebook.stage.participant.participant_facts import Accepted, Connected, Exchanged, Gone
-from stagebook.stage.participant.participant_machine import IllegalFactError, Participant, step
+from stagebook.stage.participant.participant_facts import Accepted, Exchanged, Gone, MediaConnected
+from stagebook.stage.participant.participant_machine import IllegalFactError, step
+from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.participant.record_projection import record_after
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord
 
@@ -26,9 +27,9 @@ def on_stage() -> Participant:
     for fact in (
         Accepted(connection_id="events", kind="events"),
         Accepted(connection_id="publish", kind="publish"),
-        Connected(connection_id="publish"),
+        MediaConnected(connection_id="publish"),
         Accepted(connection_id="watch-p", kind="subscribe", remote_participant_id="P"),
-        Connected(connection_id="watch-p"),
+        MediaConnected(connection_id="watch-p"),
         Accepted(connection_id="watch-q", kind="subscribe", remote_participant_id="Q"),
     ):
         participant = step(participant, fact).participant
@@ -66,7 +67,7 @@ def test_the_cause_of_the_exchange_is_the_client_and_that_of_the_stops_is_the_ex
 
 def test_a_participant_that_only_published_leaves_when_it_loses_publish() -> None:
     publisher = step(Participant(), Accepted(connection_id="publish", kind="publish")).participant
-    publisher = step(publisher, Connected(connection_id="publish")).participant
+    publisher = step(publisher, MediaConnected(connection_id="publish")).participant
     made = step(publisher, exchange("SUBSCRIBE"))
     assert [event.name for event in made.events] == [
         EventName.TOKEN_EXCHANGED,

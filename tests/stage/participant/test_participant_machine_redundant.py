@@ -3,12 +3,13 @@
 import pytest
 
 from stagebook.stage.events import ErrorCode, ReplicationDestination
-from stagebook.stage.participant.participant_facts import Accepted, Connected, Cut, ParticipantFact, Replicated
-from stagebook.stage.participant.participant_machine import IllegalFactError, Participant, step
+from stagebook.stage.participant.participant_facts import Accepted, Cut, MediaConnected, ParticipantFact, Replicated
+from stagebook.stage.participant.participant_machine import IllegalFactError, step
+from stagebook.stage.participant.participant_state import Participant
 from tests.stage.participant.participant_steps import apply_facts, gone, names
 
 STREAM = Accepted(connection_id="stream", kind="redundant")
-FLOWING = (STREAM, Connected(connection_id="stream"))
+FLOWING = (STREAM, MediaConnected(connection_id="stream"))
 
 
 def test_a_stream_has_the_events_of_a_publisher() -> None:

@@ -8,24 +8,25 @@ from stagebook.stage.events import Cause, ErrorCode, ReplicationDestination
 from stagebook.stage.participant.event_replay import replay
 from stagebook.stage.participant.participant_facts import (
     Accepted,
-    Connected,
     Cut,
+    MediaConnected,
     ParticipantFact,
     Paused,
     Replicated,
 )
-from stagebook.stage.participant.participant_machine import IllegalFactError, Participant, step
+from stagebook.stage.participant.participant_machine import IllegalFactError, step
+from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.participant.record_projection import record_after
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, ReplicationState, ReplicationType
 from tests.stage.participant.participant_steps import apply_facts, apply_legal_facts, gone, names
 
 THERE = ReplicationDestination(stage_arn="there", session_id="st-there")
 ELSEWHERE = ReplicationDestination(stage_arn="elsewhere", session_id="st-elsewhere")
-PUBLISH = (Accepted(connection_id="pub", kind="publish"), Connected(connection_id="pub"))
+PUBLISH = (Accepted(connection_id="pub", kind="publish"), MediaConnected(connection_id="pub"))
 TO_THERE = Replicated(replication_id="r1", destination=THERE)
 TO_ELSEWHERE = Replicated(replication_id="r2", destination=ELSEWHERE)
 REPLICA = Participant(is_replica=True)
-SHOW = (Accepted(connection_id="rep", kind="replica"), Connected(connection_id="rep"))
+SHOW = (Accepted(connection_id="rep", kind="replica"), MediaConnected(connection_id="rep"))
 PAUSE = Paused(connection_id="rep", cause=Cause.PEER_LOST)
 
 
@@ -62,7 +63,7 @@ def test_a_replication_can_outlive_the_presence_of_its_publisher() -> None:
 
 
 def test_a_replica_publishes_pauses_publishes_again_and_leaves() -> None:
-    _, events = apply_facts(*SHOW, PAUSE, Connected(connection_id="rep"), gone("rep"), participant=REPLICA)
+    _, events = apply_facts(*SHOW, PAUSE, MediaConnected(connection_id="rep"), gone("rep"), participant=REPLICA)
 
     started, stopped = "PUBLISH_STARTED", "PUBLISH_STOPPED"
     assert names(events) == ["JOINED", started, stopped, started, stopped, "LEFT"]

@@ -13,7 +13,7 @@ from stagebook.stage.claims import Claims, IngestOrigin
 from stagebook.stage.clock import Instant
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import RELAXED, Limits
-from stagebook.stage.participant.participant_machine import Participant
+from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.resources import (
     Capability,
     ClientInfo,

@@ -1,16 +1,22 @@
 """Random facts for two stages at once: what must hold for sessions, events and orders after each of them."""
 
+import itertools
 from collections import Counter
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
 from stagebook.stage.claims import Claims
 from stagebook.stage.events import Cause, ErrorCode, Event, EventName, ReplicationDestination
 from stagebook.stage.limits import RELAXED
-from stagebook.stage.participant.transitions import PUBLISHING_KINDS, ConnectionKind, ConnectionState
+from stagebook.stage.participant.transitions import (
+    NEEDED_CAPABILITIES,
+    PUBLISHING_KINDS,
+    ConnectionKind,
+    ConnectionState,
+)
 from stagebook.stage.resources import Capability, ParticipantState
 from stagebook.stage.session import session_facts as facts
 from stagebook.stage.session.replication_phase import ReplicationPhase
@@ -23,7 +29,7 @@ from tests.stage.session.decided_stages import STAGES, Shell
 LIMITS = replace(
     RELAXED,
     publishers_per_stage=3,
-    subscribers_per_stage=4,
+    subscribers_per_stage=5,
     participants_per_stage=5,
     connections_per_participant=3,
     publishers_per_account=5,
@@ -40,13 +46,22 @@ EVERYBODY = (*TOKENS, *STREAMS, "V", "E")
 STAGE_ARNS = st.sampled_from(STAGES)
 PARTICIPANTS = st.sampled_from(TOKENS)
 CAPABILITIES = st.sampled_from([frozenset(Capability), frozenset({Capability.PUBLISH}), frozenset[Capability]()])
-KEYS = st.sampled_from([None, None, "key"])
+IS_OWN_KEY = st.sampled_from([True, True, True, False])
 CHOICES = st.integers(0, 1_000)
 CAUSES = st.sampled_from([Cause.CLIENT, Cause.PEER_LOST, Cause.NEVER_CONNECTED])
 
 
-def token(stage_arn: str, participant_id: str, capabilities: frozenset[Capability], key_arn: str | None) -> Claims:
-    return replace(claims(participant_id), stage_arn=stage_arn, capabilities=capabilities, key_arn=key_arn)
+def token(
+    stage_arn: str, participant_id: str, capabilities: frozenset[Capability], *, is_own_key: bool = True
+) -> Claims:
+    """The claims of a token. A and C sign their own tokens, B has those of the server; sometimes it is reversed."""
+    is_self_signed = (participant_id in "AC") == is_own_key
+    return replace(
+        claims(participant_id),
+        stage_arn=stage_arn,
+        capabilities=capabilities,
+        key_arn="key" if is_self_signed else None,
+    )
 
 
 class DecideMachine(RuleBasedStateMachine):
@@ -63,64 +78,95 @@ class DecideMachine(RuleBasedStateMachine):
         candidates = known * 4 + unknown
         return candidates[choice % len(candidates)]
 
+    def publisher(self, stage_arn: str, choice: int, *, must_flow: bool = False) -> str:
+        """A participant that publishes on a stage, sometimes one that does not."""
+        session = self.shell.sessions.get(stage_arn)
+        publishing = [
+            participant_id
+            for participant_id, each in (() if session is None else session.participants.items())
+            if each.machine.is_publishing or (each.machine.publication_id is not None and not must_flow)
+        ]
+        candidates = sorted(publishing) * 3 + ["A", "V", "X"]
+        return candidates[choice % len(candidates)]
+
     def apply(self, stage_arn: str, fact: facts.SessionFact) -> None:
         self.shell.apply(self.shell.session(stage_arn), fact)
 
-    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES, key_arn=KEYS)
+    @initialize(streams=st.booleans(), is_replicated=st.booleans(), is_watched=st.booleans())
+    def populate(self, *, streams: bool, is_replicated: bool, is_watched: bool) -> None:
+        """Start with what takes many steps: publishers of both kinds, replicas, and viewers of them."""
+        here, there = STAGES
+        self._publish(here, "A", connect=True)
+        if streams:
+            self.encode(here, "X", connect=True)
+            self.encode(here, "Y", connect=True)
+        if is_replicated:
+            for participant_id in ("V", "A") if streams else ("A",):
+                self._replicate(here, participant_id, window_seconds=5)
+        if is_watched:
+            for stage_arn, participant_id in itertools.product(STAGES, ("B", "C")):
+                self._subscribe(stage_arn, participant_id, "A", connect=True)
+            self._subscribe(there, "B", "V", connect=True)
+
+    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES, is_own_key=IS_OWN_KEY)
     def publish(
-        self, stage_arn: str, participant_id: str, capabilities: frozenset[Capability], key_arn: str | None
+        self, stage_arn: str, participant_id: str, capabilities: frozenset[Capability], *, is_own_key: bool
     ) -> None:
         session = self.shell.session(stage_arn)
         fact = facts.PublishRequested(
             connection_id=self.shell.fresh_id("pub-"),
             source_id=self.shell.fresh_id("source-"),
-            claims=token(stage_arn, participant_id, capabilities, key_arn),
+            claims=token(stage_arn, participant_id, capabilities, is_own_key=is_own_key),
             client=CLIENT,
             known=self.shell.known(session, participant_id),
         )
         self.shell.apply(session, fact)
 
-    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS)
-    def publish_and_connect(self, stage_arn: str, participant_id: str) -> None:
-        self.publish(stage_arn, participant_id, frozenset(Capability), None)
-        for connection_id in tuple(self.shell.asked):
-            self._answer_and_connect(connection_id)
+    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, connect=st.booleans())
+    def publish_and_answer(self, stage_arn: str, participant_id: str, *, connect: bool) -> None:
+        self._publish(stage_arn, participant_id, connect=connect)
 
-    @rule(
-        stage_arn=STAGE_ARNS,
-        participant_id=PARTICIPANTS,
-        publisher_id=st.sampled_from(("A", "B", "V", "X", "E")),
-        connect=st.booleans(),
-    )
-    def subscribe(self, stage_arn: str, participant_id: str, publisher_id: str, *, connect: bool) -> None:
+    def _publish(self, stage_arn: str, participant_id: str, *, connect: bool) -> None:
+        self.publish(stage_arn, participant_id, frozenset(Capability), is_own_key=True)
+        for connection_id, (_, owner, _) in tuple(self.shell.routes.items()):
+            if owner == participant_id and connection_id in self.shell.asked:
+                self._answer(connection_id, connect=connect)
+
+    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, choice=CHOICES, connect=st.booleans())
+    def subscribe(self, stage_arn: str, participant_id: str, choice: int, *, connect: bool) -> None:
+        self._subscribe(stage_arn, participant_id, self.publisher(stage_arn, choice), connect=connect)
+
+    def _subscribe(self, stage_arn: str, participant_id: str, publisher_id: str, *, connect: bool) -> None:
         session = self.shell.session(stage_arn)
         connection_id = self.shell.fresh_id("sub-")
         fact = facts.SubscribeRequested(
             connection_id=connection_id,
             publisher_id=publisher_id,
-            claims=token(stage_arn, participant_id, frozenset(Capability), None),
+            claims=token(stage_arn, participant_id, frozenset(Capability)),
             client=CLIENT,
             known=self.shell.known(session, participant_id),
         )
         self.shell.apply(session, fact)
         if connect:
-            self._answer_and_connect(connection_id)
+            self._answer(connection_id, connect=True)
 
-    def _answer_and_connect(self, connection_id: str) -> None:
+    def _answer(self, connection_id: str, *, connect: bool) -> None:
+        """The engine answers an offer, unless it was refused or is an encoder's."""
         if self.shell.asked.pop(connection_id, None) is not None:
             stage_arn, participant_id, _ = self.shell.routes[connection_id]
             answered = facts.AttemptAnswered(participant_id=participant_id, connection_id=connection_id)
             self.apply(stage_arn, answered)
-            self._connect(stage_arn, participant_id, connection_id)
+            if connect:
+                self._connect(stage_arn, participant_id, connection_id)
 
-    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES, key_arn=KEYS)
+    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES, is_own_key=IS_OWN_KEY)
     def open_events(
-        self, stage_arn: str, participant_id: str, capabilities: frozenset[Capability], key_arn: str | None
+        self, stage_arn: str, participant_id: str, capabilities: frozenset[Capability], *, is_own_key: bool
     ) -> None:
         session = self.shell.session(stage_arn)
         fact = facts.EventsRequested(
             connection_id=self.shell.fresh_id("ws-"),
-            claims=token(stage_arn, participant_id, capabilities, key_arn),
+            claims=token(stage_arn, participant_id, capabilities, is_own_key=is_own_key),
             client=CLIENT,
             known=self.shell.known(session, participant_id),
         )
@@ -224,20 +270,22 @@ class DecideMachine(RuleBasedStateMachine):
 
     @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES)
     def exchange_token(self, stage_arn: str, participant_id: str, capabilities: frozenset[Capability]) -> None:
-        new = token(stage_arn, participant_id, capabilities, "key")
+        new = token(stage_arn, participant_id, capabilities)
         self.apply(stage_arn, facts.TokenExchangeRequested(participant_id=participant_id, claims=new))
 
     @rule(stage_arn=STAGE_ARNS, participant_ids=st.lists(st.sampled_from(EVERYBODY), max_size=3))
     def disconnect(self, stage_arn: str, participant_ids: list[str]) -> None:
-        fact = facts.ParticipantsDisconnected(participant_ids=tuple(participant_ids), cause=Cause.DISCONNECTED_BY_API)
+        # The API disconnects all participants of an ingest configuration together.
+        together = ("V", *STREAMS) if {"V", *STREAMS} & set(participant_ids) else ()
+        everybody = tuple(dict.fromkeys((*participant_ids, *together)))
+        fact = facts.ParticipantsDisconnected(participant_ids=everybody, cause=Cause.DISCONNECTED_BY_API)
         self.apply(stage_arn, fact)
 
-    @rule(
-        source=STAGE_ARNS,
-        participant_id=st.sampled_from(("A", "B", "V", "X", "E")),
-        window_seconds=st.sampled_from([0, 5]),
-    )
-    def replicate(self, source: str, participant_id: str, window_seconds: int) -> None:
+    @rule(source=STAGE_ARNS, choice=CHOICES, window_seconds=st.sampled_from([0, 5, 5]))
+    def replicate(self, source: str, choice: int, window_seconds: int) -> None:
+        self._replicate(source, self.publisher(source, choice, must_flow=True), window_seconds)
+
+    def _replicate(self, source: str, participant_id: str, window_seconds: int) -> None:
         destination = self.shell.session(STAGES[source == STAGES[0]])
         fact = facts.ReplicationRequested(
             participant_id=participant_id,
@@ -304,6 +352,23 @@ class DecideMachine(RuleBasedStateMachine):
         for session in self.shell.sessions.values():
             assert session.usage.publishers <= LIMITS.publishers_per_stage
             assert session.usage.subscribers <= LIMITS.subscribers_per_stage
+
+    @invariant()
+    def tokens_allow_what_is_open(self) -> None:
+        for _, participant in self.participants():
+            if not participant.machine.is_replica:
+                for connection in participant.machine.connections.values():
+                    needed = NEEDED_CAPABILITIES.get(connection.kind)
+                    assert needed is None or needed in participant.claims.capabilities
+
+    @invariant()
+    def a_virtual_participant_publishes_while_one_of_its_streams_does(self) -> None:
+        for session in self.shell.sessions.values():
+            streams = [session.participants.get(each) for each in STREAMS]
+            virtual = session.participants.get("V")
+            is_fed = any(each is not None and each.machine.is_publishing for each in streams)
+            is_shown = virtual is not None and virtual.is_virtual and virtual.machine.is_publishing
+            assert is_fed == is_shown
 
     @invariant()
     def viewers_are_the_subscribe_connections(self) -> None:
@@ -382,6 +447,7 @@ class DecideMachine(RuleBasedStateMachine):
             for replication_id, replication in participant.replications.items():
                 is_live = replication.phase is ReplicationPhase.LIVE
                 assert is_live == participant.machine.is_publishing
+                assert is_live or replication.window_seconds > 0
                 held[replication_id] = (replication.destination.stage_arn, participant_id, is_live)
             replica_id = participant.machine.replica_id
             if replica_id is not None:
@@ -460,4 +526,4 @@ def added(one: Usage, other: Usage) -> Usage:
 
 
 TestDecideMachine = DecideMachine.TestCase
-TestDecideMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestDecideMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -1,7 +1,7 @@
 """What one participant counts in the quotas, and the properties that are derived from its state."""
 
 from stagebook.stage.events import Cause
-from stagebook.stage.participant.participant_machine import Participant
+from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord
 from stagebook.stage.session.session_facts import ReplicaPaused
 from stagebook.stage.session.session_state import Session, SessionParticipant, Usage, usage_of

@@ -22,7 +22,8 @@ import structlog
 from stagebook.book.store import BookFailedError
 from stagebook.manager.participants.refusal_rate_limit import RefusalRateLimit
 from stagebook.manager.session.session_registry import Route
-from stagebook.manager.session.unit_of_work import Transaction, UnitOfWork
+from stagebook.manager.session.transaction import Transaction
+from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.media.port import IngestAsked, MediaEngine, MediaRefusedError, RefusalReason
 from stagebook.stage.claims import Claims, ingest_claims

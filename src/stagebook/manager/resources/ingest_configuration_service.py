@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from stagebook.book.changes import Change, DeleteResource, PutResource
 from stagebook.book.store import Page
 from stagebook.manager.resources.ingest_configuration_index import IngestConfigurationIndex, participant_ids
-from stagebook.manager.session.unit_of_work import Transaction, UnitOfWork
+from stagebook.manager.session.transaction import Transaction
+from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.stage.arns import INGEST_CONFIGURATION, Arn, parse_arn
 from stagebook.stage.clock import Randomness

@@ -1,26 +1,16 @@
-"""Transactions over sessions: decide, commit to the book, then carry out the orders.
+"""The unit of work: commits transactions to the book, installs the sessions, and carries out the orders.
 
-A transaction applies facts to sessions and collects what the decisions order. A fact that a decision forwards to
-another session is applied in the same transaction, which is how one transaction holds both ends of a replication.
-`commit` submits all rows and events as one transaction of the book and installs the new sessions. Orders that others
-can see (close a connection, say farewell) are carried out once the book has made the transaction durable. A
-transaction that is not committed leaves no trace, because sessions are immutable values.
+`commit` submits all rows and events of a transaction as one transaction of the book and replaces the sessions in
+memory. Orders that others can see (close a connection, say farewell) are carried out once the book has made the
+transaction durable: nobody learns of an event before it is in the book.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-import msgspec
-
 from stagebook.book.changes import (
-    AppendEvent,
     Change,
-    EndSession,
-    OpenSession,
-    PutParticipant,
-    PutReplica,
 )
 from stagebook.book.store import Book, Durable
 from stagebook.manager.session.event_clock import EventClock
@@ -28,26 +18,16 @@ from stagebook.manager.session.order_dispatcher import OrderDispatcher
 from stagebook.manager.session.pending_resources import PendingResources
 from stagebook.manager.session.session_registry import Route, SessionRegistry
 from stagebook.manager.session.timer_queue import Timer, TimerQueue
+from stagebook.manager.session.transaction import SessionRules, Transaction
 from stagebook.stage.clock import Clock, Instant, Randomness
-from stagebook.stage.errors import ServerBusyError, StagebookError
+from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.ids import new_session_id
-from stagebook.stage.limits import Limits
 from stagebook.stage.resources import ParticipantRecord, Stage
 from stagebook.stage.session import orders
-from stagebook.stage.session.decide import decide
-from stagebook.stage.session.draft import Context, Decision
-from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
 
 MAXIMUM_BACKLOG = 100_000
 """Transactions that may wait for the book before new attempts are refused: some seconds of work."""
-
-
-class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What all decisions share: the quotas, and how long a session lingers."""
-
-    limits: Limits
-    linger_ms: int
 
 
 class UnitOfWork:
@@ -81,9 +61,9 @@ class UnitOfWork:
         """Return the machine's wall clock, for token expiry."""
         return self._clock.now_ms()
 
-    def begin(self) -> "Transaction":
+    def begin(self) -> Transaction:
         """Return an empty transaction. Nothing may be awaited between `begin` and `commit`."""
-        return Transaction(self)
+        return Transaction(registry=self.registry, rules=self.rules, at=self.now(), commit=self.commit)
 
     def session_of(self, stage: Stage) -> Session:
         """Return the running session of a stage, or a new one that opens with its first event."""
@@ -130,7 +110,7 @@ class UnitOfWork:
         if durable is not None:
             await durable
 
-    def commit(self, transaction: "Transaction") -> Durable | None:
+    def commit(self, transaction: Transaction) -> Durable | None:
         """Commit a transaction; see Transaction.commit."""
         changes = transaction.changes()
         durable = self.submit(changes) if changes else self._last
@@ -171,7 +151,7 @@ class UnitOfWork:
                 return False
         return True
 
-    def _remember_departed(self, transaction: "Transaction", durable: Durable | None) -> None:
+    def _remember_departed(self, transaction: Transaction, durable: Durable | None) -> None:
         """Keep the rows of participants that have left until the book shows them."""
         for session_id, record in transaction.departed:
             if durable is not None:
@@ -183,121 +163,3 @@ class UnitOfWork:
         departed = self._departed.get(key)
         if departed is not None and departed[1] is durable:
             del self._departed[key]
-
-
-class Transaction:
-    """Facts that are decided together and committed together."""
-
-    def __init__(self, unit: UnitOfWork) -> None:
-        self.sessions: dict[str, Session] = {}
-        self.orders: list[tuple[str, orders.Order]] = []
-        self._unit = unit
-        self._at = unit.now()
-        self._starts: list[Change] = []
-        self._rows: list[Change] = []
-        self._events: list[Change] = []
-        self._replicas: list[Change] = []
-        self._resources: list[Change] = []
-        self._ends: list[Change] = []
-        self.departed: list[tuple[str, ParticipantRecord]] = []
-
-    @property
-    def at(self) -> Instant:
-        """The moment of everything in the transaction."""
-        return self._at
-
-    def add(self, *changes: Change) -> None:
-        """Add changes of resources, which follow the sessions' own."""
-        self._resources.extend(changes)
-
-    def apply(self, session: Session, fact: SessionFact) -> StagebookError | None:
-        """Apply a fact to a session, and the facts that follow to other sessions.
-
-        Returns the refusal, or None. A refused attempt can have an event: commit the transaction in that case too. A
-        refusal by another session refuses all: do not commit it.
-        """
-        queue: deque[tuple[Session, SessionFact]] = deque([(session, fact)])
-        first: StagebookError | None = None
-        is_first = True
-        while queue:
-            target, next_fact = queue.popleft()
-            current = self.sessions.get(target.stage_arn, target)
-            decision = decide(current, next_fact, self._context(current))
-            self._take(decision)
-            queue.extend(self._forwarded(decision))
-            if is_first:
-                first, is_first = decision.refusal, False
-            elif decision.refusal is not None:
-                return decision.refusal
-        return first
-
-    def commit(self) -> Durable | None:
-        """Submit everything as one transaction of the book and install the sessions.
-
-        Returns what to await until it is durable. Without a change that is the transaction before this one, or None if
-        there is none. Raises BookFailedError and ChangeRefusedError; then nothing has changed.
-        """
-        return self._unit.commit(self)
-
-    def changes(self) -> list[Change]:
-        """Return the changes of the book in the order that it needs."""
-        return [*self._starts, *self._rows, *self._events, *self._replicas, *self._ends, *self._resources]
-
-    def _context(self, session: Session) -> Context:
-        registry, account_id = self._unit.registry, session.account_id
-        publishers, subscribers = registry.publishers(account_id), registry.subscribers(account_id)
-        for staged in self.sessions.values():
-            if staged.account_id == account_id:
-                running = registry.sessions.get(staged.stage_arn)
-                publishers += staged.usage.publishers - (running.usage.publishers if running else 0)
-                subscribers += staged.usage.subscribers - (running.usage.subscribers if running else 0)
-        rules = self._unit.rules
-        return Context(
-            at=self._at,
-            limits=rules.limits,
-            linger_ms=rules.linger_ms,
-            account_publishers=publishers,
-            account_subscribers=subscribers,
-        )
-
-    def _take(self, decision: Decision) -> None:
-        session = decision.session
-        stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self._at.wall_ms
-        self.sessions[stage_arn] = session
-        self.departed.extend((session_id, record) for record in decision.departed)
-        self._events.extend(
-            AppendEvent(
-                stage_arn=stage_arn,
-                session_id=session_id,
-                participant_id=entry.participant_id,
-                event=entry.event,
-                at_ms=at_ms,
-            )
-            for entry in decision.events
-        )
-        for order in decision.orders:
-            match order:
-                case orders.WriteParticipant():
-                    self._rows.append(
-                        PutParticipant(stage_arn=stage_arn, session_id=session_id, participant=order.record)
-                    )
-                case orders.WriteSessionStart():
-                    self._starts.append(
-                        OpenSession(stage_arn=stage_arn, session_id=session_id, start_ms=order.start_ms)
-                    )
-                case orders.WriteReplica():
-                    self._replicas.append(PutReplica(replica=order.replica))
-                case orders.WriteSessionEnd():
-                    self._ends.append(EndSession(stage_arn=stage_arn, session_id=session_id, end_ms=order.end_ms))
-                case _:
-                    self.orders.append((stage_arn, order))
-
-    def _forwarded(self, decision: Decision) -> list[tuple[Session, SessionFact]]:
-        """Return the facts that a decision forwards, with their sessions. A session that has ended gets none."""
-        found = []
-        for order in decision.orders:
-            if isinstance(order, orders.Forward):
-                session = self.sessions.get(order.stage_arn) or self._unit.registry.sessions.get(order.stage_arn)
-                if session is not None:
-                    found.append((session, order.fact))
-        return found

@@ -5,7 +5,7 @@ as events tell: connections that emit no event of their own leave no trace, and 
 """
 
 from stagebook.stage.events import Event, EventName, ReplicationDestination
-from stagebook.stage.participant.participant_machine import Connection, Participant
+from stagebook.stage.participant.participant_state import Connection, Participant
 from stagebook.stage.participant.transitions import PUBLISHING_KINDS, ConnectionKind, ConnectionState
 
 

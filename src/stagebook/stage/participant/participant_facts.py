@@ -24,7 +24,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     detail: str | None = None
 
 
-class Connected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MediaConnected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The media transport of a connection is up. For a replica: the publisher's transport is up."""
 
     connection_id: str
@@ -92,4 +92,4 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     detail: str | None = None
 
 
-ParticipantFact: TypeAlias = Accepted | Connected | Paused | Replicated | Gone | Cut | Refused | Exchanged
+ParticipantFact: TypeAlias = Accepted | MediaConnected | Paused | Replicated | Gone | Cut | Refused | Exchanged

@@ -26,22 +26,21 @@ others and LEFT after all others (user guide, "Monitoring Stage Health"). An ill
 changes nothing, because all values are frozen.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 
 from stagebook.stage.events import Cause, Event, EventName, ReplicationDestination
 from stagebook.stage.participant.participant_facts import (
     Accepted,
-    Connected,
     Cut,
     Exchanged,
     Gone,
+    MediaConnected,
     ParticipantFact,
     Paused,
     Refused,
     Replicated,
 )
+from stagebook.stage.participant.participant_state import Connection, Participant
 from stagebook.stage.participant.transitions import (
     CONNECTION_MOVES,
     NEEDED_CAPABILITIES,
@@ -59,69 +58,6 @@ MAXIMUM_PUBLISH_CONNECTIONS = 2
 
 class IllegalFactError(Exception):
     """The fact is impossible in this state. The caller has a defect; a peer cannot cause this."""
-
-
-class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An existing connection. `remote_participant_id` is the publisher that a SUBSCRIBE connection watches."""
-
-    kind: ConnectionKind
-    state: ConnectionState
-    remote_participant_id: str | None = None
-    remote_is_replica: bool = False
-
-
-class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The state of one participant: connections and replications by id, connections in order of acceptance.
-
-    `is_replica` marks the participant's own events.
-    """
-
-    connections: Mapping[str, Connection] = {}
-    replications: Mapping[str, ReplicationDestination] = {}
-    is_replica: bool = False
-
-    @property
-    def presence(self) -> Presence:
-        """Whether it is on the stage."""
-        return Presence.PRESENT if self.connections else Presence.ABSENT
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether it is away while a replication of it waits for it to come back."""
-        return bool(self.replications) and not self.connections
-
-    @property
-    def replica_id(self) -> str | None:
-        """The id of its REPLICA connection, the only one that a replica has, or None."""
-        return next(iter(self.connections), None) if self.is_replica else None
-
-    @property
-    def publication_id(self) -> str | None:
-        """The id of the PUBLISH connection that is its publication: the flowing one, else the oldest; or None."""
-        found = None
-        for connection_id, connection in self.connections.items():
-            if connection.kind is ConnectionKind.PUBLISH:
-                if connection.state is ConnectionState.FLOWING:
-                    return connection_id
-                found = found or connection_id
-        return found
-
-    @property
-    def replacement_id(self) -> str | None:
-        """The id of the PUBLISH connection that replaces the publication once it connects, or None."""
-        publication_id = self.publication_id
-        for connection_id, connection in self.connections.items():
-            if connection.kind is ConnectionKind.PUBLISH and connection_id != publication_id:
-                return connection_id
-        return None
-
-    @property
-    def is_publishing(self) -> bool:
-        """Whether its media flows."""
-        return any(
-            connection.kind in PUBLISHING_KINDS and connection.state is ConnectionState.FLOWING
-            for connection in self.connections.values()
-        )
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -143,7 +79,7 @@ def step(participant: Participant, fact: ParticipantFact) -> Step:
         events = _accept(connections, fact, participant)
     elif isinstance(fact, Replicated):
         events = [_replicate(replications, fact, participant)]
-    elif isinstance(fact, Connected):
+    elif isinstance(fact, MediaConnected):
         events = _connect(connections, fact, participant)
     elif isinstance(fact, Paused):
         events = _move(connections, fact.connection_id, Move.PAUSED, fact, participant)
@@ -178,7 +114,7 @@ def _accept(connections: dict[str, Connection], fact: Accepted, participant: Par
     return []
 
 
-def _connect(connections: dict[str, Connection], fact: Connected, participant: Participant) -> list[Event]:
+def _connect(connections: dict[str, Connection], fact: MediaConnected, participant: Participant) -> list[Event]:
     """Let a connection flow. A PUBLISH connection supersedes the older one of the participant, silently."""
     events = _move(connections, fact.connection_id, Move.CONNECTED, fact, participant)
     if connections[fact.connection_id].kind is not ConnectionKind.PUBLISH:
@@ -238,7 +174,7 @@ def _move(
     connections: dict[str, Connection],
     connection_id: str,
     move: Move,
-    fact: Connected | Paused | Cut | Gone,
+    fact: MediaConnected | Paused | Cut | Gone,
     participant: Participant,
 ) -> list[Event]:
     connection = connections.get(connection_id)

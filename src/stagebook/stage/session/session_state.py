@@ -15,7 +15,7 @@ from rpds import HashTrieMap
 
 from stagebook.stage.claims import Claims
 from stagebook.stage.clock import Instant
-from stagebook.stage.participant.participant_machine import Participant
+from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.participant.transitions import PUBLISHING_KINDS, ConnectionKind
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, Replica
 from stagebook.stage.session.replication_phase import Replication

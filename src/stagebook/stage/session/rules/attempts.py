@@ -14,19 +14,24 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from stagebook.stage.claims import Claims, virtual_claims
 from stagebook.stage.errors import (
-    AttemptRefusedError,
     ServerBusyError,
-    StagebookError,
     TokenRefusedError,
 )
 from stagebook.stage.events import Cause, ErrorCode
-from stagebook.stage.participant.participant_facts import Accepted, Gone, Refused
+from stagebook.stage.participant.participant_facts import Accepted, Gone
 from stagebook.stage.participant.transitions import NEEDED_CAPABILITIES, ConnectionKind
-from stagebook.stage.resources import ClientInfo, ParticipantRecord
 from stagebook.stage.session.draft import Draft, Refusal
 from stagebook.stage.session.orders import AskEngine, CloseConnection, CloseRoute, OpenRoute
+from stagebook.stage.session.rules.arrivals import (
+    accept,
+    enter,
+    is_replica,
+    newcomer,
+    publisher_not_found,
+    record_refusal,
+    watchable_source,
+)
 from stagebook.stage.session.rules.effective_token import arrive, effective_claims, replicated_refusal
 from stagebook.stage.session.rules.quotas import (
     connections_quota,
@@ -44,13 +49,10 @@ from stagebook.stage.session.session_facts import (
     PublishRequested,
     SubscribeRequested,
 )
-from stagebook.stage.session.session_state import NO_VIEWERS, Attempt, AttemptFailure, SessionParticipant
+from stagebook.stage.session.session_state import Attempt, AttemptFailure, SessionParticipant
 
 Request: TypeAlias = PublishRequested | SubscribeRequested | EventsRequested | EncoderRequested
 Quota: TypeAlias = Callable[[Draft, SessionParticipant | None], str | None]
-
-ENGINE_CAUSES = {ErrorCode.INTERNAL_SERVER_EXCEPTION: Cause.ENGINE_LOST}
-"""The cause that the book keeps with a refusal by its error code, where it is not simply REFUSED."""
 
 
 def publish_requested(draft: Draft, fact: PublishRequested) -> Refusal:
@@ -74,7 +76,7 @@ def subscribe_requested(draft: Draft, fact: SubscribeRequested) -> Refusal:
         return refusal
     source_id = watchable_source(draft, fact.publisher_id)
     if source_id is None:
-        return _publisher_not_found(draft, fact.claims, fact.client, fact.known, fact.publisher_id)
+        return publisher_not_found(draft, fact.claims, fact.client, fact.known, fact.publisher_id)
     attempt = Attempt(
         kind=ConnectionKind.SUBSCRIBE, source_id=source_id, claims=fact.claims, publisher_id=fact.publisher_id
     )
@@ -87,8 +89,8 @@ def events_requested(draft: Draft, fact: EventsRequested) -> Refusal:
     refusal = _check(draft, fact, ConnectionKind.EVENTS, "JOIN_ERROR", connections_quota)
     if refusal is not None:
         return refusal
-    _enter(draft, fact.claims, fact.client, fact.known)
-    _accept(draft, fact.claims, Accepted(connection_id=fact.connection_id, kind="events"))
+    enter(draft, fact.claims, fact.client, fact.known)
+    accept(draft, fact.claims, Accepted(connection_id=fact.connection_id, kind="events"))
     return None
 
 
@@ -122,16 +124,16 @@ def encoder_requested(draft: Draft, fact: EncoderRequested) -> Refusal:
         participant_id=fact.claims.participant_id,
         fresh_id=fact.source_id,
     )
-    _enter(draft, fact.claims, fact.client, fact.known)
+    enter(draft, fact.claims, fact.client, fact.known)
     accepted = Accepted(connection_id=fact.connection_id, kind="redundant" if is_stream else "publish")
-    _accept(draft, fact.claims, accepted)
+    accept(draft, fact.claims, accepted)
     draft.order(AskEngine(connection_id=fact.connection_id, source_id=source_id))
     return None
 
 
 def refuse(draft: Draft, fact: AttemptRefused) -> Refusal:
     """Record a refused attempt; return the error for the client."""
-    return _refused(draft, fact.claims, fact.client, fact.known, fact.failure, code=fact.code, detail=fact.detail)
+    return record_refusal(draft, fact.claims, fact.client, fact.known, fact.failure, code=fact.code, detail=fact.detail)
 
 
 def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
@@ -157,9 +159,9 @@ def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
             connection_id=fact.connection_id,
             kind="subscribe",
             remote_participant_id=attempt.publisher_id,
-            remote_is_replica=attempt.publisher_id is not None and _is_replica(draft, attempt.publisher_id),
+            remote_is_replica=attempt.publisher_id is not None and is_replica(draft, attempt.publisher_id),
         )
-    _accept(draft, attempt.claims, accepted)
+    accept(draft, attempt.claims, accepted)
     return None
 
 
@@ -172,7 +174,7 @@ def attempt_failed(draft: Draft, fact: AttemptFailed) -> Refusal:
     refusal = None
     if fact.code is not None:
         failure: AttemptFailure = "PUBLISH_ERROR" if attempt.publisher_id is None else "SUBSCRIBE_ERROR"
-        refusal = _refused(
+        refusal = record_refusal(
             draft,
             attempt.claims,
             participant.record.client,
@@ -184,32 +186,6 @@ def attempt_failed(draft: Draft, fact: AttemptFailed) -> Refusal:
         )
     drop_attempt(draft, fact.participant_id, fact.connection_id)
     return refusal
-
-
-def show_virtual(
-    draft: Draft, stream: SessionParticipant, known: ParticipantRecord | None, publication_id: str
-) -> bool:
-    """Let the virtual participant of a redundant stream join, unless it publishes already; return whether it did."""
-    claims = virtual_claims(stream.claims)
-    virtual = draft.find(claims.participant_id)
-    if virtual is not None and virtual.machine.publication_id is not None:
-        return False
-    _enter(draft, claims, stream.record.client, known)
-    # No route: the engine does not know the virtual publication.
-    draft.record(claims.participant_id, Accepted(connection_id=publication_id, kind="publish"))
-    return True
-
-
-def watchable_source(draft: Draft, publisher_id: str) -> str | None:
-    """Return the source that shows a publisher, or None if the participant does not publish."""
-    publisher = draft.find(publisher_id)
-    if publisher is None:
-        return None
-    replica_publishes = publisher.machine.is_replica and publisher.machine.is_publishing
-    if publisher.machine.publication_id is None and not replica_publishes:
-        return None
-    source = draft.sources.get(publisher_id)
-    return None if source is None else source.source_id
 
 
 def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFailure, quota: Quota) -> Refusal:
@@ -234,7 +210,7 @@ def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFa
         detail = quota(draft, participant)
     if detail is None:
         return None
-    return _refused(
+    return record_refusal(
         draft, claims, fact.client, fact.known, failure, code=code, detail=detail, publisher_id=publisher_id
     )
 
@@ -244,7 +220,7 @@ def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt:
     participant_id = fact.claims.participant_id
     participant = draft.find(participant_id)
     if participant is None:
-        participant = _newcomer(draft, fact.claims, fact.client, fact.known)
+        participant = newcomer(draft, fact.claims, fact.client, fact.known)
     attempts = {**participant.attempts, fact.connection_id: attempt}
     draft.put(replace(participant, attempts=attempts))
     draft.order(
@@ -256,46 +232,6 @@ def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt:
         )
     )
     draft.order(AskEngine(connection_id=fact.connection_id, source_id=attempt.source_id))
-
-
-def _newcomer(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
-    """Return a participant that is not in the session, with its row if it was there before."""
-    record = known or ParticipantRecord(
-        participant_id=claims.participant_id, user_id=claims.user_id, attributes=claims.attributes, client=client
-    )
-    draft.arrivals += 1
-    arrived = arrive(SessionParticipant(claims=claims, record=record, arrival=draft.arrivals), claims)
-    # A row that another token has changed is written with the next event, also if that is only a refused attempt.
-    return replace(arrived, is_written=arrived.record is known)
-
-
-def _enter(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
-    """Return the participant of these claims in the session, arriving if it is not on the stage."""
-    participant = draft.find(claims.participant_id)
-    if participant is None:
-        participant = _newcomer(draft, claims, client, known)
-    elif not participant.machine.connections and not participant.machine.is_replica:
-        participant = arrive(participant, claims)
-    draft.put(participant)
-    return participant
-
-
-def _accept(draft: Draft, claims: Claims, accepted: Accepted) -> None:
-    """Record an arrival and open its route."""
-    participant_id = claims.participant_id
-    draft.record(participant_id, accepted)
-    draft.order(
-        OpenRoute(
-            connection_id=accepted.connection_id,
-            participant_id=participant_id,
-            kind=ConnectionKind(accepted.kind),
-            connection_token_id=claims.connection_token_id,
-        )
-    )
-    publisher_id = accepted.remote_participant_id
-    if publisher_id is not None:
-        watching = draft.viewers.get(publisher_id) or NO_VIEWERS
-        draft.viewers = draft.viewers.insert(publisher_id, watching.insert(accepted.connection_id, participant_id))
 
 
 def _drop_replacement(draft: Draft, participant_id: str) -> None:
@@ -318,7 +254,7 @@ def _still_allowed(draft: Draft, participant: SessionParticipant, attempt: Attem
     needed = NEEDED_CAPABILITIES[attempt.kind]
     if needed not in claims.capabilities:
         failure: AttemptFailure = "PUBLISH_ERROR" if attempt.publisher_id is None else "SUBSCRIBE_ERROR"
-        return _refused(
+        return record_refusal(
             draft,
             attempt.claims,
             participant.record.client,
@@ -329,50 +265,5 @@ def _still_allowed(draft: Draft, participant: SessionParticipant, attempt: Attem
             publisher_id=attempt.publisher_id,
         )
     if attempt.publisher_id is not None and watchable_source(draft, attempt.publisher_id) != attempt.source_id:
-        return _publisher_not_found(draft, attempt.claims, participant.record.client, None, attempt.publisher_id)
+        return publisher_not_found(draft, attempt.claims, participant.record.client, None, attempt.publisher_id)
     return None
-
-
-def _publisher_not_found(
-    draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None, publisher_id: str
-) -> Refusal:
-    return _refused(
-        draft,
-        claims,
-        client,
-        known,
-        "SUBSCRIBE_ERROR",
-        code=ErrorCode.PUBLISHER_NOT_FOUND,
-        detail="no such publisher on the stage",
-        publisher_id=publisher_id,
-    )
-
-
-def _refused(
-    draft: Draft,
-    claims: Claims,
-    client: ClientInfo,
-    known: ParticipantRecord | None,
-    failure: AttemptFailure,
-    *,
-    code: ErrorCode,
-    detail: str,
-    publisher_id: str | None = None,
-) -> StagebookError:
-    """Record the event of a refused attempt; return the error for the client."""
-    _enter(draft, claims, client, known)
-    fact = Refused(
-        attempt=failure,
-        code=code,
-        remote_participant_id=publisher_id,
-        remote_is_replica=publisher_id is not None and _is_replica(draft, publisher_id),
-        cause=ENGINE_CAUSES.get(code, Cause.REFUSED),
-        detail=detail,
-    )
-    draft.record(claims.participant_id, fact)
-    return AttemptRefusedError(code=code, detail=detail)
-
-
-def _is_replica(draft: Draft, participant_id: str) -> bool:
-    participant = draft.find(participant_id)
-    return participant is not None and participant.machine.replica_id is not None

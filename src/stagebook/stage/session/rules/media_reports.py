@@ -6,12 +6,13 @@ Reports can be late, repeated or about a connection that has ended: then they ch
 from msgspec.structs import replace
 
 from stagebook.stage.events import ErrorCode
-from stagebook.stage.participant.participant_facts import Connected
-from stagebook.stage.participant.participant_machine import Connection, superseded_by
+from stagebook.stage.participant.participant_facts import MediaConnected
+from stagebook.stage.participant.participant_machine import superseded_by
+from stagebook.stage.participant.participant_state import Connection
 from stagebook.stage.participant.transitions import ConnectionKind, ConnectionState
 from stagebook.stage.session.draft import Draft, Refusal
 from stagebook.stage.session.orders import CancelTimer, CloseConnection, CloseRoute, SetTimer
-from stagebook.stage.session.rules.attempts import show_virtual
+from stagebook.stage.session.rules.arrivals import show_virtual
 from stagebook.stage.session.rules.replicas import resume_replications
 from stagebook.stage.session.rules.teardown import cut_connection, end_connections
 from stagebook.stage.session.session_facts import (
@@ -34,7 +35,7 @@ def transport_connected(draft: Draft, fact: TransportConnected) -> Refusal:
     superseded: tuple[str, ...] = ()
     if connection.kind is ConnectionKind.PUBLISH:
         superseded = superseded_by(participant.machine, fact.connection_id)
-    draft.record(fact.participant_id, Connected(connection_id=fact.connection_id))
+    draft.record(fact.participant_id, MediaConnected(connection_id=fact.connection_id))
     for connection_id in superseded:
         _supersede(draft, fact.participant_id, connection_id)
     _start_duration(draft, fact)
@@ -67,7 +68,7 @@ def _show_stream(draft: Draft, stream: SessionParticipant, fact: TransportConnec
     # The stream's connection id is unique in the engine; the virtual publication is not known there.
     publication_id = f"{fact.connection_id}/virtual"
     if virtual_id is not None and show_virtual(draft, stream, fact.virtual_known, publication_id):
-        draft.record(virtual_id, Connected(connection_id=publication_id))
+        draft.record(virtual_id, MediaConnected(connection_id=publication_id))
         _resume(draft, virtual_id)
 
 

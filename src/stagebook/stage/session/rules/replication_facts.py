@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import ConflictError, ResourceNotFoundError, ServiceQuotaExceededError, StagebookError
 from stagebook.stage.events import Cause, ReplicationDestination
-from stagebook.stage.participant.participant_facts import Accepted, Connected, Gone, Paused, Replicated
-from stagebook.stage.participant.participant_machine import Participant
+from stagebook.stage.participant.participant_facts import Accepted, Gone, MediaConnected, Paused, Replicated
+from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.resources import Replica, ReplicationState, ReplicationType
 from stagebook.stage.session.draft import Draft, Refusal
 from stagebook.stage.session.orders import Forward, WriteReplica
@@ -170,7 +170,7 @@ def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
     draft.record(
         participant_id,
         Accepted(connection_id=fact.replication_id, kind="replica", cause=Cause.REPLICATION_API),
-        Connected(connection_id=fact.replication_id, cause=Cause.REPLICATION_API),
+        MediaConnected(connection_id=fact.replication_id, cause=Cause.REPLICATION_API),
     )
     draft.order(WriteReplica(replica=replica))
     return None
@@ -201,7 +201,7 @@ def replica_paused(draft: Draft, fact: ReplicaPaused) -> Refusal:
 def replica_resumed(draft: Draft, fact: ReplicaResumed) -> Refusal:
     """Let a replica publish again, by the source that its publisher has now."""
     if _has_replica(draft, fact.participant_id, fact.replication_id):
-        draft.record(fact.participant_id, Connected(connection_id=fact.replication_id))
+        draft.record(fact.participant_id, MediaConnected(connection_id=fact.replication_id))
         source = Source(source_id=fact.source_id, is_local=False)
         draft.sources = draft.sources.insert(fact.participant_id, source)
     return None

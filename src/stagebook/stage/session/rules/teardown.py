@@ -12,7 +12,7 @@ import msgspec
 from stagebook.stage.errors import ServerBusyError, StagebookError, TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.participant.participant_facts import Cut, Exchanged, Gone
-from stagebook.stage.participant.participant_machine import Connection, Participant
+from stagebook.stage.participant.participant_state import Connection, Participant
 from stagebook.stage.participant.transitions import ConnectionKind, ConnectionState
 from stagebook.stage.resources import ReplicationState
 from stagebook.stage.session.draft import Draft

@@ -1,0 +1,71 @@
+"""The state of one participant in one stage session: its connections and its running replications."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from stagebook.stage.events import ReplicationDestination
+from stagebook.stage.participant.transitions import PUBLISHING_KINDS, ConnectionKind, ConnectionState, Presence
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An existing connection. `remote_participant_id` is the publisher that a SUBSCRIBE connection watches."""
+
+    kind: ConnectionKind
+    state: ConnectionState
+    remote_participant_id: str | None = None
+    remote_is_replica: bool = False
+
+
+class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The state of one participant: connections and replications by id, connections in order of acceptance.
+
+    `is_replica` marks the participant's own events.
+    """
+
+    connections: Mapping[str, Connection] = {}
+    replications: Mapping[str, ReplicationDestination] = {}
+    is_replica: bool = False
+
+    @property
+    def presence(self) -> Presence:
+        """Whether it is on the stage."""
+        return Presence.PRESENT if self.connections else Presence.ABSENT
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is away while a replication of it waits for it to come back."""
+        return bool(self.replications) and not self.connections
+
+    @property
+    def replica_id(self) -> str | None:
+        """The id of its REPLICA connection, the only one that a replica has, or None."""
+        return next(iter(self.connections), None) if self.is_replica else None
+
+    @property
+    def publication_id(self) -> str | None:
+        """The id of the PUBLISH connection that is its publication: the flowing one, else the oldest; or None."""
+        found = None
+        for connection_id, connection in self.connections.items():
+            if connection.kind is ConnectionKind.PUBLISH:
+                if connection.state is ConnectionState.FLOWING:
+                    return connection_id
+                found = found or connection_id
+        return found
+
+    @property
+    def replacement_id(self) -> str | None:
+        """The id of the PUBLISH connection that replaces the publication once it connects, or None."""
+        publication_id = self.publication_id
+        for connection_id, connection in self.connections.items():
+            if connection.kind is ConnectionKind.PUBLISH and connection_id != publication_id:
+                return connection_id
+        return None
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether its media flows."""
+        return any(
+            connection.kind in PUBLISHING_KINDS and connection.state is ConnectionState.FLOWING
+            for connection in self.connections.values()
+        )

@@ -1,0 +1,128 @@
+"""How a participant enters a session: its row, its arrival, and the events of refused attempts."""
+
+from msgspec.structs import replace
+
+from stagebook.stage.claims import Claims, virtual_claims
+from stagebook.stage.errors import AttemptRefusedError, StagebookError
+from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.participant.participant_facts import Accepted, Refused
+from stagebook.stage.participant.transitions import ConnectionKind
+from stagebook.stage.resources import ClientInfo, ParticipantRecord
+from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.orders import OpenRoute
+from stagebook.stage.session.rules.effective_token import arrive
+from stagebook.stage.session.session_state import NO_VIEWERS, AttemptFailure, SessionParticipant
+
+ENGINE_CAUSES = {ErrorCode.INTERNAL_SERVER_EXCEPTION: Cause.ENGINE_LOST}
+"""The cause that the book keeps with a refusal by its error code, where it is not simply REFUSED."""
+
+
+def watchable_source(draft: Draft, publisher_id: str) -> str | None:
+    """Return the source that shows a publisher, or None if the participant does not publish."""
+    publisher = draft.find(publisher_id)
+    if publisher is None:
+        return None
+    replica_publishes = publisher.machine.is_replica and publisher.machine.is_publishing
+    if publisher.machine.publication_id is None and not replica_publishes:
+        return None
+    source = draft.sources.get(publisher_id)
+    return None if source is None else source.source_id
+
+
+def newcomer(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
+    """Return a participant that is not in the session, with its row if it was there before."""
+    record = known or ParticipantRecord(
+        participant_id=claims.participant_id, user_id=claims.user_id, attributes=claims.attributes, client=client
+    )
+    draft.arrivals += 1
+    arrived = arrive(SessionParticipant(claims=claims, record=record, arrival=draft.arrivals), claims)
+    # A row that another token has changed is written with the next event, also if that is only a refused attempt.
+    return replace(arrived, is_written=arrived.record is known)
+
+
+def enter(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
+    """Return the participant of these claims in the session, arriving if it is not on the stage."""
+    participant = draft.find(claims.participant_id)
+    if participant is None:
+        participant = newcomer(draft, claims, client, known)
+    elif not participant.machine.connections and not participant.machine.is_replica:
+        participant = arrive(participant, claims)
+    draft.put(participant)
+    return participant
+
+
+def accept(draft: Draft, claims: Claims, accepted: Accepted) -> None:
+    """Record an arrival and open its route."""
+    participant_id = claims.participant_id
+    draft.record(participant_id, accepted)
+    draft.order(
+        OpenRoute(
+            connection_id=accepted.connection_id,
+            participant_id=participant_id,
+            kind=ConnectionKind(accepted.kind),
+            connection_token_id=claims.connection_token_id,
+        )
+    )
+    publisher_id = accepted.remote_participant_id
+    if publisher_id is not None:
+        watching = draft.viewers.get(publisher_id) or NO_VIEWERS
+        draft.viewers = draft.viewers.insert(publisher_id, watching.insert(accepted.connection_id, participant_id))
+
+
+def publisher_not_found(
+    draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None, publisher_id: str
+) -> Refusal:
+    return record_refusal(
+        draft,
+        claims,
+        client,
+        known,
+        "SUBSCRIBE_ERROR",
+        code=ErrorCode.PUBLISHER_NOT_FOUND,
+        detail="no such publisher on the stage",
+        publisher_id=publisher_id,
+    )
+
+
+def record_refusal(
+    draft: Draft,
+    claims: Claims,
+    client: ClientInfo,
+    known: ParticipantRecord | None,
+    failure: AttemptFailure,
+    *,
+    code: ErrorCode,
+    detail: str,
+    publisher_id: str | None = None,
+) -> StagebookError:
+    """Record the event of a refused attempt; return the error for the client."""
+    enter(draft, claims, client, known)
+    fact = Refused(
+        attempt=failure,
+        code=code,
+        remote_participant_id=publisher_id,
+        remote_is_replica=publisher_id is not None and is_replica(draft, publisher_id),
+        cause=ENGINE_CAUSES.get(code, Cause.REFUSED),
+        detail=detail,
+    )
+    draft.record(claims.participant_id, fact)
+    return AttemptRefusedError(code=code, detail=detail)
+
+
+def is_replica(draft: Draft, participant_id: str) -> bool:
+    participant = draft.find(participant_id)
+    return participant is not None and participant.machine.replica_id is not None
+
+
+def show_virtual(
+    draft: Draft, stream: SessionParticipant, known: ParticipantRecord | None, publication_id: str
+) -> bool:
+    """Let the virtual participant of a redundant stream join, unless it publishes already; return whether it did."""
+    claims = virtual_claims(stream.claims)
+    virtual = draft.find(claims.participant_id)
+    if virtual is not None and virtual.machine.publication_id is not None:
+        return False
+    enter(draft, claims, stream.record.client, known)
+    # No route: the engine does not know the virtual publication.
+    draft.record(claims.participant_id, Accepted(connection_id=publication_id, kind="publish"))
+    return True
