@@ -92,21 +92,33 @@ class DecideMachine(RuleBasedStateMachine):
     def apply(self, stage_arn: str, fact: facts.SessionFact) -> None:
         self.shell.apply(self.shell.session(stage_arn), fact)
 
-    @initialize(streams=st.booleans(), is_replicated=st.booleans(), is_watched=st.booleans())
-    def populate(self, *, streams: bool, is_replicated: bool, is_watched: bool) -> None:
+    @initialize(
+        streams=st.booleans(),
+        windows_seconds=st.sampled_from([(), (0,), (5,)]),
+        is_watched=st.booleans(),
+        offers_again=st.booleans(),
+    )
+    def populate(
+        self, *, streams: bool, windows_seconds: tuple[int, ...], is_watched: bool, offers_again: bool
+    ) -> None:
         """Start with what takes many steps: publishers of both kinds, replicas, and viewers of them."""
         here, there = STAGES
         self._publish(here, "A", connect=True)
         if streams:
             self.encode(here, "X", connect=True)
             self.encode(here, "Y", connect=True)
-        if is_replicated:
+        for window_seconds in windows_seconds:
             for participant_id in ("V", "A") if streams else ("A",):
-                self._replicate(here, participant_id, window_seconds=5)
+                self._replicate(here, participant_id, window_seconds)
         if is_watched:
             for stage_arn, participant_id in itertools.product(STAGES, ("B", "C")):
                 self._subscribe(stage_arn, participant_id, "A", connect=True)
             self._subscribe(there, "B", "V", connect=True)
+        if offers_again:
+            for _ in range(2):
+                self._publish(here, "A", connect=False)
+            self.publish(here, "A", frozenset(Capability), is_own_key=True)
+            self._subscribe(here, "C", "A", connect=False)
 
     @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES, is_own_key=IS_OWN_KEY)
     def publish(
@@ -268,7 +280,7 @@ class DecideMachine(RuleBasedStateMachine):
             assert session is not None, "a timer of a session that has ended"
             self.shell.apply(session, fact)
 
-    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES)
+    @rule(stage_arn=STAGE_ARNS, participant_id=st.sampled_from("AC"), capabilities=CAPABILITIES)
     def exchange_token(self, stage_arn: str, participant_id: str, capabilities: frozenset[Capability]) -> None:
         new = token(stage_arn, participant_id, capabilities)
         self.apply(stage_arn, facts.TokenExchangeRequested(participant_id=participant_id, claims=new))
