@@ -1,10 +1,17 @@
 """Finding the operation of a request."""
 
+from typing import cast
+from unittest.mock import MagicMock
+
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.api.aws.operation_router import OperationRouter
+from stagebook.api.aws.operations import operations as implemented_operations
 from stagebook.api.aws.rest_json.service_model import load_service_model
+from stagebook.manager.stage_manager import StageManager
 from tests.api.aws.asgi_harness import operations
 from tests.api.aws.model_rules import OPERATIONS
 
@@ -55,6 +62,26 @@ def test_the_error_for_another_method_names_the_allowed_ones(method: str, path: 
     assert dict(refused.value.headers)[b"allow"] in (b"POST", b"GET, POST, DELETE")
 
 
-def test_an_operation_that_the_model_lacks_is_refused() -> None:
-    with pytest.raises(ValueError, match="no operation GetStagee"):
-        OperationRouter(MODEL, operations(GetStagee=(None, lambda _call: {})))
+def test_an_operation_that_the_model_lacks_is_left_out_with_a_log_line() -> None:
+    older = msgspec.structs.replace(
+        MODEL, operations={name: one for name, one in MODEL.operations.items() if name != "RevokeConnectionToken"}
+    )
+
+    with capture_logs() as logged:
+        router = OperationRouter(
+            older,
+            operations(
+                GetStage=("arn", lambda _call: {}),
+                RevokeConnectionToken=("connectionTokenId", lambda _call: {}),
+            ),
+        )
+
+    assert [(line["log_level"], line["operations"]) for line in logged] == [("warning", ["RevokeConnectionToken"])]
+    assert router.find("POST", b"/GetStage")[0].operation is not None
+    assert router.methods(b"/RevokeConnectionToken") == ()
+
+
+def test_the_installed_model_has_every_operation_that_is_implemented() -> None:
+    implemented = implemented_operations(cast("StageManager", MagicMock()), page_token_secret=bytes(32))
+
+    assert set(implemented) <= set(MODEL.operations)

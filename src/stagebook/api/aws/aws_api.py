@@ -44,7 +44,7 @@ class AwsApi:
     not verified, and every request is made by that credential. `allowed_origins` are the origins of the web pages that
     may call from a browser. `throttle` limits the call rates of each account; None does not limit them.
 
-    Raises ValueError for an operation that the service model lacks, and for a malformed origin.
+    An operation that the installed service model lacks is left out. Raises ValueError for a malformed origin.
     """
 
     def __init__(

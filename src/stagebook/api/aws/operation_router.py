@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+import structlog
 
 from stagebook.api.aws.access.resource_access import FindArns, compile_arn_finder
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
@@ -17,6 +18,8 @@ from stagebook.api.aws.operation import Operation
 from stagebook.api.aws.rest_json.operation_input import ReadInput, compile_input_reader
 from stagebook.api.aws.rest_json.serialization import compile_output, has_modelled_headers
 from stagebook.api.aws.rest_json.service_model import OperationModel, ServiceModel
+
+_log = structlog.get_logger(__name__)
 
 
 class OperationRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,12 +38,18 @@ class OperationRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationRouter:
-    """Finds the route of a request. Raises ValueError for an operation that the service model lacks."""
+    """Finds the route of a request.
+
+    An operation that the service model lacks is left out with a log line, and its path is unknown. The model comes with
+    the installed botocore, which can be older than Stagebook expects: one missing operation must not stop the others.
+    """
 
     def __init__(self, model: ServiceModel, operations: Mapping[str, Operation]) -> None:
-        unknown = sorted(set(operations) - set(model.operations))
-        if unknown:
-            raise ValueError(f"the service model has no operation {', '.join(unknown)}")
+        missing = sorted(set(operations) - set(model.operations))
+        if missing:
+            _log.warning(
+                "the service model of the installed botocore lacks operations: they are left out", operations=missing
+            )
         self._exact: dict[bytes, dict[str, OperationRoute]] = {}
         self._labelled: dict[bytes, dict[str, OperationRoute]] = {}
         for operation_model in model.operations.values():
