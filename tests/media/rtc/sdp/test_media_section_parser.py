@@ -44,7 +44,7 @@ def test_a_payload_type_has_its_codec_parameters_and_feedback() -> None:
             clock_rate=90_000,
             channels=1,
             parameters="packetization-mode=1;profile-level-id=42e01f",
-            feedback=("ccm fir", "nack", "nack pli"),
+            feedback=("nack", "nack pli", "ccm fir"),
         ),
     )
 
@@ -88,9 +88,13 @@ def test_rids_without_a_simulcast_attribute_are_not_layers() -> None:
     assert parse_section("a=rid:a send").send_rids == ()
 
 
-def test_fingerprints_with_a_broken_hash_are_ignored() -> None:
-    sha1 = ":".join(["00"] * 20)
-    section = parse_section(f"a=fingerprint:sha-1 {sha1}", f"a=fingerprint:SHA-512 {offers.SHA512.lower()}")
+def test_fingerprints_weaker_than_sha_256_are_ignored() -> None:
+    sha1, sha224 = ":".join(["00"] * 20), ":".join(["00"] * 28)
+    section = parse_section(
+        f"a=fingerprint:sha-1 {sha1}",
+        f"a=fingerprint:sha-224 {sha224}",
+        f"a=fingerprint:SHA-512 {offers.SHA512.lower()}",
+    )
     assert [(fingerprint.algorithm, fingerprint.digest) for fingerprint in section.transport.fingerprints] == [
         ("sha-512", bytes(range(64)))
     ]

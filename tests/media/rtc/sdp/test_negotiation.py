@@ -147,6 +147,10 @@ def test_a_publisher_with_audio_other_than_opus_is_refused() -> None:
         (without(offers.CHROMIUM, "ice-ufrag"), "ice-ufrag"),
         (without(offers.CHROMIUM, "ice-pwd"), "ice-pwd"),
         (without(offers.CHROMIUM, "a=fingerprint"), "fingerprint"),
+        (
+            offers.CHROMIUM.replace(f"sha-256 {offers.SHA256}", f"sha-224 {offers.SHA256[: 28 * 3 - 1]}"),
+            "SHA-256 or stronger",
+        ),
         (offers.CHROMIUM.replace("setup:actpass", "setup:passive"), "setup"),
         (offers.CHROMIUM.replace("setup:actpass", "setup:holdconn"), "setup"),
         (without(offers.CHROMIUM, "a=rtcp-mux"), "rtcp-mux"),

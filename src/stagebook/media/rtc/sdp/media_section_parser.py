@@ -2,6 +2,9 @@
 
 Each attribute has one method; a table maps the attribute's name to it. Unknown attributes are ignored (RFC 8866 section
 5.13). Where an attribute is repeated for the same payload type, the first one counts.
+
+A section costs time in proportion to its size. So attributes of a payload type are collected in dictionaries keyed by
+that payload type, and no list that the offerer can fill is scanned once for each entry of another one.
 """
 
 import itertools
@@ -10,6 +13,7 @@ from collections.abc import Callable
 
 from stagebook.media.rtc.sdp.sdp_grammar import PROTOCOL, TOKEN, parse_number, require_space
 from stagebook.media.rtc.sdp.session_description import (
+    KNOWN_FEEDBACK,
     MediaSection,
     PayloadFormat,
     SdpMalformedError,
@@ -25,6 +29,9 @@ MAX_SSRC_GROUPS = 32
 MAX_RIDS = 16
 MAX_FEEDBACK = 512
 MAX_EXTENSIONS = 256
+MAX_FMTP_CHARACTERS = 4096
+"""The longest a=fmtp value. The H.264 parameter sets of an encoder take up to some hundred characters. A publisher's
+value stays with its source and is read again for each viewer, so its size is limited apart from that of the offer."""
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 """The direction attributes (RFC 8866 section 6.7)."""
@@ -49,6 +56,8 @@ class MediaSectionParser:
         if len(formats) > MAX_FORMATS or not all(TOKEN.fullmatch(name) for name in formats):
             raise SdpMalformedError(f"m= has more than {MAX_FORMATS} formats, or one that is not a token")
         self._kind, self._protocol, self._formats = kind, protocol, tuple(formats)
+        # In the order of the m= line, which is the offerer's order of preference, without repetitions.
+        self._distinct_formats = dict.fromkeys(formats)
         self._port = parse_number(port.partition("/")[0], 0, 65535, "the port")
         self._direction = direction
         self._transport = TransportParser()
@@ -57,7 +66,8 @@ class MediaSectionParser:
         self._candidates = 0
         self._rtpmaps: dict[str, tuple[str, int, int]] = {}
         self._fmtps: dict[str, str] = {}
-        self._feedback: list[tuple[str, str]] = []
+        self._feedback_lines = 0
+        self._feedback: dict[str, set[str]] = {}
         self._extensions: dict[str, int] = {}
         self._ssrcs: dict[int, None] = {}
         self._ssrc_groups: list[SsrcGroup] = []
@@ -90,7 +100,7 @@ class MediaSectionParser:
             rtcp_mux="rtcp-mux" in self._flags,
             rtcp_reduced_size="rtcp-rsize" in self._flags,
             bundle_only="bundle-only" in self._flags,
-            payloads=tuple(self._payload(name) for name in dict.fromkeys(self._formats) if name in self._rtpmaps),
+            payloads=tuple(self._payload(name) for name in self._distinct_formats if name in self._rtpmaps),
             extensions=self._extensions,
             ssrcs=tuple(self._ssrcs),
             ssrc_groups=tuple(self._ssrc_groups),
@@ -99,13 +109,15 @@ class MediaSectionParser:
 
     def _payload(self, name: str) -> PayloadFormat:
         encoding, clock_rate, channels = self._rtpmaps[name]
+        # At most len(KNOWN_FEEDBACK) values each, however many lines the section has.
+        accepted = self._feedback.get(name, set()) | self._feedback.get("*", set())
         return PayloadFormat(
             payload_type=int(name),
             encoding=encoding,
             clock_rate=clock_rate,
             channels=channels,
             parameters=self._fmtps.get(name, ""),
-            feedback=tuple(value for formats, value in self._feedback if formats in (name, "*")),
+            feedback=tuple(value for value in KNOWN_FEEDBACK if value in accepted),
         )
 
     def _parse_mid(self, value: str) -> None:
@@ -123,20 +135,26 @@ class MediaSectionParser:
             raise SdpMalformedError("a=rtpmap needs an encoding name and a clock rate")
         rate = parse_number(clock_rate, 1, 2**31 - 1, "the clock rate of a=rtpmap")
         count = parse_number(channels, 1, 255, "the channels of a=rtpmap") if channels else 1
-        if name in self._formats:
+        if name in self._distinct_formats:
             self._rtpmaps.setdefault(name, (encoding, rate, count))
 
     def _parse_fmtp(self, value: str) -> None:
         """`96 minptime=10;useinbandfec=1` (RFC 8866 section 6.15)."""
         name, _, rest = value.partition(" ")
-        if name in self._formats:
+        if len(rest) > MAX_FMTP_CHARACTERS:
+            raise SdpMalformedError(f"a=fmtp is longer than {MAX_FMTP_CHARACTERS} characters")
+        if name in self._distinct_formats:
             self._fmtps.setdefault(name, rest.strip())
 
     def _parse_feedback(self, value: str) -> None:
-        """`96 nack pli`, or `*` for all payload types (RFC 4585 section 4.2)."""
+        """`96 nack pli`, or `*` for all payload types (RFC 4585 section 4.2). Unknown feedback is ignored."""
+        self._feedback_lines += 1
+        if self._feedback_lines > MAX_FEEDBACK:
+            raise SdpMalformedError(f"more than {MAX_FEEDBACK} a=rtcp-fb lines in one section")
         name, _, rest = value.partition(" ")
-        require_space(self._feedback, MAX_FEEDBACK, "a=rtcp-fb lines")
-        self._feedback.append((name, rest.strip()))
+        feedback = rest.strip()
+        if feedback in KNOWN_FEEDBACK and (name == "*" or name in self._distinct_formats):
+            self._feedback.setdefault(name, set()).add(feedback)
 
     def _parse_extmap(self, value: str) -> None:
         """`4/sendonly urn:ietf:...` (RFC 8285 section 5). The direction is ignored."""

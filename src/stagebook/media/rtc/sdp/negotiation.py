@@ -35,8 +35,6 @@ from stagebook.media.rtc.sdp.media_plan import (
 )
 from stagebook.media.rtc.sdp.session_description import MediaSection, SdpMalformedError, SessionDescription
 
-_FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
-"""The RTCP feedback that the engine implements (RFC 4585, RFC 5104, draft-alvestrand-rmcat-remb)."""
 _PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF")
 """The protocols that an answerer must accept (RFC 8829 section 5.1.2)."""
 
@@ -156,7 +154,7 @@ def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoi
         channels=payload.channels,
         parameters=choice.parameters,
         rtx_payload_type=choice.rtx_payload_type,
-        feedback=tuple(name for name in _FEEDBACK if name in payload.feedback) if kind is MediaKind.VIDEO else (),
+        feedback=payload.feedback if kind is MediaKind.VIDEO else (),
         extensions=negotiate_extensions(section.extensions, is_simulcast=bool(rids)),
         ssrcs=ssrcs,
         rtx_of=rtx_of,

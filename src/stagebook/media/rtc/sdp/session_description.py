@@ -6,9 +6,14 @@ stand in the session part, where they are the default of every section. `sdp_par
 defaults already filled in.
 """
 
+from typing import Final
+
 import msgspec
 
 from stagebook.media.port import MediaRefusedError, RefusalReason
+
+KNOWN_FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
+"""The RTCP feedback that the engine implements (RFC 4585, RFC 5104, draft-alvestrand-rmcat-remb)."""
 
 
 class SdpMalformedError(MediaRefusedError):
@@ -45,7 +50,7 @@ class PayloadFormat(msgspec.Struct, frozen=True, kw_only=True):
     parameters: str
     """The value of a=fmtp, "" for none."""
     feedback: tuple[str, ...]
-    """The values of a=rtcp-fb, those of the wildcard payload type included."""
+    """Those of KNOWN_FEEDBACK that a=rtcp-fb lists for the payload type or for the wildcard."""
 
 
 class SsrcGroup(msgspec.Struct, frozen=True, kw_only=True):

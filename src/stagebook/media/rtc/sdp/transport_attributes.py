@@ -7,8 +7,10 @@ from stagebook.media.rtc.sdp.session_description import Fingerprint, SdpMalforme
 
 MAX_FINGERPRINTS = 16
 
-# RFC 8122 section 5, with the sizes of the hashes. SHA-1 and MD5 are broken; fingerprints with them are ignored.
-_DIGEST_SIZE_BYTES = {"sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
+# The hashes of RFC 8122 section 5 by which a peer can be verified (`dtls_certificate.HASHES`), with their sizes.
+# Fingerprints of other hashes are ignored: an offer that has no others is refused in the negotiation, because its DTLS
+# handshake could only fail.
+_DIGEST_SIZE_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _SETUP_ROLES = ("actpass", "active", "passive", "holdconn")
 # RFC 8839 section 5.4 allows letters, digits, + and /. Some agents use other visible characters. A fragment must not
 # have a colon: it separates the two fragments of a STUN username.
