@@ -60,9 +60,14 @@ class ReportWriter:
             self.send(record)
 
     async def send_heartbeats(self) -> None:
-        """Send a heartbeat once a second until cancelled. Heartbeats stop when the event loop is blocked."""
+        """Send a heartbeat once a second until cancelled. Heartbeats stop when the event loop is blocked.
+
+        None is sent while the queue is full: each queued report serves as one when the server reads again, and a server
+        that is stopped for days must not fill this process's memory.
+        """
         while True:
-            self.send(Heartbeat())
+            if not self._is_queue_full():
+                self.send(Heartbeat())
             await asyncio.sleep(_HEARTBEAT_INTERVAL_SECONDS)
 
     def _is_queue_full(self) -> bool:
@@ -124,6 +129,9 @@ async def _serve(
     try:
         while not isinstance(command := await receive(reader), Stop):
             worker.handle(command)
+            # `receive` does not yield while commands are buffered. One turn of the loop after each command keeps media
+            # and heartbeats going during a burst of requests.
+            await asyncio.sleep(0)
         return 0
     finally:
         heartbeats.cancel()

@@ -5,7 +5,13 @@ A supervision task runs from `start` to `stop`. Each iteration is one run of the
     spawn -> start command -> first report -> running -> reap -> wait for the restart delay -> spawn ...
 
 * The process is reaped when its control socket closes, whatever the reason: it exited, it crashed, or it was killed
-  because it did not reply to a request in time or missed too many heartbeats.
+  because it missed too many heartbeats. A request without a reply fails for its caller only: one slow request says
+  nothing about the process, and killing the process would end the media of everybody else.
+* Timeouts are counted in intervals of this event loop (`wait_in_intervals`), not read from a clock. If the server is
+  stopped (SIGSTOP, a suspended machine, a blocked loop) and goes on, its timers are all overdue at once while the
+  reports of healthy workers still wait unread in the sockets; a clock would then condemn every one of them.
+* The requests in flight are limited (`pending_requests`). More are refused with BUSY, so a client that sends requests
+  faster than the process carries them out delays others by a bounded time.
 * The first run must start, or `start` raises. A later run that does not start is logged and tried again.
 * The restart delay doubles after each run up to a maximum (exponential backoff). It is reset after a run that was long
   enough to count as stable.
@@ -15,11 +21,12 @@ A supervision task runs from `start` to `stop`. Each iteration is one run of the
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -47,7 +54,25 @@ class WorkerStartError(Exception):
     """The worker process cannot start. The message is for the operator and says what to change."""
 
 
+class NoReplyError(MediaRefusedError):
+    """The worker did not reply to a request in time. It may still carry out the request."""
+
+
 ReplyT = TypeVar("ReplyT", bound=Reply)
+
+
+async def wait_in_intervals(future: asyncio.Future[Any], *, seconds: float, interval_seconds: float) -> bool:
+    """Wait for a future and return whether it is done. It is not cancelled, and its exception is not raised.
+
+    The wait is a count of intervals, rounded up, of which each ends in an iteration of the event loop. While the
+    process is stopped no interval ends, so the wait is `seconds` of the time in which the loop ran.
+    """
+    interval_seconds = min(interval_seconds, seconds)
+    for _ in range(math.ceil(seconds / interval_seconds)):
+        done, _ = await asyncio.wait([future], timeout=interval_seconds)
+        if done:
+            return True
+    return False
 
 
 class WorkerProcess(ABC):
@@ -133,8 +158,7 @@ class WorkerProcess(ABC):
         else:
             # The process is starting or being reaped. Its connections are still reported as lost.
             self._kill()
-        await asyncio.wait([self._supervisor], timeout=self._timeouts.stop_seconds)
-        if not self._supervisor.done():
+        if not await self._wait(self._supervisor, self._timeouts.stop_seconds):
             self._kill()
             await asyncio.wait([self._supervisor])
 
@@ -151,24 +175,31 @@ class WorkerProcess(ABC):
         """Send a request and wait for its reply, which is of type `expected`.
 
         Raises MediaRefusedError: with the worker's reason if it refused, MALFORMED if the request cannot be encoded,
-        ENGINE_LOST if the process is not running or exits before it replies. A process that does not reply within
-        `request_seconds` is killed.
+        BUSY if too many requests are in flight, ENGINE_LOST if the process is not running or exits before it replies.
+        Raises NoReplyError if there is no reply within `request_seconds`. The process may still carry out the request
+        then, as it may after a cancellation, so the caller undoes what it asked for.
         """
         if self._writer is None:
             raise self._lost_error()
+        if self._pending.is_full(request):
+            raise MediaRefusedError(
+                reason=RefusalReason.BUSY, detail=f"the {self._name} has too many requests in flight"
+            )
         try:
             send(self._writer, request)
         except ValueError as error:
             raise MediaRefusedError(reason=RefusalReason.MALFORMED, detail=str(error)) from error
+        future = self._pending.add(request)
         try:
-            async with asyncio.timeout(self._timeouts.request_seconds):
-                reply = await self._pending.add(request)
-        except TimeoutError:
-            _log.error(f"the {self._name} did not reply to a request and is killed", engine=self.number)
-            self._kill()
-            raise self._lost_error() from None
+            if not await self._wait(future, self._timeouts.request_seconds):
+                _log.warning(f"the {self._name} did not reply to a request in time", engine=self.number)
+                raise NoReplyError(
+                    reason=RefusalReason.BUSY, detail=f"the {self._name} did not reply to the request in time"
+                )
+            reply = future.result()
         finally:
-            self._pending.discard(request)
+            # A request that was not replied to stays in flight until the reply comes: it still occupies the process.
+            self._pending.abandon(request)
         if isinstance(reply, RequestRefused):
             raise MediaRefusedError(reason=reply.reason, detail=reply.detail)
         if not isinstance(reply, expected):
@@ -204,6 +235,7 @@ class WorkerProcess(ABC):
         try:
             send(writer, self._start_command())
             self._on_started(await self._first_report(reader))
+            self._missed_heartbeats = 0
             self._writer = writer
             if self._stopping.is_set():
                 # `stop` was called during the start, when there was no writer to send Stop to.
@@ -241,18 +273,27 @@ class WorkerProcess(ABC):
 
     async def _first_report(self, reader: asyncio.StreamReader) -> Report:
         """Return the first report that is not a log record. Raises WorkerStartError, BrokenStreamError."""
+        receiving = asyncio.create_task(self._receive_first(reader))
         try:
-            async with asyncio.timeout(self._timeouts.start_seconds):
-                report = await self._receive(reader)
-                while isinstance(report, Logged):
-                    self._handle(report)
-                    report = await self._receive(reader)
-        except TimeoutError:
-            seconds = self._timeouts.start_seconds
-            raise WorkerStartError(f"the {self._name} did not start within {seconds:.0f} s") from None
+            if not await self._wait(receiving, self._timeouts.start_seconds):
+                seconds = self._timeouts.start_seconds
+                raise WorkerStartError(f"the {self._name} did not start within {seconds:.0f} s")
+            report = receiving.result()
+        finally:
+            receiving.cancel()
         if isinstance(report, StartFailed):
             raise WorkerStartError(self._start_failure(report.detail))
         return report
+
+    async def _receive_first(self, reader: asyncio.StreamReader) -> Report:
+        report = await self._receive(reader)
+        while isinstance(report, Logged):
+            self._handle(report)
+            report = await self._receive(reader)
+        return report
+
+    async def _wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
+        return await wait_in_intervals(future, seconds=seconds, interval_seconds=self._timeouts.heartbeat_seconds)
 
     async def _reap(self, writer: asyncio.StreamWriter) -> None:
         """Close the control socket, kill the process, collect its exit code, and fail the pending requests."""

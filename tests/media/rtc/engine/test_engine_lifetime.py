@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,11 @@ from stagebook.media.port import (
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.worker.pending_requests import MAX_IN_FLIGHT
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc.engine.running_pool import (
+    DEADLINE_SECONDS,
+    Scenario,
     is_alive,
     running_pool,
     until,
@@ -57,15 +61,51 @@ async def test_pending_requests_fail_when_the_engine_is_lost_and_are_not_reporte
         assert scenario.facts == [Closed(connection_id="a-publisher", cause=CloseCause.ENGINE_LOST)]
 
 
-async def test_an_engine_that_does_not_reply_is_replaced() -> None:
-    async with running_pool(timeouts=WorkerTimeouts(request_seconds=0.5)) as scenario:
-        previous = scenario.process_id()
+async def test_a_slow_request_fails_for_itself_and_the_engine_keeps_its_connections() -> None:
+    async with running_pool(timeouts=WorkerTimeouts(request_seconds=0.1)) as scenario:
+        await scenario.publish("a")
+        process_id = scenario.process_id()
         scenario.kill(with_signal=signal.SIGSTOP)
         with pytest.raises(MediaRefusedError) as refused:
-            await scenario.publish("a")
-        assert refused.value.reason is RefusalReason.ENGINE_LOST
-        await until(lambda: scenario.pool.engines[0].is_running and scenario.pool.engines[0].process_id != previous)
+            await scenario.publish("slow")
+        assert refused.value.reason is RefusalReason.BUSY
+        scenario.kill(with_signal=signal.SIGCONT)
+        # The engine carries out the late request and then its undoing, so the source can be published anew.
+        await until_answered(scenario, "slow")
+        await scenario.subscribe("a", "v")
+        assert scenario.process_id() == process_id
+        assert scenario.facts == []
+
+
+async def test_requests_beyond_the_limit_are_refused_at_once_also_after_their_callers_gave_up() -> None:
+    async with running_pool() as scenario:
         await scenario.publish("a")
+        scenario.kill(with_signal=signal.SIGSTOP)
+        waiting = [asyncio.create_task(scenario.subscribe("a", f"v{number}")) for number in range(MAX_IN_FLIGHT)]
+        await asyncio.sleep(0)
+        for task in waiting[1:]:
+            task.cancel()
+        await asyncio.wait(waiting[1:])
+        with pytest.raises(MediaRefusedError) as refused:
+            await scenario.subscribe("a", "one more")
+        assert refused.value.reason is RefusalReason.BUSY
+        scenario.kill(with_signal=signal.SIGCONT)
+        await waiting[0]
+        await until_answered(scenario, "b")
+        assert scenario.facts == []
+
+
+async def until_answered(scenario: Scenario, name: str) -> None:
+    """Publish a source, and try again while the engine is busy."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            try:
+                await scenario.publish(name)
+            except MediaRefusedError as error:
+                if error.reason is not RefusalReason.BUSY:
+                    raise
+            else:
+                return
 
 
 async def test_an_engine_without_heartbeats_is_replaced() -> None:
@@ -152,3 +192,43 @@ async def test_engines_exit_when_the_server_is_killed() -> None:
     server.kill()
     await server.wait()
     await until(lambda: not any(is_alive(process_id) for process_id in engines))
+
+
+STOPPED_SERVER_SCRIPT = """
+import asyncio, os, signal
+from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+from tests.media.rtc import offers
+
+TIMEOUTS = WorkerTimeouts(heartbeat_seconds=0.2, request_seconds=0.2, max_missed_heartbeats=10)
+
+async def main():
+    pool = EnginePool(EngineSettings(), processes=1, timeouts=TIMEOUTS)
+    await pool.start()
+    process_id = pool.engines[0].process_id
+    publishing = asyncio.create_task(pool.publish(connection_id="c", source_id="s", offer=offers.CHROMIUM))
+    await asyncio.sleep(0)
+    # The request is in flight, and its reply and the heartbeats arrive while this process is stopped.
+    os.kill(os.getpid(), signal.SIGSTOP)
+    await publishing
+    await asyncio.sleep(1)
+    await pool.subscribe(connection_id="v", source_id="s", offer=offers.CHROMIUM_VIEWER)
+    print("same engine" if pool.engines[0].process_id == process_id else "another engine", flush=True)
+    await pool.stop()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_server_that_was_stopped_keeps_its_healthy_engines() -> None:
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STOPPED_SERVER_SCRIPT, stdout=asyncio.subprocess.PIPE
+    )
+    stat = Path(f"/proc/{server.pid}/stat")
+    await until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+    # Longer than every timeout of the script.
+    await asyncio.sleep(3)
+    server.send_signal(signal.SIGCONT)
+    output, _ = await server.communicate()
+    assert output.splitlines()[-1] == b"same engine"

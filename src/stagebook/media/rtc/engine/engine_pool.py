@@ -41,7 +41,7 @@ from stagebook.media.rtc.engine.engine_worker import EngineWorker
 from stagebook.media.rtc.engine.source_placement import SourcePlacement
 from stagebook.media.rtc.engine_settings import MAX_ENGINES, EngineSettings
 from stagebook.media.worker.worker_messages import Reply
-from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.media.worker.worker_process import NoReplyError, WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
@@ -199,18 +199,18 @@ class EnginePool:
     async def _open(
         self, request: Coroutine[Any, Any, ReplyT], connection_id: str, source_id: str, engine: EngineWorker
     ) -> ReplyT:
-        """Await the request that opens a connection. If it is refused, or if the caller is cancelled, the connection is
-        removed again."""
+        """Await the request that opens a connection. If it is refused or not replied to, or if the caller is cancelled,
+        the connection is removed again."""
         try:
             return await request
-        except MediaRefusedError:
-            self._placement.remove(connection_id)
-            raise
-        except asyncio.CancelledError:
+        except (NoReplyError, asyncio.CancelledError):
             # The engine may accept the request nevertheless, and then it keeps a new source until it is ended.
             self.close(connection_id=connection_id)
             if not self._placement.has_source(source_id):
                 engine.send(EndSourceCommand(source_id=source_id))
+            raise
+        except MediaRefusedError:
+            self._placement.remove(connection_id)
             raise
 
     # Facts
