@@ -1,25 +1,160 @@
-"""uvicorn's websocket connection with two corrections: refused handshakes, and peers that do not read.
+"""uvicorn's websocket connection with bounds on what a peer can cost.
 
-uvicorn logs a handshake that the application refuses with an HTTP response as an error, and it waits without a timeout
-for a peer that neither answers pings nor reads.
+uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways that this class corrects:
+
+* **Frames are metered.** uvicorn meters nothing, and an application sees only complete messages. Pongs that nobody
+  asked for and fragments of a message that never ends cost 20 microseconds each and never reach the application, so a
+  peer that sends 6-byte frames at 0.5 MB/s would keep the event loop busy all the time. Every frame takes a unit from a
+  token bucket, whatever its type. Received data is parsed in slices of 1 KiB, because parsing is what costs: one read
+  can hold 40,000 frames.
+* **A message has a bounded number of fragments.** `websockets` bounds the size of a message, but an empty fragment has
+  no size, and uvicorn keeps a list of them.
+* **Long messages are sent in parts.** With `PARTS_EXTENSION` in the scope's `extensions`, an application may send
+  `{"type": "websocket.send", "text_part": <UTF-8 bytes>, "more_parts": bool}`. Each part is a frame of its own (RFC
+  6455 section 5.4), and `send` returns when the part before it has left this process. A part is written to the
+  transport as it is, without a copy, so the sockets that get the same message share one buffer.
+* **Pongs are not queued.** If earlier data is still unsent, a ping is not answered: a pong answers only the most recent
+  ping anyway (RFC 6455 section 5.5.3), and a peer that sends pings and does not read would make the queue grow.
+* **A peer that does not read is aborted.** `transport.close` waits until the peer has read all buffered data, and the
+  kernel keeps probing such a peer for as long as it acknowledges. When the application has ended, when a close frame
+  was not answered, and when a ping was not, the connection is aborted after a timeout.
+* **Refused handshakes are not errors.** uvicorn logs a handshake that the application refuses with an HTTP response as
+  one.
 """
 
-from typing import TYPE_CHECKING
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent
+    from asyncio.transports import BaseTransport
+
+    from uvicorn._types import WebSocketScope
+
+PARTS_EXTENSION = "stagebook.websocket.text_parts"
+"""The key in `scope["extensions"]` that says that messages can be sent in parts."""
+FRAMES_BURST = 300
+FRAMES_PER_SECOND = 20.0
+"""A client may send 5 messages per second. The rest is for pings, pongs, and messages in several fragments."""
+MAX_FRAGMENTS = 64
+"""Fragments of one message: of the largest message (16 KiB), fragments of 256 bytes."""
+SLICE_SIZE_BYTES = 1_024
+"""Bytes that are parsed before the frames in them are counted: at most 170 frames, 4 ms of work."""
+UNSENT_SIZE_BYTES = 16_384
+"""Bytes of a socket that the kernel holds before they are sent. Above this, the socket is not writable."""
+
+_POLICY_VIOLATION = 1008
+# The constant is missing in the socket module on platforms without the option.
+_NOT_SENT_LOW_WATER_MARK: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A websocket connection."""
 
-    async def send(self, message: "ASGISendEvent") -> None:
-        """Send a message of the application. Mark a handshake as complete once it was refused with an HTTP response."""
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - arguments of uvicorn
+        super().__init__(*arguments, **keywords)
+        self._frames_left = float(FRAMES_BURST)
+        self._frames_counted_at_seconds = self.loop.time()
+        self._is_in_message = False
+        self._abort_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: "BaseTransport") -> None:
+        """Bound the buffers of the socket, so that one that is not read holds little, and stale data is not queued."""
+        super().connection_made(transport)
+        # With a mark of 0, `send` waits until the part before has been taken by the kernel.
+        self.transport.set_write_buffer_limits(high=0)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and _NOT_SENT_LOW_WATER_MARK is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOW_WATER_MARK, UNSENT_SIZE_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the timer of the abort."""
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse data in slices. Close the connection of a peer that sends too many frames; ignore the rest."""
+        # Data also arrives after a failure, until the transport is closed; it must not be parsed either.
+        view = memoryview(data)
+        for start in range(0, len(data), SLICE_SIZE_BYTES):
+            if self.transport.is_closing():
+                return
+            super().data_received(bytes(view[start : start + SLICE_SIZE_BYTES]))
+
+    def handle_events(self) -> None:
+        """Count the frames of a slice, then handle them; close the connection if they are too many."""
+        frames = sum(isinstance(event, Frame) for event in self.conn.events)
+        # A connection that is not OPEN has sent its close frame in this slice; whatever follows is not parsed.
+        if frames and not self._take(frames) and self.conn.state is OPEN:
+            self._refuse("too many frames")
+            return
+        super().handle_events()
+        if len(self.frames) > MAX_FRAGMENTS and self.conn.state is OPEN:
+            self._refuse("too many fragments")
+
+    def _take(self, frames: int) -> bool:
+        """Take units from the bucket; return False when there are too few."""
+        now_seconds = self.loop.time()
+        refilled = (now_seconds - self._frames_counted_at_seconds) * FRAMES_PER_SECOND
+        self._frames_left = min(FRAMES_BURST, self._frames_left + refilled) - frames
+        self._frames_counted_at_seconds = now_seconds
+        return self._frames_left >= 0
+
+    def _refuse(self, reason: str) -> None:
+        """Close the connection of a peer that exceeds a bound, as uvicorn closes it after a protocol error."""
+        self.conn.events_received()
+        self.frames = []
+        self.conn.fail(_POLICY_VIOLATION, reason)
+        self.handle_parser_exception()
+        self._abort_after_timeout()
+
+    def handle_ping(self) -> None:
+        """Write the pong, unless the peer has not read what was sent before."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_connect(self, event: Any) -> None:  # noqa: ANN401 - websockets' request
+        """Announce the extension to the application, which starts with the next iteration of the event loop."""
+        super().handle_connect(event)
+        scope: WebSocketScope | None = getattr(self, "scope", None)
+        if scope is not None:
+            scope["extensions"] = {**(scope.get("extensions") or {}), PARTS_EXTENSION: {}}
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's type lacks the extension
+        """Send a message of the application, or a part of one.
+
+        Mark a handshake as complete once it was refused with an HTTP response. Raises ClientDisconnected (an OSError).
+        """
+        if "text_part" in message:
+            await self._send_part(message["text_part"], is_last=not message["more_parts"])
+            return
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+        if message["type"] == "websocket.close":
+            self._abort_after_timeout()
+
+    async def _send_part(self, part: bytes, *, is_last: bool) -> None:
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.conn.state is not OPEN:
+            raise ConnectionResetError
+        opcode = Opcode.CONT if self._is_in_message else Opcode.TEXT
+        self._is_in_message = not is_last
+        # Not `conn.send_text`, which would copy the part. Frames of a server are not masked, so they are all equal.
+        self.transport.writelines((_frame_header(opcode, len(part), is_last=is_last), part))
+
+    def on_task_complete(self, task: "asyncio.Task[None]") -> None:
+        """Abort the connection if it stays open after the application has ended."""
+        super().on_task_complete(task)
+        self._abort_after_timeout()
 
     def keepalive_timeout(self) -> None:
         """Abort the connection of a peer that did not answer a ping.
@@ -29,3 +164,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """
         super().keepalive_timeout()
         self.transport.abort()
+
+    def _abort_after_timeout(self) -> None:
+        if self._abort_timer is None and not self.disconnected:
+            self._abort_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+
+def _frame_header(opcode: Opcode, size_bytes: int, *, is_last: bool) -> bytes:
+    """Return the header of an unmasked frame (RFC 6455 section 5.2)."""
+    first = (0x80 if is_last else 0) | opcode
+    if size_bytes < 126:
+        return struct.pack("!BB", first, size_bytes)
+    if size_bytes < 65_536:
+        return struct.pack("!BBH", first, 126, size_bytes)
+    return struct.pack("!BBQ", first, 127, size_bytes)
