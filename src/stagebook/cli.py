@@ -15,7 +15,8 @@ from pathlib import Path
 from stagebook.config.rules import ConfigError
 from stagebook.config.settings import SETTINGS, Setting, Settings
 from stagebook.config.sources import describe_type, load_settings
-from stagebook.data_folder.secrets import DataFolder, DataFolderError
+from stagebook.data_folder.folder_permissions import DataFolderError
+from stagebook.data_folder.secrets import DataFolder
 
 EXIT_OK = 0
 EXIT_FAILED = 1

@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from stagebook.data_folder.folder_permissions import DataFolderError
 from stagebook.data_folder.rtmps_certificate import RENEWAL, VALIDITY
-from stagebook.data_folder.secrets import DataFolder, DataFolderError, ServerAddress
+from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.server.system_clock import SystemRandomness
 
 ACCOUNT = "123456789012"

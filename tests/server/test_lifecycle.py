@@ -16,6 +16,7 @@ import pytest
 import websockets
 from botocore.exceptions import ClientError
 
+from stagebook.book.sqlite.book_lock import BookLock
 from tests.serving import FREE_PORTS, ServerProcess, run_command
 
 
@@ -72,6 +73,26 @@ def test_a_started_server_prints_its_addresses_and_serves(tmp_path: Path) -> Non
         assert str(data) in server.output
         assert f"env --data {data}" in server.output
         assert "WARNING" not in server.output
+
+
+def test_a_readable_data_folder_is_made_private_before_the_book_is_created(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o755)
+    with ServerProcess(data) as server:
+        assert "their modes were repaired" in server.output
+        assert data.stat().st_mode & 0o777 == 0o700
+        assert {path.name for path in data.iterdir() if path.stat().st_mode & 0o777 != 0o600} == set()
+        assert (data / "book.sqlite3").exists()
+
+
+def test_a_first_start_without_the_lock_generates_no_secret(tmp_path: Path) -> None:
+    with BookLock.take(tmp_path / "book.sqlite3"):
+        refused = run_command("serve", *FREE_PORTS, "--data", str(tmp_path))
+
+    assert refused.returncode == 1
+    assert "already open for writing" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["book.sqlite3.lock"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

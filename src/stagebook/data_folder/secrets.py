@@ -2,10 +2,13 @@
 
 The first start generates the secrets, later starts read them: the access key, the private key that signs participant
 tokens, the secret of page tokens, and the private key of the RTMPS certificate. The folder has mode 0700 and its files
-have mode 0600; a secret that other users can read is refused.
+have mode 0600; `folder_permissions` says which other owners and modes are refused and which are repaired.
 
 A file is written under a temporary name, synced and renamed, so that it is complete or missing after a crash. A file
 that holds a secret is never replaced, even if it is damaged.
+
+The owner of the folder must hold the BookLock while it generates secrets. Two first starts at the same time would
+otherwise generate two sets: the one that loses the lock could replace a key that the other one has read already.
 """
 
 import os
@@ -17,21 +20,21 @@ from typing import TypeVar
 
 import msgspec
 
+from stagebook.data_folder.folder_permissions import (
+    FILE_MODE,
+    FOLDER_MODE,
+    DataFolderError,
+    make_private,
+    read_secret_file,
+)
 from stagebook.data_folder.rtmps_certificate import is_certificate_usable, new_certificate_key, self_signed_certificate
 from stagebook.manager.tokens.jwt_authority import new_private_key_pem
 from stagebook.stage.clock import Randomness
 
-FOLDER_MODE = 0o700
-SECRET_MODE = 0o600
-OTHERS_MASK = 0o077
 PAGE_SECRET_SIZE_BYTES = 32
 
 _KEY_ID_LETTERS = string.ascii_uppercase + "234567"
 _SECRET_LETTERS = string.ascii_letters + string.digits + "+/"
-
-
-class DataFolderError(Exception):
-    """The data folder or a file in it cannot be used. The message names it and says what to do."""
 
 
 class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +59,10 @@ Decoded = TypeVar("Decoded")
 
 
 class DataFolder:
-    """A data folder: the paths of its files, and the reading and generation of its secrets."""
+    """A data folder: the paths of its files, and the reading and generation of its secrets.
+
+    `repaired_paths` are those that other users could read when `prepare` was called.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,15 +73,31 @@ class DataFolder:
         self.server_address_path = path / "server.json"
         self.certificate_path = path / "rtmps-certificate.pem"
         self.certificate_key_path = path / "rtmps-private-key.pem"
+        self.repaired_paths: list[Path] = []
 
     def prepare(self) -> None:
-        """Create the folder with mode 0700 if it is missing. Raises DataFolderError if it is not writable."""
+        """Create the folder with mode 0700 if it is missing, and check the owner and mode of the folder and its files.
+
+        The modes of paths that other users could read are repaired. Secrets are checked when they are read. Raises
+        DataFolderError if the folder is not writable, if another user owns the folder or a file, or if other users can
+        write to one.
+        """
         try:
             self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
             raise DataFolderError(f"data folder {self.path} cannot be created: {error.strerror}") from error
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
             raise DataFolderError(f"data folder {self.path} cannot be written to by this user")
+        # The folder first: once it is private, no other user can reach the files while they are checked.
+        repaired = [self.path] if make_private(self.path, mode=FOLDER_MODE) else []
+        files = [path for path in self._files_without_own_check() if path.exists()]
+        self.repaired_paths = repaired + [path for path in files if make_private(path, mode=FILE_MODE)]
+
+    def _files_without_own_check(self) -> list[Path]:
+        """Return the paths of all files of the folder except the secrets, whether they exist or not."""
+        # SQLite keeps the write-ahead log and its index beside the book; both hold the contents of the book.
+        of_book = [self.book_path.with_name(self.book_path.name + suffix) for suffix in ("", "-wal", "-shm", ".lock")]
+        return [*of_book, self.certificate_path, self.server_address_path]
 
     def access_key(self, *, account_id: str, randomness: Randomness) -> AccessKey:
         """Return the access key of the folder. If there is none, generate one for `account_id`."""
@@ -125,8 +147,9 @@ class DataFolder:
                 " or name another folder with --data"
             )
         address = _decode(_read(self.server_address_path), ServerAddress, path=self.server_address_path)
-        access_key = _decode(_read_secret(self.access_key_path), AccessKey, path=self.access_key_path)
-        return address, access_key
+        # Root may read the access of a server that another user runs: the folder's owner counts, not the process's.
+        content = read_secret_file(self.access_key_path, owner_id=self.path.stat().st_uid)
+        return address, _decode(content, AccessKey, path=self.access_key_path)
 
 
 class _AccessKeyGenerator(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,14 +181,7 @@ def _decode(content: bytes, kind: type[Decoded], *, path: Path) -> Decoded:
 def _read_or_generate(path: Path, generate: Callable[[], bytes]) -> bytes:
     if not path.exists():
         _write_atomically(path, generate())
-    return _read_secret(path)
-
-
-def _read_secret(path: Path) -> bytes:
-    content = _read(path)
-    if path.stat().st_mode & OTHERS_MASK:
-        raise DataFolderError(f"{path} contains a secret and other users can read it: run `chmod 600 {path}`")
-    return content
+    return read_secret_file(path, owner_id=os.geteuid())
 
 
 def _read(path: Path) -> bytes:
@@ -179,7 +195,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
     """Write a file with mode 0600. After a crash it has either the old or the complete new content."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, SECRET_MODE)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, FILE_MODE)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()

@@ -1,6 +1,7 @@
 """The lifecycle of the server process: start, signals, shutdown and exit code.
 
-    start:     listen sockets -> book -> engine processes -> stage manager (recovery) -> ingest process -> HTTP
+    start:     data folder -> lock -> secrets -> listen sockets -> book -> engine processes
+               -> stage manager (recovery) -> ingest process -> HTTP
     shutdown:  refuse new requests -> wait for requests in progress -> the stage manager ends every session
                -> HTTP -> ingest process -> engine processes -> book -> listen sockets
 
@@ -25,11 +26,13 @@ import uvloop
 
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.watch.health import Health, HealthApi, ServerStatus
+from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookRefusedError
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
-from stagebook.data_folder.secrets import DataFolder, DataFolderError, ServerAddress
+from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
+from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.media_router import MediaRouter
@@ -75,13 +78,16 @@ def serve(settings: Settings) -> int:
     or a worker process cannot be used.
     """
     try:
+        os.umask(PRIVATE_UMASK)
         folder = DataFolder(Path(settings.data).absolute())
         folder.prepare()
-        secrets = ServerSecrets.read(folder, settings)
-        configure_logging(level=settings.log_level, form=settings.log_form, secrets=secrets.secret_strings())
-        _raise_open_files_limit()
-        with open_listen_sockets(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, folder, secrets, sockets))
+        # The first start generates the secrets. Only one server may do that, so the lock is taken before.
+        with BookLock.take(folder.book_path) as lock:
+            secrets = ServerSecrets.read(folder, settings)
+            configure_logging(level=settings.log_level, form=settings.log_form, secrets=secrets.secret_strings())
+            _raise_open_files_limit()
+            with open_listen_sockets(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_serve(settings, folder, lock, secrets, sockets))
     except (DataFolderError, ListenError, BookRefusedError, WorkerStartError) as error:
         raise StartError(str(error)) from error
 
@@ -94,8 +100,10 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(settings: Settings, folder: DataFolder, secrets: ServerSecrets, sockets: ListenSockets) -> int:
-    async with Server(settings, folder=folder, secrets=secrets, sockets=sockets) as server:
+async def _serve(
+    settings: Settings, folder: DataFolder, lock: BookLock, secrets: ServerSecrets, sockets: ListenSockets
+) -> int:
+    async with Server(settings, folder=folder, lock=lock, secrets=secrets, sockets=sockets) as server:
         return await server.run()
 
 
@@ -108,10 +116,17 @@ class Server:
     manager: StageManager
 
     def __init__(
-        self, settings: Settings, *, folder: DataFolder, secrets: ServerSecrets, sockets: ListenSockets
+        self,
+        settings: Settings,
+        *,
+        folder: DataFolder,
+        lock: BookLock,
+        secrets: ServerSecrets,
+        sockets: ListenSockets,
     ) -> None:
         self._settings = settings
         self._folder = folder
+        self._lock = lock
         self._secrets = secrets
         self._sockets = sockets
         self._host, self._port = sockets.http.getsockname()[:2]
@@ -123,7 +138,9 @@ class Server:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as parts:
             self.book = SqliteBook.open(
-                self._folder.book_path, show_deleted_history=self._settings.deleted_stage_history
+                self._folder.book_path,
+                lock=self._lock,
+                show_deleted_history=self._settings.deleted_stage_history,
             )
             parts.push_async_callback(self.book.close)
             self.engines = EnginePool(
@@ -220,6 +237,9 @@ class Server:
         print(banner, flush=True)
         for warning in settings_warnings(self._settings):
             print(f"WARNING: {warning}", flush=True)
+        if self._folder.repaired_paths:
+            paths = [str(path) for path in self._folder.repaired_paths]
+            _log.warning("other users could read these paths: their modes were repaired", paths=paths)
         _log.info("server started", version=self._version, public_url=self._public_url)
 
     def _on_signal(self, number: signal.Signals) -> None:

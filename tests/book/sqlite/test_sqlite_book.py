@@ -1,11 +1,14 @@
 """The SQLite book: one writer, concurrent readers, and closing."""
 
 import asyncio
+import os
+import stat
 from pathlib import Path
 
 import apsw
 import pytest
 
+from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.reader import open_reader
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookFailedError, BookRefusedError
@@ -73,6 +76,29 @@ async def test_a_closed_book_is_a_single_file(path: Path) -> None:
     await commit(book, put_stage())
     await book.close()
     assert sorted(file.name for file in path.parent.iterdir()) == ["book", "book.lock"]
+
+
+async def test_only_the_owner_can_read_a_new_book(path: Path) -> None:
+    former = os.umask(0o022)
+    try:
+        book = SqliteBook.open(path)
+        await commit(book, put_stage())
+    finally:
+        os.umask(former)
+    files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert files == dict.fromkeys(("book", "book-wal", "book-shm", "book.lock"), 0o600)
+    await book.close()
+
+
+async def test_a_book_takes_over_the_lock_of_its_caller(path: Path) -> None:
+    lock = BookLock.take(path)
+    book = SqliteBook.open(path, lock=lock)
+    with pytest.raises(BookRefusedError, match="already open for writing"):
+        SqliteBook.open(path)
+    await book.close()
+    with BookLock.take(path):
+        pass
+    BookLock.take(path).release()
 
 
 async def test_the_backlog_counts_transactions_that_are_not_durable(path: Path) -> None:

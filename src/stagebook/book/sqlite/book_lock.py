@@ -8,13 +8,17 @@ book itself, and a process loses all of those when it closes any other descripto
 import fcntl
 import os
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 from stagebook.book.store import BookRefusedError
 
 
 class BookLock:
-    """A lock on a book, held from `take` to `release`. The kernel releases it when the process ends for any reason."""
+    """A lock on a book, held from `take` to `release`. The kernel releases it when the process ends for any reason.
+
+    Leaving it as a context manager releases it too.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
@@ -45,6 +49,14 @@ class BookLock:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         return cls(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
     def release(self) -> None:
         """Release the lock. Idempotent."""

@@ -5,6 +5,7 @@ been applied to it. Opening for writing applies the missing migrations, each in 
 must not be edited; a change of the tables is a new migration at the end of MIGRATIONS.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,9 @@ BUSY_TIMEOUT_MS = 5_000
 WRITE_CACHE_SIZE_KIB = 16_384
 READ_CACHE_SIZE_KIB = 65_536
 """Large enough for the inner B-tree pages of a large book and its recent leaf pages."""
+
+BOOK_MODE = 0o600
+"""The mode of a new book. SQLite gives the write-ahead log and its index the mode of the book (unix VFS)."""
 
 WAL_CHECKPOINT_PAGES = 4_000
 WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
@@ -141,7 +145,8 @@ MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 def open_for_writing(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
     """Return a writing connection to the book at `path`. Every commit on it is synced to disk.
 
-    The book is created if it is missing and migrated if it is of an older version. The caller must hold the BookLock.
+    The book is created with mode 0600 if it is missing and migrated if it is of an older version. The caller must hold
+    the BookLock.
     Raises BookRefusedError if the file is not a book, is damaged, is of a newer version or cannot be opened.
     """
     return _open(path, lambda connection: _prepare_writing(connection, path, migrations), writable=True)
@@ -162,13 +167,27 @@ def _open(path: Path, prepare: Callable[[apsw.Connection], None], *, writable: b
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writable else reading
     connection: apsw.Connection | None = None
     try:
+        if writable:
+            _create_private(path)
         connection = apsw.Connection(str(path), flags=flags)
         prepare(connection)
-    except (apsw.Error, BookRefusedError) as error:
+    except (apsw.Error, OSError, BookRefusedError) as error:
         if connection is not None:
             connection.close()
         raise _refusal(path, error) from error
     return connection
+
+
+def _create_private(path: Path) -> None:
+    """Create an empty file for a new book. SQLite would create it with mode 0644, whatever the folder holds."""
+    descriptor = -1
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, BOOK_MODE)
+    except FileExistsError:
+        return
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def check_sqlite_version(version: str) -> None:

@@ -30,16 +30,23 @@ class SqliteBook(SqliteReader):
 
     @classmethod
     def open(
-        cls, path: Path, *, loop: asyncio.AbstractEventLoop | None = None, show_deleted_history: bool = False
+        cls,
+        path: Path,
+        *,
+        lock: BookLock | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        show_deleted_history: bool = False,
     ) -> Self:
         """Open the book at `path` for writing. Create it if it is missing, migrate it if it is of an older version.
 
-        The folder of `path` must exist. `loop` is the event loop on which transactions are submitted, by default the
-        running one. With `show_deleted_history`, the sessions, participants and events of deleted stages can be read.
+        The folder of `path` must exist. `lock` is a lock on `path` that the caller holds already; without it, `open`
+        takes one. Closing the book releases the lock, and so does a failure to open it. `loop` is the event loop on
+        which transactions are submitted, by default the running one. With `show_deleted_history`, the sessions,
+        participants and events of deleted stages can be read.
 
         Raises BookRefusedError if the file cannot be used as a book or another process has it open for writing.
         """
-        lock = BookLock.take(path)
+        lock = lock or BookLock.take(path)
         try:
             return cls(path, lock, loop=loop or asyncio.get_running_loop(), show_deleted_history=show_deleted_history)
         except BaseException:
