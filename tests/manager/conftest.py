@@ -1,4 +1,4 @@
-"""A fresh harness for every test."""
+"""A new manager harness for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

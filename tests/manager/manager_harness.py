@@ -1,4 +1,4 @@
-"""A stage manager on a real book, with a scripted engine in place of the media, a settable clock and seeded chance."""
+"""A stage manager on a real book, with a scripted media engine, a settable clock and seeded randomness."""
 
 import asyncio
 import random
@@ -44,7 +44,7 @@ class SettableClock:
 
 
 class SeededRandomness:
-    """Chance that repeats."""
+    """Random bytes that are the same in each run."""
 
     def __init__(self, seed: int = 1) -> None:
         self._random = random.Random(seed)
@@ -54,7 +54,7 @@ class SeededRandomness:
 
 
 class PlainTokens:
-    """Tokens that are their claims' participant id; what JWTs add is tested with the real authority."""
+    """A token authority whose tokens are participant ids. JWTs are tested with the real authority."""
 
     def __init__(self) -> None:
         self.known: dict[str, Claims] = {}
@@ -79,7 +79,7 @@ class PlainTokens:
 
 @dataclass
 class Watcher:
-    """An events connection that remembers what it was shown."""
+    """An events websocket that records its snapshots and farewells."""
 
     snapshots: list[StageSnapshot] = field(default_factory=list)
     farewells: list[tuple[FarewellReason, str]] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Watcher:
 
 @dataclass
 class ManagerHarness:
-    """A running manager and what surrounds it."""
+    """A running manager with its book, engine, clock and tokens, and short forms of requests."""
 
     manager: StageManager
     book: SqliteBook
@@ -134,31 +134,31 @@ class ManagerHarness:
             self.engine.connect(opened.connection_id)
         return opened.connection_id
 
-    async def ask(self, stream_key: str, *, is_secure: bool = True) -> str:
-        """Let an encoder ask to come in and wait for the answer; return the id it asked under."""
-        ask_id = self.engine.ask(stream_key, is_secure=is_secure)
+    async def request_ingest(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Let an encoder ask to be admitted and wait for the answer; return its ask id."""
+        ask_id = self.engine.request_ingest(stream_key, is_secure=is_secure)
         await self.settled()
         return ask_id
 
-    async def encode(self, stream_key: str, *, is_secure: bool = True, connect: bool = True) -> str:
-        """Let an encoder in, and its media flow; return its connection's id."""
-        ask_id = await self.ask(stream_key, is_secure=is_secure)
+    async def publish_rtmp(self, stream_key: str, *, is_secure: bool = True, connect: bool = True) -> str:
+        """Let an encoder be admitted and its media flow; return its connection id."""
+        ask_id = await self.request_ingest(stream_key, is_secure=is_secure)
         assert self.engine.refused.get(ask_id) is None
         connection_id = self.engine.admitted[ask_id]
         if connect:
             self.engine.connect(connection_id)
         return connection_id
 
-    async def turned_away(self, stream_key: str, *, is_secure: bool = True) -> str:
-        """Let an encoder ask in vain; return what it was told."""
-        ask_id = await self.ask(stream_key, is_secure=is_secure)
+    async def refused_encoder(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Let an encoder be refused; return the detail that it received."""
+        ask_id = await self.request_ingest(stream_key, is_secure=is_secure)
         assert ask_id not in self.engine.admitted
         return self.engine.refused[ask_id]
 
     async def configuration(
         self, stage: Stage | None, *, redundant: bool = False, insecure: bool = False
     ) -> IngestConfiguration:
-        """Make an ingest configuration of a stage, or of none."""
+        """Create an ingest configuration, attached to a stage or to none."""
         spec = IngestSpec(
             ingest_protocol=IngestProtocol.RTMPS,
             stage_arn="" if stage is None else stage.arn,
@@ -170,21 +170,21 @@ class ManagerHarness:
         return await self.manager.ingest_configurations.create(account_id=ACCOUNT, spec=spec)
 
     def set_limits(self, limits: Limits) -> None:
-        """Let other quotas hold from now on."""
+        """Change the quotas from now on."""
         unit = self.manager._unit
         unit.rules = msgspec.structs.replace(unit.rules, limits=limits)
 
     async def settled(self) -> None:
-        """Wait until everything that was told is in the book."""
+        """Wait until everything that was reported is durable and carried out."""
         await self.manager.settled()
-        await asyncio.sleep(0)  # whoever has left is forgotten right after
+        await asyncio.sleep(0)  # callbacks of durable transactions run
 
     def session_id(self, stage: Stage) -> str:
-        """The id of the stage's newest session."""
+        """Return the id of the newest session of a stage."""
         return self.book.list_sessions(stage.arn, after=None, limit=1).items[0].session_id
 
     async def events(self, stage: Stage, participant_id: str) -> list[str]:
-        """The participant's events in its stage's newest session, oldest first: NAME, NAME:CODE, NAME(remote)."""
+        """Return the participant's events in the newest session, oldest first: NAME, NAME:CODE or NAME(remote)."""
         await self.settled()
         recorded = self.book.list_events(stage.arn, self.session_id(stage), participant_id)
         return [
@@ -196,7 +196,7 @@ class ManagerHarness:
 
 
 def no_sources(harness: ManagerHarness) -> bool:
-    """Whether no session needs a source of the engine."""
+    """Return whether no session uses a source of the engine."""
     return all(not len(session.sources) for session in harness.manager._unit.registry.sessions.values())
 
 
@@ -204,7 +204,7 @@ def no_sources(harness: ManagerHarness) -> bool:
 async def running_manager(
     path: Path, *, limits: Limits = RELAXED, clock: SettableClock | None = None, seed: int = 1
 ) -> AsyncIterator[ManagerHarness]:
-    """Run a manager on the book at `path` and close the book afterwards, without a goodbye of the manager."""
+    """Run a manager on the book at `path`. It ends without a shutdown, as in a crash; only the book is closed."""
     clock = clock or SettableClock()
     book = SqliteBook.open(path)
     engine, tokens = ScriptedEngine(), PlainTokens()
@@ -223,5 +223,5 @@ async def running_manager(
     try:
         yield ManagerHarness(manager=manager, book=book, engine=engine, clock=clock, tokens=tokens)
     finally:
-        await manager.stop_watching()  # what is on its way to watchers must not outlive the event loop
+        await manager.stop_watching()  # scheduled snapshots must not outlive the event loop
         await book.close()

@@ -1,6 +1,6 @@
-"""Self-signed tokens in the manager's harness: a key that is imported, and tokens that say what a test wants.
+"""Self-signed tokens for the manager harness: an imported key, and tokens with any claims.
 
-The harness's tokens are not signed; the signature is the authority's own test.
+The tokens of the harness are not signed. Signatures are tested with the token authority.
 """
 
 from msgspec.structs import replace
@@ -12,13 +12,13 @@ from tests.manager.manager_harness import ACCOUNT, REGION, ManagerHarness
 
 
 class OwnTokens:
-    """A caller who signs tokens for one stage."""
+    """Creates self-signed tokens for one stage."""
 
     def __init__(self, harness: ManagerHarness, stage: Stage, key: PublicKey) -> None:
         self.harness, self.stage, self.key = harness, stage, key
 
     def claims(self, participant_id: str, *capabilities: Capability, user_id: str = "ada", **changes: object) -> Claims:
-        """What a token says; without capabilities it allows nothing. `changes` are of Claims."""
+        """Return the claims of a token; without capabilities it allows nothing. `changes` replace members of Claims."""
         claims = replace(
             self.harness.claims(self.stage, participant_id),
             capabilities=frozenset(capabilities),
@@ -30,13 +30,13 @@ class OwnTokens:
         return replace(claims, **changes)
 
     def token(self, claims: Claims) -> str:
-        """The token that says it."""
+        """Return a token with these claims."""
         token = f"token-{len(self.harness.tokens.known)}"
         self.harness.tokens.known[token] = claims
         return token
 
     def connection_token(self, token_id: str, **changes: object) -> str:
-        """A connection token of this id."""
+        """Return a connection token with this id. `changes` replace members of its claims."""
         claims = ConnectionClaims(
             token_id=token_id,
             account_id=ACCOUNT,
@@ -50,7 +50,7 @@ class OwnTokens:
 
 
 async def own_tokens(harness: ManagerHarness, stage: Stage | None = None) -> OwnTokens:
-    """Import a key and return its owner."""
+    """Import a public key and return a creator of tokens that name it."""
     key = await harness.manager.public_keys.import_key(
         account_id=ACCOUNT, name="", tags={}, material=OwnKey().public_pem
     )

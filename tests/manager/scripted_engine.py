@@ -1,5 +1,5 @@
-"""A media engine without media, for tests that say when a peer connects, disappears or breaks a limit, and when an
-encoder asks to come in; real peers are in the end-to-end tests."""
+"""A media engine without media. A test decides when a peer connects, disconnects or breaks a limit, and when an encoder
+asks to be admitted. The end-to-end tests use real peers."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,11 +21,12 @@ from stagebook.media.port import (
 
 
 class ScriptedEngine:
-    """Answers every offer with the offer itself, and lets in every encoder that may come in.
+    """Answers each offer with the offer itself and admits each encoder.
 
-    `refuse` makes the next offer or admission fail, `hold` makes them wait: `held` tells that one does. `admitted` are
-    the connections of encoders by what they asked as, `refused` is what the others were told, `redundant` are those
-    that feed beside others.
+    `refuse` makes the next offer or admission fail. `hold` makes them wait; `held` is set when one waits. `connections`
+    maps connection ids to source ids. `admitted` maps ask ids to connection ids, `refused` maps ask ids to the detail
+    that the encoder received. `wrong_keys` are the ask ids that were refused for a wrong key, `redundant` the
+    connections that feed a source beside others.
     """
 
     def __init__(self) -> None:
@@ -40,33 +41,33 @@ class ScriptedEngine:
         self.refuse: RefusalReason | None = None
         self.hold: asyncio.Event | None = None
         self.held = asyncio.Event()
-        self.words: dict[str, str] = {}
-        """What encoders were told, by the connection or source that was ended."""
-        self._hear: Callable[[MediaFact], None] = lambda _fact: None
+        self.details: dict[str, str] = {}
+        """The details that encoders received, by the id of the connection or source that was ended."""
+        self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
 
-    def listen(self, hear: Callable[[MediaFact], None]) -> None:
-        self._hear = hear
+    def listen(self, on_fact: Callable[[MediaFact], None]) -> None:
+        self._on_fact = on_fact
 
-    def tell(self, fact: MediaFact) -> None:
-        self._hear(fact)
+    def report(self, fact: MediaFact) -> None:
+        self._on_fact(fact)
 
     def connect(self, connection_id: str) -> None:
-        self.tell(Connected(connection_id=connection_id))
+        self.report(Connected(connection_id=connection_id))
 
     def lose(self, connection_id: str, cause: CloseCause = CloseCause.CONSENT_LOST) -> None:
-        self.tell(Closed(connection_id=connection_id, cause=cause))
+        self.report(Closed(connection_id=connection_id, cause=cause))
 
-    def ask(self, stream_key: str, *, is_secure: bool = True) -> str:
-        """Let an encoder ask to come in; return the id it asks under."""
+    def request_ingest(self, stream_key: str, *, is_secure: bool = True) -> str:
+        """Report an encoder that asks to be admitted; return its ask id."""
         self.asked += 1
         ask_id = f"ask-{self.asked}"
-        self.tell(
+        self.report(
             IngestAsked(ask_id=ask_id, stream_key=stream_key, is_secure=is_secure, remote_address="192.0.2.7:50000")
         )
         return ask_id
 
     def fail(self, connection_id: str, fault: IngestFault = IngestFault.INPUT) -> None:
-        self.tell(IngestFailed(connection_id=connection_id, fault=fault, detail=f"scripted: {fault.value}"))
+        self.report(IngestFailed(connection_id=connection_id, fault=fault, detail=f"scripted: {fault.value}"))
 
     def measure(
         self,
@@ -77,7 +78,7 @@ class ScriptedEngine:
         height: int = 360,
         has_b_frames: bool = False,
     ) -> None:
-        self.tell(
+        self.report(
             SourceMeasured(
                 source_id=self.connections[connection_id],
                 connection_id=connection_id,
@@ -129,8 +130,8 @@ class ScriptedEngine:
 
     async def close(self, *, connection_id: str, detail: str = "") -> None:
         self.closed.append(connection_id)
-        self.words[connection_id] = detail
+        self.details[connection_id] = detail
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:
         self.ended_sources.append(source_id)
-        self.words[source_id] = detail
+        self.details[source_id] = detail

@@ -1,4 +1,4 @@
-"""After a stop without goodbye: one LEFT for every JOINED, with its cause, and nothing doubled."""
+"""Recovery after a crash: one LEFT for each JOINED, with its cause, and once."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from stagebook.stage.resources import ParticipantState
 from tests.manager.manager_harness import CLIENT, LINGER_MS, SettableClock, Watcher, running_manager
 
 
-async def test_what_was_open_is_closed_at_the_next_start(tmp_path: Path) -> None:
+async def test_recovery_closes_what_the_last_run_left_open(tmp_path: Path) -> None:
     clock = SettableClock()
     async with running_manager(tmp_path / "book", clock=clock) as harness:
         stage = await harness.stage()

@@ -10,7 +10,7 @@ from stagebook.stage.errors import AttemptRefusedError, TokenRefusal, TokenRefus
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import Stage
 from tests.manager.manager_harness import ManagerHarness
-from tests.manager.replicated_pair import SHOWN, make_pair
+from tests.manager.replicated_pair import REPLICA_PUBLISHED, make_pair
 
 PUBLISHED = ["JOINED", "PUBLISH_STARTED"]
 WATCHING = ["JOINED", "SUBSCRIBE_STARTED(P)"]
@@ -242,11 +242,11 @@ async def test_replicas_stay_whether_the_second_offer_connects_or_not(harness: M
     await pair.start()
     await pair.watch()
 
-    harness.engine.lose(await offer_again(harness, pair.here), CloseCause.NEVER_CONNECTED)
-    harness.engine.connect(await offer_again(harness, pair.here))
+    harness.engine.lose(await offer_again(harness, pair.source), CloseCause.NEVER_CONNECTED)
+    harness.engine.connect(await offer_again(harness, pair.source))
 
-    assert await pair.told(pair.there) == SHOWN
-    assert await pair.told(pair.there, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)*"]
+    assert await pair.events(pair.destination) == REPLICA_PUBLISHED
+    assert await pair.events(pair.destination, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)*"]
 
 
 async def test_the_maximum_duration_counts_from_the_connection_that_publishes(

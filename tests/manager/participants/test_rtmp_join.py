@@ -1,4 +1,4 @@
-"""Encoders come in by a stream key, publish, and leave."""
+"""Encoders that join by a stream key, publish and leave."""
 
 import asyncio
 from pathlib import Path
@@ -40,7 +40,7 @@ async def last_cause(harness: ManagerHarness, stage: Stage, participant_id: str)
 async def published(harness: ManagerHarness) -> tuple[Stage, IngestConfiguration, str]:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    return stage, configuration, await harness.encode(configuration.stream_key)
+    return stage, configuration, await harness.publish_rtmp(configuration.stream_key)
 
 
 async def end(harness: ManagerHarness, stage: Stage, configuration: IngestConfiguration, way: str) -> None:
@@ -57,18 +57,18 @@ async def end(harness: ManagerHarness, stage: Stage, configuration: IngestConfig
             await harness.manager.shutdown()
 
 
-async def test_who_comes_with_the_key_joins_at_once_and_publishes_when_its_media_flows(harness: ManagerHarness) -> None:
+async def test_an_encoder_joins_at_once_and_publishes_when_its_media_flows(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
 
-    connection_id = await harness.encode(configuration.stream_key, connect=False)
+    connection_id = await harness.publish_rtmp(configuration.stream_key, connect=False)
     assert await harness.events(stage, configuration.participant_id) == ["JOINED"]
 
     harness.engine.connect(connection_id)
     assert await harness.events(stage, configuration.participant_id) == PUBLISHED
 
 
-async def test_its_row_says_what_the_configuration_says(harness: ManagerHarness) -> None:
+async def test_the_row_has_the_values_of_the_configuration(harness: ManagerHarness) -> None:
     stage, configuration, _ = await published(harness)
     record = await row(harness, stage, configuration.participant_id)
     assert (record.user_id, record.attributes) == ("encoder", {"room": "one"})
@@ -81,20 +81,20 @@ async def test_its_row_says_what_the_configuration_says(harness: ManagerHarness)
 @pytest.mark.parametrize(
     ("is_secure", "protocol"), [(True, ParticipantProtocol.RTMPS), (False, ParticipantProtocol.RTMP)]
 )
-async def test_its_protocol_is_that_of_its_connection(
+async def test_the_protocol_is_that_of_the_connection(
     harness: ManagerHarness, *, is_secure: bool, protocol: ParticipantProtocol
 ) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage, insecure=True)
 
-    connection_id = await harness.encode(configuration.stream_key, is_secure=is_secure, connect=False)
+    connection_id = await harness.publish_rtmp(configuration.stream_key, is_secure=is_secure, connect=False)
     assert (await row(harness, stage, configuration.participant_id)).protocol is ParticipantProtocol.UNKNOWN
 
     harness.engine.connect(connection_id)
     assert (await row(harness, stage, configuration.participant_id)).protocol is protocol
 
 
-async def test_the_engine_hears_of_it_when_its_arrival_is_durable(
+async def test_the_engine_admits_an_encoder_after_its_join_is_durable(
     harness: ManagerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = await harness.stage()
@@ -106,11 +106,11 @@ async def test_the_engine_hears_of_it_when_its_arrival_is_durable(
         seen.append(bool(harness.book.list_events(stage.arn, session, configuration.participant_id)))
 
     monkeypatch.setattr(harness.engine, "ingest", ingest)
-    await harness.ask(configuration.stream_key)
+    await harness.request_ingest(configuration.stream_key)
     assert seen == [True]
 
 
-async def test_it_is_watched_like_any_other(harness: ManagerHarness) -> None:
+async def test_an_encoder_is_watched_like_any_publisher(harness: ManagerHarness) -> None:
     stage, configuration, connection_id = await published(harness)
     viewer = await harness.subscribe(harness.claims(stage, "viewer"), configuration.participant_id)
     assert harness.engine.connections[viewer] == harness.engine.connections[connection_id]
@@ -127,7 +127,7 @@ async def test_it_is_watched_like_any_other(harness: ManagerHarness) -> None:
     assert viewer in harness.engine.closed
 
 
-async def test_watchers_see_it(harness: ManagerHarness) -> None:
+async def test_watchers_are_shown_an_encoder(harness: ManagerHarness) -> None:
     stage, configuration, _ = await published(harness)
     watcher = Watcher()
     await harness.manager.participants.open_events(harness.claims(stage, "viewer"), watcher=watcher, client=CLIENT)
@@ -141,7 +141,9 @@ async def test_watchers_see_it(harness: ManagerHarness) -> None:
         (CloseCause.CONSENT_LOST, Cause.PEER_LOST),
     ],
 )
-async def test_it_leaves_when_its_connection_ends(harness: ManagerHarness, closed: CloseCause, cause: Cause) -> None:
+async def test_an_encoder_leaves_when_its_connection_ends(
+    harness: ManagerHarness, closed: CloseCause, cause: Cause
+) -> None:
     stage, configuration, connection_id = await published(harness)
     harness.engine.lose(connection_id, closed)
     assert await harness.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
@@ -149,10 +151,10 @@ async def test_it_leaves_when_its_connection_ends(harness: ManagerHarness, close
     assert harness.engine.ended_sources == [harness.engine.connections[connection_id]]
 
 
-async def test_it_comes_again_with_the_same_key_as_the_same_participant(harness: ManagerHarness) -> None:
+async def test_a_returning_encoder_is_the_same_participant(harness: ManagerHarness) -> None:
     stage, configuration, connection_id = await published(harness)
     harness.engine.lose(connection_id)
-    await harness.encode(configuration.stream_key)
+    await harness.publish_rtmp(configuration.stream_key)
     assert await harness.events(stage, configuration.participant_id) == [
         *PUBLISHED,
         "PUBLISH_STOPPED",
@@ -169,16 +171,16 @@ async def test_it_comes_again_with_the_same_key_as_the_same_participant(harness:
         (IngestFault.INPUT, "INVALID_INPUT"),
     ],
 )
-async def test_what_its_stream_breaks_is_an_error_before_and_after_it_flows(
+async def test_a_fault_of_the_stream_is_an_error_before_and_after_it_flows(
     harness: ManagerHarness, fault: IngestFault, code: str
 ) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    harness.engine.fail(await harness.encode(configuration.stream_key, connect=False), fault)
+    harness.engine.fail(await harness.publish_rtmp(configuration.stream_key, connect=False), fault)
     opening = ["JOINED", f"PUBLISH_ERROR:{code}", "LEFT"]
     assert await harness.events(stage, configuration.participant_id) == opening
 
-    harness.engine.fail(await harness.encode(configuration.stream_key), fault)
+    harness.engine.fail(await harness.publish_rtmp(configuration.stream_key), fault)
     assert await harness.events(stage, configuration.participant_id) == [
         *opening,
         *PUBLISHED,
@@ -189,7 +191,7 @@ async def test_what_its_stream_breaks_is_an_error_before_and_after_it_flows(
     assert await last_cause(harness, stage, configuration.participant_id) == (Cause.LIMIT, f"scripted: {fault.value}")
 
 
-async def test_a_fault_of_a_connection_that_has_ended_is_no_news(harness: ManagerHarness) -> None:
+async def test_a_fault_of_a_connection_that_has_ended_changes_nothing(harness: ManagerHarness) -> None:
     stage, configuration, connection_id = await published(harness)
     harness.engine.lose(connection_id)
     harness.engine.fail(connection_id)
@@ -207,7 +209,7 @@ async def test_a_lost_engine_is_an_internal_error(harness: ManagerHarness) -> No
     ]
 
 
-async def test_b_frames_cut_an_encoder_and_a_web_publisher_alike(harness: ManagerHarness) -> None:
+async def test_b_frames_end_the_publication_of_an_encoder_and_of_a_web_publisher(harness: ManagerHarness) -> None:
     stage, configuration, connection_id = await published(harness)
     from_the_web = await harness.publish(harness.claims(stage, "web"))
     for publication in (connection_id, from_the_web):
@@ -226,7 +228,7 @@ async def test_seconds_above_the_bitrate_of_an_earlier_stream_do_not_count(harne
     stage, configuration, connection_id = await published(harness)
     for _ in range(RELAXED.publish_bitrate_window_seconds):
         harness.engine.measure(connection_id, bitrate_bps=RELAXED.publish_bitrate_bps + 1)
-    ask_id = harness.engine.ask(configuration.stream_key)
+    ask_id = harness.engine.request_ingest(configuration.stream_key)
     await harness.settled()
     harness.engine.connect(harness.engine.admitted[ask_id])
     harness.engine.measure(harness.engine.admitted[ask_id], bitrate_bps=RELAXED.publish_bitrate_bps + 1)
@@ -239,7 +241,7 @@ async def test_seconds_above_the_bitrate_of_an_earlier_stream_do_not_count(harne
     ]
 
 
-async def test_it_lasts_a_day(harness: ManagerHarness) -> None:
+async def test_a_stream_ends_after_a_day(harness: ManagerHarness) -> None:
     stage, configuration, _ = await published(harness)
     harness.clock.ms += DAY_MS - 1
     harness.manager.tick()
@@ -256,12 +258,12 @@ async def test_it_lasts_a_day(harness: ManagerHarness) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS_TO_END)
-async def test_the_engine_is_told_whatever_ends_it(harness: ManagerHarness, way: str) -> None:
+async def test_the_source_ends_in_the_engine_whatever_ends_the_stream(harness: ManagerHarness, way: str) -> None:
     stage, configuration, connection_id = await published(harness)
     await end(harness, stage, configuration, way)
     await harness.settled()
     assert harness.engine.ended_sources == [harness.engine.connections[connection_id]]
-    if way != "delete stage":  # its history cannot be read any more
+    if way != "delete stage":  # the history of a deleted stage cannot be read
         assert await harness.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
 
 
@@ -275,17 +277,17 @@ async def test_the_engine_is_told_whatever_ends_it(harness: ManagerHarness, way:
         ("b-frames", "B_FRAME_PRESENT: the video has B-frames"),
     ],
 )
-async def test_the_encoder_is_told_what_ends_it(harness: ManagerHarness, way: str, words: str) -> None:
+async def test_the_encoder_receives_the_reason_for_the_end(harness: ManagerHarness, way: str, words: str) -> None:
     stage, configuration, connection_id = await published(harness)
     if way == "b-frames":
         harness.engine.measure(connection_id, has_b_frames=True)
     else:
         await end(harness, stage, configuration, way)
     await harness.settled()
-    assert harness.engine.words == {harness.engine.connections[connection_id]: words}
+    assert harness.engine.details == {harness.engine.connections[connection_id]: words}
 
 
-async def test_it_moves_with_its_configuration(harness: ManagerHarness) -> None:
+async def test_an_encoder_follows_its_configuration_to_another_stage(harness: ManagerHarness) -> None:
     stage, configuration, connection_id = await published(harness)
     other = await harness.stage("other")
     with pytest.raises(ConflictError):
@@ -296,12 +298,12 @@ async def test_it_moves_with_its_configuration(harness: ManagerHarness) -> None:
     await harness.manager.ingest_configurations.update(
         arn=configuration.arn, stage_arn=other.arn, redundant_ingest=None
     )
-    await harness.encode(configuration.stream_key)
+    await harness.publish_rtmp(configuration.stream_key)
     assert await harness.events(other, configuration.participant_id) == PUBLISHED
     assert (await harness.events(stage, configuration.participant_id))[-1] == "LEFT"
 
 
-async def test_it_is_replicated_like_any_other(harness: ManagerHarness) -> None:
+async def test_an_encoder_is_replicated_like_any_publisher(harness: ManagerHarness) -> None:
     stage, configuration, connection_id = await published(harness)
     other = await harness.stage("other")
     await harness.manager.replications.start(
@@ -313,7 +315,7 @@ async def test_it_is_replicated_like_any_other(harness: ManagerHarness) -> None:
     )
     assert (await row(harness, other, configuration.participant_id)).protocol is ParticipantProtocol.RTMPS
     harness.engine.lose(connection_id)
-    await harness.encode(configuration.stream_key)
+    await harness.publish_rtmp(configuration.stream_key)
     assert await harness.events(other, configuration.participant_id) == [
         *PUBLISHED,
         "PUBLISH_STOPPED",
@@ -321,7 +323,7 @@ async def test_it_is_replicated_like_any_other(harness: ManagerHarness) -> None:
     ]
 
 
-async def test_after_a_crash_it_has_left_and_its_configuration_is_free(tmp_path: Path) -> None:
+async def test_after_a_crash_the_encoder_has_left_and_its_configuration_is_inactive(tmp_path: Path) -> None:
     path = tmp_path / "book.sqlite3"
     async with running_manager(path) as harness:
         stage, configuration, _ = await published(harness)
@@ -330,16 +332,16 @@ async def test_after_a_crash_it_has_left_and_its_configuration_is_free(tmp_path:
         assert await harness.events(stage, configuration.participant_id) == [*PUBLISHED, "PUBLISH_STOPPED", "LEFT"]
         assert (await row(harness, stage, configuration.participant_id)).protocol is ParticipantProtocol.RTMPS
         assert not harness.manager.ingest_configurations.is_active(configuration)
-        await harness.encode(configuration.stream_key)
+        await harness.publish_rtmp(configuration.stream_key)
         assert await harness.events(stage, configuration.participant_id) == PUBLISHED
 
 
 @pytest.mark.parametrize("way", WAYS_TO_END)
-async def test_what_ends_while_the_engine_lets_it_in_is_closed(harness: ManagerHarness, way: str) -> None:
+async def test_a_stream_that_ends_while_the_engine_admits_it_is_closed(harness: ManagerHarness, way: str) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     harness.engine.hold = asyncio.Event()
-    ask_id = harness.engine.ask(configuration.stream_key)
+    ask_id = harness.engine.request_ingest(configuration.stream_key)
     await harness.engine.held.wait()
 
     ending = asyncio.create_task(end(harness, stage, configuration, way))
@@ -355,11 +357,11 @@ async def test_what_ends_while_the_engine_lets_it_in_is_closed(harness: ManagerH
     assert no_sources(harness)
 
 
-async def test_what_has_ended_when_the_engine_refuses_has_no_error(harness: ManagerHarness) -> None:
+async def test_a_stream_that_has_ended_when_the_engine_refuses_it_has_no_error(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     harness.engine.hold, harness.engine.refuse = asyncio.Event(), RefusalReason.ENGINE_LOST
-    ask_id = harness.engine.ask(configuration.stream_key)
+    ask_id = harness.engine.request_ingest(configuration.stream_key)
     await harness.engine.held.wait()
 
     await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
@@ -369,10 +371,10 @@ async def test_what_has_ended_when_the_engine_refuses_has_no_error(harness: Mana
     assert harness.engine.refused[ask_id] == "the stream was ended while it began"
 
 
-async def test_a_shutdown_waits_until_the_engine_has_closed_who_was_on_the_way_in(harness: ManagerHarness) -> None:
+async def test_a_shutdown_waits_for_an_encoder_that_is_being_admitted(harness: ManagerHarness) -> None:
     configuration = await harness.configuration(await harness.stage())
     harness.engine.hold = asyncio.Event()
-    ask_id = harness.engine.ask(configuration.stream_key)
+    ask_id = harness.engine.request_ingest(configuration.stream_key)
     await harness.engine.held.wait()
     asyncio.get_running_loop().call_later(0.05, harness.engine.hold.set)
 
@@ -382,10 +384,10 @@ async def test_a_shutdown_waits_until_the_engine_has_closed_who_was_on_the_way_i
     assert len(harness.engine.ended_sources) == 1
 
 
-async def test_what_ends_before_the_engine_is_told_never_comes_in(harness: ManagerHarness) -> None:
+async def test_a_stream_that_ends_before_the_engine_is_asked_is_refused(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    ask_id = harness.engine.ask(configuration.stream_key)
+    ask_id = harness.engine.request_ingest(configuration.stream_key)
     await asyncio.sleep(0)
     assert harness.manager.ingest_configurations.is_active(configuration)
 

@@ -1,4 +1,4 @@
-"""Encoders that are turned away: each refusal, what the encoder is told, and what the book keeps."""
+"""Refused encoders: each refusal, the detail that the encoder receives, and the event that is recorded."""
 
 import pytest
 from msgspec.structs import replace
@@ -7,13 +7,11 @@ from stagebook.book.changes import PutResource
 from stagebook.manager.participants.refusal_rate_limit import (
     MINUTE_MS,
     RECORDED_PER_MINUTE,
-    TIDY_ABOVE,
-    RefusalRateLimit,
 )
 from stagebook.manager.session import unit_of_work
 from stagebook.media.port import RefusalReason
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
-from stagebook.stage.events import Cause, ErrorCode
+from stagebook.stage.events import Cause
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import (
     Capability,
@@ -42,9 +40,9 @@ async def nothing_is_recorded(harness: ManagerHarness, stage: Stage) -> None:
     assert sessions(harness, stage) == 0
 
 
-@pytest.mark.parametrize("known", ["", "live", "rt_1_x", "another id", "another account", "another region"])
-async def test_a_key_that_names_no_configuration_is_counted_and_nobodys_event(
-    harness: ManagerHarness, known: str
+@pytest.mark.parametrize("key_kind", ["", "live", "rt_1_x", "another id", "another account", "another region"])
+async def test_a_key_that_names_no_configuration_is_counted_and_makes_no_event(
+    harness: ManagerHarness, key_kind: str
 ) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
@@ -53,17 +51,17 @@ async def test_a_key_that_names_no_configuration_is_counted_and_nobodys_event(
         "another id": configuration.stream_key.replace(resource_id, "AbCdEfGh1234"),
         "another account": configuration.stream_key.replace("rt_123456789012", "rt_210987654321"),
         "another region": configuration.stream_key.replace("us-west-2", "eu-west-1"),
-    }.get(known, known)
+    }.get(key_kind, key_kind)
 
-    told = await harness.turned_away(key)
+    detail = await harness.refused_encoder(key)
 
-    assert told.startswith("INVALID_STREAM_KEY: ")
+    assert detail.startswith("INVALID_STREAM_KEY: ")
     assert harness.manager.unknown_stream_keys == 1
     await nothing_is_recorded(harness, stage)
 
 
 @pytest.mark.parametrize("why", ["never attached", "taken off", "stage deleted", "configuration deleted"])
-async def test_the_key_of_a_configuration_without_a_stage_is_unknown_too(harness: ManagerHarness, why: str) -> None:
+async def test_the_key_of_a_configuration_without_a_stage_counts_as_unknown(harness: ManagerHarness, why: str) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(None if why == "never attached" else stage)
     match why:
@@ -76,31 +74,31 @@ async def test_the_key_of_a_configuration_without_a_stage_is_unknown_too(harness
         case "configuration deleted":
             await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=False)
 
-    unknown = await harness.turned_away("no key at all")
-    assert await harness.turned_away(configuration.stream_key) == unknown
-    assert await harness.turned_away(wrong_secret(configuration)) == unknown
+    unknown = await harness.refused_encoder("no key at all")
+    assert await harness.refused_encoder(configuration.stream_key) == unknown
+    assert await harness.refused_encoder(wrong_secret(configuration)) == unknown
 
     assert harness.manager.unknown_stream_keys == 3
     await nothing_is_recorded(harness, stage)
 
 
-async def test_a_stage_on_its_way_out_takes_nobody(harness: ManagerHarness) -> None:
+async def test_a_stage_that_is_being_deleted_admits_no_encoder(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     deletion = harness.manager.stages.delete(stage_arn=stage.arn)
-    ask_id = harness.engine.ask(configuration.stream_key)
+    ask_id = harness.engine.request_ingest(configuration.stream_key)
     await deletion
     await harness.settled()
     assert harness.engine.refused[ask_id].startswith("INVALID_STREAM_KEY: ")
 
 
-async def test_only_a_key_that_is_nobodys_is_a_guess(harness: ManagerHarness) -> None:
+async def test_only_a_key_that_matches_no_configuration_counts_as_a_wrong_key(harness: ManagerHarness) -> None:
     configuration = await harness.configuration(None)
-    await harness.turned_away(configuration.stream_key)
+    await harness.refused_encoder(configuration.stream_key)
     assert harness.engine.wrong_keys == set()
     for key in ("no key at all", wrong_secret(configuration)):
         harness.engine.wrong_keys.clear()
-        await harness.turned_away(key)
+        await harness.refused_encoder(key)
         assert len(harness.engine.wrong_keys) == 1
 
 
@@ -108,9 +106,9 @@ async def test_a_wrong_secret_is_an_error_of_the_configurations_participant(harn
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
 
-    told = await harness.turned_away(wrong_secret(configuration))
+    detail = await harness.refused_encoder(wrong_secret(configuration))
 
-    assert told == "INVALID_STREAM_KEY: the secret of the stream key is not the ingest configuration's"
+    assert detail == "INVALID_STREAM_KEY: the secret of the stream key is not the ingest configuration's"
     assert await harness.events(stage, configuration.participant_id) == ["PUBLISH_ERROR:INVALID_STREAM_KEY"]
     assert harness.manager.unknown_stream_keys == 0
 
@@ -118,7 +116,7 @@ async def test_a_wrong_secret_is_an_error_of_the_configurations_participant(harn
 async def test_a_refused_encoder_has_a_row_and_never_joined(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    await harness.turned_away(wrong_secret(configuration))
+    await harness.refused_encoder(wrong_secret(configuration))
     record = harness.book.get_participant(stage.arn, harness.session_id(stage), configuration.participant_id)
     assert record is not None
     assert (record.state, record.first_join_ms) == (ParticipantState.DISCONNECTED, None)
@@ -129,33 +127,33 @@ async def test_a_refused_encoder_has_a_row_and_never_joined(harness: ManagerHarn
 async def test_rtmp_is_refused_where_rtmps_is_required(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    told = await harness.turned_away(configuration.stream_key, is_secure=False)
-    assert told.startswith("INVALID_PROTOCOL: ")
+    detail = await harness.refused_encoder(configuration.stream_key, is_secure=False)
+    assert detail.startswith("INVALID_PROTOCOL: ")
     assert await harness.events(stage, configuration.participant_id) == ["PUBLISH_ERROR:INVALID_PROTOCOL"]
 
 
-async def test_rtmps_is_welcome_where_rtmp_is_allowed(harness: ManagerHarness) -> None:
+async def test_rtmps_is_allowed_where_rtmp_is_allowed(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage, insecure=True)
-    await harness.encode(configuration.stream_key, is_secure=True)
+    await harness.publish_rtmp(configuration.stream_key, is_secure=True)
     assert await harness.events(stage, configuration.participant_id) == PUBLISHED
 
 
-async def test_who_does_not_know_the_secret_does_not_learn_the_protocol(harness: ManagerHarness) -> None:
+async def test_a_wrong_secret_is_reported_before_a_wrong_protocol(harness: ManagerHarness) -> None:
     configuration = await harness.configuration(await harness.stage())
-    told = await harness.turned_away(wrong_secret(configuration), is_secure=False)
-    assert told.startswith("INVALID_STREAM_KEY: ")
+    detail = await harness.refused_encoder(wrong_secret(configuration), is_secure=False)
+    assert detail.startswith("INVALID_STREAM_KEY: ")
 
 
 @pytest.mark.parametrize("flows", [True, False], ids=["flowing", "opening"])
-async def test_a_key_in_use_is_refused_and_the_first_encoder_goes_on(harness: ManagerHarness, *, flows: bool) -> None:
+async def test_a_key_in_use_is_refused_and_the_first_encoder_continues(harness: ManagerHarness, *, flows: bool) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    first = await harness.encode(configuration.stream_key, connect=flows)
+    first = await harness.publish_rtmp(configuration.stream_key, connect=flows)
 
-    told = await harness.turned_away(configuration.stream_key)
+    detail = await harness.refused_encoder(configuration.stream_key)
 
-    assert told.startswith("REUSE_OF_STREAM_KEY: ")
+    assert detail.startswith("REUSE_OF_STREAM_KEY: ")
     before = PUBLISHED if flows else ["JOINED"]
     assert await harness.events(stage, configuration.participant_id) == [*before, "PUBLISH_ERROR:REUSE_OF_STREAM_KEY"]
     assert harness.engine.closed == harness.engine.ended_sources == []
@@ -163,10 +161,10 @@ async def test_a_key_in_use_is_refused_and_the_first_encoder_goes_on(harness: Ma
     assert (await harness.events(stage, configuration.participant_id))[-1] == "LEFT"
 
 
-async def test_of_two_encoders_at_once_one_comes_in(harness: ManagerHarness) -> None:
+async def test_of_two_encoders_at_once_one_is_admitted(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    asked = [harness.engine.ask(configuration.stream_key) for _ in range(2)]
+    asked = [harness.engine.request_ingest(configuration.stream_key) for _ in range(2)]
     await harness.settled()
     assert list(harness.engine.admitted) == asked[:1]
     assert list(harness.engine.refused) == asked[1:]
@@ -174,15 +172,15 @@ async def test_of_two_encoders_at_once_one_comes_in(harness: ManagerHarness) -> 
 
 
 @pytest.mark.parametrize("quota", ["publishers_per_stage", "publishers_per_account", "participants_per_stage"])
-async def test_a_full_house_is_a_quota(harness: ManagerHarness, quota: str) -> None:
+async def test_a_reached_quota_refuses_an_encoder(harness: ManagerHarness, quota: str) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     await harness.publish(harness.claims(stage, "P"))
     harness.set_limits(replace(RELAXED, **{quota: 1}))
 
-    told = await harness.turned_away(configuration.stream_key)
+    detail = await harness.refused_encoder(configuration.stream_key)
 
-    assert told.startswith("QUOTA_EXCEEDED: ")
+    assert detail.startswith("QUOTA_EXCEEDED: ")
     assert await harness.events(stage, configuration.participant_id) == ["PUBLISH_ERROR:QUOTA_EXCEEDED"]
 
 
@@ -193,7 +191,7 @@ async def test_a_book_that_cannot_keep_up_refuses_without_an_event(
     configuration = await harness.configuration(stage)
     monkeypatch.setattr(unit_of_work, "MAXIMUM_BACKLOG", 0)
     for key in (configuration.stream_key, wrong_secret(configuration)):
-        assert (await harness.turned_away(key)).startswith("INTERNAL_SERVER_EXCEPTION: ")
+        assert (await harness.refused_encoder(key)).startswith("INTERNAL_SERVER_EXCEPTION: ")
     await nothing_is_recorded(harness, stage)
     assert harness.manager.unknown_stream_keys == 0
 
@@ -201,16 +199,16 @@ async def test_a_book_that_cannot_keep_up_refuses_without_an_event(
 @pytest.mark.parametrize(
     ("reason", "cause"), [(RefusalReason.ENGINE_LOST, Cause.ENGINE_LOST), (RefusalReason.BUSY, Cause.REFUSED)]
 )
-async def test_an_engine_that_cannot_take_it_is_an_internal_error(
+async def test_an_engine_that_refuses_an_encoder_is_an_internal_error(
     harness: ManagerHarness, reason: RefusalReason, cause: Cause
 ) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     harness.engine.refuse = reason
 
-    told = await harness.turned_away(configuration.stream_key)
+    detail = await harness.refused_encoder(configuration.stream_key)
 
-    assert told == f"INTERNAL_SERVER_EXCEPTION: scripted: {reason.value}"
+    assert detail == f"INTERNAL_SERVER_EXCEPTION: scripted: {reason.value}"
     assert await harness.events(stage, configuration.participant_id) == [
         "JOINED",
         "PUBLISH_ERROR:INTERNAL_SERVER_EXCEPTION",
@@ -221,20 +219,20 @@ async def test_an_engine_that_cannot_take_it_is_an_internal_error(
     assert not harness.manager.ingest_configurations.is_active(configuration)
 
 
-async def test_an_encoder_that_went_before_it_was_let_in_is_no_error(harness: ManagerHarness) -> None:
+async def test_an_encoder_that_disconnected_before_it_was_admitted_has_no_error(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     harness.engine.refuse = RefusalReason.UNKNOWN_CONNECTION
-    await harness.turned_away(configuration.stream_key)
+    await harness.refused_encoder(configuration.stream_key)
     assert await harness.events(stage, configuration.participant_id) == ["JOINED", "LEFT"]
 
 
-async def test_nobody_comes_in_while_the_server_stops(harness: ManagerHarness) -> None:
+async def test_no_encoder_is_admitted_while_the_server_stops(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    before = harness.engine.ask(configuration.stream_key)
+    before = harness.engine.request_ingest(configuration.stream_key)
     await harness.manager.shutdown()
-    after = harness.engine.ask(configuration.stream_key)
+    after = harness.engine.request_ingest(configuration.stream_key)
     await nothing_is_recorded(harness, stage)
     for ask_id in (before, after):
         assert harness.engine.refused[ask_id] == "INTERNAL_SERVER_EXCEPTION: the server is stopping"
@@ -244,27 +242,19 @@ async def test_only_some_refusals_a_minute_are_recorded(harness: ManagerHarness)
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     for _ in range(RECORDED_PER_MINUTE + 5):
-        told = await harness.turned_away(wrong_secret(configuration))
-        assert told.startswith("INVALID_STREAM_KEY: ")
+        detail = await harness.refused_encoder(wrong_secret(configuration))
+        assert detail.startswith("INVALID_STREAM_KEY: ")
     assert len(await harness.events(stage, configuration.participant_id)) == RECORDED_PER_MINUTE
 
-    await harness.turned_away(configuration.stream_key, is_secure=False)
+    await harness.refused_encoder(configuration.stream_key, is_secure=False)
     assert (await harness.events(stage, configuration.participant_id))[-1] == "PUBLISH_ERROR:INVALID_PROTOCOL"
 
     harness.clock.ms += MINUTE_MS
-    await harness.turned_away(wrong_secret(configuration))
+    await harness.refused_encoder(wrong_secret(configuration))
     assert (await harness.events(stage, configuration.participant_id))[-1] == "PUBLISH_ERROR:INVALID_STREAM_KEY"
 
 
-def test_refusals_are_counted_for_each_configuration_and_forgotten() -> None:
-    refusals = RefusalRateLimit()
-    for number in range(TIDY_ABOVE + 2):
-        assert refusals.may_record(f"arn-{number}", ErrorCode.INVALID_STREAM_KEY, now_ms=number)
-    assert refusals.may_record("arn-0", ErrorCode.INVALID_STREAM_KEY, now_ms=MINUTE_MS + TIDY_ABOVE + 2)
-    assert len(refusals._minutes) == 1
-
-
-async def test_a_token_cannot_be_a_participant_of_an_ingest_configuration(harness: ManagerHarness) -> None:
+async def test_a_token_cannot_name_a_participant_of_an_ingest_configuration(harness: ManagerHarness) -> None:
     own = await own_tokens(harness)
     elsewhere = await harness.stage("elsewhere")
     plain = await harness.configuration(own.stage)
@@ -283,10 +273,10 @@ async def test_a_token_cannot_be_a_participant_of_an_ingest_configuration(harnes
     await nothing_is_recorded(harness, own.stage)
 
 
-async def test_the_id_of_a_deleted_configuration_is_free(harness: ManagerHarness) -> None:
+async def test_a_token_can_name_the_participant_of_a_deleted_configuration(harness: ManagerHarness) -> None:
     own = await own_tokens(harness)
     configuration = await harness.configuration(own.stage)
-    await harness.encode(configuration.stream_key)
+    await harness.publish_rtmp(configuration.stream_key)
     await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
 
     await harness.publish(own.claims(configuration.participant_id, *Capability))
@@ -297,13 +287,13 @@ async def test_the_id_of_a_deleted_configuration_is_free(harness: ManagerHarness
     assert (record.ingest_configuration_arn, record.protocol) == (None, ParticipantProtocol.WHIP)
 
 
-async def test_an_encoder_cannot_be_a_participant_who_came_by_a_token(harness: ManagerHarness) -> None:
+async def test_an_encoder_cannot_take_the_place_of_a_participant_with_a_token(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     await harness.publish(harness.claims(stage, "P"))
     await harness.book.submit([PutResource(resource=replace(configuration, participant_id="P"))]).durable
 
-    told = await harness.turned_away(configuration.stream_key)
+    detail = await harness.refused_encoder(configuration.stream_key)
 
-    assert told.startswith("REUSE_OF_STREAM_KEY: ")
+    assert detail.startswith("REUSE_OF_STREAM_KEY: ")
     assert await harness.events(stage, "P") == [*PUBLISHED, "PUBLISH_ERROR:REUSE_OF_STREAM_KEY"]

@@ -1,4 +1,4 @@
-"""What the watchers of a stage are shown."""
+"""The snapshots that the watchers of a stage get."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ async def shown(watcher: Watcher, *participants: tuple[str, bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_watcher_sees_itself_and_everybody_who_comes_and_goes(harness: ManagerHarness) -> None:
+async def test_a_watcher_is_shown_itself_and_everybody_that_joins_and_leaves(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     watcher = Watcher()
     await harness.manager.participants.open_events(harness.claims(stage, "W"), watcher=watcher, client=CLIENT)
@@ -32,7 +32,7 @@ async def test_a_watcher_sees_itself_and_everybody_who_comes_and_goes(harness: M
     await shown(watcher, ("W", False))
 
 
-async def test_a_snapshot_tells_who_the_others_are(harness: ManagerHarness) -> None:
+async def test_a_snapshot_has_user_ids_and_attributes(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     watcher = Watcher()
 
@@ -45,7 +45,7 @@ async def test_a_snapshot_tells_who_the_others_are(harness: ManagerHarness) -> N
     )
 
 
-async def test_all_watchers_are_handed_the_same_snapshot(harness: ManagerHarness) -> None:
+async def test_all_watchers_get_the_same_snapshot_instance(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     first, second = Watcher(), Watcher()
     await harness.manager.participants.open_events(harness.claims(stage, "A"), watcher=first, client=CLIENT)
@@ -57,7 +57,7 @@ async def test_all_watchers_are_handed_the_same_snapshot(harness: ManagerHarness
     assert first.snapshots[-1] is second.snapshots[-1]
 
 
-async def test_who_stops_watching_leaves(harness: ManagerHarness) -> None:
+async def test_a_participant_leaves_when_its_websocket_closes(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     connection_id = await harness.manager.participants.open_events(
         harness.claims(stage, "W"), watcher=Watcher(), client=CLIENT
@@ -69,7 +69,7 @@ async def test_who_stops_watching_leaves(harness: ManagerHarness) -> None:
     assert await harness.events(stage, "W") == ["JOINED", "LEFT"]
 
 
-async def test_another_stage_is_nobodys_business(harness: ManagerHarness) -> None:
+async def test_a_watcher_is_not_shown_another_stage(harness: ManagerHarness) -> None:
     stage, other = await harness.stage(), await harness.stage()
     watcher = Watcher()
     await harness.manager.participants.open_events(harness.claims(stage, "W"), watcher=watcher, client=CLIENT)
@@ -84,26 +84,30 @@ async def test_another_stage_is_nobodys_business(harness: ManagerHarness) -> Non
 
 async def test_a_replica_is_shown_publishing_while_its_publisher_does(harness: ManagerHarness) -> None:
     pair, watcher = await make_pair(harness), Watcher()
-    await harness.manager.participants.open_events(harness.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+    await harness.manager.participants.open_events(
+        harness.claims(pair.destination, "W"), watcher=watcher, client=CLIENT
+    )
 
     await pair.start(window_seconds=30, role="guest")
     await shown(watcher, ("W", False), ("P", True))
     assert watcher.snapshots[-1].participants[1].attributes == {"role": "guest"}
-    await pair.leave()
+    await pair.unpublish()
     await shown(watcher, ("W", False), ("P", False))
-    await pair.come_back()
+    await pair.publish_again()
     await shown(watcher, ("W", False), ("P", True))
     await pair.stop()
 
     await shown(watcher, ("W", False))
 
 
-async def test_who_watches_the_destination_sees_the_replica_go_with_the_source_s_stage(harness: ManagerHarness) -> None:
+async def test_a_replica_disappears_when_its_source_stage_is_deleted(harness: ManagerHarness) -> None:
     pair, watcher = await make_pair(harness), Watcher()
-    await harness.manager.participants.open_events(harness.claims(pair.there, "W"), watcher=watcher, client=CLIENT)
+    await harness.manager.participants.open_events(
+        harness.claims(pair.destination, "W"), watcher=watcher, client=CLIENT
+    )
     await pair.start()
     await shown(watcher, ("W", False), ("P", True))
 
-    await harness.manager.stages.delete(stage_arn=pair.here.arn)
+    await harness.manager.stages.delete(stage_arn=pair.source.arn)
 
     await shown(watcher, ("W", False))

@@ -1,4 +1,4 @@
-"""Connection tokens: whom they let in, and what their revocation ends."""
+"""Connection tokens: when they are accepted, and what their revocation ends."""
 
 import asyncio
 from pathlib import Path
@@ -37,20 +37,20 @@ def refusal(own: OwnTokens, connection_token: str) -> TokenRefusal:
     return caught.value.refusal
 
 
-async def test_it_comes_beside_the_participant_token(own: OwnTokens) -> None:
+async def test_a_connection_token_accompanies_a_participant_token(own: OwnTokens) -> None:
     assert admit(own, "A", own.connection_token("one")).connection_token_id == "one"
     assert admit(own, "A", None).connection_token_id is None
 
 
-async def test_one_that_is_not_good_lets_nobody_in(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_an_invalid_connection_token_is_refused(harness: ManagerHarness, own: OwnTokens) -> None:
     expired = own.connection_token("old", expires_at_seconds=harness.clock.ms // 1_000)
-    stranger = own.connection_token("stranger", account_id="210987654321")
-    elsewhere = own.connection_token("elsewhere", region="eu-west-1")
-    for token in ("unknown", expired, stranger, elsewhere):
+    other_account = own.connection_token("other account", account_id="210987654321")
+    other_region = own.connection_token("other region", region="eu-west-1")
+    for token in ("unknown", expired, other_account, other_region):
         assert refusal(own, token) is TokenRefusal.CONNECTION_TOKEN
 
 
-async def test_a_revoked_one_lets_nobody_in_any_more(tmp_path: Path) -> None:
+async def test_a_revoked_connection_token_is_refused_also_after_a_restart(tmp_path: Path) -> None:
     clock = SettableClock()
     async with running_manager(tmp_path / "book", clock=clock) as harness:
         own = await own_tokens(harness)
@@ -63,7 +63,9 @@ async def test_a_revoked_one_lets_nobody_in_any_more(tmp_path: Path) -> None:
         assert admit(again, "A", again.connection_token("two")).connection_token_id == "two"
 
 
-async def test_it_lets_nobody_in_from_the_moment_it_is_being_revoked(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_connection_token_is_refused_before_its_revocation_is_durable(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
     token = own.connection_token("one")
     revoking = asyncio.create_task(revoke(harness, "one"))
     await asyncio.sleep(0)
@@ -71,7 +73,7 @@ async def test_it_lets_nobody_in_from_the_moment_it_is_being_revoked(harness: Ma
     await revoking
 
 
-async def test_another_accounts_revocation_is_not_ours(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_revocation_of_another_account_has_no_effect(harness: ManagerHarness, own: OwnTokens) -> None:
     claims = admit(own, "A", own.connection_token("one"))
     await harness.publish(claims)
     await revoke(harness, "one", account_id="210987654321")
@@ -79,9 +81,7 @@ async def test_another_accounts_revocation_is_not_ours(harness: ManagerHarness, 
     admit(own, "A", "one")
 
 
-async def test_whoever_is_connected_through_it_is_disconnected_from_everything(
-    harness: ManagerHarness, own: OwnTokens
-) -> None:
+async def test_a_revocation_ends_all_connections_of_its_participants(harness: ManagerHarness, own: OwnTokens) -> None:
     elsewhere = await own_tokens(harness)
     token = own.connection_token("one")
     watcher = Watcher()
@@ -109,7 +109,9 @@ async def test_whoever_is_connected_through_it_is_disconnected_from_everything(
     assert {entry.event.cause for entry in recorded[3:]} == {Cause.CONNECTION_TOKEN_REVOKED}
 
 
-async def test_two_who_watch_each_other_through_it_leave_once(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_publisher_and_its_viewer_with_one_connection_token_leave_once(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
     token = own.connection_token("one")
     await harness.publish(admit(own, "A", token))
     await harness.subscribe(admit(own, "B", token), "A")
@@ -118,14 +120,18 @@ async def test_two_who_watch_each_other_through_it_leave_once(harness: ManagerHa
     assert await harness.events(own.stage, "A") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
 
 
-async def test_the_participant_token_stays_good_without_it(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_the_participant_token_stays_valid_without_the_connection_token(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
     await harness.publish(admit(own, "A", own.connection_token("one")))
     await revoke(harness, "one")
     await harness.publish(admit(own, "A", None))
     assert (await harness.events(own.stage, "A"))[-2:] == ["JOINED", "PUBLISH_STARTED"]
 
 
-async def test_nobody_slips_in_while_the_engine_answers(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_an_offer_is_refused_if_its_connection_token_is_revoked_while_the_engine_answers(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
     claims = admit(own, "A", own.connection_token("one"))
     harness.engine.hold = asyncio.Event()
     publishing = asyncio.create_task(harness.publish(claims))

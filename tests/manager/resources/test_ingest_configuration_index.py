@@ -1,4 +1,4 @@
-"""Which configuration brings in a participant, and which are attached to a stage."""
+"""The index of ingest configurations by participant and by stage."""
 
 import pytest
 from msgspec.structs import replace
@@ -26,7 +26,9 @@ def configuration(number: int, *, stage_arn: str = STAGE_ARN, account_id: str = 
     )
 
 
-async def test_it_knows_what_the_book_held_before(harness: ManagerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_index_reads_the_configurations_of_the_book(
+    harness: ManagerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ingest_configuration_index, "_PAGE_SIZE", 2)
     made = [configuration(number) for number in range(5)]
     await harness.book.submit([PutResource(resource=one) for one in made]).durable
@@ -42,7 +44,7 @@ async def test_it_knows_what_the_book_held_before(harness: ManagerHarness, monke
     assert index.of_stage(OTHER_ACCOUNT, STAGE_ARN) == ()
 
 
-async def test_it_follows_changes(harness: ManagerHarness) -> None:
+async def test_the_index_follows_changes(harness: ManagerHarness) -> None:
     index = IngestConfigurationIndex(book=harness.book)
     first, second = configuration(1), configuration(2)
     index.change(None, first)
@@ -60,7 +62,7 @@ async def test_it_follows_changes(harness: ManagerHarness) -> None:
     assert index.of_stage(ACCOUNT, STAGE_ARN) == ()
 
 
-async def test_accounts_are_apart(harness: ManagerHarness) -> None:
+async def test_accounts_have_separate_indexes(harness: ManagerHarness) -> None:
     index = IngestConfigurationIndex(book=harness.book)
     index.change(None, configuration(1, account_id=OTHER_ACCOUNT))
     assert index.of_participant(ACCOUNT, "participant1") is None

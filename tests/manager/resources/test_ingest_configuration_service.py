@@ -1,4 +1,4 @@
-"""Ingest configurations and the stages, participants and streams they belong to."""
+"""Ingest configurations: their state, their stage, and the participants that end with them."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ async def test_a_configuration_is_active_while_its_participant_is_connected(harn
     configuration = await harness.configuration(stage)
     assert not harness.manager.ingest_configurations.is_active(configuration)
 
-    connection_id = await harness.encode(configuration.stream_key)
+    connection_id = await harness.publish_rtmp(configuration.stream_key)
     assert harness.manager.ingest_configurations.is_active(configuration)
 
     harness.engine.lose(connection_id)
@@ -39,16 +39,16 @@ async def test_either_redundant_stream_makes_it_active(harness: ManagerHarness) 
     stage = await harness.stage()
     configuration = await harness.configuration(stage, redundant=True)
     for credential in configuration.redundant_credentials:
-        connection_id = await harness.encode(credential.stream_key)
+        connection_id = await harness.publish_rtmp(credential.stream_key)
         assert harness.manager.ingest_configurations.is_active(configuration)
         harness.engine.lose(connection_id)
         assert not harness.manager.ingest_configurations.is_active(configuration)
 
 
-async def test_what_is_active_is_neither_updated_nor_deleted(harness: ManagerHarness) -> None:
+async def test_an_active_configuration_is_neither_updated_nor_deleted(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    await harness.encode(configuration.stream_key)
+    await harness.publish_rtmp(configuration.stream_key)
 
     with pytest.raises(ConflictError):
         await harness.manager.ingest_configurations.update(arn=configuration.arn, stage_arn="", redundant_ingest=None)
@@ -62,7 +62,7 @@ async def test_force_disconnects_the_participants_and_deletes(harness: ManagerHa
     configuration = await harness.configuration(stage, redundant=True)
     ids = [credential.participant_id for credential in configuration.redundant_credentials]
     for credential in configuration.redundant_credentials:
-        await harness.encode(credential.stream_key)
+        await harness.publish_rtmp(credential.stream_key)
     await harness.subscribe(harness.claims(stage, "viewer"), configuration.participant_id)
 
     await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=True)
@@ -76,10 +76,10 @@ async def test_force_disconnects_the_participants_and_deletes(harness: ManagerHa
 
 
 @pytest.mark.parametrize("way", ["deleted", "moved", "taken off"])
-async def test_nobody_is_awaited_back_who_cannot_come_back(harness: ManagerHarness, way: str) -> None:
+async def test_a_publisher_that_cannot_return_is_not_awaited(harness: ManagerHarness, way: str) -> None:
     stage, other = await harness.stage(), await harness.stage("other")
     configuration = await harness.configuration(stage)
-    connection_id = await harness.encode(configuration.stream_key)
+    connection_id = await harness.publish_rtmp(configuration.stream_key)
     await harness.manager.replications.start(
         source_stage_arn=stage.arn,
         destination_stage_arn=other.arn,
@@ -100,10 +100,10 @@ async def test_nobody_is_awaited_back_who_cannot_come_back(harness: ManagerHarne
     assert (await harness.events(other, configuration.participant_id))[-1] == "LEFT"
 
 
-async def test_what_changes_on_its_stage_ends_no_waiting(harness: ManagerHarness) -> None:
+async def test_a_change_that_keeps_the_stage_keeps_the_replication_waiting(harness: ManagerHarness) -> None:
     stage, other = await harness.stage(), await harness.stage("other")
     configuration = await harness.configuration(stage)
-    connection_id = await harness.encode(configuration.stream_key)
+    connection_id = await harness.publish_rtmp(configuration.stream_key)
     await harness.manager.replications.start(
         source_stage_arn=stage.arn,
         destination_stage_arn=other.arn,
@@ -116,15 +116,15 @@ async def test_what_changes_on_its_stage_ends_no_waiting(harness: ManagerHarness
     changed = await harness.manager.ingest_configurations.update(
         arn=configuration.arn, stage_arn=stage.arn, redundant_ingest=True
     )
-    await harness.encode(changed.redundant_credentials[0].stream_key)
+    await harness.publish_rtmp(changed.redundant_credentials[0].stream_key)
 
     assert (await harness.events(other, configuration.participant_id))[-1] == "PUBLISH_STARTED"
 
 
-async def test_disconnecting_its_participant_takes_the_configuration_off_the_stage(harness: ManagerHarness) -> None:
+async def test_disconnecting_its_participant_detaches_the_configuration(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    await harness.encode(configuration.stream_key)
+    await harness.publish_rtmp(configuration.stream_key)
 
     await harness.manager.stages.disconnect_participant(
         stage_arn=stage.arn, participant_id=configuration.participant_id, reason="enough"
@@ -134,10 +134,10 @@ async def test_disconnecting_its_participant_takes_the_configuration_off_the_sta
     assert (await harness.events(stage, configuration.participant_id))[-2:] == ["PUBLISH_STOPPED", "LEFT"]
 
 
-async def test_a_configuration_that_was_taken_off_can_come_back(harness: ManagerHarness) -> None:
+async def test_a_detached_configuration_can_be_attached_again(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
-    for _ in range(2):  # a client that did not get the answer asks again
+    for _ in range(2):  # a client that did not receive the response repeats the call
         await harness.manager.stages.disconnect_participant(
             stage_arn=stage.arn, participant_id=configuration.participant_id, reason=""
         )
@@ -148,7 +148,7 @@ async def test_a_configuration_that_was_taken_off_can_come_back(harness: Manager
 
     assert attached_to(harness, configuration) == stage.arn
     assert configuration.participant_id not in harness.book.list_revoked(stage.arn)
-    assert await harness.encode(configuration.stream_key)
+    assert await harness.publish_rtmp(configuration.stream_key)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -159,7 +159,7 @@ async def test_disconnecting_one_of_the_redundant_participants_ends_them_all(
     configuration = await harness.configuration(stage, redundant=True)
     streams = [credential.participant_id for credential in configuration.redundant_credentials]
     for credential in configuration.redundant_credentials:
-        await harness.encode(credential.stream_key)
+        await harness.publish_rtmp(credential.stream_key)
 
     await harness.manager.stages.disconnect_participant(
         stage_arn=stage.arn, participant_id=[configuration.participant_id, *streams][which], reason=""
@@ -183,7 +183,7 @@ async def test_deleting_a_stage_clears_it_from_all_its_configurations(harness: M
     stage, other = await harness.stage(), await harness.stage("other")
     attached = [await harness.configuration(stage) for _ in range(3)]
     elsewhere = await harness.configuration(other)
-    await harness.encode(attached[0].stream_key)
+    await harness.publish_rtmp(attached[0].stream_key)
 
     await harness.manager.stages.delete(stage_arn=stage.arn)
 
@@ -191,7 +191,7 @@ async def test_deleting_a_stage_clears_it_from_all_its_configurations(harness: M
     assert attached_to(harness, elsewhere) == other.arn
 
 
-async def test_what_was_attached_is_known_after_a_restart(tmp_path: Path) -> None:
+async def test_attached_configurations_are_known_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "book.sqlite3"
     async with running_manager(path) as harness:
         stage, other = await harness.stage(), await harness.stage("other")
@@ -204,10 +204,10 @@ async def test_what_was_attached_is_known_after_a_restart(tmp_path: Path) -> Non
         assert (attached_to(harness, first), attached_to(harness, second)) == ("", "")
 
 
-async def test_a_list_by_state_and_by_stage_shows_what_matches_page_by_page(harness: ManagerHarness) -> None:
+async def test_lists_are_filtered_by_state_and_stage_in_pages(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     made = [await harness.configuration(stage if number % 3 == 0 else None) for number in range(10)]
-    await harness.encode(made[6].stream_key)
+    await harness.publish_rtmp(made[6].stream_key)
 
     def all_of(where: IngestFilter) -> list[IngestConfiguration]:
         found: list[IngestConfiguration] = []
@@ -226,7 +226,7 @@ async def test_a_list_by_state_and_by_stage_shows_what_matches_page_by_page(harn
     assert all_of(IngestFilter(active=False)) == [*made[:6], *made[7:]]
 
 
-async def test_what_was_deleted_is_gone_from_the_index_too(harness: ManagerHarness) -> None:
+async def test_a_deleted_configuration_is_removed_from_the_index(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     configuration = await harness.configuration(stage)
     await harness.manager.ingest_configurations.delete(arn=configuration.arn, force=False)

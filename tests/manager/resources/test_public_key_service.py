@@ -25,7 +25,7 @@ async def import_key(
     )
 
 
-async def test_a_key_is_kept_as_it_was_given(harness: ManagerHarness) -> None:
+async def test_a_key_is_stored_as_it_was_given(harness: ManagerHarness) -> None:
     own = OwnKey()
     material = f"made in spring\n{own.public_pem}".replace("\n", "\r\n")
     key = await import_key(harness, own, material=material)
@@ -48,14 +48,14 @@ async def test_the_key_ring_finds_it_until_it_is_deleted(harness: ManagerHarness
         await harness.manager.public_keys.delete(arn=key.arn)
 
 
-async def test_only_a_public_key_is_found_and_deleted_as_one(harness: ManagerHarness) -> None:
+async def test_other_resources_are_not_found_as_public_keys(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     assert KeyRing(harness.book).find(stage.arn) is None
     with pytest.raises(ResourceNotFoundError):
         await harness.manager.public_keys.delete(arn=stage.arn)
 
 
-async def test_the_same_key_in_any_form_is_there_once_for_each_account(harness: ManagerHarness) -> None:
+async def test_each_account_can_import_a_key_once_in_any_form(harness: ManagerHarness) -> None:
     own = OwnKey()
     key = await import_key(harness, own)
     for material in (own.public_pem, own.public_pem.replace("\n", "\r\n"), f"again {own.public_pem}"):
@@ -66,7 +66,7 @@ async def test_the_same_key_in_any_form_is_there_once_for_each_account(harness: 
     assert (await import_key(harness, own)).arn != key.arn
 
 
-async def test_two_imports_of_one_key_at_once_make_one(harness: ManagerHarness) -> None:
+async def test_two_imports_of_one_key_at_once_create_one_resource(harness: ManagerHarness) -> None:
     own = OwnKey()
     made = await asyncio.gather(import_key(harness, own), import_key(harness, own), return_exceptions=True)
     assert sorted(type(each).__name__ for each in made) == ["ConflictError", "PublicKey"]
@@ -96,7 +96,7 @@ async def test_the_quota_holds_also_for_imports_at_once(tmp_path: Path) -> None:
         await import_key(harness, OwnKey())
 
 
-async def test_bad_material_and_tags_import_nothing(harness: ManagerHarness) -> None:
+async def test_invalid_material_and_tags_are_refused(harness: ManagerHarness) -> None:
     with pytest.raises(InvalidInputError):
         await import_key(harness, OwnKey(), material="no key")
     with pytest.raises(InvalidInputError):

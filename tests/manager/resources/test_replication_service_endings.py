@@ -12,12 +12,12 @@ from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import ParticipantState, ReplicationState
 from tests.manager.manager_harness import CLIENT, ManagerHarness, SettableClock, Watcher, running_manager
 from tests.manager.replicated_pair import (
-    ENDED_HERE,
-    ENDED_THERE,
-    GIVEN_UP_HERE,
-    GIVEN_UP_THERE,
+    REPLICA_ENDED,
+    REPLICA_PUBLISHED,
+    REPLICA_WINDOW_CLOSED,
     REPLICATED,
-    SHOWN,
+    SOURCE_ENDED,
+    SOURCE_WINDOW_CLOSED,
     WATCHED,
     Pair,
     Transactions,
@@ -30,44 +30,44 @@ async def pair(harness: ManagerHarness) -> Pair:
     return await make_pair(harness)
 
 
-async def test_without_a_window_all_ends_with_the_publication_at_once(pair: Pair) -> None:
+async def test_a_replication_without_a_window_ends_with_its_publication(pair: Pair) -> None:
     await pair.start()
     await pair.watch()
     transactions = Transactions(pair.harness.book)
 
-    await pair.leave()
+    await pair.unpublish()
 
-    assert await pair.told(pair.here) == ENDED_HERE
-    assert await pair.told(pair.there) == ENDED_THERE
-    assert await pair.told(pair.there, "V") == WATCHED
-    assert transactions.stages == [{pair.here.arn, pair.there.arn}]
+    assert await pair.events(pair.source) == SOURCE_ENDED
+    assert await pair.events(pair.destination) == REPLICA_ENDED
+    assert await pair.events(pair.destination, "V") == WATCHED
+    assert transactions.stages == [{pair.source.arn, pair.destination.arn}]
     assert await pair.states() == ["STOPPED"]
-    assert await pair.causes(pair.here, 3) == await pair.causes(pair.there, 2) == {Cause.CLIENT}
+    assert await pair.causes(pair.source, 3) == await pair.causes(pair.destination, 2) == {Cause.CLIENT}
 
 
-async def test_a_publisher_who_stays_on_its_stage_has_only_stopped(pair: Pair) -> None:
+async def test_a_publisher_with_a_websocket_stays_when_its_publication_ends(pair: Pair) -> None:
     harness = pair.harness
-    await harness.manager.participants.open_events(harness.claims(pair.here, "P"), watcher=Watcher(), client=CLIENT)
+    await harness.manager.participants.open_events(harness.claims(pair.source, "P"), watcher=Watcher(), client=CLIENT)
     await pair.start()
 
     harness.engine.lose(pair.publication)
 
-    assert await pair.told(pair.here) == [*REPLICATED, "PUBLISH_STOPPED", "REPLICATION_STOPPED>there"]
+    assert await pair.events(pair.source) == [*REPLICATED, "PUBLISH_STOPPED", "REPLICATION_STOPPED>destination"]
 
 
-async def test_a_publisher_who_replaces_its_connection_keeps_its_replicas(pair: Pair) -> None:
+async def test_a_publisher_that_replaces_its_connection_keeps_its_replicas(pair: Pair) -> None:
     await pair.start()
     await pair.watch()
 
-    await pair.come_back()
+    await pair.publish_again()
 
-    assert await pair.told(pair.here) == REPLICATED
-    assert await pair.told(pair.there) == SHOWN
-    assert await pair.told(pair.there, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)*"]
+    assert await pair.events(pair.source) == REPLICATED
+    assert await pair.events(pair.destination) == REPLICA_PUBLISHED
+    assert await pair.events(pair.destination, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)*"]
     assert pair.harness.engine.ended_sources == []
 
 
-async def test_a_publication_that_broke_a_limit_is_not_waited_for(tmp_path: Path) -> None:
+async def test_a_replication_does_not_wait_for_a_publication_that_broke_a_limit(tmp_path: Path) -> None:
     async with running_manager(tmp_path / "book", limits=STRICT) as harness:
         pair = await make_pair(harness)
         await pair.start(window_seconds=30)
@@ -75,13 +75,13 @@ async def test_a_publication_that_broke_a_limit_is_not_waited_for(tmp_path: Path
 
         harness.engine.measure(pair.publication, width=1_920, height=1_080)
 
-        stopped = ["PUBLISH_ERROR:RESOLUTION_EXCEEDED", "PUBLISH_STOPPED", "REPLICATION_STOPPED>there", "LEFT"]
-        assert await pair.told(pair.here) == [*REPLICATED, *stopped]
-        assert await pair.told(pair.there) == ENDED_THERE
-        assert await pair.told(pair.there, "V") == WATCHED
+        stopped = ["PUBLISH_ERROR:RESOLUTION_EXCEEDED", "PUBLISH_STOPPED", "REPLICATION_STOPPED>destination", "LEFT"]
+        assert await pair.events(pair.source) == [*REPLICATED, *stopped]
+        assert await pair.events(pair.destination) == REPLICA_ENDED
+        assert await pair.events(pair.destination, "V") == WATCHED
 
 
-async def test_the_longest_duration_of_the_source_ends_its_replicas(tmp_path: Path) -> None:
+async def test_the_maximum_duration_of_the_source_ends_its_replicas(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(STRICT, duration_seconds=60)
     async with running_manager(tmp_path / "book", limits=limits) as harness:
         pair = await make_pair(harness)
@@ -90,62 +90,62 @@ async def test_the_longest_duration_of_the_source_ends_its_replicas(tmp_path: Pa
         harness.clock.ms += 60_000
         harness.manager.tick()
 
-        assert (await pair.told(pair.here))[3] == "PUBLISH_ERROR:STREAM_DURATION_EXCEEDED"
-        assert await pair.told(pair.there) == ENDED_THERE
+        assert (await pair.events(pair.source))[3] == "PUBLISH_ERROR:STREAM_DURATION_EXCEEDED"
+        assert await pair.events(pair.destination) == REPLICA_ENDED
 
 
-async def test_a_viewer_of_its_own_that_source_leaves_is_no_end(pair: Pair) -> None:
+async def test_a_subscription_of_the_source_to_itself_can_end_alone(pair: Pair) -> None:
     harness = pair.harness
     await pair.start()
-    own = await harness.subscribe(harness.claims(pair.here, "P"), "P")
+    own = await harness.subscribe(harness.claims(pair.source, "P"), "P")
 
-    await harness.manager.participants.close(harness.claims(pair.here, "P"), connection_id=own)
+    await harness.manager.participants.close(harness.claims(pair.source, "P"), connection_id=own)
 
-    assert await pair.told(pair.there) == SHOWN
+    assert await pair.events(pair.destination) == REPLICA_PUBLISHED
 
 
 async def disconnect_source(pair: Pair) -> None:
     await pair.harness.manager.stages.disconnect_participant(
-        stage_arn=pair.here.arn, participant_id="P", reason="enough"
+        stage_arn=pair.source.arn, participant_id="P", reason="enough"
     )
 
 
 async def disconnect_replica(pair: Pair) -> None:
     await pair.harness.manager.stages.disconnect_participant(
-        stage_arn=pair.there.arn, participant_id="P", reason="enough"
+        stage_arn=pair.destination.arn, participant_id="P", reason="enough"
     )
 
 
 async def delete_source(pair: Pair) -> None:
-    await pair.harness.manager.stages.delete(stage_arn=pair.here.arn)
+    await pair.harness.manager.stages.delete(stage_arn=pair.source.arn)
 
 
 async def delete_destination(pair: Pair) -> None:
-    await pair.harness.manager.stages.delete(stage_arn=pair.there.arn)
+    await pair.harness.manager.stages.delete(stage_arn=pair.destination.arn)
 
 
-async def test_who_is_disconnected_is_not_waited_for(pair: Pair) -> None:
+async def test_a_replication_does_not_wait_for_a_disconnected_publisher(pair: Pair) -> None:
     await pair.start(window_seconds=30)
     await pair.watch()
     transactions = Transactions(pair.harness.book)
 
     await disconnect_source(pair)
 
-    assert await pair.told(pair.here) == ENDED_HERE
-    assert await pair.told(pair.there) == ENDED_THERE
-    assert await pair.told(pair.there, "V") == WATCHED
-    assert transactions.stages == [{pair.here.arn, pair.there.arn}]
-    assert await pair.causes(pair.there, 2) == {Cause.DISCONNECTED_BY_API}
+    assert await pair.events(pair.source) == SOURCE_ENDED
+    assert await pair.events(pair.destination) == REPLICA_ENDED
+    assert await pair.events(pair.destination, "V") == WATCHED
+    assert transactions.stages == [{pair.source.arn, pair.destination.arn}]
+    assert await pair.causes(pair.destination, 2) == {Cause.DISCONNECTED_BY_API}
 
 
-async def test_who_is_disconnected_while_it_is_awaited_is_awaited_no_longer(pair: Pair) -> None:
+async def test_disconnecting_an_awaited_publisher_ends_its_replications(pair: Pair) -> None:
     await pair.start(window_seconds=30)
-    await pair.leave()
+    await pair.unpublish()
 
     await disconnect_source(pair)
 
-    assert await pair.told(pair.here) == GIVEN_UP_HERE
-    assert await pair.told(pair.there) == GIVEN_UP_THERE
+    assert await pair.events(pair.source) == SOURCE_WINDOW_CLOSED
+    assert await pair.events(pair.destination) == REPLICA_WINDOW_CLOSED
 
 
 async def test_disconnecting_the_replica_ends_the_replication_and_nothing_at_the_source(pair: Pair) -> None:
@@ -155,32 +155,32 @@ async def test_disconnecting_the_replica_ends_the_replication_and_nothing_at_the
 
     await disconnect_replica(pair)
 
-    assert await pair.told(pair.here) == [*REPLICATED, "REPLICATION_STOPPED>there"]
-    assert await pair.told(pair.there) == ENDED_THERE
-    assert await pair.told(pair.there, "V") == WATCHED
-    assert transactions.stages == [{pair.here.arn, pair.there.arn}]
+    assert await pair.events(pair.source) == [*REPLICATED, "REPLICATION_STOPPED>destination"]
+    assert await pair.events(pair.destination) == REPLICA_ENDED
+    assert await pair.events(pair.destination, "V") == WATCHED
+    assert transactions.stages == [{pair.source.arn, pair.destination.arn}]
     assert pair.harness.engine.ended_sources == []
     await pair.start()
-    assert await pair.told(pair.there) == [*ENDED_THERE, *SHOWN]
+    assert await pair.events(pair.destination) == [*REPLICA_ENDED, *REPLICA_PUBLISHED]
 
 
-async def test_a_waiting_replica_can_be_disconnected(pair: Pair) -> None:
+async def test_a_paused_replica_can_be_disconnected(pair: Pair) -> None:
     await pair.start(window_seconds=30)
-    await pair.leave()
+    await pair.unpublish()
 
     await disconnect_replica(pair)
 
-    assert await pair.told(pair.here) == GIVEN_UP_HERE
-    assert await pair.told(pair.there) == GIVEN_UP_THERE
+    assert await pair.events(pair.source) == SOURCE_WINDOW_CLOSED
+    assert await pair.events(pair.destination) == REPLICA_WINDOW_CLOSED
 
 
 @pytest.mark.parametrize(
     ("delete", "is_awaited", "here", "there"),
     [
-        (delete_source, False, ENDED_HERE, ENDED_THERE),
-        (delete_source, True, GIVEN_UP_HERE, GIVEN_UP_THERE),
-        (delete_destination, False, [*REPLICATED, "REPLICATION_STOPPED>there"], ENDED_THERE),
-        (delete_destination, True, GIVEN_UP_HERE, GIVEN_UP_THERE),
+        (delete_source, False, SOURCE_ENDED, REPLICA_ENDED),
+        (delete_source, True, SOURCE_WINDOW_CLOSED, REPLICA_WINDOW_CLOSED),
+        (delete_destination, False, [*REPLICATED, "REPLICATION_STOPPED>destination"], REPLICA_ENDED),
+        (delete_destination, True, SOURCE_WINDOW_CLOSED, REPLICA_WINDOW_CLOSED),
     ],
 )
 async def test_a_deleted_stage_ends_both_ends_in_one_transaction(
@@ -195,25 +195,25 @@ async def test_a_deleted_stage_ends_both_ends_in_one_transaction(
         await pair.start(window_seconds=30)
         await pair.watch()
         if is_awaited:
-            await pair.leave()
+            await pair.unpublish()
         transactions = Transactions(harness.book)
 
         await delete(pair)
 
-        assert transactions.stages == [{pair.here.arn, pair.there.arn}]
+        assert transactions.stages == [{pair.source.arn, pair.destination.arn}]
         assert harness.book.list_active_replicas() == []
-        stays = pair.there if delete is delete_source else pair.here
+        stays = pair.destination if delete is delete_source else pair.source
         assert [session.stage_arn for session in harness.book.list_open_sessions()] == [stays.arn]
     harness.book = SqliteBook.open(tmp_path / "book", show_deleted_history=True)
     try:
-        assert await pair.told(pair.here) == here
-        assert await pair.told(pair.there) == there
-        assert await pair.told(pair.there, "V") == WATCHED
+        assert await pair.events(pair.source) == here
+        assert await pair.events(pair.destination) == there
+        assert await pair.events(pair.destination, "V") == WATCHED
     finally:
         await harness.book.close()
 
 
-async def test_shutting_down_ends_replications_too(pair: Pair) -> None:
+async def test_a_shutdown_ends_replications(pair: Pair) -> None:
     elsewhere = await pair.harness.stage()
     await pair.start(window_seconds=30)
     await pair.start(to=elsewhere)
@@ -221,27 +221,27 @@ async def test_shutting_down_ends_replications_too(pair: Pair) -> None:
 
     await pair.harness.manager.shutdown()
 
-    assert (await pair.told(pair.here))[4:] == [
+    assert (await pair.events(pair.source))[4:] == [
         "PUBLISH_STOPPED",
-        "REPLICATION_STOPPED>there",
+        "REPLICATION_STOPPED>destination",
         "REPLICATION_STOPPED>elsewhere",
         "LEFT",
     ]
-    assert await pair.told(pair.there) == await pair.told(elsewhere) == ENDED_THERE
-    assert await pair.told(pair.there, "V") == WATCHED
+    assert await pair.events(pair.destination) == await pair.events(elsewhere) == REPLICA_ENDED
+    assert await pair.events(pair.destination, "V") == WATCHED
     assert await pair.states() == ["STOPPED", "STOPPED"]
     assert pair.harness.book.list_open_sessions() == []
-    assert await pair.causes(pair.there, 2) == {Cause.SHUTDOWN}
+    assert await pair.causes(pair.destination, 2) == {Cause.SHUTDOWN}
 
 
-async def test_shutting_down_waits_for_nobody(pair: Pair) -> None:
+async def test_a_shutdown_ends_replications_that_wait_for_their_publisher(pair: Pair) -> None:
     await pair.start(window_seconds=30)
-    await pair.leave()
+    await pair.unpublish()
 
     await pair.harness.manager.shutdown()
 
-    assert await pair.told(pair.here) == GIVEN_UP_HERE
-    assert await pair.told(pair.there) == GIVEN_UP_THERE
+    assert await pair.events(pair.source) == SOURCE_WINDOW_CLOSED
+    assert await pair.events(pair.destination) == REPLICA_WINDOW_CLOSED
     assert pair.harness.book.list_open_sessions() == []
 
 
@@ -255,30 +255,28 @@ async def test_after_a_crash_both_ends_are_closed_once(tmp_path: Path, is_awaite
         await pair.start(window_seconds=300)
         await pair.watch()
         if is_awaited:
-            await pair.leave()
+            await pair.unpublish()
         await harness.settled()
     clock.ms += 60_000
 
     for _ in range(2):
         async with running_manager(tmp_path / "book", clock=clock) as harness:
             pair.harness = harness
-            here, there = await pair.told(pair.here), await pair.told(pair.there)
-            assert here == (GIVEN_UP_HERE if is_awaited else ENDED_HERE)
-            assert there == ENDED_THERE
-            assert await pair.told(pair.there, "V") == WATCHED
+            here, there = await pair.events(pair.source), await pair.events(pair.destination)
+            assert here == (SOURCE_WINDOW_CLOSED if is_awaited else SOURCE_ENDED)
+            assert there == REPLICA_ENDED
+            assert await pair.events(pair.destination, "V") == WATCHED
             assert await pair.states() == ["STOPPED"]
             assert harness.book.list_active_replicas() == []
             assert harness.book.list_open_sessions() == []
-            assert await pair.causes(pair.here, 1) == await pair.causes(pair.there, 1) == {Cause.CRASH_RECOVERY}
-            for stage in (pair.here, pair.there):
+            assert await pair.causes(pair.source, 1) == await pair.causes(pair.destination, 1) == {Cause.CRASH_RECOVERY}
+            for stage in (pair.source, pair.destination):
                 row = await pair.row(stage)
                 assert row.replication_state is ReplicationState.STOPPED
                 assert row.state is ParticipantState.DISCONNECTED
 
 
-async def test_a_crash_is_recovered_from_in_one_transaction_for_both_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_recovery_closes_both_ends_in_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running_manager(tmp_path / "book") as harness:
         pair = await make_pair(harness)
         bystander = await harness.stage()
@@ -291,4 +289,4 @@ async def test_a_crash_is_recovered_from_in_one_transaction_for_both_ends(
     async with running_manager(tmp_path / "book"):
         pass
 
-    assert sorted(transactions.stages, key=len) == [{bystander.arn}, {pair.here.arn, pair.there.arn}]
+    assert sorted(transactions.stages, key=len) == [{bystander.arn}, {pair.source.arn, pair.destination.arn}]

@@ -29,7 +29,7 @@ async def test_a_stage_is_created_with_its_first_tokens(harness: ManagerHarness)
     assert tokens[1].expiration_ms == (harness.clock.ms // 1000 + 300) * 1000
 
 
-async def test_a_token_lives_twelve_hours_unless_told(harness: ManagerHarness) -> None:
+async def test_a_token_is_valid_for_twelve_hours_by_default(harness: ManagerHarness) -> None:
     stage = await harness.stage()
 
     minted = harness.manager.tokens.create(stage_arn=stage.arn, spec=TokenSpec())
@@ -37,7 +37,7 @@ async def test_a_token_lives_twelve_hours_unless_told(harness: ManagerHarness) -
     assert minted.expiration_ms // 1000 - harness.clock.ms // 1000 == 12 * 3_600
 
 
-async def test_a_stage_keeps_what_an_update_does_not_name(harness: ManagerHarness) -> None:
+async def test_an_update_keeps_members_that_it_does_not_name(harness: ManagerHarness) -> None:
     stage = await harness.stage("first")
 
     changed = await harness.manager.stages.update(stage_arn=stage.arn, name="second", recording=None)
@@ -88,7 +88,7 @@ async def test_tags_have_rules(harness: ManagerHarness, tags: dict[str, str]) ->
         await harness.manager.tags.add(arn=stage.arn, tags=tags)
 
 
-async def test_what_does_not_exist_is_not_found(harness: ManagerHarness) -> None:
+async def test_unknown_stages_are_not_found(harness: ManagerHarness) -> None:
     manager = harness.manager
     for attempt in (
         manager.stages.update(stage_arn=NOWHERE, name="x", recording=None),

@@ -37,7 +37,7 @@ async def test_connections_and_sources_are_ended_in_the_engine_with_their_detail
 
     assert dispatched.engine.closed == ["one", "two"]
     assert dispatched.engine.ended_sources == ["source"]
-    assert dispatched.engine.words == {"one": "reason", "source": "another reason", "two": ""}
+    assert dispatched.engine.details == {"one": "reason", "source": "another reason", "two": ""}
 
 
 async def test_a_closed_websocket_is_reported_at_once(dispatched: Dispatched) -> None:
@@ -63,7 +63,7 @@ async def test_the_end_of_a_held_source_waits_for_the_engine_s_answer(dispatched
 
     await dispatched.dispatcher.settled()
     assert dispatched.engine.ended_sources == ["source"]
-    assert dispatched.engine.words["source"] == "reason"
+    assert dispatched.engine.details["source"] == "reason"
 
 
 async def test_a_source_that_two_offers_hold_waits_for_both(dispatched: Dispatched) -> None:

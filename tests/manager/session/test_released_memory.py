@@ -118,14 +118,14 @@ async def offers_whose_connection_is_lost_before_the_answer(harness: ManagerHarn
 async def encoders(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     single, redundant = await harness.configuration(stage), await harness.configuration(stage, redundant=True)
-    await harness.encode(single.stream_key)
-    await harness.turned_away(single.stream_key)
+    await harness.publish_rtmp(single.stream_key)
+    await harness.refused_encoder(single.stream_key)
     for credential in redundant.redundant_credentials:
-        await harness.encode(credential.stream_key)
+        await harness.publish_rtmp(credential.stream_key)
     await harness.subscribe(harness.claims(stage, "V"), redundant.participant_id)
     other = await harness.configuration(stage)
     harness.engine.refuse = RefusalReason.BUSY
-    await harness.turned_away(other.stream_key)
+    await harness.refused_encoder(other.stream_key)
 
 
 async def replications(harness: ManagerHarness) -> None:
@@ -133,8 +133,8 @@ async def replications(harness: ManagerHarness) -> None:
     await pair.start(window_seconds=30)
     await pair.start(to=await harness.stage())
     await pair.watch()
-    await pair.leave()
-    await pair.come_back()
+    await pair.unpublish()
+    await pair.publish_again()
     await pair.stop()
     await pair.start(window_seconds=30)
 
@@ -196,10 +196,10 @@ async def test_a_deleted_stage_leaves_nothing(harness: ManagerHarness) -> None:
     pair = await make_pair(harness)
     await pair.start(window_seconds=30)
     await pair.watch()
-    await pair.leave()
+    await pair.unpublish()
 
-    await harness.manager.stages.delete(stage_arn=pair.here.arn)
-    await harness.manager.stages.delete(stage_arn=pair.there.arn)
+    await harness.manager.stages.delete(stage_arn=pair.source.arn)
+    await harness.manager.stages.delete(stage_arn=pair.destination.arn)
     await harness.settled()
 
     nothing_is_left(harness)

@@ -13,7 +13,7 @@ from stagebook.stage.events import EventName
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import Stage
 from tests.manager.manager_harness import CLIENT, LINGER_MS, ManagerHarness, SettableClock, Watcher, running_manager
-from tests.manager.replicated_pair import WAITS_THERE, make_pair
+from tests.manager.replicated_pair import REPLICA_PAUSED, make_pair
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -140,18 +140,18 @@ async def test_a_reconnect_window_closes_after_its_length_and_not_by_a_jump(
 ) -> None:
     pair = await make_pair(harness)
     await pair.start(window_seconds=30)
-    await pair.leave()
+    await pair.unpublish()
 
     harness.clock.jump_ms = jump_ms
     harness.clock.ms += 29_999
     harness.manager.tick()
-    assert await pair.told(pair.there) == WAITS_THERE
+    assert await pair.events(pair.destination) == REPLICA_PAUSED
 
     harness.clock.ms += 1
     harness.manager.tick()
-    assert (await pair.told(pair.there))[-1] == "LEFT*"
-    await times_are_consistent(harness, pair.here)
-    await times_are_consistent(harness, pair.there)
+    assert (await pair.events(pair.destination))[-1] == "LEFT*"
+    await times_are_consistent(harness, pair.source)
+    await times_are_consistent(harness, pair.destination)
 
 
 @JUMPS

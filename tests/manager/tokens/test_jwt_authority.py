@@ -1,4 +1,4 @@
-"""Participant tokens: what they carry, what admits, and what is refused."""
+"""Participant tokens that the server mints: their members, and which tokens are accepted and refused."""
 
 import base64
 import functools
@@ -96,7 +96,7 @@ def refusal(token: str, *, now_seconds: float = NOW_SECONDS) -> TokenRefusal:
     return caught.value.refusal
 
 
-def test_a_token_says_what_public_clients_read_from_it() -> None:
+def test_a_token_has_the_members_that_public_clients_read() -> None:
     token = authority().mint(claims(user_id="ada", attributes={"role": "host"}))
     assert part(token, 0) == {"typ": "JWT", "alg": "ES384"}
     assert part(token, 1) == {
@@ -145,7 +145,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
     capabilities=st.frozensets(st.sampled_from(Capability)),
     participant_id=st.from_regex(r"\A[A-Za-z0-9_-]{1,64}\Z"),
 )
-def test_what_is_minted_is_what_is_verified(
+def test_verified_claims_equal_the_minted_ones(
     user_id: str, attributes: dict[str, str], capabilities: frozenset[Capability], participant_id: str
 ) -> None:
     given_claims = claims(
@@ -154,7 +154,7 @@ def test_what_is_minted_is_what_is_verified(
     assert verify(authority().mint(given_claims)) == given_claims
 
 
-def test_the_largest_token_that_can_be_asked_for_is_accepted() -> None:
+def test_the_largest_token_that_can_be_requested_is_accepted() -> None:
     largest = claims(user_id="\x01" * 128, attributes={"\x01": "\x01" * 1_023}, participant_id="p" * 64)
     assert verify(authority().mint(largest)) == largest
 
@@ -167,17 +167,17 @@ def test_unknown_members_are_ignored() -> None:
     assert verify(signed(payload(later="thing"))).participant_id == "abCDEf12GHIj"
 
 
-def test_a_token_is_good_until_its_expiry_and_not_at_it() -> None:
+def test_a_token_is_valid_before_its_expiry_and_not_at_it() -> None:
     token = authority().mint(claims())
     assert verify(token, now_seconds=EXPIRY_SECONDS - 0.001) == claims()
     assert refusal(token, now_seconds=EXPIRY_SECONDS) is TokenRefusal.EXPIRED
 
 
-def test_an_expired_token_still_tells_whose_it_was() -> None:
+def test_an_expired_token_still_identifies_its_participant() -> None:
     assert authority().verify(authority().mint(claims()), now_ms=None) == claims()
 
 
-def test_a_remembered_token_still_expires() -> None:
+def test_a_cached_token_still_expires() -> None:
     verifier = authority()
     token = verifier.mint(claims())
     verifier.verify(token, now_ms=NOW_SECONDS * 1_000)
@@ -186,7 +186,7 @@ def test_a_remembered_token_still_expires() -> None:
     assert caught.value.refusal is TokenRefusal.EXPIRED
 
 
-def test_the_memory_of_tokens_is_bounded_and_a_forgotten_token_is_still_good() -> None:
+def test_the_token_cache_is_bounded_and_an_evicted_token_is_still_valid() -> None:
     verifier = authority(cache_size_tokens=2)
     tokens = [verifier.mint(claims(participant_id=f"p{number}")) for number in range(4)]
     for token in [*tokens, *tokens]:
@@ -198,7 +198,7 @@ def test_the_memory_of_tokens_is_bounded_and_a_forgotten_token_is_still_good() -
     "token",
     ["", "a", "a.b", "a.b.c", "a.b.c.d", "é.b.c", "a..c", "x" * 20_000, "eyJhbGciOiJFUzM4NCJ9.e30.\n", "\ud800.b.c"],
 )
-def test_what_is_no_token_is_malformed(token: str) -> None:
+def test_a_string_that_is_no_token_is_malformed(token: str) -> None:
     with pytest.raises(TokenRefusedError) as caught:
         verify(token)
     assert caught.value.refusal is TokenRefusal.MALFORMED
@@ -210,7 +210,7 @@ def test_what_is_no_token_is_malformed(token: str) -> None:
         st.text(max_size=60), st.from_regex(r"\A[A-Za-z0-9_-]{1,40}\.[A-Za-z0-9_-]{1,40}\.[A-Za-z0-9_-]{1,130}\Z")
     )
 )
-def test_no_stranger_s_text_admits_or_breaks_anything(token: str) -> None:
+def test_arbitrary_strings_are_refused(token: str) -> None:
     with pytest.raises(TokenRefusedError) as caught:
         verify(token)
     assert caught.value.refusal in {TokenRefusal.MALFORMED, TokenRefusal.SIGNATURE}
@@ -224,7 +224,7 @@ headers = st.dictionaries(
 
 @settings(max_examples=100, deadline=None)
 @given(headers)
-def test_no_header_makes_up_for_a_missing_signature(header: dict[str, Any]) -> None:
+def test_a_token_without_a_signature_is_refused_whatever_its_header(header: dict[str, Any]) -> None:
     def encoded(value: object) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
@@ -234,27 +234,27 @@ def test_no_header_makes_up_for_a_missing_signature(header: dict[str, Any]) -> N
 
 @functools.cache
 def one_token() -> str:
-    """A token that is the same for every example: signatures are random, and examples must not be."""
+    """A token that is the same in each example, although signatures are random."""
     return authority().mint(claims())
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_no_changed_character_survives(data: st.DataObject) -> None:
+def test_a_token_with_one_changed_character_is_refused(data: st.DataObject) -> None:
     token = one_token()
     position = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.sampled_from("ABCXYZabcxyz019-_").filter(lambda letter: letter != token[position]))
     assert refusal(token[:position] + other + token[position + 1 :]) in {TokenRefusal.MALFORMED, TokenRefusal.SIGNATURE}
 
 
-def test_another_key_s_signature_is_refused() -> None:
+def test_a_signature_by_another_key_is_refused() -> None:
     assert refusal(signed(payload(), key_pem=new_private_key_pem())) is TokenRefusal.SIGNATURE
 
 
 @pytest.mark.parametrize(
     "header", [{"alg": "none"}, {"alg": "HS384"}, {"alg": "ES256"}, {"alg": "ES384", "typ": "at+jwt"}]
 )
-def test_the_algorithm_is_not_the_token_s_to_choose(header: dict[str, str]) -> None:
+def test_the_token_cannot_choose_the_algorithm(header: dict[str, str]) -> None:
     encoded_header = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
     signed_part = f"{encoded_header}.{signed(payload()).split('.')[1]}"
     public_der = (
@@ -262,13 +262,13 @@ def test_the_algorithm_is_not_the_token_s_to_choose(header: dict[str, str]) -> N
         .public_key()
         .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
-    # The classic confusion: the public key, which anybody may have, used as an HMAC secret.
+    # Algorithm confusion: the public key, which anybody can have, is used as an HMAC secret.
     signature = hmac.digest(public_der, signed_part.encode(), "sha384")
     token = f"{signed_part}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
     assert refusal(token) is TokenRefusal.SIGNATURE
 
 
-def test_a_token_that_names_a_public_key_is_refused_clearly() -> None:
+def test_a_token_that_names_a_public_key_is_refused_with_a_clear_reason() -> None:
     with pytest.raises(TokenRefusedError, match="kid") as caught:
         verify(signed(payload(), headers={"kid": "arn:aws:ivs:us-west-2:123456789012:public-key/abc"}))
     assert caught.value.refusal is TokenRefusal.SIGNATURE

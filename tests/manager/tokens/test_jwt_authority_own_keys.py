@@ -1,4 +1,4 @@
-"""Tokens signed with a caller's own key: every rule that they must keep, and the keys that are known or not."""
+"""Self-signed tokens: each rule of their members, and the keys that are known."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ SERVER_KEY = new_private_key_pem()
 
 
 class Keys(dict[str, OwnKey]):
-    """The imported keys, as the authority asks for them."""
+    """The imported keys as the authority looks them up."""
 
     def find(self, arn: str) -> ec.EllipticCurvePublicKey | None:
         return self[arn].private.public_key() if arn in self else None
@@ -75,7 +75,7 @@ def connection_refusal(token: str, *, now: int = NOW) -> TokenRefusal:
     return caught.value.refusal
 
 
-def test_a_right_token_says_who_and_what() -> None:
+def test_a_valid_token_gives_the_claims() -> None:
     token = KEY.sign(payload(user_id="ada", attributes={"role": "host"}, capabilities={"allow_publish": True}))
     assert verify(token) == Claims(
         participant_id="abCDEf12GHIj",
@@ -104,7 +104,7 @@ def test_a_right_token_says_who_and_what() -> None:
     ],
     ids=str,
 )
-def test_what_is_at_a_limit_is_right(changes: Payload) -> None:
+def test_values_at_a_limit_are_accepted(changes: Payload) -> None:
     assert verify(KEY.sign(payload(**changes))).key_arn == KEY_ARN
 
 
@@ -158,7 +158,7 @@ def test_a_token_that_breaks_a_rule_is_malformed(changes: Payload) -> None:
         (OTHER_REGION, {}),
     ],
 )
-def test_stage_topic_and_key_belong_together(key: OwnKey, changes: Payload) -> None:
+def test_stage_topic_and_key_must_agree(key: OwnKey, changes: Payload) -> None:
     assert refusal(key.sign(payload(**changes))) is TokenRefusal.STAGE_MISMATCH
 
 
@@ -177,18 +177,18 @@ def test_stage_topic_and_key_belong_together(key: OwnKey, changes: Payload) -> N
     ],
     ids=str,
 )
-def test_the_header_names_a_known_key_and_nothing_unheard_of(header: Payload) -> None:
+def test_the_header_must_name_a_known_key_and_no_unknown_extension(header: Payload) -> None:
     assert refusal(KEY.sign(payload(), **header)) in {TokenRefusal.SIGNATURE, TokenRefusal.MALFORMED}
 
 
-def test_another_key_does_not_sign_for_this_one() -> None:
+def test_a_signature_by_a_key_other_than_the_named_one_is_refused() -> None:
     assert refusal(STRANGER.sign(payload())) is TokenRefusal.SIGNATURE
     server = JwtAuthority(private_key_pem=SERVER_KEY, endpoints=ENDPOINTS)
     minted = server.mint(verify(KEY.sign(payload())))
     assert verify(minted).key_arn is None
 
 
-def test_a_key_of_ones_own_does_not_sign_without_its_name() -> None:
+def test_a_self_signed_token_must_name_its_key() -> None:
     anonymous = KEY.sign(payload())
     head, body, sign = anonymous.split(".")
     header = json.loads(base64.urlsafe_b64decode(head + "=="))
@@ -197,13 +197,13 @@ def test_a_key_of_ones_own_does_not_sign_without_its_name() -> None:
     assert refusal(f"{head}.{body}.{sign}") is TokenRefusal.SIGNATURE
 
 
-def test_it_expires_at_its_second() -> None:
+def test_a_self_signed_token_expires_at_its_second() -> None:
     token = KEY.sign(payload())
     assert verify(token, now=NOW + 3_599).expires_at_seconds == NOW + 3_600
     assert refusal(token, now=NOW + 3_600) is TokenRefusal.EXPIRED
 
 
-def test_a_deleted_key_admits_nobody_not_even_whom_it_admitted_before() -> None:
+def test_tokens_of_a_deleted_key_are_refused_also_if_they_were_verified_before() -> None:
     keys = imported(KEY)
     checks = authority(keys)
     token = KEY.sign(payload())
@@ -220,7 +220,7 @@ def test_a_deleted_key_admits_nobody_not_even_whom_it_admitted_before() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_a_forged_or_mutated_token_admits_nobody(data: st.DataObject) -> None:
+def test_a_forged_or_mutated_token_is_refused(data: st.DataObject) -> None:
     token = KEY.sign(payload())
     at = data.draw(st.integers(0, len(token) - 1))
     letters = st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=")
@@ -241,7 +241,7 @@ def test_a_forged_or_mutated_token_admits_nobody(data: st.DataObject) -> None:
     ),
     st.sampled_from([*payload(), "user_id", "attributes", "kid"]),
 )
-def test_whatever_a_member_is_the_answer_is_claims_or_a_refusal(value: object, member: str) -> None:
+def test_any_value_of_a_member_gives_claims_or_a_refusal(value: object, member: str) -> None:
     token = KEY.sign(payload(), kid=value) if member == "kid" and isinstance(value, str) else None
     try:
         claims = verify(token or KEY.sign({**payload(), member: value}))

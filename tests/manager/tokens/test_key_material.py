@@ -1,4 +1,4 @@
-"""Public key material: P-384 in PEM and nothing else, whatever stands around it; and the fingerprint."""
+"""Public key material: a P-384 key in PEM, with or without text around it, and its fingerprint."""
 
 import base64
 import hashlib
@@ -44,7 +44,7 @@ def block(der: bytes, label: str = "PUBLIC KEY") -> str:
     ],
     ids=["plain", "no-last-line-end", "crlf", "text-around", "text-before", "one-line"],
 )
-def test_a_p384_key_is_read_whatever_stands_around_it(material: str) -> None:
+def test_a_p384_key_is_read_with_text_around_it(material: str) -> None:
     assert read_material(material).public_numbers() == PRIVATE.public_key().public_numbers()
 
 
@@ -71,7 +71,7 @@ def test_a_p384_key_is_read_whatever_stands_around_it(material: str) -> None:
         (PEM + "x" * MATERIAL_SIZE, "at most"),
     ],
 )
-def test_anything_else_is_refused_and_never_quoted(material: str, naming: str) -> None:
+def test_other_material_is_refused_and_not_quoted(material: str, naming: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         read_material(material)
     assert caught.value.member == "publicKeyMaterial"
@@ -89,7 +89,7 @@ def test_anything_else_is_refused_and_never_quoted(material: str, naming: str) -
         ),
     )
 )
-def test_no_text_does_more_than_be_refused(material: str) -> None:
+def test_arbitrary_text_is_refused(material: str) -> None:
     try:
         key = read_material(material)
     except InvalidInputError:

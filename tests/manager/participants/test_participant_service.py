@@ -1,4 +1,4 @@
-"""How participants come in, and what the book says about it."""
+"""The service of participants: offers to publish and to subscribe, their refusals, and patches."""
 
 import asyncio
 from pathlib import Path
@@ -9,6 +9,8 @@ import pytest
 from stagebook.media.port import RefusalReason
 from stagebook.stage.errors import (
     AttemptRefusedError,
+    ConnectionNotFoundError,
+    IceSessionMismatchError,
     OfferMalformedError,
     ServerBusyError,
     TokenRefusal,
@@ -18,9 +20,10 @@ from stagebook.stage.events import ErrorCode
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import Capability, ParticipantProtocol, ParticipantState
 from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, running_manager
+from tests.manager.replicated_pair import make_pair
 
 
-async def test_a_publisher_and_a_viewer(harness: ManagerHarness) -> None:
+async def test_a_publisher_and_a_viewer_join_and_leave(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     publication = await harness.publish(harness.claims(stage, "P"))
     subscription = await harness.subscribe(harness.claims(stage, "V"), "P")
@@ -32,7 +35,7 @@ async def test_a_publisher_and_a_viewer(harness: ManagerHarness) -> None:
     assert await harness.events(stage, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)", "SUBSCRIBE_STOPPED(P)", "LEFT"]
 
 
-async def test_the_answer_comes_after_the_book(harness: ManagerHarness) -> None:
+async def test_the_answer_is_given_after_the_join_is_durable(harness: ManagerHarness) -> None:
     stage = await harness.stage()
 
     await harness.publish(harness.claims(stage, "P"), connect=False)
@@ -92,7 +95,7 @@ async def test_subscribing_without_the_capability(harness: ManagerHarness) -> No
     assert await harness.events(stage, "V") == ["SUBSCRIBE_ERROR:INSUFFICIENT_CAPABILITIES(P)"]
 
 
-async def test_subscribing_to_nobody(harness: ManagerHarness) -> None:
+async def test_subscribing_to_an_unknown_publisher(harness: ManagerHarness) -> None:
     stage = await harness.stage()
 
     with pytest.raises(AttemptRefusedError) as refusal:
@@ -102,7 +105,7 @@ async def test_subscribing_to_nobody(harness: ManagerHarness) -> None:
     assert await harness.events(stage, "V") == ["SUBSCRIBE_ERROR:PUBLISHER_NOT_FOUND(X)"]
 
 
-async def test_a_publisher_of_another_stage_is_nobody(harness: ManagerHarness) -> None:
+async def test_a_publisher_of_another_stage_is_not_found(harness: ManagerHarness) -> None:
     stage, other = await harness.stage(), await harness.stage()
     await harness.publish(harness.claims(other, "P"))
 
@@ -118,7 +121,9 @@ async def test_a_publisher_of_another_stage_is_nobody(harness: ManagerHarness) -
         (RefusalReason.ENGINE_LOST, "INTERNAL_SERVER_EXCEPTION"),
     ],
 )
-async def test_an_offer_that_the_engine_cannot_serve(harness: ManagerHarness, reason: RefusalReason, code: str) -> None:
+async def test_an_offer_that_the_engine_refuses_is_a_publish_error(
+    harness: ManagerHarness, reason: RefusalReason, code: str
+) -> None:
     stage = await harness.stage()
     harness.engine.refuse = reason
 
@@ -131,7 +136,7 @@ async def test_an_offer_that_the_engine_cannot_serve(harness: ManagerHarness, re
 @pytest.mark.parametrize(
     ("reason", "error"), [(RefusalReason.MALFORMED, OfferMalformedError), (RefusalReason.BUSY, ServerBusyError)]
 )
-async def test_what_is_no_attempt_makes_no_event(
+async def test_a_malformed_offer_and_a_busy_engine_make_no_event(
     harness: ManagerHarness, reason: RefusalReason, error: type[Exception]
 ) -> None:
     stage = await harness.stage()
@@ -143,7 +148,7 @@ async def test_what_is_no_attempt_makes_no_event(
     assert harness.book.list_sessions(stage.arn, after=None, limit=1).items == []
 
 
-async def test_the_publisher_who_is_one_too_many(tmp_path: Path) -> None:
+async def test_publishers_have_a_quota(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(RELAXED, publishers_per_stage=2)
     async with running_manager(tmp_path / "book", limits=limits) as harness:
         stage = await harness.stage()
@@ -159,7 +164,7 @@ async def test_the_publisher_who_is_one_too_many(tmp_path: Path) -> None:
         assert await harness.events(stage, "C") == ["PUBLISH_ERROR:QUOTA_EXCEEDED", "JOINED", "PUBLISH_STARTED"]
 
 
-async def test_two_offers_at_once_cannot_share_the_last_place(tmp_path: Path) -> None:
+async def test_two_offers_at_once_cannot_both_take_the_last_place(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(RELAXED, publishers_per_stage=1)
     async with running_manager(tmp_path / "book", limits=limits) as harness:
         stage = await harness.stage()
@@ -200,7 +205,7 @@ async def test_subscriptions_have_a_quota(tmp_path: Path) -> None:
         assert await harness.events(stage, "B") == ["SUBSCRIBE_ERROR:QUOTA_EXCEEDED(P)"]
 
 
-async def test_one_participant_has_a_bounded_number_of_connections(tmp_path: Path) -> None:
+async def test_the_connections_of_a_participant_have_a_quota(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(RELAXED, connections_per_participant=1)
     async with running_manager(tmp_path / "book", limits=limits) as harness:
         stage = await harness.stage()
@@ -212,7 +217,7 @@ async def test_one_participant_has_a_bounded_number_of_connections(tmp_path: Pat
         await harness.publish(harness.claims(stage, "P"))
 
 
-async def test_a_publisher_who_comes_back_keeps_its_viewers_and_its_source(harness: ManagerHarness) -> None:
+async def test_a_publisher_that_reconnects_keeps_its_viewers_and_its_source(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     former = await harness.publish(harness.claims(stage, "P"))
     await harness.subscribe(harness.claims(stage, "V"), "P")
@@ -227,7 +232,7 @@ async def test_a_publisher_who_comes_back_keeps_its_viewers_and_its_source(harne
     assert await harness.events(stage, "V") == ["JOINED", "SUBSCRIBE_STARTED(P)", "SUBSCRIBE_STOPPED(P)", "LEFT"]
 
 
-async def test_a_publisher_who_publishes_anew_has_a_new_source(harness: ManagerHarness) -> None:
+async def test_a_publisher_that_publishes_again_has_a_new_source(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     first = await harness.publish(harness.claims(stage, "P"))
     await harness.manager.participants.close(harness.claims(stage, "P"), connection_id=first)
@@ -255,7 +260,7 @@ async def test_a_participant_can_watch_itself_and_leave(harness: ManagerHarness)
     ]
 
 
-async def test_nobody_slips_onto_a_stage_that_is_deleted_while_the_engine_answers(harness: ManagerHarness) -> None:
+async def test_an_offer_is_refused_if_its_stage_is_deleted_while_the_engine_answers(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     harness.engine.hold = asyncio.Event()
     offer = asyncio.create_task(harness.publish(harness.claims(stage, "P")))
@@ -270,7 +275,7 @@ async def test_nobody_slips_onto_a_stage_that_is_deleted_while_the_engine_answer
     assert len(harness.engine.closed) == 1
 
 
-async def test_a_publisher_who_is_lost_while_it_comes_back_keeps_the_source_it_comes_back_to(
+async def test_a_publisher_that_is_lost_while_the_engine_answers_keeps_its_source(
     harness: ManagerHarness,
 ) -> None:
     stage = await harness.stage()
@@ -297,7 +302,7 @@ async def test_a_publisher_who_is_lost_while_it_comes_back_keeps_the_source_it_c
     assert harness.engine.ended_sources == [harness.engine.connections[current]]
 
 
-async def test_an_offer_that_comes_to_nothing_leaves_no_source_in_the_engine(harness: ManagerHarness) -> None:
+async def test_an_offer_that_is_cancelled_leaves_no_source_in_the_engine(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     harness.engine.hold = asyncio.Event()
     offer = asyncio.create_task(harness.publish(harness.claims(stage, "P")))
@@ -324,3 +329,44 @@ async def test_a_publisher_that_stops_while_the_engine_answers_its_viewer_is_not
     with pytest.raises(AttemptRefusedError):
         await offer
     assert await harness.events(stage, "V") == ["SUBSCRIBE_ERROR:PUBLISHER_NOT_FOUND(P)"]
+
+
+async def test_only_its_own_participant_can_close_and_patch_a_connection(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    connection_id = await harness.publish(harness.claims(stage, "P"))
+
+    with pytest.raises(ConnectionNotFoundError):
+        await harness.manager.participants.close(harness.claims(stage, "Q"), connection_id=connection_id)
+    with pytest.raises(ConnectionNotFoundError):
+        await harness.manager.participants.patch(
+            harness.claims(stage, "Q"), connection_id=connection_id, fragment="f", ice_session=None
+        )
+
+
+async def test_a_websocket_and_a_replica_cannot_be_closed_as_media_connections(harness: ManagerHarness) -> None:
+    pair = await make_pair(harness)
+    claims = harness.claims(pair.destination, "W")
+    websocket = await harness.manager.participants.open_events(claims, watcher=Watcher(), client=CLIENT)
+    await pair.start()
+    replica = harness.manager._unit.registry.sessions[pair.destination.arn].participants["P"].machine.replica_id
+    assert replica is not None
+
+    with pytest.raises(ConnectionNotFoundError):
+        await harness.manager.participants.close(claims, connection_id=websocket)
+    with pytest.raises(ConnectionNotFoundError):
+        await harness.manager.participants.close(harness.claims(pair.destination, "P"), connection_id=replica)
+
+
+async def test_the_engine_answers_a_patch_and_its_refusals_are_mapped(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    claims = harness.claims(stage, "P")
+    connection_id = await harness.publish(claims)
+    patch = harness.manager.participants.patch
+
+    answer = await patch(claims, connection_id=connection_id, fragment="a=candidate", ice_session="ice-1")
+
+    assert answer.fragment is None
+    with pytest.raises(IceSessionMismatchError):
+        await patch(claims, connection_id=connection_id, fragment="a=candidate", ice_session="old")
+    with pytest.raises(OfferMalformedError):
+        await patch(claims, connection_id=connection_id, fragment="", ice_session=None)

@@ -1,4 +1,4 @@
-"""Token exchange: what may follow what, what ends, what counts afterwards, and what the book says."""
+"""The service of participants and token exchange: accepted tokens, ended connections, and the recorded event."""
 
 import asyncio
 from pathlib import Path
@@ -30,8 +30,8 @@ async def own(harness: ManagerHarness) -> OwnTokens:
     return await own_tokens(harness)
 
 
-class Onlooker(Watcher):
-    """A watcher that waits for a user id."""
+class UserIdWatcher(Watcher):
+    """A watcher with an event that is set when a snapshot shows a user id."""
 
     def __init__(self, *, user_id: str) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Onlooker(Watcher):
 
 
 async def on_stage(own: OwnTokens, claims: Claims, watcher: Watcher | None = None) -> str:
-    """Open an events websocket; return its connection's id."""
+    """Open an events websocket; return its connection id."""
     return await own.harness.manager.participants.open_events(claims, watcher=watcher or Watcher(), client=CLIENT)
 
 
@@ -63,7 +63,7 @@ def recorded(own: OwnTokens, participant_id: str) -> list[RecordedEvent]:
     return own.harness.book.list_events(own.stage.arn, own.harness.session_id(own.stage), participant_id)
 
 
-async def test_the_event_has_both_tokens_in_full_and_the_row_follows(own: OwnTokens) -> None:
+async def test_the_event_has_both_tokens_and_the_row_has_the_new_one(own: OwnTokens) -> None:
     connection_id = await on_stage(own, own.claims("A", SUBSCRIBE, user_id="viewer"))
     new = own.claims("A", PUBLISH, SUBSCRIBE, user_id="moderator", expires_at_seconds=1_700_009_000)
     assert await exchange(own, connection_id, new) == new
@@ -83,16 +83,16 @@ async def test_the_event_has_both_tokens_in_full_and_the_row_follows(own: OwnTok
 
 
 async def test_the_watchers_are_shown_the_new_user_id_and_attributes(own: OwnTokens) -> None:
-    onlooker = Onlooker(user_id="moderator")
-    await on_stage(own, own.claims("B"), onlooker)
+    watcher = UserIdWatcher(user_id="moderator")
+    await on_stage(own, own.claims("B"), watcher)
     connection_id = await on_stage(own, own.claims("A", user_id="viewer"))
     await exchange(own, connection_id, own.claims("A", user_id="moderator"))
     async with asyncio.timeout(10):
-        await onlooker.seen.wait()
-    assert onlooker.snapshots[-1].participants[-1].attributes == {"role": "moderator"}
+        await watcher.seen.wait()
+    assert watcher.snapshots[-1].participants[-1].attributes == {"role": "moderator"}
 
 
-async def test_a_gained_right_counts_at_once(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_gained_capability_counts_at_once(harness: ManagerHarness, own: OwnTokens) -> None:
     viewer, host = own.claims("A", SUBSCRIBE), own.claims("A", PUBLISH, SUBSCRIBE)
     connection_id = await on_stage(own, viewer)
     with pytest.raises(AttemptRefusedError):
@@ -107,7 +107,7 @@ async def test_a_gained_right_counts_at_once(harness: ManagerHarness, own: OwnTo
     ]
 
 
-async def test_losing_publish_unpublishes_and_ends_its_viewers(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_losing_publish_ends_the_publication_and_its_viewers(harness: ManagerHarness, own: OwnTokens) -> None:
     host = own.claims("A", PUBLISH, SUBSCRIBE)
     connection_id = await on_stage(own, host)
     publication_id = await harness.publish(host)
@@ -142,7 +142,9 @@ async def test_losing_subscribe_ends_the_subscriptions(harness: ManagerHarness, 
     assert (await harness.events(own.stage, "A"))[-1] == "SUBSCRIBE_STOPPED(P)"
 
 
-async def test_one_who_watches_itself_loses_both_in_one_action(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_participant_that_watches_itself_loses_both_in_one_action(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
     both = own.claims("A", PUBLISH, SUBSCRIBE)
     connection_id = await on_stage(own, both)
     await harness.publish(both)
@@ -155,20 +157,22 @@ async def test_one_who_watches_itself_loses_both_in_one_action(harness: ManagerH
     ]
 
 
-async def test_an_older_token_gives_no_more_than_the_newest(harness: ManagerHarness, own: OwnTokens) -> None:
-    host, viewer, nobody = own.claims("A", PUBLISH), own.claims("A", SUBSCRIBE), own.claims("A")
+async def test_an_exchanged_token_grants_no_more_than_the_newest(harness: ManagerHarness, own: OwnTokens) -> None:
+    host, viewer, no_rights = own.claims("A", PUBLISH), own.claims("A", SUBSCRIBE), own.claims("A")
     connection_id = await on_stage(own, host)
-    for claims in (viewer, nobody):
+    for claims in (viewer, no_rights):
         await exchange(own, connection_id, claims)
-    for claims in (host, viewer, nobody):
+    for claims in (host, viewer, no_rights):
         with pytest.raises(AttemptRefusedError) as caught:
             await harness.publish(claims)
         assert caught.value.code is ErrorCode.INSUFFICIENT_CAPABILITIES
     await exchange(own, connection_id, own.claims("A", PUBLISH, user_id="again"))
-    await harness.publish(nobody)
+    await harness.publish(no_rights)
 
 
-async def test_off_the_stage_each_token_is_what_it_says(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_participant_that_left_can_return_with_each_of_its_tokens(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
     host = own.claims("A", PUBLISH)
     connection_id = await on_stage(own, host)
     await exchange(own, connection_id, own.claims("A"))
@@ -179,7 +183,9 @@ async def test_off_the_stage_each_token_is_what_it_says(harness: ManagerHarness,
     assert row(own, "A").user_id == "ada"
 
 
-async def test_a_right_lost_while_the_engine_answers_is_lost(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_capability_that_is_lost_while_the_engine_answers_refuses_the_offer(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
     host = own.claims("A", PUBLISH)
     connection_id = await on_stage(own, host)
     harness.engine.hold = asyncio.Event()
@@ -197,14 +203,16 @@ async def test_a_right_lost_while_the_engine_answers_is_lost(harness: ManagerHar
     assert len(harness.engine.closed) == 1
 
 
-async def test_a_token_that_says_the_same_makes_no_event(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_a_token_with_equal_claims_makes_no_event(harness: ManagerHarness, own: OwnTokens) -> None:
     claims = own.claims("A", PUBLISH)
     connection_id = await on_stage(own, claims)
     assert await exchange(own, connection_id, claims) == claims
     assert await harness.events(own.stage, "A") == ["JOINED"]
 
 
-async def test_only_the_same_participant_of_the_same_stage_goes_on(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_only_a_token_of_the_same_participant_and_stage_is_accepted(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
     connection_id = await on_stage(own, own.claims("A", PUBLISH))
     elsewhere = await harness.stage("elsewhere")
     for claims in (own.claims("B", PUBLISH), own.claims("A", stage_arn=elsewhere.arn)):
@@ -213,7 +221,7 @@ async def test_only_the_same_participant_of_the_same_stage_goes_on(harness: Mana
     assert await harness.events(own.stage, "A") == ["JOINED"]
 
 
-async def test_tokens_of_the_server_are_not_exchanged_on_either_side(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_minted_tokens_are_not_exchanged_on_either_side(harness: ManagerHarness, own: OwnTokens) -> None:
     minted = harness.claims(own.stage, "M")
     connection_id = await on_stage(own, minted)
     with pytest.raises(ExchangeRefusedError):
@@ -224,7 +232,7 @@ async def test_tokens_of_the_server_are_not_exchanged_on_either_side(harness: Ma
     assert await harness.events(own.stage, "M") == ["JOINED"]
 
 
-async def test_the_new_token_must_be_good(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_the_new_token_must_be_valid(harness: ManagerHarness, own: OwnTokens) -> None:
     connection_id = await on_stage(own, own.claims("A"))
     for claims, refusal in (
         (own.claims("A", PUBLISH, expires_at_seconds=harness.clock.ms // 1_000), TokenRefusal.EXPIRED),
@@ -236,7 +244,7 @@ async def test_the_new_token_must_be_good(harness: ManagerHarness, own: OwnToken
         assert caught.value.refusal is refusal
 
 
-async def test_the_key_may_change(harness: ManagerHarness, own: OwnTokens) -> None:
+async def test_the_new_token_may_be_signed_with_another_key(harness: ManagerHarness, own: OwnTokens) -> None:
     connection_id = await on_stage(own, own.claims("A"))
     other = await own_tokens(harness, own.stage)
     await exchange(other, connection_id, other.claims("A", PUBLISH))
@@ -245,14 +253,14 @@ async def test_the_key_may_change(harness: ManagerHarness, own: OwnTokens) -> No
     assert await harness.events(own.stage, "A") == ["JOINED", "TOKEN_EXCHANGED", "PUBLISH_STARTED"]
 
 
-async def test_a_closed_connection_exchanges_nothing(own: OwnTokens) -> None:
+async def test_a_closed_connection_cannot_exchange_a_token(own: OwnTokens) -> None:
     connection_id = await on_stage(own, own.claims("A"))
     await own.harness.manager.participants.close_events(connection_id=connection_id, cause=Cause.CLIENT)
     with pytest.raises(ConnectionNotFoundError):
         await exchange(own, connection_id, own.claims("A", PUBLISH))
 
 
-async def test_after_a_crash_what_the_exchange_left_open_is_closed(tmp_path: Path) -> None:
+async def test_recovery_closes_what_the_exchange_left_open(tmp_path: Path) -> None:
     clock = SettableClock()
     async with running_manager(tmp_path / "book", clock=clock) as harness:
         own = await own_tokens(harness)
