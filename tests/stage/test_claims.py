@@ -1,4 +1,4 @@
-"""What a participant of an ingest configuration may do: publish, no more, as whom the configuration says."""
+"""The claims of participants of ingest configurations: the right to publish, and what the configuration says."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def claims_of(configuration: IngestConfiguration, participant_id: str) -> Claims
     return ingest_claims(configuration, participant_id=participant_id, protocol=ParticipantProtocol.RTMP)
 
 
-def test_a_single_stream_is_its_own_participant() -> None:
+def test_a_single_stream_is_the_configuration_s_participant() -> None:
     claims = claims_of(SINGLE, "V")
     assert (claims.participant_id, claims.stage_arn, claims.user_id) == ("V", "stage", "encoder")
     assert claims.attributes == {"room": "one"}
@@ -47,13 +47,13 @@ def test_a_single_stream_is_its_own_participant() -> None:
     assert claims.ingest == IngestOrigin(configuration_arn="arn", protocol=ParticipantProtocol.RTMP)
 
 
-def test_a_redundant_stream_feeds_the_virtual_participant() -> None:
+def test_a_redundant_stream_names_the_virtual_participant_that_it_feeds() -> None:
     stream = claims_of(REDUNDANT, "A").ingest
     assert stream is not None
     assert (stream.is_redundant, stream.feeds) == (True, "V")
 
 
-def test_the_virtual_participant_is_the_same_from_either_stream_and_from_the_configuration() -> None:
+def test_the_virtual_participant_has_equal_claims_from_each_stream_and_the_configuration() -> None:
     virtual = claims_of(REDUNDANT, "V")
     assert virtual.ingest is not None
     assert (virtual.ingest.is_redundant, virtual.ingest.feeds) == (True, None)
@@ -61,6 +61,6 @@ def test_the_virtual_participant_is_the_same_from_either_stream_and_from_the_con
 
 
 @pytest.mark.parametrize("claims", [claims_of(SINGLE, "V"), claims_of(REDUNDANT, "V")])
-def test_nobody_else_is_shown_by_a_virtual_participant(claims: Claims) -> None:
+def test_only_a_redundant_stream_has_a_virtual_participant(claims: Claims) -> None:
     with pytest.raises(ValueError, match="no redundant stream"):
         virtual_claims(claims)

@@ -1,4 +1,4 @@
-"""The forms of ids and ARNs."""
+"""The forms of ids, stream keys and ARNs."""
 
 import random
 import re
@@ -40,7 +40,7 @@ def test_ids_have_their_documented_forms(seed: int) -> None:
 
 
 @given(st.integers())
-def test_a_stream_key_names_its_configuration_and_ends_in_thirty_random_letters(seed: int) -> None:
+def test_a_stream_key_names_its_configuration_and_ends_with_thirty_random_characters(seed: int) -> None:
     randomness = Seeded(seed)
     arn = parse_arn("arn:aws:ivs:us-west-2:123456789012:ingest-configuration/AbCdEfGh1234")
 
@@ -50,7 +50,7 @@ def test_a_stream_key_names_its_configuration_and_ends_in_thirty_random_letters(
     assert all(len(set(letters)) > 1 for letters in zip(*(key[-30:] for key in keys), strict=True))
 
 
-def test_an_arn_is_read_and_written() -> None:
+def test_an_arn_is_parsed_and_formatted() -> None:
     text = "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh"
 
     arn = parse_arn(text)
@@ -70,6 +70,6 @@ def test_an_arn_is_read_and_written() -> None:
         "arn:aws:ivs:us-west-2:123456789012:stage/" + "x" * 100,
     ],
 )
-def test_what_is_no_arn_is_refused(text: str) -> None:
+def test_a_string_that_is_no_arn_is_refused(text: str) -> None:
     with pytest.raises(MalformedArnError):
         parse_arn(text)

@@ -1,4 +1,4 @@
-"""When a publication is cut: at once for its resolution and its B-frames, after a window for its bitrate."""
+"""When a publication breaks a limit: at once by its resolution and B-frames, after a window by its bitrate."""
 
 from msgspec.structs import replace
 
@@ -20,20 +20,20 @@ def verdicts(*measurements: Measurement) -> list[ErrorCode | None]:
     return found
 
 
-def test_720p_in_either_orientation_is_fine() -> None:
+def test_720p_in_either_orientation_is_allowed() -> None:
     assert verdicts(seen(), seen(size=(720, 1_280)), seen(size=None)) == [None, None, None]
 
 
-def test_a_resolution_above_the_limit_is_cut_at_once() -> None:
+def test_a_resolution_above_the_limit_breaks_it_at_once() -> None:
     assert verdicts(seen(size=(1_920, 1_080))) == [ErrorCode.RESOLUTION_EXCEEDED]
     assert verdicts(seen(size=(1_280, 736))) == [ErrorCode.RESOLUTION_EXCEEDED]
 
 
-def test_one_spike_cuts_nobody_off() -> None:
+def test_a_short_peak_of_the_bitrate_is_allowed() -> None:
     assert set(verdicts(*[seen(20_000_000)] * 4, seen(), *[seen(20_000_000)] * 4)) == {None}
 
 
-def test_a_bitrate_that_stays_above_the_limit_is_cut_after_the_window() -> None:
+def test_a_bitrate_that_stays_above_the_limit_breaks_it_after_the_window() -> None:
     assert verdicts(*[seen(8_500_001)] * 5) == [None] * 4 + [ErrorCode.BITRATE_EXCEEDED]
 
 
@@ -41,9 +41,9 @@ def test_the_limit_itself_is_allowed() -> None:
     assert set(verdicts(*[seen(8_500_000)] * 10)) == {None}
 
 
-def test_one_b_frame_is_cut_at_once() -> None:
+def test_one_b_frame_breaks_the_limit_at_once() -> None:
     assert verdicts(seen(), replace(seen(), has_b_frames=True)) == [None, ErrorCode.B_FRAME_PRESENT]
 
 
-def test_a_resolution_tells_more_than_a_b_frame() -> None:
+def test_the_resolution_is_reported_before_b_frames() -> None:
     assert verdicts(replace(seen(size=(1_920, 1_080)), has_b_frames=True)) == [ErrorCode.RESOLUTION_EXCEEDED]

@@ -1,4 +1,4 @@
-"""Which ingest configuration a stream key names."""
+"""The ingest configuration that a stream key names, and strings that have not the form of a key."""
 
 import pytest
 from hypothesis import given
@@ -14,11 +14,11 @@ KEY = "rt_123456789012_us-west-2_AbCdEfGh1234_abcd1234efgh5678ijkl9012MNOP34"
 
 
 @given(st.integers())
-def test_a_key_that_was_given_out_names_its_configuration(seed: int) -> None:
+def test_a_created_key_names_its_configuration(seed: int) -> None:
     assert configuration_of_stream_key(new_stream_key(ARN, Seeded(seed))) == ARN
 
 
-def test_the_sample_of_the_documentation_is_read() -> None:
+def test_the_sample_of_the_documentation_is_parsed() -> None:
     assert configuration_of_stream_key(KEY) == ARN
 
 
@@ -46,11 +46,11 @@ def test_a_key_with_a_secret_of_the_wrong_length_still_names_its_configuration(t
         KEY.replace("abcd", "äbcd"),
     ],
 )
-def test_anything_else_is_no_key(text: str) -> None:
+def test_other_strings_are_no_keys(text: str) -> None:
     assert configuration_of_stream_key(text) is None
 
 
 @given(st.text(max_size=200))
-def test_no_text_is_too_strange(text: str) -> None:
+def test_arbitrary_strings_do_not_raise(text: str) -> None:
     named = configuration_of_stream_key(text)
     assert named is None or parse_arn(str(named)) == named

@@ -268,7 +268,7 @@ async def test_the_source_ends_in_the_engine_whatever_ends_the_stream(harness: M
 
 
 @pytest.mark.parametrize(
-    ("way", "words"),
+    ("way", "detail"),
     [
         ("disconnect", "PARTICIPANT_DISCONNECTED"),
         ("delete configuration", "PARTICIPANT_DISCONNECTED: its ingest configuration was deleted"),
@@ -277,14 +277,14 @@ async def test_the_source_ends_in_the_engine_whatever_ends_the_stream(harness: M
         ("b-frames", "B_FRAME_PRESENT: the video has B-frames"),
     ],
 )
-async def test_the_encoder_receives_the_reason_for_the_end(harness: ManagerHarness, way: str, words: str) -> None:
+async def test_the_encoder_receives_the_reason_for_the_end(harness: ManagerHarness, way: str, detail: str) -> None:
     stage, configuration, connection_id = await published(harness)
     if way == "b-frames":
         harness.engine.measure(connection_id, has_b_frames=True)
     else:
         await end(harness, stage, configuration, way)
     await harness.settled()
-    assert harness.engine.details == {harness.engine.connections[connection_id]: words}
+    assert harness.engine.details == {harness.engine.connections[connection_id]: detail}
 
 
 async def test_an_encoder_follows_its_configuration_to_another_stage(harness: ManagerHarness) -> None:

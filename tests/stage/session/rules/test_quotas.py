@@ -1,4 +1,4 @@
-"""The quotas of a stage, of an account and of a participant: what counts, and who needs no second place."""
+"""The quotas of a stage, of an account and of a participant: what counts, and what counts once."""
 
 import pytest
 from msgspec.structs import replace

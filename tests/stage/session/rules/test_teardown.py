@@ -226,7 +226,7 @@ class TestRedundantStreams:
         assert event_names(decision.events) == ["X LEFT"]
         assert orders_of(decision, EndSource) == [EndSource(source_id="source-enc-X")]
 
-    def test_an_encoder_is_told_why_it_is_closed(self) -> None:
+    def test_an_encoder_receives_the_reason_for_its_end(self) -> None:
         session = self.session()
 
         decision = session.apply(
