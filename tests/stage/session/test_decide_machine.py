@@ -538,4 +538,4 @@ def added(one: Usage, other: Usage) -> Usage:
 
 
 TestDecideMachine = DecideMachine.TestCase
-TestDecideMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestDecideMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
