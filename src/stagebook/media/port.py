@@ -69,6 +69,8 @@ class CloseCause(StrEnum):
     TRANSPORT_FAILED = "transport_failed"
     SOURCE_CHANGED = "source_changed"
     """The source's new publisher sends another video codec than the viewer negotiated."""
+    REPLACED = "replaced"
+    """A newer publisher of the same source has connected and taken the source over."""
     ENGINE_LOST = "engine_lost"
     """The process that served the connection exited, or failed for a reason of its own."""
 
@@ -85,8 +87,9 @@ class Connected(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
 class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """A connection has ended. Reported at most once for each connection.
 
-    It is not reported for connections that `close` or `end_source` ended, nor for a publisher's connection that a newer
-    one of the same source replaced.
+    It is not reported for connections that `close` or `end_source` ended. For a publisher that a newer one of the same
+    source replaced it follows the newer one's Connected. Without it, a caller that closes the newer one before that
+    Connected arrives would take the older one for alive.
     """
 
     connection_id: str

@@ -370,3 +370,18 @@ async def test_the_engine_answers_a_patch_and_its_refusals_are_mapped(harness: M
         await patch(claims, connection_id=connection_id, fragment="a=candidate", ice_session="old")
     with pytest.raises(OfferMalformedError):
         await patch(claims, connection_id=connection_id, fragment="", ice_session=None)
+
+
+async def test_an_events_websocket_whose_request_is_cancelled_ends(harness: ManagerHarness) -> None:
+    """The caller never learns the connection's id, so nobody else would end it."""
+    stage = await harness.stage()
+    opening = asyncio.create_task(
+        harness.manager.participants.open_events(harness.claims(stage, "W"), watcher=Watcher(), client=CLIENT)
+    )
+    await asyncio.sleep(0)
+    opening.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+    assert await harness.events(stage, "W") == ["JOINED", "LEFT"]

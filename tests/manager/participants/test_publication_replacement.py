@@ -277,3 +277,18 @@ async def test_a_publisher_that_reconnects_needs_no_second_place_in_the_quotas(
     assert harness.engine.closed == [first]
     with pytest.raises(AttemptRefusedError):
         await harness.publish(harness.claims(stage, "Q"))
+
+
+async def test_a_replacement_that_is_closed_before_its_connected_report_arrives_ends_the_publication(
+    harness: ManagerHarness,
+) -> None:
+    """The engine has replaced the first connection already, so nobody else would end it."""
+    stage = await harness.stage()
+    first = await harness.publish(harness.claims(stage, "P"))
+    second = await harness.publish(harness.claims(stage, "P"), connect=False)
+
+    await harness.manager.participants.close(harness.claims(stage, "P"), connection_id=second)
+    harness.engine.connect(second)
+    harness.engine.lose(first, CloseCause.REPLACED)
+
+    assert await harness.events(stage, "P") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]

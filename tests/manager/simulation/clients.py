@@ -32,6 +32,7 @@ class Watcher:
     observer: Observer
     stage_arn: str
     participant_id: str
+    is_open: bool = True
 
     def show(self, snapshot: StageSnapshot) -> None:
         """As StageWatcher.show."""
@@ -40,6 +41,7 @@ class Watcher:
     def farewell(self, reason: FarewellReason, detail: str) -> None:
         """As StageWatcher.farewell."""
         del reason, detail
+        self.is_open = False
         self.observer.left(self.stage_arn, self.participant_id)
 
 
@@ -50,6 +52,8 @@ class World:
     clock: SettableClock
     stages: list[Stage] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    barred: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How often participants had joined a stage when they were disconnected from it for good."""
     key_arn: str = ""
     configurations: list[IngestConfiguration] = field(default_factory=list)
 
@@ -74,6 +78,8 @@ class Clients:
         self.opened: list[tuple[str, str, str]] = []
         self.published: list[tuple[str, str, str]] = []
         self.sockets: list[tuple[str, str, str]] = []
+        self.owners: dict[str, tuple[str, str]] = {}
+        self.watchers: dict[str, Watcher] = {}
 
     async def prepare(self) -> None:
         """Create the resources of the world, once."""
@@ -133,6 +139,7 @@ class Clients:
         opened = await self.manager.participants.publish(claims, offer="offer", client=CLIENT)
         self.opened.append((claims.stage_arn, claims.participant_id, opened.connection_id))
         self.published = [*self.published, self.opened[-1]][-4:]
+        self.owners[opened.connection_id] = (claims.stage_arn, claims.participant_id)
 
     async def subscribe(self) -> None:
         """Watch a publisher, who may not be there."""
@@ -157,6 +164,7 @@ class Clients:
             claims, publisher_id=publisher_id, offer="offer", client=CLIENT
         )
         self.opened.append((claims.stage_arn, claims.participant_id, opened.connection_id))
+        self.owners[opened.connection_id] = (claims.stage_arn, claims.participant_id)
 
     async def open_events(self) -> None:
         """Open an events websocket."""
@@ -168,6 +176,7 @@ class Clients:
         watcher = Watcher(self.observer, claims.stage_arn, claims.participant_id)
         connection_id = await self.manager.participants.open_events(claims, watcher=watcher, client=CLIENT)
         self.sockets.append((claims.stage_arn, claims.participant_id, connection_id))
+        self.watchers[connection_id] = watcher
 
     async def _attempt(self, claims: Claims, attempt: Callable[[], Awaitable[None]]) -> None:
         """Make an attempt and check its answer with the observer."""
@@ -188,6 +197,7 @@ class Clients:
         """Close an events websocket."""
         if self.sockets:
             _, _, connection_id = self.sockets.pop(self.chance.randrange(len(self.sockets)))
+            self.watchers[connection_id].is_open = False
             await self.manager.participants.close_events(connection_id=connection_id, cause=Cause.CLIENT)
 
     async def exchange(self) -> None:
@@ -241,6 +251,9 @@ class Clients:
         await self.manager.stages.disconnect_participant(
             stage_arn=stage_arn, participant_id=participant_id, reason="enough"
         )
+        if participant_id in PARTICIPANTS:
+            joined = self.observer.count_joined(stage_arn, participant_id)
+            self.world.barred.setdefault((stage_arn, participant_id), joined)
 
     async def delete_stage(self) -> None:
         """DeleteStage, and another one in its place."""

@@ -187,7 +187,7 @@ def check_viewers(everything: list[History]) -> None:
 
 def check_replication_ends(book: BookReader, everything: list[History]) -> None:
     """Rule 2: both ends of a replication change in one transaction, and its row with them."""
-    running: set[tuple[str, str, str]] = set()
+    starts: Counter[tuple[str, str, str]] = Counter()
     present: set[tuple[str, str, str]] = set()
     publishing: set[tuple[str, str]] = set()
     for history in everything:
@@ -197,9 +197,9 @@ def check_replication_ends(book: BookReader, everything: list[History]) -> None:
             here = (session.stage_arn, session.session_id, participant_id)
             match event.name:
                 case EventName.REPLICATION_STARTED if destination is not None:
-                    running.add((destination.stage_arn, destination.session_id, participant_id))
+                    starts[destination.stage_arn, destination.session_id, participant_id] += 1
                 case EventName.REPLICATION_STOPPED if destination is not None:
-                    running.discard((destination.stage_arn, destination.session_id, participant_id))
+                    starts[destination.stage_arn, destination.session_id, participant_id] -= 1
                 case EventName.JOINED if event.replica:
                     present.add(here)
                 case EventName.LEFT if event.replica:
@@ -212,6 +212,7 @@ def check_replication_ends(book: BookReader, everything: list[History]) -> None:
                     pass
     rows = book.list_active_replicas()
     active = {(row.destination_stage_arn, row.destination_session_id, row.participant_id) for row in rows}
+    running = {where for where, count in starts.items() if count}
     assert running == present, "a replication runs without its replica, or the reverse"
     assert running == active, "the rows of replications differ from their events"
     for row in rows:
@@ -265,6 +266,23 @@ def check_pages(book: BookReader, history: History) -> None:
     assert seen == [entry.sequence for entry in reversed(history.events)]
 
 
+def count_joined(everything: list[History], participant_id: str) -> int:
+    """Return how often a participant has joined by itself, and not as a replica."""
+    return sum(
+        entry.event.name is EventName.JOINED and not entry.event.replica
+        for history in everything
+        if history.record.participant_id == participant_id
+        for entry in history.events
+    )
+
+
+def check_barred(book: BookReader, barred: dict[tuple[str, str], int]) -> None:
+    """A participant that was disconnected for good does not join again."""
+    for (stage_arn, participant_id), joined in barred.items():
+        found = count_joined(histories(book, [stage_arn]), participant_id)
+        assert found == joined, "a participant joined after DisconnectParticipant"
+
+
 class Observer:
     """Checks rule 1: what somebody is told is durable already. `book` reads the durable state."""
 
@@ -277,6 +295,10 @@ class Observer:
         for session in self._book.list_sessions(stage_arn, after=None, limit=LIMIT).items:
             found += self._book.list_events(stage_arn, session.session_id, participant_id)
         return [entry.event.name for entry in sorted(found, key=lambda entry: entry.sequence)]
+
+    def count_joined(self, stage_arn: str, participant_id: str) -> int:
+        """Return how often a participant has joined a stage by itself, and not as a replica."""
+        return count_joined(histories(self._book, [stage_arn]), participant_id)
 
     def joined(self, stage_arn: str, participant_id: str) -> None:
         """A client was told that it is on the stage."""

@@ -25,14 +25,15 @@ from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.limits import RELAXED
+from stagebook.stage.resources import ParticipantState, ReplicationType
 from stagebook.stage.session.decide import decide
 from stagebook.stage.session.draft import Context, Decision
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
 from tests.manager.manager_harness import LINGER_MS, REGION, PlainTokens, SeededRandomness, SettableClock
 from tests.manager.simulation import virtual_loop
-from tests.manager.simulation.clients import ACTIONS, Action, Clients, World
-from tests.manager.simulation.oracle import Observer, check_end, check_state, histories
+from tests.manager.simulation.clients import ACTIONS, PARTICIPANTS, Action, Clients, World
+from tests.manager.simulation.oracle import Observer, check_barred, check_end, check_state, histories
 from tests.manager.simulation.simulated_engine import SimulatedEngine
 from tests.manager.simulation.stepped_book import SteppedWriter, stepped_book
 
@@ -110,6 +111,7 @@ class ServerRun:
         self._progress = progress
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
+        self._steps_of_slow_disk = 0
 
     async def run(self) -> None:
         """Start the server, let things happen, and end it in some way."""
@@ -137,7 +139,7 @@ class ServerRun:
             if number % STEPS_PER_CHECK == 0:
                 self._check(book)
         self._check(book)
-        await self._end(book, writer, manager, engine)
+        await self._end(book, writer, manager, clients)
 
     async def check_recovered(self) -> None:
         """Start once more and check the book when everything is closed."""
@@ -242,6 +244,11 @@ class ServerRun:
 
     def _commit(self, writer: SteppedWriter) -> None:
         """Commit some of what waits. The server learns of it now, or later."""
+        if self._steps_of_slow_disk:
+            self._steps_of_slow_disk -= 1
+            return
+        if self._chance.random() < 0.03:
+            self._steps_of_slow_disk = 20
         if writer.waiting:
             writer.write(self._chance.randint(1, len(writer.waiting)))
         if self._chance.random() < 0.8:
@@ -258,17 +265,17 @@ class ServerRun:
     def _check(self, book: SqliteBook) -> None:
         """Check the book as it is now, and that no request met an unexpected error."""
         check_state(book, self._world.stage_arns)
+        check_barred(book, self._world.barred)
         if self._failures:
             raise self._failures[0]
 
-    async def _end(
-        self, book: SqliteBook, writer: SteppedWriter, manager: StageManager, engine: SimulatedEngine
-    ) -> None:
+    async def _end(self, book: SqliteBook, writer: SteppedWriter, manager: StageManager, clients: Clients) -> None:
         """End the run: a shutdown, a crash at some moment of a commit, or a book that fails."""
         how = self._chance.choice(["shutdown", "crash", "crash after the commit", "failing book"])
         self._progress.ends[how] += 1
+        engine = clients.engine
         if how == "shutdown":
-            await self._shut_down(writer, manager, engine)
+            await self._shut_down(book, writer, manager, clients)
             check_state(book, self._world.stage_arns)
             assert book.list_open_sessions() == []
             assert not engine.connections, "a connection was left in the engine"
@@ -280,14 +287,40 @@ class ServerRun:
             for _ in range(20):
                 await asyncio.sleep(0)
 
-    async def _shut_down(self, writer: SteppedWriter, manager: StageManager, engine: SimulatedEngine) -> None:
+    def _check_connections(self, book: SqliteBook, clients: Clients) -> None:
+        """Check, while nothing is in progress, that the book and the engine agree on who is connected."""
+        connected = {
+            (history.session.stage_arn, history.record.participant_id): history.record
+            for history in histories(book, self._world.stage_arns)
+            if history.record.state is ParticipantState.CONNECTED
+        }
+        owners = {clients.owners[each] for each in clients.engine.connections if each in clients.owners}
+        assert owners <= set(connected), "the engine has a connection of a participant that has left"
+        unknown = [each for each in clients.engine.connections.values() if each.kind != "ingest"]
+        if len(unknown) > sum(each in clients.owners for each in clients.engine.connections):
+            return  # a client went away before it was answered: its connection is still there, but not known here
+        watching = {(each.stage_arn, each.participant_id) for each in clients.watchers.values() if each.is_open}
+        for owner, record in connected.items():
+            if record.participant_id in PARTICIPANTS and record.replication_type is not ReplicationType.REPLICA:
+                assert owner in owners | watching, "a participant is connected, and has no connection"
+
+    async def _shut_down(
+        self,
+        book: SqliteBook,
+        writer: SteppedWriter,
+        manager: StageManager,
+        clients: Clients,
+    ) -> None:
         """Let requests end and shut the manager down, as the server does."""
-        while self._tasks or engine.reports:
+        engine = clients.engine
+        while self._tasks or engine.reports or engine.requests or writer.waiting:
             engine.answer()
             engine.deliver()
             writer.write(len(writer.waiting))
             writer.report()
-            await asyncio.sleep(0)
+            for _ in range(8):
+                await asyncio.sleep(0)
+        self._check_connections(book, clients)
         ending = asyncio.ensure_future(manager.shutdown())
         while not ending.done():
             engine.answer()

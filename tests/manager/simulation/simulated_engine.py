@@ -62,7 +62,8 @@ class SimulatedEngine:
     requests: list[Request] = field(default_factory=list)
     connections: dict[str, EngineConnection] = field(default_factory=dict)
     sources: set[str] = field(default_factory=set)
-    reports: list[MediaFact] = field(default_factory=list)
+    reports: list[tuple[str, MediaFact]] = field(default_factory=list)
+    """What is reported, with the source that it is about."""
     refused_encoders: int = 0
     admitted_encoders: int = 0
     _asked: int = 0
@@ -152,30 +153,42 @@ class SimulatedEngine:
         connection_id = self.chance.choice(opening)
         connection = self.connections[connection_id]
         connection.is_connected = True
-        if connection.kind != "subscribe" and not connection.is_redundant:
-            for other_id, other in tuple(self.connections.items()):
-                if other_id == connection_id:
-                    break
-                if other.source_id == connection.source_id and other.kind != "subscribe":
-                    del self.connections[other_id]
-        self._report(Connected(connection_id=connection_id))
+        replaced = self._replace_older(connection_id) if connection.kind != "subscribe" else []
+        self._report(connection.source_id, Connected(connection_id=connection_id))
+        for older in replaced:
+            self._report(connection.source_id, Closed(connection_id=older, cause=CloseCause.REPLACED))
+
+    def _replace_older(self, connection_id: str) -> list[str]:
+        """Remove the older publishers of a connection's source; return their ids."""
+        connection = self.connections[connection_id]
+        replaced = []
+        for other_id, other in tuple(self.connections.items()):
+            if other_id == connection_id or connection.is_redundant:
+                break
+            if other.source_id == connection.source_id and other.kind != "subscribe":
+                del self.connections[other_id]
+                replaced.append(other_id)
+        return replaced
 
     def lose(self) -> None:
         """Let one connection end by itself."""
         if self.connections:
             connection_id = self.chance.choice(list(self.connections))
-            kind = self.connections.pop(connection_id).kind
-            if kind == "ingest" and self.chance.random() < 0.5:
+            connection = self.connections.pop(connection_id)
+            if connection.kind == "ingest" and self.chance.random() < 0.5:
                 fault = self.chance.choice(list(IngestFault))
-                self._report(IngestFailed(connection_id=connection_id, fault=fault, detail="simulated"))
+                failed = IngestFailed(connection_id=connection_id, fault=fault, detail="simulated")
+                self._report(connection.source_id, failed)
                 return
-            causes = [cause for cause in CloseCause if cause is not CloseCause.ENGINE_LOST]
-            self._report(Closed(connection_id=connection_id, cause=self.chance.choice(causes)))
+            causes = [cause for cause in CloseCause if cause not in (CloseCause.ENGINE_LOST, CloseCause.REPLACED)]
+            closed = Closed(connection_id=connection_id, cause=self.chance.choice(causes))
+            self._report(connection.source_id, closed)
 
     def crash(self) -> None:
         """End the engine: all connections are lost, and what was asked is not answered any more."""
-        for connection_id in self.connections:
-            self.reports.append(Closed(connection_id=connection_id, cause=CloseCause.ENGINE_LOST))
+        for connection_id, connection in self.connections.items():
+            closed = Closed(connection_id=connection_id, cause=CloseCause.ENGINE_LOST)
+            self.reports.append((connection.source_id, closed))
         self.connections.clear()
         self.sources.clear()
         for request in self.requests:
@@ -193,33 +206,36 @@ class SimulatedEngine:
             size = self.chance.choice([(640, 360), (640, 360), (4_000, 3_000)])
             rate = self.chance.choice([1_000_000, 50_000_000])
             for _ in range(self.chance.choice([1, 6])):
+                source_id = self.connections[connection_id].source_id
                 self._report(
+                    source_id,
                     SourceMeasured(
-                        source_id=self.connections[connection_id].source_id,
+                        source_id=source_id,
                         connection_id=connection_id,
                         bitrate_bps=rate,
                         width=size[0],
                         height=size[1],
                         has_b_frames=self.chance.random() < 0.1,
-                    )
+                    ),
                 )
 
     def ask(self, stream_key: str, *, is_secure: bool) -> None:
         """Let an encoder ask to be admitted."""
         self._asked += 1
-        self._report(
-            IngestAsked(
-                ask_id=f"ask-{self._asked}", stream_key=stream_key, is_secure=is_secure, remote_address="192.0.2.7"
-            )
+        asked = IngestAsked(
+            ask_id=f"ask-{self._asked}", stream_key=stream_key, is_secure=is_secure, remote_address="192.0.2.7"
         )
+        self._report(asked.ask_id, asked)
 
-    def _report(self, fact: MediaFact) -> None:
-        self.reports.append(fact)
+    def _report(self, source_id: str, fact: MediaFact) -> None:
+        self.reports.append((source_id, fact))
         if isinstance(fact, Connected | Closed) and self.chance.random() < 0.1:
-            self.reports.append(fact)
+            self.reports.append((source_id, fact))
 
     def deliver(self) -> None:
-        """Deliver one report; sometimes a later one first."""
+        """Deliver one report; sometimes a later one first. The reports about one source keep their order, as they
+        do on the control socket of its engine."""
         if self.reports:
-            index = 0 if self.chance.random() < 0.8 else self.chance.randrange(len(self.reports))
-            self._on_fact(self.reports.pop(index))
+            source_id = self.reports[0 if self.chance.random() < 0.8 else self.chance.randrange(len(self.reports))][0]
+            index = next(index for index, report in enumerate(self.reports) if report[0] == source_id)
+            self._on_fact(self.reports.pop(index)[1])

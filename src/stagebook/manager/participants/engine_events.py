@@ -35,6 +35,8 @@ CAUSES = {
     CloseCause.PEER_CLOSED: Cause.CLIENT,
     CloseCause.TRANSPORT_FAILED: Cause.PEER_LOST,
     CloseCause.SOURCE_CHANGED: Cause.PUBLISHER_STOPPED,
+    # The newer publication was closed before its Connected arrived: the participant itself ended both.
+    CloseCause.REPLACED: Cause.CLIENT,
     CloseCause.ENGINE_LOST: Cause.ENGINE_LOST,
 }
 

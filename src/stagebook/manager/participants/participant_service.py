@@ -3,6 +3,8 @@
 Each attempt is authorised once, in the same step in which its session decides it.
 """
 
+import asyncio
+
 from stagebook.manager.participants.offer_negotiation import OfferNegotiation, Opened
 from stagebook.manager.presence.presence import PresencePublisher
 from stagebook.manager.presence.watchers import StageWatcher
@@ -135,7 +137,12 @@ class ParticipantService:
         refusal = transaction.apply(session, request)
         if refusal is None:
             self._presence.add(stage.arn, connection_id, watcher)
-        await self._unit.wait(transaction.commit())
+        try:
+            await self._unit.wait(transaction.commit())
+        except asyncio.CancelledError:
+            # The caller never learns the id, so nobody else would end this connection.
+            await self.close_events(connection_id=connection_id, cause=Cause.CLIENT)
+            raise
         if refusal is not None:
             raise refusal
         return connection_id

@@ -23,7 +23,8 @@ async def test_viewers_stay_when_the_publisher_reconnects(codec: Codec) -> None:
         await viewer.wait_for_media()
         await wait_until(lambda: viewer.observer.size == (640, 480), "frames of the second publisher")
         await viewer.wait_for_frames(20)
-        assert not any(isinstance(fact, Closed) for fact in engine.facts)
+        closed = [fact for fact in engine.facts if isinstance(fact, Closed)]
+        assert closed == [Closed(connection_id="p1", cause=CloseCause.REPLACED)]
         await wait_until(
             lambda: first.connection.connectionState == "closed", "the close_notify to the first publisher"
         )

@@ -34,6 +34,10 @@ def assert_unknown(engine: RunningEngine, connection_id: str) -> None:
     assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
 
 
+def replaced(connection_id: str) -> Closed:
+    return Closed(connection_id=connection_id, cause=CloseCause.REPLACED)
+
+
 async def test_a_newer_publisher_that_never_connects_changes_nothing_for_the_first() -> None:
     async with running_engine(EngineSettings(connect_timeout_seconds=5)) as engine:
         first, viewer = await engine.publisher("p1"), await engine.viewer()
@@ -50,14 +54,17 @@ async def test_a_newer_publisher_that_never_connects_changes_nothing_for_the_fir
         ]
 
 
-async def test_a_newer_publisher_that_connects_ends_the_first_without_a_fact() -> None:
+async def test_a_newer_publisher_that_connects_replaces_the_first() -> None:
     async with running_engine() as engine:
         first, viewer = await engine.publisher("p1"), await engine.viewer()
         await start_video(engine, first, viewer)
         await engine.publisher("p2")
         await engine.wait_for(Connected(connection_id="p2"))
         assert_unknown(engine, "p1")
-        assert connection_facts(engine) == [Connected(connection_id=name) for name in ("p1", "v", "p2")]
+        assert connection_facts(engine) == [
+            *(Connected(connection_id=name) for name in ("p1", "v", "p2")),
+            replaced("p1"),
+        ]
 
 
 async def test_an_older_publisher_cannot_connect_after_a_newer_one_has() -> None:
@@ -71,7 +78,7 @@ async def test_an_older_publisher_cannot_connect_after_a_newer_one_has() -> None
             async with asyncio.timeout(1):
                 await older.connect(answer, engine.forwarder.udp_port)
         await start_video(engine, newer, viewer)
-        assert connection_facts(engine) == [Connected(connection_id="p2"), Connected(connection_id="v")]
+        assert connection_facts(engine) == [Connected(connection_id="p2"), replaced("p1"), Connected(connection_id="v")]
 
 
 async def test_the_newest_of_three_publishers_takes_over_even_if_the_second_connects_first() -> None:
@@ -84,7 +91,12 @@ async def test_the_newest_of_three_publishers_takes_over_even_if_the_second_conn
         await engine.wait_for(Connected(connection_id="p3"))
         assert_unknown(engine, "p1")
         assert_unknown(engine, "p2")
-        assert connection_facts(engine) == [Connected(connection_id="p2"), Connected(connection_id="p3")]
+        assert connection_facts(engine) == [
+            Connected(connection_id="p2"),
+            replaced("p1"),
+            Connected(connection_id="p3"),
+            replaced("p2"),
+        ]
 
 
 async def test_viewers_stay_when_the_publisher_is_closed_while_a_newer_one_connects() -> None:
@@ -138,4 +150,5 @@ async def test_viewers_of_another_codec_are_reported_closed_before_the_new_publi
         assert connection_facts(engine)[2:] == [
             Closed(connection_id="v", cause=CloseCause.SOURCE_CHANGED),
             Connected(connection_id="p2"),
+            replaced("p1"),
         ]

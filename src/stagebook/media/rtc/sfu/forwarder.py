@@ -200,24 +200,32 @@ class Forwarder:
     def peer_connected(self, peer: PeerConnection, now: float) -> None:
         """A connection is up. A publisher takes its source over."""
         entry = self._connections.set_connected(peer.connection_id)
+        replaced: list[str] = []
         if entry.publisher is not None and isinstance(entry.source, PublishedSource):
-            self._take_over(peer.connection_id, entry.source, entry.publisher, now)
+            replaced = self._take_over(peer.connection_id, entry.source, entry.publisher, now)
         self._on_fact(Connected(connection_id=peer.connection_id))
+        for older in replaced:
+            self._on_fact(Closed(connection_id=older, cause=CloseCause.REPLACED))
 
     def peer_failed(self, peer: PeerConnection, cause: CloseCause) -> None:
         """A connection ended by itself: close it and report it."""
         if self._connections.close(peer.connection_id):
             self._on_fact(Closed(connection_id=peer.connection_id, cause=cause))
 
-    def _take_over(self, connection_id: str, source: PublishedSource, publisher: Publisher, now: float) -> None:
-        """Let a publisher that has connected feed its source (see the module's docstring)."""
-        for older in self._connections.older_publishers(connection_id):
-            self._connections.close(older)
+    def _take_over(self, connection_id: str, source: PublishedSource, publisher: Publisher, now: float) -> list[str]:
+        """Let a publisher that has connected feed its source (see the module's docstring).
+
+        Returns the ids of the older publishers' connections, which end.
+        """
+        replaced = [
+            older for older in self._connections.older_publishers(connection_id) if self._connections.close(older)
+        ]
         if not source.keeps_viewers(publisher.plan):
             for viewer_id in list(source.viewers):
                 if self._connections.close(viewer_id):
                     self._on_fact(Closed(connection_id=viewer_id, cause=CloseCause.SOURCE_CHANGED))
         source.take_over(publisher, now)
+        return replaced
 
     def _check_limits(self) -> None:
         count = len(self._connections) + len(self._feeds)
