@@ -14,7 +14,7 @@ from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
-from stagebook.media.rtc.rtp.rtcp import RtcpMessage, parse_rtcp
+from stagebook.media.rtc.rtp.rtcp import RtcpMessage, make_parse_budget, parse_rtcp
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
 from stagebook.media.rtc.sdp.header_extensions import REPAIRED_RID_URI, RID_URI
 
@@ -272,5 +272,5 @@ class RawPeer:
         if not 127 < datagram[0] < 192:
             return None
         if 192 <= datagram[1] <= 223:
-            return list(parse_rtcp(self._inbound.unprotect_rtcp(datagram)))
+            return list(parse_rtcp(self._inbound.unprotect_rtcp(datagram), make_parse_budget()))
         return parse_rtp(self._inbound.unprotect(datagram))

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.rtc.rtp.rtcp import ReceiverReport, ReportBlock, SenderReport, parse_rtcp, unpack_nack
+from stagebook.media.rtc.rtp.rtcp import (
+    ReceiverReport,
+    ReportBlock,
+    SenderReport,
+    make_parse_budget,
+    parse_rtcp,
+    unpack_nack,
+)
 from stagebook.media.rtc.rtp.rtcp_writer import pack_nack, write_receiver_report, write_remb, write_sender_report
 
 BLOCK = ReportBlock(
@@ -14,11 +21,13 @@ BLOCK = ReportBlock(
 
 def test_counters_that_outgrow_32_bits_wrap() -> None:
     written = write_sender_report(ssrc=9, ntp=0, rtp_timestamp=0, packets=1 << 32, octets=(1 << 32) + 1, cname=b"")
-    assert list(parse_rtcp(written)) == [SenderReport(ssrc=9, ntp=0, rtp_timestamp=0, packets=0, octets=1)]
+    assert list(parse_rtcp(written, make_parse_budget())) == [
+        SenderReport(ssrc=9, ntp=0, rtp_timestamp=0, packets=0, octets=1)
+    ]
 
 
 def test_no_more_than_31_blocks_are_written() -> None:
-    (report,) = parse_rtcp(write_receiver_report(ssrc=9, blocks=[BLOCK] * 40, cname=b""))
+    (report,) = parse_rtcp(write_receiver_report(ssrc=9, blocks=[BLOCK] * 40, cname=b""), make_parse_budget())
     assert isinstance(report, ReceiverReport)
     assert len(report.blocks) == 31
 
@@ -52,3 +61,12 @@ def test_remb_has_the_bitrate_in_18_bits_and_an_exponent(bitrate: int, written: 
     rate = int.from_bytes(remb[17:20], "big")
     assert (rate & 0x3FFFF) << (rate >> 18) == written
     assert remb[20:] == b"\0\0\0\5\0\0\0\6"
+
+
+def test_an_ntp_time_after_2036_wraps() -> None:
+    # The 32 bits of seconds since 1900 end on 2036-02-07 at 06:28:16 UTC.
+    ntp = (1 << 64) + (5 << 32)
+    written = write_sender_report(ssrc=9, ntp=ntp, rtp_timestamp=0, packets=0, octets=0, cname=b"")
+    (report,) = parse_rtcp(written, make_parse_budget())
+    assert isinstance(report, SenderReport)
+    assert report.ntp == 5 << 32

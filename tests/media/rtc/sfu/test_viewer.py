@@ -1,11 +1,15 @@
 """RTP and RTCP to a viewer: the start, its own sequence numbers, retransmission, sender reports."""
 
 from typing import cast
+from unittest.mock import Mock
 
 from stagebook.media.rtc.rtp.rtcp import SenderReport
-from stagebook.media.rtc.rtp.rtcp_writer import write_nack, write_sender_report
+from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
-from stagebook.media.rtc.sfu.viewer import MAX_RESENDS_AT_ONCE
+from stagebook.media.rtc.sfu.down_track import DownTrack
+from stagebook.media.rtc.sfu.publisher import MAX_SENDER_REPORTS_AT_ONCE
+from stagebook.media.rtc.sfu.source_track import SourceTrack
+from stagebook.media.rtc.sfu.viewer import MAX_KEYFRAME_REQUESTS_AT_ONCE, MAX_RESENDS_AT_ONCE, Viewer, ViewerTrack
 from tests.media.rtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import RTX_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, start_video
@@ -100,3 +104,51 @@ async def test_retransmissions_to_a_viewer_are_limited() -> None:
             again += 1
         # The allowance grows a little while the test runs.
         assert MAX_RESENDS_AT_ONCE <= again < 500
+
+
+def viewer_of_a_mock_track() -> tuple[Viewer, Mock]:
+    """Return a connected viewer with one stream, SSRC 7, of a track that holds no packets."""
+    track = Mock(spec=SourceTrack)
+    track.find_sent.return_value = None
+    viewer_track = ViewerTrack(
+        track=track,
+        down_track=DownTrack(ssrc=7, payload_type=96),
+        rtx_ssrc=None,
+        rtx_payload_type=None,
+        rtx_sequence=0,
+    )
+    viewer = Viewer(tracks={7: viewer_track}, cname=b"")
+    viewer.connected(Mock(**{"ice.path": None}), 0.0)
+    return viewer, track
+
+
+def test_each_lookup_of_a_nack_is_charged_also_if_nothing_is_found() -> None:
+    viewer, track = viewer_of_a_mock_track()
+    nack = write_nack(sender_ssrc=1, media_ssrc=7, sequences=[])[4:] + b"\0\1\xff\xff" * 480
+    for _ in range(20):
+        viewer.receive_rtcp(b"\x81\xcd" + (2 + 480).to_bytes(2, "big") + nack, 1.0)
+    assert track.find_sent.call_count == MAX_RESENDS_AT_ONCE
+    viewer.receive_rtcp(b"\x81\xcd" + (2 + 480).to_bytes(2, "big") + nack, 1.1)
+    assert track.find_sent.call_count == MAX_RESENDS_AT_ONCE + 60
+
+
+def test_a_viewer_requests_a_keyframe_at_most_every_two_seconds_in_the_long_run() -> None:
+    viewer, track = viewer_of_a_mock_track()
+    pli, fir = write_pli(sender_ssrc=1, media_ssrc=7), write_fir(sender_ssrc=1, media_ssrc=7, command=1)
+    for hundredths in range(100 * 100):
+        viewer.receive_rtcp(pli * 50 + fir * 50, hundredths / 100)
+    assert track.handle_keyframe_request.call_count <= MAX_KEYFRAME_REQUESTS_AT_ONCE + 50
+
+
+async def test_a_flood_of_sender_reports_is_not_multiplied_by_the_viewers() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        await start_video(engine, publisher, viewer)
+        report = write_sender_report(ssrc=SSRC, ntp=5 << 32, rtp_timestamp=9000, packets=1, octets=1, cname=b"")
+        for _ in range(4):
+            await publisher.send_rtcp(report * 20)
+        await publisher.send_rtp(rtp(vp8_delta(), sequence=11, ssrc=SSRC))
+        reports = 0
+        while not isinstance(received := await viewer.receive(), RtpPacket):
+            reports += sum(isinstance(message, SenderReport) for message in received)
+        assert 1 <= reports <= MAX_SENDER_REPORTS_AT_ONCE + 1

@@ -9,7 +9,9 @@ from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from stagebook.media.rtc.srtp.srtp_session import (
     AEAD_AES_128_GCM,
     AES128_CM_SHA1_80,
+    MAX_LEARNED_SSRCS,
     MAX_PACKET_SIZE_BYTES,
+    MAX_SIGNALLED_SSRCS,
     PROFILES,
     SrtpKeys,
     SrtpProfile,
@@ -83,3 +85,28 @@ def test_arbitrary_bytes_are_dropped_without_an_exception(noise: bytes) -> None:
     session = SrtpSession(keys(AEAD_AES_128_GCM))
     assert session.unprotect_rtp(noise) is None
     assert session.unprotect_rtcp(noise) is None
+
+
+def test_the_ssrcs_of_a_peer_are_limited_and_forged_packets_do_not_use_them_up() -> None:
+    session = SrtpSession(keys(AEAD_AES_128_GCM), signalled_ssrcs=range(MAX_SIGNALLED_SSRCS + 5))
+    sending, _ = client(AEAD_AES_128_GCM)
+    for ssrc in range(1000, 2000):
+        assert session.unprotect_rtp(rtp(bytes(40), ssrc=ssrc)) is None
+    learned = [session.unprotect_rtp(sending.protect(rtp(ssrc=ssrc))) is not None for ssrc in range(1000, 1100)]
+    assert learned == [True] * MAX_LEARNED_SSRCS + [False] * (100 - MAX_LEARNED_SSRCS)
+    assert session.unknown_ssrc_packets == 100 - MAX_LEARNED_SSRCS
+    # The learned and the signalled ones still work, also the signalled ones that have not been used before.
+    assert session.unprotect_rtp(sending.protect(rtp(ssrc=1000, sequence=2))) is not None
+    for ssrc in range(MAX_SIGNALLED_SSRCS):
+        assert session.unprotect_rtp(sending.protect(rtp(ssrc=ssrc))) is not None
+    assert session.unprotect_rtp(sending.protect(rtp(ssrc=MAX_SIGNALLED_SSRCS))) is None
+
+
+def test_rtcp_and_rtp_share_the_limit() -> None:
+    session = SrtpSession(keys(AEAD_AES_128_GCM))
+    sending, _ = client(AEAD_AES_128_GCM)
+    for ssrc in range(MAX_LEARNED_SSRCS):
+        compound = write_pli(sender_ssrc=ssrc, media_ssrc=0)
+        assert session.unprotect_rtcp(sending.protect_rtcp(compound)) is not None
+    assert session.unprotect_rtp(sending.protect(rtp(ssrc=0))) is not None
+    assert session.unprotect_rtp(sending.protect(rtp(ssrc=MAX_LEARNED_SSRCS))) is None

@@ -12,10 +12,16 @@ from stagebook.media.rtc.dtls.dtls_server import DtlsServer
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import Address, Path, UdpSocket
 from stagebook.media.rtc.rtp.rtcp_writer import write_pli
-from stagebook.media.rtc.sdp.media_plan import RemoteTransport
+from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.sdp.session_description import Fingerprint
-from stagebook.media.rtc.srtp.srtp_session import AEAD_AES_128_GCM, SrtpKeys
-from stagebook.media.rtc.transport.peer_connection import DTLS_DATAGRAMS_PER_SECOND, PeerConnection, PeerState
+from stagebook.media.rtc.srtp.srtp_session import AEAD_AES_128_GCM, MAX_LEARNED_SSRCS, SrtpKeys, SrtpSession
+from stagebook.media.rtc.transport.peer_connection import (
+    DTLS_DATAGRAMS_PER_SECOND,
+    RTCP_COMPOUNDS_PER_SECOND,
+    RTP_PACKETS_PER_SECOND,
+    PeerConnection,
+    PeerState,
+)
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 from tests.media.rtc.dtls.dtls_client import DtlsClient
 from tests.media.rtc.packets import rtp
@@ -47,6 +53,7 @@ class Harness:
             listener=self.endpoint,
             statistics=self.statistics,
             now=0.0,
+            inbound=InboundStreams(payload_types=frozenset({96}), ssrcs=(1,)),
         )
 
     @property
@@ -114,6 +121,62 @@ def test_media_is_passed_on_and_forged_or_replayed_packets_are_counted() -> None
     harness.endpoint.receive_rtp.assert_called_once_with(packet, 0.0)
     harness.endpoint.receive_rtcp.assert_called_once_with(compound, 0.0)
     assert harness.statistics.rejected_srtp_packets == 2
+
+
+def test_packets_with_a_payload_type_that_was_not_negotiated_are_not_decrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    harness.check()
+    harness.complete_handshake()
+    session = harness.client_srtp()
+    harness.endpoint.reset_mock()
+    decrypted = count_decryptions(monkeypatch)
+    for sequence, payload_type in enumerate((0, 95, 97, 127)):
+        harness.peer.receive_media(session.protect(rtp(payload_type=payload_type, sequence=sequence)), 0.0)
+    assert (decrypted.call_count, harness.calls) == (0, [])
+    assert harness.statistics.unnegotiated_packets == 4
+
+
+@pytest.mark.parametrize("kind", ["RTP", "RTCP"])
+def test_packets_beyond_the_rate_limit_are_not_decrypted(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    harness.check()
+    harness.complete_handshake()
+    decrypted = count_decryptions(monkeypatch)
+    is_rtp = kind == "RTP"
+    limit = RTP_PACKETS_PER_SECOND if is_rtp else RTCP_COMPOUNDS_PER_SECOND
+    datagram = b"\x80\x60" + bytes(40) if is_rtp else b"\x81\xce" + bytes(40)
+    for _ in range(limit + 10):
+        harness.peer.receive_media(datagram, 0.0)
+    assert decrypted.call_count == limit
+    assert harness.statistics.packets_over_limit == 10
+    harness.peer.reset_rate_limit()
+    harness.peer.receive_media(datagram, 0.0)
+    assert decrypted.call_count == limit + 1
+
+
+def test_a_flood_of_ssrcs_does_not_stop_the_signalled_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    harness.check()
+    harness.complete_handshake()
+    session = harness.client_srtp()
+    decrypted = count_decryptions(monkeypatch)
+    harness.endpoint.reset_mock()
+    for ssrc in range(1000, 3000):
+        harness.peer.receive_media(session.protect(rtp(ssrc=ssrc)), 0.0)
+        harness.peer.receive_media(session.protect_rtcp(write_pli(sender_ssrc=ssrc + 5000, media_ssrc=1)), 0.0)
+        harness.peer.reset_rate_limit()
+    assert decrypted.call_count == MAX_LEARNED_SSRCS
+    assert harness.statistics.rejected_srtp_packets == 4000 - MAX_LEARNED_SSRCS
+    harness.endpoint.reset_mock()
+    harness.peer.receive_media(session.protect(rtp(ssrc=1)), 0.0)
+    assert harness.calls == ["receive_rtp"]
+
+
+def count_decryptions(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Return a mock that counts the calls of libsrtp, which still works."""
+    counted = Mock(side_effect=SrtpSession._process, autospec=True)
+    monkeypatch.setattr(SrtpSession, "_process", lambda *arguments: counted(*arguments))
+    return counted
 
 
 def test_a_nominated_check_from_another_address_changes_the_path_of_a_connected_peer() -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from stagebook.media.rtc.sdp.media_plan import RemoteTransport
+from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
 from tests.media.rtc.transport.null_endpoint import NullEndpoint
@@ -26,7 +26,12 @@ def transport_fixture() -> SharedTransport:
 
 def open_peer(transport: SharedTransport) -> PeerConnection:
     return transport.open_peer(
-        connection_id="c", remote=REMOTE, endpoint=NullEndpoint(), listener=NullEndpoint(), now=0.0
+        connection_id="c",
+        remote=REMOTE,
+        inbound=InboundStreams(),
+        endpoint=NullEndpoint(),
+        listener=NullEndpoint(),
+        now=0.0,
     )
 
 

@@ -5,7 +5,9 @@ with anything where both sides have negotiated reduced size (RFC 5506). Every pa
 padding flag and a five-bit count or format; packet type; length in 32-bit words minus one.
 
 A compound has passed SRTCP authentication when it is parsed, but the peer may still send nonsense. So the parser never
-raises, and its work is bounded by the size of a datagram. `rtcp_writer` writes the messages that the engine sends.
+raises, and its work is bounded by the size of a datagram and by a budget, which is charged for each packet and for each
+item in it. A NACK is unpacked only as far as its sequence numbers are read. `rtcp_writer` writes the messages that the
+engine sends.
 """
 
 import struct
@@ -13,6 +15,13 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 import msgspec
+
+from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
+
+RTCP_ITEMS_PER_SECOND = 2000
+MAX_RTCP_ITEMS_AT_ONCE = 1000
+"""The packets and items (report blocks, FIR entries) of one peer that are parsed: rate and burst. A viewer with heavy
+loss sends about 50 NACKs and some reports a second."""
 
 # Packet types (RFC 3550 section 12.1, RFC 4585 section 6.1).
 SENDER_REPORT, RECEIVER_REPORT, SOURCE_DESCRIPTION = 200, 201, 202
@@ -68,7 +77,12 @@ class Nack(msgspec.Struct, frozen=True, kw_only=True):
     """A generic NACK: the peer requests retransmission of packets of `media_ssrc` (RFC 4585 section 6.2.1)."""
 
     media_ssrc: int
-    sequences: tuple[int, ...]
+    items: bytes
+    """The packed items of four bytes. Each names up to 17 packets, so 1.9 KB name more than 8,000."""
+
+    def sequences(self) -> Iterator[int]:
+        """Yield the sequence numbers, one at a time: the reader stops when its budget for lookups is used up."""
+        return unpack_nack(self.items)
 
 
 class KeyframeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,52 +94,58 @@ class KeyframeRequest(msgspec.Struct, frozen=True, kw_only=True):
 RtcpMessage: TypeAlias = SenderReport | ReceiverReport | Nack | KeyframeRequest
 
 
-def parse_rtcp(compound: bytes) -> Iterator[RtcpMessage]:
+def make_parse_budget() -> RtcpBudget:
+    """Return the budget for what one peer sends, for `parse_rtcp`."""
+    return RtcpBudget(per_second=RTCP_ITEMS_PER_SECOND, burst=MAX_RTCP_ITEMS_AT_ONCE)
+
+
+def parse_rtcp(compound: bytes, budget: RtcpBudget) -> Iterator[RtcpMessage]:
     """Yield the known messages of a compound or reduced-size packet (RFC 3550 section 6.1, RFC 5506). Never raises.
 
-    Unknown packet types are skipped. At the first packet with a wrong version or length, parsing ends; the messages
-    before it are valid.
+    Unknown packet types are skipped, but they are charged to `budget` like all others. At the first packet with a wrong
+    version or length, and when the budget is used up, parsing ends; the messages before it are valid.
     """
     position = 0
     while position + 4 <= len(compound):
         flags, packet_type = compound[position], compound[position + 1]
         end = position + 4 + 4 * int.from_bytes(compound[position + 2 : position + 4], "big")
-        if flags >> 6 != 2 or end > len(compound):
+        if flags >> 6 != 2 or end > len(compound) or not budget.take():
             return
         # The last byte of a padded packet is the number of padding bytes (RFC 3550 section 6.4.1).
         padding = compound[end - 1] if flags & 0x20 else 0
-        yield from _parse_packet(packet_type, flags & 0x1F, compound[position + 4 : end - padding])
+        yield from _parse_packet(packet_type, flags & 0x1F, compound[position + 4 : end - padding], budget)
         position = end
 
 
-def _parse_packet(packet_type: int, count: int, body: bytes) -> Iterator[RtcpMessage]:
+def _parse_packet(packet_type: int, count: int, body: bytes, budget: RtcpBudget) -> Iterator[RtcpMessage]:
     """Yield the messages of one packet. `count` is the header's count or format, `body` what follows the header."""
     if packet_type == SENDER_REPORT:
-        yield from _parse_sender_report(count, body)
+        yield from _parse_sender_report(count, body, budget)
     elif packet_type == RECEIVER_REPORT and len(body) >= 4:
-        yield ReceiverReport(ssrc=_word(body, 0), blocks=_parse_blocks(count, body[4:]))
+        yield ReceiverReport(ssrc=_word(body, 0), blocks=_parse_blocks(count, body[4:], budget))
     elif packet_type == TRANSPORT_FEEDBACK and count == FORMAT_NACK and len(body) >= 8:
-        yield Nack(media_ssrc=_word(body, 4), sequences=tuple(unpack_nack(body[8:])))
+        yield Nack(media_ssrc=_word(body, 4), items=body[8:])
     elif packet_type == PAYLOAD_FEEDBACK and len(body) >= 8:
         if count == FORMAT_PLI:
             yield KeyframeRequest(media_ssrcs=(_word(body, 4),))
         elif count == FORMAT_FIR:
             # FIR names the streams in its items of eight bytes; the media SSRC of the header is unused.
-            yield KeyframeRequest(media_ssrcs=tuple(_word(body, at) for at in range(8, len(body) - 7, 8)))
+            entries = range(8, len(body) - 7, 8)
+            yield KeyframeRequest(media_ssrcs=tuple(_word(body, at) for at in entries if budget.take()))
 
 
-def _parse_sender_report(count: int, body: bytes) -> Iterator[RtcpMessage]:
+def _parse_sender_report(count: int, body: bytes, budget: RtcpBudget) -> Iterator[RtcpMessage]:
     if len(body) < 24:
         return
     ntp, rtp_timestamp, packets, octets = SENDER_INFO.unpack_from(body, 4)
     ssrc = _word(body, 0)
     yield SenderReport(ssrc=ssrc, ntp=ntp, rtp_timestamp=rtp_timestamp, packets=packets, octets=octets)
     if count:
-        yield ReceiverReport(ssrc=ssrc, blocks=_parse_blocks(count, body[24:]))
+        yield ReceiverReport(ssrc=ssrc, blocks=_parse_blocks(count, body[24:], budget))
 
 
-def _parse_blocks(count: int, body: bytes) -> tuple[ReportBlock, ...]:
-    return tuple(_parse_block(body, 24 * index) for index in range(min(count, len(body) // 24)))
+def _parse_blocks(count: int, body: bytes, budget: RtcpBudget) -> tuple[ReportBlock, ...]:
+    return tuple(_parse_block(body, 24 * index) for index in range(min(count, len(body) // 24)) if budget.take())
 
 
 def _parse_block(body: bytes, offset: int) -> ReportBlock:

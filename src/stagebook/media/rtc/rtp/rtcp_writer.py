@@ -33,9 +33,13 @@ _CNAME_ITEM = 1
 
 
 def write_sender_report(*, ssrc: int, ntp: int, rtp_timestamp: int, packets: int, octets: int, cname: bytes) -> bytes:
-    """Return a sender report without report blocks (RFC 3550 section 6.4.1), followed by the CNAME."""
+    """Return a sender report without report blocks (RFC 3550 section 6.4.1), followed by the CNAME.
+
+    `ntp` is taken modulo 2^64: the 32 bits of seconds wrap on 2036-02-07 (RFC 5905 section 6), and receivers only
+    compare the times of one stream with each other.
+    """
     report = struct.pack("!BBHL", _VERSION, SENDER_REPORT, 6, ssrc) + SENDER_INFO.pack(
-        ntp, rtp_timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF
+        ntp & 0xFFFFFFFFFFFFFFFF, rtp_timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF
     )
     return report + _write_cname(ssrc, cname)
 

@@ -24,6 +24,16 @@ class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
     fingerprints: tuple[Fingerprint, ...]
 
 
+class InboundStreams(msgspec.Struct, frozen=True, kw_only=True):
+    """The RTP streams that a peer may send by its plan. Nothing else is decrypted."""
+
+    payload_types: frozenset[int] = frozenset()
+    """The payload types of the media and of RTX. Empty for a viewer: it sends RTCP only."""
+    ssrcs: tuple[int, ...] = ()
+    """The signalled SSRCs, of media and of RTX. Others may be learned from packets, for example with simulcast by
+    rid (RFC 8853), where SDP has no SSRCs."""
+
+
 class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted media section: its codec, and how its packets are identified."""
 
@@ -82,6 +92,16 @@ class PublisherPlan(msgspec.Struct, frozen=True, kw_only=True):
         """The accepted tracks in the order of their sections."""
         return _in_section_order(self.video, self.audio)
 
+    @property
+    def inbound(self) -> InboundStreams:
+        """The streams that the publisher may send."""
+        tracks = self.tracks
+        types = (number for track in tracks for number in (track.payload_type, track.rtx_payload_type))
+        return InboundStreams(
+            payload_types=frozenset(number for number in types if number is not None),
+            ssrcs=tuple(ssrc for track in tracks for ssrc in (*track.ssrcs, *track.rtx_of)),
+        )
+
 
 class ViewerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The plan for a viewer's offer. It has at least one track.
@@ -101,6 +121,11 @@ class ViewerPlan(msgspec.Struct, frozen=True, kw_only=True):
     def tracks(self) -> tuple[TrackPlan, ...]:
         """The accepted tracks in the order of their sections."""
         return _in_section_order(self.video, self.audio)
+
+    @property
+    def inbound(self) -> InboundStreams:
+        """Nothing: a viewer sends no media."""
+        return InboundStreams()
 
 
 class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,7 +80,12 @@ class ConnectionTable:
         if connection_id in self._entries:
             raise ValueError(f"connection {connection_id} exists")
         peer = self._transport.open_peer(
-            connection_id=connection_id, remote=plan.remote, endpoint=endpoint, listener=self._listener, now=now
+            connection_id=connection_id,
+            remote=plan.remote,
+            inbound=plan.inbound,
+            endpoint=endpoint,
+            listener=self._listener,
+            now=now,
         )
         publisher = endpoint if isinstance(endpoint, Publisher) else None
         self._entries[connection_id] = TableEntry(peer, plan, source, publisher)

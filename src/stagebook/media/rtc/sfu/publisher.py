@@ -12,7 +12,8 @@ from typing import Protocol
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.bandwidth_estimate import BandwidthEstimate
-from stagebook.media.rtc.rtp.rtcp import SenderReport, parse_rtcp
+from stagebook.media.rtc.rtp.rtcp import SenderReport, make_parse_budget, parse_rtcp
+from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_receiver_report, write_remb
 from stagebook.media.rtc.rtp.rtp_packet import parse_rtp
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
@@ -21,6 +22,10 @@ from stagebook.media.rtc.sfu.simulcast_layers import Layer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 
 REPORT_INTERVAL_SECONDS = 1.0
+SENDER_REPORTS_PER_SECOND = 4
+MAX_SENDER_REPORTS_AT_ONCE = 8
+"""Limits of the sender reports of a publisher that are used: rate and burst. Each is sent on to all viewers, so without
+a limit a publisher could multiply its RTCP by their number. Clients send one for each track every few seconds."""
 
 
 class PublisherListener(Protocol):
@@ -57,6 +62,8 @@ class Publisher:
         self._fir_sequence = 0
         self._remb_sent = False
         self._reported_at = 0.0
+        self._rtcp = make_parse_budget()
+        self._sender_reports = RtcpBudget(per_second=SENDER_REPORTS_PER_SECOND, burst=MAX_SENDER_REPORTS_AT_ONCE)
 
     @property
     def connection_id(self) -> str | None:
@@ -104,14 +111,16 @@ class Publisher:
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
         """Handle the sender reports. Other RTCP messages of a publisher are ignored."""
-        for message in parse_rtcp(compound):
+        self._rtcp.renew(now)
+        self._sender_reports.renew(now)
+        for message in parse_rtcp(compound, self._rtcp):
             if not isinstance(message, SenderReport):
                 continue
             for track in self.tracks:
                 layer = track.layers.get(message.ssrc)
                 if layer is not None:
                     layer.receiver.receive_sender_report(message.ntp, now)
-                    if layer is track.current:
+                    if layer is track.current and self._sender_reports.take():
                         self._listener.receive_sender_report(self, track, message, now)
 
     def handle_timers(self, now: float) -> None:

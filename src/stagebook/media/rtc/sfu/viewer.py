@@ -7,7 +7,8 @@ negotiated); keyframe requests go to the track. Receiver reports are ignored: ev
 from collections.abc import Callable, Mapping
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, parse_rtcp
+from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, make_parse_budget, parse_rtcp
+from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import HEADER
 from stagebook.media.rtc.sdp.media_plan import ViewerPlan
@@ -18,8 +19,15 @@ from stagebook.media.rtc.transport.peer_connection import PeerConnection
 
 RESENDS_PER_SECOND = 600
 MAX_RESENDS_AT_ONCE = 300
-"""Limits of the retransmissions to one viewer (a token bucket: rate and burst). One NACK message may list thousands of
-packets, so without a limit a viewer could multiply its own traffic."""
+"""Limits of the retransmissions to one viewer: rate and burst. One NACK message may list thousands of packets, so
+without a limit a viewer could multiply its own traffic. A packet that the track no longer holds counts too, because
+looking it up is work as well."""
+KEYFRAME_REQUESTS_PER_SECOND = 0.5
+MAX_KEYFRAME_REQUESTS_AT_ONCE = 6
+"""Limits of the keyframe requests of one viewer: rate and burst. A keyframe costs the publisher, and so all viewers,
+the bits of many frames."""
+KEYFRAME_REQUEST_INTERVAL_SECONDS = 0.3
+"""Requests of a viewer that follow each other faster count as one: clients repeat one until the keyframe comes."""
 
 
 class ViewerTrack:
@@ -66,15 +74,18 @@ class Viewer:
         self._tracks = tracks
         self._cname = cname
         self._peer: PeerConnection | None = None
-        self._budget = float(MAX_RESENDS_AT_ONCE)
-        self._budget_at = 0.0
+        self._rtcp = make_parse_budget()
+        self._resends = RtcpBudget(per_second=RESENDS_PER_SECOND, burst=MAX_RESENDS_AT_ONCE)
+        self._keyframe_requests = RtcpBudget(
+            per_second=KEYFRAME_REQUESTS_PER_SECOND, burst=MAX_KEYFRAME_REQUESTS_AT_ONCE
+        )
+        self._keyframe_requested_at = float("-inf")
 
     # MediaEndpoint
 
     def connected(self, peer: PeerConnection, now: float) -> None:
         """The transport is up: start the down tracks."""
         self._peer = peer
-        self._budget_at = now
         self.path_changed()
         for viewer_track in self._tracks.values():
             viewer_track.down_track.srtp = peer.outbound_srtp
@@ -98,15 +109,17 @@ class Viewer:
         """Drop the packet: viewers send no media."""
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Answer NACKs and pass keyframe requests to the track. Other messages are ignored."""
-        for message in parse_rtcp(compound):
+        """Answer NACKs and pass keyframe requests to the track, within the budgets. Other messages are ignored."""
+        for budget in (self._rtcp, self._resends, self._keyframe_requests):
+            budget.renew(now)
+        for message in parse_rtcp(compound, self._rtcp):
             if isinstance(message, Nack):
                 viewer_track = self._tracks.get(message.media_ssrc)
                 if viewer_track is not None:
-                    self._resend(viewer_track, message.sequences, now)
+                    self._resend(viewer_track, message)
             elif isinstance(message, KeyframeRequest):
                 for ssrc in message.media_ssrcs:
-                    if ssrc in self._tracks:
+                    if ssrc in self._tracks and self._may_request_keyframe(now):
                         viewer_track = self._tracks[ssrc]
                         viewer_track.track.handle_keyframe_request(viewer_track.down_track, now)
 
@@ -132,15 +145,18 @@ class Viewer:
                 )
                 self._peer.send_rtcp(report)
 
-    def _resend(self, viewer_track: ViewerTrack, sequences: tuple[int, ...], now: float) -> None:
-        self._budget = min(MAX_RESENDS_AT_ONCE, self._budget + (now - self._budget_at) * RESENDS_PER_SECOND)
-        self._budget_at = now
-        for sequence in sequences:
-            if self._budget < 1 or self._peer is None:
+    def _may_request_keyframe(self, now: float) -> bool:
+        if now - self._keyframe_requested_at < KEYFRAME_REQUEST_INTERVAL_SECONDS or not self._keyframe_requests.take():
+            return False
+        self._keyframe_requested_at = now
+        return True
+
+    def _resend(self, viewer_track: ViewerTrack, nack: Nack) -> None:
+        for sequence in nack.sequences():
+            if self._peer is None or not self._resends.take():
                 return
             packet = viewer_track.resend(sequence)
             if packet is not None:
-                self._budget -= 1
                 self._peer.send_rtp(packet)
 
 

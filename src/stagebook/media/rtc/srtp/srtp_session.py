@@ -9,10 +9,16 @@ The nonce of a packet is made from its SSRC and its index, which is the sequence
 (RFC 3711 section 3.3.1). A key must therefore never protect two different packets with the same index, and a receiver
 rejects an index that it has seen (section 3.3.2). libsrtp keeps the rollover counter and the replay list for each SSRC.
 
+libsrtp keeps these per-SSRC streams in a linked list, which it searches for each packet, and adds one for each new SSRC
+that authenticates. So the SSRCs of a peer are limited before they reach libsrtp: to those that its offer signals, and a
+number of others that are learned. Streams are not removed: without its replay list, an old packet would be accepted
+again.
+
 This module uses libsrtp's C interface as pylibsrtp exposes it. pylibsrtp's own Session raises an exception for each
 forged packet, copies twice and takes no packet above 1,356 bytes.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -27,6 +33,11 @@ TRAILER_SIZE_BYTES = 16 + 4
 """The most that one of PROFILES adds to a packet: an authentication tag (16) and the SRTCP index (4)."""
 REPLAY_WINDOW_PACKETS = 1024
 """Packets behind the newest that are still accepted. Wide enough for a retransmission that comes a second late."""
+MAX_SIGNALLED_SSRCS = 64
+"""The signalled SSRCs that are accepted. Six layers with RTX and an audio stream need 13."""
+MAX_LEARNED_SSRCS = 32
+"""The other SSRCs that are accepted during the lifetime of a connection: those of RTP streams that the offer does not
+signal, and those that a viewer sends its RTCP with. A sender that restarts takes new ones."""
 
 
 class SrtpProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +100,16 @@ def keying_material_size_bytes(profile: SrtpProfile) -> int:
 class SrtpSession:
     """SRTP and SRTCP in both directions, as the DTLS server. No method raises for the content of a packet."""
 
-    def __init__(self, keys: SrtpKeys) -> None:
-        """Create the libsrtp contexts. Raises pylibsrtp.Error if libsrtp refuses the keys."""
+    def __init__(self, keys: SrtpKeys, *, signalled_ssrcs: Sequence[int] = ()) -> None:
+        """Create the libsrtp contexts. Raises pylibsrtp.Error if libsrtp refuses the keys.
+
+        `signalled_ssrcs` are the SSRCs in the peer's offer. They do not count as learned.
+        """
+        # By their four bytes in the packet, so that a lookup needs no conversion.
+        self._known_ssrcs = {ssrc.to_bytes(4) for ssrc in signalled_ssrcs[:MAX_SIGNALLED_SSRCS]}
+        self._learnable_ssrcs = MAX_LEARNED_SSRCS
+        self.unknown_ssrc_packets = 0
+        """Packets that were dropped before libsrtp, because their SSRC is beyond the limit."""
         self._inbound = _create(keys.profile, keys.client, lib.ssrc_any_inbound)
         self._outbound = _create(keys.profile, keys.server, lib.ssrc_any_outbound)
         self._memory = ffi.new("char[]", MAX_PACKET_SIZE_BYTES)
@@ -105,13 +124,14 @@ class SrtpSession:
     def unprotect_rtp(self, datagram: bytes) -> bytes | None:
         """Return the RTP packet of an SRTP packet (RFC 3711 section 3.3).
 
-        None if the packet is forged, replayed, malformed or larger than MAX_PACKET_SIZE_BYTES.
+        None if the packet is forged, replayed, malformed or larger than MAX_PACKET_SIZE_BYTES, or if its SSRC is
+        beyond the limit.
         """
-        return self._process(lib.srtp_unprotect, self._inbound[0], datagram)
+        return self._unprotect(lib.srtp_unprotect, datagram, datagram[8:12])
 
     def unprotect_rtcp(self, datagram: bytes) -> bytes | None:
         """Return the RTCP compound packet of an SRTCP packet; None as above (RFC 3711 section 3.4)."""
-        return self._process(lib.srtp_unprotect_rtcp, self._inbound[0], datagram)
+        return self._unprotect(lib.srtp_unprotect_rtcp, datagram, datagram[4:8])
 
     def protect_rtp(self, packet: bytes) -> bytes | None:
         """Return the SRTP packet of an RTP packet (RFC 3711 section 3.3).
@@ -124,6 +144,18 @@ class SrtpSession:
     def protect_rtcp(self, compound: bytes) -> bytes | None:
         """Return the SRTCP packet of an RTCP compound packet; None as above (RFC 3711 section 3.4)."""
         return self._process(lib.srtp_protect_rtcp, self._outbound[0], compound, TRAILER_SIZE_BYTES)
+
+    def _unprotect(self, function: CData, datagram: bytes, ssrc: bytes) -> bytes | None:
+        is_known = ssrc in self._known_ssrcs
+        if not is_known and self._learnable_ssrcs == 0:
+            self.unknown_ssrc_packets += 1
+            return None
+        packet = self._process(function, self._inbound[0], datagram)
+        if packet is not None and not is_known:
+            # Only now: libsrtp adds no stream for a packet that does not authenticate, and anybody can forge those.
+            self._known_ssrcs.add(ssrc)
+            self._learnable_ssrcs -= 1
+        return packet
 
     def _process(self, function: CData, handle: CData, data: bytes, trailer_size_bytes: int = 0) -> bytes | None:
         """Run a libsrtp function in place on a copy of `data`. `trailer_size_bytes` is what the function may append."""

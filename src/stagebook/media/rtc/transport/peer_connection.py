@@ -23,12 +23,16 @@ from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_server import DtlsServer, DtlsState
 from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
 from stagebook.media.rtc.ice.udp_socket import Path
-from stagebook.media.rtc.sdp.media_plan import RemoteTransport
+from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.srtp.srtp_session import CData, SrtpSession
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
 DTLS_DATAGRAMS_PER_SECOND = 50
 """Limit for one peer. A handshake takes about ten datagrams; each may cost a signature."""
+RTP_PACKETS_PER_SECOND = 5000
+"""Limit for one publisher. 8.5 Mbit/s of video and an audio stream are about a thousand; keyframes come in bursts."""
+RTCP_COMPOUNDS_PER_SECOND = 200
+"""Limit for one peer. A viewer with heavy loss sends about 50 NACKs a second."""
 
 
 class PeerState(StrEnum):
@@ -82,7 +86,9 @@ class PeerConnection:
         listener: PeerListener,
         statistics: TransportStatistics,
         now: float,
+        inbound: InboundStreams = InboundStreams(),  # noqa: B008 - immutable
     ) -> None:
+        """`inbound` are the RTP streams that the peer may send."""
         self.connection_id = connection_id
         self.ice = IceLiteAgent(credentials, now=now)
         self.remote = remote
@@ -90,6 +96,10 @@ class PeerConnection:
         self.state = PeerState.CONNECTING
         self.opened_at = now
         self._dtls = dtls
+        self._inbound = inbound
+        self._payload_types = inbound.payload_types
+        self._rtp_packets_left = RTP_PACKETS_PER_SECOND
+        self._rtcp_compounds_left = RTCP_COMPOUNDS_PER_SECOND
         self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
         self._dtls_due_at: float | None = None
         self._srtp: SrtpSession | None = None
@@ -135,7 +145,9 @@ class PeerConnection:
             self._after_dtls(now)
 
     def reset_rate_limit(self) -> None:
-        """Start a new second of the DTLS rate limit. The caller does so about once a second."""
+        """Start a new second of the rate limits. The caller does so about once a second."""
+        self._rtp_packets_left = RTP_PACKETS_PER_SECOND
+        self._rtcp_compounds_left = RTCP_COMPOUNDS_PER_SECOND
         self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
 
     def _after_dtls(self, now: float) -> None:
@@ -156,7 +168,7 @@ class PeerConnection:
         if keys is None or not self._dtls.verify_fingerprint(self.remote.fingerprints):
             self._listener.peer_failed(self, CloseCause.TRANSPORT_FAILED)
             return
-        self._srtp = SrtpSession(keys)
+        self._srtp = SrtpSession(keys, signalled_ssrcs=self._inbound.ssrcs)
         self.state = PeerState.CONNECTED
         self._listener.peer_connected(self, now)
         self.endpoint.connected(self, now)
@@ -171,17 +183,29 @@ class PeerConnection:
     def receive_media(self, datagram: bytes, now: float) -> None:
         """Take one SRTP or SRTCP packet. A packet that does not authenticate is dropped and counted.
 
-        The second byte tells RTCP from RTP: packet types 192 to 223 are RTCP (RFC 5761 section 4).
+        The second byte tells RTCP from RTP: packet types 192 to 223 are RTCP (RFC 5761 section 4). The payload type,
+        which SRTP does not encrypt, and the rate limits are checked first, because decryption is the expensive part.
         """
         srtp = self._srtp
         if srtp is None or len(datagram) < 2:
             return
         if 192 <= datagram[1] <= 223:
+            self._rtcp_compounds_left -= 1
+            if self._rtcp_compounds_left < 0:
+                self._statistics.packets_over_limit += 1
+                return
             compound = srtp.unprotect_rtcp(datagram)
             if compound is not None:
                 self.endpoint.receive_rtcp(compound, now)
                 return
         else:
+            if datagram[1] & 0x7F not in self._payload_types:
+                self._statistics.unnegotiated_packets += 1
+                return
+            self._rtp_packets_left -= 1
+            if self._rtp_packets_left < 0:
+                self._statistics.packets_over_limit += 1
+                return
             packet = srtp.unprotect_rtp(datagram)
             if packet is not None:
                 self.endpoint.receive_rtp(packet, now)

@@ -14,7 +14,7 @@ from stagebook.media.rtc.dtls.dtls_server import DtlsServer
 from stagebook.media.rtc.ice.candidates import candidate_ips
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import UdpSocket, bind_all
-from stagebook.media.rtc.sdp.media_plan import RemoteTransport
+from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.sdp.sdp_answer import LocalTransport
 from stagebook.media.rtc.transport.demultiplexer import Demultiplexer, UfragTable
 from stagebook.media.rtc.transport.peer_connection import MediaEndpoint, PeerConnection, PeerListener
@@ -91,11 +91,15 @@ class SharedTransport:
         *,
         connection_id: str,
         remote: RemoteTransport,
+        inbound: InboundStreams,
         endpoint: MediaEndpoint,
         listener: PeerListener,
         now: float,
     ) -> PeerConnection:
-        """Return a new connection with new ICE credentials, by which the peer can reach it from now on."""
+        """Return a new connection with new ICE credentials, by which the peer can reach it from now on.
+
+        `inbound` are the RTP streams that the peer may send.
+        """
         peer = PeerConnection(
             connection_id=connection_id,
             credentials=self._make_credentials(),
@@ -105,6 +109,7 @@ class SharedTransport:
             listener=listener,
             statistics=self.statistics,
             now=now,
+            inbound=inbound,
         )
         self.ufrags.add(peer.ice.credentials.ufrag, peer)
         return peer

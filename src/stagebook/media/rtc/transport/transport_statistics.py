@@ -8,5 +8,10 @@ class TransportStatistics(msgspec.Struct, kw_only=True):
 
     unknown_datagrams: int = 0
     """Datagrams of an unknown protocol, from an address of no connection, or with a ufrag of no connection."""
+    unnegotiated_packets: int = 0
+    """SRTP packets of a known peer with a payload type that was not negotiated. They are dropped undecrypted."""
+    packets_over_limit: int = 0
+    """SRTP and SRTCP packets of a known peer beyond its packets per second. They are dropped undecrypted."""
     rejected_srtp_packets: int = 0
-    """SRTP and SRTCP packets of a known peer that were forged, replayed or malformed."""
+    """SRTP and SRTCP packets of a known peer that were forged, replayed or malformed, or whose SSRC
+    was beyond the limit."""
