@@ -1,10 +1,13 @@
 """Resources whose changes are submitted and not durable yet."""
 
 import asyncio
+import itertools
+from typing import cast
 
 import pytest
 
 from stagebook.book.changes import DeleteResource, PutResource
+from stagebook.book.store import BookReader
 from stagebook.manager.session.pending_resources import PendingResources
 from stagebook.stage.errors import ServiceQuotaExceededError
 from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration
@@ -91,6 +94,40 @@ async def test_the_count_includes_pending_changes(writer: ResourceWriter) -> Non
     assert writer.pending.count(ACCOUNT, TYPE) == 2
     await asyncio.gather(*last)
     assert writer.pending.count(ACCOUNT, TYPE) == 2
+
+
+class CommittingBook:
+    """A book whose writer commits one more step after a given number of reads. `steps` are the ARNs that exist."""
+
+    def __init__(self, steps: list[set[str]], *, reads_before_each: list[int]) -> None:
+        self._steps = steps
+        self._changes_at = list(itertools.accumulate(reads_before_each))
+        self._reads = 0
+
+    def _existing(self) -> set[str]:
+        step = sum(self._reads >= at for at in self._changes_at)
+        self._reads += 1
+        return self._steps[step]
+
+    def get_resource(self, arn: str) -> StorageConfiguration | None:
+        return storage(0) if arn in self._existing() else None
+
+    def count_resources(self, account_id: str, resource_type: str) -> int:
+        assert (account_id, resource_type) == (ACCOUNT, TYPE)
+        return len(self._existing())
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(range(6), range(6))))
+async def test_the_count_is_right_whenever_the_writer_commits(first: int, second: int) -> None:
+    deleted, created = storage(1).arn, storage(2).arn
+    steps = [{deleted}, {deleted, created}, {created}]
+    book = CommittingBook(steps, reads_before_each=[first, second])
+    pending = PendingResources(book=cast("BookReader", book))  # reads of resources are all that it uses
+    loop = asyncio.get_running_loop()
+    pending.note([PutResource(resource=storage(2))], loop.create_future())
+    pending.note([DeleteResource(arn=deleted)], loop.create_future())
+
+    assert pending.count(ACCOUNT, TYPE) == 1
 
 
 async def test_the_quota_includes_pending_changes(writer: ResourceWriter) -> None:

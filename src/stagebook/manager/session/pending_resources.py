@@ -34,14 +34,15 @@ class PendingResources:
             for arn, (resource, _) in self._pending.items()
             if (parsed := parse_arn(arn)).account_id == account_id and parsed.resource_type == resource_type
         }
+        # The writer is another thread: it can commit between two reads, for example one resource more and then one
+        # less. So the count and what it includes are read twice, until both are the same.
+        former = None
         while True:
-            # The writer is another thread: what it commits between two reads must not be counted twice.
+            included = [self._book.get_resource(arn) is not None for arn in pending]
             durable = self._book.count_resources(account_id, resource_type)
-            difference = sum(
-                (resource is not None) - (self._book.get_resource(arn) is not None) for arn, resource in pending.items()
-            )
-            if self._book.count_resources(account_id, resource_type) == durable:
-                return durable + difference
+            if (included, durable) == former:
+                return durable - sum(included) + sum(resource is not None for resource in pending.values())
+            former = (included, durable)
 
     def require_quota(self, account_id: str, resource_type: str, *, maximum: int) -> None:
         """Raise ServiceQuotaExceededError if the account has `maximum` resources of a type."""
