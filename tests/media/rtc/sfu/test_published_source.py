@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from stagebook.media.port import Closed, Connected, MediaRefusedError, RefusalReason, SourceMeasured
+from stagebook.media.port import CloseCause, Closed, Connected, MediaRefusedError, RefusalReason, SourceMeasured
 from stagebook.media.rtc.rtp.rtcp import (
     KeyframeRequest,
     SenderReport,
@@ -29,7 +29,8 @@ async def test_a_new_publisher_continues_the_same_stream() -> None:
         assert packet.ssrc == first.ssrc
         assert packet.sequence == (first.sequence + 1) & 0xFFFF
         assert 0 < packet.timestamp - first.timestamp < 90000 * 10
-        assert not any(isinstance(fact, Closed) for fact in engine.facts)
+        closed = [fact for fact in engine.facts if isinstance(fact, Closed)]
+        assert closed == [Closed(connection_id="p1", cause=CloseCause.REPLACED)]
 
 
 async def test_the_best_simulcast_layer_is_forwarded_and_the_next_one_when_it_stops() -> None:
@@ -82,7 +83,8 @@ async def test_an_older_publisher_does_not_replace_a_newer_one() -> None:
         with pytest.raises(MediaRefusedError) as refused:
             engine.forwarder.patch(connection_id="p1", fragment="a=end-of-candidates\r\n", ice_session=None)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
-        assert not any(isinstance(fact, Closed) for fact in engine.facts)
+        closed = [fact for fact in engine.facts if isinstance(fact, Closed)]
+        assert closed == [Closed(connection_id="p1", cause=CloseCause.REPLACED)]
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])
