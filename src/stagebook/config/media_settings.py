@@ -56,7 +56,7 @@ class MediaSettings(ServerSettings, frozen=True, kw_only=True):
     media_consent_timeout_seconds: Annotated[
         float,
         Rule(
-            description="Time without consent (RFC 7675) after which a media connection is closed.",
+            description="Time without any sign of the peer after which a media connection is closed.",
             unit="seconds",
             minimum=1,
             maximum=300,

@@ -18,7 +18,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The IP addresses of the ICE candidates, for example the outer address of a NAT. Empty means the bind addresses,
     and for a wildcard address all addresses of the host."""
     consent_timeout_seconds: float = 15.0
-    """A connection ends when its peer has sent no verified connectivity check for so long (RFC 7675)."""
+    """A connection ends when its peer has sent nothing for so long: no verified check or media and no indication."""
     connect_timeout_seconds: float = 15.0
     """Maximum time from the answer to the end of the DTLS handshake."""
     max_connections: int = 2000

@@ -1,6 +1,6 @@
 """The ICE-lite agent: path selection, consent and restarts."""
 
-from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
+from stagebook.media.rtc.ice.ice_lite import CONSENT_SECONDS, QUIET_PATH_SECONDS, IceCredentials, IceLiteAgent
 from stagebook.media.rtc.ice.udp_socket import Path, UdpSocket
 
 FIRST, SECOND = IceCredentials(ufrag="first", pwd="p" * 24), IceCredentials(ufrag="second", pwd="q" * 24)
@@ -13,7 +13,14 @@ def paths() -> tuple[Path, Path]:
     return Path(socket, ("192.0.2.1", 1)), Path(socket, ("192.0.2.2", 2))
 
 
-def test_the_first_check_selects_the_path_and_only_a_nomination_changes_it() -> None:
+def agent_on(path: Path) -> IceLiteAgent:
+    """An agent with a path since the time 0."""
+    agent = IceLiteAgent(FIRST, now=0.0)
+    agent.receive_check(path=path, ufrag="first", nominated=True, now=0.0)
+    return agent
+
+
+def test_the_first_check_selects_the_path_and_a_nomination_changes_it_at_once() -> None:
     agent = IceLiteAgent(FIRST, now=0.0)
     first, second = paths()
     assert agent.receive_check(path=first, ufrag="first", nominated=False, now=1.0)
@@ -24,12 +31,49 @@ def test_the_first_check_selects_the_path_and_only_a_nomination_changes_it() -> 
     assert agent.path == second
 
 
-def test_each_check_renews_consent() -> None:
-    agent = IceLiteAgent(FIRST, now=1.0)
+def test_checks_and_media_on_the_path_renew_consent_and_show_that_the_peer_exists() -> None:
     path, _ = paths()
-    assert agent.consent_at == 1.0
+    agent = agent_on(path)
     agent.receive_check(path=path, ufrag="first", nominated=False, now=5.0)
-    assert agent.consent_at == 5.0
+    assert (agent.consent_at, agent.last_received_at) == (5.0, 5.0)
+    # An equal path, as the other demultiplexer of a dual-stack peer would make it.
+    agent.receive_verified(Path(path.socket, path.address), 6.0)
+    assert (agent.consent_at, agent.last_received_at) == (6.0, 6.0)
+
+
+def test_an_indication_on_the_path_shows_that_the_peer_exists_and_renews_no_consent() -> None:
+    path, other = paths()
+    agent = agent_on(path)
+    agent.receive_indication(path, 5.0)
+    agent.receive_indication(other, 9.0)
+    assert (agent.consent_at, agent.last_received_at) == (0.0, 5.0)
+
+
+def test_the_path_follows_verified_datagrams_when_it_is_quiet() -> None:
+    old, new = paths()
+    agent = agent_on(old)
+    agent.receive_verified(old, 10.0)
+    assert not agent.receive_verified(new, 10.0 + QUIET_PATH_SECONDS - 0.1)
+    assert agent.path == old
+    assert agent.last_received_at == 10.0 + QUIET_PATH_SECONDS - 0.1
+    assert agent.receive_verified(new, 10.0 + QUIET_PATH_SECONDS)
+    assert agent.path == new
+    # The old address does not take the path back as long as the new one is in use.
+    assert not agent.receive_check(path=old, ufrag="first", nominated=False, now=10.0 + QUIET_PATH_SECONDS)
+    assert agent.path == new
+
+
+def test_without_consent_there_is_no_path_until_the_next_verified_datagram() -> None:
+    path, other = paths()
+    agent = agent_on(path)
+    assert not agent.expire_consent(CONSENT_SECONDS)
+    assert agent.expire_consent(CONSENT_SECONDS + 0.1)
+    assert not agent.expire_consent(CONSENT_SECONDS + 0.2)
+    assert agent.path is None
+    agent.receive_indication(path, 40.0)
+    assert (agent.path, agent.last_received_at) == (None, 40.0)
+    assert agent.receive_verified(other, 41.0)
+    assert agent.path == other
 
 
 def test_a_restart_keeps_the_previous_credentials_until_the_new_ones_are_used() -> None:

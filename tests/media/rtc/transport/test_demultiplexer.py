@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
-from stagebook.media.rtc.dtls.dtls_server import DtlsServer
+from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import Address, UdpSocket
 from stagebook.media.rtc.sdp.media_plan import RemoteTransport
@@ -47,7 +47,7 @@ class Harness:
             connection_id=ufrag,
             credentials=IceCredentials(ufrag=ufrag, pwd=PWD),
             remote=RemoteTransport(ufrag="theirs", pwd="q" * 24, fingerprints=()),
-            dtls=DtlsServer(CONTEXT),
+            dtls=DtlsAssociation(CONTEXT),
             endpoint=NullEndpoint(),
             listener=NullEndpoint(),
             statistics=self.statistics,
@@ -114,6 +114,17 @@ def test_only_a_nominated_check_changes_the_path(harness: Harness) -> None:
     assert harness.peer.ice.path.address == ADDRESS_1
     harness.check(ADDRESS_2, nominate=True)
     assert harness.peer.ice.path.address == ADDRESS_2
+
+
+def test_an_indication_counts_from_the_path_of_a_connection_and_gets_no_answer(harness: Harness) -> None:
+    indication = bytes(stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.INDICATION))
+    harness.check(ADDRESS_1, now=1.0)
+    harness.sent.clear()
+    harness.demultiplexer.receive(indication, ADDRESS_2, 5.0)
+    assert (harness.peer.ice.last_received_at, harness.statistics.unknown_datagrams) == (1.0, 1)
+    harness.demultiplexer.receive(indication, ADDRESS_1, 6.0)
+    assert (harness.peer.ice.last_received_at, harness.peer.ice.consent_at) == (6.0, 1.0)
+    assert harness.sent == []
 
 
 def test_an_address_belongs_to_the_connection_that_proved_it_last(harness: Harness) -> None:

@@ -8,7 +8,7 @@ from pylibsrtp import Policy, Session
 
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
-from stagebook.media.rtc.dtls.dtls_server import DtlsServer
+from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import Address, Path, UdpSocket
 from stagebook.media.rtc.rtp.rtcp_writer import write_pli
@@ -40,6 +40,7 @@ class Harness:
         self.endpoint = Mock(spec=NullEndpoint)
         self.statistics = TransportStatistics()
         self.sent: list[bytes] = []
+        self.sent_to: list[Address] = []
         self.socket = UdpSocket("127.0.0.1", 0)
         self.socket.sendto = self._sendto
         self.socket.close()
@@ -48,7 +49,7 @@ class Harness:
             connection_id="c",
             credentials=IceCredentials(ufrag="ours", pwd="p" * 24),
             remote=RemoteTransport(ufrag="theirs", pwd="q" * 24, fingerprints=(expected,)),
-            dtls=DtlsServer(CONTEXT),
+            dtls=DtlsAssociation(CONTEXT),
             endpoint=self.endpoint,
             listener=self.endpoint,
             statistics=self.statistics,
@@ -61,20 +62,25 @@ class Harness:
         """The names of the methods that the connection has called on its endpoint and its listener, in order."""
         return [name for name, _, _ in self.endpoint.mock_calls]
 
-    def _sendto(self, data: memoryview | bytes, _address: Address) -> int:
+    def _sendto(self, data: memoryview | bytes, address: Address) -> int:
         self.sent.append(bytes(data))
+        self.sent_to.append(address)
         return len(data)
 
     def check(self, address: Address = ADDRESS, *, nominated: bool = True) -> None:
         """Pass a verified connectivity check to the connection."""
-        self.peer.receive_check(path=Path(self.socket, address), ufrag="ours", nominated=nominated, now=0.0)
+        self.peer.receive_check(path=self.path(address), ufrag="ours", nominated=nominated, now=0.0)
+
+    def path(self, address: Address = ADDRESS) -> Path:
+        """Return the path to an address of the peer."""
+        return Path(self.socket, address)
 
     def complete_handshake(self) -> None:
         """Complete the DTLS handshake."""
         flight = self.client.step([])
         while flight:
             for datagram in flight:
-                self.peer.receive_dtls(datagram, 0.0)
+                self.peer.receive_dtls(datagram, self.path(), 0.0)
             answer, self.sent = self.sent, []
             flight = self.client.step(answer)
 
@@ -116,7 +122,7 @@ def test_media_is_passed_on_and_forged_or_replayed_packets_are_counted() -> None
     packet, compound = rtp(b"payload"), write_pli(sender_ssrc=1, media_ssrc=2)
     protected = session.protect(packet)
     for datagram in (protected, session.protect_rtcp(compound), protected, b"\x80\x60" + bytes(40)):
-        harness.peer.receive_media(datagram, 0.0)
+        harness.peer.receive_media(datagram, harness.path(), 0.0)
     assert harness.calls == ["receive_rtp", "receive_rtcp"]
     harness.endpoint.receive_rtp.assert_called_once_with(packet, 0.0)
     harness.endpoint.receive_rtcp.assert_called_once_with(compound, 0.0)
@@ -131,7 +137,9 @@ def test_packets_with_a_payload_type_that_was_not_negotiated_are_not_decrypted(m
     harness.endpoint.reset_mock()
     decrypted = count_decryptions(monkeypatch)
     for sequence, payload_type in enumerate((0, 95, 97, 127)):
-        harness.peer.receive_media(session.protect(rtp(payload_type=payload_type, sequence=sequence)), 0.0)
+        harness.peer.receive_media(
+            session.protect(rtp(payload_type=payload_type, sequence=sequence)), harness.path(), 0.0
+        )
     assert (decrypted.call_count, harness.calls) == (0, [])
     assert harness.statistics.unnegotiated_packets == 4
 
@@ -146,11 +154,11 @@ def test_packets_beyond_the_rate_limit_are_not_decrypted(kind: str, monkeypatch:
     limit = RTP_PACKETS_PER_SECOND if is_rtp else RTCP_COMPOUNDS_PER_SECOND
     datagram = b"\x80\x60" + bytes(40) if is_rtp else b"\x81\xce" + bytes(40)
     for _ in range(limit + 10):
-        harness.peer.receive_media(datagram, 0.0)
+        harness.peer.receive_media(datagram, harness.path(), 0.0)
     assert decrypted.call_count == limit
     assert harness.statistics.packets_over_limit == 10
     harness.peer.reset_rate_limit()
-    harness.peer.receive_media(datagram, 0.0)
+    harness.peer.receive_media(datagram, harness.path(), 0.0)
     assert decrypted.call_count == limit + 1
 
 
@@ -162,13 +170,15 @@ def test_a_flood_of_ssrcs_does_not_stop_the_signalled_one(monkeypatch: pytest.Mo
     decrypted = count_decryptions(monkeypatch)
     harness.endpoint.reset_mock()
     for ssrc in range(1000, 3000):
-        harness.peer.receive_media(session.protect(rtp(ssrc=ssrc)), 0.0)
-        harness.peer.receive_media(session.protect_rtcp(write_pli(sender_ssrc=ssrc + 5000, media_ssrc=1)), 0.0)
+        harness.peer.receive_media(session.protect(rtp(ssrc=ssrc)), harness.path(), 0.0)
+        harness.peer.receive_media(
+            session.protect_rtcp(write_pli(sender_ssrc=ssrc + 5000, media_ssrc=1)), harness.path(), 0.0
+        )
         harness.peer.reset_rate_limit()
     assert decrypted.call_count == MAX_LEARNED_SSRCS
     assert harness.statistics.rejected_srtp_packets == 4000 - MAX_LEARNED_SSRCS
     harness.endpoint.reset_mock()
-    harness.peer.receive_media(session.protect(rtp(ssrc=1)), 0.0)
+    harness.peer.receive_media(session.protect(rtp(ssrc=1)), harness.path(), 0.0)
     assert harness.calls == ["receive_rtp"]
 
 
@@ -191,6 +201,34 @@ def test_a_nominated_check_from_another_address_changes_the_path_of_a_connected_
     assert harness.calls == ["path_changed"]
 
 
+def test_dtls_answers_go_to_the_address_that_the_datagram_came_from() -> None:
+    harness = Harness()
+    harness.check()
+    for datagram in harness.client.step([]):
+        harness.peer.receive_dtls(datagram, harness.path(ADDRESS_2), 0.0)
+    assert set(harness.sent_to) == {ADDRESS_2}
+
+
+def test_media_from_elsewhere_moves_a_quiet_path_and_expired_consent_stops_it() -> None:
+    harness = Harness()
+    harness.check()
+    harness.complete_handshake()
+    session = harness.client_srtp()
+    harness.endpoint.reset_mock()
+    for sequence, now in ((1, 2.9), (2, 3.0)):
+        protected = session.protect(rtp(b"payload", sequence=sequence))
+        harness.peer.receive_media(protected, harness.path(ADDRESS_2), now)
+    assert harness.calls == ["receive_rtp", "path_changed", "receive_rtp"]
+    harness.sent_to.clear()
+    harness.peer.send_rtp(rtp(b"media"))
+    assert harness.sent_to == [ADDRESS_2]
+    harness.peer.expire_consent(33.1)
+    assert harness.calls[3:] == ["path_changed"]
+    harness.peer.send_rtp(rtp(b"media", sequence=2))
+    harness.peer.close()
+    assert harness.sent_to == [ADDRESS_2]
+
+
 def test_a_close_notify_of_the_peer_is_reported() -> None:
     harness = Harness()
     harness.check()
@@ -198,7 +236,7 @@ def test_a_close_notify_of_the_peer_is_reported() -> None:
     harness.endpoint.reset_mock()
     harness.client.connection.shutdown()
     for datagram in harness.client.take_datagrams():
-        harness.peer.receive_dtls(datagram, 0.0)
+        harness.peer.receive_dtls(datagram, harness.path(), 0.0)
     assert harness.calls == ["peer_failed"]
     harness.endpoint.peer_failed.assert_called_once_with(harness.peer, CloseCause.PEER_CLOSED)
 
@@ -221,12 +259,12 @@ def test_dtls_datagrams_are_limited_per_second() -> None:
     harness.check()
     # Application data before the handshake: OpenSSL ignores it, but each datagram counts.
     for _ in range(DTLS_DATAGRAMS_PER_SECOND):
-        harness.peer.receive_dtls(b"\x17\xfe\xfd\0\1\0\0\0\0\0\x50\0\x20" + bytes(32), 0.0)
+        harness.peer.receive_dtls(b"\x17\xfe\xfd\0\1\0\0\0\0\0\x50\0\x20" + bytes(32), harness.path(), 0.0)
     flight = harness.client.step([])
     for datagram in flight:
-        harness.peer.receive_dtls(datagram, 0.0)
+        harness.peer.receive_dtls(datagram, harness.path(), 0.0)
     assert harness.sent == []
     harness.peer.reset_rate_limit()
     for datagram in flight:
-        harness.peer.receive_dtls(datagram, 0.0)
+        harness.peer.receive_dtls(datagram, harness.path(), 0.0)
     assert harness.sent

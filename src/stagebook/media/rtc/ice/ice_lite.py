@@ -14,16 +14,34 @@ Who does what:
   sends the response.
 * This agent selects the path (section 8.2): the address of the first check, so that DTLS can start at once, then the
   address of each nominated check.
-* Each check also renews consent. A lite agent sends no consent checks of its own; the peer sends one about every five
-  seconds for as long as it wants the connection (RFC 7675 section 5.1). The forwarder closes a connection whose
-  consent has expired.
 * An ICE restart (section 9) replaces the credentials of both sides. The previous credentials stay valid until the
   first check with the new ones, because media continues on the old path until then.
+
+After the nomination three questions remain, and peers differ in what they send to answer them:
+
+* Does the peer still exist? Every verified datagram says so: a check, an SRTP or an SRTCP packet. So does a Binding
+  indication on the path (RFC 8445 section 11), which carries no proof: libnice (GStreamer) keeps a path open by
+  indications, and webrtc-rs, FFmpeg and pion before 4.0.8 send no STUN at all after the nomination. The forwarder
+  closes a connection that has been silent for too long.
+* May we send there? RFC 7675 asks for consent, renewed within 30 seconds, for each pair of addresses. A full agent asks
+  for it by checks of its own. A lite agent sends none, and takes the verified datagrams that come from the address:
+  checks, and media and reports, which are authenticated and protected against replay like checks. An indication is
+  not enough, because anybody can forge one. Without consent `path` is None.
+* Has the peer's address changed? After a NAT has rebound its port, or a client its network, the peer's datagrams come
+  from elsewhere. Most agents do not nominate the pair again, since it is the same pair to them. So the path follows
+  the verified datagrams once the current path has been quiet for 3 seconds. Before that, a datagram from elsewhere
+  may as well be a check of an agent that keeps a second network ready.
 """
 
 import msgspec
 
 from stagebook.media.rtc.ice.udp_socket import Path
+
+CONSENT_SECONDS = 30.0
+"""How long consent to send to an address lasts (RFC 7675 section 5.1)."""
+QUIET_PATH_SECONDS = 3.0
+"""The path moves to another verified address after so long without a verified datagram on it. Longer than the reports
+of a viewer of video (1 s) and the checks of browsers on the selected pair (2.5 s) are apart."""
 
 
 class IceCredentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +59,14 @@ class IceLiteAgent:
         self.previous_credentials: IceCredentials | None = None
         """The credentials before an ICE restart, until the peer uses the new ones."""
         self.path: Path | None = None
-        """Where to send. None before the first check."""
+        """Where to send. None before the first check, and without consent."""
+        self.last_received_at = now
+        """The last sign of the peer: the time of the last verified datagram from any address or Binding indication on
+        the path, or of the creation of the agent."""
         self.consent_at = now
-        """The time of the last verified check, or of the creation of the agent."""
+        """The time of the last verified datagram on the path."""
+        self._selected: Path | None = None
+        """The path, also without consent."""
 
     def password_for(self, ufrag: str) -> str | None:
         """Our password for one of our username fragments; None if the fragment is not valid for this connection."""
@@ -56,15 +79,43 @@ class IceLiteAgent:
         """Take a verified connectivity check that came over `path` and named our `ufrag`.
 
         The first check selects its path provisionally; after that only a nominated check changes the path (RFC 8445
-        sections 7.3.1.5 and 8.2). Return True if the path changed.
+        sections 7.3.1.5 and 8.2), or a check from elsewhere when the path is quiet. Return True if the path changed.
         """
-        self.consent_at = now
         if ufrag == self.credentials.ufrag:
             self.previous_credentials = None
-        if path == self.path or (self.path is not None and not nominated):
+        if nominated and path != self.path:
+            self._select(path, now)
+            return True
+        return self.receive_verified(path, now)
+
+    def receive_verified(self, path: Path, now: float) -> bool:
+        """Take note of an authenticated datagram that came over `path`: a check or media. Return True if the path
+        changed. Called for each incoming packet of media."""
+        self.last_received_at = now
+        if path is self.path or path == self.path:
+            self.consent_at = now
             return False
-        self.path = path
+        if self.path is not None and now - self.consent_at < QUIET_PATH_SECONDS:
+            return False
+        self._select(path, now)
         return True
+
+    def receive_indication(self, path: Path, now: float) -> None:
+        """Take note of a Binding indication. It is not authenticated, so it counts only on the path."""
+        if path == self._selected:
+            self.last_received_at = now
+
+    def expire_consent(self, now: float) -> bool:
+        """Stop sending if consent has expired. Return True if it has just expired. The next verified datagram, from any
+        address, selects a path again."""
+        if self.path is None or now - self.consent_at <= CONSENT_SECONDS:
+            return False
+        self.path = None
+        return True
+
+    def _select(self, path: Path, now: float) -> None:
+        self.path = self._selected = path
+        self.last_received_at = self.consent_at = now
 
     def restart(self, credentials: IceCredentials) -> None:
         """Start a new ICE session (RFC 8445 section 9). The path stays, and so do the credentials in use until the

@@ -30,6 +30,7 @@ _MAX_UFRAG_SIZE_BYTES = 256
 
 # Message types: class and method (RFC 8489 section 5).
 _BINDING_REQUEST = 0x0001
+_BINDING_INDICATION = 0x0011
 _BINDING_SUCCESS = 0x0101
 _BINDING_ERROR = 0x0111
 
@@ -78,6 +79,14 @@ class BindingRequest(msgspec.Struct, frozen=True, kw_only=True):
 def is_stun(datagram: bytes) -> bool:
     """Return whether the first byte and the magic cookie are those of STUN (RFC 7983 section 7, RFC 8489 section 5)."""
     return len(datagram) >= _HEADER_SIZE_BYTES and datagram[0] < 4 and datagram[4:8] == _MAGIC_COOKIE
+
+
+def is_binding_indication(datagram: bytes) -> bool:
+    """Return whether a datagram is a Binding indication, the keepalive of RFC 8445 section 11.
+
+    It has no answer and no MESSAGE-INTEGRITY, so it proves nothing about its sender. Attributes are not read.
+    """
+    return is_stun(datagram) and int.from_bytes(datagram[:2]) == _BINDING_INDICATION
 
 
 def parse_binding_request(datagram: bytes) -> BindingRequest | None:

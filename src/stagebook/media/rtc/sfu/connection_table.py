@@ -112,8 +112,8 @@ class ConnectionTable:
     def handle_timers(self, now: float) -> None:
         """Retransmit handshake messages that are due, and report connections that have timed out to the listener.
 
-        A connection times out when it is not connected in time, or when its peer has sent no verified connectivity
-        check for too long (consent to send, RFC 7675).
+        A connection times out when it is not connected in time, or when its peer has given no sign of itself for too
+        long (`ice_lite`). Consent to send is another matter and expires later.
         """
         for peer in list(self._connecting.values()):
             peer.handle_timers(now)
@@ -122,8 +122,10 @@ class ConnectionTable:
             if peer.state is PeerState.CONNECTING:
                 if now - peer.opened_at > self._settings.connect_timeout_seconds:
                     self._listener.peer_failed(peer, CloseCause.NEVER_CONNECTED)
-            elif now - peer.ice.consent_at > self._settings.consent_timeout_seconds:
+            elif now - peer.ice.last_received_at > self._settings.consent_timeout_seconds:
                 self._listener.peer_failed(peer, CloseCause.CONSENT_LOST)
+            else:
+                peer.expire_consent(now)
 
     def reset_rate_limits(self) -> None:
         """Renew each peer's allowance of DTLS datagrams. Called once a second."""

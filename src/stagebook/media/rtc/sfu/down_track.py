@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from pylibsrtp import ffi, lib  # type: ignore[attr-defined]  # libsrtp's C interface, left out of __all__
 
-from stagebook.media.rtc.ice.udp_socket import Address
+from stagebook.media.rtc.ice.udp_socket import Address, Path
 from stagebook.media.rtc.rtp.rtp_packet import HEADER, HEADER_SIZE_BYTES
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES, TRAILER_SIZE_BYTES, CData
 
@@ -32,7 +32,7 @@ _OK: int = lib.srtp_err_status_ok
 class DownTrack:
     """One RTP stream to one viewer: the fields that `fan_out` reads. `viewer.ViewerTrack` holds the rest.
 
-    The viewer sets `srtp`, `sendto` and `address` when its connection is up, and again when its network path changes.
+    The viewer sets `srtp` and calls `set_path` when its connection is up, and `set_path` again when its path changes.
     """
 
     __slots__ = ("address", "packets", "payload_type", "sendto", "sequence_offset", "srtp", "ssrc")
@@ -47,6 +47,10 @@ class DownTrack:
         self.srtp: CData = None
         self.sendto: Callable[[memoryview, Address], int] = _not_connected
         self.address: Address = ()
+
+    def set_path(self, path: Path | None) -> None:
+        """Send over `path`. None: drop every packet, as if it were lost."""
+        self.sendto, self.address = (_not_connected, ()) if path is None else (path.socket.sendto, path.address)
 
 
 def _not_connected(_data: memoryview, _address: Address) -> int:

@@ -92,13 +92,10 @@ class Viewer:
             viewer_track.track.add(viewer_track.down_track, now)
 
     def path_changed(self) -> None:
-        """Send to the peer's new address, from the socket that it reached."""
+        """Send to the peer's new address, from the socket that it reached. Without consent, send nothing."""
         path = None if self._peer is None else self._peer.ice.path
-        if path is None:
-            return
         for viewer_track in self._tracks.values():
-            viewer_track.down_track.sendto = path.socket.sendto
-            viewer_track.down_track.address = path.address
+            viewer_track.down_track.set_path(path)
 
     def closed(self) -> None:
         """The connection is closed: stop the down tracks."""

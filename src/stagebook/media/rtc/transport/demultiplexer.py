@@ -9,10 +9,14 @@ follows from it in one of two ways:
 * DTLS and SRTP carry no name. They belong to the connection whose route has the sender's address; from any other
   address they are dropped.
 
+A Binding indication carries no name either (RFC 8445 section 11). From a route it is a sign that the peer exists.
+
 So an address is trusted only after a check with a valid MESSAGE-INTEGRITY, and a datagram of an unauthenticated client
 costs one table lookup. The HMAC of a check is the expensive part; rate limits bound it for one address and for all
 unknown addresses together.
 """
+
+from typing import NamedTuple, TypeAlias
 
 from stagebook.media.rtc.ice import stun
 from stagebook.media.rtc.ice.udp_socket import Address, Path, UdpSocket
@@ -27,12 +31,23 @@ MAX_ADDRESSES_PER_CONNECTION = 16
 """Routes of one connection: the candidates of the peer that passed a check."""
 
 
+class Route(NamedTuple):
+    """The connection of a verified address, and the path to that address."""
+
+    peer: PeerConnection
+    path: Path
+
+
+Routes: TypeAlias = dict[Address, Route]
+"""The routes of one socket, by the peer's address."""
+
+
 class UfragTable:
     """The username fragments of all connections, and the routes that belong to each connection."""
 
     def __init__(self) -> None:
         self._peers: dict[str, PeerConnection] = {}
-        self._routes: dict[PeerConnection, list[tuple[dict[Address, PeerConnection], Address]]] = {}
+        self._routes: dict[PeerConnection, list[tuple[Routes, Address]]] = {}
 
     def add(self, ufrag: str, peer: PeerConnection) -> None:
         """Deliver checks that name `ufrag` to `peer`. A connection may have several fragments."""
@@ -53,21 +68,21 @@ class UfragTable:
             if credentials is not None:
                 self._peers.pop(credentials.ufrag, None)
         for routes, address in self._routes.pop(peer, ()):
-            if routes.get(address) is peer:
+            if address in routes and routes[address].peer is peer:
                 del routes[address]
 
-    def add_route(self, peer: PeerConnection, routes: dict[Address, PeerConnection], address: Address) -> None:
-        """Add `address` to a socket's `routes` after a verified check of `peer`. The oldest route is removed if there
-        are more than MAX_ADDRESSES_PER_CONNECTION."""
+    def add_route(self, peer: PeerConnection, routes: Routes, path: Path) -> None:
+        """Add the address of `path` to its socket's `routes` after a verified check of `peer`. The oldest route is
+        removed if there are more than MAX_ADDRESSES_PER_CONNECTION."""
         known = self._routes.get(peer)
         if known is None:
             return
-        routes[address] = peer
-        known.append((routes, address))
+        routes[path.address] = Route(peer, path)
+        known.append((routes, path.address))
         if len(known) > MAX_ADDRESSES_PER_CONNECTION:
             oldest_routes, oldest = known.pop(0)
             # Another connection may have proved the same address since; then the route is no longer this peer's.
-            if oldest_routes.get(oldest) is peer:
+            if oldest in oldest_routes and oldest_routes[oldest].peer is peer:
                 del oldest_routes[oldest]
 
 
@@ -78,7 +93,7 @@ class Demultiplexer:
         self._socket = socket
         self._ufrags = ufrags
         self._statistics = statistics
-        self._routes: dict[Address, PeerConnection] = {}
+        self._routes: Routes = {}
         self._checks: dict[Address, int] = {}
         """Checks of the current second, by address."""
 
@@ -90,17 +105,17 @@ class Demultiplexer:
         """
         first = datagram[0] if datagram else 255
         if 127 < first < 192:
-            peer = self._routes.get(address)
-            if peer is not None:
-                peer.receive_media(datagram, now)
+            route = self._routes.get(address)
+            if route is not None:
+                route.peer.receive_media(datagram, route.path, now)
                 return
         elif first < 4:
             self._receive_stun(datagram, address, now)
             return
         elif 19 < first < 64:
-            peer = self._routes.get(address)
-            if peer is not None:
-                peer.receive_dtls(datagram, now)
+            route = self._routes.get(address)
+            if route is not None:
+                route.peer.receive_dtls(datagram, route.path, now)
                 return
         self._statistics.unknown_datagrams += 1
 
@@ -109,7 +124,11 @@ class Demultiplexer:
         self._checks.clear()
 
     def _receive_stun(self, datagram: bytes, address: Address, now: float) -> None:
-        """Verify and answer a connectivity check (RFC 8445 section 7.3)."""
+        """Verify and answer a connectivity check (RFC 8445 section 7.3), or take a Binding indication."""
+        route = self._routes.get(address)
+        if route is not None and stun.is_binding_indication(datagram):
+            route.peer.ice.receive_indication(route.path, now)
+            return
         request = stun.parse_binding_request(datagram)
         peer = None if request is None else self._ufrags.get(request.local_ufrag)
         if request is None or peer is None:
@@ -123,9 +142,11 @@ class Demultiplexer:
             self._socket.send(stun.unknown_attributes_error(request, password.encode()), address)
             return
         previous = peer.ice.previous_credentials
-        if self._routes.get(address) is not peer:
-            self._ufrags.add_route(peer, self._routes, address)
-        path = Path(self._socket, address)
+        if route is not None and route.peer is peer:
+            path = route.path
+        else:
+            path = Path(self._socket, address)
+            self._ufrags.add_route(peer, self._routes, path)
         peer.receive_check(path=path, ufrag=request.local_ufrag, nominated=request.use_candidate, now=now)
         if previous is not None and peer.ice.previous_credentials is None:
             # This was the first check with the credentials of an ICE restart: the previous ones are void.

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from stagebook.media.port import CloseCause
-from stagebook.media.rtc.dtls.dtls_server import DtlsServer, DtlsState
+from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation, DtlsState
 from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
 from stagebook.media.rtc.ice.udp_socket import Path
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
@@ -50,7 +50,8 @@ class MediaEndpoint(Protocol):
         """The connection is CONNECTED. Called once, with the connection to send on."""
 
     def path_changed(self) -> None:
-        """The peer has a new address. Called only after `connected`."""
+        """`ice.path` has changed: the peer has a new address, or there is no consent to send. Called only after
+        `connected`."""
 
     def closed(self) -> None:
         """The connection is CLOSED. Called once, also for a connection that was never CONNECTED."""
@@ -81,7 +82,7 @@ class PeerConnection:
         connection_id: str,
         credentials: IceCredentials,
         remote: RemoteTransport,
-        dtls: DtlsServer,
+        dtls: DtlsAssociation,
         endpoint: MediaEndpoint,
         listener: PeerListener,
         statistics: TransportStatistics,
@@ -102,6 +103,8 @@ class PeerConnection:
         self._rtcp_compounds_left = RTCP_COMPOUNDS_PER_SECOND
         self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
         self._dtls_due_at: float | None = None
+        self._dtls_path: Path | None = None
+        """Where the last DTLS datagram came from."""
         self._srtp: SrtpSession | None = None
         self._listener = listener
         self._statistics = statistics
@@ -121,6 +124,11 @@ class PeerConnection:
         if path_changed and self.state is PeerState.CONNECTED:
             self.endpoint.path_changed()
 
+    def expire_consent(self, now: float) -> None:
+        """Stop sending without consent (RFC 7675). The caller does so several times a second."""
+        if self.ice.expire_consent(now) and self.state is PeerState.CONNECTED:
+            self.endpoint.path_changed()
+
     def restart_ice(self, *, credentials: IceCredentials, remote: RemoteTransport) -> None:
         """Start a new ICE session with new credentials of both sides. The DTLS association and the SRTP keys stay:
         the certificate fingerprints are the same (RFC 8842 section 5.5)."""
@@ -129,20 +137,22 @@ class PeerConnection:
 
     # DTLS
 
-    def receive_dtls(self, datagram: bytes, now: float) -> None:
-        """Take one DTLS datagram from an address with a verified check."""
+    def receive_dtls(self, datagram: bytes, path: Path, now: float) -> None:
+        """Take one DTLS datagram that came over `path`, from an address with a verified check. The answer goes back
+        there: a peer with several addresses may begin the handshake before it has nominated one."""
         if self.state is PeerState.CLOSED or self._dtls_datagrams_left == 0:
             return
         self._dtls_datagrams_left -= 1
+        self._dtls_path = path
         self._dtls.receive(datagram)
-        self._after_dtls(now)
+        self._after_dtls(path, now)
 
     def handle_timers(self, now: float) -> None:
         """Retransmit a lost flight of the handshake when it is due. The caller does so several times a second while
         the connection is CONNECTING."""
         if self._dtls_due_at is not None and now >= self._dtls_due_at:
             self._dtls.handle_timeout()
-            self._after_dtls(now)
+            self._after_dtls(self._dtls_path, now)
 
     def reset_rate_limit(self) -> None:
         """Start a new second of the rate limits. The caller does so about once a second."""
@@ -150,9 +160,9 @@ class PeerConnection:
         self._rtcp_compounds_left = RTCP_COMPOUNDS_PER_SECOND
         self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
 
-    def _after_dtls(self, now: float) -> None:
-        """Send what the DTLS association has to send, and follow its state."""
-        self._flush_dtls()
+    def _after_dtls(self, path: Path | None, now: float) -> None:
+        """Send over `path` what the DTLS association has to send, and follow its state."""
+        self._flush_dtls(path)
         timeout = self._dtls.timeout_seconds
         self._dtls_due_at = None if timeout is None else now + timeout
         if self._dtls.state is DtlsState.CLOSED:
@@ -170,18 +180,22 @@ class PeerConnection:
             return
         self._srtp = SrtpSession(keys, signalled_ssrcs=self._inbound.ssrcs)
         self.state = PeerState.CONNECTED
+        if self._dtls_path is not None:
+            # The handshake authenticates the peer. A slow one may end long after the peer's last check.
+            self.ice.receive_verified(self._dtls_path, now)
         self._listener.peer_connected(self, now)
         self.endpoint.connected(self, now)
 
-    def _flush_dtls(self) -> None:
+    def _flush_dtls(self, path: Path | None) -> None:
         for datagram in self._dtls.take_datagrams():
-            if self.ice.path is not None:
-                self.ice.path.send(datagram)
+            if path is not None:
+                path.send(datagram)
 
     # Media
 
-    def receive_media(self, datagram: bytes, now: float) -> None:
-        """Take one SRTP or SRTCP packet. A packet that does not authenticate is dropped and counted.
+    def receive_media(self, datagram: bytes, path: Path, now: float) -> None:
+        """Take one SRTP or SRTCP packet that came over `path`. A packet that does not authenticate is dropped and
+        counted. One that does shows that the peer is there, and may move the path.
 
         The second byte tells RTCP from RTP: packet types 192 to 223 are RTCP (RFC 5761 section 4). The payload type,
         which SRTP does not encrypt, and the rate limits are checked first, because decryption is the expensive part.
@@ -196,6 +210,8 @@ class PeerConnection:
                 return
             compound = srtp.unprotect_rtcp(datagram)
             if compound is not None:
+                if self.ice.receive_verified(path, now):
+                    self.endpoint.path_changed()
                 self.endpoint.receive_rtcp(compound, now)
                 return
         else:
@@ -208,6 +224,8 @@ class PeerConnection:
                 return
             packet = srtp.unprotect_rtp(datagram)
             if packet is not None:
+                if self.ice.receive_verified(path, now):
+                    self.endpoint.path_changed()
                 self.endpoint.receive_rtp(packet, now)
                 return
         self._statistics.rejected_srtp_packets += 1
@@ -232,6 +250,6 @@ class PeerConnection:
             return
         self.state = PeerState.CLOSED
         self._dtls.close()
-        self._flush_dtls()
+        self._flush_dtls(self.ice.path)
         self._srtp = None
         self.endpoint.closed()

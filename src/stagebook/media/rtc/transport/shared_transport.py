@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from random import Random
 
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
-from stagebook.media.rtc.dtls.dtls_server import DtlsServer
+from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.ice.candidates import candidate_ips
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import UdpSocket, bind_all
@@ -104,7 +104,7 @@ class SharedTransport:
             connection_id=connection_id,
             credentials=self._make_credentials(),
             remote=remote,
-            dtls=DtlsServer(self._dtls_context),
+            dtls=DtlsAssociation(self._dtls_context),
             endpoint=endpoint,
             listener=listener,
             statistics=self.statistics,

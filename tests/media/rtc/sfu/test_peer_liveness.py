@@ -1,0 +1,122 @@
+"""Peers that send no checks, peers that send nothing, and peers whose address changes."""
+
+import secrets
+
+import pytest
+
+from stagebook.media.port import CloseCause, Closed, Connected
+from stagebook.media.rtc.rtp.rtcp import KeyframeRequest
+from stagebook.media.rtc.rtp.rtcp_writer import write_pli, write_receiver_report
+from tests.media.rtc.packets import rtp, vp8_delta, vp8_keyframe
+from tests.media.rtc.raw_peer import VIDEO_PAYLOAD_TYPE, RawPeer
+from tests.media.rtc.running_engine import SSRC, RunningEngine, running_engine, start_video, wait_until
+
+CLOSED_PUBLISHER = Closed(connection_id="p", cause=CloseCause.CONSENT_LOST)
+BINDING_INDICATION = b"\x00\x11\x00\x00\x21\x12\xa4\x42"
+"""The header of a Binding indication without attributes; a transaction id follows."""
+
+
+async def send_video(publisher: RawPeer, sequence: int, payload: bytes) -> None:
+    packet = rtp(
+        payload, sequence=sequence, timestamp=sequence * 900, ssrc=SSRC, payload_type=VIDEO_PAYLOAD_TYPE, marker=True
+    )
+    await publisher.send_rtp(packet)
+
+
+async def elapse(engine: RunningEngine, peer: RawPeer, connection_id: str, datagram: bytes) -> None:
+    """Let 14 seconds pass for the forwarder, send it a datagram of the peer, and wait until it has received that."""
+    entry = engine.forwarder._connections.get(connection_id)
+    assert entry is not None
+    engine.skipped_seconds += 14
+    sent_at = engine.forwarder._clock()
+    await peer.send_datagram(datagram)
+    await wait_until(lambda: entry.peer.ice.last_received_at >= sent_at, "the datagram")
+
+
+async def test_a_publisher_that_sends_media_and_no_checks_stays_connected() -> None:
+    async with running_engine() as engine:
+        publisher = await engine.publisher()
+        for sequence in range(1, 5):
+            assert publisher._outbound is not None
+            packet = rtp(vp8_keyframe(), sequence=sequence, ssrc=SSRC, payload_type=VIDEO_PAYLOAD_TYPE)
+            await elapse(engine, publisher, "p", publisher._outbound.protect(packet))
+        assert CLOSED_PUBLISHER not in engine.facts
+        engine.skipped_seconds += 15.1
+        await engine.wait_for(CLOSED_PUBLISHER)
+
+
+async def test_a_viewer_that_sends_reports_and_no_checks_stays_connected_and_receives_media() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        await start_video(engine, publisher, viewer)
+        assert viewer._outbound is not None
+        for sequence in range(11, 15):
+            report = viewer._outbound.protect_rtcp(write_receiver_report(ssrc=1, blocks=(), cname=b"v"))
+            await elapse(engine, viewer, "v", report)
+            await send_video(publisher, sequence, vp8_delta())
+            assert (await viewer.receive_rtp()).payload == vp8_delta()
+
+
+async def test_a_viewer_that_sends_only_indications_stays_connected_and_is_sent_nothing_without_consent() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        first = await start_video(engine, publisher, viewer)
+        for _ in range(3):
+            await publisher.check()
+            await elapse(engine, viewer, "v", BINDING_INDICATION + secrets.token_bytes(12))
+        await publisher.check()
+        entry = engine.forwarder._connections.get("v")
+        assert entry is not None
+        await wait_until(lambda: entry.peer.ice.path is None, "the end of consent")
+        await send_video(publisher, 11, vp8_keyframe())
+        await publisher.check()
+        assert not any(isinstance(packet, type(first)) for packet in viewer.pending())
+        # A check renews consent.
+        await viewer.check(nominate=False)
+        await send_video(publisher, 12, vp8_keyframe())
+        assert (await viewer.receive_rtp()).payload == vp8_keyframe()
+        assert not any(isinstance(fact, Closed) for fact in engine.facts)
+
+
+@pytest.mark.parametrize("nominate", [False, True])
+async def test_media_follows_a_viewer_to_its_new_port(nominate: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        await start_video(engine, publisher, viewer)
+        viewer.change_address()
+        engine.skipped_seconds += 3.1
+        await viewer.check(nominate=nominate)
+        await send_video(publisher, 11, vp8_delta())
+        assert (await viewer.receive_rtp()).payload == vp8_delta()
+
+
+async def test_a_report_moves_the_path_when_the_check_came_too_early() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        await start_video(engine, publisher, viewer)
+        viewer.change_address()
+        await viewer.check(nominate=False)
+        engine.skipped_seconds += 3.1
+        await viewer.send_rtcp(write_receiver_report(ssrc=1, blocks=(), cname=b"v"))
+        entry = engine.forwarder._connections.get("v")
+        assert entry is not None
+        new_address = viewer.socket.getsockname()
+        await wait_until(lambda: entry.peer.ice.path is not None and entry.peer.ice.path.address == new_address, "path")
+        await send_video(publisher, 11, vp8_delta())
+        assert (await viewer.receive_rtp()).payload == vp8_delta()
+
+
+async def test_feedback_follows_a_publisher_to_its_new_port() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        first = await start_video(engine, publisher, viewer)
+        publisher.change_address()
+        await publisher.check(nominate=False)
+        engine.skipped_seconds += 3.1
+        await send_video(publisher, 11, vp8_delta())
+        await viewer.receive_rtp()
+        await viewer.send_rtcp(write_pli(sender_ssrc=1, media_ssrc=first.ssrc))
+        request = await publisher.receive_rtcp(KeyframeRequest)
+        assert isinstance(request, KeyframeRequest)
+        assert request.media_ssrcs == (SSRC,)
+        assert Connected(connection_id="p") in engine.facts
