@@ -1,12 +1,12 @@
-"""A DTLS client on memory BIOs, and the exchange of its datagrams with a DtlsServer."""
+"""A DTLS client on memory BIOs, and the exchange of its datagrams with a DtlsAssociation."""
 
 import contextlib
 from datetime import UTC, datetime
 
 from OpenSSL import SSL
 
+from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.dtls.dtls_certificate import DtlsCertificate, dtls_context, make_certificate
-from stagebook.media.rtc.dtls.dtls_server import DtlsServer
 
 
 class DtlsClient:
@@ -39,12 +39,12 @@ class DtlsClient:
                 return datagrams
 
 
-def complete_handshake(server: DtlsServer, client: DtlsClient) -> None:
+def complete_handshake(server: DtlsAssociation, client: DtlsClient) -> None:
     """Complete the handshake: exchange datagrams until neither side has one to send."""
     exchange(server, client, client.step([]))
 
 
-def exchange(server: DtlsServer, client: DtlsClient, flight: list[bytes]) -> None:
+def exchange(server: DtlsAssociation, client: DtlsClient, flight: list[bytes]) -> None:
     """Continue the handshake from a flight of the client."""
     while flight:
         for datagram in flight:

@@ -1,1 +1,1 @@
-"""DTLS: the engine's certificate and the server side of a handshake (RFC 6347, RFC 5764)."""
+"""DTLS: the engine's certificate and the association with one peer (RFC 6347, RFC 5764)."""

@@ -24,7 +24,9 @@ _CLOCK_SKEW = timedelta(days=1)
 _DTLS_1_2 = 0xFEFD
 _CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    b"ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA"
+    b"ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:"
+    # As the server our certificate decides, so these are for a passive peer with an RSA certificate.
+    b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"
 )
 
 HASHES: dict[str, type[hashes.HashAlgorithm]] = {
@@ -47,12 +49,12 @@ class DtlsCertificate(msgspec.Struct, frozen=True, kw_only=True):
         return fingerprint_of(self.x509, "sha-256")
 
 
-def make_certificate(now: datetime) -> DtlsCertificate:
-    """Return a new P-256 key (RFC 8827 section 6.5) and its certificate.
+def make_certificate(now: datetime, curve: ec.EllipticCurve | None = None) -> DtlsCertificate:
+    """Return a new key, by default on P-256 (RFC 8827 section 6.5), and its certificate.
 
     The certificate is valid from one day before `now` until one year after it.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(curve or ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stagebook")])
     certificate = (
         x509.CertificateBuilder()
@@ -76,16 +78,17 @@ def dtls_context(certificate: DtlsCertificate) -> SSL.Context:
     """Return the OpenSSL context for the handshakes of an engine.
 
     It requires DTLS 1.2 and a certificate of the peer, and offers the SRTP profiles in our order of preference (RFC
-    5764 section 4.1). The cipher suites are those of RFC 8827 section 6.5 and their AEAD alternatives for an ECDSA
-    certificate.
+    5764 section 4.1). The cipher suites are those of RFC 8827 section 6.5 and their AEAD alternatives.
     """
     context = SSL.Context(SSL.DTLS_METHOD)
     context.set_min_proto_version(_DTLS_1_2)
+    # DTLS 1.3 has other record headers, which `dtls_records` does not read.
+    context.set_max_proto_version(_DTLS_1_2)
     # A connection is never resumed, so it needs no tickets. The MTU is set by the caller: a memory BIO has no path of
     # which OpenSSL could query it.
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    # Accept every certificate here: a WebRTC peer's is self-signed. DtlsServer.verify_fingerprint checks it afterwards.
+    # Accept every certificate here: a WebRTC peer's is self-signed. DtlsAssociation.verify_fingerprint checks it later.
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
     context.use_certificate(certificate.x509)
     context.use_privatekey(certificate.key)

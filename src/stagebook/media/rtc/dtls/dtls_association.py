@@ -1,29 +1,30 @@
-"""The server side of one DTLS association (RFC 6347), which makes the keys of SRTP (RFC 5764).
+"""One DTLS association (RFC 6347), which authenticates the peer and makes the keys of SRTP (RFC 5764).
 
 DTLS is TLS over datagrams. It carries no application data here. Its handshake does three things: it authenticates the
 peer by the fingerprint of its certificate, it selects an SRTP protection profile (the use_srtp extension, RFC 5764
 section 4.1), and it makes a secret from which both sides export the SRTP keys (section 4.2). Later records are alerts,
 of which close_notify matters: it ends the connection at once.
 
-The peer is always the client, because our answer has `a=setup:passive` (RFC 8842 section 5.3). The flights of a full
-handshake are:
+Which side begins is negotiated by a=setup (RFC 8842 section 5.3). The peer is the client, except if its offer says that
+it is `passive`: then this side is. The flights of a full handshake are:
 
-    peer                              this server
+    client                            server
     ClientHello             ------->
                             <-------  ServerHello, Certificate, ServerKeyExchange, CertificateRequest, ServerHelloDone
     Certificate, ClientKeyExchange, CertificateVerify, ChangeCipherSpec, Finished  ------->
                             <-------  ChangeCipherSpec, Finished
 
-There is no HelloVerifyRequest (RFC 6347 section 4.2.1). Its purpose is to prove the client's address before the server
-spends effort on it, and a verified ICE check has proved it already.
+As the server, this side sends no HelloVerifyRequest (RFC 6347 section 4.2.1). Its purpose is to prove the client's
+address before the server spends effort on it, and a verified ICE check has proved it already.
 
 States:
 
-    HANDSHAKING --(Finished exchanged)--> CONNECTED --(close_notify, either side)--> CLOSED
+    HANDSHAKING --(Finished exchanged)--> CONNECTED --(close_notify or fatal alert, either side)--> CLOSED
          `------(alert, too many timeouts)--> FAILED
 
 The class is sans-I/O: it takes datagrams, returns datagrams and names a timeout. OpenSSL works on memory BIOs and does
-the retransmissions; it reads the system clock by itself.
+the retransmissions; it reads the system clock by itself. A memory BIO grows with what is written to it, so each
+datagram is read to its end at once, and `dtls_records` keeps out what OpenSSL would only store.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,15 +33,22 @@ from enum import StrEnum
 from OpenSSL import SSL
 
 from stagebook.media.rtc.dtls.dtls_certificate import HASHES, fingerprint_of
+from stagebook.media.rtc.dtls.dtls_records import MAX_RECORDS, RECORD_HEADER_SIZE_BYTES, RecordFilter
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 from stagebook.media.rtc.srtp.srtp_session import PROFILES, SrtpKeys, keying_material_size_bytes
 
 DATAGRAM_SIZE_BYTES = 1200
 """The maximum size of a handshake datagram. It fits the path MTU of every network that carries WebRTC media."""
-_RECORD_HEADER_SIZE_BYTES = 13
 _EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 """RFC 5764 section 4.2."""
 _READ_SIZE_BYTES = 16_384
+_EXPLANATIONS = {
+    "wrong curve": "the key of the peer's certificate is on an unsupported curve: P-256, P-384 or P-521 is needed",
+    "unsupported protocol": "the peer does not support DTLS 1.2",
+    "no shared cipher": "the peer has no cipher suite in common: ECDHE with AES-GCM, ChaCha20-Poly1305 or AES-CBC",
+    "peer did not return a certificate": "the peer sent no certificate",
+}
+"""What OpenSSL's reasons mean for the operator of a client."""
 
 
 class DtlsState(StrEnum):
@@ -53,40 +61,74 @@ class DtlsState(StrEnum):
     """One side sent close_notify."""
 
 
-class DtlsServer:
+class DtlsAssociation:
     """The DTLS association with one peer.
 
-    After each `receive` and `handle_timeout`, the caller sends the datagrams of `take_datagrams`, looks at `state` and
-    reads `timeout_seconds` again.
+    After each `start`, `receive` and `handle_timeout`, the caller sends the datagrams of `take_datagrams`, looks at
+    `state` and reads `timeout_seconds` again.
     """
 
-    def __init__(self, context: SSL.Context) -> None:
+    def __init__(self, context: SSL.Context, *, is_client: bool = False) -> None:
+        """`is_client`: this side begins the handshake, with `start`."""
         self._connection = SSL.Connection(context)
         self._connection.set_ciphertext_mtu(DATAGRAM_SIZE_BYTES)
-        self._connection.set_accept_state()
+        if is_client:
+            self._connection.set_connect_state()
+        else:
+            self._connection.set_accept_state()
+        self.is_client = is_client
         self.state = DtlsState.HANDSHAKING
+        self.failure = ""
+        """Why the handshake failed. "" unless FAILED."""
+        self._filter = RecordFilter()
+        self._started = False
+
+    def start(self) -> None:
+        """Begin the handshake as the client. The server, and a second call, do nothing."""
+        if self.is_client and not self._started:
+            self._started = True
+            self._read()
 
     def receive(self, datagram: bytes) -> None:
         """Take one datagram of the peer. Never raises; `state` shows the result."""
-        if self.state in (DtlsState.FAILED, DtlsState.CLOSED) or not datagram:
+        if self.state in (DtlsState.FAILED, DtlsState.CLOSED):
             return
-        self._connection.bio_write(datagram)
-        try:
-            if self.state is DtlsState.HANDSHAKING:
-                self._connection.do_handshake()
-                self.state = DtlsState.CONNECTED
-            else:
-                # Only alerts are expected. If the peer retransmits its last flight, OpenSSL retransmits ours.
-                self._connection.recv(DATAGRAM_SIZE_BYTES)
-        except SSL.ZeroReturnError:
+        records = self._filter.select(datagram, handshaking=self.state is DtlsState.HANDSHAKING)
+        if records:
+            self._connection.bio_write(records)
+            self._read()
+
+    def _read(self) -> None:
+        """Let OpenSSL read until nothing is left, and follow the state.
+
+        Each call of OpenSSL reads at least one record, so the number of calls is that of the records and one more,
+        which finds nothing.
+        """
+        for _ in range(MAX_RECORDS + 2):
+            try:
+                if self.state is DtlsState.HANDSHAKING:
+                    self._connection.do_handshake()
+                    self.state = DtlsState.CONNECTED
+                else:
+                    # Only alerts are expected. If the peer retransmits its last flight, OpenSSL retransmits ours.
+                    self._connection.recv(DATAGRAM_SIZE_BYTES)
+            except SSL.ZeroReturnError:
+                self.state = DtlsState.CLOSED
+            except SSL.WantReadError:
+                return
+            except SSL.Error as error:
+                self._take_error(error)
+            if self.state in (DtlsState.FAILED, DtlsState.CLOSED):
+                return
+
+    def _take_error(self, error: SSL.Error) -> None:
+        if self.state is DtlsState.HANDSHAKING:
+            self.state = DtlsState.FAILED
+            self.failure = _reason(error)
+        elif self._connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+            # A fatal alert, which is authenticated, ends the association like close_notify (RFC 5246 section 7.2).
+            # Any other bad record is ignored, because anybody can forge one (RFC 6347 section 4.1.2.7).
             self.state = DtlsState.CLOSED
-        except SSL.WantReadError:
-            pass
-        except SSL.Error:
-            # A CONNECTED association ignores a bad record, which anybody can forge (RFC 6347 section 4.1.2.7). It
-            # ends with close_notify or when consent expires.
-            if self.state is DtlsState.HANDSHAKING:
-                self.state = DtlsState.FAILED
 
     def take_datagrams(self) -> Iterator[bytes]:
         """Yield the datagrams to send now, in order, each of at most DATAGRAM_SIZE_BYTES."""
@@ -110,8 +152,9 @@ class DtlsServer:
         retransmissions the state becomes FAILED."""
         try:
             self._connection.DTLSv1_handle_timeout()
-        except SSL.Error:
+        except SSL.Error as error:
             self.state = DtlsState.FAILED
+            self.failure = _reason(error)
 
     def verify_fingerprint(self, fingerprints: Sequence[Fingerprint]) -> bool:
         """Return whether the peer's certificate has one of the fingerprints of its session description.
@@ -149,6 +192,15 @@ class DtlsServer:
             return
 
 
+def _reason(error: SSL.Error) -> str:
+    """Return the reason of an error, in OpenSSL's words where it has no explanation here. It holds nothing that the
+    peer has sent, so it is fit for the log."""
+    queue = error.args[0] if error.args else ()
+    reasons = [str(entry[-1]) for entry in queue if entry] if isinstance(queue, list | tuple) else []
+    explained = [_EXPLANATIONS.get(reason, reason) for reason in reasons]
+    return "; ".join(explained) or "the connection ended"
+
+
 def _pack_records(stream: bytes) -> Iterator[bytes]:
     """Pack the DTLS records of a memory BIO's stream into datagrams.
 
@@ -156,10 +208,10 @@ def _pack_records(stream: bytes) -> Iterator[bytes]:
     in the long second flight.
     """
     start = position = 0
-    while position + _RECORD_HEADER_SIZE_BYTES <= len(stream):
+    while position + RECORD_HEADER_SIZE_BYTES <= len(stream):
         # The header is type (1), version (2), epoch (2), sequence number (6) and length (2): RFC 6347 section 4.1.
         length = int.from_bytes(stream[position + 11 : position + 13], "big")
-        end = position + _RECORD_HEADER_SIZE_BYTES + length
+        end = position + RECORD_HEADER_SIZE_BYTES + length
         if end - start > DATAGRAM_SIZE_BYTES and position > start:
             yield stream[start:position]
             start = position
