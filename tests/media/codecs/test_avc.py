@@ -115,16 +115,54 @@ def test_units_are_split_at_their_lengths(length_size: int) -> None:
     ("data", "detail"),
     [
         (b"\x00\x00\x00\x05\x65abc", "longer than the message"),
-        (b"\x00\x00\x00\x01\x65\x00", "longer than the message"),
-        (b"\x00\x00\x00", "longer than the message"),
+        (b"\x00\x00\x00\x02\x65\x01\x00\x01", "longer than the message"),
+        (b"\x00\x00\x02", "longer than the message"),
         (b"\x00\x00\x00\x02\xe5a", "begins with the byte 0xe5"),
-        (4_100 * b"\x00", "more than 1024 NAL units"),
+        (1_025 * b"\x00\x00\x00\x01\x09", "more than 1024 NAL units"),
+        (1_025 * b"\x00\x00\x00\x00" + b"\x00\x00\x00\x01\x09", "more than 1024 NAL units"),
+        (1_025 * b"\x00\x00\x00\x01\x09\xf0", "more than 1024 NAL units"),
+        (b"\x00\x00\x00\x01\x65\x00\x00\x01\xe5a", "begins with the byte 0xe5"),
     ],
 )
 def test_malformed_video_is_invalid_input(data: bytes, detail: str) -> None:
     with pytest.raises(InputFaultError, match=detail) as caught:
         split_nal_units(memoryview(data), length_size_bytes=4)
     assert caught.value.fault is IngestFault.INPUT
+
+
+@pytest.mark.parametrize("length_size", [1, 2, 4])
+@pytest.mark.parametrize("padding_bytes", [1, 2, 3, 4, 5, 100_000])
+def test_zero_bytes_behind_the_last_unit_are_ignored(length_size: int, padding_bytes: int) -> None:
+    data = (4).to_bytes(length_size) + b"\x65abc" + bytes(padding_bytes)
+    assert split_nal_units(memoryview(data), length_size_bytes=length_size) == [b"\x65abc"]
+
+
+LARGE_UNIT = b"\x65" + b"x" * (0x165 - 1)
+"""A NAL unit whose 4-byte length, 00 00 01 65, looks like a start code and an IDR slice."""
+
+
+@pytest.mark.parametrize(
+    ("data", "units"),
+    [
+        (b"\0\0\0\1\x67ab\0\0\0\1\x68c\0\0\1\x65de", [b"\x67ab", b"\x68c", b"\x65de"]),
+        (b"\0\0\1\x41ab\0\0\0\0\0", [b"\x41ab"]),
+        (b"\0\0\1\0\0\1\x41ab", [b"\x41ab"]),
+        (len(LARGE_UNIT).to_bytes(4) + LARGE_UNIT, [LARGE_UNIT]),
+    ],
+    ids=["parameter sets", "padding", "an empty unit", "a length that looks like a start code"],
+)
+@pytest.mark.parametrize("length_size", [1, 2, 4])
+def test_a_byte_stream_is_split_at_its_start_codes(data: bytes, units: list[bytes], length_size: int) -> None:
+    if units != [LARGE_UNIT] or length_size == 4:
+        assert split_nal_units(memoryview(data), length_size_bytes=length_size) == units
+
+
+def test_parameter_sets_may_be_a_byte_stream() -> None:
+    data = b"\0\0\0\1\x09\xf0\0\0\0\1" + BASELINE + b"\0\0\0\1" + PICTURE_SET
+    configuration = parse_decoder_configuration(memoryview(data))
+    assert configuration.parameter_sets == {(SPS, 0): BASELINE, (PPS, 0): PICTURE_SET}
+    with pytest.raises(InputFaultError, match="lacks an SPS or a PPS"):
+        parse_decoder_configuration(memoryview(b"\0\0\0\1" + BASELINE))
 
 
 @given(st.binary(max_size=60), st.sampled_from([1, 2, 4]))

@@ -11,20 +11,27 @@ length before each NAL unit has:
 
 Stagebook forwards the video as it is, so the record must describe video that every browser decodes: Baseline, Main or
 High profile, progressive, 8 bits, 4:2:0.
+
+Some encoders send a byte stream (`annex_b`) in place of the record, of the length-prefixed NAL units, or of both. It is
+accepted.
 """
 
 from typing import TypeAlias
 
 import msgspec
 
+from stagebook.media.codecs.annex_b import begins_with_start_code, split_byte_stream
 from stagebook.media.codecs.bit_reader import BitReader, OutOfBitsError
 from stagebook.media.codecs.h264_nal import FORBIDDEN_ZERO_BIT, PPS, SPS, TYPE_MASK
 from stagebook.media.codecs.h264_sps import parse_sps
-from stagebook.media.codecs.input_fault import invalid_input, unsupported_video
+from stagebook.media.codecs.input_fault import InputFaultError, invalid_input, unsupported_video
 
 MAX_PARAMETER_SETS_BYTES = 8_192
 """Maximum size of a stream's parameter sets together. They are sent before every keyframe."""
 _MAX_UNITS = 1_024
+"""More slices than a level allows in one frame (H.264 table A-1), and a bound of the work for one message."""
+_BYTE_STREAM_LENGTH_SIZE_BYTES = 4
+"""The length size after a configuration that is a byte stream, in case that only the configuration is one."""
 
 _HIGH = 100
 _CHROMA_420 = 1
@@ -56,10 +63,13 @@ class AvcConfiguration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_decoder_configuration(data: memoryview) -> AvcConfiguration:
-    """Parse an AVCDecoderConfigurationRecord and check that the video is accepted.
+    """Parse an AVCDecoderConfigurationRecord, or parameter sets as a byte stream. Checks that the video is accepted.
 
     Raises InputFaultError: VIDEO_CODEC for video that browsers do not decode, INPUT for a malformed record.
     """
+    if begins_with_start_code(data):  # A record begins with 01.
+        units = [bytes(unit) for unit in split_byte_stream(data, max_units=_MAX_UNITS)]
+        return _make_configuration([unit for unit in units if is_parameter_set(unit)], _BYTE_STREAM_LENGTH_SIZE_BYTES)
     if len(data) < _MIN_RECORD_BYTES or data[0] != 1:
         raise invalid_input("the H.264 configuration is truncated or has another version than 1")
     length_size_bytes = (data[4] & 0x03) + 1
@@ -69,9 +79,18 @@ def parse_decoder_configuration(data: memoryview) -> AvcConfiguration:
     if position >= len(data):
         raise invalid_input("the H.264 configuration is truncated")
     picture_sets, _ = _read_units(data, position=position + 1, count=data[position])
-    parameter_sets = {parameter_set_key(unit): unit for unit in (*sequence_sets, *picture_sets)}
+    return _make_configuration([*sequence_sets, *picture_sets], length_size_bytes)
+
+
+def _make_configuration(units: list[bytes], length_size_bytes: int) -> AvcConfiguration:
+    parameter_sets = {parameter_set_key(unit): unit for unit in units}
     check_parameter_sets(parameter_sets)
     return AvcConfiguration(length_size_bytes=length_size_bytes, parameter_sets=parameter_sets)
+
+
+def is_parameter_set(unit: bytes | memoryview) -> bool:
+    """Whether a NAL unit, which is not empty, is an SPS or a PPS."""
+    return unit[0] & TYPE_MASK in (SPS, PPS)
 
 
 def parameter_set_key(unit: bytes) -> tuple[int, int]:
@@ -90,35 +109,61 @@ def check_parameter_sets(parameter_sets: ParameterSets) -> None:
     """
     if {nal_type for nal_type, _ in parameter_sets} != {SPS, PPS}:
         raise invalid_input("the H.264 configuration lacks an SPS or a PPS")
-    size_bytes = sum(map(len, parameter_sets.values()))
-    if size_bytes > MAX_PARAMETER_SETS_BYTES:
-        raise invalid_input(
-            f"the H.264 parameter sets have {size_bytes} bytes; at most {MAX_PARAMETER_SETS_BYTES} are allowed"
-        )
+    check_parameter_sets_size(parameter_sets)
     for (nal_type, _), unit in parameter_sets.items():
         if nal_type == SPS:
             _check_sps(unit)
 
 
+def check_parameter_sets_size(parameter_sets: ParameterSets) -> None:
+    """Check that the parameter sets are not too large together. Raises InputFaultError (INPUT)."""
+    size_bytes = sum(map(len, parameter_sets.values()))
+    if size_bytes > MAX_PARAMETER_SETS_BYTES:
+        raise invalid_input(
+            f"the H.264 parameter sets have {size_bytes} bytes; at most {MAX_PARAMETER_SETS_BYTES} are allowed"
+        )
+
+
 def split_nal_units(data: memoryview, *, length_size_bytes: int) -> list[memoryview]:
-    """Split one message into its NAL units, each with its header. Empty units are left out.
+    """Split one message into its NAL units, each with its header.
+
+    Empty units and zero bytes behind the last unit are left out: some encoders pad their messages. If the lengths are
+    wrong and the message begins with a start code, it is read as a byte stream (`annex_b`). The lengths are tried
+    first, because a length may look like a start code.
 
     Raises InputFaultError (INPUT) if a length exceeds the message, a unit's forbidden_zero_bit is set, or there are too
     many units.
     """
+    try:
+        return _split_by_lengths(data, length_size_bytes)
+    except InputFaultError:
+        if not begins_with_start_code(data):
+            raise
+        return split_byte_stream(data, max_units=_MAX_UNITS)
+
+
+def _split_by_lengths(data: memoryview, length_size_bytes: int) -> list[memoryview]:
     units: list[memoryview] = []
     position, end = 0, len(data)
+    content_end: int | None = None
     for _ in range(_MAX_UNITS + 1):
         if position == end:
             return units
-        start = position + length_size_bytes
-        position = start + int.from_bytes(data[position:start])
-        if start > end or position > end:
-            raise invalid_input("the video is malformed: a NAL unit is longer than the message that holds it")
-        if position > start:
+        length_position, start = position, position + length_size_bytes
+        position = start + int.from_bytes(data[length_position:start])
+        if start < position <= end:
             if data[start] & FORBIDDEN_ZERO_BIT:
                 raise invalid_input(f"the video is malformed: a NAL unit begins with the byte {data[start]:#04x}")
             units.append(data[start:position])
+            continue
+        # An empty unit, a wrong length, or padding. Where the padding begins is searched once, and only here, because
+        # the search copies the message.
+        if content_end is None:
+            content_end = len(bytes(data).rstrip(b"\0"))
+        if length_position >= content_end:
+            return units
+        if position > end:
+            raise invalid_input("the video is malformed: a NAL unit is longer than the message that holds it")
     raise invalid_input(f"one message has more than {_MAX_UNITS} NAL units")
 
 

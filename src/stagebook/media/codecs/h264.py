@@ -41,6 +41,15 @@ def starts_keyframe(payload: bytes) -> bool:
     return _begins_keyframe(payload)
 
 
+def is_first_slice(unit: bytes | memoryview) -> bool:
+    """Whether a slice NAL unit with its header is the first slice of its frame: first_mb_in_slice is 0.
+
+    Slices come in the order of their macroblocks. The exception, arbitrary slice order, exists only in the Baseline
+    profile without constraint_set1 (H.264 section A.2.1), which browsers do not decode.
+    """
+    return len(unit) > 1 and unit[1] >= _FIRST_SLICE[0]
+
+
 def continues_nal_unit(payload: bytes) -> bool:
     """Whether an RTP payload is a fragment (FU-A) other than the first one of its NAL unit."""
     return len(payload) > 1 and payload[0] & TYPE_MASK == FU_A and not payload[1] & FU_START
@@ -94,7 +103,7 @@ _SLICE_TYPES = _make_slice_types()
 
 def _begins_keyframe(unit: bytes) -> bool:
     nal_type = unit[0] & TYPE_MASK
-    return nal_type == SPS or (nal_type == IDR_SLICE and unit[1:2] >= _FIRST_SLICE)
+    return nal_type == SPS or (nal_type == IDR_SLICE and is_first_slice(unit))
 
 
 def _aggregated(payload: bytes) -> Iterator[bytes]:
