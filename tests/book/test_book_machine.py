@@ -23,6 +23,7 @@ from stagebook.book.changes import (
     PutStage,
     RevokeConnectionToken,
     RevokeParticipant,
+    sequence_time_ms,
 )
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import ChangeRefusedError, Durable, Page, ParticipantFilter
@@ -243,6 +244,7 @@ class BookMachine(RuleBasedStateMachine):
             listed = book.list_events(*where, participant_id)
             assert [(entry.sequence, entry.event) for entry in listed] == events
             self.check_event_pages(where, participant_id, events if is_readable else [])
+        self.check_events_of_session(where, {} if session is None else session.events)
         if not is_readable:
             session, everybody = None, []
         assert book.get_session(*where) == (None if session is None else session.value)
@@ -254,6 +256,14 @@ class BookMachine(RuleBasedStateMachine):
             selected = ParticipantFilter(user_id=user_id, published=published, state=wanted)
             listed_records = pages(partial(book.list_participants, *where, where=selected, limit=2))
             assert listed_records == [record for record in everybody if matches(record, selected)]
+
+    def check_events_of_session(self, where: tuple[str, str], events: dict[str, list[tuple[int, Event]]]) -> None:
+        found = self.book.list_events_of(*where, PARTICIPANTS)
+        assert list(found) == list(PARTICIPANTS)
+        for participant_id, listed in found.items():
+            assert [(entry.sequence, entry.event) for entry in listed] == events.get(participant_id, [])
+        newest = max((sequence for listed in events.values() for sequence, _ in listed), default=None)
+        assert self.book.last_event_ms(*where) == (None if newest is None else sequence_time_ms(newest))
 
     def check_event_pages(self, where: tuple[str, str], participant_id: str, events: list[tuple[int, Event]]) -> None:
         for oldest_first in (False, True):

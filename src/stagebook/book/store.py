@@ -206,6 +206,20 @@ class BookReader(Protocol):
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
 
+    def list_events_of(
+        self, stage_arn: str, session_id: str, participant_ids: Sequence[str]
+    ) -> dict[str, list[RecordedEvent]]:
+        """Return `list_events` of each of these participants, in one read. Recovery after a restart needs it.
+
+        A participant that is not in the session has an empty list.
+        """
+
+    def last_event_ms(self, stage_arn: str, session_id: str) -> int | None:
+        """Return the time of the session's newest event in milliseconds since the epoch; None if it has no event.
+
+        Also on a deleted stage. Recovery after a restart needs it.
+        """
+
 
 class Book(BookReader, Protocol):
     """A book that is open for writing. Only one process can have a book open for writing."""

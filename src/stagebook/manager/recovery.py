@@ -8,14 +8,19 @@ lingered ends when its linger was over.
 
 Each session is closed in one transaction. Sessions that replications tie together are closed in one transaction all
 together, so that a second crash cannot close one end of a replication without the other.
+
+The server serves nothing until recovery is done, so it must be quick when everybody was on stage. Events are read for
+`PARTICIPANTS_PER_READ` participants at a time, and transactions are submitted without waiting for the one before: the
+book then commits many of them with one sync to disk. `SUBMITTED_CHANGES` bounds the memory of those that wait. A crash
+during recovery leaves the remaining sessions to the next start.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, PutParticipant, PutReplica
-from stagebook.book.store import BookReader, ParticipantFilter
+from stagebook.book.store import BookReader, RecordedEvent
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.events import Cause
 from stagebook.stage.participant.event_replay import replay
@@ -25,8 +30,9 @@ from stagebook.stage.participant.record_projection import record_after
 from stagebook.stage.resources import ParticipantRecord, Replica, ReplicationState, StageSession
 
 DETAIL = "the server stopped without closing this session"
-PAGE_SIZE = 1_000
-_ANY_PARTICIPANT = ParticipantFilter()
+PARTICIPANTS_PER_READ = 1_000
+SUBMITTED_CHANGES = 100_000
+"""Changes that are submitted before recovery waits until they are durable: some tens of megabytes of rows."""
 
 
 async def recover(unit: UnitOfWork) -> int:
@@ -36,13 +42,19 @@ async def recover(unit: UnitOfWork) -> int:
     replicas = book.list_active_replicas()
     ties = {end for replica in replicas for end in (_source(replica), _destination(replica))}
     tied: list[Change] = [PutReplica(replica=replace(replica, state=ReplicationState.STOPPED)) for replica in replicas]
+    submitted = 0
     for session in sessions:
         changes = _close(book, session, replicas, at_ms=unit.now().wall_ms, linger_ms=linger_ms)
         if (session.stage_arn, session.session_id) in ties:
             tied += changes
-        else:
-            await unit.submit(changes)
-    if tied:
+            continue
+        durable = unit.submit(changes)
+        submitted += len(changes)
+        if submitted >= SUBMITTED_CHANGES:
+            await durable
+            submitted = 0
+    if tied or submitted:
+        # Transactions become durable in the order of submission: the last one stands for all before it.
         await unit.submit(tied)
     return len(sessions)
 
@@ -59,10 +71,16 @@ def _close(
     book: BookReader, session: StageSession, replicas: Iterable[Replica], *, at_ms: int, linger_ms: int
 ) -> list[Change]:
     changes: list[Change] = []
-    for record in _open_participants(book, session, replicas):
-        changes += _close_participant(book, session, record, at_ms=at_ms)
+    where = (session.stage_arn, session.session_id)
+    records = _open_participants(book, session, replicas)
+    for first in range(0, len(records), PARTICIPANTS_PER_READ):
+        read = records[first : first + PARTICIPANTS_PER_READ]
+        recorded = book.list_events_of(*where, [record.participant_id for record in read])
+        for record in read:
+            changes += _close_participant(session, record, recorded[record.participant_id], at_ms=at_ms)
     if not changes:
-        at_ms = min(at_ms, _last_event_ms(book, session) + linger_ms)
+        last_ms = book.last_event_ms(*where)
+        at_ms = min(at_ms, (session.start_ms if last_ms is None else max(session.start_ms, last_ms)) + linger_ms)
     changes.append(EndSession(stage_arn=session.stage_arn, session_id=session.session_id, end_ms=at_ms))
     return changes
 
@@ -80,9 +98,8 @@ def _open_participants(book: BookReader, session: StageSession, replicas: Iterab
 
 
 def _close_participant(
-    book: BookReader, session: StageSession, record: ParticipantRecord, *, at_ms: int
+    session: StageSession, record: ParticipantRecord, recorded: Sequence[RecordedEvent], *, at_ms: int
 ) -> list[Change]:
-    recorded = book.list_events(session.stage_arn, session.session_id, record.participant_id)
     open_part = replay([entry.event for entry in recorded])
     fact = Gone(
         connection_ids=tuple(open_part.connections),
@@ -98,18 +115,3 @@ def _close_participant(
         AppendEvent(participant_id=record.participant_id, event=event, at_ms=at_ms, **where) for event in events
     ]
     return changes
-
-
-def _last_event_ms(book: BookReader, session: StageSession) -> int:
-    last_ms = session.start_ms
-    position: int | None = None
-    while True:
-        page = book.list_participants(
-            session.stage_arn, session.session_id, where=_ANY_PARTICIPANT, after=position, limit=PAGE_SIZE
-        )
-        for record in page.items:
-            recorded = book.list_events(session.stage_arn, session.session_id, record.participant_id)
-            last_ms = max([last_ms, *(entry.time_ms for entry in recorded)])
-        position = page.next_position
-        if position is None:
-            return last_ms

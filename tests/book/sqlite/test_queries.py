@@ -21,9 +21,10 @@ BY_FILTER = {
     for published in (None, False, True)
     for by_state in (False, True)
 }
-# A table of one row, and partial indexes whose rows are exactly the result.
+# A table of one row, the array of a parameter, and partial indexes whose rows are exactly the result.
 SCANS = {
     "LAST_SEQUENCE": ["SCAN sequencer"],
+    "LIST_EVENTS_OF": ["SCAN wanted VIRTUAL TABLE INDEX 1:"],
     "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
     "LIST_ACTIVE_REPLICAS": ["SCAN replica USING INDEX replica_active"],
 }
@@ -38,7 +39,20 @@ def connection() -> Iterator[apsw.Connection]:
 
 
 def _plan(connection: apsw.Connection, statement: str) -> list[str]:
-    names = ("arn", "session", "participant", "show", "after", "limit", "account", "user", "state", "type", "token")
+    names = [
+        "arn",
+        "session",
+        "participant",
+        "show",
+        "after",
+        "limit",
+        "account",
+        "user",
+        "state",
+        "type",
+        "token",
+        "wanted",
+    ]
     parameters = dict.fromkeys(names, 0) if ":" in statement else (0,) * statement.count("?")
     return [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()]
 

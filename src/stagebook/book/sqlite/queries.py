@@ -102,6 +102,29 @@ LIST_EVENTS = (
     + "ORDER BY sequence"
 )
 
+# Of several participants at once: `wanted` is a JSON array of their ids. The rows of a participant follow each other,
+# newest first, which is their order in the table; nothing asks SQLite to sort.
+LIST_EVENTS_OF = """
+SELECT participant.participant_id, event.sequence, event.name, event.error_code, event.remote_participant_id,
+    event.replica, event.cause, event.detail, event.extra
+FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN json_each(:wanted) AS wanted
+    CROSS JOIN participant ON participant.session_key = session.session_key
+        AND participant.participant_id = wanted.value
+    CROSS JOIN event ON event.session_key = participant.session_key AND event.participant_number = participant.number
+WHERE stage.arn = :arn AND session.session_id = :session
+"""
+# The newest event of each participant is the first of its rows, so this reads one row per participant, not per event.
+LAST_SEQUENCE_OF_SESSION = """
+SELECT max((
+    SELECT event.sequence FROM event
+    WHERE event.session_key = participant.session_key AND event.participant_number = participant.number
+    ORDER BY event.sequence DESC LIMIT 1
+))
+FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN participant
+    ON participant.session_key = session.session_key
+WHERE stage.arn = :arn AND session.session_id = :session
+"""
+
 LIST_REVOKED = """
 SELECT revocation.participant_id FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
 WHERE stage.arn = :arn

@@ -5,11 +5,13 @@ which is usually the event loop's: reading a page takes less time than switching
 fetched completely, because an open read transaction would keep the writer from reusing its WAL file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import msgspec
 
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.sqlite import queries
@@ -30,13 +32,16 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState, Repli
 _END = (1 << 63) - 1
 """The largest 64-bit integer, larger than every position."""
 
+_sequence = attrgetter("sequence")
+
 
 class SqliteReader:
     """Implements `BookReader` on one connection, which only one thread may use.
 
     A deleted stage reads as absent. Its sessions, participants, events and replicas read as absent too, unless
     `show_deleted_history` is true. The reads that recovery needs after a restart (`list_open_sessions`,
-    `list_connected_participants`, `list_active_replicas`, `list_events`) always include deleted stages.
+    `list_connected_participants`, `list_active_replicas`, `list_events`, `list_events_of`, `last_event_ms`) always
+    include deleted stages.
     """
 
     def __init__(self, connection: apsw.Connection, *, show_deleted_history: bool) -> None:
@@ -134,6 +139,23 @@ class SqliteReader:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
         rows = self._connection.execute(queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True)).fetchall()
         return [recorded_event(participant_id, row) for row in rows]
+
+    def list_events_of(
+        self, stage_arn: str, session_id: str, participant_ids: Sequence[str]
+    ) -> dict[str, list[RecordedEvent]]:
+        """Return all events of each of these participants in this session, oldest first, also on a deleted stage."""
+        found: dict[str, list[RecordedEvent]] = {participant_id: [] for participant_id in participant_ids}
+        wanted = msgspec.json.encode(list(found)).decode()
+        for row in self._rows(queries.LIST_EVENTS_OF, arn=stage_arn, session=session_id, wanted=wanted):
+            found[row[0]].append(recorded_event(row[0], row[1:]))
+        for events in found.values():
+            events.sort(key=_sequence)
+        return found
+
+    def last_event_ms(self, stage_arn: str, session_id: str) -> int | None:
+        """Return the time of the session's newest event, also on a deleted stage; None if it has no event."""
+        rows = self._rows(queries.LAST_SEQUENCE_OF_SESSION, arn=stage_arn, session=session_id)
+        return None if rows[0][0] is None else sequence_time_ms(rows[0][0])
 
     def list_revoked(self, stage_arn: str) -> list[str]:
         """Return the participant ids that may not join this stage again."""
