@@ -104,8 +104,8 @@ ERROR_CAUSES: Final = (
     ),
     ErrorCause(
         code="INVALID_INPUT",
-        command='ffmpeg $INPUT $H264 $AAC -bsf "setts=ts=TS+3600000*gt(TS\\,2000)" -f flv "$URL$KEY"',
-        when="invalid timestamps, here a jump of one hour",
+        command='ffmpeg $INPUT $H264 $AAC -bsf "setts=ts=TS+60000*N*gt(TS\\,2000)" -f flv "$URL$KEY"',
+        when="invalid timestamps, here a jump of a minute with each frame",
         after=PUBLISHED,
     ),
     ErrorCause(

@@ -53,8 +53,23 @@ def with_he_aac(tags: list[Tag]) -> list[Tag]:
     ]
 
 
-def with_timestamps_going_back(tags: list[Tag]) -> list[Tag]:
+def with_timestamps_that_jump_back_once(tags: list[Tag]) -> list[Tag]:
     return [*tags, *tags[3:]]
+
+
+def with_timestamps_that_jump(tags: list[Tag]) -> list[Tag]:
+    return [
+        *tags,
+        *(msgspec.structs.replace(tag, timestamp_ms=60_000 * number) for number, tag in enumerate(tags[3:], 1)),
+    ]
+
+
+def with_one_truncated_frame(tags: list[Tag]) -> list[Tag]:
+    damaged = [number for number, tag in enumerate(tags) if tag.type_id == VIDEO][45]
+    return [
+        msgspec.structs.replace(tag, body=tag.body[:-1]) if number == damaged else tag
+        for number, tag in enumerate(tags)
+    ]
 
 
 def with_truncated_frames(tags: list[Tag]) -> list[Tag]:
@@ -77,7 +92,7 @@ async def tags(ingest: IngestHandle, tmp_path: Path) -> list[Tag]:
         (with_he_aac, ["JOINED", ("PUBLISH_ERROR", "INVALID_AUDIO_CODEC"), "LEFT"]),
         (with_truncated_frames, ["JOINED", ("PUBLISH_ERROR", "INVALID_INPUT"), "LEFT"]),
         (
-            with_timestamps_going_back,
+            with_timestamps_that_jump,
             ["JOINED", "PUBLISH_STARTED", ("PUBLISH_ERROR", "INVALID_INPUT"), "PUBLISH_STOPPED", "LEFT"],
         ),
     ],
@@ -87,6 +102,17 @@ async def test_an_edited_stream_is_ended_with_its_error_code(
 ) -> None:
     await publish_tags(ingest, edit(tags))
     await ingest.expect_events(*events)
+
+
+@pytest.mark.parametrize("edit", [with_timestamps_that_jump_back_once, with_one_truncated_frame])
+async def test_a_stream_with_a_small_fault_goes_on(ingest: IngestHandle, tags: list[Tag], edit: Edit) -> None:
+    async with publisher(ingest) as encoder:
+        await encoder.publish(ingest.key)
+        await send_tags(encoder, edit(tags))
+        await ingest.expect_events("JOINED", "PUBLISH_STARTED")
+        await encoder.unpublish()
+        await encoder.closed()
+    await ingest.expect_events("JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT")
 
 
 async def test_invalid_bytes_after_publish_are_invalid_input(ingest: IngestHandle) -> None:
@@ -109,9 +135,13 @@ async def publish_tags(ingest: IngestHandle, tags: list[Tag]) -> None:
     async with publisher(ingest) as encoder:
         await encoder.publish(ingest.key)
         with contextlib.suppress(ConnectionError):
-            for tag in tags:
-                if tag.type_id == VIDEO:
-                    await encoder.video(tag.timestamp_ms, tag.body)
-                elif tag.type_id == AUDIO:
-                    await encoder.audio(tag.timestamp_ms, tag.body)
+            await send_tags(encoder, tags)
         await encoder.closed()
+
+
+async def send_tags(encoder: RtmpPublisher, tags: list[Tag]) -> None:
+    for tag in tags:
+        if tag.type_id == VIDEO:
+            await encoder.video(tag.timestamp_ms, tag.body)
+        elif tag.type_id == AUDIO:
+            await encoder.audio(tag.timestamp_ms, tag.body)

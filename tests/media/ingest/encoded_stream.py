@@ -134,6 +134,7 @@ def stream(
     channels: int = 2,
     b_frames: int = 0,
     keyframe_interval: int = 30,
+    slices: int = 1,
 ) -> list[Message]:
     """Return a stream of video and a tone, as ffmpeg would send it. The result is cached: do not modify it."""
     memory = io.BytesIO()
@@ -141,6 +142,7 @@ def stream(
         video = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.options = {"preset": "ultrafast", "bf": str(b_frames), "g": str(keyframe_interval), "b_strategy": "0"}
+        video.options |= {"x264-params": f"slice-max-mbs={-(-width // 16) * -(-height // 16) // slices}"}
         audio = container.add_stream("aac", rate=sampling_rate, layout=_layout(channels))
         audio.bit_rate = 96_000
         tone_frames = audio_frames(tone(sampling_rate=sampling_rate, seconds=seconds), sampling_rate, channels)

@@ -167,11 +167,12 @@ class EncoderSession:
 
     async def _receive_media(self, admission: _Admission) -> StreamEnd:
         self._rtmp.accept_publish()
-        self._stream = stream = EncoderStream(admission.ticket, self._settings, clock=self._clock)
+        log = _log.bind(connection_id=admission.connection_id, remote_address=self.peer.address)
+        self._stream = stream = EncoderStream(admission.ticket, self._settings, clock=self._clock, log=log)
         # Media of an encoder that does not wait for the answer to `publish` was received before the decision.
         events = self._rtmp.receive(b"")
         self._send()
-        _log.info("encoder publishes", connection_id=admission.connection_id, remote_address=self.peer.address)
+        log.info("encoder publishes")
         while True:
             for event in events:
                 match event:
@@ -228,6 +229,7 @@ class EncoderSession:
             connection_id=self.connection_id,
             remote_address=self.peer.address,
             detail=stream_end.detail,
+            **(self._stream.damage.log_fields() if self._stream is not None else {}),
         )
 
 

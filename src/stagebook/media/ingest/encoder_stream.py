@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.media_bus_writer import FeedWriter
-from stagebook.media.ingest.pipeline.media_pipeline import MediaPipeline
+from stagebook.media.ingest.pipeline.media_pipeline import MediaPipeline, StreamDamage
 from stagebook.media.ingest.read_pacing import MessageRate, TimestampPace
 from stagebook.media.ingest.stream_end import StreamEnd, StreamEndedError
 from stagebook.media.media_bus import FeedTicket, Unit
@@ -24,11 +26,19 @@ _FEED_TIMEOUT_SECONDS: Final = 5.0
 class EncoderStream:
     """Processes media messages. It opens the feed with the first units, when both tracks are known."""
 
-    def __init__(self, ticket: FeedTicket, settings: IngestSettings, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        ticket: FeedTicket,
+        settings: IngestSettings,
+        *,
+        clock: Callable[[], float],
+        log: structlog.typing.FilteringBoundLogger | None = None,
+    ) -> None:
+        """`clock` is the event loop's. `log` is bound to the connection."""
         self._ticket = ticket
         self._settings = settings
         self._clock = clock
-        self._pipeline = MediaPipeline()
+        self._pipeline = MediaPipeline(clock=clock, log=log)
         self._paces = {kind: TimestampPace(max_ahead_seconds=settings.max_buffer_seconds) for kind in MediaKind}
         self._rate = MessageRate()
         self._feed: FeedWriter | None = None
@@ -40,6 +50,11 @@ class EncoderStream:
         """The clock's time until which the next message must be received."""
         silence_deadline = self._received_at + self._settings.silence_timeout_seconds
         return silence_deadline if self._feed is not None else min(silence_deadline, self._complete_deadline)
+
+    @property
+    def damage(self) -> StreamDamage:
+        """What was wrong with the stream so far and did not end it."""
+        return self._pipeline.damage
 
     def timed_out(self) -> StreamEnd:
         """Return the end of a stream whose deadline has passed."""

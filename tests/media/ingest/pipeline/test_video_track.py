@@ -6,7 +6,12 @@ from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.h264 import starts_keyframe
 from stagebook.media.codecs.h264_sps import parse_sps
 from stagebook.media.codecs.input_fault import InputFaultError
-from stagebook.media.ingest.pipeline.video_track import VideoFrame, VideoTrack
+from stagebook.media.ingest.pipeline.video_track import (
+    DAMAGED_MESSAGES_WINDOW,
+    MAX_DAMAGED_MESSAGES,
+    VideoFrame,
+    VideoTrack,
+)
 from stagebook.media.media_bus import Unit
 from stagebook.media.port import IngestFault
 from tests.media.ingest import received
@@ -117,3 +122,85 @@ def test_the_nal_units_of_a_real_stream_arrive_unchanged() -> None:
     for payload in video[:-1]:
         units = nal_units(track.packetize(memoryview(payload)[5:]))
         assert message(*(unit for unit in units if unit[0] & 0x1F not in (7, 8))) == payload[5:]
+
+
+def byte_stream(*units: bytes) -> memoryview:
+    return memoryview(b"".join(b"\0\0\0\1" + unit for unit in units))
+
+
+LATER_SLICE = b"\x41\x5a\x24"
+"""first_mb_in_slice is not 0."""
+LATER_IDR = b"\x65\x58\x84"
+
+
+def test_slices_in_a_message_of_their_own_continue_the_frame() -> None:
+    track = make_track()
+    assert track.packetize(message(LATER_SLICE)) == VideoFrame(
+        is_keyframe=False, payloads=(LATER_SLICE,), is_continuation=True
+    )
+    assert track.packetize(message(LATER_IDR)) == VideoFrame(
+        is_keyframe=False, payloads=(LATER_IDR,), is_continuation=True
+    )
+
+
+def test_a_parameter_set_that_changes_in_a_message_of_its_own_is_sent_with_the_next_frame() -> None:
+    track = make_track()
+    other = b"\x68\x5e\x3c\x80"
+    assert track.packetize(message(other)) is None
+    assert nal_units(track.packetize(message(SLICE))) == [other, SLICE]
+    assert nal_units(track.packetize(message(SLICE))) == [SLICE]
+
+
+def test_after_damage_messages_are_dropped_until_the_next_keyframe() -> None:
+    track = make_track()
+    track.drop_until_keyframe("damage")
+    assert track.packetize(message(SLICE)) is None
+    assert track.packetize(message(LATER_IDR)) is None, "the first slice of the keyframe is missing"
+    keyframe = track.packetize(message(IDR))
+    assert keyframe is not None
+    assert keyframe.is_keyframe
+    assert track.packetize(message(SLICE)) is not None
+    assert track.damaged_messages == 1
+
+
+def test_too_much_damage_is_an_input_fault() -> None:
+    track = make_track()
+    for _ in range(MAX_DAMAGED_MESSAGES - 1):
+        track.packetize(message(IDR))
+        track.drop_until_keyframe("the first byte is wrong")
+    track.packetize(message(IDR))
+    with pytest.raises(InputFaultError, match=r"30 of 30 video messages are malformed; .* the first byte is wrong"):
+        track.drop_until_keyframe("the first byte is wrong")
+
+
+def test_rare_damage_is_accepted_for_ever() -> None:
+    track = make_track()
+    for _ in range(3 * MAX_DAMAGED_MESSAGES):
+        for _ in range(DAMAGED_MESSAGES_WINDOW // (MAX_DAMAGED_MESSAGES - 1) + 1):
+            track.packetize(message(IDR))
+        track.drop_until_keyframe("damage")
+
+
+def test_frames_may_be_a_byte_stream_after_a_configuration_record() -> None:
+    assert nal_units(make_track().packetize(byte_stream(b"\x09\xf0", *SETS, IDR))) == [*SETS, IDR]
+
+
+def test_a_byte_stream_needs_no_configuration() -> None:
+    track = VideoTrack()
+    assert track.packetize(byte_stream(SLICE)) is None
+    assert nal_units(track.packetize(byte_stream(*SETS, IDR))) == [*SETS, IDR]
+    assert track.parameters == make_track().parameters
+
+
+def test_the_parameter_sets_of_a_byte_stream_may_come_one_by_one() -> None:
+    track = VideoTrack()
+    for unit in SETS:
+        assert not track.is_configured
+        assert track.packetize(byte_stream(unit)) is None
+    assert nal_units(track.packetize(byte_stream(IDR))) == [*SETS, IDR]
+
+
+def test_the_configuration_may_be_a_byte_stream() -> None:
+    track = VideoTrack()
+    track.configure(byte_stream(*SETS))
+    assert nal_units(track.packetize(message(IDR))) == [*SETS, IDR]

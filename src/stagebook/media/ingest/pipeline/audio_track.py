@@ -1,5 +1,7 @@
 """One encoder's AAC as Opus packets whose timestamps never decrease.
 
+A message holds one raw AAC frame, or ADTS frames, whose header replaces a missing AudioSpecificConfig (`adts`).
+
 The track limits what a faulty or malicious encoder can cause: the size of a frame, the number of frames that cannot be
 decoded, and the number of configurations, each of which needs a new decoder and encoder.
 """
@@ -8,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from stagebook.media.codecs.aac import parse_audio_specific_config
+from stagebook.media.codecs.adts import begins_with_adts, split_adts
 from stagebook.media.codecs.input_fault import invalid_input
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ MAX_FRAME_BYTES = 8_191
 of all of them at once."""
 MAX_CONFIGURATIONS = 20
 """Changes of the configuration in one stream."""
+_FRAME_SAMPLES = 1_024
+"""Of AAC-LC without frameLengthFlag (ISO/IEC 14496-3 section 4.5.1.1), as in every ADTS frame."""
 
 
 class AudioTrack:
@@ -30,11 +35,16 @@ class AudioTrack:
 
     def __init__(self) -> None:
         self._description = b""
+        self._frame_ms = 0.0
+        """The duration of a frame of the current configuration."""
+        self._is_configured_by_adts = False
         self._configurations = 0
         self._transcoder: AacToOpus | None = None
         self._end = 0
         """The tick at which the last returned packet ends."""
         self._frames = 0
+        self.broken_frames = 0
+        """All frames that could not be decoded."""
         self._broken_frames: deque[int] = deque(maxlen=MAX_BROKEN_FRAMES)
         """The numbers of the last frames that could not be decoded."""
 
@@ -45,6 +55,7 @@ class AudioTrack:
 
     def configure(self, description: bytes) -> None:
         """Apply an AudioSpecificConfig. A repetition of the current one has no effect. Raises InputFaultError."""
+        self._is_configured_by_adts = False
         if self._transcoder is not None and description == self._description:
             return
         configuration = parse_audio_specific_config(description)
@@ -58,6 +69,23 @@ class AudioTrack:
 
         self._transcoder = AacToOpus(configuration)
         self._description = description
+        self._frame_ms = _FRAME_SAMPLES * 1_000 / configuration.sampling_rate
+
+    def read_frames(self, body: bytes) -> list[tuple[float, bytes]]:
+        """Return the raw AAC frames of a message, each with its distance from the message's timestamp in milliseconds.
+
+        The header of an ADTS frame configures the track if no AudioSpecificConfig has. Otherwise that one counts, since
+        it says more. Raises InputFaultError; if its fault is INPUT, the caller may continue with `count_broken_frame`.
+        """
+        if not begins_with_adts(body):
+            _check_size(body)
+            return [(0.0, body)]
+        frames = split_adts(body)
+        if frames and (self._transcoder is None or self._is_configured_by_adts):
+            self.configure(frames[0].description)
+            self._is_configured_by_adts = True
+        frame_ms = self._frame_ms
+        return [(number * frame_ms, frame.body) for number, frame in enumerate(frames)]
 
     def transcode(self, frame: bytes, *, timestamp_ms: int) -> "list[OpusPacket]":
         """Transcode one raw AAC frame. Returns the Opus packets that it completes, each at least 20 ms after the last.
@@ -68,13 +96,12 @@ class AudioTrack:
 
         if self._transcoder is None:
             return []
-        if len(frame) > MAX_FRAME_BYTES:
-            raise invalid_input(f"an AAC frame has {len(frame)} bytes; at most {MAX_FRAME_BYTES} are allowed")
+        _check_size(frame)
         self._frames += 1
         try:
             packets = self._transcoder.transcode(frame, timestamp_ms=timestamp_ms)
         except BrokenFrameError:
-            self._count_broken_frame()
+            self.count_broken_frame()
             return []
         # Packets before tick 0 are the silence of the encoder's priming. After a change of the configuration, the first
         # packets may overlap the last ones of the old configuration.
@@ -83,7 +110,9 @@ class AudioTrack:
             self._end = packets[-1].timestamp + PACKET_TICKS
         return packets
 
-    def _count_broken_frame(self) -> None:
+    def count_broken_frame(self) -> None:
+        """Count a frame that cannot be decoded. Raises InputFaultError (INPUT) if there are too many."""
+        self.broken_frames += 1
         self._broken_frames.append(self._frames)
         if len(self._broken_frames) == MAX_BROKEN_FRAMES:
             window = self._frames - self._broken_frames[0]
@@ -91,3 +120,8 @@ class AudioTrack:
                 raise invalid_input(
                     f"the audio is malformed: {MAX_BROKEN_FRAMES} of {window + 1} AAC frames cannot be decoded"
                 )
+
+
+def _check_size(frame: bytes) -> None:
+    if len(frame) > MAX_FRAME_BYTES:
+        raise invalid_input(f"an AAC frame has {len(frame)} bytes; at most {MAX_FRAME_BYTES} are allowed")

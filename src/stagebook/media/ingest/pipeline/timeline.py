@@ -1,70 +1,135 @@
-"""The encoder's clock: which timestamps of a stream are valid.
+"""The encoder's clock: the time of each frame on the clock of the stream.
 
 RTMP gives every message a timestamp in milliseconds: the decoding time of a video frame, the presentation time of an
-audio frame. Both tracks share one clock, which may start anywhere. The rules, each relative to the newest timestamp of
-a track:
+audio frame. Both tracks share one clock, which may start anywhere. Its times are used as they are, as long as it runs
+on. With `newest` as the newest time of the stream, of either track, the next frame of a track is on the clock if it is
 
-* a timestamp is at most MAX_STEP_MS later;
-* a timestamp is at most MAX_STEP_BACK_MS earlier; such small steps back are corrected, because muxers make them;
-* the two tracks are at most MAX_STEP_MS apart.
+* at most MAX_STEP_MS after `newest`;
+* at most MAX_STEP_MS before `newest`, because one track may be sent later than the other;
+* at most MAX_STEP_BACK_MS before the newest frame of its own track, because muxers make small steps back.
 
-A stream that breaks a rule ends with INVALID_INPUT: its audio and video could not be kept in sync.
+The rules compare with the stream and not with the track, so a track may pause for any time (a muted microphone, an app
+in the background) while the other one runs.
+
+A timestamp that is not on the clock is a jump: the encoder has set its clock, or has restarted its source. Stream time
+does not jump, because viewers would stop. It runs on by the time that has really passed, and the new clock is mapped to
+it by an offset:
+
+    stream time = timestamp + offset of the track
+
+Usually both tracks jump, one message after the other. The second track then finds that the offset of the first one fits
+its timestamps too, and takes it over: audio and video stay exactly as far apart as the encoder sent them. A track that
+jumps alone keeps an offset of its own; it is in sync as exactly as its messages are sent.
+
+A clock that jumps all the time is not one: MAX_JUMPS within JUMPS_WINDOW_SECONDS are INVALID_INPUT.
 """
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import invalid_input
 
-MAX_STEP_MS = 10_000
-MAX_STEP_BACK_MS = 1_000
+MAX_STEP_MS: Final = 10_000
+MAX_STEP_BACK_MS: Final = 1_000
+MAX_JUMPS: Final = 10
+JUMPS_WINDOW_SECONDS: Final = 60.0
 
-_OTHER = {MediaKind.AUDIO: MediaKind.VIDEO, MediaKind.VIDEO: MediaKind.AUDIO}
+_OTHER: Final = {MediaKind.AUDIO: MediaKind.VIDEO, MediaKind.VIDEO: MediaKind.AUDIO}
+_MAX_FRAME_MS: Final = 100
+"""The longest step between two frames of a track that is assumed to go on after a jump."""
+
+
+class _TrackTime:
+    """The times of one track."""
+
+    __slots__ = ("frame_ms", "newest_ms", "offset_ms")
+
+    def __init__(self) -> None:
+        self.offset_ms = 0
+        self.newest_ms: int | None = None
+        """The newest time of the track, on the clock of the stream. None before its first frame."""
+        self.frame_ms = 0
+        """The latest step between two frames."""
 
 
 class Timeline:
-    """Checks the timestamp of each video and audio frame in the order of arrival."""
+    """Maps the timestamp of each video and audio frame, in the order of arrival, to stream time in milliseconds."""
 
-    def __init__(self) -> None:
-        self._start_ms: int | None = None
-        self._newest_ms: dict[MediaKind, int] = {}
+    def __init__(self, *, clock: Callable[[], float], on_jump: Callable[[MediaKind, int], None]) -> None:
+        """`clock` returns monotonic seconds. `on_jump` is called with the track and the distance of its timestamp from
+        the newest time of the stream, in milliseconds, when a jump has been mapped."""
+        self._clock = clock
+        self._on_jump = on_jump
+        self._tracks = {kind: _TrackTime() for kind in MediaKind}
+        self._newest_ms: int | None = None
+        self._placed_at = 0.0
+        """When the latest frame was placed, by the clock."""
+        self._jumps: deque[float] = deque(maxlen=MAX_JUMPS)
+        """When the latest jumps were."""
 
     def place_video(self, timestamp_ms: int) -> int:
-        """Return the decoding time for the next video frame.
+        """Return the decoding time of the next video frame.
 
-        It is `timestamp_ms`, or 1 ms after the previous frame if that is later, so that no two frames share an RTP
-        timestamp. Raises InputFaultError (INPUT) if a rule is broken.
+        It is at least 1 ms after that of the previous frame, so that no two frames share an RTP timestamp. Raises
+        InputFaultError (INPUT) for too many jumps.
         """
-        last_ms = self._newest_ms.get(MediaKind.VIDEO)
-        self._check(MediaKind.VIDEO, timestamp_ms)
-        if last_ms is not None and timestamp_ms <= last_ms:
-            timestamp_ms = last_ms + 1
-        self._newest_ms[MediaKind.VIDEO] = timestamp_ms
-        return timestamp_ms
+        last_ms = self._tracks[MediaKind.VIDEO].newest_ms
+        time_ms = self._place(MediaKind.VIDEO, timestamp_ms)
+        if last_ms is not None and time_ms <= last_ms:
+            time_ms = last_ms + 1
+        self._advance(MediaKind.VIDEO, time_ms)
+        return time_ms
 
-    def check_audio(self, timestamp_ms: int) -> None:
-        """Check the timestamp of the next audio frame. `AudioClock` corrects small steps back.
+    def place_audio(self, timestamp_ms: int) -> int:
+        """Return the presentation time of the next audio frame. `AudioClock` corrects small steps back.
 
-        Raises InputFaultError (INPUT) if a rule is broken.
+        Raises InputFaultError (INPUT) for too many jumps.
         """
-        self._check(MediaKind.AUDIO, timestamp_ms)
-        self._newest_ms[MediaKind.AUDIO] = max(timestamp_ms, self._newest_ms.get(MediaKind.AUDIO, timestamp_ms))
+        time_ms = self._place(MediaKind.AUDIO, timestamp_ms)
+        self._advance(MediaKind.AUDIO, time_ms)
+        return time_ms
 
-    def _check(self, kind: MediaKind, timestamp_ms: int) -> None:
-        if self._start_ms is None:
-            self._start_ms = timestamp_ms
-        step_ms = timestamp_ms - self._newest_ms.get(kind, timestamp_ms)
-        if step_ms > MAX_STEP_MS:
+    def _place(self, kind: MediaKind, timestamp_ms: int) -> int:
+        track = self._tracks[kind]
+        if self._is_on_clock(track, timestamp_ms + track.offset_ms):
+            return timestamp_ms + track.offset_ms
+        other_ms = timestamp_ms + self._tracks[_OTHER[kind]].offset_ms
+        if self._is_on_clock(track, other_ms):
+            track.offset_ms = other_ms - timestamp_ms
+            return other_ms
+        return self._jump(kind, timestamp_ms)
+
+    def _is_on_clock(self, track: _TrackTime, time_ms: int) -> bool:
+        if self._newest_ms is None:
+            return True
+        if track.newest_ms is not None and time_ms < track.newest_ms - MAX_STEP_BACK_MS:
+            return False
+        return abs(time_ms - self._newest_ms) <= MAX_STEP_MS
+
+    def _jump(self, kind: MediaKind, timestamp_ms: int) -> int:
+        """Map a timestamp that is not on the clock: the track goes on where the stream is."""
+        track, newest_ms, now = self._tracks[kind], self._newest_ms or 0, self._clock()
+        if len(self._jumps) == MAX_JUMPS and now - self._jumps[0] < JUMPS_WINDOW_SECONDS:
             raise invalid_input(
-                f"the timestamps of the {kind} jump {step_ms} ms forward; at most {MAX_STEP_MS} ms is allowed"
+                f"the timestamps jumped more than {MAX_JUMPS} times in {JUMPS_WINDOW_SECONDS:g} s; "
+                f"the {kind} is now {timestamp_ms + track.offset_ms - newest_ms} ms off"
             )
-        if step_ms < -MAX_STEP_BACK_MS:
-            raise invalid_input(
-                f"the timestamps of the {kind} step {-step_ms} ms back; at most {MAX_STEP_BACK_MS} ms is allowed"
-            )
-        other = _OTHER[kind]
-        # A track without any message counts from the start of the stream.
-        distance_ms = abs(timestamp_ms - self._newest_ms.get(other, self._start_ms))
-        if distance_ms <= MAX_STEP_MS:
-            return
-        if other not in self._newest_ms:
-            raise invalid_input(f"the stream has no {other}: {distance_ms} ms of {kind} came without it")
-        raise invalid_input(f"audio and video are {distance_ms} ms apart; at most {MAX_STEP_MS} ms is allowed")
+        self._jumps.append(now)
+        passed_ms = round((now - self._placed_at) * 1_000)
+        time_ms = max(newest_ms + passed_ms, newest_ms if track.newest_ms is None else track.newest_ms + track.frame_ms)
+        distance_ms = timestamp_ms + track.offset_ms - newest_ms
+        track.offset_ms = time_ms - timestamp_ms
+        self._on_jump(kind, distance_ms)
+        return time_ms
+
+    def _advance(self, kind: MediaKind, time_ms: int) -> None:
+        track = self._tracks[kind]
+        if track.newest_ms is None or time_ms > track.newest_ms:
+            if track.newest_ms is not None:
+                track.frame_ms = min(time_ms - track.newest_ms, _MAX_FRAME_MS)
+            track.newest_ms = time_ms
+        if self._newest_ms is None or time_ms > self._newest_ms:
+            self._newest_ms = time_ms
+        self._placed_at = self._clock()
