@@ -1,6 +1,6 @@
 """A WebRTC peer without a media stack, so that a test can send and see every single packet.
 
-It does ICE as the controlling agent, DTLS as the client, and SRTP, with aioice, pyOpenSSL and pylibsrtp.
+It does ICE as the controlling agent, DTLS in either role, and SRTP, with aioice, pyOpenSSL and pylibsrtp.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from aioice import stun
+from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
@@ -32,13 +33,25 @@ _POLICIES = {
 class RawPeer:
     """One connection to an engine on loopback: make an offer, pass the answer to `connect`, then send and receive."""
 
-    def __init__(self, host: str = "127.0.0.1", *, srtp_profiles: bytes | None = None) -> None:
-        self._certificate = make_certificate(datetime.now(UTC))
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        *,
+        srtp_profiles: bytes | None = None,
+        is_dtls_server: bool = False,
+        curve: ec.EllipticCurve | None = None,
+    ) -> None:
+        """`is_dtls_server`: offer a=setup:passive and wait for the engine's ClientHello. `curve` is that of the key."""
+        self._certificate = make_certificate(datetime.now(UTC), curve)
+        self._is_dtls_server = is_dtls_server
         context = dtls_context(self._certificate)
         if srtp_profiles is not None:
             context.set_tlsext_use_srtp(srtp_profiles)
         self._dtls = SSL.Connection(context)
-        self._dtls.set_connect_state()
+        if is_dtls_server:
+            self._dtls.set_accept_state()
+        else:
+            self._dtls.set_connect_state()
         self._dtls.set_ciphertext_mtu(1200)
         self.ufrag, self.pwd = secrets.token_hex(4), secrets.token_hex(16)
         self.server_ufrag = self.server_pwd = ""
@@ -91,7 +104,7 @@ class RawPeer:
             f"a=ice-ufrag:{self.ufrag}",
             f"a=ice-pwd:{self.pwd}",
             f"a=fingerprint:sha-256 {digest}",
-            "a=setup:actpass",
+            "a=setup:passive" if self._is_dtls_server else "a=setup:actpass",
             f"a={direction}",
             "a=rtcp-mux",
             "a=rtcp-rsize",
@@ -203,6 +216,8 @@ class RawPeer:
         material = self._dtls.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
         client = material[:key] + material[2 * key : 2 * key + salt]
         server = material[key : 2 * key] + material[2 * key + salt :]
+        if self._is_dtls_server:
+            client, server = server, client
         outbound = Policy(key=client, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
         outbound.allow_repeat_tx = True
         outbound.window_size = 1024

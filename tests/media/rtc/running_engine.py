@@ -46,9 +46,9 @@ class RunningEngine:
         """Wait until this fact has been reported."""
         await wait_until(lambda: fact in self.facts, f"{fact} in {self.facts[-5:]}")
 
-    def raw_peer(self, host: str = "127.0.0.1", *, srtp_profiles: bytes | None = None) -> RawPeer:
-        """Make a raw peer that is not connected. Its socket is closed with the engine."""
-        peer = RawPeer(host, srtp_profiles=srtp_profiles)
+    def raw_peer(self, host: str = "127.0.0.1", **options: object) -> RawPeer:
+        """Make a raw peer that is not connected, with the options of RawPeer. Its socket is closed with the engine."""
+        peer = RawPeer(host, **options)  # type: ignore[arg-type]  # handed through
         self._peers.append(peer)
         return peer
 

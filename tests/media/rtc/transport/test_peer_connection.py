@@ -7,8 +7,8 @@ import pytest
 from pylibsrtp import Policy, Session
 
 from stagebook.media.port import CloseCause
-from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
+from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import Address, Path, UdpSocket
 from stagebook.media.rtc.rtp.rtcp_writer import write_pli

@@ -81,12 +81,13 @@ class DtlsAssociation:
         self.failure = ""
         """Why the handshake failed. "" unless FAILED."""
         self._filter = RecordFilter()
-        self._started = False
+        self.has_started = False
+        """Whether `start` has begun the handshake."""
 
     def start(self) -> None:
         """Begin the handshake as the client. The server, and a second call, do nothing."""
-        if self.is_client and not self._started:
-            self._started = True
+        if self.is_client and not self.has_started:
+            self.has_started = True
             self._read()
 
     def receive(self, datagram: bytes) -> None:

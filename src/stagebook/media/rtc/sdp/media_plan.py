@@ -13,15 +13,16 @@ from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 
 class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
-    """The peer's ICE credentials and certificate fingerprints.
+    """The peer's ICE credentials, certificate fingerprints and DTLS role.
 
-    The peer's DTLS role is not part of it: the peer is always the client. Nor are its candidates: an ICE-lite agent
-    does not use them.
+    Its candidates are not part of it: an ICE-lite agent does not use them.
     """
 
     ufrag: str
     pwd: str
     fingerprints: tuple[Fingerprint, ...]
+    is_dtls_server: bool = False
+    """Whether the peer waits for our ClientHello: its offer has a=setup:passive, as FFmpeg's WHIP muxer sends it."""
 
 
 class InboundStreams(msgspec.Struct, frozen=True, kw_only=True):

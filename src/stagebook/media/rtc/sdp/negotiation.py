@@ -11,7 +11,10 @@ The rules of the engine:
 * An accepted section gets one codec. A publisher's is the best for most viewers; a viewer's is that of its source.
 * All accepted sections share one transport: the offer must bundle them (RFC 9143) and multiplex RTCP with RTP (RFC
   5761 section 5.1).
-* ICE: the peer is the full agent, the engine is lite. DTLS: the peer is the client (`a=setup:passive` in the answer).
+* ICE: the peer is the full agent, the engine is lite. DTLS: the peer is the client (`a=setup:passive` in the answer),
+  unless its offer is `a=setup:passive`: then the engine is (`a=setup:active`).
+* A publisher may send one section of each kind. With more it is refused as a whole, because a client that is answered
+  regards all that it sends as published (RFC 9725 section 4.4.3).
 * A session that cannot be connected or has no usable media is refused as a whole with MediaRefusedError.
 
 The functions are pure: a description goes in, a plan comes out. `sdp_answer` writes the plan as SDP.
@@ -54,9 +57,13 @@ def negotiate_publisher(
 
     * VIDEO_CODEC: no section sends video with one of `video_codecs`;
     * AUDIO_CODEC: audio is sent, but not as Opus;
-    * MALFORMED: the offer cannot be connected, for example without ICE credentials or without BUNDLE.
+    * MALFORMED: the offer cannot be connected, for example without ICE credentials or without BUNDLE, or it sends two
+      sections of a kind.
     """
     sending = _usable(offer, ("sendonly", "sendrecv"))
+    for kind in MediaKind:
+        if sum(section.kind == kind for _, section in sending) > 1:
+            raise SdpMalformedError(f"the offer sends more than one {kind} section, and WHIP allows one of each kind")
     video = _first(sending, MediaKind.VIDEO, lambda section: choose_publisher_video(section, video_codecs, current))
     if video is None:
         names = " or ".join(video_codecs)
@@ -209,11 +216,16 @@ def _remote_transport(offer: SessionDescription, tracks: Sequence[TrackPlan]) ->
         raise SdpMalformedError("a=ice-ufrag or a=ice-pwd is missing")
     if not transport.fingerprints:
         raise SdpMalformedError("a=fingerprint with SHA-256 or stronger is missing")
-    if transport.setup not in ("actpass", "active", None):
-        # WHIP allows actpass and active (RFC 9725 section 4.4). Without a=setup an endpoint is active (RFC 4145
-        # section 4).
-        raise SdpMalformedError("a=setup must be actpass or active")
-    return RemoteTransport(ufrag=transport.ufrag, pwd=transport.pwd, fingerprints=transport.fingerprints)
+    if transport.setup not in ("actpass", "active", "passive", None):
+        # WHIP asks clients for actpass or active (RFC 9725 section 4.4), but not all of them follow. Without a=setup an
+        # endpoint is active (RFC 4145 section 4). holdconn, which sets up no connection, remains.
+        raise SdpMalformedError("a=setup must be actpass, active or passive")
+    return RemoteTransport(
+        ufrag=transport.ufrag,
+        pwd=transport.pwd,
+        fingerprints=transport.fingerprints,
+        is_dtls_server=transport.setup == "passive",
+    )
 
 
 def _rejected(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> tuple[RejectedSection, ...]:

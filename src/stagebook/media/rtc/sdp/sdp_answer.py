@@ -3,14 +3,14 @@
 The answer has the sections of the offer in their order: accepted ones with one codec and the engine's transport,
 rejected ones with port 0. On the session level it declares ICE-lite (RFC 8839 section 5.3) and repeats the BUNDLE group
 of the accepted sections (RFC 9143 section 7.3). Every accepted section has `a=setup:passive`, so the peer starts the
-DTLS handshake (RFC 8842 section 5.3).
+DTLS handshake (RFC 8842 section 5.3), or `a=setup:active` if the offer leaves that to the answerer.
 """
 
 from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RejectedSection, TrackPlan, ViewerPlan
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RejectedSection, RemoteTransport, TrackPlan, ViewerPlan
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 _HOST_TYPE_PREFERENCE = 126
@@ -42,7 +42,7 @@ class SentTrack(msgspec.Struct, frozen=True, kw_only=True):
 def write_publisher_answer(plan: PublisherPlan, *, local: LocalTransport) -> str:
     """Return the answer to a publisher. Its accepted sections are recvonly."""
     sections = {
-        track.section: [*_accepted(track, local, "recvonly"), *_extensions(track), *_simulcast(track)]
+        track.section: [*_accepted(track, plan.remote, local, "recvonly"), *_extensions(track), *_simulcast(track)]
         for track in plan.tracks
     }
     return _description(plan, local, sections)
@@ -58,7 +58,7 @@ def write_viewer_answer(
     """
     sections = {
         track.section: [
-            *_accepted(track, local, "sendonly"),
+            *_accepted(track, plan.remote, local, "sendonly"),
             f"a=msid:{stream_id} {stream_id}-{track.kind}",
             *_ssrcs(sent[track.mid], cname),
         ]
@@ -96,7 +96,7 @@ def _description(plan: PublisherPlan | ViewerPlan, local: LocalTransport, sectio
     return "\r\n".join(lines) + "\r\n"
 
 
-def _accepted(track: TrackPlan, local: LocalTransport, direction: str) -> Iterator[str]:
+def _accepted(track: TrackPlan, remote: RemoteTransport, local: LocalTransport, direction: str) -> Iterator[str]:
     """Yield the lines that every accepted section has.
 
     Each section has the whole transport with its candidates. RFC 9143 section 7.1.3 requires them only in the tagged
@@ -111,7 +111,7 @@ def _accepted(track: TrackPlan, local: LocalTransport, direction: str) -> Iterat
     yield f"a=ice-ufrag:{local.ufrag}"
     yield f"a=ice-pwd:{local.pwd}"
     yield f"a=fingerprint:{local.fingerprint.algorithm} {local.fingerprint.digest.hex(':').upper()}"
-    yield "a=setup:passive"
+    yield "a=setup:active" if remote.is_dtls_server else "a=setup:passive"
     yield "a=rtcp-mux"
     if track.rtcp_reduced_size:
         yield "a=rtcp-rsize"

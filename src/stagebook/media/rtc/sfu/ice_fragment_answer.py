@@ -5,8 +5,9 @@ trickled candidates and answers them without a fragment. A fragment with new ICE
 contains the engine's new credentials. DTLS and SRTP continue over a restart.
 """
 
+import msgspec
+
 from stagebook.media.port import MediaRefusedError, PatchAnswer, RefusalReason
-from stagebook.media.rtc.sdp.media_plan import RemoteTransport
 from stagebook.media.rtc.sdp.trickle_fragment import IceFragment, write_restart_fragment
 from stagebook.media.rtc.sfu.connection_table import TableEntry
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
@@ -28,7 +29,8 @@ def answer_fragment(
     ufrag, pwd = fragment.ufrag, fragment.pwd
     if ufrag is None or pwd is None or not fragment.restarts(ufrag=peer.remote.ufrag, pwd=peer.remote.pwd):
         return PatchAnswer(fragment=None, ice_session=peer.ice.credentials.ufrag)
-    remote = RemoteTransport(ufrag=ufrag, pwd=pwd, fingerprints=peer.remote.fingerprints)
+    # The certificate and the DTLS role stay (RFC 8842 section 5.5).
+    remote = msgspec.structs.replace(peer.remote, ufrag=ufrag, pwd=pwd)
     transport.restart_ice(peer, remote)
     first = entry.plan.tracks[0]
     answer = write_restart_fragment(transport.describe(peer), mid=first.mid, kind=first.kind)

@@ -72,9 +72,9 @@ class SrtpKeys(msgspec.Struct, frozen=True, kw_only=True):
 
     profile: SrtpProfile
     client: bytes
-    """Key and salt of what the DTLS client sends: our inbound direction."""
+    """Key and salt of what the DTLS client sends."""
     server: bytes
-    """Key and salt of what the DTLS server sends: our outbound direction."""
+    """Key and salt of what the DTLS server sends."""
 
     @staticmethod
     def from_keying_material(profile: SrtpProfile, material: bytes) -> "SrtpKeys":
@@ -98,20 +98,22 @@ def keying_material_size_bytes(profile: SrtpProfile) -> int:
 
 
 class SrtpSession:
-    """SRTP and SRTCP in both directions, as the DTLS server. No method raises for the content of a packet."""
+    """SRTP and SRTCP in both directions. No method raises for the content of a packet."""
 
-    def __init__(self, keys: SrtpKeys, *, signalled_ssrcs: Sequence[int] = ()) -> None:
+    def __init__(self, keys: SrtpKeys, *, is_dtls_client: bool = False, signalled_ssrcs: Sequence[int] = ()) -> None:
         """Create the libsrtp contexts. Raises pylibsrtp.Error if libsrtp refuses the keys.
 
-        `signalled_ssrcs` are the SSRCs in the peer's offer. They do not count as learned.
+        `is_dtls_client` is our role in the handshake: it decides which keys we send with. `signalled_ssrcs` are the
+        SSRCs in the peer's offer. They do not count as learned.
         """
         # By their four bytes in the packet, so that a lookup needs no conversion.
         self._known_ssrcs = {ssrc.to_bytes(4) for ssrc in signalled_ssrcs[:MAX_SIGNALLED_SSRCS]}
         self._learnable_ssrcs = MAX_LEARNED_SSRCS
         self.unknown_ssrc_packets = 0
         """Packets that were dropped before libsrtp, because their SSRC is beyond the limit."""
-        self._inbound = _create(keys.profile, keys.client, lib.ssrc_any_inbound)
-        self._outbound = _create(keys.profile, keys.server, lib.ssrc_any_outbound)
+        inbound, outbound = (keys.server, keys.client) if is_dtls_client else (keys.client, keys.server)
+        self._inbound = _create(keys.profile, inbound, lib.ssrc_any_inbound)
+        self._outbound = _create(keys.profile, outbound, lib.ssrc_any_outbound)
         self._memory = ffi.new("char[]", MAX_PACKET_SIZE_BYTES)
         self._buffer = ffi.buffer(self._memory)
         self._size = ffi.new("int *")

@@ -153,6 +153,8 @@ class Demultiplexer:
             self._ufrags.remove_ufrag(previous.ufrag)
         ip = str(address[0]).partition("%")[0]
         self._socket.send(stun.binding_success(request, (ip, address[1]), password.encode()), address)
+        # After the response: a client that waits for it would drop a ClientHello before it.
+        peer.start_dtls(path, now)
 
     def _may_verify(self, address: Address) -> bool:
         """Count a check against the rate limits. Return False if `address` has used its share, or if it is unknown and

@@ -3,8 +3,8 @@
 The three protocols depend on one another in this order (RFC 8827 section 6.5, RFC 5764 section 3):
 
 1. The peer's first verified connectivity check gives the path. Until then there is no address to send to.
-2. Over that path the peer, always the DTLS client, completes a handshake. Its certificate must have a fingerprint that
-   its session description promised; this ties the media to the signalling.
+2. Over that path the peer, by default as the DTLS client, completes a handshake. Its certificate must have a
+   fingerprint that its session description promised; this ties the media to the signalling.
 3. Both sides export SRTP keys from the handshake, and media flows in both directions.
 
 States:
@@ -18,6 +18,8 @@ which calls `close`. The listener also applies the two timeouts, for connecting 
 
 from enum import StrEnum
 from typing import Protocol
+
+import structlog
 
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation, DtlsState
@@ -33,6 +35,8 @@ RTP_PACKETS_PER_SECOND = 5000
 """Limit for one publisher. 8.5 Mbit/s of video and an audio stream are about a thousand; keyframes come in bursts."""
 RTCP_COMPOUNDS_PER_SECOND = 200
 """Limit for one peer. A viewer with heavy loss sends about 50 NACKs a second."""
+
+_log = structlog.get_logger(__name__)
 
 
 class PeerState(StrEnum):
@@ -137,6 +141,13 @@ class PeerConnection:
 
     # DTLS
 
+    def start_dtls(self, path: Path, now: float) -> None:
+        """Begin the handshake over `path` if that is our part. Called after each check; only the first call counts."""
+        if self._dtls.is_client and not self._dtls.has_started and self.state is PeerState.CONNECTING:
+            self._dtls_path = path
+            self._dtls.start()
+            self._after_dtls(path, now)
+
     def receive_dtls(self, datagram: bytes, path: Path, now: float) -> None:
         """Take one DTLS datagram that came over `path`, from an address with a verified check. The answer goes back
         there: a peer with several addresses may begin the handshake before it has nominated one."""
@@ -168,23 +179,31 @@ class PeerConnection:
         if self._dtls.state is DtlsState.CLOSED:
             self._listener.peer_failed(self, CloseCause.PEER_CLOSED)
         elif self._dtls.state is DtlsState.FAILED:
-            self._listener.peer_failed(self, CloseCause.TRANSPORT_FAILED)
+            self._fail(self._dtls.failure)
         elif self._dtls.state is DtlsState.CONNECTED and self.state is PeerState.CONNECTING:
             self._connect(now)
 
     def _connect(self, now: float) -> None:
         """Authenticate the peer (RFC 8122 section 5) and start SRTP (RFC 5764 section 4.2)."""
         keys = self._dtls.srtp_keys()
-        if keys is None or not self._dtls.verify_fingerprint(self.remote.fingerprints):
-            self._listener.peer_failed(self, CloseCause.TRANSPORT_FAILED)
+        if keys is None:
+            self._fail("the peer has no SRTP protection profile in common: AES-128-GCM or AES-128-CM with SHA-1")
             return
-        self._srtp = SrtpSession(keys, signalled_ssrcs=self._inbound.ssrcs)
+        if not self._dtls.verify_fingerprint(self.remote.fingerprints):
+            self._fail("the peer's certificate has none of the fingerprints in its session description")
+            return
+        self._srtp = SrtpSession(keys, is_dtls_client=self._dtls.is_client, signalled_ssrcs=self._inbound.ssrcs)
         self.state = PeerState.CONNECTED
         if self._dtls_path is not None:
             # The handshake authenticates the peer. A slow one may end long after the peer's last check.
             self.ice.receive_verified(self._dtls_path, now)
         self._listener.peer_connected(self, now)
         self.endpoint.connected(self, now)
+
+    def _fail(self, reason: str) -> None:
+        """Log why the handshake failed, once for a connection, and report it."""
+        _log.warning("dtls_handshake_failed", connection_id=self.connection_id, reason=reason)
+        self._listener.peer_failed(self, CloseCause.TRANSPORT_FAILED)
 
     def _flush_dtls(self, path: Path | None) -> None:
         for datagram in self._dtls.take_datagrams():

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
 
-from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
+from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.ice.candidates import candidate_ips
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import UdpSocket, bind_all
@@ -104,7 +104,7 @@ class SharedTransport:
             connection_id=connection_id,
             credentials=self._make_credentials(),
             remote=remote,
-            dtls=DtlsAssociation(self._dtls_context),
+            dtls=DtlsAssociation(self._dtls_context, is_client=remote.is_dtls_server),
             endpoint=endpoint,
             listener=listener,
             statistics=self.statistics,
