@@ -96,3 +96,36 @@ def test_timestamps_of_sender_reports_are_rewritten_like_those_of_packets() -> N
     follow(rewriter, 1, 1000, 0.0)
     _, rewritten = follow(rewriter, 1, 5_000_000, 1.0)
     assert rewriter.rewrite_timestamp(5_000_000 + 90) == (rewritten + 90) & 0xFFFFFFFF
+
+
+@given(
+    SEQUENCE,
+    st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=200),
+    st.lists(st.integers(0, 199), max_size=20),
+)
+def test_inserted_packets_shift_the_later_ones_and_late_ones_keep_their_place(
+    start: int, steps: list[tuple[int, bool]], late: list[int]
+) -> None:
+    rewriter = RtpRewriter(clock_rate=CLOCK_RATE)
+    first, _ = follow(rewriter, start, 0, 0.0)
+    given_to = {0: first}
+    index, expected = 0, first
+    for step, has_insertion in steps:
+        index, expected = index + step, expected + step
+        sequence = (start + index) & 0xFFFF
+        if has_insertion:
+            assert rewriter.insert(sequence=sequence) == expected & 0xFFFF
+            expected += 1
+        rewritten = rewriter.rewrite(sequence=sequence, timestamp=index, now=0.0)
+        assert rewritten == (expected & 0xFFFF, index)
+        given_to[index] = expected
+    for number in late:
+        if number in given_to:
+            again = rewriter.rewrite(sequence=(start + number) & 0xFFFF, timestamp=number, now=0.0)
+            assert again in (None, (given_to[number] & 0xFFFF, number))
+            assert again is not None or sum(has_insertion for _, has_insertion in steps) > 64
+    # A switch continues after the last number, insertions included.
+    rewriter.switch(sequence=7, timestamp=7, now=0.0)
+    switched = rewriter.rewrite(sequence=7, timestamp=7, now=0.0)
+    assert switched is not None
+    assert switched[0] == (expected + 1) & 0xFFFF

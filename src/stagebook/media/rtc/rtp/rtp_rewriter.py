@@ -5,9 +5,17 @@ one incoming stream after another: another simulcast layer, or a new publisher o
 at random values (RFC 3550 section 5.1). A jump in sequence numbers would look like a loss of thousands of packets, and
 a jump in timestamps would stall the jitter buffer. So the rewriter adds an offset to both and computes new offsets at
 each switch.
+
+A packet of our own can be inserted before a packet of the followed stream. It takes that packet's number, and the
+number of each later packet grows by one. Packets that arrive late, from before the insertion, keep their numbers.
 """
 
+from bisect import bisect_right
+
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance, timestamp_distance
+
+_MAX_INSERTIONS = 64
+"""Insertions that are remembered for late packets. A packet from before an older one is dropped."""
 
 
 class RtpRewriter:
@@ -24,6 +32,8 @@ class RtpRewriter:
         self._first = 0
         self._highest = 0
         self._sequence_offset = 0
+        self._insertions: list[int] = []
+        """The index of the packet before which each packet was inserted, in ascending order."""
         self._timestamp_offset = 0
         self._newest_timestamp = 0
         self._newest_at = 0.0
@@ -31,11 +41,12 @@ class RtpRewriter:
     def switch(self, *, sequence: int, timestamp: int, now: float) -> None:
         """Follow another stream, beginning with the packet that has these numbers. `now` is in monotonic seconds."""
         if self._following:
-            next_sequence = self._highest + self._sequence_offset + 1
+            next_sequence = self._number(self._highest) + 1
             # At least one unit, because packets with equal timestamps belong to one frame.
             elapsed = max(1, round((now - self._newest_at) * self._clock_rate))
             self._timestamp_offset = (self._newest_timestamp + elapsed - timestamp) & 0xFFFFFFFF
             self._sequence_offset = next_sequence - sequence
+        self._insertions.clear()
         self._following = True
         self._first = self._highest = sequence
         self._set_newest(self.rewrite_timestamp(timestamp), now)
@@ -45,8 +56,7 @@ class RtpRewriter:
 
         Return None if the packet is older than the one that the stream was followed from.
         """
-        # The index is the sequence number without wrapping, so it can be compared with the first one at any time.
-        index = self._highest + sequence_distance(sequence, self._highest & 0xFFFF)
+        index = self._index(sequence)
         if index < self._first:
             return None
         rewritten = self.rewrite_timestamp(timestamp)
@@ -54,11 +64,35 @@ class RtpRewriter:
             self._highest = index
             if timestamp_distance(rewritten, self._newest_timestamp) > 0:
                 self._set_newest(rewritten, now)
-        return (index + self._sequence_offset) & 0xFFFF, rewritten
+        return self._number(index) & 0xFFFF, rewritten
+
+    def insert(self, *, sequence: int) -> int | None:
+        """Insert a packet before the one with this number, which must be the newest and not yet rewritten. Return the
+        outgoing sequence number of the inserted packet; None if the other one will be dropped."""
+        index = self._index(sequence)
+        if index < self._first:
+            return None
+        number = self._number(index) & 0xFFFF
+        self._insertions.append(index)
+        if len(self._insertions) > _MAX_INSERTIONS:
+            self._first = max(self._first, self._insertions.pop(0))
+            self._sequence_offset += 1
+        return number
 
     def rewrite_timestamp(self, timestamp: int) -> int:
         """Return the outgoing timestamp for a timestamp of the followed stream, for example of its sender reports."""
         return (timestamp + self._timestamp_offset) & 0xFFFFFFFF
+
+    def _index(self, sequence: int) -> int:
+        """The sequence number without wrapping, so that it can be compared with the first one at any time."""
+        return self._highest + sequence_distance(sequence, self._highest & 0xFFFF)
+
+    def _number(self, index: int) -> int:
+        """The outgoing sequence number of an index, without wrapping."""
+        inserted = len(self._insertions)
+        if inserted and index < self._insertions[-1]:
+            inserted = bisect_right(self._insertions, index)
+        return index + self._sequence_offset + inserted
 
     def _set_newest(self, newest_timestamp: int, now: float) -> None:
         self._newest_timestamp = newest_timestamp

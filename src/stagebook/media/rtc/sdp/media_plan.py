@@ -63,6 +63,8 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Each signalled RTX SSRC with the media SSRC that it repairs (FID groups, RFC 5576 section 4.2)."""
     rtcp_reduced_size: bool = False
     """Whether the peer accepts RTCP packets that do not begin with a report (RFC 5506)."""
+    parameter_sets: str = ""
+    """The publisher's sprop-parameter-sets (RFC 6184 section 8.1), "" for none."""
     rids: tuple[str, ...] = ()
     """The rids of the simulcast layers in the offer's order, which need not be the order of quality."""
 

@@ -26,7 +26,13 @@ import msgspec
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
-from stagebook.media.rtc.sdp.codec_choice import CodecChoice, choose_opus, choose_publisher_video, choose_viewer_video
+from stagebook.media.rtc.sdp.codec_choice import (
+    CodecChoice,
+    choose_opus,
+    choose_publisher_video,
+    choose_viewer_video,
+    parse_fmtp,
+)
 from stagebook.media.rtc.sdp.header_extensions import RID_URI, HeaderExtensions, accepted_id, negotiate_extensions
 from stagebook.media.rtc.sdp.media_plan import (
     PublisherPlan,
@@ -167,6 +173,7 @@ def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoi
         rtx_of=rtx_of,
         rtcp_reduced_size=section.rtcp_reduced_size,
         rids=rids,
+        parameter_sets=parse_fmtp(payload.parameters).get("sprop-parameter-sets", ""),
     )
 
 
@@ -175,7 +182,9 @@ def _without_sender_attributes(track: TrackPlan) -> TrackPlan:
 
     The engine sends one stream with an SSRC of its own, which the answer signals.
     """
-    return msgspec.structs.replace(track, extensions=HeaderExtensions(), ssrcs=(), rtx_of={}, rids=())
+    return msgspec.structs.replace(
+        track, extensions=HeaderExtensions(), ssrcs=(), rtx_of={}, rids=(), parameter_sets=""
+    )
 
 
 def _ssrcs(section: MediaSection) -> tuple[tuple[int, ...], dict[int, int]]:

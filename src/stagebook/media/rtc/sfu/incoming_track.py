@@ -4,6 +4,8 @@ Packets are assigned to layers by SSRC. The section forwards one layer, the curr
 best (`simulcast_layers.best_layer`), it becomes the target: the section requests a keyframe from it and switches when
 the keyframe arrives, because a viewer cannot decode the new layer earlier.
 
+A keyframe of H.264 that comes without its parameter sets gets them inserted (`h264_parameter_sets`).
+
 Retransmissions come as a stream of their own with its own SSRC and payload type (RTX, RFC 4588); each is unpacked and
 treated as the late arrival of the original packet.
 """
@@ -13,6 +15,7 @@ from typing import NamedTuple
 
 from stagebook.media.codecs import h264, h264_sps, vp8
 from stagebook.media.codecs.codec_names import Codec, MediaKind
+from stagebook.media.codecs.h264_parameter_sets import ParameterSets
 from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.rtp.stream_receiver import Arrival
@@ -20,6 +23,8 @@ from stagebook.media.rtc.sdp.media_plan import TrackPlan
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast_layers import FORGET_SECONDS, Layer, best_layer
 
+_PACKETS_BEFORE_KEYFRAME = 4
+"""The packets just before a keyframe's first slice that may hold its parameter sets: delimiter, SPS, PPS and SEI."""
 MAX_LAYERS = 6
 """Three simulcast layers, and three more for a sender that restarts with new SSRCs."""
 KEYFRAME_INTERVAL_SECONDS = 0.3
@@ -110,6 +115,7 @@ class IncomingTrack:
     ) -> None:
         """Forward a packet of the current layer; switch to the packet's layer if it is due. Packets of other layers
         only count for the bitrate."""
+        before = self._missing_parameter_sets(layer, arrival, sequence, timestamp, payload)
         output = self.output
         if output is None:
             return
@@ -122,15 +128,38 @@ class IncomingTrack:
             self.current, self._target = layer, None
             output.track.switch(sequence=sequence, timestamp=timestamp, now=now)
         sent = output.track.forward(
-            sequence=sequence, marker=marker, timestamp=timestamp, payload=payload, now=now, can_start=can_start
+            sequence=sequence,
+            marker=marker,
+            timestamp=timestamp,
+            payload=payload,
+            now=now,
+            can_start=can_start,
+            before=before,
         )
         if self.plan.kind is MediaKind.VIDEO and sent is not None:
+            if before is not None:
+                output.meter.add_video(before, sent)
             output.meter.add_video(payload, sent)
         else:
             output.meter.add_bytes(len(payload))
 
     def _may_switch(self, layer: Layer) -> bool:
         return self.current is None or layer is self._target or self.plan.kind is MediaKind.AUDIO
+
+    def _missing_parameter_sets(
+        self, layer: Layer, arrival: Arrival, sequence: int, timestamp: int, payload: bytes
+    ) -> bytes | None:
+        """Let the layer keep the parameter sets of a packet. Returns what is to be sent before the packet."""
+        if layer.parameter_sets is None:
+            return None
+        missing = layer.parameter_sets.missing_before(payload, timestamp)
+        if missing is None or arrival is Arrival.LATE:
+            return None
+        # A lost packet may hold newer sets. Its retransmission would come first in the stream, and the kept ones, sent
+        # behind it, would override it. The decoder then requests another keyframe instead.
+        distances = range(1, _PACKETS_BEFORE_KEYFRAME + 1)
+        is_behind_gap = any(layer.receiver.is_missing((sequence - distance) & 0xFFFF) for distance in distances)
+        return None if is_behind_gap else missing
 
     def _can_start(self, layer: Layer, payload: bytes) -> bool:
         """Whether a viewer can start at this packet. Updates the layer's frame size from a keyframe."""
@@ -143,6 +172,8 @@ class IncomingTrack:
             is_keyframe = h264.starts_keyframe(payload)
             if is_keyframe:
                 layer.pixels = _h264_pixels(payload) or layer.pixels
+                if not layer.pixels and layer.parameter_sets is not None:
+                    layer.pixels = layer.parameter_sets.pixels
             return is_keyframe
         return True
 
@@ -154,7 +185,8 @@ class IncomingTrack:
                 return None
             self._remove_layer(stalest)
         rid = _extension_string(packet.extension, self.plan.extensions.rid)
-        layer = Layer(ssrc=packet.ssrc, clock_rate=self.plan.clock_rate, rid=rid, now=now)
+        sets = ParameterSets(self.plan.parameter_sets) if self.plan.codec is Codec.H264 else None
+        layer = Layer(ssrc=packet.ssrc, clock_rate=self.plan.clock_rate, rid=rid, now=now, parameter_sets=sets)
         self.layers[packet.ssrc] = layer
         return layer
 

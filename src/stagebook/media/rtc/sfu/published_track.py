@@ -56,28 +56,45 @@ class PublishedTrack(SourceTrack):
         self._rewriter.switch(sequence=sequence, timestamp=timestamp, now=now)
 
     def forward(
-        self, *, sequence: int, marker: int, timestamp: int, payload: bytes, now: float, can_start: bool
+        self,
+        *,
+        sequence: int,
+        marker: int,
+        timestamp: int,
+        payload: bytes,
+        now: float,
+        can_start: bool,
+        before: bytes | None = None,
     ) -> int | None:
         """Send one packet of the followed stream, with that stream's own sequence number and timestamp.
 
-        `can_start`: a viewer can start here, that is at the first packet of a keyframe or at any audio packet. Returns
-        the outgoing timestamp, or None if the packet precedes the last switch or is too large to send.
+        `can_start`: a viewer can start here, that is at the first packet of a keyframe or at any audio packet.
+        `before` is the payload of a packet to insert before it, where the viewer starts then. Returns the outgoing
+        timestamp, or None if the packet precedes the last switch or is too large to send.
         """
+        if before is not None:
+            number = self._rewriter.insert(sequence=sequence)
+            if number is not None:
+                inserted = SentPacket(number, 0, self._rewriter.rewrite_timestamp(timestamp), before)
+                self._send_or_start(inserted, now, can_start=can_start)
         rewritten = self._rewriter.rewrite(sequence=sequence, timestamp=timestamp, now=now)
         if rewritten is None or len(payload) > MAX_PAYLOAD_SIZE_BYTES:
             return None
-        packet = SentPacket(rewritten[0], marker, rewritten[1], payload)
+        self._send_or_start(SentPacket(rewritten[0], marker, rewritten[1], payload), now, can_start=can_start)
+        return rewritten[1]
+
+    def outgoing_timestamp(self, timestamp: int) -> int:
+        """The outgoing RTP timestamp for one of the followed stream, as in its sender reports."""
+        return self._rewriter.rewrite_timestamp(timestamp)
+
+    def _send_or_start(self, packet: SentPacket, now: float, *, can_start: bool) -> None:
+        """Send a packet, also to the down tracks that wait for one at which they can start."""
         if self._waiting:
             if can_start:
                 self._start_waiting(packet.sequence)
             else:
                 self.request_keyframe(now)
         self._send(packet, now)
-        return packet.timestamp
-
-    def outgoing_timestamp(self, timestamp: int) -> int:
-        """The outgoing RTP timestamp for one of the followed stream, as in its sender reports."""
-        return self._rewriter.rewrite_timestamp(timestamp)
 
     def _start_waiting(self, sequence: int) -> None:
         for down_track in self._waiting:

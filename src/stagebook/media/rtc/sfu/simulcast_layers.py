@@ -7,6 +7,7 @@ one is chosen.
 
 from collections.abc import Collection
 
+from stagebook.media.codecs.h264_parameter_sets import ParameterSets
 from stagebook.media.rtc.rtp.bandwidth_estimate import QueueDelay
 from stagebook.media.rtc.rtp.stream_receiver import StreamReceiver
 
@@ -22,9 +23,21 @@ CLEARLY_HIGHER = 1.25
 class Layer:
     """One SSRC of a track, with its receive statistics."""
 
-    __slots__ = ("bitrate_bps", "last_packet_at", "octets", "pixels", "queue", "receiver", "rid", "ssrc")
+    __slots__ = (
+        "bitrate_bps",
+        "last_packet_at",
+        "octets",
+        "parameter_sets",
+        "pixels",
+        "queue",
+        "receiver",
+        "rid",
+        "ssrc",
+    )
 
-    def __init__(self, *, ssrc: int, clock_rate: int, rid: str | None, now: float) -> None:
+    def __init__(
+        self, *, ssrc: int, clock_rate: int, rid: str | None, now: float, parameter_sets: ParameterSets | None = None
+    ) -> None:
         self.ssrc = ssrc
         self.rid = rid
         """The RTP stream id (RFC 8852) that the SSRC's packets carried; None without simulcast."""
@@ -36,6 +49,8 @@ class Layer:
         self.pixels = 0
         """Width times height of its last keyframe; 0 while unknown."""
         self.last_packet_at = now
+        self.parameter_sets = parameter_sets
+        """The parameter sets of a layer of H.264; None for other codecs."""
 
     def take_rate(self, seconds: float) -> int:
         """The bitrate over the `seconds` since the last call, in bits per second. Starts the next interval."""
