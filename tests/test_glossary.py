@@ -24,7 +24,7 @@ _WORDS = {
     """,
     "RTMP and codecs": """
         aac amf0 audio avc bit chunk command control enhanced flv h264 handshake message messages nal names opus
-        packetizer rtmp rtmps sps tls video vp8
+        packetizer parameter rtmp rtmps sets sps tls video vp8
     """,
     "software": """
         access app attributes book builder change changes clock collection config demo document encoder end engine

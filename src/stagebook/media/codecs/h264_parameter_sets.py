@@ -17,7 +17,7 @@ from typing import Final
 
 from stagebook.media.codecs import h264, h264_sps
 from stagebook.media.codecs.bit_reader import BitReader, OutOfBitsError
-from stagebook.media.codecs.h264_nal import FU_A, IDR_SLICE, PPS, REF_IDC_MASK, SPS, STAP_A, TYPE_MASK
+from stagebook.media.codecs.h264_nal import FU_A, FU_START, IDR_SLICE, PPS, REF_IDC_MASK, SPS, STAP_A, TYPE_MASK
 
 MAX_PARAMETER_SETS_BYTES: Final = 1_000
 """Maximum size of all kept sets, so that one packet holds them. An SPS has about 30 bytes and a PPS 10. Beyond it, the
@@ -46,8 +46,10 @@ class ParameterSets:
         """Take an RTP payload. Return the payload to send before it, or None if nothing is missing or nothing is
         known."""
         nal_type = payload[0] & TYPE_MASK if payload else 0
-        # Nearly all packets are slices or later fragments of ordinary frames. They end here.
-        if nal_type not in _RELEVANT_TYPES or (nal_type == FU_A and h264.continues_nal_unit(payload)):
+        # Nearly all packets are slices or fragments of ordinary frames. They end here.
+        if nal_type not in _RELEVANT_TYPES:
+            return None
+        if nal_type == FU_A and (payload[1:2] < _FU_FIRST or payload[1] & TYPE_MASK not in _RELEVANT_TYPES):
             return None
         if timestamp != self._timestamp:
             self._timestamp = timestamp
@@ -86,6 +88,8 @@ class ParameterSets:
         return header + b"".join(len(unit).to_bytes(2) + unit for unit in units)
 
 
+_FU_FIRST = bytes([FU_START])
+"""An FU header below it belongs to a later fragment."""
 _RELEVANT_TYPES = frozenset({IDR_SLICE, SPS, PPS, STAP_A, FU_A})
 
 

@@ -31,14 +31,14 @@ MAX_ADDRESSES_PER_CONNECTION = 16
 """Routes of one connection: the candidates of the peer that passed a check."""
 
 
-class Route(NamedTuple):
+class PeerRoute(NamedTuple):
     """The connection of a verified address, and the path to that address."""
 
     peer: PeerConnection
     path: Path
 
 
-Routes: TypeAlias = dict[Address, Route]
+Routes: TypeAlias = dict[Address, PeerRoute]
 """The routes of one socket, by the peer's address."""
 
 
@@ -77,7 +77,7 @@ class UfragTable:
         known = self._routes.get(peer)
         if known is None:
             return
-        routes[path.address] = Route(peer, path)
+        routes[path.address] = PeerRoute(peer, path)
         known.append((routes, path.address))
         if len(known) > MAX_ADDRESSES_PER_CONNECTION:
             oldest_routes, oldest = known.pop(0)
