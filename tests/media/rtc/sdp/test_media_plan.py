@@ -23,4 +23,5 @@ def test_the_format_of_a_source_is_that_of_its_publishers_answer() -> None:
         video_parameters="profile-level-id=640c1f;packetization-mode=1;level-asymmetry-allowed=1",
         audio_codec=Codec.OPUS,
         audio_parameters="minptime=10;maxaveragebitrate=96000;stereo=1;useinbandfec=1",
+        audio_is_stereo=True,
     )

@@ -1,5 +1,6 @@
 """Plans for the offers of publishers and viewers, and the refusal of offers that cannot be served."""
 
+import msgspec
 import pytest
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
@@ -246,3 +247,30 @@ def test_a_viewer_offer_that_receives_nothing_is_malformed() -> None:
     with pytest.raises(MediaRefusedError, match="receives") as refused:
         viewer(offers.CHROMIUM)
     assert refused.value.reason is RefusalReason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("parameters", "answered", "is_stereo"),
+    [
+        ("minptime=10", "minptime=10", False),
+        ("minptime=10;stereo=1", "minptime=10;stereo=1", True),
+        ("stereo=1;sprop-stereo=1", "stereo=1", True),
+        ("sprop-stereo=1;sprop-maxcapturerate=48000", "stereo=1", True),
+        ("stereo=0;sprop-stereo=1", "stereo=0", True),
+        ("stereo=0;sprop-stereo=0", "stereo=0", False),
+    ],
+)
+def test_a_source_is_stereo_if_its_publisher_says_so(*, parameters: str, answered: str, is_stereo: bool) -> None:
+    plan = publisher(offers.CHROMIUM.replace("minptime=10;useinbandfec=1", parameters))
+    assert plan.audio is not None
+    assert plan.audio.parameters == answered
+    assert SourceFormat.of(plan).audio_is_stereo is is_stereo
+
+
+@pytest.mark.parametrize("is_stereo", [True, False])
+def test_a_viewer_of_a_stereo_source_has_that_in_its_answer(*, is_stereo: bool) -> None:
+    source = msgspec.structs.replace(H264_SOURCE, audio_is_stereo=is_stereo)
+    for offer in (offers.CHROMIUM_VIEWER, without(offers.CHROMIUM_VIEWER, "fmtp:111")):
+        audio = viewer(offer, source).audio
+        assert audio is not None
+        assert ("sprop-stereo=1" in audio.parameters.split(";")) is is_stereo

@@ -56,6 +56,8 @@ class CodecChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The value of the answer's a=fmtp, "" for none."""
     rtx_payload_type: int | None
     """The payload type of its RTX stream, None without one."""
+    is_stereo: bool = False
+    """Opus: whether the offerer sends two channels, or would if the answer asks for them (RFC 7587 section 6.1)."""
 
 
 def choose_publisher_video(
@@ -104,8 +106,20 @@ def choose_opus(section: MediaSection) -> CodecChoice | None:
     """Return the first Opus payload type (RFC 7587 section 7); None without one."""
     for payload in _encoded(section, Codec.OPUS):
         if payload.clock_rate == _OPUS_CLOCK_RATE and payload.channels == _OPUS_CHANNELS:
-            return _choice(section, Codec.OPUS, payload)
+            offered = parse_fmtp(payload.parameters)
+            choice = _choice(section, Codec.OPUS, payload)
+            parameters = choice.parameters
+            if offered.get("sprop-stereo") == "1" and "stereo" not in offered:
+                # Without it the answerer prefers mono, and a sender of stereo would mix its channels.
+                parameters = append_parameter(parameters, "stereo=1")
+            is_stereo = "1" in (offered.get("stereo"), offered.get("sprop-stereo"))
+            return msgspec.structs.replace(choice, parameters=parameters, is_stereo=is_stereo)
     return None
+
+
+def append_parameter(parameters: str, parameter: str) -> str:
+    """Return an a=fmtp value with one more `name=value`."""
+    return f"{parameters};{parameter}" if parameters else parameter
 
 
 def h264_profile(parameters: str) -> tuple[int, bool]:

@@ -61,6 +61,8 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
     none: the receiver then learns them from the packets."""
     rtx_of: dict[int, int] = {}
     """Each signalled RTX SSRC with the media SSRC that it repairs (FID groups, RFC 5576 section 4.2)."""
+    is_stereo: bool = False
+    """Whether a publisher's Opus has two channels."""
     rtcp_reduced_size: bool = False
     """Whether the peer accepts RTCP packets that do not begin with a report (RFC 5506)."""
     parameter_sets: str = ""
@@ -138,6 +140,7 @@ class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
     video_parameters: str
     audio_codec: Codec | None
     audio_parameters: str
+    audio_is_stereo: bool = False
 
     @staticmethod
     def of(plan: PublisherPlan) -> "SourceFormat":
@@ -147,6 +150,7 @@ class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
             video_parameters=plan.video.parameters,
             audio_codec=plan.audio.codec if plan.audio else None,
             audio_parameters=plan.audio.parameters if plan.audio else "",
+            audio_is_stereo=plan.audio is not None and plan.audio.is_stereo,
         )
 
 

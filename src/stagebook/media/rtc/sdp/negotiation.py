@@ -28,6 +28,7 @@ from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from stagebook.media.rtc.sdp.codec_choice import (
     CodecChoice,
+    append_parameter,
     choose_opus,
     choose_publisher_video,
     choose_viewer_video,
@@ -106,6 +107,9 @@ def negotiate_viewer(offer: SessionDescription, *, source: SourceFormat) -> View
     audio = _first(receiving, MediaKind.AUDIO, choose_opus)
     if audio is None and source.audio_codec is not None and _has(receiving, MediaKind.AUDIO):
         raise MediaRefusedError(reason=RefusalReason.AUDIO_CODEC, detail="the offer cannot take Opus audio")
+    if audio is not None and source.audio_is_stereo:
+        # What the answerer sends (RFC 7587 section 6.1): browsers decode to one channel without it.
+        audio = msgspec.structs.replace(audio, parameters=append_parameter(audio.parameters, "sprop-stereo=1"))
     tracks = [_without_sender_attributes(track) for track in (video, audio) if track is not None]
     if not tracks:
         raise SdpMalformedError("the offer has no audio or video section that receives")
@@ -171,6 +175,7 @@ def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoi
         extensions=negotiate_extensions(section.extensions, is_simulcast=bool(rids)),
         ssrcs=ssrcs,
         rtx_of=rtx_of,
+        is_stereo=choice.is_stereo,
         rtcp_reduced_size=section.rtcp_reduced_size,
         rids=rids,
         parameter_sets=parse_fmtp(payload.parameters).get("sprop-parameter-sets", ""),

@@ -77,6 +77,8 @@ class EncoderSource(MediaSource):
             video_parameters=video_parameters,
             audio_codec=Codec.OPUS,
             audio_parameters="",
+            # The Opus of the media bus always has two channels, also for a mono encoder.
+            audio_is_stereo=True,
         )
 
     @property
