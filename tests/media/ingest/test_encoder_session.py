@@ -66,6 +66,25 @@ async def test_a_stream_is_asked_for_admitted_and_fed_to_the_engine() -> None:
         assert rtmp.end_facts() == []
 
 
+@pytest.mark.parametrize(("app", "name"), [("app/", "/KEY\n"), ("app", "KEY/"), ("app/KEY", "")])
+async def test_the_stream_key_of_an_address_as_people_type_it_is_asked_for(app: str, name: str) -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        publishing = asyncio.create_task(encoder.publish(name, app=app))
+        ask = await rtmp.next_ask()
+        assert ask.stream_key == "KEY"
+        rtmp.admit(ask)
+        await publishing
+
+
+async def test_a_large_data_message_does_not_end_the_stream() -> None:
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
+        await rtmp.admit_encoder(encoder)
+        await encoder.metadata({"thumbnail": "x" * 1_000_000})
+        await send(encoder, first_second())
+        await until_both_tracks_are_fed(rtmp)
+        assert rtmp.end_facts() == []
+
+
 async def test_an_rtmps_connection_is_marked_as_secure() -> None:
     async with running_rtmp_server(with_tls=True) as rtmp, rtmp.encoder(is_secure=True) as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))

@@ -1,6 +1,7 @@
 """The chunk reader: the examples of the specification, chunks of every form that it allows, errors, and the limits."""
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -170,7 +171,7 @@ def test_an_abort_message_has_4_bytes(payload: str) -> None:
         read(ChunkEncoder().message(Message(2, 0, 0, bytes.fromhex(payload)), 2))
 
 
-@pytest.mark.parametrize(("type_id", "max_bytes"), [(VIDEO, 300), (AUDIO, 300), (22, 300), (COMMAND, 200), (18, 200)])
+@pytest.mark.parametrize(("type_id", "max_bytes"), [(VIDEO, 300), (AUDIO, 300), (22, 300), (COMMAND, 200), (4, 200)])
 def test_a_message_that_is_too_long_is_an_error_at_its_header(type_id: int, max_bytes: int) -> None:
     limits = RtmpLimits(max_message_bytes=300, max_command_bytes=200)
     header = bytes.fromhex("06 000000") + (max_bytes + 1).to_bytes(3) + bytes([type_id]) + bytes(4)
@@ -178,6 +179,41 @@ def test_a_message_that_is_too_long_is_an_error_at_its_header(type_id: int, max_
         read(header, limits)
     longest = Message(type_id, 0, 0, bytes(max_bytes))
     assert read(ChunkEncoder().message(longest), limits) == [longest]
+
+
+@pytest.mark.parametrize("type_id", [15, 16, 18, 19])
+@pytest.mark.parametrize("size", [1, 50, 100_000])
+def test_a_data_message_that_is_too_long_is_skipped(type_id: int, size: int) -> None:
+    limits = RtmpLimits(max_command_bytes=200)
+    encoder = ChunkEncoder()
+    before, after = Message(VIDEO, 1, 7, b"before"), Message(VIDEO, 1, 9, b"after")
+    data = encoder.message(before, 6)
+    data += encoder.message(Message(type_id, 1, 8, bytes(0xFFFF)), 4)
+    data += encoder.message(Message(type_id, 1, 8, b"short"), 4) + encoder.message(after, 6)
+    reader = ChunkReader(limits)
+    messages = [message for part in split(data, iter(lambda: size, 0)) for message in reader.receive(part)]
+    assert messages == [before, Message(type_id, 1, 8, b"short"), after]
+
+
+def test_a_skipped_message_may_be_interleaved_and_aborted() -> None:
+    limits = RtmpLimits(max_command_bytes=200)
+    data = bytes.fromhex("04 000000 ffffff 12 01000000") + bytes(128)
+    data += bytes.fromhex("06 000000 000001 09 01000000 aa")
+    data += b"\xc4" + bytes(128)
+    data += bytes.fromhex("02 000000 000004 02 00000000 00000004")
+    data += bytes.fromhex("44 000009 000001 09 bb")
+    assert [message.payload for message in read(data, limits)] == [b"\xaa", b"\xbb"]
+
+
+def test_a_skipped_message_is_not_kept() -> None:
+    reader = ChunkReader(RtmpLimits(max_command_bytes=200))
+    reader.receive(bytes.fromhex("04 000000 ffffff 12 01000000") + bytes(128))
+    tracemalloc.start()
+    for _ in range(8_000):
+        reader.receive(b"\xc4" + bytes(128))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 20_000
 
 
 def test_the_number_of_chunk_streams_is_limited() -> None:

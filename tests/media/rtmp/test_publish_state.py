@@ -83,7 +83,7 @@ def test_message_streams_are_numbered_from_1() -> None:
     assert responses == [("_result", 4, None, 1), ("_result", 5, None, 2)]
 
 
-@pytest.mark.parametrize("name", ["releaseStream", "FCPublish", "getStreamLength", "_checkbw"])
+@pytest.mark.parametrize("name", ["releaseStream", "getStreamLength", "_checkbw"])
 def test_a_command_without_a_result_is_answered_if_it_has_a_transaction_id(name: str) -> None:
     session = connected()
     session.received()
@@ -132,7 +132,7 @@ def test_publish_is_reported_with_the_stream_key_without_its_query() -> None:
     session.send_command("createStream", None, transaction_id=2)
     session.received()
     assert session.send_command("publish", None, "a/key?x=1?y", "live", stream_id=1, transaction_id=3) == [
-        PublishReceived(app="app", stream_key="a/key")
+        PublishReceived(app="app/a", stream_key="key")
     ]
     assert session.received() == []
 
@@ -188,17 +188,28 @@ def test_acceptance_sends_stream_begin_and_publish_start() -> None:
     }
 
 
-def test_acceptance_answers_fcpublish_too() -> None:
+@pytest.mark.parametrize(("transaction_id", "names"), [(2, ["_result", "onFCPublish"]), (0, ["onFCPublish"])])
+def test_fcpublish_is_answered_before_publish(transaction_id: int, names: list[str]) -> None:
+    """Haivision's Makito waits for `onFCPublish` before it sends `publish`."""
+    session = connected()
+    session.received()
+    assert session.send_command("FCPublish", None, "key", transaction_id=transaction_id) == []
+    answers = session.received_commands()
+    assert [(answer.name, answer.stream_id) for answer in answers] == [(name, 0) for name in names]
+    assert answers[-1].arguments == [
+        None,
+        {"code": "NetStream.Publish.Start", "description": "FCPublish received."},
+    ]
+
+
+def test_acceptance_does_not_repeat_the_answer_to_fcpublish() -> None:
     session = connected()
     session.send_command("FCPublish", None, "key", transaction_id=2)
     session.send_command("createStream", None, transaction_id=3)
     session.send_command("publish", None, "key", "live", stream_id=1)
     session.received()
     session.server.accept_publish()
-    assert [(command.name, command.stream_id) for command in session.received_commands()] == [
-        ("onFCPublish", 0),
-        ("onStatus", 1),
-    ]
+    assert [(command.name, command.stream_id) for command in session.received_commands()] == [("onStatus", 1)]
 
 
 def test_refusal_sends_the_reason_and_later_messages_are_ignored() -> None:

@@ -20,11 +20,14 @@ This module is the hot path of ingest. Payload is copied directly into the messa
 usually follow each other, so a loop compares the bytes after each chunk with the only header that can continue the
 message. Between two calls the reader keeps, besides incomplete messages, at most an incomplete header, so the cost per
 byte does not depend on how the bytes are split.
+
+A data message that is too long is skipped instead of being an error: the server ignores data messages anyway, and some
+encoders send large ones (a thumbnail or a list of cue points in `onMetaData`). Its bytes are dropped as they arrive.
 """
 
 from typing import Final
 
-from stagebook.media.rtmp.message import MEDIA_TYPES, Message, MessageType
+from stagebook.media.rtmp.message import DATA_TYPES, MEDIA_TYPES, Message, MessageType
 from stagebook.media.rtmp.rtmp_error import RtmpError
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
 
@@ -47,8 +50,10 @@ class _ChunkStream:
         "delta",
         "extended",
         "is_open",
+        "is_skipped",
         "length",
         "payload",
+        "skipped_bytes",
         "stream_id",
         "timestamp",
         "type_id",
@@ -63,6 +68,15 @@ class _ChunkStream:
         self.is_open = False
         """Whether the latest message is incomplete."""
         self.payload = bytearray()
+        self.is_skipped = False
+        """Whether the payload of the latest message is dropped."""
+        self.skipped_bytes = 0
+        """How many of its bytes have been dropped."""
+
+    @property
+    def missing_bytes(self) -> int:
+        """How many bytes the latest message still lacks."""
+        return self.length - len(self.payload) - self.skipped_bytes
 
 
 class ChunkReader:
@@ -100,10 +114,13 @@ class ChunkReader:
                 position += header_size
                 continue
             position = self._read_payload(stream, data, position)
+            if stream.is_skipped:
+                stream.skipped_bytes += len(stream.payload)
+                stream.payload.clear()
             if self._missing:
                 return messages
             self._stream = None
-            if len(stream.payload) == stream.length:
+            if not stream.missing_bytes:
                 self._complete(stream, messages)
 
     def _read_payload(self, stream: _ChunkStream, data: bytes, position: int) -> int:
@@ -115,7 +132,7 @@ class ChunkReader:
         payload, continuation, chunk_bytes = stream.payload, stream.continuation, self._chunk_bytes
         view = memoryview(data)  # Slices of a memoryview are not copies.
         skip, end, chunk = len(continuation), len(data), self._missing
-        left = stream.length - len(payload)
+        left = stream.missing_bytes
         while True:
             stop = position + chunk
             if stop > end:
@@ -184,7 +201,7 @@ class ChunkReader:
             self._begin_message(stream, int.from_bytes(extended) if extended else stream.delta)
             return basic_size + len(extended)
         self._stream = stream
-        self._missing = min(self._chunk_bytes, stream.length - len(stream.payload))
+        self._missing = min(self._chunk_bytes, stream.missing_bytes)
         # Some encoders do not repeat the extended timestamp in type 3 chunks. If the four bytes differ from that of the
         # message's first chunk, they are payload.
         return basic_size + len(extended) if extended == stream.extended else basic_size
@@ -211,9 +228,11 @@ class ChunkReader:
         """Open a message whose timestamp is `delta` after the previous one's, and check its length."""
         limits, length = self._limits, stream.length
         max_bytes = limits.max_message_bytes if stream.type_id in MEDIA_TYPES else limits.max_command_bytes
-        if length > max_bytes:
+        stream.is_skipped = length > max_bytes and stream.type_id in DATA_TYPES
+        stream.skipped_bytes = 0
+        if length > max_bytes and not stream.is_skipped:
             raise RtmpError(f"a message of type {stream.type_id} has {length} bytes; at most {max_bytes} are allowed")
-        self._incomplete_bytes += length
+        self._incomplete_bytes += 0 if stream.is_skipped else length
         if self._incomplete_bytes > limits.max_incomplete_bytes:
             raise RtmpError(f"the incomplete messages have more than {limits.max_incomplete_bytes} bytes together")
         stream.delta = delta
@@ -226,6 +245,8 @@ class ChunkReader:
         """Close a message that has all its bytes. Apply Set Chunk Size and Abort; append any other to `messages`."""
         payload, type_id = stream.payload, stream.type_id
         self._discard(stream)
+        if stream.is_skipped:
+            return
         if type_id == MessageType.SET_CHUNK_SIZE:
             self._chunk_bytes = read_chunk_size(payload)
         elif type_id == MessageType.ABORT:
@@ -240,7 +261,7 @@ class ChunkReader:
 
     def _discard(self, stream: _ChunkStream) -> None:
         """Close the message of a chunk stream and release its payload."""
-        self._incomplete_bytes -= stream.length
+        self._incomplete_bytes -= 0 if stream.is_skipped else stream.length
         stream.is_open = False
         stream.payload = bytearray()
 

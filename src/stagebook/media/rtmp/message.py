@@ -10,7 +10,7 @@ import msgspec
 
 
 class MessageType(IntEnum):
-    """The message types that the server handles. It ignores all others, such as data messages (`onMetaData`)."""
+    """The message types that the server handles, and the data and shared object messages, which it ignores."""
 
     SET_CHUNK_SIZE = 1
     ABORT = 2
@@ -20,12 +20,25 @@ class MessageType(IntEnum):
     SET_PEER_BANDWIDTH = 6
     AUDIO = 8
     VIDEO = 9
+    DATA_AMF3 = 15
+    SHARED_OBJECT_AMF3 = 16
     COMMAND_AMF3 = 17
+    DATA_AMF0 = 18
+    SHARED_OBJECT_AMF0 = 19
     COMMAND_AMF0 = 20
     AGGREGATE = 22
 
 
 MEDIA_TYPES = frozenset({MessageType.AUDIO, MessageType.VIDEO, MessageType.AGGREGATE})
+DATA_TYPES = frozenset(
+    {
+        MessageType.DATA_AMF0,
+        MessageType.DATA_AMF3,
+        MessageType.SHARED_OBJECT_AMF0,
+        MessageType.SHARED_OBJECT_AMF3,
+    }
+)
+"""Types whose content the server ignores: the media itself says what `onMetaData` does."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,8 @@ without waiting for the answer to `publish`; it is kept until the publish is acc
 ignored.
 
 Encoders also send commands that are not in the specification. They come from Flash Media Server, and librtmp waits for
-their answers: releaseStream, FCPublish, FCUnpublish, closeStream, getStreamLength and _checkbw.
+their answers: releaseStream, FCPublish, FCUnpublish, closeStream, getStreamLength and _checkbw. Haivision's Makito
+sends `publish` only after `onFCPublish`, so FCPublish is answered at once, before anything is known about the key.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from stagebook.media.rtmp import command_messages, control_messages
 from stagebook.media.rtmp.command_messages import CommandMessage
 from stagebook.media.rtmp.media_messages import MediaReader
 from stagebook.media.rtmp.message import Message
+from stagebook.media.rtmp.publish_address import split_address
 from stagebook.media.rtmp.rtmp_error import RtmpError
 from stagebook.media.rtmp.rtmp_events import PublishReceived, RtmpEvent, Unpublished
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
@@ -57,7 +59,6 @@ class PublishState:
         """The message streams that exist. They are floats because AMF0 numbers are."""
         self._last_stream_id = 0
         self._publish_stream_id = 0
-        self._has_fc_publish = False
         self._media = MediaReader(limits)
         self._pending: list[Message] = []
         """Media that arrived in REQUESTED."""
@@ -77,8 +78,6 @@ class PublishState:
         """Accept the pending publish request. Raises RtmpError if there is none."""
         self._require_request()
         self._state = _State.PUBLISHING
-        if self._has_fc_publish:
-            self._send(command_messages.on_fc_status("onFCPublish", "NetStream.Publish.Start", "Publishing."))
         self._send(control_messages.stream_begin(self._publish_stream_id))
         self._send_status("status", "NetStream.Publish.Start", "Publishing.")
 
@@ -158,7 +157,7 @@ class PublishState:
         app = command_messages.bounded_string(
             command_object.get("app"), name="the `app` of `connect`", limits=self._limits
         )
-        self._app = app.partition("?")[0].strip("/")
+        self._app = app
         self._state = _State.CONNECTED
         self._send(control_messages.window_acknowledgement_size(WINDOW_BYTES))
         self._send(control_messages.set_peer_bandwidth(WINDOW_BYTES))
@@ -182,11 +181,13 @@ class PublishState:
         name = command.string_argument(1, name="the publishing name of `publish`", limits=self._limits)
         self._publish_stream_id = command.stream_id
         self._state = _State.REQUESTED
-        return [PublishReceived(app=self._app, stream_key=name.partition("?")[0])]
+        app, stream_key = split_address(self._app, name)
+        return [PublishReceived(app=app, stream_key=stream_key)]
 
     def _on_fc_publish(self, command: CommandMessage) -> list[RtmpEvent]:
-        self._has_fc_publish = True
-        return self._respond_empty(command)
+        self._respond_empty(command)
+        self._send(command_messages.on_fc_status("onFCPublish", "NetStream.Publish.Start", "FCPublish received."))
+        return []
 
     def _on_fc_unpublish(self, command: CommandMessage) -> list[RtmpEvent]:
         code, description = "NetStream.Unpublish.Success", "Publishing ended."

@@ -120,10 +120,7 @@ class RtmpConnection:
             raise RtmpError(f"more than {limits.max_bytes_before_publish} bytes arrived before `publish`")
 
     def _handle(self, message: Message) -> list[RtmpEvent]:
-        """Handle one message. Types that are not in MessageType are ignored.
-
-        Among them are data messages (section 7.1.2): the media itself says what `onMetaData` does.
-        """
+        """Handle one message. Data messages (section 7.1.2) and unknown types are ignored."""
         type_id = message.type_id
         if type_id in MEDIA_TYPES:
             return self._publish.handle_media(message)

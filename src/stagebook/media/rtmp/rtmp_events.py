@@ -13,9 +13,9 @@ class PublishReceived(msgspec.Struct, frozen=True, kw_only=True):
     """The client sent `publish` and waits for `accept_publish` or `refuse_publish`."""
 
     app: str
-    """The application name of `connect`, without leading and trailing slashes and without a query string."""
+    """The path of the URL before the stream key (`publish_address`)."""
     stream_key: str
-    """The publishing name without a query string. It is a secret."""
+    """The last part of the path. It is a secret."""
 
     def __repr__(self) -> str:
         return f"PublishReceived(app={self.app!r})"

@@ -16,7 +16,7 @@ class RtmpLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_message_bytes: int = 4 << 20
     """Maximum length of an audio, video or aggregate message."""
     max_command_bytes: int = 64 << 10
-    """Maximum length of a message of any other type."""
+    """Maximum length of a message of any other type. A longer data message is skipped and is no error."""
     max_chunk_streams: int = 64
     max_incomplete_bytes: int = 8 << 20
     """Maximum total length of the messages that have begun and are not complete."""
