@@ -160,6 +160,35 @@ def test_the_server_ends_when_the_book_cannot_be_written(tmp_path: Path) -> None
         assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [kept]
 
 
+def test_the_server_ends_when_the_book_was_deleted(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        server.client().create_stage()
+        (tmp_path / "book.sqlite3").unlink()
+        with pytest.raises(ClientError) as refused:
+            server.client().create_stage()
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+        assert server.wait() == 1
+        assert "book.sqlite3 was deleted while the server had it open" in server.output
+
+
+def test_a_damaged_book_is_reported(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        for _ in range(3):
+            create_participant(server)
+        server.end()
+    book = tmp_path / "book.sqlite3"
+    content = bytearray(book.read_bytes())
+    for first in range(4_096, len(content), 4_096):
+        content[first : first + 100] = b"garbage " * 12 + b"end!"
+    book.write_bytes(content)
+
+    code, line = refused_start(tmp_path)
+
+    assert code == 1
+    assert "book.sqlite3 is damaged" in line
+    assert "backup" in line
+
+
 def test_the_book_of_a_running_server_can_be_backed_up_and_restored(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     with ServerProcess(tmp_path / "data") as server:

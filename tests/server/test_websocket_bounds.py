@@ -12,9 +12,9 @@ import pytest
 import uvloop
 from websockets.asyncio.client import connect
 
-from stagebook.api.asgi import Receive, Scope, Send
+from stagebook.api.asgi import TEXT_PARTS_EXTENSION, Receive, Scope, Send
 from stagebook.server import websocket_protocol
-from stagebook.server.websocket_protocol import FRAMES_BURST, MAX_FRAGMENTS, PARTS_EXTENSION, WebSocketProtocol
+from stagebook.server.websocket_protocol import FRAMES_BURST, MAX_FRAGMENTS, WebSocketProtocol
 from tests.server.test_websocket_protocol import DEADLINE_SECONDS, LIMITS, running_server
 
 HANDSHAKE = (
@@ -147,7 +147,7 @@ class TestParts:
     async def test_the_client_receives_the_parts_as_one_message(self, sizes: tuple[int, ...]) -> None:
         async def send_parts(scope: Scope, receive: Receive, send: Send) -> None:
             await receive()
-            assert PARTS_EXTENSION in scope["extensions"]
+            assert TEXT_PARTS_EXTENSION in scope["extensions"]
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
             for position, size in enumerate(sizes):
                 more = position < len(sizes) - 1
@@ -252,16 +252,18 @@ async def test_the_connection_of_a_peer_that_does_not_read_ends_when_the_applica
 ) -> None:
     lost = asyncio.Event()
 
-    class Observed(WebSocketProtocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            self.close_timeout = 0.1
+    connection_made, connection_lost = WebSocketProtocol.connection_made, WebSocketProtocol.connection_lost
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            lost.set()
+    def on_made(protocol: WebSocketProtocol, transport: asyncio.BaseTransport) -> None:
+        connection_made(protocol, transport)
+        protocol.close_timeout = 0.1
 
-    monkeypatch.setattr("stagebook.server.http_server.WebSocketProtocol", Observed)
+    def on_lost(protocol: WebSocketProtocol, error: Exception | None) -> None:
+        connection_lost(protocol, error)
+        lost.set()
+
+    monkeypatch.setattr(WebSocketProtocol, "connection_made", on_made)
+    monkeypatch.setattr(WebSocketProtocol, "connection_lost", on_lost)
 
     async def fill_and_end(_scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -1,13 +1,11 @@
-"""The HTTP server: uvicorn with httptools, limits that uvicorn lacks, and an ordered shutdown.
+"""The HTTP server: uvicorn with connections of our own, and an ordered shutdown.
 
-uvicorn limits neither the size of a request head (request line and header fields) nor the time in which a request must
-arrive. `LimitedHttpProtocol` adds both, as a client could otherwise use up memory or connections with requests that
-never end ("slowloris").
+uvicorn accepts connections, counts them and closes them at the end. What is read from a connection, and how much of
+it, is up to `HttpConnection` and `WebSocketProtocol`.
 
     shutdown: stop accepting -> `before_close` (the owner ends its sessions) -> close the open connections
 """
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,18 +13,20 @@ from typing import Any
 
 import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from stagebook.api.asgi import Application
+from stagebook.api.aws.request_ids import RequestIds
+from stagebook.server.http_connection import INPUT_BUDGET_BYTES, ConnectionSettings, HttpConnection, InputBudget
+from stagebook.server.system_clock import SystemRandomness
 from stagebook.server.websocket_protocol import WebSocketProtocol
-
-HEAD_LIMIT_BYTES = 65_536
-"""Maximum size of a request line and its header fields. It admits the largest participant token."""
 
 
 class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits and timeouts of the HTTP server. `connections` bounds open connections and concurrent requests."""
+    """The limits and timeouts of the HTTP server.
+
+    `connections` bounds open connections and concurrent requests. `held_input_bytes` bounds what all connections
+    together have received and not decoded.
+    """
 
     connections: int
     request_timeout_seconds: float
@@ -35,6 +35,7 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     websocket_ping_seconds: float
     websocket_timeout_seconds: float
     shutdown_timeout_seconds: int
+    held_input_bytes: int = INPUT_BUDGET_BYTES
 
 
 class HttpServer(uvicorn.Server):
@@ -78,12 +79,18 @@ class HttpServer(uvicorn.Server):
 
 
 def _configuration(application: Application, limits: HttpLimits, trusted_proxies: tuple[str, ...]) -> uvicorn.Config:
-    def protocol(**arguments: Any) -> LimitedHttpProtocol:  # noqa: ANN401 - arguments of uvicorn
-        return LimitedHttpProtocol(timeout_seconds=limits.request_timeout_seconds, **arguments)
+    shared = ConnectionSettings(
+        request_timeout_seconds=limits.request_timeout_seconds,
+        keep_alive_seconds=limits.keep_alive_seconds,
+        request_ids=RequestIds(SystemRandomness()),
+        input_budget=InputBudget(limits.held_input_bytes),
+    )
+
+    def protocol(**arguments: Any) -> HttpConnection:  # noqa: ANN401 - arguments of uvicorn
+        return HttpConnection(settings=shared, **arguments)
 
     return uvicorn.Config(
         application,
-        # Not the name "httptools": by name, uvicorn falls back silently to a parser that is five times slower.
         http=protocol,  # type: ignore[arg-type]  # uvicorn accepts any factory of protocols
         ws=WebSocketProtocol,
         lifespan="off",
@@ -101,81 +108,3 @@ def _configuration(application: Application, limits: HttpLimits, trusted_proxies
         ws_ping_timeout=limits.websocket_timeout_seconds,
         ws_per_message_deflate=False,  # messages are small, but each connection would need a compression window
     )
-
-
-class LimitedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP connection with a limit on the size of a request head and a timeout for receiving a request.
-
-    The timeout also ends a new connection on which no request arrives. Between requests, uvicorn's keep-alive timeout
-    applies. A websocket has its own limits.
-    """
-
-    def __init__(
-        self,
-        *,
-        timeout_seconds: float,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config=config, server_state=server_state, app_state=app_state, _loop=_loop)
-        self._timeout_seconds = timeout_seconds
-        self._timeout: asyncio.TimerHandle | None = None
-        self._in_head = True
-        self._chunk_size_bytes = 0
-        self._head_size_bytes = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Start the timeout of the first request."""
-        super().connection_made(transport)
-        self._start_timeout()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timeout."""
-        self._cancel_timeout()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Parse the data. Refuse the request if its head has become too large."""
-        self._chunk_size_bytes = len(data)
-        super().data_received(data)
-        self._head_size_bytes += len(data)
-        if self._in_head and self._head_size_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
-            self.send_400_response("The request's headers are too large.")
-
-    def on_message_begin(self) -> None:
-        """Start the timeout and the byte count of a request."""
-        super().on_message_begin()
-        self._in_head = True
-        # `data_received` adds the size of this chunk later. The chunk is not counted, as it may hold the end of the
-        # previous request; its size is bounded anyway.
-        self._head_size_bytes = -self._chunk_size_bytes
-        self._start_timeout()
-
-    def on_headers_complete(self) -> None:
-        """The head is complete: stop counting."""
-        self._in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """The request is complete: stop the timeout."""
-        self._cancel_timeout()
-        super().on_message_complete()
-
-    def handle_websocket_upgrade(self) -> None:
-        """Stop the timeout: the connection becomes a websocket."""
-        self._cancel_timeout()
-        super().handle_websocket_upgrade()
-
-    def _start_timeout(self) -> None:
-        self._cancel_timeout()
-        self._timeout = self.loop.call_later(self._timeout_seconds, self._on_timeout)
-
-    def _cancel_timeout(self) -> None:
-        if self._timeout is not None:
-            self._timeout.cancel()
-            self._timeout = None
-
-    def _on_timeout(self) -> None:
-        self.transport.close()

@@ -28,7 +28,7 @@ from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.watch.health import Health, HealthApi, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import BookRefusedError
+from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
@@ -88,7 +88,7 @@ def serve(settings: Settings) -> int:
             _raise_open_files_limit()
             with open_listen_sockets(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_serve(settings, folder, lock, secrets, sockets))
-    except (DataFolderError, ListenError, BookRefusedError, WorkerStartError) as error:
+    except (DataFolderError, ListenError, BookRefusedError, BookFailedError, WorkerStartError) as error:
         raise StartError(str(error)) from error
 
 

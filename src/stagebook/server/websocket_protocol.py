@@ -9,15 +9,16 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
   can hold 40,000 frames.
 * **A message has a bounded number of fragments.** `websockets` bounds the size of a message, but an empty fragment has
   no size, and uvicorn keeps a list of them.
-* **Long messages are sent in parts.** With `PARTS_EXTENSION` in the scope's `extensions`, an application may send
-  `{"type": "websocket.send", "text_part": <UTF-8 bytes>, "more_parts": bool}`. Each part is a frame of its own (RFC
-  6455 section 5.4), and `send` returns when the part before it has left this process. A part is written to the
+* **Long messages are sent in parts** (`TEXT_PARTS_EXTENSION` of `api/asgi.py`). Each part is a frame of its own (RFC
+  6455 section 5.4), and `send` waits until the part before it has left this process. A part is written to the
   transport as it is, without a copy, so the sockets that get the same message share one buffer.
 * **Pongs are not queued.** If earlier data is still unsent, a ping is not answered: a pong answers only the most recent
   ping anyway (RFC 6455 section 5.5.3), and a peer that sends pings and does not read would make the queue grow.
 * **A peer that does not read is aborted.** `transport.close` waits until the peer has read all buffered data, and the
   kernel keeps probing such a peer for as long as it acknowledges. When the application has ended, when a close frame
   was not answered, and when a ping was not, the connection is aborted after a timeout.
+* **A handshake is parsed once.** uvicorn makes `websockets` parse it again, with limits below those of the HTTP
+  connection: a head that is refused there leaves the socket open without a timeout.
 * **Refused handshakes are not errors.** uvicorn logs a handshake that the application refuses with an HTTP response as
   one.
 """
@@ -28,16 +29,19 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import OPEN
+
+from stagebook.api.asgi import TEXT_PARTS_EXTENSION
+from stagebook.server.request_head import RequestHead
 
 if TYPE_CHECKING:
     from asyncio.transports import BaseTransport
 
     from uvicorn._types import WebSocketScope
 
-PARTS_EXTENSION = "stagebook.websocket.text_parts"
-"""The key in `scope["extensions"]` that says that messages can be sent in parts."""
 FRAMES_BURST = 300
 FRAMES_PER_SECOND = 20.0
 """A client may send 5 messages per second. The rest is for pings, pongs, and messages in several fragments."""
@@ -71,6 +75,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         connection = transport.get_extra_info("socket")
         if connection is not None and _NOT_SENT_LOW_WATER_MARK is not None:
             connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOW_WATER_MARK, UNSENT_SIZE_BYTES)
+
+    def begin(self, head: RequestHead) -> None:
+        """Begin the handshake, whose request has been parsed already.
+
+        A handshake that is invalid (no key, another version) is answered with an error, and the connection is closed.
+        """
+        # The parser of `websockets` expects the bytes of a request before those of frames.
+        self.conn.receive_data(b"GET / HTTP/1.1\r\n\r\n")
+        self.conn.events_received()
+        headers = Headers()
+        for name, value in head.headers:
+            # The fields of the handshake are ASCII. The application gets the others unchanged, below.
+            headers[name.decode("ascii")] = value.decode("ascii", errors="ignore")
+        target = head.raw_path + b"?" + head.query if head.query else head.raw_path
+        self.handle_connect(Request(target.decode("ascii"), headers))
+        if not self.close_sent:
+            self.scope["headers"] = head.headers
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timer of the abort."""
@@ -126,7 +147,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         scope: WebSocketScope | None = getattr(self, "scope", None)
         if scope is not None:
-            scope["extensions"] = {**(scope.get("extensions") or {}), PARTS_EXTENSION: {}}
+            scope["extensions"] = {**(scope.get("extensions") or {}), TEXT_PARTS_EXTENSION: {}}
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's type lacks the extension
         """Send a message of the application, or a part of one.

@@ -1,0 +1,503 @@
+"""An HTTP/1.1 connection: from the bytes of a client to calls of the ASGI application, within bounds.
+
+uvicorn's own connection classes have no bound on parsed requests that wait, on the size of a head, on trailers and on
+the work per read. This class replaces them; of uvicorn it keeps the ASGI side of a request (`RequestResponseCycle`).
+A client needs no token for any of this, so every input has a bound:
+
+    received bytes  ->  head (`request_head`)  ->  body (`body_framing`)  ->  requests, served in order
+                        64 KiB, 128 fields         8,192 chunks              PIPELINE_LIMIT waiting
+
+* Reading stops at a limit, and goes on only when everything received was decoded. What is held back is one read of the
+  transport (256 KB at most) per connection, and INPUT_BUDGET_BYTES for all connections together.
+* Decoding stops after STEPS_PER_TURN events and continues in the next turn of the event loop, so that a full buffer of
+  tiny requests or chunks does not delay the other connections.
+* A request that is not complete in time gets 408. A client that does not read is disconnected.
+* A response may be sent before the body has arrived. The rest of the body is discarded, up to DISCARD_LIMIT_BYTES. If
+  the connection has to end before that, it is closed in two steps (RFC 9112 section 9.6): a close with unread bytes
+  makes the kernel send a reset, and the client may lose the response.
+"""
+
+import asyncio
+import collections
+import logging
+from typing import Any, cast
+from urllib.parse import unquote
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl, service_unavailable
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
+
+from stagebook.api.asgi import Application, Receive, Scope, Send
+from stagebook.api.aws.request_ids import RequestIds
+from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.server.request_decoder import BodyPart, RequestDecoder
+from stagebook.server.request_head import HttpRequestError, RequestHead
+from stagebook.server.websocket_protocol import WebSocketProtocol
+
+PIPELINE_LIMIT = 8
+"""Maximum number of parsed requests that wait for the responses before theirs."""
+STEPS_PER_TURN = 16
+DISCARD_LIMIT_BYTES = 2 * 1_024 * 1_024
+"""Input that is read only to be discarded. SDKs send a whole request before they read the response."""
+INPUT_BUDGET_BYTES = 64 * 1_024 * 1_024
+INPUT_SHARE_BYTES = 2_048
+"""Bytes that a connection may hold back when the budget is spent. With this share, an ordinary head still arrives."""
+LINGER_SECONDS = 2.0
+APPLICATION_TIMEOUT_FACTOR = 1.25
+"""How much later than the request timeout the connection itself answers 408 to an incomplete body. The APIs have a
+timeout of their own, which ends at most a twentieth later, and answer in their own format."""
+
+_REQUEST_TIMEOUT = 408
+_BAD_REQUEST = 400
+_SERVICE_UNAVAILABLE = 503
+
+_log = logging.getLogger("uvicorn.error")
+
+
+class InputBudget:
+    """Counts the bytes that all connections of a server hold back."""
+
+    def __init__(self, limit_bytes: int = INPUT_BUDGET_BYTES) -> None:
+        self.limit_bytes = limit_bytes
+        self.used_bytes = 0
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the connections of a server share. `request_timeout_seconds` also bounds a client that does not read."""
+
+    request_timeout_seconds: float
+    keep_alive_seconds: float
+    request_ids: RequestIds
+    input_budget: InputBudget
+
+
+class HttpConnection(asyncio.Protocol):
+    """One HTTP connection. uvicorn creates it, and calls `shutdown` when the server stops."""
+
+    def __init__(
+        self,
+        *,
+        settings: ConnectionSettings,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._settings = settings
+        self._config = config
+        self._server_state = server_state
+        self._app_state = app_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._decoder = RequestDecoder()
+        self._charged_bytes = 0  # what of the held input is counted in the budget
+        self._discarded_bytes = 0
+        self._discards_input = False  # no further request is accepted
+        self._is_refused = False  # an error response ends the connection, whatever the client still sends
+        self._is_lingering = False
+        self._is_decoding_scheduled = False
+        # The request that arrived last, the one that is being served, and those that wait, newest first.
+        self._newest: RequestResponseCycle | None = None
+        self._served: RequestResponseCycle | None = None
+        self._waiting: collections.deque[tuple[RequestResponseCycle, Application]] = collections.deque()
+        self._request_timer: asyncio.TimerHandle | None = None
+        self._is_application_late = False
+        self._is_request_timed = False  # not set by the timer of a new connection, which is silent
+        self._keep_alive_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._unwritten_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the timeout of the first request."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn only calls `shutdown`
+        self._flow = _InputFlow(self, self._transport)
+        self._responses: Any = _ResponseTransport(self, self._transport)  # a part of asyncio.Transport
+        self._server = get_local_addr(self._transport)
+        self._client = get_remote_addr(self._transport)
+        self._start_request_timer(self._settings.request_timeout_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
+        """Notify the requests that are not answered, and release everything."""
+        self._server_state.connections.discard(self)
+        for cycle in (self._served, self._newest):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self._waiting.clear()
+        self._stop_input()
+        for timer in (self._request_timer, self._keep_alive_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        self._flow.resume_writing()  # an application that waits to send notices the end
+
+    def shutdown(self) -> None:
+        """Close the connection after the response in progress. uvicorn calls this when the server stops."""
+        if self._newest is None or self._newest.response_complete:
+            self._close()
+        else:
+            self._newest.keep_alive = False
+
+    # Input.
+
+    def data_received(self, data: bytes) -> None:
+        """Decode the data, as far as the limits allow."""
+        if self._discards_input:
+            self._discard(len(data))
+            return
+        self._decoder.receive(data)
+        self.decode_input()
+
+    @property
+    def holds_input(self) -> bool:
+        """Whether received bytes wait to be decoded."""
+        return self._decoder.held_bytes > 0
+
+    def schedule_decoding(self) -> None:
+        """Decode more of the held input in the next turn of the event loop."""
+        if not self._is_decoding_scheduled:
+            self._is_decoding_scheduled = True
+            self._loop.call_soon(self._decode_scheduled)
+
+    def _decode_scheduled(self) -> None:
+        self._is_decoding_scheduled = False
+        self.decode_input()
+
+    def decode_input(self) -> None:
+        """Decode the held input until it is used up or a limit is reached."""
+        try:
+            self._decode_some()
+        except HttpRequestError as error:
+            self._refuse(error.status, error.message)
+        self._charge_input()
+        if self._decoder.is_in_request and not self._is_request_timed:
+            self._is_request_timed = True
+            self._start_request_timer(self._settings.request_timeout_seconds)
+
+    def _decode_some(self) -> None:
+        decoder = self._decoder
+        for _ in range(STEPS_PER_TURN):
+            # A response, or the application that takes the body, goes on: see `_InputFlow.resume_reading`.
+            if len(self._waiting) >= PIPELINE_LIMIT if not decoder.is_in_body else self._is_body_buffer_full():
+                self._flow.pause_reading()
+                return
+            # The first condition is true after most requests, and spares a call.
+            event = decoder.next_event() if decoder.is_in_request else None
+            if event is None:
+                self._flow.read_on()
+                return
+            if isinstance(event, BodyPart):
+                self._on_body_part(event)
+            elif event.is_websocket:
+                self._upgrade_to_websocket(event)
+                return
+            else:
+                self._on_head(event)
+        self._flow.pause_reading()
+        self.schedule_decoding()
+
+    def _is_body_buffer_full(self) -> bool:
+        cycle = self._newest
+        return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
+
+    def _charge_input(self) -> None:
+        """Charge the held input to the budget of the server, and refuse the request if the budget is spent."""
+        budget = self._settings.input_budget
+        budget.used_bytes += self._decoder.held_bytes - self._charged_bytes
+        self._charged_bytes = self._decoder.held_bytes
+        if self._charged_bytes > INPUT_SHARE_BYTES and budget.used_bytes > budget.limit_bytes:
+            self._refuse(_SERVICE_UNAVAILABLE, "The server holds too many incomplete requests.")
+
+    def _discard(self, size_bytes: int) -> None:
+        """Count input that nobody reads. Close the connection above the limit."""
+        self._discarded_bytes += size_bytes
+        if self._discarded_bytes > DISCARD_LIMIT_BYTES:
+            self._close()
+
+    def _stop_input(self) -> None:
+        """Accept no further request, and drop the held input."""
+        self._discards_input = True
+        self._decoder.clear()
+        self._settings.input_budget.used_bytes -= self._charged_bytes
+        self._charged_bytes = 0
+        self._cancel_request_timer()
+
+    # Requests.
+
+    def _on_head(self, head: RequestHead) -> None:
+        self._discarded_bytes = 0
+        application: Any = self._config.loaded_app
+        limit = self._config.limit_concurrency
+        state = self._server_state
+        if limit is not None and (len(state.connections) >= limit or len(state.tasks) >= limit):
+            application = service_unavailable
+        self._enqueue(
+            self._scope(head), application, keep_alive=head.keep_alive, expects_continue=head.expects_continue
+        )
+
+    def _scope(self, head: RequestHead) -> Scope:
+        path = head.raw_path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
+            "http_version": head.version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": "http",
+            "root_path": "",
+            "method": head.method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": head.raw_path,
+            "query_string": head.query,
+            "headers": head.headers,
+            "state": self._app_state.copy(),
+        }
+
+    def _on_body_part(self, part: BodyPart) -> None:
+        cycle: Any = self._newest  # not None, as a body follows a head
+        if cycle.response_complete:
+            self._discard(len(part.data))
+        elif part.data:
+            cycle.body += part.data
+        if part.is_last:
+            cycle.more_body = False
+            self._cancel_request_timer()
+            if not cycle.keep_alive:
+                self._stop_input()  # a later request would get no response
+        cycle.message_event.set()
+
+    def _enqueue(
+        self,
+        scope: Any,  # noqa: ANN401 - uvicorn has a type of its own for ASGI's dictionary
+        application: Application,
+        *,
+        keep_alive: bool,
+        expects_continue: bool = False,
+    ) -> None:
+        """Serve a request after those before it."""
+        cycle = RequestResponseCycle(
+            scope=scope,
+            transport=self._responses,
+            flow=self._flow,
+            logger=_log,
+            access_logger=_log,
+            access_log=False,
+            default_headers=self._server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=expects_continue,
+            keep_alive=keep_alive,
+            on_response=self._on_response_complete,
+        )
+        self._cancel_keep_alive()
+        previous, self._newest = self._newest, cycle
+        if previous is None or previous.response_complete:
+            self._serve(cycle, application)
+        else:
+            self._waiting.appendleft((cycle, application))
+
+    def _serve(self, cycle: RequestResponseCycle, application: Any) -> None:  # noqa: ANN401 - uvicorn's own type
+        self._served = cycle
+        task = self._loop.create_task(cycle.run_asgi(application))
+        task.add_done_callback(self._server_state.tasks.discard)
+        self._server_state.tasks.add(task)
+
+    def _on_response_complete(self) -> None:
+        """Serve the next request, or wait for it."""
+        self._server_state.total_requests += 1
+        if self._responses.is_closing():
+            return
+        if self._served is self._newest and self._decoder.is_in_body and self._is_continue_awaited():
+            # After a final response instead of 100 (Continue), the client may send the body or leave it out
+            # (RFC 9110 section 10.1.1): what comes next may be a body or a request.
+            self.close_gracefully()
+            return
+        if self._waiting:
+            self._serve(*self._waiting.pop())
+        else:
+            self._keep_alive_timer = self._loop.call_later(self._settings.keep_alive_seconds, self._close)
+        self._flow.resume_reading()
+
+    def _is_continue_awaited(self) -> bool:
+        return self._newest is not None and any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self._newest.scope["headers"]
+        )
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer the request that is being received with an error, after the responses before it. Then close."""
+        is_in_body = self._decoder.is_in_body
+        self._is_refused = True
+        self._stop_input()
+        self._flow.read_on()
+        if is_in_body and self._newest is not None and not self._withdraw(self._newest):
+            self.close_gracefully()
+            return
+        request_id = self._settings.request_ids.next_id()
+        self._enqueue({"method": "GET", "headers": []}, _refusal(status, message, request_id), keep_alive=False)
+
+    def _withdraw(self, cycle: RequestResponseCycle) -> bool:
+        """End the request whose body cannot be received. Return False if its response has begun."""
+        if self._waiting and self._waiting[0][0] is cycle:
+            self._waiting.popleft()
+            cycle.response_complete = True
+        elif cycle.response_started:
+            return False
+        else:
+            # The application gets `http.disconnect`, and what it sends is dropped.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self._waiting:
+            self._newest = self._waiting[0][0]
+        else:
+            self._newest = None if self._served is cycle else self._served
+        return True
+
+    def _upgrade_to_websocket(self, head: RequestHead) -> None:
+        """Pass the connection on. The websocket has limits and timeouts of its own."""
+        if self._newest is not None and not self._newest.response_complete:
+            raise HttpRequestError(_BAD_REQUEST, "A websocket cannot begin before the responses to other requests.")
+        if self._decoder.held_bytes or head.content_length != 0:
+            # RFC 6455 section 4.1: a client sends nothing before the response to its handshake.
+            raise HttpRequestError(_BAD_REQUEST, "A websocket handshake must not be followed by data.")
+        self._stop_input()
+        self._cancel_keep_alive()
+        self._server_state.connections.discard(self)
+        protocol = WebSocketProtocol(
+            config=self._config, server_state=self._server_state, app_state=self._app_state, _loop=self._loop
+        )
+        protocol.connection_made(self._transport)
+        self._transport.set_protocol(protocol)
+        protocol.begin(head)
+
+    # Output, and the end of the connection.
+
+    def pause_writing(self) -> None:
+        """Make the application wait, and observe whether the client reads."""
+        self._flow.pause_writing()
+        self._watch_output()
+
+    def resume_writing(self) -> None:
+        """Let the application continue."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        self._flow.resume_writing()
+
+    def _watch_output(self) -> None:
+        """Abort the connection if the client reads nothing within the timeout. A slow client may take its time."""
+        self._unwritten_bytes = self._transport.get_write_buffer_size()
+        self._write_timer = self._loop.call_later(self._settings.request_timeout_seconds, self._on_write_timeout)
+
+    def _on_write_timeout(self) -> None:
+        if self._transport.get_write_buffer_size() >= self._unwritten_bytes:
+            self._transport.abort()
+        else:
+            self._watch_output()
+
+    @property
+    def is_lingering(self) -> bool:
+        """Whether the last response was sent, and input is read only to be discarded."""
+        return self._is_lingering
+
+    def close_gracefully(self) -> None:
+        """Close the connection after what was written, so that a client that is still sending can read it."""
+        is_client_sending = self._is_refused or self._decoder.is_in_request
+        if self._is_lingering or not is_client_sending or not self._transport.can_write_eof():
+            self._close()
+            return
+        self._is_lingering = True
+        self._discarded_bytes = 0
+        self._stop_input()
+        self._flow.read_on()
+        self._transport.write_eof()
+        self._start_request_timer(LINGER_SECONDS)
+
+    def _close(self) -> None:
+        """Close the connection after what was written. A client that does not read it is disconnected."""
+        is_flushed = not self._transport.get_write_buffer_size()
+        self._transport.close()
+        if not is_flushed and self._write_timer is None:
+            self._watch_output()
+
+    # The timeout of a request.
+
+    def _start_request_timer(self, seconds: float) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+        self._request_timer = self._loop.call_later(seconds, self._on_request_timeout)
+
+    def _cancel_request_timer(self) -> None:
+        self._is_request_timed = False
+        self._is_application_late = False
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
+
+    def _cancel_keep_alive(self) -> None:
+        if self._keep_alive_timer is not None:
+            self._keep_alive_timer.cancel()
+            self._keep_alive_timer = None
+
+    def _on_request_timeout(self) -> None:
+        self._request_timer = None
+        if self._is_lingering or not self._decoder.is_in_request:
+            # A browser that opened a connection in advance does not expect a response.
+            self._close()
+        elif not self._decoder.is_in_body or self._is_application_late:
+            self._refuse(_REQUEST_TIMEOUT, "The request was not complete in time.")
+        elif self._newest is None or self._newest.response_complete:
+            self.close_gracefully()
+        else:
+            self._is_application_late = True
+            self._start_request_timer(self._settings.request_timeout_seconds * (APPLICATION_TIMEOUT_FACTOR - 1))
+
+
+class _InputFlow(FlowControl):
+    """uvicorn's flow control, except that reading goes on only after the held input was decoded.
+
+    A request resumes reading when it is answered, and when it has taken a part of its body.
+    """
+
+    def __init__(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._connection = connection
+
+    def resume_reading(self) -> None:
+        """Decode the held input first."""
+        if self._connection.holds_input:
+            self._connection.schedule_decoding()
+        else:
+            super().resume_reading()
+
+    def read_on(self) -> None:
+        """Read more from the client."""
+        super().resume_reading()
+
+
+class _ResponseTransport:
+    """The transport as a request sees it: it closes gracefully."""
+
+    def __init__(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
+        self._connection = connection
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._connection.is_lingering or self._transport.is_closing()
+
+    def close(self) -> None:
+        self._connection.close_gracefully()
+
+
+def _refusal(status: int, message: str, request_id: bytes) -> Application:
+    """Return an application that answers with an error, in the form that the AWS API has."""
+
+    async def respond(_scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = ((b"content-type", b"application/json"), (b"x-amzn-requestid", request_id), (b"connection", b"close"))
+        body = msgspec.json.encode({"message": message})
+        await send_response(send, HttpResponse(status=status, headers=headers, body=body))
+
+    return respond

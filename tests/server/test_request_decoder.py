@@ -1,0 +1,68 @@
+"""The decoder of a client's input."""
+
+import pytest
+
+from stagebook.server.request_decoder import BodyPart, RequestDecoder
+from stagebook.server.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
+
+REQUESTS = (
+    b"\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+    b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello\r\n"
+    b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    b"GET /d HTTP/1.1\r\nHost: x\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("read_size_bytes", [1, 5, 1_000])
+def test_requests_are_decoded_for_any_division_of_the_input(read_size_bytes: int) -> None:
+    decoder = RequestDecoder()
+    requests: list[tuple[bytes, bytes]] = []
+    path, body = b"", b""
+    for start in range(0, len(REQUESTS), read_size_bytes):
+        decoder.receive(REQUESTS[start : start + read_size_bytes])
+        while (event := decoder.next_event()) is not None:
+            if isinstance(event, RequestHead):
+                path, body = event.raw_path, b""
+            else:
+                body += event.data
+                if event.is_last:
+                    requests.append((path, body))
+    assert requests == [(b"/a", b""), (b"/b", b"hello"), (b"/c", b"abc"), (b"/d", b"")]
+    assert not decoder.is_in_request
+
+
+def test_nothing_is_decoded_before_it_is_asked_for() -> None:
+    decoder = RequestDecoder()
+    decoder.receive(REQUESTS)
+    assert decoder.held_bytes == len(REQUESTS)
+    assert isinstance(decoder.next_event(), RequestHead)
+    assert decoder.next_event() == BodyPart(b"", is_last=True)
+    assert 0 < decoder.held_bytes < len(REQUESTS)
+    assert decoder.is_in_request
+
+
+@pytest.mark.parametrize("extra_bytes", [0, 1])
+def test_the_head_limit_is_exact_whether_the_head_arrives_at_once_or_not(extra_bytes: int) -> None:
+    start, end = b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"\r\n\r\n"
+    head = start + b"y" * (HEAD_LIMIT_BYTES - len(start) - len(end) + extra_bytes) + end
+    for parts in ([head], [head[:100], head[100:-2], head[-2:]]):
+        decoder = RequestDecoder()
+        outcome: object = None
+        for part in parts:
+            decoder.receive(part)
+            try:
+                outcome = decoder.next_event()
+            except HttpRequestError as error:
+                outcome = error.status
+                break
+        assert outcome == 431 if extra_bytes else isinstance(outcome, RequestHead)
+
+
+def test_dropped_input_is_not_decoded() -> None:
+    decoder = RequestDecoder()
+    decoder.receive(REQUESTS[:100])
+    while decoder.next_event() is not None:
+        pass
+    decoder.clear()
+    assert not decoder.is_in_request
+    assert decoder.next_event() is None
