@@ -48,6 +48,14 @@ class BookFailedError(Exception):
     """
 
 
+class BookDamagedError(BookFailedError):
+    """A read met a part of the book that is not what the store wrote, for example after a fault of the disk.
+
+    Other parts can be intact, so reads of a running server may go on. A server must not start on such a book. The
+    message names the file and says what to do.
+    """
+
+
 class BookRefusedError(Exception):
     """The file cannot be opened as a book: it is locked, damaged, of a newer version or of another program.
 
@@ -111,9 +119,10 @@ class EventExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class BookReader(Protocol):
     """Read access to a book. A read sees every durable transaction and does not wait for the writer.
 
-    An unknown or deleted stage, or an unknown session, reads as None or as an empty page. A store may be opened so that
-    the sessions, participants and events of deleted stages can still be read. `after` is the `next_position` of the
-    page before, None for the first page; `limit` is the maximum number of items.
+    Every read raises BookDamagedError if it meets a damaged part of the book, and BookFailedError if the file cannot be
+    read. An unknown or deleted stage, or an unknown session, reads as None or as an empty page. A store may be opened
+    so that the sessions, participants and events of deleted stages can still be read. `after` is the `next_position` of
+    the page before, None for the first page; `limit` is the maximum number of items.
     """
 
     def last_time_ms(self) -> int:

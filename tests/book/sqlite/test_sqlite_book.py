@@ -14,7 +14,7 @@ from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
-from tests.book.sample import ARN, SESSION, append, commit, open_session, put, put_stage
+from tests.book.sample import ACCOUNT, ARN, SESSION, append, commit, open_session, put, put_stage
 
 
 @pytest.fixture
@@ -123,4 +123,47 @@ async def test_a_failed_book_can_be_read_and_closed(path: Path) -> None:
         book.submit([put_stage()])
     assert len(book.list_events(ARN, SESSION, "p")) == 1
     assert book.get_participant(ARN, SESSION, "p") == ParticipantRecord(participant_id="p")
+    await book.close()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+@pytest.mark.parametrize("replace", [False, True], ids=["deleted", "replaced"])
+async def test_nothing_is_acknowledged_after_a_file_was_deleted_or_replaced(
+    path: Path, suffix: str, *, replace: bool
+) -> None:
+    book = SqliteBook.open(path)
+    await commit(book, put_stage())
+    file = path.with_name(path.name + suffix)
+    if replace:
+        copy = path.with_name("copy")
+        copy.write_bytes(file.read_bytes())
+        copy.replace(file)
+    else:
+        file.unlink()
+
+    submissions = [book.submit([put_stage(f"{ARN}{number}")]) for number in range(40)]
+    results = await asyncio.gather(*(one.durable for one in submissions), return_exceptions=True)
+
+    assert {type(result) for result in results} == {BookFailedError}
+    word = "replaced" if replace else "deleted"
+    with pytest.raises(BookFailedError, match=f"{file} was {word} while the server had it open.*restore a backup"):
+        book.submit([put_stage()])
+    assert await book.wait_ended() is not None
+    await book.close()
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Path:
+    """A symbolic link to the path of a book in another folder."""
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere" / "book")
+    return link
+
+
+async def test_a_book_behind_a_symbolic_link_stays_in_place(link: Path) -> None:
+    book = SqliteBook.open(link)
+    await commit(book, put_stage())
+    await commit(book, put_stage(ARN + "2"))
+    assert book.count_stages(ACCOUNT) == 2
     await book.close()

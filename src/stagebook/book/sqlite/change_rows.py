@@ -32,7 +32,7 @@ from stagebook.book.changes import (
 )
 from stagebook.book.sqlite.row_keys import RowKeys, Undo
 from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
-from stagebook.book.store import ChangeRefusedError
+from stagebook.book.store import BookFailedError, ChangeRefusedError
 from stagebook.stage.resources import Replica
 
 MAXIMUM_TIME_MS = 1 << (63 - SEQUENCE_TIME_SHIFT)
@@ -131,8 +131,9 @@ class ChangeTranslator:
     def translate(self, changes: Sequence[Change]) -> tuple[tuple[int, ...], TransactionRows]:
         """Return the sequence numbers of the events in `changes`, and the rows of all changes.
 
-        Raises ChangeRefusedError if a change contradicts the book or has a value that cannot be stored. The keys and
-        sequence numbers that the transaction had taken are then given back.
+        Raises ChangeRefusedError if a change contradicts the book or has a value that cannot be stored, and
+        BookFailedError if the book cannot be read. The keys and sequence numbers that the transaction had taken are
+        then given back.
         """
         undo: Undo = []
         last_sequence = self.last_sequence
@@ -152,7 +153,7 @@ class ChangeTranslator:
             self.last_sequence = last_sequence
             for undo_step in reversed(undo):
                 undo_step()
-            if isinstance(error, ChangeRefusedError):
+            if isinstance(error, ChangeRefusedError | BookFailedError):
                 raise
             raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
         return tuple(sequences), encoded_rows

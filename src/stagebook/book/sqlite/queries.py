@@ -96,12 +96,6 @@ FROM event WHERE (event.session_key, event.participant_number) = (
 _PAGE = "SELECT sequence, name, error_code, remote_participant_id, replica, extra " + _EVENTS_OF_PARTICIPANT
 PAGE_NEWEST_FIRST = _PAGE + "AND sequence < ? ORDER BY sequence DESC LIMIT ?"
 PAGE_OLDEST_FIRST = _PAGE + "AND sequence > ? ORDER BY sequence LIMIT ?"
-LIST_EVENTS = (
-    "SELECT sequence, name, error_code, remote_participant_id, replica, cause, detail, extra "
-    + _EVENTS_OF_PARTICIPANT
-    + "ORDER BY sequence"
-)
-
 # Of several participants at once: `wanted` is a JSON array of their ids. The rows of a participant follow each other,
 # newest first, which is their order in the table; nothing asks SQLite to sort.
 LIST_EVENTS_OF = """
@@ -130,7 +124,7 @@ SELECT revocation.participant_id FROM stage CROSS JOIN revocation ON revocation.
 WHERE stage.arn = :arn
 """
 
-GET_RESOURCE = "SELECT value FROM resource WHERE arn = :arn"
+GET_RESOURCE = "SELECT value, resource_key FROM resource WHERE arn = :arn"
 LIST_RESOURCES = """
 SELECT value, resource_key FROM resource INDEXED BY resource_of_account
 WHERE account_id = :account AND resource_type = :type AND resource_key > :after ORDER BY resource_key LIMIT :limit

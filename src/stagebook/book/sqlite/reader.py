@@ -25,14 +25,18 @@ from stagebook.book.sqlite.rows import (
     session_value,
     stage_value,
 )
-from stagebook.book.sqlite.schema import open_for_reading
+from stagebook.book.sqlite.schema import UNREADABLE, open_for_reading, read_failure
 from stagebook.book.store import EventRow, Page, ParticipantFilter, RecordedEvent
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
 
 _END = (1 << 63) - 1
 """The largest 64-bit integer, larger than every position."""
 
+_UNDECODABLE = (LookupError, TypeError, ValueError)
+"""What the conversion of rows raises for values that no writer stores; msgspec's errors are ValueErrors."""
+
 _sequence = attrgetter("sequence")
+_Item = TypeVar("_Item")
 
 
 class SqliteReader:
@@ -63,12 +67,12 @@ class SqliteReader:
     def get_stage(self, stage_arn: str) -> Stage | None:
         """Return the stage with the id of its active session, or None."""
         rows = self._rows(queries.GET_STAGE, arn=stage_arn)
-        return stage_value(rows[0][:-1]) if rows else None
+        return self._first(rows, stage_value)
 
     def list_stages(self, account_id: str, *, after: int | None, limit: int) -> Page[Stage]:
         """Return a page of the account's stages in order of creation."""
         rows = self._rows(queries.LIST_STAGES, account=account_id, after=after or 0, limit=limit + 1)
-        return _page(rows, limit, stage_value)
+        return self._page(rows, limit, stage_value)
 
     def count_stages(self, account_id: str) -> int:
         """Return the number of stages of the account, without deleted ones."""
@@ -77,21 +81,21 @@ class SqliteReader:
     def get_session(self, stage_arn: str, session_id: str) -> StageSession | None:
         """Return the session, open or ended, or None."""
         rows = self._rows(queries.GET_SESSION, arn=stage_arn, session=session_id, show=self._show)
-        return session_value(rows[0][:-1]) if rows else None
+        return self._first(rows, session_value)
 
     def list_sessions(self, stage_arn: str, *, after: int | None, limit: int) -> Page[StageSession]:
         """Return a page of the stage's sessions, newest first."""
         rows = self._rows(
             queries.LIST_SESSIONS, arn=stage_arn, show=self._show, after=_position_before(after), limit=limit + 1
         )
-        return _page(rows, limit, session_value)
+        return self._page(rows, limit, session_value)
 
     def get_participant(self, stage_arn: str, session_id: str, participant_id: str) -> ParticipantRecord | None:
         """Return the participant in this session, or None."""
         rows = self._rows(
             queries.GET_PARTICIPANT, arn=stage_arn, session=session_id, participant=participant_id, show=self._show
         )
-        return participant_record(rows[0][:-1]) if rows else None
+        return self._first(rows, participant_record)
 
     def list_participants(
         self,
@@ -107,13 +111,13 @@ class SqliteReader:
         The participant that was first put last comes first. Putting a participant again does not move it.
         """
         rows = self._participant_rows(stage_arn, session_id, where, show=self._show, after=after, limit=limit + 1)
-        return _page(rows, limit, participant_record)
+        return self._page(rows, limit, participant_record)
 
     def list_connected_participants(self, stage_arn: str, session_id: str) -> list[ParticipantRecord]:
         """Return the session's participants in state CONNECTED, also on a deleted stage."""
         where = ParticipantFilter(state=ParticipantState.CONNECTED)
         rows = self._participant_rows(stage_arn, session_id, where, show=True, after=None, limit=_END)
-        return [participant_record(row[:-1]) for row in rows]
+        return self._all(rows, participant_record)
 
     def page_events(
         self,
@@ -130,15 +134,17 @@ class SqliteReader:
             statement, position = queries.PAGE_OLDEST_FIRST, -1 if after is None else after
         else:
             statement, position = queries.PAGE_NEWEST_FIRST, _position_before(after)
-        rows: list[Any] = self._connection.execute(
-            statement, (stage_arn, session_id, participant_id, self._show, position, limit)
-        ).fetchall()
+        try:
+            rows: list[Any] = self._connection.execute(
+                statement, (stage_arn, session_id, participant_id, self._show, position, limit)
+            ).fetchall()
+        except UNREADABLE as error:
+            raise read_failure(self._connection, error) from error
         return rows
 
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
-        rows = self._connection.execute(queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True)).fetchall()
-        return [recorded_event(participant_id, row) for row in rows]
+        return self.list_events_of(stage_arn, session_id, (participant_id,))[participant_id]
 
     def list_events_of(
         self, stage_arn: str, session_id: str, participant_ids: Sequence[str]
@@ -146,8 +152,12 @@ class SqliteReader:
         """Return all events of each of these participants in this session, oldest first, also on a deleted stage."""
         found: dict[str, list[RecordedEvent]] = {participant_id: [] for participant_id in participant_ids}
         wanted = msgspec.json.encode(list(found)).decode()
-        for row in self._rows(queries.LIST_EVENTS_OF, arn=stage_arn, session=session_id, wanted=wanted):
-            found[row[0]].append(recorded_event(row[0], row[1:]))
+        rows = self._rows(queries.LIST_EVENTS_OF, arn=stage_arn, session=session_id, wanted=wanted)
+        try:
+            for row in rows:
+                found[row[0]].append(recorded_event(row[0], row[1:]))
+        except _UNDECODABLE as error:
+            raise read_failure(self._connection, error) from error
         for events in found.values():
             events.sort(key=_sequence)
         return found
@@ -164,14 +174,14 @@ class SqliteReader:
     def get_resource(self, arn: str) -> Resource | None:
         """Return a standalone resource, or None."""
         rows = self._rows(queries.GET_RESOURCE, arn=arn)
-        return resource_value(rows[0]) if rows else None
+        return self._first(rows, resource_value)
 
     def list_resources(self, account_id: str, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
         """Return a page of the account's resources of one type, in order of creation."""
         rows = self._rows(
             queries.LIST_RESOURCES, account=account_id, type=resource_type, after=after or 0, limit=limit + 1
         )
-        return _page(rows, limit, resource_value)
+        return self._page(rows, limit, resource_value)
 
     def count_resources(self, account_id: str, resource_type: str) -> int:
         """Return the number of the account's resources of one type."""
@@ -189,11 +199,11 @@ class SqliteReader:
             after=_position_before(after),
             limit=limit + 1,
         )
-        return _page(rows, limit, replica_value)
+        return self._page(rows, limit, replica_value)
 
     def list_active_replicas(self) -> list[Replica]:
         """Return every replica in state ACTIVE, including those of deleted stages."""
-        return [replica_value(row[:-1]) for row in self._rows(queries.LIST_ACTIVE_REPLICAS)]
+        return self._all(self._rows(queries.LIST_ACTIVE_REPLICAS), replica_value)
 
     def is_connection_token_revoked(self, account_id: str, token_id: str) -> bool:
         """Return whether this connection token of the account was revoked."""
@@ -201,7 +211,7 @@ class SqliteReader:
 
     def list_open_sessions(self) -> list[StageSession]:
         """Return every open session, including those of deleted stages."""
-        return [session_value(row[:-1]) for row in self._rows(queries.LIST_OPEN_SESSIONS)]
+        return self._all(self._rows(queries.LIST_OPEN_SESSIONS), session_value)
 
     def _participant_rows(
         self, stage_arn: str, session_id: str, where: ParticipantFilter, *, show: bool, after: int | None, limit: int
@@ -221,19 +231,30 @@ class SqliteReader:
         )
 
     def _rows(self, statement: str, **parameters: str | int | None) -> list[Row]:
-        return self._connection.execute(statement, parameters).fetchall()
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except UNREADABLE as error:
+            raise read_failure(self._connection, error) from error
 
+    def _first(self, rows: list[Row], make: Callable[[Row], _Item]) -> _Item | None:
+        """Return the value of the only row, None without a row."""
+        found = self._all(rows, make)
+        return found[0] if found else None
 
-_Item = TypeVar("_Item")
+    def _page(self, rows: list[Row], limit: int, make: Callable[[Row], _Item]) -> Page[_Item]:
+        """Return a page of rows. More than `limit` rows mean there is a next page."""
+        shown = rows[:limit]
+        return Page(
+            items=self._all(shown, make),
+            next_position=shown[-1][-1] if shown and len(rows) > limit else None,
+        )
 
-
-def _page(rows: list[Row], limit: int, make: Callable[[Row], _Item]) -> Page[_Item]:
-    """Return a page of rows whose last column is their position. More than `limit` rows mean there is a next page."""
-    shown = rows[:limit]
-    return Page(
-        items=[make(row[:-1]) for row in shown],
-        next_position=shown[-1][-1] if shown and len(rows) > limit else None,
-    )
+    def _all(self, rows: list[Row], make: Callable[[Row], _Item]) -> list[_Item]:
+        """Return the values of rows. The last column of a row is its position and no part of the value."""
+        try:
+            return [make(row[:-1]) for row in rows]
+        except _UNDECODABLE as error:
+            raise read_failure(self._connection, error) from error
 
 
 def _position_before(after: int | None) -> int:

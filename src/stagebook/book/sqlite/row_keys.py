@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import apsw
 
+from stagebook.book.sqlite.schema import UNREADABLE, read_failure
 from stagebook.book.store import ChangeRefusedError
 
 MAXIMUM_IDLE_STAGES = 4_096
@@ -161,4 +162,7 @@ class RowKeys:
         return SessionKeys(session_id=session_id, session_key=session_key, start_ms=start_ms, numbers=dict(numbers))
 
     def _rows(self, statement: str, *parameters: str | int) -> list[Any]:
-        return self._connection.execute(statement, parameters).fetchall()
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except UNREADABLE as error:
+            raise read_failure(self._connection, error) from error

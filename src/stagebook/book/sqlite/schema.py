@@ -11,13 +11,16 @@ from pathlib import Path
 
 import apsw
 
-from stagebook.book.store import BookRefusedError
+from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
 
 APPLICATION_ID = 0x53426F6B
 """`SBok` in ASCII, in bytes 68 to 71 of the file (sqlite.org/fileformat.html, section 1.3.18)."""
 
 MINIMUM_SQLITE = (3, 51, 3)
 """Earlier versions can corrupt a database in WAL mode with two connections (sqlite.org/wal.html, the WAL-reset bug)."""
+
+UNREADABLE = (apsw.Error, UnicodeDecodeError)
+"""What a read of a damaged file raises: apsw decodes strings, and those of a damaged row may not be UTF-8."""
 
 BUSY_TIMEOUT_MS = 5_000
 WRITE_CACHE_SIZE_KIB = 16_384
@@ -245,6 +248,18 @@ def _identify(connection: apsw.Connection, path: Path, migrations: Sequence[str]
             "Install a newer Stagebook, or choose another data folder."
         )
     return version
+
+
+def read_failure(connection: apsw.Connection, error: Exception) -> BookFailedError:
+    """Return the error of a read that SQLite could not serve or whose rows cannot be decoded.
+
+    SQLite has no checksums. It notices a damaged page by its structure; other damage shows as values that no writer
+    of a book stores, which the conversion of rows refuses.
+    """
+    path = connection.filename
+    if isinstance(error, apsw.Error) and not isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return BookFailedError(f"{path} cannot be read: {error}")
+    return BookDamagedError(f"{path} is damaged ({error}). Restore it from a backup.")
 
 
 def _refusal(path: Path, error: Exception) -> BookRefusedError:

@@ -4,7 +4,8 @@ A commit waits for a sync to disk, which takes about as long for a thousand tran
 every transaction that is queued, writes all of them in one SQLite transaction, and then completes their futures on the
 event loop. While one group is being committed, the next one accumulates in the queue.
 
-    queue -> take a group -> BEGIN IMMEDIATE, insert rows, COMMIT -> complete the futures on the event loop
+    queue -> take a group -> BEGIN IMMEDIATE, insert rows, COMMIT -> check that the files are in place
+          -> complete the futures on the event loop
 
 The first failure ends the thread: it fails the futures of the group and of everything queued behind it, and `put`
 refuses further transactions.
@@ -19,6 +20,7 @@ from queue import Empty, SimpleQueue
 import apsw
 import msgspec
 
+from stagebook.book.sqlite.book_files import BookFiles
 from stagebook.book.sqlite.change_rows import STATEMENTS, TransactionRows
 from stagebook.book.store import BookFailedError
 
@@ -48,6 +50,7 @@ class BookWriter:
         self, connection: apsw.Connection, *, loop: asyncio.AbstractEventLoop, on_durable: Callable[[int], None]
     ) -> None:
         self._connection = connection
+        self._files = BookFiles(connection)
         self._loop = loop
         self._on_durable = on_durable
         self._queue: SimpleQueue[QueuedTransaction | None] = SimpleQueue()
@@ -82,6 +85,8 @@ class BookWriter:
                 group, stopping = self._take_group()
                 if group:
                     self._commit(group)
+                    # After the commit and before it is acknowledged: what is written to a deleted file is lost.
+                    self._files.require_in_place()
                     self._call_on_loop(self._resolve, group)
         except Exception as error:  # noqa: BLE001 - every failure must reach the futures, or their tasks wait forever
             self._call_on_loop(self._fail, group, error)
