@@ -6,7 +6,8 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from stagebook.media.rtc.ice.udp_socket import DATAGRAMS_PER_WAKE_UP, Address, Path, UdpSocket, bind_all
+from stagebook.media.rtc.ice.udp_socket import DATAGRAMS_PER_WAKE_UP, Address, Path, UdpSocket
+from stagebook.media.rtc.ice.wildcard_socket import bind_all
 from tests.media.rtc.running_engine import wait_until
 
 

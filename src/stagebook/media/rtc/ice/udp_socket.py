@@ -1,4 +1,4 @@
-"""The UDP sockets of an engine: one for each bind address, all with the same port.
+"""The UDP sockets of an engine: one for each address, all with the same port.
 
 One port carries all connections of the engine, so that an operator opens one port in the firewall. The demultiplexer
 tells the connections apart. Sockets are non-blocking and read in batches from the event loop.
@@ -6,7 +6,7 @@ tells the connections apart. Sockets are non-blocking and read in batches from t
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeAlias
 
@@ -30,10 +30,15 @@ _log = structlog.get_logger(__name__)
 class UdpSocket:
     """One bound, non-blocking socket. `sendto(data, address)` is the system socket's own method, for the hot loop."""
 
-    def __init__(self, bind_address: str, port: int) -> None:
-        """Bind the socket. Raises OSError."""
+    def __init__(self, bind_address: str, port: int, *, scope_id: int = 0, shares_port: bool = False) -> None:
+        """Bind the socket. Raises OSError.
+
+        `scope_id` is the interface of a link-local IPv6 address. With `shares_port` the address may be part of the
+        wildcard address of another socket that allows it at this moment (`wildcard_socket`).
+        """
         family = socket.AF_INET6 if ip_address(bind_address).version == 6 else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        address = (bind_address, port, 0, scope_id) if scope_id else (bind_address, port)
         try:
             self._socket.settimeout(0)
             if family == socket.AF_INET6:
@@ -41,12 +46,19 @@ class UdpSocket:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER_SIZE_BYTES)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_SIZE_BYTES)
-            self._socket.bind((bind_address, port))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shares_port)
+            self._socket.bind(address)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         except OSError:
             self._socket.close()
             raise
         self.sendto: Callable[[memoryview | bytes, Address], int] = self._socket.sendto
         self.port: int = self._socket.getsockname()[1]
+
+    @property
+    def system_socket(self) -> socket.socket:
+        """The socket of the system, for options."""
+        return self._socket
 
     def send(self, datagram: bytes, address: Address) -> None:
         """Send a datagram. It is lost if the send buffer is full or there is no route: UDP guarantees no delivery."""
@@ -80,10 +92,15 @@ class UdpSocket:
             except OSError:
                 # The system reports an ICMP error of an earlier send here; no datagram was read.
                 continue
-            try:
-                receive(datagram, address, now)
-            except Exception:  # noqa: BLE001 - a bug met by one peer must not stop the media of all others
-                _log.exception("datagram_failed", size_bytes=len(datagram))
+            self.deliver(receive, datagram, address, now)
+
+    @staticmethod
+    def deliver(receive: DatagramReceiver, datagram: bytes, address: Address, now: float) -> None:
+        """Call the receiver of a datagram. An exception is logged: one peer must not stop the media of others."""
+        try:
+            receive(datagram, address, now)
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("datagram_failed", size_bytes=len(datagram))
 
 
 class Path(NamedTuple):
@@ -95,20 +112,3 @@ class Path(NamedTuple):
     def send(self, datagram: bytes) -> None:
         """Send a datagram to the peer. It may be lost."""
         self.socket.send(datagram, self.address)
-
-
-def bind_all(bind_addresses: Sequence[str], port: int) -> list[UdpSocket]:
-    """Bind one socket for each address, all to one port. With port 0 the system chooses the port for the first.
-
-    Raises OSError if an address cannot be bound; the sockets bound before it are closed.
-    """
-    sockets: list[UdpSocket] = []
-    try:
-        for bind_address in bind_addresses:
-            sockets.append(UdpSocket(bind_address, port))
-            port = sockets[0].port
-    except OSError:
-        for bound in sockets:
-            bound.close()
-        raise
-    return sockets

@@ -13,7 +13,8 @@ from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.ice.candidates import candidate_ips
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
-from stagebook.media.rtc.ice.udp_socket import UdpSocket, bind_all
+from stagebook.media.rtc.ice.udp_socket import DatagramReceiver, UdpSocket
+from stagebook.media.rtc.ice.wildcard_socket import WildcardSocket, bind_all
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.sdp.sdp_answer import LocalTransport
 from stagebook.media.rtc.transport.demultiplexer import Demultiplexer, UfragTable
@@ -56,7 +57,7 @@ class SharedTransport:
         self._certificate = make_certificate(datetime.fromtimestamp(wall_clock(), UTC))
         self._dtls_context = dtls_context(self._certificate)
         self.ufrags = UfragTable()
-        self._sockets: list[UdpSocket] = []
+        self._sockets: list[UdpSocket | WildcardSocket] = []
         self._demultiplexers: list[Demultiplexer] = []
         self._candidate_addresses: tuple[tuple[str, int], ...] = ()
 
@@ -68,9 +69,11 @@ class SharedTransport:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Bind the sockets and start to receive. Raises OSError if an address cannot be bound."""
         self._sockets = bind_all(self._bind_addresses, self._requested_port)
-        self._demultiplexers = [Demultiplexer(socket, self.ufrags, self.statistics) for socket in self._sockets]
-        for socket, demultiplexer in zip(self._sockets, self._demultiplexers, strict=True):
-            socket.start_receiving(loop, demultiplexer.receive, self._clock)
+        for socket in self._sockets:
+            if isinstance(socket, WildcardSocket):
+                socket.start_receiving(loop, self._make_receiver, self._clock)
+            else:
+                socket.start_receiving(loop, self._make_receiver(socket), self._clock)
         ips = candidate_ips(bind_addresses=self._bind_addresses, announced_addresses=self._announced_addresses)
         self._candidate_addresses = tuple((ip, self.udp_port) for ip in ips)
 
@@ -80,6 +83,11 @@ class SharedTransport:
             socket.stop_receiving(loop)
             socket.close()
         self._sockets = []
+
+    def _make_receiver(self, socket: UdpSocket) -> DatagramReceiver:
+        demultiplexer = Demultiplexer(socket, self.ufrags, self.statistics)
+        self._demultiplexers.append(demultiplexer)
+        return demultiplexer.receive
 
     def reset_rate_limits(self) -> None:
         """Start a new second of the rate limits for connectivity checks. The caller does so about once a second."""
