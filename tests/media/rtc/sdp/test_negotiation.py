@@ -274,3 +274,32 @@ def test_a_viewer_of_a_stereo_source_has_that_in_its_answer(*, is_stereo: bool) 
         audio = viewer(offer, source).audio
         assert audio is not None
         assert ("sprop-stereo=1" in audio.parameters.split(";")) is is_stereo
+
+
+def test_a_publisher_gets_one_payload_type_of_each_allowed_codec_that_it_offers() -> None:
+    video = publisher(offers.CHROMIUM).video
+    assert video.payload_types == (109, 114, 96, 97)
+    (vp8,) = video.alternatives
+    assert (vp8.codec, vp8.ssrcs, vp8.alternatives) == (Codec.VP8, video.ssrcs, ())
+    assert publisher(offers.CHROMIUM).inbound.payload_types == {111, 109, 114, 96, 97}
+    assert publisher(offers.OBS).video.alternatives == ()
+    assert publisher(offers.CHROMIUM, Codec.H264).video.alternatives == ()
+
+
+def test_the_codec_of_the_source_that_a_publisher_takes_over_comes_first() -> None:
+    description = parse_description(offers.CHROMIUM)
+    plan = negotiate_publisher(description, video_codecs=(Codec.H264, Codec.VP8), current=VP8_SOURCE)
+    assert plan.video.payload_types == (96, 97, 109, 114)
+
+
+def test_a_plan_with_another_codec_keeps_the_first_one_as_an_alternative() -> None:
+    video = publisher(offers.CHROMIUM).video
+    changed = video.with_codec(video.alternatives[0])
+    assert changed.payload_types == (96, 97, 109, 114)
+    assert changed.with_codec(changed.alternatives[0]) == video
+
+
+def test_a_viewer_gets_the_codec_of_the_source_alone() -> None:
+    video = viewer(offers.CHROMIUM_VIEWER, SourceFormat.of(publisher(offers.CHROMIUM))).video
+    assert video is not None
+    assert video.alternatives == ()

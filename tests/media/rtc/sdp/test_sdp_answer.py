@@ -56,9 +56,9 @@ def test_every_accepted_section_has_the_whole_transport() -> None:
         assert lines.index("a=end-of-candidates") > lines.index("a=mid:" + ("0" if kind == "audio" else "1"))
 
 
-def test_a_publishers_video_section_has_one_codec_with_its_rtx() -> None:
+def test_a_publishers_video_section_has_h264_first_and_then_vp8_each_with_its_rtx() -> None:
     lines = section(publisher_answer(offers.CHROMIUM), "video")
-    assert lines[0] == "m=video 9 UDP/TLS/RTP/SAVPF 109 114"
+    assert lines[0] == "m=video 9 UDP/TLS/RTP/SAVPF 109 114 96 97"
     assert "a=recvonly" in lines
     assert [line for line in lines if line.startswith(("a=rtpmap", "a=fmtp", "a=rtcp-fb", "a=extmap"))] == [
         "a=rtpmap:109 H264/90000",
@@ -69,6 +69,13 @@ def test_a_publishers_video_section_has_one_codec_with_its_rtx() -> None:
         "a=rtcp-fb:109 goog-remb",
         "a=rtpmap:114 rtx/90000",
         "a=fmtp:114 apt=109",
+        "a=rtpmap:96 VP8/90000",
+        "a=rtcp-fb:96 nack",
+        "a=rtcp-fb:96 nack pli",
+        "a=rtcp-fb:96 ccm fir",
+        "a=rtcp-fb:96 goog-remb",
+        "a=rtpmap:97 rtx/90000",
+        "a=fmtp:97 apt=96",
         "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
     ]
 

@@ -1,8 +1,9 @@
 """The result of a negotiation: which sections of an offer are accepted, with which codec and which peer.
 
 `negotiation` makes a plan from an offer, `sdp_answer` writes the answer from the plan, and the forwarder runs the
-connection by it. A plan holds exactly one codec for each track (with its RTX payload type), because the forwarder sends
-packets on as they are and cannot switch codecs within a source.
+connection by it. A track has one codec (with its RTX payload type), because the forwarder sends packets on as they are.
+A publisher's video track may have alternatives: the publisher sends one of the accepted codecs, and nothing before its
+first packet tells which.
 """
 
 import msgspec
@@ -69,6 +70,21 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The publisher's sprop-parameter-sets (RFC 6184 section 8.1), "" for none."""
     rids: tuple[str, ...] = ()
     """The rids of the simulcast layers in the offer's order, which need not be the order of quality."""
+    alternatives: tuple["TrackPlan", ...] = ()
+    """The same section with the other codecs that the answer accepts from a publisher, the preferred first. They have
+    no alternatives themselves."""
+
+    @property
+    def payload_types(self) -> tuple[int, ...]:
+        """The accepted payload types in the order of the answer: each codec with its RTX, then the alternatives."""
+        own = (self.payload_type,) if self.rtx_payload_type is None else (self.payload_type, self.rtx_payload_type)
+        return (*own, *(number for plan in self.alternatives for number in plan.payload_types))
+
+    def with_codec(self, alternative: "TrackPlan") -> "TrackPlan":
+        """Return the plan with one of the `alternatives` as its codec, and the current codec among the others."""
+        others = [plan for plan in self.alternatives if plan is not alternative]
+        current = msgspec.structs.replace(self, alternatives=())
+        return msgspec.structs.replace(alternative, alternatives=(current, *others))
 
 
 class RejectedSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,9 +117,8 @@ class PublisherPlan(msgspec.Struct, frozen=True, kw_only=True):
     def inbound(self) -> InboundStreams:
         """The streams that the publisher may send."""
         tracks = self.tracks
-        types = (number for track in tracks for number in (track.payload_type, track.rtx_payload_type))
         return InboundStreams(
-            payload_types=frozenset(number for number in types if number is not None),
+            payload_types=frozenset(number for track in tracks for number in track.payload_types),
             ssrcs=tuple(ssrc for track in tracks for ssrc in (*track.ssrcs, *track.rtx_of)),
         )
 

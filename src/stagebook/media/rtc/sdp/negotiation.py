@@ -8,7 +8,10 @@ answers, as in WHIP (RFC 9725 section 4.2), and there is one round only.
 The rules of the engine:
 
 * The first usable section of each kind is accepted; all others are rejected.
-* An accepted section gets one codec. A publisher's is the best for most viewers; a viewer's is that of its source.
+* An accepted section gets one codec. A publisher's is the best for most viewers; a viewer's is that of its source. A
+  publisher's video section also gets the other codecs that it offers and the settings allow, after that one. Browsers
+  send the first codec of the answer. But a client whose track is encoded already can send only that codec, and often
+  offers more than that (pion offers all that it can receive).
 * All accepted sections share one transport: the offer must bundle them (RFC 9143) and multiplex RTCP with RTP (RFC
   5761 section 5.1).
 * ICE: the peer is the full agent, the engine is lite. DTLS: the peer is the client (`a=setup:passive` in the answer),
@@ -77,6 +80,7 @@ def negotiate_publisher(
         raise MediaRefusedError(
             reason=RefusalReason.VIDEO_CODEC, detail=f"the offer has no video section that sends {names}"
         )
+    video = _with_alternatives(video, offer.sections[video.section], video_codecs, current)
     audio = _first(sending, MediaKind.AUDIO, choose_opus)
     if audio is None and _has(sending, MediaKind.AUDIO):
         raise MediaRefusedError(reason=RefusalReason.AUDIO_CODEC, detail="the offer sends audio, but not as Opus")
@@ -180,6 +184,15 @@ def _track(index: int, section: MediaSection, kind: MediaKind, choice: CodecChoi
         rids=rids,
         parameter_sets=parse_fmtp(payload.parameters).get("sprop-parameter-sets", ""),
     )
+
+
+def _with_alternatives(
+    video: TrackPlan, section: MediaSection, codecs: Sequence[Codec], current: SourceFormat | None
+) -> TrackPlan:
+    """Return a publisher's video track with the other `codecs` that its section offers, in their order."""
+    choices = [choose_publisher_video(section, (codec,), current) for codec in codecs if codec is not video.codec]
+    alternatives = [_track(video.section, section, video.kind, choice) for choice in choices if choice is not None]
+    return msgspec.structs.replace(video, alternatives=tuple(alternatives))
 
 
 def _without_sender_attributes(track: TrackPlan) -> TrackPlan:

@@ -1,6 +1,6 @@
 """Writes the SDP answer of a plan (RFC 3264 section 6, JSEP RFC 8829 section 5.3.1).
 
-The answer has the sections of the offer in their order: accepted ones with one codec and the engine's transport,
+The answer has the sections of the offer in their order: accepted ones with their codecs and the engine's transport,
 rejected ones with port 0. On the session level it declares ICE-lite (RFC 8839 section 5.3) and repeats the BUNDLE group
 of the accepted sections (RFC 9143 section 7.3). Every accepted section has `a=setup:passive`, so the peer starts the
 DTLS handshake (RFC 8842 section 5.3), or `a=setup:active` if the offer leaves that to the answerer.
@@ -102,8 +102,7 @@ def _accepted(track: TrackPlan, remote: RemoteTransport, local: LocalTransport, 
     Each section has the whole transport with its candidates. RFC 9143 section 7.1.3 requires them only in the tagged
     section, but some clients read only the section that they are interested in.
     """
-    rtx = track.rtx_payload_type
-    yield f"m={track.kind} 9 {track.protocol} {track.payload_type}" + (f" {rtx}" if rtx is not None else "")
+    yield f"m={track.kind} 9 {track.protocol} " + " ".join(map(str, track.payload_types))
     yield "c=IN IP4 0.0.0.0"
     yield "a=rtcp:9 IN IP4 0.0.0.0"
     yield f"a=mid:{track.mid}"
@@ -116,7 +115,8 @@ def _accepted(track: TrackPlan, remote: RemoteTransport, local: LocalTransport, 
     if track.rtcp_reduced_size:
         yield "a=rtcp-rsize"
     yield from candidate_lines(local)
-    yield from _codec(track)
+    for plan in (track, *track.alternatives):
+        yield from _codec(plan)
 
 
 def _codec(track: TrackPlan) -> Iterator[str]:

@@ -8,7 +8,8 @@ noticed the loss. The newest connected one feeds the source:
   continues. If the new one does not connect, it is closed and nothing else happens.
 * When a publisher takes over, all publishers that were opened before it are closed, connected or not. No Closed fact is
   reported for them: Connected of the newer one implies it.
-* Viewers stay, unless the video codec changes: then they are closed, with SOURCE_CHANGED.
+* Viewers stay, unless the video codec changes: then they are closed, with SOURCE_CHANGED. It may also change with the
+  first video packet of a publisher: the answer accepts several codecs, and only the packet shows which one is sent.
 """
 
 import asyncio
@@ -220,12 +221,16 @@ class Forwarder:
         replaced = [
             older for older in self._connections.older_publishers(connection_id) if self._connections.close(older)
         ]
+        self._feed(source, publisher, now)
+        return replaced
+
+    def _feed(self, source: PublishedSource, publisher: Publisher, now: float) -> None:
+        """Let a publisher feed a source. Viewers whose video codec this is not are closed, with SOURCE_CHANGED."""
         if not source.keeps_viewers(publisher.plan):
             for viewer_id in list(source.viewers):
                 if self._connections.close(viewer_id):
                     self._on_fact(Closed(connection_id=viewer_id, cause=CloseCause.SOURCE_CHANGED))
         source.take_over(publisher, now)
-        return replaced
 
     def _check_limits(self) -> None:
         count = len(self._connections) + len(self._feeds)
@@ -239,6 +244,7 @@ class Forwarder:
             name=self._random_name(),
             random_bits=self._randomness.getrandbits,
             wall_clock=self._wall_clock,
+            on_codec_changed=self._feed,
         )
 
     def _random_name(self) -> str:

@@ -30,12 +30,18 @@ class PublishedSource(MediaSource):
         name: str,
         random_bits: Callable[[int], int],
         wall_clock: Callable[[], float],
+        on_codec_changed: Callable[["PublishedSource", Publisher, float], None],
     ) -> None:
-        """`plan` is the negotiated offer of the first publisher: viewers may subscribe before it is connected."""
+        """`plan` is the negotiated offer of the first publisher: viewers may subscribe before it is connected.
+
+        `on_codec_changed` gets the source, the publisher and the time when the publisher that feeds the source sends
+        another video codec than before. It ends the viewers' connections and calls `take_over` again.
+        """
         super().__init__(source_id, name=name, wall_clock=wall_clock)
         self.publisher: Publisher | None = None
         """The connected publisher that feeds the tracks."""
         self._random_bits = random_bits
+        self._on_codec_changed = on_codec_changed
         self._meter: SourceMeter | None = None
         self._ntp_offset: int | None = None
         self._reported_at: dict[MediaKind, float] = {}
@@ -92,6 +98,11 @@ class PublishedSource(MediaSource):
             track.requester = None
         for incoming in publisher.tracks:
             incoming.output = None
+
+    def codec_changed(self, publisher: Publisher, now: float) -> None:
+        """The publisher sends another video codec. A publisher that does not feed the source is ignored."""
+        if publisher is self.publisher:
+            self._on_codec_changed(self, publisher, now)
 
     def receive_sender_report(
         self, publisher: Publisher, incoming: IncomingTrack, report: SenderReport, now: float

@@ -10,18 +10,23 @@ The publisher is sent four kinds of feedback:
 
 from typing import Protocol
 
+import msgspec
+
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.bandwidth_estimate import BandwidthEstimate
 from stagebook.media.rtc.rtp.rtcp import SenderReport, make_parse_budget, parse_rtcp
 from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_receiver_report, write_remb
-from stagebook.media.rtc.rtp.rtp_packet import parse_rtp
+from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
 from stagebook.media.rtc.sfu.simulcast_layers import Layer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 
 REPORT_INTERVAL_SECONDS = 1.0
+CODEC_SILENCE_SECONDS = 2.0
+"""A publisher changes its video codec only after so long without a packet of the current one. A change ends the
+connections of its viewers, so it must not happen for single packets."""
 SENDER_REPORTS_PER_SECOND = 4
 MAX_SENDER_REPORTS_AT_ONCE = 8
 """Limits of the sender reports of a publisher that are used: rate and burst. Each is sent on to all viewers, so without
@@ -36,6 +41,9 @@ class PublisherListener(Protocol):
     ) -> None:
         """The publisher sent a sender report for the forwarded layer of a track."""
 
+    def codec_changed(self, publisher: "Publisher", now: float) -> None:
+        """The publisher sends another codec than the one of its plan so far. `publisher.plan` has the new one."""
+
     def release(self, publisher: "Publisher") -> None:
         """The publisher's connection is closed."""
 
@@ -49,10 +57,7 @@ class Publisher:
         """`ssrc` and `cname` identify the server as the sender of the RTCP. `ceiling_bps` is the highest REMB value."""
         self.plan = plan
         self.tracks = [IncomingTrack(track, send_keyframe_request=self._send_keyframe_request) for track in plan.tracks]
-        self._by_payload_type = {track.plan.payload_type: track for track in self.tracks}
-        self._by_rtx_type = {
-            track.plan.rtx_payload_type: track for track in self.tracks if track.plan.rtx_payload_type is not None
-        }
+        self._index_tracks()
         self._ssrc = ssrc
         self._cname = cname
         self._reduced_size = all(track.rtcp_reduced_size for track in plan.tracks)
@@ -64,6 +69,14 @@ class Publisher:
         self._reported_at = 0.0
         self._rtcp = make_parse_budget()
         self._sender_reports = RtcpBudget(per_second=SENDER_REPORTS_PER_SECOND, burst=MAX_SENDER_REPORTS_AT_ONCE)
+
+    def _index_tracks(self) -> None:
+        self._by_payload_type = {track.plan.payload_type: track for track in self.tracks}
+        self._by_rtx_type = {
+            track.plan.rtx_payload_type: track for track in self.tracks if track.plan.rtx_payload_type is not None
+        }
+        self._alternatives = {plan.payload_type: plan for track in self.tracks for plan in track.plan.alternatives}
+        """The plans of the video codecs that the answer accepts and the publisher does not send, by payload type."""
 
     @property
     def connection_id(self) -> str | None:
@@ -96,7 +109,7 @@ class Publisher:
         parsed = parse_rtp(packet)
         if parsed is None:
             return
-        track = self._by_payload_type.get(parsed.payload_type)
+        track = self._by_payload_type.get(parsed.payload_type) or self._take_alternative(parsed, now)
         if track is None:
             rtx_track = self._by_rtx_type.get(parsed.payload_type)
             if rtx_track is not None:
@@ -108,6 +121,28 @@ class Publisher:
         if not self._remb_sent:
             # With the first packet: Chromium uses the first estimate as its starting bitrate.
             self._remb_sent = self._send_remb()
+
+    def _take_alternative(self, packet: RtpPacket, now: float) -> IncomingTrack | None:
+        """Expect another video codec from now on if this packet has one and none of the current codec are arriving.
+
+        Returns the track with the new codec; None if the packet does not belong to one.
+
+        Usually this is the first video packet, and the publisher never sends the codec that the answer prefers. A
+        browser whose encoder fails also goes on with the next codec of the answer.
+        """
+        alternative, video = self._alternatives.get(packet.payload_type), self.track_of(MediaKind.VIDEO)
+        # A packet without payload only probes the bandwidth.
+        if alternative is None or video is None or not packet.payload:
+            return None
+        if any(now - layer.last_packet_at < CODEC_SILENCE_SECONDS for layer in video.layers.values()):
+            return None
+        self.plan = msgspec.structs.replace(self.plan, video=video.plan.with_codec(alternative))
+        # A new track, because what the current one has measured and learned belongs to the other codec.
+        incoming = IncomingTrack(self.plan.video, send_keyframe_request=self._send_keyframe_request)
+        self.tracks = [incoming if track is video else track for track in self.tracks]
+        self._index_tracks()
+        self._listener.codec_changed(self, now)
+        return incoming
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
         """Handle the sender reports. Other RTCP messages of a publisher are ignored."""
