@@ -141,6 +141,15 @@ class MediaSettings(ServerSettings, frozen=True, kw_only=True):
             maximum=10_000,
         ),
     ] = 200
+    rtmp_streams_limit: Annotated[
+        int,
+        Rule(
+            description="Maximum number of encoders that publish at the same time. One process on one "
+            "core serves them. Further ones are refused.",
+            minimum=1,
+            maximum=10_000,
+        ),
+    ] = 32
     rtmp_connections_per_address_limit: Annotated[
         int,
         Rule(

@@ -178,6 +178,7 @@ def ingest_settings(settings: Settings, *, certificate: tuple[Path, Path] | None
         silence_timeout_seconds=settings.rtmp_silence_timeout_seconds,
         max_buffer_seconds=settings.rtmp_buffer_seconds,
         max_connections=settings.rtmp_connections_limit,
+        max_streams=settings.rtmp_streams_limit,
         max_connections_per_address=settings.rtmp_connections_per_address_limit,
         shared_networks=settings.trusted_proxies,
         max_message_bytes=settings.rtmp_message_limit_bytes,

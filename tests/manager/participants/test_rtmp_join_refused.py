@@ -2,8 +2,10 @@
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from stagebook.book.changes import PutResource
+from stagebook.log_rate_limit import MAX_LINES
 from stagebook.manager.participants.refusal_rate_limit import (
     MINUTE_MS,
     RECORDED_PER_MINUTE,
@@ -58,6 +60,14 @@ async def test_a_key_that_names_no_configuration_is_counted_and_makes_no_event(
     assert detail.startswith("INVALID_STREAM_KEY: ")
     assert harness.manager.unknown_stream_keys == 1
     await nothing_is_recorded(harness, stage)
+
+
+async def test_the_log_lines_about_refused_keys_are_limited_and_counted(harness: ManagerHarness) -> None:
+    with capture_logs() as lines:
+        for _ in range(200):
+            await harness.refused_encoder("live")
+    assert harness.manager.unknown_stream_keys == 200
+    assert [line["event"] for line in lines] == MAX_LINES * ["encoder refused"]
 
 
 @pytest.mark.parametrize("why", ["never attached", "taken off", "stage deleted", "configuration deleted"])

@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from stagebook.log_rate_limit import MAX_LINES
 from stagebook.media.ingest.connection_limits import MAX_REFUSALS
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.rtmp_server import RtmpServer
-from stagebook.media.port import CloseCause, Closed
+from stagebook.media.port import CloseCause, Closed, MediaRefusedError, RefusalReason
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.running_rtmp_server import (
     RunningRtmpServer,
@@ -135,6 +138,74 @@ async def publish_and_be_refused(rtmp: RunningRtmpServer, *, is_wrong_key: bool)
         rtmp.server.refuse(ask_id=(await rtmp.next_ask()).ask_id, detail="no", is_wrong_key=is_wrong_key)
         with pytest.raises(RefusedError):
             await asking
+
+
+async def test_garbage_connections_cause_a_limited_number_of_log_lines() -> None:
+    async with running_rtmp_server(IngestSettings(max_connections_per_address=1_000)) as rtmp:
+        with capture_logs() as lines:
+            for _ in range(5 * MAX_LINES):
+                reader, writer = await connect(rtmp)
+                writer.write(b"GET / HTTP/1.1\r\n\r\n")
+                await until_disconnected(reader)
+                writer.close()
+            await until(lambda: len(lines) >= MAX_LINES, "the lines of the first connections")
+        assert [line["event"] for line in lines] == MAX_LINES * ["encoder connection ended"]
+
+
+async def test_knocks_with_an_unknown_key_cause_a_limited_number_of_log_lines() -> None:
+    async with running_rtmp_server() as rtmp:
+        with capture_logs() as lines:
+            for _ in range(2 * MAX_LINES):
+                await publish_and_be_refused(rtmp, is_wrong_key=True)
+            await until(lambda: len(lines) >= MAX_LINES, "the lines of the first connections")
+        assert len(lines) == MAX_LINES
+
+
+async def test_connections_above_the_limits_cause_a_limited_number_of_log_lines() -> None:
+    async with running_rtmp_server(IngestSettings(max_connections=1)) as rtmp:
+        _, held = await connect(rtmp)
+        with capture_logs() as lines:
+            for _ in range(5 * MAX_LINES):
+                reader, writer = await connect(rtmp)
+                await until_disconnected(reader)
+                writer.close()
+        assert [line["event"] for line in lines] == MAX_LINES * ["connection refused"]
+        held.close()
+
+
+async def test_encoders_above_the_streams_limit_are_refused_before_their_key_is_asked_for() -> None:
+    async with running_rtmp_server(IngestSettings(max_streams=2)) as rtmp, AsyncExitStack() as encoders:
+        published = [await encoders.enter_async_context(rtmp.encoder()) for _ in range(2)]
+        for number, encoder in enumerate(published):
+            await rtmp.admit_encoder(encoder, f"c{number}")
+            await send(encoder, first_second())
+        asked = len(rtmp.facts)
+        for _ in range(3):
+            async with rtmp.encoder() as encoder:
+                with pytest.raises(RefusedError, match="SERVER_EXCEPTION: the server is at its limit of 2 encoder str"):
+                    await encoder.publish("a stream key")
+                await encoder.closed()
+        assert len(rtmp.facts) == asked
+        await published[0].unpublish()
+        await rtmp.wait_for_fact(Closed(connection_id="c0", cause=CloseCause.PEER_CLOSED))
+        await serve_one_encoder(rtmp, "another")
+
+
+async def test_encoders_that_wait_together_do_not_exceed_the_streams_limit() -> None:
+    async with (
+        running_rtmp_server(IngestSettings(max_streams=1)) as rtmp,
+        rtmp.encoder() as first,
+        rtmp.encoder() as second,
+    ):
+        asking = [asyncio.create_task(encoder.publish("a stream key")) for encoder in (first, second)]
+        asks = [await rtmp.next_ask() for _ in asking]
+        rtmp.admit(asks[0], "c0")
+        with pytest.raises(MediaRefusedError, match="limit of 1 encoder streams") as refused:
+            rtmp.admit(asks[1], "c1")
+        assert refused.value.reason is RefusalReason.BUSY
+        rtmp.server.refuse(ask_id=asks[1].ask_id, detail="busy", is_wrong_key=False)
+        results = await asyncio.gather(*asking, return_exceptions=True)
+        assert sorted(type(result).__name__ for result in results) == ["NoneType", "RefusedError"]
 
 
 async def test_too_many_wrong_keys_block_the_address() -> None:

@@ -11,7 +11,8 @@ the first that fails refuses:
 
 An encoder that passes is JOINED, durably, before the ingest process admits it, so that every later report finds its
 participant. Encoders retry by themselves, so only some of their refusals are recorded (`refusal_rate_limit.py`).
-Stream keys are compared in constant time and never logged.
+Stream keys are compared in constant time and never logged. The log lines about refusals are limited, because a client
+without a key can cause any number of them.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ import hmac
 import structlog
 
 from stagebook.book.store import BookFailedError
+from stagebook.log_rate_limit import LogRateLimit
 from stagebook.manager.participants.refusal_rate_limit import RefusalRateLimit
 from stagebook.manager.session.session_registry import Route
 from stagebook.manager.session.transaction import Transaction
@@ -65,6 +67,7 @@ class RtmpJoin:
         self._authorization = authorization
         self._randomness = randomness
         self._refusals = RefusalRateLimit()
+        self._log_limit = LogRateLimit(clock=lambda: unit.now().monotonic_ms / 1_000)
         self._answers: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
@@ -92,7 +95,12 @@ class RtmpJoin:
             detail = f"{_code_of(error).value}: {error}"
             self.unknown_stream_keys += isinstance(error, StreamKeyUnknownError)
             named = configuration_of_stream_key(ask.stream_key)
-            _log.info("encoder refused", address=ask.remote_address, configuration=str(named or ""), reason=detail)
+            # Anybody can cause this line; the number of error codes is the number of causes.
+            if (more := self._log_limit.admit(_code_of(error).value)) is not None:
+                named_text = str(named or "")
+                _log.info(
+                    "encoder refused", address=ask.remote_address, configuration=named_text, reason=detail, **more
+                )
             await self._refuse(ask, detail)
         except BookFailedError:
             # The server stops and ends the ingest process, which closes the encoder's connection.

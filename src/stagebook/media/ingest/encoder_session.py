@@ -3,7 +3,7 @@
     CONNECTING --publish--> WAITING --admit--> PUBLISHING --+
         |                      |                            |
         |                      +--refuse, timeout-----------+--> ENDED
-        +--timeout, error---------------------------------->+
+        +--timeout, error, the server is full-------------->+
 
 * CONNECTING: the RTMP handshake and the commands up to `publish`, which names the stream key.
 * WAITING: the session has reported IngestAsked. The server decides with `admit` or `refuse`. The socket is not read.
@@ -22,6 +22,7 @@ from typing import Final, TypeAlias
 import msgspec
 import structlog
 
+from stagebook.log_rate_limit import LogRateLimit
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.encoder_socket import EncoderSocket, NotReadError
 from stagebook.media.ingest.encoder_stream import EncoderStream
@@ -70,9 +71,12 @@ class EncoderSession:
         settings: IngestSettings,
         on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
+        log_limit: LogRateLimit,
+        full_detail: Callable[[], str | None],
     ) -> None:
         """`clock` is the event loop's. `on_fact` is called with IngestAsked, and with the end of an admitted
-        connection."""
+        connection. `log_limit` is shared by all sessions and applies to those that are never admitted. `full_detail`
+        returns why the server admits no further stream now, or None."""
         self.ask_id = ask_id
         self.peer = peer
         self.connection_id: str | None = None
@@ -80,12 +84,20 @@ class EncoderSession:
         self._settings = settings
         self._on_fact = on_fact
         self._clock = clock
+        self._log_limit = log_limit
+        self._full_detail = full_detail
         self._rtmp = RtmpConnection(_rtmp_limits(settings))
         self._decision: asyncio.Future[_Decision] | None = None
         """None before the stream key is named."""
         self._stream: EncoderStream | None = None
         self._closed: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
         """Done when `close` was called."""
+        self._has_ended = False
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether the encoder is admitted and has not ended: it takes a share of the process's time."""
+        return self.connection_id is not None and not self._has_ended
 
     async def run(self, *, publish_deadline: float) -> None:
         """Serve the connection until its end. `publish` must be received until `publish_deadline` on the clock."""
@@ -126,6 +138,10 @@ class EncoderSession:
     async def _serve(self, publish_deadline: float) -> StreamEnd:
         try:
             publish = await self._receive_publish(publish_deadline)
+            if (detail := self._full_detail()) is not None:
+                # Before the stream key is looked at: shedding load must cost less than serving it.
+                self._rtmp.refuse_publish(detail)
+                return StreamEnd(detail=detail)
             match await self._wait_for_decision(publish):
                 case _Refusal() as refusal:
                     self._rtmp.refuse_publish(refusal.detail)
@@ -209,6 +225,7 @@ class EncoderSession:
 
     async def _end(self, stream_end: StreamEnd) -> None:
         """Close the feed, report the end, send the reason to the encoder, and close the connection."""
+        self._has_ended = True
         self._log_end(stream_end)
         if self._stream is not None:
             self._stream.close()
@@ -221,6 +238,14 @@ class EncoderSession:
         await self._socket.finish()
 
     def _log_end(self, stream_end: StreamEnd) -> None:
+        """Log the end. Anybody can cause the line of a connection without a stream key, so its number is limited."""
+        more: dict[str, int] | None = {}
+        if self._stream is not None:
+            more = self._stream.damage.log_fields()
+        elif self.connection_id is None and stream_end.is_encoder_reachable:
+            more = self._log_limit.admit("refused" if stream_end.fault is None else "failed")
+        if more is None:
+            return
         # Health checks and port scanners connect and disconnect. They would fill the log at level INFO.
         is_notable = self.connection_id is not None or stream_end.is_encoder_reachable
         _log.log(
@@ -229,7 +254,7 @@ class EncoderSession:
             connection_id=self.connection_id,
             remote_address=self.peer.address,
             detail=stream_end.detail,
-            **(self._stream.damage.log_fields() if self._stream is not None else {}),
+            **more,
         )
 
 

@@ -15,6 +15,8 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_buffer_seconds: float = 2.0
     """How far a stream's timestamps may be ahead of the clock before the server stops reading it."""
     max_connections: int = 200
+    max_streams: int = 32
+    """How many encoders may publish at the same time. A stream takes 2 to 3 % of a core (docs/performance.md)."""
     max_connections_per_address: int = 20
     """For each IPv4 address and IPv6 /64 prefix."""
     shared_networks: tuple[str, ...] = ()

@@ -3,6 +3,11 @@
 For each accepted connection the server checks the connection limits, performs the TLS handshake for RTMPS, and runs an
 EncoderSession in a task of its own. Decisions of the stage process (admit, refuse, close) are passed to the session
 that they are for.
+
+Load is shed before it hurts. A connection costs little, but each published stream costs a share of the process's one
+core (AAC to Opus, mostly), and a process without time left delays all streams. So the number of streams has a limit of
+its own, below that of connections: an encoder above it is refused with a message, and those that publish notice
+nothing.
 """
 
 import asyncio
@@ -13,17 +18,16 @@ from typing import Final
 
 import structlog
 
+from stagebook.log_rate_limit import LogRateLimit
 from stagebook.media.ingest.connection_limits import BLOCK_SECONDS, ConnectionLimits
 from stagebook.media.ingest.encoder_session import EncoderPeer, EncoderSession
 from stagebook.media.ingest.encoder_socket import EncoderSocket, watch_for_loss
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.tls_certificate import TlsCertificate
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
+from stagebook.media.port import SERVER_FAULT, MediaFact, MediaRefusedError, RefusalReason
 
 _ACCEPT_RETRY_SECONDS: Final = 0.5
-_REFUSED_LOG_INTERVAL_SECONDS: Final = 10.0
-"""Minimum time between two log lines about refused connections, each with the number since the last line."""
 _CLOSED_DETAIL: Final = "the stream was ended by the server"
 _STOP_TIMEOUT_SECONDS: Final = 3.0
 """How long the sessions may take to end when the server stops."""
@@ -62,9 +66,8 @@ class RtmpServer:
         """By ask id."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._accept_tasks: list[asyncio.Task[None]] = []
-        self._refused_connections = 0
-        """Since the last log line about them."""
-        self._refused_logged_at = -_REFUSED_LOG_INTERVAL_SECONDS
+        self._log_limit = LogRateLimit(clock=clock)
+        """For all lines that clients without a stream key can cause."""
 
     async def start(self) -> None:
         """Load the certificate and accept connections. Raises OSError if the certificate cannot be used."""
@@ -90,11 +93,14 @@ class RtmpServer:
     def admit(self, *, ask_id: str, connection_id: str, ticket: FeedTicket) -> None:
         """Let an encoder publish to the feed of `ticket`.
 
-        Raises MediaRefusedError (UNKNOWN_CONNECTION) if it is gone or does not wait for the decision.
+        Raises MediaRefusedError: UNKNOWN_CONNECTION if it is gone or does not wait for the decision, BUSY if
+        `max_streams` encoders have been admitted while it waited.
         """
         session = self._sessions.get(ask_id)
         if session is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder is gone")
+        if self._is_full():
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail=self._full_text)
         session.admit(connection_id, ticket)
 
     def refuse(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
@@ -104,7 +110,7 @@ class RtmpServer:
             return
         network = self._limits.network_key(session.peer.address)
         if self._limits.add_refusal(network):
-            _log.warning("too many wrong stream keys; network blocked", network=network, seconds=BLOCK_SECONDS)
+            self._log_limited("too many wrong stream keys; network blocked", network=network, seconds=BLOCK_SECONDS)
 
     def close(self, *, connection_id: str, detail: str = "") -> None:
         """End an admitted connection. The encoder receives `detail`. Unknown ids are ignored."""
@@ -119,7 +125,7 @@ class RtmpServer:
                 accepted, address = await loop.sock_accept(listener)
             except OSError as error:
                 # The process has no free file descriptors, or the client has already reset the connection.
-                _log.warning("cannot accept an encoder's connection", detail=error.strerror)
+                self._log_limited("cannot accept an encoder's connection", detail=error.strerror)
                 await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
                 continue
             self._start_session(accepted, EncoderPeer(address=address[0], is_secure=is_secure))
@@ -130,7 +136,7 @@ class RtmpServer:
         reason = self._limits.refusal_reason(network)
         if reason is not None:
             accepted.close()
-            self._log_refused(network, reason)
+            self._log_limited("connection refused", network=network, reason=reason)
             return
         self._limits.add_connection(network)
         task = asyncio.create_task(self._serve(accepted, peer))
@@ -154,6 +160,8 @@ class RtmpServer:
             settings=self._settings,
             on_fact=self._on_fact,
             clock=self._clock,
+            log_limit=self._log_limit,
+            full_detail=self._full_detail,
         )
         self._sessions[session.ask_id] = session
         try:
@@ -162,13 +170,21 @@ class RtmpServer:
             del self._sessions[session.ask_id]
             encoder_socket.abort()
 
+    def _is_full(self) -> bool:
+        """Whether as many encoders are admitted as may publish at the same time."""
+        return sum(session.is_publishing for session in self._sessions.values()) >= self._settings.max_streams
+
+    def _full_detail(self) -> str | None:
+        return f"{SERVER_FAULT}: {self._full_text}" if self._is_full() else None
+
+    @property
+    def _full_text(self) -> str:
+        return f"the server is at its limit of {self._settings.max_streams} encoder streams; try again later"
+
     def _context(self, peer: EncoderPeer) -> ssl.SSLContext | None:
         return self._certificate.context() if peer.is_secure and self._certificate else None
 
-    def _log_refused(self, network: str, reason: str) -> None:
-        self._refused_connections += 1
-        now = self._clock()
-        if now - self._refused_logged_at >= _REFUSED_LOG_INTERVAL_SECONDS:
-            self._refused_logged_at = now
-            _log.warning("connections refused", count=self._refused_connections, network=network, reason=reason)
-            self._refused_connections = 0
+    def _log_limited(self, message: str, **fields: str | float | None) -> None:
+        """Log a line that any client can cause."""
+        if (more := self._log_limit.admit(message)) is not None:
+            _log.warning(message, **fields, **more)
