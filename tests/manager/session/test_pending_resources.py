@@ -2,13 +2,14 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import cast
 
 import pytest
 
 from stagebook.book.changes import DeleteResource, PutResource
 from stagebook.book.store import BookReader
-from stagebook.manager.session.pending_resources import PendingResources
+from stagebook.manager.session.pending_resources import PendingResources, ResourceChange
 from stagebook.stage.errors import ServiceQuotaExceededError
 from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration
 from tests.manager.manager_harness import ACCOUNT, ManagerHarness
@@ -26,6 +27,10 @@ def storage(number: int, *, name: str = "", account_id: str = ACCOUNT) -> Storag
     )
 
 
+def change(resource: StorageConfiguration, *, is_known: bool = False) -> ResourceChange:
+    return ResourceChange(resource.arn, resource, is_known)
+
+
 class ResourceWriter:
     """Submits changes of resources to a book. They are durable when the returned future is awaited."""
 
@@ -34,8 +39,9 @@ class ResourceWriter:
         self.pending = PendingResources(book=harness.book)
 
     def submit(self, *changes: PutResource | DeleteResource) -> asyncio.Future[None]:
+        resources = self.pending.prepare(changes)
         durable = self.book.submit(changes).durable
-        self.pending.note(changes, durable)
+        self.pending.note(resources, durable)
         return durable
 
 
@@ -64,8 +70,8 @@ async def test_the_latest_of_several_changes_counts(writer: ResourceWriter) -> N
 async def test_an_earlier_change_that_becomes_durable_leaves_the_later_one(writer: ResourceWriter) -> None:
     loop = asyncio.get_running_loop()
     first, second = loop.create_future(), loop.create_future()
-    writer.pending.note([PutResource(resource=storage(1, name="first"))], first)
-    writer.pending.note([PutResource(resource=storage(1, name="second"))], second)
+    writer.pending.note([change(storage(1, name="first"))], first)
+    writer.pending.note([change(storage(1, name="second"), is_known=True)], second)
     first.set_result(None)
     await asyncio.sleep(0)  # the callbacks of the future run
     assert writer.pending.find(storage(1).arn) == storage(1, name="second")
@@ -124,8 +130,8 @@ async def test_the_count_is_right_whenever_the_writer_commits(first: int, second
     book = CommittingBook(steps, reads_before_each=[first, second])
     pending = PendingResources(book=cast("BookReader", book))  # reads of resources are all that it uses
     loop = asyncio.get_running_loop()
-    pending.note([PutResource(resource=storage(2))], loop.create_future())
-    pending.note([DeleteResource(arn=deleted)], loop.create_future())
+    pending.note([change(storage(2))], loop.create_future())
+    pending.note([ResourceChange(deleted, None, is_known=True)], loop.create_future())
 
     assert pending.count(ACCOUNT, TYPE) == 1
 
@@ -140,9 +146,51 @@ async def test_the_quota_includes_pending_changes(writer: ResourceWriter) -> Non
 
 async def test_a_transaction_that_failed_is_not_remembered(writer: ResourceWriter) -> None:
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    writer.pending.note([PutResource(resource=storage(1))], failed)
+    writer.pending.note([change(storage(1))], failed)
     failed.set_exception(OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
         await failed
     await asyncio.sleep(0)  # the callbacks of the future run
     assert writer.pending.find(storage(1).arn) is None
+
+
+async def test_a_burst_of_creations_reads_in_proportion_to_their_number(
+    writer: ResourceWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+
+    def count(name: str) -> None:
+        read: Callable[..., object] = getattr(writer.book, name)
+
+        def counted(*arguments: str) -> object:
+            reads.append(name)
+            return read(*arguments)
+
+        monkeypatch.setattr(writer.book, name, counted)
+
+    count("get_resource")
+    count("count_resources")
+    durables = []
+    for number in range(100):
+        writer.pending.require_quota(ACCOUNT, TYPE, maximum=100)
+        durables.append(writer.submit(PutResource(resource=storage(number))))
+    with pytest.raises(ServiceQuotaExceededError):
+        writer.pending.require_quota(ACCOUNT, TYPE, maximum=100)
+
+    assert len(reads) <= 102  # whether each ARN exists, and the count of the account twice
+    await asyncio.gather(*durables)
+    assert writer.pending.count(ACCOUNT, TYPE) == writer.book.count_resources(ACCOUNT, TYPE) == 100
+
+
+async def test_the_count_follows_changes_of_one_transaction(writer: ResourceWriter) -> None:
+    await writer.submit(PutResource(resource=storage(1)))
+    assert writer.pending.count(ACCOUNT, TYPE) == 1
+    await writer.submit(
+        DeleteResource(arn=storage(1).arn),
+        PutResource(resource=storage(1)),
+        PutResource(resource=storage(2)),
+        DeleteResource(arn=storage(3).arn),
+        PutResource(resource=storage(4)),
+        DeleteResource(arn=storage(4).arn),
+    )
+    assert writer.pending.count(ACCOUNT, TYPE) == writer.book.count_resources(ACCOUNT, TYPE) == 2

@@ -88,10 +88,12 @@ class UnitOfWork:
 
     def submit(self, changes: list[Change]) -> Durable:
         """Submit changes that touch no session; return what to await until they are durable."""
+        resources = self.pending.prepare(changes)
         durable = self.book.submit(changes).durable
         self._last = durable
         self.backlog += 1
-        self.pending.note(changes, durable)
+        if resources:
+            self.pending.note(resources, durable)
         durable.add_done_callback(self._note_done)
         return durable
 
