@@ -15,6 +15,13 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+TEXT_PARTS_EXTENSION = "stagebook.websocket.text_parts"
+"""An extension of ASGI, a key of `scope["extensions"]`: the server sends a websocket message in parts.
+
+The application sends `{"type": "websocket.send", "text_part": <UTF-8 bytes>, "more_parts": <bool>}` for each part. The
+server does not copy the bytes.
+"""
+
 Header: TypeAlias = tuple[bytes, bytes]
 """One header field: its name in lower case, and its value."""
 

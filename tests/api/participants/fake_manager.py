@@ -34,6 +34,7 @@ class FakeManager:
         self.admission_failure: Exception | None = None
         self.patch_answer = PatchAnswer(fragment=None, ice_session="ice-1")
         self.watcher: StageWatcher | None = None
+        self.watchers: list[StageWatcher] = []
         self.exchange_gate: asyncio.Event | None = None
 
     @property
@@ -72,6 +73,7 @@ class FakeManager:
     async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
         self._record("open_events", claims.participant_id, client)
         self.watcher = watcher
+        self.watchers.append(watcher)
         return "connection-3"
 
     async def exchange_token(self, *, connection_id: str, token: str) -> Claims:

@@ -1,14 +1,24 @@
 """The presence messages of the events websocket."""
 
+import gc
 import json
+import weakref
+import zlib
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.api.participants import stage_state_messages
-from stagebook.api.participants.stage_state_messages import StageStateEncoder, message_type
+from stagebook.api.participants.stage_state_messages import (
+    MAX_PART_SIZE_BYTES,
+    PART_SIZE_BYTES,
+    StageStateEncoder,
+    message_type,
+)
 from stagebook.manager.presence.watchers import PresentParticipant, StageSnapshot
+from stagebook.stage.json_depth import MAX_JSON_DEPTH
 
 SNAPSHOT = StageSnapshot(
     stage_id="abcdABCDefgh",
@@ -20,7 +30,7 @@ SNAPSHOT = StageSnapshot(
 
 
 def test_a_stage_state_lists_all_participants() -> None:
-    assert json.loads(StageStateEncoder().encode(SNAPSHOT)) == {
+    assert json.loads(StageStateEncoder().encode(SNAPSHOT).text) == {
         "type": "STAGE_STATE",
         "payload": {
             "stageId": "abcdABCDefgh",
@@ -34,14 +44,15 @@ def test_a_stage_state_lists_all_participants() -> None:
 
 def test_one_snapshot_is_encoded_once() -> None:
     encoder = StageStateEncoder()
-    assert encoder.encode(SNAPSHOT) is encoder.encode(SNAPSHOT)
+    first = encoder.encode(SNAPSHOT)
+    assert encoder.encode(SNAPSHOT) is first
 
 
 def test_the_next_snapshot_is_encoded_again() -> None:
     encoder = StageStateEncoder()
     encoder.encode(SNAPSHOT)
     empty = StageSnapshot(stage_id="abcdABCDefgh", participants=())
-    assert json.loads(encoder.encode(empty))["payload"]["participants"] == []
+    assert json.loads(encoder.encode(empty).text)["payload"]["participants"] == []
 
 
 @pytest.mark.parametrize("message", [stage_state_messages.PING, stage_state_messages.PONG])
@@ -61,3 +72,73 @@ def test_text_that_is_no_message_has_no_type(text: str) -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_parsed_without_an_error(text: str) -> None:
     message_type(text)
+
+
+def stage_of(participant_ids: Iterable[str], *, attribute: str = "") -> StageSnapshot:
+    participants = tuple(
+        PresentParticipant(
+            participant_id=name, user_id="é", attributes={"a": attribute} if attribute else {}, is_publishing=False
+        )
+        for name in participant_ids
+    )
+    return StageSnapshot(stage_id="abcdABCDefgh", participants=participants)
+
+
+NAMES = [f"participant-{number}" for number in range(3_000)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 200, 3_000])
+def test_the_parts_together_are_the_message(count: int) -> None:
+    message = StageStateEncoder().encode(stage_of(NAMES[:count]))
+    shown = json.loads(message.text)["payload"]["participants"]
+    assert [participant["id"] for participant in shown] == NAMES[:count]
+    assert message.size_bytes == len(message.text.encode())
+    assert all(message.parts)
+
+
+def test_a_message_of_a_small_stage_is_one_part() -> None:
+    assert len(StageStateEncoder().encode(stage_of(NAMES[:100])).parts) == 1
+
+
+@pytest.mark.parametrize(
+    "later", [NAMES[1:], [*NAMES, "late"], [*NAMES[:1_500], *NAMES[1_501:]]], ids=["first", "last", "middle"]
+)
+def test_a_change_of_one_participant_makes_few_new_bytes(later: list[str]) -> None:
+    """So messages that slow sockets have not finished do not keep a copy of the stage each."""
+    encoder = StageStateEncoder()
+    before = encoder.encode(stage_of(NAMES, attribute="x" * 1_000))
+    after = encoder.encode(stage_of(later, attribute="x" * 1_000))
+    kept = {id(part) for part in before.parts}
+    new_bytes = sum(len(part) for part in after.parts if id(part) not in kept)
+    assert new_bytes < before.size_bytes / 40
+    assert len(json.loads(after.text)["payload"]["participants"]) == len(later)
+
+
+def test_the_parts_have_about_one_size() -> None:
+    for attribute in ("", "x" * 1_000):
+        parts = StageStateEncoder().encode(stage_of(NAMES, attribute=attribute)).parts
+        assert PART_SIZE_BYTES / 2 < sum(map(len, parts)) / len(parts) < PART_SIZE_BYTES * 2
+
+
+def test_the_size_of_a_part_is_bounded_for_ids_that_are_never_cut() -> None:
+    """An application that signs its own tokens chooses the ids."""
+    names = [name for name in NAMES if zlib.crc32(name.encode()) > 1 << 31]
+    parts = StageStateEncoder().encode(stage_of(names, attribute="x" * 1_000)).parts
+    assert max(map(len, parts)) < MAX_PART_SIZE_BYTES + 2_000
+
+
+def test_an_encoder_keeps_no_message_that_no_socket_keeps() -> None:
+    encoder = StageStateEncoder()
+    kept = weakref.ref(encoder.encode(SNAPSHOT))
+    gc.collect()
+    assert kept() is None
+
+
+@pytest.mark.parametrize("depth", [MAX_JSON_DEPTH, 5_000])
+def test_a_message_that_is_nested_too_deeply_has_no_type(depth: int) -> None:
+    assert message_type('{"x": ' + "[" * depth + "]" * depth + ', "type": "PING"}') is None
+    assert message_type('{"x": ' + '{"x":' * depth + "0" + "}" * depth + ', "type": "PING"}') is None
+
+
+def test_brackets_in_a_string_are_no_nesting() -> None:
+    assert message_type('{"x": "' + '[{\\"' * 2_000 + '", "type": "PING"}') == "PING"

@@ -5,6 +5,11 @@ is pending: a PONG, the answers to token exchanges, and the newest stage state. 
 `show` and `farewell` from outside; both only store a value and wake the writer, so that a slow client never delays the
 manager. The first task that ends ends the connection.
 
+A connection holds no data of its own that grows with the stage. The pending stage state is a reference to the message
+that all connections of the stage share, and a newer one replaces it. A message that has been begun must be sent to
+its end; its parts are shared too (`stage_state_messages.py`), and the time for it is bounded, so that a client that
+reads just enough to stay connected cannot keep old messages in memory.
+
 Close codes are those of RFC 6455 section 7.4, and 4000 to 4999 for Stagebook's own.
 """
 
@@ -16,6 +21,7 @@ import msgspec
 from stagebook.api.asgi import Message, Receive, Send
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
 from stagebook.api.participants.request_limits import RequestLimits, TokenBucket
+from stagebook.api.participants.stage_state_messages import StageStateMessage
 from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
 from stagebook.stage.events import Cause
 
@@ -53,26 +59,35 @@ class EventsConnection:
     """One open events websocket. It implements the stage manager's StageWatcher.
 
     `answer_exchange` takes the text of an EXCHANGE_TOKEN message and returns the text of the answer. It must be set
-    before `run`.
+    before `run`. `has_parts`: the server supports TEXT_PARTS_EXTENSION.
     """
 
     answer_exchange: Callable[[str], Awaitable[str]]
 
     def __init__(
-        self, *, encoder: stage_state_messages.StageStateEncoder, limits: RequestLimits, message_rate: TokenBucket
+        self,
+        *,
+        encoder: stage_state_messages.StageStateEncoder,
+        limits: RequestLimits,
+        message_rate: TokenBucket,
+        has_parts: bool,
     ) -> None:
         self._encoder = encoder
         self._limits = limits
         self._message_rate = message_rate
+        self._has_parts = has_parts
         self._wake_writer = asyncio.Event()
-        self._pending_state: str | None = None
+        self._newest_state: StageStateMessage | None = None
+        """The newest state, also after it was sent: the encoder shares its parts with the next one."""
+        self._is_state_pending = False
         self._is_pong_pending = False
         self._pending_answers: list[str] = []
         self._farewell: ConnectionClose | None = None
 
     def show(self, snapshot: StageSnapshot) -> None:
         """Send a snapshot of the stage. It replaces a snapshot that has not been sent yet."""
-        self._pending_state = self._encoder.encode(snapshot)
+        self._newest_state = self._encoder.encode(snapshot)
+        self._is_state_pending = True
         self._wake_writer.set()
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
@@ -135,10 +150,28 @@ class EventsConnection:
 
     async def _write(self, send: Send) -> ConnectionClose:
         while self._farewell is None:
-            for message in await self._next_messages():
-                if not await self._send(send, {"type": "websocket.send", "text": message}):
+            for text in await self._next_texts():
+                if not await self._send(send, {"type": "websocket.send", "text": text}):
+                    return PEER_LOST
+            if self._is_state_pending and self._newest_state is not None:
+                self._is_state_pending = False
+                if not await self._send_state(send, self._newest_state):
                     return PEER_LOST
         return self._farewell
+
+    async def _send_state(self, send: Send, state: StageStateMessage) -> bool:
+        """Send a stage state; return False when the client does not read it in time, or the socket is closed."""
+        if not self._has_parts:
+            return await self._send(send, {"type": "websocket.send", "text": state.text})
+        seconds = self._limits.events_send_timeout_seconds + state.size_bytes / self._limits.events_bytes_per_second
+        last = len(state.parts) - 1
+        try:
+            async with asyncio.timeout(seconds):
+                for number, part in enumerate(state.parts):
+                    await send({"type": "websocket.send", "text_part": part, "more_parts": number < last})
+        except (OSError, RuntimeError):
+            return False
+        return True
 
     async def _send(self, send: Send, message: Message) -> bool:
         """Send one message; return False when the client does not read in time, or the socket is closed."""
@@ -150,21 +183,19 @@ class EventsConnection:
             return False
         return True
 
-    async def _next_messages(self) -> list[str]:
-        """Wait until something is pending and return it, or return a PING after `events_ping_seconds`."""
+    async def _next_texts(self) -> list[str]:
+        """Wait until something is pending; return the pending texts, or a PING after `events_ping_seconds`."""
         try:
             async with asyncio.timeout(self._limits.events_ping_seconds):
                 await self._wake_writer.wait()
         except TimeoutError:
             return [stage_state_messages.PING]
         self._wake_writer.clear()
-        messages = [stage_state_messages.PONG] if self._is_pong_pending else []
-        messages += self._pending_answers
+        texts = [stage_state_messages.PONG] if self._is_pong_pending else []
+        texts += self._pending_answers
         self._pending_answers.clear()
-        if self._pending_state is not None:
-            messages.append(self._pending_state)
-        self._is_pong_pending, self._pending_state = False, None
-        return messages
+        self._is_pong_pending = False
+        return texts
 
 
 def close_message(code: int, reason: str) -> Message:

@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from stagebook.api.asgi import Receive, Scope, Send
+from stagebook.api.asgi import TEXT_PARTS_EXTENSION, Receive, Scope, Send
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
@@ -84,7 +84,12 @@ class EventsEndpoint:
             per_second=self._limits.events_messages_per_second,
             monotonic=self._monotonic,
         )
-        connection = EventsConnection(encoder=self._encoder, limits=self._limits, message_rate=message_rate)
+        connection = EventsConnection(
+            encoder=self._encoder,
+            limits=self._limits,
+            message_rate=message_rate,
+            has_parts=TEXT_PARTS_EXTENSION in (scope.get("extensions") or {}),
+        )
         client = client_info(header(scope, b"user-agent"))
         connection_id = await self._manager.open_events(claims, watcher=connection, client=client)
         connection.answer_exchange = lambda text: self._exchange(claims, connection_id, text)

@@ -32,6 +32,8 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Time without a message from the server after which it sends a PING message."""
     events_send_timeout_seconds: float = 15.0
     """Time that sending one message may take. A client that does not read for longer counts as lost."""
+    events_bytes_per_second: float = 16_384.0
+    """A stage state may take the time above and the time for its size at this rate."""
 
 
 class TokenBucket:

@@ -1,4 +1,4 @@
-"""The port to a participant's events websocket: what it is shown, and how it is closed."""
+"""The port to a participant's events websocket: the snapshots that it is sent, and how it is closed."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ __all__ = ["FarewellReason", "PresentParticipant", "StageSnapshot", "StageWatche
 
 
 class PresentParticipant(msgspec.Struct, frozen=True, kw_only=True):
-    """One participant on a stage, as the others see it."""
+    """One participant on a stage, as its watchers see it."""
 
     participant_id: str
     user_id: str
@@ -19,17 +19,25 @@ class PresentParticipant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Everybody on a stage at one moment. All watchers get the same instance, so it can be encoded once."""
+    """The participants on a stage at one moment, in order of arrival.
+
+    All watchers get the same instance, so that it can be encoded once and compared by identity. `size_bytes` is the
+    size of the participants as JSON, within a few bytes for each: the publisher paces itself by it.
+    """
 
     stage_id: str
     participants: tuple[PresentParticipant, ...]
+    size_bytes: int = 0
 
 
 class StageWatcher(Protocol):
     """A participant's events websocket. Both calls come on the event loop's thread and must not block."""
 
     def show(self, snapshot: StageSnapshot) -> None:
-        """Send the newest snapshot. An older one that has not been sent yet may be dropped."""
+        """Send the newest snapshot. An older one that has not been sent yet is dropped.
+
+        An implementation must not keep a copy of the snapshot for itself: there can be thousands of watchers.
+        """
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
-        """Close the connection and say why. Its end is in the book already."""
+        """Close the connection for this reason. Its end is in the book already."""
