@@ -17,6 +17,7 @@ import uvloop
 
 from stagebook.media.port import MediaFact, SourceMeasured
 from stagebook.media.worker.framing import BrokenStreamError
+from stagebook.media.worker.least_rights import drop_rights
 from stagebook.media.worker.log_forwarding import forward_logs
 from stagebook.media.worker.worker_messages import (
     Command,
@@ -141,8 +142,9 @@ async def _serve(
 def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]]) -> int:
     """The entry point of a worker process; its one argument is the file descriptor of the control socket.
 
-    Returns the exit code that `serve` returns.
+    Returns the exit code that `serve` returns. Raises OSError if the process cannot give up its rights.
     """
+    drop_rights()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     control_socket = socket.socket(fileno=int(sys.argv[1]))

@@ -22,6 +22,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import socket
 import sys
 from abc import ABC, abstractmethod
@@ -32,6 +33,7 @@ import structlog
 
 from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.worker.framing import BrokenStreamError
+from stagebook.media.worker.least_rights import worker_environment
 from stagebook.media.worker.pending_requests import PendingRequests
 from stagebook.media.worker.worker_messages import (
     Command,
@@ -263,6 +265,7 @@ class WorkerProcess(ABC):
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     start_new_session=True,
+                    env=worker_environment(os.environ),
                 )
             return await asyncio.open_unix_connection(sock=near)
         except BaseException as error:

@@ -1,0 +1,44 @@
+"""The rights that a worker process gives up, and the environment that it starts with.
+
+A worker parses what anybody on the network sends. If such a parser has a hole, the rights of its process decide how far
+an attacker gets. A worker only reads and writes sockets, so before the first packet it gives up, for good:
+
+* new privileges: no setuid program that it might start has an effect (prctl(2), PR_SET_NO_NEW_PRIVS);
+* new processes and threads (RLIMIT_NPROC; the system does not apply it to root);
+* writing files (RLIMIT_FSIZE): what is in the data folder cannot be changed through a file that it opens;
+* core dumps (RLIMIT_CORE): they would hold the DTLS keys and the media of all connections.
+
+It inherits the descriptors that its command line names, and no environment variables but those that Python and the
+system's libraries need: the settings of the server may be given as variables, and they contain secrets.
+"""
+
+import ctypes
+import os
+import resource
+import sys
+from collections.abc import Mapping
+
+_PR_SET_NO_NEW_PRIVS = 38
+_NO_RIGHTS = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC)
+_KEPT_VARIABLES = frozenset({"LANG", "PATH", "TZ", "VIRTUAL_ENV"})
+_KEPT_PREFIXES = ("LC_", "LD_", "PYTHON")
+
+
+def drop_rights() -> None:
+    """Give up the rights of this process that a worker does not need. Raises OSError if the system refuses."""
+    # Without this, a module that is imported later would be compiled to a file that cannot be written.
+    sys.dont_write_bytecode = True
+    for limit in _NO_RIGHTS:
+        resource.setrlimit(limit, (0, 0))
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None, use_errno=True)
+        if library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the server's environment that a worker process gets."""
+    return {
+        name: value for name, value in environment.items() if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
+    }
