@@ -40,3 +40,35 @@ async def test_connecting_connections_are_limited(monkeypatch: pytest.MonkeyPatc
         assert refused.value.reason is RefusalReason.BUSY
         engine.forwarder.close(connection_id="v1")
         await engine.viewer("v3")
+
+
+async def test_at_the_limit_the_oldest_silent_connection_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_table, "MAX_CONNECTING", 3)
+    async with running_engine() as engine:
+        await engine.publisher("p")
+        peers = [engine.raw_peer() for _ in range(3)]
+        for number, peer in enumerate(peers):
+            answer = engine.forwarder.subscribe(
+                connection_id=f"v{number}", source_id="source", offer=peer.offer("recvonly")
+            )
+            peer.take_credentials(answer.sdp)
+        # The oldest one has sent a check: it is slow, but it is there.
+        peers[0]._engine = ("127.0.0.1", engine.forwarder.udp_port)
+        await peers[0].check()
+        engine.skipped_seconds += connection_table.SILENT_SECONDS
+        await engine.viewer("late")
+        assert [fact for fact in engine.facts if isinstance(fact, Closed)] == [
+            Closed(connection_id="v1", cause=CloseCause.NEVER_CONNECTED)
+        ]
+
+
+async def test_a_source_keeps_only_its_latest_connecting_publishers() -> None:
+    async with running_engine() as engine:
+        offer = engine.raw_peer().offer("sendonly")
+        for number in range(connection_table.MAX_CONNECTING_PUBLISHERS):
+            engine.forwarder.publish(connection_id=f"p{number}", source_id="source", offer=offer)
+            engine.forwarder.publish(connection_id=f"other{number}", source_id=f"other{number}", offer=offer)
+        assert engine.facts == []
+        for number in range(2):
+            engine.forwarder.publish(connection_id=f"more{number}", source_id="source", offer=offer)
+            assert engine.facts[number:] == [Closed(connection_id=f"p{number}", cause=CloseCause.NEVER_CONNECTED)]

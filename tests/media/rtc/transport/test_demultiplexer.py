@@ -20,6 +20,7 @@ from stagebook.media.rtc.transport.demultiplexer import (
     Demultiplexer,
     UfragTable,
 )
+from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 from tests.media.rtc.transport.null_endpoint import NullEndpoint
@@ -51,6 +52,7 @@ class Harness:
             endpoint=NullEndpoint(),
             listener=NullEndpoint(),
             statistics=self.statistics,
+            handshakes=HandshakeSlots(),
             now=0.0,
         )
         self.ufrags.add(ufrag, peer)

@@ -15,6 +15,7 @@ from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 from stagebook.media.rtc.srtp.srtp_session import AEAD_AES_128_GCM, MAX_LEARNED_SSRCS, SrtpKeys, SrtpSession
+from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NETWORK, HandshakeSlots
 from stagebook.media.rtc.transport.peer_connection import (
     DTLS_DATAGRAMS_PER_SECOND,
     RTCP_COMPOUNDS_PER_SECOND,
@@ -39,6 +40,7 @@ class Harness:
         self.client = DtlsClient()
         self.endpoint = Mock(spec=NullEndpoint)
         self.statistics = TransportStatistics()
+        self.handshakes = HandshakeSlots()
         self.sent: list[bytes] = []
         self.sent_to: list[Address] = []
         self.socket = UdpSocket("127.0.0.1", 0)
@@ -53,6 +55,7 @@ class Harness:
             endpoint=self.endpoint,
             listener=self.endpoint,
             statistics=self.statistics,
+            handshakes=self.handshakes,
             now=0.0,
             inbound=InboundStreams(payload_types=frozenset({96}), ssrcs=(1,)),
         )
@@ -268,3 +271,31 @@ def test_dtls_datagrams_are_limited_per_second() -> None:
     for datagram in flight:
         harness.peer.receive_dtls(datagram, harness.path(), 0.0)
     assert harness.sent
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_handshake_waits_while_its_network_has_too_many_in_progress(*, is_closed: bool) -> None:
+    harness = Harness()
+    harness.check()
+    for _ in range(MAX_HANDSHAKES_PER_NETWORK):
+        harness.handshakes.enter(ADDRESS[0])
+    flight = harness.client.step([])
+    for datagram in flight:
+        harness.peer.receive_dtls(datagram, harness.path(), 0.0)
+    assert harness.sent == []
+    assert harness.statistics.delayed_handshakes == len(flight)
+    harness.handshakes.leave(ADDRESS[0])
+    # The client repeats its first flight.
+    for datagram in flight:
+        harness.peer.receive_dtls(datagram, harness.path(), 0.0)
+    answer, harness.sent = harness.sent, []
+    assert answer
+    assert len(harness.handshakes) == MAX_HANDSHAKES_PER_NETWORK
+    # The slot is given back at the end of the handshake, or when the connection is closed before.
+    if is_closed:
+        harness.peer.close()
+    else:
+        for datagram in harness.client.step(answer):
+            harness.peer.receive_dtls(datagram, harness.path(), 0.0)
+        assert harness.peer.state is PeerState.CONNECTED
+    assert len(harness.handshakes) == MAX_HANDSHAKES_PER_NETWORK - 1

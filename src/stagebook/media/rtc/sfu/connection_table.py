@@ -18,6 +18,12 @@ from stagebook.media.rtc.transport.shared_transport import SharedTransport
 
 MAX_CONNECTING = 512
 """Connections whose DTLS handshake is not complete. Each holds handshake state, so their number is limited."""
+SILENT_SECONDS = 1.0
+"""At that limit a connection whose peer has sent no connectivity check for so long makes room for a new one. Clients
+send the first check as soon as they have the answer; whoever only opens connections sends none."""
+MAX_CONNECTING_PUBLISHERS = 8
+"""Publishers of one source, which is one participant's, that are not connected. A client that lost its network
+publishes again before the server has noticed the loss, but not so often."""
 
 
 class TableEntry(NamedTuple):
@@ -53,9 +59,30 @@ class ConnectionTable:
         """A connection; None if there is none with this id."""
         return self._entries.get(connection_id)
 
-    def is_handshake_limit_reached(self) -> bool:
-        """Whether MAX_CONNECTING connections are connecting."""
-        return len(self._connecting) >= MAX_CONNECTING
+    def make_room(self, now: float) -> bool:
+        """Return whether another connection may be opened: fewer than MAX_CONNECTING are connecting.
+
+        At the limit the oldest silent one is reported to the listener as never connected, and the listener closes it.
+        So a client with a token cannot keep others out by opening connections that it does not use.
+        """
+        if len(self._connecting) < MAX_CONNECTING:
+            return True
+        for peer in self._connecting.values():
+            if now - peer.opened_at < SILENT_SECONDS:
+                # They are kept oldest first, so all others are younger.
+                return False
+            if peer.ice.path is None:
+                self._listener.peer_failed(peer, CloseCause.NEVER_CONNECTED)
+                return True
+        return False
+
+    def make_room_for_publisher(self, source: MediaSource) -> None:
+        """Report the oldest connecting publisher of a source as never connected if there are
+        MAX_CONNECTING_PUBLISHERS. The listener closes it."""
+        entries = [self._entries[connection_id] for connection_id in self._connecting]
+        connecting = [entry for entry in entries if entry.source is source and entry.publisher is not None]
+        if len(connecting) >= MAX_CONNECTING_PUBLISHERS:
+            self._listener.peer_failed(connecting[0].peer, CloseCause.NEVER_CONNECTED)
 
     def of_source(self, source: MediaSource) -> list[str]:
         """The ids of a source's connections, oldest first."""

@@ -139,6 +139,7 @@ class Forwarder:
             ceiling_bps=self._settings.max_bitrate_bps,
             listener=source,
         )
+        self._connections.make_room_for_publisher(source)
         peer = self._connections.open(connection_id, plan, source, publisher, now=self._clock())
         self._sources[source_id] = source
         answer = write_publisher_answer(plan, local=self._transport.describe(peer))
@@ -234,7 +235,7 @@ class Forwarder:
 
     def _check_limits(self) -> None:
         count = len(self._connections) + len(self._feeds)
-        if count >= self._settings.max_connections or self._connections.is_handshake_limit_reached():
+        if count >= self._settings.max_connections or not self._connections.make_room(self._clock()):
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the engine has too many connections")
 
     def _make_source(self, source_id: str, plan: PublisherPlan) -> PublishedSource:

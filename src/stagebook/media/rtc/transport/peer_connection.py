@@ -27,6 +27,7 @@ from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
 from stagebook.media.rtc.ice.udp_socket import Path
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.srtp.srtp_session import CData, SrtpSession
+from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
 DTLS_DATAGRAMS_PER_SECOND = 50
@@ -91,9 +92,11 @@ class PeerConnection:
         listener: PeerListener,
         statistics: TransportStatistics,
         now: float,
+        handshakes: HandshakeSlots,
         inbound: InboundStreams = InboundStreams(),  # noqa: B008 - immutable
     ) -> None:
-        """`inbound` are the RTP streams that the peer may send."""
+        """`handshakes` are shared by the connections of an engine. `inbound` are the RTP streams that the peer may
+        send."""
         self.connection_id = connection_id
         self.ice = IceLiteAgent(credentials, now=now)
         self.remote = remote
@@ -109,6 +112,9 @@ class PeerConnection:
         self._dtls_due_at: float | None = None
         self._dtls_path: Path | None = None
         """Where the last DTLS datagram came from."""
+        self._handshakes = handshakes
+        self._handshake_network: str | None = None
+        """The network whose slot the handshake has, while it is in progress."""
         self._srtp: SrtpSession | None = None
         self._listener = listener
         self._statistics = statistics
@@ -143,7 +149,12 @@ class PeerConnection:
 
     def start_dtls(self, path: Path, now: float) -> None:
         """Begin the handshake over `path` if that is our part. Called after each check; only the first call counts."""
-        if self._dtls.is_client and not self._dtls.has_started and self.state is PeerState.CONNECTING:
+        if (
+            self._dtls.is_client
+            and not self._dtls.has_started
+            and self.state is PeerState.CONNECTING
+            and self._has_slot(path)
+        ):
             self._dtls_path = path
             self._dtls.start()
             self._after_dtls(path, now)
@@ -153,10 +164,24 @@ class PeerConnection:
         there: a peer with several addresses may begin the handshake before it has nominated one."""
         if self.state is PeerState.CLOSED or self._dtls_datagrams_left == 0:
             return
+        if self.state is PeerState.CONNECTING and not self._has_slot(path):
+            self._statistics.delayed_handshakes += 1
+            return
         self._dtls_datagrams_left -= 1
         self._dtls_path = path
         self._dtls.receive(datagram)
         self._after_dtls(path, now)
+
+    def _has_slot(self, path: Path) -> bool:
+        """Take a slot for the handshake if it has none yet. False if the peer's network has no more."""
+        if self._handshake_network is None:
+            self._handshake_network = self._handshakes.enter(str(path.address[0]))
+        return self._handshake_network is not None
+
+    def _release_slot(self) -> None:
+        if self._handshake_network is not None:
+            self._handshakes.leave(self._handshake_network)
+            self._handshake_network = None
 
     def handle_timers(self, now: float) -> None:
         """Retransmit a lost flight of the handshake when it is due. The caller does so several times a second while
@@ -194,6 +219,7 @@ class PeerConnection:
             return
         self._srtp = SrtpSession(keys, is_dtls_client=self._dtls.is_client, signalled_ssrcs=self._inbound.ssrcs)
         self.state = PeerState.CONNECTED
+        self._release_slot()
         if self._dtls_path is not None:
             # The handshake authenticates the peer. A slow one may end long after the peer's last check.
             self.ice.receive_verified(self._dtls_path, now)
@@ -268,6 +294,7 @@ class PeerConnection:
         if self.state is PeerState.CLOSED:
             return
         self.state = PeerState.CLOSED
+        self._release_slot()
         self._dtls.close()
         self._flush_dtls(self.ice.path)
         self._srtp = None

@@ -18,6 +18,7 @@ from stagebook.media.rtc.ice.wildcard_socket import WildcardSocket, bind_all
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.sdp.sdp_answer import LocalTransport
 from stagebook.media.rtc.transport.demultiplexer import Demultiplexer, UfragTable
+from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
 from stagebook.media.rtc.transport.peer_connection import MediaEndpoint, PeerConnection, PeerListener
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
@@ -57,6 +58,7 @@ class SharedTransport:
         self._certificate = make_certificate(datetime.fromtimestamp(wall_clock(), UTC))
         self._dtls_context = dtls_context(self._certificate)
         self.ufrags = UfragTable()
+        self._handshakes = HandshakeSlots()
         self._sockets: list[UdpSocket | WildcardSocket] = []
         self._demultiplexers: list[Demultiplexer] = []
         self._candidate_addresses: tuple[tuple[str, int], ...] = ()
@@ -117,6 +119,7 @@ class SharedTransport:
             listener=listener,
             statistics=self.statistics,
             now=now,
+            handshakes=self._handshakes,
             inbound=inbound,
         )
         self.ufrags.add(peer.ice.credentials.ufrag, peer)

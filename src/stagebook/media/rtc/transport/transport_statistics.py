@@ -8,6 +8,8 @@ class TransportStatistics(msgspec.Struct, kw_only=True):
 
     unknown_datagrams: int = 0
     """Datagrams of an unknown protocol, from an address of no connection, or with a ufrag of no connection."""
+    delayed_handshakes: int = 0
+    """DTLS datagrams that were dropped because the peer's network has too many handshakes in progress."""
     unnegotiated_packets: int = 0
     """SRTP packets of a known peer with a payload type that was not negotiated. They are dropped undecrypted."""
     packets_over_limit: int = 0

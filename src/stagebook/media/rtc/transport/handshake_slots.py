@@ -1,0 +1,55 @@
+"""Limits the DTLS handshakes that are in progress for one network address.
+
+A handshake in progress costs a signature and some 100 KB for up to the connect timeout, and needs only a token and an
+address. So an address may have only so many at a time. Further ones are not refused: their datagrams are dropped, the
+peer repeats its ClientHello after a second (RFC 6347 section 4.2.4), and by then honest handshakes have made room.
+"""
+
+from ipaddress import ip_address
+
+MAX_HANDSHAKES_PER_NETWORK = 64
+"""Many people may share an address behind a NAT, but they seldom all begin within the same second."""
+_IPV6_NETWORK_BITS = 64
+"""A client of IPv6 has at least such a network for itself (RFC 6177), so its single addresses say nothing."""
+
+
+class HandshakeSlots:
+    """The handshakes in progress of one engine, by network."""
+
+    def __init__(self) -> None:
+        self._in_progress: dict[str, int] = {}
+
+    def enter(self, ip: str) -> str | None:
+        """Take a slot for a peer's IP address. Returns the network, for `leave`; None if the network has no more."""
+        network = network_of(ip)
+        count = self._in_progress.get(network, 0)
+        if count >= MAX_HANDSHAKES_PER_NETWORK:
+            return None
+        self._in_progress[network] = count + 1
+        return network
+
+    def leave(self, network: str) -> None:
+        """Give a slot back. Call it once for each `enter` that returned `network`."""
+        count = self._in_progress[network] - 1
+        if count:
+            self._in_progress[network] = count
+        else:
+            # Only networks with a handshake in progress have an entry.
+            del self._in_progress[network]
+
+    def __len__(self) -> int:
+        """The number of handshakes in progress."""
+        return sum(self._in_progress.values())
+
+
+def network_of(ip: str) -> str:
+    """Return the network that an IP address belongs to: the address itself, or the /64 of an IPv6 address.
+
+    `ip` is as the system returns it, so it may have an IPv6 zone. An IPv4-mapped IPv6 address counts as IPv4.
+    """
+    address = ip_address(ip.partition("%")[0])
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{int(address) >> 128 - _IPV6_NETWORK_BITS:x}/{_IPV6_NETWORK_BITS}"
