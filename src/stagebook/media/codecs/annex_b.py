@@ -24,7 +24,7 @@ def begins_with_start_code(data: memoryview) -> bool:
     It is a hint only. `00 00 01 xx` is also the length of a NAL unit of 256 to 511 bytes, so data that may have lengths
     must be tried as such first.
     """
-    return data[:4] == _LONG_START_CODE or data[:3] == _START_CODE
+    return bytes(data[:4]).startswith((_LONG_START_CODE, _START_CODE))
 
 
 def split_byte_stream(data: memoryview, *, max_units: int) -> list[memoryview]:
@@ -36,8 +36,8 @@ def split_byte_stream(data: memoryview, *, max_units: int) -> list[memoryview]:
     parts = bytes(data).split(_START_CODE, max_units + 1)[1:]
     if len(parts) > max_units:
         raise invalid_input(f"one message has more than {max_units} NAL units")
-    units = [memoryview(unit) for part in parts if (unit := part.rstrip(b"\0"))]
+    units = [unit for part in parts if (unit := part.rstrip(b"\0"))]
     for unit in units:
         if unit[0] & FORBIDDEN_ZERO_BIT:
             raise invalid_input(f"the video is malformed: a NAL unit begins with the byte {unit[0]:#04x}")
-    return units
+    return [memoryview(unit) for unit in units]

@@ -26,7 +26,11 @@ class BitReader:
         return (self._value >> self._bits_left) & ((1 << count) - 1)
 
     def unsigned(self) -> int:
-        """Read ue(v), an unsigned Exp-Golomb code (H.264 section 9.1). Raises OutOfBitsError."""
+        """Read ue(v), an unsigned Exp-Golomb code (H.264 section 9.1).
+
+        Raises OutOfBitsError, also for more than 31 leading zero bits: a value has at most 32 bits, and a run of zero
+        bytes must not be read as one huge number.
+        """
         zeros = 0
         while not self.bits(1):
             zeros += 1

@@ -17,7 +17,11 @@ _SIZE_FIELD_BYTES = 2
 
 
 def packetize(unit: bytes | memoryview) -> Iterator[bytes]:
-    """Yield the payloads of one NAL unit, which begins with its header: one payload, or its FU-A fragments."""
+    """Yield the payloads of one NAL unit, which begins with its header: one payload, or its FU-A fragments.
+
+    The fragments are of maximum size except the last one. The NAL unit's header is not repeated in them: its bits are
+    in the FU indicator and the FU header, from which the receiver restores it.
+    """
     if len(unit) <= MAX_PAYLOAD_BYTES:
         yield bytes(unit)
         return

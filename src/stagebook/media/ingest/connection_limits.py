@@ -77,7 +77,11 @@ class ConnectionLimits:
         return plain if self._is_shared(plain) else network_of(address)
 
     def refusal_reason(self, network: str) -> str | None:
-        """Return why a new connection of this network is to be refused, or None if it is to be accepted."""
+        """Return why a new connection of this network is to be refused, or None if it is to be accepted.
+
+        The limit per network is checked before the total, so that the reason names the client and not the server where
+        both apply.
+        """
         if self.is_blocked(network):
             return "too many wrong stream keys"
         if self._open[network] >= self._max_per_network and not self._is_shared(network):
@@ -107,7 +111,10 @@ class ConnectionLimits:
             del self._open[network]
 
     def add_refusal(self, network: str) -> bool:
-        """Count a refused key. Returns True if the network is blocked from now on."""
+        """Count a refused key. Returns True if the network is blocked from now on.
+
+        Running streams of a blocked network go on: another client behind the same address may have guessed.
+        """
         if self._is_shared(network):
             return False
         now = self._clock()

@@ -100,7 +100,11 @@ class EncoderSession:
         return self.connection_id is not None and not self._has_ended
 
     async def run(self, *, publish_deadline: float) -> None:
-        """Serve the connection until its end. `publish` must be received until `publish_deadline` on the clock."""
+        """Serve the connection until its end. `publish` must be received until `publish_deadline` on the clock.
+
+        `close` is waited for beside the connection itself, because the task may be waiting for the socket, for the
+        decision, or for the encoder's pace. Nothing of the connection is left when this returns.
+        """
         serving = asyncio.create_task(self._serve(publish_deadline))
         try:
             await asyncio.wait((serving, self._closed), return_when=asyncio.FIRST_COMPLETED)

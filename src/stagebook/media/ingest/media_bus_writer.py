@@ -40,7 +40,11 @@ class FeedWriter:
         return feed
 
     def write(self, unit: Unit) -> None:
-        """Queue a unit to be sent. Raises FeedLostError."""
+        """Queue a unit to be sent. Raises FeedLostError.
+
+        It never waits: an engine that falls behind is a fault, and an encoder must not be slowed down for it, because
+        the media would only become older. Its buffer of MAX_UNSENT_BYTES bridges short pauses.
+        """
         if self._end_watcher.done() or self._writer.is_closing():
             raise FeedLostError("the engine closed the feed")
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:

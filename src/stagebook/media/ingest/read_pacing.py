@@ -34,6 +34,8 @@ class TimestampPace:
         """
         if self._last_ms is not None:
             step = (timestamp_ms - self._last_ms) / 1000
+            # A step back beyond the limit must not become credit, or a clock that was set back by an hour would let the
+            # encoder send an hour of media at once.
             if abs(step) > self._max_ahead:
                 self._ahead = 0.0
             else:

@@ -80,7 +80,11 @@ class RtmpServer:
                 self._accept_tasks.append(asyncio.create_task(self._accept(listener, is_secure=is_secure)))
 
     async def stop(self) -> None:
-        """Stop accepting connections and end all sessions. The encoders receive a message; no facts are reported."""
+        """Stop accepting connections and end all sessions. The encoders receive a message; no facts are reported.
+
+        The listening sockets stay open, so encoders that connect now wait in their accept queues for the next run of
+        the process.
+        """
         for task in self._accept_tasks:
             task.cancel()
         for session in self._sessions.values():
@@ -124,7 +128,8 @@ class RtmpServer:
             try:
                 accepted, address = await loop.sock_accept(listener)
             except OSError as error:
-                # The process has no free file descriptors, or the client has already reset the connection.
+                # The process has no free file descriptors, or the client has already reset the connection. Without the
+                # pause, the former would be a busy loop, since the socket stays readable.
                 self._log_limited("cannot accept an encoder's connection", detail=error.strerror)
                 await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
                 continue

@@ -32,7 +32,10 @@ class TlsCertificate:
         self._context = self._load()
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS context for a new connection. It is at most one minute older than the files."""
+        """Return the TLS context for a new connection. It is at most one minute older than the files.
+
+        Connections that are open keep the context with which they began; a renewal does not interrupt them.
+        """
         now = self._clock()
         if now - self._checked_at >= _CHECK_INTERVAL_SECONDS:
             self._checked_at = now

@@ -46,7 +46,10 @@ def bounded_string(value: Amf0Value, *, name: str, limits: RtmpLimits) -> str:
 
 
 def read_command(message: Message, limits: RtmpLimits) -> CommandMessage:
-    """Decode a message of type COMMAND_AMF0 or COMMAND_AMF3. Raises RtmpError."""
+    """Decode a message of type COMMAND_AMF0 or COMMAND_AMF3.
+
+    Raises RtmpError for malformed AMF0, for values above the limits, and without a name and a transaction id.
+    """
     values = read_values(_amf0_payload(message), limits)
     if len(values) < 2:
         raise RtmpError("a command message lacks a name or a transaction id")
@@ -94,7 +97,11 @@ def connect_result(command: CommandMessage) -> Message:
 
 
 def on_status(stream_id: int, level: str, code: str, description: str) -> Message:
-    """`onStatus`: a change of a message stream's state (section 7.2.2). `level` is `status` or `error`."""
+    """`onStatus`: a change of a message stream's state (section 7.2.2).
+
+    `level` is `status` or `error`; ffmpeg ends its stream on `error`, whatever the code. The transaction id is 0, and
+    the command object is null, because it is no response.
+    """
     return _encode(stream_id, "onStatus", 0, None, _information(level, code, description))
 
 

@@ -44,7 +44,10 @@ def read_ping_request(payload: bytes | bytearray) -> bytes | None:
 
 
 def window_acknowledgement_size(size_bytes: int) -> Message:
-    """How many bytes the client may receive before it must send an acknowledgement (section 5.4.4)."""
+    """How many bytes the client may receive before it must send an acknowledgement (section 5.4.4).
+
+    The server does not wait for these acknowledgements: it sends less than a window in the life of a connection.
+    """
     return _control(MessageType.WINDOW_ACKNOWLEDGEMENT_SIZE, size_bytes.to_bytes(4))
 
 
@@ -59,7 +62,10 @@ def set_chunk_size(size_bytes: int) -> Message:
 
 
 def acknowledgement(received_bytes: int) -> Message:
-    """The number of bytes received so far, modulo 2**32 (section 5.4.3)."""
+    """The number of bytes received so far, modulo 2**32 (section 5.4.3). It includes the handshake.
+
+    The field wraps after 4 GiB, about two hours at 5 Mbit/s. The specification does not mention it.
+    """
     return _control(MessageType.ACKNOWLEDGEMENT, (received_bytes % 2**32).to_bytes(4))
 
 

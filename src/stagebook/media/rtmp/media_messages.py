@@ -42,7 +42,11 @@ class MediaReader:
         return [AudioMessage(timestamp_ms=timestamp_ms, payload=message.payload)]
 
     def _unwrapped(self, timestamp: int) -> int:
-        """The timestamp on a clock that does not wrap."""
+        """The timestamp on a clock that does not wrap.
+
+        One `_last_ms` serves both tracks. Audio and video alternate within a second, so the distance to the previous
+        message of either one is small, and a track that pauses for days cannot miss a wrap.
+        """
         if self._last_ms is not None:
             half = _WRAP_MS // 2
             step = (timestamp - self._last_ms + half) % _WRAP_MS - half

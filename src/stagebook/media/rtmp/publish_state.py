@@ -66,7 +66,10 @@ class PublishState:
 
     @property
     def is_before_publish(self) -> bool:
-        """Whether the client has not sent `publish` yet."""
+        """Whether the client has not sent `publish` yet.
+
+        Until then the client is unauthenticated, and the owner applies the limits for such clients.
+        """
         return self._state in {_State.UNCONNECTED, _State.CONNECTED}
 
     @property
@@ -75,33 +78,51 @@ class PublishState:
         return self._state is _State.ENDED
 
     def accept(self) -> None:
-        """Accept the pending publish request. Raises RtmpError if there is none."""
+        """Accept the pending publish request. Raises RtmpError if there is none.
+
+        The answers are Stream Begin and `onStatus` with NetStream.Publish.Start (section 7.2.2.6). Encoders that wait
+        send media only after the latter.
+        """
         self._require_request()
         self._state = _State.PUBLISHING
         self._send(control_messages.stream_begin(self._publish_stream_id))
         self._send_status("status", "NetStream.Publish.Start", "Publishing.")
 
     def refuse(self, detail: str) -> None:
-        """Refuse the pending publish request; the client receives `detail`. Raises RtmpError if there is none."""
+        """Refuse the pending publish request; the client receives `detail`. Raises RtmpError if there is none.
+
+        ffmpeg and GStreamer show `detail`. OBS asks its user to check the stream key, whatever it says.
+        """
         self._require_request()
         self._end()
         self._send_status("error", "NetStream.Publish.Denied", detail)
 
     def end(self, detail: str) -> None:
-        """End the stream; the client receives `detail`. Before `connect` and in ENDED, nothing is sent."""
+        """End the stream; the client receives `detail`. Before `connect` and in ENDED, nothing is sent.
+
+        A client that has not sent `connect` is no RTMP client, or does not read yet: it would not understand a command.
+        """
         if self._state not in {_State.UNCONNECTED, _State.ENDED}:
             self._send_status("error", "NetStream.Failed", detail)
         self._end()
 
     def take_pending(self) -> list[RtmpEvent]:
-        """The events of the media that arrived before the acceptance, once. Raises RtmpError."""
+        """The events of the media that arrived before the acceptance, in the order of arrival. Raises RtmpError.
+
+        Later calls return nothing. The media is kept as messages and not as events, so that what a refused client has
+        sent is never parsed.
+        """
         if self._state is not _State.PUBLISHING or not self._pending:
             return []
         pending, self._pending = self._pending, []
         return [event for message in pending for event in self._read_media(message)]
 
     def handle_media(self, message: Message) -> list[RtmpEvent]:
-        """Handle an audio, video or aggregate message. Raises RtmpError."""
+        """Handle an audio, video or aggregate message.
+
+        Raises RtmpError for media before `publish`, more than `max_pending_media_bytes` before its acceptance, and
+        media on another message stream.
+        """
         if self._state is _State.PUBLISHING:
             return self._read_media(message)
         if self._state is _State.REQUESTED:
@@ -115,7 +136,11 @@ class PublishState:
         return []
 
     def handle_command(self, message: Message) -> list[RtmpEvent]:
-        """Handle a command message. Raises RtmpError."""
+        """Handle a command message, and send its response.
+
+        An unknown command is answered with `_error` and is no RtmpError: encoders send commands of several servers and
+        ignore what fails. Raises RtmpError for a malformed command, commands out of order, and too many of them.
+        """
         if self._state is _State.ENDED:
             return []
         self._command_count += 1
@@ -150,7 +175,10 @@ class PublishState:
         self._send(command_messages.on_status(self._publish_stream_id, level, code, description))
 
     def _on_connect(self, command: CommandMessage) -> list[RtmpEvent]:
-        """Section 7.2.1.1."""
+        """Section 7.2.1.1. The order of the answers is that of Flash Media Server.
+
+        Set Chunk Size applies to every chunk behind it, so the larger chunks begin with the `_result` of `connect`.
+        """
         command_object = command.arguments[0] if command.arguments else None
         if not isinstance(command_object, Mapping):
             raise RtmpError("`connect` has no command object")
@@ -196,7 +224,10 @@ class PublishState:
         return self._unpublish()
 
     def _on_delete_stream(self, command: CommandMessage) -> list[RtmpEvent]:
-        """Section 7.2.2.3. GStreamer sends the publishing name instead of the message stream id."""
+        """Section 7.2.2.3. GStreamer sends the publishing name instead of the message stream id.
+
+        A client publishes at most once, so a `deleteStream` without an id can only mean that stream.
+        """
         stream_id = command.arguments[1] if len(command.arguments) > 1 else None
         if isinstance(stream_id, float):
             self._stream_ids.discard(stream_id)
@@ -221,6 +252,7 @@ class PublishState:
         return []
 
     def _respond_empty(self, command: CommandMessage) -> list[RtmpEvent]:
+        # Transaction id 0 means that the client expects no answer (section 7.2.1).
         if command.transaction_id:
             self._send(command_messages.empty_result(command))
         return []

@@ -61,7 +61,11 @@ class RtmpConnection:
             raise
 
     def data_to_send(self) -> bytes:
-        """Return the bytes to send to the client and remove them from the output buffer."""
+        """Return the bytes to send to the client and remove them from the output buffer.
+
+        The owner has to call it after each of the other methods, and must not let unsent bytes pile up: at most
+        `max_output_bytes` may wait here.
+        """
         data = bytes(self._output)
         self._output.clear()
         return data
@@ -94,8 +98,11 @@ class RtmpConnection:
             self._handshake = None
             data = rest
         events = self._publish.take_pending()
+        # In slices, so that the limits hold in one large read too: without them a client could have thousands of
+        # messages handled, and answers produced, before the first check.
         for start in range(0, len(data), _SLICE_BYTES):
             self._receive_slice(data[start : start + _SLICE_BYTES], events)
+        # A client may stop sending while a whole window is unacknowledged (section 5.4.3).
         if self._received_bytes - self._acknowledged_bytes >= self._window_bytes:
             self._acknowledged_bytes = self._received_bytes
             self._send(control_messages.acknowledgement(self._received_bytes))

@@ -341,6 +341,14 @@ def test_an_empty_audio_configuration_is_ignored() -> None:
     assert run_pipeline(MediaPipeline(), [empty, *as_adts(stream())]) == run_pipeline(MediaPipeline(), stream())
 
 
+def test_an_adts_frame_in_place_of_the_configuration_is_a_frame() -> None:
+    messages = as_adts(stream())
+    first = messages.index(only(messages, MediaKind.AUDIO)[0])
+    payload = b"\xaf\x00" + messages[first].payload[2:]
+    messages[first] = msgspec.structs.replace(messages[first], payload=payload)
+    assert run_pipeline(MediaPipeline(), messages) == run_pipeline(MediaPipeline(), stream())
+
+
 def test_several_adts_frames_in_one_message_follow_each_other() -> None:
     messages = as_adts(stream())
     audio = only(messages, MediaKind.AUDIO)

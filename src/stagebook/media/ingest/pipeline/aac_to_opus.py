@@ -98,6 +98,7 @@ class AacToOpus:
         )
         if start is None:
             return
+        # After a gap the samples in the old graph belong to another time. The resampler would stretch them across it.
         if self._graph is None or self._clock.is_restarted:
             self._graph = _make_graph(frame)
         frame.pts, frame.time_base = start, _TICK
@@ -107,6 +108,7 @@ class AacToOpus:
                 chunk = cast("AudioFrame", self._graph.pull())
             except av.BlockingIOError:
                 return
+            # The decoder of a viewer outputs a packet ENCODER_DELAY_TICKS late, so its timestamp is earlier by as much.
             timestamp = cast("int", chunk.pts) - ENCODER_DELAY_TICKS
             for packet in self._encoder.encode(chunk):
                 yield OpusPacket(timestamp=timestamp, data=bytes(packet))

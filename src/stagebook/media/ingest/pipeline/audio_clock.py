@@ -40,6 +40,7 @@ class AudioClock:
         """
         timestamp = float(timestamp_ms * TICKS_PER_MS)
         limit = MAX_DEVIATION_MS * TICKS_PER_MS
+        # Overlapping audio cannot be sent: each Opus packet has its own 20 ms of the RTP clock.
         if self._next is not None and timestamp < self._next - limit:
             self._count_dropped()
             return None

@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from stagebook.log_rate_limit import LogRateLimit
+from stagebook.media.codecs.adts import begins_with_adts
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.codecs.input_fault import InputFaultError, invalid_input
 from stagebook.media.ingest.flv.audio_tag import AudioTag, AudioTagType, read_audio_tag
@@ -179,8 +180,9 @@ class MediaPipeline:
 
         Raises InputFaultError.
         """
-        if tag.type is AudioTagType.CONFIGURATION:
-            if tag.body:  # Encoders that send ADTS may send an empty one.
+        # Encoders that send ADTS may send an empty configuration, or a first frame in place of it.
+        if tag.type is AudioTagType.CONFIGURATION and not begins_with_adts(tag.body):
+            if tag.body:
                 self._audio.configure(tag.body)
             return []
         frames = self._audio.read_frames(tag.body)

@@ -37,7 +37,11 @@ class StartBuffer:
         return "the video has no keyframe"
 
     def add(self, units: list[Unit]) -> list[Unit]:
-        """Add units. Returns all units from the last keyframe on if the stream can start, otherwise nothing."""
+        """Add units. Returns all units from the last keyframe on if the stream can start, otherwise nothing.
+
+        Audio before that keyframe is dropped. It could not be played in sync with anything, and a viewer would begin
+        with sound over a black frame.
+        """
         for unit in units:
             self._kinds.add(unit.kind)
             if unit.is_keyframe:
