@@ -10,12 +10,15 @@ import gc
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+import structlog
 import uvloop
 
-from stagebook.media.port import MediaFact, SourceMeasured
+from stagebook.log_rate_limit import LogRateLimit
+from stagebook.media.port import MediaFact, RefusalReason, SourceMeasured
 from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.least_rights import drop_rights
 from stagebook.media.worker.log_forwarding import forward_logs
@@ -25,10 +28,14 @@ from stagebook.media.worker.worker_messages import (
     Heartbeat,
     Logged,
     Report,
+    Request,
+    RequestRefused,
     StartFailed,
     Stop,
     send,
 )
+
+_log = structlog.get_logger(__name__)
 
 _HEARTBEAT_INTERVAL_SECONDS = 1.0
 # Maximum size of the send queue to a server that does not read. Above it, the worker drops measurements and log
@@ -126,10 +133,11 @@ async def _serve(
     # longest pause of the media path, shorter.
     gc.freeze()
     reports.send(running)
+    log_limit = LogRateLimit(clock=time.monotonic)
     heartbeats = asyncio.create_task(reports.send_heartbeats())
     try:
         while not isinstance(command := await receive(reader), Stop):
-            worker.handle(command)
+            _handle(worker, command, reports, log_limit)
             # `receive` does not yield while commands are buffered. One turn of the loop after each command keeps media
             # and heartbeats going during a burst of requests.
             await asyncio.sleep(0)
@@ -137,6 +145,23 @@ async def _serve(
     finally:
         heartbeats.cancel()
         await worker.stop()
+
+
+def _handle(worker: Worker[CommandT], command: CommandT, reports: ReportWriter, log_limit: LogRateLimit) -> None:
+    """Execute a command. An exception ends this command only; a request is refused then, so that its caller does not
+    wait and it does not stay in flight."""
+    try:
+        worker.handle(command)
+    except Exception:  # noqa: BLE001 - an error with one connection must not end all others
+        suppressed = log_limit.admit("command")
+        if suppressed is not None:
+            _log.exception("a command failed", command=type(command).__name__, **suppressed)
+        if isinstance(command, Request):
+            reports.send(
+                RequestRefused(
+                    request_id=command.request_id, reason=RefusalReason.ENGINE_LOST, detail="the media process failed"
+                )
+            )
 
 
 def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]]) -> int:

@@ -79,6 +79,8 @@ class ScriptedForwarder:
         return PatchAnswer(fragment=f"patched {connection_id} {fragment}", ice_session=ice_session or "none")
 
     def close(self, *, connection_id: str) -> None:
+        if connection_id == "fail":
+            raise ZeroDivisionError
         self.calls.append(f"close {connection_id}")
 
     def end_source(self, *, source_id: str) -> None:
@@ -190,6 +192,17 @@ async def test_an_exception_is_logged_and_the_process_continues(server: FakeServ
     assert refused.reason is RefusalReason.ENGINE_LOST
     server.publish("offer")
     assert isinstance(await server.report(), engine_messages.OfferAnswered)
+
+
+async def test_a_command_without_a_reply_that_fails_does_not_end_the_process(server: FakeServer) -> None:
+    await server.start()
+    for _ in range(20):
+        server.send(engine_messages.CloseCommand(connection_id="fail"))
+    server.publish("offer")
+    reports = [await server.report() for _ in range(11)]
+    # The lines of one cause are limited.
+    assert [isinstance(report, worker_messages.Logged) for report in reports] == [True] * 10 + [False]
+    assert isinstance(reports[-1], engine_messages.OfferAnswered)
 
 
 async def test_facts_are_reported(server: FakeServer) -> None:

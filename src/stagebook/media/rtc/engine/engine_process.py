@@ -15,10 +15,8 @@ from functools import partial
 from random import Random, SystemRandom
 from typing import Protocol
 
-import structlog
-
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import Answer, MediaFact, MediaRefusedError, PatchAnswer, RefusalReason
+from stagebook.media.port import Answer, MediaFact, MediaRefusedError, PatchAnswer
 from stagebook.media.rtc.engine.engine_messages import (
     CloseCommand,
     EndSourceCommand,
@@ -40,8 +38,6 @@ from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.forwarder import Forwarder
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
 from stagebook.media.worker.worker_messages import RequestRefused
-
-_log = structlog.get_logger(__name__)
 
 
 class ForwarderLike(Protocol):
@@ -106,16 +102,10 @@ class _EngineWork:
                 self._reports.send(self._reply(command))
 
     def _reply(self, request: EngineRequest) -> EngineReply:
-        request_id, connection_id = request.request_id, request.connection_id
         try:
             return self._carry_out(request)
         except MediaRefusedError as refused:
-            return RequestRefused(request_id=request_id, reason=refused.reason, detail=refused.detail)
-        except Exception:  # noqa: BLE001 - an error with one connection must not end all others
-            _log.exception("a request failed", connection_id=connection_id)
-            return RequestRefused(
-                request_id=request_id, reason=RefusalReason.ENGINE_LOST, detail="the media engine failed"
-            )
+            return RequestRefused(request_id=request.request_id, reason=refused.reason, detail=refused.detail)
 
     def _carry_out(self, request: EngineRequest) -> EngineReply:
         forwarder, request_id, connection_id = self._forwarder, request.request_id, request.connection_id

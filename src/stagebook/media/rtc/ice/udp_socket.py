@@ -6,12 +6,14 @@ tells the connections apart. Sockets are non-blocking and read in batches from t
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeAlias
 
 import structlog
 
+from stagebook.log_rate_limit import LogRateLimit
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES
 
 DATAGRAMS_PER_WAKE_UP = 64
@@ -52,6 +54,7 @@ class UdpSocket:
         except OSError:
             self._socket.close()
             raise
+        self._log_limit = LogRateLimit(clock=time.monotonic)
         self.sendto: Callable[[memoryview | bytes, Address], int] = self._socket.sendto
         self.port: int = self._socket.getsockname()[1]
 
@@ -94,13 +97,14 @@ class UdpSocket:
                 continue
             self.deliver(receive, datagram, address, now)
 
-    @staticmethod
-    def deliver(receive: DatagramReceiver, datagram: bytes, address: Address, now: float) -> None:
+    def deliver(self, receive: DatagramReceiver, datagram: bytes, address: Address, now: float) -> None:
         """Call the receiver of a datagram. An exception is logged: one peer must not stop the media of others."""
         try:
             receive(datagram, address, now)
         except Exception:  # noqa: BLE001 - see above
-            _log.exception("datagram_failed", size_bytes=len(datagram))
+            suppressed = self._log_limit.admit("datagram")
+            if suppressed is not None:
+                _log.exception("datagram_failed", size_bytes=len(datagram), **suppressed)
 
 
 class Path(NamedTuple):

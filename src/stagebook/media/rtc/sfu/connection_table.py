@@ -10,6 +10,7 @@ from typing import NamedTuple
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, ViewerPlan
+from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.viewer import Viewer
@@ -136,23 +137,25 @@ class ConnectionTable:
 
     # Time
 
-    def handle_timers(self, now: float) -> None:
+    def handle_timers(self, now: float, isolation: FaultIsolation) -> None:
         """Retransmit handshake messages that are due, and report connections that have timed out to the listener.
 
         A connection times out when it is not connected in time, or when its peer has given no sign of itself for too
         long (`ice_lite`). Consent to send is another matter and expires later.
         """
         for peer in list(self._connecting.values()):
-            peer.handle_timers(now)
+            isolation.call("handshake", peer.handle_timers, now)
         for entry in list(self._entries.values()):
-            peer = entry.peer
-            if peer.state is PeerState.CONNECTING:
-                if now - peer.opened_at > self._settings.connect_timeout_seconds:
-                    self._listener.peer_failed(peer, CloseCause.NEVER_CONNECTED)
-            elif now - peer.ice.last_received_at > self._settings.consent_timeout_seconds:
-                self._listener.peer_failed(peer, CloseCause.CONSENT_LOST)
-            else:
-                peer.expire_consent(now)
+            isolation.call("connection", self._check_timeouts, entry.peer, now)
+
+    def _check_timeouts(self, peer: PeerConnection, now: float) -> None:
+        if peer.state is PeerState.CONNECTING:
+            if now - peer.opened_at > self._settings.connect_timeout_seconds:
+                self._listener.peer_failed(peer, CloseCause.NEVER_CONNECTED)
+        elif now - peer.ice.last_received_at > self._settings.consent_timeout_seconds:
+            self._listener.peer_failed(peer, CloseCause.CONSENT_LOST)
+        else:
+            peer.expire_consent(now)
 
     def reset_rate_limits(self) -> None:
         """Renew each peer's allowance of DTLS datagrams. Called once a second."""

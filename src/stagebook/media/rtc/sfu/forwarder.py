@@ -35,6 +35,7 @@ from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
 from stagebook.media.rtc.sfu.connection_table import ConnectionTable
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
+from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.ice_fragment_answer import answer_fragment
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.published_source import PublishedSource
@@ -89,6 +90,7 @@ class Forwarder:
             call_later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
             ticket_seconds=settings.feed_ticket_seconds,
         )
+        self._isolation = FaultIsolation(clock=clock)
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -260,17 +262,20 @@ class Forwarder:
         self._schedule_tick()
         now = self._clock()
         self._ticks += 1
-        for source in self._sources.values():
-            source.handle_timers(now)
-        self._connections.handle_timers(now)
+        for source in list(self._sources.values()):
+            self._isolation.call("source", source.handle_timers, now)
+        self._connections.handle_timers(now, self._isolation)
         if self._ticks % _TICKS_PER_SECOND == 0:
             self._each_second(now)
 
     def _each_second(self, now: float) -> None:
         self._transport.reset_rate_limits()
         self._connections.reset_rate_limits()
-        self._feeds.expire_tickets(now)
+        self._isolation.call("feed tickets", self._feeds.expire_tickets, now)
         for source in list(self._sources.values()):
-            source.each_second(now)
-            for measured in source.measure(now):
-                self._on_fact(measured)
+            self._isolation.call("source reports", source.each_second, now)
+            self._isolation.call("source measurement", self._measure, source, now)
+
+    def _measure(self, source: MediaSource, now: float) -> None:
+        for measured in source.measure(now):
+            self._on_fact(measured)
