@@ -36,6 +36,7 @@ def test_env_prints_what_aws_clients_need(tmp_path: Path, capsys: pytest.Capture
         "export AWS_ENDPOINT_URL_IVS_REALTIME=http://127.0.0.1:8080",
         f"export AWS_ACCESS_KEY_ID={access_key.access_key_id}",
         f"export AWS_SECRET_ACCESS_KEY={access_key.secret_access_key}",
+        "export AWS_SESSION_TOKEN=''",
         "export AWS_REGION=us-west-2",
         "export AWS_DEFAULT_REGION=us-west-2",
     ]

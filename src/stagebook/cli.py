@@ -105,6 +105,8 @@ def _env(arguments: argparse.Namespace) -> int:
         "AWS_ENDPOINT_URL_IVS_REALTIME": server.endpoint_url,
         "AWS_ACCESS_KEY_ID": access_key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": access_key.secret_access_key,
+        # A token of other credentials in the environment would be sent with this key, which has none, and be refused.
+        "AWS_SESSION_TOKEN": "",
         "AWS_REGION": server.region,
         "AWS_DEFAULT_REGION": server.region,
     }

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from structlog.testing import capture_logs
@@ -214,6 +215,13 @@ def test_every_secret_key_is_redacted_in_the_log(folder: DataFolder) -> None:
     secrets = ServerSecrets.read(folder, Settings(credentials=(READER,)))
     assert set(secrets.secret_strings()) == {secrets.access_key.secret_access_key, READER.secret_access_key}
     assert READER.secret_access_key not in repr(secrets)
+
+
+def test_an_access_key_of_the_settings_may_be_a_temporary_one(folder: DataFolder) -> None:
+    temporary = msgspec.structs.replace(READER, session_token="a-token-of-a-session")
+    secrets = ServerSecrets.read(folder, Settings(credentials=(temporary,)))
+    assert [credential.session_token for credential in secrets.credentials] == ["", "a-token-of-a-session"]
+    assert "a-token-of-a-session" in secrets.secret_strings()
 
 
 @pytest.mark.parametrize("policy", [{"Statement": {"Effect": "Allow"}}, {"Rules": []}])

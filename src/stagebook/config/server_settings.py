@@ -20,6 +20,7 @@ class CredentialSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     account_id: Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{12}\Z")]
     policy: dict[str, Any]
     user_name: str = "stagebook"
+    session_token: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
 
     def __repr__(self) -> str:
         return f"CredentialSetting(access_key_id={self.access_key_id!r})"

@@ -45,7 +45,8 @@ class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
 
     def secret_strings(self) -> Sequence[str]:
         """Return the strings that must not appear in a log line."""
-        return [credential.secret_access_key for credential in self.credentials]
+        tokens = [credential.session_token for credential in self.credentials if credential.session_token]
+        return [*(credential.secret_access_key for credential in self.credentials), *tokens]
 
 
 def _configured_credentials(settings: Settings) -> Sequence[AwsCredential]:
@@ -56,6 +57,7 @@ def _configured_credentials(settings: Settings) -> Sequence[AwsCredential]:
                 secret_access_key=credential.secret_access_key,
                 account_id=credential.account_id,
                 user_name=credential.user_name,
+                session_token=credential.session_token,
                 policy=parse_policy(credential.policy),
             )
             for credential in settings.credentials

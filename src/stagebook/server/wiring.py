@@ -105,6 +105,7 @@ def build_aws_api(settings: Settings, *, manager: StageManager, secrets: ServerS
         region=settings.region,
         allowed_origins=settings.allowed_origins,
         unsigned_as=own_credential if settings.auth == "off" else None,
+        unsigned_hosts=(settings.address.host, urlsplit(settings.public_url or "").hostname or ""),
         throttle=Throttle(settings.limits, monotonic_ns=time.monotonic_ns),
         body_timeout_seconds=settings.request_timeout_seconds,
     )

@@ -148,6 +148,7 @@ def new_api(
     clock: FixedClock | None = None,
     allowed_origins: Iterable[str] = (),
     unsigned_as: AwsCredential | None = None,
+    unsigned_hosts: Iterable[str] = (),
     throttle: Throttle | None = None,
     body_timeout_seconds: float = 60.0,
 ) -> AwsApi:
@@ -162,6 +163,7 @@ def new_api(
         region=REGION,
         allowed_origins=allowed_origins,
         unsigned_as=unsigned_as,
+        unsigned_hosts=unsigned_hosts,
         throttle=throttle,
         body_timeout_seconds=body_timeout_seconds,
     )

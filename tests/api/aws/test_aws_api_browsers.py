@@ -1,6 +1,7 @@
 """The AWS API without authentication, and its CORS responses to browsers."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,20 @@ async def test_without_authentication_pages_of_other_origins_are_refused() -> No
     assert (refused.status, refused.error) == (403, "AccessDeniedException")
     assert "access-control-allow-origin" not in refused.headers
     assert taken.status == 200
+
+
+@pytest.mark.parametrize("origin", [{}, {b"origin": PAGE}])
+async def test_without_authentication_a_page_cannot_call_by_a_host_name_of_its_own(origin: dict[bytes, bytes]) -> None:
+    """DNS rebinding: the name of the page resolves to this server, so its requests are of its own origin."""
+    body = json.dumps({"arn": STAGE_ARN}).encode()
+
+    async def status(host: bytes, **arguments: Any) -> int:  # noqa: ANN401 - arguments of new_api
+        api = new_api(allowed_origins=[PAGE.decode()], **arguments)
+        return (await send_request(api, unsigned("/GetStage", body=body, headers={b"host": host, **origin}))).status
+
+    assert await status(b"evil.example:8080", unsigned_as=credential()) == 403
+    assert await status(b"127.0.0.1:8080", unsigned_as=credential()) == 200
+    assert await status(b"stages.example.com", unsigned_as=credential(), unsigned_hosts=["stages.example.com"]) == 200
 
 
 PREFLIGHT = {

@@ -58,7 +58,8 @@ async def test_an_error_has_type_headers_and_both_messages() -> None:
         (signed("POST", "/GetStage", body=b"{"), 400, "SerializationException"),
         (signed("POST", "/GetStage", headers={"content-type": "text/xml"}), 415, "UnsupportedMediaTypeException"),
         (signed("POST", "/GetStage"), 400, "ValidationException"),
-        (unsigned("/GetStage", body=b"x" * (MAXIMUM_SIZE_BYTES + 1)), 413, "RequestEntityTooLargeException"),
+        (unsigned("/GetStage", body=b"x" * (MAXIMUM_SIZE_BYTES + 1)), 403, "MissingAuthenticationTokenException"),
+        (signed("POST", "/GetStage", body=b"x" * (MAXIMUM_SIZE_BYTES + 1)), 413, "RequestEntityTooLargeException"),
     ],
 )  # fmt: skip
 async def test_each_client_error_has_its_name_and_status(request_: Request, status: int, error: str) -> None:

@@ -1,6 +1,7 @@
 """The AWS API behind the real HTTP server, over sockets."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from stagebook.api.aws.rest_json.request_body import DRAIN_SIZE_BYTES, MAXIMUM_S
 from stagebook.config.rules import Address
 from stagebook.server.http_server import HttpLimits, HttpServer
 from stagebook.server.listen_sockets import bind_listen_socket
-from tests.api.aws.asgi_harness import GET_STAGE, STAGE_ARN, Request, new_api, signed, signed_call
+from tests.api.aws.asgi_harness import GET_STAGE, STAGE_ARN, Request, new_api, signed, signed_call, unsigned
 
 DEADLINE_SECONDS = 20.0
 LIMITS = HttpLimits(
@@ -146,3 +147,26 @@ async def test_a_client_that_disconnects_during_the_body_is_not_logged(caplog: p
 
     assert not logs
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (signed_call("GetStage", key_id="AKIDUNKNOWN"), b"unrecognizedclientexception"),
+        (unsigned("/GetStage"), b"missingauthenticationtokenexception"),
+        (signed("POST", "/GetStage", token="of another key"), b"unrecognizedclientexception"),
+        (signed("POST", "/GetStage", region="eu-west-1"), b"invalidsignatureexception"),
+        (signed("POST", "/nothing"), b"unknownoperationexception"),
+    ],
+)
+async def test_a_request_is_refused_from_its_head_alone(request_: Request, error: bytes) -> None:
+    """The body is not received, and the connection stays usable when the client sends it nevertheless."""
+    async with connected() as (reader, writer):
+        host = b"" if b"host" in request_.header_map else b"host: x\r\n"
+        request_head = head(request_, framing=f"content-length: {MAXIMUM_SIZE_BYTES}")
+        writer.write(request_head.replace(b"\r\n", b"\r\n" + host, 1))
+        _, refusal, body = await read_response(reader)
+        assert b"x-amzn-errortype: " + error in refusal
+        assert json.loads(body)["message"]
+        writer.write(b"x" * MAXIMUM_SIZE_BYTES + whole(GET_STAGE))
+        assert (await read_response(reader))[0] == 200

@@ -1,8 +1,9 @@
 """The ASGI application of the AWS API.
 
-A request passes these steps in this order, which is the order in which AWS reports errors: body, route, signature, call
-rate, input validation, authorization, handler, serialization. Everything else is an exception, and `__call__` is the
-one place that turns an exception into an error response.
+A request passes these steps in this order, which is the order in which AWS reports errors: route, access key, body,
+signature, call rate, input validation, authorization, handler, serialization. The first two need the head only, so the
+body of a client without a known access key is not received: the server discards it. Everything else is an exception,
+and `__call__` is the one place that turns an exception into an error response.
 """
 
 from collections.abc import Awaitable, Iterable, Mapping
@@ -13,6 +14,7 @@ import structlog
 from stagebook.api.asgi import Header, Receive, Scope, Send
 from stagebook.api.aws.access.browser_origins import CorsRules
 from stagebook.api.aws.access.call_rates import Throttle
+from stagebook.api.aws.access.local_hosts import LocalHosts
 from stagebook.api.aws.access.resource_access import Principal
 from stagebook.api.aws.aws_errors import AwsError, ErrorType, aws_error_of
 from stagebook.api.aws.operation import Call, Operation
@@ -41,7 +43,8 @@ class AwsApi:
     """An ASGI application that serves the given operations.
 
     `credentials` are the access keys that may sign requests. With `unsigned_as`, authentication is off: signatures are
-    not verified, and every request is made by that credential. `allowed_origins` are the origins of the web pages that
+    not verified, and every request is made by that credential; `unsigned_hosts` are the names of the server that are
+    accepted then, besides IP addresses and local names. `allowed_origins` are the origins of the web pages that
     may call from a browser. `throttle` limits the call rates of each account; None does not limit them.
 
     An operation that the installed service model lacks is left out. Raises ValueError for a malformed origin.
@@ -57,6 +60,7 @@ class AwsApi:
         region: str,
         allowed_origins: Iterable[str] = (),
         unsigned_as: AwsCredential | None = None,
+        unsigned_hosts: Iterable[str] = (),
         throttle: Throttle | None = None,
         body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
     ) -> None:
@@ -69,6 +73,7 @@ class AwsApi:
             credential.access_key_id: Principal(credential, region=region) for credential in credentials
         }
         self._unsigned_principal = Principal(unsigned_as, region=region) if unsigned_as is not None else None
+        self._unsigned_hosts = LocalHosts(unsigned_hosts)
         self._throttle = throttle
         self._cors = CorsRules(allowed_origins)
         self._request_ids = RequestIds(randomness)
@@ -83,13 +88,11 @@ class AwsApi:
         request_id = self._request_ids.next_id()
         headers = read_headers(scope["headers"])
         try:
-            # The signature covers the body, so the body is read before anything else is checked.
-            body = await read_request_body(self._bodies, receive)
             # A preflight is sent by the browser itself, without a signature.
             if scope["method"] == "OPTIONS":
                 response = self._preflight(scope, headers)
             else:
-                response = await self._serve(scope, headers, body)
+                response = await self._serve(scope, headers, receive)
         except ClientDisconnectedError:
             return
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
@@ -98,11 +101,21 @@ class AwsApi:
             )
         await send_response(send, response, extra_headers=(_CONTENT_TYPE, (b"x-amzn-requestid", request_id)))
 
-    async def _serve(self, scope: Scope, headers: Headers, body: bytes) -> HttpResponse:
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive) -> HttpResponse:
         raw_path: bytes = scope["raw_path"]
         query: bytes = scope["query_string"]
         route, label = self._router.find(scope["method"], raw_path)
-        principal = self._authenticate(scope["method"], raw_path, query, headers, body)
+        principal = self._unsigned_principal
+        if principal is not None:
+            self._check_unsigned(headers)
+            body = await read_request_body(self._bodies, receive)
+        else:
+            claim = self._verifier.read_claim(query=query, headers=headers)
+            body = await read_request_body(self._bodies, receive)
+            query = self._verifier.verify(
+                claim, method=scope["method"], raw_path=raw_path, query=query, headers=headers, body=body
+            )
+            principal = self._principals[claim.context.credential.access_key_id]
         # After authentication, so that unauthenticated requests cannot use up the rate of an account.
         if self._throttle is not None:
             self._throttle.take(route.name, principal.caller.account_id)
@@ -121,18 +134,21 @@ class AwsApi:
             headers=self._cors.response_headers(headers, modelled=route.has_modelled_headers),
         )
 
-    def _authenticate(self, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> Principal:
-        if self._unsigned_principal is None:
-            credential = self._verifier.verify(
-                method=method, raw_path=raw_path, query=query, headers=headers, body=body
+    def _check_unsigned(self, headers: Headers) -> None:
+        """Refuse requests of web pages, which could call without signatures from any browser on this machine.
+
+        CORS alone hides only the response from a page of another origin: the call itself must be refused. A page whose
+        own host name resolves to this machine (DNS rebinding) sends no Origin; it is recognised by its Host.
+        """
+        if not self._unsigned_hosts.allow(headers.get(b"host", b"")):
+            raise AwsError(
+                ErrorType.ACCESS_DENIED,
+                "Without authentication, requests must name this server by an IP address, a local name or the host of "
+                "public_url.",
             )
-            return self._principals[credential.access_key_id]
         origin = headers.get(b"origin")
         if origin is not None and not self._cors.allows(origin):
-            # Without signatures, any web page in a browser on this machine could call the API. CORS alone hides only
-            # the response from the page: the call itself must be refused.
             raise AwsError(ErrorType.ACCESS_DENIED, "Pages of this origin are not allowed to call.")
-        return self._unsigned_principal
 
     def _preflight(self, scope: Scope, headers: Headers) -> HttpResponse:
         """Answer a CORS preflight. An OPTIONS request that is none gets the error of an unknown path or method."""

@@ -18,6 +18,7 @@ from tests.api.aws.asgi_harness import (
     signed,
 )
 
+TEMPORARY_CREDENTIAL = msgspec.structs.replace(credential(key_id="ASIATEMPORARY"), session_token="token")
 TAGS_PATH = "/tags/" + quote(STAGE_ARN, safe="")
 
 
@@ -25,7 +26,7 @@ def new_verifier(
     *, clock: FixedClock | None = None, region: str = REGION, service: str = "ivs", keys: tuple[AwsCredential, ...] = ()
 ) -> SignatureVerifier:
     return SignatureVerifier(
-        credentials=CredentialStore(keys or (credential(),)),
+        credentials=CredentialStore(keys or (credential(), TEMPORARY_CREDENTIAL)),
         clock=clock or FixedClock(),
         region=region,
         service=service,
@@ -33,13 +34,27 @@ def new_verifier(
 
 
 def verify(request: Request, verifier: SignatureVerifier | None = None) -> AwsCredential:
-    return (verifier or new_verifier()).verify(
+    """Return the credential that signed a request."""
+    return _verify(request, verifier or new_verifier())[0]
+
+
+def signed_query(request: Request) -> bytes:
+    """Return the query of a request as it was signed."""
+    return _verify(request, new_verifier())[1]
+
+
+def _verify(request: Request, verifier: SignatureVerifier) -> tuple[AwsCredential, bytes]:
+    headers = read_headers(request.headers)
+    claim = verifier.read_claim(query=request.query, headers=headers)
+    query = verifier.verify(
+        claim,
         method=request.method,
         raw_path=request.raw_path,
         query=request.query,
-        headers=read_headers(request.headers),
+        headers=headers,
         body=request.body,
     )
+    return claim.context.credential, query
 
 
 def refusal(request: Request, verifier: SignatureVerifier | None = None) -> AwsError:
@@ -59,6 +74,7 @@ FULL_REQUEST = signed(
     f"{TAGS_PATH}?tagKeys=one",
     body=b'{"a": 1}',
     headers={"content-type": "application/json", "x-amz-note": "a note"},
-    token="token",
+    key_id=TEMPORARY_CREDENTIAL.access_key_id,
+    token=TEMPORARY_CREDENTIAL.session_token,
 )
 """A signed request with a path label, a query, a body, a session token and a further header field."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from tests.api.aws.asgi_harness import (
     signed,
     signed_call,
 )
-from tests.api.aws.sigv4.signing import TAGS_PATH, new_verifier, refusal, verify, with_header
+from tests.api.aws.sigv4.signing import TAGS_PATH, new_verifier, refusal, signed_query, verify, with_header
 
 
 def javascript_headers() -> Mapping[str, str]:
@@ -36,7 +37,6 @@ def javascript_headers() -> Mapping[str, str]:
 
 CLIENTS = {
     "boto3": signed_call("ListStages"),
-    "boto3 with session credentials": signed("POST", "/ListStages", body=b"{}", token="AQoDYXdzEJr//token=="),
     "javascript": signed("POST", "/ListStages", body=b"{}", headers=javascript_headers()),
     "no body": signed("GET", TAGS_PATH),
     "a query": signed("DELETE", f"{TAGS_PATH}?tagKeys=a%20b&tagKeys=%C3%A9&tagKeys=a%2Bb"),
@@ -53,6 +53,27 @@ def test_requests_that_botocore_signs_are_accepted(client: str) -> None:
 
     assert verify(CLIENTS[client], verifier) == credential()
     assert verify(CLIENTS[client], verifier) == credential(), "the second time, the header field is cached"
+
+
+def test_a_request_with_session_credentials_is_accepted() -> None:
+    keys = (msgspec.structs.replace(credential(), session_token="AQoDYXdzEJr//token=="),)
+    verifier = new_verifier(keys=keys)
+    request = signed("POST", "/ListStages", body=b"{}", token="AQoDYXdzEJr//token==")
+
+    assert verify(request, verifier) == keys[0]
+    assert verify(request, verifier) == keys[0], "the second time, the header field is cached"
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed_as"),
+    [("a%20b", "a%20b"), ("a+b", "a%2Bb"), ("a+b", "a%20b"), ("a%20b+c", "a%20b%20c")],
+)
+def test_a_plus_sign_in_the_query_means_what_was_signed(sent: str, signed_as: str) -> None:
+    """Clients sign a plus sign as itself or as a space. Both send the same bytes."""
+    request = signed("DELETE", f"{TAGS_PATH}?tagKeys={signed_as}")
+    request = msgspec.structs.replace(request, query=f"tagKeys={sent}".encode())
+
+    assert unquote_to_bytes(signed_query(request)) == unquote_to_bytes(f"tagKeys={signed_as}")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,14 @@ from tests.api.aws.asgi_harness import (
     signed,
     signed_call,
 )
-from tests.api.aws.sigv4.signing import FULL_REQUEST, new_verifier, refusal, verify, with_header
+from tests.api.aws.sigv4.signing import (
+    FULL_REQUEST,
+    TEMPORARY_CREDENTIAL,
+    new_verifier,
+    refusal,
+    verify,
+    with_header,
+)
 
 
 def altered_bytes(value: bytes) -> list[bytes]:
@@ -51,7 +58,7 @@ def test_another_method_is_refused() -> None:
     assert refusal(msgspec.structs.replace(FULL_REQUEST, method="GET")).error_type is ErrorType.INVALID_SIGNATURE
 
 
-@pytest.mark.parametrize("name", [b"content-type", b"x-amz-note", b"host", b"x-amz-security-token"])
+@pytest.mark.parametrize("name", [b"content-type", b"x-amz-note", b"host"])
 def test_a_missing_signed_header_is_refused(name: bytes) -> None:
     error = refusal(with_header(FULL_REQUEST, name, None))
 
@@ -66,7 +73,7 @@ def test_a_signed_header_sent_twice_is_refused() -> None:
 
 
 def test_unsigned_headers_are_ignored() -> None:
-    assert verify(with_header(FULL_REQUEST, b"x-forwarded-for", b"10.0.0.1")) == credential()
+    assert verify(with_header(FULL_REQUEST, b"x-forwarded-for", b"10.0.0.1")) == TEMPORARY_CREDENTIAL
 
 
 def test_no_signature_is_a_missing_authentication_token() -> None:
@@ -90,6 +97,27 @@ def test_an_unknown_key_is_an_unrecognized_client() -> None:
 
     assert error.error_type is ErrorType.UNRECOGNIZED_CLIENT
     assert error.message == "The security token included in the request is invalid."
+
+
+@pytest.mark.parametrize("token", [None, b"", b"another"])
+def test_a_temporary_key_without_its_session_token_is_an_unrecognized_client(token: bytes | None) -> None:
+    error = refusal(with_header(FULL_REQUEST, b"x-amz-security-token", token))
+
+    assert error.error_type is ErrorType.UNRECOGNIZED_CLIENT
+    assert error.message == "The security token included in the request is invalid."
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_long_term_key_with_a_session_token_is_an_unrecognized_client(known: bool) -> None:  # noqa: FBT001 - a parameter
+    verifier = new_verifier()
+    if known:
+        verify(signed_call("ListStages"), verifier)
+    error = refusal(signed("POST", "/ListStages", token="a token of another key"), verifier)
+
+    assert error.error_type is ErrorType.UNRECOGNIZED_CLIENT
+    assert refusal(with_header(signed_call("ListStages"), b"x-amz-security-token", b"token")).error_type is (
+        ErrorType.UNRECOGNIZED_CLIENT
+    )
 
 
 def test_a_wrong_secret_is_an_invalid_signature() -> None:

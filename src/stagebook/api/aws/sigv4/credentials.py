@@ -15,7 +15,10 @@ _USER_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
 class AwsCredential(msgspec.Struct, frozen=True, kw_only=True):
     """One access key, with its account, its policy and the name of the IAM user that AccessDenied errors show.
 
-    Raises ValueError when a field does not have the form that AWS gives it. `repr` leaves the secret out.
+    `session_token` makes the key a temporary one: every request must send it in `X-Amz-Security-Token`. A long-term key
+    has none, and AWS refuses requests of such a key that send one.
+
+    Raises ValueError when a field does not have the form that AWS gives it. `repr` leaves the secrets out.
     """
 
     access_key_id: str
@@ -23,6 +26,7 @@ class AwsCredential(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     policy: Policy = ALLOW_EVERYTHING
     user_name: str = "stagebook"
+    session_token: str = ""
 
     def __post_init__(self) -> None:
         if _ACCESS_KEY_ID.fullmatch(self.access_key_id) is None:

@@ -6,6 +6,11 @@
 
 A request is valid for five minutes before and after `X-Amz-Date`. Signatures in the query string (presigned URLs) are
 not supported.
+
+Verification has two steps, because the signature covers the body, and the body of an unauthenticated client should not
+be received at all. `read_claim` checks what the head of a request alone can show to be wrong: no signature, an unknown
+access key, a session token that is not that of the key, another region, an old date. `verify` checks the signature.
+
 Sources: "AWS Signature Version 4 for API requests" in the IAM user guide. The messages are those of AWS.
 """
 
@@ -31,6 +36,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 _DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
+_UNRECOGNIZED = "The security token included in the request is invalid."
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. "
     "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -44,6 +50,18 @@ class SigningContext(msgspec.Struct, frozen=True, kw_only=True):
     scope: bytes
     date: bytes
     signed_headers: tuple[bytes, ...]
+
+
+class SignatureClaim(msgspec.Struct, frozen=True):
+    """What the head of a request claims. Nothing of it is verified but the form, the date and the session token.
+
+    `cache_key` is the part of the header field under which the context is cached once the signature was valid.
+    """
+
+    context: SigningContext
+    date: bytes
+    signature: bytes
+    cache_key: bytes | None
 
 
 class SignatureVerifier:
@@ -63,37 +81,60 @@ class SignatureVerifier:
         self._signing_keys: dict[tuple[str, bytes], hmac.HMAC] = {}
         self._dates_ms: dict[bytes, int] = {}
 
-    def verify(
-        self, *, method: str, raw_path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
-    ) -> AwsCredential:
-        """Return the credential that signed the request.
+    def read_claim(self, *, query: bytes, headers: Mapping[bytes, bytes]) -> SignatureClaim:
+        """Return what the head of a request claims: who signed it, and when.
 
-        `raw_path` is the undecoded path; `headers` has lower-case names, several lines of a name joined by commas.
-        Raises AwsError: MissingAuthenticationToken, IncompleteSignature, UnrecognizedClient or InvalidSignature.
+        `headers` has lower-case names, several lines of a name joined by commas. Raises AwsError:
+        MissingAuthenticationToken, IncompleteSignature, UnrecognizedClient or InvalidSignature.
         """
         header = headers.get(b"authorization")
         if header is None:
             raise _no_authorization(query)
         unsigned_part, _, signature = header.rpartition(b"Signature=")
         context = self._contexts.get(unsigned_part)
-        is_new = context is None
+        cache_key = None
         if context is None:
             authorization = parse_authorization(header)
             context, signature = self._signing_context(authorization), authorization.signature
+            # Cached only when Signature is the last parameter, because the lookup above cuts the header field there.
+            if header == unsigned_part + b"Signature=" + signature:
+                cache_key = unsigned_part
+        _check_session_token(context.credential, headers.get(b"x-amz-security-token"))
         date = canonical_value(headers.get(b"x-amz-date", b""))
         self._check_skew(date)
         if date[:8] != context.date:
             raise AwsError(ErrorType.INVALID_SIGNATURE, "The date in 'Credential' is not the day of 'X-Amz-Date'.")
-        request_hash = _request_hash(method, raw_path, query, headers, context.signed_headers, body)
-        # Copying a keyed HMAC is cheaper than deriving its two key blocks again.
-        expected = self._signing_key(context).copy()
-        expected.update(b"\n".join((ALGORITHM, date, context.scope, request_hash)))
-        if not hmac.compare_digest(expected.hexdigest().encode(), signature.strip()):
-            raise AwsError(ErrorType.INVALID_SIGNATURE, _MISMATCH)
-        # Cached only when Signature is the last parameter, because the lookup above cuts the header field there.
-        if is_new and header == unsigned_part + b"Signature=" + signature:
-            _cache(self._contexts, unsigned_part, context)
-        return context.credential
+        return SignatureClaim(context, date, signature.strip(), cache_key)
+
+    def verify(
+        self,
+        claim: SignatureClaim,
+        *,
+        method: str,
+        raw_path: bytes,
+        query: bytes,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+    ) -> bytes:
+        """Verify the signature of a request, and return its query as it was signed.
+
+        A plus sign in a query stands for itself (RFC 3986) or for a space (HTML forms). Clients sign either, and send
+        the same bytes; so the reading that was signed is the one that counts. In the returned query, a space is `%20`.
+        `raw_path` and `query` are undecoded. Raises AwsError InvalidSignature.
+        """
+        context = claim.context
+        payload_hash = _payload_hash(headers, body)
+        readings = (query, query.replace(b"+", b"%20")) if b"+" in query else (query,)
+        for signed_query in readings:
+            request_hash = _request_hash(method, raw_path, signed_query, headers, context.signed_headers, payload_hash)
+            # Copying a keyed HMAC is cheaper than deriving its two key blocks again.
+            expected = self._signing_key(context).copy()
+            expected.update(b"\n".join((ALGORITHM, claim.date, context.scope, request_hash)))
+            if hmac.compare_digest(expected.hexdigest().encode(), claim.signature):
+                if claim.cache_key is not None:
+                    _cache(self._contexts, claim.cache_key, context)
+                return signed_query
+        raise AwsError(ErrorType.INVALID_SIGNATURE, _MISMATCH)
 
     def _check_skew(self, date: bytes) -> None:
         """Raise AwsError unless `X-Amz-Date` is within the allowed skew of the clock."""
@@ -114,7 +155,7 @@ class SignatureVerifier:
         """Check the access key and the scope of a parsed header field."""
         credential = self._credentials.find(authorization.access_key_id)
         if credential is None:
-            raise AwsError(ErrorType.UNRECOGNIZED_CLIENT, "The security token included in the request is invalid.")
+            raise AwsError(ErrorType.UNRECOGNIZED_CLIENT, _UNRECOGNIZED)
         for what, expected, given in (
             ("the region of this server", self._region, authorization.region),
             ("the correct service", self._service, authorization.service),
@@ -149,14 +190,14 @@ def _cache(cached: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     cached[key] = value
 
 
-def _request_hash(
-    method: str,
-    raw_path: bytes,
-    query: bytes,
-    headers: Mapping[bytes, bytes],
-    signed_headers: tuple[bytes, ...],
-    body: bytes,
-) -> bytes:
+def _check_session_token(credential: AwsCredential, given: bytes | None) -> None:
+    """Raise AwsError unless the session token of the request is that of the credential; long-term keys have none."""
+    expected = credential.session_token.encode()
+    if (given is not None or expected) and not hmac.compare_digest(canonical_value(given or b""), expected):
+        raise AwsError(ErrorType.UNRECOGNIZED_CLIENT, _UNRECOGNIZED)
+
+
+def _payload_hash(headers: Mapping[bytes, bytes], body: bytes) -> bytes:
     # The hash is always computed. UNSIGNED-PAYLOAD, which S3 accepts, is refused as a wrong hash.
     payload_hash = sha256(body).hexdigest().encode()
     stated = headers.get(b"x-amz-content-sha256")
@@ -164,6 +205,17 @@ def _request_hash(
         raise AwsError(
             ErrorType.INVALID_SIGNATURE, "The value of 'X-Amz-Content-Sha256' is not the SHA-256 of the request's body."
         )
+    return payload_hash
+
+
+def _request_hash(
+    method: str,
+    raw_path: bytes,
+    query: bytes,
+    headers: Mapping[bytes, bytes],
+    signed_headers: tuple[bytes, ...],
+    payload_hash: bytes,
+) -> bytes:
     try:
         request = canonical_request(
             method=method,
