@@ -192,6 +192,9 @@ class BookReader(Protocol):
         `resource_type` is the type as ARNs name it, for example `public-key`.
         """
 
+    def list_resources_of_type(self, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
+        """Return a page of the resources of one type of all accounts, in order of creation. A start needs them."""
+
     def count_resources(self, account_id: str, resource_type: str) -> int:
         """Return the number of the account's resources of one type."""
 

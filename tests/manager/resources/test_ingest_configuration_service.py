@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.manager.resources import ingest_configuration_service
 from stagebook.manager.resources.ingest_configuration_service import IngestFilter
 from stagebook.stage.errors import ConflictError, ResourceNotFoundError
 from stagebook.stage.events import Cause
@@ -224,6 +225,27 @@ async def test_lists_are_filtered_by_state_and_stage_in_pages(harness: ManagerHa
     assert all_of(IngestFilter(stage_arn=stage.arn)) == [made[0], made[3], made[6], made[9]]
     assert all_of(IngestFilter(active=True)) == [made[6]]
     assert all_of(IngestFilter(active=False)) == [*made[:6], *made[7:]]
+
+
+async def test_a_filtered_page_reads_a_bounded_number_of_configurations(
+    harness: ManagerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_configuration_service, "ROWS_PER_PAGE", 4)
+    made = [await harness.configuration(None) for _ in range(10)]
+    await harness.manager.ingest_configurations.update(
+        arn=made[9].arn, stage_arn=(stage := await harness.stage()).arn, redundant_ingest=None
+    )
+
+    found: list[list[str]] = []
+    after: int | None = None
+    while len(found) == 0 or after is not None:
+        page = harness.manager.ingest_configurations.page(
+            ACCOUNT, where=IngestFilter(stage_arn=stage.arn), after=after, limit=2
+        )
+        found.append([configuration.arn for configuration in page.items])
+        after = page.next_position
+
+    assert found == [[], [], [made[9].arn]]
 
 
 async def test_a_deleted_configuration_is_removed_from_the_index(harness: ManagerHarness) -> None:

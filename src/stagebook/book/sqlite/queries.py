@@ -129,6 +129,11 @@ LIST_RESOURCES = """
 SELECT value, resource_key FROM resource INDEXED BY resource_of_account
 WHERE account_id = :account AND resource_type = :type AND resource_key > :after ORDER BY resource_key LIMIT :limit
 """
+# Along the primary key: other types are read as well, which a start can afford.
+LIST_RESOURCES_OF_TYPE = """
+SELECT value, resource_key FROM resource
+WHERE resource_type = :type AND resource_key > :after ORDER BY resource_key LIMIT :limit
+"""
 COUNT_RESOURCES = "SELECT count(*) FROM resource WHERE account_id = :account AND resource_type = :type"
 
 _REPLICA = """

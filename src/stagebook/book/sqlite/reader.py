@@ -183,6 +183,11 @@ class SqliteReader:
         )
         return self._page(rows, limit, resource_value)
 
+    def list_resources_of_type(self, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
+        """Return a page of the resources of one type of all accounts, in order of creation."""
+        rows = self._rows(queries.LIST_RESOURCES_OF_TYPE, type=resource_type, after=after or 0, limit=limit + 1)
+        return self._page(rows, limit, resource_value)
+
     def count_resources(self, account_id: str, resource_type: str) -> int:
         """Return the number of the account's resources of one type."""
         return int(self._rows(queries.COUNT_RESOURCES, account=account_id, type=resource_type)[0][0])

@@ -1,7 +1,8 @@
 """Index of ingest configurations: by the ids of their participants, and by the stage they are attached to.
 
-An account is read from the book once, when it is first used, and kept in step by the service that changes
-configurations. Its size is bounded by the quota of ingest configurations. It holds no stream keys.
+All configurations are read from the book once, when the index is made at the start of the server. A request that read
+those of its account would block the event loop: an account can have 10,000. The service that changes configurations
+then keeps the index up to date. Its size is bounded by the quota of ingest configurations. It holds no stream keys.
 """
 
 from stagebook.book.store import BookReader
@@ -33,15 +34,23 @@ class _AccountIndex:
 
 
 class IngestConfigurationIndex:
-    """The indexes of all accounts that were used."""
+    """The indexes of all accounts that have configurations."""
 
     def __init__(self, *, book: BookReader) -> None:
-        self._book = book
         self._accounts: dict[str, _AccountIndex] = {}
+        position: int | None = None
+        while True:
+            page = book.list_resources_of_type(INGEST_CONFIGURATION, after=position, limit=_PAGE_SIZE)
+            for resource in page.items:
+                self.change(None, resource if isinstance(resource, IngestConfiguration) else None)
+            position = page.next_position
+            if position is None:
+                break
 
     def of_participant(self, account_id: str, participant_id: str) -> str | None:
         """Return the ARN of the configuration that a participant id belongs to, or None."""
-        return self._account(account_id).by_participant.get(participant_id)
+        account = self._accounts.get(account_id)
+        return None if account is None else account.by_participant.get(participant_id)
 
     def has_participant(self, account_id: str, participant_id: str) -> bool:
         """Return whether a participant id belongs to a configuration of an account."""
@@ -49,31 +58,18 @@ class IngestConfigurationIndex:
 
     def of_stage(self, account_id: str, stage_arn: str) -> tuple[str, ...]:
         """Return the ARNs of the configurations that are attached to a stage."""
-        return tuple(self._account(account_id).by_stage.get(stage_arn, ()))
+        account = self._accounts.get(account_id)
+        return () if account is None else tuple(account.by_stage.get(stage_arn, ()))
 
     def change(self, before: IngestConfiguration | None, after: IngestConfiguration | None) -> None:
         """Follow a change of one configuration; None stands for one that does not exist.
 
-        Call it before the change is submitted, so that an account is never read half changed.
+        Call it in the same step as the submission of the change, so that the index is never behind.
         """
-        for configuration, follow in ((before, _AccountIndex.remove), (after, _AccountIndex.add)):
-            if configuration is not None:
-                follow(self._account(configuration.account_id), configuration)
-
-    def _account(self, account_id: str) -> _AccountIndex:
-        known = self._accounts.get(account_id)
-        if known is None:
-            known = self._accounts[account_id] = _AccountIndex()
-            position: int | None = None
-            while True:
-                page = self._book.list_resources(account_id, INGEST_CONFIGURATION, after=position, limit=_PAGE_SIZE)
-                for resource in page.items:
-                    if isinstance(resource, IngestConfiguration):
-                        known.add(resource)
-                position = page.next_position
-                if position is None:
-                    break
-        return known
+        if before is not None:
+            self._accounts[before.account_id].remove(before)
+        if after is not None:
+            self._accounts.setdefault(after.account_id, _AccountIndex()).add(after)
 
 
 def participant_ids(configuration: IngestConfiguration) -> tuple[str, ...]:

@@ -1,6 +1,9 @@
 """Public keys that callers import (API reference, PublicKey), and the look-up of the key that a token names.
 
 A key exists from the answer to its import until the answer to its deletion.
+
+Fingerprints are indexed in memory: an import must know whether the account has the key already, and reading all keys of
+the account for that would block the event loop.
 """
 
 from collections import OrderedDict
@@ -20,7 +23,7 @@ from stagebook.stage.limits import Limits
 from stagebook.stage.resources import PublicKey
 
 CACHED_KEYS = 1_024
-PAGE_SIZE = 100
+PAGE_SIZE = 1_000
 
 
 class KeyRing:
@@ -55,7 +58,7 @@ class PublicKeyService:
         self._limits = limits
         self._region = region
         self._randomness = randomness
-        self._importing: set[tuple[str, str]] = set()
+        self._arns = _read_fingerprints(unit.book)
 
     async def import_key(self, *, account_id: str, name: str, tags: dict[str, str], material: str) -> PublicKey:
         """Import a key; return when it is durable.
@@ -77,32 +80,40 @@ class PublicKeyService:
             material=material,
             fingerprint=digest,
         )
-        self._importing.add((account_id, digest))
-        durable = self._unit.submit([PutResource(resource=key)])
-        durable.add_done_callback(lambda _done: self._importing.discard((account_id, digest)))
-        await durable
+        self._arns[account_id, digest] = key.arn
+        await self._unit.submit([PutResource(resource=key)])
         return key
 
     def _require_new(self, account_id: str, digest: str) -> None:
         # A key with two ARNs would survive the deletion of one of them.
-        if (account_id, digest) in self._importing:
+        arn = self._arns.get((account_id, digest))
+        if arn is None:
+            return
+        if self._unit.book.get_resource(arn) is None:
             raise ConflictError("this public key is being imported already")
-        position: int | None = None
-        while True:
-            page = self._unit.book.list_resources(account_id, PUBLIC_KEY, after=position, limit=PAGE_SIZE)
-            for known in page.items:
-                same = isinstance(known, PublicKey) and known.fingerprint == digest
-                if same and self._unit.pending.find(known.arn) is not None:
-                    raise ConflictError(f"this public key is imported already, as {known.arn}")
-            position = page.next_position
-            if position is None:
-                return
+        raise ConflictError(f"this public key is imported already, as {arn}")
 
     async def delete(self, *, arn: str) -> None:
         """Delete a key. Tokens that it signed are refused from now on; participants on a stage stay.
 
         Raises ResourceNotFoundError.
         """
-        if not isinstance(self._unit.pending.find(arn), PublicKey):
+        key = self._unit.pending.find(arn)
+        if not isinstance(key, PublicKey):
             raise ResourceNotFoundError(kind="public key", name=arn)
+        self._arns.pop((key.account_id, key.fingerprint), None)
         await self._unit.submit([DeleteResource(arn=arn)])
+
+
+def _read_fingerprints(book: BookReader) -> dict[tuple[str, str], str]:
+    """Return the ARN of every public key in the book by its account and fingerprint."""
+    arns: dict[tuple[str, str], str] = {}
+    position: int | None = None
+    while True:
+        page = book.list_resources_of_type(PUBLIC_KEY, after=position, limit=PAGE_SIZE)
+        for key in page.items:
+            if isinstance(key, PublicKey):
+                arns[key.account_id, key.fingerprint] = key.arn
+        position = page.next_position
+        if position is None:
+            return arns

@@ -47,7 +47,8 @@ class StageService:
         self._limits = limits
         self._region = region
         self._randomness = randomness
-        self._creating = 0
+        # By account. The book counts the stages of an account once; then the number follows each change.
+        self._counts: dict[str, int] = {}
         # A stage is read from the book and written back whole. One change at a time, or the later one loses the
         # earlier one. Tags of stages take the same lock.
         self.changing = asyncio.Lock()
@@ -75,7 +76,7 @@ class StageService:
         check_tags(tags)
         for spec in tokens:
             self._tokens.check(spec)
-        if self._book.count_stages(account_id) + self._creating >= self._limits.stages:
+        if self._count(account_id) >= self._limits.stages:
             raise ServiceQuotaExceededError(quota="stages", maximum=self._limits.stages)
         arn = new_arn(region=self._region, account_id=account_id, resource_type=STAGE, randomness=self._randomness)
         stage = Stage(
@@ -86,12 +87,17 @@ class StageService:
             tags=tags,
             recording=recording,
         )
-        self._creating += 1
-        try:
-            await self._unit.submit([PutStage(stage=stage)])
-        finally:
-            self._creating -= 1
+        durable = self._unit.submit([PutStage(stage=stage)])
+        self._counts[account_id] += 1
+        await durable
         return stage, [self._tokens.mint(stage.arn, spec) for spec in tokens]
+
+    def _count(self, account_id: str) -> int:
+        """Return how many stages the account has, including those whose creation is not durable yet."""
+        known = self._counts.get(account_id)
+        if known is None:
+            known = self._counts[account_id] = self._book.count_stages(account_id)
+        return known
 
     async def update(self, *, stage_arn: str, name: str | None, recording: dict[str, Any] | None) -> Stage:
         """Change the given members of a stage; None leaves one as it is. Raises ResourceNotFoundError."""
@@ -110,6 +116,8 @@ class StageService:
         transaction. Raises ResourceNotFoundError."""
         async with self.changing:
             stage = self.find(stage_arn)
+            # Counted before the deletion is submitted: the book could show it before the count is corrected.
+            self._count(stage.account_id)
             self._authorization.begin_deletion(stage_arn)
             try:
                 transaction = self._unit.begin()
@@ -119,6 +127,7 @@ class StageService:
                 transaction.add(*self._ingest.clear_stage(stage.account_id, stage_arn))
                 transaction.add(DeleteStage(stage_arn=stage_arn, at_ms=transaction.at.wall_ms))
                 await self._unit.wait(transaction.commit())
+                self._counts[stage.account_id] -= 1
             finally:
                 self._authorization.finish_deletion(stage_arn)
 
