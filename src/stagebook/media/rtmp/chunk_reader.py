@@ -27,6 +27,7 @@ encoders send large ones (a thumbnail or a list of cue points in `onMetaData`). 
 
 from typing import Final
 
+from stagebook.media.rtmp.chunk_stream import ChunkStream
 from stagebook.media.rtmp.message import DATA_TYPES, MEDIA_TYPES, Message, MessageType
 from stagebook.media.rtmp.rtmp_error import RtmpError
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
@@ -42,53 +43,16 @@ _MESSAGE_HEADER_BYTES = (11, 7, 3, 0)
 _MAX_HEADER_BYTES = 3 + 11 + 4
 
 
-class _ChunkStream:
-    """The header fields of a chunk stream's latest message, and the payload that has been received of it."""
-
-    __slots__ = (
-        "continuation",
-        "delta",
-        "extended",
-        "is_open",
-        "is_skipped",
-        "length",
-        "payload",
-        "skipped_bytes",
-        "stream_id",
-        "timestamp",
-        "type_id",
-    )
-
-    def __init__(self) -> None:
-        self.timestamp = self.delta = self.length = self.type_id = self.stream_id = 0
-        self.extended = b""
-        """The extended timestamp of the latest header of type 0, 1 or 2; empty if it had none."""
-        self.continuation = b""
-        """The header of a type 3 chunk that continues the message, including the extended timestamp."""
-        self.is_open = False
-        """Whether the latest message is incomplete."""
-        self.payload = bytearray()
-        self.is_skipped = False
-        """Whether the payload of the latest message is dropped."""
-        self.skipped_bytes = 0
-        """How many of its bytes have been dropped."""
-
-    @property
-    def missing_bytes(self) -> int:
-        """How many bytes the latest message still lacks."""
-        return self.length - len(self.payload) - self.skipped_bytes
-
-
 class ChunkReader:
     """Decodes one direction of a connection, after the handshake. Messages are returned in the order of completion."""
 
     def __init__(self, limits: RtmpLimits) -> None:
         self._limits = limits
-        self._streams: dict[int, _ChunkStream] = {}
+        self._streams: dict[int, ChunkStream] = {}
         self._chunk_bytes = DEFAULT_CHUNK_BYTES
         self._header = b""
         """The incomplete chunk header at the end of the received bytes."""
-        self._stream: _ChunkStream | None = None
+        self._stream: ChunkStream | None = None
         """The chunk stream of the incomplete chunk; `_missing` is the number of bytes that the chunk still lacks."""
         self._missing = 0
         self._incomplete_bytes = 0
@@ -123,7 +87,7 @@ class ChunkReader:
             if not stream.missing_bytes:
                 self._complete(stream, messages)
 
-    def _read_payload(self, stream: _ChunkStream, data: bytes, position: int) -> int:
+    def _read_payload(self, stream: ChunkStream, data: bytes, position: int) -> int:
         """Read the payload of the current chunk and of the chunks that directly continue its message.
 
         Returns the new position. Afterwards `_missing` is the number of bytes that the last chunk still lacks, which is
@@ -206,7 +170,7 @@ class ChunkReader:
         # message's first chunk, they are payload.
         return basic_size + len(extended) if extended == stream.extended else basic_size
 
-    def _stream_for_new_message(self, chunk_stream_id: int, chunk_type: int) -> _ChunkStream:
+    def _stream_for_new_message(self, chunk_stream_id: int, chunk_type: int) -> ChunkStream:
         """The chunk stream on which a chunk of type 0, 1 or 2 begins a message.
 
         A new chunk stream may begin with type 1, as librtmp does for its pings; timestamp and message stream id are 0.
@@ -219,12 +183,12 @@ class ChunkReader:
                 )
             if len(self._streams) == self._limits.max_chunk_streams:
                 raise RtmpError(f"more than {self._limits.max_chunk_streams} chunk streams")
-            stream = self._streams[chunk_stream_id] = _ChunkStream()
+            stream = self._streams[chunk_stream_id] = ChunkStream()
         elif stream.is_open:
             raise RtmpError(f"a message begins on chunk stream {chunk_stream_id} before the previous one is complete")
         return stream
 
-    def _begin_message(self, stream: _ChunkStream, delta: int) -> None:
+    def _begin_message(self, stream: ChunkStream, delta: int) -> None:
         """Open a message whose timestamp is `delta` after the previous one's, and check its length."""
         limits, length = self._limits, stream.length
         max_bytes = limits.max_message_bytes if stream.type_id in MEDIA_TYPES else limits.max_command_bytes
@@ -241,7 +205,7 @@ class ChunkReader:
         self._stream = stream
         self._missing = min(self._chunk_bytes, length)
 
-    def _complete(self, stream: _ChunkStream, messages: list[Message]) -> None:
+    def _complete(self, stream: ChunkStream, messages: list[Message]) -> None:
         """Close a message that has all its bytes. Apply Set Chunk Size and Abort; append any other to `messages`."""
         payload, type_id = stream.payload, stream.type_id
         self._discard(stream)
@@ -259,7 +223,7 @@ class ChunkReader:
         else:
             messages.append(Message(type_id, stream.stream_id, stream.timestamp, payload))
 
-    def _discard(self, stream: _ChunkStream) -> None:
+    def _discard(self, stream: ChunkStream) -> None:
         """Close the message of a chunk stream and release its payload."""
         self._incomplete_bytes -= 0 if stream.is_skipped else stream.length
         stream.is_open = False
