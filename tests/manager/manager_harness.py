@@ -64,6 +64,9 @@ class PlainTokens:
         self.known[claims.participant_id] = claims
         return claims.participant_id
 
+    def is_known(self, token: str) -> bool:
+        return token in self.known
+
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
         claims = self.known.get(token)
         if claims is None or (now_ms is not None and claims.expires_at_seconds * 1000 <= now_ms):

@@ -35,6 +35,7 @@ class FakeManager:
         self.patch_answer = PatchAnswer(fragment=None, ice_session="ice-1")
         self.watcher: StageWatcher | None = None
         self.watchers: list[StageWatcher] = []
+        self.known_tokens: set[str] = set()
         self.exchange_gate: asyncio.Event | None = None
 
     @property
@@ -42,6 +43,9 @@ class FakeManager:
         return Endpoints(
             events="wss://stages.example.com/events", whip="https://stages.example.com/whip", rtmp="", rtmps=""
         )
+
+    def is_known(self, token: str) -> bool:
+        return token in self.known_tokens
 
     def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
         if connection_token is not None:

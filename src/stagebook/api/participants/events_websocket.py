@@ -29,6 +29,7 @@ from stagebook.api.participants.request_limits import (
     TokenBucket,
     too_many_requests,
 )
+from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause
@@ -48,11 +49,13 @@ class EventsEndpoint:
         *,
         limits: RequestLimits,
         attempts: AttemptRateLimiter,
+        admission: TokenAdmission,
         monotonic: Callable[[], float],
     ) -> None:
         self._manager = manager
         self._limits = limits
         self._attempts = attempts
+        self._admission = admission
         self._monotonic = monotonic
         self._open_by_participant: Counter[tuple[str, str]] = Counter()
         self._encoder = stage_state_messages.StageStateEncoder()
@@ -63,7 +66,8 @@ class EventsEndpoint:
         Raises RequestRefusedError or a StagebookError before the handshake is accepted.
         """
         token = _offered_token(scope["subprotocols"])
-        claims = self._manager.admit(token, connection_token=_offered_connection_token(scope["subprotocols"]))
+        connection_token = _offered_connection_token(scope["subprotocols"])
+        claims = self._admission.admit(scope, token, connection_token=connection_token)
         _require_topic(claims, topic)
         self._attempts.require(claims)
         participant = (claims.stage_arn, claims.participant_id)

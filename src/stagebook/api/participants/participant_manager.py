@@ -18,6 +18,9 @@ class ParticipantManager(Protocol):
     def endpoints(self) -> Endpoints:
         """The public URLs of this server."""
 
+    def is_known(self, token: str) -> bool:
+        """Return whether verifying this token, of a participant or a connection, costs no check of a signature."""
+
     def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
         """Return the claims of a valid participant token, optionally with a connection token beside it.
 

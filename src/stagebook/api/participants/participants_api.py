@@ -21,6 +21,7 @@ from stagebook.api.participants.events_websocket import EventsEndpoint, refuse_h
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import INTERNAL, Problem, RequestRefusedError, problem_of
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
+from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.whip import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
 from stagebook.stage.errors import StagebookError
 
@@ -55,8 +56,11 @@ class ParticipantsApi:
         self._manager = manager
         self._whip_redirect = whip_redirect
         attempts = AttemptRateLimiter(limits=limits, monotonic=monotonic)
-        self._whip = WhipEndpoint(manager, limits=limits, attempts=attempts)
-        self._events = EventsEndpoint(manager, limits=limits, attempts=attempts, monotonic=monotonic)
+        admission = TokenAdmission(manager, limits=limits, monotonic=monotonic)
+        self._whip = WhipEndpoint(manager, limits=limits, attempts=attempts, admission=admission)
+        self._events = EventsEndpoint(
+            manager, limits=limits, attempts=attempts, admission=admission, monotonic=monotonic
+        )
 
     @staticmethod
     def serves(scope: Scope) -> bool:

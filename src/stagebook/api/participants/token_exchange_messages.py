@@ -14,6 +14,7 @@ import msgspec
 from stagebook.api.participants.problem_responses import Problem, RequestRefusedError, problem_of
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import StagebookError
+from stagebook.stage.json_depth import is_too_deep
 from stagebook.stage.resources import Capability
 
 EXCHANGE_TOKEN = "EXCHANGE_TOKEN"  # noqa: S105 - the type of a message, not a secret
@@ -30,11 +31,13 @@ _decode = msgspec.json.Decoder(_ExchangeRequest).decode
 def parse_exchange_request(message: str) -> str:
     """Return the token of an EXCHANGE_TOKEN message; raise RequestRefusedError when it has none."""
     try:
-        return _decode(message).token
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise RequestRefusedError(
-            status=400, code="MALFORMED_MESSAGE", message="EXCHANGE_TOKEN needs the new token as `token`"
-        ) from None
+        if not is_too_deep(message):
+            return _decode(message).token
+    except (msgspec.DecodeError, UnicodeError):
+        pass
+    raise RequestRefusedError(
+        status=400, code="MALFORMED_MESSAGE", message="EXCHANGE_TOKEN needs the new token as `token`"
+    )
 
 
 async def exchange_answer(exchange: Awaitable[Claims]) -> str:

@@ -19,6 +19,7 @@ from stagebook.api.participants.http_requests import bearer_token, header, read_
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import RequestRefusedError
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
+from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.stage.claims import Claims
 
@@ -39,8 +40,16 @@ class WhipEndpoint:
     errors.
     """
 
-    def __init__(self, manager: ParticipantManager, *, limits: RequestLimits, attempts: AttemptRateLimiter) -> None:
+    def __init__(
+        self,
+        manager: ParticipantManager,
+        *,
+        limits: RequestLimits,
+        attempts: AttemptRateLimiter,
+        admission: TokenAdmission,
+    ) -> None:
         self._manager = manager
+        self._admission = admission
         self._limits = limits
         self._attempts = attempts
         self._bodies = BodyReader(timeout_seconds=limits.body_timeout_seconds)
@@ -61,7 +70,7 @@ class WhipEndpoint:
     async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> HttpResponse:
         """Apply a fragment (RFC 9725 section 4.3): 204, or 200 with the server's fragment and ETag after a restart."""
         # Not `admit`: a token that has expired since then still controls the connections that it opened.
-        claims = self._manager.identify(bearer_token(scope))
+        claims = self._admission.identify(scope, bearer_token(scope))
         self._attempts.require(claims)
         require_content_type(scope, SDP_FRAGMENT, ACCEPT_PATCH)
         ice_session = _if_match(header(scope, b"if-match"))
@@ -76,13 +85,15 @@ class WhipEndpoint:
 
     async def delete(self, scope: Scope, connection_id: str) -> HttpResponse:
         """End a connection (RFC 9725 section 4.2). If-Match is ignored. The token may have expired."""
-        claims = self._manager.identify(bearer_token(scope))
+        claims = self._admission.identify(scope, bearer_token(scope))
         await self._manager.close(claims, connection_id=connection_id)
         return HttpResponse(status=200)
 
     async def _read_offer(self, scope: Scope, receive: Receive) -> tuple[Claims, str]:
         # The token and the rate come first, so that an unauthenticated client cannot make the server read a body.
-        claims = self._manager.admit(bearer_token(scope), connection_token=header(scope, CONNECTION_TOKEN_HEADER))
+        claims = self._admission.admit(
+            scope, bearer_token(scope), connection_token=header(scope, CONNECTION_TOKEN_HEADER)
+        )
         self._attempts.require(claims)
         require_content_type(scope, SDP, ACCEPT_POST)
         offer = await read_text(scope, receive, self._bodies, max_size_bytes=self._limits.offer_size_bytes)

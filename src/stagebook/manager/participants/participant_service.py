@@ -58,6 +58,10 @@ class ParticipantService:
         self._randomness = randomness
         self._negotiation = OfferNegotiation(unit=unit, media=media)
 
+    def is_known(self, token: str) -> bool:
+        """Return whether verifying this token costs little; see TokenAuthority.is_known."""
+        return self._authorization.is_known(token)
+
     def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
         """Return the claims of a valid token, shown over a connection of `connection_token` if there is one.
 

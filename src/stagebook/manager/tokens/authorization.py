@@ -45,6 +45,10 @@ class Authorization:
         self._revoking_connections: set[tuple[str, str]] = set()
         self._rights: dict[str, StageRights] = {}
 
+    def is_known(self, token: str) -> bool:
+        """As TokenAuthority.is_known."""
+        return self._tokens.is_known(token)
+
     def verify(self, token: str, *, now_ms: int, connection_token: str | None = None) -> Claims:
         """Return the claims of a valid token, shown over a connection of `connection_token` if there is one.
 
@@ -87,7 +91,7 @@ class Authorization:
         if claims.ingest is None and self._is_ingest_participant(rights.stage.account_id, claims.participant_id):
             raise TokenRefusedError(
                 refusal=TokenRefusal.JTI_IN_USE,
-                detail="the token's jti is the participant id of an ingest configuration: it comes by a stream key",
+                detail="the token's jti is the participant id of an ingest configuration: use its stream key",
             )
         if claims.key_arn is not None and self._book.get_resource(claims.key_arn) is None:
             raise TokenRefusedError(

@@ -1,11 +1,23 @@
-"""Tokens as JSON Web Tokens: ES384 over P-384, signed and checked with the server's own key, or checked with a key
-that a caller imported and that the token's header names (`kid`).
+"""JSON Web Tokens (RFC 7519) with ES384 signatures: minted and verified here, or signed with a caller's own key.
 
-Owns the signature, the header and the time of a token (RFC 7519, RFC 7515); what payloads say is in `token_payload`.
-Must not know connections, events or what a participant may do next. Tokens are secrets: none is kept, logged or quoted
-in an error; the cache remembers digests.
+A token without `kid` in its header is verified with the server's key, one with `kid` with the imported key of that ARN.
+The algorithm is always ES384 (ECDSA over P-384 with SHA-384, RFC 7518 section 3.4) and never chosen by the token. The
+payload is read by `token_payload.py`.
+
+Verifying a P-384 signature takes 0.9 ms, more than all the rest of a request. Three things bound it:
+
+* A participant shows the same token for every connection, so verified tokens are cached. What can change is checked
+  each time: the expiry, and whether the imported key still exists.
+* Refused tokens are cached as well. A refusal that follows the check of the signature is final: ARNs of keys are never
+  reused, and the rules of a payload do not change. A refusal because the key is unknown is not, and is not cached.
+* A client that makes up new tokens is limited by its address, in the API. `is_known` tells the API which tokens cost
+  nothing.
+
+Tokens are secrets: none is kept, logged or quoted in an error. The caches hold SHA-256 digests.
 """
 
+import base64
+import binascii
 import hashlib
 import re
 from collections import OrderedDict
@@ -21,20 +33,25 @@ from stagebook.manager.tokens.token_payload import read_connection, read_partici
 from stagebook.stage.arns import parse_arn
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import MalformedArnError, TokenRefusal, TokenRefusedError
+from stagebook.stage.json_depth import MAX_JSON_DEPTH, is_too_deep
 
 ALGORITHM = "ES384"
 TOKEN_SIZE_BYTES = 12 * 1024
-"""Room for the largest token there can be: 1 KiB of attributes and 128 characters of user id, all of them escaped."""
+"""Maximum size of a token. The largest that can be minted has 11 KiB: 1 KiB of attributes and a user id of 128
+characters, all of them written as `\\u` escapes, in base64."""
 CACHE_SIZE_TOKENS = 8_192
+"""Verified tokens, and refused tokens, that are cached: each about 1 KiB, the attributes included."""
 ATTRIBUTES_SIZE_BYTES = 1_024
 CLOCK_SKEW_SECONDS = 300
-"""How far ahead of the server's the clock of a caller who signs tokens may go; an iat beyond it would buy more than the
-14 days a token may live."""
+"""How far the clock of a caller that signs tokens may be ahead of the server's. A later `iat` is refused, as it would
+extend the maximum lifetime of 14 days."""
 
+_PARTICIPANT, _CONNECTION = b"participant ", b"connection "
+"""The kinds of tokens, in the keys of the caches."""
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 FindKey: TypeAlias = Callable[[str], ec.EllipticCurvePublicKey | None]
-"""Gives the imported P-384 public key of an ARN, or None when there is none (any more)."""
+"""Returns the imported P-384 public key with an ARN, or None if there is none."""
 
 
 def new_private_key_pem() -> bytes:
@@ -46,15 +63,35 @@ def new_private_key_pem() -> bytes:
 
 
 def no_imported_keys(_arn: str) -> None:
-    """Find no key: only tokens that the server itself minted are good."""
+    """Find no key, so that only tokens of the server's own key are valid."""
+
+
+class _Refusals:
+    """The refusals of tokens that are final, by digest. The least recently used one is dropped."""
+
+    def __init__(self, size_tokens: int) -> None:
+        self._size_tokens = size_tokens
+        self._by_digest: OrderedDict[bytes, tuple[TokenRefusal, str]] = OrderedDict()
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._by_digest
+
+    def require_none(self, digest: bytes) -> None:
+        """Raise the refusal of a token again, if there is one."""
+        refusal = self._by_digest.get(digest)
+        if refusal is not None:
+            self._by_digest.move_to_end(digest)
+            raise _refused(*refusal)
+
+    def add(self, digest: bytes, error: TokenRefusedError) -> None:
+        # Not the error itself: its traceback would keep the frames of the request, and the token in them.
+        self._by_digest[digest] = (error.refusal, str(error))
+        if len(self._by_digest) > self._size_tokens:
+            self._by_digest.popitem(last=False)
 
 
 class JwtAuthority:
-    """The TokenAuthority of this server: one private key, and a bounded memory of signatures already checked.
-
-    Verifying a P-384 signature is slow beside everything else a request costs, and a participant shows the same token
-    for every connection. Times, and whether an imported key is still there, are checked every time.
-    """
+    """The TokenAuthority of this server: one private key, and bounded caches of verified and refused tokens."""
 
     def __init__(
         self,
@@ -65,9 +102,12 @@ class JwtAuthority:
         attributes_size_bytes: int = ATTRIBUTES_SIZE_BYTES,
         cache_size_tokens: int = CACHE_SIZE_TOKENS,
     ) -> None:
-        """Take the key of `new_private_key_pem`, the addresses to put into tokens, and the quota of attributes.
+        """Create an authority.
 
-        Raises ValueError when the PEM does not hold a P-384 private key.
+        `private_key_pem` is a key of `new_private_key_pem`; ValueError is raised for any other kind of key. `endpoints`
+        are written into minted tokens and required in self-signed ones. `find_key` finds imported keys.
+        `attributes_size_bytes` is the quota of attributes, in bytes of UTF-8. Each of the two caches holds
+        `cache_size_tokens` tokens.
         """
         key = serialization.load_pem_private_key(private_key_pem, password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
@@ -78,65 +118,89 @@ class JwtAuthority:
         self._find_key = find_key
         self._jws = jwt.PyJWS(algorithms=[ALGORITHM])
         self._verified: OrderedDict[bytes, Claims | ConnectionClaims] = OrderedDict()
+        self._refusals = _Refusals(cache_size_tokens)
         self._attributes_size_bytes = attributes_size_bytes
         self._cache_size_tokens = cache_size_tokens
 
     def mint(self, claims: Claims) -> str:
-        """Return a signed token for these claims, readable without a key by the clients that look into it."""
+        """Return a signed participant token for these claims. It is not encrypted: clients read its payload."""
         return self._jws.encode(write_participant(claims, self._endpoints), self._private_key, algorithm=ALGORITHM)
 
-    def verify(self, token: str, *, now_ms: int | None) -> Claims:
-        """Return the claims of a participant token whose signature, form and times are right at `now_ms` (None:
-        whenever).
+    def is_known(self, token: str) -> bool:
+        """Return whether the verdict about a token's signature is cached, or needs no check of a signature.
 
-        Raises TokenRefusedError: MALFORMED, SIGNATURE, EXPIRED, or STAGE_MISMATCH when its topic is not its stage, or
-        its key is not of its stage's account and region.
+        The token can be a participant token or a connection token.
         """
-        digest = _digest(token)
+        if not _has_token_form(token):
+            return True
+        digests = (_digest(token, _PARTICIPANT), _digest(token, _CONNECTION))
+        return any(digest in self._verified or digest in self._refusals for digest in digests)
+
+    def verify(self, token: str, *, now_ms: int | None) -> Claims:
+        """Return the claims of a participant token that is valid at `now_ms`, in ms of Unix time.
+
+        With None, the times in the token are not checked. Raises TokenRefusedError: MALFORMED, SIGNATURE, EXPIRED, or
+        STAGE_MISMATCH when the topic is not the stage, or the key is not of the stage's account and region.
+        """
+        digest = _digest(token, _PARTICIPANT)
         claims = self._recall(digest)
         if not isinstance(claims, Claims):
-            body, key_arn = self._open(token)
-            claims = read_participant(
-                body,
-                key_arn=key_arn,
-                endpoints=self._endpoints,
-                attributes_size_bytes=self._attributes_size_bytes,
-            )
+            body, key_arn = self._open(token, digest)
+            try:
+                claims = read_participant(
+                    body,
+                    key_arn=key_arn,
+                    endpoints=self._endpoints,
+                    attributes_size_bytes=self._attributes_size_bytes,
+                )
+            except TokenRefusedError as error:
+                self._refusals.add(digest, error)
+                raise
             self._remember(digest, claims)
         _require_time(claims, now_ms)
         return claims
 
     def verify_connection(self, token: str, *, now_ms: int) -> ConnectionClaims:
-        """Return what a connection token says, right at `now_ms`; raise TokenRefusedError as `verify` does."""
-        digest = _digest(token)
+        """Return the claims of a connection token that is valid at `now_ms`; raise TokenRefusedError as `verify` does.
+
+        A connection token must be signed with an imported key: the server mints none.
+        """
+        digest = _digest(token, _CONNECTION)
         claims = self._recall(digest)
         if not isinstance(claims, ConnectionClaims):
-            body, key_arn = self._open(token)
-            if key_arn is None:
-                raise _refused(TokenRefusal.SIGNATURE, "a connection token must name the public key (kid) to check it")
-            claims = read_connection(body, key_arn=key_arn, endpoints=self._endpoints)
+            body, key_arn = self._open(token, digest)
+            try:
+                claims = _read_connection(body, key_arn, self._endpoints)
+            except TokenRefusedError as error:
+                self._refusals.add(digest, error)
+                raise
             self._remember(digest, claims)
         _require_time(claims, now_ms)
         return claims
 
-    def _open(self, token: str) -> tuple[bytes, str | None]:
-        """Return the payload of a token and the ARN of the imported key that signed it; None is the server's own.
+    def _open(self, token: str, digest: bytes) -> tuple[bytes, str | None]:
+        """Return the payload of a token with a valid signature, and the ARN of the imported key that signed it.
 
-        The algorithm is ours to say, not the token's.
+        The ARN is None for the server's own key. Raises TokenRefusedError.
         """
+        self._refusals.require_none(digest)
+        if is_too_deep(_decoded(token.partition(".")[0])):
+            raise _refused(TokenRefusal.MALFORMED, f"the token's header is nested deeper than {MAX_JSON_DEPTH} levels")
         try:
             header = self._jws.get_unverified_header(token)
         except jwt.PyJWTError:
             raise _refused(TokenRefusal.MALFORMED, "the token's parts cannot be decoded") from None
         if header.get("alg") != ALGORITHM or header.get("typ", "JWT") != "JWT" or "crit" in header:
-            raise _refused(TokenRefusal.SIGNATURE, f"the token's header must say typ JWT and alg {ALGORITHM}")
+            raise _refused(TokenRefusal.SIGNATURE, f"the token's header must have typ JWT and alg {ALGORITHM}")
         key_arn = header.get("kid")
         key = self._public_key if key_arn is None else self._imported_key(key_arn)
         try:
             body: bytes = self._jws.decode(token, key, algorithms=[ALGORITHM])
         except jwt.PyJWTError:
-            whose = "this server's key" if key_arn is None else "the key that it names (kid)"
-            raise _refused(TokenRefusal.SIGNATURE, f"the token's signature is not of {whose}") from None
+            owner = "this server's key" if key_arn is None else "the key that it names (kid)"
+            error = _refused(TokenRefusal.SIGNATURE, f"the token's signature is not of {owner}")
+            self._refusals.add(digest, error)
+            raise error from None
         return body, key_arn
 
     def _imported_key(self, arn: str) -> ec.EllipticCurvePublicKey:
@@ -145,7 +209,7 @@ class JwtAuthority:
         except MalformedArnError:
             key = None
         if key is None:
-            raise _refused(TokenRefusal.SIGNATURE, "the token names a public key (kid) that is not known here")
+            raise _refused(TokenRefusal.SIGNATURE, "the token names a public key (kid) that does not exist")
         return key
 
     def _recall(self, digest: bytes) -> Claims | ConnectionClaims | None:
@@ -163,10 +227,31 @@ class JwtAuthority:
             self._verified.popitem(last=False)
 
 
-def _digest(token: str) -> bytes:
-    if len(token) > TOKEN_SIZE_BYTES or _COMPACT.fullmatch(token) is None:
-        raise _refused(TokenRefusal.MALFORMED, "the token is not a JSON Web Token of acceptable size")
-    return hashlib.sha256(token.encode("ascii")).digest()
+def _has_token_form(token: str) -> bool:
+    return len(token) <= TOKEN_SIZE_BYTES and _COMPACT.fullmatch(token) is not None
+
+
+def _digest(token: str, kind: bytes) -> bytes:
+    """Return the key of a token in the caches. The kinds of tokens have different keys, as their rules differ."""
+    if not _has_token_form(token):
+        raise _refused(
+            TokenRefusal.MALFORMED, f"the token is not a JSON Web Token, or is longer than {TOKEN_SIZE_BYTES} bytes"
+        )
+    return hashlib.sha256(kind + token.encode("ascii")).digest()
+
+
+def _decoded(part: str) -> bytes:
+    """Return a part of a token without its base64url encoding; nothing if it is not encoded so."""
+    try:
+        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except binascii.Error:
+        return b""
+
+
+def _read_connection(body: bytes, key_arn: str | None, endpoints: Endpoints) -> ConnectionClaims:
+    if key_arn is None:
+        raise _refused(TokenRefusal.SIGNATURE, "a connection token must name the public key (kid) that verifies it")
+    return read_connection(body, key_arn=key_arn, endpoints=endpoints)
 
 
 def _require_time(claims: Claims | ConnectionClaims, now_ms: int | None) -> None:
@@ -175,7 +260,9 @@ def _require_time(claims: Claims | ConnectionClaims, now_ms: int | None) -> None
     if now_ms >= claims.expires_at_seconds * 1_000:
         raise _refused(TokenRefusal.EXPIRED, "the token has expired")
     if claims.key_arn is not None and (claims.issued_at_seconds or 0) * 1_000 > now_ms + CLOCK_SKEW_SECONDS * 1_000:
-        raise _refused(TokenRefusal.MALFORMED, "the token's iat lies in the future")
+        raise _refused(
+            TokenRefusal.MALFORMED, f"the token's iat is more than {CLOCK_SKEW_SECONDS} seconds in the future"
+        )
 
 
 def _refused(refusal: TokenRefusal, detail: str) -> TokenRefusedError:

@@ -1,7 +1,7 @@
-"""The material of a public key: which PEM texts are one P-384 public key, and its fingerprint.
+"""The material of a public key: parsing a PEM string with one P-384 public key, and its fingerprint.
 
 Source: "Distribute Tokens" of the IVS Real-Time user guide (ECDSA with P-384 only), shape PublicKeyMaterial, RFC 7468
-(PEM), RFC 5280 section 4.1 (SubjectPublicKeyInfo). Knows no book and no tokens.
+(PEM), RFC 5280 section 4.1 (SubjectPublicKeyInfo).
 """
 
 import hashlib
@@ -15,16 +15,16 @@ from stagebook.stage.errors import InvalidInputError
 
 MEMBER = "publicKeyMaterial"
 MATERIAL_SIZE = 16 * 1_024
-"""Characters of a material with the text around its block; the block of a P-384 key has about 215."""
+"""Maximum length in characters, with the text around the PEM block. The block of a P-384 key has about 215."""
 
 _BLOCK = re.compile(r"-----BEGIN PUBLIC KEY-----\r?\n([a-zA-Z0-9+/=\r\n]+)\r?\n-----END PUBLIC KEY-----")
 _BEGINNING = re.compile(r"-----BEGIN ([^-\r\n]*)-----")
 
 
 def read_material(material: str) -> ec.EllipticCurvePublicKey:
-    """Return the one P-384 public key in `material`; text around its PEM block and CRLF line ends are fine.
+    """Return the one P-384 public key in `material`. Text around its PEM block and CRLF line ends are accepted.
 
-    Raises InvalidInputError, which never quotes the material: it may hold a private key by mistake.
+    Raises InvalidInputError. It never quotes the material, which may be a private key by mistake.
     """
     if len(material) > MATERIAL_SIZE:
         raise _refused(f"must have at most {MATERIAL_SIZE} characters")
@@ -50,7 +50,7 @@ def read_material(material: str) -> ec.EllipticCurvePublicKey:
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     """Return the fingerprint of a key: MD5 of its SubjectPublicKeyInfo in DER, as 16 colon-separated hex bytes.
 
-    It has the form of AWS's and shows which key is which; nothing is decided by it but whether two keys are the same.
+    It has the form of AWS's fingerprints. It is only compared with those of other keys, so MD5 is sufficient.
     """
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.md5(der, usedforsecurity=False).digest().hex(":")

@@ -1,4 +1,4 @@
-"""Participant tokens: minting and verifying the JWTs that admit participants."""
+"""The port of tokens: minting participant tokens, and verifying participant tokens and connection tokens."""
 
 from typing import Protocol
 
@@ -8,8 +8,11 @@ from stagebook.stage.claims import Claims, ConnectionClaims
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
-    """The addresses a stage and its tokens carry. `rtmp` and `rtmps` end in a slash, after which encoders put their
-    stream key; they are None when nothing listens there."""
+    """The URLs that stages and tokens carry.
+
+    `rtmp` and `rtmps` end in a slash, after which encoders put their stream key; they are None when the server does not
+    listen for them.
+    """
 
     events: str
     whip: str
@@ -18,16 +21,19 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenAuthority(Protocol):
-    """Makes and checks participant tokens."""
+    """Mints and verifies tokens."""
 
     def mint(self, claims: Claims) -> str:
-        """Return a signed token for these claims."""
+        """Return a signed participant token for these claims."""
+
+    def is_known(self, token: str) -> bool:
+        """Return whether verifying this token costs little, because its verdict is cached or needs no signature."""
 
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
-        """Return the claims of a token, expired or not when `now_ms` is None.
+        """Return the claims of a participant token. With `now_ms` None, its times are not checked.
 
         Raises TokenRefusedError (MALFORMED, SIGNATURE, EXPIRED, STAGE_MISMATCH).
         """
 
     def verify_connection(self, token: str, *, now_ms: int) -> ConnectionClaims:
-        """Return what a connection token says. Raises TokenRefusedError like `verify`."""
+        """Return the claims of a connection token. Raises TokenRefusedError like `verify`."""

@@ -1,9 +1,15 @@
-"""What the payloads of tokens say, and the rules they must keep.
+"""The payloads of participant tokens and connection tokens, and the rules of their members.
 
-Two kinds: participant tokens, minted here or signed by a caller's own key, and connection tokens, which are always
-signed by a caller's key. Source: "Distribute Tokens" of the IVS Real-Time user guide. Knows no signatures and no clock.
+Participant tokens are minted here or signed with a caller's own key; connection tokens are always signed with a
+caller's key. Source: "Distribute Tokens" of the IVS Real-Time user guide. The signature is checked before a payload is
+read.
+
+Front ends read a token with `JSON.parse(atob(token.split(".")[1]))`. `atob` returns a character for each byte, and
+knows the alphabet of base64 but not that of base64url. So payloads are ASCII, with escapes for all other characters,
+and also for the few ASCII characters for which base64url can need `-` or `_`.
 """
 
+import json
 import re
 from collections.abc import Iterable
 
@@ -13,6 +19,7 @@ from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.arns import Arn, parse_arn
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import MalformedArnError, TokenRefusal, TokenRefusedError
+from stagebook.stage.json_depth import MAX_JSON_DEPTH, is_too_deep
 from stagebook.stage.resources import Capability
 
 VERSION = "1.0"
@@ -57,13 +64,15 @@ class _Connection(msgspec.Struct, frozen=True):
     version: str
 
 
-_encode = msgspec.json.Encoder().encode
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in ">?~\x7f"}
+"""The ASCII characters whose low six bits are 62 or 63. They can occur in a JSON text only within strings. In all other
+texts of ASCII, no group of six bits has these values, because the highest bit of each byte is 0."""
 _decode_participant = msgspec.json.Decoder(_Participant).decode
 _decode_connection = msgspec.json.Decoder(_Connection).decode
 
 
 def write_participant(claims: Claims, endpoints: Endpoints) -> bytes:
-    """Return the payload of a participant token for these claims."""
+    """Return the payload of a participant token for these claims, as JSON in ASCII."""
     payload = _Participant(
         exp=claims.expires_at_seconds,
         iat=claims.issued_at_seconds,
@@ -80,14 +89,18 @@ def write_participant(claims: Claims, endpoints: Endpoints) -> bytes:
         user_id=claims.user_id or None,
         attributes=claims.attributes or None,
     )
-    return _encode(payload)
+    text = json.dumps(msgspec.to_builtins(payload), separators=(",", ":"))
+    return text.translate(_ESCAPES).encode("ascii")
 
 
 def read_participant(body: bytes, *, key_arn: str | None, endpoints: Endpoints, attributes_size_bytes: int) -> Claims:
-    """Return the claims of a signed payload; `key_arn` names the caller's key that signed it, None is the server's own.
+    """Return the claims of a participant token's payload.
 
-    Raises TokenRefusedError when a member breaks its rule.
+    `key_arn` is the imported key that signed it; None is the server's own. A self-signed payload must also have `iat`
+    and this server's `endpoints`. Raises TokenRefusedError: MALFORMED, or STAGE_MISMATCH when `topic` or the key does
+    not belong to the stage in `resource`.
     """
+    _require_shallow(body)
     try:
         payload = _decode_participant(body)
         stage = parse_arn(payload.resource)
@@ -115,7 +128,11 @@ def read_participant(body: bytes, *, key_arn: str | None, endpoints: Endpoints, 
 
 
 def read_connection(body: bytes, *, key_arn: str, endpoints: Endpoints) -> ConnectionClaims:
-    """Return what a connection token's payload says; raise TokenRefusedError when a member breaks its rule."""
+    """Return the claims of a connection token's payload, signed with the key `key_arn`.
+
+    Raises TokenRefusedError: MALFORMED, or STAGE_MISMATCH when the key is of another account or region.
+    """
+    _require_shallow(body)
     try:
         payload = _decode_connection(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -131,6 +148,12 @@ def read_connection(body: bytes, *, key_arn: str, endpoints: Endpoints) -> Conne
         issued_at_seconds=payload.iat,
         expires_at_seconds=payload.exp,
     )
+
+
+def _require_shallow(body: bytes) -> None:
+    """Raise TokenRefusedError for a payload that the decoder could not decode within its stack."""
+    if is_too_deep(body):
+        raise _malformed(f"the token's payload is nested deeper than {MAX_JSON_DEPTH} levels")
 
 
 def _participant_rules(payload: _Participant, attributes_maximum_bytes: int) -> Iterable[tuple[bool, str]]:
@@ -150,7 +173,7 @@ def _participant_rules(payload: _Participant, attributes_maximum_bytes: int) -> 
 
 def _self_signed_rules(payload: _Participant, endpoints: Endpoints) -> Iterable[tuple[bool, str]]:
     return (
-        (payload.iat is not None, "a token signed with a key of one's own must have an iat"),
+        (payload.iat is not None, "a token that is signed with an imported key must have an iat"),
         (payload.whip_url == endpoints.whip, "the token's whip_url must be the stage's endpoints.whip"),
         (payload.events_url == endpoints.events, "the token's events_url must be the stage's endpoints.events"),
     )
@@ -179,6 +202,7 @@ def _common_rules(version: str, token_id: str, expires_at_seconds: int) -> Itera
 
 
 def _require(rules: Iterable[tuple[bool, str]]) -> None:
+    """Raise TokenRefusedError with the text of the first rule that does not hold."""
     broken = next((text for holds, text in rules if not holds), None)
     if broken is not None:
         raise _malformed(broken)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
+from stagebook.stage.json_depth import is_too_deep
 
 _JSON_TYPES = frozenset({b"application/json", b"application/x-amz-json-1.1", b"application/x-amz-json-1.0"})
 _decode = msgspec.json.Decoder().decode
@@ -31,12 +32,12 @@ def decode_document(body: bytes) -> dict[str, Any]:
     """
     if not body:
         return {}
+    if is_too_deep(body):
+        raise AwsError(ErrorType.SERIALIZATION, "The body of the request is nested too deeply.")
     try:
         document = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise AwsError(ErrorType.SERIALIZATION, "The body of the request is not valid JSON in UTF-8.") from None
-    except RecursionError:
-        raise AwsError(ErrorType.SERIALIZATION, "The body of the request is nested too deeply.") from None
     if type(document) is not dict:
         raise AwsError(ErrorType.SERIALIZATION, "The body of the request must be a JSON object.")
     return document

@@ -1,0 +1,95 @@
+"""Verification of the tokens of a request, with a limit on invalid ones for each address.
+
+Checking a signature takes 0.9 ms of the event loop, and anybody can send a token that needs one. So each address has a
+token bucket of invalid tokens. While it is empty, the address may still use tokens that are known (see
+`TokenAuthority.is_known`): participants that share an address with an attacker, behind a NAT, stay connected and can
+open further connections, but a participant with a new token has to try again. Valid tokens are not counted, nor are
+repetitions of an invalid token, which cost nothing.
+
+IPv6 addresses are grouped by /64, the smallest network that a customer gets (RFC 6177). Behind a reverse proxy, the
+address is that of X-Forwarded-For if the proxy is in the setting `trusted_proxies`; otherwise all clients have the
+proxy's address.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable
+
+from stagebook.api.asgi import Scope
+from stagebook.api.participants.participant_manager import ParticipantManager
+from stagebook.api.participants.request_limits import RequestLimits, TokenBucket, too_many_requests
+from stagebook.stage.claims import Claims
+from stagebook.stage.errors import TokenRefusal, TokenRefusedError
+
+INVALID = frozenset({TokenRefusal.MALFORMED, TokenRefusal.SIGNATURE, TokenRefusal.STAGE_MISMATCH})
+"""The refusals that no change of the stage or of time turns into an admission. The others are those of valid tokens."""
+
+_IPV6_NETWORK_BITS = 64
+
+
+class TokenAdmission:
+    """Verifies the tokens of all requests of one API.
+
+    At most `tracked_addresses` of RequestLimits have a bucket; the least recently used one is dropped.
+    """
+
+    def __init__(self, manager: ParticipantManager, *, limits: RequestLimits, monotonic: Callable[[], float]) -> None:
+        self._manager = manager
+        self._limits = limits
+        self._monotonic = monotonic
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def admit(self, scope: Scope, token: str, *, connection_token: str | None) -> Claims:
+        """Return the claims of a valid participant token, optionally with a connection token beside it.
+
+        Raises TokenRefusedError, and RequestRefusedError 429 above the limit of the address.
+        """
+        tokens = [token] if connection_token is None else [token, connection_token]
+        return self._verify(scope, tokens, lambda: self._manager.admit(token, connection_token=connection_token))
+
+    def identify(self, scope: Scope, token: str) -> Claims:
+        """Return the claims of a participant token that may have expired; raise as `admit` does."""
+        return self._verify(scope, [token], lambda: self._manager.identify(token))
+
+    def _verify(self, scope: Scope, tokens: list[str], verify: Callable[[], Claims]) -> Claims:
+        if all(self._manager.is_known(token) for token in tokens):
+            return verify()
+        network = _network(scope)
+        bucket = self._buckets.get(network)
+        if bucket is not None and not bucket.has_unit():
+            raise too_many_requests("too many invalid tokens from this address")
+        try:
+            return verify()
+        except TokenRefusedError as error:
+            # A refused connection token is reported with a reason of its own, whatever is wrong with it.
+            if error.refusal in INVALID or error.refusal is TokenRefusal.CONNECTION_TOKEN:
+                self._bucket(network).take()
+            raise
+
+    def _bucket(self, network: str) -> TokenBucket:
+        bucket = self._buckets.get(network)
+        if bucket is None:
+            bucket = self._buckets[network] = TokenBucket(
+                burst=self._limits.invalid_tokens_burst,
+                per_second=self._limits.invalid_tokens_per_second,
+                monotonic=self._monotonic,
+            )
+            if len(self._buckets) > self._limits.tracked_addresses:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(network)
+        return bucket
+
+
+def _network(scope: Scope) -> str:
+    """Return the network that shares a bucket with the client; "" for a client without an IP address."""
+    host = (scope.get("client") or ("",))[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.version == 4:
+        return host
+    # The same client over a dual-stack socket is one client.
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), _IPV6_NETWORK_BITS), strict=False))
