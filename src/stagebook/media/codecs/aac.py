@@ -68,6 +68,8 @@ def parse_audio_specific_config(description: bytes) -> AacConfiguration:
         object_type = _read_object_type(reader)
         sampling_rate = _read_sampling_rate(reader)
         channel_configuration = reader.bits(4)
+        # The object type is judged after the rate and the channels are read, so that a truncated record is reported as
+        # truncated. For other object types the fields behind have another layout.
         if object_type != _AAC_LC:
             name = _OBJECT_TYPE_NAMES.get(object_type, f"of the MPEG-4 object type {object_type}")
             raise unsupported_audio(f"the audio is {name}; it must be AAC-LC")

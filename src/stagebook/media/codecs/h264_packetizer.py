@@ -29,6 +29,7 @@ def packetize(unit: bytes | memoryview) -> Iterator[bytes]:
     indicator = unit[0] & ~TYPE_MASK | FU_A
     nal_type = unit[0] & TYPE_MASK
     max_fragment_bytes = MAX_PAYLOAD_BYTES - _FU_HEADERS_BYTES
+    # From this position on, the rest fits into the last fragment, which alone has the end bit.
     last_start = len(unit) - max_fragment_bytes
     position = 1 + max_fragment_bytes
     yield bytes((indicator, FU_START | nal_type)) + unit[1:position]

@@ -110,6 +110,7 @@ class EncoderSession:
             await asyncio.wait((serving, self._closed), return_when=asyncio.FIRST_COMPLETED)
             stream_end = self._closed.result() if self._closed.done() else serving.result()
         finally:
+            # Also when `run` itself is cancelled, so that no task outlives the session.
             serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
@@ -231,6 +232,7 @@ class EncoderSession:
         """Close the feed, report the end, send the reason to the encoder, and close the connection."""
         self._has_ended = True
         self._log_end(stream_end)
+        # The feed is closed before the fact is reported, so that the engine has stopped when the server learns of it.
         if self._stream is not None:
             self._stream.close()
         if self.connection_id is not None and (fact := stream_end.fact(self.connection_id)):

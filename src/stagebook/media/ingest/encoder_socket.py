@@ -96,6 +96,7 @@ class EncoderSocket(asyncio.BufferedProtocol):
             if self._has_ended:
                 return b""
             await self._wait()
+        # A copy: the event loop writes into the buffer again as soon as its space is free.
         data = bytes(self._buffer[self._start : min(self._end, self._start + READ_BYTES)])
         self._start += len(data)
         self._is_behind = self._start < self._end
@@ -166,6 +167,8 @@ class EncoderSocket(asyncio.BufferedProtocol):
         if self._is_dropping:
             return
         self._end += nbytes
+        # The free space is not wrapped around: reading stops when the end is reached, and begins anew at position 0 when
+        # `read` has emptied the buffer. A receive call therefore always gets one contiguous piece.
         if self._end == BUFFER_BYTES:
             if transport := self._open_transport():
                 self._is_paused = True
@@ -182,6 +185,7 @@ class EncoderSocket(asyncio.BufferedProtocol):
         return not self._is_secure
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # Unread bytes stay in the buffer: `read` returns them before it raises the error.
         self._transport = None
         self._has_ended = self._is_lost = True
         self._error = exc

@@ -81,6 +81,7 @@ class EncoderStream:
         pause = max(self._paces[kind].pause_seconds(timestamp_ms, now=now), self._rate.pause_seconds(now=now))
         if pause:
             await asyncio.sleep(pause)
+        # After the pause: an encoder that is held back by its own pace is not silent.
         self._received_at = self._clock()
 
     def close(self) -> None:

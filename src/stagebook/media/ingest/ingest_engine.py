@@ -71,6 +71,7 @@ class IngestEngine(WorkerProcess):
 
         Raises MediaRefusedError: UNKNOWN_CONNECTION if the encoder is gone, ENGINE_LOST without a reply.
         """
+        # Before the request: the end of the connection may be reported together with the reply.
         self._connections.add(connection_id)
         request = AdmitRequest(
             request_id=self.next_request_id(), connection_id=connection_id, ask_id=ask_id, ticket=ticket

@@ -117,6 +117,8 @@ class _Amf0Reader:
         """Decode one value, which may have `depth` levels."""
         if not depth:
             raise RtmpError(f"AMF0 values are nested more than {self._max_depth} deep")
+        # An encoded value has at least one byte, but a Python object has up to a hundred: without this bound a command
+        # of 64 KiB would take megabytes.
         if not self._values_left:
             raise RtmpError("a message has too many AMF0 values")
         self._values_left -= 1
@@ -169,6 +171,7 @@ class _Amf0Reader:
     def _take(self, size: int) -> bytes:
         start = self._position
         self._position = start + size
+        # Checked before the slice is made: a slice beyond the end would be short and not an error.
         if self._position > len(self._data):
             raise RtmpError("an AMF0 value is truncated")
         return self._data[start : self._position]

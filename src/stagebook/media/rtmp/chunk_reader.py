@@ -63,6 +63,8 @@ class ChunkReader:
         Set Chunk Size and Abort messages are applied and not returned. Raises RtmpError; the reader must not be used
         after it.
         """
+        # At most 17 bytes: an incomplete header is read again together with what follows it, so no state of a header
+        # is kept between two calls.
         if self._header:
             data = self._header + data
             self._header = b""
@@ -78,6 +80,8 @@ class ChunkReader:
                 position += header_size
                 continue
             position = self._read_payload(stream, data, position)
+            # Dropped here and not in `_read_payload`, whose loop must not get slower. What it has collected is at most
+            # the size of `data`.
             if stream.is_skipped:
                 stream.skipped_bytes += len(stream.payload)
                 stream.payload.clear()
@@ -105,6 +109,7 @@ class ChunkReader:
                 return end
             payload += view[position:stop]
             left -= chunk
+            # `startswith` is also False for a header that is cut off at the end of the data.
             if not left or not data.startswith(continuation, stop):
                 self._missing = 0
                 return stop
@@ -196,6 +201,7 @@ class ChunkReader:
         stream.skipped_bytes = 0
         if length > max_bytes and not stream.is_skipped:
             raise RtmpError(f"a message of type {stream.type_id} has {length} bytes; at most {max_bytes} are allowed")
+        # The announced length counts at once: a client must not open 64 messages of 4 MiB and fill them slowly.
         self._incomplete_bytes += 0 if stream.is_skipped else length
         if self._incomplete_bytes > limits.max_incomplete_bytes:
             raise RtmpError(f"the incomplete messages have more than {limits.max_incomplete_bytes} bytes together")
@@ -207,6 +213,7 @@ class ChunkReader:
 
     def _complete(self, stream: ChunkStream, messages: list[Message]) -> None:
         """Close a message that has all its bytes. Apply Set Chunk Size and Abort; append any other to `messages`."""
+        # `_discard` gives the chunk stream a new buffer, so the message owns this one.
         payload, type_id = stream.payload, stream.type_id
         self._discard(stream)
         if stream.is_skipped:

@@ -43,6 +43,8 @@ class ServerHandshake:
                 f"the first byte of the connection is the RTMP version; it must be {VERSION}, not {received[0]}"
             )
         answer = b""
+        # S0 to S2 are sent together when C1 is complete. ffmpeg and librtmp send C0 and C1 together, and C2 only after
+        # S2, so waiting for C2 would be a deadlock (section 5.2.1).
         if not self._is_answered and len(received) > PACKET_BYTES:
             self._is_answered = True
             answer = bytes([VERSION]) + _S1 + bytes(received[1 : 1 + PACKET_BYTES])

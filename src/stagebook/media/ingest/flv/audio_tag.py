@@ -72,6 +72,8 @@ def read_audio_tag(payload: bytes | bytearray) -> AudioTag | None:
         raise _unsupported(_LEGACY_FORMATS.get(sound_format, f"of the unknown format {sound_format}"))
     if len(payload) < _LEGACY_HEADER_BYTES:
         raise invalid_input("an audio message is truncated")
+    # The other bits of the first byte (rate, size, channels) are fixed for AAC and often wrong. The AudioSpecificConfig
+    # says what they mean.
     if payload[1] > 1:
         raise invalid_input(f"an audio message has the unknown AAC packet type {payload[1]}")
     return _make_tag(is_configuration=payload[1] == 0, body=memoryview(payload)[_LEGACY_HEADER_BYTES:])

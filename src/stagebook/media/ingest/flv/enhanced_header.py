@@ -77,6 +77,7 @@ def _skip_extensions(data: memoryview) -> tuple[int, memoryview]:
             return packet_type, data[position:]
         size = _take(data, position, 1)[0] + 1
         position += 1
+        # A size of 256 means that the real size follows in two bytes.
         if size == 256:
             size = int.from_bytes(_take(data, position, 2)) + 1
             position += 2
@@ -104,6 +105,7 @@ def _read_default_track(data: memoryview, *, packet_type: int, arrangement: int)
         body = _take(data, position, size)
         if track_id == _DEFAULT_TRACK_ID:
             return EnhancedPacket(packet_type=packet_type, fourcc=fourcc, body=body)
+        # The number of tracks is not in the header: the message ends behind the last one.
         position += size
         if position == len(data):
             return None

@@ -171,6 +171,7 @@ class MediaPipeline:
         """Go on after a video message that cannot be read, or raise `error` if the stream cannot go on."""
         if error.fault is not IngestFault.INPUT or not self._video.is_configured:
             raise error
+        # Slices of the frame that were held are dropped too: it is not complete without the damaged message.
         self._frames.drop()
         self._log_damage("encoder's video is damaged; dropped until the next keyframe", detail=error.detail)
         self._video.drop_until_keyframe(error.detail)

@@ -95,6 +95,8 @@ class Timeline:
         track = self._tracks[kind]
         if self._is_on_clock(track, timestamp_ms + track.offset_ms):
             return timestamp_ms + track.offset_ms
+        # The order matters: as long as its own offset fits, a track keeps it. Late messages of the old clock may follow
+        # the other track's jump.
         other_ms = timestamp_ms + self._tracks[_OTHER[kind]].offset_ms
         if self._is_on_clock(track, other_ms):
             track.offset_ms = other_ms - timestamp_ms
@@ -117,6 +119,8 @@ class Timeline:
                 f"the {kind} is now {timestamp_ms + track.offset_ms - newest_ms} ms off"
             )
         self._jumps.append(now)
+        # The time that has really passed, not 0: viewers' clocks have run on, and sender reports map RTP timestamps to
+        # them. The second value keeps a track's own frames apart when both tracks are at the same time.
         passed_ms = round((now - self._placed_at) * 1_000)
         time_ms = max(newest_ms + passed_ms, newest_ms if track.newest_ms is None else track.newest_ms + track.frame_ms)
         distance_ms = timestamp_ms + track.offset_ms - newest_ms

@@ -102,6 +102,7 @@ class VideoTrack:
             return None
         is_continuation = not h264.is_first_slice(first_slice)
         is_keyframe = h264_nal.IDR_SLICE in types and not is_continuation
+        # Parameter sets above are applied while frames are dropped: the next keyframe may refer to them.
         if self._drops_until_keyframe and not is_keyframe:
             return None
         self._drops_until_keyframe = False
