@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.codecs.h264 import SliceType, continues_nal_unit, nal_units, slice_type, starts_keyframe
+from stagebook.media.codecs.h264 import (
+    MAX_AGGREGATED_UNITS,
+    SliceType,
+    continues_nal_unit,
+    nal_units,
+    slice_type,
+    starts_keyframe,
+)
 from stagebook.media.codecs.h264_nal import FU_A, TYPE_MASK
 from tests.media.rtc import encoded
 
@@ -68,3 +75,10 @@ def test_random_bytes_never_raise(data: bytes) -> None:
         slice_type(payload)
         for unit in nal_units(payload):
             assert unit
+
+
+def test_only_so_many_units_of_an_aggregation_packet_are_looked_at() -> None:
+    payload = b"\x78" + b"\0\1\x41" * 600
+    assert len(list(nal_units(payload))) == MAX_AGGREGATED_UNITS
+    # An IDR slice behind them does not make the packet a keyframe.
+    assert not starts_keyframe(payload + b"\0\2\x65\x88")

@@ -1,11 +1,13 @@
 """Parameter sets: kept from payloads and from the session description, and supplied for keyframes without them."""
 
 import base64
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stagebook.media.codecs import h264_sps
 from stagebook.media.codecs.h264 import nal_units
 from stagebook.media.codecs.h264_parameter_sets import MAX_PARAMETER_SETS_BYTES, ParameterSets
 from tests.media.rtc import encoded
@@ -88,3 +90,13 @@ def test_arbitrary_payloads_raise_nothing_and_what_is_supplied_is_small(payloads
         if supplied is not None:
             assert list(nal_units(supplied))
             assert len(supplied) < MAX_PARAMETER_SETS_BYTES * 2
+
+
+def test_an_sps_is_parsed_only_when_the_frame_size_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = Mock(side_effect=h264_sps.parse_sps)
+    monkeypatch.setattr(h264_sps, "parse_sps", parse)
+    sets = ParameterSets()
+    for number in range(100):
+        sets.missing_before(stap_a(*(SPS[:20] + bytes([number, other]) for other in range(20)), SPS), number)
+    assert parse.call_count == 0
+    assert (sets.pixels, sets.pixels, parse.call_count) == (640 * 360, 640 * 360, 1)

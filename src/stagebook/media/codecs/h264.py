@@ -11,6 +11,10 @@ from enum import StrEnum
 from stagebook.media.codecs.bit_reader import BitReader, OutOfBitsError
 from stagebook.media.codecs.h264_nal import FU_A, FU_START, IDR_SLICE, NON_IDR_SLICE, SPS, STAP_A, TYPE_MASK
 
+MAX_AGGREGATED_UNITS = 32
+"""The NAL units of a STAP-A that are looked at. A sender aggregates the parameter sets and the small slices of a frame;
+a packet of units of one byte would hold six hundred."""
+
 # The slice header begins with first_mb_in_slice as ue(v). It is 0 for a frame's first slice, and the code of 0 is a
 # single one bit, so the byte after the NAL unit header is at least 0x80 (section 7.3.3).
 _FIRST_SLICE = b"\x80"
@@ -107,9 +111,12 @@ def _begins_keyframe(unit: bytes) -> bool:
 
 
 def _aggregated(payload: bytes) -> Iterator[bytes]:
-    """Yield the NAL units of a STAP-A, each of which follows its 16-bit size; stop at the first size that is wrong."""
+    """Yield the NAL units of a STAP-A, each of which follows its 16-bit size; stop at the first size that is wrong, and
+    after MAX_AGGREGATED_UNITS."""
     position = 1
-    while position + 2 < len(payload):
+    for _ in range(MAX_AGGREGATED_UNITS):
+        if position + 2 >= len(payload):
+            return
         size = payload[position] << 8 | payload[position + 1]
         position += 2
         if size == 0 or position + size > len(payload):

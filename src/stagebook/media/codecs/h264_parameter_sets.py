@@ -33,14 +33,30 @@ class ParameterSets:
 
     def __init__(self, signalled: str = "") -> None:
         """`signalled` is the value of `sprop-parameter-sets`: NAL units in base64, separated by commas."""
-        self.pixels = 0
-        """Width times height by the newest SPS; 0 without one."""
+        self._pixels = 0
+        self._unparsed_sps: bytes | None = None
+        """The newest SPS, until `pixels` has parsed it."""
         self._sets: dict[tuple[int, int], bytes] = {}
         """NAL units by type and id, the one received first first."""
+        self._size_bytes = 0
+        """The size of all kept sets."""
         self._timestamp: int | None = None
         self._types_in_frame: set[int] = set()
         for unit in _decode_signalled(signalled):
             self._keep(unit)
+
+    @property
+    def pixels(self) -> int:
+        """Width times height by the newest valid SPS; 0 without one.
+
+        An SPS is parsed here and not when it arrives: it may take longer than everything else that is done for a
+        packet, and a publisher may send twenty of them in each.
+        """
+        if self._unparsed_sps is not None:
+            parameters = h264_sps.parse_sps(self._unparsed_sps)
+            self._unparsed_sps = None
+            self._pixels = self._pixels if parameters is None else parameters.width * parameters.height
+        return self._pixels
 
     def missing_before(self, payload: bytes, timestamp: int) -> bytes | None:
         """Take an RTP payload. Return the payload to send before it, or None if nothing is missing or nothing is
@@ -72,12 +88,11 @@ class ParameterSets:
         if key is None or self._sets.get(key) == unit:
             return
         if key[0] == SPS:
-            parameters = h264_sps.parse_sps(unit)
-            self.pixels = self.pixels if parameters is None else parameters.width * parameters.height
-        self._sets.pop(key, None)
+            self._unparsed_sps = unit
+        self._size_bytes += len(unit) - len(self._sets.pop(key, b""))
         self._sets[key] = unit
-        while sum(map(len, self._sets.values())) > MAX_PARAMETER_SETS_BYTES:
-            del self._sets[next(iter(self._sets))]
+        while self._size_bytes > MAX_PARAMETER_SETS_BYTES:
+            self._size_bytes -= len(self._sets.pop(next(iter(self._sets))))
 
     def _aggregate(self, types: tuple[int, ...]) -> bytes | None:
         """Return the kept sets of these types, SPS first, as a STAP-A (RFC 6184 section 5.7.1)."""

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.media.rtc.rtp.rtp_packet import extension_value, parse_rtp, sequence_distance, timestamp_distance
+from stagebook.media.rtc.rtp.rtp_packet import (
+    MAX_EXTENSION_SIZE_BYTES,
+    extension_value,
+    parse_rtp,
+    sequence_distance,
+    timestamp_distance,
+)
 from tests.media.rtc.packets import one_byte_extension, rtp
 
 WORD = st.integers(0, 0xFFFFFFFF)
@@ -75,3 +81,9 @@ def test_two_byte_elements_are_found_and_padding_is_skipped() -> None:
 def test_a_distance_is_the_added_number_across_the_wrap(start: int, ahead: int) -> None:
     assert sequence_distance((start + ahead) & 0xFFFF, start) == ahead
     assert timestamp_distance((start + ahead) & 0xFFFFFFFF, start) == ahead
+
+
+def test_an_extension_is_searched_only_as_far_as_one_is_plausible() -> None:
+    element = b"\x10a"
+    for zeros, expected in ((200, b"a"), (MAX_EXTENSION_SIZE_BYTES, None)):
+        assert extension_value(b"\xbe\xde\0\0" + bytes(zeros) + element, 1) == expected

@@ -1,9 +1,11 @@
 """Measuring a source, with encoded video and with timestamps that jump."""
 
 from collections.abc import Callable, Iterable
+from unittest.mock import Mock
 
 import pytest
 
+from stagebook.media.codecs import h264_sps
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from tests.media.rtc import encoded
@@ -159,3 +161,14 @@ def test_b_frames_of_an_encoder_are_detected_in_every_packetization(*, aggregate
             for payload in encoded.h264_payloads(frame, aggregate=aggregate):
                 meter.add_video(payload, number * 3_000)
         assert meter.take(1.0).has_b_frames == (b_frames > 0)
+
+
+def test_an_sps_is_parsed_once_in_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = Mock(return_value=None)
+    monkeypatch.setattr(h264_sps, "parse_sps", parse)
+    meter = SourceMeter(codec=Codec.H264, now=0.0)
+    for number in range(100):
+        meter.add_video(b"\x67\x42\xc0\x1f" + bytes([number]), number)
+    meter.take(1.0)
+    meter.take(2.0)
+    parse.assert_called_once_with(b"\x67\x42\xc0\x1f" + bytes([99]))

@@ -13,6 +13,7 @@ from stagebook.media.rtc.rtp.stream_receiver import (
     Arrival,
     StreamReceiver,
 )
+from tests.media.rtc.operation_count import count_operations
 
 
 def receiver(*sequences: int) -> StreamReceiver:
@@ -161,3 +162,26 @@ def test_arbitrary_sequence_numbers_keep_the_receiver_bounded(sequences: list[in
         take(stream, sequence)
         assert len(stream.due_nacks(0.0)) <= MAX_MISSING_PACKETS
         stream.report(0.0)
+
+
+def receive_every_second_packet(count: int) -> None:
+    receiver = StreamReceiver(ssrc=1, clock_rate=90_000)
+    for number in range(count):
+        receiver.receive(sequence=2 * number, timestamp=0, now=0.0)
+        if receiver.next_nack_at <= 0.0:
+            assert receiver.due_nacks(0.0) == [2 * number - 1]
+
+
+def test_the_work_for_a_packet_does_not_grow_with_the_number_of_missing_ones() -> None:
+    few = count_operations(lambda: receive_every_second_packet(100))
+    many = count_operations(lambda: receive_every_second_packet(400))
+    assert many < 4.4 * few
+
+
+def test_nothing_is_kept_of_packets_that_are_too_old() -> None:
+    receiver = StreamReceiver(ssrc=1, clock_rate=90_000)
+    for number in range(20_000):
+        receiver.receive(sequence=4 * number & 0xFFFF, timestamp=0, now=number / 1000)
+        receiver.due_nacks(number / 1000)
+    assert len(receiver._missing) <= MAX_MISSING_PACKETS
+    assert len(receiver._requests) <= 4 * MAX_MISSING_PACKETS

@@ -1,9 +1,6 @@
 """Parsing and negotiating an offer costs operations in proportion to its size, whatever its lines are."""
 
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -14,6 +11,7 @@ from stagebook.media.rtc.sdp.negotiation import negotiate_publisher
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.session_description import KNOWN_FEEDBACK, SdpMalformedError
 from tests.media.rtc import offers
+from tests.media.rtc.operation_count import count_operations
 
 
 class CountedString(str):
@@ -26,25 +24,6 @@ class CountedString(str):
     def __eq__(self, other: object) -> bool:
         CountedString.comparisons += 1
         return str.__eq__(self, other)
-
-
-def count_operations(call: Callable[[], object]) -> int:
-    """Return the number of bytecodes that a call runs."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _argument: Any) -> Any:  # noqa: ANN401 - the signature of sys.settrace
-        nonlocal count
-        frame.f_trace_opcodes = True
-        count += event == "opcode"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def negotiate(offer: str) -> None:

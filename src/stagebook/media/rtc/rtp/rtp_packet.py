@@ -14,6 +14,9 @@ HEADER_SIZE_BYTES = 12
 RTX_HEADER_SIZE_BYTES = 2
 """The original sequence number in front of an RTX payload (RFC 4588 section 4)."""
 
+MAX_EXTENSION_SIZE_BYTES = 256
+"""The part of a header extension block in which an element is searched for. Browsers' blocks have some 40 bytes."""
+
 # RFC 8285 sections 4.2 and 4.3. The low four bits of the two-byte profile may have any value.
 _ONE_BYTE_PROFILE = 0xBEDE
 _TWO_BYTE_PROFILE = 0x1000
@@ -69,10 +72,12 @@ def parse_rtp(packet: bytes) -> RtpPacket | None:
 def extension_value(extension: bytes, wanted_id: int) -> bytes | None:
     """Return one element of a header extension block by its id (RFC 8285 sections 4.2 and 4.3).
 
-    Return None if the element is absent or the block is malformed. Never raises.
+    Return None if the element is absent or the block is malformed. Never raises. Only the first
+    MAX_EXTENSION_SIZE_BYTES are searched: the block of a packet may otherwise be all padding.
     """
     if len(extension) < 4:
         return None
+    extension = extension[:MAX_EXTENSION_SIZE_BYTES]
     profile = int.from_bytes(extension[:2], "big")
     if profile == _ONE_BYTE_PROFILE:
         return _one_byte_value(extension, wanted_id)

@@ -45,6 +45,8 @@ class SourceMeter:
         self._newest_timestamp: int | None = None
         self._previous_newest_timestamp: int | None = None
         self._size: tuple[int, int] | None = None
+        self._unparsed_sps: bytes | None = None
+        """The newest SPS, which `take` parses: once in an interval, because that may take long for a packet."""
         self._has_b_frames = False
 
     def add_video(self, payload: bytes, timestamp: int) -> None:
@@ -68,6 +70,10 @@ class SourceMeter:
     def take(self, now: float) -> SourceMeasurement:
         """Return the measurement since the previous call, and start the next interval."""
         elapsed = max(now - self._interval_start, 0.001)
+        parameters = None if self._unparsed_sps is None else h264_sps.parse_sps(self._unparsed_sps)
+        self._unparsed_sps = None
+        if parameters is not None:
+            self._size = (parameters.width, parameters.height)
         width, height = self._size or (None, None)
         measured = SourceMeasurement(
             bitrate_bps=round(self._bytes * 8 / elapsed),
@@ -101,9 +107,7 @@ class SourceMeter:
             if h264.slice_type(unit) is h264.SliceType.B:
                 self._has_b_frames = True
             elif unit[0] & h264_nal.TYPE_MASK == h264_nal.SPS:
-                parameters = h264_sps.parse_sps(unit)
-                if parameters is not None:
-                    self._size = (parameters.width, parameters.height)
+                self._unparsed_sps = unit
 
     def _inspect_vp8(self, payload: bytes) -> None:
         size = vp8.keyframe_size(payload)

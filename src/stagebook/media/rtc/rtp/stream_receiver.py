@@ -4,11 +4,15 @@ A gap in the sequence numbers means missing packets. Each is requested by NACK a
 until it arrives, in the stream or by RTX, or has been requested ten times. If too many packets are missing at once, the
 path had an outage: retransmission would only delay the media, so all are given up and the caller requests a keyframe.
 
+A publisher decides how many packets are missing, so no step scans all of them: the due ones are at the top of a heap,
+and the oldest ones at the front of a dictionary that is in ascending order.
+
 Sequence numbers are extended to indexes that do not wrap (RFC 3550 appendix A.1). The class is sans-I/O: the caller
 passes the numbers of each packet and the time, and sends the NACKs and reports.
 """
 
 from enum import Enum
+from heapq import heappop, heappush
 
 from stagebook.media.rtc.rtp.rtcp import ReportBlock
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance, timestamp_distance
@@ -38,16 +42,6 @@ class Arrival(Enum):
     """The sender started again with other sequence numbers. The state of the stream has been reset."""
 
 
-class _Missing:
-    """A missing packet: when to request it next, and how often it has been requested."""
-
-    __slots__ = ("attempts", "next_nack_at")
-
-    def __init__(self, next_nack_at: float) -> None:
-        self.next_nack_at = next_nack_at
-        self.attempts = 0
-
-
 class StreamReceiver:
     """The receiver of one SSRC. All times are in monotonic seconds."""
 
@@ -67,7 +61,11 @@ class StreamReceiver:
         self._received = 0
         self._expected_before = self._received_before = 0
         """The counts at the previous report."""
-        self._missing: dict[int, _Missing] = {}
+        self._missing: dict[int, int] = {}
+        """How often each missing packet has been requested, by its index. Indexes are added in ascending order."""
+        self._requests: list[tuple[float, int]] = []
+        """A heap of the times at which to request a packet, with its index. A packet that has arrived stays until its
+        time, at most about a second."""
         self._jitter = 0.0
         self._timestamp, self._arrived_at = 0, 0.0
         self._last_report = 0
@@ -107,19 +105,22 @@ class StreamReceiver:
     def due_nacks(self, now: float) -> list[int]:
         """Return the sequence numbers to request now, in ascending order. They count as requested."""
         due: list[int] = []
-        self.next_nack_at = float("inf")
-        for index, missing in self._missing.items():
-            if missing.next_nack_at <= now:
-                if missing.attempts >= NACK_ATTEMPTS:
-                    # It remains missing, because it may still arrive, but it is not requested again.
-                    missing.next_nack_at = float("inf")
-                    self.given_up = True
-                    continue
-                missing.next_nack_at = now + _NACK_RETRY_SECONDS * _NACK_BACKOFF**missing.attempts
-                missing.attempts += 1
-                due.append(index & 0xFFFF)
-            self.next_nack_at = min(self.next_nack_at, missing.next_nack_at)
-        return due
+        requests = self._requests
+        while requests and requests[0][0] <= now:
+            _, index = heappop(requests)
+            attempts = self._missing.get(index)
+            if attempts is None:
+                continue
+            if attempts >= NACK_ATTEMPTS:
+                # It remains missing, because it may still arrive, but it is not requested again.
+                self.given_up = True
+                continue
+            self._missing[index] = attempts + 1
+            heappush(requests, (now + _NACK_RETRY_SECONDS * _NACK_BACKOFF**attempts, index))
+            due.append(index)
+        self.next_nack_at = requests[0][0] if requests else float("inf")
+        due.sort()
+        return [index & 0xFFFF for index in due]
 
     def receive_sender_report(self, ntp: int, now: float) -> None:
         """Take the NTP timestamp of a sender report. The next report block repeats it, so that the sender can compute
@@ -157,6 +158,7 @@ class StreamReceiver:
         self._received = 1
         self._expected_before = self._received_before = 0
         self._missing.clear()
+        self._requests.clear()
         self._jitter = 0.0
         self._timestamp, self._arrived_at = timestamp, now
 
@@ -173,13 +175,15 @@ class StreamReceiver:
         """Add the packets with indexes from `first` to `end` - 1, and remove those that are too old."""
         if end - first + len(self._missing) > MAX_MISSING_PACKETS:
             self._missing.clear()
+            self._requests.clear()
             self.given_up = True
             return
         for index in range(first, end):
-            self._missing[index] = _Missing(now)
+            self._missing[index] = 0
+            heappush(self._requests, (now, index))
             self.next_nack_at = now
-        for index in [index for index in self._missing if index < end - KEPT_PACKETS] if self._missing else ():
-            del self._missing[index]
+        while self._missing and (oldest := next(iter(self._missing))) < end - KEPT_PACKETS:
+            del self._missing[oldest]
 
     def _remove_missing(self, index: int) -> bool:
         """Return False if the packet was not missing."""

@@ -13,7 +13,7 @@ treated as the late arrival of the original packet.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stagebook.media.codecs import h264, h264_sps, vp8
+from stagebook.media.codecs import h264, vp8
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.codecs.h264_parameter_sets import ParameterSets
 from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
@@ -105,6 +105,9 @@ class IncomingTrack:
         for layer in [layer for layer in self.layers.values() if now - layer.last_packet_at > FORGET_SECONDS]:
             if layer is not self.current:
                 self._remove_layer(layer)
+        for layer in self.layers.values():
+            if layer.parameter_sets is not None:
+                layer.pixels = layer.parameter_sets.pixels
         best = best_layer(self.layers.values(), current=self.current)
         self._target = None if best is self.current else best
         if self._target is not None:
@@ -162,19 +165,14 @@ class IncomingTrack:
         return None if is_behind_gap else missing
 
     def _can_start(self, layer: Layer, payload: bytes) -> bool:
-        """Whether a viewer can start at this packet. Updates the layer's frame size from a keyframe."""
+        """Whether a viewer can start at this packet. Updates the layer's frame size from a keyframe of VP8."""
         if self.plan.codec is Codec.VP8:
             size = vp8.keyframe_size(payload)
             if size is not None:
                 layer.pixels = size[0] * size[1]
             return vp8.starts_keyframe(payload)
         if self.plan.codec is Codec.H264:
-            is_keyframe = h264.starts_keyframe(payload)
-            if is_keyframe:
-                layer.pixels = _h264_pixels(payload) or layer.pixels
-                if not layer.pixels and layer.parameter_sets is not None:
-                    layer.pixels = layer.parameter_sets.pixels
-            return is_keyframe
+            return h264.starts_keyframe(payload)
         return True
 
     def _add_layer(self, packet: RtpPacket, now: float) -> Layer | None:
@@ -222,12 +220,3 @@ def _extension_string(extension: bytes, element_id: int | None) -> str | None:
     """The value of a header extension element (RFC 8285) that holds a string, such as a rid."""
     value = extension_value(extension, element_id) if element_id is not None and extension else None
     return value.decode("ascii", "replace") if value else None
-
-
-def _h264_pixels(payload: bytes) -> int | None:
-    """Width times height from the SPS in a payload; None without one."""
-    for unit in h264.nal_units(payload):
-        parameters = h264_sps.parse_sps(unit)
-        if parameters is not None:
-            return parameters.width * parameters.height
-    return None
