@@ -167,8 +167,8 @@ class EncoderSocket(asyncio.BufferedProtocol):
         if self._is_dropping:
             return
         self._end += nbytes
-        # The free space is not wrapped around: reading stops when the end is reached, and begins anew at position 0 when
-        # `read` has emptied the buffer. A receive call therefore always gets one contiguous piece.
+        # The buffer is not a ring: reading stops when its end is reached, and begins anew at position 0 when `read` has
+        # emptied it. A receive call therefore always gets one contiguous piece.
         if self._end == BUFFER_BYTES:
             if transport := self._open_transport():
                 self._is_paused = True

@@ -81,8 +81,8 @@ class AudioTrack:
             _check_size(body)
             return [(0.0, body)]
         frames = split_adts(body)
-        # Without this condition, an encoder that sends both, and whose headers differ from its AudioSpecificConfig, would
-        # make a new decoder for every frame.
+        # Without this condition, an encoder that sends both, and whose headers differ from its AudioSpecificConfig,
+        # would make a new decoder for every frame.
         if frames and (self._transcoder is None or self._is_configured_by_adts):
             self.configure(frames[0].description)
             self._is_configured_by_adts = True
