@@ -1,6 +1,8 @@
 """The decoder of a client's input."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stagebook.server.request_decoder import BodyPart, RequestDecoder
 from stagebook.server.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
@@ -66,3 +68,58 @@ def test_dropped_input_is_not_decoded() -> None:
     decoder.clear()
     assert not decoder.is_in_request
     assert decoder.next_event() is None
+
+
+PIECES = [
+    b"GET / HTTP/1.1\r\n",
+    b"POST /a?b=%20+ HTTP/1.1\r\n",
+    b"Host: x\r\n",
+    b"Content-Length: 5\r\n",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Upgrade: websocket\r\n",
+    b"Connection: Upgrade\r\n",
+    b"5\r\nhello\r\n",
+    b"0\r\n",
+    b"http://[",
+    b"GET http://x:99999/ HTTP/1.1\r\n",
+    b"X: \xff\r\n",
+    b"\x00",
+    b": ",
+    b"Expect: 100-continue\r\n",
+    b"CONNECT ",
+]
+
+
+@given(
+    data=st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=20)), max_size=12),
+    data_split=st.integers(1, 40),
+)
+def test_any_input_is_decoded_or_refused_and_its_division_does_not_matter(data: list[bytes], data_split: int) -> None:
+    joined = b"".join(data)
+    assert decode_all([joined]) == decode_all(
+        [joined[start : start + data_split] for start in range(0, len(joined), data_split)]
+    )
+
+
+def decode_all(parts: list[bytes]) -> list[object]:
+    """Return the requests in the input, with whole bodies, and the status of the refusal that ends it."""
+    decoder = RequestDecoder()
+    decoded: list[object] = []
+    body = b""
+    for part in parts:
+        decoder.receive(part)
+        try:
+            while (event := decoder.next_event()) is not None:
+                if isinstance(event, RequestHead):
+                    body = b""
+                    decoded.append(event)
+                else:
+                    body += event.data
+                    if event.is_last:
+                        decoded.append(body)
+        except HttpRequestError as error:
+            return [*decoded, error.status]
+    return decoded

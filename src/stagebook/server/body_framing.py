@@ -14,7 +14,7 @@ them into the header fields unless their definition allows it (RFC 9110 section 
 
 from stagebook.server.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
 
-CHUNKS_PER_CALL = 256
+CHUNKS_PER_CALL = 64
 MAXIMUM_CHUNKS = 8_192
 """Maximum number of chunks of a body: 32 bytes each for the largest body that an operation accepts."""
 CHUNK_LINE_LIMIT_BYTES = 256

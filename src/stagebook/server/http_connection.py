@@ -39,7 +39,7 @@ from stagebook.server.websocket_protocol import WebSocketProtocol
 
 PIPELINE_LIMIT = 8
 """Maximum number of parsed requests that wait for the responses before theirs."""
-STEPS_PER_TURN = 16
+STEPS_PER_TURN = 8
 DISCARD_LIMIT_BYTES = 2 * 1_024 * 1_024
 """Input that is read only to be discarded. SDKs send a whole request before they read the response."""
 INPUT_BUDGET_BYTES = 64 * 1_024 * 1_024
