@@ -154,7 +154,7 @@ async def test_sequence_numbers_grow_across_a_restart_when_the_clock_goes_back(b
 
 async def test_an_empty_book_has_no_last_event(book: Book) -> None:
     await commit(book, put_stage())
-    assert book.last_event_ms() == 0
+    assert book.last_time_ms() == 0
 
 
 async def test_the_last_event_time_is_that_of_the_newest_sequence(books: SqliteBooks) -> None:
@@ -162,9 +162,9 @@ async def test_the_last_event_time_is_that_of_the_newest_sequence(books: SqliteB
     await _open_session_with_participants(book)
     await commit(book, append("p", at_ms=NOON_MS))
     await commit(book, append("q", at_ms=NOON_MS - 60_000))
-    assert book.last_event_ms() == NOON_MS
+    assert book.last_time_ms() == NOON_MS
     await book.close()
-    assert books.open().last_event_ms() == NOON_MS
+    assert books.open().last_time_ms() == NOON_MS
 
 
 async def test_a_participant_id_has_separate_events_in_each_session(book: Book) -> None:

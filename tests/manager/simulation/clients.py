@@ -36,13 +36,15 @@ class Watcher:
 
     def show(self, snapshot: StageSnapshot) -> None:
         """As StageWatcher.show."""
-        self.observer.shown(self.stage_arn, snapshot)
+        with self.observer.noting():
+            self.observer.shown(self.stage_arn, snapshot)
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
         """As StageWatcher.farewell."""
         del reason, detail
         self.is_open = False
-        self.observer.left(self.stage_arn, self.participant_id)
+        with self.observer.noting():
+            self.observer.left(self.stage_arn, self.participant_id)
 
 
 @dataclass

@@ -5,6 +5,8 @@ told are checked by `Observer`, at the moment of telling.
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -56,6 +58,7 @@ def check_state(book: BookReader, stage_arns: list[str]) -> None:
         check_order(history)
         check_frame(history)
         check_media(history)
+        check_capabilities(history)
         check_replications(history)
         check_marks(history)
     check_sequences(everything)
@@ -123,6 +126,23 @@ def check_media(history: History) -> None:
             flowing.append((kind, remote))
         elif what == "STOPPED":
             flowing.remove((kind, remote))
+
+
+def check_capabilities(history: History) -> None:
+    """What the newest token of an exchange does not allow has ended with it."""
+    allowed: tuple[str, ...] | None = None
+    flowing: Counter[str] = Counter()
+    for entry in history.events:
+        kind, _, what = entry.event.name.value.partition("_")
+        if entry.event.exchange is not None:
+            allowed = entry.event.exchange.new.capabilities
+        elif entry.event.name is EventName.LEFT:
+            allowed = None
+        elif what in ("STARTED", "STOPPED"):
+            flowing[kind] += 1 if what == "STARTED" else -1
+            assert what == "STOPPED" or allowed is None or kind in (*allowed, "REPLICATION")
+    for kind in ("PUBLISH", "SUBSCRIBE"):
+        assert allowed is None or kind in allowed or not flowing[kind], "media flows that the token does not allow"
 
 
 def check_replications(history: History) -> None:
@@ -288,6 +308,16 @@ class Observer:
 
     def __init__(self, book: BookReader) -> None:
         self._book = book
+        self.violations: list[AssertionError] = []
+        """What callbacks found: an exception that they raise would be lost in a task of the server."""
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Keep a violation that is found inside."""
+        try:
+            yield
+        except AssertionError as violation:
+            self.violations.append(violation)
 
     def events(self, stage_arn: str, participant_id: str) -> list[EventName]:
         """Return the names of a participant's durable events in all sessions of a stage, oldest first."""

@@ -117,6 +117,7 @@ class ServerRun:
         """Start the server, let things happen, and end it in some way."""
         with stepped_book(self._path) as (book, writer):
             manager, engine = self._start(book)
+            self._observer = Observer(book)
             try:
                 await self._run(book, writer, manager, engine)
             finally:
@@ -130,7 +131,7 @@ class ServerRun:
             self._progress.ends["crash while recovering"] += 1
             return
         clients = Clients(
-            world=self._world, manager=manager, engine=engine, observer=Observer(book), chance=self._chance
+            world=self._world, manager=manager, engine=engine, observer=self._observer, chance=self._chance
         )
         clients.tokens = self._tokens
         await self._step_until_done(clients.prepare(), writer, may_crash=False)
@@ -266,8 +267,8 @@ class ServerRun:
         """Check the book as it is now, and that no request met an unexpected error."""
         check_state(book, self._world.stage_arns)
         check_barred(book, self._world.barred)
-        if self._failures:
-            raise self._failures[0]
+        for failure in (*self._failures, *self._observer.violations):
+            raise failure
 
     async def _end(self, book: SqliteBook, writer: SteppedWriter, manager: StageManager, clients: Clients) -> None:
         """End the run: a shutdown, a crash at some moment of a commit, or a book that fails."""

@@ -135,6 +135,10 @@ class SimulatedEngine:
             request.kind, request.source_id, request.is_redundant
         )
         request.answered.set_result(None)
+        if self.chance.random() < 0.03:
+            # The connection ends before the server has seen the answer.
+            del self.connections[request.connection_id]
+            self._on_fact(Closed(connection_id=request.connection_id, cause=CloseCause.PEER_CLOSED))
 
     def _refusal(self, request: Request) -> RefusalReason | None:
         if request.kind == "subscribe" and request.source_id not in self.sources:

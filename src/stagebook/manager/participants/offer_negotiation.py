@@ -50,26 +50,42 @@ class OfferNegotiation:
     async def open(
         self,
         stage: Stage,
+        session: Session,
         request: PublishRequested | SubscribeRequested,
         ask: Callable[[str], Awaitable[Answer]],
     ) -> Opened:
-        """Let a participant in by an offer; `ask` lets the engine answer it for a source id.
+        """Let a participant into the session of a stage; `ask` lets the engine answer its offer for a source id.
 
         Raises AttemptRefusedError (recorded as an event), TokenRefusedError, OfferMalformedError and ServerBusyError.
         """
-        source_id = await self._request(self._unit.session_of(stage), request)
-        with self._unit.dispatcher.holding(source_id):
-            try:
-                answer = await ask(source_id)
-            except MediaRefusedError as error:
-                await self._fail(stage.arn, request, error)
-                raise _client_error(error) from error
-            except BaseException:
-                # The client has gone, or the call of the engine failed: close what it may have opened.
-                await self._abandon(stage.arn, request)
-                raise
-            await self._accept(stage.arn, request)
+        source_id = await self._request(session, request)
+        if isinstance(request, PublishRequested):
+            # Only a publisher's offer creates a source in the engine.
+            with self._unit.dispatcher.holding(source_id):
+                answer = await self._negotiate(stage.arn, request, source_id, ask)
+        else:
+            answer = await self._negotiate(stage.arn, request, source_id, ask)
         return Opened(connection_id=request.connection_id, answer=answer)
+
+    async def _negotiate(
+        self,
+        stage_arn: str,
+        request: PublishRequested | SubscribeRequested,
+        source_id: str,
+        ask: Callable[[str], Awaitable[Answer]],
+    ) -> Answer:
+        """Let the engine answer, and resolve the attempt in each case."""
+        try:
+            answer = await ask(source_id)
+        except MediaRefusedError as error:
+            await self._fail(stage_arn, request, error)
+            raise _client_error(error) from error
+        except BaseException:
+            # The client has gone, or the call of the engine failed: close what it may have opened.
+            await self._abandon(stage_arn, request)
+            raise
+        await self._accept(stage_arn, request)
+        return answer
 
     async def _request(self, session: Session, request: PublishRequested | SubscribeRequested) -> str:
         """Reserve a place; return the source to ask the engine for. Raises the refusal once its event is durable."""

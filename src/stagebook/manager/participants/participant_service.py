@@ -86,16 +86,18 @@ class ParticipantService:
         """
         self._unit.require_capacity()
         stage = self._authorization.authorize(claims)
+        session = self._unit.session_of(stage)
         connection_id = new_connection_id(self._randomness)
         request = PublishRequested(
             connection_id=connection_id,
             source_id=new_connection_id(self._randomness),
             claims=claims,
             client=client,
-            known=self._unit.known_record(self._unit.session_of(stage), claims.participant_id),
+            known=self._unit.known_record(session, claims.participant_id),
         )
         return await self._negotiation.open(
             stage,
+            session,
             request,
             lambda source_id: self._media.publish(connection_id=connection_id, source_id=source_id, offer=offer),
         )
@@ -108,16 +110,18 @@ class ParticipantService:
         """
         self._unit.require_capacity()
         stage = self._authorization.authorize(claims)
+        session = self._unit.session_of(stage)
         connection_id = new_connection_id(self._randomness)
         request = SubscribeRequested(
             connection_id=connection_id,
             publisher_id=publisher_id,
             claims=claims,
             client=client,
-            known=self._unit.known_record(self._unit.session_of(stage), claims.participant_id),
+            known=self._unit.known_record(session, claims.participant_id),
         )
         return await self._negotiation.open(
             stage,
+            session,
             request,
             lambda source_id: self._media.subscribe(connection_id=connection_id, source_id=source_id, offer=offer),
         )

@@ -27,10 +27,16 @@ class EventClock:
         self._monotonic_ms = clock.monotonic_ms()
         self._wall_us = max(clock.now_ms(), floor_ms) * 1000
         self._ahead_since_ms: int | None = None
+        self._system_us = 0
+        self._last: Instant | None = None
+        """The last answer, for calls within the same millisecond."""
 
     def now(self) -> Instant:
         """Return the present moment. Its wall time is never below an earlier one."""
         monotonic_ms, system_us = self._clock.monotonic_ms(), self._clock.now_ms() * 1000
+        if self._last is not None and monotonic_ms == self._monotonic_ms and system_us == self._system_us:
+            return self._last
+        self._system_us = system_us
         elapsed_us = max(0, monotonic_ms - self._monotonic_ms) * 1000
         self._monotonic_ms = max(self._monotonic_ms, monotonic_ms)
         ahead_us = system_us - (self._wall_us + elapsed_us)
@@ -44,4 +50,5 @@ class EventClock:
             self._wall_us, self._ahead_since_ms = system_us, None
         else:
             self._wall_us += elapsed_us
-        return Instant(wall_ms=self._wall_us // 1000, monotonic_ms=self._monotonic_ms)
+        self._last = Instant(wall_ms=self._wall_us // 1000, monotonic_ms=self._monotonic_ms)
+        return self._last

@@ -3,7 +3,6 @@
 Sessions are immutable values (`stage/session`); a commit replaces them. The book holds what lasts.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.session.session_phase import SessionPhase
-from stagebook.stage.session.session_state import Session
+from stagebook.stage.session.session_state import NO_USAGE, Session
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -33,36 +32,31 @@ class SessionRegistry:
         self.sessions: dict[str, Session] = {}
         self.routes: dict[str, Route] = {}
         self.cancelled: dict[str, StagebookError] = {}
-        self._publishers: Counter[str] = Counter()
-        self._subscribers: Counter[str] = Counter()
+        self._publishers: dict[str, int] = {}
+        self._subscribers: dict[str, int] = {}
 
     def publishers(self, account_id: str) -> int:
         """Return how many publishers an account has on all of its stages."""
-        return self._publishers[account_id]
+        return self._publishers.get(account_id, 0)
 
     def subscribers(self, account_id: str) -> int:
         """Return how many subscriptions an account has on all of its stages."""
-        return self._subscribers[account_id]
+        return self._subscribers.get(account_id, 0)
 
     def install(self, session: Session) -> None:
         """Replace the running session of a stage. One that has ended, or in which nothing happened, is removed."""
         former = self.sessions.get(session.stage_arn)
-        self._count(former, -1)
+        before = NO_USAGE if former is None else former.usage
+        after = session.usage
         is_over = session.phase is SessionPhase.ENDED
         if is_over or (session.phase is SessionPhase.UNOPENED and not len(session.participants)):
             self.sessions.pop(session.stage_arn, None)
+            after = NO_USAGE
         else:
             self.sessions[session.stage_arn] = session
-            self._count(session, 1)
-
-    def _count(self, session: Session | None, sign: int) -> None:
-        if session is not None:
-            for counter, count in (
-                (self._publishers, session.usage.publishers),
-                (self._subscribers, session.usage.subscribers),
-            ):
-                if count:
-                    counter[session.account_id] += sign * count
+        if before is not after:
+            _add(self._publishers, session.account_id, after.publishers - before.publishers)
+            _add(self._subscribers, session.account_id, after.subscribers - before.subscribers)
 
     def connected_through(self, account_id: str, connection_token_id: str) -> Iterator[Route]:
         """Yield the routes of connections and attempts that came with a connection token of an account."""
@@ -71,3 +65,12 @@ class SessionRegistry:
                 session = self.sessions.get(route.stage_arn)
                 if session is not None and session.account_id == account_id:
                     yield route
+
+
+def _add(counts: dict[str, int], account_id: str, difference: int) -> None:
+    """Change an account's counter; a counter that is zero is not kept."""
+    count = counts.get(account_id, 0) + difference
+    if count:
+        counts[account_id] = count
+    else:
+        counts.pop(account_id, None)

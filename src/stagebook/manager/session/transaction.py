@@ -6,6 +6,7 @@ both ends of a replication. Sessions are immutable values, so a transaction that
 
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 
 import msgspec
 
@@ -33,6 +34,8 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 class Transaction:
     """Facts that are decided together and committed together. `at` is the moment of everything in it."""
 
+    __slots__ = ("_changes", "_commit", "_registry", "_rules", "at", "departed", "orders", "sessions")
+
     def __init__(
         self,
         *,
@@ -47,17 +50,12 @@ class Transaction:
         self._registry = registry
         self._rules = rules
         self._commit = commit
-        self._starts: list[Change] = []
-        self._rows: list[Change] = []
-        self._events: list[Change] = []
-        self._replicas: list[Change] = []
-        self._resources: list[Change] = []
-        self._ends: list[Change] = []
+        self._changes: list[tuple[int, Change]] = []
         self.departed: list[tuple[str, ParticipantRecord]] = []
 
     def add(self, *changes: Change) -> None:
         """Add changes of resources, which follow the sessions' own."""
-        self._resources.extend(changes)
+        self._changes += [(_RESOURCES, change) for change in changes]
 
     def apply(self, session: Session, fact: SessionFact) -> StagebookError | None:
         """Apply a fact to a session, and the facts that follow to other sessions.
@@ -65,20 +63,18 @@ class Transaction:
         Returns the refusal, or None. A refused attempt can have an event: commit the transaction in that case too. A
         refusal by another session refuses all: do not commit it.
         """
-        queue: deque[tuple[Session, SessionFact]] = deque([(session, fact)])
-        first: StagebookError | None = None
-        is_first = True
-        while queue:
-            target, next_fact = queue.popleft()
-            current = self.sessions.get(target.stage_arn, target)
-            decision = decide(current, next_fact, self._context(current))
-            self._take(decision)
-            queue.extend(self._forwarded(decision))
-            if is_first:
-                first, is_first = decision.refusal, False
-            elif decision.refusal is not None:
-                return decision.refusal
-        return first
+        current = self.sessions.get(session.stage_arn, session)
+        decision = decide(current, fact, self._context(current))
+        forwards = deque(self._take(decision))
+        while forwards:
+            forward = forwards.popleft()
+            target = self.sessions.get(forward.stage_arn) or self._registry.sessions.get(forward.stage_arn)
+            if target is not None:  # else the session has ended meanwhile, and with it the other end
+                forwarded = decide(target, forward.fact, self._context(target))
+                if forwarded.refusal is not None:
+                    return forwarded.refusal
+                forwards.extend(self._take(forwarded))
+        return decision.refusal
 
     def commit(self) -> Durable | None:
         """Submit everything as one transaction of the book and install the sessions.
@@ -90,11 +86,14 @@ class Transaction:
 
     def changes(self) -> list[Change]:
         """Return the changes of the book in the order that it needs."""
-        return [*self._starts, *self._rows, *self._events, *self._replicas, *self._ends, *self._resources]
+        if len(self._changes) > 1:
+            self._changes.sort(key=itemgetter(0))
+        return [change for _, change in self._changes]
 
     def _context(self, session: Session) -> Context:
         registry, account_id = self._registry, session.account_id
         publishers, subscribers = registry.publishers(account_id), registry.subscribers(account_id)
+        # The registry counts running sessions; what this transaction has changed so far comes on top.
         for staged in self.sessions.values():
             if staged.account_id == account_id:
                 running = registry.sessions.get(staged.stage_arn)
@@ -109,44 +108,51 @@ class Transaction:
             account_subscribers=subscribers,
         )
 
-    def _take(self, decision: Decision) -> None:
+    def _take(self, decision: Decision) -> list[orders.Forward]:
+        """Collect the session, the changes and the orders of a decision; return the facts that it forwards."""
         session = decision.session
+        forwards: list[orders.Forward] = []
         stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self.at.wall_ms
         self.sessions[stage_arn] = session
-        self.departed.extend((session_id, record) for record in decision.departed)
-        self._events.extend(
-            AppendEvent(
+        if decision.departed:
+            self.departed += [(session_id, record) for record in decision.departed]
+        for entry in decision.events:
+            event = AppendEvent(
                 stage_arn=stage_arn,
                 session_id=session_id,
                 participant_id=entry.participant_id,
                 event=entry.event,
                 at_ms=at_ms,
             )
-            for entry in decision.events
-        )
+            self._changes.append((_EVENTS, event))
         for order in decision.orders:
-            match order:
-                case orders.WriteParticipant():
-                    self._rows.append(
-                        PutParticipant(stage_arn=stage_arn, session_id=session_id, participant=order.record)
-                    )
-                case orders.WriteSessionStart():
-                    self._starts.append(
-                        OpenSession(stage_arn=stage_arn, session_id=session_id, start_ms=order.start_ms)
-                    )
-                case orders.WriteReplica():
-                    self._replicas.append(PutReplica(replica=order.replica))
-                case orders.WriteSessionEnd():
-                    self._ends.append(EndSession(stage_arn=stage_arn, session_id=session_id, end_ms=order.end_ms))
-                case _:
-                    self.orders.append((stage_arn, order))
+            if type(order) in WRITES:
+                self._changes.append(_change_of(order, stage_arn, session_id))
+            elif type(order) is orders.Forward:
+                forwards.append(order)
+            else:
+                self.orders.append((stage_arn, order))
+        return forwards
 
-    def _forwarded(self, decision: Decision) -> list[tuple[Session, SessionFact]]:
-        """Return the facts that a decision forwards, with their sessions. A session that has ended gets none."""
-        found = []
-        for order in decision.orders:
-            if isinstance(order, orders.Forward):
-                session = self.sessions.get(order.stage_arn) or self._registry.sessions.get(order.stage_arn)
-                if session is not None:
-                    found.append((session, order.fact))
-        return found
+
+_STARTS, _ROWS, _EVENTS, _REPLICAS, _ENDS, _RESOURCES = range(6)
+"""The order in which the book needs the changes of one transaction: sessions before rows, rows before events."""
+
+
+WRITES = (orders.WriteParticipant, orders.WriteSessionStart, orders.WriteReplica, orders.WriteSessionEnd)
+"""The orders that write a row."""
+
+
+def _change_of(order: orders.Order, stage_arn: str, session_id: str) -> tuple[int, Change]:
+    """Return the change that an order writes, with its rank."""
+    match order:
+        case orders.WriteParticipant():
+            return _ROWS, PutParticipant(stage_arn=stage_arn, session_id=session_id, participant=order.record)
+        case orders.WriteSessionStart():
+            return _STARTS, OpenSession(stage_arn=stage_arn, session_id=session_id, start_ms=order.start_ms)
+        case orders.WriteReplica():
+            return _REPLICAS, PutReplica(replica=order.replica)
+        case orders.WriteSessionEnd():
+            return _ENDS, EndSession(stage_arn=stage_arn, session_id=session_id, end_ms=order.end_ms)
+        case _:
+            raise TypeError(f"{type(order).__name__} writes no row")

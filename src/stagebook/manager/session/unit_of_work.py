@@ -30,6 +30,10 @@ MAXIMUM_BACKLOG = 100_000
 """Transactions that may wait for the book before new attempts are refused: some seconds of work."""
 
 
+VISIBLE_ORDERS = (orders.CloseConnection, orders.EndSource, orders.CloseEvents)
+"""The orders that others can see. They wait until the transaction is durable."""
+
+
 class UnitOfWork:
     """Owns the running sessions and is the only part that writes the book.
 
@@ -116,11 +120,17 @@ class UnitOfWork:
         """Commit a transaction; see Transaction.commit."""
         changes = transaction.changes()
         durable = self.submit(changes) if changes else self._last
-        self._remember_departed(transaction, durable)
+        if transaction.departed:
+            self._remember_departed(transaction, durable)
         for session in transaction.sessions.values():
             self.registry.install(session)
             self.changed(session)
-        visible = [order for stage_arn, order in transaction.orders if not self._follow(stage_arn, order)]
+        visible = []
+        for stage_arn, order in transaction.orders:
+            if type(order) in VISIBLE_ORDERS:
+                visible.append(order)
+            else:
+                self._follow(stage_arn, order)
         if visible and changes and durable is not None:
             durable.add_done_callback(lambda done: self._carry_out(done, visible))
         elif visible:
@@ -131,8 +141,8 @@ class UnitOfWork:
         if durable.exception() is None:
             self.dispatcher.carry_out(visible)
 
-    def _follow(self, stage_arn: str, order: orders.Order) -> bool:
-        """Carry out an order that only concerns memory, at once. Return whether it was one."""
+    def _follow(self, stage_arn: str, order: orders.Order) -> None:
+        """Carry out an order that only concerns memory."""
         match order:
             case orders.OpenRoute():
                 self.registry.routes[order.connection_id] = Route(
@@ -141,17 +151,16 @@ class UnitOfWork:
                     kind=order.kind,
                     connection_token_id=order.connection_token_id,
                 )
-            case orders.CloseRoute():
-                self.registry.routes.pop(order.connection_id, None)
             case orders.SetTimer():
                 self.timers.set(order.key, Timer(stage_arn=stage_arn, due_ms=order.due_ms, fact=order.fact))
+            case orders.CloseRoute():
+                self.registry.routes.pop(order.connection_id, None)
             case orders.CancelTimer():
                 self.timers.cancel(order.key)
             case orders.CancelAttempt():
                 self.registry.cancelled[order.connection_id] = order.error
-            case orders.CloseConnection() | orders.EndSource() | orders.CloseEvents():
-                return False
-        return True
+            case _:  # AskEngine: the service that began the transaction asks
+                pass
 
     def _remember_departed(self, transaction: Transaction, durable: Durable | None) -> None:
         """Keep the rows of participants that have left until the book shows them."""

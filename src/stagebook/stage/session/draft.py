@@ -5,6 +5,7 @@ follows for the session as a whole: counters, phase, linger timer and rows. The 
 changed.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -69,7 +70,19 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Draft:
     """The working copy of one session."""
 
-    __slots__ = ("_changed", "_end", "arrivals", "base", "context", "events", "orders", "sources", "viewers")
+    __slots__ = (
+        "_changed",
+        "_end",
+        "_former",
+        "_with_events",
+        "arrivals",
+        "base",
+        "context",
+        "events",
+        "orders",
+        "sources",
+        "viewers",
+    )
 
     def __init__(self, session: Session, context: Context) -> None:
         self.base = session
@@ -80,12 +93,20 @@ class Draft:
         self.events: list[ParticipantEvent] = []
         self.orders: list[Order] = []
         self._changed: dict[str, SessionParticipant] = {}
+        self._former: dict[str, SessionParticipant | None] = {}
+        self._with_events: set[str] = set()
         self._end: tuple[SessionTurn, int] | None = None
 
     def find(self, participant_id: str) -> SessionParticipant | None:
         """Return a participant in its newest state, or None."""
         found = self._changed.get(participant_id)
-        return self.base.participants.get(participant_id) if found is None else found
+        return self._find_former(participant_id) if found is None else found
+
+    def _find_former(self, participant_id: str) -> SessionParticipant | None:
+        """Return a participant as it was before the decision. The look-ups of one decision are cached."""
+        if participant_id not in self._former:
+            self._former[participant_id] = self.base.participants.get(participant_id)
+        return self._former[participant_id]
 
     def get(self, participant_id: str) -> SessionParticipant:
         """Return a participant that exists in its newest state."""
@@ -115,7 +136,7 @@ class Draft:
         for fact in facts:
             made = step(machine, fact)
             machine = made.participant
-            events.extend(made.events)
+            events += made.events
         record = record_after(
             participant.record,
             events,
@@ -123,7 +144,9 @@ class Draft:
             protocol=participant.protocol,
             is_replicated=bool(machine.replications),
         )
-        self.events.extend(ParticipantEvent(participant_id=participant_id, event=event) for event in events)
+        if events:
+            self._with_events.add(participant_id)
+            self.events += [ParticipantEvent(participant_id=participant_id, event=event) for event in events]
         participant = replace(participant, machine=machine, record=record)
         self.put(participant)
         return participant
@@ -155,73 +178,93 @@ class Draft:
     def finish(self, refusal: Refusal = None) -> Decision:
         """Return the decision: the next session with everything that follows from the changed participants."""
         base = self.base
-        participants, usage, rows, departed = base.participants, base.usage, list[Order](), list[ParticipantRecord]()
-        with_events = {entry.participant_id for entry in self.events}
+        rows: list[Order] = []
+        departed: list[ParticipantRecord] = []
+        participants, usage = base.participants, base.usage
         for participant_id, changed in self._changed.items():
-            participant = changed
-            before = base.participants.get(participant_id)
-            was_written = participant.is_written
-            if participant_id in with_events and (
-                not was_written or before is None or before.record is not participant.record
-            ):
-                rows.append(WriteParticipant(record=participant.record))
-                participant = replace(participant, is_written=True)
-            usage = _moved(usage, NO_USAGE if before is None else usage_of(before), usage_of(participant))
-            if not participant.is_idle:
+            former = self._find_former(participant_id)
+            participant, counted = changed, usage_of(changed)
+            is_row_needed = participant_id in self._with_events and _needs_row(former, changed)
+            if is_row_needed:
+                rows.append(WriteParticipant(record=changed.record))
+            before = NO_USAGE if former is None else former.usage
+            if counted != before:
+                usage = _moved(usage, before, counted)
+            if counted != changed.usage or (is_row_needed and not changed.is_written):
+                participant = replace(changed, usage=counted, is_written=changed.is_written or is_row_needed)
+            if not changed.is_idle:
                 participants = participants.insert(participant_id, participant)
-            else:
-                if participant.is_written:
-                    departed.append(participant.record)
-                if before is not None:
-                    participants = participants.remove(participant_id)
-        session = replace(
-            base,
+                continue
+            if participant.is_written:
+                departed.append(participant.record)
+            if former is not None:
+                participants = participants.remove(participant_id)
+        phase, empty_since, start_ms, first, last = self._turn(usage)
+        session = Session(
+            stage_arn=base.stage_arn,
+            account_id=base.account_id,
+            session_id=base.session_id,
+            phase=phase,
             participants=participants,
             viewers=self.viewers,
             sources=self.sources,
             usage=usage,
             arrivals=self.arrivals,
             has_departed=base.has_departed or bool(departed),
+            start_ms=start_ms,
+            empty_since=empty_since,
         )
-        session, first, last = self._turn(session)
-        orders = (*first, *rows, *self.orders, *last)
         return Decision(
-            session=session, departed=tuple(departed), events=tuple(self.events), orders=orders, refusal=refusal
+            session=session,
+            departed=tuple(departed),
+            events=tuple(self.events),
+            orders=(*first, *rows, *self.orders, *last),
+            refusal=refusal,
         )
 
-    def _turn(self, session: Session) -> tuple[Session, list[Order], list[Order]]:
-        """Move the session to its next phase. Return it, the orders before the rows and the orders after them."""
-        at, first, last = self.context.at, list[Order](), list[Order]()
-        phase, empty_since, start_ms = session.phase, session.empty_since, session.start_ms
-        timer = f"linger:{session.stage_arn}"
+    def _turn(self, usage: Usage) -> tuple[SessionPhase, Instant | None, int, Sequence[Order], Sequence[Order]]:
+        """Return the next phase, since when it is empty, its start, and the orders before and after the rows."""
+        base, at = self.base, self.context.at
+        phase, empty_since, start_ms = base.phase, base.empty_since, base.start_ms
+        is_filled = bool(usage.present or usage.awaited)
+        if self._end is None and (not self.events or (is_filled and phase is SessionPhase.OPEN)):
+            return phase, empty_since, start_ms, (), ()  # the usual case: the session goes on as it is
+        first: list[Order] = []
+        last: list[Order] = []
         if self.events:
             if phase is SessionPhase.UNOPENED:
                 start_ms = at.wall_ms
                 first.append(WriteSessionStart(start_ms=start_ms))
-            is_filled = bool(session.usage.present or session.usage.awaited)
             phase = SESSION_PHASES[phase, SessionTurn.FILLED if is_filled else SessionTurn.EMPTIED]
-            if is_filled and empty_since is not None:
-                empty_since = None
-                last.append(CancelTimer(key=timer))
-            elif not is_filled:
+            if not is_filled:
                 # Also for a refused attempt while the session lingers: its event must lie inside the session.
-                empty_since = at
-                due_ms = at.monotonic_ms + self.context.linger_ms
-                last.append(SetTimer(key=timer, due_ms=due_ms, fact=LingerElapsed()))
+                empty_since, due_ms = at, at.monotonic_ms + self.context.linger_ms
+                last.append(SetTimer(key=linger_timer(base.stage_arn), due_ms=due_ms, fact=LingerElapsed()))
+            elif empty_since is not None:
+                empty_since = None
+                last.append(CancelTimer(key=linger_timer(base.stage_arn)))
         if self._end is not None:
             turn, end_ms = self._end
             is_unopened = phase is SessionPhase.UNOPENED
             phase = SESSION_PHASES[phase, turn]
-            last.append(CancelTimer(key=timer))
+            last.append(CancelTimer(key=linger_timer(base.stage_arn)))
             if not is_unopened:
                 last.append(WriteSessionEnd(end_ms=max(end_ms, start_ms)))
-        return replace(session, phase=phase, empty_since=empty_since, start_ms=start_ms), first, last
+        return phase, empty_since, start_ms, first, last
+
+
+def linger_timer(stage_arn: str) -> str:
+    """Return the key of the linger timer of a stage's session."""
+    return f"linger:{stage_arn}"
+
+
+def _needs_row(before: SessionParticipant | None, after: SessionParticipant) -> bool:
+    """Return whether the row of a participant with events must be written: it is new or has changed."""
+    return not after.is_written or before is None or before.record is not after.record
 
 
 def _moved(total: Usage, before: Usage, after: Usage) -> Usage:
-    """Return the session's counters after one participant's changed."""
-    if before == after:
-        return total
+    """Return the session's counters after one participant's have changed."""
     return Usage(
         present=total.present + after.present - before.present,
         arriving=total.arriving + after.arriving - before.arriving,

@@ -16,7 +16,7 @@ from rpds import HashTrieMap
 from stagebook.stage.claims import Claims
 from stagebook.stage.clock import Instant
 from stagebook.stage.participant.participant_state import Participant
-from stagebook.stage.participant.transitions import PUBLISHING_KINDS, ConnectionKind
+from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, Replica
 from stagebook.stage.session.replication_phase import Replication
 from stagebook.stage.session.session_phase import SessionPhase
@@ -41,6 +41,27 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_lost: bool = False
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one participant, or all of a session, counts in the quotas.
+
+    `arriving` are participants that are not on the stage and have an attempt in progress. `awaited` are publishers that
+    have left while a replication waits for them.
+    """
+
+    present: int = 0
+    arriving: int = 0
+    awaited: int = 0
+    publishers: int = 0
+    subscribers: int = 0
+
+
+NO_USAGE = Usage()
+
+
+NO_ATTEMPTS: Mapping[str, Attempt] = {}
+"""Shared by all participants without an offer in progress: most of them, most of the time."""
+
+
 class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One participant of a session.
 
@@ -58,6 +79,8 @@ class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     former_claims: tuple[Claims, ...] = ()
     source_watch: SourceWatch = UNWATCHED
     arrival: int = 0
+    usage: Usage = NO_USAGE
+    """What it counts in the quotas, as of the last decision."""
     is_written: bool = False
     """Whether the book has its row as `record` is."""
 
@@ -97,23 +120,6 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_local: bool = True
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one participant, or all of a session, counts in the quotas.
-
-    `arriving` are participants that are not on the stage and have an attempt in progress. `awaited` are publishers that
-    have left while a replication waits for them.
-    """
-
-    present: int = 0
-    arriving: int = 0
-    awaited: int = 0
-    publishers: int = 0
-    subscribers: int = 0
-
-
-NO_USAGE = Usage()
-
-
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A stage session. `viewers` maps a publisher's id to the connections that watch it and their owners.
 
@@ -142,26 +148,23 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 def usage_of(participant: SessionParticipant) -> Usage:
     """Return what one participant counts. A publisher that replaces its own publication counts once."""
-    publishers = subscribers = 0
-    publishes = False
-    for connection in participant.machine.connections.values():
+    connections, attempts = participant.machine.connections, participant.attempts
+    subscribers, publishes = 0, False
+    for connection in connections.values():
         if connection.kind is ConnectionKind.SUBSCRIBE:
             subscribers += 1
-        elif connection.kind in PUBLISHING_KINDS:
+        elif connection.kind is not ConnectionKind.EVENTS:
             publishes = True
-    for attempt in participant.attempts.values():
+    for attempt in attempts.values():
         if attempt.kind is ConnectionKind.SUBSCRIBE:
             subscribers += 1
         else:
             publishes = True
-    if publishes and not participant.is_virtual:
-        publishers = 1
-    is_present = bool(participant.machine.connections)
     return Usage(
-        present=int(is_present),
-        arriving=int(not is_present and bool(participant.attempts)),
-        awaited=int(participant.machine.is_awaited),
-        publishers=publishers,
+        present=1 if connections else 0,
+        arriving=1 if attempts and not connections else 0,
+        awaited=1 if participant.machine.replications and not connections else 0,
+        publishers=1 if publishes and not participant.is_virtual else 0,
         subscribers=subscribers,
     )
 

@@ -10,8 +10,8 @@ from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.resources import ClientInfo, ParticipantRecord
 from stagebook.stage.session.draft import Draft, Refusal
 from stagebook.stage.session.orders import OpenRoute
-from stagebook.stage.session.rules.effective_token import arrive
-from stagebook.stage.session.session_state import NO_VIEWERS, AttemptFailure, SessionParticipant
+from stagebook.stage.session.rules.effective_token import arrive, token_claims
+from stagebook.stage.session.session_state import NO_ATTEMPTS, NO_VIEWERS, AttemptFailure, SessionParticipant
 
 ENGINE_CAUSES = {ErrorCode.INTERNAL_SERVER_EXCEPTION: Cause.ENGINE_LOST}
 """The cause that the book keeps with a refusal by its error code, where it is not simply REFUSED."""
@@ -31,10 +31,18 @@ def watchable_source(draft: Draft, publisher_id: str) -> str | None:
 
 def newcomer(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
     """Return a participant that is not in the session, with its row if it was there before."""
+    draft.arrivals += 1
+    if known is None and claims.ingest is None:
+        # The usual case, written out: a participant with a token that the session has not seen.
+        record = ParticipantRecord(
+            participant_id=claims.participant_id, user_id=claims.user_id, attributes=claims.attributes, client=client
+        )
+        return SessionParticipant(
+            claims=token_claims(claims), record=record, attempts=NO_ATTEMPTS, arrival=draft.arrivals
+        )
     record = known or ParticipantRecord(
         participant_id=claims.participant_id, user_id=claims.user_id, attributes=claims.attributes, client=client
     )
-    draft.arrivals += 1
     arrived = arrive(SessionParticipant(claims=claims, record=record, arrival=draft.arrivals), claims)
     # A row that another token has changed is written with the next event, also if that is only a refused attempt.
     return replace(arrived, is_written=arrived.record is known)
@@ -51,18 +59,22 @@ def enter(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRe
     return participant
 
 
-def accept(draft: Draft, claims: Claims, accepted: Accepted) -> None:
-    """Record an arrival and open its route."""
-    participant_id = claims.participant_id
-    draft.record(participant_id, accepted)
+def open_route(draft: Draft, claims: Claims, connection_id: str, kind: ConnectionKind) -> None:
+    """Let facts about a connection or an attempt find the participant of these claims."""
     draft.order(
         OpenRoute(
-            connection_id=accepted.connection_id,
-            participant_id=participant_id,
-            kind=ConnectionKind(accepted.kind),
+            connection_id=connection_id,
+            participant_id=claims.participant_id,
+            kind=kind,
             connection_token_id=claims.connection_token_id,
         )
     )
+
+
+def accept(draft: Draft, claims: Claims, accepted: Accepted) -> None:
+    """Record an arrival. The route of its connection is open already if an offer came before."""
+    participant_id = claims.participant_id
+    draft.record(participant_id, accepted)
     publisher_id = accepted.remote_participant_id
     if publisher_id is not None:
         watching = draft.viewers.get(publisher_id) or NO_VIEWERS

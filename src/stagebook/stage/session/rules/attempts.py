@@ -22,12 +22,13 @@ from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.participant.participant_facts import Accepted, Gone
 from stagebook.stage.participant.transitions import NEEDED_CAPABILITIES, ConnectionKind
 from stagebook.stage.session.draft import Draft, Refusal
-from stagebook.stage.session.orders import AskEngine, CloseConnection, CloseRoute, OpenRoute
+from stagebook.stage.session.orders import AskEngine, CloseConnection, CloseRoute
 from stagebook.stage.session.rules.arrivals import (
     accept,
     enter,
     is_replica,
     newcomer,
+    open_route,
     publisher_not_found,
     record_refusal,
     watchable_source,
@@ -35,6 +36,7 @@ from stagebook.stage.session.rules.arrivals import (
 from stagebook.stage.session.rules.effective_token import arrive, effective_claims, replicated_refusal
 from stagebook.stage.session.rules.quotas import (
     connections_quota,
+    offers_in_progress,
     participants_quota,
     publishers_quota,
     subscribers_quota,
@@ -91,6 +93,7 @@ def events_requested(draft: Draft, fact: EventsRequested) -> Refusal:
         return refusal
     enter(draft, fact.claims, fact.client, fact.known)
     accept(draft, fact.claims, Accepted(connection_id=fact.connection_id, kind="events"))
+    open_route(draft, fact.claims, fact.connection_id, ConnectionKind.EVENTS)
     return None
 
 
@@ -127,6 +130,7 @@ def encoder_requested(draft: Draft, fact: EncoderRequested) -> Refusal:
     enter(draft, fact.claims, fact.client, fact.known)
     accepted = Accepted(connection_id=fact.connection_id, kind="redundant" if is_stream else "publish")
     accept(draft, fact.claims, accepted)
+    open_route(draft, fact.claims, fact.connection_id, kind)
     draft.order(AskEngine(connection_id=fact.connection_id, source_id=source_id))
     return None
 
@@ -149,7 +153,7 @@ def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
         return refusal
     drop_attempt(draft, fact.participant_id, fact.connection_id, keep_source=True)
     participant = draft.get(fact.participant_id)
-    if not participant.machine.connections:
+    if not participant.machine.connections and participant.claims is not attempt.claims:
         draft.put(arrive(participant, attempt.claims))
     if attempt.kind is ConnectionKind.PUBLISH:
         _drop_replacement(draft, fact.participant_id)
@@ -189,7 +193,10 @@ def attempt_failed(draft: Draft, fact: AttemptFailed) -> Refusal:
 
 
 def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFailure, quota: Quota) -> Refusal:
-    """Check the effective token and the quotas of a request; record a refusal."""
+    """Check the effective token and the quotas of a request; record a refusal.
+
+    An offer above the number in progress is refused without an event: nothing is wrong with it but its time.
+    """
     claims = fact.claims
     if draft.base.has_replica(claims.participant_id):
         return replicated_refusal()
@@ -198,6 +205,10 @@ def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFa
         effective = effective_claims(participant, claims)
     except TokenRefusedError as error:
         return error
+    if isinstance(fact, PublishRequested | SubscribeRequested):
+        busy = offers_in_progress(participant)
+        if busy is not None:
+            return busy
     publisher_id = fact.publisher_id if isinstance(fact, SubscribeRequested) else None
     needed = NEEDED_CAPABILITIES.get(kind)
     code, detail = ErrorCode.QUOTA_EXCEEDED, participants_quota(draft, participant)
@@ -223,14 +234,7 @@ def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt:
         participant = newcomer(draft, fact.claims, fact.client, fact.known)
     attempts = {**participant.attempts, fact.connection_id: attempt}
     draft.put(replace(participant, attempts=attempts))
-    draft.order(
-        OpenRoute(
-            connection_id=fact.connection_id,
-            participant_id=participant_id,
-            kind=attempt.kind,
-            connection_token_id=fact.claims.connection_token_id,
-        )
-    )
+    open_route(draft, fact.claims, fact.connection_id, attempt.kind)
     draft.order(AskEngine(connection_id=fact.connection_id, source_id=attempt.source_id))
 
 

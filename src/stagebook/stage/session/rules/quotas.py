@@ -1,11 +1,25 @@
 """The quotas of a stage, of an account and of a participant (user guide, "Service Quotas").
 
-Each function returns None, or a sentence that names the quota that is reached. Attempts in progress count, so that two
-offers at the same time cannot take the same last place.
+Each function of a quota returns None, or a sentence that names the quota that is reached. Attempts in progress count,
+so that two offers at the same time cannot take the same last place.
 """
 
+from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.session_state import SessionParticipant, usage_of
+
+MAX_OFFERS_IN_PROGRESS = 2
+"""Offers of one participant that media engines answer at the same time.
+
+An offer is the most expensive request of a participant. One in progress would do, but a publisher that reconnects must
+not wait for the offer that it has given up."""
+
+
+def offers_in_progress(participant: SessionParticipant | None) -> ServerBusyError | None:
+    """Return the refusal of another offer of this participant, if it has too many in progress."""
+    if participant is not None and len(participant.attempts) >= MAX_OFFERS_IN_PROGRESS:
+        return ServerBusyError(f"the participant has {MAX_OFFERS_IN_PROGRESS} offers in progress already; try again")
+    return None
 
 
 def participants_quota(draft: Draft, participant: SessionParticipant | None) -> str | None:
@@ -29,10 +43,8 @@ def connections_quota(draft: Draft, participant: SessionParticipant | None) -> s
 def publishers_quota(draft: Draft, participant: SessionParticipant | None) -> str | None:
     """Check the number of publishers of the stage and of the account. A publisher that reconnects counts once."""
     if participant is not None and usage_of(participant).publishers:
-        # The replacement of its publication comes on top of its connections. Offers in progress stay bounded.
-        maximum = draft.context.limits.connections_per_participant
-        in_progress = len(participant.attempts) >= maximum
-        return f"the participant has {maximum} offers in progress already" if in_progress else None
+        # The replacement of its publication comes on top of its connections. `offers_in_progress` bounds its offers.
+        return None
     limits = draft.context.limits
     if draft.base.usage.publishers >= limits.publishers_per_stage:
         return f"the stage has {limits.publishers_per_stage} publishers already"

@@ -1,7 +1,7 @@
 """How the API and the server end participants and sessions: DisconnectParticipant, revoked connection tokens, moved
 ingest configurations, deleted stages, the shutdown of the server, and a linger that is over."""
 
-from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.draft import Draft, Refusal, linger_timer
 from stagebook.stage.session.orders import SetTimer
 from stagebook.stage.session.rules.teardown import cancel_attempts, cancellation, end_connections
 from stagebook.stage.session.session_facts import LingerElapsed, ParticipantsDisconnected, SessionClosed
@@ -43,7 +43,7 @@ def linger_elapsed(draft: Draft, _fact: LingerElapsed) -> Refusal:
     if session.usage.arriving:
         # Not at once, also without a linger: the timer would be due again while the timers are being decided.
         due_ms = context.at.monotonic_ms + max(context.linger_ms, 1)
-        draft.order(SetTimer(key=f"linger:{session.stage_arn}", due_ms=due_ms, fact=LingerElapsed()))
+        draft.order(SetTimer(key=linger_timer(session.stage_arn), due_ms=due_ms, fact=LingerElapsed()))
         return None
     end_ms = session.empty_since.wall_ms + context.linger_ms
     end_ms = min(end_ms, max(context.at.wall_ms, session.empty_since.wall_ms))

@@ -5,7 +5,7 @@ publisher. The last flowing redundant stream takes the virtual participant along
 replication at the source. Each of these is recorded in the same decision, the ended connection first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -28,7 +28,7 @@ from stagebook.stage.session.orders import (
 )
 from stagebook.stage.session.rules.replicas import end_replications, ending_replications, pause_replications
 from stagebook.stage.session.session_facts import ReplicationEnded
-from stagebook.stage.session.session_state import SessionParticipant
+from stagebook.stage.session.session_state import NO_ATTEMPTS, Attempt, SessionParticipant
 
 FAREWELLS = {
     Cause.DISCONNECTED_BY_API: FarewellReason.DISCONNECTED,
@@ -132,7 +132,9 @@ def drop_attempt(draft: Draft, participant_id: str, connection_id: str, *, keep_
     """Forget an offer in progress. `keep_source`: its connection uses the source from now on."""
     participant = draft.get(participant_id)
     attempt = participant.attempts[connection_id]
-    attempts = {other: each for other, each in participant.attempts.items() if other != connection_id}
+    attempts: Mapping[str, Attempt] = NO_ATTEMPTS
+    if len(participant.attempts) > 1:
+        attempts = {other: each for other, each in participant.attempts.items() if other != connection_id}
     draft.put(msgspec.structs.replace(participant, attempts=attempts))
     if attempt.kind is ConnectionKind.PUBLISH and not keep_source:
         draft.release_source(participant_id, user_id=connection_id, detail="")
