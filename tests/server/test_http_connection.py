@@ -178,6 +178,55 @@ async def test_an_invalid_websocket_handshake_is_refused_and_closed() -> None:
     assert response.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("before", [b"", GET], ids=["first request", "second request"])
+async def test_data_behind_a_websocket_handshake_is_refused(before: bytes) -> None:
+    async with running_server(EchoApplication()) as (_, port):
+        response = await exchange(port, before, WEBSOCKET_HANDSHAKE + b"\r\n\x81\x80abcd")
+    assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"200"] * bool(before) + [b"400"]
+
+
+async def test_a_websocket_before_the_response_to_another_request_is_refused() -> None:
+    async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await respond(send, b"hello")
+
+    async with running_server(application) as (_, port):
+        response = await exchange(port, GET + WEBSOCKET_HANDSHAKE + b"\r\n")
+    assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"200", b"400"]
+
+
+async def test_a_websocket_can_follow_a_request_on_its_connection() -> None:
+    async with running_server(EchoApplication()) as (_, port), connection(port) as (reader, writer):
+        writer.write(GET)
+        await read_response(reader)
+        writer.write(WEBSOCKET_HANDSHAKE + b"\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+
+
+async def test_a_request_that_begins_before_the_keep_alive_timeout_may_end_after_it() -> None:
+    limits = msgspec.structs.replace(LIMITS, keep_alive_seconds=1)
+    async with running_server(EchoApplication(), limits=limits) as (_, port), connection(port) as (reader, writer):
+        writer.write(GET)
+        await read_response(reader)
+        writer.write(GET[:10])
+        await asyncio.sleep(1.2)
+        writer.write(GET[10:])
+        assert (await read_response(reader))[0] == 200
+
+
+async def test_requests_above_the_limit_of_connections_are_refused_with_a_request_id() -> None:
+    limits = msgspec.structs.replace(LIMITS, connections=2)
+    async with (
+        running_server(EchoApplication(), limits=limits) as (_, port),
+        connection(port),
+        connection(port) as (reader, writer),
+    ):
+        writer.write(GET)
+        status, headers, _ = await read_response(reader)
+    assert status == 503
+    assert len(headers[b"x-amzn-requestid"]) == 36
+
+
 @pytest.mark.parametrize("size_bytes", [8_000, 12_000, 60_000])
 async def test_a_websocket_handshake_can_have_a_token_of_any_size_within_the_head_limit(size_bytes: int) -> None:
     """A participant token may be in the path, or be offered as a subprotocol."""

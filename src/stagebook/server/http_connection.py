@@ -25,7 +25,7 @@ from urllib.parse import unquote
 
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl, service_unavailable
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
@@ -174,6 +174,7 @@ class HttpConnection(asyncio.Protocol):
         self._charge_input()
         if self._decoder.is_in_request and not self._is_request_timed:
             self._is_request_timed = True
+            self._cancel_keep_alive()
             self._start_request_timer(self._settings.request_timeout_seconds)
 
     def _decode_some(self) -> None:
@@ -232,7 +233,8 @@ class HttpConnection(asyncio.Protocol):
         limit = self._config.limit_concurrency
         state = self._server_state
         if limit is not None and (len(state.connections) >= limit or len(state.tasks) >= limit):
-            application = service_unavailable
+            request_id = self._settings.request_ids.next_id()
+            application = _refusal(_SERVICE_UNAVAILABLE, "The server has too many connections or requests.", request_id)
         self._enqueue(
             self._scope(head), application, keep_alive=head.keep_alive, expects_continue=head.expects_continue
         )
@@ -355,9 +357,11 @@ class HttpConnection(asyncio.Protocol):
 
     def _upgrade_to_websocket(self, head: RequestHead) -> None:
         """Pass the connection on. The websocket has limits and timeouts of its own."""
+        has_data = self._decoder.held_bytes > 0 or head.content_length != 0
+        self._decoder.clear()  # the head is complete, and was not enqueued: there is no body to give up
         if self._newest is not None and not self._newest.response_complete:
             raise HttpRequestError(_BAD_REQUEST, "A websocket cannot begin before the responses to other requests.")
-        if self._decoder.held_bytes or head.content_length != 0:
+        if has_data:
             # RFC 6455 section 4.1: a client sends nothing before the response to its handshake.
             raise HttpRequestError(_BAD_REQUEST, "A websocket handshake must not be followed by data.")
         self._stop_input()
