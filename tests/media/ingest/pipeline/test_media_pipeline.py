@@ -254,6 +254,20 @@ def test_damage_that_does_not_end_is_an_input_fault() -> None:
     assert len(lines) == MAX_LINES, "the lines about damage are limited"
 
 
+def test_a_stream_whose_keyframes_are_all_damaged_is_an_input_fault() -> None:
+    pipeline = MediaPipeline()
+    run_pipeline(pipeline, stream())
+    damaged = [
+        msgspec.structs.replace(message, payload=message.payload[:-1]) if message.payload[0] == 0x17 else message
+        for message in stream()
+        if nal_units_of(message)
+    ]
+    parts = [shifted(damaged, by_ms=3_000 * number) for number in range(1, 20)]
+    with pytest.raises(InputFaultError, match="no keyframe came in 900 frames"):
+        run_pipeline(pipeline, [message for part in parts for message in part])
+    assert pipeline.damage.damaged_video_messages == pytest.approx(900 / 29, abs=1)
+
+
 def test_one_damaged_audio_message_is_dropped() -> None:
     messages = stream()
     audio = only(messages, MediaKind.AUDIO)

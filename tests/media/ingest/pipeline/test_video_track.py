@@ -9,6 +9,7 @@ from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.ingest.pipeline.video_track import (
     DAMAGED_MESSAGES_WINDOW,
     MAX_DAMAGED_MESSAGES,
+    MAX_DROPPED_FRAMES,
     VideoFrame,
     VideoTrack,
 )
@@ -179,6 +180,18 @@ def test_rare_damage_is_accepted_for_ever() -> None:
         for _ in range(DAMAGED_MESSAGES_WINDOW // (MAX_DAMAGED_MESSAGES - 1) + 1):
             track.packetize(message(IDR))
         track.drop_until_keyframe("damage")
+
+
+def test_damage_without_a_keyframe_after_it_is_an_input_fault() -> None:
+    track = make_track()
+    track.drop_until_keyframe("damage")
+    for _ in range(MAX_DROPPED_FRAMES):
+        assert track.packetize(message(SLICE)) is None
+        assert track.packetize(message(LATER_SLICE)) is None
+        track.check_recovery()
+    assert track.packetize(message(SLICE)) is None
+    with pytest.raises(InputFaultError, match="no keyframe came in 900 frames"):
+        track.check_recovery()
 
 
 def test_frames_may_be_a_byte_stream_after_a_configuration_record() -> None:

@@ -110,6 +110,7 @@ class MediaPipeline:
             self._drop_damaged_video(error)
             return []
         if tag is None or frame is None:
+            self._video.check_recovery()
             return []
         if frame.is_continuation:
             return self._extend_frame(frame)

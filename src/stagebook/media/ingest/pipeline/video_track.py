@@ -7,7 +7,8 @@ stream (`annex_b`) may have all its parameter sets in band and no record.
 
 A message that cannot be read is damage: frames after it refer to frames that are missing. The track then drops messages
 until the next keyframe (`drop_until_keyframe`), which needs no other frame. One damaged frame in hours is invisible
-beyond that; a stream that is damaged all the time ends with INVALID_INPUT.
+beyond that; a stream that is damaged all the time ends with INVALID_INPUT. So does one without a keyframe for
+MAX_DROPPED_FRAMES: the encoder connects again, and begins with a keyframe.
 """
 
 from collections import deque
@@ -23,6 +24,8 @@ from stagebook.media.codecs.input_fault import invalid_input
 MAX_DAMAGED_MESSAGES: Final = 30
 DAMAGED_MESSAGES_WINDOW: Final = 300
 """In messages: ten seconds at 30 frames per second. A tenth of them damaged means that viewers see no useful video."""
+MAX_DROPPED_FRAMES: Final = 900
+"""30 seconds at 30 frames per second; keyframes are required every two seconds."""
 
 _FORWARDED_TYPES = frozenset({h264_nal.NON_IDR_SLICE, h264_nal.IDR_SLICE, h264_nal.SEI})
 """NAL unit types that are forwarded. Delimiters, end markers and filler data have no use in RTP, and the accepted
@@ -55,6 +58,8 @@ class VideoTrack:
         self._first_sets: avc.ParameterSets = {}
         """Parameter sets of a byte stream before both types have come."""
         self._drops_until_keyframe = False
+        self._dropped_frames = 0
+        """Since the latest damage."""
         self._messages = 0
         self.damaged_messages = 0
         self._damaged_messages: deque[int] = deque(maxlen=MAX_DAMAGED_MESSAGES)
@@ -104,8 +109,10 @@ class VideoTrack:
         is_keyframe = h264_nal.IDR_SLICE in types and not is_continuation
         # Parameter sets above are applied while frames are dropped: the next keyframe may refer to them.
         if self._drops_until_keyframe and not is_keyframe:
+            self._dropped_frames += not is_continuation
             return None
         self._drops_until_keyframe = False
+        self._dropped_frames = 0
         payloads = [*(self._keyframe_start if is_keyframe else packetize_together([*self._changed_sets.values()]))]
         self._changed_sets = {}
         for unit, nal_type in zip(units, types, strict=True):
@@ -126,6 +133,11 @@ class VideoTrack:
             raise invalid_input(
                 f"{MAX_DAMAGED_MESSAGES} of {window + 1} video messages are malformed; of the last one: {detail}"
             )
+
+    def check_recovery(self) -> None:
+        """Raises InputFaultError (INPUT) if no keyframe has come since the latest damage for too long."""
+        if self._dropped_frames > MAX_DROPPED_FRAMES:
+            raise invalid_input(f"no keyframe came in {MAX_DROPPED_FRAMES} frames after a malformed video message")
 
     def _update_parameter_sets(self, units: list[memoryview], types: list[int]) -> avc.ParameterSets:
         """Apply the parameter sets among the units. Returns those that differ from the current ones."""
