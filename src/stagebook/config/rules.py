@@ -59,7 +59,12 @@ _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})")
 
 
 def parse_address(value: str) -> Address:
-    """Return the address. Raises ValueError unless `value` is HOST:PORT with a port from 0 to 65535."""
+    """Return the address. Raises ValueError unless `value` is HOST:PORT with a port from 0 to 65535.
+
+    An IPv6 host must be in brackets (RFC 3986 section 3.2.2), since its colons could otherwise be the port's. Host
+    names are not resolved: a name that does not resolve is reported when the socket is bound, with the system's reason.
+    Port 0 lets the system choose a free port.
+    """
     match = _ADDRESS.fullmatch(value)
     if match is None or int(match[3]) > 65_535:
         raise ValueError(value)
@@ -76,7 +81,11 @@ def is_address(value: str) -> bool:
 
 
 def is_base_url(value: str) -> bool:
-    """Return whether `value` is an http or https URL without a trailing slash, query, fragment or user name."""
+    """Return whether `value` is an http or https URL without a trailing slash, query, fragment or user name.
+
+    Paths are appended to it, so a trailing slash would be doubled and a query would swallow the path. A user name would
+    be published with every stage.
+    """
     parts = _with_host(value)
     return (
         parts is not None
@@ -94,6 +103,7 @@ def is_ingest_url(value: str, *, scheme: str) -> bool:
 def _with_host(url: str) -> SplitResult | None:
     """Return the parts of a URL that has a host and, if any, a valid port; None for any other string."""
     try:
+        # The port is parsed when the attribute is read, so both can raise ValueError.
         parts = urlsplit(url)
         return parts if parts.hostname and parts.port != 0 else None
     except ValueError:
@@ -115,7 +125,11 @@ def is_ip(value: str) -> bool:
 
 
 def is_network(value: str) -> bool:
-    """Return whether `value` is an IP address or a network in CIDR notation."""
+    """Return whether `value` is an IP address or a network in CIDR notation.
+
+    A network with host bits set, such as 10.0.0.1/8, is refused: it is ambiguous whether the host or the network is
+    meant, and a list of trusted proxies must not be wider than intended.
+    """
     try:
         ipaddress.ip_network(value)
     except ValueError:

@@ -17,6 +17,7 @@ from stagebook.config.settings import SETTINGS, Setting, Settings
 ENVIRONMENT_PREFIX = "STAGEBOOK_"
 CONFIG_VARIABLE = "STAGEBOOK_CONFIG"
 CONFIG_FILE_LIMIT_BYTES = 1_048_576
+"""Far above any real file: it stops the start when the path names a log or a device by mistake."""
 
 _TYPE_WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", dict: "a table"}
 
@@ -54,6 +55,7 @@ def describe_type(setting: Setting) -> str:
 
 
 def _known(name: str, *, source: str) -> Setting:
+    # An unknown name is an error and not ignored: a misspelled `auth` or `listen` would leave the default in force.
     setting = SETTINGS.get(name)
     if setting is None:
         raise ConfigError(name=name, source=source, rule="there is no such setting")
@@ -87,7 +89,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _from_string(setting: Setting, string: str, *, source: str) -> object:
     """Return the value of a string from the environment or the command line.
 
-    A list is split at commas; a table is `name=value,name=value`.
+    A list is split at commas, so its members cannot contain one; a table is `name=value,name=value`. Members are
+    converted from strings to the types of the setting, which the TOML file does not do.
     """
     parts = [part.strip() for part in string.split(",") if part.strip()]
     value: object = string

@@ -60,7 +60,8 @@ def self_signed_certificate(key_pem: bytes, *, hosts: Sequence[str], now: dateti
 def is_certificate_usable(certificate_pem: bytes, key_pem: bytes, *, hosts: Sequence[str], now: datetime) -> bool:
     """Return whether a self-signed certificate has this key, names all these hosts and is not due for renewal.
 
-    Raises ValueError if `key_pem` is not an elliptic curve private key.
+    A certificate with more names than `hosts` is kept: encoders may trust it by its fingerprint, which a new one would
+    change. Raises ValueError if `key_pem` is not an elliptic curve private key.
     """
     key = _private_key(key_pem)
     try:

@@ -17,7 +17,10 @@ from stagebook.book.sqlite.schema import UNREADABLE, read_failure
 from stagebook.book.store import ChangeRefusedError
 
 MAXIMUM_IDLE_STAGES = 4_096
-"""Maximum number of cached stages; above it, those without an open session are dropped when the queue is empty."""
+"""Maximum number of cached stages; above it, those without an open session are dropped when the queue is empty.
+
+Stages with an open session are never dropped: the numbers of their participants exist here before they are in the file.
+"""
 
 Undo: TypeAlias = list[Callable[[], object]]
 """The steps that revert a refused transaction. They must be called from the last to the first."""

@@ -23,6 +23,9 @@ UNREADABLE = (apsw.Error, UnicodeDecodeError)
 """What a read of a damaged file raises: apsw decodes strings, and those of a damaged row may not be UTF-8."""
 
 BUSY_TIMEOUT_MS = 5_000
+"""How long a statement waits for a lock. The only writer of a book is the server, but a backup tool, or a reader that
+recovers the write-ahead log, can hold a lock for a moment (sqlite.org/wal.html, section 9)."""
+
 WRITE_CACHE_SIZE_KIB = 16_384
 READ_CACHE_SIZE_KIB = 65_536
 """Large enough for the inner B-tree pages of a large book and its recent leaf pages."""
@@ -31,7 +34,11 @@ BOOK_MODE = 0o600
 """The mode of a new book. SQLite gives the write-ahead log and its index the mode of the book (unix VFS)."""
 
 WAL_CHECKPOINT_PAGES = 4_000
+"""16 MiB of log between checkpoints. A checkpoint syncs the book itself, so rarer ones cost less; a longer log makes
+reads slower, since each looks up its pages in the log's index first."""
+
 WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
+"""The log is cut to this size at a checkpoint. A reader that stays open, for example a backup, lets it grow beyond."""
 
 # Table `event` is clustered by participant, newest first (WITHOUT ROWID): a page of events is one search and a scan of
 # neighbouring rows. `number` is a participant's number within its session, which keeps event rows short.

@@ -74,6 +74,7 @@ class BookWriter:
     async def stop(self) -> None:
         """Commit every queued transaction and end the thread. Can be awaited several times."""
         self._queue.put(None)
+        # Shielded: a cancelled `stop` must not cancel the future that others wait for.
         await asyncio.shield(self._ended)
         self._thread.join()
 
@@ -115,6 +116,7 @@ class BookWriter:
         for transaction in group:
             for index, encoded_rows in transaction.rows:
                 rows_by_statement[index].append(encoded_rows)
+        # The order of the tables does not matter: there are no foreign keys, and keys were assigned before.
         for statement, encoded in zip(STATEMENTS, rows_by_statement, strict=True):
             if encoded:
                 execute(statement, ("[" + ",".join(encoded) + "]",))

@@ -34,9 +34,11 @@ class ConfigurationService:
         framerate: float,
         bitrate_bps: int,
     ) -> EncoderConfiguration:
-        """Create an encoder configuration.
+        """Create an encoder configuration; return when it is durable.
 
-        Raises InvalidInputError (tags, frame size) and ServiceQuotaExceededError.
+        `width` and `height` are in pixels, `framerate` is in frames per second. The service model checks the range of
+        each; even sides and the number of pixels are checked here. Raises InvalidInputError (tags, frame size) and
+        ServiceQuotaExceededError.
         """
         check_tags(tags)
         check_frame_size(width=width, height=height)

@@ -48,7 +48,11 @@ class IngestConfigurationIndex:
                 break
 
     def of_participant(self, account_id: str, participant_id: str) -> str | None:
-        """Return the ARN of the configuration that a participant id belongs to, or None."""
+        """Return the ARN of the configuration that a participant id belongs to, or None.
+
+        Ids of deleted configurations and of redundant streams that were switched off are unknown at once, before the
+        change is durable.
+        """
         account = self._accounts.get(account_id)
         return None if account is None else account.by_participant.get(participant_id)
 
@@ -57,7 +61,10 @@ class IngestConfigurationIndex:
         return self.of_participant(account_id, participant_id) is not None
 
     def of_stage(self, account_id: str, stage_arn: str) -> tuple[str, ...]:
-        """Return the ARNs of the configurations that are attached to a stage."""
+        """Return the ARNs of the configurations that are attached to a stage, in the order in which they were attached.
+
+        Configurations that were attached before the start of the server are in the order of their creation.
+        """
         account = self._accounts.get(account_id)
         return () if account is None else tuple(account.by_stage.get(stage_arn, ()))
 

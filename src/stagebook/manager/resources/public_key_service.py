@@ -29,7 +29,8 @@ PAGE_SIZE = 1_000
 class KeyRing:
     """Finds imported keys by ARN, to check signatures.
 
-    The book is read each time, so a deleted key is gone at once. Only the parsed form is cached. ARNs are never reused.
+    The book is read each time, so a deleted key is gone at once. Only the parsed form is cached, as parsing costs more
+    than the read; a key that is used again after `CACHED_KEYS` others is parsed again. ARNs are never reused.
     """
 
     def __init__(self, book: BookReader) -> None:
@@ -37,7 +38,7 @@ class KeyRing:
         self._parsed: OrderedDict[str, ec.EllipticCurvePublicKey] = OrderedDict()
 
     def find(self, arn: str) -> ec.EllipticCurvePublicKey | None:
-        """Return the key with this ARN, or None."""
+        """Return the key with this ARN; None if it does not exist or names a resource of another type."""
         resource = self._book.get_resource(arn)
         if not isinstance(resource, PublicKey):
             self._parsed.pop(arn, None)
@@ -63,8 +64,9 @@ class PublicKeyService:
     async def import_key(self, *, account_id: str, name: str, tags: dict[str, str], material: str) -> PublicKey:
         """Import a key; return when it is durable.
 
-        Raises InvalidInputError (material, tags), ConflictError if the account has this key already, and
-        ServiceQuotaExceededError.
+        `material` is PEM, stored as given; the key is identified by its fingerprint, so line ends and text around the
+        block do not make it another key. Raises InvalidInputError (material, tags), ConflictError if the account has
+        this key already, and ServiceQuotaExceededError.
         """
         check_tags(tags)
         digest = fingerprint(read_material(material))

@@ -71,7 +71,8 @@ class StageService:
     ) -> tuple[Stage, list[MintedToken]]:
         """Create a stage and mint its first tokens, in the order of `tokens`.
 
-        Raises InvalidInputError (tags, attributes) and ServiceQuotaExceededError.
+        All tokens are checked before the stage is created: a stage without the tokens that its caller asked for would
+        be left behind otherwise. Raises InvalidInputError (tags, attributes) and ServiceQuotaExceededError.
         """
         check_tags(tags)
         for spec in tokens:
@@ -100,7 +101,10 @@ class StageService:
         return known
 
     async def update(self, *, stage_arn: str, name: str | None, recording: dict[str, Any] | None) -> Stage:
-        """Change the given members of a stage; None leaves one as it is. Raises ResourceNotFoundError."""
+        """Change the given members of a stage; None leaves one as it is. Raises ResourceNotFoundError.
+
+        `recording` replaces the whole configuration: AWS has no way to change a part of it.
+        """
         async with self.changing:
             stage = self.find(stage_arn)
             changed = replace(

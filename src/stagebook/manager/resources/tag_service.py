@@ -20,7 +20,11 @@ class TagService:
         self._stages = stages
 
     async def add(self, *, arn: str, tags: dict[str, str]) -> None:
-        """Add or replace tags. Raises ResourceNotFoundError and InvalidInputError."""
+        """Add or replace tags; return when they are durable.
+
+        The limit of tags holds for the result, so replacing a tag of a full resource is allowed. Raises
+        ResourceNotFoundError and InvalidInputError.
+        """
         async with self._stages.changing:
             tagged = self._find(arn)
             merged = {**tagged.tags, **tags}
