@@ -55,6 +55,7 @@ class MessageReader(Generic[MessageT]):
         Raises BrokenStreamError at the end of the stream, for a body longer than `max_bytes` (before it is read), and
         for a body that the decoder does not accept.
         """
+        # The length is checked before the body is read, so a broken stream cannot make this process allocate 4 GiB.
         try:
             length = int.from_bytes(await reader.readexactly(LENGTH_BYTES))
             if length > self._max_bytes:

@@ -14,7 +14,11 @@ from stagebook.media.worker.worker_messages import Logged
 
 
 def forward_logs(send: Callable[[Logged], None]) -> None:
-    """Configure `logging` and structlog of this process to pass records of level INFO and above to `send`."""
+    """Configure `logging` and structlog of this process to pass records of level INFO and above to `send`.
+
+    `send` is called on the thread that logs and must not block. It may drop records. Tracebacks are formatted here,
+    because an exception cannot be sent.
+    """
     root = logging.getLogger()
     root.handlers[:] = [_ForwardingHandler(send)]
     root.setLevel(logging.INFO)
@@ -33,6 +37,7 @@ class _ForwardingHandler(logging.Handler):
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
+        # Records of other libraries come through `logging` itself and have no structured fields.
         values = getattr(record, "values", {})
         self._send(Logged(logger=record.name, level=record.levelno, message=self.format(record), values=values))
 

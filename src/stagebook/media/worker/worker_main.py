@@ -63,7 +63,10 @@ class ReportWriter:
         self.send(FactReported(fact=fact))
 
     def send_log(self, record: Logged) -> None:
-        """Queue a log record. It is dropped while the queue is full."""
+        """Queue a log record. It is dropped while the queue is full.
+
+        A burst of log lines must not delay the replies and facts that are queued behind it.
+        """
         if not self._is_queue_full():
             self.send(record)
 
@@ -170,6 +173,7 @@ def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]]) -> i
     Returns the exit code that `serve` returns. Raises OSError if the process cannot give up its rights.
     """
     drop_rights()
+    # A terminal sends SIGINT and SIGHUP to the whole group, and a supervisor may send SIGTERM to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     control_socket = socket.socket(fileno=int(sys.argv[1]))

@@ -21,7 +21,6 @@ A supervision task runs from `start` to `stop`. Each iteration is one run of the
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import socket
 import sys
@@ -47,7 +46,7 @@ from stagebook.media.worker.worker_messages import (
     Stop,
     send,
 )
-from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts, wait_in_intervals
 
 _log = structlog.get_logger(__name__)
 
@@ -61,20 +60,6 @@ class NoReplyError(MediaRefusedError):
 
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
-
-
-async def wait_in_intervals(future: asyncio.Future[Any], *, seconds: float, interval_seconds: float) -> bool:
-    """Wait for a future and return whether it is done. It is not cancelled, and its exception is not raised.
-
-    The wait is a count of intervals, rounded up, of which each ends in an iteration of the event loop. While the
-    process is stopped no interval ends, so the wait is `seconds` of the time in which the loop ran.
-    """
-    interval_seconds = min(interval_seconds, seconds)
-    for _ in range(math.ceil(seconds / interval_seconds)):
-        done, _ = await asyncio.wait([future], timeout=interval_seconds)
-        if done:
-            return True
-    return False
 
 
 class WorkerProcess(ABC):
@@ -250,6 +235,8 @@ class WorkerProcess(ABC):
             if self._writer is None:
                 raise WorkerStartError(f"the {self._name} exited before it was running") from error
         finally:
+            # Whatever ended the run, the socket and the process go together: a process whose control socket is closed
+            # exits by itself, and one that hangs is killed.
             watchdog.cancel()
             await self._reap(writer)
 
@@ -258,7 +245,8 @@ class WorkerProcess(ABC):
         near, far = socket.socketpair()
         try:
             with far:
-                # -P: do not import modules from the working directory. A new session keeps Ctrl-C from the process.
+                # -P: do not import modules from the working directory. A new session keeps Ctrl-C from the process,
+                # and Ctrl-Z too. All descriptors that are not in pass_fds are closed.
                 self._process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", self._module, str(far.fileno())),
                     pass_fds=(far.fileno(), *self._pass_fds),
@@ -301,6 +289,7 @@ class WorkerProcess(ABC):
     async def _reap(self, writer: asyncio.StreamWriter) -> None:
         """Close the control socket, kill the process, collect its exit code, and fail the pending requests."""
         is_lost = self._writer is not None and not self._stopping.is_set()
+        # From here on requests fail at once, so that none is added after `fail_all`.
         self._writer = None
         writer.close()
         self._kill()

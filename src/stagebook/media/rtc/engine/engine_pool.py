@@ -93,7 +93,10 @@ class EnginePool:
         return f"{', '.join(self._bind_addresses)}, UDP port{'s' if len(self._engines) > 1 else ''} {ports}"
 
     async def start(self) -> None:
-        """Start all engines. Raises WorkerStartError; no engine is left running then."""
+        """Start all engines, side by side. Raises WorkerStartError; no engine is left running then.
+
+        Creates the directory for the sockets of the media bus, which `stop` deletes.
+        """
         # The directory has mode 0700. Its path is short, because a unix socket's path has at most 107 bytes.
         try:
             self._feed_directory = tempfile.TemporaryDirectory(prefix="stagebook-")
@@ -133,7 +136,11 @@ class EnginePool:
         return reply.answer
 
     async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """Answer a viewer's offer on the source's engine, as MediaEngine.subscribe."""
+        """Answer a viewer's offer on the source's engine, as MediaEngine.subscribe.
+
+        Raises MediaRefusedError: UNKNOWN_SOURCE before the source's first publisher was accepted or after the loss of
+        its engine, otherwise with the engine's reason.
+        """
         number = self._placement.place_viewer(connection_id, source_id)
         if number is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
@@ -183,6 +190,7 @@ class EnginePool:
     def end_source(self, *, source_id: str) -> None:
         """End a source and close its connections. No fact about them is reported after this. Unknown ids are
         ignored."""
+        # Also those of a lost engine whose end is to be reported in the next iteration of the event loop.
         self._lost = {lost: source for lost, source in self._lost.items() if source != source_id}
         number = self._placement.end_source(source_id)
         if number is not None:

@@ -92,7 +92,11 @@ class _EngineWork:
                 os.rmdir(self._feed_directory)  # noqa: PTH106 - one quick call at the end
 
     def handle(self, command: EngineCommand) -> None:
-        """Carry out a command, and reply to it if it is a request."""
+        """Carry out a command, and reply to it if it is a request.
+
+        Nothing is awaited: a request runs to its end before the next one, and media waits for that long. Exceptions
+        other than refusals are the caller's (`worker_main`).
+        """
         match command:
             case CloseCommand():
                 self._forwarder.close(connection_id=command.connection_id)

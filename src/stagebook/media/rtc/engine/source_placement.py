@@ -1,7 +1,9 @@
 """Which engine has which source and connection. The pool's bookkeeping: no I/O.
 
 A source is placed on one engine, with all of its publishers and viewers, because an engine forwards only its own
-sources. The first publisher of a source decides: it goes to the running engine with the fewest connections.
+sources. The first publisher of a source decides: it goes to the running engine with the fewest connections. The number
+of connections is the best estimate of the load to come: a viewer costs about the same on every engine, and a measured
+CPU time would say nothing about sources that have just been placed.
 
 The bookkeeping follows the forwarder's rules. A source stays until it is ended once a publisher has been accepted. A
 publisher that connects replaces the older ones of its source (`sfu.forwarder`).
@@ -42,6 +44,7 @@ class SourcePlacement:
         if source is None:
             if not running:
                 return None
+            # By number for equal loads, so that placement is the same in every run of a test.
             engine = min(running, key=lambda number: (self._loads.get(number, 0), number))
             source = self._sources[source_id] = _PlacedSource(engine=engine)
         source.publishers.append(connection_id)
@@ -51,7 +54,11 @@ class SourcePlacement:
         return source.engine
 
     def place_viewer(self, connection_id: str, source_id: str) -> int | None:
-        """Add a viewer. Returns the source's engine; None if there is no such source."""
+        """Add a viewer. Returns the source's engine; None if there is no such source.
+
+        The viewer counts before the engine has accepted it, so that a burst of publishers sees the load. A refused one
+        is removed again by `remove`.
+        """
         source = self._sources.get(source_id)
         if source is None:
             return None

@@ -77,7 +77,10 @@ class BindingRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_stun(datagram: bytes) -> bool:
-    """Return whether the first byte and the magic cookie are those of STUN (RFC 7983 section 7, RFC 8489 section 5)."""
+    """Return whether the first byte and the magic cookie are those of STUN (RFC 7983 section 7, RFC 8489 section 5).
+
+    RFC 3489 had no magic cookie. No WebRTC agent sends its messages, so they are not accepted.
+    """
     return len(datagram) >= _HEADER_SIZE_BYTES and datagram[0] < 4 and datagram[4:8] == _MAGIC_COOKIE
 
 
@@ -160,6 +163,7 @@ def _attributes(datagram: bytes) -> list[tuple[int, int, int]] | None:
         if position > end:
             return None
         if signed and code != _FINGERPRINT:
+            # A peer in the middle could have appended it: USE-CANDIDATE here must not nominate.
             continue
         if code == _MESSAGE_INTEGRITY:
             if size != _INTEGRITY_SIZE_BYTES:

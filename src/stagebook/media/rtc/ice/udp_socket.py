@@ -46,6 +46,7 @@ class UdpSocket:
             if family == socket.AF_INET6:
                 # With V6ONLY off, "::" also takes the IPv4 port, and binding "0.0.0.0" beside it would fail.
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Sizes above net.core.rmem_max and wmem_max are cut to them without an error.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER_SIZE_BYTES)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_SIZE_BYTES)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shares_port)
@@ -86,6 +87,8 @@ class UdpSocket:
 
     def _drain(self, receive: DatagramReceiver, clock: Callable[[], float]) -> None:
         recvfrom = self._socket.recvfrom
+        # One time for the batch: the datagrams have waited in the receive buffer together, and reading the clock for
+        # each would cost more than the difference tells.
         now = clock()
         for _ in range(DATAGRAMS_PER_WAKE_UP):
             try:

@@ -121,7 +121,7 @@ class ConnectionTable:
         return peer
 
     def set_connected(self, connection_id: str) -> TableEntry:
-        """Note that the handshake of a connection is complete."""
+        """Note that the handshake of a connection is complete: it no longer counts as connecting."""
         self._connecting.pop(connection_id, None)
         return self._entries[connection_id]
 

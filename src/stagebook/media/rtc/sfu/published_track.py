@@ -72,6 +72,7 @@ class PublishedTrack(SourceTrack):
         `before` is the payload of a packet to insert before it, where the viewer starts then. Returns the outgoing
         timestamp, or None if the packet precedes the last switch or is too large to send.
         """
+        # The inserted packet takes the number of the given one, so it has to come first.
         if before is not None:
             number = self._rewriter.insert(sequence=sequence)
             if number is not None:
@@ -93,6 +94,8 @@ class PublishedTrack(SourceTrack):
             if can_start:
                 self._start_waiting(packet.sequence)
             else:
+                # With each packet, because a request or the keyframe itself may have been lost. The publisher's side
+                # throttles it.
                 self.request_keyframe(now)
         self._send(packet, now)
 

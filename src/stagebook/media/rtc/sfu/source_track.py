@@ -104,6 +104,8 @@ class SourceTrack(ABC):
 
     def _send(self, packet: SentPacket, now: float) -> None:
         """Send one packet to all live down tracks and add it to the history."""
+        # A ring by the number itself: a lookup is one index, and a lost packet leaves the older one of its place, which
+        # `find_sent` recognizes by its number.
         self._history[packet.sequence % HISTORY_PACKETS] = packet
         self.packets += 1
         self.octets += len(packet.payload)
