@@ -94,7 +94,8 @@ def test_the_ssrcs_of_a_peer_are_limited_and_forged_packets_do_not_use_them_up()
         assert session.unprotect_rtp(rtp(bytes(40), ssrc=ssrc)) is None
     learned = [session.unprotect_rtp(sending.protect(rtp(ssrc=ssrc))) is not None for ssrc in range(1000, 1100)]
     assert learned == [True] * MAX_LEARNED_SSRCS + [False] * (100 - MAX_LEARNED_SSRCS)
-    assert session.unknown_ssrc_packets == 100 - MAX_LEARNED_SSRCS
+    assert session.is_beyond_limit((1000 + MAX_LEARNED_SSRCS).to_bytes(4))
+    assert not session.is_beyond_limit((1000).to_bytes(4))
     # The learned and the signalled ones still work, also the signalled ones that have not been used before.
     assert session.unprotect_rtp(sending.protect(rtp(ssrc=1000, sequence=2))) is not None
     for ssrc in range(MAX_SIGNALLED_SSRCS):

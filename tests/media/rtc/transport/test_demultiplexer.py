@@ -12,7 +12,7 @@ from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
 from stagebook.media.rtc.ice.udp_socket import Address, UdpSocket
-from stagebook.media.rtc.sdp.media_plan import RemoteTransport
+from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.transport.demultiplexer import (
     CHECKS_PER_SECOND,
     MAX_ADDRESSES_PER_CONNECTION,
@@ -53,6 +53,7 @@ class Harness:
             listener=NullEndpoint(),
             statistics=self.statistics,
             handshakes=HandshakeSlots(),
+            inbound=InboundStreams(),
             now=0.0,
         )
         self.ufrags.add(ufrag, peer)

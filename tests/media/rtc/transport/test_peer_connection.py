@@ -179,7 +179,7 @@ def test_a_flood_of_ssrcs_does_not_stop_the_signalled_one(monkeypatch: pytest.Mo
         )
         harness.peer.reset_rate_limit()
     assert decrypted.call_count == MAX_LEARNED_SSRCS
-    assert harness.statistics.rejected_srtp_packets == 4000 - MAX_LEARNED_SSRCS
+    assert harness.statistics.unknown_ssrc_packets == 4000 - MAX_LEARNED_SSRCS
     harness.endpoint.reset_mock()
     harness.peer.receive_media(session.protect(rtp(ssrc=1)), harness.path(), 0.0)
     assert harness.calls == ["receive_rtp"]

@@ -13,6 +13,7 @@ here, before any state exists for it.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 RECORD_HEADER_SIZE_BYTES = 13
 MAX_RECORDS = 32
@@ -46,8 +47,6 @@ class RecordFilter:
 
     def __init__(self) -> None:
         self._early_records_left = self.MAX_EARLY_RECORDS
-        self.dropped_records = 0
-        """Records that OpenSSL was not given."""
 
     def select(self, datagram: bytes, *, handshaking: bool) -> bytes:
         """Return the records of a datagram that OpenSSL may have, joined; b"" for none.
@@ -55,13 +54,8 @@ class RecordFilter:
         `handshaking` is False once the association is connected. From then on only epoch 1 is of use: its alerts, and
         the Finished by which a peer shows that it has missed our last flight.
         """
-        kept: list[bytes] = []
-        for number, record in enumerate(split_records(datagram)):
-            if number < MAX_RECORDS and self._is_useful(record, handshaking=handshaking):
-                kept.append(record)
-            else:
-                self.dropped_records += 1
-        return b"".join(kept)
+        records = islice(split_records(datagram), MAX_RECORDS)
+        return b"".join(record for record in records if self._is_useful(record, handshaking=handshaking))
 
     def _is_useful(self, record: bytes, *, handshaking: bool) -> bool:
         content_type, epoch = record[0], int.from_bytes(record[3:5])

@@ -109,8 +109,6 @@ class SrtpSession:
         # By their four bytes in the packet, so that a lookup needs no conversion.
         self._known_ssrcs = {ssrc.to_bytes(4) for ssrc in signalled_ssrcs[:MAX_SIGNALLED_SSRCS]}
         self._learnable_ssrcs = MAX_LEARNED_SSRCS
-        self.unknown_ssrc_packets = 0
-        """Packets that were dropped before libsrtp, because their SSRC is beyond the limit."""
         inbound, outbound = (keys.server, keys.client) if is_dtls_client else (keys.client, keys.server)
         self._inbound = _create(keys.profile, inbound, lib.ssrc_any_inbound)
         self._outbound = _create(keys.profile, outbound, lib.ssrc_any_outbound)
@@ -122,6 +120,10 @@ class SrtpSession:
     def outbound(self) -> CData:
         """libsrtp's handle of the outbound direction, for the hot loop. It is valid as long as this object exists."""
         return self._outbound[0]
+
+    def is_beyond_limit(self, ssrc: bytes) -> bool:
+        """Return whether packets of an SSRC, in its four bytes, are dropped before libsrtp."""
+        return self._learnable_ssrcs == 0 and ssrc not in self._known_ssrcs
 
     def unprotect_rtp(self, datagram: bytes) -> bytes | None:
         """Return the RTP packet of an SRTP packet (RFC 3711 section 3.3).
@@ -150,7 +152,6 @@ class SrtpSession:
     def _unprotect(self, function: CData, datagram: bytes, ssrc: bytes) -> bytes | None:
         is_known = ssrc in self._known_ssrcs
         if not is_known and self._learnable_ssrcs == 0:
-            self.unknown_ssrc_packets += 1
             return None
         packet = self._process(function, self._inbound[0], datagram)
         if packet is not None and not is_known:

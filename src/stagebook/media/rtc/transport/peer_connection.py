@@ -91,9 +91,9 @@ class PeerConnection:
         endpoint: MediaEndpoint,
         listener: PeerListener,
         statistics: TransportStatistics,
-        now: float,
         handshakes: HandshakeSlots,
-        inbound: InboundStreams = InboundStreams(),  # noqa: B008 - immutable
+        inbound: InboundStreams,
+        now: float,
     ) -> None:
         """`handshakes` are shared by the connections of an engine. `inbound` are the RTP streams that the peer may
         send."""
@@ -188,7 +188,9 @@ class PeerConnection:
         the connection is CONNECTING."""
         if self._dtls_due_at is not None and now >= self._dtls_due_at:
             self._dtls.handle_timeout()
-            self._after_dtls(self._dtls_path, now)
+            # As the client we may have had no answer yet, and the peer may have nominated another path meanwhile.
+            path = self.ice.path if self._dtls.is_client else self._dtls_path
+            self._after_dtls(path, now)
 
     def reset_rate_limit(self) -> None:
         """Start a new second of the rate limits. The caller does so about once a second."""
@@ -273,7 +275,15 @@ class PeerConnection:
                     self.endpoint.path_changed()
                 self.endpoint.receive_rtp(packet, now)
                 return
-        self._statistics.rejected_srtp_packets += 1
+        self._count_rejected(srtp, datagram)
+
+    def _count_rejected(self, srtp: SrtpSession, datagram: bytes) -> None:
+        # The SSRC of the sender: RFC 3550 sections 5.1 and 6.4.1.
+        ssrc = datagram[4:8] if 192 <= datagram[1] <= 223 else datagram[8:12]
+        if srtp.is_beyond_limit(ssrc):
+            self._statistics.unknown_ssrc_packets += 1
+        else:
+            self._statistics.rejected_srtp_packets += 1
 
     def send_rtp(self, packet: bytes) -> None:
         """Protect and send one RTP packet. It is dropped unless the connection is CONNECTED."""

@@ -15,5 +15,6 @@ class TransportStatistics(msgspec.Struct, kw_only=True):
     packets_over_limit: int = 0
     """SRTP and SRTCP packets of a known peer beyond its packets per second. They are dropped undecrypted."""
     rejected_srtp_packets: int = 0
-    """SRTP and SRTCP packets of a known peer that were forged, replayed or malformed, or whose SSRC
-    was beyond the limit."""
+    """SRTP and SRTCP packets of a known peer that were forged, replayed or malformed."""
+    unknown_ssrc_packets: int = 0
+    """SRTP and SRTCP packets of a known peer with an SSRC beyond its number of them. They are dropped undecrypted."""
