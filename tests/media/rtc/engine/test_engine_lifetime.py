@@ -18,6 +18,7 @@ from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.pending_requests import MAX_IN_FLIGHT
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+from tests.media.rtc import offers
 from tests.media.rtc.engine.running_pool import (
     DEADLINE_SECONDS,
     Scenario,
@@ -93,6 +94,22 @@ async def test_requests_beyond_the_limit_are_refused_at_once_also_after_their_ca
         await waiting[0]
         await until_answered(scenario, "b")
         assert scenario.facts == []
+
+
+async def test_a_flood_of_large_offers_of_one_viewer_ends_nobody_elses_media() -> None:
+    large = offers.CHROMIUM_VIEWER + "".join(f"a=rtcp-fb:* x{number}\r\n" for number in range(3_000))
+    async with running_pool() as scenario:
+        await scenario.publish("a")
+        process_id = scenario.process_id()
+        flood = [
+            scenario.pool.subscribe(connection_id=f"v{number}", source_id="a", offer=large) for number in range(300)
+        ]
+        results = await asyncio.gather(*flood, return_exceptions=True)
+        refused = [result.reason for result in results if isinstance(result, MediaRefusedError)]
+        assert refused.count(RefusalReason.BUSY) >= 300 - MAX_IN_FLIGHT
+        assert RefusalReason.ENGINE_LOST not in refused
+        await scenario.publish("b")
+        assert (scenario.process_id(), scenario.facts) == (process_id, [])
 
 
 async def until_answered(scenario: Scenario, name: str) -> None:

@@ -172,6 +172,28 @@ async def test_commands_without_a_reply_are_carried_out_in_order(server: FakeSer
     assert server.forwarders[0].calls == ["close c", "end s", "stop"]
 
 
+async def test_media_and_timers_get_a_turn_between_two_commands_of_a_burst(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server.start()
+    turns: list[int] = [0]
+    turn_of_command: list[int] = []
+    monkeypatch.setattr(server.forwarders[0], "close", lambda **_: turn_of_command.append(turns[0]))
+
+    async def count_turns() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    for number in range(50):
+        server.send(engine_messages.CloseCommand(connection_id=str(number)))
+    server.publish("offer")
+    await server.report()
+    counting.cancel()
+    assert len(set(turn_of_command)) == 50
+
+
 async def test_a_refusal_is_replied_with_its_reason(server: FakeServer) -> None:
     await server.start()
     server.publish("refuse")
