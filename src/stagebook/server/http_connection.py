@@ -8,7 +8,7 @@ A client needs no token for any of this, so every input has a bound:
                         64 KiB, 128 fields         8,192 chunks              PIPELINE_LIMIT waiting
 
 * Reading stops at a limit, and goes on only when everything received was decoded. What is held back is one read of the
-  transport (256 KB at most) per connection, and INPUT_BUDGET_BYTES for all connections together.
+  transport (256 KB at most) per connection, and an `InputBudget` for all connections together.
 * Decoding stops after STEPS_PER_TURN events and continues in the next turn of the event loop, so that a full buffer of
   tiny requests or chunks does not delay the other connections.
 * A request that is not complete in time gets 408. A client that does not read is disconnected.
@@ -25,14 +25,14 @@ from urllib.parse import unquote
 
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from stagebook.api.asgi import Application, Receive, Scope, Send
+from stagebook.api.asgi import Application, Scope
 from stagebook.api.aws.request_ids import RequestIds
-from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.server.connection_flow import HeldInput, InputBudget, InputFlow, ResponseTransport, refusal
 from stagebook.server.request_decoder import BodyPart, RequestDecoder
 from stagebook.server.request_head import HttpRequestError, RequestHead
 from stagebook.server.websocket_protocol import WebSocketProtocol
@@ -42,9 +42,6 @@ PIPELINE_LIMIT = 8
 STEPS_PER_TURN = 8
 DISCARD_LIMIT_BYTES = 2 * 1_024 * 1_024
 """Input that is read only to be discarded. SDKs send a whole request before they read the response."""
-INPUT_BUDGET_BYTES = 64 * 1_024 * 1_024
-INPUT_SHARE_BYTES = 2_048
-"""Bytes that a connection may hold back when the budget is spent. With this share, an ordinary head still arrives."""
 LINGER_SECONDS = 2.0
 APPLICATION_TIMEOUT_FACTOR = 1.25
 """How much later than the request timeout the connection itself answers 408 to an incomplete body. The APIs have a
@@ -55,14 +52,6 @@ _BAD_REQUEST = 400
 _SERVICE_UNAVAILABLE = 503
 
 _log = logging.getLogger("uvicorn.error")
-
-
-class InputBudget:
-    """Counts the bytes that all connections of a server hold back."""
-
-    def __init__(self, limit_bytes: int = INPUT_BUDGET_BYTES) -> None:
-        self.limit_bytes = limit_bytes
-        self.used_bytes = 0
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +81,7 @@ class HttpConnection(asyncio.Protocol):
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._decoder = RequestDecoder()
-        self._charged_bytes = 0  # what of the held input is counted in the budget
+        self._held_input = HeldInput(settings.input_budget)
         self._discarded_bytes = 0
         self._discards_input = False  # no further request is accepted
         self._is_refused = False  # an error response ends the connection, whatever the client still sends
@@ -113,8 +102,8 @@ class HttpConnection(asyncio.Protocol):
         """Start the timeout of the first request."""
         self._transport = cast("asyncio.Transport", transport)
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn only calls `shutdown`
-        self._flow = _InputFlow(self, self._transport)
-        self._responses: Any = _ResponseTransport(self, self._transport)  # a part of asyncio.Transport
+        self._flow = InputFlow(self, self._transport)
+        self._responses: Any = ResponseTransport(self, self._transport)  # a part of asyncio.Transport
         self._server = get_local_addr(self._transport)
         self._client = get_remote_addr(self._transport)
         self._start_request_timer(self._settings.request_timeout_seconds)
@@ -171,7 +160,8 @@ class HttpConnection(asyncio.Protocol):
             self._decode_some()
         except HttpRequestError as error:
             self._refuse(error.status, error.message)
-        self._charge_input()
+        if not self._held_input.charge(self._decoder.held_bytes):
+            self._refuse(_SERVICE_UNAVAILABLE, "The server holds too many incomplete requests.")
         if self._decoder.is_in_request and not self._is_request_timed:
             self._is_request_timed = True
             self._cancel_keep_alive()
@@ -180,7 +170,7 @@ class HttpConnection(asyncio.Protocol):
     def _decode_some(self) -> None:
         decoder = self._decoder
         for _ in range(STEPS_PER_TURN):
-            # A response, or the application that takes the body, goes on: see `_InputFlow.resume_reading`.
+            # A response, or the application that takes the body, goes on: see `InputFlow.resume_reading`.
             if len(self._waiting) >= PIPELINE_LIMIT if not decoder.is_in_body else self._is_body_buffer_full():
                 self._flow.pause_reading()
                 return
@@ -203,14 +193,6 @@ class HttpConnection(asyncio.Protocol):
         cycle = self._newest
         return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
 
-    def _charge_input(self) -> None:
-        """Charge the held input to the budget of the server, and refuse the request if the budget is spent."""
-        budget = self._settings.input_budget
-        budget.used_bytes += self._decoder.held_bytes - self._charged_bytes
-        self._charged_bytes = self._decoder.held_bytes
-        if self._charged_bytes > INPUT_SHARE_BYTES and budget.used_bytes > budget.limit_bytes:
-            self._refuse(_SERVICE_UNAVAILABLE, "The server holds too many incomplete requests.")
-
     def _discard(self, size_bytes: int) -> None:
         """Count input that nobody reads. Close the connection above the limit."""
         self._discarded_bytes += size_bytes
@@ -221,8 +203,7 @@ class HttpConnection(asyncio.Protocol):
         """Accept no further request, and drop the held input."""
         self._discards_input = True
         self._decoder.clear()
-        self._settings.input_budget.used_bytes -= self._charged_bytes
-        self._charged_bytes = 0
+        self._held_input.charge(0)
         self._cancel_request_timer()
 
     # Requests.
@@ -234,7 +215,7 @@ class HttpConnection(asyncio.Protocol):
         state = self._server_state
         if limit is not None and (len(state.connections) >= limit or len(state.tasks) >= limit):
             request_id = self._settings.request_ids.next_id()
-            application = _refusal(_SERVICE_UNAVAILABLE, "The server has too many connections or requests.", request_id)
+            application = refusal(_SERVICE_UNAVAILABLE, "The server has too many connections or requests.", request_id)
         self._enqueue(
             self._scope(head), application, keep_alive=head.keep_alive, expects_continue=head.expects_continue
         )
@@ -336,7 +317,7 @@ class HttpConnection(asyncio.Protocol):
             self.close_gracefully()
             return
         request_id = self._settings.request_ids.next_id()
-        self._enqueue({"method": "GET", "headers": []}, _refusal(status, message, request_id), keep_alive=False)
+        self._enqueue({"method": "GET", "headers": []}, refusal(status, message, request_id), keep_alive=False)
 
     def _withdraw(self, cycle: RequestResponseCycle) -> bool:
         """End the request whose body cannot be received. Return False if its response has begun."""
@@ -382,8 +363,8 @@ class HttpConnection(asyncio.Protocol):
         self._watch_output()
 
     def resume_writing(self) -> None:
-        """Let the application continue."""
-        if self._write_timer is not None:
+        """Let the application continue. After a close, the rest of the buffer still has to be read by the client."""
+        if self._write_timer is not None and not self._transport.is_closing():
             self._write_timer.cancel()
             self._write_timer = None
         self._flow.resume_writing()
@@ -455,53 +436,3 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._is_application_late = True
             self._start_request_timer(self._settings.request_timeout_seconds * (APPLICATION_TIMEOUT_FACTOR - 1))
-
-
-class _InputFlow(FlowControl):
-    """uvicorn's flow control, except that reading goes on only after the held input was decoded.
-
-    A request resumes reading when it is answered, and when it has taken a part of its body.
-    """
-
-    def __init__(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
-        super().__init__(transport)
-        self._connection = connection
-
-    def resume_reading(self) -> None:
-        """Decode the held input first."""
-        if self._connection.holds_input:
-            self._connection.schedule_decoding()
-        else:
-            super().resume_reading()
-
-    def read_on(self) -> None:
-        """Read more from the client."""
-        super().resume_reading()
-
-
-class _ResponseTransport:
-    """The transport as a request sees it: it closes gracefully."""
-
-    def __init__(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
-        self._connection = connection
-        self._transport = transport
-
-    def write(self, data: bytes) -> None:
-        self._transport.write(data)
-
-    def is_closing(self) -> bool:
-        return self._connection.is_lingering or self._transport.is_closing()
-
-    def close(self) -> None:
-        self._connection.close_gracefully()
-
-
-def _refusal(status: int, message: str, request_id: bytes) -> Application:
-    """Return an application that answers with an error, in the form that the AWS API has."""
-
-    async def respond(_scope: Scope, _receive: Receive, send: Send) -> None:
-        headers = ((b"content-type", b"application/json"), (b"x-amzn-requestid", request_id), (b"connection", b"close"))
-        body = msgspec.json.encode({"message": message})
-        await send_response(send, HttpResponse(status=status, headers=headers, body=body))
-
-    return respond

@@ -16,7 +16,8 @@ import uvicorn
 
 from stagebook.api.asgi import Application
 from stagebook.api.aws.request_ids import RequestIds
-from stagebook.server.http_connection import INPUT_BUDGET_BYTES, ConnectionSettings, HttpConnection, InputBudget
+from stagebook.server.connection_flow import INPUT_BUDGET_BYTES, InputBudget
+from stagebook.server.http_connection import ConnectionSettings, HttpConnection
 from stagebook.server.system_clock import SystemRandomness
 from stagebook.server.websocket_protocol import WebSocketProtocol
 

@@ -1,0 +1,110 @@
+"""The flow of an HTTP connection: when input is read and how much of it is held, and how a response ends.
+
+These are the two places where uvicorn's request (`RequestResponseCycle`) acts on its connection by itself. It resumes
+reading, when it is answered and when the application has taken a part of its body; `InputFlow` makes that wait for the
+input that is already here. It closes the transport after the last response; `ResponseTransport` makes that graceful.
+"""
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from stagebook.api.asgi import Application, Receive, Scope, Send
+from stagebook.api.http_responses import HttpResponse, send_response
+
+INPUT_BUDGET_BYTES = 64 * 1_024 * 1_024
+INPUT_SHARE_BYTES = 2_048
+"""Bytes that a connection may hold back when the budget is spent. With this share, an ordinary head still arrives."""
+
+
+class FlowOwner(Protocol):
+    """What this module needs of a connection."""
+
+    @property
+    def holds_input(self) -> bool:
+        """Whether received bytes wait to be decoded."""
+
+    @property
+    def is_lingering(self) -> bool:
+        """Whether the last response was sent, and input is read only to be discarded."""
+
+    def schedule_decoding(self) -> None:
+        """Decode more of the held input in the next turn of the event loop."""
+
+    def close_gracefully(self) -> None:
+        """Close the connection after what was written."""
+
+
+class InputBudget:
+    """The number of bytes that all connections of a server may hold back, and that they do."""
+
+    def __init__(self, limit_bytes: int = INPUT_BUDGET_BYTES) -> None:
+        self.limit_bytes = limit_bytes
+        self.used_bytes = 0
+
+
+class HeldInput:
+    """The bytes that one connection holds back, as the budget of the server counts them."""
+
+    def __init__(self, budget: InputBudget) -> None:
+        self._budget = budget
+        self._charged_bytes = 0
+
+    def charge(self, held_bytes: int) -> bool:
+        """Set the number of bytes; return False if the budget is spent and the connection has more than its share."""
+        budget = self._budget
+        budget.used_bytes += held_bytes - self._charged_bytes
+        self._charged_bytes = held_bytes
+        return held_bytes <= INPUT_SHARE_BYTES or budget.used_bytes <= budget.limit_bytes
+
+
+class InputFlow(FlowControl):
+    """uvicorn's flow control, except that reading goes on only after the held input was decoded."""
+
+    def __init__(self, owner: FlowOwner, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._owner = owner
+
+    def resume_reading(self) -> None:
+        """Decode the held input first. The owner calls `read_on` when it needs more."""
+        if self._owner.holds_input:
+            self._owner.schedule_decoding()
+        else:
+            super().resume_reading()
+
+    def read_on(self) -> None:
+        """Read more from the client."""
+        super().resume_reading()
+
+
+class ResponseTransport:
+    """The part of a transport that a request uses. It closes gracefully."""
+
+    def __init__(self, owner: FlowOwner, transport: asyncio.Transport) -> None:
+        self._owner = owner
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Write a part of the response."""
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Return whether nothing more can be written."""
+        return self._owner.is_lingering or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection after what was written."""
+        self._owner.close_gracefully()
+
+
+def refusal(status: int, message: str, request_id: bytes) -> Application:
+    """Return an application that answers with an error, with the message where the AWS API has it, and closes."""
+
+    async def respond(_scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = ((b"content-type", b"application/json"), (b"x-amzn-requestid", request_id), (b"connection", b"close"))
+        body = msgspec.json.encode({"message": message})
+        await send_response(send, HttpResponse(status=status, headers=headers, body=body))
+
+    return respond

@@ -1,0 +1,31 @@
+"""The budget of held input, and the flow control of a connection."""
+
+import asyncio
+from unittest.mock import Mock
+
+from stagebook.server.connection_flow import INPUT_SHARE_BYTES, HeldInput, InputBudget, InputFlow
+
+
+def test_the_budget_counts_what_all_connections_hold() -> None:
+    budget = InputBudget(10_000)
+    first, second = HeldInput(budget), HeldInput(budget)
+    assert first.charge(6_000)
+    assert not second.charge(6_000)
+    assert second.charge(INPUT_SHARE_BYTES), "a connection has a share of its own"
+    first.charge(0)
+    assert second.charge(6_000)
+    second.charge(0)
+    assert budget.used_bytes == 0
+
+
+def test_reading_goes_on_only_when_no_input_is_held() -> None:
+    transport = Mock(spec=asyncio.Transport)
+    owner = Mock(holds_input=True)
+    flow = InputFlow(owner, transport)
+    flow.pause_reading()
+    flow.resume_reading()
+    owner.schedule_decoding.assert_called_once_with()
+    transport.resume_reading.assert_not_called()
+    owner.holds_input = False
+    flow.resume_reading()
+    transport.resume_reading.assert_called_once_with()
