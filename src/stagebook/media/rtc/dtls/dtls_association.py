@@ -91,7 +91,10 @@ class DtlsAssociation:
             self._read()
 
     def receive(self, datagram: bytes) -> None:
-        """Take one datagram of the peer. Never raises; `state` shows the result."""
+        """Take one datagram of the peer. Never raises; `state` shows the result.
+
+        The state may pass several stages at once: a datagram that completes the handshake may also have close_notify.
+        """
         if self.state in (DtlsState.FAILED, DtlsState.CLOSED):
             return
         records = self._filter.select(datagram, handshaking=self.state is DtlsState.HANDSHAKING)
@@ -132,7 +135,11 @@ class DtlsAssociation:
             self.state = DtlsState.CLOSED
 
     def take_datagrams(self) -> Iterator[bytes]:
-        """Yield the datagrams to send now, in order, each of at most DATAGRAM_SIZE_BYTES."""
+        """Yield the datagrams to send now, in order, each of at most DATAGRAM_SIZE_BYTES.
+
+        OpenSSL hands out a flight as one stream of records. It is emptied here in any case, also if the caller has no
+        address to send to: a lost flight is retransmitted when its timer expires.
+        """
         pending = bytearray()
         while True:
             try:
@@ -173,7 +180,10 @@ class DtlsAssociation:
         )
 
     def srtp_keys(self) -> SrtpKeys | None:
-        """Return the SRTP keys of a CONNECTED association (RFC 5764 section 4.2). None if no profile was selected."""
+        """Return the SRTP keys of a CONNECTED association (RFC 5764 section 4.2). None if no profile was selected.
+
+        They must not be used before `verify_fingerprint` is True: until then the peer may be anybody.
+        """
         name = self._connection.get_selected_srtp_profile()
         profile = next((profile for profile in PROFILES if profile.name == name), None)
         if profile is None:

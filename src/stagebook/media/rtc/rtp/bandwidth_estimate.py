@@ -41,7 +41,10 @@ class QueueDelay:
         self._history: list[float] = []
 
     def add_packet(self, *, timestamp: int, now: float) -> None:
-        """Add a packet that arrived in order. `now` is in monotonic seconds."""
+        """Add a packet that arrived in order. `now` is in monotonic seconds.
+
+        Late packets must be left out: a retransmission has waited for a NACK, not in a queue of the path.
+        """
         if self._last_timestamp is not None:
             self._elapsed_units += timestamp_distance(timestamp, self._last_timestamp)
         self._last_timestamp = timestamp

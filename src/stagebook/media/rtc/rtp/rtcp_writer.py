@@ -72,7 +72,10 @@ def _write_cname(ssrc: int, cname: bytes) -> bytes:
 
 
 def write_nack(*, sender_ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
-    """Return a generic NACK for sequence numbers in ascending order (RFC 4585 section 6.2.1)."""
+    """Return a generic NACK for sequence numbers in ascending order (RFC 4585 section 6.2.1).
+
+    In the worst case, numbers more than 16 apart, each one takes four bytes; a burst of losses takes four bytes for 17.
+    """
     items = pack_nack(sequences)
     head = _FEEDBACK_HEADER.pack(
         _VERSION | FORMAT_NACK, TRANSPORT_FEEDBACK, 2 + len(items) // 4, sender_ssrc, media_ssrc
@@ -99,7 +102,11 @@ def pack_nack(sequences: Iterable[int]) -> bytes:
 
 
 def write_pli(*, sender_ssrc: int, media_ssrc: int) -> bytes:
-    """Return a Picture Loss Indication (RFC 4585 section 6.3.1)."""
+    """Return a Picture Loss Indication (RFC 4585 section 6.3.1).
+
+    It has no number of its own, so a sender cannot tell a repeated one from a new one. It answers each with a keyframe,
+    as far as its own rate limit allows.
+    """
     return _FEEDBACK_HEADER.pack(_VERSION | FORMAT_PLI, PAYLOAD_FEEDBACK, 2, sender_ssrc, media_ssrc)
 
 

@@ -68,7 +68,11 @@ class SourceMeter:
         self._bytes += size_bytes
 
     def take(self, now: float) -> SourceMeasurement:
-        """Return the measurement since the previous call, and start the next interval."""
+        """Return the measurement since the previous call, and start the next interval. `now` is in monotonic seconds.
+
+        Width and height are those of the newest keyframe, also of an earlier interval: a keyframe may come only every
+        few seconds. `has_b_frames` refers to this interval alone.
+        """
         elapsed = max(now - self._interval_start, 0.001)
         parameters = None if self._unparsed_sps is None else h264_sps.parse_sps(self._unparsed_sps)
         self._unparsed_sps = None

@@ -99,11 +99,16 @@ class StreamReceiver:
         return self._remove_missing(self._highest + sequence_distance(sequence, self._highest & 0xFFFF))
 
     def is_missing(self, sequence: int) -> bool:
-        """Return whether a packet is missing."""
+        """Return whether a packet is missing: not received, and not so old that it was given up. `sequence` is its
+        16-bit number; of the indexes with that number the one closest to the newest packet is meant."""
         return self._highest + sequence_distance(sequence, self._highest & 0xFFFF) in self._missing
 
     def due_nacks(self, now: float) -> list[int]:
-        """Return the sequence numbers to request now, in ascending order. They count as requested."""
+        """Return the sequence numbers to request now, in ascending order. They count as requested.
+
+        The caller compares `next_nack_at` with the time before it calls, so that this costs nothing for an ordinary
+        packet. It must send what is returned, or the packets are requested again only after their retry interval.
+        """
         due: list[int] = []
         requests = self._requests
         while requests and requests[0][0] <= now:

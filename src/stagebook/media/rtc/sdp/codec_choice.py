@@ -141,13 +141,20 @@ def h264_profile(parameters: str) -> tuple[int, bool]:
 
 
 def packetization_mode(parameters: str) -> int:
-    """Return the packetization-mode of an a=fmtp value (RFC 6184 section 8.1): 0 if absent, -1 if malformed."""
+    """Return the packetization-mode of an a=fmtp value (RFC 6184 section 8.1): 0 if absent, -1 if malformed.
+
+    -1 matches no mode, so that a payload type with a malformed mode is never chosen.
+    """
     mode = parse_fmtp(parameters).get("packetization-mode", "0")
     return int(mode) if mode in ("0", "1", "2") else -1
 
 
 def parse_fmtp(parameters: str) -> dict[str, str]:
-    """Return the `name=value` pairs of an a=fmtp value, with names in lower case. The first of equal names counts."""
+    """Return the `name=value` pairs of an a=fmtp value, with names in lower case. The first of equal names counts.
+
+    Parts without "=" are left out: they are formats of their own, such as `0-15` for telephone-event. Names are
+    compared without case, as they are media type parameters (RFC 2045 section 5.1).
+    """
     pairs: dict[str, str] = {}
     for part in parameters.split(";"):
         name, equals, value = part.strip().partition("=")

@@ -35,7 +35,12 @@ class HeaderExtensions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def negotiate_extensions(offered: Mapping[str, int], *, is_simulcast: bool) -> HeaderExtensions:
-    """Return the extensions to accept of those that were `offered` (URI to id). The RID ones only serve simulcast."""
+    """Return the extensions to accept of those that were `offered` (URI to id). The RID ones only serve simulcast.
+
+    All other offered extensions are left out of the answer, and the peer then does not send them (RFC 8285 section 7).
+    Transport-wide congestion control is left out on purpose: browsers would use it instead of REMB, which the engine
+    sends. Extensions of publishers are not forwarded to viewers.
+    """
     return HeaderExtensions(
         mid=accepted_id(offered, MID_URI),
         rid=accepted_id(offered, RID_URI) if is_simulcast else None,

@@ -43,7 +43,10 @@ _MAX_EXTENSION_ID = 14_095
 
 
 class MediaSectionParser:
-    """Collects one media section, attribute by attribute."""
+    """Collects one media section, attribute by attribute.
+
+    The attributes of a payload type may stand before or after its a=rtpmap, so they are joined in `finish` only.
+    """
 
     def __init__(self, media: str, *, direction: str) -> None:
         """`media` is the value of the m= line, `direction` that of the session part. Raises SdpMalformedError."""

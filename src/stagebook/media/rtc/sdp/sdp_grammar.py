@@ -48,6 +48,9 @@ def parse_number(digits: str, low: int, high: int, what: str) -> int:
 
 
 def require_space(collected: Sized, limit: int, what: str) -> None:
-    """Raise SdpMalformedError if a collection of one section already has `limit` items."""
+    """Raise SdpMalformedError if a collection of one section already has `limit` items. `what` names the items.
+
+    Called before an item is added, so that memory stays within the limit also for the offer that exceeds it.
+    """
     if len(collected) >= limit:
         raise SdpMalformedError(f"more than {limit} {what} in one section")

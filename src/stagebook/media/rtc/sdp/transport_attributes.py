@@ -19,7 +19,11 @@ _PWD = re.compile(r"[!-~]{22,256}")
 
 
 class TransportParser:
-    """Collects the transport attributes of the session part or of one section."""
+    """Collects the transport attributes of the session part or of one section.
+
+    Where an attribute is repeated in one part, the last one counts, except a=fingerprint: all of them are kept, because
+    an offer may list the hash of its certificate by several algorithms (RFC 8122 section 5).
+    """
 
     def __init__(self) -> None:
         self._ufrag: str | None = None

@@ -41,7 +41,10 @@ signal, and those that a viewer sends its RTCP with. A sender that restarts take
 
 
 class SrtpProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """A protection profile (RFC 5764 section 4.1.2, RFC 7714 section 14.2) and the sizes of its key and salt."""
+    """A protection profile (RFC 5764 section 4.1.2, RFC 7714 section 14.2) and the sizes of its key and salt.
+
+    The sizes are needed to split the exported keying material: the DTLS exporter returns one string for everything.
+    """
 
     name: bytes
     """OpenSSL's name of the profile."""
@@ -98,7 +101,12 @@ def keying_material_size_bytes(profile: SrtpProfile) -> int:
 
 
 class SrtpSession:
-    """SRTP and SRTCP in both directions. No method raises for the content of a packet."""
+    """SRTP and SRTCP in both directions. No method raises for the content of a packet.
+
+    One instance serves one connection and is used on one thread: all methods share a buffer, in which libsrtp works in
+    place. The two directions have contexts of their own, because their SSRCs are chosen by different sides and may be
+    equal.
+    """
 
     def __init__(self, keys: SrtpKeys, *, is_dtls_client: bool = False, signalled_ssrcs: Sequence[int] = ()) -> None:
         """Create the libsrtp contexts. Raises pylibsrtp.Error if libsrtp refuses the keys.
@@ -122,7 +130,10 @@ class SrtpSession:
         return self._outbound[0]
 
     def is_beyond_limit(self, ssrc: bytes) -> bool:
-        """Return whether packets of an SSRC, in its four bytes, are dropped before libsrtp."""
+        """Return whether packets of an SSRC, in its four bytes, are dropped before libsrtp.
+
+        `unprotect_rtp` and `unprotect_rtcp` return None for these as for forged packets; this tells them apart.
+        """
         return self._learnable_ssrcs == 0 and ssrc not in self._known_ssrcs
 
     def unprotect_rtp(self, datagram: bytes) -> bytes | None:

@@ -59,7 +59,11 @@ class UfragTable:
         return self._peers.get(ufrag)
 
     def remove_ufrag(self, ufrag: str) -> None:
-        """Remove one fragment. Its connection keeps its other fragments and its routes."""
+        """Remove one fragment. Its connection keeps its other fragments and its routes.
+
+        The routes stay valid after an ICE restart, because media goes on over the old path until the new one works (RFC
+        8445 section 9).
+        """
         self._peers.pop(ufrag, None)
 
     def remove_peer(self, peer: PeerConnection) -> None:

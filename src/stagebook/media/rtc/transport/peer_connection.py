@@ -193,7 +193,11 @@ class PeerConnection:
             self._after_dtls(path, now)
 
     def reset_rate_limit(self) -> None:
-        """Start a new second of the rate limits. The caller does so about once a second."""
+        """Start a new second of the rate limits. The caller does so about once a second.
+
+        Counting down in whole seconds costs one subtraction for each packet, where a token bucket would need the time.
+        A peer may so send two allowances around the turn of a second, which the limits take into account.
+        """
         self._rtp_packets_left = RTP_PACKETS_PER_SECOND
         self._rtcp_compounds_left = RTCP_COMPOUNDS_PER_SECOND
         self._dtls_datagrams_left = DTLS_DATAGRAMS_PER_SECOND
@@ -293,14 +297,22 @@ class PeerConnection:
                 self.ice.path.send(protected)
 
     def send_rtcp(self, compound: bytes) -> None:
-        """Protect and send one RTCP compound packet. It is dropped unless the connection is CONNECTED."""
+        """Protect and send one RTCP compound packet. It is dropped unless the connection is CONNECTED.
+
+        It is also dropped without consent to send (`ice.path` is None). RTCP is repeated by its own intervals, so
+        nothing is queued.
+        """
         if self._srtp is not None and self.ice.path is not None:
             protected = self._srtp.protect_rtcp(compound)
             if protected is not None:
                 self.ice.path.send(protected)
 
     def close(self) -> None:
-        """Send close_notify, drop the SRTP keys and notify the media endpoint. A second call does nothing."""
+        """Send close_notify, drop the SRTP keys and notify the media endpoint. A second call does nothing.
+
+        All of it must happen in one step of the event loop: down tracks hold libsrtp's handle, which is void without
+        the session, and the endpoint detaches them before the next packet is fanned out.
+        """
         if self.state is PeerState.CLOSED:
             return
         self.state = PeerState.CLOSED

@@ -140,7 +140,10 @@ class SharedTransport:
         self.ufrags.add(peer.ice.credentials.ufrag, peer)
 
     def describe(self, peer: PeerConnection) -> LocalTransport:
-        """Return our side of a connection, for its SDP answer."""
+        """Return our side of a connection, for its SDP answer or for the fragment that answers an ICE restart.
+
+        The credentials are the newest ones: during a restart those that the peer has not used yet.
+        """
         return LocalTransport(
             ufrag=peer.ice.credentials.ufrag,
             pwd=peer.ice.credentials.pwd,
