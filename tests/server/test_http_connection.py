@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import re
+from contextlib import AsyncExitStack
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.http_body import BodyReader, BodyTimeoutError
+from stagebook.server.http_connection import REFUSED_CONNECTIONS
 from tests.server.http_harness import (
     LIMITS,
     WEBSOCKET_HANDSHAKE,
@@ -214,17 +216,29 @@ async def test_a_request_that_begins_before_the_keep_alive_timeout_may_end_after
         assert (await read_response(reader))[0] == 200
 
 
-async def test_requests_above_the_limit_of_connections_are_refused_with_a_request_id() -> None:
+@pytest.mark.parametrize("request_bytes", [GET, WEBSOCKET_HANDSHAKE + b"\r\n"], ids=["request", "websocket"])
+async def test_requests_above_the_limit_of_connections_are_refused_with_a_request_id(request_bytes: bytes) -> None:
     limits = msgspec.structs.replace(LIMITS, connections=2)
     async with (
         running_server(EchoApplication(), limits=limits) as (_, port),
         connection(port),
         connection(port) as (reader, writer),
     ):
-        writer.write(GET)
+        writer.write(request_bytes)
         status, headers, _ = await read_response(reader)
     assert status == 503
     assert len(headers[b"x-amzn-requestid"]) == 36
+
+
+async def test_silent_connections_are_bounded() -> None:
+    limits = msgspec.structs.replace(LIMITS, connections=16)
+    most = limits.connections + REFUSED_CONNECTIONS
+    async with AsyncExitStack() as stack:
+        server, port = await stack.enter_async_context(running_server(EchoApplication(), limits=limits))
+        for _ in range(most + 20):
+            await stack.enter_async_context(connection(port))
+        await asyncio.sleep(0.1)
+        assert len(server.server_state.connections) < most
 
 
 @pytest.mark.parametrize("size_bytes", [8_000, 12_000, 60_000])

@@ -43,6 +43,9 @@ STEPS_PER_TURN = 8
 DISCARD_LIMIT_BYTES = 2 * 1_024 * 1_024
 """Input that is read only to be discarded. SDKs send a whole request before they read the response."""
 LINGER_SECONDS = 2.0
+REFUSED_CONNECTIONS = 128
+"""Connections above the limit that are kept until they got their 503. Further ones are closed at once: each is an open
+file of the process, and the book and the media processes need some too."""
 APPLICATION_TIMEOUT_FACTOR = 1.25
 """How much later than the request timeout the connection itself answers 408 to an incomplete body. The APIs have a
 timeout of their own, which ends at most a twentieth later, and answer in their own format."""
@@ -50,6 +53,8 @@ timeout of their own, which ends at most a twentieth later, and answer in their 
 _REQUEST_TIMEOUT = 408
 _BAD_REQUEST = 400
 _SERVICE_UNAVAILABLE = 503
+
+_TOO_MANY = "The server has too many connections or requests."
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -107,6 +112,8 @@ class HttpConnection(asyncio.Protocol):
         self._server = get_local_addr(self._transport)
         self._client = get_remote_addr(self._transport)
         self._start_request_timer(self._settings.request_timeout_seconds)
+        if self._are_connections_above(REFUSED_CONNECTIONS):
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
         """Notify the requests that are not answered, and release everything."""
@@ -211,14 +218,18 @@ class HttpConnection(asyncio.Protocol):
     def _on_head(self, head: RequestHead) -> None:
         self._discarded_bytes = 0
         application: Any = self._config.loaded_app
-        limit = self._config.limit_concurrency
-        state = self._server_state
-        if limit is not None and (len(state.connections) >= limit or len(state.tasks) >= limit):
+        if self._are_connections_above(0):
             request_id = self._settings.request_ids.next_id()
-            application = refusal(_SERVICE_UNAVAILABLE, "The server has too many connections or requests.", request_id)
+            application = refusal(_SERVICE_UNAVAILABLE, _TOO_MANY, request_id)
         self._enqueue(
             self._scope(head), application, keep_alive=head.keep_alive, expects_continue=head.expects_continue
         )
+
+    def _are_connections_above(self, margin: int) -> bool:
+        """Return whether the server has at least `margin` connections or requests more than it may serve."""
+        limit = self._config.limit_concurrency
+        state = self._server_state
+        return limit is not None and max(len(state.connections), len(state.tasks)) >= limit + margin
 
     def _scope(self, head: RequestHead) -> Scope:
         path = head.raw_path.decode("ascii")
@@ -342,6 +353,8 @@ class HttpConnection(asyncio.Protocol):
         self._decoder.clear()  # the head is complete, and was not enqueued: there is no body to give up
         if self._newest is not None and not self._newest.response_complete:
             raise HttpRequestError(_BAD_REQUEST, "A websocket cannot begin before the responses to other requests.")
+        if self._are_connections_above(0):
+            raise HttpRequestError(_SERVICE_UNAVAILABLE, _TOO_MANY)
         if has_data:
             # RFC 6455 section 4.1: a client sends nothing before the response to its handshake.
             raise HttpRequestError(_BAD_REQUEST, "A websocket handshake must not be followed by data.")
