@@ -25,7 +25,7 @@ class FakeManager:
     """Records calls as tuples of the method's name and its arguments.
 
     `failure`, when set, is raised by every method but `admit` and `close_events`; `admission_failure` by `admit`.
-    `exchange_token` waits for `exchange_gate`, when set.
+    `exchange_token` waits for `exchange_gate`, when set, and `subscribe` for `offer_gate`.
     """
 
     def __init__(self) -> None:
@@ -35,6 +35,8 @@ class FakeManager:
         self.patch_answer = PatchAnswer(fragment=None, ice_session="ice-1")
         self.watcher: StageWatcher | None = None
         self.watchers: list[StageWatcher] = []
+        self.offer_gate: asyncio.Event | None = None
+        self.offers_in_progress = self.most_offers_in_progress = 0
         self.known_tokens: set[str] = set()
         self.exchange_gate: asyncio.Event | None = None
 
@@ -64,6 +66,11 @@ class FakeManager:
         return Opened(connection_id="connection-1", answer=Answer(sdp="v=0 answer\r\n", ice_session="ice-1"))
 
     async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
+        self.offers_in_progress += 1
+        self.most_offers_in_progress = max(self.most_offers_in_progress, self.offers_in_progress)
+        if self.offer_gate is not None:
+            await self.offer_gate.wait()
+        self.offers_in_progress -= 1
         self._record("subscribe", claims.participant_id, publisher_id, offer, client)
         return Opened(connection_id="connection-2", answer=Answer(sdp="v=0 answer\r\n", ice_session="ice-2"))
 

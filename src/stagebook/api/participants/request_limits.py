@@ -23,6 +23,9 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     attempts_per_second: float = 5.0
     tracked_participants: int = 50_000
     """Participants whose attempts are counted at the same time."""
+    offers_waiting: int = 100
+    """Offers of one participant that wait while two are in progress. A viewer of a full stage needs 99."""
+    offer_wait_seconds: float = 5.0
     invalid_tokens_burst: int = 50
     """Invalid tokens that one address may send at once. Each takes 0.9 ms of the event loop."""
     invalid_tokens_per_second: float = 5.0

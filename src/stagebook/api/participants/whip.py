@@ -16,6 +16,7 @@ from stagebook.api.http_body import BodyReader
 from stagebook.api.http_responses import HttpResponse
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.http_requests import bearer_token, header, read_text, require_content_type
+from stagebook.api.participants.offer_turns import OfferTurns
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import RequestRefusedError
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
@@ -52,19 +53,23 @@ class WhipEndpoint:
         self._admission = admission
         self._limits = limits
         self._attempts = attempts
+        self._turns = OfferTurns(limits=limits)
         self._bodies = BodyReader(timeout_seconds=limits.body_timeout_seconds)
 
     async def publish(self, scope: Scope, receive: Receive) -> HttpResponse:
         """Open a publishing connection: 201 with the SDP answer (RFC 9725 section 4.2)."""
         claims, offer = await self._read_offer(scope, receive)
         client = client_info(header(scope, b"user-agent"))
-        return self._created(await self._manager.publish(claims, offer=offer, client=client))
+        async with self._turns.turn(claims):
+            opened = await self._manager.publish(claims, offer=offer, client=client)
+        return self._created(opened)
 
     async def subscribe(self, scope: Scope, receive: Receive, publisher_id: str) -> HttpResponse:
         """Open a connection that receives one publisher, named by its participant id: 201 with the SDP answer."""
         claims, offer = await self._read_offer(scope, receive)
         client = client_info(header(scope, b"user-agent"))
-        opened = await self._manager.subscribe(claims, publisher_id=publisher_id, offer=offer, client=client)
+        async with self._turns.turn(claims):
+            opened = await self._manager.subscribe(claims, publisher_id=publisher_id, offer=offer, client=client)
         return self._created(opened)
 
     async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> HttpResponse:

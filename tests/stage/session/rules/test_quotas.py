@@ -3,14 +3,18 @@
 import pytest
 from msgspec.structs import replace
 
+from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.rules.quotas import (
+    MAX_OFFERS_IN_PROGRESS,
     connections_quota,
+    offers_in_progress,
     participants_quota,
     publishers_quota,
     subscribers_quota,
 )
+from stagebook.stage.session.session_facts import PublishRequested, SubscribeRequested
 from stagebook.stage.session.session_state import SessionParticipant
 from tests.stage.session.decided_session import DecidedSession, ended, publish, replicate, subscribe
 
@@ -22,6 +26,51 @@ def session_with(**limits: int) -> DecidedSession:
 def draft_and(session: DecidedSession, participant_id: str) -> tuple[Draft, SessionParticipant | None]:
     draft = Draft(session.session, session.context)
     return draft, draft.find(participant_id)
+
+
+class TestOffersInProgress:
+    def test_a_participant_may_have_two(self) -> None:
+        session = session_with()
+        session.publish("P")
+        assert offers_in_progress(None) is None
+        for number in range(MAX_OFFERS_IN_PROGRESS):
+            assert offers_in_progress(session.session.participants.get("A")) is None
+            session.apply(subscribe("A", f"offer-{number}", "P"))
+
+        refusal = offers_in_progress(session.participant("A"))
+
+        assert str(refusal) == "the participant has 2 offers in progress already; try again"
+        assert offers_in_progress(session.participant("P")) is None
+
+    @pytest.mark.parametrize("offer", [publish("A", "third"), subscribe("A", "third", "P")], ids=["publish", "watch"])
+    def test_the_third_is_refused_without_an_event(self, offer: PublishRequested | SubscribeRequested) -> None:
+        session = session_with()
+        session.publish("P")
+        session.apply(publish("A", "first"))
+        session.apply(subscribe("A", "second", "P"))
+
+        decision = session.apply(offer)
+
+        assert isinstance(decision.refusal, ServerBusyError)
+        assert (decision.events, decision.orders) == ((), ())
+        assert set(session.participant("A").attempts) == {"first", "second"}
+        session.answer("A", "first")
+        assert session.apply(offer).refusal is None
+
+    def test_a_publisher_that_publishes_already_is_bounded_too(self) -> None:
+        session = session_with()
+        session.publish("A")
+        for number in range(MAX_OFFERS_IN_PROGRESS):
+            session.apply(publish("A", f"offer-{number}"))
+
+        assert isinstance(session.apply(publish("A", "third")).refusal, ServerBusyError)
+
+    def test_an_events_websocket_is_no_offer(self) -> None:
+        session = session_with()
+        for number in range(MAX_OFFERS_IN_PROGRESS):
+            session.apply(publish("A", f"offer-{number}"))
+
+        assert session.open_events("A").refusal is None
 
 
 class TestParticipants:
@@ -85,14 +134,6 @@ class TestPublishers:
         session.account_publishers = 1
 
         assert publishers_quota(*draft_and(session, "A")) is None
-
-    def test_the_offers_in_progress_of_one_publisher_are_bounded(self) -> None:
-        session = session_with(connections_per_participant=2)
-        session.publish("A")
-        for number in range(2):
-            session.apply(publish("A", f"offer-{number}"))
-
-        assert publishers_quota(*draft_and(session, "A")) == "the participant has 2 offers in progress already"
 
     def test_connections_of_the_participant(self) -> None:
         session = session_with(connections_per_participant=1)
