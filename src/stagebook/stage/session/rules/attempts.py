@@ -209,10 +209,6 @@ def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFa
         busy = offers_in_progress(participant)
         if busy is not None:
             return busy
-    if isinstance(fact, PublishRequested | SubscribeRequested):
-        busy = offers_in_progress(participant)
-        if busy is not None:
-            return busy
     publisher_id = fact.publisher_id if isinstance(fact, SubscribeRequested) else None
     needed = NEEDED_CAPABILITIES.get(kind)
     code, detail = ErrorCode.QUOTA_EXCEEDED, participants_quota(draft, participant)
