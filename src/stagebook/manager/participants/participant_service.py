@@ -8,7 +8,7 @@ import asyncio
 from stagebook.manager.participants.offer_negotiation import OfferNegotiation, Opened
 from stagebook.manager.presence.presence import PresencePublisher
 from stagebook.manager.presence.watchers import StageWatcher
-from stagebook.manager.session.session_registry import Route
+from stagebook.manager.session.session_registry import MEDIA_KINDS, Route
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.manager.tokens.token_authority import Endpoints
@@ -32,9 +32,6 @@ from stagebook.stage.session.session_facts import (
     SubscribeRequested,
     TokenExchangeRequested,
 )
-
-MEDIA_KINDS = (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)
-"""The kinds of connection that a participant can patch and close by their id."""
 
 
 class ParticipantService:
@@ -181,7 +178,16 @@ class ParticipantService:
             await self._end(route, connection_id, cause)
 
     async def close(self, claims: Claims, *, connection_id: str) -> None:
-        """End a media connection of a participant. Raises ConnectionNotFoundError."""
+        """End a media connection of a participant; return when its end is durable. Raises ConnectionNotFoundError.
+
+        A connection that has ended a moment ago counts as ended by this call. The peer may have closed its transport
+        before the client asks for the end here, or the response to an earlier call may have been lost.
+        """
+        registry = self._unit.registry
+        ended = None if connection_id in registry.routes else registry.ended.get(connection_id)
+        if ended is not None and _is_of(ended, claims):
+            await self._unit.settled()
+            return
         await self._end(self._own_route(claims, connection_id), connection_id, Cause.CLIENT)
 
     async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
@@ -203,12 +209,7 @@ class ParticipantService:
 
     def _own_route(self, claims: Claims, connection_id: str) -> Route:
         route = self._unit.registry.routes.get(connection_id)
-        if (
-            route is None
-            or route.kind not in MEDIA_KINDS
-            or route.stage_arn != claims.stage_arn
-            or route.participant_id != claims.participant_id
-        ):
+        if route is None or route.kind not in MEDIA_KINDS or not _is_of(route, claims):
             raise ConnectionNotFoundError
         return route
 
@@ -217,3 +218,8 @@ class ParticipantService:
         transaction = self._unit.begin()
         transaction.apply(self._unit.registry.sessions[route.stage_arn], fact)
         await self._unit.wait(transaction.commit())
+
+
+def _is_of(route: Route, claims: Claims) -> bool:
+    """Return whether a connection belongs to the participant of these claims."""
+    return (route.stage_arn, route.participant_id) == (claims.stage_arn, claims.participant_id)

@@ -3,6 +3,7 @@
 Sessions are immutable values (`stage/session`); a commit replaces them. The book holds what lasts.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 import msgspec
@@ -11,6 +12,11 @@ from stagebook.stage.errors import StagebookError
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.session.session_phase import SessionPhase
 from stagebook.stage.session.session_state import NO_USAGE, Session
+
+MEDIA_KINDS = (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)
+"""The kinds of connection that a participant can patch and close by their id."""
+ENDED_ROUTES = 2_048
+"""Ended connections that are remembered: about half a megabyte, and some seconds of a busy server."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -25,13 +31,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class SessionRegistry:
     """The running sessions by stage ARN, and the routes by connection id.
 
-    `cancelled` holds the errors of attempts that were voided while an engine answers them.
+    `cancelled` holds the errors of attempts that were voided while an engine answers them. `ended` holds the last
+    ENDED_ROUTES media connections that ended, the oldest first: a client that ends a connection can be late.
     """
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.routes: dict[str, Route] = {}
         self.cancelled: dict[str, StagebookError] = {}
+        self.ended: OrderedDict[str, Route] = OrderedDict()
         self._publishers: dict[str, int] = {}
         self._subscribers: dict[str, int] = {}
 
@@ -42,6 +50,14 @@ class SessionRegistry:
     def subscribers(self, account_id: str) -> int:
         """Return how many subscriptions an account has on all of its stages."""
         return self._subscribers.get(account_id, 0)
+
+    def close_route(self, connection_id: str) -> None:
+        """Forget the route of a connection or attempt, and remember it as ended if it was one of media."""
+        route = self.routes.pop(connection_id, None)
+        if route is not None and route.kind in MEDIA_KINDS:
+            self.ended[connection_id] = route
+            if len(self.ended) > ENDED_ROUTES:
+                self.ended.popitem(last=False)
 
     def install(self, session: Session) -> None:
         """Replace the running session of a stage. One that has ended, or in which nothing happened, is removed."""

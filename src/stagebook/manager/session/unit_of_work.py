@@ -154,7 +154,7 @@ class UnitOfWork:
             case orders.SetTimer():
                 self.timers.set(order.key, Timer(stage_arn=stage_arn, due_ms=order.due_ms, fact=order.fact))
             case orders.CloseRoute():
-                self.registry.routes.pop(order.connection_id, None)
+                self.registry.close_route(order.connection_id)
             case orders.CancelTimer():
                 self.timers.cancel(order.key)
             case orders.CancelAttempt():
