@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -161,6 +162,29 @@ async def test_an_invalid_self_signed_token_is_refused_without_an_event(
         await peers.publisher(token, whip_url=whip_url).start()
     assert (raised.value.status, raised.value.code) == (401, "TOKEN_MALFORMED")
     assert await stage.session_id() is None
+
+
+def nested_token(backend: Backend, token: str, depth: int) -> str:
+    """Sign the payload of a token again, with a member that is nested so deeply that Python cannot encode it."""
+    text = json.dumps(token_payload(token))[:-1] + ', "extra": ' + "[" * depth + "]" * depth + "}"
+    return jwt.PyJWS().encode(text.encode(), backend.key.private, algorithm="ES384", headers={"kid": backend.key.arn})
+
+
+async def test_a_deeply_nested_token_is_refused_and_ends_no_websocket(
+    stage: StageHandle, backend: Backend, peers: Peers
+) -> None:
+    token = backend.token(stage.arn, "P", "PUBLISH")
+    deep = nested_token(backend, token, 2_000)
+    with pytest.raises(OfferRefusedError) as raised:
+        await peers.publisher(deep, whip_url=token_payload(token)["whip_url"]).start()
+    assert (raised.value.status, raised.value.code) == (401, "TOKEN_MALFORMED")
+
+    async with connect_events_client(token) as events:
+        reply = await exchange(events, deep)
+        assert (reply["type"], reply["payload"]["code"]) == ("EXCHANGE_TOKEN_ERROR", "TOKEN_MALFORMED")
+        await events.socket.send('{"type": "PING", "extra": ' + "[" * 5_000 + "]" * 5_000 + "}")
+        assert (await exchange(events, token))["type"] == "TOKEN_EXCHANGED"
+    await stage.expect_events("P", "JOINED", "LEFT")
 
 
 async def open_events(token: str, connection_token: str) -> ClientConnection:

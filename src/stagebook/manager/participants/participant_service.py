@@ -1,6 +1,11 @@
-"""What participants can do: publish, watch, open the events websocket, exchange a token, and end each of these.
+"""The operations of participants: publish, watch, open the events websocket, exchange a token, and end a connection.
 
-Each attempt is authorised once, in the same step in which its session decides it.
+A request is verified in two steps. `admit` checks the token by itself, before the API reads a body. The operation then
+checks what the book and the session say about the participant, in one step with the session's decision: nothing is
+awaited between `authorize` and `Transaction.apply`, so a deletion or revocation cannot come in between.
+
+An operation returns when its events are durable. A client that gives up does not undo what it has started: the
+connection is closed and its end recorded.
 """
 
 import asyncio
@@ -60,17 +65,18 @@ class ParticipantService:
         return self._authorization.is_known(token)
 
     def admit(self, token: str, *, connection_token: str | None = None) -> Claims:
-        """Return the claims of a valid token, shown over a connection of `connection_token` if there is one.
+        """Return the claims of a valid participant token, optionally with a connection token beside it.
 
-        What the claims allow is checked when they are used. Raises TokenRefusedError; makes no event.
+        Only the tokens are checked; capabilities and the stage are when the claims are used. Raises TokenRefusedError;
+        makes no event.
         """
         now_ms = self._unit.system_time_ms()
         return self._authorization.verify(token, now_ms=now_ms, connection_token=connection_token)
 
     def identify(self, token: str) -> Claims:
-        """Return the claims of a token even after it has expired: a participant can always end what it has.
+        """Return the claims of a token that may have expired, to patch or close a connection that it opened.
 
-        Raises TokenRefusedError for a token that never was valid.
+        Raises TokenRefusedError for any other reason than expiry.
         """
         return self._authorization.identify(token)
 

@@ -72,7 +72,7 @@ class RtmpJoin:
         self._is_stopping = False
 
     def on_asked(self, ask: IngestAsked) -> None:
-        """Answer an encoder in a task of its own."""
+        """Answer an encoder in a task of its own: the engine's listener must not wait for the book."""
         task = asyncio.get_running_loop().create_task(self._answer(ask))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
@@ -107,14 +107,20 @@ class RtmpJoin:
             _log.warning("encoder not answered: the book failed", address=ask.remote_address)
 
     async def _refuse(self, ask: IngestAsked, detail: str) -> None:
-        """Tell the encoder. Only a key that belongs to nobody counts as a guess: an encoder that comes too early or
-        too often has a valid one."""
+        """Refuse the encoder in the ingest process.
+
+        `is_wrong_key` makes the ingest process count a guess of a key against the encoder's address. An encoder that
+        is refused for another reason has a valid key and is not guessing.
+        """
         configuration = self._configuration_named_by(ask.stream_key)
         is_wrong_key = configuration is None or _participant_of(configuration, ask.stream_key) is None
         await self._media.refuse_ingest(ask_id=ask.ask_id, detail=detail, is_wrong_key=is_wrong_key)
 
     async def _join(self, ask: IngestAsked) -> None:
-        """Let the encoder publish. Raises StagebookError, recorded as an event if it is a participant's attempt."""
+        """Let the encoder's participant join and the ingest process admit it.
+
+        Raises StagebookError. A refusal of an identified participant is recorded as an event before it is raised.
+        """
         configuration = self._configuration_named_by(ask.stream_key)
         # The configurations of a stage that is being deleted are detached already.
         if configuration is None or not configuration.stage_arn:
@@ -142,7 +148,10 @@ class RtmpJoin:
         *,
         is_right_key: bool,
     ) -> AttemptRefused | EncoderRequested:
-        """Return what the encoder's request is to its session: a refusal by its key or protocol, or a request."""
+        """Return the fact to decide: a refusal by key or protocol, or else a request.
+
+        The key comes first: a client that does not have the whole key must not learn which protocol is allowed.
+        """
         known = self._unit.known_record(session, claims.participant_id)
         code, detail = ErrorCode.INVALID_STREAM_KEY, _wrong_key(configuration, ask.stream_key)
         if is_right_key:
@@ -194,7 +203,7 @@ class RtmpJoin:
                     await self._media.close(connection_id=connection_id)
 
     async def _not_admitted(self, ask: IngestAsked, connection_id: str, error: MediaRefusedError) -> None:
-        """Record that the engine did not take an encoder that has joined, and tell the encoder."""
+        """Record that the engine did not take an encoder that has joined, and refuse the encoder."""
         route = self._unit.registry.routes.get(connection_id)
         if route is None:
             await self._refuse(ask, _ENDED)
@@ -249,7 +258,7 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def _code_of(error: StagebookError) -> ErrorCode:
-    """Return the error code that says most to the encoder, also where there is no event."""
+    """Return the error code to show to the encoder, also for refusals that are no events."""
     match error:
         case AttemptRefusedError():
             return error.code
