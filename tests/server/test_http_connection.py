@@ -221,11 +221,14 @@ async def test_requests_above_the_limit_of_connections_are_refused_with_a_reques
     limits = msgspec.structs.replace(LIMITS, connections=2)
     async with (
         running_server(EchoApplication(), limits=limits) as (_, port),
+        connection(port) as (first_reader, first),
         connection(port),
-        connection(port) as (reader, writer),
     ):
-        writer.write(request_bytes)
-        status, headers, _ = await read_response(reader)
+        first.write(GET)
+        assert (await read_response(first_reader))[0] == 200, "the limit itself is allowed"
+        async with connection(port) as (reader, writer):
+            writer.write(request_bytes)
+            status, headers, _ = await read_response(reader)
     assert status == 503
     assert len(headers[b"x-amzn-requestid"]) == 36
 
@@ -238,7 +241,7 @@ async def test_silent_connections_are_bounded() -> None:
         for _ in range(most + 20):
             await stack.enter_async_context(connection(port))
         await asyncio.sleep(0.1)
-        assert len(server.server_state.connections) < most
+        assert len(server.server_state.connections) <= most
 
 
 @pytest.mark.parametrize("size_bytes", [8_000, 12_000, 60_000])

@@ -226,10 +226,11 @@ class HttpConnection(asyncio.Protocol):
         )
 
     def _are_connections_above(self, margin: int) -> bool:
-        """Return whether the server has at least `margin` connections or requests more than it may serve."""
+        """Return whether a further request would be more than `margin` above the limit of connections and requests."""
         limit = self._config.limit_concurrency
         state = self._server_state
-        return limit is not None and max(len(state.connections), len(state.tasks)) >= limit + margin
+        # This connection is in the set already, its request is not.
+        return limit is not None and (len(state.connections) > limit + margin or len(state.tasks) >= limit + margin)
 
     def _scope(self, head: RequestHead) -> Scope:
         path = head.raw_path.decode("ascii")
