@@ -15,7 +15,7 @@ from stagebook.manager.presence.watchers import PresentParticipant, StageSnapsho
 from tests.api.participants.fake_manager import STAGE_ID, TOKEN, FakeManager
 from tests.server.test_websocket_protocol import DEADLINE_SECONDS, running_server
 
-SOCKETS = 100
+SOCKETS = 80
 PARTICIPANTS = 1_000
 SNAPSHOTS = 20
 HANDSHAKE = (

@@ -26,7 +26,8 @@ async def test_join_publish_watch_and_leave_by_delete(stage: StageHandle, peers:
 
     async with httpx.AsyncClient() as http:
         assert (await http.delete(watched.headers["location"], headers=bearer(viewer_token))).status_code == 200
-        assert (await http.delete(watched.headers["location"], headers=bearer(viewer_token))).status_code == 404
+        # A connection that ended a moment ago counts as ended by the second request too; there is no second event.
+        assert (await http.delete(watched.headers["location"], headers=bearer(viewer_token))).status_code == 200
         assert (await http.delete(published.headers["location"], headers=bearer(publisher_token))).status_code == 200
     # The events are durable before the server responds, so no polling is needed.
     assert await stage.events(viewer_id) == [

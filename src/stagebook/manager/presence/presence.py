@@ -73,7 +73,7 @@ class _StageWatchers:
         if self.has_changed and now_seconds >= self.everybody_due_seconds:
             watchers = self.by_id
             self.has_changed = False
-            # A stage that has been due for as long as it had to wait was quiet in between.
+            # Quiet: no change for longer than the gathering time after the next snapshot was allowed.
             is_quiet = now_seconds - self.everybody_due_seconds > self.gather_seconds + GATHER_SECONDS
             doubled_seconds = min(2 * self.gather_seconds, GATHER_MAXIMUM_SECONDS)
             self.gather_seconds = GATHER_SECONDS if is_quiet else doubled_seconds
