@@ -1,6 +1,6 @@
 """Limits how many refusals of encoders are recorded as events.
 
-An encoder with a wrong key retries every second, day and night, and anybody who knows the id of an ingest configuration
+An encoder with a wrong key retries every second, and any client that knows the id of an ingest configuration
 can cause such refusals. So each configuration and error code records at most RECORDED_PER_MINUTE in a minute. Minutes
 begin with their first refusal.
 """

@@ -1,1 +1,1 @@
-"""Who is on a stage, published to the participants who watch it."""
+"""The participants of each stage, published to the participants that watch it."""
