@@ -2,17 +2,18 @@
 
 Each JOINED gets its LEFT, and each REPLICATION_STARTED its REPLICATION_STOPPED.
 
-What was open is read from the events themselves, so no second record can disagree with them. Participants that were
-connected get their *_STOPPED and LEFT at the time of the restart, with the cause crash_recovery. A session that only
-lingered ends when its linger was over.
+What was open is derived from the events, so there is no second record that could contradict them. Participants that
+were connected get their *_STOPPED and LEFT with the cause crash_recovery and the time of the restart: the book does not
+contain when the server stopped, and events must be in order of time. A session that only lingered ends when its linger
+was over.
 
 Each session is closed in one transaction. Sessions that replications tie together are closed in one transaction all
 together, so that a second crash cannot close one end of a replication without the other.
 
-The server serves nothing until recovery is done, so it must be quick when everybody was on stage. Events are read for
-`PARTICIPANTS_PER_READ` participants at a time, and transactions are submitted without waiting for the one before: the
-book then commits many of them with one sync to disk. `SUBMITTED_CHANGES` bounds the memory of those that wait. A crash
-during recovery leaves the remaining sessions to the next start.
+The server accepts no requests until recovery is done, so it must be quick even if tens of thousands of participants
+were on stage. Events are read for `PARTICIPANTS_PER_READ` participants at a time, and transactions are submitted
+without waiting for the one before: the book then commits many of them with one sync to disk. `SUBMITTED_CHANGES` bounds
+the memory of those that wait. A crash during recovery leaves the remaining sessions to the next start.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,12 +32,16 @@ from stagebook.stage.resources import ParticipantRecord, Replica, ReplicationSta
 
 DETAIL = "the server stopped without closing this session"
 PARTICIPANTS_PER_READ = 1_000
+"""Participants whose events are in memory at the same time."""
 SUBMITTED_CHANGES = 100_000
 """Changes that are submitted before recovery waits until they are durable: some tens of megabytes of rows."""
 
 
 async def recover(unit: UnitOfWork) -> int:
-    """Close each open session in the book; return how many there were."""
+    """Close each open session in the book; return how many there were.
+
+    Returns when all of it is durable. Must run before any session is opened. Raises BookFailedError if the book fails.
+    """
     book, linger_ms = unit.book, unit.rules.linger_ms
     sessions = book.list_open_sessions()
     replicas = book.list_active_replicas()
@@ -46,6 +51,7 @@ async def recover(unit: UnitOfWork) -> int:
     for session in sessions:
         changes = _close(book, session, replicas, at_ms=unit.now().wall_ms, linger_ms=linger_ms)
         if (session.stage_arn, session.session_id) in ties:
+            # Kept back for the common transaction at the end, with the rows of the replications.
             tied += changes
             continue
         durable = unit.submit(changes)
@@ -79,6 +85,8 @@ def _close(
         for record in read:
             changes += _close_participant(session, record, recorded[record.participant_id], at_ms=at_ms)
     if not changes:
+        # All participants had left: the session lingered, counted from its last event. Its end must not be later than
+        # the restart, when the linger may not be over yet.
         last_ms = book.last_event_ms(*where)
         at_ms = min(at_ms, (session.start_ms if last_ms is None else max(session.start_ms, last_ms)) + linger_ms)
     changes.append(EndSession(stage_arn=session.stage_arn, session_id=session.session_id, end_ms=at_ms))
@@ -86,7 +94,10 @@ def _close(
 
 
 def _open_participants(book: BookReader, session: StageSession, replicas: Iterable[Replica]) -> list[ParticipantRecord]:
-    """Return the connected participants, and those that a replication waits for."""
+    """Return the connected participants, and those that a replication waits for.
+
+    The latter have left, but their REPLICATION_STARTED has no REPLICATION_STOPPED yet.
+    """
     where = (session.stage_arn, session.session_id)
     found = {record.participant_id: record for record in book.list_connected_participants(*where)}
     for replica in replicas:

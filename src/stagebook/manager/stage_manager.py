@@ -44,7 +44,7 @@ from stagebook.stage.limits import Limits
 from stagebook.stage.session.session_facts import SessionClosed
 
 TIMER_INTERVAL_SECONDS = 0.2
-"""How often due timers are looked for."""
+"""How often the queue is checked for due timers, whose durations are whole seconds."""
 
 
 class StageManager:
@@ -127,9 +127,9 @@ class StageManager:
         self.tags = TagService(unit=unit, stages=self.stages)
 
     async def start(self) -> int:
-        """Close the sessions that an interrupted run left open and listen to the media engine.
+        """Register for the reports of the media engine, and close the sessions that an interrupted run left open.
 
-        Returns how many sessions were open.
+        Returns how many sessions were open. Call it before the APIs accept requests.
         """
         self._media.listen(self._engine_events.on_fact)
         return await recover(self._unit)
@@ -145,11 +145,14 @@ class StageManager:
         await self._unit.settled()
 
     async def shutdown(self) -> None:
-        """Let everybody leave and end all sessions. Nothing may be called afterwards."""
+        """Let all participants leave, end all sessions, and return when that is durable.
+
+        The manager must not be used afterwards.
+        """
         self._rtmp_join.stop()
         for session in tuple(self._unit.registry.sessions.values()):
             transaction = self._unit.begin()
-            # A session that ended with the one before it (a replica's) is not in the registry any longer.
+            # The end of one session can end another one, whose last participants were replicas.
             current = self._unit.registry.sessions.get(session.stage_arn)
             if current is not None:
                 transaction.apply(current, SessionClosed(cause=Cause.SHUTDOWN))
@@ -163,7 +166,7 @@ class StageManager:
         await self._presence.stop()
 
     def tick(self) -> None:
-        """Decide the timers that are due: lingers, stream durations, reconnect windows."""
+        """Decide the timers that are due: lingers, stream durations, reconnect windows. Each is one transaction."""
         for timer in self._unit.timers.due(self._unit.now().monotonic_ms):
             session = self._unit.registry.sessions.get(timer.stage_arn)
             if session is not None:

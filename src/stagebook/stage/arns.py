@@ -18,7 +18,7 @@ STORAGE_CONFIGURATION = "storage-configuration"
 
 
 class Arn(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed ARN; `str()` gives its text."""
+    """A parsed ARN; `str()` returns it as a string."""
 
     region: str
     account_id: str
@@ -30,7 +30,11 @@ class Arn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_arn(text: str) -> Arn:
-    """Return the parts of `text`; raise MalformedArnError when it is not an ARN of this service."""
+    """Return the parts of an ARN.
+
+    Raises MalformedArnError if `text` is longer than 128 characters (shape StageArn and its siblings) or not an ARN of
+    the service `ivs` in the partition `aws`. The resource need not exist, and any resource type is accepted.
+    """
     match = _ARN.fullmatch(text)
     if match is None or len(text) > MAXIMUM_LENGTH:
         raise MalformedArnError(text=text[:MAXIMUM_LENGTH])

@@ -1,7 +1,7 @@
 """Time and randomness as ports. The domain, the manager and the book receive them and never create them.
 
-There are two clocks. The *wall clock* says what time it is for people: event times, token expiry. Somebody may set it,
-so it can jump forward and back. The *monotonic clock* only measures how long something takes: each timeout and
+There are two clocks. The *wall clock* is the time of day, for event times and token expiry. An administrator or NTP can
+set it, so it can jump forward and back. The *monotonic clock* only measures how long something takes: each timeout and
 duration uses it, so a jump of the wall clock never ends a stream or a session.
 """
 

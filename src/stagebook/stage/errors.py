@@ -1,4 +1,9 @@
-"""The one family of domain errors. Doors turn them into answers by a table; nothing here knows a wire."""
+"""The errors of the domain. Each API has one table that maps them to its own responses.
+
+Two kinds of refusal differ in what is recorded. AttemptRefusedError stands for a refusal that is in the book as a
+JOIN_ERROR, PUBLISH_ERROR or SUBSCRIBE_ERROR event. All others have no event, because no participant was identified, or
+because the request failed before it became an attempt.
+"""
 
 from enum import StrEnum
 
@@ -6,11 +11,14 @@ from stagebook.stage.events import ErrorCode
 
 
 class StagebookError(Exception):
-    """Base of every error that a caller can cause. Its text is safe to show: it never holds a secret."""
+    """Base of every error that a caller can cause. The message may be sent to the caller: it contains no secret."""
 
 
 class InvalidInputError(StagebookError):
-    """An input breaks a rule that is not in the service model. Names the member and the rule."""
+    """An input breaks a rule that the service model does not state.
+
+    `member` is the name of the input member as the API spells it, and `rule` the rule that it breaks.
+    """
 
     def __init__(self, *, member: str, rule: str) -> None:
         super().__init__(f"{member}: {rule}")
@@ -19,7 +27,7 @@ class InvalidInputError(StagebookError):
 
 
 class MalformedArnError(StagebookError):
-    """A text is not an ARN of this service."""
+    """A string is not an ARN of this service."""
 
     def __init__(self, *, text: str) -> None:
         super().__init__(f"not an ARN of this service: {text}")
@@ -37,14 +45,14 @@ class ConflictError(StagebookError):
 
 
 class ServiceQuotaExceededError(StagebookError):
-    """The caller's account is at a quota."""
+    """The caller's account has reached a quota. `quota` names what is counted, `maximum` is its value."""
 
     def __init__(self, *, quota: str, maximum: int) -> None:
         super().__init__(f"{quota} is at its quota of {maximum}")
 
 
 class TokenRefusal(StrEnum):
-    """Why a participant token admits nobody."""
+    """Why a participant token was refused."""
 
     MALFORMED = "malformed"
     SIGNATURE = "signature"
@@ -58,7 +66,11 @@ class TokenRefusal(StrEnum):
 
 
 class TokenRefusedError(StagebookError):
-    """A participant token was refused. Makes no event."""
+    """A participant token was refused. No event is recorded.
+
+    Shape EventErrorCode has no code for an invalid token, and a token with an invalid signature identifies no
+    participant.
+    """
 
     def __init__(self, *, refusal: TokenRefusal, detail: str) -> None:
         super().__init__(detail)
@@ -74,14 +86,14 @@ class AttemptRefusedError(StagebookError):
 
 
 class StreamKeyUnknownError(StagebookError):
-    """A stream key opens no stage: there is nobody whose attempt it could be. Makes no event."""
+    """A stream key does not identify a participant of a stage, so no event can be recorded."""
 
     def __init__(self) -> None:
         super().__init__("the stream key is unknown, or its ingest configuration is attached to no stage")
 
 
 class ExchangeRefusedError(StagebookError):
-    """A token cannot be exchanged for this other one. Makes no event: the participant keeps the token it has."""
+    """The new token of a token exchange is not acceptable. No event is recorded; the current token stays in use."""
 
 
 class ConnectionNotFoundError(StagebookError):
@@ -92,15 +104,15 @@ class ConnectionNotFoundError(StagebookError):
 
 
 class OfferMalformedError(StagebookError):
-    """An SDP offer or fragment cannot be understood. Makes no event: nothing was attempted."""
+    """An SDP offer or fragment could not be parsed. No event is recorded: a malformed request is not an attempt."""
 
 
 class IceSessionMismatchError(StagebookError):
-    """A PATCH speaks of another ICE session than the current one (RFC 9725 section 4.3.1)."""
+    """The If-Match header of a PATCH does not match the ETag of the current ICE session (RFC 9725 section 4.3.1)."""
 
     def __init__(self) -> None:
         super().__init__("the If-Match ICE session is not the current one")
 
 
 class ServerBusyError(StagebookError):
-    """A bound that protects the server is reached; the caller may try again later."""
+    """A limit that protects the server has been reached. No event is recorded; the caller may retry later."""

@@ -1,7 +1,8 @@
-"""The participant event: its twelve names, its fourteen error codes, and what one says.
+"""The participant event: its names, error codes, causes and members.
 
-Source: shapes Event, EventName, EventErrorCode and ExchangedParticipantToken of the `ivs-realtime` model.
-An event does not know its participant, session or sequence: the book adds those when it records it.
+Source: shapes Event, EventName, EventErrorCode and ExchangedParticipantToken of the `ivs-realtime` model. The
+participant, the session, the time and the sequence number are not members of `Event`: the book stores them as the key
+of the row.
 """
 
 from enum import StrEnum
@@ -46,7 +47,7 @@ class ErrorCode(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an event happened. Kept in the book and shown by the watch door, never on the AWS wire.
+    """Why an event happened. Stored in the book, but not a member of the AWS shape, so ListParticipantEvents omits it.
 
     The order of this list is the code a cause is stored under: append only.
     """
@@ -68,14 +69,14 @@ class Cause(StrEnum):
 
 
 class ReplicationDestination(msgspec.Struct, frozen=True, kw_only=True):
-    """Where REPLICATION_STARTED and REPLICATION_STOPPED lead."""
+    """The destination stage and session of REPLICATION_STARTED and REPLICATION_STOPPED."""
 
     stage_arn: str
     session_id: str
 
 
 class ExchangedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of TOKEN_EXCHANGED. It holds no token string: that would be a secret in the book."""
+    """The contents of one of the two tokens of TOKEN_EXCHANGED, without the token string, which is a secret."""
 
     capabilities: tuple[str, ...]
     attributes: dict[str, str]
@@ -84,16 +85,18 @@ class ExchangedToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenExchange(msgspec.Struct, frozen=True, kw_only=True):
-    """Both sides of TOKEN_EXCHANGED."""
+    """The replaced token and the new token of TOKEN_EXCHANGED."""
 
     previous: ExchangedToken
     new: ExchangedToken
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing that happened to one participant, as the heart emits it.
+    """One event of one participant, as the domain emits it.
 
-    `replica` speaks of the remote participant on SUBSCRIBE_* events and of the participant itself on the others.
+    `replica` describes the remote participant in SUBSCRIBE_* events, and the participant itself in all others (shape
+    Event). `error_code` is set in *_ERROR events, `destination` in REPLICATION_* events, `exchange` in TOKEN_EXCHANGED.
+    `cause` and `detail` are Stagebook's own members.
     """
 
     name: EventName

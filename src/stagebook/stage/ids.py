@@ -1,4 +1,9 @@
-"""Creates the ids of resources, sessions, participants and connections from randomness that is passed in."""
+"""Creates the ids of resources, sessions, participants and connections.
+
+The forms follow the samples of the API reference: base-62 characters of a fixed length. 12 characters are 71 bits, so
+ids are not checked for duplicates: with 10 million ids the probability of an equal pair is below 10**-7. The source of
+random bytes is an argument, so tests can make ids repeatable.
+"""
 
 from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Randomness
@@ -21,7 +26,7 @@ def _base62(randomness: Randomness, length: int) -> str:
 
 
 def new_arn(*, region: str, account_id: str, resource_type: str, randomness: Randomness) -> Arn:
-    """Return the ARN of a new resource."""
+    """Return the ARN of a new resource with an id of 12 base-62 characters. `resource_type` is a constant of `arns`."""
     resource_id = _base62(randomness, RESOURCE_ID_LENGTH)
     return Arn(region=region, account_id=account_id, resource_type=resource_type, resource_id=resource_id)
 
@@ -37,8 +42,10 @@ def new_session_id(randomness: Randomness) -> str:
 
 
 def new_stream_key(configuration: Arn, randomness: Randomness) -> str:
-    """Return a new stream key of an ingest configuration, `rt_<account>_<region>_<id>_<30 base-62 characters>`
-    (shape StreamKey). A secret: whoever has it publishes."""
+    """Return a new stream key of an ingest configuration: `rt_<account>_<region>_<id>_<30 base-62 characters>`.
+
+    Source: shape StreamKey. The key is a secret of 178 bits: an encoder that has it can publish.
+    """
     half = STREAM_KEY_SECRET_LENGTH // 2
     secret = _base62(randomness, half) + _base62(randomness, half)
     return f"rt_{configuration.account_id}_{configuration.region}_{configuration.resource_id}_{secret}"

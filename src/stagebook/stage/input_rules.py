@@ -12,7 +12,11 @@ MAXIMUM_PIXELS = 2_073_600
 
 
 def check_tags(tags: dict[str, str]) -> None:
-    """Check the tags of one resource against the tagging rules of AWS ("Tag naming limits and requirements")."""
+    """Check all tags of one resource against the tagging rules of AWS ("Tag naming limits and requirements").
+
+    `tags` are the tags that the resource will have, not only the added ones. Raises InvalidInputError for more than 50
+    tags, and for a key with the prefix `aws:` in any case.
+    """
     if len(tags) > MAXIMUM_TAGS:
         raise InvalidInputError(member="tags", rule=f"a resource has at most {MAXIMUM_TAGS} tags")
     for key in tags:
@@ -21,7 +25,10 @@ def check_tags(tags: dict[str, str]) -> None:
 
 
 def check_attributes(attributes: dict[str, str], *, size_bytes: int) -> None:
-    """Check the size of a participant's attributes: UTF-8 bytes of keys and values together."""
+    """Check the size of a participant's attributes (API reference, CreateParticipantToken: 1 KB in total).
+
+    `size_bytes` is the maximum for keys and values together, in bytes of UTF-8. Raises InvalidInputError.
+    """
     total_bytes = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
     if total_bytes > size_bytes:
         rule = f"keys and values must have at most {size_bytes} bytes of UTF-8 in all"
@@ -29,7 +36,11 @@ def check_attributes(attributes: dict[str, str], *, size_bytes: int) -> None:
 
 
 def check_frame_size(*, width: int, height: int) -> None:
-    """Check the frame size of a composition (API reference, Video)."""
+    """Check the frame size of a composition, in pixels (API reference, Video).
+
+    Both sides must be even, because H.264 with 4:2:0 sampling needs even sides, and the area is limited. Raises
+    InvalidInputError. The range of each side is in the service model.
+    """
     for member, pixels in (("video.width", width), ("video.height", height)):
         if pixels % 2:
             raise InvalidInputError(member=member, rule="must be an even number")

@@ -1,40 +1,58 @@
-"""Every quota of the service as one value, in two editions: AWS's own numbers, and roomy ones for self-hosting.
+"""The quotas of the service as one value, in two editions.
 
-Source of STRICT: the service quotas page of the IVS Real-Time user guide. Bounds of the wire that the
-model states (lengths, page sizes) are not here: the model itself holds them.
+STRICT has the values of AWS (user guide, "Service Quotas"), for tests of an application against the real limits.
+RELAXED has higher values for self-hosted servers. Lengths of strings and page sizes are in the service model, not here.
 """
 
 import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Quotas per account unless said otherwise. A field's name is also the name of the setting that overrides it.
+    """The quotas of one server. The name of a field is also the name of the setting that overrides it.
 
-    Calls per second count for each operation of the AWS API by itself; None does not limit them.
+    Fields without a `per_` suffix that count resources hold for each account. `docs/operating.md` has the table for
+    operators.
     """
 
     stages: int
     publishers_per_stage: int
+    """Publications, offers to publish in progress, and replicas. A participant that reconnects counts once."""
     subscribers_per_stage: int
+    """Subscriptions, not viewers: a participant that watches three publishers counts three times."""
     participants_per_stage: int
+    """Participants with an open connection or an offer in progress."""
     connections_per_participant: int
+    """Open connections and offers in progress: publication, subscriptions and events websockets."""
     publishers_per_account: int
+    """As `publishers_per_stage`, on all stages of the account together."""
     subscriptions_per_account: int
+    """As `subscribers_per_stage`, on all stages of the account together."""
     publish_bitrate_bps: int
+    """Bits per second of RTP payload of one publication: audio and all simulcast layers."""
     publish_bitrate_window_seconds: int
+    """Seconds in a row for which the bitrate must be above its limit before the publication is ended."""
     publish_long_side_pixels: int
     publish_short_side_pixels: int
+    """The two sides of a video frame, so that portrait and landscape have the same limit."""
     replications_per_participant: int
+    """Destination stages of one publisher at the same time."""
     duration_seconds: int
+    """Duration of one publication or one subscription, from the moment at which its transport is connected."""
     attributes_size_bytes: int = 1024
+    """Keys and values of a token's attributes together, in bytes of UTF-8."""
     ingest_configurations: int
     encoder_configurations: int
     storage_configurations: int
     public_keys: int
     calls_per_second: int | None = None
+    """Calls of one operation of the AWS API by one account. None: no limit. The next three replace it for their
+    operations."""
     token_calls_per_second: int | None = None
+    """For CreateParticipantToken."""
     tag_calls_per_second: int | None = None
+    """For each of TagResource, UntagResource and ListTagsForResource."""
     public_key_calls_per_second: int | None = None
+    """For each operation on public keys."""
 
 
 STRICT = Limits(
@@ -82,3 +100,4 @@ RELAXED = Limits(
 )
 
 EDITIONS = {"strict": STRICT, "relaxed": RELAXED}
+"""The editions by the value of the setting `quotas`."""

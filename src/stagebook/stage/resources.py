@@ -1,8 +1,10 @@
-"""The things the book keeps besides events: stages, their sessions, the participants of each session, replicas, and
-the resources that stand beside stages (public keys, ingest, encoder and storage configurations).
+"""The records that the book stores besides events.
 
-Shapes follow the `ivs-realtime` model in meaning and this project's rules in form: times are milliseconds since
-the epoch, absent is None. They are values; the book stores them and the doors show them.
+These are stages, their sessions, the participants of each session and their replications, and the resources with an
+ARN of their own: public keys, and ingest, encoder and storage configurations.
+
+The members have the meaning of the shapes with the same names in the `ivs-realtime` model. The form differs: names are
+Python's, times are milliseconds since the Unix epoch, and None stands for an absent member. The APIs convert them.
 """
 
 from enum import StrEnum
@@ -19,7 +21,7 @@ class ParticipantState(StrEnum):
 
 
 class ParticipantProtocol(StrEnum):
-    """Shape ParticipantProtocol: how a participant publishes; UNKNOWN until it has."""
+    """Shape ParticipantProtocol: how a participant publishes. UNKNOWN until its first publication starts."""
 
     UNKNOWN = "UNKNOWN"
     WHIP = "WHIP"
@@ -50,7 +52,7 @@ class Capability(StrEnum):
 
 
 class ClientInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a participant's software says of itself; each at most 128 of `[a-zA-Z0-9-_.,:;\\s]`, empty if unknown."""
+    """The client software of a participant. Each string has at most 128 of `[a-zA-Z0-9-_.,:;\\s]`; empty if unknown."""
 
     isp_name: str = ""
     os_name: str = ""
@@ -61,7 +63,11 @@ class ClientInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage. `recording` is its autoParticipantRecordingConfiguration in wire form, only what the caller set."""
+    """A stage.
+
+    `recording` is its autoParticipantRecordingConfiguration as JSON, with only the members that the caller set.
+    `active_session_id` is None while no session is open.
+    """
 
     arn: str
     account_id: str
@@ -82,9 +88,10 @@ class StageSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One participant of one stage session, as GetParticipant and ListParticipants see it.
+    """One participant of one stage session, as GetParticipant and ListParticipants return it.
 
-    `first_join_ms` is None for a participant all of whose attempts to join failed.
+    `first_join_ms` is None while every attempt of the participant to join has failed. `published` stays true after the
+    publication has ended. The source members are set for a replica only.
     """
 
     participant_id: str
@@ -106,8 +113,8 @@ class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Replica(msgspec.Struct, frozen=True, kw_only=True):
     """One replication of one participant to another stage: a row of ListParticipantReplicas.
 
-    Rows of the same source, destination and sessions are the same replication; a later one after a stop is another
-    row when its destination session is another.
+    The five ids are the key of the row. A replication that is started again after a stop reuses the row while both
+    sessions are still the same.
     """
 
     source_stage_arn: str
@@ -119,7 +126,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublicKey(msgspec.Struct, frozen=True, kw_only=True, tag="public-key"):
-    """An imported public key that verifies self-signed participant tokens. `material` is PEM, as it was given."""
+    """An imported public key that verifies self-signed tokens. `material` is the PEM string as it was imported."""
 
     arn: str
     account_id: str
@@ -145,7 +152,11 @@ class IngestCredential(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IngestConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="ingest-configuration"):
-    """How an encoder comes in. `stage_arn` is empty while it belongs to no stage. Stream keys are secrets."""
+    """The credentials of an encoder and the stage that it publishes to (user guide, "RTMP Publishing").
+
+    `stage_arn` is empty while the configuration is not attached to a stage. Stream keys are secrets. With
+    `redundant_ingest` the two `redundant_credentials` replace `stream_key`.
+    """
 
     arn: str
     account_id: str
@@ -164,7 +175,7 @@ class IngestConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="ingest
 
 
 class EncoderConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="encoder-configuration"):
-    """How a composition is encoded; the defaults are the model's."""
+    """The video of a composition, in pixels, frames per second and bits per second. The defaults are the model's."""
 
     arn: str
     account_id: str
@@ -178,7 +189,7 @@ class EncoderConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="encod
 
 
 class StorageConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="storage-configuration"):
-    """Where recordings go."""
+    """The S3 bucket that recordings are written to."""
 
     arn: str
     account_id: str
@@ -189,4 +200,4 @@ class StorageConfiguration(msgspec.Struct, frozen=True, kw_only=True, tag="stora
 
 
 Resource: TypeAlias = PublicKey | IngestConfiguration | EncoderConfiguration | StorageConfiguration
-"""What has an ARN beside stages. The tag is the resource type in the ARN."""
+"""The resources other than stages. The msgspec tag of each is its resource type in the ARN."""

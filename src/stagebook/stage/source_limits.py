@@ -1,4 +1,9 @@
-"""When a running publication breaks a limit (user guide, "Stream Ingest" and "Service Quotas")."""
+"""When a running publication breaks a limit (user guide, "Stream Ingest" and "Service Quotas").
+
+An engine measures each source once per second. A frame size above the limit, or a B-frame, is a property of the
+encoder's configuration and does not go away by itself, so one measurement is enough. The bitrate varies from second to
+second, because keyframes and scene changes are large, so it must stay above its limit for a number of seconds in a row.
+"""
 
 import msgspec
 
@@ -7,13 +12,17 @@ from stagebook.stage.limits import Limits
 
 
 class SourceWatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be remembered between two measurements of a source: seconds in a row above the bitrate limit."""
+    """The state between two measurements of a source: the number of seconds in a row above the bitrate limit."""
 
     seconds_above: int = 0
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
-    """One second of a source. Width and height are None while unknown."""
+    """One second of a source.
+
+    `bitrate_bps` counts the RTP payload of audio and of all simulcast layers. `width` and `height` are those of the
+    newest keyframe, in pixels; None until one has been parsed.
+    """
 
     bitrate_bps: int
     width: int | None
@@ -22,10 +31,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(watch: SourceWatch, seen: Measurement, limits: Limits) -> tuple[SourceWatch, ErrorCode | None]:
-    """Return the watch to keep and the code of the limit that is broken, or None.
+    """Check one measurement.
 
-    A resolution breaks its limit at once, in either orientation, and one B-frame is one too many; a bitrate must stay
-    above for the limit's window, so that one keyframe or scene change cuts nobody off.
+    Returns the state for the next measurement, and the error code if a limit is broken: RESOLUTION_EXCEEDED or
+    B_FRAME_PRESENT at once, BITRATE_EXCEEDED after `publish_bitrate_window_seconds` measurements in a row. Of several
+    broken limits the first in this order is returned.
     """
     above = watch.seconds_above + 1 if seen.bitrate_bps > limits.publish_bitrate_bps else 0
     kept = SourceWatch(seconds_above=above)

@@ -1,4 +1,4 @@
-"""The clock of events: a wall clock that never goes back and is not carried away by jumps.
+"""The clock of events: a wall clock that never goes back and does not follow short jumps.
 
 The machine's wall clock can be set. Event times must not follow it blindly: an event that went back in time would
 break the order of the book, and an event from a day ahead would hold all later ones there, because the book's sequence
@@ -14,9 +14,9 @@ only grows. So this clock is driven by the monotonic clock and follows the wall 
 from stagebook.stage.clock import Clock, Instant
 
 STEP_MS = 1_000
-"""The difference between the clocks that is normal: NTP corrections, rounding."""
+"""A normal difference between the clocks: small corrections by NTP, and rounding to milliseconds."""
 JUMP_MS = 60_000
-"""How long the wall clock must be ahead before its time is believed."""
+"""How long the wall clock must stay ahead before this clock follows it."""
 
 
 class EventClock:
@@ -25,6 +25,7 @@ class EventClock:
     def __init__(self, clock: Clock, *, floor_ms: int) -> None:
         self._clock = clock
         self._monotonic_ms = clock.monotonic_ms()
+        # In microseconds, as running at half speed would lose half a millisecond in each call.
         self._wall_us = max(clock.now_ms(), floor_ms) * 1000
         self._ahead_since_ms: int | None = None
         self._system_us = 0
@@ -32,11 +33,15 @@ class EventClock:
         """The last answer, for calls within the same millisecond."""
 
     def now(self) -> Instant:
-        """Return the present moment. Its wall time is never below an earlier one."""
+        """Return the present moment on both clocks, in milliseconds. Its wall time is never below an earlier one.
+
+        Calls within the same millisecond return the same object: transactions of a burst then share one Instant.
+        """
         monotonic_ms, system_us = self._clock.monotonic_ms(), self._clock.now_ms() * 1000
         if self._last is not None and monotonic_ms == self._monotonic_ms and system_us == self._system_us:
             return self._last
         self._system_us = system_us
+        # `max`: the port promises a monotonic clock, but a violation must not turn event times back.
         elapsed_us = max(0, monotonic_ms - self._monotonic_ms) * 1000
         self._monotonic_ms = max(self._monotonic_ms, monotonic_ms)
         ahead_us = system_us - (self._wall_us + elapsed_us)
@@ -45,6 +50,7 @@ class EventClock:
         elif self._ahead_since_ms is None:
             self._ahead_since_ms = self._monotonic_ms
         if ahead_us < 0:
+            # Half speed instead of standing still: events of different times keep different times.
             self._wall_us = max(system_us, self._wall_us + elapsed_us // 2)
         elif self._ahead_since_ms is None or self._monotonic_ms - self._ahead_since_ms >= JUMP_MS:
             self._wall_us, self._ahead_since_ms = system_us, None

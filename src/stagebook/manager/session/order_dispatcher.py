@@ -1,7 +1,8 @@
-"""Carries out the orders that others can see: connections and sources to close, websockets to close with a farewell.
+"""Carries out the orders that clients can observe: closing connections, sources and events websockets.
 
-Commands to media engines are sent as tasks, in order. They cannot fail in a way that matters here: an engine that is
-lost has closed everything by itself.
+Commands to media engines run as tasks, started in the order of the decisions. No caller waits for a result, because
+the session has removed the connection before its end is ordered. A command can fail only if the engine process is
+lost, and that has closed all of its connections.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from stagebook.stage.session.orders import CloseConnection, CloseEvents, EndSour
 
 
 class OrderDispatcher:
-    """Sends orders to the media engine and to the watchers of stages."""
+    """Sends orders to the media engine and to the events websockets. `close_events` is set by the stage manager."""
 
     def __init__(self, *, media: MediaEngine) -> None:
         self._media = media
@@ -25,7 +26,7 @@ class OrderDispatcher:
         self.close_events: Callable[[CloseEvents], None] = lambda _order: None
 
     def carry_out(self, orders: Sequence[Order]) -> None:
-        """Carry out orders. Orders that only concern memory are not passed here."""
+        """Carry out orders of the types CloseConnection, EndSource and CloseEvents. Others are ignored."""
         for order in orders:
             match order:
                 case CloseConnection():
@@ -39,9 +40,11 @@ class OrderDispatcher:
 
     @contextmanager
     def holding(self, source_id: str) -> Iterator[None]:
-        """Delay the end of a source while an engine is asked to let a publisher in.
+        """Delay the end of a source while a request to publish to it is in progress in the engine.
 
-        The engine can create the source after it was told to end it: the offer may still be on its way.
+        The request and `end_source` are separate messages to an engine process. If the session ended the source while
+        the request is on its way, the engine could create the source after the command to end it, and keep it for good.
+        Several requests can hold one source; the last one that is done sends the command.
         """
         self._held[source_id] += 1
         try:
@@ -61,12 +64,12 @@ class OrderDispatcher:
             self.run(self._media.end_source(source_id=order.source_id, detail=order.detail))
 
     def run(self, command: Coroutine[Any, Any, None]) -> None:
-        """Send one command to the media engine."""
+        """Start one command of the media engine as a task. The reference keeps it from being garbage collected."""
         task = asyncio.get_running_loop().create_task(command)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def settled(self) -> None:
-        """Wait until the media engine has taken all commands."""
+        """Wait until the media engine has finished all commands, also those that start meanwhile."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)

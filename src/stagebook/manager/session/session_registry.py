@@ -1,6 +1,7 @@
 """The running sessions in memory, and the indexes that lead to them.
 
-Sessions are immutable values (`stage/session`); a commit replaces them. The book holds what lasts.
+Sessions are immutable values (`stage/session`), and a commit replaces them. The quotas of an account need totals over
+all of its stages. Each replacement updates them, as summing over all sessions would cost more than a decision.
 """
 
 from collections import OrderedDict
@@ -31,8 +32,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class SessionRegistry:
     """The running sessions by stage ARN, and the routes by connection id.
 
-    `cancelled` holds the errors of attempts that were voided while an engine answers them. `ended` holds the last
-    ENDED_ROUTES media connections that ended, the oldest first: a client that ends a connection can be late.
+    `cancelled` holds the errors of attempts that were cancelled while an engine answers them, by connection id. `ended`
+    holds the last ENDED_ROUTES media connections that ended, the oldest first: a client that ends a connection can be
+    late.
     """
 
     def __init__(self) -> None:

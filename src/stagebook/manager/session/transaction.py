@@ -1,7 +1,8 @@
 """One transaction over sessions: facts are decided, and what the decisions order is collected.
 
-A fact that a decision forwards to another session is applied in the same transaction. This is how one transaction holds
-both ends of a replication. Sessions are immutable values, so a transaction that is not committed leaves no trace.
+A fact that a decision forwards to another session is applied in the same transaction, so both ends of a replication
+change together. Sessions are immutable values and only `commit` replaces them, so a transaction that is not committed
+has no effect and needs no rollback.
 """
 
 from collections import deque
@@ -54,22 +55,25 @@ class Transaction:
         self.departed: list[tuple[str, ParticipantRecord]] = []
 
     def add(self, *changes: Change) -> None:
-        """Add changes of resources, which follow the sessions' own."""
+        """Add changes of resources, stages and revocations. They follow those that the sessions' decisions make."""
         self._changes += [(_RESOURCES, change) for change in changes]
 
     def apply(self, session: Session, fact: SessionFact) -> StagebookError | None:
         """Apply a fact to a session, and the facts that follow to other sessions.
 
-        Returns the refusal, or None. A refused attempt can have an event: commit the transaction in that case too. A
-        refusal by another session refuses all: do not commit it.
+        A fact is applied to the newest state of its session in this transaction. Returns the refusal, or None. A
+        refused attempt can have an event: commit the transaction in that case too. A refusal by a session that a fact
+        was forwarded to (only StartParticipantReplication has one) refuses all: do not commit it.
         """
         current = self.sessions.get(session.stage_arn, session)
         decision = decide(current, fact, self._context(current))
         forwards = deque(self._take(decision))
+        # First in, first out: facts reach the other sessions in the order of the decisions that forwarded them. The
+        # loop ends because a fact is forwarded at most once in each direction, see `rules/replicas.py`.
         while forwards:
             forward = forwards.popleft()
             target = self.sessions.get(forward.stage_arn) or self._registry.sessions.get(forward.stage_arn)
-            if target is not None:  # else the session has ended meanwhile, and with it the other end
+            if target is not None:  # else the session has ended, and with it the other end of the replication
                 forwarded = decide(target, forward.fact, self._context(target))
                 if forwarded.refusal is not None:
                     return forwarded.refusal
@@ -79,13 +83,15 @@ class Transaction:
     def commit(self) -> Durable | None:
         """Submit everything as one transaction of the book and install the sessions.
 
-        Returns what to await until it is durable. Without a change that is the transaction before this one, or None if
-        there is none. Raises BookFailedError and ChangeRefusedError; then nothing has changed.
+        Returns what to await until it is durable. A transaction without changes returns the one before it, because its
+        answer may rest on what that one has written; None if there is none. Raises BookFailedError and
+        ChangeRefusedError; then nothing has changed.
         """
         return self._commit(self)
 
     def changes(self) -> list[Change]:
         """Return the changes of the book in the order that it needs."""
+        # Decisions of several sessions alternate in the list; see the ranks below.
         if len(self._changes) > 1:
             self._changes.sort(key=itemgetter(0))
         return [change for _, change in self._changes]
@@ -93,7 +99,7 @@ class Transaction:
     def _context(self, session: Session) -> Context:
         registry, account_id = self._registry, session.account_id
         publishers, subscribers = registry.publishers(account_id), registry.subscribers(account_id)
-        # The registry counts running sessions; what this transaction has changed so far comes on top.
+        # The registry counts the committed sessions. Add what this transaction has changed so far.
         for staged in self.sessions.values():
             if staged.account_id == account_id:
                 running = registry.sessions.get(staged.stage_arn)
@@ -136,7 +142,11 @@ class Transaction:
 
 
 _STARTS, _ROWS, _EVENTS, _REPLICAS, _ENDS, _RESOURCES = range(6)
-"""The order in which the book needs the changes of one transaction: sessions before rows, rows before events."""
+"""The order in which the book needs the changes of one transaction.
+
+A row refers to the row of its session, and an event to the row of its participant, so they come after these. A session
+ends after its last event. The sort is stable: events keep the order in which they were decided.
+"""
 
 
 WRITES = (orders.WriteParticipant, orders.WriteSessionStart, orders.WriteReplica, orders.WriteSessionEnd)

@@ -1,8 +1,12 @@
 """The unit of work: commits transactions to the book, installs the sessions, and carries out the orders.
 
 `commit` submits all rows and events of a transaction as one transaction of the book and replaces the sessions in
-memory. Orders that others can see (close a connection, say farewell) are carried out once the book has made the
-transaction durable: nobody learns of an event before it is in the book.
+memory. Orders that clients can observe (closing a connection or a websocket) are carried out once the book has made the
+transaction durable: no client may see the effect of an event that a crash could still lose.
+
+Sessions are replaced at the submission, not when the transaction is durable. The next decision then sees them, and a
+burst of requests shares one sync to disk instead of waiting for one another. If the book fails, no later transaction
+can succeed and the server stops, so state in memory that never became durable is not used.
 """
 
 import asyncio
@@ -27,11 +31,14 @@ from stagebook.stage.session import orders
 from stagebook.stage.session.session_state import Session
 
 MAXIMUM_BACKLOG = 100_000
-"""Transactions that may wait for the book before new attempts are refused: some seconds of work."""
+"""Transactions that may wait for the book before new attempts are refused: some seconds of work.
+
+Only attempts of participants and encoders are refused. Ends are always taken, because they free memory and quotas.
+"""
 
 
 VISIBLE_ORDERS = (orders.CloseConnection, orders.EndSource, orders.CloseEvents)
-"""The orders that others can see. They wait until the transaction is durable."""
+"""The orders that clients can observe. They wait until the transaction is durable."""
 
 
 class UnitOfWork:
@@ -66,18 +73,27 @@ class UnitOfWork:
         return self._clock.now_ms()
 
     def begin(self) -> Transaction:
-        """Return an empty transaction. Nothing may be awaited between `begin` and `commit`."""
+        """Return an empty transaction, with the present moment as its time.
+
+        Do not await between `begin` and `commit`: another transaction could replace the sessions that this one has
+        decided on, and its changes would be lost.
+        """
         return Transaction(registry=self.registry, rules=self.rules, at=self.now(), commit=self.commit)
 
     def session_of(self, stage: Stage) -> Session:
-        """Return the running session of a stage, or a new one that opens with its first event."""
+        """Return the running session of a stage, or a new one, which is not recorded until its first event."""
         running = self.registry.sessions.get(stage.arn)
         return running or Session(
             stage_arn=stage.arn, account_id=stage.account_id, session_id=new_session_id(self._randomness)
         )
 
     def known_record(self, session: Session, participant_id: str) -> ParticipantRecord | None:
-        """Return the row of a participant that was in a session before and has left it, or None."""
+        """Return the row of a participant that was in a session before and has left it, or None.
+
+        The row keeps the participant's first join. A participant that left a moment ago may not be in the book yet, so
+        rows that are not durable are kept in memory. `has_departed` avoids a read for the usual case, a session that no
+        participant has left.
+        """
         if not session.has_departed or participant_id in session.participants:
             return None
         departed = self._departed.get((session.session_id, participant_id))
@@ -91,7 +107,11 @@ class UnitOfWork:
             raise ServerBusyError("too many events wait to be written; try again")
 
     def submit(self, changes: list[Change]) -> Durable:
-        """Submit changes that touch no session; return what to await until they are durable."""
+        """Submit changes as one transaction of the book; return what to await until they are durable.
+
+        `commit` calls it for sessions; services call it directly for resources. Raises BookFailedError and
+        ChangeRefusedError.
+        """
         resources = self.pending.prepare(changes)
         durable = self.book.submit(changes).durable
         self._last = durable
@@ -106,7 +126,10 @@ class UnitOfWork:
         durable.exception()  # Mark it as retrieved: not every transaction has a caller that awaits it.
 
     async def settled(self) -> None:
-        """Wait until everything submitted so far is durable and the orders that followed are carried out."""
+        """Wait until everything submitted so far is durable and the orders that followed are carried out.
+
+        Transactions become durable in the order of submission, so the last one stands for all. Raises BookFailedError.
+        """
         if self._last is not None:
             await self._last
         await self.dispatcher.settled()
@@ -131,6 +154,7 @@ class UnitOfWork:
                 visible.append(order)
             else:
                 self._follow(stage_arn, order)
+        # Without a change nothing has to become durable first.
         if visible and changes and durable is not None:
             durable.add_done_callback(lambda done: self._carry_out(done, visible))
         elif visible:
@@ -138,6 +162,7 @@ class UnitOfWork:
         return durable
 
     def _carry_out(self, durable: asyncio.Future[None], visible: list[orders.Order]) -> None:
+        # After a failure of the book the server stops; ends that are not recorded must not be shown.
         if durable.exception() is None:
             self.dispatcher.carry_out(visible)
 

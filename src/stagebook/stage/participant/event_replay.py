@@ -1,7 +1,8 @@
 """Rebuilds a participant from its recorded events.
 
-Recovery uses this to learn what an interrupted run left open. It is the inverse of `participant_machine.step` as far
-as events tell: connections that emit no event of their own leave no trace, and all ids are made up.
+Recovery uses this to find what an interrupted run left open. It is the inverse of `participant_machine.step`, as far as
+the events determine the state: connections that emit no events (events websockets, offers that never connected) are
+not restored, and connection ids are invented, because events do not contain them.
 """
 
 from stagebook.stage.events import Event, EventName, ReplicationDestination

@@ -1,8 +1,7 @@
 """The facts of one participant: the input of `participant_machine.step`.
 
-Each fact carries the cause and the detail that the book keeps with the events that the fact emits. Values that are
-created for each packet of work and cannot be part of a reference cycle set `gc=False`, so that the garbage collector
-skips them.
+Each fact carries the cause and the detail that the book stores with the events that the fact emits. Values that are
+created often and cannot be part of a reference cycle set `gc=False`, so that the garbage collector skips them.
 """
 
 from typing import Literal, TypeAlias

@@ -70,7 +70,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def step(participant: Participant, fact: ParticipantFact) -> Step:
     """Apply one fact.
 
-    Returns the next participant and the events of the action in causal order. Raises IllegalFactError.
+    Returns the next participant and the events of the action in causal order; the given participant is not changed.
+    Raises IllegalFactError for a fact that is in no transition table. The rules of a session never pass such a fact, so
+    the error means a defect of the server.
     """
     if isinstance(fact, Refused):
         return Step(participant=participant, events=(_refusal(fact, participant),))
@@ -87,6 +89,8 @@ def step(participant: Participant, fact: ParticipantFact) -> Step:
         events = _exchange(connections, replications, fact, participant)
     else:
         events = _end(connections, replications, fact, participant)
+    # JOINED and LEFT are derived from the connections; no fact states them. So they alternate, whatever the order of
+    # the facts is.
     presence, names = PRESENCE_MOVES[participant.presence, bool(connections)]
     frame = [Event(name=name, replica=participant.is_replica, cause=fact.cause, detail=fact.detail) for name in names]
     ordered = frame + events if presence is Presence.PRESENT else events + frame
@@ -99,6 +103,8 @@ def _accept(connections: dict[str, Connection], fact: Accepted, participant: Par
     if fact.connection_id in connections:
         raise IllegalFactError(f"connection {fact.connection_id} exists already")
     publishing = [other.kind for other in connections.values() if other.kind in PUBLISHING_KINDS]
+    # Only a publisher with a token has a second connection, while it reconnects. A redundant stream is refused while
+    # its stream key is in use (REUSE_OF_STREAM_KEY), and a replica has no transport that could reconnect.
     maximum = MAXIMUM_PUBLISH_CONNECTIONS if kind is ConnectionKind.PUBLISH else 1
     if kind in PUBLISHING_KINDS and (len(publishing) >= maximum or any(other is not kind for other in publishing)):
         raise IllegalFactError("a participant has one publication and at most one replacement")
@@ -115,18 +121,22 @@ def _accept(connections: dict[str, Connection], fact: Accepted, participant: Par
 
 
 def _connect(connections: dict[str, Connection], fact: MediaConnected, participant: Participant) -> list[Event]:
-    """Let a connection flow. A PUBLISH connection supersedes the older one of the participant, silently."""
+    """Move a connection to FLOWING. A PUBLISH connection removes the older ones of the participant without an event."""
     events = _move(connections, fact.connection_id, Move.CONNECTED, fact, participant)
     if connections[fact.connection_id].kind is not ConnectionKind.PUBLISH:
         return events
     for connection_id in superseded_by(participant, fact.connection_id):
         if connections.pop(connection_id).state is ConnectionState.FLOWING:
-            events = []  # The publication goes on: it moved to the new connection.
+            # The publication goes on over the new connection: a second PUBLISH_STARTED would have no *_STOPPED.
+            events = []
     return events
 
 
 def superseded_by(participant: Participant, connection_id: str) -> tuple[str, ...]:
-    """Return the ids of the PUBLISH connections that disappear when this one connects: the older ones."""
+    """Return the ids of the PUBLISH connections that this one replaces when it connects: the ones accepted earlier.
+
+    A connection that connects late does not replace a newer one.
+    """
     older = []
     for other_id, other in participant.connections.items():
         if other_id == connection_id:
@@ -151,7 +161,7 @@ def _end(
     fact: Cut | Gone,
     participant: Participant,
 ) -> list[Event]:
-    # Connections first: a replication ends because its publication ended.
+    # Connections first: a replication ends because its publication ended. REPLICATION_STOPPED follows PUBLISH_STOPPED.
     if isinstance(fact, Cut):
         events = _move(connections, fact.connection_id, Move.CUT, fact, participant)
     else:

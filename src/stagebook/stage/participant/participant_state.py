@@ -34,17 +34,20 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether it is away while a replication of it waits for it to come back."""
+        """Whether it has left the stage while a replication of it waits for its return."""
         return bool(self.replications) and not self.connections
 
     @property
     def replica_id(self) -> str | None:
-        """The id of its REPLICA connection, the only one that a replica has, or None."""
+        """The id of the only connection of a replica, of the kind REPLICA; None for all other participants."""
         return next(iter(self.connections), None) if self.is_replica else None
 
     @property
     def publication_id(self) -> str | None:
-        """The id of the PUBLISH connection that is its publication: the flowing one, else the oldest; or None."""
+        """The id of the PUBLISH connection that is its publication, or None.
+
+        That is the flowing one. While none flows it is the oldest, which reserves the publication until it connects.
+        """
         found = None
         for connection_id, connection in self.connections.items():
             if connection.kind is ConnectionKind.PUBLISH:
@@ -64,7 +67,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_publishing(self) -> bool:
-        """Whether its media flows."""
+        """Whether the media of one of its publishing connections flows (PUBLISH, REPLICA or REDUNDANT)."""
         return any(
             connection.kind in PUBLISHING_KINDS and connection.state is ConnectionState.FLOWING
             for connection in self.connections.values()

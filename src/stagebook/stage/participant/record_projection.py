@@ -1,7 +1,7 @@
 """Derives a participant's row from its events.
 
-The row (ListParticipants, GetParticipant) and the events change in one transaction. Deriving the one from the other
-keeps them equal by construction.
+The row (ListParticipants, GetParticipant) and the events are written in one transaction. The row is a function of its
+former value and the events, so the two cannot contradict each other.
 """
 
 from collections.abc import Iterable

@@ -9,7 +9,9 @@ A participant has connections of five kinds:
 * REPLICA: the only connection of a replica. It stands for the publisher on the source stage;
 * REDUNDANT: one of the two encoder streams that feed a virtual participant.
 
-A connection is OPENING until its media transport is up and FLOWING afterwards. A move that is in no table is illegal.
+A connection is OPENING until its media transport is connected (ICE and DTLS for WebRTC, the first audio and video for
+RTMP), and FLOWING afterwards. PUBLISH_STARTED and SUBSCRIBE_STARTED therefore mean that media can flow, and an offer
+that never connects has neither event. A move that is in no table is illegal.
 """
 
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""One stage session as a pure machine: `decide(session, fact)` returns the next session, events and orders."""
+"""One stage session as a pure function: `decide(session, fact)` returns the next session, the events and the orders."""

@@ -1,8 +1,11 @@
-"""`decide(session, fact) -> Decision`: everything that the rules of the book speak of, as one pure function.
+"""`decide(session, fact) -> Decision`: all rules of a stage session as one pure function.
 
 A stage session is an immutable value. A fact is a request, a report of a media engine, or a timer. The decision is the
-next session, the events in causal order, and the orders: which rows to write, which connections to close, whom to say
-farewell. The shell commits rows and events in one transaction and carries out the other orders afterwards.
+next session, the events in causal order, and the orders: rows to write, connections and websockets to close, timers to
+set. The manager commits rows and events in one transaction and carries out the other orders once it is durable.
+
+The function is pure so that a decision can be discarded. The manager decides first and commits afterwards; if the book
+or another session refuses the transaction, the former session is still the current one.
 
 The rules are in `rules/`; RULES says which function decides which fact:
 
@@ -13,8 +16,9 @@ The rules are in `rules/`; RULES says which function decides which fact:
     session_end.py         disconnections, and the end of the session
     teardown.py            what follows when connections end
 
-A fact about something that does not exist changes nothing. `decide` never raises for a fact that a peer, a caller or
-an engine can cause; it returns the refusal.
+A fact about something that does not exist changes nothing: reports of engines and timers can arrive after what they
+refer to has ended. `decide` never raises for a fact that a peer, a caller or an engine can cause; it returns the
+refusal.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,6 +39,7 @@ from stagebook.stage.session.session_state import Session
 Rule: TypeAlias = Callable[[Draft, Any], Refusal]
 """A rule changes the draft for one fact. It returns the error that refuses the fact, or None."""
 
+# A table instead of a chain of isinstance: a test checks that each type of fact has a rule.
 RULES: Mapping[type[SessionFact], Rule] = {
     session_facts.PublishRequested: attempts.publish_requested,
     session_facts.SubscribeRequested: attempts.subscribe_requested,
@@ -66,8 +71,9 @@ RULES: Mapping[type[SessionFact], Rule] = {
 def decide(session: Session, fact: SessionFact, context: Context) -> Decision:
     """Decide one fact.
 
-    `context` is the time, the quotas and the account's usage. Returns the next session, the events and the orders. The
-    given session is not changed.
+    `context` is the time, the quotas and the account's usage. Returns the next session, the events in causal order, the
+    orders, and the refusal of a request if there is one. The given session is not changed. The same arguments always
+    give the same decision.
     """
     draft = Draft(session, context)
     refusal = RULES[type(fact)](draft, fact)

@@ -1,8 +1,8 @@
-"""A decision in the making: the working copy of a session that the rules of this folder change.
+"""The working copy of a session while the rules decide one fact.
 
 A draft collects the changed participants, the events and the orders of one decision. `finish` derives from them what
-follows for the session as a whole: counters, phase, linger timer and rows. The session that it started from is never
-changed.
+follows for the session as a whole: counters, phase, linger timer and rows. No rule changes these directly, so a new
+rule cannot forget one of them. The session that the draft started from is never changed.
 """
 
 from collections.abc import Sequence
@@ -41,9 +41,11 @@ Refusal: TypeAlias = StagebookError | None
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a decision depends on beside the session and the fact: the time, the quotas and the account's usage.
+    """What a decision depends on in addition to the session and the fact.
 
-    The account's counters include those of the session itself.
+    `at` is the time of the decision: all of its events have this time. `linger_ms` is how long the session stays open
+    after the last participant has left. The two counters are totals of the account's running sessions, the session
+    itself included.
     """
 
     at: Instant
@@ -56,8 +58,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The result of `decide`: the next session, the events in causal order, the orders, and the refusal if any.
 
-    A refused attempt can have an event; then the session has changed all the same. `departed` are the rows of
-    participants that were in the session and are forgotten by the next one.
+    A refused attempt can have an event; then the decision has both a refusal and a changed session. `departed` are the
+    rows of participants that the next session does not contain any longer.
     """
 
     session: Session
@@ -129,7 +131,10 @@ class Draft:
         self.orders.append(order)
 
     def record(self, participant_id: str, *facts: ParticipantFact) -> SessionParticipant:
-        """Apply facts to one participant and add its events; return its newest state."""
+        """Apply facts to one participant and add its events; return its newest state.
+
+        The participant must be in the draft. Raises IllegalFactError if a fact is illegal in its state.
+        """
         participant = self.get(participant_id)
         machine = participant.machine
         events: list[Event] = []
@@ -152,14 +157,18 @@ class Draft:
         return participant
 
     def lease_source(self, publisher_id: str, *, user_id: str, participant_id: str, fresh_id: str) -> str:
-        """Let a connection or attempt use the source of a publisher, created if need be; return the source's id."""
+        """Let a connection or attempt use the source of a publisher; return the source's id.
+
+        A publisher without a source gets a new one with the id `fresh_id`. Both connections of a replacement use the
+        same source, so the subscriptions of its viewers stay valid.
+        """
         source = self.sources.get(publisher_id) or Source(source_id=fresh_id)
         users = {**source.users, user_id: participant_id}
         self.sources = self.sources.insert(publisher_id, replace(source, users=users))
         return source.source_id
 
     def release_source(self, publisher_id: str, *, user_id: str, detail: str) -> bool:
-        """End the use of a source; order its end if nobody uses it. Return whether it has ended."""
+        """End one use of a source, and order the end of the source after the last one. Return whether it has ended."""
         source = self.sources.get(publisher_id)
         if source is None or user_id not in source.users:
             return False
@@ -184,6 +193,8 @@ class Draft:
         for participant_id, changed in self._changed.items():
             former = self._find_former(participant_id)
             participant, counted = changed, usage_of(changed)
+            # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
+            # visible in the API, and a participant that was never recorded has no row.
             is_row_needed = participant_id in self._with_events and _needs_row(former, changed)
             if is_row_needed:
                 rows.append(WriteParticipant(record=changed.record))
@@ -192,6 +203,8 @@ class Draft:
                 usage = _moved(usage, before, counted)
             if counted != changed.usage or (is_row_needed and not changed.is_written):
                 participant = replace(changed, usage=counted, is_written=changed.is_written or is_row_needed)
+            # The session holds only participants that are present, arriving or awaited. Its memory is bounded by the
+            # quota of participants instead of growing with everyone who has ever been on the stage.
             if not changed.is_idle:
                 participants = participants.insert(participant_id, participant)
                 continue
@@ -218,6 +231,7 @@ class Draft:
             session=session,
             departed=tuple(departed),
             events=tuple(self.events),
+            # The session's own row precedes the rows of its participants, which refer to it; its end follows them.
             orders=(*first, *rows, *self.orders, *last),
             refusal=refusal,
         )
@@ -237,7 +251,8 @@ class Draft:
                 first.append(WriteSessionStart(start_ms=start_ms))
             phase = SESSION_PHASES[phase, SessionTurn.FILLED if is_filled else SessionTurn.EMPTIED]
             if not is_filled:
-                # Also for a refused attempt while the session lingers: its event must lie inside the session.
+                # Also for a refused attempt while the session lingers. Its end is computed from `empty_since`, and the
+                # timer can be late: without the new time the session could end before the event of the attempt.
                 empty_since, due_ms = at, at.monotonic_ms + self.context.linger_ms
                 last.append(SetTimer(key=linger_timer(base.stage_arn), due_ms=due_ms, fact=LingerElapsed()))
             elif empty_since is not None:
@@ -260,6 +275,8 @@ def linger_timer(stage_arn: str) -> str:
 
 def _needs_row(before: SessionParticipant | None, after: SessionParticipant) -> bool:
     """Return whether the row of a participant with events must be written: it is new or has changed."""
+    # By identity: `record_after` returns the same object when no event changes the row, and comparing two rows member
+    # by member costs more than it saves.
     return not after.is_written or before is None or before.record is not after.record
 
 

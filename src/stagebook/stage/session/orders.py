@@ -1,7 +1,9 @@
-"""Orders: what the shell must do for a decision, as data.
+"""Orders: what the manager must do for a decision, as data.
 
-Rows are written in the transaction of the decision's events. All other orders are carried out once that transaction is
-durable: nobody learns of an event before it is in the book.
+Write orders become rows in the same transaction as the decision's events. Orders that only change the manager's memory
+(routes, timers, cancelled attempts) are carried out when the transaction is submitted, because the next decision needs
+them. Orders that a client can observe (CloseConnection, EndSource, CloseEvents) wait until the transaction is durable:
+no client may see the effect of an event that a crash could still lose.
 """
 
 from enum import StrEnum
@@ -66,28 +68,34 @@ class AskEngine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CloseConnection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Close one connection in the engine. `detail` is the reason that an encoder is given."""
+    """Close one connection in the engine. `detail` is the reason that is sent to an encoder."""
 
     connection_id: str
     detail: str = ""
 
 
 class EndSource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """End a source in the engine with all of its connections. `detail` is the reason that an encoder is given."""
+    """End a source in the engine with all of its connections. `detail` is the reason that is sent to an encoder."""
 
     source_id: str
     detail: str = ""
 
 
 class CancelAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The attempt is void. When the engine answers, close what it opened and raise `error` to the client."""
+    """The attempt is cancelled while an engine answers it.
+
+    When the engine has answered, the manager closes the new connection and raises `error` to the client.
+    """
 
     connection_id: str
     error: StagebookError
 
 
 class CloseEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The events websocket has ended. `farewell` is the reason to give, or None if the client ended it."""
+    """An events websocket has ended.
+
+    `farewell` is the reason that is sent before the server closes it; None if the client closed it.
+    """
 
     connection_id: str
     farewell: FarewellReason | None = None

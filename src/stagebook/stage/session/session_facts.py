@@ -16,7 +16,7 @@ from stagebook.stage.source_limits import Measurement
 
 
 class PublishRequested(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A participant sent an offer to publish. `known` is its row if it was in this session before.
+    """A participant sent an offer to publish. `known` is its row if it was in this session before and has left it.
 
     `source_id` is a fresh id, used when the participant has no source yet.
     """
@@ -59,7 +59,7 @@ class EncoderRequested(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AttemptRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The shell refused an attempt of an identified participant by a rule that is not the session's own."""
+    """The manager refused an attempt of an identified participant by a rule that is not part of the session."""
 
     claims: Claims
     client: ClientInfo
@@ -95,7 +95,7 @@ class TransportConnected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ConnectionEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A connection ended by itself or at the client's wish."""
+    """A connection ended: its transport failed, its peer closed it, or the client requested it."""
 
     participant_id: str
     connection_id: str
@@ -104,7 +104,7 @@ class ConnectionEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ConnectionFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A media connection ended with an error code: a rule of its form is broken, or the server failed."""
+    """A media connection ended with an error code: the stream violates a rule of its format, or the server failed."""
 
     participant_id: str
     connection_id: str
@@ -147,7 +147,7 @@ class TokenExchangeRequested(msgspec.Struct, frozen=True, kw_only=True, gc=False
 
 
 class ParticipantsDisconnected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The API ends everything of these participants. Ids that are not on the stage are fine."""
+    """The API ends all connections, replications and attempts of these participants. Unknown ids are ignored."""
 
     participant_ids: tuple[str, ...]
     cause: Cause
@@ -155,14 +155,14 @@ class ParticipantsDisconnected(msgspec.Struct, frozen=True, kw_only=True, gc=Fal
 
 
 class SessionClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The stage is deleted or the server stops: everybody leaves and the session ends."""
+    """The stage is deleted or the server stops: all participants leave and the session ends."""
 
     cause: Cause
     detail: str | None = None
 
 
 class ReplicationRequested(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """StartParticipantReplication, to the source session. `attributes` are laid over the participant's own.
+    """StartParticipantReplication, to the source session. `attributes` override those of the participant.
 
     `known` is the participant's row in the destination session if it was there before.
     """

@@ -6,10 +6,10 @@
     LINGERING --LINGER_OVER--> ENDED
     any --CLOSED--> ENDED
 
-A session opens with its first event: the JOINED of a participant, or a refused attempt. It lingers while nobody is on
-the stage, so that a short absence does not split it. It ends `linger` after the last participant left, or at once when
-its stage is deleted or the server stops. A publisher that has left while a replication waits for it keeps the session
-open, because its REPLICATION_STOPPED is still to come.
+A session opens with its first event: the JOINED of a participant, or a refused attempt. It lingers while no
+participant is on the stage, so that a short absence does not split it. It ends `linger` after the last participant
+left, or at once when its stage is deleted or the server stops. A publisher that has left while a replication waits for
+it keeps the session open, because its REPLICATION_STOPPED is still to come.
 """
 
 from collections.abc import Mapping

@@ -28,7 +28,7 @@ NO_VIEWERS: "HashTrieMap[str, str]" = HashTrieMap()
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A participant's offer that a media engine is answering. It occupies its place in the quotas meanwhile.
+    """A participant's offer that a media engine is answering. It already counts in the quotas.
 
     `publisher_id` is the publisher that a subscriber wants to watch. `is_lost`: the engine reported the connection as
     closed before it answered.
@@ -86,19 +86,19 @@ class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of it is left on the stage, so that the session can forget it."""
+        """Whether it has no connection, replication or attempt, so that the session can drop it."""
         return not (self.machine.connections or self.machine.replications or self.attempts)
 
     @property
     def protocol(self) -> ParticipantProtocol:
-        """How it publishes. The row of a replica has the protocol of its publisher already."""
+        """How it publishes. A replica has the protocol of its publisher, copied into its row when it arrives."""
         if self.machine.is_replica:
             return self.record.protocol
         return ParticipantProtocol.WHIP if self.claims.ingest is None else self.claims.ingest.protocol
 
     @property
     def virtual_id(self) -> str | None:
-        """The id of the virtual participant that shows it, if it is a redundant stream."""
+        """The id of the virtual participant that a redundant stream feeds; None for all other participants."""
         return None if self.claims.ingest is None else self.claims.ingest.feeds
 
     @property
@@ -109,10 +109,11 @@ class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The engine's source of one publisher. `users` are the connections and attempts that need it, and their owners.
+    """The engine's source of one publisher.
 
-    A source without users is ended. A replica is shown by the source of its publisher, which belongs to the source
-    session; then `is_local` is false and there are no users.
+    `users` maps the ids of the connections and attempts that feed the source to the ids of their participants. A source
+    without users is ended. Viewers of a replica subscribe to the source of its publisher, which belongs to the source
+    session; in the destination session `is_local` is false and there are no users.
     """
 
     source_id: str
@@ -123,8 +124,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A stage session. `viewers` maps a publisher's id to the connections that watch it and their owners.
 
-    `has_departed`: the book knows participants of this session that the value does not hold. `empty_since` is when the
-    last participant left, while the session lingers.
+    `has_departed`: the book has rows of participants that are not in `participants` any longer. `empty_since` is when
+    the last participant left, while the session lingers. `arrivals` counts arrivals, to number the next one.
     """
 
     stage_arn: str
@@ -147,7 +148,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def usage_of(participant: SessionParticipant) -> Usage:
-    """Return what one participant counts. A publisher that replaces its own publication counts once."""
+    """Return what one participant counts in the quotas. A publisher that replaces its own publication counts once.
+
+    A virtual participant does not count as a publisher: its redundant streams do, each by itself.
+    """
     connections, attempts = participant.machine.connections, participant.attempts
     subscribers, publishes = 0, False
     for connection in connections.values():

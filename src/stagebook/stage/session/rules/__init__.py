@@ -1,1 +1,1 @@
-"""The rules of a stage session: which function decides which fact."""
+"""The rules of a stage session. Each fact is decided by one function; the table is in `decide.py`."""

@@ -18,7 +18,12 @@ ENGINE_CAUSES = {ErrorCode.INTERNAL_SERVER_EXCEPTION: Cause.ENGINE_LOST}
 
 
 def watchable_source(draft: Draft, publisher_id: str) -> str | None:
-    """Return the source that shows a publisher, or None if the participant does not publish."""
+    """Return the id of the source that a viewer of this publisher subscribes to, or None.
+
+    None means that the participant is not on the stage or does not publish. A publisher whose offer was answered can be
+    watched before its media flows. A replica can be watched only while it publishes: the source that it had before a
+    pause has ended.
+    """
     publisher = draft.find(publisher_id)
     if publisher is None:
         return None
@@ -30,7 +35,11 @@ def watchable_source(draft: Draft, publisher_id: str) -> str | None:
 
 
 def newcomer(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
-    """Return a participant that is not in the session, with its row if it was there before."""
+    """Return a new participant of the session, without connections.
+
+    `known` is its row if it was in this session before. The new row keeps its `first_join_ms` and `published`, and has
+    the user id and the attributes of the claims.
+    """
     draft.arrivals += 1
     if known is None and claims.ingest is None:
         # The usual case, written out: a participant with a token that the session has not seen.
@@ -44,12 +53,17 @@ def newcomer(draft: Draft, claims: Claims, client: ClientInfo, known: Participan
         participant_id=claims.participant_id, user_id=claims.user_id, attributes=claims.attributes, client=client
     )
     arrived = arrive(SessionParticipant(claims=claims, record=record, arrival=draft.arrivals), claims)
-    # A row that another token has changed is written with the next event, also if that is only a refused attempt.
+    # With `is_written` false, a row that another token has changed is written with the next event of any kind, also
+    # with that of a refused attempt, which does not change the row.
     return replace(arrived, is_written=arrived.record is known)
 
 
 def enter(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None) -> SessionParticipant:
-    """Return the participant of these claims in the session, arriving if it is not on the stage."""
+    """Return the participant of these claims from the draft; add it if it is missing.
+
+    A participant without connections arrives: its row and its current token follow the claims. One that is on the stage
+    keeps its current token, and so does a replica, whose claims are those of its publisher.
+    """
     participant = draft.find(claims.participant_id)
     if participant is None:
         participant = newcomer(draft, claims, client, known)
@@ -60,7 +74,7 @@ def enter(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRe
 
 
 def open_route(draft: Draft, claims: Claims, connection_id: str, kind: ConnectionKind) -> None:
-    """Let facts about a connection or an attempt find the participant of these claims."""
+    """Order a route from a connection or attempt to its participant: engines report connection ids only."""
     draft.order(
         OpenRoute(
             connection_id=connection_id,
@@ -72,7 +86,10 @@ def open_route(draft: Draft, claims: Claims, connection_id: str, kind: Connectio
 
 
 def accept(draft: Draft, claims: Claims, accepted: Accepted) -> None:
-    """Record an arrival. The route of its connection is open already if an offer came before."""
+    """Record an accepted connection, and add a subscription to the index of viewers.
+
+    The caller opens the route, unless the request that preceded the answer has opened it.
+    """
     participant_id = claims.participant_id
     draft.record(participant_id, accepted)
     publisher_id = accepted.remote_participant_id
@@ -84,6 +101,7 @@ def accept(draft: Draft, claims: Claims, accepted: Accepted) -> None:
 def publisher_not_found(
     draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRecord | None, publisher_id: str
 ) -> Refusal:
+    """Record SUBSCRIBE_ERROR with PUBLISHER_NOT_FOUND (shape EventErrorCode); return the error for the client."""
     return record_refusal(
         draft,
         claims,
@@ -107,7 +125,11 @@ def record_refusal(
     detail: str,
     publisher_id: str | None = None,
 ) -> StagebookError:
-    """Record the event of a refused attempt; return the error for the client."""
+    """Record the event of a refused attempt; return the error for the client, an AttemptRefusedError.
+
+    The participant gets a row even if it never joined, so that ListParticipants shows it and its events can be listed.
+    `publisher_id` is set for SUBSCRIBE_ERROR only.
+    """
     enter(draft, claims, client, known)
     fact = Refused(
         attempt=failure,
@@ -129,7 +151,11 @@ def is_replica(draft: Draft, participant_id: str) -> bool:
 def show_virtual(
     draft: Draft, stream: SessionParticipant, known: ParticipantRecord | None, publication_id: str
 ) -> bool:
-    """Let the virtual participant of a redundant stream join, unless it publishes already; return whether it did."""
+    """Let the virtual participant of a redundant stream join, unless it publishes already; return whether it joined.
+
+    `known` is its row if it was in this session before. Both streams feed one source, so the second stream to connect
+    changes nothing for the viewers.
+    """
     claims = virtual_claims(stream.claims)
     virtual = draft.find(claims.participant_id)
     if virtual is not None and virtual.machine.publication_id is not None:

@@ -1,9 +1,10 @@
 """How participants come onto a stage: the checks, the offer in progress, and the arrival.
 
 An offer takes two facts. The request checks the effective token and the quotas and reserves a place (an attempt). The
-engine then answers, and AttemptAnswered turns the attempt into a connection: the participant is JOINED. Whatever
-removes the participant in between voids the attempt, so nothing has to be checked twice. An events websocket and an
-encoder need no answer first: their request is their arrival.
+engine then answers, and AttemptAnswered turns the attempt into a connection: the participant is JOINED. A
+disconnection, a deleted stage and the like cancel the attempts of the participants that they remove. So the answer
+checks only what can change without them: the current token, the publisher, and the new connection itself. An events
+websocket and an encoder need no answer first: their request is their arrival.
 
 A refused attempt of an identified participant is an event: JOIN_ERROR, PUBLISH_ERROR or SUBSCRIBE_ERROR with the error
 code (shape EventErrorCode).
@@ -58,7 +59,11 @@ Quota: TypeAlias = Callable[[Draft, SessionParticipant | None], str | None]
 
 
 def publish_requested(draft: Draft, fact: PublishRequested) -> Refusal:
-    """Check an offer to publish and reserve its place; a publisher that publishes already replaces its publication."""
+    """Check an offer to publish and reserve its place.
+
+    The attempt counts in the quotas and uses the publisher's source from now on. A participant that publishes already
+    uses its present source, so the publication can move to the new connection without its viewers noticing.
+    """
     refusal = _check(draft, fact, ConnectionKind.PUBLISH, "PUBLISH_ERROR", publishers_quota)
     if refusal is not None:
         return refusal
@@ -72,7 +77,11 @@ def publish_requested(draft: Draft, fact: PublishRequested) -> Refusal:
 
 
 def subscribe_requested(draft: Draft, fact: SubscribeRequested) -> Refusal:
-    """Check an offer to watch a publisher and reserve its place."""
+    """Check an offer to watch a publisher and reserve its place.
+
+    The attempt remembers the publisher's source of this moment: the engine answers for that source, even if the
+    publisher has stopped and published again in the meantime.
+    """
     refusal = _check(draft, fact, ConnectionKind.SUBSCRIBE, "SUBSCRIBE_ERROR", subscribers_quota)
     if refusal is not None:
         return refusal
@@ -87,7 +96,7 @@ def subscribe_requested(draft: Draft, fact: SubscribeRequested) -> Refusal:
 
 
 def events_requested(draft: Draft, fact: EventsRequested) -> Refusal:
-    """Check an events websocket and let it join."""
+    """Check an events websocket and let its participant join. No engine takes part, so one decision is enough."""
     refusal = _check(draft, fact, ConnectionKind.EVENTS, "JOIN_ERROR", connections_quota)
     if refusal is not None:
         return refusal
@@ -98,7 +107,12 @@ def events_requested(draft: Draft, fact: EventsRequested) -> Refusal:
 
 
 def encoder_requested(draft: Draft, fact: EncoderRequested) -> Refusal:
-    """Check an encoder whose stream key is right, and let it join before the engine is told to admit it."""
+    """Check an encoder whose stream key is valid, and let its participant join.
+
+    The participant joins before the engine admits the encoder, not after: the engine's reports about the connection can
+    follow its admission at once, and must find the participant. REUSE_OF_STREAM_KEY is checked before the quotas,
+    because it names the cause that the operator can remove.
+    """
     participant = draft.find(fact.claims.participant_id)
     if participant is not None and participant.machine.connections:
         detail = "another encoder publishes with this stream key"
@@ -117,7 +131,7 @@ def encoder_requested(draft: Draft, fact: EncoderRequested) -> Refusal:
         return replicated_refusal()
     is_stream = fact.publisher_id != fact.claims.participant_id
     kind = ConnectionKind.REDUNDANT if is_stream else ConnectionKind.PUBLISH
-    # An encoder does not join first and publish then: all it attempts is to publish.
+    # An encoder has one request for joining and publishing, so each of its refusals is a PUBLISH_ERROR.
     refusal = _check(draft, fact, kind, "PUBLISH_ERROR", publishers_quota)
     if refusal is not None:
         return refusal
@@ -136,12 +150,17 @@ def encoder_requested(draft: Draft, fact: EncoderRequested) -> Refusal:
 
 
 def refuse(draft: Draft, fact: AttemptRefused) -> Refusal:
-    """Record a refused attempt; return the error for the client."""
+    """Record an attempt that the manager refused; return the error for the client."""
     return record_refusal(draft, fact.claims, fact.client, fact.known, fact.failure, code=fact.code, detail=fact.detail)
 
 
 def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
-    """Turn an attempt that the engine answered into a connection. An attempt that was voided is ignored."""
+    """Turn an attempt that the engine answered into a connection: JOINED, unless the participant is on the stage.
+
+    Refused with an event if the participant's current token has lost the capability, or the publisher has stopped;
+    refused without one if the new connection was lost before the answer. A cancelled attempt is ignored: its client
+    already gets the error of the cancellation.
+    """
     participant = draft.find(fact.participant_id)
     attempt = None if participant is None else participant.attempts.get(fact.connection_id)
     if participant is None or attempt is None:
@@ -153,6 +172,8 @@ def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
         return refusal
     drop_attempt(draft, fact.participant_id, fact.connection_id, keep_source=True)
     participant = draft.get(fact.participant_id)
+    # Two offers with different tokens can be in progress. The participant joins with the token of the first one that is
+    # answered, which need not be the first one that was sent.
     if not participant.machine.connections and participant.claims is not attempt.claims:
         draft.put(arrive(participant, attempt.claims))
     if attempt.kind is ConnectionKind.PUBLISH:
@@ -170,7 +191,11 @@ def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
 
 
 def attempt_failed(draft: Draft, fact: AttemptFailed) -> Refusal:
-    """Drop an attempt that the engine did not answer, and record its failure if an error code says so."""
+    """Drop an attempt that the engine refused or did not answer.
+
+    With an error code the failure is recorded as PUBLISH_ERROR or SUBSCRIBE_ERROR, and the error for the client is
+    returned.
+    """
     participant = draft.find(fact.participant_id)
     attempt = None if participant is None else participant.attempts.get(fact.connection_id)
     if participant is None or attempt is None:
@@ -195,7 +220,10 @@ def attempt_failed(draft: Draft, fact: AttemptFailed) -> Refusal:
 def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFailure, quota: Quota) -> Refusal:
     """Check the effective token and the quotas of a request; record a refusal.
 
-    An offer above the number in progress is refused without an event: nothing is wrong with it but its time.
+    The order of the checks: the token, the offers in progress, the capability, the number of participants, and the
+    quota of the kind of request. An offer above the number in progress is refused without an event, because the same
+    offer is accepted a moment later. `failure` is the event of a refusal. JOIN_ERROR replaces it when the stage is
+    full, since the participant cannot join at all.
     """
     claims = fact.claims
     if draft.base.has_replica(claims.participant_id):
@@ -227,7 +255,7 @@ def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFa
 
 
 def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt: Attempt) -> None:
-    """Keep an attempt while the engine answers it."""
+    """Add an attempt to its participant, and ask the engine. No event: the participant joins with the answer."""
     participant_id = fact.claims.participant_id
     participant = draft.find(participant_id)
     if participant is None:
@@ -239,7 +267,10 @@ def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt:
 
 
 def _drop_replacement(draft: Draft, participant_id: str) -> None:
-    """End the replacement that has not connected yet: a newer offer takes its place."""
+    """End the replacement that has not connected yet: a newer offer takes its place.
+
+    A publisher has at most one replacement. Its client has sent a newer offer, so it has given up the former one.
+    """
     machine = draft.get(participant_id).machine
     if machine.replacement_id is None:
         return

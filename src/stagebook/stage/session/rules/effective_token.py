@@ -1,8 +1,8 @@
-"""Which of a participant's tokens counts, and what an arrival takes from it.
+"""Which of a participant's tokens applies, and what an arrival takes from it.
 
 A `jti` names one participant of a stage. The server mints one token for each participant. An application that signs
 tokens with its own key can make several with the same `jti`, and a participant exchanges one for another. While the
-participant is on the stage, its newest token counts.
+participant is on the stage, its newest token applies, whichever of its tokens a request presents.
 """
 
 from msgspec.structs import replace
@@ -13,14 +13,16 @@ from stagebook.stage.resources import ParticipantRecord, ReplicationType
 from stagebook.stage.session.session_state import NO_CONNECTIONS, UNWATCHED, SessionParticipant
 
 REMEMBERED_TOKENS = 16
-"""How many exchanged tokens of one participant still identify it."""
+"""How many replaced tokens of one participant still identify it. It bounds the memory of repeated exchanges."""
 
 
 def effective_claims(participant: SessionParticipant | None, shown: Claims) -> Claims:
-    """Return the claims that count when a participant shows these.
+    """Return the claims that apply to a request that presents the token `shown`.
 
-    On the stage these are the claims of its current token. A token that it has exchanged still identifies it, and
-    grants only what the current one does. Raises TokenRefusedError (JTI_IN_USE) for another token with its `jti`.
+    For a participant on the stage they are those of its current token. A token that it has exchanged still identifies
+    it, since other tabs or retries of the client may hold it, but grants only what the current one does. Raises
+    TokenRefusedError (JTI_IN_USE) for any other token with the same `jti`: two tokens of an application must not act as
+    one participant without an exchange.
     """
     if participant is None or not (participant.machine.connections or participant.attempts):
         return shown
@@ -36,7 +38,7 @@ def effective_claims(participant: SessionParticipant | None, shown: Claims) -> C
 
 
 def replicated_refusal() -> TokenRefusedError:
-    """Return the refusal of a participant whose place on the stage a replica has taken."""
+    """Return the refusal of a participant while a replica with the same participant id is on the stage."""
     return TokenRefusedError(
         refusal=TokenRefusal.PARTICIPANT_REPLICATED,
         detail="a replica of another stage's participant has this token's participant id",
@@ -44,14 +46,15 @@ def replicated_refusal() -> TokenRefusedError:
 
 
 def token_claims(claims: Claims) -> Claims:
-    """Return what the participant token itself says, without the connection token that it came with."""
+    """Return the claims of the participant token alone, without the connection token. Tokens are compared so."""
     return claims if claims.connection_token_id is None else replace(claims, connection_token_id=None)
 
 
 def arrive(participant: SessionParticipant, claims: Claims) -> SessionParticipant:
-    """Return a participant that is not on the stage yet as it arrives with these claims. Its row follows them.
+    """Return a participant that is not on the stage, as it arrives with these claims.
 
-    A participant that was in the session as a replica before is an independent participant now.
+    Its row gets their user id and attributes, and its earlier tokens and measurements are dropped. A participant that
+    was in the session as a replica before is an independent participant from now on.
     """
     record = _row_of(participant.record, claims)
     machine = participant.machine
@@ -83,4 +86,5 @@ def _row_of(record: ParticipantRecord, claims: Claims) -> ParticipantRecord:
         ingest_configuration_arn=None if ingest is None else ingest.configuration_arn,
         redundant_ingest=ingest is not None and ingest.is_redundant,
     )
+    # The same object if nothing has changed: the draft compares rows by identity.
     return record if after == record else after

@@ -27,7 +27,11 @@ from stagebook.stage.source_limits import Measurement, judge
 
 
 def transport_connected(draft: Draft, fact: TransportConnected) -> Refusal:
-    """Let the media of a connection flow. A replacement takes over the publication now, and not earlier."""
+    """Move a connection to FLOWING: PUBLISH_STARTED or SUBSCRIBE_STARTED.
+
+    A replacement takes over the publication here and not when its offer is answered, because it may never connect. The
+    connections that it replaces are closed without an event.
+    """
     participant = draft.find(fact.participant_id)
     connection = None if participant is None else participant.machine.connections.get(fact.connection_id)
     if participant is None or connection is None or connection.state is not ConnectionState.OPENING:
@@ -55,7 +59,7 @@ def _supersede(draft: Draft, participant_id: str, connection_id: str) -> None:
 
 
 def _start_duration(draft: Draft, fact: TransportConnected) -> None:
-    """Limit how long the connection lasts, from the moment at which its media flows."""
+    """Set the timer for the maximum duration of the connection, counted from the moment at which its media flows."""
     context = draft.context
     elapsed = DurationElapsed(participant_id=fact.participant_id, connection_id=fact.connection_id)
     due_ms = context.at.monotonic_ms + context.limits.duration_seconds * 1000
@@ -65,7 +69,8 @@ def _start_duration(draft: Draft, fact: TransportConnected) -> None:
 def _show_stream(draft: Draft, stream: SessionParticipant, fact: TransportConnected) -> None:
     """Let the virtual participant publish while one of its redundant streams flows."""
     virtual_id = stream.virtual_id
-    # The stream's connection id is unique in the engine; the virtual publication is not known there.
+    # An id that no engine uses: no report can refer to the publication of the virtual participant. It ends with the
+    # last of its streams, see `teardown.py`.
     publication_id = f"{fact.connection_id}/virtual"
     if virtual_id is not None and show_virtual(draft, stream, fact.virtual_known, publication_id):
         draft.record(virtual_id, MediaConnected(connection_id=publication_id))
@@ -79,7 +84,11 @@ def _resume(draft: Draft, publisher_id: str) -> None:
 
 
 def connection_ended(draft: Draft, fact: ConnectionEnded) -> Refusal:
-    """End a connection. An attempt whose connection ended is refused when the engine's answer arrives."""
+    """End a connection.
+
+    The engine can report the end of a connection before the manager has processed its answer to the offer. Then the
+    attempt is only marked as lost, and `attempt_answered` refuses it: the client waits for the response to its offer.
+    """
     participant = draft.find(fact.participant_id)
     if participant is None:
         return None
@@ -91,7 +100,10 @@ def connection_ended(draft: Draft, fact: ConnectionEnded) -> Refusal:
 
 
 def connection_failed(draft: Draft, fact: ConnectionFailed) -> Refusal:
-    """End a media connection with an error code."""
+    """End a media connection with an error code: *_ERROR, and *_STOPPED if it was flowing.
+
+    An attempt is marked as lost, as in `connection_ended`.
+    """
     participant = draft.find(fact.participant_id)
     if participant is not None and fact.connection_id in participant.attempts:
         _lose_attempt(draft, participant, fact.connection_id)
@@ -106,7 +118,7 @@ def _lose_attempt(draft: Draft, participant: SessionParticipant, connection_id: 
 
 
 def duration_elapsed(draft: Draft, fact: DurationElapsed) -> Refusal:
-    """End a stream that has lasted as long as the quota allows (user guide, "Service Quotas")."""
+    """End a connection with STREAM_DURATION_EXCEEDED at the maximum duration (user guide, "Service Quotas")."""
     if _media_connection(draft, fact.participant_id, fact.connection_id) is not None:
         detail = f"longer than {draft.context.limits.duration_seconds} seconds"
         code = ErrorCode.STREAM_DURATION_EXCEEDED
@@ -115,7 +127,7 @@ def duration_elapsed(draft: Draft, fact: DurationElapsed) -> Refusal:
 
 
 def source_reported(draft: Draft, fact: SourceReported) -> Refusal:
-    """Compare one second of a publisher's media with the limits; end a publication that breaks one."""
+    """Compare one measurement of a publisher's media with the limits; end a publication that breaks one."""
     if _media_connection(draft, fact.participant_id, fact.connection_id) is None:
         return None
     participant = draft.get(fact.participant_id)
@@ -136,7 +148,7 @@ def _media_connection(draft: Draft, participant_id: str, connection_id: str) -> 
 
 
 def _broken_limit(code: ErrorCode, seen: Measurement) -> str:
-    """Return what a publisher must know about the limit that it broke."""
+    """Return the detail of the event: the measured value that is above its limit."""
     if code is ErrorCode.B_FRAME_PRESENT:
         return "the video has B-frames"
     return f"{seen.width}x{seen.height} at {seen.bitrate_bps} bit/s"

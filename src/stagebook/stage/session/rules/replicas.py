@@ -39,7 +39,10 @@ def ending_replications(publisher: SessionParticipant, *, publication_ended: boo
 def end_replications(
     draft: Draft, publisher_id: str, replication_ids: Iterable[str], *, cause: Cause, detail: str | None
 ) -> None:
-    """Forget replications whose REPLICATION_STOPPED is recorded, and let their replicas leave."""
+    """Remove replications whose REPLICATION_STOPPED is recorded, and let their replicas leave.
+
+    The facts to the destination sessions belong to the same transaction, so no crash can leave one end running.
+    """
     for replication_id in replication_ids:
         destination = forget_replication(draft, publisher_id, replication_id)
         fact = ReplicaEnded(participant_id=publisher_id, replication_id=replication_id, cause=cause, detail=detail)
@@ -57,7 +60,11 @@ def forget_replication(draft: Draft, publisher_id: str, replication_id: str) -> 
 
 
 def pause_replications(draft: Draft, publisher_id: str, *, cause: Cause, detail: str | None) -> None:
-    """Let the remaining replications of a publisher that stopped wait for its return."""
+    """Let the remaining replications of a publisher that stopped wait for its return.
+
+    Each gets the timer of its reconnect window. A replication that waits already keeps its timer: a publisher that
+    returns and leaves without media must not extend the window.
+    """
     publisher = draft.get(publisher_id)
     replications = dict(publisher.replications)
     for replication_id, replication in publisher.replications.items():

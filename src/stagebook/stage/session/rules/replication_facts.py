@@ -33,7 +33,12 @@ from stagebook.stage.session.session_state import SessionParticipant, Source
 
 
 def replication_requested(draft: Draft, fact: ReplicationRequested) -> Refusal:
-    """Start a replication of a publisher, at its source. The destination session can still refuse it."""
+    """Start a replication, in the source session: REPLICATION_STARTED (API reference, StartParticipantReplication).
+
+    Refused with ConflictError (not publishing, a redundant stream, a replica, replicated there already) or
+    ServiceQuotaExceededError. The destination session decides the forwarded ReplicaArrived in the same transaction and
+    can still refuse it; then nothing of the transaction is committed.
+    """
     participant_id = fact.participant_id
     publisher = draft.find(participant_id)
     refusal = _not_replicable(draft, participant_id, publisher, fact.destination_stage_arn)
@@ -97,7 +102,7 @@ def _replica_arrived(draft: Draft, publisher: SessionParticipant, fact: Replicat
 
 
 def replication_stop_requested(draft: Draft, fact: ReplicationStopRequested) -> Refusal:
-    """End a replication at the caller's wish, at its source."""
+    """End a replication on request, in the source session. Refused with ResourceNotFoundError if none runs."""
     publisher = draft.find(fact.participant_id)
     found = None if publisher is None else _replication_to(publisher, fact.destination_stage_arn)
     if found is None:
@@ -107,7 +112,10 @@ def replication_stop_requested(draft: Draft, fact: ReplicationStopRequested) -> 
 
 
 def window_elapsed(draft: Draft, fact: WindowElapsed) -> Refusal:
-    """End a replication that has waited for its publisher as long as its window is."""
+    """End a replication whose reconnect window has closed.
+
+    Nothing changes if the publisher has returned or the replication has ended.
+    """
     publisher = draft.find(fact.participant_id)
     replication = None if publisher is None else publisher.replications.get(fact.replication_id)
     if replication is not None and replication.phase is ReplicationPhase.AWAITING:
@@ -122,7 +130,7 @@ def _stop(draft: Draft, participant_id: str, replication_id: str, *, cause: Caus
 
 
 def replication_ended(draft: Draft, fact: ReplicationEnded) -> Refusal:
-    """End a replication whose replica has left its stage."""
+    """End a replication whose replica has left the destination stage. The publisher goes on publishing."""
     publisher = draft.find(fact.participant_id)
     if publisher is not None and fact.replication_id in publisher.replications:
         gone = Gone(replication_ids=(fact.replication_id,), cause=fact.cause, detail=fact.detail)
@@ -132,7 +140,12 @@ def replication_ended(draft: Draft, fact: ReplicationEnded) -> Refusal:
 
 
 def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
-    """Bring a replica onto the destination stage, or refuse the replication."""
+    """Let a replica join the destination stage, or refuse the replication.
+
+    Refused with ConflictError if a participant with the same id is on that stage, or waits there, or feeds a source
+    under this id; with ServiceQuotaExceededError if a quota of the destination is reached. JOINED and PUBLISH_STARTED
+    follow at once, because the source is publishing.
+    """
     participant_id = fact.claims.participant_id
     namesake = draft.find(participant_id)
     source = draft.sources.get(participant_id)
@@ -142,7 +155,8 @@ def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
     refusal = _destination_quota(draft)
     if refusal is not None:
         return refusal
-    # A participant with this id that has not joined yet loses its place to the replica.
+    # A participant with this id that has not joined yet is refused in favour of the replica. Otherwise its attempt
+    # could be answered while the replica uses the id.
     cancel_attempts(draft, participant_id, replicated_refusal())
     draft.arrivals += 1
     replica = fact.replica
@@ -190,7 +204,7 @@ def _destination_quota(draft: Draft) -> StagebookError | None:
 
 
 def replica_paused(draft: Draft, fact: ReplicaPaused) -> Refusal:
-    """Let a replica wait for its publisher; its viewers stop."""
+    """Let a replica wait for its publisher: PUBLISH_STOPPED. Subscriptions to it end, but it stays on the stage."""
     if _has_replica(draft, fact.participant_id, fact.replication_id):
         paused = Paused(connection_id=fact.replication_id, cause=fact.cause, detail=fact.detail)
         draft.record(fact.participant_id, paused)
@@ -199,7 +213,7 @@ def replica_paused(draft: Draft, fact: ReplicaPaused) -> Refusal:
 
 
 def replica_resumed(draft: Draft, fact: ReplicaResumed) -> Refusal:
-    """Let a replica publish again, by the source that its publisher has now."""
+    """Let a replica publish again, with the source that its publisher has now. Viewers must subscribe again."""
     if _has_replica(draft, fact.participant_id, fact.replication_id):
         draft.record(fact.participant_id, MediaConnected(connection_id=fact.replication_id))
         source = Source(source_id=fact.source_id, is_local=False)
@@ -208,7 +222,7 @@ def replica_resumed(draft: Draft, fact: ReplicaResumed) -> Refusal:
 
 
 def replica_ended(draft: Draft, fact: ReplicaEnded) -> Refusal:
-    """Let a replica leave, because its replication ended at the source."""
+    """Let a replica leave the stage, because its replication ended in the source session."""
     if _has_replica(draft, fact.participant_id, fact.replication_id):
         replica = draft.get(fact.participant_id)
         gone = Gone(connection_ids=(fact.replication_id,), cause=fact.cause, detail=fact.detail)

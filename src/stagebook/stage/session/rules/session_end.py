@@ -9,7 +9,10 @@ from stagebook.stage.session.session_phase import SessionPhase, SessionTurn
 
 
 def participants_disconnected(draft: Draft, fact: ParticipantsDisconnected) -> Refusal:
-    """End everything of some participants: connections, replications and offers in progress."""
+    """End all connections, replications and offers in progress of some participants, with the events of each.
+
+    Attempts are cancelled first. They are answered by the engine later, and must not bring the participant back.
+    """
     for participant_id in fact.participant_ids:
         cancel_attempts(draft, participant_id, cancellation(fact.cause))
         participant = draft.find(participant_id)
@@ -20,7 +23,10 @@ def participants_disconnected(draft: Draft, fact: ParticipantsDisconnected) -> R
 
 
 def session_closed(draft: Draft, fact: SessionClosed) -> Refusal:
-    """Let everybody leave for the same cause, and end the session."""
+    """Let all participants leave for the same cause, in order of arrival, and end the session.
+
+    `cascade` is off: otherwise viewers would leave with the cause PUBLISHER_STOPPED, in the order of their publishers.
+    """
     for participant_id in draft.participant_ids():
         cancel_attempts(draft, participant_id, cancellation(fact.cause))
         participant = draft.get(participant_id)
@@ -41,10 +47,13 @@ def linger_elapsed(draft: Draft, _fact: LingerElapsed) -> Refusal:
     if session.phase is not SessionPhase.LINGERING or session.empty_since is None:
         return None
     if session.usage.arriving:
-        # Not at once, also without a linger: the timer would be due again while the timers are being decided.
+        # At least 1 ms later, also without a linger: the loop over the due timers would take out a timer that is due at
+        # once, and would not end.
         due_ms = context.at.monotonic_ms + max(context.linger_ms, 1)
         draft.order(SetTimer(key=linger_timer(session.stage_arn), due_ms=due_ms, fact=LingerElapsed()))
         return None
+    # The nominal end and not the time of this decision: timers are checked at intervals. It is never in the future of
+    # the event clock, which may run slower than the monotonic clock that the timer uses.
     end_ms = session.empty_since.wall_ms + context.linger_ms
     end_ms = min(end_ms, max(context.at.wall_ms, session.empty_since.wall_ms))
     draft.close(SessionTurn.LINGER_OVER, end_ms=end_ms)

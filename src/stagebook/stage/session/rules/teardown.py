@@ -3,6 +3,9 @@
 A publication that ends takes the subscriptions of its viewers along, and pauses or ends the replications of the
 publisher. The last flowing redundant stream takes the virtual participant along. A replica that leaves ends its
 replication at the source. Each of these is recorded in the same decision, the ended connection first.
+
+All of it must be one decision, and so one transaction: a SUBSCRIBE_STOPPED that a crash separates from its
+PUBLISH_STOPPED would leave a viewer of a publication that has ended.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +43,11 @@ FAREWELLS = {
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Why connections end. Without `cascade` the viewers stay: everybody on the stage ends for the same cause."""
+    """Why connections end.
+
+    With `cascade`, the end of a publication ends the subscriptions to it. Without it they stay, because the caller ends
+    all participants of the session by itself, for one cause.
+    """
 
     cause: Cause
     code: ErrorCode | None = None
@@ -49,7 +56,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def reason(self) -> str:
-        """The reason that an encoder is given: the error code or the farewell, and the detail."""
+        """The reason that is sent to an encoder: the error code or the farewell, and the detail."""
         return ": ".join(part for part in (self.code or FAREWELLS.get(self.cause), self.detail) if part)
 
 
@@ -62,7 +69,11 @@ def end_connections(
     detail: str | None = None,
     cascade: bool = True,
 ) -> None:
-    """End connections of one participant, with everything that follows."""
+    """End connections of one participant, with everything that follows.
+
+    `connection_ids` must exist. The replications that end with them are part of the same fact, so that their events
+    come before LEFT.
+    """
     participant, ids = draft.get(participant_id), tuple(connection_ids)
     after = [connection for other, connection in participant.machine.connections.items() if other not in ids]
     stops = _publication_stops(participant.machine, ids, after)
@@ -80,7 +91,11 @@ def cut_connection(
     cause: Cause = Cause.LIMIT,
     detail: str | None = None,
 ) -> None:
-    """End a media connection with an error code, with everything that follows."""
+    """End a media connection with an error code, with everything that follows.
+
+    A publication that is cut for a limit (`Cause.LIMIT`) ends its replications whatever their reconnect windows are:
+    the same encoder would break the limit again.
+    """
     participant = draft.get(participant_id)
     after = [connection for other, connection in participant.machine.connections.items() if other != connection_id]
     stops = _publication_stops(participant.machine, (connection_id,), after)
@@ -98,9 +113,11 @@ def end_by_fact(draft: Draft, participant_id: str, fact: Gone | Cut | Exchanged,
         for connection_id, connection in before.machine.connections.items()
         if connection_id not in after.machine.connections
     }
-    # All viewers are removed from the index before anything follows: a participant can watch itself.
+    # All lost connections leave the index of viewers before anything follows. A participant can watch itself: the end
+    # of its publication would otherwise end a subscription that has ended in this fact already.
     for connection_id, connection in lost.items():
         _forget_connection(draft, connection_id, connection)
+    # Before the remaining ones are paused below, which would give these a reconnect window.
     end_replications(draft, participant_id, fact.replication_ids, cause=end.cause, detail=end.detail)
     for connection_id, connection in lost.items():
         _release(draft, after, connection_id, connection, end)
@@ -110,7 +127,7 @@ def end_by_fact(draft: Draft, participant_id: str, fact: Gone | Cut | Exchanged,
 
 
 def end_viewers(draft: Draft, publisher_id: str, *, cascade: bool = True) -> None:
-    """End all subscriptions to a publisher."""
+    """End all subscriptions to a publisher, with the cause PUBLISHER_STOPPED. Does nothing without `cascade`."""
     watching = draft.viewers.get(publisher_id)
     if watching is None or not cascade:
         return
@@ -121,7 +138,7 @@ def end_viewers(draft: Draft, publisher_id: str, *, cascade: bool = True) -> Non
 
 
 def cancel_attempts(draft: Draft, participant_id: str, error: StagebookError) -> None:
-    """Void the offers in progress of a participant; their clients get `error`."""
+    """Cancel the offers in progress of a participant. Their clients get `error` as soon as the engine has answered."""
     participant = draft.find(participant_id)
     for connection_id in () if participant is None else tuple(participant.attempts):
         drop_attempt(draft, participant_id, connection_id)
@@ -129,7 +146,10 @@ def cancel_attempts(draft: Draft, participant_id: str, error: StagebookError) ->
 
 
 def drop_attempt(draft: Draft, participant_id: str, connection_id: str, *, keep_source: bool = False) -> None:
-    """Forget an offer in progress. `keep_source`: its connection uses the source from now on."""
+    """Remove an offer in progress.
+
+    With `keep_source` the offer becomes a connection with the same id, which goes on using the source and the route.
+    """
     participant = draft.get(participant_id)
     attempt = participant.attempts[connection_id]
     attempts: Mapping[str, Attempt] = NO_ATTEMPTS
@@ -159,7 +179,11 @@ def cancellation(cause: Cause) -> StagebookError:
 
 
 def _publication_stops(before: Participant, lost: Iterable[str], after: Iterable[Connection]) -> bool:
-    """Return whether the publication stops with these connections: the flowing one ends, or the last one does."""
+    """Return whether the publication stops with these connections.
+
+    It stops if the flowing PUBLISH connection is among them, also when a replacement is still opening: viewers cannot
+    wait for a replacement that may never connect. It stops too if no PUBLISH connection remains.
+    """
     ended = [before.connections[each] for each in lost if before.connections[each].kind is ConnectionKind.PUBLISH]
     if any(connection.state is ConnectionState.FLOWING for connection in ended):
         return True
@@ -167,6 +191,7 @@ def _publication_stops(before: Participant, lost: Iterable[str], after: Iterable
 
 
 def _forget_connection(draft: Draft, connection_id: str, connection: Connection) -> None:
+    """Remove an ended connection from the routes, the timers and the index of viewers."""
     if connection.kind is ConnectionKind.REPLICA:
         return
     draft.order(CloseRoute(connection_id=connection_id))
@@ -184,7 +209,7 @@ def _forget_connection(draft: Draft, connection_id: str, connection: Connection)
 def _release(
     draft: Draft, participant: SessionParticipant, connection_id: str, connection: Connection, end: End
 ) -> None:
-    """Order what the end of one connection needs outside the session."""
+    """Release what one ended connection used: its websocket, its connection in the engine, its source, its replica."""
     participant_id = participant.record.participant_id
     match connection.kind:
         case ConnectionKind.EVENTS:
@@ -193,7 +218,7 @@ def _release(
         case ConnectionKind.SUBSCRIBE:
             draft.order(CloseConnection(connection_id=connection_id))
         case ConnectionKind.PUBLISH if not participant.is_virtual:
-            # The engine closes the connections of a source that ends.
+            # The engine closes all connections of a source that ends, so the last one needs no order of its own.
             if not draft.release_source(participant_id, user_id=connection_id, detail=end.reason):
                 draft.order(CloseConnection(connection_id=connection_id, detail=end.reason))
         case ConnectionKind.REDUNDANT:
@@ -207,7 +232,10 @@ def _release(
 
 
 def _stream_ended(draft: Draft, virtual_id: str, connection_id: str, end: End) -> None:
-    """End the publication of a virtual participant with the last of its streams that flows."""
+    """End the publication of a virtual participant with the last of its streams that flows.
+
+    A stream that is only opening keeps the source, but does not keep the publication: it may never connect.
+    """
     draft.release_source(virtual_id, user_id=connection_id, detail=end.reason)
     virtual = draft.find(virtual_id)
     publication_id = None if virtual is None else virtual.machine.publication_id
@@ -220,7 +248,7 @@ def _stream_ended(draft: Draft, virtual_id: str, connection_id: str, end: End) -
 
 
 def _replica_left(draft: Draft, participant: SessionParticipant, replication_id: str, end: End) -> None:
-    """End the replication of a replica that left its stage."""
+    """End the replication of a replica that left its stage, in the source session as well."""
     remove_replica(draft, participant, cascade=end.cascade)
     if participant.replica is not None:
         fact = ReplicationEnded(

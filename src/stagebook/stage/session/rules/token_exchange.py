@@ -1,7 +1,7 @@
 """Token exchange: a participant on a stage continues with another token (user guide, "Exchange a Token").
 
-The two tokens must agree in stage and `jti`, and both must be signed with a key of the application. Whatever the new
-token does not allow ends in the same decision.
+The two tokens must agree in stage and `jti`, and both must be signed with a key of the application. Connections that
+the new token does not allow end in the same decision, so no connection ever exceeds the rights of the current token.
 """
 
 from msgspec.structs import replace
@@ -19,7 +19,11 @@ from stagebook.stage.session.session_facts import TokenExchangeRequested
 
 
 def token_exchange_requested(draft: Draft, fact: TokenExchangeRequested) -> Refusal:
-    """Exchange the token of a participant on the stage. An equal token changes nothing and emits no event."""
+    """Exchange the token of a participant on the stage: TOKEN_EXCHANGED, then the end of what it does not allow.
+
+    A token with equal claims changes nothing and has no event, so a client can repeat an exchange whose answer it has
+    missed. Refused with ConnectionNotFoundError if the participant is not on the stage, or ExchangeRefusedError.
+    """
     participant = draft.find(fact.participant_id)
     if participant is None or not participant.machine.connections:
         return ConnectionNotFoundError()
