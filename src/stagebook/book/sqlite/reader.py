@@ -32,8 +32,8 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState, Repli
 _END = (1 << 63) - 1
 """The largest 64-bit integer, larger than every position."""
 
-_UNDECODABLE = (LookupError, TypeError, ValueError)
-"""What the conversion of rows raises for values that no writer stores; msgspec's errors are ValueErrors."""
+_UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
+"""What the conversion of rows raises for values that no writer stores."""
 
 _sequence = attrgetter("sequence")
 _Item = TypeVar("_Item")
