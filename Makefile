@@ -7,8 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS :=
 SEEDS := 1000
+LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test check format bench simulate clean
+.PHONY: run demo test test-lowest check format bench simulate clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -18,6 +19,16 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# The tests with the lower bounds of the dependencies, in an environment of their own.
+test-lowest: $(BIN)/python pyproject.toml
+	@$(BIN)/python -m venv $(LOWEST)
+	@$(BIN)/python -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+	| sed 's/>=/==/' > $(LOWEST)/constraints.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	--constraint $(LOWEST)/constraints.txt --editable '.[dev]'
+	$(LOWEST)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(wildcard src tests bench)
@@ -36,7 +47,7 @@ simulate: $(VENV)/.dev
 	@$(BIN)/python -m tests.manager.simulation --seeds $(SEEDS) $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
 
 # The first installation downloads about 65 MB of packages for `run`, 1 MB more for `demo`, and 105 MB more for `test`.
 $(VENV)/.run: $(BIN)/python pyproject.toml
