@@ -11,7 +11,7 @@ from stagebook.stage.resources import ParticipantState
 from tests.manager.manager_harness import CLIENT, LINGER_MS, ManagerHarness, Watcher, running_manager
 
 
-async def test_a_shutdown_disconnects_everybody_and_says_farewell(harness: ManagerHarness) -> None:
+async def test_a_shutdown_disconnects_all_participants_and_sends_the_reason(harness: ManagerHarness) -> None:
     stage = await harness.stage()
     watcher = Watcher()
     await harness.manager.participants.open_events(harness.claims(stage, "W"), watcher=watcher, client=CLIENT)

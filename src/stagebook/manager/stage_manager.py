@@ -136,11 +136,11 @@ class StageManager:
 
     @property
     def unknown_stream_keys(self) -> int:
-        """How many encoders have come with a stream key that names no attached configuration."""
+        """How many encoders were refused because their stream key names no attached configuration."""
         return self._rtmp_join.unknown_stream_keys
 
     async def settled(self) -> None:
-        """Wait until everything that was reported so far is decided, durable and carried out."""
+        """Wait until all reports and requests so far are decided and durable, and their orders are carried out."""
         await self._rtmp_join.settled()
         await self._unit.settled()
 

@@ -1,4 +1,4 @@
-"""The reports of the engine: lost connections, broken limits, and reports that come too late."""
+"""The reports of the engine: lost connections, broken limits, and reports about connections that have ended."""
 
 from pathlib import Path
 

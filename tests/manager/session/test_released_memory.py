@@ -172,7 +172,7 @@ async def streams_that_last_too_long(harness: ManagerHarness) -> None:
     ],
     ids=lambda scenario: scenario.__name__,
 )
-async def test_nothing_is_left_when_everybody_has_left(
+async def test_nothing_is_left_when_all_participants_have_left(
     harness: ManagerHarness, scenario: Callable[[ManagerHarness], Awaitable[None]]
 ) -> None:
     await scenario(harness)

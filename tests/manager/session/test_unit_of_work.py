@@ -327,7 +327,7 @@ class TestKnownRecords:
 
         assert held.unit.known_record(held.unit.session_of(HERE), "A") is None
 
-    async def test_a_session_that_nobody_has_left_asks_the_book_for_no_row(self, held: HeldUnit) -> None:
+    async def test_a_session_that_no_participant_has_left_reads_no_row_from_the_book(self, held: HeldUnit) -> None:
         commit(held, events("A", "ws-A"))
 
         assert held.unit.known_record(held.unit.session_of(HERE), "B") is None

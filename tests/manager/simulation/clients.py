@@ -144,14 +144,14 @@ class Clients:
         self.owners[opened.connection_id] = (claims.stage_arn, claims.participant_id)
 
     async def subscribe(self) -> None:
-        """Watch a publisher, who may not be there."""
+        """Watch a participant that may not be publishing."""
         stage_arn, publisher_id = self._publisher()
         participant_id = self.chance.choice(PARTICIPANTS)
         claims = self.claims(stage_arn, participant_id)
         await self._attempt(claims, lambda: self._open_subscribe(claims, publisher_id))
 
     def _publisher(self) -> tuple[str, str]:
-        """Choose somebody who may be publishing somewhere: a publisher, a replica, an encoder, or nobody."""
+        """Choose a stage and a participant: a publisher, a replica, an encoder, or one that does not publish."""
         published = [(stage_arn, name) for stage_arn, name, _ in self.published]
         encoders = [(each.stage_arn, each.participant_id) for each in self.world.configurations]
         replicas = [
@@ -219,7 +219,7 @@ class Clients:
             await self.manager.participants.exchange_token(connection_id=connection_id, token=token)
 
     async def replicate(self) -> None:
-        """StartParticipantReplication of somebody who may publish."""
+        """StartParticipantReplication of a participant that may be publishing."""
         source_arn, participant_id = self._publisher()
         await self.manager.replications.start(
             source_stage_arn=source_arn,
@@ -266,7 +266,7 @@ class Clients:
             await self.manager.stages.delete(stage_arn=stage.arn)
 
     async def revoke_connection_token(self) -> None:
-        """RevokeConnectionToken, seldom."""
+        """RevokeConnectionToken, rarely."""
         if self.chance.random() < 0.1:
             await self.manager.connection_tokens.revoke(account_id=ACCOUNT, token_id="connection")
 
@@ -278,7 +278,7 @@ class Clients:
         )
 
     async def encode(self) -> None:
-        """Let an encoder come, with a right or a wrong key, by RTMP or RTMPS."""
+        """Connect an encoder with a valid or an invalid key, over RTMP or RTMPS."""
         configuration = self.chance.choice(self.world.configurations)
         keys = [each.stream_key for each in configuration.redundant_credentials] or [configuration.stream_key]
         key = self.chance.choice(keys)

@@ -1,7 +1,7 @@
-"""The rules of the book, as an outside observer checks them. Nothing here knows how the server works.
+"""The rules of the book, checked from outside: only through the book's reader and what clients receive.
 
-`check_state` holds at every moment, `check_end` once everything is closed. The rules that speak of what somebody is
-told are checked by `Observer`, at the moment of telling.
+`check_state` holds at every moment, `check_end` once all sessions are closed. `Observer` checks each response, snapshot
+and farewell at the moment at which a client receives it.
 """
 
 from collections import Counter
@@ -304,16 +304,16 @@ def check_barred(book: BookReader, barred: dict[tuple[str, str], int]) -> None:
 
 
 class Observer:
-    """Checks rule 1: what somebody is told is durable already. `book` reads the durable state."""
+    """Checks rule 1: an event is durable before a client can observe it. `book` reads the durable state."""
 
     def __init__(self, book: BookReader) -> None:
         self._book = book
         self.violations: list[AssertionError] = []
-        """What callbacks found: an exception that they raise would be lost in a task of the server."""
+        """Violations found in callbacks, where a raised exception would be lost in a task of the server."""
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Keep a violation that is found inside."""
+        """Collect a violation that is raised in the block."""
         try:
             yield
         except AssertionError as violation:
@@ -331,24 +331,24 @@ class Observer:
         return count_joined(histories(self._book, [stage_arn]), participant_id)
 
     def joined(self, stage_arn: str, participant_id: str) -> None:
-        """A client was told that it is on the stage."""
+        """Check a response which says that the participant has joined."""
         if self._book.get_stage(stage_arn) is not None:
             assert EventName.JOINED in self.events(stage_arn, participant_id), "an answer before JOINED is durable"
 
     def left(self, stage_arn: str, participant_id: str) -> None:
-        """A client was told that it was removed from the stage."""
+        """Check a farewell which says that the participant was removed from the stage."""
         if self._book.get_stage(stage_arn) is not None:
             names = self.events(stage_arn, participant_id)
             assert EventName.LEFT in names, "a farewell before LEFT is durable"
 
     def refused(self, stage_arn: str, participant_id: str) -> None:
-        """A client was told that its attempt failed, with an error code."""
+        """Check a response which says that an attempt failed with an error code."""
         if self._book.get_stage(stage_arn) is not None:
             names = self.events(stage_arn, participant_id)
             assert any(name.value.endswith("_ERROR") for name in names), "a refusal before its event is durable"
 
     def shown(self, stage_arn: str, snapshot: StageSnapshot) -> None:
-        """A watcher was shown who is on the stage."""
+        """Check a snapshot of the participants on a stage."""
         for present in snapshot.participants:
             self.joined(stage_arn, present.participant_id)
             if present.is_publishing and self._book.get_stage(stage_arn) is not None:

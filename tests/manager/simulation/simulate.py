@@ -289,7 +289,7 @@ class ServerRun:
                 await asyncio.sleep(0)
 
     def _check_connections(self, book: SqliteBook, clients: Clients) -> None:
-        """Check, while nothing is in progress, that the book and the engine agree on who is connected."""
+        """Check, while nothing is in progress, that the book and the engine agree on the connected participants."""
         connected = {
             (history.session.stage_arn, history.record.participant_id): history.record
             for history in histories(book, self._world.stage_arns)

@@ -55,14 +55,14 @@ class SteppedWriter(BookWriter):
         self.waiting.append(transaction)
 
     def write(self, count: int) -> None:
-        """Make the first transactions of the queue durable. Nobody is told yet."""
+        """Make the first transactions of the queue durable, without reporting it."""
         group, self.waiting = self.waiting[:count], self.waiting[count:]
         if group:
             self._commit(group)
             self.written.extend(group)
 
     def report(self) -> None:
-        """Tell the server what is durable."""
+        """Report to the server which transactions are durable."""
         group, self.written = self.written, []
         if group:
             self._resolve(group)

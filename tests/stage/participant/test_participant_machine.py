@@ -273,7 +273,7 @@ def test_a_participant_has_at_most_one_flowing_publication_and_one_replacement(f
 
 @settings(max_examples=300, deadline=None)
 @given(MANY_FACTS)
-def test_replayed_events_end_with_the_stops_that_the_run_still_owes(facts: list[ParticipantFact]) -> None:
+def test_a_replayed_participant_ends_with_the_same_stops_as_the_original(facts: list[ParticipantFact]) -> None:
     participant, events = apply_legal_facts(facts)
     owed = step(participant, gone(*participant.connections)).events if participant.connections else ()
     replayed = replay(events)

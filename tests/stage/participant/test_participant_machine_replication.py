@@ -149,7 +149,7 @@ FACTS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(FACTS, max_size=25), st.booleans())
-def test_replayed_events_end_with_the_stops_that_the_run_still_owes(
+def test_a_replayed_participant_ends_with_the_same_stops_as_the_original(
     facts: list[ParticipantFact],
     is_replica: bool,  # noqa: FBT001 - drawn
 ) -> None:

@@ -1,7 +1,7 @@
-"""Two stages whose sessions are decided by `decide`, and a shell that carries out the orders in plain dictionaries.
+"""Two stages whose sessions are decided by `decide`, and a test double of the manager that keeps state in dictionaries.
 
-It stands for the unit of work in property tests: it applies forwarded facts in the same transaction, discards a
-transaction that the other session refuses, and keeps routes, timers and rows as the orders say.
+It replaces the unit of work in property tests: it applies forwarded facts in the same transaction, discards a
+transaction that the other session refuses, and changes routes, timers and rows by the orders.
 """
 
 from collections import defaultdict, deque

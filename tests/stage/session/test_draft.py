@@ -255,7 +255,7 @@ class TestPhases:
         assert timer.due_ms == START.monotonic_ms + 300 + LINGER_MS
         assert decision.session.empty_since == session.at
 
-    def test_a_refused_attempt_while_somebody_is_present_does_not_change_the_phase(self) -> None:
+    def test_a_refused_attempt_while_a_participant_is_present_does_not_change_the_phase(self) -> None:
         session = DecidedSession()
         session.open_events("A")
 

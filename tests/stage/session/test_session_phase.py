@@ -18,7 +18,7 @@ def test_every_phase_can_be_reached_from_unopened() -> None:
 
 
 @pytest.mark.parametrize("phase", [SessionPhase.UNOPENED, SessionPhase.OPEN, SessionPhase.LINGERING])
-def test_somebody_present_opens_and_nobody_present_lingers(phase: SessionPhase) -> None:
+def test_a_session_is_open_with_participants_and_lingers_without(phase: SessionPhase) -> None:
     assert SESSION_PHASES[phase, SessionTurn.FILLED] is SessionPhase.OPEN
     assert SESSION_PHASES[phase, SessionTurn.EMPTIED] is SessionPhase.LINGERING
 

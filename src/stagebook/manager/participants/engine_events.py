@@ -1,6 +1,8 @@
 """Translates the reports of media engines into facts of sessions.
 
-A report about a connection that is not known (it has ended meanwhile) is dropped.
+An engine reports by connection id. The route of the connection gives its stage and participant. A report without a
+route is dropped: the connection has ended since the engine sent it, and its events are recorded. The two tables map the
+engine's reasons to the causes of the book and to AWS's error codes (shape EventErrorCode).
 """
 
 from collections.abc import Callable
@@ -55,7 +57,11 @@ class EngineEvents:
         self._ingest_asked = ingest_asked
 
     def on_fact(self, fact: MediaFact) -> None:
-        """Take one report of the engine and commit what follows from it."""
+        """Decide and commit one report of the engine.
+
+        The engine calls this on the event loop's thread. It does not wait until the report is durable: the engine needs
+        no answer, and effects that clients can observe wait by themselves.
+        """
         if isinstance(fact, IngestAsked):
             self._ingest_asked(fact)
             return
@@ -74,6 +80,8 @@ class EngineEvents:
                 return TransportConnected(
                     participant_id=participant_id, connection_id=connection_id, virtual_known=known
                 )
+            # AWS has an error code for a failure of the server, and a publisher must be able to tell it from its own
+            # departure. Subscriptions only stop, as they would when the publisher ends.
             case Closed(cause=CloseCause.ENGINE_LOST) if route.kind in PUBLISHING_KINDS:
                 return ConnectionFailed(
                     participant_id=participant_id,

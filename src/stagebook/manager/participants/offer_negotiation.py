@@ -2,8 +2,9 @@
 
     decide(request)  ->  media engine answers the SDP offer  ->  decide(answered)  ->  commit  ->  answer to the client
 
-The session reserves a place while the engine works. Whatever happens in between, the attempt is resolved: answered,
-failed, or void. The answer goes to the client when JOINED is durable.
+The session reserves a place while the engine works, which can take seconds. Each attempt is resolved exactly once:
+answered, failed, or cancelled by what removed its participant. An attempt that stayed open would count in the quotas
+for good. The answer goes to the client when JOINED is durable.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,7 +31,7 @@ REFUSAL_CODES = {
     RefusalReason.UNKNOWN_SOURCE: ErrorCode.PUBLISHER_NOT_FOUND,
     RefusalReason.ENGINE_LOST: ErrorCode.INTERNAL_SERVER_EXCEPTION,
 }
-"""The refusals of an engine that are events. All others mean a malformed request or a busy server."""
+"""The refusals of an engine that are recorded as events. All others mean a malformed request or a busy server."""
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,13 +55,17 @@ class OfferNegotiation:
         request: PublishRequested | SubscribeRequested,
         ask: Callable[[str], Awaitable[Answer]],
     ) -> Opened:
-        """Let a participant into the session of a stage; `ask` lets the engine answer its offer for a source id.
+        """Negotiate one offer; return the connection id and the engine's answer when JOINED is durable.
+
+        `request` is the fact that reserves the place in `session`, the running session of `stage` or a new one. `ask`
+        passes the offer to the engine, for the source with the given id. If the task is cancelled, the attempt is
+        dropped and the connection closed.
 
         Raises AttemptRefusedError (recorded as an event), TokenRefusedError, OfferMalformedError and ServerBusyError.
         """
         source_id = await self._request(session, request)
         if isinstance(request, PublishRequested):
-            # Only a publisher's offer creates a source in the engine.
+            # Only a publisher's offer creates a source in the engine. Its end must not overtake the offer.
             with self._unit.dispatcher.holding(source_id):
                 answer = await self._negotiate(stage.arn, request, source_id, ask)
         else:
@@ -74,14 +79,15 @@ class OfferNegotiation:
         source_id: str,
         ask: Callable[[str], Awaitable[Answer]],
     ) -> Answer:
-        """Let the engine answer, and resolve the attempt in each case."""
+        """Let the engine answer, and resolve the attempt in every case, also when this task is cancelled."""
         try:
             answer = await ask(source_id)
         except MediaRefusedError as error:
             await self._fail(stage_arn, request, error)
             raise _client_error(error) from error
         except BaseException:
-            # The client has gone, or the call of the engine failed: close what it may have opened.
+            # The client has disconnected (CancelledError), or the call of the engine failed. The engine may have opened
+            # the connection all the same, so it is closed.
             await self._abandon(stage_arn, request)
             raise
         await self._accept(stage_arn, request)
@@ -98,7 +104,12 @@ class OfferNegotiation:
         return next(order.source_id for _, order in transaction.orders if isinstance(order, AskEngine))
 
     async def _accept(self, stage_arn: str, request: PublishRequested | SubscribeRequested) -> None:
-        """Turn the attempt into a connection; return when JOINED is durable."""
+        """Turn the attempt into a connection; return when JOINED is durable.
+
+        Raises the error of the cancellation if the attempt was cancelled while the engine worked: it is not in the
+        session any longer, but the engine has opened its connection. Raises the refusal if the session refuses the
+        answer.
+        """
         cancelled = self._unit.registry.cancelled.pop(request.connection_id, None)
         if cancelled is not None:
             await self._media.close(connection_id=request.connection_id)
@@ -121,6 +132,7 @@ class OfferNegotiation:
             raise refusal from error
 
     async def _abandon(self, stage_arn: str, request: PublishRequested | SubscribeRequested) -> None:
+        """Drop an attempt without an event, and close its connection in the engine."""
         await self._resolve(stage_arn, request, None, "")
         await self._media.close(connection_id=request.connection_id)
 
@@ -131,6 +143,10 @@ class OfferNegotiation:
         code: ErrorCode | None,
         detail: str,
     ) -> StagebookError | None:
+        """Drop an attempt; return the error for the client, if there is one.
+
+        With an error code the failure is recorded, and this returns when it is durable.
+        """
         cancelled = self._unit.registry.cancelled.pop(request.connection_id, None)
         session = self._unit.registry.sessions.get(stage_arn)
         if cancelled is not None or session is None:

@@ -10,7 +10,7 @@ from stagebook.stage.events import ErrorCode
 RECORDED_PER_MINUTE = 10
 MINUTE_MS = 60_000
 TIDY_ABOVE = 1_000
-"""How many counters are kept before those of past minutes are removed."""
+"""How many counters are kept before those of past minutes are removed. Removal scans all of them."""
 
 
 class RefusalRateLimit:

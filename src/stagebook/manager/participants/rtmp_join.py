@@ -95,7 +95,7 @@ class RtmpJoin:
             detail = f"{_code_of(error).value}: {error}"
             self.unknown_stream_keys += isinstance(error, StreamKeyUnknownError)
             named = configuration_of_stream_key(ask.stream_key)
-            # Anybody can cause this line; the number of error codes is the number of causes.
+            # Any client can cause this line, so it is limited for each error code.
             if (more := self._log_limit.admit(_code_of(error).value)) is not None:
                 named_text = str(named or "")
                 _log.info(
@@ -136,6 +136,7 @@ class RtmpJoin:
         transaction = self._unit.begin()
         refusal = transaction.apply(session, fact)
         await self._commit(transaction, claims, refusal)
+        # Here JOINED is durable. A refusal was raised by `_commit`.
         if isinstance(fact, EncoderRequested):
             await self._admit(ask, transaction, fact)
 

@@ -1,7 +1,8 @@
 """Connection tokens: one token for all connections of a client to the stages of an account, and its revocation.
 
-Source: "Distribute Tokens" of the IVS Real-Time user guide and API reference, RevokeConnectionToken. A participant
-token is needed for each stage as well.
+Source: "Distribute Tokens" of the IVS Real-Time user guide and API reference, RevokeConnectionToken. A client presents
+a connection token in addition to the participant token of each stage. It is signed by the application, so the server
+knows only the tokens that were used, and stores only their revocations.
 """
 
 from stagebook.book.changes import RevokeConnectionToken
@@ -21,8 +22,10 @@ class ConnectionTokenService:
     async def revoke(self, *, account_id: str, token_id: str) -> None:
         """Refuse a connection token from now on, and disconnect each participant that is connected through it.
 
-        All of it is one transaction. A token that was never used can be revoked, and revoking twice is fine.
+        All of it is one transaction, also for participants on several stages. Returns when it is durable. A token that
+        was never used can be revoked, and revoking a token again changes nothing.
         """
+        # Before the transaction: it looks for connections once, and no further one may open until it is durable.
         self._authorization.begin_connection_revocation(account_id, token_id)
         try:
             transaction = self._unit.begin()

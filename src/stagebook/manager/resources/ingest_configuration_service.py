@@ -2,8 +2,8 @@
 
 A configuration is ACTIVE while one of its participants is connected. Then it cannot be changed, and deleted only by
 force. Its participants are admitted by a stream key and the stage that it is attached to, never by a token. So
-disconnecting one of them detaches the configuration, instead of refusing the id for good; attaching it again lets the
-encoder back in.
+disconnecting one of them detaches the configuration, instead of refusing the participant id for good. The encoder can
+publish again once the configuration is attached again.
 """
 
 import msgspec
@@ -137,8 +137,7 @@ class IngestConfigurationService:
         Redundant streams that are switched off lose their keys for good; switched on again they get new ones. A
         replication that waits for a publisher on the former stage ends, because the publisher will not return there.
 
-        Raises ResourceNotFoundError
-        (configuration or stage) and ConflictError while it is ACTIVE.
+        Raises ResourceNotFoundError (configuration or stage) and ConflictError while it is ACTIVE.
         """
         before = self._find(arn)
         if self.is_active(before):
@@ -201,7 +200,7 @@ class IngestConfigurationService:
         )
 
     def is_active(self, configuration: IngestConfiguration) -> bool:
-        """Return whether a participant of the configuration is connected to its stage."""
+        """Return whether the state is ACTIVE: a participant of the configuration is connected to its stage."""
         session = self._unit.registry.sessions.get(configuration.stage_arn)
         return session is not None and any(
             session.participants[participant_id].machine.connections
@@ -234,7 +233,10 @@ class IngestConfigurationService:
         await self._unit.wait(transaction.commit())
 
     def clear_stage(self, account_id: str, stage_arn: str) -> list[Change]:
-        """Return the changes that detach all configurations from a stage that is being deleted."""
+        """Return the changes that detach all configurations from a stage that is being deleted.
+
+        The index changes at once, so the caller must submit them without awaiting.
+        """
         attached = [self._find(arn) for arn in self._index.of_stage(account_id, stage_arn)]
         return [self._put(configuration, replace(configuration, stage_arn="")) for configuration in attached]
 

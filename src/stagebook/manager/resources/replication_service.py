@@ -1,7 +1,7 @@
 """StartParticipantReplication and StopParticipantReplication (API reference, those pages).
 
-The rules are the session's (`stage/session/replication_facts.py`). Here the two stages are found, and one transaction
-takes the decisions of both sessions.
+The rules are in `stage/session/rules/replication_facts.py`. This service finds the two stages and commits the decisions
+of both sessions in one transaction.
 """
 
 from stagebook.book.store import BookReader
@@ -43,10 +43,11 @@ class ReplicationService:
         window_seconds: int,
         attributes: dict[str, str],
     ) -> None:
-        """Show a publisher of one stage on another.
+        """Replicate a publisher of one stage to another (API reference, StartParticipantReplication).
 
-        `window_seconds` is how long the publisher may be away. `attributes` are laid over the participant's own.
-        Raises InvalidInputError (equal stages, too many bytes of attributes), ResourceNotFoundError (a stage, the
+        `window_seconds` is the reconnect window: how long the replication waits for a publisher that stopped.
+        `attributes` are added to the participant's own and override them. Returns when it is durable. Raises
+        InvalidInputError (equal stages, too many bytes of attributes), ResourceNotFoundError (a stage, the
         participant), ConflictError (it does not publish, is a replica, is replicated there already, or the destination
         has a participant with its id) and ServiceQuotaExceededError.
         """
@@ -71,6 +72,7 @@ class ReplicationService:
             known=self._unit.known_record(destination, participant_id),
         )
         transaction = self._unit.begin()
+        # The destination session can be new. Then it is not in the registry, and the forwarded fact finds it here.
         transaction.sessions[destination_stage_arn] = destination
         refusal = transaction.apply(source, fact)
         if refusal is not None:
@@ -78,7 +80,7 @@ class ReplicationService:
         await self._unit.wait(transaction.commit())
 
     async def stop(self, *, source_stage_arn: str, destination_stage_arn: str, participant_id: str) -> None:
-        """End a replication. Raises ResourceNotFoundError if none is running."""
+        """End a replication; return when that is durable. Raises ResourceNotFoundError if none runs there."""
         self._stage(source_stage_arn)
         self._stage(destination_stage_arn)
         source = self._unit.registry.sessions.get(source_stage_arn)

@@ -54,7 +54,7 @@ class StageService:
         self.changing = asyncio.Lock()
 
     def find(self, stage_arn: str) -> Stage:
-        """Return a stage; raise ResourceNotFoundError for one that does not exist or is being deleted."""
+        """Return a stage as the book has it; raise ResourceNotFoundError if it does not exist or is being deleted."""
         stage = self._book.get_stage(stage_arn)
         if stage is None or self._authorization.is_being_deleted(stage_arn):
             raise ResourceNotFoundError(kind="stage", name=stage_arn)
@@ -116,8 +116,11 @@ class StageService:
             return changed
 
     async def delete(self, *, stage_arn: str) -> None:
-        """Disconnect everybody, end the session, detach the ingest configurations and delete the stage, in one
-        transaction. Raises ResourceNotFoundError."""
+        """Delete a stage (API reference, DeleteStage). Raises ResourceNotFoundError.
+
+        One transaction disconnects all participants, ends the session, detaches the ingest configurations and deletes
+        the stage. Recorded sessions and events stay in the book.
+        """
         async with self.changing:
             stage = self.find(stage_arn)
             # Counted before the deletion is submitted: the book could show it before the count is corrected.
@@ -136,10 +139,11 @@ class StageService:
                 self._authorization.finish_deletion(stage_arn)
 
     async def disconnect_participant(self, *, stage_arn: str, participant_id: str, reason: str) -> None:
-        """End everything of a participant and keep it out, in one transaction; also one that has never joined.
+        """End all connections of a participant and keep it from returning, in one transaction.
 
-        A participant with a token has the token refused for good. A participant of an ingest configuration is kept out
-        by detaching the configuration. Raises ResourceNotFoundError for an unknown stage.
+        A participant with a token: its participant id is refused on this stage for good, also if it has never joined. A
+        participant of an ingest configuration: the configuration is detached from the stage. `reason` is stored with
+        the events. Raises ResourceNotFoundError for an unknown stage (API reference, DisconnectParticipant).
         """
         stage = self.find(stage_arn)
         configuration = self._ingest.of_participant(stage.account_id, participant_id)

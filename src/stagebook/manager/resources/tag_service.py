@@ -32,7 +32,7 @@ class TagService:
             await self._put(tagged, merged)
 
     async def remove(self, *, arn: str, keys: Sequence[str]) -> None:
-        """Remove tags; keys that are not there are fine. Raises ResourceNotFoundError."""
+        """Remove tags; return when that is durable. Keys without a tag are ignored. Raises ResourceNotFoundError."""
         async with self._stages.changing:
             tagged = self._find(arn)
             await self._put(tagged, {key: value for key, value in tagged.tags.items() if key not in keys})

@@ -34,7 +34,7 @@ class TokenService:
         self._randomness = randomness
 
     def check(self, spec: TokenSpec) -> None:
-        """Raise InvalidInputError if the attributes are too large."""
+        """Raise InvalidInputError if the attributes have more bytes than the quota `attributes_size_bytes`."""
         check_attributes(spec.attributes or {}, size_bytes=self._limits.attributes_size_bytes)
 
     def create(self, *, stage_arn: str, spec: TokenSpec) -> MintedToken:
@@ -44,7 +44,10 @@ class TokenService:
         return self.mint(stage_arn, spec)
 
     def mint(self, stage_arn: str, spec: TokenSpec) -> MintedToken:
-        """Return a token for a new participant of a stage that exists. Raises InvalidInputError (attributes)."""
+        """Return a token for a new participant of a stage that exists. Raises InvalidInputError (attributes).
+
+        Members that `spec` does not give have AWS's defaults: 720 minutes, all capabilities, no user id, no attributes.
+        """
         self.check(spec)
         issued_at_seconds = self._unit.system_time_ms() // 1000
         minutes = DEFAULT_DURATION_MINUTES if spec.duration_minutes is None else spec.duration_minutes

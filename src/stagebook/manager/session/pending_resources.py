@@ -1,8 +1,8 @@
 """Resources as they will be once everything that is submitted is durable.
 
-The book shows what is durable. A change that is submitted and not durable yet would be lost by the next change made
-from what the book shows. A service that changes a resource reads it here, decides and submits without awaiting in
-between; then it needs no lock and no change is lost. Readers ask the book.
+The book returns durable state only. A service that changed a resource on the basis of that state would overwrite a
+change that is submitted and not durable yet. So services read a resource here, decide, and submit without awaiting in
+between. They need no lock, and no change is lost. Read operations of the API read the book.
 
 The resources of an account are counted when a quota first needs it, and the count then follows each change. Counting
 anew for each creation would read every pending resource: n creations at once would need n squared reads.
@@ -46,7 +46,7 @@ class PendingResources:
         return self._book.get_resource(arn) if pending is None else pending[0]
 
     def count(self, account_id: str, resource_type: str) -> int:
-        """Return how many resources of a type the account has once pending changes are durable."""
+        """Return how many resources of a type the account has, pending creations and deletions included."""
         key = (account_id, resource_type)
         known = self._counts.get(key)
         if known is None:

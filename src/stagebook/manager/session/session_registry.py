@@ -62,7 +62,11 @@ class SessionRegistry:
                 self.ended.popitem(last=False)
 
     def install(self, session: Session) -> None:
-        """Replace the running session of a stage. One that has ended, or in which nothing happened, is removed."""
+        """Replace the running session of a stage, and update the totals of its account.
+
+        A session that has ended is removed, and so is an UNOPENED one without participants: its only attempt failed
+        without an event, so nothing of it is recorded.
+        """
         former = self.sessions.get(session.stage_arn)
         before = NO_USAGE if former is None else former.usage
         after = session.usage
@@ -77,7 +81,11 @@ class SessionRegistry:
             _add(self._subscribers, session.account_id, after.subscribers - before.subscribers)
 
     def connected_through(self, account_id: str, connection_token_id: str) -> Iterator[Route]:
-        """Yield the routes of connections and attempts that came with a connection token of an account."""
+        """Yield the routes of connections and attempts that came with a connection token of an account.
+
+        Scans all routes: revocations are rare, and an index would cost each connection something. The account is
+        compared because `jti`s of connection tokens are chosen by the applications and unique within an account only.
+        """
         for route in self.routes.values():
             if route.connection_token_id == connection_token_id:
                 session = self.sessions.get(route.stage_arn)

@@ -90,7 +90,7 @@ class Transaction:
         return self._commit(self)
 
     def changes(self) -> list[Change]:
-        """Return the changes of the book in the order that it needs."""
+        """Return the changes for the book in the order of their ranks; within a rank, in the order of the decisions."""
         # Decisions of several sessions alternate in the list; see the ranks below.
         if len(self._changes) > 1:
             self._changes.sort(key=itemgetter(0))

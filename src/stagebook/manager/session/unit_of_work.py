@@ -65,11 +65,14 @@ class UnitOfWork:
         self._departed: dict[tuple[str, str], tuple[ParticipantRecord, Durable]] = {}
 
     def now(self) -> Instant:
-        """Return the present moment for events and timers."""
+        """Return the present moment of the event clock, for events and timers."""
         return self._event_clock.now()
 
     def system_time_ms(self) -> int:
-        """Return the machine's wall clock, for token expiry."""
+        """Return the machine's wall clock in milliseconds of Unix time, for token expiry.
+
+        Not the event clock: applications that sign tokens use the real time, which the event clock may not follow yet.
+        """
         return self._clock.now_ms()
 
     def begin(self) -> Transaction:
@@ -102,7 +105,7 @@ class UnitOfWork:
         return self.book.get_participant(session.stage_arn, session.session_id, participant_id)
 
     def require_capacity(self) -> None:
-        """Raise ServerBusyError if too many transactions wait for the book."""
+        """Raise ServerBusyError if MAXIMUM_BACKLOG transactions wait for the book. Call it before each new attempt."""
         if self.backlog >= MAXIMUM_BACKLOG:
             raise ServerBusyError("too many events wait to be written; try again")
 

@@ -1,4 +1,4 @@
-"""Authorization of participants: the token, the stage it names, and the participants that were disconnected for good.
+"""Authorization of participants: tokens, deleted stages, and revoked participants, keys and connection tokens.
 
 `verify` checks a token by itself: signature, expiry, connection token. `authorize` checks, once for each attempt and in
 the same step as the session's decision, what the book says about it: the stage, the participant, the key and the
@@ -18,7 +18,7 @@ from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import Stage
 
 MAXIMUM_CACHED_STAGES = 10_000
-"""How many stages' rights are cached before the cache is cleared."""
+"""How many stages' rights are cached. A full cache is cleared as a whole; each stage then costs one read again."""
 
 
 class StageRights(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class Authorization:
         return self._tokens.is_known(token)
 
     def verify(self, token: str, *, now_ms: int, connection_token: str | None = None) -> Claims:
-        """Return the claims of a valid token, shown over a connection of `connection_token` if there is one.
+        """Return the claims of a valid participant token, optionally with a connection token beside it.
 
         `now_ms` is the machine's wall clock. Raises TokenRefusedError.
         """
@@ -71,11 +71,15 @@ class Authorization:
         return connection.token_id
 
     def identify(self, token: str) -> Claims:
-        """Return the claims of a token, even if it has expired; raise TokenRefusedError."""
+        """Return the claims of a token that may have expired; raise TokenRefusedError for any other reason."""
         return self._tokens.verify(token, now_ms=None)
 
     def authorize(self, claims: Claims) -> Stage:
-        """Return the stage of these claims; raise TokenRefusedError if the stage or the right to it is gone.
+        """Return the stage of these claims.
+
+        Raises TokenRefusedError: STAGE_DELETED, PARTICIPANT_DISCONNECTED, JTI_IN_USE, SIGNATURE (the imported key was
+        deleted since the token was verified) or CONNECTION_TOKEN (revoked). Do not await between this call and the
+        commit of the decision that relies on it.
 
         The id of an ingest configuration's participant is reserved: an application that signs its own tokens could
         name it as `jti`.
@@ -116,17 +120,22 @@ class Authorization:
         if len(self._rights) >= MAXIMUM_CACHED_STAGES:
             self._rights.clear()
         revoked = set(self._book.list_revoked(stage_arn))
+        # A revocation that is submitted and not durable is not in the book yet.
         revoked.update(participant_id for arn, participant_id in self._revoking if arn == stage_arn)
         rights = StageRights(stage=stage, revoked=revoked)
         self._rights[stage_arn] = rights
         return rights
 
     def is_being_deleted(self, stage_arn: str) -> bool:
-        """Return whether the deletion of a stage is submitted and not durable yet."""
+        """Return whether the deletion of a stage is submitted and not durable yet. The stage counts as deleted."""
         return stage_arn in self._deleting
 
     def begin_deletion(self, stage_arn: str) -> None:
-        """Refuse all attempts on the stage from this moment on."""
+        """Refuse all attempts on the stage from this moment on.
+
+        Call it before the deletion is submitted, and `finish_deletion` when it is durable or has failed: from then on
+        the book is right. The other pairs of `begin` and `finish` work alike.
+        """
         self._deleting.add(stage_arn)
         self._rights.pop(stage_arn, None)
 

@@ -6,11 +6,11 @@ payload is read by `token_payload.py`.
 
 Verifying a P-384 signature takes 0.9 ms, more than all the rest of a request. Three things bound it:
 
-* A participant shows the same token for every connection, so verified tokens are cached. What can change is checked
+* A participant presents the same token for every connection, so verified tokens are cached. What can change is checked
   each time: the expiry, and whether the imported key still exists.
 * Refused tokens are cached as well. A refusal that follows the check of the signature is final: ARNs of keys are never
   reused, and the rules of a payload do not change. A refusal because the key is unknown is not, and is not cached.
-* A client that makes up new tokens is limited by its address, in the API. `is_known` tells the API which tokens cost
+* A client that sends ever new invalid tokens is limited by its address, in the API. `is_known` says which tokens cost
   nothing.
 
 Tokens are secrets: none is kept, logged or quoted in an error. The caches hold SHA-256 digests.

@@ -27,10 +27,13 @@ class TokenAuthority(Protocol):
         """Return a signed participant token for these claims."""
 
     def is_known(self, token: str) -> bool:
-        """Return whether verifying this token costs little, because its verdict is cached or needs no signature."""
+        """Return whether verifying this token costs little, because its verdict is cached or needs no signature.
+
+        The API limits the rate of other tokens for each address: each of them costs the check of a signature.
+        """
 
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
-        """Return the claims of a participant token. With `now_ms` None, its times are not checked.
+        """Return the claims of a participant token. `now_ms` is the wall clock; with None, its times are not checked.
 
         Raises TokenRefusedError (MALFORMED, SIGNATURE, EXPIRED, STAGE_MISMATCH).
         """

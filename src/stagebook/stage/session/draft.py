@@ -118,7 +118,7 @@ class Draft:
         return found
 
     def participant_ids(self) -> list[str]:
-        """Return the ids of all participants in order of arrival."""
+        """Return the ids of all participants in order of arrival. The persistent mapping has no order of its own."""
         everybody = {**dict(self.base.participants.items()), **self._changed}
         return sorted(everybody, key=lambda participant_id: everybody[participant_id].arrival)
 
@@ -181,11 +181,14 @@ class Draft:
         return True
 
     def close(self, turn: SessionTurn, *, end_ms: int) -> None:
-        """End the session at `end_ms`: it is closed, or its linger is over."""
+        """End the session with this decision. `turn` is CLOSED or LINGER_OVER, `end_ms` its end on the event clock."""
         self._end = (turn, end_ms)
 
     def finish(self, refusal: Refusal = None) -> Decision:
-        """Return the decision: the next session with everything that follows from the changed participants."""
+        """Return the decision: the next session with everything that follows from the changed participants.
+
+        `refusal` is the result of the rule. The draft must not be used afterwards.
+        """
         base = self.base
         rows: list[Order] = []
         departed: list[ParticipantRecord] = []

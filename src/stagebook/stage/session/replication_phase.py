@@ -70,7 +70,11 @@ def ends_with(replication: Replication, *, publication_ended: bool, cause: Cause
 
 
 def publisher_stopped(replication: Replication, *, at: Instant) -> Replication:
-    """Return the replication after its publisher stopped and is awaited. A window that is open already continues."""
+    """Return the replication after its publisher stopped and is awaited.
+
+    The deadline is on the monotonic clock. A window that is open already keeps its deadline. Raises KeyError for a
+    replication that has ended.
+    """
     phase = REPLICATION_PHASES[replication.phase, ReplicationTurn.PUBLISHER_STOPPED]
     if replication.phase is ReplicationPhase.AWAITING:
         return replication

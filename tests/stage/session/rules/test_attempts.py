@@ -279,7 +279,7 @@ class TestEncoderRequested:
 
 
 class TestAttemptRefused:
-    def test_the_refusal_of_the_shell_is_recorded(self) -> None:
+    def test_a_refusal_by_the_manager_is_recorded(self) -> None:
         session = DecidedSession()
         fact = AttemptRefused(
             claims=stream_claims("E"),
@@ -315,7 +315,7 @@ class TestAttemptAnswered:
 
         assert dict(session.session.viewers["P"].items()) == {"one": "V"}
 
-    def test_a_voided_attempt_is_ignored(self) -> None:
+    def test_the_answer_to_a_cancelled_attempt_is_ignored(self) -> None:
         session = DecidedSession()
         session.apply(publish("P", "one"))
         session.apply(failed("P", "one", None))
@@ -431,7 +431,7 @@ class TestAttemptFailed:
             (ErrorCode.INTERNAL_SERVER_EXCEPTION, Cause.ENGINE_LOST),
         ],
     )
-    def test_the_cause_tells_a_lost_engine_from_a_refusal(self, code: ErrorCode, cause: Cause) -> None:
+    def test_the_cause_distinguishes_a_lost_engine_from_a_refusal(self, code: ErrorCode, cause: Cause) -> None:
         session = DecidedSession()
         session.apply(publish("P", "one"))
 

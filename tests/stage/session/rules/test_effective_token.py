@@ -36,10 +36,10 @@ def is_refused(session: DecidedSession, shown: Claims) -> bool:
 
 
 class TestEffectiveClaims:
-    def test_a_new_participant_has_what_its_token_says(self) -> None:
+    def test_a_new_participant_has_the_claims_of_its_token(self) -> None:
         assert effective_claims(None, OWN) == OWN
 
-    def test_the_current_token_counts(self) -> None:
+    def test_the_current_token_applies(self) -> None:
         assert effective_claims(on_stage(OWN).participant("A"), OWN) == OWN
 
     def test_another_self_signed_token_with_the_same_jti_is_refused(self) -> None:
@@ -87,7 +87,7 @@ class TestEffectiveClaims:
         assert is_refused(session, OWN)
         assert effective_claims(session.participant("A"), replace(OWN, user_id="user-0")).user_id == "user-16"
 
-    def test_off_the_stage_each_token_is_what_it_says(self) -> None:
+    def test_off_the_stage_each_token_has_its_own_claims(self) -> None:
         session = on_stage(OWN)
         session.apply(ended("A", "ws-A"))
 

@@ -61,7 +61,7 @@ def publishing() -> DecidedSession:
 
 
 class TestReplicationRequested:
-    def test_the_publisher_is_replicated_and_the_replica_arrives_there(self) -> None:
+    def test_the_publisher_is_replicated_and_the_replica_arrives_at_the_destination(self) -> None:
         session = publishing()
 
         decision = session.apply(replace(replicate("P"), attributes={"role": "guest"}))
@@ -100,7 +100,9 @@ class TestReplicationRequested:
             ("P", "is replicated to that stage already"),
         ],
     )
-    def test_others_are_not_replicated(self, participant_id: str, reason: str) -> None:
+    def test_participants_that_do_not_publish_by_themselves_are_not_replicated(
+        self, participant_id: str, reason: str
+    ) -> None:
         session = publishing()
         session.open_events("W")
         session.publish("Opening", connect=False)
@@ -161,7 +163,7 @@ class TestReplicationStopRequested:
         assert len(session.session.participants) == 0
 
     @pytest.mark.parametrize("fact", [stop("nobody"), stop("W"), stop("P", "elsewhere")])
-    def test_one_that_does_not_run_is_not_found(self, fact: ReplicationStopRequested) -> None:
+    def test_a_replication_that_does_not_run_is_not_found(self, fact: ReplicationStopRequested) -> None:
         session = publishing()
         session.open_events("W")
         session.apply(replicate("P"))
@@ -228,7 +230,7 @@ class TestReplicaArrived:
         assert [order.replica.state for order in orders_of(decision, WriteReplica)] == [ReplicationState.ACTIVE]
         assert session.session.sources["R"].is_local is False
 
-    def test_a_participant_with_the_same_id_keeps_its_place(self) -> None:
+    def test_a_participant_with_the_same_id_on_the_stage_refuses_the_replica(self) -> None:
         session = DecidedSession()
         session.open_events("R")
 
@@ -237,7 +239,7 @@ class TestReplicaArrived:
         assert isinstance(decision.refusal, ConflictError)
         assert decision.events == ()
 
-    def test_an_awaited_participant_with_the_same_id_keeps_its_place(self) -> None:
+    def test_an_awaited_participant_with_the_same_id_refuses_the_replica(self) -> None:
         session = DecidedSession()
         session.publish("R")
         session.apply(replicate("R", "other", window_seconds=30))
@@ -245,7 +247,7 @@ class TestReplicaArrived:
 
         assert isinstance(session.apply(replica_arrives("R")).refusal, ConflictError)
 
-    def test_an_offer_in_progress_with_the_same_id_loses_its_place(self) -> None:
+    def test_an_offer_in_progress_with_the_same_id_is_cancelled(self) -> None:
         session = DecidedSession()
         session.apply(publish("R", "offer"))
 
@@ -349,7 +351,7 @@ class TestReplicaEnded:
 
 
 class TestVirtualParticipantAsReplica:
-    def test_a_replica_cannot_take_the_place_of_a_virtual_participant_whose_stream_is_here(self) -> None:
+    def test_a_replica_is_refused_while_a_stream_feeds_a_virtual_participant_with_its_id(self) -> None:
         session = DecidedSession()
         session.encode("X", feeds="R", connect=False)
 
@@ -358,7 +360,7 @@ class TestVirtualParticipantAsReplica:
         assert isinstance(decision.refusal, ConflictError)
         assert decision.events == ()
 
-    def test_a_stream_cannot_feed_a_virtual_participant_that_is_a_replica_here(self) -> None:
+    def test_a_stream_is_refused_while_a_replica_has_the_id_of_its_virtual_participant(self) -> None:
         session = DecidedSession()
         session.apply(replica_arrives("R"))
 

@@ -86,7 +86,7 @@ class TestParticipantsDisconnected:
         assert decision.events == ()
         assert len(session.session.participants) == 0
 
-    def test_an_awaited_publisher_is_awaited_no_longer(self) -> None:
+    def test_the_replications_of_an_awaited_publisher_end(self) -> None:
         session = DecidedSession()
         session.publish("P")
         session.apply(replicate("P", window_seconds=30))
@@ -137,7 +137,7 @@ class TestParticipantsDisconnected:
 
 
 class TestSessionClosed:
-    def test_everybody_leaves_in_order_of_arrival_for_the_same_cause(self) -> None:
+    def test_all_participants_leave_in_order_of_arrival_for_the_same_cause(self) -> None:
         session = DecidedSession()
         session.open_events("W")
         session.publish("P")

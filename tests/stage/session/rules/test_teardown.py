@@ -34,16 +34,16 @@ from tests.stage.session.decided_session import (
 
 
 class TestReason:
-    def test_a_cut_is_explained_by_its_code_and_detail(self) -> None:
+    def test_the_reason_of_a_cut_is_its_code_and_detail(self) -> None:
         end = End(cause=Cause.LIMIT, code=ErrorCode.BITRATE_EXCEEDED, detail="9 Mbit/s")
         assert end.reason == "BITRATE_EXCEEDED: 9 Mbit/s"
 
     @pytest.mark.parametrize("cause", sorted(FAREWELLS))
-    def test_an_end_by_the_server_is_explained_by_its_farewell(self, cause: Cause) -> None:
+    def test_the_reason_of_an_end_by_the_server_is_its_farewell(self, cause: Cause) -> None:
         assert End(cause=cause).reason == FAREWELLS[cause].value
         assert End(cause=cause, detail="enough").reason == f"{FAREWELLS[cause].value}: enough"
 
-    def test_an_end_by_the_client_needs_no_reason(self) -> None:
+    def test_an_end_by_the_client_has_no_reason(self) -> None:
         assert End(cause=Cause.CLIENT).reason == ""
 
 
@@ -162,7 +162,7 @@ class TestEventsWebsockets:
             (Cause.CONNECTION_TOKEN_REVOKED, FarewellReason.CONNECTION_TOKEN_REVOKED),
         ],
     )
-    def test_the_server_says_farewell_when_it_ends_the_websocket(
+    def test_the_server_sends_the_reason_when_it_ends_the_websocket(
         self, cause: Cause, farewell: FarewellReason | None
     ) -> None:
         session = DecidedSession()

@@ -144,6 +144,7 @@ def record_refusal(
 
 
 def is_replica(draft: Draft, participant_id: str) -> bool:
+    """Return whether a participant of the draft is a replica on the stage."""
     participant = draft.find(participant_id)
     return participant is not None and participant.machine.replica_id is not None
 

@@ -28,7 +28,11 @@ from stagebook.stage.session.session_state import SessionParticipant
 
 
 def ending_replications(publisher: SessionParticipant, *, publication_ended: bool, cause: Cause) -> tuple[str, ...]:
-    """Return the ids of the replications that end when connections of their publisher end for this cause."""
+    """Return the ids of the replications that end when connections of their publisher end for this cause.
+
+    The rule for one replication is `replication_phase.ends_with`. The ids must be known before the fact is recorded,
+    because REPLICATION_STOPPED belongs before the LEFT of the same action.
+    """
     return tuple(
         replication_id
         for replication_id, replication in publisher.replications.items()
@@ -80,7 +84,7 @@ def pause_replications(draft: Draft, publisher_id: str, *, cause: Cause, detail:
 
 
 def resume_replications(draft: Draft, publisher_id: str, *, source_id: str) -> None:
-    """Let the replicas that wait for a publisher publish again."""
+    """Let the replicas that wait for a publisher publish again, with this source, and cancel their windows."""
     publisher = draft.get(publisher_id)
     replications = dict(publisher.replications)
     for replication_id, replication in publisher.replications.items():

@@ -105,7 +105,12 @@ def cut_connection(
 
 
 def end_by_fact(draft: Draft, participant_id: str, fact: Gone | Cut | Exchanged, end: End) -> None:
-    """Record a fact that ends connections and replications of one participant, with everything that follows."""
+    """Record a fact that ends connections and replications of one participant, with everything that follows.
+
+    `fact.replication_ids` must be those that `ending_replications` returns for the same change. What follows is decided
+    in this order: the participant's own events, its replications that end, the release of each connection, the
+    subscriptions of its viewers, and the replications that wait.
+    """
     before = draft.get(participant_id)
     after = draft.record(participant_id, fact)
     lost = {
@@ -261,7 +266,7 @@ def _replica_left(draft: Draft, participant: SessionParticipant, replication_id:
 
 
 def remove_replica(draft: Draft, participant: SessionParticipant, *, cascade: bool = True) -> None:
-    """Close the row of a replication whose replica left, and end the subscriptions to the replica."""
+    """Set the row of a replication whose replica left to STOPPED, and end the subscriptions to the replica."""
     participant_id = participant.record.participant_id
     if participant.replica is not None:
         row = msgspec.structs.replace(participant.replica, state=ReplicationState.STOPPED)
