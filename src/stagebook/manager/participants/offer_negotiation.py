@@ -15,7 +15,6 @@ from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.media.port import Answer, MediaEngine, MediaRefusedError, RefusalReason
 from stagebook.stage.errors import OfferMalformedError, ServerBusyError, StagebookError
 from stagebook.stage.events import ErrorCode
-from stagebook.stage.resources import Stage
 from stagebook.stage.session.orders import AskEngine
 from stagebook.stage.session.session_facts import (
     AttemptAnswered,
@@ -50,7 +49,6 @@ class OfferNegotiation:
 
     async def open(
         self,
-        stage: Stage,
         session: Session,
         request: PublishRequested | SubscribeRequested,
         ask: Callable[[str], Awaitable[Answer]],
@@ -67,9 +65,9 @@ class OfferNegotiation:
         if isinstance(request, PublishRequested):
             # Only a publisher's offer creates a source in the engine. Its end must not overtake the offer.
             with self._unit.dispatcher.holding(source_id):
-                answer = await self._negotiate(stage.arn, request, source_id, ask)
+                answer = await self._negotiate(session.stage_arn, request, source_id, ask)
         else:
-            answer = await self._negotiate(stage.arn, request, source_id, ask)
+            answer = await self._negotiate(session.stage_arn, request, source_id, ask)
         return Opened(connection_id=request.connection_id, answer=answer)
 
     async def _negotiate(

@@ -29,7 +29,7 @@ from stagebook.stage.errors import (
 from stagebook.stage.events import Cause
 from stagebook.stage.ids import new_connection_id
 from stagebook.stage.participant.transitions import ConnectionKind
-from stagebook.stage.resources import ClientInfo
+from stagebook.stage.resources import ClientInfo, ParticipantRecord
 from stagebook.stage.session.session_facts import (
     ConnectionEnded,
     EventsRequested,
@@ -37,6 +37,7 @@ from stagebook.stage.session.session_facts import (
     SubscribeRequested,
     TokenExchangeRequested,
 )
+from stagebook.stage.session.session_state import Session
 
 
 class ParticipantService:
@@ -87,19 +88,16 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as PUBLISH_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
-        self._unit.require_capacity()
-        stage = self._authorization.authorize(claims)
-        session = self._unit.session_of(stage)
+        session, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = PublishRequested(
             connection_id=connection_id,
             source_id=new_connection_id(self._randomness),
             claims=claims,
             client=client,
-            known=self._unit.known_record(session, claims.participant_id),
+            known=known,
         )
         return await self._negotiation.open(
-            stage,
             session,
             request,
             lambda source_id: self._media.publish(connection_id=connection_id, source_id=source_id, offer=offer),
@@ -111,19 +109,16 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as SUBSCRIBE_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
-        self._unit.require_capacity()
-        stage = self._authorization.authorize(claims)
-        session = self._unit.session_of(stage)
+        session, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = SubscribeRequested(
             connection_id=connection_id,
             publisher_id=publisher_id,
             claims=claims,
             client=client,
-            known=self._unit.known_record(session, claims.participant_id),
+            known=known,
         )
         return await self._negotiation.open(
-            stage,
             session,
             request,
             lambda source_id: self._media.subscribe(connection_id=connection_id, source_id=source_id, offer=offer),
@@ -134,20 +129,18 @@ class ParticipantService:
 
         Raises AttemptRefusedError (recorded as JOIN_ERROR), TokenRefusedError and ServerBusyError.
         """
-        self._unit.require_capacity()
-        stage = self._authorization.authorize(claims)
-        session = self._unit.session_of(stage)
+        session, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = EventsRequested(
             connection_id=connection_id,
             claims=claims,
             client=client,
-            known=self._unit.known_record(session, claims.participant_id),
+            known=known,
         )
         transaction = self._unit.begin()
         refusal = transaction.apply(session, request)
         if refusal is None:
-            self._presence.add(stage.arn, connection_id, watcher)
+            self._presence.add(session.stage_arn, connection_id, watcher)
         try:
             await self._unit.wait(transaction.commit())
         except asyncio.CancelledError:
@@ -157,6 +150,15 @@ class ParticipantService:
         if refusal is not None:
             raise refusal
         return connection_id
+
+    def _enter(self, claims: Claims) -> tuple[Session, ParticipantRecord | None]:
+        """Authorise an attempt; return the session that it concerns, and the participant's row if it was there before.
+
+        The caller must apply its fact without awaiting in between: what was authorised still holds then.
+        """
+        self._unit.require_capacity()
+        session = self._unit.session_of(self._authorization.authorize(claims))
+        return session, self._unit.known_record(session, claims.participant_id)
 
     async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
         """Let the participant of an open connection continue with another token; return the claims of that token.
