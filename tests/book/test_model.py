@@ -74,6 +74,8 @@ class Model(msgspec.Struct):
     resources: dict[str, Resource] = {}
     replicas: dict[ReplicaKey, Replica] = {}
     revoked_tokens: set[str] = set()
+    newest_ms: int = 0
+    """The newest time of an event or of a session's end; later events are not recorded before it."""
 
 
 def apply(model: Model, change: Change) -> None:
@@ -89,8 +91,15 @@ def apply(model: Model, change: Change) -> None:
             model.replicas[_key(one)] = one
         case RevokeConnectionToken():
             model.revoked_tokens.add(change.token_id)
+        case AppendEvent():
+            model.newest_ms = max(model.newest_ms, change.at_ms)
+            session = _open_session(model.stages, change.stage_arn, change.session_id)
+            _require(change.participant_id in session.participants)
+            session.events.setdefault(change.participant_id, []).append((change.event.name, model.newest_ms))
         case _:
             _apply_to_stages(model.stages, change)
+            if isinstance(change, EndSession):
+                model.newest_ms = max(model.newest_ms, change.end_ms)
 
 
 def _key(one: Replica) -> ReplicaKey:
@@ -120,10 +129,6 @@ def _apply_to_stages(model: dict[str, ModelStage], change: Change) -> None:
             _open_session(model, change.stage_arn, change.session_id).open = False
         case PutParticipant(participant=record):
             _open_session(model, change.stage_arn, change.session_id).participants[record.participant_id] = record
-        case AppendEvent():
-            session = _open_session(model, change.stage_arn, change.session_id)
-            _require(change.participant_id in session.participants)
-            session.events.setdefault(change.participant_id, []).append((change.event.name, change.at_ms))
 
 
 def _session(model: dict[str, ModelStage], arn: str, session_id: str) -> ModelSession:
