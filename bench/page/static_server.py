@@ -13,7 +13,7 @@ import uvloop
 from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
-from stagebook.server.http_server import HttpServer
+from stagebook.server.http.http_server import HttpServer
 from stagebook.server.listen_sockets import bind_listen_socket
 from stagebook.server.wiring import http_limits
 

@@ -39,7 +39,7 @@ from stagebook.media.media_router import MediaRouter
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.worker.worker_process import WorkerStartError
 from stagebook.server.garbage_collection import tune_garbage_collection
-from stagebook.server.http_server import HttpServer
+from stagebook.server.http.http_server import HttpServer
 from stagebook.server.listen_sockets import ListenError, ListenSockets, open_listen_sockets
 from stagebook.server.logs import configure_logging
 from stagebook.server.router import AsgiRouter

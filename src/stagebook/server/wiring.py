@@ -31,7 +31,7 @@ from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import MediaEngine
 from stagebook.media.rtc.engine_settings import EngineSettings
-from stagebook.server.http_server import HttpLimits
+from stagebook.server.http.http_server import HttpLimits
 from stagebook.server.listen_sockets import ListenSockets
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness

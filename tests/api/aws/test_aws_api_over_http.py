@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from stagebook.api.aws.rest_json.request_body import DRAIN_SIZE_BYTES, MAXIMUM_SIZE_BYTES
 from stagebook.config.rules import Address
-from stagebook.server.http_server import HttpLimits, HttpServer
+from stagebook.server.http.http_server import HttpLimits, HttpServer
 from stagebook.server.listen_sockets import bind_listen_socket
 from tests.api.aws.asgi_harness import GET_STAGE, STAGE_ARN, Request, new_api, signed, signed_call, unsigned
 

@@ -13,7 +13,7 @@ from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.manager.presence.watchers import PresentParticipant, StageSnapshot
 from tests.api.participants.fake_manager import STAGE_ID, TOKEN, FakeManager
-from tests.server.test_websocket_protocol import DEADLINE_SECONDS, running_server
+from tests.server.http.test_websocket_protocol import DEADLINE_SECONDS, running_server
 
 SOCKETS = 80
 PARTICIPANTS = 1_000

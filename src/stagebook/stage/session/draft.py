@@ -190,31 +190,7 @@ class Draft:
         `refusal` is the result of the rule. The draft must not be used afterwards.
         """
         base = self.base
-        rows: list[Order] = []
-        departed: list[ParticipantRecord] = []
-        participants, usage = base.participants, base.usage
-        for participant_id, changed in self._changed.items():
-            former = self._find_former(participant_id)
-            participant, counted = changed, usage_of(changed)
-            # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
-            # visible in the API, and a participant that was never recorded has no row.
-            is_row_needed = participant_id in self._with_events and _needs_row(former, changed)
-            if is_row_needed:
-                rows.append(WriteParticipant(record=changed.record))
-            before = NO_USAGE if former is None else former.usage
-            if counted != before:
-                usage = _moved(usage, before, counted)
-            if counted != changed.usage or (is_row_needed and not changed.is_written):
-                participant = replace(changed, usage=counted, is_written=changed.is_written or is_row_needed)
-            # The session holds only participants that are present, arriving or awaited. Its memory is bounded by the
-            # quota of participants instead of growing with everyone who has ever been on the stage.
-            if not changed.is_idle:
-                participants = participants.insert(participant_id, participant)
-                continue
-            if participant.is_written:
-                departed.append(participant.record)
-            if former is not None:
-                participants = participants.remove(participant_id)
+        participants, usage, rows, departed = self._fold_participants()
         phase, empty_since, start_ms, first, last = self._turn(usage)
         session = Session(
             stage_arn=base.stage_arn,
@@ -238,6 +214,37 @@ class Draft:
             orders=(*first, *rows, *self.orders, *last),
             refusal=refusal,
         )
+
+    def _fold_participants(
+        self,
+    ) -> "tuple[HashTrieMap[str, SessionParticipant], Usage, list[Order], list[ParticipantRecord]]":
+        """Return the next participants and counters, the rows to write, and the rows of those that departed."""
+        rows: list[Order] = []
+        departed: list[ParticipantRecord] = []
+        participants, usage = self.base.participants, self.base.usage
+        for participant_id, changed in self._changed.items():
+            former = self._find_former(participant_id)
+            participant, counted = changed, usage_of(changed)
+            # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
+            # visible in the API, and a participant that was never recorded has no row.
+            is_row_needed = participant_id in self._with_events and _needs_row(former, changed)
+            if is_row_needed:
+                rows.append(WriteParticipant(record=changed.record))
+            before = NO_USAGE if former is None else former.usage
+            if counted != before:
+                usage = _moved(usage, before, counted)
+            if counted != changed.usage or (is_row_needed and not changed.is_written):
+                participant = replace(changed, usage=counted, is_written=changed.is_written or is_row_needed)
+            # The session holds only participants that are present, arriving or awaited. Its memory is bounded by the
+            # quota of participants instead of growing with everyone who has ever been on the stage.
+            if not changed.is_idle:
+                participants = participants.insert(participant_id, participant)
+                continue
+            if participant.is_written:
+                departed.append(participant.record)
+            if former is not None:
+                participants = participants.remove(participant_id)
+        return participants, usage, rows, departed
 
     def _turn(self, usage: Usage) -> tuple[SessionPhase, Instant | None, int, Sequence[Order], Sequence[Order]]:
         """Return the next phase, since when it is empty, its start, and the orders before and after the rows."""

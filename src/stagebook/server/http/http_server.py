@@ -16,10 +16,10 @@ import uvicorn
 
 from stagebook.api.asgi import Application
 from stagebook.api.aws.request_ids import RequestIds
-from stagebook.server.connection_flow import INPUT_BUDGET_BYTES, InputBudget
-from stagebook.server.http_connection import ConnectionSettings, HttpConnection
+from stagebook.server.http.connection_flow import INPUT_BUDGET_BYTES, InputBudget
+from stagebook.server.http.http_connection import ConnectionSettings, HttpConnection
+from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from stagebook.server.system_clock import SystemRandomness
-from stagebook.server.websocket_protocol import WebSocketProtocol
 
 
 class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from stagebook.server.body_framing import ChunkedBody, LengthBody, body_framing
-from stagebook.server.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead, parse_request_head
+from stagebook.server.http.body_framing import ChunkedBody, LengthBody, body_framing
+from stagebook.server.http.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead, parse_request_head
 
 _FIELDS_TOO_LARGE = 431
 

@@ -1,4 +1,4 @@
-"""The flow of an HTTP connection: when input is read and how much of it is held, and how a response ends.
+"""The flow of an HTTP connection: when input is read, how much of it is held, and how a response ends.
 
 These are the two places where uvicorn's request (`RequestResponseCycle`) acts on its connection by itself. It resumes
 reading, when it is answered and when the application has taken a part of its body; `InputFlow` makes that wait for the
@@ -97,6 +97,36 @@ class ResponseTransport:
     def close(self) -> None:
         """Close the connection after what was written."""
         self._owner.close_gracefully()
+
+
+class OutputWatch:
+    """Aborts a connection whose client reads nothing within the timeout. A slow client may take its time."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, timeout_seconds: float) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._timeout_seconds = timeout_seconds
+        self._timer: asyncio.TimerHandle | None = None
+        self._unwritten_bytes = 0
+
+    def start(self) -> None:
+        """Begin to observe the write buffer, unless that has begun already."""
+        if self._timer is None:
+            self._unwritten_bytes = self._transport.get_write_buffer_size()
+            self._timer = self._loop.call_later(self._timeout_seconds, self._on_timeout)
+
+    def stop(self) -> None:
+        """Observe the write buffer no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timeout(self) -> None:
+        self._timer = None
+        if self._transport.get_write_buffer_size() >= self._unwritten_bytes:
+            self._transport.abort()
+        else:
+            self.start()
 
 
 def refusal(status: int, message: str, request_id: bytes) -> Application:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.server.request_head import MAXIMUM_HEADER_FIELDS, HttpRequestError, parse_request_head
+from stagebook.server.http.request_head import MAXIMUM_HEADER_FIELDS, HttpRequestError, parse_request_head
 
 
 def test_a_head_is_parsed() -> None:

@@ -12,7 +12,7 @@ limited as well. Trailer fields count towards the limit of the head, and they ar
 them into the header fields unless their definition allows it (RFC 9110 section 6.5.1).
 """
 
-from stagebook.server.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
+from stagebook.server.http.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
 
 CHUNKS_PER_CALL = 64
 MAXIMUM_CHUNKS = 8_192

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.server.request_decoder import BodyPart, RequestDecoder
-from stagebook.server.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
+from stagebook.server.http.request_decoder import BodyPart, RequestDecoder
+from stagebook.server.http.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
 
 REQUESTS = (
     b"\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -32,10 +32,17 @@ from uvicorn.server import ServerState
 
 from stagebook.api.asgi import Application, Scope
 from stagebook.api.aws.request_ids import RequestIds
-from stagebook.server.connection_flow import HeldInput, InputBudget, InputFlow, ResponseTransport, refusal
-from stagebook.server.request_decoder import BodyPart, RequestDecoder
-from stagebook.server.request_head import HttpRequestError, RequestHead
-from stagebook.server.websocket_protocol import WebSocketProtocol
+from stagebook.server.http.connection_flow import (
+    HeldInput,
+    InputBudget,
+    InputFlow,
+    OutputWatch,
+    ResponseTransport,
+    refusal,
+)
+from stagebook.server.http.request_decoder import BodyPart, RequestDecoder
+from stagebook.server.http.request_head import HttpRequestError, RequestHead
+from stagebook.server.http.websocket_protocol import WebSocketProtocol
 
 PIPELINE_LIMIT = 8
 """Maximum number of parsed requests that wait for the responses before theirs."""
@@ -100,8 +107,6 @@ class HttpConnection(asyncio.Protocol):
         self._is_application_late = False
         self._is_request_timed = False  # not set by the timer of a new connection, which is silent
         self._keep_alive_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
-        self._unwritten_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the timeout of the first request."""
@@ -109,6 +114,7 @@ class HttpConnection(asyncio.Protocol):
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn only calls `shutdown`
         self._flow = InputFlow(self, self._transport)
         self._responses: Any = ResponseTransport(self, self._transport)  # a part of asyncio.Transport
+        self._output_watch = OutputWatch(self._transport, self._loop, self._settings.request_timeout_seconds)
         self._server = get_local_addr(self._transport)
         self._client = get_remote_addr(self._transport)
         self._start_request_timer(self._settings.request_timeout_seconds)
@@ -124,9 +130,8 @@ class HttpConnection(asyncio.Protocol):
                 cycle.message_event.set()
         self._waiting.clear()
         self._stop_input()
-        for timer in (self._request_timer, self._keep_alive_timer, self._write_timer):
-            if timer is not None:
-                timer.cancel()
+        self._cancel_keep_alive()
+        self._output_watch.stop()
         self._flow.resume_writing()  # an application that waits to send notices the end
 
     def shutdown(self) -> None:
@@ -374,25 +379,13 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Make the application wait, and observe whether the client reads."""
         self._flow.pause_writing()
-        self._watch_output()
+        self._output_watch.start()
 
     def resume_writing(self) -> None:
         """Let the application continue. After a close, the rest of the buffer still has to be read by the client."""
-        if self._write_timer is not None and not self._transport.is_closing():
-            self._write_timer.cancel()
-            self._write_timer = None
+        if not self._transport.is_closing():
+            self._output_watch.stop()
         self._flow.resume_writing()
-
-    def _watch_output(self) -> None:
-        """Abort the connection if the client reads nothing within the timeout. A slow client may take its time."""
-        self._unwritten_bytes = self._transport.get_write_buffer_size()
-        self._write_timer = self._loop.call_later(self._settings.request_timeout_seconds, self._on_write_timeout)
-
-    def _on_write_timeout(self) -> None:
-        if self._transport.get_write_buffer_size() >= self._unwritten_bytes:
-            self._transport.abort()
-        else:
-            self._watch_output()
 
     @property
     def is_lingering(self) -> bool:
@@ -416,8 +409,8 @@ class HttpConnection(asyncio.Protocol):
         """Close the connection after what was written. A client that does not read it is disconnected."""
         is_flushed = not self._transport.get_write_buffer_size()
         self._transport.close()
-        if not is_flushed and self._write_timer is None:
-            self._watch_output()
+        if not is_flushed:
+            self._output_watch.start()
 
     # The timeout of a request.
 

@@ -6,8 +6,15 @@ import msgspec
 import pytest
 
 from stagebook.api.asgi import Receive, Scope, Send
-from stagebook.server.request_head import HEAD_LIMIT_BYTES
-from tests.server.http_harness import DEADLINE_SECONDS, LIMITS, WEBSOCKET_HANDSHAKE, exchange, respond, running_server
+from stagebook.server.http.request_head import HEAD_LIMIT_BYTES
+from tests.server.http.http_harness import (
+    DEADLINE_SECONDS,
+    LIMITS,
+    WEBSOCKET_HANDSHAKE,
+    exchange,
+    respond,
+    running_server,
+)
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:

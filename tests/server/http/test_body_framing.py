@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.server.body_framing import (
+from stagebook.server.http.body_framing import (
     CHUNK_LINE_LIMIT_BYTES,
     CHUNKS_PER_CALL,
     MAXIMUM_CHUNKS,
@@ -10,7 +10,7 @@ from stagebook.server.body_framing import (
     ChunkedBody,
     LengthBody,
 )
-from stagebook.server.request_head import HEAD_LIMIT_BYTES, HttpRequestError
+from stagebook.server.http.request_head import HEAD_LIMIT_BYTES, HttpRequestError
 
 CHUNKS = b"5\r\nhello\r\n1;name=value\r\n \r\n00a \r\nbeautiful \r\n5\r\nworld\r\n0\r\nX-Trailer: y\r\n\r\n"
 NEXT = b"GET / HTTP/1.1\r\n"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.config.rules import Address
-from stagebook.server.http_server import HttpLimits, HttpServer
+from stagebook.server.http.http_server import HttpLimits, HttpServer
 from stagebook.server.listen_sockets import bind_listen_socket
 
 ANY_PORT = Address(host="127.0.0.1", port=0)

@@ -35,7 +35,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 
 from stagebook.api.asgi import TEXT_PARTS_EXTENSION
-from stagebook.server.request_head import RequestHead
+from stagebook.server.http.request_head import RequestHead
 
 if TYPE_CHECKING:
     from asyncio.transports import BaseTransport

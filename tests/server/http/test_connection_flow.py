@@ -3,7 +3,7 @@
 import asyncio
 from unittest.mock import Mock
 
-from stagebook.server.connection_flow import INPUT_SHARE_BYTES, HeldInput, InputBudget, InputFlow
+from stagebook.server.http.connection_flow import INPUT_SHARE_BYTES, HeldInput, InputBudget, InputFlow
 
 
 def test_the_budget_counts_what_all_connections_hold() -> None:

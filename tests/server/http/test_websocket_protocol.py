@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.config.rules import Address
-from stagebook.server.http_server import HttpLimits, HttpServer
+from stagebook.server.http.http_server import HttpLimits, HttpServer
 from stagebook.server.listen_sockets import bind_listen_socket
 
 LIMITS = HttpLimits(

@@ -12,8 +12,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.http_body import BodyReader, BodyTimeoutError
-from stagebook.server.http_connection import REFUSED_CONNECTIONS
-from tests.server.http_harness import (
+from stagebook.server.http.http_connection import REFUSED_CONNECTIONS
+from tests.server.http.http_harness import (
     LIMITS,
     WEBSOCKET_HANDSHAKE,
     EchoApplication,

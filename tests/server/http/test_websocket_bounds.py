@@ -13,9 +13,9 @@ import uvloop
 from websockets.asyncio.client import connect
 
 from stagebook.api.asgi import TEXT_PARTS_EXTENSION, Receive, Scope, Send
-from stagebook.server import websocket_protocol
-from stagebook.server.websocket_protocol import FRAMES_BURST, MAX_FRAGMENTS, WebSocketProtocol
-from tests.server.test_websocket_protocol import DEADLINE_SECONDS, LIMITS, running_server
+from stagebook.server.http import websocket_protocol
+from stagebook.server.http.websocket_protocol import FRAMES_BURST, MAX_FRAGMENTS, WebSocketProtocol
+from tests.server.http.test_websocket_protocol import DEADLINE_SECONDS, LIMITS, running_server
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

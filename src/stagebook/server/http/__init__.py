@@ -1,0 +1,1 @@
+"""The HTTP server: connections within bounds, the decoding of requests, and websocket upgrades."""
