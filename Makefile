@@ -1,4 +1,5 @@
 # Each target first installs what it needs into a virtual environment, and again whenever pyproject.toml has changed.
+# The tests and checks use the versions that constraints/development.txt pins.
 # PYTHON selects the interpreter; ARGS are the arguments of the command: make run ARGS="--listen 127.0.0.1:9000"
 
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -9,7 +10,7 @@ ARGS :=
 SEEDS := 1000
 LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test test-lowest check format bench simulate clean
+.PHONY: run demo test test-lowest test-all audit constraints check format bench simulate clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -30,6 +31,13 @@ test-lowest: $(BIN)/python pyproject.toml
 	--constraint $(LOWEST)/constraints.txt --editable '.[dev]'
 	$(LOWEST)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
+# Known vulnerabilities of the pinned and of the lowest versions. Succeeds without a result where no service can be reached.
+audit: $(VENV)/.dev
+	@$(BIN)/python -m tests.dependency_audit constraints/development.txt $(wildcard $(LOWEST)/constraints.txt)
+
+# What takes longer than `make test`.
+test-all: test-lowest audit
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(wildcard src tests bench)
 	$(BIN)/ruff check $(wildcard src tests bench)
@@ -46,6 +54,15 @@ bench: $(VENV)/.dev
 simulate: $(VENV)/.dev
 	@$(BIN)/python -m tests.manager.simulation --seeds $(SEEDS) $(ARGS)
 
+# Pins the newest versions of all dependencies with their hashes, for all supported versions of Python and all platforms.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --no-config --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --custom-compile-command "make constraints"
+
+constraints: $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	@$(COMPILE) --extra demo --extra dev --output-file constraints/development.txt
+	@$(COMPILE) --constraint constraints/development.txt --output-file constraints/server.txt
+
 clean:
 	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
 
@@ -60,9 +77,10 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints/development.txt
 	@echo "Installing Stagebook and its test tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement constraints/development.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run $(VENV)/.demo
 
 # A symbolic link to the system's interpreter: when that is updated, the packages are installed again.
