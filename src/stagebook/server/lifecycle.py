@@ -37,7 +37,7 @@ from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.media_router import MediaRouter
 from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.server.http.http_server import HttpServer
 from stagebook.server.listen_sockets import ListenError, ListenSockets, open_listen_sockets

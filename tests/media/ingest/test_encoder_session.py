@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.ingest import encoder_session, media_bus_writer
+from stagebook.media.ingest import encoder_admission, media_bus_writer
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import (
     CloseCause,
@@ -142,7 +142,7 @@ async def test_an_encoder_that_left_before_the_decision_cannot_be_admitted() -> 
 
 
 async def test_a_decision_that_never_comes_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder_session, "DECISION_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(encoder_admission, "DECISION_TIMEOUT_SECONDS", 0.2)
     async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
         with pytest.raises(RefusedError, match="did not decide in time"):
             await encoder.publish("k")
@@ -153,7 +153,7 @@ async def test_a_decision_that_never_comes_ends_the_connection(monkeypatch: pyte
 async def test_an_encoder_that_is_admitted_at_the_timeout_is_reported_as_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(encoder_session, "DECISION_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(encoder_admission, "DECISION_TIMEOUT_SECONDS", 0)
     async with running_rtmp_server() as rtmp:
 
         def on_fact(fact: MediaFact) -> None:

@@ -15,7 +15,7 @@ from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import CloseCause, Closed, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
-from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.encoded_stream import stream

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from stagebook.media.worker.worker_timeouts import wait_in_intervals
+from stagebook.media.worker.worker_timeouts import RestartDelay, WorkerTimeouts, wait_in_intervals
 
 
 async def test_a_wait_is_a_number_of_intervals() -> None:
@@ -27,3 +27,12 @@ async def test_an_exception_of_the_future_counts_as_done() -> None:
     failed.set_exception(ZeroDivisionError())
     assert await wait_in_intervals(failed, seconds=1, interval_seconds=1)
     assert isinstance(failed.exception(), ZeroDivisionError)
+
+
+def test_the_restart_delay_doubles_to_its_maximum_and_a_stable_run_resets_it() -> None:
+    delay = RestartDelay(
+        WorkerTimeouts(restart_delay_seconds=1, max_restart_delay_seconds=5, stable_run_seconds=10),
+    )
+    assert [delay.after_run(10) for _ in range(5)] == [1, 2, 4, 5, 5]
+    assert delay.after_run(10.1) == 1
+    assert delay.after_run(0) == 2

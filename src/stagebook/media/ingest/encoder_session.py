@@ -17,25 +17,22 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final, TypeAlias
 
 import msgspec
 import structlog
 
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.ingest.encoder_admission import Admission, Decision, EncoderAdmission, Refusal
 from stagebook.media.ingest.encoder_socket import EncoderSocket, NotReadError
 from stagebook.media.ingest.encoder_stream import EncoderStream
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.stream_end import ENCODER_LEFT, StreamEnd, StreamEndedError, stream_end_of
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import CloseCause, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
+from stagebook.media.port import IngestAsked, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.rtmp.rtmp_connection import RtmpConnection
 from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishReceived, RtmpEvent, Unpublished, VideoMessage
 from stagebook.media.rtmp.rtmp_limits import RtmpLimits
-
-DECISION_TIMEOUT_SECONDS: Final = 30.0
-"""How long the server may take to admit or refuse. It usually takes milliseconds."""
 
 _log = structlog.get_logger(__name__)
 
@@ -45,18 +42,6 @@ class EncoderPeer(msgspec.Struct, frozen=True, kw_only=True):
 
     address: str
     is_secure: bool
-
-
-class _Admission(msgspec.Struct, frozen=True, kw_only=True):
-    connection_id: str
-    ticket: FeedTicket
-
-
-class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    detail: str
-
-
-_Decision: TypeAlias = _Admission | _Refusal
 
 
 class EncoderSession:
@@ -87,8 +72,7 @@ class EncoderSession:
         self._log_limit = log_limit
         self._full_detail = full_detail
         self._rtmp = RtmpConnection(_rtmp_limits(settings))
-        self._decision: asyncio.Future[_Decision] | None = None
-        """None before the stream key is named."""
+        self._admission = EncoderAdmission()
         self._stream: EncoderStream | None = None
         self._closed: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
         """Done when `close` was called."""
@@ -121,19 +105,14 @@ class EncoderSession:
 
         Raises MediaRefusedError (UNKNOWN_CONNECTION) if the encoder is gone or the decision was already made.
         """
-        if self._decision is None or self._decision.done() or self._closed.done() or self._socket.is_gone:
-            raise MediaRefusedError(
-                reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder no longer waits for the decision"
-            )
+        if self._closed.done() or self._socket.is_gone:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder is gone")
+        self._admission.admit(connection_id, ticket)
         self.connection_id = connection_id
-        self._decision.set_result(_Admission(connection_id=connection_id, ticket=ticket))
 
     def refuse(self, detail: str) -> bool:
         """Refuse the encoder, which receives `detail`. Returns False if it was not waiting for a decision."""
-        if self._decision is None or self._decision.done():
-            return False
-        self._decision.set_result(_Refusal(detail=detail))
-        return True
+        return self._admission.refuse(detail)
 
     def close(self, detail: str) -> None:
         """End the connection. The encoder receives `detail`; no fact is reported."""
@@ -147,11 +126,11 @@ class EncoderSession:
                 # Before the stream key is looked at: shedding load must cost less than serving it.
                 self._rtmp.refuse_publish(detail)
                 return StreamEnd(detail=detail)
-            match await self._wait_for_decision(publish):
-                case _Refusal() as refusal:
+            match await self._ask(publish):
+                case Refusal() as refusal:
                     self._rtmp.refuse_publish(refusal.detail)
                     return StreamEnd(detail=refusal.detail)
-                case _Admission() as admission:
+                case Admission() as admission:
                     return await self._receive_media(admission)
         except Exception as error:  # noqa: BLE001 - any error ends this connection and no other
             return stream_end_of(error)
@@ -167,26 +146,17 @@ class EncoderSession:
             raise StreamEndedError(ENCODER_LEFT)
         return publish
 
-    async def _wait_for_decision(self, publish: PublishReceived) -> _Decision:
-        """Report IngestAsked and wait for the decision. What the encoder sends meanwhile stays in its socket."""
-        self._decision = asyncio.get_running_loop().create_future()
-        self._on_fact(
-            IngestAsked(
-                ask_id=self.ask_id,
-                stream_key=publish.stream_key,
-                is_secure=self.peer.is_secure,
-                remote_address=self.peer.address,
-            )
+    async def _ask(self, publish: PublishReceived) -> Decision:
+        """Ask the server for its decision. What the encoder sends meanwhile stays in its socket."""
+        asked = IngestAsked(
+            ask_id=self.ask_id,
+            stream_key=publish.stream_key,
+            is_secure=self.peer.is_secure,
+            remote_address=self.peer.address,
         )
-        try:
-            async with asyncio.timeout(DECISION_TIMEOUT_SECONDS):
-                return await self._decision
-        except TimeoutError:
-            # The end has a cause, so that an encoder that is admitted just before the timeout produces a Closed fact.
-            detail = "the server did not decide in time; try again"
-            raise StreamEndedError(StreamEnd(detail=detail, cause=CloseCause.ENGINE_LOST)) from None
+        return await self._admission.ask(asked, self._on_fact)
 
-    async def _receive_media(self, admission: _Admission) -> StreamEnd:
+    async def _receive_media(self, admission: Admission) -> StreamEnd:
         self._rtmp.accept_publish()
         log = _log.bind(connection_id=admission.connection_id, remote_address=self.peer.address)
         self._stream = stream = EncoderStream(admission.ticket, self._settings, clock=self._clock, log=log)

@@ -23,7 +23,8 @@ from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import CloseCause, Closed, IngestAsked, IngestFailed, MediaFact
 from stagebook.media.worker.worker_messages import Report, Request
-from stagebook.media.worker.worker_process import WorkerProcess, WorkerStartError
+from stagebook.media.worker.worker_process import WorkerProcess
+from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 _log = structlog.get_logger(__name__)
@@ -113,9 +114,6 @@ class IngestEngine(WorkerProcess):
 
     def _start_failure(self, detail: str) -> str:
         return f"cannot serve encoders ({self.describe()}): {detail}"
-
-    def _on_restart_failed(self) -> None:
-        """Do nothing: the sockets belong to the server and stay open for the next attempt."""
 
     def _on_lost(self, unanswered: Sequence[Request]) -> None:
         """Report Closed for the admitted connections of a lost process.

@@ -13,12 +13,17 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final
 
+from stagebook.media.port import MediaRefusedError
 from stagebook.media.worker.worker_messages import Reply, Request
 
 MAX_IN_FLIGHT: Final = 128
 """Requests in flight to one process. One takes an engine 1 to 2 ms, so the last one waits for about 0.2 s."""
 MAX_IN_FLIGHT_PER_CONNECTION: Final = 16
 """Requests in flight for one connection. A browser that trickles candidates may send a dozen PATCHes at once."""
+
+
+class NoReplyError(MediaRefusedError):
+    """The worker did not reply to a request in time. It may still carry out the request."""
 
 
 class PendingRequests:

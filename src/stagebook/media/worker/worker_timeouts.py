@@ -37,6 +37,22 @@ class WorkerTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     """A run that lasted longer resets the restart delay."""
 
 
+class RestartDelay:
+    """The delay before each restart: it doubles up to a maximum, and a stable run resets it (exponential backoff)."""
+
+    def __init__(self, timeouts: WorkerTimeouts) -> None:
+        self._timeouts = timeouts
+        self._seconds = timeouts.restart_delay_seconds
+
+    def after_run(self, run_seconds: float) -> float:
+        """Return the delay in seconds after a run of this length."""
+        if run_seconds > self._timeouts.stable_run_seconds:
+            self._seconds = self._timeouts.restart_delay_seconds
+        seconds = self._seconds
+        self._seconds = min(2 * seconds, self._timeouts.max_restart_delay_seconds)
+        return seconds
+
+
 async def wait_in_intervals(future: asyncio.Future[Any], *, seconds: float, interval_seconds: float) -> bool:
     """Wait for a future and return whether it is done. It is not cancelled, and its exception is not raised.
 

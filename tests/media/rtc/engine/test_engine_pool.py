@@ -21,7 +21,7 @@ from stagebook.media.rtc.engine.engine_worker import EngineWorker
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.worker.worker_messages import Command
-from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.media.worker.worker_run import WorkerStartError
 from tests.media.rtc import offers
 from tests.media.rtc.engine.running_pool import (
     running_pool,

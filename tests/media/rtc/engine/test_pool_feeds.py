@@ -15,7 +15,7 @@ from stagebook.media.port import (
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine_settings import EngineSettings
-from stagebook.media.worker.worker_process import WorkerStartError
+from stagebook.media.worker.worker_run import WorkerStartError
 from tests.media.rtc.engine.running_pool import running_pool, until
 from tests.media.rtc.feed_client import FeedClient
 

@@ -40,8 +40,9 @@ from stagebook.media.rtc.engine.engine_messages import (
 from stagebook.media.rtc.engine.engine_worker import EngineWorker
 from stagebook.media.rtc.engine.source_placement import SourcePlacement
 from stagebook.media.rtc.engine_settings import MAX_ENGINES, EngineSettings
+from stagebook.media.worker.pending_requests import NoReplyError
 from stagebook.media.worker.worker_messages import Reply
-from stagebook.media.worker.worker_process import NoReplyError, WorkerStartError
+from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 ReplyT = TypeVar("ReplyT", bound=Reply)

@@ -9,7 +9,8 @@ from stagebook.media.port import MediaFact
 from stagebook.media.rtc.engine.engine_messages import EngineRunning, PatchRequest, StartEngine, receive_report
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.worker_messages import Report, Request
-from stagebook.media.worker.worker_process import WorkerProcess, WorkerStartError
+from stagebook.media.worker.worker_process import WorkerProcess
+from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 _log = structlog.get_logger(__name__)
