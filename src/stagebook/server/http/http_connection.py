@@ -5,7 +5,7 @@ the work per read. This class replaces them; of uvicorn it keeps the ASGI side o
 A client needs no token for any of this, so every input has a bound:
 
     received bytes  ->  head (`request_head`)  ->  body (`body_framing`)  ->  requests, served in order
-                        64 KiB, 128 fields         8,192 chunks              PIPELINE_LIMIT waiting
+                        64 KiB, 128 fields         8,192 chunks              8 waiting (`request_pipeline`)
 
 * Reading stops at a limit, and goes on only when everything received was decoded. What is held back is one read of the
   transport (256 KB at most) per connection, and an `InputBudget` for all connections together.
@@ -18,19 +18,15 @@ A client needs no token for any of this, so every input has a bound:
 """
 
 import asyncio
-import collections
-import logging
 from typing import Any, cast
 from urllib.parse import unquote
 
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from stagebook.api.asgi import Application, Scope
+from stagebook.api.asgi import Scope
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.server.http.connection_flow import (
     HeldInput,
@@ -42,10 +38,9 @@ from stagebook.server.http.connection_flow import (
 )
 from stagebook.server.http.request_decoder import BodyPart, RequestDecoder
 from stagebook.server.http.request_head import HttpRequestError, RequestHead
+from stagebook.server.http.request_pipeline import RequestPipeline
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 
-PIPELINE_LIMIT = 8
-"""Maximum number of parsed requests that wait for the responses before theirs."""
 STEPS_PER_TURN = 8
 DISCARD_LIMIT_BYTES = 2 * 1_024 * 1_024
 """Input that is read only to be discarded. SDKs send a whole request before they read the response."""
@@ -62,8 +57,6 @@ _BAD_REQUEST = 400
 _SERVICE_UNAVAILABLE = 503
 
 _TOO_MANY = "The server has too many connections or requests."
-
-_log = logging.getLogger("uvicorn.error")
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,10 +92,6 @@ class HttpConnection(asyncio.Protocol):
         self._is_refused = False  # an error response ends the connection, whatever the client still sends
         self._is_lingering = False
         self._is_decoding_scheduled = False
-        # The request that arrived last, the one that is being served, and those that wait, newest first.
-        self._newest: RequestResponseCycle | None = None
-        self._served: RequestResponseCycle | None = None
-        self._waiting: collections.deque[tuple[RequestResponseCycle, Application]] = collections.deque()
         self._request_timer: asyncio.TimerHandle | None = None
         self._is_application_late = False
         self._is_request_timed = False  # not set by the timer of a new connection, which is silent
@@ -113,7 +102,14 @@ class HttpConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn only calls `shutdown`
         self._flow = InputFlow(self, self._transport)
-        self._responses: Any = ResponseTransport(self, self._transport)  # a part of asyncio.Transport
+        self._responses = ResponseTransport(self, self._transport)
+        self._pipeline = RequestPipeline(
+            transport=self._responses,
+            flow=self._flow,
+            server_state=self._server_state,
+            loop=self._loop,
+            on_response=self._on_response_complete,
+        )
         self._output_watch = OutputWatch(self._transport, self._loop, self._settings.request_timeout_seconds)
         self._server = get_local_addr(self._transport)
         self._client = get_remote_addr(self._transport)
@@ -124,11 +120,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
         """Notify the requests that are not answered, and release everything."""
         self._server_state.connections.discard(self)
-        for cycle in (self._served, self._newest):
-            if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
-        self._waiting.clear()
+        self._pipeline.disconnect()
         self._stop_input()
         self._cancel_keep_alive()
         self._output_watch.stop()
@@ -136,10 +128,10 @@ class HttpConnection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Close the connection after the response in progress. uvicorn calls this when the server stops."""
-        if self._newest is None or self._newest.response_complete:
+        if self._pipeline.is_answered:
             self._close()
         else:
-            self._newest.keep_alive = False
+            self._pipeline.end_after_newest()
 
     # Input.
 
@@ -180,10 +172,10 @@ class HttpConnection(asyncio.Protocol):
             self._start_request_timer(self._settings.request_timeout_seconds)
 
     def _decode_some(self) -> None:
-        decoder = self._decoder
+        decoder, pipeline = self._decoder, self._pipeline
         for _ in range(STEPS_PER_TURN):
             # A response, or the application that takes the body, goes on: see `InputFlow.resume_reading`.
-            if len(self._waiting) >= PIPELINE_LIMIT if not decoder.is_in_body else self._is_body_buffer_full():
+            if pipeline.is_body_full if decoder.is_in_body else pipeline.is_full:
                 self._flow.pause_reading()
                 return
             # The first condition is true after most requests, and spares a call.
@@ -200,10 +192,6 @@ class HttpConnection(asyncio.Protocol):
                 self._on_head(event)
         self._flow.pause_reading()
         self.schedule_decoding()
-
-    def _is_body_buffer_full(self) -> bool:
-        cycle = self._newest
-        return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
 
     def _discard(self, size_bytes: int) -> None:
         """Count input that nobody reads. Close the connection above the limit."""
@@ -226,7 +214,8 @@ class HttpConnection(asyncio.Protocol):
         if self._are_connections_above(0):
             request_id = self._settings.request_ids.next_id()
             application = refusal(_SERVICE_UNAVAILABLE, _TOO_MANY, request_id)
-        self._enqueue(
+        self._cancel_keep_alive()
+        self._pipeline.add(
             self._scope(head), application, keep_alive=head.keep_alive, expects_continue=head.expects_continue
         )
 
@@ -256,73 +245,29 @@ class HttpConnection(asyncio.Protocol):
         }
 
     def _on_body_part(self, part: BodyPart) -> None:
-        cycle: Any = self._newest  # not None, as a body follows a head
-        if cycle.response_complete:
+        pipeline = self._pipeline
+        if pipeline.is_answered:
             self._discard(len(part.data))
-        elif part.data:
-            cycle.body += part.data
+        pipeline.add_body(part)
         if part.is_last:
-            cycle.more_body = False
             self._cancel_request_timer()
-            if not cycle.keep_alive:
-                self._stop_input()  # a later request would get no response
-        cycle.message_event.set()
-
-    def _enqueue(
-        self,
-        scope: Any,  # noqa: ANN401 - uvicorn has a type of its own for ASGI's dictionary
-        application: Application,
-        *,
-        keep_alive: bool,
-        expects_continue: bool = False,
-    ) -> None:
-        """Serve a request after those before it."""
-        cycle = RequestResponseCycle(
-            scope=scope,
-            transport=self._responses,
-            flow=self._flow,
-            logger=_log,
-            access_logger=_log,
-            access_log=False,
-            default_headers=self._server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=expects_continue,
-            keep_alive=keep_alive,
-            on_response=self._on_response_complete,
-        )
-        self._cancel_keep_alive()
-        previous, self._newest = self._newest, cycle
-        if previous is None or previous.response_complete:
-            self._serve(cycle, application)
-        else:
-            self._waiting.appendleft((cycle, application))
-
-    def _serve(self, cycle: RequestResponseCycle, application: Any) -> None:  # noqa: ANN401 - uvicorn's own type
-        self._served = cycle
-        task = self._loop.create_task(cycle.run_asgi(application))
-        task.add_done_callback(self._server_state.tasks.discard)
-        self._server_state.tasks.add(task)
+            if pipeline.is_ending:
+                self._stop_input()
 
     def _on_response_complete(self) -> None:
         """Serve the next request, or wait for it."""
         self._server_state.total_requests += 1
         if self._responses.is_closing():
             return
-        if self._served is self._newest and self._decoder.is_in_body and self._is_continue_awaited():
+        pipeline = self._pipeline
+        if self._decoder.is_in_body and pipeline.is_newest_served and pipeline.is_continue_offered:
             # After a final response instead of 100 (Continue), the client may send the body or leave it out
             # (RFC 9110 section 10.1.1): what comes next may be a body or a request.
             self.close_gracefully()
             return
-        if self._waiting:
-            self._serve(*self._waiting.pop())
-        else:
+        if not pipeline.serve_next():
             self._keep_alive_timer = self._loop.call_later(self._settings.keep_alive_seconds, self._close)
         self._flow.resume_reading()
-
-    def _is_continue_awaited(self) -> bool:
-        return self._newest is not None and any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in self._newest.scope["headers"]
-        )
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer the request that is being received with an error, after the responses before it. Then close."""
@@ -330,34 +275,18 @@ class HttpConnection(asyncio.Protocol):
         self._is_refused = True
         self._stop_input()
         self._flow.read_on()
-        if is_in_body and self._newest is not None and not self._withdraw(self._newest):
+        if is_in_body and not self._pipeline.withdraw_newest():
             self.close_gracefully()
             return
         request_id = self._settings.request_ids.next_id()
-        self._enqueue({"method": "GET", "headers": []}, refusal(status, message, request_id), keep_alive=False)
-
-    def _withdraw(self, cycle: RequestResponseCycle) -> bool:
-        """End the request whose body cannot be received. Return False if its response has begun."""
-        if self._waiting and self._waiting[0][0] is cycle:
-            self._waiting.popleft()
-            cycle.response_complete = True
-        elif cycle.response_started:
-            return False
-        else:
-            # The application gets `http.disconnect`, and what it sends is dropped.
-            cycle.disconnected = True
-            cycle.message_event.set()
-        if self._waiting:
-            self._newest = self._waiting[0][0]
-        else:
-            self._newest = None if self._served is cycle else self._served
-        return True
+        self._cancel_keep_alive()
+        self._pipeline.add({"method": "GET", "headers": []}, refusal(status, message, request_id), keep_alive=False)
 
     def _upgrade_to_websocket(self, head: RequestHead) -> None:
         """Pass the connection on. The websocket has limits and timeouts of its own."""
         has_data = self._decoder.held_bytes > 0 or head.content_length != 0
         self._decoder.clear()  # the head is complete, and was not enqueued: there is no body to give up
-        if self._newest is not None and not self._newest.response_complete:
+        if not self._pipeline.is_answered:
             raise HttpRequestError(_BAD_REQUEST, "A websocket cannot begin before the responses to other requests.")
         if self._are_connections_above(0):
             raise HttpRequestError(_SERVICE_UNAVAILABLE, _TOO_MANY)
@@ -438,7 +367,7 @@ class HttpConnection(asyncio.Protocol):
             self._close()
         elif not self._decoder.is_in_body or self._is_application_late:
             self._refuse(_REQUEST_TIMEOUT, "The request was not complete in time.")
-        elif self._newest is None or self._newest.response_complete:
+        elif self._pipeline.is_answered:
             self.close_gracefully()
         else:
             self._is_application_late = True
