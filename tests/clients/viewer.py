@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import httpx
 from aiortc import RTCPeerConnection
@@ -32,10 +33,14 @@ class Viewer:
         await wait_connected(self.connection)
         return response
 
+    async def wait_until(self, condition: Callable[[MediaObserver], bool]) -> None:
+        """Wait until what has arrived meets a condition."""
+        async with asyncio.timeout(TIMEOUT_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: condition(self.observer))
+
     async def wait_for_media(self) -> None:
         """Wait until the moving bar and the tone have arrived."""
-        async with asyncio.timeout(TIMEOUT_SECONDS), self._changed:
-            await self._changed.wait_for(lambda: self.observer.is_complete)
+        await self.wait_until(lambda observer: observer.is_complete)
 
     async def wait_for_new_media(self) -> None:
         """Reset the observer, then wait until the moving bar and the tone have arrived again."""
@@ -45,8 +50,7 @@ class Viewer:
     async def wait_for_more_frames(self, count: int = 15) -> None:
         """Wait until `count` further video frames have been decoded."""
         target = self.observer.video_frames + count
-        async with asyncio.timeout(TIMEOUT_SECONDS), self._changed:
-            await self._changed.wait_for(lambda: self.observer.video_frames >= target)
+        await self.wait_until(lambda observer: observer.video_frames >= target)
 
     async def stop(self) -> None:
         """Close the peer connection, without a DELETE request."""

@@ -17,6 +17,7 @@ def test_the_offer_of_a_publisher_is_accepted_with_both_tracks_and_rtx() -> None
     offer = parse_description(write_offer(LOCAL, sends=True))
     plan = negotiate_publisher(offer, video_codecs=(Codec.H264,))
     assert plan.audio is not None
+    assert plan.video is not None
     assert (plan.video.ssrcs, plan.audio.ssrcs) == ((VIDEO_SSRC,), (AUDIO_SSRC,))
     assert plan.video.rtx_payload_type is not None
     assert plan.remote.ufrag == "local"
@@ -25,7 +26,7 @@ def test_the_offer_of_a_publisher_is_accepted_with_both_tracks_and_rtx() -> None
 def test_the_offer_of_a_viewer_is_answered_and_the_answer_parsed() -> None:
     published = negotiate_publisher(parse_description(write_offer(LOCAL, sends=True)), video_codecs=(Codec.H264,))
     offer = parse_description(write_offer(LOCAL, sends=False))
-    plan = negotiate_viewer(offer, source=SourceFormat.of(published))
+    plan = negotiate_viewer(offer, source=SourceFormat.expected(Codec.H264).fed_by(published))
     transport = LocalTransport(
         ufrag="remote",
         pwd="y" * 24,

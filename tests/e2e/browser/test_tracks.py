@@ -46,12 +46,25 @@ async def test_audio_can_be_published_with_a_video_section_that_sends_nothing(
     assert await viewer.frames_decoded() == 0
 
 
-@pytest.mark.parametrize("sections", [[], [("video", "recvonly")]], ids=["no-video", "video-recvonly"])
-async def test_an_offer_that_sends_no_video_is_refused(
+@pytest.mark.parametrize(
+    "sections", [[], [("video", "recvonly")], [("video", "inactive")]], ids=["no-video", "recvonly", "inactive"]
+)
+async def test_audio_can_be_published_alone(
     stage: StageHandle, participants: Participants, sections: list[tuple[str, str]]
 ) -> None:
     publisher_id, token = await stage.token("PUBLISH")
     publisher = await participants.publisher(token)
+    await publisher.publish(camera=False, sections=sections)
+    viewer = await watch(stage, participants, publisher_id, "audio", "video")
+    await viewer.wait_for_audio()
+    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
+
+
+async def test_an_offer_that_sends_nothing_is_refused(stage: StageHandle, participants: Participants) -> None:
+    publisher_id, token = await stage.token("PUBLISH")
+    publisher = await participants.publisher(token)
+    await publisher.prepare(sections=[("video", "recvonly")])
+    await publisher.run("() => connection.peer.getTransceivers().forEach((one) => { one.direction = 'recvonly'; })")
     with pytest.raises(Error, match="406 INVALID_VIDEO_CODEC"):
-        await publisher.publish(camera=False, sections=sections)
+        await publisher.open()
     assert await stage.events(publisher_id) == [("PUBLISH_ERROR", "INVALID_VIDEO_CODEC")]

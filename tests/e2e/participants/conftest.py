@@ -37,9 +37,10 @@ class Peers:
     def __init__(self) -> None:
         self._peers: list[Publisher | Viewer] = []
 
-    def publisher(self, token: str, *, whip_url: str | None = None) -> Publisher:
-        """Return a publisher that is not started. `whip_url` replaces the URL in the token."""
-        publisher = Publisher(token, whip_url=whip_url)
+    def publisher(self, token: str, *, whip_url: str | None = None, **directions: str | None) -> Publisher:
+        """Return a publisher that is not started. `whip_url` replaces the URL in the token. `directions` are those of
+        its `audio` and `video` section."""
+        publisher = Publisher(token, whip_url=whip_url, **directions)
         self._peers.append(publisher)
         return publisher
 

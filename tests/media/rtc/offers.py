@@ -317,6 +317,51 @@ a=fingerprint:sha-512 {SHA512}
 """
 )
 
+# FFmpeg 8.1's WHIP muxer: the DTLS server, one payload type of each kind, and no keyframe requests.
+FFMPEG = lines(
+    f"""
+v=0
+o=FFmpeg 4489045141692799359 2 IN IP4 127.0.0.1
+s=FFmpegPublishSession
+t=0 0
+a=group:BUNDLE 0 1
+a=extmap-allow-mixed
+a=msid-semantic: WMS
+m=audio 9 UDP/TLS/RTP/SAVPF 111
+c=IN IP4 0.0.0.0
+a=ice-ufrag:{UFRAG}
+a=ice-pwd:{PWD}
+a=fingerprint:sha-256 {SHA256}
+a=setup:passive
+a=mid:0
+a=sendonly
+a=msid:FFmpeg audio
+a=rtcp-mux
+a=rtpmap:111 opus/48000/2
+a=ssrc:5001 cname:FFmpeg
+a=ssrc:5001 msid:FFmpeg audio
+m=video 9 UDP/TLS/RTP/SAVPF 106 105
+c=IN IP4 0.0.0.0
+a=ice-ufrag:{UFRAG}
+a=ice-pwd:{PWD}
+a=fingerprint:sha-256 {SHA256}
+a=setup:passive
+a=mid:1
+a=sendonly
+a=msid:FFmpeg video
+a=rtcp-mux
+a=rtcp-rsize
+a=rtpmap:106 H264/90000
+a=fmtp:106 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42000d
+a=rtcp-fb:106 nack
+a=rtpmap:105 rtx/90000
+a=fmtp:105 apt=106
+a=ssrc-group:FID 5002 5003
+a=ssrc:5002 cname:FFmpeg
+a=ssrc:5002 msid:FFmpeg video
+"""
+)
+
 PUBLISHERS = {
     "chromium": CHROMIUM,
     "chromium simulcast": CHROMIUM_SIMULCAST,
@@ -324,6 +369,7 @@ PUBLISHERS = {
     "chromium with a data channel": CHROMIUM_WITH_DATA,
     "obs": OBS,
     "gstreamer": GSTREAMER,
+    "ffmpeg": FFMPEG,
 }
 
 

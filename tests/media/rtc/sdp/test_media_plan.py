@@ -18,7 +18,7 @@ def test_tracks_are_in_the_order_of_their_sections() -> None:
 
 def test_the_format_of_a_source_is_that_of_its_publishers_answer() -> None:
     plan = negotiate_publisher(parse_description(offers.OBS), video_codecs=(Codec.H264,))
-    assert SourceFormat.of(plan) == SourceFormat(
+    assert SourceFormat.expected(Codec.H264).fed_by(plan) == SourceFormat(
         video_codec=Codec.H264,
         video_parameters="profile-level-id=640c1f;packetization-mode=1;level-asymmetry-allowed=1",
         audio_codec=Codec.OPUS,

@@ -5,8 +5,9 @@ import pytest
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
+from stagebook.media.rtc.sdp.codec_choice import h264_profile
 from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
-from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat, ViewerPlan
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat, TrackPlan, ViewerPlan
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from tests.media.rtc import offers
@@ -18,10 +19,18 @@ H264_SOURCE = SourceFormat(
     audio_parameters="",
 )
 VP8_SOURCE = SourceFormat(video_codec=Codec.VP8, video_parameters="", audio_codec=None, audio_parameters="")
+NO_SOURCE = SourceFormat.expected(Codec.H264)
+VIDEO_HEAD = offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 1")
 
 
 def publisher(offer: str, *codecs: Codec) -> PublisherPlan:
     return negotiate_publisher(parse_description(offer), video_codecs=codecs or (Codec.H264, Codec.VP8))
+
+
+def published_video(offer: str, *codecs: Codec) -> TrackPlan:
+    video = publisher(offer, *codecs).video
+    assert video is not None
+    return video
 
 
 def viewer(offer: str, source: SourceFormat = H264_SOURCE) -> ViewerPlan:
@@ -34,9 +43,17 @@ def without(offer: str, *parts: str) -> str:
     return "\r\n".join(kept) + "\r\n"
 
 
+def without_video(offer: str) -> str:
+    """Return the offer with its video section inactive."""
+    audio, video = offer.split("m=video")
+    video = video.replace("a=sendonly", "a=inactive").replace("a=recvonly", "a=inactive")
+    return f"{audio}m=video{video}"
+
+
 @pytest.mark.parametrize("offer", offers.PUBLISHERS.values(), ids=offers.PUBLISHERS.keys())
 def test_every_known_publisher_gets_h264_and_opus(offer: str) -> None:
     plan = publisher(offer)
+    assert plan.video is not None
     assert plan.video.codec is Codec.H264
     assert plan.audio is not None
     assert plan.audio.codec is Codec.OPUS
@@ -46,13 +63,14 @@ def test_every_known_publisher_gets_h264_and_opus(offer: str) -> None:
 
 async def test_aiortc_can_publish_and_view() -> None:
     plan = publisher(await offers.aiortc_publisher())
+    assert plan.video is not None
     assert plan.video.rtx_payload_type is not None
-    viewer_plan = viewer(await offers.aiortc_viewer(), SourceFormat.of(plan))
+    viewer_plan = viewer(await offers.aiortc_viewer(), NO_SOURCE.fed_by(plan))
     assert [track.kind for track in viewer_plan.tracks] == [MediaKind.AUDIO, MediaKind.VIDEO]
 
 
 def test_a_track_has_what_identifies_its_packets() -> None:
-    video = publisher(offers.CHROMIUM).video
+    video = published_video(offers.CHROMIUM)
     assert (video.section, video.mid, video.payload_type, video.rtx_payload_type) == (1, "1", 109, 114)
     assert video.clock_rate == 90_000
     assert video.ssrcs == (2001,)
@@ -63,39 +81,87 @@ def test_a_track_has_what_identifies_its_packets() -> None:
 
 
 def test_simulcast_by_rid_keeps_the_layers_and_their_extensions() -> None:
-    video = publisher(offers.CHROMIUM_SIMULCAST).video
+    video = published_video(offers.CHROMIUM_SIMULCAST)
     assert video.rids == ("q", "h", "f")
     assert video.extensions == HeaderExtensions(mid=4, rid=10, repaired_rid=11)
     assert video.ssrcs == ()
 
 
 def test_rids_without_their_header_extension_are_not_accepted() -> None:
-    assert publisher(without(offers.CHROMIUM_SIMULCAST, "sdes:rtp-stream-id")).video.rids == ()
+    assert published_video(without(offers.CHROMIUM_SIMULCAST, "sdes:rtp-stream-id")).rids == ()
 
 
 def test_legacy_simulcast_lists_its_layers_lowest_first() -> None:
-    video = publisher(offers.CHROMIUM_LEGACY).video
+    video = published_video(offers.CHROMIUM_LEGACY)
     assert video.ssrcs == (2003, 2001, 2005)
     assert video.rtx_of == {2002: 2001, 2004: 2003, 2006: 2005}
 
 
 def test_forward_error_correction_ssrcs_are_not_media_ssrcs() -> None:
     offer = offers.CHROMIUM + "a=ssrc:2009 cname:x\r\na=ssrc-group:FEC-FR 2001 2009\r\n"
-    assert publisher(offer).video.ssrcs == (2001,)
+    assert published_video(offer).ssrcs == (2001,)
 
 
 def test_header_extension_ids_above_14_are_not_accepted() -> None:
-    assert publisher(offers.CHROMIUM.replace("extmap:4 ", "extmap:15 ")).video.extensions.mid is None
+    assert published_video(offers.CHROMIUM.replace("extmap:4 ", "extmap:15 ")).extensions.mid is None
 
 
 def test_vp8_is_chosen_if_h264_is_not_offered_or_not_preferred() -> None:
-    assert publisher(without(offers.CHROMIUM, " H264/")).video.codec is Codec.VP8
-    assert publisher(offers.CHROMIUM, Codec.VP8, Codec.H264).video.codec is Codec.VP8
+    assert published_video(without(offers.CHROMIUM, " H264/")).codec is Codec.VP8
+    assert published_video(offers.CHROMIUM, Codec.VP8, Codec.H264).codec is Codec.VP8
 
 
 def test_a_publisher_without_audio_is_accepted() -> None:
-    offer = offers.lines(offers.CHROMIUM_HEAD.replace("BUNDLE 0 1", "BUNDLE 1"), offers.CHROMIUM_VIDEO)
-    assert publisher(offer).audio is None
+    plan = publisher(offers.lines(VIDEO_HEAD, offers.CHROMIUM_VIDEO))
+    assert plan.audio is None
+    assert [track.kind for track in plan.tracks] == [MediaKind.VIDEO]
+
+
+@pytest.mark.parametrize(
+    ("video", "idle", "rejected"),
+    [
+        ("", 0, 0),
+        (offers.CHROMIUM_VIDEO.replace("a=sendonly", "a=inactive"), 1, 0),
+        (offers.CHROMIUM_VIDEO.replace("a=sendonly", "a=recvonly"), 1, 0),
+        (offers.CHROMIUM_VIDEO.replace("m=video 9", "m=video 0"), 0, 1),
+        (without(offers.CHROMIUM_VIDEO, " H264/", " VP8/").replace("a=sendonly", "a=inactive"), 0, 1),
+        (offers.CHROMIUM_VIDEO.replace("a=sendonly", "a=inactive").replace("mid:1", "mid:7"), 0, 1),
+    ],
+    ids=["no section", "inactive", "recvonly", "disabled", "inactive and unsupported", "inactive and not bundled"],
+)
+def test_a_publisher_without_video_is_accepted(video: str, idle: int, rejected: int) -> None:
+    plan = publisher(offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_AUDIO, video))
+    assert plan.video is None
+    assert [track.kind for track in plan.tracks] == [MediaKind.AUDIO]
+    assert [track.kind for track in plan.idle] == [MediaKind.VIDEO] * idle
+    assert [section.kind for section in plan.rejected] == ["video"] * rejected
+    assert plan.inbound.payload_types == {111}
+    assert plan.bundled
+
+
+def test_a_viewer_s_section_that_receives_nothing_is_idle() -> None:
+    plan = viewer(without_video(offers.CHROMIUM_VIEWER))
+    assert [track.kind for track in plan.tracks] == [MediaKind.AUDIO]
+    assert [(track.kind, track.ssrcs) for track in plan.idle] == [(MediaKind.VIDEO, ())]
+    assert plan.rejected == ()
+
+
+def test_a_viewer_of_a_source_without_video_negotiates_the_video_of_a_later_publisher() -> None:
+    source = NO_SOURCE.fed_by(publisher(without_video(offers.CHROMIUM)))
+    assert not source.has_video
+    video = viewer(offers.CHROMIUM_VIEWER, source).video
+    assert video is not None
+    assert (video.codec, h264_profile(video.parameters)) == (Codec.H264, (66, True))
+
+
+def test_a_viewer_that_cannot_take_the_video_of_a_later_publisher_gets_the_audio() -> None:
+    source = SourceFormat.expected(Codec.VP8).fed_by(publisher(without_video(offers.CHROMIUM)))
+    offer = without(offers.CHROMIUM_VIEWER, " VP8/")
+    plan = viewer(offer, source)
+    assert [track.kind for track in plan.tracks] == [MediaKind.AUDIO]
+    with pytest.raises(MediaRefusedError) as refused:
+        viewer(offer, VP8_SOURCE)
+    assert refused.value.reason is RefusalReason.VIDEO_CODEC
 
 
 def test_a_sendrecv_publisher_is_accepted() -> None:
@@ -132,14 +198,13 @@ def test_of_a_viewers_sections_the_first_usable_one_of_a_kind_is_accepted() -> N
     "offer",
     [
         without(offers.CHROMIUM, " H264/", " VP8/"),
-        offers.lines(offers.CHROMIUM_HEAD, offers.CHROMIUM_AUDIO),
+        offers.lines(VIDEO_HEAD, without(offers.CHROMIUM_VIDEO, " H264/", " VP8/")),
         offers.CHROMIUM_VIEWER,
-        offers.CHROMIUM.replace("m=video 9", "m=video 0"),
         offers.CHROMIUM.replace("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/AVP"),
     ],
-    ids=["unsupported codec", "audio only", "nothing sent", "disabled", "no SRTP"],
+    ids=["unsupported codec", "unsupported codec alone", "nothing sent", "no SRTP"],
 )
-def test_a_publisher_without_supported_video_is_refused(offer: str) -> None:
+def test_a_publisher_of_video_that_is_not_supported_is_refused(offer: str) -> None:
     with pytest.raises(MediaRefusedError, match="H264 or VP8") as refused:
         publisher(offer)
     assert refused.value.reason is RefusalReason.VIDEO_CODEC
@@ -264,7 +329,7 @@ def test_a_source_is_stereo_if_its_publisher_says_so(*, parameters: str, answere
     plan = publisher(offers.CHROMIUM.replace("minptime=10;useinbandfec=1", parameters))
     assert plan.audio is not None
     assert plan.audio.parameters == answered
-    assert SourceFormat.of(plan).audio_is_stereo is is_stereo
+    assert NO_SOURCE.fed_by(plan).audio_is_stereo is is_stereo
 
 
 @pytest.mark.parametrize("is_stereo", [True, False])
@@ -277,29 +342,30 @@ def test_a_viewer_of_a_stereo_source_has_that_in_its_answer(*, is_stereo: bool) 
 
 
 def test_a_publisher_gets_one_payload_type_of_each_allowed_codec_that_it_offers() -> None:
-    video = publisher(offers.CHROMIUM).video
+    video = published_video(offers.CHROMIUM)
     assert video.payload_types == (109, 114, 96, 97)
     (vp8,) = video.alternatives
     assert (vp8.codec, vp8.ssrcs, vp8.alternatives) == (Codec.VP8, video.ssrcs, ())
     assert publisher(offers.CHROMIUM).inbound.payload_types == {111, 109, 114, 96, 97}
-    assert publisher(offers.OBS).video.alternatives == ()
-    assert publisher(offers.CHROMIUM, Codec.H264).video.alternatives == ()
+    assert published_video(offers.OBS).alternatives == ()
+    assert published_video(offers.CHROMIUM, Codec.H264).alternatives == ()
 
 
 def test_the_codec_of_the_source_that_a_publisher_takes_over_comes_first() -> None:
     description = parse_description(offers.CHROMIUM)
     plan = negotiate_publisher(description, video_codecs=(Codec.H264, Codec.VP8), current=VP8_SOURCE)
+    assert plan.video is not None
     assert plan.video.payload_types == (96, 97, 109, 114)
 
 
 def test_a_plan_with_another_codec_keeps_the_first_one_as_an_alternative() -> None:
-    video = publisher(offers.CHROMIUM).video
+    video = published_video(offers.CHROMIUM)
     changed = video.with_codec(video.alternatives[0])
     assert changed.payload_types == (96, 97, 109, 114)
     assert changed.with_codec(changed.alternatives[0]) == video
 
 
 def test_a_viewer_gets_the_codec_of_the_source_alone() -> None:
-    video = viewer(offers.CHROMIUM_VIEWER, SourceFormat.of(publisher(offers.CHROMIUM))).video
+    video = viewer(offers.CHROMIUM_VIEWER, NO_SOURCE.fed_by(publisher(offers.CHROMIUM))).video
     assert video is not None
     assert video.alternatives == ()

@@ -21,7 +21,7 @@ def publisher_answer(offer: str) -> str:
 
 def viewer_answer(offer: str) -> str:
     plan = negotiate_publisher(parse_description(offers.CHROMIUM), video_codecs=(Codec.H264,))
-    viewer_plan = negotiate_viewer(parse_description(offer), source=SourceFormat.of(plan))
+    viewer_plan = negotiate_viewer(parse_description(offer), source=SourceFormat.expected(Codec.H264).fed_by(plan))
     return write_viewer_answer(viewer_plan, local=offers.LOCAL, sent=SENT, stream_id="source", cname="stagebook")
 
 
@@ -54,6 +54,15 @@ def test_every_accepted_section_has_the_whole_transport() -> None:
         assert "a=candidate:1 1 udp 2130706431 192.0.2.1 40000 typ host" in lines
         assert "a=candidate:2 1 udp 2130706175 2001:db8::1 40001 typ host" in lines
         assert lines.index("a=end-of-candidates") > lines.index("a=mid:" + ("0" if kind == "audio" else "1"))
+
+
+def test_an_idle_section_is_inactive_and_belongs_to_the_bundle() -> None:
+    answer = publisher_answer(offers.CHROMIUM.replace("a=sendonly", "a=inactive", 1))
+    assert "a=group:BUNDLE 0 1" in answer.split("\r\n")
+    lines = section(answer, "audio")
+    assert lines[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 111"
+    assert "a=inactive" in lines
+    assert "a=ice-ufrag:ourfrag" in lines
 
 
 def test_a_publishers_video_section_has_h264_first_and_then_vp8_each_with_its_rtx() -> None:

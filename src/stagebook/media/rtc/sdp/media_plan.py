@@ -12,6 +12,9 @@ from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 
+_COMMON_H264 = "packetization-mode=1;profile-level-id=42e01f"
+"""Constrained Baseline, which every browser sends and receives."""
+
 
 class RemoteTransport(msgspec.Struct, frozen=True, kw_only=True):
     """The peer's ICE credentials, certificate fingerprints and DTLS role.
@@ -99,18 +102,20 @@ class RejectedSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublisherPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan for a publisher's offer. It always has a video track; audio is optional."""
+    """The plan for a publisher's offer. It has at least one track."""
 
     remote: RemoteTransport
-    video: TrackPlan
+    video: TrackPlan | None
     audio: TrackPlan | None
+    idle: tuple[TrackPlan, ...] = ()
+    """Sections that the publisher does not send in, of kinds without a track. They are accepted as inactive."""
     rejected: tuple[RejectedSection, ...] = ()
     bundled: bool = True
     """Whether the offer has the accepted sections in a BUNDLE group. A single section needs no group."""
 
     @property
     def tracks(self) -> tuple[TrackPlan, ...]:
-        """The accepted tracks in the order of their sections."""
+        """The accepted tracks in the order of their sections, without the idle ones."""
         return _in_section_order(self.video, self.audio)
 
     @property
@@ -126,20 +131,22 @@ class PublisherPlan(msgspec.Struct, frozen=True, kw_only=True):
 class ViewerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The plan for a viewer's offer. It has at least one track.
 
-    It may have an audio track for a source without audio. That track stays silent until a publisher with audio takes
+    It may have a track of a kind that the source does not have. That track stays silent until a publisher with it takes
     the source over.
     """
 
     remote: RemoteTransport
     video: TrackPlan | None
     audio: TrackPlan | None
+    idle: tuple[TrackPlan, ...] = ()
+    """Sections that the viewer does not receive in, of kinds without a track. They are accepted as inactive."""
     rejected: tuple[RejectedSection, ...] = ()
     bundled: bool = True
     """Whether the offer has the accepted sections in a BUNDLE group. A single section needs no group."""
 
     @property
     def tracks(self) -> tuple[TrackPlan, ...]:
-        """The accepted tracks in the order of their sections."""
+        """The accepted tracks in the order of their sections, without the idle ones."""
         return _in_section_order(self.video, self.audio)
 
     @property
@@ -152,20 +159,35 @@ class SourceFormat(msgspec.Struct, frozen=True, kw_only=True):
     """The format of a source: its codecs and the a=fmtp parameters of its publisher's answer."""
 
     video_codec: Codec
+    """Also without video: viewers negotiate this codec, so that they need not subscribe again when video begins."""
     video_parameters: str
     audio_codec: Codec | None
     audio_parameters: str
     audio_is_stereo: bool = False
+    has_video: bool = True
 
     @staticmethod
-    def of(plan: PublisherPlan) -> "SourceFormat":
-        """Return the format in which a publisher sends by its plan."""
+    def expected(video_codec: Codec) -> "SourceFormat":
+        """Return the format of a source before its first publisher: no media, and the codec that video would have."""
+        parameters = _COMMON_H264 if video_codec is Codec.H264 else ""
         return SourceFormat(
-            video_codec=plan.video.codec,
-            video_parameters=plan.video.parameters,
-            audio_codec=plan.audio.codec if plan.audio else None,
-            audio_parameters=plan.audio.parameters if plan.audio else "",
-            audio_is_stereo=plan.audio is not None and plan.audio.is_stereo,
+            video_codec=video_codec,
+            video_parameters=parameters,
+            audio_codec=None,
+            audio_parameters="",
+            has_video=False,
+        )
+
+    def fed_by(self, plan: PublisherPlan) -> "SourceFormat":
+        """Return the format when a publisher sends by its plan. Without video it keeps the codec of this format."""
+        video, audio = plan.video, plan.audio
+        return SourceFormat(
+            video_codec=self.video_codec if video is None else video.codec,
+            video_parameters=self.video_parameters if video is None else video.parameters,
+            audio_codec=None if audio is None else audio.codec,
+            audio_parameters="" if audio is None else audio.parameters,
+            audio_is_stereo=audio is not None and audio.is_stereo,
+            has_video=video is not None,
         )
 
 

@@ -89,7 +89,9 @@ def _description(plan: PublisherPlan | ViewerPlan, local: LocalTransport, sectio
         "a=msid-semantic: WMS *",
     ]
     if plan.bundled:
-        lines.append("a=group:BUNDLE " + " ".join(track.mid for track in plan.tracks))
+        accepted = sorted((*plan.tracks, *plan.idle), key=lambda track: track.section)
+        lines.append("a=group:BUNDLE " + " ".join(track.mid for track in accepted))
+    sections = sections | {track.section: [*_accepted(track, plan.remote, local, "inactive")] for track in plan.idle}
     sections = sections | {rejected.section: _rejected(rejected) for rejected in plan.rejected}
     for _, section in sorted(sections.items()):
         lines += section

@@ -245,6 +245,7 @@ class Forwarder:
             source_id,
             plan,
             name=self._random_name(),
+            video_codec=self._settings.video_codecs[0],
             random_bits=self._randomness.getrandbits,
             wall_clock=self._wall_clock,
             on_codec_changed=self._feed,

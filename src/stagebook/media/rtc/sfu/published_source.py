@@ -28,11 +28,13 @@ class PublishedSource(MediaSource):
         plan: PublisherPlan,
         *,
         name: str,
+        video_codec: Codec,
         random_bits: Callable[[int], int],
         wall_clock: Callable[[], float],
         on_codec_changed: Callable[["PublishedSource", Publisher, float], None],
     ) -> None:
-        """`plan` is the negotiated offer of the first publisher: viewers may subscribe before it is connected.
+        """`plan` is the negotiated offer of the first publisher: viewers may subscribe before it is connected. Without
+        video, they negotiate `video_codec` for a later publisher.
 
         `on_codec_changed` gets the source, the publisher and the time when the publisher that feeds the source sends
         another video codec than before. It ends the viewers' connections and calls `take_over` again.
@@ -46,13 +48,13 @@ class PublishedSource(MediaSource):
         self._ntp_offset: int | None = None
         self._reported_at: dict[MediaKind, float] = {}
         """When the publisher's last sender report came, or when the publisher took over."""
-        self._set_format(plan)
+        self._set_format(SourceFormat.expected(video_codec).fed_by(plan))
 
-    def _set_format(self, plan: PublisherPlan) -> None:
-        self.format = SourceFormat.of(plan)
-        # Always both kinds: a viewer may subscribe to audio that only a later publisher sends.
+    def _set_format(self, source_format: SourceFormat) -> None:
+        self.format = source_format
+        # Always both kinds: a viewer may subscribe to audio or video that only a later publisher sends.
         self._tracks = {
-            MediaKind.VIDEO: self._track(MediaKind.VIDEO, plan.video.codec, VIDEO_CLOCK_RATE),
+            MediaKind.VIDEO: self._track(MediaKind.VIDEO, source_format.video_codec, VIDEO_CLOCK_RATE),
             MediaKind.AUDIO: self._track(MediaKind.AUDIO, Codec.OPUS, OPUS_CLOCK_RATE),
         }
 
@@ -65,8 +67,9 @@ class PublishedSource(MediaSource):
         return self._tracks
 
     def keeps_viewers(self, plan: PublisherPlan) -> bool:
-        """Whether viewers can continue with a publisher of this plan, that is, whether the video codec is the same."""
-        return plan.video.codec is self.format.video_codec
+        """Whether viewers can continue with a publisher of this plan, that is, whether the video codec is the same or
+        the publisher sends no video."""
+        return self.format.fed_by(plan).video_codec is self.format.video_codec
 
     def take_over(self, publisher: Publisher, now: float) -> None:
         """Let a connected publisher feed the tracks from now on, instead of the current one if there is one.
@@ -75,10 +78,11 @@ class PublishedSource(MediaSource):
         connections first.
         """
         self.release(self.publisher)
+        following = self.format.fed_by(publisher.plan)
         if self.keeps_viewers(publisher.plan):
-            self.format = SourceFormat.of(publisher.plan)
+            self.format = following
         else:
-            self._set_format(publisher.plan)
+            self._set_format(following)
         self.publisher = publisher
         self._ntp_offset = None
         self._reported_at = dict.fromkeys(self._tracks, now)

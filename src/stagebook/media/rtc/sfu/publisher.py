@@ -136,9 +136,10 @@ class Publisher:
             return None
         if any(now - layer.last_packet_at < CODEC_SILENCE_SECONDS for layer in video.layers.values()):
             return None
-        self.plan = msgspec.structs.replace(self.plan, video=video.plan.with_codec(alternative))
+        plan = video.plan.with_codec(alternative)
+        self.plan = msgspec.structs.replace(self.plan, video=plan)
         # A new track, because what the current one has measured and learned belongs to the other codec.
-        incoming = IncomingTrack(self.plan.video, send_keyframe_request=self._send_keyframe_request)
+        incoming = IncomingTrack(plan, send_keyframe_request=self._send_keyframe_request)
         self.tracks = [incoming if track is video else track for track in self.tracks]
         self._index_tracks()
         self._listener.codec_changed(self, now)
