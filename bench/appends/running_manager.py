@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.appends.scripted_engine import ScriptedEngine
 from stagebook.book.changes import AppendEvent, Change
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.book.store import Submission
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
@@ -102,7 +103,7 @@ class RunningManager:
 @asynccontextmanager
 async def running_manager(path: Path, *, record: bool = False) -> AsyncIterator[RunningManager]:
     """Run a manager with one stage and a new book at `path`. With `record`, its transactions are recorded."""
-    book = RecordingBook.open(path)
+    book = RecordingBook.open(path, read_secret=_no_secret)
     engine = ScriptedEngine()
     manager = StageManager(
         book=book,
@@ -135,9 +136,13 @@ def count_events(transactions: Sequence[Sequence[Change]]) -> int:
     return sum(isinstance(change, AppendEvent) for changes in transactions for change in changes)
 
 
+def _no_secret(*, may_generate: bool) -> bytes:  # noqa: ARG001 - the book has no stream keys
+    return bytes(SECRET_SIZE_BYTES)
+
+
 async def replay(path: Path, transactions: Sequence[Sequence[Change]], *, sequential: bool) -> SqliteBook:
     """Submit transactions to a new book and return it. If `sequential`, await each one before the next."""
-    book = SqliteBook.open(path)
+    book = SqliteBook.open(path, read_secret=_no_secret)
     durable: asyncio.Future[None] | None = None
     for changes in transactions:
         durable = book.submit(changes).durable

@@ -9,6 +9,7 @@ import uvloop
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutStage
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.stage.events import Cause, Event, EventName
 from stagebook.stage.resources import ParticipantRecord, Stage
 
@@ -55,8 +56,12 @@ def build_book(path: Path, plan: BookPlan) -> list[BusyParticipant]:
     return uvloop.run(_build(path, plan))
 
 
+def _no_secret(*, may_generate: bool) -> bytes:  # noqa: ARG001 - the book has no stream keys
+    return bytes(SECRET_SIZE_BYTES)
+
+
 async def _build(path: Path, plan: BookPlan) -> list[BusyParticipant]:
-    book = SqliteBook.open(path)
+    book = SqliteBook.open(path, read_secret=_no_secret)
     busy = []
     waiting: list[asyncio.Future[None]] = []
     for number in range(plan.sessions):

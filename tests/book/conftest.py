@@ -7,6 +7,7 @@ import pytest
 
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import Book
+from tests.book.sample import open_book
 
 
 class SqliteBooks:
@@ -18,7 +19,7 @@ class SqliteBooks:
 
     def open(self, *, show_deleted_history: bool = False) -> Book:
         """Open the book for writing on the running loop."""
-        book = SqliteBook.open(self._path, show_deleted_history=show_deleted_history)
+        book = open_book(self._path, show_deleted_history=show_deleted_history)
         self._opened.append(book)
         return book
 

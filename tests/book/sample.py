@@ -1,5 +1,8 @@
 """Sample values and short constructors of changes, for tests of books."""
 
+import asyncio
+from pathlib import Path
+
 from stagebook.book.changes import (
     AppendEvent,
     Change,
@@ -10,6 +13,9 @@ from stagebook.book.changes import (
     PutResource,
     PutStage,
 )
+from stagebook.book.sqlite.book_lock import BookLock
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES, StreamKeySeal
 from stagebook.book.store import Book
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, PublicKey, Replica, ReplicationState, Resource, Stage
@@ -21,6 +27,26 @@ OTHER_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/otherOTHER00"
 SESSION = "st-a1b2c3d4e5f6g"
 OTHER_SESSION = "st-g6f5e4d3c2b1a"
 NOON_MS = 1_700_000_000_000
+SECRET = bytes(range(SECRET_SIZE_BYTES))
+SEAL = StreamKeySeal(SECRET)
+
+
+def read_secret(*, may_generate: bool) -> bytes:  # noqa: ARG001 - the secret is always there
+    """Return SECRET, as ReadSecret does."""
+    return SECRET
+
+
+def open_book(
+    path: Path,
+    *,
+    lock: BookLock | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
+    show_deleted_history: bool = False,
+) -> SqliteBook:
+    """Open the book at `path` for writing, with SECRET; see SqliteBook.open."""
+    return SqliteBook.open(
+        path, read_secret=read_secret, lock=lock, loop=loop, show_deleted_history=show_deleted_history
+    )
 
 
 def stage(arn: str = ARN, *, name: str = "talk", account_id: str = ACCOUNT) -> Stage:

@@ -38,6 +38,7 @@ from tests.book.sample import (
     OTHER_ARN,
     append,
     end_session,
+    open_book,
     open_session,
     public_key,
     put,
@@ -129,7 +130,7 @@ class BookMachine(RuleBasedStateMachine):
     def _open(self) -> SqliteBook:
         path = Path(self.folder.name) / "book"
         loop = self.runner.get_loop()
-        return SqliteBook.open(path, loop=loop, show_deleted_history=self.show_deleted)
+        return open_book(path, loop=loop, show_deleted_history=self.show_deleted)
 
     def submit(self, transaction: list[Change]) -> None:
         """Submit to both. They agree on what is refused, and on the sequence numbers of what is not."""

@@ -22,7 +22,6 @@ from stagebook.book.changes import (
     PutStage,
     RevokeConnectionToken,
 )
-from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import Book, ChangeRefusedError
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, ReplicationState, Resource
@@ -33,6 +32,7 @@ from tests.book.sample import (
     OTHER_ARN,
     append,
     end_session,
+    open_book,
     open_session,
     public_key,
     put,
@@ -202,7 +202,7 @@ def test_the_book_agrees_with_the_model(transactions: list[list[Change]]) -> Non
 async def _run(transactions: list[list[Change]]) -> None:
     model = Model()
     with tempfile.TemporaryDirectory() as folder:
-        book = SqliteBook.open(Path(folder) / "book", show_deleted_history=True)
+        book = open_book(Path(folder) / "book", show_deleted_history=True)
         for changes in transactions:
             attempt = copy.deepcopy(model)
             try:
@@ -214,7 +214,7 @@ async def _run(transactions: list[list[Change]]) -> None:
                 book.submit(changes)
                 model = attempt
         await book.close()
-        book = SqliteBook.open(Path(folder) / "book", show_deleted_history=True)
+        book = open_book(Path(folder) / "book", show_deleted_history=True)
         try:
             _compare_stages(book, model.stages)
             _compare_rest(book, model)

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.book.changes import DeleteResource, PutReplica
-from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import Book, ParticipantFilter
 from stagebook.stage.resources import ReplicationState
 from tests.book.sample import (
@@ -21,6 +20,7 @@ from tests.book.sample import (
     SESSION,
     append,
     commit,
+    open_book,
     open_session,
     public_key,
     put,
@@ -176,7 +176,7 @@ def _with_session(check: Callable[[Book], Awaitable[None]], *, participant: str 
 
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            book = SqliteBook.open(Path(folder) / "book")
+            book = open_book(Path(folder) / "book")
             try:
                 await commit(book, put_stage(), open_session(), *([put(participant)] if participant else []))
                 await check(book)

@@ -37,8 +37,13 @@ def generate_all(folder: DataFolder) -> tuple[object, ...]:
         folder.access_key(account_id=ACCOUNT, randomness=SystemRandomness()),
         folder.token_signing_key(),
         folder.page_token_secret(randomness=SystemRandomness()),
+        stream_key_secret(folder),
         folder_certificate(folder),
     )
+
+
+def stream_key_secret(folder: DataFolder, *, may_generate: bool = True) -> bytes:
+    return folder.stream_key_secret(randomness=SystemRandomness(), may_generate=may_generate)
 
 
 def folder_certificate(folder: DataFolder, *, hosts: Sequence[str] = ("localhost",), now: datetime = NOW) -> bytes:
@@ -52,7 +57,7 @@ def test_only_the_owner_can_read_the_folder_and_its_secrets(folder: DataFolder) 
     folder.write_server_address(SERVER_ADDRESS)
     assert mode(folder.path) == 0o700
     assert {mode(path) for path in folder.path.iterdir()} == {0o600}
-    assert len(list(folder.path.iterdir())) == 6
+    assert len(list(folder.path.iterdir())) == 7
 
 
 def test_a_second_start_reads_the_secrets_of_the_first(folder: DataFolder) -> None:
@@ -84,7 +89,9 @@ def test_the_token_key_is_a_p_384_key(folder: DataFolder) -> None:
     assert key.curve.name == "secp384r1"
 
 
-@pytest.mark.parametrize("name", ["access_key_path", "token_key_path", "page_secret_path", "certificate_key_path"])
+@pytest.mark.parametrize(
+    "name", ["access_key_path", "token_key_path", "page_secret_path", "stream_key_secret_path", "certificate_key_path"]
+)
 def test_a_secret_that_other_users_can_read_is_refused(folder: DataFolder, name: str) -> None:
     generate_all(folder)
     path: Path = getattr(folder, name)
@@ -93,7 +100,9 @@ def test_a_secret_that_other_users_can_read_is_refused(folder: DataFolder, name:
         generate_all(folder)
 
 
-@pytest.mark.parametrize("name", ["access_key_path", "page_secret_path", "certificate_key_path"])
+@pytest.mark.parametrize(
+    "name", ["access_key_path", "page_secret_path", "stream_key_secret_path", "certificate_key_path"]
+)
 def test_a_damaged_secret_is_refused_and_not_replaced(folder: DataFolder, name: str) -> None:
     generate_all(folder)
     path: Path = getattr(folder, name)
@@ -101,6 +110,14 @@ def test_a_damaged_secret_is_refused_and_not_replaced(folder: DataFolder, name: 
     with pytest.raises(DataFolderError, match="is damaged"):
         generate_all(folder)
     assert path.read_bytes() == b"{"
+
+
+def test_a_missing_secret_of_sealed_stream_keys_is_refused_and_not_generated(folder: DataFolder) -> None:
+    with pytest.raises(DataFolderError, match=r"stream-key-secret is missing.*restore it from a backup"):
+        stream_key_secret(folder, may_generate=False)
+    assert not folder.stream_key_secret_path.exists()
+    secret = stream_key_secret(folder)
+    assert stream_key_secret(folder, may_generate=False) == secret
 
 
 def test_a_certificate_is_renewed_for_a_new_host_and_keeps_its_key(folder: DataFolder) -> None:

@@ -18,6 +18,7 @@ from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import Capability, ClientInfo, IngestConfiguration, IngestProtocol, Stage
+from tests.book.sample import open_book
 from tests.manager.scripted_engine import ScriptedEngine
 
 REGION = "us-west-2"
@@ -209,7 +210,7 @@ async def running_manager(
 ) -> AsyncIterator[ManagerHarness]:
     """Run a manager on the book at `path`. It ends without a shutdown, as in a crash; only the book is closed."""
     clock = clock or SettableClock()
-    book = SqliteBook.open(path)
+    book = open_book(path)
     engine, tokens = ScriptedEngine(), PlainTokens()
     manager = StageManager(
         book=book,

@@ -17,7 +17,7 @@ from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.events import EventName
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
-from tests.book.sample import ARN, SESSION, append, commit, open_session, put, put_stage
+from tests.book.sample import ARN, SESSION, append, commit, open_book, open_session, put, put_stage
 from tests.manager.manager_harness import LINGER_MS, SeededRandomness, SettableClock
 from tests.manager.scripted_engine import ScriptedEngine
 
@@ -34,7 +34,7 @@ def unit_of_work(book: SqliteBook) -> UnitOfWork:
 
 async def interrupted_book(path: Path, *, sessions: int, participants: int) -> SqliteBook:
     """Return a book with open sessions of one connected participant each, or of several."""
-    book = SqliteBook.open(path)
+    book = open_book(path)
     for number in range(sessions):
         arn = f"{ARN}{number}"
         changes: list[Change] = [put_stage(arn), open_session(arn=arn)]
@@ -77,7 +77,7 @@ async def test_the_reads_do_not_grow_with_the_participants(tmp_path: Path, parti
 
 
 async def test_the_reads_of_a_lingering_session_do_not_grow_with_the_participants(tmp_path: Path) -> None:
-    book = SqliteBook.open(tmp_path / "book")
+    book = open_book(tmp_path / "book")
     gone = [ParticipantRecord(participant_id=f"p{index}", state=ParticipantState.DISCONNECTED) for index in range(200)]
     await commit(book, put_stage(), open_session(), *(put(record) for record in gone))
     unit = unit_of_work(book)

@@ -201,6 +201,22 @@ def test_the_book_of_a_running_server_can_be_backed_up_and_restored(tmp_path: Pa
         assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [arn]
 
 
+def test_stream_keys_need_the_secret_beside_the_book(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        made = server.client().create_ingest_configuration(ingestProtocol="RTMPS")["ingestConfiguration"]
+        server.end()
+    assert made["streamKey"].encode() not in (tmp_path / "book.sqlite3").read_bytes()
+    secret = (tmp_path / "stream-key-secret").rename(tmp_path / "elsewhere")
+
+    code, line = refused_start(tmp_path)
+    assert (code, "stream-key-secret is missing" in line) == (1, True)
+
+    secret.rename(tmp_path / "stream-key-secret")
+    with ServerProcess(tmp_path) as server:
+        read = server.client().get_ingest_configuration(arn=made["arn"])["ingestConfiguration"]
+        assert read["streamKey"] == made["streamKey"]
+
+
 def test_stages_contain_the_public_urls(tmp_path: Path) -> None:
     addresses = ("--public-url", "https://stages.example.com/ivs", "--rtmps-public-url", "rtmps://in.example.com/app/")
     with ServerProcess(tmp_path, *addresses) as server:

@@ -1,7 +1,8 @@
 """The data folder and the secrets in it.
 
 The first start generates the secrets, later starts read them: the access key, the private key that signs participant
-tokens, the secret of page tokens, and the private key of the RTMPS certificate. The folder has mode 0700 and its files
+tokens, the secret of page tokens, the secret that seals stream keys in the book, and the private key of the RTMPS
+certificate. The folder has mode 0700 and its files
 have mode 0600; `folder_permissions` says which other owners and modes are refused and which are repaired.
 
 A file is written under a temporary name, synced and renamed, so that it is complete or missing after a crash. A file
@@ -20,6 +21,7 @@ from typing import TypeVar
 
 import msgspec
 
+from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.data_folder.folder_permissions import (
     FILE_MODE,
     FOLDER_MODE,
@@ -70,6 +72,7 @@ class DataFolder:
         self.access_key_path = path / "access-key.json"
         self.token_key_path = path / "token-signing-key.pem"
         self.page_secret_path = path / "page-token-secret"
+        self.stream_key_secret_path = path / "stream-key-secret"
         self.server_address_path = path / "server.json"
         self.certificate_path = path / "rtmps-certificate.pem"
         self.certificate_key_path = path / "rtmps-private-key.pem"
@@ -114,6 +117,23 @@ class DataFolder:
         secret = _read_or_generate(self.page_secret_path, lambda: randomness.token_bytes(PAGE_SECRET_SIZE_BYTES))
         if len(secret) != PAGE_SECRET_SIZE_BYTES:
             raise DataFolderError(f"{self.page_secret_path} is damaged: remove it, then the server generates a new one")
+        return secret
+
+    def stream_key_secret(self, *, randomness: Randomness, may_generate: bool) -> bytes:
+        """Return the secret that seals the stream keys in the book.
+
+        A missing one is generated if `may_generate` is true. It must not be if the book has sealed keys, because a new
+        secret does not open them. Raises DataFolderError.
+        """
+        path = self.stream_key_secret_path
+        if not may_generate and not path.exists():
+            raise DataFolderError(
+                f"{path} is missing and the stream keys in {self.book_path} are sealed with it: restore it from a"
+                " backup (docs/operating.md says what to do without one)"
+            )
+        secret = _read_or_generate(path, lambda: randomness.token_bytes(SECRET_SIZE_BYTES))
+        if len(secret) != SECRET_SIZE_BYTES:
+            raise DataFolderError(f"{path} is damaged: restore it from a backup")
         return secret
 
     def prepare_certificate(self, *, hosts: Sequence[str], now: datetime) -> None:

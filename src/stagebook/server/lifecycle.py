@@ -16,6 +16,7 @@ import resource
 import signal
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +46,7 @@ from stagebook.server.logs import configure_logging
 from stagebook.server.router import AsgiRouter
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.startup_banner import settings_warnings, startup_banner
+from stagebook.server.system_clock import SystemRandomness
 from stagebook.server.wiring import (
     build_aws_api,
     build_stage_manager,
@@ -139,6 +141,7 @@ class Server:
         async with AsyncExitStack() as parts:
             self.book = SqliteBook.open(
                 self._folder.book_path,
+                read_secret=partial(self._folder.stream_key_secret, randomness=SystemRandomness()),
                 lock=self._lock,
                 show_deleted_history=self._settings.deleted_stage_history,
             )

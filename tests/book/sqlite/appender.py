@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from stagebook.book.changes import Change, DeleteResource, RevokeConnectionToken
-from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState
 from tests.book.sample import (
@@ -23,6 +22,7 @@ from tests.book.sample import (
     OTHER_ARN,
     OTHER_SESSION,
     append,
+    open_book,
     open_session,
     put,
     put_replica,
@@ -47,7 +47,7 @@ def resource_changes(participant_id: str, state: ParticipantState) -> list[Chang
 
 async def main(path: Path, tag: str) -> None:
     """Append until killed."""
-    book = SqliteBook.open(path)
+    book = open_book(path)
     if book.get_stage(ARN) is None:
         other = (put_stage(OTHER_ARN), open_session(OTHER_SESSION, arn=OTHER_ARN))
         await book.submit([put_stage(), open_session(), *other]).durable

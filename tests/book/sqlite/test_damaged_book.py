@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import (
     BookDamagedError,
     BookFailedError,
@@ -26,6 +25,7 @@ from tests.book.sample import (
     SESSION,
     append,
     commit,
+    open_book,
     open_session,
     put,
     put_replica,
@@ -38,7 +38,7 @@ PARTICIPANTS = 60
 
 
 async def _write(path: Path) -> None:
-    book = SqliteBook.open(path)
+    book = open_book(path)
     await commit(book, put_stage(), open_session(), put_stage(OTHER_ARN), open_session(OTHER_SESSION, arn=OTHER_ARN))
     for index in range(PARTICIPANTS):
         record = ParticipantRecord(
@@ -56,7 +56,7 @@ async def _read(path: Path) -> list[Exception]:
     """Open the book and do every read. Return the errors of the port that were raised; each names the file."""
     raised: list[Exception] = []
     try:
-        book = SqliteBook.open(path)
+        book = open_book(path)
     except (BookRefusedError, BookFailedError) as error:
         return [error]
     everybody = ParticipantFilter()
@@ -145,7 +145,7 @@ def test_an_unknown_code_of_an_enum_is_damage(tmp_path: Path, intact: bytes) -> 
     path.write_bytes(intact)
 
     async def read() -> None:
-        book = SqliteBook.open(path)
+        book = open_book(path)
         book._writing.execute("UPDATE event SET name = 99; UPDATE participant SET rest = '{'")
         with pytest.raises(BookDamagedError, match=f"{path} is damaged .*backup"):
             book.list_events(ARN, SESSION, "p0")

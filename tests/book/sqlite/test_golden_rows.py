@@ -23,114 +23,23 @@ from stagebook.book.sqlite.rows import (
     stage_row,
     stage_value,
 )
+from stagebook.book.sqlite.schema import seal_document
 from stagebook.book.store import EventExtra
-from stagebook.stage.events import (
-    Cause,
-    ErrorCode,
-    Event,
-    EventName,
-    ExchangedToken,
-    ReplicationDestination,
-    TokenExchange,
-)
-from stagebook.stage.resources import (
-    ClientInfo,
-    EncoderConfiguration,
-    IngestConfiguration,
-    IngestCredential,
-    IngestProtocol,
-    ParticipantProtocol,
-    ParticipantRecord,
-    ParticipantState,
-    PublicKey,
-    ReplicationState,
-    ReplicationType,
-    Resource,
-    Stage,
-    StorageConfiguration,
-)
+from stagebook.stage.events import Event
+from stagebook.stage.resources import ParticipantRecord, Resource
+from tests.book.golden_values import EXCHANGE, PARTICIPANT, REPLICATION, RESOURCES, STAGE
+from tests.book.sample import SEAL
 
-PARTICIPANT = ParticipantRecord(
-    participant_id="p",
-    user_id="ann",
-    state=ParticipantState.CONNECTED,
-    first_join_ms=1_700_000_000_000,
-    attributes={"role": "host", "é": '"'},
-    published=True,
-    protocol=ParticipantProtocol.WHIP,
-    client=ClientInfo(
-        browser_name="Chromium",
-        browser_version="130",
-        isp_name="isp",
-        os_name="Linux",
-        os_version="6",
-        sdk_version="1.2",
-    ),
-    replication_type=ReplicationType.REPLICA,
-    replication_state=ReplicationState.ACTIVE,
-    source_stage_arn="arn:aws:ivs:us-west-2:123456789012:stage/source",
-    source_session_id="st-source",
-    redundant_ingest=True,
-    ingest_configuration_arn="arn:aws:ivs:us-west-2:123456789012:ingest-configuration/a",
-)
-REPLICATION = Event(
-    name=EventName.REPLICATION_STARTED,
-    remote_participant_id="r",
-    error_code=ErrorCode.BITRATE_EXCEEDED,
-    replica=True,
-    destination=ReplicationDestination(
-        stage_arn="arn:aws:ivs:us-west-2:123456789012:stage/destination", session_id="st-destination"
-    ),
-    cause=Cause.CRASH_RECOVERY,
-    detail="why",
-)
-EXCHANGE = Event(
-    name=EventName.TOKEN_EXCHANGED,
-    exchange=TokenExchange(
-        previous=ExchangedToken(
-            capabilities=("PUBLISH",), attributes={"a": "b"}, user_id="ann", expiration_ms=1_700_000_000_000
-        ),
-        new=ExchangedToken(capabilities=("SUBSCRIBE",), attributes={}, user_id="", expiration_ms=1_700_000_000_001),
-    ),
-)
-STAGE = Stage(
-    arn="arn:aws:ivs:us-west-2:123456789012:stage/a",
-    account_id="123456789012",
-    name="talk",
-    created_ms=1_700_000_000_000,
-    tags={"team": "blue"},
-    recording={"mediaTypes": ["AUDIO_VIDEO"], "thumbnailConfiguration": {"targetIntervalSeconds": 60}},
-)
-COMMON: dict[str, Any] = {"account_id": "123456789012", "created_ms": 1, "name": "name", "tags": {"team": "blue"}}
-RESOURCES: list[Resource] = [
-    PublicKey(arn="arn:aws:ivs:us-west-2:123456789012:public-key/a", material="PEM\n", fingerprint="aa:bb", **COMMON),
-    IngestConfiguration(
-        arn="arn:aws:ivs:us-west-2:123456789012:ingest-configuration/a",
-        ingest_protocol=IngestProtocol.RTMP,
-        insecure_ingest=True,
-        stage_arn="arn:aws:ivs:us-west-2:123456789012:stage/a",
-        participant_id="p",
-        stream_key="rt_key",
-        user_id="encoder",
-        attributes={"room": "one"},
-        redundant_ingest=True,
-        redundant_credentials=(IngestCredential(participant_id="q", stream_key="rt_other"),),
-        **COMMON,
-    ),
-    EncoderConfiguration(
-        arn="arn:aws:ivs:us-west-2:123456789012:encoder-configuration/a",
-        width=640,
-        height=360,
-        framerate=29.5,
-        bitrate_bps=1_000_000,
-        **COMMON,
-    ),
-    StorageConfiguration(
-        arn="arn:aws:ivs:us-west-2:123456789012:storage-configuration/a", bucket_name="bucket", **COMMON
-    ),
-]
-GOLDEN: dict[str, list[Any]] = json.loads((Path(__file__).parent / "rows_version_2.json").read_text(encoding="utf-8"))
-"""Rows by name, without their keys."""
+
+def _rows(version: int) -> dict[str, list[Any]]:
+    rows: dict[str, list[Any]] = json.loads(
+        (Path(__file__).parent / f"rows_version_{version}.json").read_text(encoding="utf-8")
+    )
+    return rows
+
+
+GOLDEN = _rows(2) | _rows(3)
+"""Rows by name, without their keys. Those of version 3 replace those of version 2, which its migration rewrites."""
 
 
 def test_participants_are_stored_as_this_version_stores_them() -> None:
@@ -158,8 +67,12 @@ def test_stages_are_stored_as_this_version_stores_them() -> None:
 def test_resources_are_stored_as_this_version_stores_them(resource: Resource) -> None:
     row = GOLDEN[str(resource.__struct_config__.tag)]
 
-    assert list(resource_row(resource)) == row
-    assert resource_value((row[-1],)) == resource
+    assert list(resource_row(SEAL.sealed(resource))) == row
+    assert SEAL.opened(resource_value((row[-1],))) == resource
+
+
+def test_version_3_stores_what_its_migration_makes_of_version_2() -> None:
+    assert seal_document(_rows(2)["ingest-configuration"][-1], SEAL) == _rows(3)["ingest-configuration"][-1]
 
 
 def _members(document: str) -> set[str]:
@@ -186,7 +99,7 @@ def test_members_of_a_later_version_are_ignored() -> None:
     assert participant_record(tuple(participant)) == PARTICIPANT
     for resource in RESOURCES:
         row = GOLDEN[str(resource.__struct_config__.tag)]
-        assert resource_value((_with_unknown_member(row[-1]),)) == resource
+        assert SEAL.opened(resource_value((_with_unknown_member(row[-1]),))) == resource
 
 
 def _with_unknown_member(document: str) -> str:

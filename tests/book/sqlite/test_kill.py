@@ -13,7 +13,7 @@ from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import ParticipantFilter, RecordedEvent
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState
-from tests.book.sample import ACCOUNT, ARN, SESSION, replica
+from tests.book.sample import ACCOUNT, ARN, SESSION, open_book, replica
 
 ROUNDS = 6
 SEED = 20230426
@@ -54,7 +54,7 @@ async def test_kill_9_loses_splits_and_duplicates_no_transaction(tmp_path: Path)
     acknowledged: list[Acknowledged] = []
     for round_number in range(ROUNDS):
         acknowledged += _append_until_killed(path, f"round{round_number}", moments.randrange(1, 400))
-        book = SqliteBook.open(path)
+        book = open_book(path)
         participants = _participants(book)
         events = {one.participant_id: book.list_events(ARN, SESSION, one.participant_id) for one in participants}
         _check_resources(book, participants)

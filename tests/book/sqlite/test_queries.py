@@ -6,7 +6,8 @@ import apsw
 import pytest
 
 from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.schema import MIGRATIONS
+from stagebook.book.sqlite.book_connection import open_for_writing
+from tests.book.sample import SEAL
 
 BY_NAME = {
     name: statement
@@ -31,9 +32,8 @@ SCANS = {
 
 
 @pytest.fixture(scope="module")
-def connection() -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(":memory:")
-    connection.execute("; ".join(MIGRATIONS))
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
+    connection = open_for_writing(tmp_path_factory.mktemp("book") / "book", seal=SEAL)
     yield connection
     connection.close()
 

@@ -7,15 +7,15 @@ import apsw
 import pytest
 
 from stagebook.book.sqlite import row_keys
+from stagebook.book.sqlite.book_connection import open_for_writing
 from stagebook.book.sqlite.row_keys import RowKeys
-from stagebook.book.sqlite.schema import open_for_writing
 from stagebook.book.store import ChangeRefusedError
-from tests.book.sample import ARN, OTHER_ARN, SESSION
+from tests.book.sample import ARN, OTHER_ARN, SEAL, SESSION
 
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
-    connection = open_for_writing(tmp_path / "book")
+    connection = open_for_writing(tmp_path / "book", seal=SEAL)
     yield connection
     connection.close()
 

@@ -10,11 +10,10 @@ import pytest
 
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.reader import open_reader
-from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.stage.events import EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
-from tests.book.sample import ACCOUNT, ARN, SESSION, append, commit, open_session, put, put_stage
+from tests.book.sample import ACCOUNT, ARN, SESSION, append, commit, open_book, open_session, put, put_stage
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def test_another_connection_sees_every_acknowledged_append(path: Path) -> None:
-    book = SqliteBook.open(path)
+    book = open_book(path)
     reader = open_reader(path)
     await commit(book, put_stage(), open_session(), put("p"))
     acknowledged: list[int] = []
@@ -42,7 +41,7 @@ async def test_another_connection_sees_every_acknowledged_append(path: Path) -> 
 
 
 async def test_a_read_does_not_wait_for_a_writer(path: Path) -> None:
-    book = SqliteBook.open(path)
+    book = open_book(path)
     await commit(book, put_stage())
     writing = apsw.Connection(str(path))
     writing.execute("BEGIN IMMEDIATE; DELETE FROM stage")
@@ -53,16 +52,16 @@ async def test_a_read_does_not_wait_for_a_writer(path: Path) -> None:
 
 
 async def test_a_second_writer_is_refused_and_the_first_stays_usable(path: Path) -> None:
-    book = SqliteBook.open(path)
+    book = open_book(path)
     with pytest.raises(BookRefusedError, match="already open for writing"):
-        SqliteBook.open(path)
+        open_book(path)
     await commit(book, put_stage())
     await book.close()
 
 
 def test_a_refused_file_can_be_replaced_and_opened(path: Path) -> None:
     async def open_and_close() -> None:
-        await SqliteBook.open(path).close()
+        await open_book(path).close()
 
     path.write_text("not a book " * 1_000)
     with pytest.raises(BookRefusedError, match="not a SQLite database"):
@@ -72,7 +71,7 @@ def test_a_refused_file_can_be_replaced_and_opened(path: Path) -> None:
 
 
 async def test_a_closed_book_is_a_single_file(path: Path) -> None:
-    book = SqliteBook.open(path)
+    book = open_book(path)
     await commit(book, put_stage())
     await book.close()
     assert sorted(file.name for file in path.parent.iterdir()) == ["book", "book.lock"]
@@ -81,7 +80,7 @@ async def test_a_closed_book_is_a_single_file(path: Path) -> None:
 async def test_only_the_owner_can_read_a_new_book(path: Path) -> None:
     former = os.umask(0o022)
     try:
-        book = SqliteBook.open(path)
+        book = open_book(path)
         await commit(book, put_stage())
     finally:
         os.umask(former)
@@ -92,9 +91,9 @@ async def test_only_the_owner_can_read_a_new_book(path: Path) -> None:
 
 async def test_a_book_takes_over_the_lock_of_its_caller(path: Path) -> None:
     lock = BookLock.take(path)
-    book = SqliteBook.open(path, lock=lock)
+    book = open_book(path, lock=lock)
     with pytest.raises(BookRefusedError, match="already open for writing"):
-        SqliteBook.open(path)
+        open_book(path)
     await book.close()
     with BookLock.take(path):
         pass
@@ -102,7 +101,7 @@ async def test_a_book_takes_over_the_lock_of_its_caller(path: Path) -> None:
 
 
 async def test_the_backlog_counts_transactions_that_are_not_durable(path: Path) -> None:
-    book = SqliteBook.open(path)
+    book = open_book(path)
     submissions = [book.submit([put_stage(f"{ARN}{number}")]) for number in range(10)]
     assert book.backlog == 10
     await asyncio.gather(*(submission.durable for submission in submissions))
@@ -111,7 +110,7 @@ async def test_the_backlog_counts_transactions_that_are_not_durable(path: Path) 
 
 
 async def test_a_failed_book_can_be_read_and_closed(path: Path) -> None:
-    book = SqliteBook.open(path)
+    book = open_book(path)
     await commit(book, put_stage(), open_session(), put("p"), append("p"))
     breaking = apsw.Connection(str(path))
     breaking.execute("CREATE TRIGGER broken BEFORE INSERT ON event BEGIN SELECT RAISE (ABORT, 'broken store'); END")
@@ -131,7 +130,7 @@ async def test_a_failed_book_can_be_read_and_closed(path: Path) -> None:
 async def test_nothing_is_acknowledged_after_a_file_was_deleted_or_replaced(
     path: Path, suffix: str, *, replace: bool
 ) -> None:
-    book = SqliteBook.open(path)
+    book = open_book(path)
     await commit(book, put_stage())
     file = path.with_name(path.name + suffix)
     if replace:
@@ -162,7 +161,7 @@ def link(tmp_path: Path) -> Path:
 
 
 async def test_a_book_behind_a_symbolic_link_stays_in_place(link: Path) -> None:
-    book = SqliteBook.open(link)
+    book = open_book(link)
     await commit(book, put_stage())
     await commit(book, put_stage(ARN + "2"))
     assert book.count_stages(ACCOUNT) == 2

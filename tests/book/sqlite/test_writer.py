@@ -8,10 +8,11 @@ from typing import Any
 import apsw
 import pytest
 
+from stagebook.book.sqlite.book_connection import open_for_reading, open_for_writing
 from stagebook.book.sqlite.change_rows import PUT_STAGES, STATEMENTS
-from stagebook.book.sqlite.schema import open_for_reading, open_for_writing
 from stagebook.book.sqlite.writer import MAXIMUM_GROUP_TRANSACTIONS, BookWriter, QueuedTransaction
 from stagebook.book.store import BookFailedError
+from tests.book.sample import SEAL
 
 PUT_STAGES_INDEX = STATEMENTS.index(PUT_STAGES)
 
@@ -20,7 +21,7 @@ class WriterFixture:
     """A writer on a new book, counters of its commits, and a second connection that can block it."""
 
     def __init__(self, path: Path) -> None:
-        self.connection = open_for_writing(path)
+        self.connection = open_for_writing(path, seal=SEAL)
         self.other = apsw.Connection(str(path))
         self.reader = open_for_reading(path)
         self.commits = 0

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutResource, PutStage
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.data_folder.secrets import DataFolder
+from stagebook.server.system_clock import SystemRandomness
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import (
     EncoderConfiguration,
@@ -106,10 +108,11 @@ def write_book(data: Path, *changes: Change) -> None:
     """Create a data folder with a book, and commit these changes to it in one transaction."""
     folder = DataFolder(data)
     folder.prepare()
-    asyncio.run(_write(folder.book_path, changes))
+    asyncio.run(_write(folder, changes))
 
 
-async def _write(path: Path, changes: Sequence[Change]) -> None:
-    book = SqliteBook.open(path)
+async def _write(folder: DataFolder, changes: Sequence[Change]) -> None:
+    read_secret = partial(folder.stream_key_secret, randomness=SystemRandomness())
+    book = SqliteBook.open(folder.book_path, read_secret=read_secret)
     await book.submit(changes).durable
     await book.close()

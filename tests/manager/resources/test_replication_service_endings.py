@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import STRICT
 from stagebook.stage.resources import ParticipantState, ReplicationState
+from tests.book.sample import open_book
 from tests.manager.manager_harness import CLIENT, ManagerHarness, SettableClock, Watcher, running_manager
 from tests.manager.replicated_pair import (
     REPLICA_ENDED,
@@ -204,7 +204,7 @@ async def test_a_deleted_stage_ends_both_ends_in_one_transaction(
         assert harness.book.list_active_replicas() == []
         stays = pair.destination if delete is delete_source else pair.source
         assert [session.stage_arn for session in harness.book.list_open_sessions()] == [stays.arn]
-    harness.book = SqliteBook.open(tmp_path / "book", show_deleted_history=True)
+    harness.book = open_book(tmp_path / "book", show_deleted_history=True)
     try:
         assert await pair.events(pair.source) == here
         assert await pair.events(pair.destination) == there
@@ -282,9 +282,9 @@ async def test_recovery_closes_both_ends_in_one_transaction(tmp_path: Path, monk
         bystander = await harness.stage()
         await harness.publish(harness.claims(bystander, "Q"))
         await pair.start()
-    book = SqliteBook.open(tmp_path / "book")
+    book = open_book(tmp_path / "book")
     transactions = Transactions(book)
-    monkeypatch.setattr("tests.manager.manager_harness.SqliteBook.open", lambda _path: book)
+    monkeypatch.setattr("tests.manager.manager_harness.open_book", lambda _path: book)
 
     async with running_manager(tmp_path / "book"):
         pass

@@ -10,6 +10,7 @@ from stagebook.stage.errors import (
     TokenRefusedError,
 )
 from stagebook.stage.events import Cause
+from tests.book.sample import open_book
 from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher, running_manager
 
 
@@ -58,7 +59,7 @@ async def test_deleting_a_stage_ends_everything_in_one_transaction(tmp_path: Pat
         assert harness.book.get_stage(stage.arn) is None
         assert watcher.farewells == [(FarewellReason.STAGE_DELETED, "")]
         assert harness.book.list_open_sessions() == []
-    history = harness.book.__class__.open(path, show_deleted_history=True)
+    history = open_book(path, show_deleted_history=True)
     try:
         names = [e.event.name.value for e in history.list_events(stage.arn, session_id, "V")]
         causes = {e.event.cause for e in history.list_events(stage.arn, session_id, "V")[-2:]}

@@ -18,6 +18,7 @@ from stagebook.book.sqlite import sqlite_book
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.writer import BookWriter, QueuedTransaction
 from stagebook.book.store import BookFailedError
+from tests.book.sample import open_book
 
 
 class _CrashingConnection:
@@ -107,7 +108,7 @@ class SteppedWriter(BookWriter):
 def stepped_book(path: Path) -> Iterator[tuple[SqliteBook, SteppedWriter]]:
     """Open a book with a stepped writer. Leaving is a crash unless the book was closed."""
     with patch.object(sqlite_book, "BookWriter", SteppedWriter):
-        book = SqliteBook.open(path, show_deleted_history=True)
+        book = open_book(path, show_deleted_history=True)
     writer = book._writer
     assert isinstance(writer, SteppedWriter)
     try:

@@ -32,6 +32,7 @@ from stagebook.book.changes import (
 )
 from stagebook.book.sqlite.row_keys import RowKeys, Undo
 from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
+from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
 from stagebook.book.store import BookFailedError, ChangeRefusedError
 from stagebook.stage.resources import Replica
 
@@ -124,8 +125,9 @@ class ChangeTranslator:
     number that was assigned.
     """
 
-    def __init__(self, keys: RowKeys, *, last_sequence: int) -> None:
+    def __init__(self, keys: RowKeys, *, seal: StreamKeySeal, last_sequence: int) -> None:
         self._keys = keys
+        self._seal = seal
         self.last_sequence = last_sequence
 
     def translate(self, changes: Sequence[Change]) -> tuple[tuple[int, ...], TransactionRows]:
@@ -212,7 +214,7 @@ class ChangeTranslator:
     def _translate_other_change(self, change: Change, rows: _Rows) -> None:
         match change:
             case PutResource(resource=resource):
-                rows[_RESOURCES].append(resource_row(resource))
+                rows[_RESOURCES].append(resource_row(self._seal.sealed(resource)))
             case DeleteResource():
                 rows[_RESOURCES].append((change.arn, "", "", None))
             case PutReplica(replica=replica):

@@ -15,6 +15,7 @@ import msgspec
 
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.sqlite import queries
+from stagebook.book.sqlite.book_connection import UNREADABLE, open_for_reading, read_failure
 from stagebook.book.sqlite.rows import (
     STATE_CODE,
     Row,
@@ -25,7 +26,7 @@ from stagebook.book.sqlite.rows import (
     session_value,
     stage_value,
 )
-from stagebook.book.sqlite.schema import UNREADABLE, open_for_reading, read_failure
+from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
 from stagebook.book.store import EventRow, Page, ParticipantFilter, RecordedEvent
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
 
@@ -46,11 +47,16 @@ class SqliteReader:
     `show_deleted_history` is true. The reads that recovery needs after a restart (`list_open_sessions`,
     `list_connected_participants`, `list_active_replicas`, `list_events`, `list_events_of`, `last_event_ms`) always
     include deleted stages.
+
+    `seal` opens the stream keys of ingest configurations. Without it they read as they are stored, sealed.
     """
 
-    def __init__(self, connection: apsw.Connection, *, show_deleted_history: bool) -> None:
+    def __init__(
+        self, connection: apsw.Connection, *, show_deleted_history: bool, seal: StreamKeySeal | None = None
+    ) -> None:
         self._connection = connection
         self._show = show_deleted_history
+        self._seal = seal
 
     def close_reading(self) -> None:
         """Close the connection. Idempotent."""
@@ -174,19 +180,19 @@ class SqliteReader:
     def get_resource(self, arn: str) -> Resource | None:
         """Return a standalone resource, or None."""
         rows = self._rows(queries.GET_RESOURCE, arn=arn)
-        return self._first(rows, resource_value)
+        return self._first(rows, self._resource)
 
     def list_resources(self, account_id: str, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
         """Return a page of the account's resources of one type, in order of creation."""
         rows = self._rows(
             queries.LIST_RESOURCES, account=account_id, type=resource_type, after=after or 0, limit=limit + 1
         )
-        return self._page(rows, limit, resource_value)
+        return self._page(rows, limit, self._resource)
 
     def list_resources_of_type(self, resource_type: str, *, after: int | None, limit: int) -> Page[Resource]:
         """Return a page of the resources of one type of all accounts, in order of creation."""
         rows = self._rows(queries.LIST_RESOURCES_OF_TYPE, type=resource_type, after=after or 0, limit=limit + 1)
-        return self._page(rows, limit, resource_value)
+        return self._page(rows, limit, self._resource)
 
     def count_resources(self, account_id: str, resource_type: str) -> int:
         """Return the number of the account's resources of one type."""
@@ -241,6 +247,11 @@ class SqliteReader:
         except UNREADABLE as error:
             raise read_failure(self._connection, error) from error
 
+    def _resource(self, row: Row) -> Resource:
+        """Return the resource of a row. Raises SealBrokenError, which is a ValueError."""
+        stored = resource_value(row)
+        return stored if self._seal is None else self._seal.opened(stored)
+
     def _first(self, rows: list[Row], make: Callable[[Row], _Item]) -> _Item | None:
         """Return the value of the only row, None without a row."""
         found = self._all(rows, make)
@@ -267,5 +278,8 @@ def _position_before(after: int | None) -> int:
 
 
 def open_reader(path: Path, *, show_deleted_history: bool = False) -> SqliteReader:
-    """Open an existing book for reading, in any process. A writer may have it open. Raises BookRefusedError."""
+    """Open an existing book for reading, in any process. A writer may have it open. Raises BookRefusedError.
+
+    The stream keys of ingest configurations read as they are stored, sealed.
+    """
     return SqliteReader(open_for_reading(path), show_deleted_history=show_deleted_history)

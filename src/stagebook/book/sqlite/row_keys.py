@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import apsw
 
-from stagebook.book.sqlite.schema import UNREADABLE, read_failure
+from stagebook.book.sqlite.book_connection import UNREADABLE, read_failure
 from stagebook.book.store import ChangeRefusedError
 
 MAXIMUM_IDLE_STAGES = 4_096

@@ -1,44 +1,18 @@
-"""The tables of the book, their migrations, and the opening of a file for writing or reading.
+"""The tables of the book, and the migrations that make them.
 
-A book is recognised by its `application_id`. Its version is `PRAGMA user_version`, the number of migrations that have
-been applied to it. Opening for writing applies the missing migrations, each in one transaction. A released migration
-must not be edited; a change of the tables is a new migration at the end of MIGRATIONS.
+The version of a book is `PRAGMA user_version`, the number of migrations that have been applied to it. A released
+migration must not be edited; a change of the tables is a new migration at the end of MIGRATIONS. `book_connection.py`
+applies them.
 """
 
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
 
-import apsw
+import msgspec
 
-from stagebook.book.store import BookDamagedError, BookFailedError, BookRefusedError
+from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
 
 APPLICATION_ID = 0x53426F6B
 """`SBok` in ASCII, in bytes 68 to 71 of the file (sqlite.org/fileformat.html, section 1.3.18)."""
-
-MINIMUM_SQLITE = (3, 51, 3)
-"""Earlier versions can corrupt a database in WAL mode with two connections (sqlite.org/wal.html, the WAL-reset bug)."""
-
-UNREADABLE = (apsw.Error, UnicodeDecodeError)
-"""What a read of a damaged file raises: apsw decodes strings, and those of a damaged row may not be UTF-8."""
-
-BUSY_TIMEOUT_MS = 5_000
-"""How long a statement waits for a lock. The only writer of a book is the server, but a backup tool, or a reader that
-recovers the write-ahead log, can hold a lock for a moment (sqlite.org/wal.html, section 9)."""
-
-WRITE_CACHE_SIZE_KIB = 16_384
-READ_CACHE_SIZE_KIB = 65_536
-"""Large enough for the inner B-tree pages of a large book and its recent leaf pages."""
-
-BOOK_MODE = 0o600
-"""The mode of a new book. SQLite gives the write-ahead log and its index the mode of the book (unix VFS)."""
-
-WAL_CHECKPOINT_PAGES = 4_000
-"""16 MiB of log between checkpoints. A checkpoint syncs the book itself, so rarer ones cost less; a longer log makes
-reads slower, since each looks up its pages in the log's index first."""
-
-WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
-"""The log is cut to this size at a checkpoint. A reader that stays open, for example a backup, lets it grow beyond."""
 
 # Table `event` is clustered by participant, newest first (WITHOUT ROWID): a page of events is one search and a scan of
 # neighbouring rows. `number` is a participant's number within its session, which keeps event rows short.
@@ -149,131 +123,44 @@ CREATE TABLE connection_token_revocation (
 ) WITHOUT ROWID, STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
+# Version 3 has the tables of version 2. The stream keys of ingest configurations are sealed, by the function that
+# `book_connection.py` defines for the migration.
+_VERSION_3 = """
+UPDATE resource SET value = seal_stream_keys(value) WHERE resource_type = 'ingest-configuration';
+"""
+
+# Version 4 has the tables and rows of version 3. It says that the file was rewritten after the keys were sealed.
+_VERSION_4 = ""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+
+SEALED_VERSION = 3
+"""The first version whose stream keys are sealed."""
+
+REWRITTEN_VERSION = 4
+"""Before a book gets this version, VACUUM rewrites it.
+
+SQLite does not erase what it replaces: free space of a page can hold a stream key from before version 3. VACUUM cannot
+be a part of a transaction. As a version of its own it is repeated if the server ended before it was complete.
+"""
+
+FIRST_INGEST_CONFIGURATION = """
+SELECT value FROM resource WHERE resource_type = 'ingest-configuration' ORDER BY resource_key LIMIT 1
+"""
 
 
-def open_for_writing(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
-    """Return a writing connection to the book at `path`. Every commit on it is synced to disk.
+def seal_document(document: str, seal: StreamKeySeal) -> str:
+    """Return the JSON of an ingest configuration of version 2 as version 3 stores it.
 
-    The book is created with mode 0600 if it is missing and migrated if it is of an older version. The caller must hold
-    the BookLock.
-    Raises BookRefusedError if the file is not a book, is damaged, is of a newer version or cannot be opened.
+    It depends on the names of that version only, not on the present `IngestConfiguration`. Raises ValueError for JSON
+    that no version 2 has written.
     """
-    return _open(path, lambda connection: _prepare_writing(connection, path, migrations), writable=True)
-
-
-def open_for_reading(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
-    """Return a read-only connection to the existing book at `path`.
-
-    Raises BookRefusedError as `open_for_writing` does, and for a book of an older version, which it does not migrate.
-    """
-    return _open(path, lambda connection: _prepare_reading(connection, path, migrations), writable=False)
-
-
-def _open(path: Path, prepare: Callable[[apsw.Connection], None], *, writable: bool) -> apsw.Connection:
-    check_sqlite_version(apsw.sqlite_lib_version())
-    # Each reader is used by one thread, so SQLite needs no mutex. That saves a fifth of the time of a page.
-    reading = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writable else reading
-    connection: apsw.Connection | None = None
     try:
-        if writable:
-            _create_private(path)
-        connection = apsw.Connection(str(path), flags=flags)
-        prepare(connection)
-    except (apsw.Error, OSError, BookRefusedError) as error:
-        if connection is not None:
-            connection.close()
-        raise _refusal(path, error) from error
-    return connection
-
-
-def _create_private(path: Path) -> None:
-    """Create an empty file for a new book. SQLite would create it with mode 0644, whatever the folder holds."""
-    descriptor = -1
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, BOOK_MODE)
-    except FileExistsError:
-        return
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-def check_sqlite_version(version: str) -> None:
-    """Raise BookRefusedError if this version of SQLite can corrupt a book."""
-    if tuple(int(part) for part in version.split(".")[:3]) < MINIMUM_SQLITE:
-        needed = ".".join(map(str, MINIMUM_SQLITE))
-        raise BookRefusedError(f"SQLite {version} can damage a book: install an apsw with SQLite {needed} or newer.")
-
-
-def _prepare_writing(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> None:
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    version = _identify(connection, path, migrations)
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    # FULL syncs the WAL at every commit. On macOS, fsync leaves data in the drive's cache; fullfsync flushes it.
-    for setting in (
-        "synchronous = FULL",
-        "fullfsync = ON",
-        f"cache_size = -{WRITE_CACHE_SIZE_KIB}",
-        f"wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}",
-        f"journal_size_limit = {WAL_SIZE_LIMIT_BYTES}",
-    ):
-        connection.execute(f"PRAGMA {setting}").fetchall()
-    for number, migration in enumerate(migrations[version:], start=version + 1):
-        # One transaction, including the header fields: the migration is applied completely or not at all.
-        connection.execute(
-            f"BEGIN IMMEDIATE; {migration}; PRAGMA application_id = {APPLICATION_ID};"
-            f"PRAGMA user_version = {number}; COMMIT"
-        ).fetchall()
-
-
-def _prepare_reading(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> None:
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    if _identify(connection, path, migrations) < len(migrations):
-        raise BookRefusedError(f"{path} is an older book: start the server once to bring it up to date.")
-    # Query planner stability guarantee: without it, a SQLite built with STAT4 plans a statement again whenever its
-    # parameters change, which doubles the time of a page of events (sqlite.org/queryplanner-ng.html, section 4).
-    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    connection.execute(f"PRAGMA cache_size = -{READ_CACHE_SIZE_KIB}").fetchall()
-
-
-def _identify(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> int:
-    """Return the version of the book, 0 for a new file. Raises BookRefusedError. Does not change the file."""
-    application_id = connection.pragma("application_id")
-    version = connection.pragma("user_version")
-    assert isinstance(version, int)  # noqa: S101 - documented by SQLite, for the type checker
-    if application_id != APPLICATION_ID:
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
-        if application_id != 0 or version != 0 or tables != 0:
-            raise BookRefusedError(
-                f"{path} is a SQLite database of another program. Move it away or choose another data folder."
-            )
-    if version > len(migrations):
-        raise BookRefusedError(
-            f"{path} is a book of version {version}, this Stagebook supports versions up to {len(migrations)}. "
-            "Install a newer Stagebook, or choose another data folder."
-        )
-    return version
-
-
-def read_failure(connection: apsw.Connection, error: Exception) -> BookFailedError:
-    """Return the error of a read that SQLite could not serve or whose rows cannot be decoded.
-
-    SQLite has no checksums. It notices a damaged page by its structure; other damage shows as values that no writer
-    of a book stores, which the conversion of rows refuses.
-    """
-    path = connection.filename
-    if isinstance(error, apsw.Error) and not isinstance(error, apsw.CorruptError | apsw.NotADBError):
-        return BookFailedError(f"{path} cannot be read: {error}")
-    return BookDamagedError(f"{path} is damaged ({error}). Restore it from a backup.")
-
-
-def _refusal(path: Path, error: Exception) -> BookRefusedError:
-    if isinstance(error, BookRefusedError):
-        return error
-    if isinstance(error, apsw.NotADBError):
-        return BookRefusedError(f"{path} is not a SQLite database. Move it away or choose another data folder.")
-    if isinstance(error, apsw.CorruptError):
-        return BookRefusedError(f"{path} is damaged ({error}). Restore it from a backup.")
-    return BookRefusedError(f"{path} cannot be opened as a book: {error}. Check the folder, its rights and the disk.")
+        configuration: dict[str, Any] = msgspec.json.decode(document)
+        arn = configuration["arn"]
+        for holder in (configuration, *configuration.get("redundant_credentials", ())):
+            sealed = seal.seal(holder["stream_key"], arn=arn, participant_id=holder["participant_id"])
+            holder["stream_key"] = sealed
+        return msgspec.json.encode(configuration).decode()
+    except (msgspec.MsgspecError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"an ingest configuration cannot be read: {error}") from error

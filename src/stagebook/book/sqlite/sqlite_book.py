@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Self
 
 from stagebook.book.changes import Change
+from stagebook.book.sqlite.book_connection import has_sealed_keys, open_for_reading, open_for_writing
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.change_rows import ChangeTranslator
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.row_keys import RowKeys
-from stagebook.book.sqlite.schema import open_for_reading, open_for_writing
+from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.sqlite.writer import BookWriter, QueuedTransaction
 from stagebook.book.store import BookFailedError, Durable, Submission
 
@@ -33,42 +34,53 @@ class SqliteBook(SqliteReader):
         cls,
         path: Path,
         *,
+        read_secret: ReadSecret,
         lock: BookLock | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         show_deleted_history: bool = False,
     ) -> Self:
         """Open the book at `path` for writing. Create it if it is missing, migrate it if it is of an older version.
 
-        The folder of `path` must exist. `lock` is a lock on `path` that the caller holds already; without it, `open`
+        The folder of `path` must exist. `read_secret` reads the secret that stream keys are sealed with; what it raises
+        is passed on. `lock` is a lock on `path` that the caller holds already; without it, `open`
         takes one. Closing the book releases the lock, and so does a failure to open it. `loop` is the event loop on
         which transactions are submitted, by default the running one. With `show_deleted_history`, the sessions,
         participants and events of deleted stages can be read.
 
-        Raises BookRefusedError if the file cannot be used as a book or another process has it open for writing.
+        Raises BookRefusedError if the file cannot be used as a book, if another process has it open for writing, or if
+        its stream keys are sealed with another secret.
         """
         lock = lock or BookLock.take(path)
         try:
-            return cls(path, lock, loop=loop or asyncio.get_running_loop(), show_deleted_history=show_deleted_history)
+            seal = StreamKeySeal(read_secret(may_generate=not has_sealed_keys(path)))
+            loop = loop or asyncio.get_running_loop()
+            return cls(path, lock, seal=seal, loop=loop, show_deleted_history=show_deleted_history)
         except BaseException:
             lock.release()
             raise
 
     def __init__(
-        self, path: Path, lock: BookLock, *, loop: asyncio.AbstractEventLoop, show_deleted_history: bool
+        self,
+        path: Path,
+        lock: BookLock,
+        *,
+        seal: StreamKeySeal,
+        loop: asyncio.AbstractEventLoop,
+        show_deleted_history: bool,
     ) -> None:
         """Take ownership of `lock`, which must be held. Use `open` instead of calling this directly."""
-        writing = open_for_writing(path)
+        writing = open_for_writing(path, seal=seal)
         try:
             reading = open_for_reading(path)
         except BaseException:
             writing.close()
             raise
-        super().__init__(reading, show_deleted_history=show_deleted_history)
+        super().__init__(reading, show_deleted_history=show_deleted_history, seal=seal)
         self._lock = lock
         self._writing = writing
         self._loop = loop
         self._keys = RowKeys(reading)
-        self._translator = ChangeTranslator(self._keys, last_sequence=self.last_sequence())
+        self._translator = ChangeTranslator(self._keys, seal=seal, last_sequence=self.last_sequence())
         self._backlog = 0
         self._closing = False
         self._writer = BookWriter(writing, loop=loop, on_durable=self._note_durable)

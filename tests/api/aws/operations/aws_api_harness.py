@@ -26,6 +26,7 @@ from stagebook.media.port import Answer, Connected, IngestAsked, MediaEngine, Me
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import ClientInfo
+from tests.book.sample import open_book
 
 Json: TypeAlias = Any
 """A decoded JSON value."""
@@ -254,7 +255,7 @@ async def open_api(
     folder: Path, *, limits: Limits = RELAXED, oldest_first: bool = False
 ) -> AsyncIterator[AwsApiHarness]:
     """Open a harness with an empty book and close it afterwards."""
-    book = SqliteBook.open(folder / "book.sqlite3")
+    book = open_book(folder / "book.sqlite3")
     harness = AwsApiHarness(book, limits=limits, oldest_first=oldest_first)
     await harness.manager.start()
     try:

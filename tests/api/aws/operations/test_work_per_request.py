@@ -34,6 +34,7 @@ from stagebook.stage.resources import (
     StorageConfiguration,
 )
 from tests.api.aws.operations.aws_api_harness import ACCOUNT_ID, START_MS, AwsApiHarness, Json, open_api
+from tests.book.sample import open_book
 from tests.clients.own_key import OwnKey
 
 Steps: TypeAlias = dict[str, int]
@@ -100,7 +101,7 @@ def _participant(number: int) -> list[Change]:
 
 async def _fill(path: Path, size: int) -> None:
     """Write an account with `size` items of each kind: stages, sessions, resources, participants and events."""
-    book = SqliteBook.open(path)
+    book = open_book(path)
     for number in range(size):
         stage = Stage(arn=arn("stage", number), account_id=ACCOUNT_ID, name="", created_ms=START_MS)
         book.submit([PutStage(stage=stage), *_resources(number)])

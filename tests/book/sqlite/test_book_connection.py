@@ -1,37 +1,20 @@
 """Opening a book: a new file is created, an older one is migrated, every other file is refused with a remedy."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
 
-from stagebook.book.sqlite.schema import (
-    APPLICATION_ID,
-    MIGRATIONS,
-    check_sqlite_version,
-    open_for_reading,
-    open_for_writing,
-)
-from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.book_connection import check_sqlite_version, open_for_reading, open_for_writing
+from stagebook.book.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from stagebook.book.store import BookRefusedError
-from stagebook.stage.events import EventName
-from tests.book.sample import (
-    ARN,
-    KEY_ARN,
-    OTHER_ARN,
-    OTHER_SESSION,
-    SESSION,
-    append,
-    commit,
-    public_key,
-    put_replica,
-    put_resource,
-    replica,
-)
+from tests.book.sample import SEAL
 
-VERSION_1 = (Path(__file__).parent / "version_1.sql").read_text()
 NEXT_MIGRATION = "ALTER TABLE stage ADD COLUMN colour TEXT"
+
+
+open_with_seal = partial(open_for_writing, seal=SEAL)
 
 
 @pytest.fixture
@@ -40,14 +23,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_new_book_has_the_application_id_and_the_newest_version(path: Path) -> None:
-    connection = open_for_writing(path)
+    connection = open_for_writing(path, seal=SEAL)
     assert connection.pragma("application_id") == APPLICATION_ID
     assert connection.pragma("user_version") == len(MIGRATIONS)
     connection.close()
 
 
 def test_the_writer_uses_a_synced_write_ahead_log(path: Path) -> None:
-    connection = open_for_writing(path)
+    connection = open_for_writing(path, seal=SEAL)
     assert connection.pragma("journal_mode") == "wal"
     assert connection.pragma("synchronous") == 2  # FULL
     assert connection.pragma("fullfsync") == 1
@@ -55,104 +38,48 @@ def test_the_writer_uses_a_synced_write_ahead_log(path: Path) -> None:
 
 
 def test_a_reader_cannot_write(path: Path) -> None:
-    open_for_writing(path).close()
+    open_for_writing(path, seal=SEAL).close()
     connection = open_for_reading(path)
     with pytest.raises(apsw.ReadOnlyError):
         connection.execute("DELETE FROM stage")
     connection.close()
 
 
-def _tables(connection: apsw.Connection) -> list[tuple[Any, ...]]:
-    return connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
-
-
-def _make_version_1(path: Path) -> None:
-    connection = apsw.Connection(str(path))
-    connection.execute(VERSION_1)
-    connection.close()
-
-
-def test_the_tables_of_a_released_version_do_not_change(tmp_path: Path) -> None:
-    _make_version_1(tmp_path / "released")
-    released = apsw.Connection(str(tmp_path / "released"))
-    made = open_for_writing(tmp_path / "made", migrations=MIGRATIONS[:1])
-    assert _tables(made) == _tables(released)
-    made.close()
-    released.close()
-
-
-def test_a_migrated_book_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
-    _make_version_1(tmp_path / "older")
-    migrated, made = open_for_writing(tmp_path / "older"), open_for_writing(tmp_path / "made")
-    assert migrated.pragma("user_version") == len(MIGRATIONS)
-    assert _tables(migrated) == _tables(made)
-    migrated.close()
-    made.close()
-
-
-def test_a_reader_refuses_a_book_of_version_1(path: Path) -> None:
-    _make_version_1(path)
-    before = path.read_bytes()
-    with pytest.raises(BookRefusedError, match="start the server once"):
-        open_for_reading(path)
-    assert path.read_bytes() == before
-
-
-async def test_a_migrated_book_of_version_1_keeps_its_contents_and_can_be_appended_to(path: Path) -> None:
-    _make_version_1(path)
-    book = SqliteBook.open(path)
-    participant = book.get_participant(ARN, SESSION, "p")
-    assert participant is not None
-    assert (participant.user_id, participant.attributes) == ("ann", {"role": "host"})
-    assert [one.event.name for one in book.list_events(OTHER_ARN, OTHER_SESSION, "q")] == [
-        EventName.JOINED,
-        EventName.LEFT,
-    ]
-    assert "out" in book.list_revoked(ARN)
-    (sequence,) = await commit(book, append("p", EventName.PUBLISH_STOPPED), put_resource(), put_replica())
-    assert [one.event.name for one in book.list_events(ARN, SESSION, "p")][1:] == [
-        EventName.PUBLISH_STARTED,
-        EventName.PUBLISH_STOPPED,
-    ]
-    assert sequence == book.last_sequence() > 1782579200005242882
-    assert book.get_resource(KEY_ARN) == public_key()
-    assert book.list_replicas(ARN, "p", after=None, limit=9).items == [replica()]
-    await book.close()
-
-
 def test_a_migration_keeps_the_rows(path: Path) -> None:
-    connection = open_for_writing(path)
+    connection = open_for_writing(path, seal=SEAL)
     connection.execute("INSERT INTO stage VALUES (1, 'arn', 'account', 'name', 0, '{}', '{}', NULL)")
     connection.close()
-    connection = open_for_writing(path, migrations=[*MIGRATIONS, NEXT_MIGRATION])
+    connection = open_for_writing(path, migrations=[*MIGRATIONS, NEXT_MIGRATION], seal=SEAL)
     assert connection.pragma("user_version") == len(MIGRATIONS) + 1
     assert connection.execute("SELECT arn, colour FROM stage").fetchall() == [("arn", None)]
     connection.close()
 
 
 def test_a_failing_migration_changes_nothing(path: Path) -> None:
-    open_for_writing(path).close()
+    open_for_writing(path, seal=SEAL).close()
     with pytest.raises(BookRefusedError, match="cannot be opened"):
-        open_for_writing(path, migrations=[*MIGRATIONS, NEXT_MIGRATION + "; ALTER TABLE nonsense ADD COLUMN x TEXT"])
-    connection = open_for_writing(path)
+        open_for_writing(
+            path, migrations=[*MIGRATIONS, NEXT_MIGRATION + "; ALTER TABLE nonsense ADD COLUMN x TEXT"], seal=SEAL
+        )
+    connection = open_for_writing(path, seal=SEAL)
     assert connection.pragma("user_version") == len(MIGRATIONS)
     assert "colour" not in [row[1] for row in connection.execute("PRAGMA table_info (stage)").fetchall()]
     connection.close()
 
 
 def test_a_reader_does_not_migrate(path: Path) -> None:
-    open_for_writing(path).close()
+    open_for_writing(path, seal=SEAL).close()
     with pytest.raises(BookRefusedError, match="start the server once"):
         open_for_reading(path, migrations=[*MIGRATIONS, NEXT_MIGRATION])
 
 
 @pytest.mark.parametrize("version", [len(MIGRATIONS) + 1, 1_000])
 def test_a_newer_book_is_refused_and_unchanged(path: Path, version: int) -> None:
-    connection = open_for_writing(path)
+    connection = open_for_writing(path, seal=SEAL)
     connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
     before = path.read_bytes()
-    for opening in (open_for_writing, open_for_reading):
+    for opening in (open_with_seal, open_for_reading):
         with pytest.raises(BookRefusedError, match=f"version {version}.*newer Stagebook"):
             opening(path)
     assert path.read_bytes() == before
@@ -173,36 +100,36 @@ def test_a_database_of_another_program_is_refused_and_unchanged(path: Path, scri
     connection.close()
     before = path.read_bytes()
     with pytest.raises(BookRefusedError, match="another program"):
-        open_for_writing(path)
+        open_for_writing(path, seal=SEAL)
     assert path.read_bytes() == before
 
 
 def test_a_file_that_is_no_database_is_refused_and_unchanged(path: Path) -> None:
     path.write_text("plain text " * 1_000)
     with pytest.raises(BookRefusedError, match="not a SQLite database"):
-        open_for_writing(path)
+        open_for_writing(path, seal=SEAL)
     assert path.read_text().startswith("plain text")
 
 
 def test_a_damaged_book_is_refused(path: Path) -> None:
-    open_for_writing(path).close()
+    open_for_writing(path, seal=SEAL).close()
     damaged = bytearray(path.read_bytes())
     damaged[100:4096] = bytes(3996)
     path.write_bytes(damaged)
     with pytest.raises(BookRefusedError, match=r"damaged.*backup"):
-        open_for_writing(path, migrations=[*MIGRATIONS, NEXT_MIGRATION])
+        open_for_writing(path, migrations=[*MIGRATIONS, NEXT_MIGRATION], seal=SEAL)
 
 
 def test_an_empty_file_becomes_a_book(path: Path) -> None:
     path.touch()
-    connection = open_for_writing(path)
+    connection = open_for_writing(path, seal=SEAL)
     assert connection.pragma("application_id") == APPLICATION_ID
     connection.close()
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BookRefusedError, match="cannot be opened"):
-        open_for_writing(tmp_path / "nowhere" / "book")
+        open_for_writing(tmp_path / "nowhere" / "book", seal=SEAL)
 
 
 @pytest.mark.parametrize("version", ["3.7.0", "3.40.1", "3.51.2"])
