@@ -8,9 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS :=
 SEEDS := 1000
+SECONDS := 600
 LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test test-lowest test-all audit constraints check format bench simulate clean
+.PHONY: run demo test test-lowest test-all audit constraints check format bench simulate fuzz clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -54,6 +55,10 @@ bench: $(VENV)/.dev
 simulate: $(VENV)/.dev
 	@$(BIN)/python -m tests.manager.simulation --seeds $(SEEDS) $(ARGS)
 
+# Fuzzes the parsers of what strangers send, for SECONDS altogether.
+fuzz: $(VENV)/.fuzz
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
 # Pins the newest versions of all dependencies with their hashes, for all supported versions of Python and all platforms.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --no-config --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command "make constraints"
@@ -64,7 +69,7 @@ constraints: $(BIN)/python
 	@$(COMPILE) --constraint constraints/development.txt --output-file constraints/server.txt
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .fuzz
 
 # The first installation downloads about 65 MB of packages for `run`, 1 MB more for `demo`, and 105 MB more for `test`.
 $(VENV)/.run: $(BIN)/python pyproject.toml
@@ -82,6 +87,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints/development.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement constraints/development.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run $(VENV)/.demo
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[fuzz]'
+	@touch $@
 
 # A symbolic link to the system's interpreter: when that is updated, the packages are installed again.
 $(BIN)/python:

@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,17 +10,8 @@ from hypothesis import strategies as st
 
 from stagebook.media.rtmp.rtmp_connection import RtmpConnection
 from stagebook.media.rtmp.rtmp_error import RtmpError
-from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishReceived, RtmpEvent, Unpublished, VideoMessage
-from stagebook.media.rtmp.rtmp_limits import RtmpLimits
-
-CORPUS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parent / "corpus").glob("*.bin"))}
-SMALL = RtmpLimits(
-    max_message_bytes=20_000,
-    max_command_bytes=2000,
-    max_incomplete_bytes=30_000,
-    max_pending_media_bytes=9000,
-    max_commands=12,
-)
+from stagebook.media.rtmp.rtmp_events import AudioMessage, PublishReceived, Unpublished, VideoMessage
+from tests.media.rtmp.session_replay import CORPUS, SMALL, check_session, replay
 
 COUNTS = {
     "ffmpeg-5.1": (22, 89),
@@ -31,20 +21,6 @@ COUNTS = {
     "obs-29.0.2": (20, 87),
 }
 """The number of video and audio messages of each session."""
-
-
-def replay(data: bytes, *, piece_bytes: int = 65536) -> list[RtmpEvent]:
-    """The events of a session whose publish is accepted as soon as it is requested."""
-    server = RtmpConnection(RtmpLimits())
-    events: list[RtmpEvent] = []
-    for start in range(0, len(data), piece_bytes):
-        new = server.receive(data[start : start + piece_bytes])
-        if any(isinstance(event, PublishReceived) for event in new) and not isinstance(new[-1], Unpublished):
-            server.accept_publish()
-            new += server.receive(b"")
-        server.data_to_send()
-        events += new
-    return events
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -89,30 +65,6 @@ def test_there_are_no_events_before_the_handshake_is_complete() -> None:
             assert server.receive(bytes([first]) + rng.randbytes(3071)) == []
         except RtmpError:
             assert first != 3
-
-
-def check(data: bytes, piece_bytes: int) -> None:
-    """Replay any bytes: nothing is raised but RtmpError, and the events are those of at most one publish."""
-    server = RtmpConnection(SMALL)
-    events: list[RtmpEvent] = []
-    try:
-        for start in range(0, len(data), piece_bytes):
-            new = server.receive(data[start : start + piece_bytes])
-            assert len(server.data_to_send()) <= SMALL.max_output_bytes + 2 * 3073
-            events += new
-            if any(isinstance(event, PublishReceived) for event in new) and not isinstance(new[-1], Unpublished):
-                server.accept_publish()
-    except RtmpError as error:
-        server.end(error.detail)
-        server.data_to_send()
-        with pytest.raises(RtmpError):
-            server.receive(b"")
-    assert not events or isinstance(events[0], PublishReceived)
-    assert not any(isinstance(event, PublishReceived) for event in events[1:])
-    assert not any(isinstance(event, Unpublished) for event in events[:-1])
-    media = [event.payload for event in events if isinstance(event, VideoMessage | AudioMessage)]
-    assert sum(map(len, media)) <= len(data)
-    assert all(media)
 
 
 HANDSHAKE_BYTES = 1 + 2 * 1536
@@ -164,9 +116,9 @@ def mutated(seed: int) -> bytes:
 
 @given(seed=st.integers(0, 2**64), piece_bytes=st.sampled_from([50, 1400, 65536]))
 def test_a_mutated_session_has_fewer_events_or_is_an_rtmp_error(seed: int, piece_bytes: int) -> None:
-    check(mutated(seed), piece_bytes)
+    check_session(mutated(seed), piece_bytes=piece_bytes)
 
 
 @given(st.sampled_from(list(CORPUS.values())), st.integers(HANDSHAKE_BYTES, 8000), st.binary(max_size=200))
 def test_random_bytes_in_a_session_are_ignored_or_an_rtmp_error(session: bytes, position: int, data: bytes) -> None:
-    check(session[:position] + data, 1400)
+    check_session(session[:position] + data, piece_bytes=1400)

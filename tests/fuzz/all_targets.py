@@ -1,0 +1,10 @@
+"""All fuzz targets by name."""
+
+from tests.fuzz.fuzz_target import FuzzTarget
+from tests.fuzz.targets import aws_targets, http_targets, participant_targets, rtmp_targets, rtp_targets, sdp_targets
+
+TARGETS: dict[str, FuzzTarget] = {
+    target.name: target
+    for module in (sdp_targets, rtp_targets, rtmp_targets, aws_targets, participant_targets, http_targets)
+    for target in module.TARGETS
+}
