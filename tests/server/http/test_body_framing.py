@@ -96,6 +96,11 @@ def test_trailers_up_to_the_limit_are_discarded() -> None:
         b"5\r\nhelloX\r\n",
         b"f" * 13 + b"\r\n",
         b"5;" + b"e" * (CHUNK_LINE_LIMIT_BYTES + 1),
+        b"5;a\nhello\r\n0\r\n\r\n",
+        b"5;a\r5\r\nhello\r\n",
+        b"0;\n\r\n\r\n",
+        b"0\r\nX: y\nGET / HTTP/1.1\r\n\r\n",
+        b"0\r\nX: y\r\r\n\r\n",
     ],
 )
 def test_malformed_chunks_are_refused(chunks: bytes) -> None:

@@ -4,15 +4,20 @@ import asyncio
 import contextlib
 import gc
 import re
+import tracemalloc
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
+import httptools
 import msgspec
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.http_body import BodyReader, BodyTimeoutError
-from stagebook.server.http.http_connection import REFUSED_CONNECTIONS
+from stagebook.server.http.http_connection import REFUSED_CONNECTIONS, HttpConnection
+from stagebook.server.http.request_head import RequestHead
+from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from tests.server.http.http_harness import (
     LIMITS,
     WEBSOCKET_HANDSHAKE,
@@ -416,3 +421,97 @@ async def test_the_input_that_all_connections_hold_back_is_bounded() -> None:
         assert (await exchange(port, head + b"y" * 50_000, b"\r\nConnection: close\r\n\r\n")).startswith(
             b"HTTP/1.1 200 "
         )
+
+
+async def test_requests_that_wait_count_towards_the_input_that_is_held() -> None:
+    """Their heads are memory as well: 8 of 64 KiB for each connection whose client does not read."""
+    has_begun, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
+        has_begun.set()
+        await may_answer.wait()
+        await respond(send, b"answered")
+
+    limits = msgspec.structs.replace(LIMITS, held_input_bytes=150_000)
+    request = GET[:-2] + b"X: " + b"y" * 30_000 + b"\r\n\r\n"
+    async with running_server(application, limits=limits) as (_, port), connection(port) as (reader, writer):
+        writer.write(request * 6)
+        await writer.drain()
+        await has_begun.wait()
+        await asyncio.sleep(0.1)
+        assert requests_in_memory() <= 2, "the request that is served, and the error"
+        may_answer.set()
+        responses = await reader.read()
+    assert re.findall(rb"HTTP/1.1 (\d+)", responses) == [b"200", b"503"]
+
+
+def in_memory(*types: type) -> int:
+    return sum(isinstance(thing, types) for thing in gc.get_objects())
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """Only reference counts free memory: the collector counts objects, and each of these can hold a head of 64 KiB."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        GET,
+        CHUNKED_POST + b"0\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /" + b"x" * 70_000,
+        CHUNKED_POST + b"z\r\n",
+        WEBSOCKET_HANDSHAKE + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ],
+    ids=["get", "chunked", "invalid", "too long", "malformed chunk", "websocket", "no key"],
+)
+async def test_nothing_of_a_closed_connection_stays_in_memory(request_bytes: bytes) -> None:
+    kinds = (HttpConnection, WebSocketProtocol, RequestResponseCycle, RequestHead, httptools.HttpRequestParser)
+    echo = EchoApplication()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(ConnectionError):
+            await echo(scope, receive, send)
+        echo.scopes.clear()
+
+    async with running_server(application) as (server, port):
+        for _ in range(3):
+            async with connection(port) as (reader, writer):
+                writer.write(request_bytes)
+                await reader.read(1)
+        await wait_until_no_connections(server)
+        await asyncio.sleep(0)
+        assert in_memory(*kinds) == 0
+
+
+@pytest.mark.usefixtures("without_collector")
+async def test_nothing_stays_of_a_websocket_that_ends_with_a_malformed_frame() -> None:
+    async with running_server(EchoApplication()) as (server, port):
+        async with connection(port) as (reader, writer):
+            writer.write(WEBSOCKET_HANDSHAKE + b"\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"\xff\xff")
+            await reader.read()
+        await wait_until_no_connections(server)
+        await asyncio.sleep(0)
+        assert in_memory(HttpConnection, WebSocketProtocol) == 0
+
+
+@pytest.mark.usefixtures("without_collector")
+async def test_an_idle_connection_keeps_nothing_of_its_last_request() -> None:
+    field = b"X: " + b"y" * 60_000 + b"\r\n"
+    async with running_server(refuse) as (_, port), connection(port) as (reader, writer):
+        tracemalloc.start()
+        for _ in range(20):
+            writer.write(GET[:-2] + field + b"\r\n")
+            await read_response(reader)
+        held_bytes, _peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert held_bytes < 200_000, "the client's own buffers, and no head of 60 KB"

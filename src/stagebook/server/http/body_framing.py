@@ -100,7 +100,9 @@ class ChunkedBody:
             if len(received) - position > CHUNK_LINE_LIMIT_BYTES:
                 raise HttpRequestError(_BAD_REQUEST, "The size line of a chunk is too long.")
             return None
-        digits = received[position:end].partition(b";")[0].rstrip(b" \t")
+        line = received[position:end]
+        _require_one_line(line)
+        digits = line.partition(b";")[0].rstrip(b" \t")
         # Not int() alone: it also accepts signs, underscores and "0x".
         if not 0 < len(digits) <= _SIZE_DIGITS or not _HEX_DIGITS.issuperset(digits):
             raise HttpRequestError(_BAD_REQUEST, "The size of a chunk must be a hexadecimal number.")
@@ -134,9 +136,20 @@ class ChunkedBody:
             raise HttpRequestError(_FIELDS_TOO_LARGE, "The trailer fields of the request are too large.")
         if end < 0:
             return None
+        _require_one_line(received[position:end])
         self._trailer_left_bytes -= size_bytes + 2
         self.is_complete = size_bytes == 0
         return end + 2
+
+
+def _require_one_line(line: bytearray) -> None:
+    """Raise HttpRequestError for a line with a CR or LF in it.
+
+    Some proxies end a chunk extension or a trailer field there, as RFC 9112 section 2.2 allows. They would see other
+    chunks, and so other requests, than this server (request smuggling by chunk extensions).
+    """
+    if b"\n" in line or b"\r" in line:
+        raise HttpRequestError(_BAD_REQUEST, "The lines of a chunked body must end with CRLF.")
 
 
 def body_framing(head: RequestHead) -> LengthBody | ChunkedBody:

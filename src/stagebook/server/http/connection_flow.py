@@ -3,9 +3,11 @@
 These are the two places where uvicorn's request (`RequestResponseCycle`) acts on its connection by itself. It resumes
 reading, when it is answered and when the application has taken a part of its body; `InputFlow` makes that wait for the
 input that is already here. It closes the transport after the last response; `ResponseTransport` makes that graceful.
+Both refer to their connection weakly, so that a connection is freed when its transport and its requests have ended.
 """
 
 import asyncio
+import weakref
 from typing import Protocol
 
 import msgspec
@@ -65,12 +67,13 @@ class InputFlow(FlowControl):
 
     def __init__(self, owner: FlowOwner, transport: asyncio.Transport) -> None:
         super().__init__(transport)
-        self._owner = owner
+        self._owner = weakref.ref(owner)
 
     def resume_reading(self) -> None:
         """Decode the held input first. The owner calls `read_on` when it needs more."""
-        if self._owner.holds_input:
-            self._owner.schedule_decoding()
+        owner = self._owner()
+        if owner is not None and owner.holds_input:
+            owner.schedule_decoding()
         else:
             super().resume_reading()
 
@@ -83,7 +86,7 @@ class ResponseTransport:
     """The part of a transport that a request uses. It closes gracefully."""
 
     def __init__(self, owner: FlowOwner, transport: asyncio.Transport) -> None:
-        self._owner = owner
+        self._owner = weakref.ref(owner)
         self._transport = transport
 
     def write(self, data: bytes) -> None:
@@ -92,11 +95,14 @@ class ResponseTransport:
 
     def is_closing(self) -> bool:
         """Return whether nothing more can be written."""
-        return self._owner.is_lingering or self._transport.is_closing()
+        owner = self._owner()
+        return owner is None or owner.is_lingering or self._transport.is_closing()
 
     def close(self) -> None:
         """Close the connection after what was written."""
-        self._owner.close_gracefully()
+        owner = self._owner()
+        if owner is not None:
+            owner.close_gracefully()
 
 
 class OutputWatch:

@@ -164,12 +164,17 @@ class HttpConnection(asyncio.Protocol):
             self._decode_some()
         except HttpRequestError as error:
             self._refuse(error.status, error.message)
-        if not self._held_input.charge(self._decoder.held_bytes):
+        if not self._charge():
+            self._pipeline.drop_waiting()
             self._refuse(_SERVICE_UNAVAILABLE, "The server holds too many incomplete requests.")
         if self._decoder.is_in_request and not self._is_request_timed:
             self._is_request_timed = True
             self._cancel_keep_alive()
             self._start_request_timer(self._settings.request_timeout_seconds)
+
+    def _charge(self) -> bool:
+        """Charge the budget with what the connection holds; return False if that is too much."""
+        return self._held_input.charge(self._decoder.held_bytes + self._pipeline.held_bytes)
 
     def _decode_some(self) -> None:
         decoder, pipeline = self._decoder, self._pipeline
@@ -216,7 +221,11 @@ class HttpConnection(asyncio.Protocol):
             application = refusal(_SERVICE_UNAVAILABLE, _TOO_MANY, request_id)
         self._cancel_keep_alive()
         self._pipeline.add(
-            self._scope(head), application, keep_alive=head.keep_alive, expects_continue=head.expects_continue
+            self._scope(head),
+            application,
+            keep_alive=head.keep_alive,
+            expects_continue=head.expects_continue,
+            head_bytes=head.size_bytes,
         )
 
     def _are_connections_above(self, margin: int) -> bool:
@@ -257,10 +266,13 @@ class HttpConnection(asyncio.Protocol):
     def _on_response_complete(self) -> None:
         """Serve the next request, or wait for it."""
         self._server_state.total_requests += 1
+        pipeline = self._pipeline
+        is_body_optional = self._decoder.is_in_body and pipeline.is_newest_served and pipeline.is_continue_offered
+        pipeline.release_served()
+        self._charge()
         if self._responses.is_closing():
             return
-        pipeline = self._pipeline
-        if self._decoder.is_in_body and pipeline.is_newest_served and pipeline.is_continue_offered:
+        if is_body_optional:
             # After a final response instead of 100 (Continue), the client may send the body or leave it out
             # (RFC 9110 section 10.1.1): what comes next may be a body or a request.
             self.close_gracefully()
@@ -295,6 +307,7 @@ class HttpConnection(asyncio.Protocol):
             raise HttpRequestError(_BAD_REQUEST, "A websocket handshake must not be followed by data.")
         self._stop_input()
         self._cancel_keep_alive()
+        self._pipeline.disconnect()
         self._server_state.connections.discard(self)
         protocol = WebSocketProtocol(
             config=self._config, server_state=self._server_state, app_state=self._app_state, _loop=self._loop

@@ -103,6 +103,10 @@ def parse_request_head(data: bytes | bytearray) -> RequestHead:
         if isinstance(error.__context__, HttpRequestError):
             raise error.__context__ from None
         raise HttpRequestError(_BAD_REQUEST, "The request is not valid HTTP/1.1.") from None
+    finally:
+        # The parser refers to the collector. Without this, the garbage collector alone would free the head, and it
+        # counts objects, not their bytes: clients can send a gigabyte of heads in between.
+        del found.parser
     # The request line, one line for each field, and the empty line. If CRLF is the only line end, the empty line that
     # ended `data` is also the first one for the parser.
     lines = len(found.headers) + 2

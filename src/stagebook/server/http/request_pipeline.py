@@ -13,7 +13,7 @@ import asyncio
 import collections
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -25,7 +25,16 @@ from stagebook.server.http.request_decoder import BodyPart
 PIPELINE_LIMIT = 8
 """Maximum number of parsed requests that wait for the responses before theirs."""
 
+_ANSWERED: Any = {"method": "", "headers": []}
+"""The ASGI scope of an answered request, in place of its own."""
+
 _log = logging.getLogger("uvicorn.error")
+
+
+class _WaitingRequest(NamedTuple):
+    cycle: RequestResponseCycle
+    application: Application
+    head_bytes: int
 
 
 class RequestPipeline:
@@ -51,13 +60,21 @@ class RequestPipeline:
         self._on_response = on_response
         self._newest: RequestResponseCycle | None = None
         self._served: RequestResponseCycle | None = None
+        self._served_head_bytes = 0
         # Newest first.
-        self._waiting: collections.deque[tuple[RequestResponseCycle, Application]] = collections.deque()
+        self._waiting: collections.deque[_WaitingRequest] = collections.deque()
 
     @property
     def is_full(self) -> bool:
         """Whether as many requests wait as are allowed."""
         return len(self._waiting) >= PIPELINE_LIMIT
+
+    @property
+    def held_bytes(self) -> int:
+        """The size of what the requests without a response hold: their heads, and the body that is not taken."""
+        waiting_bytes = sum(waiting.head_bytes for waiting in self._waiting)
+        body_bytes = 0 if self._newest is None else len(self._newest.body)
+        return self._served_head_bytes + waiting_bytes + body_bytes
 
     @property
     def is_answered(self) -> bool:
@@ -94,8 +111,12 @@ class RequestPipeline:
         *,
         keep_alive: bool,
         expects_continue: bool = False,
+        head_bytes: int = 0,
     ) -> None:
-        """Serve a request after those before it. Without `keep_alive`, its response ends the connection."""
+        """Serve a request after those before it. Without `keep_alive`, its response ends the connection.
+
+        `head_bytes` is the size of its head.
+        """
         cycle = RequestResponseCycle(
             scope=scope,
             transport=self._transport,
@@ -111,9 +132,9 @@ class RequestPipeline:
         )
         previous, self._newest = self._newest, cycle
         if previous is None or previous.response_complete:
-            self._serve(cycle, application)
+            self._serve(cycle, application, head_bytes)
         else:
-            self._waiting.appendleft((cycle, application))
+            self._waiting.appendleft(_WaitingRequest(cycle, application, head_bytes))
 
     def add_body(self, part: BodyPart) -> None:
         """Give a part of its body to the newest request, unless that has its response already."""
@@ -131,8 +152,26 @@ class RequestPipeline:
         self._serve(*self._waiting.pop())
         return True
 
-    def _serve(self, cycle: RequestResponseCycle, application: Any) -> None:  # noqa: ANN401 - uvicorn's own type
+    def release_served(self) -> None:
+        """Free what the answered request holds. Its connection may stay open for a long time without another one."""
+        self._served_head_bytes = 0
+        if self._served is not None:
+            self._served.scope = _ANSWERED
+            self._served.body = bytearray()
+
+    def drop_waiting(self) -> None:
+        """Forget the requests that wait. They get no response."""
+        self._waiting.clear()
+        self._newest = self._served
+
+    def _serve(
+        self,
+        cycle: RequestResponseCycle,
+        application: Any,  # noqa: ANN401 - uvicorn's own type
+        head_bytes: int,
+    ) -> None:
         self._served = cycle
+        self._served_head_bytes = head_bytes
         task = self._loop.create_task(cycle.run_asgi(application))
         task.add_done_callback(self._server_state.tasks.discard)
         self._server_state.tasks.add(task)
@@ -142,7 +181,7 @@ class RequestPipeline:
         cycle = self._newest
         if cycle is None:
             return True
-        if self._waiting and self._waiting[0][0] is cycle:
+        if self._waiting and self._waiting[0].cycle is cycle:
             self._waiting.popleft()
             cycle.response_complete = True
         elif cycle.response_started:
@@ -152,7 +191,7 @@ class RequestPipeline:
             cycle.disconnected = True
             cycle.message_event.set()
         if self._waiting:
-            self._newest = self._waiting[0][0]
+            self._newest = self._waiting[0].cycle
         else:
             self._newest = None if self._served is cycle else self._served
         return True
@@ -163,9 +202,15 @@ class RequestPipeline:
             self._newest.keep_alive = False
 
     def disconnect(self) -> None:
-        """Notify the requests that are not answered that the client has gone."""
+        """Notify the requests that are not answered that the client has gone, and release everything."""
         for cycle in (self._served, self._newest):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
         self._waiting.clear()
+        self._served = self._newest = None
+        self._on_response = _do_nothing
+
+
+def _do_nothing() -> None:
+    """The place of a callback that is not needed any more, so that its owner can be freed."""

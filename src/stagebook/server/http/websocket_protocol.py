@@ -94,10 +94,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.scope["headers"] = head.headers
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timer of the abort."""
+        """Cancel the timer of the abort, and free the connection."""
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         super().connection_lost(exc)
+        _drop_traceback(self.conn.handshake_exc)
+        _drop_traceback(self.conn.parser_exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse data in slices. Close the connection of a peer that sends too many frames; ignore the rest."""
@@ -193,6 +195,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _abort_after_timeout(self) -> None:
         if self._abort_timer is None and not self.disconnected:
             self._abort_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+
+def _drop_traceback(error: BaseException | None) -> None:
+    """Free the frames of an exception: they refer to the connection, which keeps the exception."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
 
 
 def _frame_header(opcode: Opcode, size_bytes: int, *, is_last: bool) -> bytes:

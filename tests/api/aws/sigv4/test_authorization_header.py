@@ -63,6 +63,7 @@ def test_an_incomplete_header_is_refused_with_the_missing_part(value: bytes, exp
         (b"content-type;x-amz-date", "'host'"),
         (b"content-type;host", "'x-amz-date'"),
         (b"host;x-amz-date;" + b";".join([b"x"] * MAXIMUM_SIGNED_HEADERS), "At most 100"),
+        (b"host;x-amz-date;host", "twice"),
     ],
 )
 def test_host_and_date_must_be_signed(names: bytes, expected: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.api.aws.sigv4.signature import MAXIMUM_CACHED
+from stagebook.api.aws.sigv4.signature import MAXIMUM_CACHED, MAXIMUM_CACHED_BYTES
 from tests.api.aws.asgi_harness import (
     KEY_ID,
     NOW,
@@ -167,6 +167,17 @@ def test_the_cache_is_bounded() -> None:
 
     assert 0 < len(verifier._contexts) <= MAXIMUM_CACHED
     assert len(verifier._signing_keys) == 1
+
+
+def test_a_long_header_field_is_not_cached() -> None:
+    request = signed_call("ListStages")
+    value = request.header_map[b"authorization"]
+    scheme, _, parameters = value.partition(b" ")
+    long = scheme + b" Padding=" + b"x" * MAXIMUM_CACHED_BYTES + b", " + parameters
+    verifier = new_verifier()
+
+    assert verify(with_header(request, b"authorization", long), verifier) == credential()
+    assert not verifier._contexts
 
 
 def test_unauthenticated_requests_do_not_fill_the_cache() -> None:

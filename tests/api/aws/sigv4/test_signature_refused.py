@@ -27,6 +27,7 @@ from tests.api.aws.sigv4.signing import (
     verify,
     with_header,
 )
+from tests.media.rtc.operation_count import count_operations
 
 
 def altered_bytes(value: bytes) -> list[bytes]:
@@ -52,6 +53,13 @@ def test_every_altered_byte_of_a_signed_header_is_refused(name: bytes, known: bo
         verify(FULL_REQUEST, verifier)
     for altered in altered_bytes(FULL_REQUEST.header_map[name]):
         refusal(with_header(FULL_REQUEST, name, altered), verifier)
+
+
+def test_a_query_of_many_parameters_is_refused_before_it_is_hashed() -> None:
+    request = msgspec.structs.replace(FULL_REQUEST, query=b"&" * 60_000)
+    count = count_operations(lambda: refusal(request))
+    assert count < 5_000
+    assert "256 parameters" in refusal(request).message
 
 
 def test_another_method_is_refused() -> None:

@@ -84,6 +84,9 @@ def _signed_headers(value: bytes) -> tuple[bytes, ...]:
     names = tuple(value.split(b";"))
     if len(names) > MAXIMUM_SIGNED_HEADERS:
         raise AwsError(ErrorType.INVALID_SIGNATURE, f"At most {MAXIMUM_SIGNED_HEADERS} headers can be signed.")
+    # Each name costs work in proportion to its value, so a long one must not be named a hundred times.
+    if len(set(names)) != len(names):
+        raise AwsError(ErrorType.INVALID_SIGNATURE, "'SignedHeaders' must not name a header twice.")
     for name in _REQUIRED_SIGNED_HEADERS:
         if name not in names:
             raise AwsError(

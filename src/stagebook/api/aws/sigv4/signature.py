@@ -10,6 +10,8 @@ not supported.
 Verification has two steps, because the signature covers the body, and the body of an unauthenticated client should not
 be received at all. `read_claim` checks what the head of a request alone can show to be wrong: no signature, an unknown
 access key, a session token that is not that of the key, another region, an old date. `verify` checks the signature.
+The id of an access key is not a secret, so the work of `verify` has a bound as well: MAXIMUM_QUERY_PARAMETERS, and each
+header field once.
 
 Sources: "AWS Signature Version 4 for API requests" in the IAM user guide. The messages are those of AWS.
 """
@@ -31,6 +33,10 @@ from stagebook.stage.clock import Clock
 
 MAXIMUM_SKEW_SECONDS = 300
 MAXIMUM_CACHED = 1_024
+MAXIMUM_CACHED_BYTES = 2_048
+"""A longer header field is parsed for each request. SDKs sign some ten header fields."""
+MAXIMUM_QUERY_PARAMETERS = 256
+"""More than any operation has: UntagResource takes 50 tag keys."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -97,7 +103,7 @@ class SignatureVerifier:
             authorization = parse_authorization(header)
             context, signature = self._signing_context(authorization), authorization.signature
             # Cached only when Signature is the last parameter, because the lookup above cuts the header field there.
-            if header == unsigned_part + b"Signature=" + signature:
+            if len(header) <= MAXIMUM_CACHED_BYTES and header == unsigned_part + b"Signature=" + signature:
                 cache_key = unsigned_part
         _check_session_token(context.credential, headers.get(b"x-amz-security-token"))
         date = canonical_value(headers.get(b"x-amz-date", b""))
@@ -123,6 +129,10 @@ class SignatureVerifier:
         `raw_path` and `query` are undecoded. Raises AwsError InvalidSignature.
         """
         context = claim.context
+        if query.count(b"&") >= MAXIMUM_QUERY_PARAMETERS:
+            raise AwsError(
+                ErrorType.INVALID_SIGNATURE, f"A query can have at most {MAXIMUM_QUERY_PARAMETERS} parameters."
+            )
         payload_hash = _payload_hash(headers, body)
         readings = (query, query.replace(b"+", b"%20")) if b"+" in query else (query,)
         for signed_query in readings:
