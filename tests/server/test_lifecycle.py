@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import pwd
+import re
 import resource
 import signal
 import socket
@@ -73,6 +76,16 @@ def test_a_started_server_prints_its_addresses_and_serves(tmp_path: Path) -> Non
         assert str(data) in server.output
         assert f"env --data {data}" in server.output
         assert "WARNING" not in server.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_media_processes_of_root_run_as_another_user(tmp_path: Path) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    with ServerProcess(tmp_path) as server:
+        processes = re.findall(r"process_id=(\d+)", server.output)
+        statuses = [Path(f"/proc/{process}/status").read_text() for process in processes]
+    assert len(statuses) == 2
+    assert all(f"Uid:\t{nobody}\t{nobody}\t{nobody}\t{nobody}\n" in status for status in statuses)
 
 
 def test_a_readable_data_folder_is_made_private_before_the_book_is_created(tmp_path: Path) -> None:

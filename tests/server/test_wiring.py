@@ -1,5 +1,7 @@
 """The wiring: the values that each part of the server gets from the settings."""
 
+import os
+import pwd
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +21,13 @@ from stagebook.data_folder.rtmps_certificate import VALIDITY
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.server.listen_sockets import ListenSockets, open_listen_sockets
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.wiring import (
     engine_settings,
     ingest_settings,
+    media_process_user,
     public_base_url,
     public_endpoints,
     rtmps_certificate_files,
@@ -152,7 +156,7 @@ def test_an_expired_configured_certificate_is_used_with_a_warning(folder: DataFo
     assert [line["log_level"] for line in lines] == ["warning"]
 
 
-def test_the_ingest_process_gets_its_limits_and_its_certificate() -> None:
+def test_the_ingest_process_gets_its_limits() -> None:
     settings = Settings(
         rtmp_connections_limit=7,
         rtmp_connections_per_address_limit=3,
@@ -163,7 +167,7 @@ def test_the_ingest_process_gets_its_limits_and_its_certificate() -> None:
         rtmp_buffer_seconds=1.5,
         rtmp_message_limit_bytes=100_000,
     )
-    assert ingest_settings(settings, certificate=(Path("/c"), Path("/k"))) == IngestSettings(
+    assert ingest_settings(settings) == IngestSettings(
         max_connections=7,
         max_connections_per_address=3,
         shared_networks=("192.0.2.0/24",),
@@ -172,13 +176,46 @@ def test_the_ingest_process_gets_its_limits_and_its_certificate() -> None:
         silence_timeout_seconds=6.0,
         max_buffer_seconds=1.5,
         max_message_bytes=100_000,
-        certificate_path="/c",
-        private_key_path="/k",
     )
 
 
 def test_the_defaults_of_the_settings_are_those_of_the_ingest_process() -> None:
-    assert ingest_settings(Settings(), certificate=None) == IngestSettings()
+    assert ingest_settings(Settings()) == IngestSettings()
+
+
+def account(name: str, *, user_id: int) -> pwd.struct_passwd:
+    return pwd.struct_passwd((name, "x", user_id, 7_000, "", "/", "/bin/false"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"), [(None, "nobody"), ("media", "media")], ids=["the default", "a user of its own"]
+)
+def test_media_processes_of_root_become_another_user(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None, name: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(pwd, "getpwnam", {name: account(name, user_id=6_000)}.__getitem__)
+    assert media_process_user(Settings(media_user=setting)) == ProcessUser(user_id=6_000, group_id=7_000)
+
+
+def test_an_empty_media_user_keeps_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert media_process_user(Settings(media_user="")) is None
+
+
+@pytest.mark.parametrize("setting", ["unknown", "alias"])
+def test_a_media_user_must_exist_and_not_be_root(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(pwd, "getpwnam", {"alias": account("alias", user_id=0)}.__getitem__)
+    with pytest.raises(ConfigError, match="media_user"):
+        media_process_user(Settings(media_user=setting))
+
+
+def test_media_processes_of_another_user_than_root_keep_that_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1_000)
+    assert media_process_user(Settings()) is None
+    with pytest.raises(ConfigError, match="root"):
+        media_process_user(Settings(media_user="nobody"))
 
 
 def test_engines_bind_the_http_host_unless_media_bind_is_set() -> None:

@@ -19,6 +19,15 @@ class MediaSettings(ServerSettings, frozen=True, kw_only=True):
             maximum=64,
         ),
     ] = 1
+    media_user: Annotated[
+        str | None,
+        Rule(
+            description="User of the engine processes and the ingest process, if root starts the server. Default: "
+            "nobody. Empty: root.",
+            requirement="a user other than root",
+            accepts=lambda value: value != "root",
+        ),
+    ] = None
     media_bind: Annotated[
         tuple[str, ...],
         Rule(

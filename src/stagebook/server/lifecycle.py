@@ -36,6 +36,7 @@ from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderEr
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.ingest_engine import IngestEngine
+from stagebook.media.ingest.tls_certificate import CertificateFiles
 from stagebook.media.media_router import MediaRouter
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.worker.worker_run import WorkerStartError
@@ -53,6 +54,7 @@ from stagebook.server.wiring import (
     engine_settings,
     http_limits,
     ingest_settings,
+    media_process_user,
     participant_request_limits,
     public_base_url,
     public_endpoints,
@@ -131,6 +133,7 @@ class Server:
         self._lock = lock
         self._secrets = secrets
         self._sockets = sockets
+        self._media_user = media_process_user(settings)
         self._host, self._port = sockets.http.getsockname()[:2]
         self._public_url = public_base_url(settings, port=self._port)
         self._version = metadata.version("stagebook")
@@ -147,7 +150,9 @@ class Server:
             )
             parts.push_async_callback(self.book.close)
             self.engines = EnginePool(
-                engine_settings(self._settings, host=self._host), processes=self._settings.media_processes
+                engine_settings(self._settings, host=self._host),
+                processes=self._settings.media_processes,
+                user=self._media_user,
             )
             await self.engines.start()
             parts.push_async_callback(self.engines.stop)
@@ -202,8 +207,14 @@ class Server:
         rtmp, rtmps = self._sockets.rtmp, self._sockets.rtmps
         if rtmp is None and rtmps is None:
             return None
-        certificate = rtmps_certificate_files(self._settings, folder=self._folder, now=datetime.now(UTC))
-        return IngestEngine(ingest_settings(self._settings, certificate=certificate), rtmp=rtmp, rtmps=rtmps)
+        files = rtmps_certificate_files(self._settings, folder=self._folder, now=datetime.now(UTC))
+        return IngestEngine(
+            ingest_settings(self._settings),
+            rtmp=rtmp,
+            rtmps=rtmps,
+            certificate=None if files is None else CertificateFiles(*files),
+            user=self._media_user,
+        )
 
     def _build_router(self) -> AsgiRouter:
         return AsgiRouter(

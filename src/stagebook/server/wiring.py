@@ -3,6 +3,8 @@
 The parts do not know the settings. Each has its own, smaller type of configuration, which is made here.
 """
 
+import os
+import pwd
 import socket
 import time
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ from stagebook.api.aws.operations import operations
 from stagebook.api.aws.sigv4.credentials import CredentialStore
 from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.book.store import Book
-from stagebook.config.rules import INGEST_PATH, Address
+from stagebook.config.rules import INGEST_PATH, Address, ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.rtmps_certificate import LOCAL_HOSTS, check_certificate_files
 from stagebook.data_folder.secrets import DataFolder
@@ -31,10 +33,14 @@ from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import MediaEngine
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.server.http.http_server import HttpLimits
 from stagebook.server.listen_sockets import ListenSockets
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
+
+DEFAULT_MEDIA_USER = "nobody"
+"""The user of the media processes of a server that root starts."""
 
 FEED_TICKET_MARGIN_SECONDS = 60.0
 """Extra lifetime of a feed ticket beyond `rtmp_media_timeout_seconds`. The two timeouts are independent."""
@@ -131,6 +137,27 @@ def http_limits(settings: Settings) -> HttpLimits:
     )
 
 
+def media_process_user(settings: Settings) -> ProcessUser | None:
+    """Return the user that the media processes become, None if they keep that of the server.
+
+    Raises ConfigError if `media_user` does not exist, and if it is set although root has not started the server.
+    """
+    if os.geteuid() != 0:
+        if settings.media_user:
+            raise ConfigError(name="media_user", rule="needs a server that root has started")
+        return None
+    if settings.media_user == "":
+        return None
+    name = settings.media_user or DEFAULT_MEDIA_USER
+    try:
+        account = pwd.getpwnam(name)
+    except KeyError as error:
+        raise ConfigError(name="media_user", rule=f"there is no user {name} on this machine") from error
+    if account.pw_uid == 0:
+        raise ConfigError(name="media_user", rule=f"{name} has the user id of root")
+    return ProcessUser(user_id=account.pw_uid, group_id=account.pw_gid)
+
+
 def engine_settings(settings: Settings, *, host: str) -> EngineSettings:
     """Return the settings of each engine process. `host` is the IP address of the HTTP server."""
     return EngineSettings(
@@ -170,9 +197,8 @@ def _certificate_hosts(settings: Settings, address: Address) -> Sequence[str]:
     return [*LOCAL_HOSTS, *(host for host in hosts if host), *([] if address.is_wildcard else [address.host])]
 
 
-def ingest_settings(settings: Settings, *, certificate: tuple[Path, Path] | None) -> IngestSettings:
-    """Return the settings of the ingest process. `certificate` is the result of `rtmps_certificate_files`."""
-    certificate_path, private_key_path = ("", "") if certificate is None else map(str, certificate)
+def ingest_settings(settings: Settings) -> IngestSettings:
+    """Return the settings of the ingest process."""
     return IngestSettings(
         connect_timeout_seconds=settings.rtmp_connect_timeout_seconds,
         media_timeout_seconds=settings.rtmp_media_timeout_seconds,
@@ -183,6 +209,4 @@ def ingest_settings(settings: Settings, *, certificate: tuple[Path, Path] | None
         max_connections_per_address=settings.rtmp_connections_per_address_limit,
         shared_networks=settings.trusted_proxies,
         max_message_bytes=settings.rtmp_message_limit_bytes,
-        certificate_path=certificate_path,
-        private_key_path=private_key_path,
     )

@@ -14,6 +14,7 @@ from stagebook.data_folder.rtmps_certificate import new_certificate_key, self_si
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.rtmp_server import RtmpServer
+from stagebook.media.ingest.tls_certificate import CertificateFiles
 from stagebook.media.media_bus import FeedTicket, Hello, Unit
 from stagebook.media.media_bus_reader import MediaBusReader
 from stagebook.media.port import IngestAsked, MediaFact
@@ -144,18 +145,16 @@ async def running_rtmp_server(
     """Run a server on a free port of 127.0.0.1, and with TLS on another one."""
     stream()  # encoded and cached now, so that encoding does not consume the timeouts of a test
     with tempfile.TemporaryDirectory(prefix="feed-") as folder:
-        settings = settings or IngestSettings()
         names = ["rtmp", "rtmps"] if with_tls else ["rtmp"]
         listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
-        if with_tls:
-            settings = with_certificate(settings, Path(folder))
         media_engine = FakeMediaEngine(f"{folder}/feed")
         await media_engine.start()
         facts: list[MediaFact] = []
         server = RtmpServer(
-            settings,
+            settings or IngestSettings(),
             rtmp=listeners["rtmp"],
             rtmps=listeners.get("rtmps"),
+            certificate=new_certificate(Path(folder)).pair() if with_tls else None,
             on_fact=facts.append,
             clock=asyncio.get_running_loop().time,
             new_id=map("ask-{}".format, itertools.count(1)).__next__,
@@ -172,11 +171,9 @@ async def running_rtmp_server(
                 listener.close()
 
 
-def with_certificate(settings: IngestSettings, folder: Path) -> IngestSettings:
-    """Return settings with a new certificate for 127.0.0.1, written to the folder."""
-    certificate, key = write_certificate(folder)
-    members = {name: getattr(settings, name) for name in settings.__struct_fields__}
-    return IngestSettings(**members | {"certificate_path": str(certificate), "private_key_path": str(key)})
+def new_certificate(folder: Path) -> CertificateFiles:
+    """Return a new certificate for 127.0.0.1, written to the folder."""
+    return CertificateFiles(*write_certificate(folder))
 
 
 def write_certificate(folder: Path) -> tuple[Path, Path]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.tls_certificate import CertificateFiles
 from stagebook.media.port import CloseCause, Closed, IngestAsked, MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
@@ -22,10 +24,11 @@ from tests.media.ingest.encoded_stream import stream
 from tests.media.ingest.running_rtmp_server import (
     FakeMediaEngine,
     first_second,
+    new_certificate,
     send,
     unchecked_tls,
     until,
-    with_certificate,
+    write_certificate,
 )
 
 FAST_RESTART = WorkerTimeouts(restart_delay_seconds=0.01)
@@ -83,8 +86,9 @@ class RunningIngest:
 async def running_ingest(folder: Path, *, timeouts: WorkerTimeouts = FAST_RESTART) -> AsyncIterator[RunningIngest]:
     stream()  # encoded and cached now, so that encoding does not consume the timeouts of a test
     with socket.create_server(("127.0.0.1", 0)) as rtmp, socket.create_server(("127.0.0.1", 0)) as rtmps:
-        settings = with_certificate(IngestSettings(), folder)
-        engine = IngestEngine(settings, rtmp=rtmp, rtmps=rtmps, timeouts=timeouts)
+        engine = IngestEngine(
+            IngestSettings(), rtmp=rtmp, rtmps=rtmps, certificate=new_certificate(folder), timeouts=timeouts
+        )
         media_engine = FakeMediaEngine(str(folder / "feed"))
         await media_engine.start()
         await engine.start()
@@ -220,8 +224,8 @@ async def test_describe_names_the_addresses(tmp_path: Path) -> None:
 
 async def test_a_missing_certificate_is_named_at_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as rtmps:
-        settings = IngestSettings(certificate_path=str(tmp_path / "c.pem"), private_key_path=str(tmp_path / "k.pem"))
-        engine = IngestEngine(settings, rtmp=None, rtmps=rtmps)
+        certificate = CertificateFiles(tmp_path / "c.pem", tmp_path / "k.pem")
+        engine = IngestEngine(IngestSettings(), rtmp=None, rtmps=rtmps, certificate=certificate)
         with pytest.raises(WorkerStartError, match=r"RTMPS on 127\.0\.0\.1:\d+\): .*c\.pem: No such file"):
             await engine.start()
         assert engine.process_id is None
@@ -229,8 +233,30 @@ async def test_a_missing_certificate_is_named_at_the_start(tmp_path: Path) -> No
 
 
 def test_rtmps_without_a_certificate_is_an_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as rtmps, pytest.raises(ValueError, match="certificate_path"):
+    with socket.create_server(("127.0.0.1", 0)) as rtmps, pytest.raises(ValueError, match="needs a certificate"):
         IngestEngine(IngestSettings(), rtmp=None, rtmps=rtmps)
+
+
+async def test_a_renewed_certificate_is_used_for_new_connections_and_by_the_next_process(tmp_path: Path) -> None:
+    async with running_ingest(tmp_path) as ingest:
+        first = await asyncio.to_thread(presented_certificate, ingest.ports["rtmps"])
+        assert first == await asyncio.to_thread(presented_certificate, ingest.ports["rtmps"])
+        write_certificate(tmp_path)
+        ingest.engine.renew_certificate()
+        await until_renewed(ingest.ports["rtmps"], first)
+        await ingest.restart_process()
+        assert await asyncio.to_thread(presented_certificate, ingest.ports["rtmps"]) != first
+
+
+def presented_certificate(port: int) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=20)
+
+
+async def until_renewed(port: int, former: str) -> None:
+    """Connect until the server presents another certificate than `former`."""
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(presented_certificate, port) == former:
+            pass
 
 
 async def test_stop_notifies_the_encoders_and_ends_the_process(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from stagebook.media.ingest.ingest_messages import (
     IngestReport,
     IngestRunning,
     RefuseCommand,
+    RenewCertificate,
     StartIngest,
     receive_command,
     receive_report,
 )
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.tls_certificate import CertificatePair
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import IngestAsked, IngestFailed, IngestFault, RefusalReason
 from stagebook.media.worker.framing import BrokenStreamError
@@ -35,7 +37,13 @@ from stagebook.media.worker.worker_messages import (
 
 SECRET = "never in a log"
 COMMANDS: list[IngestCommand] = [
-    StartIngest(settings=IngestSettings(), rtmp_descriptor=3, rtmps_descriptor=None),
+    StartIngest(
+        settings=IngestSettings(),
+        certificate=CertificatePair(chain_pem=b"chain", private_key_pem=SECRET.encode()),
+        rtmp_descriptor=3,
+        rtmps_descriptor=None,
+    ),
+    RenewCertificate(certificate=CertificatePair(chain_pem=b"chain", private_key_pem=SECRET.encode())),
     AdmitRequest(request_id=1, connection_id="c", ask_id="a", ticket=FeedTicket(path="/feed", token=SECRET)),
     RefuseCommand(ask_id="a", detail="no", is_wrong_key=True),
     CloseEncoderCommand(connection_id="c"),

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,6 +11,7 @@ from stagebook.log_rate_limit import MAX_LINES
 from stagebook.media.ingest.connection_limits import MAX_REFUSALS
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.rtmp_server import RtmpServer
+from stagebook.media.ingest.tls_certificate import CertificatePair
 from stagebook.media.port import CloseCause, Closed, MediaRefusedError, RefusalReason
 from tests.clients.rtmp_publisher import RefusedError, RtmpPublisher
 from tests.media.ingest.running_rtmp_server import (
@@ -273,15 +273,16 @@ async def test_stop_notifies_the_encoders_and_reports_no_fact() -> None:
         assert rtmp.end_facts() == []
 
 
-async def test_a_missing_certificate_is_an_error_at_the_start(tmp_path: Path) -> None:
+async def test_an_unusable_certificate_is_an_error_at_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = RtmpServer(
-            IngestSettings(certificate_path=str(tmp_path / "c"), private_key_path=str(tmp_path / "k")),
+            IngestSettings(),
             rtmp=None,
             rtmps=listener,
+            certificate=CertificatePair(chain_pem=b"not PEM", private_key_pem=b"not PEM"),
             on_fact=lambda _fact: None,
             clock=asyncio.get_running_loop().time,
             new_id=lambda: "id",
         )
-        with pytest.raises(OSError, match="No such file"):
+        with pytest.raises(OSError, match="cannot be used"):
             await server.start()

@@ -1,17 +1,44 @@
 """What a worker process can do, as the system sees it: limits, privileges, descriptors and environment."""
 
+import asyncio
 import os
 import socket
+import sys
+import tempfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.data_folder.secrets import DataFolder
 from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine_settings import EngineSettings
-from stagebook.media.worker.least_rights import worker_environment
+from stagebook.media.worker.least_rights import ProcessUser, worker_environment
+from stagebook.server.system_clock import SystemRandomness
+
+OTHER_USER = ProcessUser(user_id=60_001, group_id=60_002) if os.geteuid() == 0 else None
+"""The user that workers become. Only root can let them."""
+
+as_root = pytest.mark.skipif(OTHER_USER is None, reason="needs root")
+
+READ_FILES = """
+import sys
+from pathlib import Path
+from stagebook.media.worker.least_rights import ProcessUser, drop_rights
+
+paths = [Path(sys.argv[1]), *Path(sys.argv[1]).iterdir()]
+drop_rights(ProcessUser(user_id=60_001, group_id=60_002))
+for path in paths:
+    try:
+        path.open() if path.is_file() else list(path.iterdir())
+    except PermissionError:
+        print("denied", path.name)
+"""
 
 
 @pytest.fixture(name="worker", params=["engine", "ingest process"])
@@ -23,12 +50,12 @@ async def worker_fixture(
     with (tmp_path / "inheritable").open("w") as inheritable, socket.create_server(("127.0.0.1", 0)) as rtmp:
         os.set_inheritable(inheritable.fileno(), True)  # noqa: FBT003 - the function's own signature
         if request.param == "engine":
-            pool = EnginePool(EngineSettings(), processes=1)
+            pool = EnginePool(EngineSettings(), processes=1, user=OTHER_USER)
             await pool.start()
             yield Path(f"/proc/{pool.engines[0].process_id}")
             await pool.stop()
         else:
-            ingest = IngestEngine(IngestSettings(), rtmp=rtmp, rtmps=None)
+            ingest = IngestEngine(IngestSettings(), rtmp=rtmp, rtmps=None, user=OTHER_USER)
             await ingest.start()
             yield Path(f"/proc/{ingest.process_id}")
             await ingest.stop()
@@ -48,6 +75,42 @@ async def test_a_worker_has_no_rights_beyond_its_sockets(worker: Path) -> None:
     assert b"secret" not in (worker / "environ").read_bytes()
     # Only stderr is the server's. The rest are sockets and what the event loop waits with.
     assert open_files(worker) <= open_files(Path("/proc/self"), "2")
+
+
+@as_root
+async def test_a_worker_of_root_becomes_another_user_without_groups(worker: Path) -> None:
+    status = (worker / "status").read_text().splitlines()
+    assert {"Uid:\t60001\t60001\t60001\t60001", "Gid:\t60002\t60002\t60002\t60002"} <= set(status)
+    assert next(line for line in status if line.startswith("Groups:")).split() == ["Groups:"]
+
+
+@as_root
+def test_a_user_without_rights_cannot_read_the_data_folder() -> None:
+    """The whole folder: its keys, the book, its log and the certificate, with the modes that the server gives them."""
+    # Not below the temporary folder of pytest, which only root can enter.
+    with tempfile.TemporaryDirectory(prefix="stagebook-test-") as parent:
+        Path(parent).chmod(0o755)
+        folder = DataFolder(Path(parent) / "data")
+        folder.prepare()
+        folder.access_key(account_id="123456789012", randomness=SystemRandomness())
+        folder.token_signing_key()
+        folder.page_token_secret(randomness=SystemRandomness())
+        folder.prepare_certificate(hosts=["localhost"], now=datetime.now(UTC))
+        read_secret = partial(folder.stream_key_secret, randomness=SystemRandomness())
+
+        async def read_as_another_user() -> str:
+            book = SqliteBook.open(folder.book_path, read_secret=read_secret)
+            command = (sys.executable, "-c", READ_FILES, str(folder.path))
+            ended = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            output, _ = await ended.communicate()
+            await book.close()
+            return output.decode()
+
+        denied = asyncio.run(read_as_another_user()).splitlines()
+
+    names = {"data", "book.sqlite3", "book.sqlite3-wal", "access-key.json", "token-signing-key.pem"}
+    names |= {"page-token-secret", "stream-key-secret", "rtmps-private-key.pem"}
+    assert {f"denied {name}" for name in names} <= set(denied)
 
 
 def test_a_worker_gets_the_variables_that_python_and_the_system_need() -> None:

@@ -19,7 +19,7 @@ SILENT = WorkerTimeouts(start_seconds=0.2, heartbeat_seconds=0.05)
 @asynccontextmanager
 async def spawned(timeouts: WorkerTimeouts = SILENT, *, module: str) -> AsyncIterator[WorkerRun]:
     run = await WorkerRun.spawn(
-        module, name="test worker", number=3, pass_fds=(), receive=receive_report, timeouts=timeouts
+        module, name="test worker", number=3, pass_fds=(), user=None, receive=receive_report, timeouts=timeouts
     )
     try:
         yield run

@@ -16,16 +16,22 @@ from stagebook.media.ingest.ingest_messages import (
     EncoderAdmitted,
     IngestRunning,
     RefuseCommand,
+    RenewCertificate,
     StartIngest,
     receive_report,
 )
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.tls_certificate import CertificateFiles
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import CloseCause, Closed, IngestAsked, IngestFailed, MediaFact
+from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_messages import Report, Request
 from stagebook.media.worker.worker_process import WorkerProcess
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+
+RENEWAL_INTERVAL_SECONDS = 60.0
+"""How often the files of the certificate are checked."""
 
 _log = structlog.get_logger(__name__)
 
@@ -39,13 +45,20 @@ class IngestEngine(WorkerProcess):
         *,
         rtmp: socket.socket | None,
         rtmps: socket.socket | None,
+        certificate: CertificateFiles | None = None,
+        user: ProcessUser | None = None,
         timeouts: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - frozen
     ) -> None:
-        """`rtmp` and `rtmps` are listening sockets. Raises ValueError for RTMPS without a certificate."""
-        if rtmps is not None and not (settings.certificate_path and settings.private_key_path):
-            raise ValueError("rtmps: needs certificate_path and private_key_path")
+        """`rtmp` and `rtmps` are listening sockets. The process runs as `user`, or as this process's user.
+
+        Raises ValueError for RTMPS without a certificate.
+        """
+        if rtmps is not None and certificate is None:
+            raise ValueError("rtmps: needs a certificate")
         self._settings = settings
         self._listeners = {"RTMP": rtmp, "RTMPS": rtmps}
+        self._certificate = certificate
+        self._renewal: asyncio.Task[None] | None = None
         self._listener: Callable[[MediaFact], None] = lambda _fact: None
         self._connections: set[str] = set()
         """The ids of the admitted connections, and of those whose admission is not replied to yet."""
@@ -55,8 +68,37 @@ class IngestEngine(WorkerProcess):
             receive=receive_report,
             on_fact=self._handle_fact,
             timeouts=timeouts,
+            user=user,
             pass_fds=[listener.fileno() for listener in (rtmp, rtmps) if listener is not None],
         )
+
+    async def start(self) -> None:
+        """As WorkerProcess.start; also for a certificate that cannot be used, it raises WorkerStartError."""
+        if self._certificate is not None:
+            try:
+                self._certificate.pair()
+            except OSError as error:
+                raise WorkerStartError(self._start_failure(str(error))) from error
+        await super().start()
+        if self._certificate is not None:
+            self._renewal = asyncio.create_task(self._renew_regularly())
+
+    async def stop(self) -> None:
+        """As WorkerProcess.stop."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        await super().stop()
+
+    def renew_certificate(self) -> None:
+        """Send the certificate to the process if its files have changed and can be used."""
+        renewed = None if self._certificate is None else self._certificate.renewed()
+        if renewed is not None:
+            self.send(RenewCertificate(certificate=renewed))
+
+    async def _renew_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_INTERVAL_SECONDS)
+            self.renew_certificate()
 
     def listen(self, on_fact: Callable[[MediaFact], None]) -> None:
         """As MediaEngine.listen."""
@@ -105,7 +147,10 @@ class IngestEngine(WorkerProcess):
 
     def _start_command(self) -> StartIngest:
         rtmp, rtmps = (None if listener is None else listener.fileno() for listener in self._listeners.values())
-        return StartIngest(settings=self._settings, rtmp_descriptor=rtmp, rtmps_descriptor=rtmps)
+        certificate = None if self._certificate is None else self._certificate.pair()
+        return StartIngest(
+            settings=self._settings, certificate=certificate, rtmp_descriptor=rtmp, rtmps_descriptor=rtmps
+        )
 
     def _on_started(self, report: Report) -> None:
         if not isinstance(report, IngestRunning):

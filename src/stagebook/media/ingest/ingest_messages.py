@@ -8,6 +8,7 @@ server                                    ingest process
   | <- EncoderAdmitted -------------------- |   or RequestRefused
   | <- FactReported (Closed, IngestFailed)  |   the connection ended by itself
   | -- CloseEncoderCommand ---------------> |   no reply
+  | -- RenewCertificate ------------------> |   no reply
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.tls_certificate import CertificatePair
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
@@ -34,9 +36,13 @@ from stagebook.media.worker.worker_messages import (
 
 
 class StartIngest(Command, frozen=True, kw_only=True):
-    """The first command. The descriptors are inherited listening sockets; None where the protocol is switched off."""
+    """The first command. The descriptors are inherited listening sockets; None where the protocol is switched off.
+
+    `certificate` is None without RTMPS.
+    """
 
     settings: IngestSettings
+    certificate: CertificatePair | None
     rtmp_descriptor: int | None
     rtmps_descriptor: int | None
 
@@ -63,6 +69,12 @@ class CloseEncoderCommand(Command, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class RenewCertificate(Command, frozen=True, kw_only=True):
+    """Use another certificate for new connections of RTMPS."""
+
+    certificate: CertificatePair
+
+
 class IngestRunning(Report, frozen=True, kw_only=True):
     """The process accepts connections."""
 
@@ -71,7 +83,7 @@ class EncoderAdmitted(Reply, frozen=True, kw_only=True):
     """The encoder of an AdmitRequest may publish."""
 
 
-IngestCommand: TypeAlias = StartIngest | AdmitRequest | RefuseCommand | CloseEncoderCommand | Stop
+IngestCommand: TypeAlias = StartIngest | AdmitRequest | RefuseCommand | CloseEncoderCommand | RenewCertificate | Stop
 IngestReport: TypeAlias = (
     IngestRunning | StartFailed | EncoderAdmitted | RequestRefused | FactReported | Heartbeat | Logged
 )

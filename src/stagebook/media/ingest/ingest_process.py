@@ -17,6 +17,7 @@ from stagebook.media.ingest.ingest_messages import (
     IngestCommand,
     IngestRunning,
     RefuseCommand,
+    RenewCertificate,
     StartIngest,
     receive_command,
 )
@@ -35,6 +36,7 @@ class _IngestWorker:
             command.settings,
             rtmp=_listener(command.rtmp_descriptor),
             rtmps=_listener(command.rtmps_descriptor),
+            certificate=command.certificate,
             on_fact=reports.send_fact,
             clock=asyncio.get_running_loop().time,
             new_id=lambda: secrets.token_hex(16),
@@ -55,6 +57,8 @@ class _IngestWorker:
                 self._server.refuse(ask_id=command.ask_id, detail=command.detail, is_wrong_key=command.is_wrong_key)
             case CloseEncoderCommand():
                 self._server.close(connection_id=command.connection_id, detail=command.detail)
+            case RenewCertificate():
+                self._server.use_certificate(command.certificate)
 
     def _admit(self, request: AdmitRequest) -> EncoderAdmitted | RequestRefused:
         try:
@@ -78,4 +82,4 @@ def _make_worker(command: IngestCommand, reports: ReportWriter) -> _IngestWorker
 
 
 if __name__ == "__main__":
-    sys.exit(worker_main(serve))
+    sys.exit(worker_main(serve, late_modules=("stagebook.media.ingest.pipeline.aac_to_opus",)))

@@ -4,7 +4,7 @@ import msgspec
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Timeouts and limits of RTMP and RTMPS ingest, and the certificate of RTMPS."""
+    """Timeouts and limits of RTMP and RTMPS ingest."""
 
     connect_timeout_seconds: float = 10.0
     """Maximum time from the TCP connection to `publish`: TLS handshake, RTMP handshake and commands."""
@@ -23,7 +23,3 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses or networks of proxies. `max_connections_per_address` does not apply to them."""
     max_message_bytes: int = 4 << 20
     """Maximum size of an audio or video message."""
-    certificate_path: str = ""
-    """PEM file with the certificate chain, readable for the ingest process. Empty without RTMPS."""
-    private_key_path: str = ""
-    """PEM file with the private key. Empty without RTMPS."""

@@ -23,7 +23,7 @@ from stagebook.media.ingest.connection_limits import BLOCK_SECONDS, ConnectionLi
 from stagebook.media.ingest.encoder_session import EncoderPeer, EncoderSession
 from stagebook.media.ingest.encoder_socket import EncoderSocket, watch_for_loss
 from stagebook.media.ingest.ingest_settings import IngestSettings
-from stagebook.media.ingest.tls_certificate import TlsCertificate
+from stagebook.media.ingest.tls_certificate import CertificatePair, tls_context
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import SERVER_FAULT, MediaFact, MediaRefusedError, RefusalReason
 
@@ -44,18 +44,21 @@ class RtmpServer:
         *,
         rtmp: socket.socket | None,
         rtmps: socket.socket | None,
+        certificate: CertificatePair | None,
         on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
-        """`clock` is the event loop's. `new_id` returns a unique ask id for each connection."""
+        """`certificate` is that of RTMPS. `clock` is the event loop's. `new_id` returns a unique ask id for each
+        connection."""
         self._settings = settings
         self._rtmp = rtmp
         self._rtmps = rtmps
         self._on_fact = on_fact
         self._clock = clock
         self._new_id = new_id
-        self._certificate: TlsCertificate | None = None
+        self._certificate = certificate
+        self._tls_context: ssl.SSLContext | None = None
         self._limits = ConnectionLimits(
             max_connections=settings.max_connections,
             max_per_network=settings.max_connections_per_address,
@@ -71,13 +74,16 @@ class RtmpServer:
 
     async def start(self) -> None:
         """Load the certificate and accept connections. Raises OSError if the certificate cannot be used."""
-        if self._rtmps is not None:
-            paths = (self._settings.certificate_path, self._settings.private_key_path)
-            self._certificate = TlsCertificate(*paths, clock=self._clock)
+        if self._certificate is not None:
+            self.use_certificate(self._certificate)
         for listener, is_secure in ((self._rtmp, False), (self._rtmps, True)):
             if listener is not None:
                 listener.setblocking(False)  # noqa: FBT003 - the standard library's
                 self._accept_tasks.append(asyncio.create_task(self._accept(listener, is_secure=is_secure)))
+
+    def use_certificate(self, certificate: CertificatePair) -> None:
+        """Use a certificate for new connections of RTMPS. Open ones keep theirs. Raises OSError if it is unusable."""
+        self._tls_context = tls_context(certificate)
 
     async def stop(self) -> None:
         """Stop accepting connections and end all sessions. The encoders receive a message; no facts are reported.
@@ -187,7 +193,7 @@ class RtmpServer:
         return f"the server is at its limit of {self._settings.max_streams} encoder streams; try again later"
 
     def _context(self, peer: EncoderPeer) -> ssl.SSLContext | None:
-        return self._certificate.context() if peer.is_secure and self._certificate else None
+        return self._tls_context if peer.is_secure else None
 
     def _log_limited(self, message: str, **fields: str | float | None) -> None:
         """Log a line that any client can cause."""

@@ -3,6 +3,8 @@
 A worker parses what anybody on the network sends. If such a parser has a hole, the rights of its process decide how far
 an attacker gets. A worker only reads and writes sockets, so before the first packet it gives up, for good:
 
+* the user: if root has started the server, a worker runs as another user without any group of root. It then cannot read
+  what only root can read, above all the data folder;
 * new privileges: no setuid program that it might start has an effect (prctl(2), PR_SET_NO_NEW_PRIVS);
 * new processes and threads (RLIMIT_NPROC; the system does not apply it to root);
 * writing files (RLIMIT_FSIZE): what is in the data folder cannot be changed through a file that it opens;
@@ -18,16 +20,34 @@ import resource
 import sys
 from collections.abc import Mapping
 
+import msgspec
+
 _PR_SET_NO_NEW_PRIVS = 38
 _NO_RIGHTS = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC)
 _KEPT_VARIABLES = frozenset({"LANG", "PATH", "TZ", "VIRTUAL_ENV"})
 _KEPT_PREFIXES = ("LC_", "LD_", "PYTHON")
 
 
-def drop_rights() -> None:
-    """Give up the rights of this process that a worker does not need. Raises OSError if the system refuses."""
+class ProcessUser(msgspec.Struct, frozen=True, kw_only=True):
+    """The user and the only group of a process."""
+
+    user_id: int
+    group_id: int
+
+
+def drop_rights(user: ProcessUser | None = None) -> None:
+    """Give up the rights of this process that a worker does not need; become `user`, which only root can.
+
+    The modules of the process must be imported before: the user may be unable to read them. Raises OSError if the
+    system refuses.
+    """
     # Without this, a module that is imported later would be compiled to a file that cannot be written.
     sys.dont_write_bytecode = True
+    if user is not None:
+        # In this order: a process that is not root cannot change its groups.
+        os.setgroups([])
+        os.setgid(user.group_id)
+        os.setuid(user.user_id)
     for limit in _NO_RIGHTS:
         resource.setrlimit(limit, (0, 0))
     if sys.platform == "linux":

@@ -7,11 +7,12 @@ SIGINT, SIGTERM and SIGHUP: the server receives these signals too and decides wh
 
 import asyncio
 import gc
+import importlib
 import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -20,7 +21,7 @@ import uvloop
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.media.port import MediaFact, RefusalReason, SourceMeasured
 from stagebook.media.worker.framing import BrokenStreamError
-from stagebook.media.worker.least_rights import drop_rights
+from stagebook.media.worker.least_rights import ProcessUser, drop_rights
 from stagebook.media.worker.log_forwarding import forward_logs
 from stagebook.media.worker.worker_messages import (
     Command,
@@ -167,15 +168,25 @@ def _handle(worker: Worker[CommandT], command: CommandT, reports: ReportWriter, 
             )
 
 
-def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]]) -> int:
-    """The entry point of a worker process; its one argument is the file descriptor of the control socket.
+def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]], *, late_modules: Sequence[str] = ()) -> int:
+    """The entry point of a worker process.
+
+    Its arguments are the file descriptor of the control socket and, if it becomes another user, the ids of that user
+    and its group.
+
+    `late_modules` are imported when they are first needed. If the process becomes another user, they are imported at
+    once: that user may be unable to read the files of Python, for example below the home directory of root.
 
     Returns the exit code that `serve` returns. Raises OSError if the process cannot give up its rights.
     """
-    drop_rights()
+    descriptor, *user_ids = map(int, sys.argv[1:])
+    if user_ids:
+        for module in late_modules:
+            importlib.import_module(module)
+    drop_rights(ProcessUser(user_id=user_ids[0], group_id=user_ids[1]) if user_ids else None)
     # A terminal sends SIGINT and SIGHUP to the whole group, and a supervisor may send SIGTERM to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    control_socket = socket.socket(fileno=int(sys.argv[1]))
+    control_socket = socket.socket(fileno=descriptor)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve(control_socket))

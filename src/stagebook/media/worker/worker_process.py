@@ -24,6 +24,7 @@ import structlog
 
 from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.worker.framing import BrokenStreamError
+from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.pending_requests import NoReplyError, PendingRequests
 from stagebook.media.worker.worker_messages import (
     Command,
@@ -50,7 +51,7 @@ class WorkerProcess(ABC):
     `name` is the kind of process in log lines ("media engine"), `number` distinguishes several of a kind. `module` is
     run as `python -m <module> <file descriptor of the control socket>`. `receive` reads the next report and raises
     BrokenStreamError. `on_fact` is called with each reported fact. Every run inherits the file descriptors `pass_fds`
-    under the same numbers.
+    under the same numbers. The process becomes `user`, which only root can; None keeps the server's user.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class WorkerProcess(ABC):
         on_fact: Callable[[MediaFact], None],
         timeouts: WorkerTimeouts,
         pass_fds: Sequence[int] = (),
+        user: ProcessUser | None = None,
     ) -> None:
         self.number = number
         self._name = name
@@ -71,6 +73,7 @@ class WorkerProcess(ABC):
         self._on_fact = on_fact
         self._timeouts = timeouts
         self._pass_fds = tuple(pass_fds)
+        self._user = user
         self._run: WorkerRun | None = None
         """None between two runs."""
         self._running: WorkerRun | None = None
@@ -196,6 +199,7 @@ class WorkerProcess(ABC):
             name=self._name,
             number=self.number,
             pass_fds=self._pass_fds,
+            user=self._user,
             receive=self._receive,
             timeouts=self._timeouts,
         )

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import structlog
 
 from stagebook.media.worker.framing import BrokenStreamError
-from stagebook.media.worker.least_rights import worker_environment
+from stagebook.media.worker.least_rights import ProcessUser, worker_environment
 from stagebook.media.worker.worker_messages import Command, Logged, Report, send
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts, wait_in_intervals
 
@@ -62,10 +62,13 @@ class WorkerRun:
         name: str,
         number: int,
         pass_fds: Sequence[int],
+        user: ProcessUser | None,
         receive: ReceiveReport,
         timeouts: WorkerTimeouts,
     ) -> "WorkerRun":
         """Start `python -m <module> <file descriptor of the control socket>`. Raises WorkerStartError.
+
+        The process becomes `user` before it reads from the socket; None keeps the user of this process.
 
         `name` and `number` are for log lines and errors. The process inherits the descriptors `pass_fds` under the same
         numbers.
@@ -76,7 +79,7 @@ class WorkerRun:
                 # -P: do not import modules from the working directory. A new session keeps Ctrl-C from the process,
                 # and Ctrl-Z too. All descriptors that are not in pass_fds are closed.
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", module, str(far.fileno())),
+                    *(sys.executable, "-P", "-m", module, str(far.fileno()), *_user_arguments(user)),
                     pass_fds=(far.fileno(), *pass_fds),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
@@ -152,3 +155,7 @@ class WorkerRun:
             self._missed_heartbeats += 1
         _log.error(f"the {self._name} does not respond and is killed", engine=self._number)
         self.kill()
+
+
+def _user_arguments(user: ProcessUser | None) -> tuple[str, ...]:
+    return () if user is None else (str(user.user_id), str(user.group_id))

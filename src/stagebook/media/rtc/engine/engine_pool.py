@@ -8,6 +8,7 @@ process takes over the port.
 """
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -40,6 +41,7 @@ from stagebook.media.rtc.engine.engine_messages import (
 from stagebook.media.rtc.engine.engine_worker import EngineWorker
 from stagebook.media.rtc.engine.source_placement import SourcePlacement
 from stagebook.media.rtc.engine_settings import MAX_ENGINES, EngineSettings
+from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.pending_requests import NoReplyError
 from stagebook.media.worker.worker_messages import Reply
 from stagebook.media.worker.worker_run import WorkerStartError
@@ -61,8 +63,12 @@ class EnginePool:
         *,
         processes: int,
         timeouts: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - frozen
+        user: ProcessUser | None = None,
     ) -> None:
-        """Raises ValueError unless `processes` is from 1 to MAX_ENGINES."""
+        """The processes run as `user`, or as this process's user.
+
+        Raises ValueError unless `processes` is from 1 to MAX_ENGINES.
+        """
         if not 1 <= processes <= MAX_ENGINES:
             raise ValueError(f"processes: 1 to {MAX_ENGINES}")
         self._on_fact: Callable[[MediaFact], None] = _ignore
@@ -71,6 +77,7 @@ class EnginePool:
         self._lost: dict[str, str] = {}
         """Connections of lost engines that are not reported yet, with their source ids."""
         self._bind_addresses = settings.bind_addresses
+        self._user = user
         self._feed_directory: tempfile.TemporaryDirectory[str] | None = None
         self._engines = [
             EngineWorker(
@@ -79,6 +86,7 @@ class EnginePool:
                 on_fact=self._handle_fact,
                 on_lost=self._handle_loss,
                 timeouts=timeouts,
+                user=user,
             )
             for number in range(processes)
         ]
@@ -101,6 +109,8 @@ class EnginePool:
         # The directory has mode 0700. Its path is short, because a unix socket's path has at most 107 bytes.
         try:
             self._feed_directory = tempfile.TemporaryDirectory(prefix="stagebook-")
+            if self._user is not None:
+                os.chown(self._feed_directory.name, self._user.user_id, self._user.group_id)
         except OSError as error:
             raise WorkerStartError(f"cannot create a directory for encoder feeds: {error}") from error
         for engine in self._engines:

@@ -8,6 +8,7 @@ import structlog
 from stagebook.media.port import MediaFact
 from stagebook.media.rtc.engine.engine_messages import EngineRunning, PatchRequest, StartEngine, receive_report
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_messages import Report, Request
 from stagebook.media.worker.worker_process import WorkerProcess
 from stagebook.media.worker.worker_run import WorkerStartError
@@ -27,6 +28,7 @@ class EngineWorker(WorkerProcess):
         on_fact: Callable[[MediaFact], None],
         on_lost: Callable[["EngineWorker", frozenset[str]], None],
         timeouts: WorkerTimeouts,
+        user: ProcessUser | None = None,
     ) -> None:
         """`on_lost` is called after the running process exited without being asked to, with the ids of the connections
         whose opening request failed for that reason."""
@@ -37,6 +39,7 @@ class EngineWorker(WorkerProcess):
             receive=receive_report,
             on_fact=on_fact,
             timeouts=timeouts,
+            user=user,
         )
         self.udp_port = settings.udp_port
         """The port of the running process; before the first run, the configured one."""
