@@ -1,4 +1,4 @@
-"""Websocket connections of the HTTP server: a refused handshake, and a peer that does not read."""
+"""Websocket connections of the HTTP server: refused handshakes and messages, and a peer that does not read."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from stagebook.api.asgi import Application, Receive, Scope, Send
 from stagebook.config.rules import Address
@@ -91,3 +91,25 @@ async def test_the_connection_of_a_peer_that_does_not_read_ends_after_the_ping_t
         async with asyncio.timeout(DEADLINE_SECONDS):
             await ended.wait()
         writer.transport.abort()
+
+
+@pytest.mark.parametrize("fragments", [[b"\xff"], [b"\xe2\x82", b"\xac", b"\xe2"]], ids=["one frame", "fragments"])
+async def test_a_text_that_is_not_utf_8_closes_the_connection_and_is_not_logged(
+    fragments: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    messages: list[str] = []
+
+    async def accept(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        messages.append((await receive())["type"])
+
+    with caplog.at_level(logging.INFO):
+        async with running_server(accept) as port, connect(f"ws://127.0.0.1:{port}/") as websocket:
+            await websocket.send(fragments, text=True)
+            with pytest.raises(ConnectionClosedError) as closed:
+                await websocket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1007
+    assert messages == ["websocket.disconnect"]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -19,8 +19,8 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
   was not answered, and when a ping was not, the connection is aborted after a timeout.
 * **A handshake is parsed once.** uvicorn makes `websockets` parse it again, with limits below those of the HTTP
   connection: a head that is refused there leaves the socket open without a timeout.
-* **Refused handshakes are not errors.** uvicorn logs a handshake that the application refuses with an HTTP response as
-  one.
+* **Input of a client is not an error.** uvicorn logs a handshake that the application refuses with an HTTP response,
+  and a text message that is not UTF-8.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
@@ -52,7 +52,6 @@ SLICE_SIZE_BYTES = 1_024
 UNSENT_SIZE_BYTES = 16_384
 """Bytes of a socket that the kernel holds before they are sent. Above this, the socket is not writable."""
 
-_POLICY_VIOLATION = 1008
 # The constant is missing in the socket module on platforms without the option.
 _NOT_SENT_LOW_WATER_MARK: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
@@ -115,11 +114,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         frames = sum(isinstance(event, Frame) for event in self.conn.events)
         # A connection that is not OPEN has sent its close frame in this slice; whatever follows is not parsed.
         if frames and not self._take(frames) and self.conn.state is OPEN:
-            self._refuse("too many frames")
+            self._refuse(CloseCode.POLICY_VIOLATION, "too many frames")
             return
         super().handle_events()
         if len(self.frames) > MAX_FRAGMENTS and self.conn.state is OPEN:
-            self._refuse("too many fragments")
+            self._refuse(CloseCode.POLICY_VIOLATION, "too many fragments")
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a complete message on. A text that is not UTF-8 fails the connection (RFC 6455 section 8.1).
+
+        uvicorn logs such a text with a traceback.
+        """
+        if self.curr_msg_data_type == "text":
+            data = b"".join(self.frames)
+            if not _is_utf8(data):
+                if self.conn.state is OPEN:
+                    self._refuse(CloseCode.INVALID_DATA, "text must be UTF-8")
+                return
+            self.frames = [data]
+        super().send_receive_event_to_app()
 
     def _take(self, frames: int) -> bool:
         """Take units from the bucket; return False when there are too few."""
@@ -129,11 +142,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._frames_counted_at_seconds = now_seconds
         return self._frames_left >= 0
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, code: CloseCode, reason: str) -> None:
         """Close the connection of a peer that exceeds a bound, as uvicorn closes it after a protocol error."""
         self.conn.events_received()
         self.frames = []
-        self.conn.fail(_POLICY_VIOLATION, reason)
+        self.conn.fail(code, reason)
         self.handle_parser_exception()
         self._abort_after_timeout()
 
@@ -195,6 +208,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _abort_after_timeout(self) -> None:
         if self._abort_timer is None and not self.disconnected:
             self._abort_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _drop_traceback(error: BaseException | None) -> None:

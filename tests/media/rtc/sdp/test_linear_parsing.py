@@ -6,7 +6,7 @@ import pytest
 
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.port import MediaRefusedError
-from stagebook.media.rtc.sdp.media_section_parser import MAX_FMTP_CHARACTERS
+from stagebook.media.rtc.sdp.media_section_parser import MAX_FMTP_CHARACTERS, MAX_FMTP_PARAMETERS
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.session_description import KNOWN_FEEDBACK, SdpMalformedError
@@ -81,6 +81,23 @@ def test_a_format_is_looked_up_and_not_searched_for() -> None:
         parser.parse_attribute("fmtp", "127 a=b")
         parser.parse_attribute("rtcp-fb", "127 nack")
     assert CountedString.comparisons < 100 * 3 * 8
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a=fmtp:{} " + "a=b;" * MAX_FMTP_PARAMETERS, "a=simulcast:send " + "a;" * 200, "a=simulcast:" + "send " * 200],
+    ids=["fmtp", "simulcast layers", "simulcast words"],
+)
+def test_lines_of_many_parts_cost_less_than_thirty_operations_for_each_byte(line: str) -> None:
+    offer = section(128, "a=rtpmap:{} H264/90000", "a=rtcp-fb:{} nack", line)
+    assert count_operations(lambda: negotiate(offer)) < 30 * len(offer)
+
+
+def test_the_number_of_parameters_of_a_payload_type_is_limited() -> None:
+    line = "a=fmtp:96 " + "a=b;" * MAX_FMTP_PARAMETERS
+    parse_description(f"v=0\nm=video 9 X 96\n{line}\n")
+    with pytest.raises(SdpMalformedError, match="a=fmtp has more than 32 parameters"):
+        parse_description(f"v=0\nm=video 9 X 96\n{line};\n")
 
 
 def test_the_parameters_of_a_payload_type_have_a_limit_of_their_own() -> None:

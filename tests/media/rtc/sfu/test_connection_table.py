@@ -62,6 +62,31 @@ async def test_at_the_limit_the_oldest_silent_connection_makes_room(monkeypatch:
         ]
 
 
+async def test_at_the_limit_the_oldest_connection_of_the_largest_network_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Connections that have sent a check, and then nothing, must not close the door for everyone."""
+    monkeypatch.setattr(connection_table, "MAX_CONNECTING", 3)
+    async with running_engine() as engine:
+        await engine.publisher("p")
+        for number in range(3):
+            peer = engine.raw_peer()
+            answer = engine.forwarder.subscribe(
+                connection_id=f"v{number}", source_id="source", offer=peer.offer("recvonly")
+            )
+            peer.take_credentials(answer.sdp)
+            peer._engine = ("127.0.0.1", engine.forwarder.udp_port)
+            await peer.check()
+        engine.skipped_seconds += connection_table.SILENT_SECONDS
+        with pytest.raises(MediaRefusedError):
+            await engine.viewer("late")
+        monkeypatch.setattr(connection_table, "MAX_HANDSHAKES_PER_NETWORK", 2)
+        await engine.viewer("late")
+        assert [fact for fact in engine.facts if isinstance(fact, Closed)] == [
+            Closed(connection_id="v0", cause=CloseCause.NEVER_CONNECTED)
+        ]
+
+
 async def test_a_source_keeps_only_its_latest_connecting_publishers() -> None:
     async with running_engine() as engine:
         offer = engine.raw_peer().offer("sendonly")

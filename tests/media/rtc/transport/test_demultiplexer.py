@@ -16,6 +16,7 @@ from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.transport.demultiplexer import (
     CHECKS_PER_SECOND,
     MAX_ADDRESSES_PER_CONNECTION,
+    MAX_NEW_ADDRESSES_PER_SECOND,
     MAX_UNKNOWN_ADDRESSES_PER_SECOND,
     Demultiplexer,
     UfragTable,
@@ -160,6 +161,7 @@ def test_a_connection_keeps_only_its_latest_addresses(harness: Harness) -> None:
     addresses = [("192.0.2.1", 1000 + number) for number in range(MAX_ADDRESSES_PER_CONNECTION + 1)]
     for address in addresses:
         harness.check(address)
+        harness.demultiplexer.reset_rate_limits()
     for address in addresses:
         harness.demultiplexer.receive(b"\x80" + bytes(20), address, 1.0)
     assert harness.statistics.unknown_datagrams == 1
@@ -185,10 +187,26 @@ def test_checks_from_one_address_are_limited_per_second(harness: Harness) -> Non
 def test_a_flood_from_unknown_addresses_does_not_affect_known_addresses(harness: Harness) -> None:
     harness.check(ADDRESS_1)
     harness.demultiplexer.reset_rate_limits()
-    for number in range(MAX_UNKNOWN_ADDRESSES_PER_SECOND):
-        harness.check(("198.51.100.1", number), pwd="x" * 24)
+    for number in range(MAX_UNKNOWN_ADDRESSES_PER_SECOND // MAX_NEW_ADDRESSES_PER_SECOND):
+        harness.add_peer(f"peer{number}")
+        for port in range(MAX_NEW_ADDRESSES_PER_SECOND):
+            harness.check(("198.51.100.1", number * MAX_NEW_ADDRESSES_PER_SECOND + port), ufrag=f"peer{number}")
     assert not harness.check(("198.51.100.2", 1))
     assert harness.check(ADDRESS_1)
+
+
+def test_a_flood_from_many_ports_that_names_one_connection_does_not_keep_others_out(harness: Harness) -> None:
+    harness.add_peer("attacker")
+    for port in range(2 * MAX_UNKNOWN_ADDRESSES_PER_SECOND):
+        harness.check(("198.51.100.1", port), ufrag="attacker", pwd="x" * 24)
+    assert harness.check(ADDRESS_1)
+
+
+def test_a_connection_may_try_so_many_new_addresses_per_second(harness: Harness) -> None:
+    answered = [harness.check(("192.0.2.1", port)) for port in range(MAX_NEW_ADDRESSES_PER_SECOND + 1)]
+    assert answered == [True] * MAX_NEW_ADDRESSES_PER_SECOND + [False]
+    harness.demultiplexer.reset_rate_limits()
+    assert harness.check(("192.0.2.1", MAX_NEW_ADDRESSES_PER_SECOND))
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])

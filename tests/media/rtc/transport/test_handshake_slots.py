@@ -1,7 +1,9 @@
 """The DTLS handshakes in progress, counted by network."""
 
 import pytest
+import structlog
 
+from stagebook.log_rate_limit import MAX_LINES
 from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NETWORK, HandshakeSlots, network_of
 
 
@@ -36,3 +38,11 @@ def test_nothing_is_kept_for_a_network_without_handshakes() -> None:
 )
 def test_the_addresses_of_an_ipv6_network_count_together(one: str, other: str, *, is_same: bool) -> None:
     assert (network_of(one) == network_of(other)) is is_same
+
+
+def test_failed_handshakes_cause_a_limited_number_of_log_lines() -> None:
+    slots = HandshakeSlots(clock=lambda: 0.0)
+    with structlog.testing.capture_logs() as lines:
+        for number in range(3 * MAX_LINES):
+            slots.log_failure(connection_id=f"c{number}", reason=f"reason {number}")
+    assert [line["connection_id"] for line in lines] == [f"c{number}" for number in range(MAX_LINES)]

@@ -33,6 +33,10 @@ MAX_FMTP_CHARACTERS = 4096
 """The longest a=fmtp value. The H.264 parameter sets of an encoder take up to some hundred characters. A publisher's
 value stays with its source and is read again for each viewer, so its size is limited apart from that of the offer."""
 
+MAX_FMTP_PARAMETERS = 32
+"""The most parameters of an a=fmtp value. H.264 has some ten of the twenty that RFC 6184 section 8.1 defines. The
+negotiation reads each value several times."""
+
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 """The direction attributes (RFC 8866 section 6.7)."""
 _FLAGS = ("rtcp-mux", "rtcp-rsize", "bundle-only")
@@ -75,7 +79,7 @@ class MediaSectionParser:
         self._ssrcs: dict[int, None] = {}
         self._ssrc_groups: list[SsrcGroup] = []
         self._declared_rids: set[str] = set()
-        self._simulcast_rids: tuple[str, ...] = ()
+        self._simulcast_rids: tuple[str, ...] | None = None
 
     def parse_attribute(self, name: str, value: str) -> None:
         """Take the name and the value of an a= line. Raises SdpMalformedError."""
@@ -107,7 +111,7 @@ class MediaSectionParser:
             extensions=self._extensions,
             ssrcs=tuple(self._ssrcs),
             ssrc_groups=tuple(self._ssrc_groups),
-            send_rids=tuple(rid for rid in self._simulcast_rids if rid in self._declared_rids),
+            send_rids=tuple(rid for rid in self._simulcast_rids or () if rid in self._declared_rids),
         )
 
     def _payload(self, name: str) -> PayloadFormat:
@@ -146,6 +150,8 @@ class MediaSectionParser:
         name, _, rest = value.partition(" ")
         if len(rest) > MAX_FMTP_CHARACTERS:
             raise SdpMalformedError(f"a=fmtp is longer than {MAX_FMTP_CHARACTERS} characters")
+        if rest.count(";") > MAX_FMTP_PARAMETERS:
+            raise SdpMalformedError(f"a=fmtp has more than {MAX_FMTP_PARAMETERS} parameters")
         if name in self._distinct_formats:
             self._fmtps.setdefault(name, rest.strip())
 
@@ -193,9 +199,12 @@ class MediaSectionParser:
         """`send h;~m,l recv ...` (RFC 8853 section 5.1).
 
         Layers are separated by `;`, the alternatives of a layer by `,`; the first alternative is used. `~` marks a
-        layer that is paused at first, which is accepted like any other.
+        layer that is paused at first, which is accepted like any other. A section has one such line at most.
         """
-        words = value.split()
+        if self._simulcast_rids is not None:
+            return
+        self._simulcast_rids = ()
+        words = value.split(maxsplit=4)[:4]
         for direction, layers in itertools.pairwise(words):
             if direction == "send":
                 first = [layer.partition(",")[0].removeprefix("~") for layer in layers.split(";")]

@@ -14,6 +14,7 @@ from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.viewer import Viewer
+from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NETWORK, network_of
 from stagebook.media.rtc.transport.peer_connection import PeerConnection, PeerListener, PeerState
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
 
@@ -21,7 +22,8 @@ MAX_CONNECTING = 512
 """Connections whose DTLS handshake is not complete. Each holds handshake state, so their number is limited."""
 SILENT_SECONDS = 1.0
 """At that limit a connection whose peer has sent no connectivity check for so long makes room for a new one. Clients
-send the first check as soon as they have the answer; whoever only opens connections sends none."""
+send the first check as soon as they have the answer; whoever only opens connections sends none. Of those that have sent
+one, the oldest of a network with more than MAX_HANDSHAKES_PER_NETWORK makes room."""
 MAX_CONNECTING_PUBLISHERS = 8
 """Publishers of one source, which is one participant's, that are not connected. A client that lost its network
 publishes again before the server has noticed the loss, but not so often."""
@@ -64,18 +66,29 @@ class ConnectionTable:
         """Return whether another connection may be opened: fewer than MAX_CONNECTING are connecting.
 
         At the limit the oldest silent one is reported to the listener as never connected, and the listener closes it.
-        So a client with a token cannot keep others out by opening connections that it does not use.
+        If none is silent, it is the oldest one of the network with the most of them. So a client with tokens cannot
+        keep others out by opening connections that it does not use.
         """
         if len(self._connecting) < MAX_CONNECTING:
             return True
+        expendable = self._expendable(now)
+        if expendable is None:
+            return False
+        self._listener.peer_failed(expendable, CloseCause.NEVER_CONNECTED)
+        return True
+
+    def _expendable(self, now: float) -> PeerConnection | None:
+        """The connecting peer that makes room for another one, None if all of them have a right to stay."""
+        by_network: dict[str, list[PeerConnection]] = {}
         for peer in self._connecting.values():
             if now - peer.opened_at < SILENT_SECONDS:
                 # They are kept oldest first, so all others are younger.
-                return False
+                break
             if peer.ice.path is None:
-                self._listener.peer_failed(peer, CloseCause.NEVER_CONNECTED)
-                return True
-        return False
+                return peer
+            by_network.setdefault(network_of(str(peer.ice.path.address[0])), []).append(peer)
+        largest = max(by_network.values(), key=len, default=[])
+        return largest[0] if len(largest) > MAX_HANDSHAKES_PER_NETWORK else None
 
     def make_room_for_publisher(self, source: MediaSource) -> None:
         """Report the oldest connecting publisher of a source as never connected if there are

@@ -27,6 +27,9 @@ CHECKS_PER_SECOND = 50
 """Connectivity checks that one address may have verified. A busy peer sends about twenty."""
 MAX_UNKNOWN_ADDRESSES_PER_SECOND = 4096
 """Addresses without a route that may have checks verified."""
+MAX_NEW_ADDRESSES_PER_SECOND = 8
+"""Those of them whose checks name one connection. Without this limit, one client that has a connection and sends from
+many ports would use up the share of all unknown addresses, and nobody else could connect."""
 MAX_ADDRESSES_PER_CONNECTION = 16
 """Routes of one connection: the candidates of the peer that passed a check."""
 
@@ -100,6 +103,8 @@ class Demultiplexer:
         self._routes: Routes = {}
         self._checks: dict[Address, int] = {}
         """Checks of the current second, by address."""
+        self._new_addresses: dict[PeerConnection, int] = {}
+        """Unknown addresses of the current second, by the connection that their checks name."""
 
     def receive(self, datagram: bytes, address: Address, now: float) -> None:
         """Deliver a datagram to its connection, or drop it. Never raises for the content of a datagram.
@@ -126,6 +131,7 @@ class Demultiplexer:
     def reset_rate_limits(self) -> None:
         """Start a new second of the rate limits. The caller does so about once a second."""
         self._checks.clear()
+        self._new_addresses.clear()
 
     def _receive_stun(self, datagram: bytes, address: Address, now: float) -> None:
         """Verify and answer a connectivity check (RFC 8445 section 7.3), or take a Binding indication."""
@@ -140,7 +146,7 @@ class Demultiplexer:
             return
         password = peer.ice.password_for(request.local_ufrag)
         # A check that fails to verify gets no error response: to an unauthenticated client the port stays silent.
-        if password is None or not self._may_verify(address) or not request.verify(password.encode()):
+        if password is None or not self._may_verify(address, peer) or not request.verify(password.encode()):
             return
         if request.unknown_attributes:
             self._socket.send(stun.unknown_attributes_error(request, password.encode()), address)
@@ -160,13 +166,16 @@ class Demultiplexer:
         # After the response: a client that waits for it would drop a ClientHello before it.
         peer.start_dtls(path, now)
 
-    def _may_verify(self, address: Address) -> bool:
-        """Count a check against the rate limits. Return False if `address` has used its share, or if it is unknown and
-        the unknown addresses have used theirs."""
+    def _may_verify(self, address: Address, peer: PeerConnection) -> bool:
+        """Count a check of `address` that names `peer`. Return False if the address has used its share of checks, or if
+        it is unknown and the connection, or all unknown addresses, have used theirs."""
         count = self._checks.get(address, 0)
         if count >= CHECKS_PER_SECOND:
             return False
-        if count == 0 and address not in self._routes and len(self._checks) >= MAX_UNKNOWN_ADDRESSES_PER_SECOND:
-            return False
+        if count == 0 and address not in self._routes:
+            new_addresses = self._new_addresses.get(peer, 0)
+            if new_addresses >= MAX_NEW_ADDRESSES_PER_SECOND or len(self._checks) >= MAX_UNKNOWN_ADDRESSES_PER_SECOND:
+                return False
+            self._new_addresses[peer] = new_addresses + 1
         self._checks[address] = count + 1
         return True

@@ -19,8 +19,6 @@ which calls `close`. The listener also applies the two timeouts, for connecting 
 from enum import StrEnum
 from typing import Protocol
 
-import structlog
-
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation, DtlsState
 from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
@@ -36,8 +34,6 @@ RTP_PACKETS_PER_SECOND = 5000
 """Limit for one publisher. 8.5 Mbit/s of video and an audio stream are about a thousand; keyframes come in bursts."""
 RTCP_COMPOUNDS_PER_SECOND = 200
 """Limit for one peer. A viewer with heavy loss sends about 50 NACKs a second."""
-
-_log = structlog.get_logger(__name__)
 
 
 class PeerState(StrEnum):
@@ -234,7 +230,7 @@ class PeerConnection:
 
     def _fail(self, reason: str) -> None:
         """Log why the handshake failed, once for a connection, and report it."""
-        _log.warning("dtls_handshake_failed", connection_id=self.connection_id, reason=reason)
+        self._handshakes.log_failure(connection_id=self.connection_id, reason=reason)
         self._listener.peer_failed(self, CloseCause.TRANSPORT_FAILED)
 
     def _flush_dtls(self, path: Path | None) -> None:

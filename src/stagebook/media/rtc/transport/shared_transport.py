@@ -58,7 +58,7 @@ class SharedTransport:
         self._certificate = make_certificate(datetime.fromtimestamp(wall_clock(), UTC))
         self._dtls_context = dtls_context(self._certificate)
         self.ufrags = UfragTable()
-        self._handshakes = HandshakeSlots()
+        self._handshakes = HandshakeSlots(clock=clock)
         self._sockets: list[UdpSocket | WildcardSocket] = []
         self._demultiplexers: list[Demultiplexer] = []
         self._candidate_addresses: tuple[tuple[str, int], ...] = ()
