@@ -6,7 +6,8 @@ from structlog.testing import capture_logs
 
 from stagebook.book.changes import PutResource
 from stagebook.log_rate_limit import MAX_LINES
-from stagebook.manager.participants.refusal_rate_limit import (
+from stagebook.manager.participants.encoder_rate_limit import (
+    ADMITTED_PER_MINUTE,
     MINUTE_MS,
     RECORDED_PER_MINUTE,
 )
@@ -169,6 +170,25 @@ async def test_a_key_in_use_is_refused_and_the_first_encoder_continues(harness: 
     assert harness.engine.closed == harness.engine.ended_sources == []
     harness.engine.lose(first)
     assert (await harness.events(stage, configuration.participant_id))[-1] == "LEFT"
+
+
+async def test_an_encoder_that_connects_too_often_is_refused_without_an_event(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    configuration = await harness.configuration(stage)
+    other = await harness.configuration(stage)
+    for _ in range(ADMITTED_PER_MINUTE):
+        harness.engine.lose(await harness.publish_rtmp(configuration.stream_key))
+        await harness.settled()
+    before = await harness.events(stage, configuration.participant_id)
+
+    detail = await harness.refused_encoder(configuration.stream_key)
+
+    assert "more than 60 times a minute" in detail
+    assert await harness.events(stage, configuration.participant_id) == before
+    assert harness.engine.wrong_keys == set()
+    await harness.publish_rtmp(other.stream_key)
+    harness.clock.ms += MINUTE_MS
+    await harness.publish_rtmp(configuration.stream_key)
 
 
 async def test_of_two_encoders_at_once_one_is_admitted(harness: ManagerHarness) -> None:

@@ -10,7 +10,7 @@ the first that fails refuses:
    (INVALID_PROTOCOL), the key is not in use (REUSE_OF_STREAM_KEY), and the quotas allow it (QUOTA_EXCEEDED).
 
 An encoder that passes is JOINED, durably, before the ingest process admits it, so that every later report finds its
-participant. Encoders retry by themselves, so only some of their refusals are recorded (`refusal_rate_limit.py`).
+participant. Encoders retry by themselves, so only some of their refusals are recorded (`encoder_rate_limit.py`).
 Stream keys are compared in constant time and never logged. The log lines about refusals are limited, because a client
 without a key can cause any number of them.
 """
@@ -22,7 +22,7 @@ import structlog
 
 from stagebook.book.store import BookFailedError
 from stagebook.log_rate_limit import LogRateLimit
-from stagebook.manager.participants.refusal_rate_limit import RefusalRateLimit
+from stagebook.manager.participants.encoder_rate_limit import ADMITTED_PER_MINUTE, EncoderRateLimit
 from stagebook.manager.session.session_registry import Route
 from stagebook.manager.session.transaction import Transaction
 from stagebook.manager.session.unit_of_work import UnitOfWork
@@ -66,7 +66,8 @@ class RtmpJoin:
         self._media = media
         self._authorization = authorization
         self._randomness = randomness
-        self._refusals = RefusalRateLimit()
+        self._refusals = EncoderRateLimit()
+        self._admissions = EncoderRateLimit(per_minute=ADMITTED_PER_MINUTE)
         self._log_limit = LogRateLimit(clock=lambda: unit.now().monotonic_ms / 1_000)
         self._answers: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -135,10 +136,17 @@ class RtmpJoin:
         fact = self._fact(ask, configuration, claims, session, is_right_key=participant_id is not None)
         transaction = self._unit.begin()
         refusal = transaction.apply(session, fact)
+        if refusal is None and isinstance(fact, EncoderRequested):
+            self._count_admission(configuration.arn)  # if it raises, the transaction has no effect
         await self._commit(transaction, claims, refusal)
         # Here JOINED is durable. A refusal was raised by `_commit`.
         if isinstance(fact, EncoderRequested):
             await self._admit(ask, transaction, fact)
+
+    def _count_admission(self, configuration_arn: str) -> None:
+        """Count an admission; raise ServerBusyError if its configuration has had too many, which makes no event."""
+        if not self._admissions.take(configuration_arn, None, now_ms=self._unit.now().monotonic_ms):
+            raise ServerBusyError(f"its encoders connect more than {ADMITTED_PER_MINUTE} times a minute")
 
     def _fact(
         self,
@@ -175,7 +183,7 @@ class RtmpJoin:
         """Commit an arrival, or raise a refusal; a refusal above the rate limit is not recorded."""
         if isinstance(refusal, AttemptRefusedError) and claims.ingest is not None:
             now_ms = self._unit.now().monotonic_ms
-            if not self._refusals.may_record(claims.ingest.configuration_arn, refusal.code, now_ms=now_ms):
+            if not self._refusals.take(claims.ingest.configuration_arn, refusal.code, now_ms=now_ms):
                 raise refusal
         await self._unit.wait(transaction.commit())
         if refusal is not None:
