@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 ARGS :=
 SEEDS := 1000
 SECONDS := 600
+MINUTES := 30
 LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test test-lowest test-all audit constraints check format bench simulate fuzz clean
+.PHONY: run demo test test-lowest test-all audit constraints check format bench simulate fuzz soak clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -38,6 +39,9 @@ audit: $(VENV)/.dev
 
 # What takes longer than `make test`.
 test-all: test-lowest audit
+	@$(MAKE) simulate SEEDS=1000
+	@$(MAKE) fuzz SECONDS=120
+	@$(MAKE) soak MINUTES=3
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(wildcard src tests bench)
@@ -58,6 +62,10 @@ simulate: $(VENV)/.dev
 # Fuzzes the parsers of what strangers send, for SECONDS altogether.
 fuzz: $(VENV)/.fuzz
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+# Clients and attackers against a real server, for MINUTES.
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 # Pins the newest versions of all dependencies with their hashes, for all supported versions of Python and all platforms.
 COMPILE = $(BIN)/uv pip compile pyproject.toml --no-config --quiet --upgrade --universal --python-version 3.11 \

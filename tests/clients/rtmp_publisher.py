@@ -49,8 +49,20 @@ class RtmpPublisher:
     closes the connection.
     """
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, chunk_bytes: int = 4096) -> None:
-        """Prepare a connection to the server. `chunk_bytes` is the chunk size after `connect`; before, it is 128."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        chunk_bytes: int = 4096,
+        local_host: str | None = None,
+    ) -> None:
+        """Prepare a connection to the server. `chunk_bytes` is the chunk size after `connect`; before, it is 128.
+
+        `local_host` is the address of the client.
+        """
+        self._local_address = None if local_host is None else (local_host, 0)
         self._address = (host, port)
         self._tls = tls
         self._connected_chunk_bytes = chunk_bytes
@@ -63,7 +75,9 @@ class RtmpPublisher:
     async def __aenter__(self) -> Self:
         host, port = self._address
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            self._reader, self._writer = await asyncio.open_connection(host, port, ssl=self._tls)
+            self._reader, self._writer = await asyncio.open_connection(
+                host, port, ssl=self._tls, local_addr=self._local_address
+            )
             try:
                 await self._handshake()
             except BaseException:

@@ -70,7 +70,8 @@ def check_token(data: bytes) -> None:
         try:
             claims = verify(token, now_ms=_NOW_SECONDS * 1_000)
         except TokenRefusedError as refused:
-            assert token not in str(refused) or not token
+            # A short one may be a word of the message.
+            assert len(token) < 16 or token not in str(refused)
             continue
         assert claims == _CLAIMS
 

@@ -37,11 +37,14 @@ class RawPeer:
         self,
         host: str = "127.0.0.1",
         *,
+        local_host: str | None = None,
         srtp_profiles: bytes | None = None,
         is_dtls_server: bool = False,
         curve: ec.EllipticCurve | None = None,
     ) -> None:
-        """`is_dtls_server`: offer a=setup:passive and wait for the engine's ClientHello. `curve` is that of the key."""
+        """`host` is the engine's, `local_host` the peer's, by default the same.
+
+        `is_dtls_server`: offer a=setup:passive and wait for the engine's ClientHello. `curve` is that of the key."""
         self._certificate = make_certificate(datetime.now(UTC), curve)
         self._is_dtls_server = is_dtls_server
         context = dtls_context(self._certificate)
@@ -55,12 +58,17 @@ class RawPeer:
         self._dtls.set_ciphertext_mtu(1200)
         self.ufrag, self.pwd = secrets.token_hex(4), secrets.token_hex(16)
         self.server_ufrag = self.server_pwd = ""
-        self._host = host
+        self._host, self._local_host = host, local_host or host
         self._engine: tuple[str, int] = (host, 0)
         self.socket = self._open_socket()
         self._outbound: Session | None = None
         self._inbound: Session | None = None
         self.srtp_profile = b""
+
+    @property
+    def engine_address(self) -> tuple[str, int]:
+        """The address of the engine's socket, once `connect` was called."""
+        return self._engine
 
     # Session descriptions
 
@@ -186,7 +194,7 @@ class RawPeer:
         opened = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_DGRAM)
         opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        opened.bind((self._host, 0))
+        opened.bind((self._local_host, 0))
         return opened
 
     async def _complete_handshake(self) -> None:
