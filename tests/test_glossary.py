@@ -19,8 +19,9 @@ _WORDS = {
     """,
     "WebRTC and RTP": """
         answer bandwidth candidates choice codec codecs description dtls estimate extensions fragment ice layers lite
-        media negotiation offer packet peer plan published publisher receiver rtc rtcp rtp sdp session sessions sfu
-        simulcast srtp statistics stream streams stun track tracks transport trickle udp viewer whip
+        alert fatal hello media negotiation offer packet peer plan published publisher receiver rtc rtcp rtp sdp
+        session sessions sfu simulcast srtp statistics stream streams stun track tracks transport trickle udp viewer
+        whip
     """,
     "RTMP and codecs": """
         aac amf0 audio avc bit chunk command control enhanced flv h264 handshake message messages nal names opus

@@ -40,7 +40,7 @@ class ScriptedEngine:
         del connection_id, fragment, ice_session
         return PatchAnswer(fragment=None, ice_session="ice")
 
-    async def close(self, *, connection_id: str, detail: str = "") -> None:
+    async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         """See MediaEngine.close."""
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:

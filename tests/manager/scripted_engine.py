@@ -33,6 +33,7 @@ class ScriptedEngine:
         self.connections: dict[str, str] = {}
         self.ended_sources: list[str] = []
         self.closed: list[str] = []
+        self.failed: list[str] = []
         self.asked = 0
         self.admitted: dict[str, str] = {}
         self.refused: dict[str, str] = {}
@@ -128,9 +129,11 @@ class ScriptedEngine:
             raise MediaRefusedError(reason=RefusalReason.MALFORMED, detail="scripted")
         return PatchAnswer(fragment=None, ice_session="ice-1")
 
-    async def close(self, *, connection_id: str, detail: str = "") -> None:
+    async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         self.closed.append(connection_id)
         self.details[connection_id] = detail
+        if as_failure:
+            self.failed.append(connection_id)
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:
         self.ended_sources.append(source_id)

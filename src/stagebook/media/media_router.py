@@ -81,10 +81,10 @@ class MediaRouter:
         if self._ingest is not None:
             self._ingest.refuse(ask_id=ask_id, detail=detail, is_wrong_key=is_wrong_key)
 
-    async def close(self, *, connection_id: str, detail: str = "") -> None:
+    async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         """As MediaEngine.close."""
         self._end_encoder(connection_id, detail)
-        self._engines.close(connection_id=connection_id)
+        self._engines.close(connection_id=connection_id, as_failure=as_failure)
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:
         """As MediaEngine.end_source."""

@@ -191,14 +191,15 @@ class MediaEngine(Protocol):
         Raises MediaRefusedError (MALFORMED, UNKNOWN_CONNECTION, ICE_SESSION_MISMATCH, ENGINE_LOST).
         """
 
-    async def close(self, *, connection_id: str, detail: str = "") -> None:
+    async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         """End one connection; an encoder receives `detail`. Unknown ids are ignored.
 
-        The source of a publisher stays until `end_source`.
+        With `as_failure`, a WebRTC peer sees its connection fail at once; otherwise it is closed, which browsers show
+        seconds later. The source of a publisher stays until `end_source`.
         """
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:
         """End a source with all its publishers' and viewers' connections; encoders receive `detail`.
 
-        Unknown ids are ignored.
+        Viewers see their connection fail. Unknown ids are ignored.
         """

@@ -73,7 +73,9 @@ async def test_closing_the_peer_connection_ends_the_participation(
     pair = await publish_and_watch(stage, participants)
     await pair.publisher.run("() => connection.peer.close()")
     await pair.expect_both_left(stage)
-    await pair.viewer.wait_until("() => connection.transportState === 'closed'")
+    # At once, and not `disconnected` first, which ICE finds seconds later.
+    await pair.viewer.wait_until("() => connection.connections.at(-1) === 'failed'")
+    assert await pair.viewer.run("() => connection.connections") == ["connecting", "connected", "failed"]
 
 
 async def test_a_crash_ends_the_participation_after_the_consent_timeout(

@@ -30,12 +30,13 @@ async def test_connections_and_sources_are_ended_in_the_engine_with_their_detail
         [
             CloseConnection(connection_id="one", detail="reason"),
             EndSource(source_id="source", detail="another reason"),
-            CloseConnection(connection_id="two"),
+            CloseConnection(connection_id="two", as_failure=True),
         ]
     )
     await dispatched.dispatcher.settled()
 
     assert dispatched.engine.closed == ["one", "two"]
+    assert dispatched.engine.failed == ["two"]
     assert dispatched.engine.ended_sources == ["source"]
     assert dispatched.engine.details == {"one": "reason", "source": "another reason", "two": ""}
 

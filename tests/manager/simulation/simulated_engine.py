@@ -104,9 +104,9 @@ class SimulatedEngine:
         del connection_id, fragment, ice_session
         return PatchAnswer(fragment=None, ice_session="ice")
 
-    async def close(self, *, connection_id: str, detail: str = "") -> None:
+    async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         """As MediaEngine.close."""
-        del detail
+        del detail, as_failure
         self.connections.pop(connection_id, None)
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:

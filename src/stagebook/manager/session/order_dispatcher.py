@@ -30,7 +30,10 @@ class OrderDispatcher:
         for order in orders:
             match order:
                 case CloseConnection():
-                    self.run(self._media.close(connection_id=order.connection_id, detail=order.detail))
+                    close = self._media.close(
+                        connection_id=order.connection_id, detail=order.detail, as_failure=order.as_failure
+                    )
+                    self.run(close)
                 case EndSource():
                     self._end_source(order)
                 case CloseEvents():

@@ -72,6 +72,8 @@ class CloseConnection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     connection_id: str
     detail: str = ""
+    as_failure: bool = False
+    """Whether the client sees its connection fail at once, because it did not ask for the end."""
 
 
 class EndSource(msgspec.Struct, frozen=True, kw_only=True, gc=False):

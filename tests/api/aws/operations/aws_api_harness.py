@@ -104,7 +104,7 @@ class FakeMediaEngine(MediaEngine):
     async def patch(self, **_fragment: str | None) -> PatchAnswer:
         return PatchAnswer(fragment=None, ice_session="1")
 
-    async def close(self, *, connection_id: str, detail: str = "") -> None:
+    async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         pass
 
     async def end_source(self, *, source_id: str, detail: str = "") -> None:

@@ -78,10 +78,10 @@ class ScriptedForwarder:
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         return PatchAnswer(fragment=f"patched {connection_id} {fragment}", ice_session=ice_session or "none")
 
-    def close(self, *, connection_id: str) -> None:
+    def close(self, *, connection_id: str, as_failure: bool) -> None:
         if connection_id == "fail":
             raise ZeroDivisionError
-        self.calls.append(f"close {connection_id}")
+        self.calls.append(f"{'fail' if as_failure else 'close'} {connection_id}")
 
     def end_source(self, *, source_id: str) -> None:
         self.calls.append(f"end {source_id}")
@@ -166,10 +166,11 @@ async def test_requests_are_replied_to_with_their_request_id(server: FakeServer)
 async def test_commands_without_a_reply_are_carried_out_in_order(server: FakeServer) -> None:
     await server.start()
     server.send(engine_messages.CloseCommand(connection_id="c"))
+    server.send(engine_messages.CloseCommand(connection_id="d", as_failure=True))
     server.send(engine_messages.EndSourceCommand(source_id="s"))
     server.send(worker_messages.Stop())
     assert await server.serving == 0
-    assert server.forwarders[0].calls == ["close c", "end s", "stop"]
+    assert server.forwarders[0].calls == ["close c", "fail d", "end s", "stop"]
 
 
 async def test_media_and_timers_get_a_turn_between_two_commands_of_a_burst(

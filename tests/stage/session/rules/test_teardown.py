@@ -63,6 +63,23 @@ class TestSubscriptions:
         assert CancelTimer(key="duration:sub-V") in decision.orders
         assert len(session.session.viewers) == 0
 
+    @pytest.mark.parametrize(
+        ("cause", "as_failure"), [(Cause.CLIENT, False), (Cause.DISCONNECTED_BY_API, True), (Cause.LIMIT, True)]
+    )
+    def test_a_viewer_that_did_not_ask_for_the_end_sees_a_failure(self, cause: Cause, *, as_failure: bool) -> None:
+        session = DecidedSession()
+        session.publish("P")
+        session.subscribe("V", "P")
+        orders = orders_of(session.apply(ended("V", "sub-V", cause)), CloseConnection)
+        assert orders == [CloseConnection(connection_id="sub-V", as_failure=as_failure)]
+
+    def test_a_viewer_sees_a_failure_when_its_publisher_has_left(self) -> None:
+        session = DecidedSession()
+        session.publish("P")
+        session.subscribe("V", "P")
+        orders = orders_of(session.apply(ended("P", "pub-P")), CloseConnection)
+        assert orders == [CloseConnection(connection_id="sub-V", as_failure=True)]
+
     def test_a_connection_that_never_flowed_has_no_duration_timer(self) -> None:
         session = DecidedSession()
         session.publish("P")

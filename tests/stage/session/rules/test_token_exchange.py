@@ -154,7 +154,7 @@ def test_losing_subscribe_ends_the_subscriptions_of_the_participant() -> None:
     decision = session.apply(only(Capability.PUBLISH))
 
     assert event_names(decision.events) == ["A TOKEN_EXCHANGED", "A SUBSCRIBE_STOPPED"]
-    assert orders_of(decision, CloseConnection) == [CloseConnection(connection_id="sub")]
+    assert orders_of(decision, CloseConnection) == [CloseConnection(connection_id="sub", as_failure=True)]
     assert session.machine("A").is_publishing
 
 

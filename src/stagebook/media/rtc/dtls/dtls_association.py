@@ -32,8 +32,10 @@ from enum import StrEnum
 
 from OpenSSL import SSL
 
+from stagebook.media.rtc.dtls.client_hello import offers_encrypt_then_mac
 from stagebook.media.rtc.dtls.dtls_certificate import HASHES, fingerprint_of
 from stagebook.media.rtc.dtls.dtls_records import MAX_RECORDS, RECORD_HEADER_SIZE_BYTES, RecordFilter
+from stagebook.media.rtc.dtls.fatal_alert import fatal_alert
 from stagebook.media.rtc.sdp.session_description import Fingerprint
 from stagebook.media.rtc.srtp.srtp_session import PROFILES, SrtpKeys, keying_material_size_bytes
 
@@ -58,7 +60,7 @@ class DtlsState(StrEnum):
     CONNECTED = "connected"
     FAILED = "failed"
     CLOSED = "closed"
-    """One side sent close_notify."""
+    """One side sent close_notify or a fatal alert."""
 
 
 class DtlsAssociation:
@@ -81,6 +83,11 @@ class DtlsAssociation:
         self.failure = ""
         """Why the handshake failed. "" unless FAILED."""
         self._filter = RecordFilter()
+        self._alert: bytes | None = None
+        """A fatal alert to send before what OpenSSL has to send."""
+        self._heeds_alerts = not is_client
+        """Whether the peer may be a browser, which is a DTLS client and has no encrypt-then-MAC. Among the others are
+        peers that ignore fatal alerts (aiortc), and then close_notify too, because the association has ended."""
         self.has_started = False
         """Whether `start` has begun the handshake."""
 
@@ -99,6 +106,8 @@ class DtlsAssociation:
             return
         records = self._filter.select(datagram, handshaking=self.state is DtlsState.HANDSHAKING)
         if records:
+            if self.state is DtlsState.HANDSHAKING and offers_encrypt_then_mac(records):
+                self._heeds_alerts = False
             self._connection.bio_write(records)
             self._read()
 
@@ -140,6 +149,9 @@ class DtlsAssociation:
         OpenSSL hands out a flight as one stream of records. It is emptied here in any case, also if the caller has no
         address to send to: a lost flight is retransmitted when its timer expires.
         """
+        if self._alert is not None:
+            yield self._alert
+            self._alert = None
         pending = bytearray()
         while True:
             try:
@@ -191,11 +203,16 @@ class DtlsAssociation:
         size = keying_material_size_bytes(profile)
         return SrtpKeys.from_keying_material(profile, self._connection.export_keying_material(_EXPORTER_LABEL, size))
 
-    def close(self) -> None:
-        """Queue a close_notify alert if the association is CONNECTED; `take_datagrams` returns it."""
+    def close(self, *, as_failure: bool = False) -> None:
+        """Queue a close_notify alert if the association is CONNECTED; `take_datagrams` returns it.
+
+        With `as_failure`, a peer that may be a browser is sent a fatal alert before it, which it notices sooner.
+        """
         if self.state is not DtlsState.CONNECTED:
             return
         self.state = DtlsState.CLOSED
+        if as_failure and self._heeds_alerts:
+            self._alert = fatal_alert(self._connection)
         try:
             self._connection.shutdown()
         except SSL.Error:

@@ -77,6 +77,7 @@ class CloseCommand(Command, frozen=True, kw_only=True):
     """MediaEngine.close."""
 
     connection_id: str
+    as_failure: bool = False
 
 
 class EndSourceCommand(Command, frozen=True, kw_only=True):

@@ -190,13 +190,14 @@ class EnginePool:
         )
         return (await engine.request(request, FragmentAnswered)).answer
 
-    def close(self, *, connection_id: str) -> None:
-        """Close one connection. No fact about it is reported after this. Unknown ids are ignored."""
+    def close(self, *, connection_id: str, as_failure: bool = False) -> None:
+        """Close one connection. No fact about it is reported after this. Unknown ids are ignored. With `as_failure` its
+        peer sees a failure."""
         self._lost.pop(connection_id, None)
         number = self._placement.engine_of(connection_id)
         if number is not None:
             self._placement.remove(connection_id)
-            self._engines[number].send(CloseCommand(connection_id=connection_id))
+            self._engines[number].send(CloseCommand(connection_id=connection_id, as_failure=as_failure))
 
     def end_source(self, *, source_id: str) -> None:
         """End a source and close its connections. No fact about them is reported after this. Unknown ids are

@@ -138,14 +138,14 @@ class ConnectionTable:
         self._connecting.pop(connection_id, None)
         return self._entries[connection_id]
 
-    def close(self, connection_id: str) -> bool:
-        """Close a connection and remove it. False if it is unknown."""
+    def close(self, connection_id: str, *, as_failure: bool = False) -> bool:
+        """Close a connection and remove it. False if it is unknown. With `as_failure` its peer sees a failure."""
         entry = self._entries.pop(connection_id, None)
         if entry is None:
             return False
         self._connecting.pop(connection_id, None)
         entry.source.viewers.pop(connection_id, None)
-        self._transport.close_peer(entry.peer)
+        self._transport.close_peer(entry.peer, as_failure=as_failure)
         return True
 
     # Time

@@ -185,19 +185,22 @@ class Forwarder:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
         return answer_fragment(entry, self._transport, parse_fragment(fragment), ice_session)
 
-    def close(self, *, connection_id: str) -> None:
+    def close(self, *, connection_id: str, as_failure: bool = False) -> None:
         """Close one connection without reporting a fact. Its source and the source's viewers stay. Unknown ids are
-        ignored."""
-        self._connections.close(connection_id)
+        ignored. With `as_failure` its peer sees a failure."""
+        self._connections.close(connection_id, as_failure=as_failure)
         self._feeds.close(connection_id)
 
     def end_source(self, *, source_id: str) -> None:
-        """Close a source with all of its connections, without reporting facts. Unknown ids are ignored."""
+        """Close a source with all of its connections, without reporting facts. Unknown ids are ignored.
+
+        Its viewers see a failure, as they have not asked for the end.
+        """
         self._feeds.end_source(source_id)
         source = self._sources.pop(source_id, None)
         if source is not None:
             for connection_id in self._connections.of_source(source):
-                self._connections.close(connection_id)
+                self._connections.close(connection_id, as_failure=connection_id in source.viewers)
 
     # PeerListener
 
@@ -231,7 +234,7 @@ class Forwarder:
         """Let a publisher feed a source. Viewers whose video codec this is not are closed, with SOURCE_CHANGED."""
         if not source.keeps_viewers(publisher.plan):
             for viewer_id in list(source.viewers):
-                if self._connections.close(viewer_id):
+                if self._connections.close(viewer_id, as_failure=True):
                     self._on_fact(Closed(connection_id=viewer_id, cause=CloseCause.SOURCE_CHANGED))
         source.take_over(publisher, now)
 

@@ -303,8 +303,10 @@ class PeerConnection:
             if protected is not None:
                 self.ice.path.send(protected)
 
-    def close(self) -> None:
+    def close(self, *, as_failure: bool = False) -> None:
         """Send close_notify, drop the SRTP keys and notify the media endpoint. A second call does nothing.
+
+        With `as_failure` the peer is sent a fatal alert first.
 
         All of it must happen in one step of the event loop: down tracks hold libsrtp's handle, which is void without
         the session, and the endpoint detaches them before the next packet is fanned out.
@@ -313,7 +315,7 @@ class PeerConnection:
             return
         self.state = PeerState.CLOSED
         self._release_slot()
-        self._dtls.close()
+        self._dtls.close(as_failure=as_failure)
         self._flush_dtls(self.ice.path)
         self._srtp = None
         self.endpoint.closed()

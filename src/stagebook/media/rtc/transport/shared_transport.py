@@ -125,10 +125,10 @@ class SharedTransport:
         self.ufrags.add(peer.ice.credentials.ufrag, peer)
         return peer
 
-    def close_peer(self, peer: PeerConnection) -> None:
-        """Remove a connection's credentials and routes, and close it."""
+    def close_peer(self, peer: PeerConnection, *, as_failure: bool = False) -> None:
+        """Remove a connection's credentials and routes, and close it. With `as_failure` its peer sees a failure."""
         self.ufrags.remove_peer(peer)
-        peer.close()
+        peer.close(as_failure=as_failure)
 
     def restart_ice(self, peer: PeerConnection, remote: RemoteTransport) -> None:
         """Give a connection new credentials (RFC 8445 section 9). The credentials in use stay valid until the peer

@@ -221,7 +221,8 @@ def _release(
             farewell = FAREWELLS.get(end.cause)
             draft.order(CloseEvents(connection_id=connection_id, farewell=farewell, detail=end.detail or ""))
         case ConnectionKind.SUBSCRIBE:
-            draft.order(CloseConnection(connection_id=connection_id))
+            # A publisher is closed without a failure: many clients answer one by publishing again.
+            draft.order(CloseConnection(connection_id=connection_id, as_failure=end.cause is not Cause.CLIENT))
         case ConnectionKind.PUBLISH if not participant.is_virtual:
             # The engine closes all connections of a source that ends, so the last one needs no order of its own.
             if not draft.release_source(participant_id, user_id=connection_id, detail=end.reason):
