@@ -1,9 +1,9 @@
 """One events websocket after its handshake.
 
-Two tasks serve it. The reader takes the client's messages (PING, EXCHANGE_TOKEN), one at a time. The writer sends what
-is pending: a PONG, the answers to token exchanges, and the newest stage state. The stage manager calls
-`show` and `farewell` from outside; both only store a value and wake the writer, so that a slow client never delays the
-manager. The first task that ends ends the connection.
+Two tasks serve it. The reader takes the client's messages (PING, EXCHANGE_TOKEN), one at a time. The writer, which is
+the task of the request, sends what is pending: a PONG, the answers to token exchanges, and the newest stage state. The
+stage manager calls `show` and `farewell` from outside; both only store a value and wake the writer, so that a slow
+client never delays the manager. The first task that ends ends the connection.
 
 A connection holds no data of its own that grows with the stage. The pending stage state is a reference to the message
 that all connections of the stage share, and a newer one replaces it. A message that has been begun must be sent to
@@ -14,11 +14,12 @@ Close codes are those of RFC 6455 section 7.4, and 4000 to 4999 for Stagebook's 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import msgspec
 
 from stagebook.api.asgi import Message, Receive, Send
+from stagebook.api.light_event import LightEvent
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
 from stagebook.api.participants.request_limits import RequestLimits, TokenBucket
 from stagebook.api.participants.stage_state_messages import StageStateMessage
@@ -29,6 +30,7 @@ MAX_CLOSE_REASON_SIZE_BYTES = 123
 """A control frame has at most 125 bytes of payload, and the code takes two (RFC 6455 section 5.5)."""
 
 _ABNORMAL_CLOSURE = 1006
+_TIMER_RESOLUTION_SECONDS = 0.001
 
 
 class ConnectionClose(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,25 @@ class EventsConnection:
     before `run`. `has_parts`: the server supports TEXT_PARTS_EXTENSION.
     """
 
+    __slots__ = (
+        "_encoder",
+        "_farewell",
+        "_has_parts",
+        "_is_ping_due",
+        "_is_pong_pending",
+        "_is_state_pending",
+        "_limits",
+        "_message_rate",
+        "_newest_state",
+        "_pending_answers",
+        "_ping_timer",
+        "_reader",
+        "_send_deadline",
+        "_sent_at_seconds",
+        "_wake_writer",
+        "answer_exchange",
+    )
+
     answer_exchange: Callable[[str], Awaitable[str]]
 
     def __init__(
@@ -76,13 +97,18 @@ class EventsConnection:
         self._limits = limits
         self._message_rate = message_rate
         self._has_parts = has_parts
-        self._wake_writer = asyncio.Event()
+        self._wake_writer = LightEvent()
         self._newest_state: StageStateMessage | None = None
         """The newest state, also after it was sent: the encoder shares its parts with the next one."""
         self._is_state_pending = False
         self._is_pong_pending = False
-        self._pending_answers: list[str] = []
+        self._is_ping_due = False
+        self._pending_answers: tuple[str, ...] = ()
         self._farewell: ConnectionClose | None = None
+        self._reader: asyncio.Task[ConnectionClose] | None = None
+        self._send_deadline: asyncio.Timeout | None = None
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._sent_at_seconds = 0.0
 
     def show(self, snapshot: StageSnapshot) -> None:
         """Send a snapshot of the stage. It replaces a snapshot that has not been sent yet."""
@@ -100,18 +126,30 @@ class EventsConnection:
 
     async def run(self, receive: Receive, send: Send) -> ConnectionClose:
         """Serve the accepted websocket until it ends; return how it ended. The close frame is not sent yet."""
-        async with asyncio.TaskGroup() as tasks:
-            sides = {tasks.create_task(self._read(receive)), tasks.create_task(self._write(send))}
-            done, pending = await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
-            for side in pending:
-                side.cancel()
+        reader = self._reader = asyncio.get_running_loop().create_task(self._read(receive))
+        reader.add_done_callback(self._on_read_end)
+        try:
+            close = await self._write(send)
+        finally:
+            reader.cancel()
+            await asyncio.wait((reader,))
+            self._reader = None
         # The manager's farewell wins: it has already recorded the end of this connection.
-        return self._farewell or next(iter(done)).result()
+        if self._farewell is not None or reader.cancelled():
+            return self._farewell or close
+        return reader.result()
+
+    def _on_read_end(self, _reader: "asyncio.Task[ConnectionClose]") -> None:
+        """End the writer too, also while it sends."""
+        if self._send_deadline is not None:
+            self._send_deadline.reschedule(asyncio.get_running_loop().time())
+        self._wake_writer.set()
 
     async def close(self, send: Send, close: ConnectionClose) -> None:
         """Send the close frame, if there is one to send."""
         if close.close_code is not None:
-            await self._send(send, close_message(close.close_code, close.close_reason))
+            message = close_message(close.close_code, close.close_reason)
+            await self._send(send, (message,), seconds=self._limits.events_send_timeout_seconds)
 
     async def _read(self, receive: Receive) -> ConnectionClose:
         while True:
@@ -143,59 +181,87 @@ class EventsConnection:
             case "PING":
                 self._is_pong_pending = True
             case token_exchange_messages.EXCHANGE_TOKEN:
-                self._pending_answers.append(await self.answer_exchange(text))
+                answer = await self.answer_exchange(text)
+                self._pending_answers = (*self._pending_answers, answer)
             case _:
                 return
         self._wake_writer.set()
 
     async def _write(self, send: Send) -> ConnectionClose:
-        while self._farewell is None:
-            for text in await self._next_texts():
-                if not await self._send(send, {"type": "websocket.send", "text": text}):
+        """Send what is pending until the connection ends."""
+        self._sent_at_seconds = asyncio.get_running_loop().time()
+        self._on_silence()
+        try:
+            while self._farewell is None and self._reader is not None and not self._reader.done():
+                if not await self._send_pending(send):
                     return PEER_LOST
-            if self._is_state_pending and self._newest_state is not None:
-                self._is_state_pending = False
-                if not await self._send_state(send, self._newest_state):
-                    return PEER_LOST
-        return self._farewell
+                await self._wake_writer.wait()
+                self._wake_writer.clear()
+        finally:
+            self._cancel_ping_timer()
+        return self._farewell or PEER_LOST
 
-    async def _send_state(self, send: Send, state: StageStateMessage) -> bool:
-        """Send a stage state; return False when the client does not read it in time, or the socket is closed."""
+    async def _send_pending(self, send: Send) -> bool:
+        """Send what is pending; return False when the client does not read it in time, or the socket is closed."""
+        limits = self._limits
+        texts = self._take_texts()
+        if texts:
+            messages = [{"type": "websocket.send", "text": text} for text in texts]
+            if not await self._send(send, messages, seconds=limits.events_send_timeout_seconds):
+                return False
+        state = self._newest_state
+        if not self._is_state_pending or state is None:
+            return True
+        self._is_state_pending = False
+        seconds = limits.events_send_timeout_seconds + state.size_bytes / limits.events_bytes_per_second
+        return await self._send(send, self._state_messages(state), seconds=seconds)
+
+    def _take_texts(self) -> list[str]:
+        """Return the small messages that are pending."""
+        texts = [stage_state_messages.PONG] if self._is_pong_pending else []
+        texts += self._pending_answers
+        texts += [stage_state_messages.PING] if self._is_ping_due else []
+        self._is_pong_pending = self._is_ping_due = False
+        self._pending_answers = ()
+        return texts
+
+    def _state_messages(self, state: StageStateMessage) -> Iterator[Message]:
         if not self._has_parts:
-            return await self._send(send, {"type": "websocket.send", "text": state.text})
-        seconds = self._limits.events_send_timeout_seconds + state.size_bytes / self._limits.events_bytes_per_second
+            yield {"type": "websocket.send", "text": state.text}
+            return
         last = len(state.parts) - 1
-        try:
-            async with asyncio.timeout(seconds):
-                for number, part in enumerate(state.parts):
-                    await send({"type": "websocket.send", "text_part": part, "more_parts": number < last})
-        except (OSError, RuntimeError):
-            return False
-        return True
+        for number, part in enumerate(state.parts):
+            yield {"type": "websocket.send", "text_part": part, "more_parts": number < last}
 
-    async def _send(self, send: Send, message: Message) -> bool:
-        """Send one message; return False when the client does not read in time, or the socket is closed."""
+    async def _send(self, send: Send, messages: Iterable[Message], *, seconds: float) -> bool:
+        """Send messages; return False when the client does not read them in time, or the socket is closed."""
         try:
-            async with asyncio.timeout(self._limits.events_send_timeout_seconds):
-                await send(message)
+            async with asyncio.timeout(seconds) as self._send_deadline:
+                for message in messages:
+                    await send(message)
         except (OSError, RuntimeError):
             # TimeoutError is an OSError. HTTP servers raise either of the two when the socket is closed.
             return False
+        finally:
+            self._send_deadline = None
+        self._sent_at_seconds = asyncio.get_running_loop().time()
         return True
 
-    async def _next_texts(self) -> list[str]:
-        """Wait until something is pending; return the pending texts, or a PING after `events_ping_seconds`."""
-        try:
-            async with asyncio.timeout(self._limits.events_ping_seconds):
-                await self._wake_writer.wait()
-        except TimeoutError:
-            return [stage_state_messages.PING]
-        self._wake_writer.clear()
-        texts = [stage_state_messages.PONG] if self._is_pong_pending else []
-        texts += self._pending_answers
-        self._pending_answers.clear()
-        self._is_pong_pending = False
-        return texts
+    def _on_silence(self) -> None:
+        """Send a PING if nothing was sent for `events_ping_seconds`. Set the timer for the next one."""
+        loop = asyncio.get_running_loop()
+        # The timer is not set again for each message, so it can fire early.
+        left_seconds = self._sent_at_seconds + self._limits.events_ping_seconds - loop.time()
+        if left_seconds <= _TIMER_RESOLUTION_SECONDS:
+            self._is_ping_due = True
+            self._wake_writer.set()
+            left_seconds = self._limits.events_ping_seconds
+        self._ping_timer = loop.call_later(left_seconds, self._on_silence)
+
+    def _cancel_ping_timer(self) -> None:
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+            self._ping_timer = None
 
 
 def close_message(code: int, reason: str) -> Message:

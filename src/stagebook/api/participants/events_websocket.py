@@ -14,6 +14,7 @@ protocol, which the HTTP server sends; the public sample clients answer those, b
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from stagebook.api.asgi import TEXT_PARTS_EXTENSION, Receive, Scope, Send
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
@@ -65,10 +66,7 @@ class EventsEndpoint:
 
         Raises RequestRefusedError or a StagebookError before the handshake is accepted.
         """
-        token = _offered_token(scope["subprotocols"])
-        connection_token = _offered_connection_token(scope["subprotocols"])
-        claims = self._admission.admit(scope, token, connection_token=connection_token)
-        _require_topic(claims, topic)
+        claims = self._admit(scope, topic)
         self._attempts.require(claims)
         participant = (claims.stage_arn, claims.participant_id)
         if self._open_by_participant[participant] >= self._limits.events_connections_per_participant:
@@ -76,34 +74,44 @@ class EventsEndpoint:
         # Counted before the first await, so that concurrent handshakes are limited as well.
         self._open_by_participant[participant] += 1
         try:
-            await self._serve_participant(claims, token, scope, receive, send)
+            await self._serve_participant(claims, scope, receive, send)
         finally:
             self._open_by_participant[participant] -= 1
             if not self._open_by_participant[participant]:
                 del self._open_by_participant[participant]
 
-    async def _serve_participant(self, claims: Claims, token: str, scope: Scope, receive: Receive, send: Send) -> None:
+    def _admit(self, scope: Scope, topic: str) -> Claims:
+        token = _offered_token(scope["subprotocols"])
+        connection_token = _offered_connection_token(scope["subprotocols"])
+        claims = self._admission.admit(scope, token, connection_token=connection_token)
+        _require_topic(claims, topic)
+        return claims
+
+    async def _serve_participant(self, claims: Claims, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = self._connection(scope)
+        client = client_info(header(scope, b"user-agent"))
+        connection_id = await self._manager.open_events(claims, watcher=connection, client=client)
+        connection.answer_exchange = partial(self._exchange, claims, connection_id)
+        # This value stays when the task is cancelled, which the HTTP server does when it stops.
+        close = ConnectionClose(cause=Cause.SHUTDOWN)
+        try:
+            close = await _run(connection, scope, receive, send)
+        finally:
+            if close.cause is not None:
+                await self._manager.close_events(connection_id=connection_id, cause=close.cause)
+
+    def _connection(self, scope: Scope) -> EventsConnection:
         message_rate = TokenBucket(
             burst=self._limits.events_messages_burst,
             per_second=self._limits.events_messages_per_second,
             monotonic=self._monotonic,
         )
-        connection = EventsConnection(
+        return EventsConnection(
             encoder=self._encoder,
             limits=self._limits,
             message_rate=message_rate,
             has_parts=TEXT_PARTS_EXTENSION in (scope.get("extensions") or {}),
         )
-        client = client_info(header(scope, b"user-agent"))
-        connection_id = await self._manager.open_events(claims, watcher=connection, client=client)
-        connection.answer_exchange = lambda text: self._exchange(claims, connection_id, text)
-        # This value stays when the task is cancelled, which the HTTP server does when it stops.
-        close = ConnectionClose(cause=Cause.SHUTDOWN)
-        try:
-            close = await self._run(connection, token, receive, send)
-        finally:
-            if close.cause is not None:
-                await self._manager.close_events(connection_id=connection_id, cause=close.cause)
 
     async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
         """Answer an EXCHANGE_TOKEN message. It counts as an attempt, because a successful exchange writes an event."""
@@ -115,15 +123,20 @@ class EventsEndpoint:
 
         return await token_exchange_messages.exchange_answer(exchange())
 
-    async def _run(self, connection: EventsConnection, token: str, receive: Receive, send: Send) -> ConnectionClose:
-        try:
-            # A browser fails the handshake unless the server selects an offered subprotocol (WebSockets Standard).
-            await send({"type": "websocket.accept", "subprotocol": token, "headers": []})
-        except OSError:
-            return PEER_LOST
-        close = await connection.run(receive, send)
-        await connection.close(send, close)
-        return close
+
+async def _run(connection: EventsConnection, scope: Scope, receive: Receive, send: Send) -> ConnectionClose:
+    try:
+        # A browser fails the handshake unless the server selects an offered subprotocol (WebSockets Standard).
+        token = _offered_token(scope["subprotocols"])
+        await send({"type": "websocket.accept", "subprotocol": token, "headers": []})
+    except OSError:
+        return PEER_LOST
+    # The coroutines of an open websocket hold the scope, and the token and the header fields in it can have 64 KiB.
+    del token
+    scope.clear()
+    close = await connection.run(receive, send)
+    await connection.close(send, close)
+    return close
 
 
 async def refuse_handshake(scope: Scope, send: Send, problem: Problem) -> None:
