@@ -91,8 +91,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         tuple[str, ...],
         Rule(
-            description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted, and whose RTMP "
-            "connections are exempt from the limit per address. Default: none.",
+            description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted, and whose "
+            "connections are exempt from the limits per address. Default: none.",
             requirement="a list of IP addresses or networks",
             accepts=every(is_network),
         ),

@@ -21,7 +21,8 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
     connections_limit: Annotated[
         int,
         Rule(
-            description="Maximum number of HTTP connections and concurrent requests. Further requests get 503.",
+            description="Maximum number of HTTP connections and concurrent requests, of which one IP address may have "
+            "half (see `trusted_proxies`). Further requests get 503.",
             minimum=16,
             maximum=1_000_000,
         ),

@@ -128,6 +128,7 @@ def http_limits(settings: Settings) -> HttpLimits:
     """Return the limits of the HTTP server."""
     return HttpLimits(
         connections=settings.connections_limit,
+        connections_per_network=settings.connections_limit // 2,
         request_timeout_seconds=settings.request_timeout_seconds,
         keep_alive_seconds=settings.keep_alive_seconds,
         websocket_message_size_bytes=RequestLimits().events_message_size_bytes,

@@ -17,6 +17,7 @@ from tests.api.aws.asgi_harness import GET_STAGE, STAGE_ARN, Request, new_api, s
 DEADLINE_SECONDS = 20.0
 LIMITS = HttpLimits(
     connections=100,
+    connections_per_network=100,
     request_timeout_seconds=DEADLINE_SECONDS,
     keep_alive_seconds=30,
     websocket_message_size_bytes=4_096,

@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.aws.request_ids import RequestIds
+from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import InputBudget
 from stagebook.server.http.http_connection import ConnectionSettings, HttpConnection
 from stagebook.server.http.request_decoder import RequestDecoder
@@ -161,6 +162,7 @@ async def _play(reads: list[bytes]) -> None:
         keep_alive_seconds=60,
         request_ids=RequestIds(CountingRandomness()),
         input_budget=budget,
+        connection_counts=ConnectionCounts(max_per_network=1_000),
     )
     config = Config(
         _echo, ws=WebSocketProtocol, lifespan="off", log_config=None, ws_max_size=4_096, ws_ping_interval=None

@@ -238,6 +238,19 @@ async def test_requests_above_the_limit_of_connections_are_refused_with_a_reques
     assert len(headers[b"x-amzn-requestid"]) == 36
 
 
+async def test_one_address_cannot_take_all_connections() -> None:
+    limits = msgspec.structs.replace(LIMITS, connections_per_network=2)
+    async with running_server(EchoApplication(), limits=limits) as (server, port), AsyncExitStack() as stack:
+        for request in (GET, WEBSOCKET_HANDSHAKE + b"\r\n"):
+            reader, writer = await stack.enter_async_context(connection(port))
+            writer.write(request)
+            await reader.readuntil(b"\r\n\r\n")
+        assert (await exchange(port, CLOSING_GET)).startswith(b"HTTP/1.1 503 ")
+        await stack.aclose()
+        await wait_until_no_connections(server)
+        assert (await exchange(port, CLOSING_GET)).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_silent_connections_are_bounded() -> None:
     limits = msgspec.structs.replace(LIMITS, connections=16)
     most = limits.connections + REFUSED_CONNECTIONS

@@ -6,25 +6,22 @@ token bucket of invalid tokens. While it is empty, the address may still use tok
 open further connections, but a participant with a new token has to try again. Valid tokens are not counted, nor are
 repetitions of an invalid token, which cost nothing.
 
-IPv6 addresses are grouped by /64, the smallest network that a customer gets (RFC 6177). Behind a reverse proxy, the
-address is that of X-Forwarded-For if the proxy is in the setting `trusted_proxies`; otherwise all clients have the
-proxy's address.
+IPv6 addresses are grouped by network (`client_network.py`). Behind a reverse proxy, the address is that of
+X-Forwarded-For if the proxy is in the setting `trusted_proxies`; otherwise all clients have the proxy's address.
 """
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 
 from stagebook.api.asgi import Scope
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.request_limits import RequestLimits, TokenBucket, too_many_requests
+from stagebook.client_network import network_of
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 
 INVALID = frozenset({TokenRefusal.MALFORMED, TokenRefusal.SIGNATURE, TokenRefusal.STAGE_MISMATCH})
 """The refusals that no change of the stage or of time turns into an admission. The others are those of valid tokens."""
-
-_IPV6_NETWORK_BITS = 64
 
 
 class TokenAdmission:
@@ -54,7 +51,7 @@ class TokenAdmission:
     def _verify(self, scope: Scope, tokens: list[str], verify: Callable[[], Claims]) -> Claims:
         if all(self._manager.is_known(token) for token in tokens):
             return verify()
-        network = _network(scope)
+        network = network_of((scope.get("client") or ("",))[0])
         bucket = self._buckets.get(network)
         if bucket is not None and not bucket.has_unit():
             raise too_many_requests("too many invalid tokens from this address")
@@ -78,18 +75,3 @@ class TokenAdmission:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(network)
         return bucket
-
-
-def _network(scope: Scope) -> str:
-    """Return the network that shares a bucket with the client; "" for a client without an IP address."""
-    host = (scope.get("client") or ("",))[0]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.version == 4:
-        return host
-    # The same client over a dual-stack socket is one client.
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address), _IPV6_NETWORK_BITS), strict=False))

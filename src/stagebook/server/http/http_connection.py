@@ -18,6 +18,7 @@ A client needs no token for any of this, so every input has a bound:
 """
 
 import asyncio
+import functools
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -28,6 +29,7 @@ from uvicorn.server import ServerState
 
 from stagebook.api.asgi import Scope
 from stagebook.api.aws.request_ids import RequestIds
+from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import (
     HeldInput,
     InputBudget,
@@ -66,6 +68,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_seconds: float
     request_ids: RequestIds
     input_budget: InputBudget
+    connection_counts: ConnectionCounts
 
 
 class HttpConnection(asyncio.Protocol):
@@ -113,6 +116,7 @@ class HttpConnection(asyncio.Protocol):
         self._output_watch = OutputWatch(self._transport, self._loop, self._settings.request_timeout_seconds)
         self._server = get_local_addr(self._transport)
         self._client = get_remote_addr(self._transport)
+        self._network = self._settings.connection_counts.enter(self._client[0] if self._client else "")
         self._start_request_timer(self._settings.request_timeout_seconds)
         if self._are_connections_above(REFUSED_CONNECTIONS):
             self._transport.abort()
@@ -120,6 +124,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
         """Notify the requests that are not answered, and release everything."""
         self._server_state.connections.discard(self)
+        self._settings.connection_counts.leave(self._network)
         self._pipeline.disconnect()
         self._stop_input()
         self._cancel_keep_alive()
@@ -229,7 +234,10 @@ class HttpConnection(asyncio.Protocol):
         )
 
     def _are_connections_above(self, margin: int) -> bool:
-        """Return whether a further request would be more than `margin` above the limit of connections and requests."""
+        """Return whether a further request would be more than `margin` above the limit of connections and requests, or
+        the client's network is so much above its share of them."""
+        if self._settings.connection_counts.is_above(self._network, margin):
+            return True
         limit = self._config.limit_concurrency
         state = self._server_state
         # This connection is in the set already, its request is not.
@@ -312,6 +320,7 @@ class HttpConnection(asyncio.Protocol):
         protocol = WebSocketProtocol(
             config=self._config, server_state=self._server_state, app_state=self._app_state, _loop=self._loop
         )
+        protocol.on_lost = functools.partial(self._settings.connection_counts.leave, self._network)
         protocol.connection_made(self._transport)
         self._transport.set_protocol(protocol)
         protocol.begin(head)

@@ -16,6 +16,7 @@ import uvicorn
 
 from stagebook.api.asgi import Application
 from stagebook.api.aws.request_ids import RequestIds
+from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import INPUT_BUDGET_BYTES, InputBudget
 from stagebook.server.http.http_connection import ConnectionSettings, HttpConnection
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
@@ -25,11 +26,13 @@ from stagebook.server.system_clock import SystemRandomness
 class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits and timeouts of the HTTP server.
 
-    `connections` bounds open connections and concurrent requests. `held_input_bytes` bounds what all connections
+    `connections` bounds open connections and concurrent requests, `connections_per_network` the open connections of one
+    network that is no trusted proxy. `held_input_bytes` bounds what all connections
     together have received and not decoded.
     """
 
     connections: int
+    connections_per_network: int
     request_timeout_seconds: float
     keep_alive_seconds: int
     websocket_message_size_bytes: int
@@ -85,6 +88,9 @@ def _configuration(application: Application, limits: HttpLimits, trusted_proxies
         keep_alive_seconds=limits.keep_alive_seconds,
         request_ids=RequestIds(SystemRandomness()),
         input_budget=InputBudget(limits.held_input_bytes),
+        connection_counts=ConnectionCounts(
+            max_per_network=limits.connections_per_network, shared_networks=trusted_proxies
+        ),
     )
 
     def protocol(**arguments: Any) -> HttpConnection:  # noqa: ANN401 - arguments of uvicorn

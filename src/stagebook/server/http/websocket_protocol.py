@@ -28,6 +28,7 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -97,7 +98,9 @@ class _ReceivedMessages:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """A websocket connection."""
+    """A websocket connection. `on_lost` is called when it has ended."""
+
+    on_lost: Callable[[], None]
 
     __slots__ = (
         "_abort_timer",
@@ -148,6 +151,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         super().connection_lost(exc)
+        self.on_lost()
         _drop_traceback(self.conn.handshake_exc)
         _drop_traceback(self.conn.parser_exc)
 

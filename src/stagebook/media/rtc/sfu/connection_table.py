@@ -7,6 +7,7 @@ its source that were opened before it, so the order decides which connection is 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from stagebook.client_network import network_of
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, ViewerPlan
@@ -14,7 +15,7 @@ from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.publisher import Publisher
 from stagebook.media.rtc.sfu.viewer import Viewer
-from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NETWORK, network_of
+from stagebook.media.rtc.transport.handshake_slots import MAX_HANDSHAKES_PER_NETWORK
 from stagebook.media.rtc.transport.peer_connection import PeerConnection, PeerListener, PeerState
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
 

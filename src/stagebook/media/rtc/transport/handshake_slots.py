@@ -10,16 +10,14 @@ number of them fail.
 
 import time
 from collections.abc import Callable
-from ipaddress import ip_address
 
 import structlog
 
+from stagebook.client_network import network_of
 from stagebook.log_rate_limit import LogRateLimit
 
 MAX_HANDSHAKES_PER_NETWORK = 64
 """Many people may share an address behind a NAT, but they seldom all begin within the same second."""
-_IPV6_NETWORK_BITS = 64
-"""A client of IPv6 has at least such a network for itself (RFC 6177), so its single addresses say nothing."""
 
 _log = structlog.get_logger(__name__)
 
@@ -57,16 +55,3 @@ class HandshakeSlots:
     def __len__(self) -> int:
         """The number of handshakes in progress."""
         return sum(self._in_progress.values())
-
-
-def network_of(ip: str) -> str:
-    """Return the network that an IP address belongs to: the address itself, or the /64 of an IPv6 address.
-
-    `ip` is as the system returns it, so it may have an IPv6 zone. An IPv4-mapped IPv6 address counts as IPv4.
-    """
-    address = ip_address(ip.partition("%")[0])
-    if address.version == 4:
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return f"{int(address) >> 128 - _IPV6_NETWORK_BITS:x}/{_IPV6_NETWORK_BITS}"
