@@ -220,7 +220,9 @@ class BookMachine(RuleBasedStateMachine):
         book = self.book
         is_readable = model is not None and (self.show_deleted or not model.is_deleted)
         assert book.get_stage(arn) == (None if model is None or model.is_deleted else shown(model))
-        assert sorted(book.list_revoked(arn)) == sorted([] if model is None else model.revoked)
+        revoked = {participant_id for participant_id in PARTICIPANTS if book.is_revoked(arn, participant_id)}
+        assert revoked == set(() if model is None else model.revoked)
+        assert book.has_revoked(arn) == bool(revoked)
         sessions = newest_first(model.sessions) if model is not None and is_readable else []
         listed = pages(partial(book.list_sessions, arn, limit=2))
         assert listed == [session.value for session in sessions]

@@ -196,8 +196,9 @@ async def test_a_revocation_is_permanent_and_covers_one_participant_of_one_stage
     await commit(book, revocation)
     await book.close()
     book = books.open()
-    assert book.list_revoked(ARN) == ["out"]
-    assert book.list_revoked(OTHER_ARN) == []
+    assert [book.has_revoked(arn) for arn in (ARN, OTHER_ARN)] == [True, False]
+    assert [book.is_revoked(ARN, participant_id) for participant_id in ("out", "p")] == [True, False]
+    assert not book.is_revoked(OTHER_ARN, "out")
 
 
 async def _delete_a_used_stage(book: Book) -> None:
@@ -247,4 +248,5 @@ async def test_unknown_ids_read_as_absent(book: Book) -> None:
     assert book.list_participants(ARN, SESSION, where=ParticipantFilter(), after=None, limit=1).items == []
     assert book.page_events(ARN, SESSION, "p", after=None, limit=1) == []
     assert book.list_events(ARN, SESSION, "p") == []
-    assert "p" not in book.list_revoked(ARN)
+    assert not book.has_revoked(ARN)
+    assert not book.is_revoked(ARN, "p")

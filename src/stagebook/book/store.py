@@ -161,7 +161,8 @@ class BookReader(Protocol):
     ) -> Page[ParticipantRecord]:
         """Return a page of the session's participants that match `where`.
 
-        The participant that was first put last comes first. Putting a participant again does not move it.
+        The participant that was first put last comes first. Putting a participant again does not move it. A store may
+        bound the work for a filter: a page then has fewer items than `limit`, or none, and still a next position.
         """
 
     def page_events(
@@ -180,8 +181,11 @@ class BookReader(Protocol):
         whether more events remain, request one event more than is shown.
         """
 
-    def list_revoked(self, stage_arn: str) -> list[str]:
-        """Return the participant ids that may not join this stage again (see `RevokeParticipant`)."""
+    def has_revoked(self, stage_arn: str) -> bool:
+        """Return whether any participant id may not join this stage again (see `RevokeParticipant`)."""
+
+    def is_revoked(self, stage_arn: str, participant_id: str) -> bool:
+        """Return whether this participant id may not join this stage again."""
 
     def get_resource(self, arn: str) -> Resource | None:
         """Return a standalone resource, or None."""

@@ -52,6 +52,7 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
         "type",
         "token",
         "wanted",
+        "first",
     ]
     parameters = dict.fromkeys(names, 0) if ":" in statement else (0,) * statement.count("?")
     return [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()]

@@ -1,4 +1,4 @@
-"""The index of ingest configurations by participant and by stage."""
+"""The index of ingest configurations by participant."""
 
 import pytest
 from msgspec.structs import replace
@@ -35,13 +35,11 @@ async def test_the_index_reads_the_configurations_of_the_book(
 
     index = IngestConfigurationIndex(book=harness.book)
 
-    assert index.of_stage(ACCOUNT, STAGE_ARN) == tuple(one.arn for one in made)
     for one in made:
         assert [index.of_participant(ACCOUNT, participant_id) for participant_id in participant_ids(one)] == [
             one.arn
         ] * 2
     assert index.of_participant(ACCOUNT, "nobody") is None
-    assert index.of_stage(OTHER_ACCOUNT, STAGE_ARN) == ()
 
 
 async def test_the_index_follows_changes(harness: ManagerHarness) -> None:
@@ -49,17 +47,14 @@ async def test_the_index_follows_changes(harness: ManagerHarness) -> None:
     first, second = configuration(1), configuration(2)
     index.change(None, first)
     index.change(None, second)
-    assert index.of_stage(ACCOUNT, STAGE_ARN) == (first.arn, second.arn)
 
     index.change(first, moved := replace(first, stage_arn="", redundant_credentials=()))
-    assert index.of_stage(ACCOUNT, STAGE_ARN) == (second.arn,)
     assert index.of_participant(ACCOUNT, "participant1") == first.arn
     assert index.of_participant(ACCOUNT, "stream1") is None
 
     index.change(moved, None)
     index.change(second, None)
     assert index.of_participant(ACCOUNT, "participant1") is None
-    assert index.of_stage(ACCOUNT, STAGE_ARN) == ()
 
 
 async def test_accounts_have_separate_indexes(harness: ManagerHarness) -> None:

@@ -19,9 +19,7 @@ def stored(harness: ManagerHarness, configuration: IngestConfiguration) -> Inges
 
 
 def attached_to(harness: ManagerHarness, configuration: IngestConfiguration) -> str:
-    found = stored(harness, configuration)
-    assert found is not None
-    return found.stage_arn
+    return harness.manager.ingest_configurations.get(configuration.arn).stage_arn
 
 
 async def test_a_configuration_is_active_while_its_participant_is_connected(harness: ManagerHarness) -> None:
@@ -148,7 +146,7 @@ async def test_a_detached_configuration_can_be_attached_again(harness: ManagerHa
     )
 
     assert attached_to(harness, configuration) == stage.arn
-    assert configuration.participant_id not in harness.book.list_revoked(stage.arn)
+    assert not harness.book.is_revoked(stage.arn, configuration.participant_id)
     assert await harness.publish_rtmp(configuration.stream_key)
 
 

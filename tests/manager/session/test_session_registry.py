@@ -84,9 +84,14 @@ def test_the_routes_of_a_connection_token_are_those_of_its_account(registry: Ses
     for number, (stage_arn, token_id) in enumerate(
         [("here", "one"), ("here", "two"), ("here", None), ("there", "one"), ("unknown", "one")]
     ):
-        registry.routes[f"connection-{number}"] = Route(
+        route = Route(
             stage_arn=stage_arn, participant_id="P", kind=ConnectionKind.PUBLISH, connection_token_id=token_id
         )
+        registry.open_route(f"connection-{number}", route)
 
     assert list(registry.connected_through(ACCOUNT, "one")) == [registry.routes["connection-0"]]
     assert list(registry.connected_through(ACCOUNT, "three")) == []
+    for connection_id in tuple(registry.routes):
+        registry.close_route(connection_id)
+    assert list(registry.connected_through(ACCOUNT, "one")) == []
+    assert registry._by_token == {}

@@ -65,7 +65,7 @@ def list_participants(*, by_user: bool, published: bool | None, by_state: bool) 
     """Return the statement for these filters. It uses the index that selects the fewest rows.
 
     `published` is the required value, or None for no filter. Most participants of a large session have not published,
-    so there is no index for `published=False`.
+    so there is no index for `published=False`. That statement reads the participants from number `:first` on only.
     """
     index = ""
     if by_user:
@@ -79,10 +79,19 @@ def list_participants(*, by_user: bool, published: bool | None, by_state: bool) 
         statement += "AND participant.user_id = :user "
     if published is not None:
         statement += f"AND participant.published = {int(published)} "
+    if published is False:
+        statement += "AND participant.number >= :first "
     if by_state:
         statement += "AND participant.state = :state "
     return statement + "ORDER BY participant.number DESC LIMIT :limit"
 
+
+LAST_PARTICIPANT_NUMBER = """
+SELECT max(participant.number)
+FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN participant
+    ON participant.session_key = session.session_key
+WHERE stage.arn = :arn AND session.session_id = :session
+"""
 
 _EVENTS_OF_PARTICIPANT = """
 FROM event WHERE (event.session_key, event.participant_number) = (
@@ -119,9 +128,12 @@ FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN 
 WHERE stage.arn = :arn AND session.session_id = :session
 """
 
-LIST_REVOKED = """
-SELECT revocation.participant_id FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
-WHERE stage.arn = :arn
+HAS_REVOKED = """
+SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key WHERE stage.arn = :arn LIMIT 1
+"""
+IS_REVOKED = """
+SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key
+WHERE stage.arn = :arn AND revocation.participant_id = :participant
 """
 
 GET_RESOURCE = "SELECT value, resource_key FROM resource WHERE arn = :arn"

@@ -33,6 +33,9 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState, Repli
 _END = (1 << 63) - 1
 """The largest 64-bit integer, larger than every position."""
 
+NUMBERS_PER_PAGE = 500
+"""How many participants one page of those that have not published looks at: less than a millisecond."""
+
 _UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
 """What the conversion of rows raises for values that no writer stores."""
 
@@ -116,8 +119,29 @@ class SqliteReader:
 
         The participant that was first put last comes first. Putting a participant again does not move it.
         """
+        if where.published is False:
+            return self._page_of_unpublished(stage_arn, session_id, where, after=after, limit=limit)
         rows = self._participant_rows(stage_arn, session_id, where, show=self._show, after=after, limit=limit + 1)
         return self._page(rows, limit, participant_record)
+
+    def _page_of_unpublished(
+        self, stage_arn: str, session_id: str, where: ParticipantFilter, *, after: int | None, limit: int
+    ) -> Page[ParticipantRecord]:
+        """Return a page of participants that have not published, of the next NUMBERS_PER_PAGE numbers.
+
+        Participants of a session are numbered from 1 without gaps.
+        """
+        if after is None:
+            (last,) = self._rows(queries.LAST_PARTICIPANT_NUMBER, arn=stage_arn, session=session_id)[0]
+            after = 1 + (last or 0)
+        first = max(1, after - NUMBERS_PER_PAGE)
+        rows = self._participant_rows(
+            stage_arn, session_id, where, show=self._show, after=after, first=first, limit=limit + 1
+        )
+        page = self._page(rows, limit, participant_record)
+        if page.next_position is None and first > 1:
+            return Page(items=page.items, next_position=first)
+        return page
 
     def list_connected_participants(self, stage_arn: str, session_id: str) -> list[ParticipantRecord]:
         """Return the session's participants in state CONNECTED, also on a deleted stage."""
@@ -173,9 +197,13 @@ class SqliteReader:
         rows = self._rows(queries.LAST_SEQUENCE_OF_SESSION, arn=stage_arn, session=session_id)
         return None if rows[0][0] is None else sequence_time_ms(rows[0][0])
 
-    def list_revoked(self, stage_arn: str) -> list[str]:
-        """Return the participant ids that may not join this stage again."""
-        return [participant_id for (participant_id,) in self._rows(queries.LIST_REVOKED, arn=stage_arn)]
+    def has_revoked(self, stage_arn: str) -> bool:
+        """Return whether any participant id may not join this stage again."""
+        return bool(self._rows(queries.HAS_REVOKED, arn=stage_arn))
+
+    def is_revoked(self, stage_arn: str, participant_id: str) -> bool:
+        """Return whether this participant id may not join this stage again."""
+        return bool(self._rows(queries.IS_REVOKED, arn=stage_arn, participant=participant_id))
 
     def get_resource(self, arn: str) -> Resource | None:
         """Return a standalone resource, or None."""
@@ -225,7 +253,15 @@ class SqliteReader:
         return self._all(self._rows(queries.LIST_OPEN_SESSIONS), session_value)
 
     def _participant_rows(
-        self, stage_arn: str, session_id: str, where: ParticipantFilter, *, show: bool, after: int | None, limit: int
+        self,
+        stage_arn: str,
+        session_id: str,
+        where: ParticipantFilter,
+        *,
+        show: bool,
+        after: int | None,
+        limit: int,
+        first: int = 1,
     ) -> list[Row]:
         statement = queries.list_participants(
             by_user=where.user_id is not None, published=where.published, by_state=where.state is not None
@@ -236,6 +272,7 @@ class SqliteReader:
             session=session_id,
             show=show,
             after=_position_before(after),
+            first=first,
             limit=limit,
             user=where.user_id,
             state=None if where.state is None else STATE_CODE[where.state],

@@ -123,8 +123,8 @@ class RtmpJoin:
         Raises StagebookError. A refusal of an identified participant is recorded as an event before it is raised.
         """
         configuration = self._configuration_named_by(ask.stream_key)
-        # The configurations of a stage that is being deleted are detached already.
-        if configuration is None or not configuration.stage_arn:
+        # A configuration whose stage was deleted is not attached.
+        if configuration is None or not self._authorization.has_stage(configuration.stage_arn):
             raise StreamKeyUnknownError
         self._unit.require_capacity()
         participant_id = _participant_of(configuration, ask.stream_key)

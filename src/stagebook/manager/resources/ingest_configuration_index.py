@@ -1,4 +1,4 @@
-"""Index of ingest configurations: by the ids of their participants, and by the stage they are attached to.
+"""Index of ingest configurations by the ids of their participants.
 
 All configurations are read from the book once, when the index is made at the start of the server. A request that read
 those of its account would block the event loop: an account can have 10,000. The service that changes configurations
@@ -12,32 +12,11 @@ from stagebook.stage.resources import IngestConfiguration
 _PAGE_SIZE = 1_000
 
 
-class _AccountIndex:
-    def __init__(self) -> None:
-        self.by_participant: dict[str, str] = {}
-        self.by_stage: dict[str, dict[str, None]] = {}
-
-    def add(self, configuration: IngestConfiguration) -> None:
-        for participant_id in participant_ids(configuration):
-            self.by_participant[participant_id] = configuration.arn
-        if configuration.stage_arn:
-            self.by_stage.setdefault(configuration.stage_arn, {})[configuration.arn] = None
-
-    def remove(self, configuration: IngestConfiguration) -> None:
-        for participant_id in participant_ids(configuration):
-            del self.by_participant[participant_id]
-        if configuration.stage_arn:
-            attached = self.by_stage[configuration.stage_arn]
-            del attached[configuration.arn]
-            if not attached:
-                del self.by_stage[configuration.stage_arn]
-
-
 class IngestConfigurationIndex:
     """The indexes of all accounts that have configurations."""
 
     def __init__(self, *, book: BookReader) -> None:
-        self._accounts: dict[str, _AccountIndex] = {}
+        self._accounts: dict[str, dict[str, str]] = {}
         position: int | None = None
         while True:
             page = book.list_resources_of_type(INGEST_CONFIGURATION, after=position, limit=_PAGE_SIZE)
@@ -54,19 +33,11 @@ class IngestConfigurationIndex:
         change is durable.
         """
         account = self._accounts.get(account_id)
-        return None if account is None else account.by_participant.get(participant_id)
+        return None if account is None else account.get(participant_id)
 
     def has_participant(self, account_id: str, participant_id: str) -> bool:
         """Return whether a participant id belongs to a configuration of an account."""
         return self.of_participant(account_id, participant_id) is not None
-
-    def of_stage(self, account_id: str, stage_arn: str) -> tuple[str, ...]:
-        """Return the ARNs of the configurations that are attached to a stage, in the order in which they were attached.
-
-        Configurations that were attached before the start of the server are in the order of their creation.
-        """
-        account = self._accounts.get(account_id)
-        return () if account is None else tuple(account.by_stage.get(stage_arn, ()))
 
     def change(self, before: IngestConfiguration | None, after: IngestConfiguration | None) -> None:
         """Follow a change of one configuration; None stands for one that does not exist.
@@ -74,9 +45,11 @@ class IngestConfigurationIndex:
         Call it in the same step as the submission of the change, so that the index is never behind.
         """
         if before is not None:
-            self._accounts[before.account_id].remove(before)
+            for participant_id in participant_ids(before):
+                del self._accounts[before.account_id][participant_id]
         if after is not None:
-            self._accounts.setdefault(after.account_id, _AccountIndex()).add(after)
+            account = self._accounts.setdefault(after.account_id, {})
+            account.update(dict.fromkeys(participant_ids(after), after.arn))
 
 
 def participant_ids(configuration: IngestConfiguration) -> tuple[str, ...]:

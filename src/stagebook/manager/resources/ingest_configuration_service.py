@@ -4,6 +4,9 @@ A configuration is ACTIVE while one of its participants is connected. Then it ca
 force. Its participants are admitted by a stream key and the stage that it is attached to, never by a token. So
 disconnecting one of them detaches the configuration, instead of refusing the participant id for good. The encoder can
 publish again once the configuration is attached again.
+
+The rows of a stage's configurations stay as they are when the stage is deleted, because there can be any number of
+them: a configuration whose stage no longer exists is not attached. ARNs of stages are never used again.
 """
 
 import msgspec
@@ -22,7 +25,7 @@ from stagebook.stage.events import Cause
 from stagebook.stage.ids import new_arn, new_participant_id, new_stream_key
 from stagebook.stage.input_rules import check_attributes, check_tags
 from stagebook.stage.limits import Limits
-from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol
+from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol, Resource
 from stagebook.stage.session.session_facts import ParticipantsDisconnected
 from stagebook.stage.session.session_state import Session
 
@@ -114,10 +117,7 @@ class IngestConfigurationService:
             raise InvalidInputError(member="stageArn", rule="must be empty or name an existing stage of this account")
 
     def _has_stage(self, account_id: str, stage_arn: str) -> bool:
-        stage = self._unit.book.get_stage(stage_arn)
-        return (
-            stage is not None and stage.account_id == account_id and not self._authorization.is_being_deleted(stage_arn)
-        )
+        return parse_arn(stage_arn).account_id == account_id and self._authorization.has_stage(stage_arn)
 
     def _new_credentials(self, arn: Arn) -> tuple[IngestCredential, ...]:
         return tuple(
@@ -172,12 +172,18 @@ class IngestConfigurationService:
         transaction.add(change)
         await self._unit.wait(transaction.commit())
 
+    def get(self, arn: str) -> IngestConfiguration:
+        """Return a configuration as the book has it. Raises ResourceNotFoundError."""
+        return self._shown(_require(arn, self._unit.book.get_resource(arn)))
+
     def page(self, account_id: str, *, where: IngestFilter, after: int | None, limit: int) -> Page[IngestConfiguration]:
         """Return a page of the account's configurations that match, in order of creation.
 
         At most `ROWS_PER_PAGE` configurations are read. A page can therefore have fewer items than `limit`, or none,
         and still have a next position, as pages of filtered lists of AWS do.
         """
+        if where.stage_arn is not None and self._unit.book.get_stage(where.stage_arn) is None:
+            return Page(items=[], next_position=None)
         found: list[IngestConfiguration] = []
         unread = max(limit, ROWS_PER_PAGE)
         while True:
@@ -185,7 +191,7 @@ class IngestConfigurationService:
             rows = min(limit - len(found), unread)
             page = self._unit.book.list_resources(account_id, INGEST_CONFIGURATION, after=after, limit=rows)
             found += [
-                resource
+                self._shown(resource)
                 for resource in page.items
                 if isinstance(resource, IngestConfiguration) and self._matches(resource, where)
             ]
@@ -232,14 +238,6 @@ class IngestConfigurationService:
                 transaction.apply(session, fact)
         await self._unit.wait(transaction.commit())
 
-    def clear_stage(self, account_id: str, stage_arn: str) -> list[Change]:
-        """Return the changes that detach all configurations from a stage that is being deleted.
-
-        The index changes at once, so the caller must submit them without awaiting.
-        """
-        attached = [self._find(arn) for arn in self._index.of_stage(account_id, stage_arn)]
-        return [self._put(configuration, replace(configuration, stage_arn="")) for configuration in attached]
-
     def _disconnect(self, transaction: Transaction, configuration: IngestConfiguration, *, detail: str) -> None:
         session = self._unit.registry.sessions.get(configuration.stage_arn)
         present = () if session is None else _present(session, configuration)
@@ -250,10 +248,21 @@ class IngestConfigurationService:
             transaction.apply(session, fact)
 
     def _find(self, arn: str) -> IngestConfiguration:
-        resource = self._unit.pending.find(arn)
-        if not isinstance(resource, IngestConfiguration):
-            raise ResourceNotFoundError(kind="ingest configuration", name=arn)
-        return resource
+        """Return the newest state of a configuration, for a decision. Raises ResourceNotFoundError."""
+        configuration = _require(arn, self._unit.pending.find(arn))
+        is_attached = not configuration.stage_arn or self._authorization.has_stage(configuration.stage_arn)
+        return configuration if is_attached else replace(configuration, stage_arn="")
+
+    def _shown(self, configuration: IngestConfiguration) -> IngestConfiguration:
+        """Return a configuration of the book without a stage that is deleted."""
+        is_attached = not configuration.stage_arn or self._unit.book.get_stage(configuration.stage_arn) is not None
+        return configuration if is_attached else replace(configuration, stage_arn="")
+
+
+def _require(arn: str, resource: Resource | None) -> IngestConfiguration:
+    if not isinstance(resource, IngestConfiguration):
+        raise ResourceNotFoundError(kind="ingest configuration", name=arn)
+    return resource
 
 
 def _present(session: Session, configuration: IngestConfiguration) -> tuple[str, ...]:

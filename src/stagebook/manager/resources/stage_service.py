@@ -118,8 +118,8 @@ class StageService:
     async def delete(self, *, stage_arn: str) -> None:
         """Delete a stage (API reference, DeleteStage). Raises ResourceNotFoundError.
 
-        One transaction disconnects all participants, ends the session, detaches the ingest configurations and deletes
-        the stage. Recorded sessions and events stay in the book.
+        One transaction disconnects all participants, ends the session and deletes the stage. Its ingest configurations
+        are no longer attached then. Recorded sessions and events stay in the book.
         """
         async with self.changing:
             stage = self.find(stage_arn)
@@ -131,7 +131,6 @@ class StageService:
                 session = self._unit.registry.sessions.get(stage_arn)
                 if session is not None:
                     transaction.apply(session, SessionClosed(cause=Cause.STAGE_DELETED))
-                transaction.add(*self._ingest.clear_stage(stage.account_id, stage_arn))
                 transaction.add(DeleteStage(stage_arn=stage_arn, at_ms=transaction.at.wall_ms))
                 await self._unit.wait(transaction.commit())
                 self._counts[stage.account_id] -= 1

@@ -42,6 +42,8 @@ class SessionRegistry:
         self.routes: dict[str, Route] = {}
         self.cancelled: dict[str, StagebookError] = {}
         self.ended: OrderedDict[str, Route] = OrderedDict()
+        self._by_token: dict[str, set[str]] = {}
+        """The connection ids of the routes that came with a connection token, by its id."""
         self._publishers: dict[str, int] = {}
         self._subscribers: dict[str, int] = {}
 
@@ -53,9 +55,17 @@ class SessionRegistry:
         """Return how many subscriptions an account has on all of its stages."""
         return self._subscribers.get(account_id, 0)
 
+    def open_route(self, connection_id: str, route: Route) -> None:
+        """Add the route of a connection or attempt, or replace it."""
+        self.routes[connection_id] = route
+        if route.connection_token_id is not None:
+            self._by_token.setdefault(route.connection_token_id, set()).add(connection_id)
+
     def close_route(self, connection_id: str) -> None:
         """Forget the route of a connection or attempt, and remember it as ended if it was one of media."""
         route = self.routes.pop(connection_id, None)
+        if route is not None and route.connection_token_id is not None:
+            self._forget_token(route.connection_token_id, connection_id)
         if route is not None and route.kind in MEDIA_KINDS:
             self.ended[connection_id] = route
             if len(self.ended) > ENDED_ROUTES:
@@ -83,14 +93,20 @@ class SessionRegistry:
     def connected_through(self, account_id: str, connection_token_id: str) -> Iterator[Route]:
         """Yield the routes of connections and attempts that came with a connection token of an account.
 
-        Scans all routes: revocations are rare, and an index would cost each connection something. The account is
+        They come in the order of their connection ids, so that equal inputs give equal decisions. The account is
         compared because `jti`s of connection tokens are chosen by the applications and unique within an account only.
         """
-        for route in self.routes.values():
-            if route.connection_token_id == connection_token_id:
-                session = self.sessions.get(route.stage_arn)
-                if session is not None and session.account_id == account_id:
-                    yield route
+        for connection_id in sorted(self._by_token.get(connection_token_id, ())):
+            route = self.routes[connection_id]
+            session = self.sessions.get(route.stage_arn)
+            if session is not None and session.account_id == account_id:
+                yield route
+
+    def _forget_token(self, connection_token_id: str, connection_id: str) -> None:
+        connection_ids = self._by_token[connection_token_id]
+        connection_ids.discard(connection_id)
+        if not connection_ids:
+            del self._by_token[connection_token_id]
 
 
 def _add(counts: dict[str, int], account_id: str, difference: int) -> None:

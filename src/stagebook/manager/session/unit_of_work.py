@@ -173,12 +173,13 @@ class UnitOfWork:
         """Carry out an order that only concerns memory."""
         match order:
             case orders.OpenRoute():
-                self.registry.routes[order.connection_id] = Route(
+                route = Route(
                     stage_arn=stage_arn,
                     participant_id=order.participant_id,
                     kind=order.kind,
                     connection_token_id=order.connection_token_id,
                 )
+                self.registry.open_route(order.connection_id, route)
             case orders.SetTimer():
                 self.timers.set(order.key, Timer(stage_arn=stage_arn, due_ms=order.due_ms, fact=order.fact))
             case orders.CloseRoute():

@@ -22,10 +22,13 @@ MAXIMUM_CACHED_STAGES = 10_000
 
 
 class StageRights(msgspec.Struct, frozen=True, kw_only=True):
-    """An existing stage, and the ids of the participants that were disconnected from it for good."""
+    """An existing stage, and whether any participant was disconnected from it for good.
+
+    The ids of those participants have no bound, so they are looked up one by one.
+    """
 
     stage: Stage
-    revoked: set[str]
+    has_revoked: bool
 
 
 class Authorization:
@@ -87,7 +90,7 @@ class Authorization:
         rights = self._rights_of(claims.stage_arn)
         if rights is None:
             raise TokenRefusedError(refusal=TokenRefusal.STAGE_DELETED, detail="the stage does not exist")
-        if claims.participant_id in rights.revoked:
+        if rights.has_revoked and self._is_revoked(claims):
             raise TokenRefusedError(
                 refusal=TokenRefusal.PARTICIPANT_DISCONNECTED,
                 detail="the participant was disconnected from the stage; its token is no longer valid",
@@ -105,6 +108,15 @@ class Authorization:
             self._require_connection(rights.stage.account_id, claims.connection_token_id)
         return rights.stage
 
+    def has_stage(self, stage_arn: str) -> bool:
+        """Return whether a stage exists and is not being deleted."""
+        return self._rights_of(stage_arn) is not None
+
+    def _is_revoked(self, claims: Claims) -> bool:
+        # A revocation that is submitted and not durable is not in the book yet.
+        pair = (claims.stage_arn, claims.participant_id)
+        return pair in self._revoking or self._book.is_revoked(*pair)
+
     def _require_connection(self, account_id: str, token_id: str) -> None:
         revoking = (account_id, token_id) in self._revoking_connections
         if revoking or self._book.is_connection_token_revoked(account_id, token_id):
@@ -119,10 +131,8 @@ class Authorization:
             return None
         if len(self._rights) >= MAXIMUM_CACHED_STAGES:
             self._rights.clear()
-        revoked = set(self._book.list_revoked(stage_arn))
-        # A revocation that is submitted and not durable is not in the book yet.
-        revoked.update(participant_id for arn, participant_id in self._revoking if arn == stage_arn)
-        rights = StageRights(stage=stage, revoked=revoked)
+        has_revoked = self._book.has_revoked(stage_arn) or any(arn == stage_arn for arn, _ in self._revoking)
+        rights = StageRights(stage=stage, has_revoked=has_revoked)
         self._rights[stage_arn] = rights
         return rights
 
@@ -148,7 +158,7 @@ class Authorization:
         self._revoking.add((stage_arn, participant_id))
         rights = self._rights.get(stage_arn)
         if rights is not None:
-            rights.revoked.add(participant_id)
+            self._rights[stage_arn] = msgspec.structs.replace(rights, has_revoked=True)
 
     def finish_revocation(self, stage_arn: str, participant_id: str) -> None:
         """The revocation is durable, or has failed."""

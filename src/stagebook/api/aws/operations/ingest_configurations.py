@@ -8,7 +8,7 @@ from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.page_token import PageTokens, page_size
 from stagebook.manager.resources.ingest_configuration_service import IngestFilter, IngestSpec
 from stagebook.manager.stage_manager import StageManager
-from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
+from stagebook.stage.errors import InvalidInputError
 from stagebook.stage.resources import IngestConfiguration, IngestProtocol
 
 _ACTIVE, _INACTIVE = "ACTIVE", "INACTIVE"
@@ -50,10 +50,7 @@ class IngestConfigurationOperations:
 
     def get(self, call: Call) -> Result:
         """Return one configuration with its stream keys; ResourceNotFoundError when it does not exist."""
-        arn = call.request["arn"]
-        configuration = self._manager.book.get_resource(arn)
-        if not isinstance(configuration, IngestConfiguration):
-            raise ResourceNotFoundError(kind="ingest configuration", name=arn)
+        configuration = self._manager.ingest_configurations.get(call.request["arn"])
         return {"ingestConfiguration": self._show(configuration)}
 
     def list(self, call: Call) -> Result:
