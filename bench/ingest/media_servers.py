@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.media_router import MediaRouter
 from stagebook.media.port import Connected, IngestAsked, MediaFact, SourceMeasured
 from stagebook.media.rtc.engine.engine_pool import EnginePool
@@ -20,7 +20,7 @@ _CONNECT_TIMEOUT_SECONDS = 20.0
 class MediaServers:
     """The running processes. The stream key of an encoder is also its connection id and its source id."""
 
-    def __init__(self, engines: EnginePool, ingest: IngestEngine, *, port: int) -> None:
+    def __init__(self, engines: EnginePool, ingest: IngestPool, *, port: int) -> None:
         self.media = MediaRouter(engines, ingest)
         self.measured: dict[str, SourceMeasured] = {}
         """The newest measurement of each source, by source id."""
@@ -50,7 +50,7 @@ class MediaServers:
     @property
     def ingest_process_id(self) -> int:
         """The process id of the ingest process."""
-        process_id = self._ingest.process_id
+        process_id = self._ingest.workers[0].process_id
         assert process_id is not None
         return process_id
 
@@ -75,7 +75,7 @@ async def running_media_servers() -> AsyncIterator[MediaServers]:
     """Start one engine and the ingest process on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         engines = EnginePool(EngineSettings(), processes=1)
-        ingest = IngestEngine(IngestSettings(), rtmp=listening, rtmps=None)
+        ingest = IngestPool(IngestSettings(), processes=1, rtmp=listening, rtmps=None)
         await engines.start()
         try:
             await ingest.start()

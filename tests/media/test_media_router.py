@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.media_router import MediaRouter
 from stagebook.media.port import (
     CloseCause,
@@ -53,7 +53,7 @@ class FactInjectingPool(EnginePool):
 class RunningRouter:
     """A MediaRouter with running processes, and the facts that it reported."""
 
-    def __init__(self, pool: FactInjectingPool, ingest: IngestEngine | None, port: int) -> None:
+    def __init__(self, pool: FactInjectingPool, ingest: IngestPool | None, port: int) -> None:
         self.pool = pool
         self.ingest = ingest
         self.router = MediaRouter(pool, ingest)
@@ -97,12 +97,12 @@ class RunningRouter:
 
 
 @asynccontextmanager
-async def running_router(*, settings: IngestSettings | None = None) -> AsyncIterator[RunningRouter]:
+async def running_router(*, ingest_processes: int = 1) -> AsyncIterator[RunningRouter]:
     stream()  # Encoding takes long, so it is done before any timeout runs. The result is cached.
     async with AsyncExitStack() as parts:
         rtmp = parts.enter_context(socket.create_server(("127.0.0.1", 0)))
         pool = FactInjectingPool(EngineSettings(), processes=1, timeouts=FAST_RESTART)
-        ingest = IngestEngine(settings or IngestSettings(), rtmp=rtmp, rtmps=None, timeouts=FAST_RESTART)
+        ingest = IngestPool(IngestSettings(), processes=ingest_processes, rtmp=rtmp, rtmps=None, timeouts=FAST_RESTART)
         await pool.start()
         parts.push_async_callback(pool.stop)
         await ingest.start()
@@ -240,7 +240,7 @@ async def test_a_lost_ingest_process_ends_its_encoders_once_and_the_source_can_b
     async with running_router() as running, running.encoder() as encoder:
         await running.accept(encoder)
         assert running.ingest is not None
-        previous = running.ingest.process_id
+        previous = running.ingest.workers[0].process_id
         assert previous is not None
         os.kill(previous, signal.SIGKILL)
         await running.wait_for(closed(CloseCause.ENGINE_LOST))

@@ -70,7 +70,8 @@ def event_names(server: ServerProcess, participant: dict[str, Any]) -> list[str]
 def test_a_started_server_prints_its_addresses_and_serves(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with ServerProcess(data) as server:
-        assert health(server) == {"status": "ok", "version": "0.1.0", "auth": "on", "unknown_stream_keys": 0}
+        counted = dict.fromkeys(("unknown_stream_keys", "encoder_streams", "shed_encoders"), 0)
+        assert health(server) == {"status": "ok", "version": "0.1.0", "auth": "on", **counted}
         assert server.client().list_stages()["stages"] == []
         assert server.url in run_command("env", "--data", str(data)).stdout
         assert str(data) in server.output

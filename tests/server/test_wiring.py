@@ -26,6 +26,7 @@ from stagebook.server.listen_sockets import ListenSockets, open_listen_sockets
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.wiring import (
     engine_settings,
+    ingest_process_count,
     ingest_settings,
     media_process_user,
     public_base_url,
@@ -154,6 +155,24 @@ def test_an_expired_configured_certificate_is_used_with_a_warning(folder: DataFo
     with capture_logs() as lines:
         assert rtmps_certificate_files(settings, folder=folder, now=NOW + VALIDITY + timedelta(days=1)) is not None
     assert [line["log_level"] for line in lines] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores", "processes"),
+    [
+        (Settings(), 1, 1),
+        (Settings(), 2, 1),
+        (Settings(), 3, 1),
+        (Settings(), 4, 2),
+        (Settings(), 16, 4),
+        (Settings(media_processes=4), 8, 3),
+        (Settings(media_processes=8), 4, 1),
+        (Settings(ingest_processes=7), 2, 7),
+        (Settings(ingest_processes=1), 16, 1),
+    ],
+)
+def test_the_ingest_processes_use_the_cores_that_are_left(settings: Settings, cores: int, processes: int) -> None:
+    assert ingest_process_count(settings, cores=cores) == processes
 
 
 def test_the_ingest_process_gets_its_limits() -> None:

@@ -1,4 +1,4 @@
-"""Settings of media: WebRTC in the engine processes, RTMP and RTMPS in the ingest process."""
+"""Settings of media: WebRTC in the engine processes, RTMP and RTMPS in the ingest processes."""
 
 from typing import Annotated
 
@@ -142,6 +142,15 @@ class MediaSettings(ServerSettings, frozen=True, kw_only=True):
             accepts=lambda value: value is None or is_ingest_url(value, scheme="rtmps"),
         ),
     ] = None
+    ingest_processes: Annotated[
+        int,
+        Rule(
+            description="Number of ingest processes, which serve encoders. 0: one for each CPU core that the server "
+            "and the engine processes leave, from 1 to 4.",
+            minimum=0,
+            maximum=64,
+        ),
+    ] = 0
     rtmp_connections_limit: Annotated[
         int,
         Rule(
@@ -153,8 +162,8 @@ class MediaSettings(ServerSettings, frozen=True, kw_only=True):
     rtmp_streams_limit: Annotated[
         int,
         Rule(
-            description="Maximum number of encoders that publish at the same time. One process on one "
-            "core serves them. Further ones are refused.",
+            description="Maximum number of encoders that publish at the same time in one ingest process. "
+            "Further ones are refused.",
             minimum=1,
             maximum=10_000,
         ),

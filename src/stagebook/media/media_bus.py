@@ -1,6 +1,6 @@
-"""The media bus: how the ingest process hands encoders' media to the engine processes.
+"""The media bus: how the ingest processes hand encoders' media to the engine processes.
 
-For each encoder, the ingest process connects to the unix socket of one engine and sends one `Hello` and then `Unit`
+For each encoder, its ingest process connects to the unix socket of one engine and sends one `Hello` and then `Unit`
 after `Unit`. The engine sends nothing. A message is framed as in `worker.framing`: a length of four bytes and a msgpack
 body. Both processes run on one machine and the same release, so nothing is lost or reordered, and there is neither
 encryption nor a protocol version.

@@ -1,16 +1,16 @@
-"""The MediaEngine of the server: the engine pool and the ingest process as one engine.
+"""The MediaEngine of the server: the engine pool and the ingest pool as one engine.
 
-WebRTC connections belong to the engine pool alone. An encoder's connection has two halves: its RTMP connection in the
+WebRTC connections belong to the engine pool alone. An encoder's connection has two halves: its RTMP connection in an
 ingest process, and the feed that it writes to an engine process over the media bus. The router opens and closes both
 halves together and reports the end of a connection once:
 
-* The ingest process reports how an encoder's connection ended. The router closes the feed.
+* The ingest pool reports how an encoder's connection ended. The router closes the feed.
 * The engine pool reports the loss of an engine. The router closes the RTMP connections that fed it.
 """
 
 from collections.abc import Callable
 
-from stagebook.media.ingest.ingest_engine import IngestEngine
+from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.port import (
     SERVER_FAULT,
     Answer,
@@ -26,9 +26,9 @@ from stagebook.media.rtc.engine.engine_pool import EnginePool
 
 
 class MediaRouter:
-    """Implements `media.port.MediaEngine`. The owner of the pool and of the ingest engine starts and stops them."""
+    """Implements `media.port.MediaEngine`. The owner of the two pools starts and stops them."""
 
-    def __init__(self, engines: EnginePool, ingest: IngestEngine | None) -> None:
+    def __init__(self, engines: EnginePool, ingest: IngestPool | None) -> None:
         """`ingest` is None if the server does not accept RTMP."""
         self._engines = engines
         self._ingest = ingest
@@ -105,7 +105,7 @@ class MediaRouter:
         self._end_encoder(connection_id, f"{SERVER_FAULT}: the media server lost the stream")
 
     def _handle_ingest_fact(self, fact: MediaFact) -> None:
-        """Report a fact of the ingest process.
+        """Report a fact of an ingest process.
 
         At the end of an encoder's connection, close its feed first, so that no fact about it follows the end.
         """

@@ -1,9 +1,9 @@
 """The lifecycle of the server process: start, signals, shutdown and exit code.
 
     start:     data folder -> lock -> secrets -> listen sockets -> book -> engine processes
-               -> stage manager (recovery) -> ingest process -> HTTP
+               -> stage manager (recovery) -> ingest processes -> HTTP
     shutdown:  refuse new requests -> wait for requests in progress -> the stage manager ends every session
-               -> HTTP -> ingest process -> engine processes -> book -> listen sockets
+               -> HTTP -> ingest processes -> engine processes -> book -> listen sockets
 
 The first SIGTERM, SIGINT or SIGHUP starts a clean shutdown. A second one ends the process at once; the recovery of the
 next start then ends the sessions that were open. The server also shuts down when the book or the timers of the stage
@@ -35,7 +35,7 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.manager.stage_manager import StageManager
-from stagebook.media.ingest.ingest_engine import IngestEngine
+from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.ingest.tls_certificate import CertificateFiles
 from stagebook.media.media_router import MediaRouter
 from stagebook.media.rtc.engine.engine_pool import EnginePool
@@ -53,6 +53,7 @@ from stagebook.server.wiring import (
     build_stage_manager,
     engine_settings,
     http_limits,
+    ingest_process_count,
     ingest_settings,
     media_process_user,
     participant_request_limits,
@@ -104,6 +105,11 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _usable_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 async def _serve(
     settings: Settings, folder: DataFolder, lock: BookLock, secrets: ServerSecrets, sockets: ListenSockets
 ) -> int:
@@ -116,7 +122,7 @@ class Server:
 
     book: SqliteBook
     engines: EnginePool
-    ingest: IngestEngine | None
+    ingest: IngestPool | None
     manager: StageManager
 
     def __init__(
@@ -198,8 +204,8 @@ class Server:
         await self._http.serve(sockets=[self._sockets.http])
         return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
 
-    def _build_ingest(self) -> IngestEngine | None:
-        """Return the ingest engine, not started yet, or None if RTMP and RTMPS are switched off.
+    def _build_ingest(self) -> IngestPool | None:
+        """Return the ingest pool, not started yet, or None if RTMP and RTMPS are switched off.
 
         Must be called while the book is open: its lock ensures that no other server uses the data folder, in which a
         certificate may be generated.
@@ -208,8 +214,9 @@ class Server:
         if rtmp is None and rtmps is None:
             return None
         files = rtmps_certificate_files(self._settings, folder=self._folder, now=datetime.now(UTC))
-        return IngestEngine(
+        return IngestPool(
             ingest_settings(self._settings),
+            processes=ingest_process_count(self._settings, cores=_usable_cores()),
             rtmp=rtmp,
             rtmps=rtmps,
             certificate=None if files is None else CertificateFiles(*files),
@@ -235,6 +242,8 @@ class Server:
             version=self._version,
             auth=self._settings.auth,
             unknown_stream_keys=self.manager.unknown_stream_keys,
+            encoder_streams=0 if self.ingest is None else self.ingest.load.streams,
+            shed_encoders=0 if self.ingest is None else self.ingest.load.shed_encoders,
         )
 
     def _on_started(self) -> None:

@@ -45,6 +45,9 @@ DEFAULT_MEDIA_USER = "nobody"
 FEED_TICKET_MARGIN_SECONDS = 60.0
 """Extra lifetime of a feed ticket beyond `rtmp_media_timeout_seconds`. The two timeouts are independent."""
 
+MAX_DEFAULT_INGEST_PROCESSES = 4
+"""Each takes about 40 MB, and four serve 128 encoders by default."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -198,8 +201,15 @@ def _certificate_hosts(settings: Settings, address: Address) -> Sequence[str]:
     return [*LOCAL_HOSTS, *(host for host in hosts if host), *([] if address.is_wildcard else [address.host])]
 
 
+def ingest_process_count(settings: Settings, *, cores: int) -> int:
+    """Return the number of ingest processes. `cores` are the CPU cores that the server may use."""
+    # One core is the server's own, and the engine processes have one each.
+    free_cores = cores - 1 - settings.media_processes
+    return settings.ingest_processes or min(max(free_cores, 1), MAX_DEFAULT_INGEST_PROCESSES)
+
+
 def ingest_settings(settings: Settings) -> IngestSettings:
-    """Return the settings of the ingest process."""
+    """Return the settings of the ingest processes."""
     return IngestSettings(
         connect_timeout_seconds=settings.rtmp_connect_timeout_seconds,
         media_timeout_seconds=settings.rtmp_media_timeout_seconds,

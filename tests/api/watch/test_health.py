@@ -18,7 +18,8 @@ async def get_health(server_status: ServerStatus, *, method: str = "GET") -> tup
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    api = HealthApi(lambda: Health(status=server_status, version="1.2.3", auth="off", unknown_stream_keys=2))
+    counted = {"unknown_stream_keys": 2, "encoder_streams": 3, "shed_encoders": 4}
+    api = HealthApi(lambda: Health(status=server_status, version="1.2.3", auth="off", **counted))
     await api({"type": "http", "method": method, "path": "/health"}, receive, send)
     start, body = sent
     return start["status"], dict(start["headers"]), body["body"]
@@ -35,6 +36,8 @@ async def test_the_http_status_follows_the_server_status(server_status: ServerSt
         "version": "1.2.3",
         "auth": "off",
         "unknown_stream_keys": 2,
+        "encoder_streams": 3,
+        "shed_encoders": 4,
     }
     assert headers[b"content-length"] == str(len(body)).encode()
 

@@ -1,7 +1,6 @@
-"""An RtmpServer in the test's process, a fake media engine that records what it is fed, and encoders."""
+"""An RtmpServer and its acceptor in the test's process, encoders, and a fake media engine that records its feeds."""
 
 import asyncio
-import itertools
 import socket
 import ssl
 import tempfile
@@ -12,9 +11,14 @@ from pathlib import Path
 
 from stagebook.data_folder.rtmps_certificate import new_certificate_key, self_signed_certificate
 from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.ingest.encoder_session import EncoderPeer
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.load_meter import LoadMeter
+from stagebook.media.ingest.processes.connection_acceptor import ConnectionAcceptor
+from stagebook.media.ingest.processes.connection_handover import HandedConnection
+from stagebook.media.ingest.processes.connection_limits import ConnectionLimits
 from stagebook.media.ingest.rtmp_server import RtmpServer
-from stagebook.media.ingest.tls_certificate import CertificateFiles
+from stagebook.media.ingest.tls_certificate import CertificateFiles, CertificatePair
 from stagebook.media.media_bus import FeedTicket, Hello, Unit
 from stagebook.media.media_bus_reader import MediaBusReader
 from stagebook.media.port import IngestAsked, MediaFact
@@ -85,14 +89,68 @@ class FakeMediaEngine:
 
 
 class RunningRtmpServer:
-    """A server, the facts that it reported, and the media engine that it feeds."""
+    """A server with its acceptor, the facts that it reported, and the media engine that it feeds."""
 
-    def __init__(self, server: RtmpServer, listeners: dict[str, socket.socket], media_engine: FakeMediaEngine) -> None:
-        self.server = server
+    def __init__(
+        self,
+        settings: IngestSettings,
+        listeners: dict[str, socket.socket],
+        certificate: CertificatePair | None,
+        media_engine: FakeMediaEngine,
+    ) -> None:
+        clock = asyncio.get_running_loop().time
         self.media_engine = media_engine
         self.facts: list[MediaFact] = []
+        self.gone: list[str] = []
+        """The ask ids of the connections that have ended."""
+        self.shed: list[str] = []
+        """Those of them that were refused to shed load."""
+        self.overloads: list[bool] = []
+        self.cpu_clock: Callable[[], float] = lambda: 0.0
+        """What the server's LoadMeter reads. With the event loop's clock the process seems to use a whole core."""
+        self.server = RtmpServer(
+            settings,
+            certificate=certificate,
+            on_fact=lambda fact: self.facts.append(fact),
+            on_gone=self._on_gone,
+            on_overload=self.overloads.append,
+            load=LoadMeter(clock=clock, cpu_clock=lambda: self.cpu_clock()),
+            clock=clock,
+        )
+        self.acceptor = ConnectionAcceptor(
+            rtmp=listeners["rtmp"],
+            rtmps=listeners.get("rtmps"),
+            limits=ConnectionLimits(
+                max_connections=settings.max_connections,
+                max_per_network=settings.max_connections_per_address,
+                shared_networks=settings.shared_networks,
+                clock=clock,
+            ),
+            hand_over=self._serve,
+            clock=clock,
+        )
         self._listeners = listeners
         self._returned_asks = 0
+
+    def refuse(self, ask: IngestAsked, *, is_wrong_key: bool, detail: str = "no") -> None:
+        """Refuse an encoder as the pool does."""
+        if is_wrong_key:
+            self.acceptor.add_wrong_key(ask.ask_id)
+        self.server.refuse(ask_id=ask.ask_id, detail=detail)
+
+    def _serve(self, handed: HandedConnection, accepted: socket.socket) -> bool:
+        """Serve a copy of the connection, as a process that it was handed to."""
+        copy = accepted.dup()
+        copy.setblocking(False)  # noqa: FBT003 - the standard library's
+        peer = EncoderPeer(address=handed.address, is_secure=handed.is_secure)
+        self.server.serve(copy, ask_id=handed.ask_id, peer=peer)
+        return True
+
+    def _on_gone(self, ask_id: str, *, was_shed: bool) -> None:
+        self.gone.append(ask_id)
+        if was_shed:
+            self.shed.append(ask_id)
+        self.acceptor.end(ask_id)
 
     def port(self, scheme: str = "rtmp") -> int:
         port: int = self._listeners[scheme].getsockname()[1]
@@ -147,25 +205,17 @@ async def running_rtmp_server(
     with tempfile.TemporaryDirectory(prefix="feed-") as folder:
         names = ["rtmp", "rtmps"] if with_tls else ["rtmp"]
         listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
+        certificate = new_certificate(Path(folder)).pair() if with_tls else None
         media_engine = FakeMediaEngine(f"{folder}/feed")
         await media_engine.start()
-        facts: list[MediaFact] = []
-        server = RtmpServer(
-            settings or IngestSettings(),
-            rtmp=listeners["rtmp"],
-            rtmps=listeners.get("rtmps"),
-            certificate=new_certificate(Path(folder)).pair() if with_tls else None,
-            on_fact=facts.append,
-            clock=asyncio.get_running_loop().time,
-            new_id=map("ask-{}".format, itertools.count(1)).__next__,
-        )
-        await server.start()
-        running = RunningRtmpServer(server, listeners, media_engine)
-        running.facts = facts
+        running = RunningRtmpServer(settings or IngestSettings(), listeners, certificate, media_engine)
+        await running.server.start()
+        running.acceptor.start()
         try:
             yield running
         finally:
-            await server.stop()
+            await running.acceptor.stop()
+            await running.server.stop()
             media_engine.stop()
             for listener in listeners.values():
                 listener.close()

@@ -115,7 +115,7 @@ async def test_a_refused_encoder_receives_the_reason_and_no_fact_is_reported() -
     async with running_rtmp_server() as rtmp, rtmp.encoder() as encoder:
         publishing = asyncio.create_task(encoder.publish("k"))
         ask = await rtmp.next_ask()
-        rtmp.server.refuse(ask_id=ask.ask_id, detail="the stream key is in use", is_wrong_key=False)
+        rtmp.server.refuse(ask_id=ask.ask_id, detail="the stream key is in use")
         with pytest.raises(RefusedError, match="the stream key is in use"):
             await publishing
         await encoder.closed()
@@ -136,8 +136,8 @@ async def test_an_encoder_that_left_before_the_decision_cannot_be_admitted() -> 
         with pytest.raises(MediaRefusedError) as refused:
             rtmp.admit(ask)
         assert refused.value.reason is RefusalReason.UNKNOWN_CONNECTION
-        rtmp.server.refuse(ask_id=ask.ask_id, detail="too late", is_wrong_key=False)
-        rtmp.server.refuse(ask_id="unknown", detail="too late", is_wrong_key=False)
+        rtmp.server.refuse(ask_id=ask.ask_id, detail="too late")
+        rtmp.server.refuse(ask_id="unknown", detail="too late")
         assert rtmp.end_facts() == []
 
 

@@ -8,8 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from stagebook.log_rate_limit import MAX_LINES
-from stagebook.media.ingest.connection_limits import MAX_REFUSALS
+from stagebook.media.ingest import rtmp_server
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.load_meter import LoadMeter
+from stagebook.media.ingest.processes.connection_limits import MAX_REFUSALS
 from stagebook.media.ingest.rtmp_server import RtmpServer
 from stagebook.media.ingest.tls_certificate import CertificatePair
 from stagebook.media.port import CloseCause, Closed, MediaRefusedError, RefusalReason
@@ -135,7 +137,7 @@ async def test_a_flood_of_connections_does_not_affect_a_running_stream() -> None
 async def publish_and_be_refused(rtmp: RunningRtmpServer, *, is_wrong_key: bool) -> None:
     async with rtmp.encoder() as encoder:
         asking = asyncio.create_task(encoder.publish("guess"))
-        rtmp.server.refuse(ask_id=(await rtmp.next_ask()).ask_id, detail="no", is_wrong_key=is_wrong_key)
+        rtmp.refuse(await rtmp.next_ask(), is_wrong_key=is_wrong_key)
         with pytest.raises(RefusedError):
             await asking
 
@@ -186,8 +188,29 @@ async def test_encoders_above_the_streams_limit_are_refused_before_their_key_is_
                     await encoder.publish("a stream key")
                 await encoder.closed()
         assert len(rtmp.facts) == asked
+        await until(lambda: len(rtmp.shed) == 3, "the ends of the refused connections")
         await published[0].unpublish()
         await rtmp.wait_for_fact(Closed(connection_id="c0", cause=CloseCause.PEER_CLOSED))
+        await serve_one_encoder(rtmp, "another")
+
+
+async def test_an_overloaded_process_refuses_new_encoders_and_goes_on_with_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rtmp_server, "INTERVAL_SECONDS", 0.001)
+    async with running_rtmp_server() as rtmp, rtmp.encoder() as published:
+        await rtmp.admit_encoder(published)
+        rtmp.cpu_clock = asyncio.get_running_loop().time
+        await until(lambda: rtmp.overloads == [True], "overload")
+        async with rtmp.encoder() as encoder:
+            with pytest.raises(RefusedError, match="SERVER_EXCEPTION: the server has no time left"):
+                await encoder.publish("a stream key")
+            await encoder.closed()
+        await until(lambda: len(rtmp.shed) == 1, "the end of the refused connection")
+        await send(published, first_second())
+        await until(lambda: rtmp.video_frame_count() >= 30, "a second of video")
+        rtmp.cpu_clock = lambda: 0.0
+        await until(lambda: rtmp.overloads == [True, False], "the end of the overload")
         await serve_one_encoder(rtmp, "another")
 
 
@@ -203,7 +226,7 @@ async def test_encoders_that_wait_together_do_not_exceed_the_streams_limit() -> 
         with pytest.raises(MediaRefusedError, match="limit of 1 encoder streams") as refused:
             rtmp.admit(asks[1], "c1")
         assert refused.value.reason is RefusalReason.BUSY
-        rtmp.server.refuse(ask_id=asks[1].ask_id, detail="busy", is_wrong_key=False)
+        rtmp.server.refuse(ask_id=asks[1].ask_id, detail="busy")
         results = await asyncio.gather(*asking, return_exceptions=True)
         assert sorted(type(result).__name__ for result in results) == ["NoneType", "RefusedError"]
 
@@ -273,16 +296,20 @@ async def test_stop_notifies_the_encoders_and_reports_no_fact() -> None:
         assert rtmp.end_facts() == []
 
 
+def _ignore_end(ask_id: str, *, was_shed: bool) -> None:
+    """No connection is served."""
+
+
 async def test_an_unusable_certificate_is_an_error_at_the_start() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = RtmpServer(
-            IngestSettings(),
-            rtmp=None,
-            rtmps=listener,
-            certificate=CertificatePair(chain_pem=b"not PEM", private_key_pem=b"not PEM"),
-            on_fact=lambda _fact: None,
-            clock=asyncio.get_running_loop().time,
-            new_id=lambda: "id",
-        )
-        with pytest.raises(OSError, match="cannot be used"):
-            await server.start()
+    clock = asyncio.get_running_loop().time
+    server = RtmpServer(
+        IngestSettings(),
+        certificate=CertificatePair(chain_pem=b"not PEM", private_key_pem=b"not PEM"),
+        on_fact=lambda _fact: None,
+        on_gone=_ignore_end,
+        on_overload=lambda _is_overloaded: None,
+        load=LoadMeter(clock=clock, cpu_clock=clock),
+        clock=clock,
+    )
+    with pytest.raises(OSError, match="cannot be used"):
+        await server.start()

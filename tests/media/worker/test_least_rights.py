@@ -14,8 +14,8 @@ import pytest
 
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.data_folder.secrets import DataFolder
-from stagebook.media.ingest.ingest_engine import IngestEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.least_rights import ProcessUser, worker_environment
@@ -55,9 +55,9 @@ async def worker_fixture(
             yield Path(f"/proc/{pool.engines[0].process_id}")
             await pool.stop()
         else:
-            ingest = IngestEngine(IngestSettings(), rtmp=rtmp, rtmps=None, user=OTHER_USER)
+            ingest = IngestPool(IngestSettings(), processes=1, rtmp=rtmp, rtmps=None, user=OTHER_USER)
             await ingest.start()
-            yield Path(f"/proc/{ingest.process_id}")
+            yield Path(f"/proc/{ingest.workers[0].process_id}")
             await ingest.stop()
 
 

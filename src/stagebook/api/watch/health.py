@@ -26,13 +26,17 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The body of the response.
 
     `unknown_stream_keys` counts the encoders that were refused since the start because their stream key belongs to no
-    stage. Such a refusal has no participant and therefore no event.
+    stage. Such a refusal has no participant and therefore no event. `encoder_streams` is the number of encoders that
+    publish now, and `shed_encoders` counts those that were refused since the start because every ingest process was
+    full or overloaded.
     """
 
     status: ServerStatus
     version: str
     auth: str
     unknown_stream_keys: int
+    encoder_streams: int
+    shed_encoders: int
 
 
 class HealthApi:

@@ -104,13 +104,13 @@ class RtmpJoin:
                 )
             await self._refuse(ask, detail)
         except BookFailedError:
-            # The server stops and ends the ingest process, which closes the encoder's connection.
+            # The server stops and ends the ingest processes, which close the encoder's connection.
             _log.warning("encoder not answered: the book failed", address=ask.remote_address)
 
     async def _refuse(self, ask: IngestAsked, detail: str) -> None:
         """Refuse the encoder in the ingest process.
 
-        `is_wrong_key` makes the ingest process count a guess of a key against the encoder's address. An encoder that
+        `is_wrong_key` makes the server count a guess of a key against the encoder's address. An encoder that
         is refused for another reason has a valid key and is not guessing.
         """
         configuration = self._configuration_named_by(ask.stream_key)

@@ -61,9 +61,7 @@ class EncoderAdmission:
             )
         self._decision.set_result(Admission(connection_id=connection_id, ticket=ticket))
 
-    def refuse(self, detail: str) -> bool:
-        """Refuse the encoder. Returns False if the decision is not open."""
-        if self._decision is None or self._decision.done():
-            return False
-        self._decision.set_result(Refusal(detail=detail))
-        return True
+    def refuse(self, detail: str) -> None:
+        """Refuse the encoder. No effect if the decision is not open."""
+        if self._decision is not None and not self._decision.done():
+            self._decision.set_result(Refusal(detail=detail))

@@ -3,7 +3,7 @@
     CONNECTING --publish--> WAITING --admit--> PUBLISHING --+
         |                      |                            |
         |                      +--refuse, timeout-----------+--> ENDED
-        +--timeout, error, the server is full-------------->+
+        +--timeout, error, load is shed-------------------->+
 
 * CONNECTING: the RTMP handshake and the commands up to `publish`, which names the stream key.
 * WAITING: the session has reported IngestAsked. The server decides with `admit` or `refuse`. The socket is not read.
@@ -57,20 +57,22 @@ class EncoderSession:
         on_fact: Callable[[MediaFact], None],
         clock: Callable[[], float],
         log_limit: LogRateLimit,
-        full_detail: Callable[[], str | None],
+        shed_detail: Callable[[], str | None],
     ) -> None:
         """`clock` is the event loop's. `on_fact` is called with IngestAsked, and with the end of an admitted
-        connection. `log_limit` is shared by all sessions and applies to those that are never admitted. `full_detail`
+        connection. `log_limit` is shared by all sessions and applies to those that are never admitted. `shed_detail`
         returns why the server admits no further stream now, or None."""
         self.ask_id = ask_id
         self.peer = peer
         self.connection_id: str | None = None
+        self.was_shed = False
+        """Whether the encoder was refused because of the load."""
         self._socket = encoder_socket
         self._settings = settings
         self._on_fact = on_fact
         self._clock = clock
         self._log_limit = log_limit
-        self._full_detail = full_detail
+        self._shed_detail = shed_detail
         self._rtmp = RtmpConnection(_rtmp_limits(settings))
         self._admission = EncoderAdmission()
         self._stream: EncoderStream | None = None
@@ -110,9 +112,9 @@ class EncoderSession:
         self._admission.admit(connection_id, ticket)
         self.connection_id = connection_id
 
-    def refuse(self, detail: str) -> bool:
-        """Refuse the encoder, which receives `detail`. Returns False if it was not waiting for a decision."""
-        return self._admission.refuse(detail)
+    def refuse(self, detail: str) -> None:
+        """Refuse the encoder, which receives `detail`. No effect if it does not wait for a decision."""
+        self._admission.refuse(detail)
 
     def close(self, detail: str) -> None:
         """End the connection. The encoder receives `detail`; no fact is reported."""
@@ -122,8 +124,9 @@ class EncoderSession:
     async def _serve(self, publish_deadline: float) -> StreamEnd:
         try:
             publish = await self._receive_publish(publish_deadline)
-            if (detail := self._full_detail()) is not None:
+            if (detail := self._shed_detail()) is not None:
                 # Before the stream key is looked at: shedding load must cost less than serving it.
+                self.was_shed = True
                 self._rtmp.refuse_publish(detail)
                 return StreamEnd(detail=detail)
             match await self._ask(publish):

@@ -14,7 +14,7 @@ from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.media_bus_writer import FeedWriter
 from stagebook.media.ingest.pipeline.media_pipeline import MediaPipeline, StreamDamage
-from stagebook.media.ingest.read_pacing import MessageRate, TimestampPace
+from stagebook.media.ingest.read_pacing import MAX_MESSAGES_PER_SECOND, CountPace, TimestampPace
 from stagebook.media.ingest.stream_end import StreamEnd, StreamEndedError
 from stagebook.media.media_bus import FeedTicket, Unit
 from stagebook.media.port import CloseCause, IngestFault
@@ -40,7 +40,7 @@ class EncoderStream:
         self._clock = clock
         self._pipeline = MediaPipeline(clock=clock, log=log)
         self._paces = {kind: TimestampPace(max_ahead_seconds=settings.max_buffer_seconds) for kind in MediaKind}
-        self._rate = MessageRate()
+        self._rate = CountPace(max_per_second=MAX_MESSAGES_PER_SECOND)
         self._feed: FeedWriter | None = None
         self._complete_deadline = clock() + settings.media_timeout_seconds
         self._received_at = clock()

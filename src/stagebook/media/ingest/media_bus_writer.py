@@ -1,4 +1,4 @@
-"""The ingest process's end of the media bus: one unix socket connection per encoder, to which its units are written.
+"""An ingest process's end of the media bus: one unix socket connection per encoder, to which its units are written.
 
 A loss of the engine is detected in two ways: the connection ends, or too many bytes wait to be sent because the engine
 does not read. Both raise FeedLostError at the next `write`.

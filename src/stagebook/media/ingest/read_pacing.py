@@ -12,8 +12,7 @@ _RATE_TOLERANCE: Final = 1.001
 _MAX_CREDIT_SECONDS: Final = 10.0
 """How much late media may arrive at once after an interruption of the network."""
 MAX_MESSAGES_PER_SECOND: Final = 1_000
-"""An encoder sends about 100. Each message has a fixed cost, so many small messages would cost the server most. One
-second's worth may arrive at once."""
+"""An encoder sends about 100. Each message has a fixed cost, so many small messages would cost the server most."""
 
 
 class TimestampPace:
@@ -45,14 +44,18 @@ class TimestampPace:
         return max(self._ahead - self._max_ahead, 0.0)
 
 
-class MessageRate:
-    """Limits the number of messages: a virtual scheduling algorithm, as in a leaky bucket (ITU-T I.371, GCRA)."""
+class CountPace:
+    """Limits the number of events per second: a virtual scheduling algorithm, as in a leaky bucket (ITU-T I.371, GCRA).
 
-    def __init__(self) -> None:
+    One second's worth may come at once.
+    """
+
+    def __init__(self, *, max_per_second: int) -> None:
+        self._max_per_second = max_per_second
         self._due_at = 0.0
-        """When all messages so far would be due at the maximum rate."""
+        """When all events so far would be due at the maximum rate."""
 
     def pause_seconds(self, *, now: float) -> float:
-        """Count a message. Returns how long the encoder is not to be read."""
-        self._due_at = max(self._due_at, now) + 1 / MAX_MESSAGES_PER_SECOND
+        """Count an event. Returns how long no further one is to be taken."""
+        self._due_at = max(self._due_at, now) + 1 / self._max_per_second
         return max(self._due_at - now - 1.0, 0.0)

@@ -98,6 +98,9 @@ class WorkerProcess(ABC):
     def _on_lost(self, unanswered: Sequence[Request]) -> None:
         """The running process exited without being asked to. The requests `unanswered` have failed."""
 
+    def _on_report(self, report: Report) -> None:  # noqa: B027 - most kinds have none of their own
+        """Process a report that is not common to all kinds of workers."""
+
     def _on_restart_failed(self) -> None:  # noqa: B027 - most kinds have nothing to do
         """A run other than the first did not start. The supervisor will try again."""
 
@@ -250,6 +253,8 @@ class WorkerProcess(ABC):
                     _log.exception("a media fact could not be processed", engine=self.number)
             case Reply():
                 self._pending.resolve(report)
+            case _:
+                self._on_report(report)
 
     def _lost_error(self) -> MediaRefusedError:
         return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=f"the {self._name} is not running")

@@ -1,7 +1,7 @@
 """The engine processes as one media engine: each source is placed on one engine, and its requests go there.
 
 The pool implements the WebRTC part of `media.port.MediaEngine`. For encoders it offers `open_feed`; `media_router`
-joins that with the ingest process.
+joins that with the ingest processes.
 
 When an engine process is lost, its sources are gone and its connections are reported as Closed with ENGINE_LOST. A new
 process takes over the port.

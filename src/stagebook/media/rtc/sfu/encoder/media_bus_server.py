@@ -1,4 +1,4 @@
-"""The server side of the media bus: the unix socket on which the ingest process sends encoders' media to this engine.
+"""The server side of the media bus: the unix socket on which ingest processes send encoders' media to this engine.
 
 A client sends a Hello with the token of its feed ticket, and then units until the feed ends (`media.media_bus` defines
 the messages). The server sends nothing. Two things keep other processes out: the socket is in a directory of mode 0700,

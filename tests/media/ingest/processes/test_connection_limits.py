@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.media.ingest.connection_limits import (
+from stagebook.media.ingest.processes.connection_limits import (
     BLOCK_SECONDS,
     MAX_REFUSALS,
     REFUSALS_WINDOW_SECONDS,

@@ -1,21 +1,26 @@
-"""The ingest process: an RtmpServer that is controlled over a control socket. `ingest_engine` starts it.
+"""An ingest process: an RtmpServer that is controlled over a control socket. `ingest_worker` starts it.
 
-    python -m stagebook.media.ingest.ingest_process <file descriptor of the control socket>
+    python -m stagebook.media.ingest.processes.ingest_process <file descriptor of the control socket>
 
 The process exits when the server sends Stop or closes the socket.
 """
 
 import asyncio
-import secrets
 import socket
 import sys
+import time
 
-from stagebook.media.ingest.ingest_messages import (
+from stagebook.media.ingest.encoder_session import EncoderPeer
+from stagebook.media.ingest.load_meter import LoadMeter
+from stagebook.media.ingest.processes.connection_handover import HandedConnection, HandoverReceiver
+from stagebook.media.ingest.processes.ingest_messages import (
     AdmitRequest,
     CloseEncoderCommand,
     EncoderAdmitted,
+    EncoderGone,
     IngestCommand,
     IngestRunning,
+    LoadChanged,
     RefuseCommand,
     RenewCertificate,
     StartIngest,
@@ -27,26 +32,34 @@ from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_
 from stagebook.media.worker.worker_messages import RequestRefused
 
 
-class _IngestWorker:
+class _ServedEncoders:
     """Carries out the server's commands with an RtmpServer (`worker_main.Worker`)."""
 
     def __init__(self, command: StartIngest, reports: ReportWriter) -> None:
         self._reports = reports
+        clock = asyncio.get_running_loop().time
         self._server = RtmpServer(
             command.settings,
-            rtmp=_listener(command.rtmp_descriptor),
-            rtmps=_listener(command.rtmps_descriptor),
             certificate=command.certificate,
             on_fact=reports.send_fact,
-            clock=asyncio.get_running_loop().time,
-            new_id=lambda: secrets.token_hex(16),
+            on_gone=self._on_gone,
+            on_overload=lambda is_overloaded: reports.send(LoadChanged(is_overloaded=is_overloaded)),
+            load=LoadMeter(clock=clock, cpu_clock=time.process_time),
+            clock=clock,
         )
-        self.stop = self._server.stop
+        far = socket.socket(fileno=command.handover_descriptor)
+        self._handover = HandoverReceiver(far, on_connection=self._on_connection)
 
     async def start(self) -> IngestRunning:
-        """Accept connections. Raises OSError."""
+        """Serve connections from now on. Raises OSError."""
         await self._server.start()
+        self._handover.start()
         return IngestRunning()
+
+    async def stop(self) -> None:
+        """End all connections, notifying the encoders."""
+        self._handover.stop()
+        await self._server.stop()
 
     def handle(self, command: IngestCommand) -> None:
         """Carry out a command, and reply to it if it is a request."""
@@ -54,11 +67,21 @@ class _IngestWorker:
             case AdmitRequest():
                 self._reports.send(self._admit(command))
             case RefuseCommand():
-                self._server.refuse(ask_id=command.ask_id, detail=command.detail, is_wrong_key=command.is_wrong_key)
+                self._server.refuse(ask_id=command.ask_id, detail=command.detail)
             case CloseEncoderCommand():
                 self._server.close(connection_id=command.connection_id, detail=command.detail)
             case RenewCertificate():
                 self._server.use_certificate(command.certificate)
+
+    def _on_connection(self, handed: HandedConnection, accepted: socket.socket | None) -> None:
+        if accepted is None:
+            self._on_gone(handed.ask_id, was_shed=False)
+        else:
+            peer = EncoderPeer(address=handed.address, is_secure=handed.is_secure)
+            self._server.serve(accepted, ask_id=handed.ask_id, peer=peer)
+
+    def _on_gone(self, ask_id: str, *, was_shed: bool) -> None:
+        self._reports.send(EncoderGone(ask_id=ask_id, was_shed=was_shed))
 
     def _admit(self, request: AdmitRequest) -> EncoderAdmitted | RequestRefused:
         try:
@@ -68,17 +91,13 @@ class _IngestWorker:
         return EncoderAdmitted(request_id=request.request_id)
 
 
-def _listener(descriptor: int | None) -> socket.socket | None:
-    return None if descriptor is None else socket.socket(fileno=descriptor)
-
-
 async def serve(control_socket: socket.socket) -> int:
     """Serve encoders until Stop, or until the server closes the control socket. Returns the exit code."""
     return await run_worker(control_socket, receive_command, _make_worker)
 
 
-def _make_worker(command: IngestCommand, reports: ReportWriter) -> _IngestWorker | None:
-    return _IngestWorker(command, reports) if isinstance(command, StartIngest) else None
+def _make_worker(command: IngestCommand, reports: ReportWriter) -> _ServedEncoders | None:
+    return _ServedEncoders(command, reports) if isinstance(command, StartIngest) else None
 
 
 if __name__ == "__main__":

@@ -7,20 +7,22 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stagebook.media.ingest.ingest_messages import (
+from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.processes.ingest_messages import (
     AdmitRequest,
     CloseEncoderCommand,
     EncoderAdmitted,
+    EncoderGone,
     IngestCommand,
     IngestReport,
     IngestRunning,
+    LoadChanged,
     RefuseCommand,
     RenewCertificate,
     StartIngest,
     receive_command,
     receive_report,
 )
-from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.tls_certificate import CertificatePair
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import IngestAsked, IngestFailed, IngestFault, RefusalReason
@@ -40,12 +42,11 @@ COMMANDS: list[IngestCommand] = [
     StartIngest(
         settings=IngestSettings(),
         certificate=CertificatePair(chain_pem=b"chain", private_key_pem=SECRET.encode()),
-        rtmp_descriptor=3,
-        rtmps_descriptor=None,
+        handover_descriptor=3,
     ),
     RenewCertificate(certificate=CertificatePair(chain_pem=b"chain", private_key_pem=SECRET.encode())),
     AdmitRequest(request_id=1, connection_id="c", ask_id="a", ticket=FeedTicket(path="/feed", token=SECRET)),
-    RefuseCommand(ask_id="a", detail="no", is_wrong_key=True),
+    RefuseCommand(ask_id="a", detail="no"),
     CloseEncoderCommand(connection_id="c"),
     Stop(),
 ]
@@ -56,6 +57,8 @@ REPORTS: list[IngestReport] = [
     RequestRefused(request_id=1, reason=RefusalReason.UNKNOWN_CONNECTION, detail="gone"),
     FactReported(fact=IngestAsked(ask_id="a", stream_key=SECRET, is_secure=True, remote_address="192.0.2.1")),
     FactReported(fact=IngestFailed(connection_id="c", fault=IngestFault.INPUT, detail="no")),
+    EncoderGone(ask_id="a", was_shed=True),
+    LoadChanged(is_overloaded=True),
     Heartbeat(),
     Logged(logger="x", level=20, message="y", values={}),
 ]

@@ -1,14 +1,17 @@
-"""The messages between the server and the ingest process, in addition to those of every worker (`worker_messages`).
+"""The messages between the server and an ingest process, in addition to those of every worker (`worker_messages`).
 
 server                                    ingest process
   | -- StartIngest -----------------------> |
   | <- IngestRunning ---------------------- |   or StartFailed
+  | -- a connection ----------------------> |   over the handover socket (`connection_handover`)
   | <- FactReported (IngestAsked) --------- |   an encoder named a stream key
   | -- AdmitRequest ----------------------> |   or RefuseCommand, which has no reply
   | <- EncoderAdmitted -------------------- |   or RequestRefused
   | <- FactReported (Closed, IngestFailed)  |   the connection ended by itself
   | -- CloseEncoderCommand ---------------> |   no reply
   | -- RenewCertificate ------------------> |   no reply
+  | <- EncoderGone ------------------------ |   for each connection, when nothing of it is left
+  | <- LoadChanged ------------------------ |   at any time
 """
 
 import asyncio
@@ -36,15 +39,14 @@ from stagebook.media.worker.worker_messages import (
 
 
 class StartIngest(Command, frozen=True, kw_only=True):
-    """The first command. The descriptors are inherited listening sockets; None where the protocol is switched off.
+    """The first command. The inherited descriptor is that of the handover socket.
 
     `certificate` is None without RTMPS.
     """
 
     settings: IngestSettings
     certificate: CertificatePair | None
-    rtmp_descriptor: int | None
-    rtmps_descriptor: int | None
+    handover_descriptor: int
 
 
 class AdmitRequest(Request, frozen=True, kw_only=True):
@@ -59,7 +61,6 @@ class RefuseCommand(Command, frozen=True, kw_only=True):
 
     ask_id: str
     detail: str
-    is_wrong_key: bool
 
 
 class CloseEncoderCommand(Command, frozen=True, kw_only=True):
@@ -76,16 +77,38 @@ class RenewCertificate(Command, frozen=True, kw_only=True):
 
 
 class IngestRunning(Report, frozen=True, kw_only=True):
-    """The process accepts connections."""
+    """The process serves connections."""
 
 
 class EncoderAdmitted(Reply, frozen=True, kw_only=True):
     """The encoder of an AdmitRequest may publish."""
 
 
+class EncoderGone(Report, frozen=True, kw_only=True):
+    """A connection has ended, whether it was admitted or not. `was_shed` means: refused because the process was full or
+    overloaded."""
+
+    ask_id: str
+    was_shed: bool
+
+
+class LoadChanged(Report, frozen=True, kw_only=True):
+    """The process has become overloaded (`load_meter`), or is no longer."""
+
+    is_overloaded: bool
+
+
 IngestCommand: TypeAlias = StartIngest | AdmitRequest | RefuseCommand | CloseEncoderCommand | RenewCertificate | Stop
 IngestReport: TypeAlias = (
-    IngestRunning | StartFailed | EncoderAdmitted | RequestRefused | FactReported | Heartbeat | Logged
+    IngestRunning
+    | StartFailed
+    | EncoderAdmitted
+    | RequestRefused
+    | EncoderGone
+    | LoadChanged
+    | FactReported
+    | Heartbeat
+    | Logged
 )
 
 _commands: MessageReader[IngestCommand] = MessageReader(

@@ -1,0 +1,122 @@
+"""The listening sockets of RTMP and RTMPS in the server process: accept, count, hand over.
+
+Nothing is read from a connection here. One above a limit costs an `accept` and a `close`. Connections are accepted at
+MAX_ACCEPTS_PER_SECOND at most, so a flood of them costs the server a bounded share of its time; the others wait in the
+sockets' accept queues. They also wait there while no ingest process can take one, for example during a restart.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+import structlog
+
+from stagebook.log_rate_limit import LogRateLimit
+from stagebook.media.ingest.processes.connection_handover import HandedConnection
+from stagebook.media.ingest.processes.connection_limits import BLOCK_SECONDS, ConnectionLimits
+from stagebook.media.ingest.read_pacing import CountPace
+
+MAX_ACCEPTS_PER_SECOND: Final = 500
+"""About 100 us of the server's time each. One second's worth may arrive at once."""
+_RETRY_SECONDS: Final = 0.05
+"""Delay before the next attempt to accept or to hand over after one that failed."""
+
+_log = structlog.get_logger(__name__)
+
+
+class ConnectionAcceptor:
+    """Accepts connections within the limits. It does not close the listening sockets."""
+
+    def __init__(
+        self,
+        *,
+        rtmp: socket.socket | None,
+        rtmps: socket.socket | None,
+        limits: ConnectionLimits,
+        hand_over: Callable[[HandedConnection, socket.socket], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        """`hand_over` takes a connection over, or returns False if that is not possible at present. `clock` returns
+        monotonic seconds."""
+        self._listeners = ((rtmp, False), (rtmps, True))
+        self._limits = limits
+        self._hand_over = hand_over
+        self._clock = clock
+        self._ask_ids = map(str, count(1))
+        self._network_of: dict[str, str] = {}
+        """The networks of the open connections, by ask id."""
+        self._pace = CountPace(max_per_second=MAX_ACCEPTS_PER_SECOND)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log_limit = LogRateLimit(clock=clock)
+
+    def start(self) -> None:
+        """Accept connections from now on."""
+        for listener, is_secure in self._listeners:
+            if listener is not None:
+                listener.setblocking(False)  # noqa: FBT003 - the standard library's
+                self._tasks.append(asyncio.create_task(self._accept(listener, is_secure=is_secure)))
+
+    async def stop(self) -> None:
+        """Accept no more connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def end(self, ask_id: str) -> None:
+        """A connection that was handed over has ended. Unknown ids are ignored."""
+        network = self._network_of.pop(ask_id, None)
+        if network is not None:
+            self._limits.remove_connection(network)
+
+    def add_wrong_key(self, ask_id: str) -> None:
+        """An open connection has sent a wrong stream key: count it against its network. Unknown ids are ignored."""
+        network = self._network_of.get(ask_id)
+        if network is not None and self._limits.add_refusal(network):
+            self._log_limited("too many wrong stream keys; network blocked", network=network, seconds=BLOCK_SECONDS)
+
+    async def _accept(self, listener: socket.socket, *, is_secure: bool) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listener)
+            except OSError as error:
+                # The process has no free file descriptors, or the client has already reset the connection. Without the
+                # pause, the former would be a busy loop, since the socket stays readable.
+                self._log_limited("cannot accept an encoder's connection", detail=error.strerror)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            try:
+                with accepted:
+                    await self._admit(accepted, address[0], is_secure=is_secure)
+            except Exception:  # noqa: BLE001 - an error with one connection must not end all others
+                self._log_limited("a connection could not be handed over", exc_info=True)
+            # At least one turn of the event loop: `sock_accept` may return without one.
+            await asyncio.sleep(self._pace.pause_seconds(now=self._clock()))
+
+    async def _admit(self, accepted: socket.socket, address: str, *, is_secure: bool) -> None:
+        """Hand over a connection that is within the limits. The caller closes the server's descriptor of it."""
+        network = self._limits.network_key(address)
+        reason = self._limits.refusal_reason(network)
+        if reason is not None:
+            self._log_limited("connection refused", network=network, reason=reason)
+            return
+        connection = HandedConnection(ask_id=next(self._ask_ids), address=address, is_secure=is_secure)
+        self._limits.add_connection(network)
+        self._network_of[connection.ask_id] = network
+        try:
+            is_waiting = False
+            while not self._hand_over(connection, accepted):
+                if not is_waiting:
+                    is_waiting = True
+                    self._log_limited("no ingest process can take a connection at present; encoders wait")
+                await asyncio.sleep(_RETRY_SECONDS)
+        except BaseException:
+            self.end(connection.ask_id)
+            raise
+
+    def _log_limited(self, message: str, **fields: str | float | None) -> None:
+        """Log a line that any client can cause."""
+        if (more := self._log_limit.admit(message)) is not None:
+            _log.warning(message, **fields, **more)

@@ -1,0 +1,199 @@
+"""All ingest processes as one: each connection is served by one process, and decisions about it go there.
+
+The server owns the listening sockets. Encoders that connect while no process runs wait in their accept queues instead
+of being refused. When a process is lost, its connections end, those of the others go on, and a new process takes its
+place. What concerns several connections is decided here, in one place: the limits of connections, the addresses with
+wrong keys, and which process serves the next encoder. Each process counts its own streams and knows its own load.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from stagebook.media.ingest.ingest_settings import IngestSettings
+from stagebook.media.ingest.processes.connection_acceptor import ConnectionAcceptor
+from stagebook.media.ingest.processes.connection_handover import HandedConnection
+from stagebook.media.ingest.processes.connection_limits import ConnectionLimits
+from stagebook.media.ingest.processes.ingest_messages import EncoderGone
+from stagebook.media.ingest.processes.ingest_worker import IngestWorker
+from stagebook.media.ingest.tls_certificate import CertificateFiles
+from stagebook.media.media_bus import FeedTicket
+from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
+from stagebook.media.worker.least_rights import ProcessUser
+from stagebook.media.worker.worker_run import WorkerStartError
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+
+MAX_INGEST_PROCESSES = 64
+RENEWAL_INTERVAL_SECONDS = 60.0
+"""How often the files of the certificate are checked."""
+
+
+class IngestLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums over all ingest processes: the streams now, and the encoders that were refused to shed load."""
+
+    streams: int
+    shed_encoders: int
+
+
+class IngestPool:
+    """The ingest processes of a server."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        *,
+        processes: int,
+        rtmp: socket.socket | None,
+        rtmps: socket.socket | None,
+        certificate: CertificateFiles | None = None,
+        user: ProcessUser | None = None,
+        timeouts: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - frozen
+    ) -> None:
+        """`rtmp` and `rtmps` are listening sockets. The processes run as `user`, or as this process's user.
+
+        Raises ValueError for RTMPS without a certificate, and unless `processes` is from 1 to MAX_INGEST_PROCESSES.
+        """
+        if rtmps is not None and certificate is None:
+            raise ValueError("rtmps: needs a certificate")
+        if not 1 <= processes <= MAX_INGEST_PROCESSES:
+            raise ValueError(f"processes: 1 to {MAX_INGEST_PROCESSES}")
+        bound = (("RTMP", rtmp), ("RTMPS", rtmps))
+        self._addresses = ", ".join(f"{name} on {_address(each)}" for name, each in bound if each is not None)
+        self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
+        self._shed_encoders = 0
+        self._certificate = certificate
+        self._renewal: asyncio.Task[None] | None = None
+        self._workers = [
+            IngestWorker(
+                settings,
+                number=number,
+                addresses=self._addresses,
+                certificate=certificate,
+                user=user,
+                on_fact=lambda fact: self._on_fact(fact),
+                on_gone=self._handle_gone,
+                timeouts=timeouts,
+            )
+            for number in range(processes)
+        ]
+        self._acceptor = ConnectionAcceptor(
+            rtmp=rtmp,
+            rtmps=rtmps,
+            limits=ConnectionLimits(
+                max_connections=settings.max_connections,
+                max_per_network=settings.max_connections_per_address,
+                shared_networks=settings.shared_networks,
+                clock=time.monotonic,
+            ),
+            hand_over=self._hand_over,
+            clock=time.monotonic,
+        )
+
+    @property
+    def workers(self) -> tuple[IngestWorker, ...]:
+        """The ingest processes, by number."""
+        return tuple(self._workers)
+
+    @property
+    def load(self) -> IngestLoad:
+        """What all processes together serve and have refused."""
+        return IngestLoad(
+            streams=sum(worker.stream_count for worker in self._workers), shed_encoders=self._shed_encoders
+        )
+
+    def describe(self) -> str:
+        """Return the addresses for log lines and error messages: `RTMP on 127.0.0.1:1935, RTMPS on [::1]:443`."""
+        return self._addresses
+
+    def listen(self, on_fact: Callable[[MediaFact], None]) -> None:
+        """As MediaEngine.listen."""
+        self._on_fact = on_fact
+
+    async def start(self) -> None:
+        """Start all processes, side by side, and accept connections.
+
+        Raises WorkerStartError, also for a certificate that cannot be used; no process is left running then.
+        """
+        try:
+            if self._certificate is not None:
+                self._certificate.pair()
+            await asyncio.gather(*(worker.start() for worker in self._workers))
+        except BaseException as error:
+            await self.stop()
+            if isinstance(error, OSError):
+                raise WorkerStartError(f"cannot serve encoders ({self._addresses}): {error}") from error
+            raise
+        self._acceptor.start()
+        if self._certificate is not None:
+            self._renewal = asyncio.create_task(self._renew_regularly())
+
+    async def stop(self) -> None:
+        """Stop accepting connections and stop all processes. The encoders receive a message; no facts are reported."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        await self._acceptor.stop()
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+
+    def renew_certificate(self) -> None:
+        """Send the certificate to the processes if its files have changed and can be used."""
+        renewed = None if self._certificate is None else self._certificate.renewed()
+        if renewed is not None:
+            for worker in self._workers:
+                worker.renew_certificate(renewed)
+
+    async def _renew_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_INTERVAL_SECONDS)
+            self.renew_certificate()
+
+    async def admit(self, *, ask_id: str, connection_id: str, ticket: FeedTicket) -> None:
+        """Let the encoder that asked publish to the feed of `ticket`, as `connection_id`.
+
+        Raises MediaRefusedError: UNKNOWN_CONNECTION if the encoder or its process is gone, BUSY if the process is full,
+        ENGINE_LOST without a reply.
+        """
+        worker = self._worker_with(ask_id)
+        if worker is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="the encoder is gone")
+        await worker.admit(ask_id=ask_id, connection_id=connection_id, ticket=ticket)
+
+    def refuse(self, *, ask_id: str, detail: str, is_wrong_key: bool) -> None:
+        """As MediaEngine.refuse_ingest."""
+        if is_wrong_key:
+            self._acceptor.add_wrong_key(ask_id)
+        worker = self._worker_with(ask_id)
+        if worker is not None:
+            worker.refuse(ask_id=ask_id, detail=detail)
+
+    def close(self, *, connection_id: str, detail: str = "") -> None:
+        """As MediaEngine.close."""
+        for worker in self._workers:
+            worker.close(connection_id=connection_id, detail=detail)
+
+    def _hand_over(self, connection: HandedConnection, accepted: socket.socket) -> bool:
+        """Hand a connection to the most suitable of the processes that can take it.
+
+        Returns False if none can, and if all would refuse the encoder while another is restarting.
+        """
+        is_restarting = any(worker.is_restarting for worker in self._workers)
+        for worker in sorted(self._workers, key=lambda worker: worker.rank):
+            if worker.will_refuse and is_restarting:
+                return False
+            if worker.hand_over(connection, accepted):
+                return True
+        return False
+
+    def _handle_gone(self, gone: EncoderGone) -> None:
+        self._shed_encoders += gone.was_shed
+        self._acceptor.end(gone.ask_id)
+
+    def _worker_with(self, ask_id: str) -> IngestWorker | None:
+        return next((worker for worker in self._workers if worker.has(ask_id)), None)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
