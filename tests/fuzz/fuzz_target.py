@@ -22,7 +22,8 @@ class FuzzTarget(msgspec.Struct, frozen=True, kw_only=True):
     """One target. `check` raises nothing for any input of at most `max_size_bytes`, unless there is a defect.
 
     `seeds` are valid inputs, from which a fuzzer starts. Those that are not in other test data are files in the folder
-    of the target below `corpus`, as are the inputs that once were a defect.
+    of the target below `corpus`. There are also the inputs that once were a defect, and some inputs that fuzzers have
+    found to reach further branches (`found-`).
     """
 
     name: str

@@ -61,10 +61,10 @@ def _check_answer(offer: SessionDescription, plan: PublisherPlan | ViewerPlan, s
     assert [(section.kind, section.protocol, section.mid) for section in answer.sections] == [
         (section.kind, section.protocol, section.mid) for section in offer.sections
     ]
-    accepted = {track.section for track in plan.tracks}
+    used, idle = {track.section for track in plan.tracks}, {track.section for track in plan.idle}
     for number, section in enumerate(answer.sections):
-        assert section.direction == (direction if number in accepted else "inactive")
-        assert (section.port == 0) == (number not in accepted)
+        assert section.direction == (direction if number in used else "inactive")
+        assert (section.port == 0) == (number not in used | idle)
         assert set(section.formats) <= set(offer.sections[number].formats)
     assert set(answer.bundle) <= set(offer.bundle)
     assert all(track.kind in (MediaKind.AUDIO, MediaKind.VIDEO) for track in plan.tracks)
