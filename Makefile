@@ -10,9 +10,10 @@ ARGS :=
 SEEDS := 1000
 SECONDS := 600
 MINUTES := 30
+EXAMPLES := 30
 LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test test-lowest test-all audit constraints check format bench simulate fuzz soak clean
+.PHONY: run demo test test-lowest test-all audit constraints check format bench simulate fuzz soak conformance clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -39,6 +40,7 @@ audit: $(VENV)/.dev
 
 # What takes longer than `make test`.
 test-all: test-lowest audit
+	@$(MAKE) conformance EXAMPLES=30
 	@$(MAKE) simulate SEEDS=1000
 	@$(MAKE) fuzz SECONDS=120
 	@$(MAKE) soak MINUTES=3
@@ -62,6 +64,10 @@ simulate: $(VENV)/.dev
 # Fuzzes the parsers of what strangers send, for SECONDS altogether.
 fuzz: $(VENV)/.fuzz
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+# schemathesis against the AWS API, with EXAMPLES random inputs for each operation.
+conformance: $(VENV)/.dev
+	@$(BIN)/python -m tests.e2e.aws.conformance --examples $(EXAMPLES) $(ARGS)
 
 # Clients and attackers against a real server, for MINUTES.
 soak: $(VENV)/.dev
