@@ -22,6 +22,10 @@ The application sends `{"type": "websocket.send", "text_part": <UTF-8 bytes>, "m
 server does not copy the bytes.
 """
 
+DISCONNECT_REFUSED = "stagebook.refused"
+"""A member of a `websocket.disconnect` message, true if the server has failed the connection: its client broke the
+protocol or a bound of the server."""
+
 Header: TypeAlias = tuple[bytes, bytes]
 """One header field: its name in lower case, and its value."""
 

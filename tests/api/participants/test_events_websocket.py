@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagebook.api.asgi import DISCONNECT_REFUSED
 from stagebook.api.participants.events_connection import MAX_CLOSE_REASON_SIZE_BYTES, close_message
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.request_limits import RequestLimits
@@ -263,6 +264,7 @@ class TestClose:
             ({"code": 1005, "reason": ""}, Cause.CLIENT),
             ({"code": 1005}, Cause.PEER_LOST),
             ({"code": 1006, "reason": ""}, Cause.PEER_LOST),
+            ({"code": 1008, "reason": "too many frames", DISCONNECT_REFUSED: True}, Cause.REFUSED),
         ],
     )
     async def test_a_close_frame_and_a_lost_connection_have_different_causes(

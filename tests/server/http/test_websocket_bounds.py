@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from websockets.asyncio.client import connect
 
-from stagebook.api.asgi import TEXT_PARTS_EXTENSION, Receive, Scope, Send
+from stagebook.api.asgi import DISCONNECT_REFUSED, TEXT_PARTS_EXTENSION, Receive, Scope, Send
 from stagebook.server.http import websocket_protocol
 from stagebook.server.http.websocket_protocol import FRAMES_BURST, MAX_FRAGMENTS, WebSocketProtocol
 from tests.server.http.test_websocket_protocol import DEADLINE_SECONDS, LIMITS, running_server
@@ -90,6 +90,7 @@ async def test_a_flood_of_frames_is_parsed_up_to_the_limit_and_closes_the_connec
     assert counted_frames() <= FRAMES_BURST + slice_frames + websocket_protocol.FRAMES_PER_SECOND
     assert received is None or b"\x03\xf0" in received  # close code 1008
     assert application.received[-1]["code"] == 1008
+    assert application.received[-1][DISCONNECT_REFUSED]
 
 
 async def test_fragments_of_one_message_are_bounded_at_any_rate() -> None:
@@ -115,6 +116,7 @@ async def test_a_client_within_the_rates_is_not_refused() -> None:
     texts = [message["text"] for message in application.received if message["type"] == "websocket.receive"]
     assert texts == ["{}"] * 60
     assert application.received[-1]["code"] == 1000
+    assert DISCONNECT_REFUSED not in application.received[-1]
 
 
 async def test_pongs_are_not_queued_for_a_peer_that_does_not_read() -> None:

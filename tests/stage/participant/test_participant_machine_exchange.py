@@ -74,6 +74,7 @@ def test_a_participant_that_only_published_leaves_when_it_loses_publish() -> Non
         EventName.PUBLISH_STOPPED,
         EventName.LEFT,
     ]
+    assert [event.cause for event in made.events] == [Cause.CLIENT, Cause.TOKEN_EXCHANGED, Cause.TOKEN_EXCHANGED]
     assert not made.participant.connections
 
 

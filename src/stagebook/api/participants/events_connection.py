@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import msgspec
 
-from stagebook.api.asgi import Message, Receive, Send
+from stagebook.api.asgi import DISCONNECT_REFUSED, Message, Receive, Send
 from stagebook.api.light_event import LightEvent
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
 from stagebook.api.participants.request_limits import RequestLimits, TokenBucket
@@ -163,6 +163,8 @@ class EventsConnection:
     def _check(self, message: Message) -> ConnectionClose | None:
         """Return how this message of the client ends the connection; None when it is an acceptable message."""
         if message["type"] == "websocket.disconnect":
+            if message.get(DISCONNECT_REFUSED):
+                return ConnectionClose(cause=Cause.REFUSED)
             # uvicorn reports 1005 both for a close frame without a code and, without `reason`, for a lost connection.
             is_lost = message.get("code") == _ABNORMAL_CLOSURE or "reason" not in message
             return PEER_LOST if is_lost else CLOSED_BY_CLIENT

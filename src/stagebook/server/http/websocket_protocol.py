@@ -19,6 +19,8 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
   was not answered, and when a ping was not, the connection is aborted after a timeout.
 * **A handshake is parsed once.** uvicorn makes `websockets` parse it again, with limits below those of the HTTP
   connection: a head that is refused there leaves the socket open without a timeout.
+* **The application learns who ended a connection.** The `websocket.disconnect` message of a peer that broke the
+  protocol or a bound has `DISCONNECT_REFUSED`; uvicorn's looks like that of a peer that closed by itself.
 * **Input of a client is not an error.** uvicorn logs a handshake that the application refuses with an HTTP response,
   and a text message that is not UTF-8.
 * **An open websocket is small.** Its attributes are slots, its queue and its event have no deques, and the handshake is
@@ -37,7 +39,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
-from stagebook.api.asgi import TEXT_PARTS_EXTENSION
+from stagebook.api.asgi import DISCONNECT_REFUSED, TEXT_PARTS_EXTENSION
 from stagebook.api.light_event import LightEvent
 from stagebook.server.http.request_head import RequestHead
 
@@ -88,6 +90,11 @@ class _ReceivedMessages:
         """Add a message."""
         self._messages.append(message)
         self._arrived.set()
+
+    @property
+    def newest(self) -> "ASGIReceiveEvent":
+        """The message that was added last. It must not have been removed."""
+        return self._messages[-1]
 
     async def get(self) -> "ASGIReceiveEvent":
         """Wait for the next message and remove it."""
@@ -204,6 +211,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.fail(code, reason)
         self.handle_parser_exception()
         self._abort_after_timeout()
+
+    def handle_parser_exception(self) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7): send the close frame, and notify the application."""
+        super().handle_parser_exception()
+        messages: Any = self.queue
+        messages.newest[DISCONNECT_REFUSED] = True
 
     def handle_ping(self) -> None:
         """Write the pong, unless the peer has not read what was sent before."""

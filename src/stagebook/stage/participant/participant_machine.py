@@ -92,7 +92,9 @@ def step(participant: Participant, fact: ParticipantFact) -> Step:
     # JOINED and LEFT are derived from the connections; no fact states them. So they alternate, whatever the order of
     # the facts is.
     presence, names = PRESENCE_MOVES[participant.presence, bool(connections)]
-    frame = [Event(name=name, replica=participant.is_replica, cause=fact.cause, detail=fact.detail) for name in names]
+    # The client asked for the exchange, and not to leave: like the *_STOPPED events, LEFT follows from the new token.
+    cause = Cause.TOKEN_EXCHANGED if isinstance(fact, Exchanged) else fact.cause
+    frame = [Event(name=name, replica=participant.is_replica, cause=cause, detail=fact.detail) for name in names]
     ordered = frame + events if presence is Presence.PRESENT else events + frame
     after = Participant(connections=connections, replications=replications, is_replica=participant.is_replica)
     return Step(participant=after, events=tuple(ordered))

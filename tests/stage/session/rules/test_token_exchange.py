@@ -125,7 +125,7 @@ def test_losing_publish_ends_the_publication_and_then_its_viewers() -> None:
     assert [entry.event.cause for entry in decision.events] == [
         Cause.CLIENT,
         Cause.TOKEN_EXCHANGED,
-        Cause.CLIENT,
+        Cause.TOKEN_EXCHANGED,
         Cause.PUBLISHER_STOPPED,
         Cause.PUBLISHER_STOPPED,
     ]
