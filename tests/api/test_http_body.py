@@ -8,6 +8,7 @@ import pytest
 
 from stagebook.api.asgi import Message
 from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
+from stagebook.stage.errors import ServerBusyError
 from tests.api.body_client import BodyClient, body_part
 
 MAX_SIZE_BYTES = 1_000
@@ -111,3 +112,21 @@ async def test_no_state_is_kept_after_a_read() -> None:
 
     assert not bodies._deadlines
     assert not bodies._overdue
+
+
+async def test_the_incomplete_bodies_of_all_clients_are_limited_together() -> None:
+    bodies = BodyReader(timeout_seconds=60.0, held_limit_bytes=1_000)
+    slow = BodyClient(body_part(b"x" * 900, more=True))
+    waiting = asyncio.create_task(bodies.read(slow.receive, max_size_bytes=MAX_SIZE_BYTES))
+    await slow.is_waiting.wait()
+
+    with pytest.raises(ServerBusyError):
+        await bodies.read(BodyClient(body_part(b"x" * 200, more=True)).receive, max_size_bytes=MAX_SIZE_BYTES)
+    whole = BodyClient(body_part(b"x" * MAX_SIZE_BYTES, more=False))
+    assert len(await bodies.read(whole.receive, max_size_bytes=MAX_SIZE_BYTES)) == MAX_SIZE_BYTES
+
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    parts = BodyClient(body_part(b"x" * 900, more=True), body_part(b"x" * 100, more=False))
+    assert len(await bodies.read(parts.receive, max_size_bytes=MAX_SIZE_BYTES)) == MAX_SIZE_BYTES

@@ -8,6 +8,11 @@ import asyncio
 from typing import Any
 
 from stagebook.api.asgi import Message, Receive
+from stagebook.stage.errors import ServerBusyError
+
+HELD_LIMIT_BYTES = 64 * 1_024 * 1_024
+"""Bytes of incomplete bodies that one reader holds. A body that arrives as a whole does not count, so that clients that
+send theirs slowly cannot keep out the others."""
 
 _SWEEPS_PER_TIMEOUT = 20
 
@@ -36,8 +41,10 @@ class BodyReader:
     the tasks whose deadline has passed, and runs only while a read is in progress.
     """
 
-    def __init__(self, *, timeout_seconds: float) -> None:
+    def __init__(self, *, timeout_seconds: float, held_limit_bytes: int = HELD_LIMIT_BYTES) -> None:
         self.timeout_seconds = timeout_seconds
+        self._held_limit_bytes = held_limit_bytes
+        self._held_bytes = 0
         self._deadlines: dict[asyncio.Task[Any], float] = {}
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_sweep_scheduled = False
@@ -48,7 +55,8 @@ class BodyReader:
         A body above `max_size_bytes` is still received, and discarded, up to `drain_size_bytes`: many clients read the
         response only after they have sent the whole request.
 
-        Raises BodyTooLargeError, BodyTimeoutError and ClientDisconnectedError.
+        Raises BodyTooLargeError, BodyTimeoutError and ClientDisconnectedError, and ServerBusyError while the incomplete
+        bodies of all clients are too large together.
         """
         task = self._start_deadline()
         try:
@@ -58,7 +66,7 @@ class BodyReader:
                 body: bytes = message.get("body", b"")
                 if len(body) <= max_size_bytes:
                     return body
-            return await _read_parts(message, receive, max_size_bytes, drain_size_bytes)
+            return await self._read_parts(message, receive, max_size_bytes, drain_size_bytes)
         except asyncio.CancelledError:
             # A task that was cancelled for another reason as well stays cancelled.
             if task not in self._overdue or task.uncancel() > 0:
@@ -91,22 +99,33 @@ class BodyReader:
         if self._deadlines:
             self._schedule_sweep(loop)
 
+    async def _read_parts(
+        self, message: Message, receive: Receive, max_size_bytes: int, drain_size_bytes: int
+    ) -> bytes:
+        """Return the body that begins with `message`."""
+        parts: list[bytes] = []
+        size_bytes = held_bytes = 0
+        try:
+            while True:
+                if message["type"] != "http.request":
+                    raise ClientDisconnectedError
+                part = message.get("body", b"")
+                size_bytes += len(part)
+                if size_bytes <= max_size_bytes:
+                    parts.append(part)
+                    held_bytes += len(part)
+                    self._hold(len(part))
+                is_complete = not message.get("more_body", False)
+                if is_complete or size_bytes > max(max_size_bytes, drain_size_bytes):
+                    break
+                message = await receive()
+        finally:
+            self._held_bytes -= held_bytes
+        if size_bytes > max_size_bytes:
+            raise BodyTooLargeError(is_complete=is_complete)
+        return b"".join(parts)
 
-async def _read_parts(message: Message, receive: Receive, max_size_bytes: int, drain_size_bytes: int) -> bytes:
-    """Return the body that begins with `message`."""
-    parts: list[bytes] = []
-    size_bytes = 0
-    while True:
-        if message["type"] != "http.request":
-            raise ClientDisconnectedError
-        part = message.get("body", b"")
-        size_bytes += len(part)
-        if size_bytes <= max_size_bytes:
-            parts.append(part)
-        is_complete = not message.get("more_body", False)
-        if is_complete or size_bytes > max(max_size_bytes, drain_size_bytes):
-            break
-        message = await receive()
-    if size_bytes > max_size_bytes:
-        raise BodyTooLargeError(is_complete=is_complete)
-    return b"".join(parts)
+    def _hold(self, size_bytes: int) -> None:
+        self._held_bytes += size_bytes
+        if self._held_bytes > self._held_limit_bytes:
+            raise ServerBusyError("the server holds too many incomplete requests")
