@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from stagebook.api.aws.access.policy import ALLOW_NOTHING, parse_policy
 from stagebook.api.aws.operation import Call
 from stagebook.api.aws.rest_json.request_body import MAXIMUM_SIZE_BYTES
+from stagebook.log_rate_limit import MAX_LINES
 from stagebook.stage.errors import ConnectionNotFoundError, ResourceNotFoundError
 from tests.api.aws.asgi_harness import (
     GET_STAGE,
@@ -151,6 +152,17 @@ async def test_an_unexpected_error_is_logged_and_hidden(failure: Exception, *, a
     (line,) = logs
     assert line["exc_info"] is failure
     assert line["request_id"] == response.headers["x-amzn-requestid"]
+
+
+async def test_a_repeated_unexpected_error_causes_a_limited_number_of_log_lines() -> None:
+    def handle(_call: Call) -> Never:
+        raise RuntimeError("disk")
+
+    api = new_api(operations(GetStage=("arn", handle)))
+    with capture_logs() as logs:
+        statuses = {(await send_request(api, GET_STAGE)).status for _ in range(3 * MAX_LINES)}
+    assert statuses == {500}
+    assert len(logs) == MAX_LINES
 
 
 async def test_an_output_with_an_unknown_member_is_an_internal_error() -> None:

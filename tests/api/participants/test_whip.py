@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.log_rate_limit import MAX_LINES
 from stagebook.media.port import PatchAnswer
 from stagebook.stage.errors import (
     AttemptRefusedError,
@@ -130,6 +132,15 @@ class TestPublish:
         response = await client.post("/whip", content="v=0", headers=OFFER)
         assert response.status_code == 500
         assert "inner" not in response.text
+
+    async def test_a_repeated_internal_error_causes_a_limited_number_of_log_lines(
+        self, client: httpx.AsyncClient, manager: FakeManager
+    ) -> None:
+        manager.failure = KeyError("inner secret")
+        with capture_logs() as lines:
+            for _ in range(3 * MAX_LINES):
+                await client.post("/whip", content="v=0", headers=OFFER)
+        assert len(lines) == MAX_LINES
 
     async def test_with_whip_redirect_the_root_redirects_to_the_whip_endpoint(self, manager: FakeManager) -> None:
         async with client_of(manager, whip_redirect=True) as client:

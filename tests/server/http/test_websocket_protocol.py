@@ -17,7 +17,7 @@ from stagebook.server.listen_sockets import bind_listen_socket
 
 LIMITS = HttpLimits(
     connections=100,
-    connections_per_network=100,
+    connections_per_network=10_000,
     request_timeout_seconds=30,
     keep_alive_seconds=30,
     websocket_message_size_bytes=4_096,

@@ -6,6 +6,7 @@ body of a client without a known access key is not received: the server discards
 and `__call__` is the one place that turns an exception into an error response.
 """
 
+import time
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import TypeAlias
 
@@ -28,6 +29,7 @@ from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.aws.sigv4.signature import SignatureVerifier
 from stagebook.api.http_body import BodyReader, ClientDisconnectedError
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.clock import Clock, Randomness
 from stagebook.stage.errors import StagebookError
 
@@ -78,6 +80,7 @@ class AwsApi:
         self._cors = CorsRules(allowed_origins)
         self._request_ids = RequestIds(randomness)
         self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
+        self._log_limit = LogRateLimit(clock=time.monotonic)
 
     def serves(self, raw_path: bytes) -> bool:
         """Return whether an undecoded path belongs to an operation, with any method."""
@@ -97,7 +100,8 @@ class AwsApi:
             return
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
             response = error_response(
-                _as_aws_error(error, scope, request_id), headers=self._cors.response_headers(headers, modelled=True)
+                self._as_aws_error(error, scope, request_id),
+                headers=self._cors.response_headers(headers, modelled=True),
             )
         await send_response(send, response, extra_headers=(_CONTENT_TYPE, (b"x-amzn-requestid", request_id)))
 
@@ -134,6 +138,21 @@ class AwsApi:
             headers=self._cors.response_headers(headers, modelled=route.has_modelled_headers),
         )
 
+    def _as_aws_error(self, error: Exception, scope: Scope, request_id: bytes) -> AwsError:
+        """Return the error to answer with. An unexpected exception is logged and hidden from the caller.
+
+        A caller that has found such an exception can repeat it, so the lines about each type have a rate limit.
+        """
+        if isinstance(error, AwsError):
+            return error
+        if isinstance(error, StagebookError):
+            aws_error = aws_error_of(error)
+            if aws_error is not None:
+                return aws_error
+        if (more := self._log_limit.admit(type(error).__name__)) is not None:
+            _log.error("aws_request_failed", path=scope["path"], request_id=request_id.decode(), exc_info=error, **more)
+        return AwsError(ErrorType.INTERNAL_SERVER, "An unexpected error occurred; the server's log has its cause.")
+
     def _check_unsigned(self, headers: Headers) -> None:
         """Refuse requests of web pages, which could call without signatures from any browser on this machine.
 
@@ -169,15 +188,3 @@ async def _call_handler(route: OperationRoute, operation: Operation, call: Call)
         if isinstance(result, bytes):
             return result
     return route.serialise(result)
-
-
-def _as_aws_error(error: Exception, scope: Scope, request_id: bytes) -> AwsError:
-    """Return the error to answer with. An unexpected exception is logged and hidden from the caller."""
-    if isinstance(error, AwsError):
-        return error
-    if isinstance(error, StagebookError):
-        aws_error = aws_error_of(error)
-        if aws_error is not None:
-            return aws_error
-    _log.error("aws_request_failed", path=scope["path"], request_id=request_id.decode(), exc_info=error)
-    return AwsError(ErrorType.INTERNAL_SERVER, "An unexpected error occurred; the server's log has its cause.")

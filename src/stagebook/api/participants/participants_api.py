@@ -23,6 +23,7 @@ from stagebook.api.participants.problem_responses import INTERNAL, Problem, Requ
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.whip import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
+from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.errors import StagebookError
 
 _log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class ParticipantsApi:
         seconds of a clock that never goes back.
         """
         limits = limits or RequestLimits()
+        self._log_limit = LogRateLimit(clock=monotonic)
         self._manager = manager
         self._whip_redirect = whip_redirect
         attempts = AttemptRateLimiter(limits=limits, monotonic=monotonic)
@@ -88,19 +90,35 @@ class ParticipantsApi:
             if match is None:
                 raise _not_found()
             await self._events.serve(scope, receive, observed, match[1])
-        except Exception as error:
-            # After the handshake there is no HTTP response. The HTTP server logs the error and closes the socket.
+        except Exception as error:  # noqa: BLE001 - the one place where an exception becomes the end of a websocket
             if observed.is_accepted:
-                raise
-            await refuse_handshake(scope, send, _problem_of(error, scope))
+                # There is no HTTP response. The HTTP server closes the socket of an application that has ended.
+                self._log_failure(error, scope)
+                return
+            await refuse_handshake(scope, send, self._problem_of(error, scope))
 
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
         try:
             return await self._route(scope, receive)
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
-            problem = _problem_of(error, scope)
+            problem = self._problem_of(error, scope)
             headers = ((b"content-type", b"application/json"), *problem.headers)
             return HttpResponse(status=problem.status, headers=headers, body=problem.body())
+
+    def _problem_of(self, error: Exception, scope: Scope) -> Problem:
+        """Return the response to an error. One that the client did not cause is logged."""
+        if isinstance(error, StagebookError | RequestRefusedError):
+            return problem_of(error)
+        self._log_failure(error, scope)
+        return INTERNAL
+
+    def _log_failure(self, error: Exception, scope: Scope) -> None:
+        """Log an exception, without header fields or body.
+
+        A client that has found one can repeat it, so the lines about each type have a rate limit.
+        """
+        if (more := self._log_limit.admit(type(error).__name__)) is not None:
+            _log.error("participants_request_failed", path=scope["path"], exc_info=error, **more)
 
     async def _route(self, scope: Scope, receive: Receive) -> HttpResponse:
         path: str = scope["path"].rstrip("/")  # a configured WHIP URL may end with a slash
@@ -143,11 +161,3 @@ async def _dispatch(scope: Scope, handlers: _MethodHandlers, accept: Header) -> 
 
 def _not_found() -> RequestRefusedError:
     return RequestRefusedError(status=404, code="NOT_FOUND", message="no such path")
-
-
-def _problem_of(error: Exception, scope: Scope) -> Problem:
-    """Return the response to an error. One that the client did not cause is logged, without header fields or body."""
-    if isinstance(error, StagebookError | RequestRefusedError):
-        return problem_of(error)
-    _log.error("participants_request_failed", path=scope["path"], exc_info=error)
-    return INTERNAL
