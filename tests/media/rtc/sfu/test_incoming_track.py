@@ -7,7 +7,13 @@ from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
 from stagebook.media.rtc.sdp.media_plan import TrackPlan
-from stagebook.media.rtc.sfu.incoming_track import KEYFRAME_INTERVAL_SECONDS, MAX_LAYERS, IncomingTrack, TrackOutput
+from stagebook.media.rtc.sfu.incoming_track import (
+    KEYFRAME_INTERVAL_SECONDS,
+    MAX_KEYFRAMES_AT_ONCE,
+    MAX_LAYERS,
+    IncomingTrack,
+    TrackOutput,
+)
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast_layers import FORGET_SECONDS, SILENCE_SECONDS, Layer
 from tests.media.rtc.packets import one_byte_extension, vp8_delta, vp8_keyframe
@@ -86,6 +92,14 @@ def test_keyframe_requests_are_repeated_and_throttled() -> None:
         scenario.send(1, step, vp8_delta())
         scenario.incoming.select_layer(scenario.now)
     assert scenario.requested == [1] * 5
+
+
+def test_keyframe_requests_have_a_rate_in_the_long_run() -> None:
+    scenario = Scenario()
+    scenario.send(1, 1, SMALL)
+    for step in range(1_000):
+        scenario.incoming.request_keyframe(step * 0.1)
+    assert len(scenario.requested) == MAX_KEYFRAMES_AT_ONCE + 100 - 1
 
 
 def test_a_switch_to_a_better_layer_waits_for_its_keyframe() -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from stagebook.media.codecs import h264, vp8
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.codecs.h264_parameter_sets import ParameterSets
+from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.rtp.stream_receiver import Arrival
@@ -30,6 +31,10 @@ MAX_LAYERS = 6
 KEYFRAME_INTERVAL_SECONDS = 0.3
 """Minimum time between two keyframe requests of a track. A keyframe costs the bits of many frames, so requests of
 several viewers are merged."""
+MAX_KEYFRAMES_AT_ONCE = 10
+KEYFRAMES_PER_SECOND = 1.0
+"""The requests in the long run, whatever number of viewers join, leave and ask: a client with many viewers must not
+spoil the picture of the others. A viewer that joins then waits for a second at most."""
 
 
 class TrackOutput(NamedTuple):
@@ -58,12 +63,16 @@ class IncomingTrack:
         self._rtx_layers: dict[int, Layer] = {}
         """Layers by the SSRC of their RTX stream."""
         self._keyframe_requested_at = float("-inf")
+        self._keyframes = RtcpBudget(per_second=KEYFRAMES_PER_SECOND, burst=MAX_KEYFRAMES_AT_ONCE)
         self._send_keyframe_request = send_keyframe_request
 
     def request_keyframe(self, now: float) -> None:
         """Request a keyframe of the target layer, or else of the current one. Throttled."""
         layer = self._target or self.current
         if layer is None or now - self._keyframe_requested_at < KEYFRAME_INTERVAL_SECONDS:
+            return
+        self._keyframes.renew(now)
+        if not self._keyframes.take():
             return
         self._keyframe_requested_at = now
         self._send_keyframe_request(self, layer)
