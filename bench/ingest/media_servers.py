@@ -1,4 +1,4 @@
-"""An engine process and an ingest process, as the server runs them, that admit every encoder."""
+"""An engine process and ingest processes, as the server runs them, that admit every encoder."""
 
 import asyncio
 import socket
@@ -48,11 +48,10 @@ class MediaServers:
         return process_id
 
     @property
-    def ingest_process_id(self) -> int:
-        """The process id of the ingest process."""
-        process_id = self._ingest.workers[0].process_id
-        assert process_id is not None
-        return process_id
+    def ingest_process_ids(self) -> tuple[int, ...]:
+        """The process ids of the ingest processes."""
+        process_ids = [worker.process_id for worker in self._ingest.workers]
+        return tuple(process_id for process_id in process_ids if process_id is not None)
 
     def _on_fact(self, fact: MediaFact) -> None:
         match fact:
@@ -71,11 +70,11 @@ class MediaServers:
 
 
 @asynccontextmanager
-async def running_media_servers() -> AsyncIterator[MediaServers]:
-    """Start one engine and the ingest process on a free port."""
+async def running_media_servers(*, ingest_processes: int = 1) -> AsyncIterator[MediaServers]:
+    """Start one engine, and ingest processes on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         engines = EnginePool(EngineSettings(), processes=1)
-        ingest = IngestPool(IngestSettings(), processes=1, rtmp=listening, rtmps=None)
+        ingest = IngestPool(IngestSettings(), processes=ingest_processes, rtmp=listening, rtmps=None)
         await engines.start()
         try:
             await ingest.start()

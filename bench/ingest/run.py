@@ -1,7 +1,8 @@
-"""The part `ingest`: an ingest process and an engine process, and RTMP encoders that use libavformat."""
+"""The part `ingest`: ingest processes and an engine process, and RTMP encoders that use libavformat."""
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench.machine import cpu_seconds
 from bench.report import Part, Table, Target, number
 
 ENCODERS = (1, 2, 4, 8)
+"""The numbers of encoders of one ingest process. Two processes are measured with the last number."""
 CLIP_SECONDS = 4
 SETTLE_SECONDS = 2.0
 WINDOW_SECONDS = 6.0
@@ -26,11 +28,16 @@ TARGET_LATENCY_MS = 100
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a window: the CPU seconds per second of both processes."""
+    """The result of a window: the CPU seconds per second of each process."""
 
     encoders: int
-    ingest_load: float
+    ingest_loads: tuple[float, ...]
     engine_load: float
+
+    @property
+    def ingest_load(self) -> float:
+        """The CPU seconds per second of all ingest processes together."""
+        return sum(self.ingest_loads)
 
 
 def measure_ingest(folder: Path) -> Part:
@@ -43,15 +50,17 @@ def measure_ingest(folder: Path) -> Part:
 
 async def _measure(moving: Path, blinking: Path) -> Part:
     async with running_media_servers() as servers:
-        measured, bitrate_bps = await _measure_load(servers, moving)
+        measured, bitrate_bps = await _measure_load(servers, moving, ENCODERS)
         latencies_ms = await measure_latency(servers, blinking, keyframes=KEYFRAMES)
-    return _report(measured, bitrate_bps, latencies_ms, decoding_ms(blinking))
+    async with running_media_servers(ingest_processes=2) as servers:
+        (shared,), _ = await _measure_load(servers, moving, ENCODERS[-1:])
+    return _report(measured, shared, bitrate_bps, latencies_ms, decoding_ms(blinking))
 
 
-async def _measure_load(servers: MediaServers, clip: Path) -> tuple[list[Measured], int]:
+async def _measure_load(servers: MediaServers, clip: Path, counts: Sequence[int]) -> tuple[list[Measured], int]:
     measured: list[Measured] = []
     async with AsyncExitStack() as encoders:
-        for count in ENCODERS:
+        for count in counts:
             for index in range(measured[-1].encoders if measured else 0, count):
                 await encoders.enter_async_context(running_encoder(servers, f"encoder-{index}", clip))
             await asyncio.sleep(SETTLE_SECONDS)
@@ -61,15 +70,17 @@ async def _measure_load(servers: MediaServers, clip: Path) -> tuple[list[Measure
 
 
 async def _window(servers: MediaServers, encoders: int) -> Measured:
-    ids = (servers.ingest_process_id, servers.engine_process_id)
+    ids = (servers.engine_process_id, *servers.ingest_process_ids)
     before, start = [cpu_seconds(each) for each in ids], time.perf_counter()
     await asyncio.sleep(WINDOW_SECONDS)
     seconds = time.perf_counter() - start
-    ingest, engine = (cpu_seconds(each) - cpu for each, cpu in zip(ids, before, strict=True))
-    return Measured(encoders=encoders, ingest_load=ingest / seconds, engine_load=engine / seconds)
+    engine, *ingest = ((cpu_seconds(each) - cpu) / seconds for each, cpu in zip(ids, before, strict=True))
+    return Measured(encoders=encoders, ingest_loads=tuple(ingest), engine_load=engine)
 
 
-def _report(measured: list[Measured], bitrate_bps: int, latencies_ms: list[float], decoding: list[float]) -> Part:
+def _report(
+    measured: list[Measured], shared: Measured, bitrate_bps: int, latencies_ms: list[float], decoding: list[float]
+) -> Part:
     ingest = fit_line([(one.encoders, one.ingest_load) for one in measured])
     engine = fit_line([(one.encoders, one.engine_load) for one in measured])
     loads = tuple((str(one.encoders), f"{one.ingest_load:.3f}", f"{one.engine_load:.3f}") for one in measured)
@@ -85,6 +96,7 @@ def _report(measured: list[Measured], bitrate_bps: int, latencies_ms: list[float
         method=_method(bitrate_bps, keyframes=len(latencies_ms), ingest=ingest, engine=engine),
         tables=(
             Table(headings=("encoders", "ingest CPU s/s", "engine CPU s/s"), rows=loads),
+            _processes_table(measured[-1], shared),
             Table(headings=("latency of a keyframe", "p50 ms", "p95 ms", "worst ms"), rows=times),
         ),
         targets=(
@@ -99,6 +111,19 @@ def _report(measured: list[Measured], bitrate_bps: int, latencies_ms: list[float
             ),
         ),
     )
+
+
+def _processes_table(one: Measured, two: Measured) -> Table:
+    rows = tuple(
+        (
+            str(len(each.ingest_loads)),
+            str(each.encoders),
+            ", ".join(f"{load:.3f}" for load in each.ingest_loads),
+            f"{each.ingest_load:.3f}",
+        )
+        for each in (one, two)
+    )
+    return Table(headings=("ingest processes", "encoders", "CPU s/s of each", "together"), rows=rows)
 
 
 def _method(bitrate_bps: int, *, keyframes: int, ingest: Line, engine: Line) -> str:

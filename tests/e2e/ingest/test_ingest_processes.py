@@ -1,4 +1,4 @@
-"""Two ingest processes that serve one encoder each: redundancy across both, a third encoder, and the loss of one."""
+"""Two ingest processes that serve one encoder each: a key in use, redundancy, a third encoder, the loss of one."""
 
 import asyncio
 import os
@@ -43,6 +43,9 @@ async def test_two_processes_serve_two_encoders_and_the_loss_of_one_process_ends
         first, second = redundant.credentials
         await redundant.start(key=first["streamKey"], variables=VIEWED)
         await stage.expect_events(first["participantId"], *PUBLISHING)
+        reused = await redundant.start(key=first["streamKey"])
+        await reused.wait_until_ended()
+        assert "REUSE_OF_STREAM_KEY" in reused.errors
         await redundant.start(protocol="RTMPS", key=second["streamKey"], variables=VIEWED)
         await stage.expect_events(second["participantId"], *PUBLISHING)
         viewer = await watch(peers, redundant)
@@ -57,7 +60,7 @@ async def test_two_processes_serve_two_encoders_and_the_loss_of_one_process_ends
         # The first encoder is shown, and the process with the lower number had no connection before the other one.
         os.kill(process_id_of_ingest(server, 0), signal.SIGKILL)
         await viewer.wait_for_new_media()
-        await stage.expect_events(first["participantId"], *PUBLISHING, *LOST)
+        await stage.expect_events(first["participantId"], *PUBLISHING, ("PUBLISH_ERROR", "REUSE_OF_STREAM_KEY"), *LOST)
         await single.start(GSTREAMER)
         await single.expect_events(*PUBLISHING)
         assert await stage.events(second["participantId"]) == list(PUBLISHING)

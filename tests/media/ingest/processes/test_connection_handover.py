@@ -1,12 +1,15 @@
 """Handing over connections: real sockets on both ends."""
 
 import asyncio
+import os
+import resource
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from stagebook.media.ingest.processes.connection_handover import HandedConnection, HandoverReceiver, HandoverSender
+from tests.media.ingest.running_rtmp_server import until
 
 HANDED = HandedConnection(ask_id="1", address="2001:db8::1", is_secure=True)
 
@@ -40,6 +43,26 @@ async def test_a_connection_arrives_with_its_description(sender: HandoverSender)
         assert not accepted.getblocking()
         accepted.sendall(b"hello")
         assert client.recv(10) == b"hello"
+
+
+async def test_a_connection_without_a_free_descriptor_is_reported_and_closed(sender: HandoverSender) -> None:
+    arrived: list[socket.socket | None] = []
+    with socket.socket(fileno=socket.dup(sender.descriptor)) as far:
+        receiver = HandoverReceiver(far, on_connection=lambda _handed, accepted: arrived.append(accepted))
+        client, _ = hand_over(sender)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest_free = os.dup(far.fileno())
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+        try:
+            receiver.start()
+            await until(lambda: bool(arrived), "the report")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        receiver.stop()
+    assert arrived == [None]
+    with client:
+        assert client.recv(1) == b""
 
 
 def test_a_process_that_takes_no_connections_gets_few_and_a_lost_one_closes_them(sender: HandoverSender) -> None:
