@@ -10,7 +10,7 @@ import pytest
 from stagebook.media.ingest.processes.ingest_messages import receive_report
 from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.worker_messages import Stop
-from stagebook.media.worker.worker_run import WorkerRun, WorkerStartError
+from stagebook.media.worker.worker_run import WorkerProgram, WorkerRun, WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 INGEST = "stagebook.media.ingest.processes.ingest_process"
@@ -19,9 +19,8 @@ SILENT = WorkerTimeouts(start_seconds=0.2, heartbeat_seconds=0.05)
 
 @asynccontextmanager
 async def spawned(timeouts: WorkerTimeouts = SILENT, *, module: str) -> AsyncIterator[WorkerRun]:
-    run = await WorkerRun.spawn(
-        module, name="test worker", number=3, pass_fds=(), user=None, receive=receive_report, timeouts=timeouts
-    )
+    program = WorkerProgram(name="test worker", number=3, module=module, receive=receive_report, user=None)
+    run = await WorkerRun.spawn(program, timeouts=timeouts)
     try:
         yield run
     finally:

@@ -24,7 +24,6 @@ import structlog
 
 from stagebook.media.port import MediaFact, MediaRefusedError, RefusalReason
 from stagebook.media.worker.framing import BrokenStreamError
-from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.pending_requests import NoReplyError, PendingRequests
 from stagebook.media.worker.worker_messages import (
     Command,
@@ -36,44 +35,26 @@ from stagebook.media.worker.worker_messages import (
     StartFailed,
     Stop,
 )
-from stagebook.media.worker.worker_run import ReceiveReport, WorkerRun, WorkerStartError
+from stagebook.media.worker.worker_run import WorkerProgram, WorkerRun, WorkerStartError
 from stagebook.media.worker.worker_timeouts import RestartDelay, WorkerTimeouts, wait_in_intervals
 
 _log = structlog.get_logger(__name__)
-
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
 
 class WorkerProcess(ABC):
-    """One supervised process. Subclasses define the start command and react to lost runs.
-
-    `name` is the kind of process in log lines ("media engine"), `number` distinguishes several of a kind. `module` is
-    run as `python -m <module> <file descriptor of the control socket>`. `receive` reads the next report and raises
-    BrokenStreamError. `on_fact` is called with each reported fact. Every run inherits the file descriptors `pass_fds`
-    under the same numbers. The process becomes `user`, which only root can; None keeps the server's user.
-    """
+    """One supervised process. Subclasses define the start command and react to lost runs."""
 
     def __init__(
-        self,
-        *,
-        name: str,
-        number: int = 0,
-        module: str,
-        receive: ReceiveReport,
-        on_fact: Callable[[MediaFact], None],
-        timeouts: WorkerTimeouts,
-        pass_fds: Sequence[int] = (),
-        user: ProcessUser | None = None,
+        self, program: WorkerProgram, *, on_fact: Callable[[MediaFact], None], timeouts: WorkerTimeouts
     ) -> None:
-        self.number = number
-        self._name = name
-        self._module = module
-        self._receive = receive
+        """`on_fact` is called with each reported fact."""
+        self.number = program.number
+        self._program = program
+        self._name = program.name
         self._on_fact = on_fact
         self._timeouts = timeouts
-        self._pass_fds = tuple(pass_fds)
-        self._user = user
         self._run: WorkerRun | None = None
         """None between two runs."""
         self._running: WorkerRun | None = None
@@ -197,15 +178,7 @@ class WorkerProcess(ABC):
 
     async def _run_once(self, started: asyncio.Future[None]) -> None:
         """One run, from spawn to reap. Raises WorkerStartError if the process did not start."""
-        self._run = run = await WorkerRun.spawn(
-            self._module,
-            name=self._name,
-            number=self.number,
-            pass_fds=self._pass_fds,
-            user=self._user,
-            receive=self._receive,
-            timeouts=self._timeouts,
-        )
+        self._run = run = await WorkerRun.spawn(self._program, timeouts=self._timeouts)
         try:
             run.send(self._start_command())
             report = await run.first_report()

@@ -12,9 +12,9 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable
 
+import msgspec
 import structlog
 
 from stagebook.media.worker.framing import BrokenStreamError
@@ -24,12 +24,27 @@ from stagebook.media.worker.worker_timeouts import WorkerTimeouts, wait_in_inter
 
 _log = structlog.get_logger(__name__)
 
-ReceiveReport: TypeAlias = Callable[[asyncio.StreamReader], Awaitable[Report]]
-"""Reads the next report. Raises BrokenStreamError."""
-
 
 class WorkerStartError(Exception):
     """The worker process cannot start. The message is for the operator and says what to change."""
+
+
+class WorkerProgram(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process runs, and with which rights."""
+
+    name: str
+    """The kind of process in log lines and errors: "media engine"."""
+    number: int
+    """Distinguishes several processes of a kind."""
+    module: str
+    """Run as `python -m <module> <file descriptor of the control socket>`."""
+    receive: Callable[[asyncio.StreamReader], Awaitable[Report]]
+    """Reads the next report. Raises BrokenStreamError."""
+    pass_fds: tuple[int, ...] = ()
+    """The file descriptors that each run inherits under the same numbers."""
+    user: ProcessUser | None
+    """The user that the process becomes before it reads from the control socket, which only root can; None keeps the
+    server's user."""
 
 
 class WorkerRun:
@@ -37,62 +52,33 @@ class WorkerRun:
 
     def __init__(
         self,
+        program: WorkerProgram,
         process: asyncio.subprocess.Process,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         *,
-        name: str,
-        number: int,
-        receive: ReceiveReport,
         timeouts: WorkerTimeouts,
     ) -> None:
+        self._program = program
         self._process = process
         self._reader, self._writer = streams
-        self._name = name
-        self._number = number
-        self._receive = receive
         self._timeouts = timeouts
         self._missed_heartbeats = 0
         self._watchdog: asyncio.Task[None] | None = None
 
     @classmethod
-    async def spawn(
-        cls,
-        module: str,
-        *,
-        name: str,
-        number: int,
-        pass_fds: Sequence[int],
-        user: ProcessUser | None,
-        receive: ReceiveReport,
-        timeouts: WorkerTimeouts,
-    ) -> "WorkerRun":
-        """Start `python -m <module> <file descriptor of the control socket>`. Raises WorkerStartError.
-
-        The process becomes `user` before it reads from the socket; None keeps the user of this process.
-
-        `name` and `number` are for log lines and errors. The process inherits the descriptors `pass_fds` under the same
-        numbers.
-        """
+    async def spawn(cls, program: WorkerProgram, *, timeouts: WorkerTimeouts) -> "WorkerRun":
+        """Start a process. Raises WorkerStartError."""
         near, far = socket.socketpair()
         try:
             with far:
-                # -P: do not import modules from the working directory. A new session keeps Ctrl-C from the process,
-                # and Ctrl-Z too. All descriptors that are not in pass_fds are closed.
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", module, str(far.fileno()), *_user_arguments(user)),
-                    pass_fds=(far.fileno(), *pass_fds),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    start_new_session=True,
-                    env=worker_environment(os.environ),
-                )
+                process = await _create_process(program, far.fileno())
             streams = await asyncio.open_unix_connection(sock=near)
         except BaseException as error:
             near.close()  # A process that was started after all exits when its control socket closes.
             if isinstance(error, OSError):
-                raise WorkerStartError(f"the {name} cannot be started: {error}") from error
+                raise WorkerStartError(f"the {program.name} cannot be started: {error}") from error
             raise
-        return cls(process, streams, name=name, number=number, receive=receive, timeouts=timeouts)
+        return cls(program, process, streams, timeouts=timeouts)
 
     @property
     def process_id(self) -> int:
@@ -112,10 +98,10 @@ class WorkerRun:
         seconds, interval_seconds = self._timeouts.start_seconds, self._timeouts.heartbeat_seconds
         try:
             if not await wait_in_intervals(receiving, seconds=seconds, interval_seconds=interval_seconds):
-                raise WorkerStartError(f"the {self._name} did not start within {seconds:.0f} s")
+                raise WorkerStartError(f"the {self._program.name} did not start within {seconds:.0f} s")
             report = receiving.result()
         except BrokenStreamError as error:
-            raise WorkerStartError(f"the {self._name} exited before it was running") from error
+            raise WorkerStartError(f"the {self._program.name} exited before it was running") from error
         finally:
             receiving.cancel()
         self._watchdog = asyncio.create_task(self._watch_heartbeats())
@@ -127,7 +113,7 @@ class WorkerRun:
         Raises BrokenStreamError when the process has closed its control socket.
         """
         while True:
-            report = await self._receive(self._reader)
+            report = await self._program.receive(self._reader)
             # Every report counts as a heartbeat: the event loop that sent it is running.
             self._missed_heartbeats = 0
             if not isinstance(report, Logged):
@@ -153,8 +139,21 @@ class WorkerRun:
         while self._missed_heartbeats < self._timeouts.max_missed_heartbeats:
             await asyncio.sleep(self._timeouts.heartbeat_seconds)
             self._missed_heartbeats += 1
-        _log.error(f"the {self._name} does not respond and is killed", engine=self._number)
+        _log.error(f"the {self._program.name} does not respond and is killed", engine=self._program.number)
         self.kill()
+
+
+async def _create_process(program: WorkerProgram, control_descriptor: int) -> asyncio.subprocess.Process:
+    # -P: do not import modules from the working directory. A new session keeps Ctrl-C from the process, and Ctrl-Z too.
+    # All descriptors that are not in pass_fds are closed.
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", program.module, str(control_descriptor), *_user_arguments(program.user)),
+        pass_fds=(control_descriptor, *program.pass_fds),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+        env=worker_environment(os.environ),
+    )
 
 
 def _user_arguments(user: ProcessUser | None) -> tuple[str, ...]:

@@ -79,17 +79,14 @@ class IngestPool:
             )
             for number in range(processes)
         ]
-        self._acceptor = ConnectionAcceptor(
-            rtmp=rtmp,
-            rtmps=rtmps,
-            limits=ConnectionLimits(
-                max_connections=settings.max_connections,
-                max_per_network=settings.max_connections_per_address,
-                shared_networks=settings.shared_networks,
-                clock=time.monotonic,
-            ),
-            hand_over=self._hand_over,
+        limits = ConnectionLimits(
+            max_connections=settings.max_connections,
+            max_per_network=settings.max_connections_per_address,
+            shared_networks=settings.shared_networks,
             clock=time.monotonic,
+        )
+        self._acceptor = ConnectionAcceptor(
+            rtmp=rtmp, rtmps=rtmps, limits=limits, hand_over=self._hand_over, clock=time.monotonic
         )
 
     @property

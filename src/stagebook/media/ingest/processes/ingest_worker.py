@@ -27,7 +27,7 @@ from stagebook.media.port import CloseCause, Closed, IngestAsked, IngestFailed, 
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_messages import Report, Request
 from stagebook.media.worker.worker_process import WorkerProcess
-from stagebook.media.worker.worker_run import WorkerStartError
+from stagebook.media.worker.worker_run import WorkerProgram, WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 WILL_REFUSE: Final = 2
@@ -79,16 +79,15 @@ class IngestWorker(WorkerProcess):
         """The ids of the admitted connections, and of those whose admission is not replied to yet."""
         self._is_overloaded = False
         self._restarts_until = 0.0
-        super().__init__(
+        program = WorkerProgram(
             name="ingest process",
             number=number,
             module="stagebook.media.ingest.processes.ingest_process",
             receive=receive_report,
-            on_fact=self._handle_fact,
-            timeouts=timeouts,
+            pass_fds=(self._handover.descriptor,),
             user=user,
-            pass_fds=[self._handover.descriptor],
         )
+        super().__init__(program, on_fact=self._handle_fact, timeouts=timeouts)
 
     @property
     def stream_count(self) -> int:

@@ -11,7 +11,7 @@ from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_messages import Report, Request
 from stagebook.media.worker.worker_process import WorkerProcess
-from stagebook.media.worker.worker_run import WorkerStartError
+from stagebook.media.worker.worker_run import WorkerProgram, WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 _log = structlog.get_logger(__name__)
@@ -32,15 +32,14 @@ class EngineWorker(WorkerProcess):
     ) -> None:
         """`on_lost` is called after the running process exited without being asked to, with the ids of the connections
         whose opening request failed for that reason."""
-        super().__init__(
+        program = WorkerProgram(
             name="media engine",
             number=number,
             module="stagebook.media.rtc.engine.engine_process",
             receive=receive_report,
-            on_fact=on_fact,
-            timeouts=timeouts,
             user=user,
         )
+        super().__init__(program, on_fact=on_fact, timeouts=timeouts)
         self.udp_port = settings.udp_port
         """The port of the running process; before the first run, the configured one."""
         self.feed_directory = settings.feed_directory
