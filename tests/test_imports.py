@@ -41,8 +41,8 @@ IMPURE = {
 }
 """Modules that bring a clock, randomness or the outside world. The domain and the protocol of RTMP use none of them."""
 
-PURE_LIBRARIES = {"msgspec", "rpds"}
-"""What the domain may use beside the standard library: values and persistent mappings."""
+PURE_LIBRARIES = {"msgspec"}
+"""What the domain may use beside the standard library: values."""
 
 
 def imported_modules(path: Path) -> Iterator[str]:

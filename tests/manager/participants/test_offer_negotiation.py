@@ -47,9 +47,7 @@ class Negotiating:
 
     async def start(self, request: PublishRequested | SubscribeRequested | None = None) -> "asyncio.Task[Opened]":
         """Start an offer and let it reach the engine."""
-        task = asyncio.create_task(
-            self.negotiation.open(self.held.unit.session_of(HERE), request or publish("P", "one"), self.ask)
-        )
+        task = asyncio.create_task(self.negotiation.open(HERE, request or publish("P", "one"), self.ask))
         await asyncio.sleep(0)
         return task
 

@@ -34,7 +34,7 @@ def nothing_is_left(harness: ManagerHarness) -> None:
     assert unit.registry.sessions == {}
     assert unit.registry.routes == {}
     assert unit.registry.cancelled == {}
-    assert (unit.registry.publishers(ACCOUNT), unit.registry.subscribers(ACCOUNT)) == (0, 0)
+    assert unit.registry.account_usage(ACCOUNT) == (0, 0)
     assert len(unit.timers) == 0
     assert unit.timers.size <= timer_queue._SLACK
     assert not unit.dispatcher._held

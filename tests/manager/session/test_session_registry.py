@@ -60,9 +60,9 @@ def test_an_account_uses_what_all_of_its_stages_use(registry: SessionRegistry) -
     registry.install(busy("two"))
     registry.install(busy("three", account_id="another"))
 
-    assert (registry.publishers(ACCOUNT), registry.subscribers(ACCOUNT)) == (2, 2)
-    assert (registry.publishers("another"), registry.subscribers("another")) == (1, 1)
-    assert registry.publishers("unknown") == 0
+    assert registry.account_usage(ACCOUNT) == (2, 2)
+    assert registry.account_usage("another") == (1, 1)
+    assert registry.account_usage("unknown") == (0, 0)
 
 
 def test_a_replaced_session_counts_once_and_an_ended_one_not_at_all(registry: SessionRegistry) -> None:
@@ -71,11 +71,11 @@ def test_a_replaced_session_counts_once_and_an_ended_one_not_at_all(registry: Se
     registry.install(session.session)
     session.publish("Q")
     registry.install(session.session)
-    assert registry.publishers(ACCOUNT) == 2
+    assert registry.account_usage(ACCOUNT) == (2, 0)
 
     session.apply(SessionClosed(cause=Cause.STAGE_DELETED))
     registry.install(session.session)
-    assert registry.publishers(ACCOUNT) == 0
+    assert registry.account_usage(ACCOUNT) == (0, 0)
 
 
 def test_the_routes_of_a_connection_token_are_those_of_its_account(registry: SessionRegistry) -> None:

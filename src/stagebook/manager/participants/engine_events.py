@@ -68,9 +68,7 @@ class EngineEvents:
         route = self._unit.registry.routes.get(fact.connection_id)
         if route is None:
             return
-        transaction = self._unit.begin()
-        transaction.apply(self._unit.registry.sessions[route.stage_arn], self._translate(route, fact))
-        transaction.commit()
+        self._unit.apply(self._unit.registry.sessions[route.stage_arn], self._translate(route, fact))
 
     def _translate(self, route: Route, fact: Connected | Closed | IngestFailed | SourceMeasured) -> SessionFact:
         participant_id, connection_id = route.participant_id, fact.connection_id

@@ -7,7 +7,9 @@ answered, failed, or cancelled by what removed its participant. An attempt that 
 for good. The answer goes to the client when JOINED is durable.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import msgspec
 
@@ -15,14 +17,13 @@ from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.media.port import Answer, MediaEngine, MediaRefusedError, RefusalReason
 from stagebook.stage.errors import OfferMalformedError, ServerBusyError, StagebookError
 from stagebook.stage.events import ErrorCode
-from stagebook.stage.session.orders import AskEngine
+from stagebook.stage.resources import Stage
 from stagebook.stage.session.session_facts import (
     AttemptAnswered,
     AttemptFailed,
     PublishRequested,
     SubscribeRequested,
 )
-from stagebook.stage.session.session_state import Session
 
 REFUSAL_CODES = {
     RefusalReason.AUDIO_CODEC: ErrorCode.INVALID_AUDIO_CODEC,
@@ -31,6 +32,8 @@ REFUSAL_CODES = {
     RefusalReason.ENGINE_LOST: ErrorCode.INTERNAL_SERVER_EXCEPTION,
 }
 """The refusals of an engine that are recorded as events. All others mean a malformed request or a busy server."""
+
+_NOTHING_HELD = contextlib.nullcontext()
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -49,37 +52,55 @@ class OfferNegotiation:
 
     async def open(
         self,
-        session: Session,
+        stage: Stage,
         request: PublishRequested | SubscribeRequested,
         ask: Callable[[str], Awaitable[Answer]],
     ) -> Opened:
         """Negotiate one offer; return the connection id and the engine's answer when JOINED is durable.
 
-        `request` is the fact that reserves the place in `session`, the running session of `stage` or a new one. `ask`
-        passes the offer to the engine, for the source with the given id. If the task is cancelled, the attempt is
-        dropped and the connection closed.
+        `request` is the fact that reserves the place in the session of `stage`. `ask` passes the offer to the engine,
+        for the source with the given id. If the task is cancelled, the attempt is dropped and the connection closed.
 
         Raises AttemptRefusedError (recorded as an event), TokenRefusedError, OfferMalformedError and ServerBusyError.
         """
-        source_id = await self._request(session, request)
-        if isinstance(request, PublishRequested):
-            # Only a publisher's offer creates a source in the engine. Its end must not overtake the offer.
-            with self._unit.dispatcher.holding(source_id):
-                answer = await self._negotiate(session.stage_arn, request, source_id, ask)
-        else:
-            answer = await self._negotiate(session.stage_arn, request, source_id, ask)
+        refusal, durable = self._unit.apply(self._unit.session_of(stage), request)
+        if refusal is not None:
+            await self._unit.wait(durable)
+            raise refusal
+        source_id = self._source_of(stage.arn, request)
+        with self._holding(source_id, request):
+            answer = await self._ask(stage.arn, request, ask(source_id))
+            if request.connection_id in self._unit.registry.cancelled:
+                await self._withdraw(request.connection_id)
+            refusal, durable = self._unit.apply(
+                self._unit.registry.sessions[stage.arn],
+                AttemptAnswered(participant_id=request.claims.participant_id, connection_id=request.connection_id),
+            )
+            if durable is not None:
+                await durable
+            if refusal is not None:
+                raise refusal
         return Opened(connection_id=request.connection_id, answer=answer)
 
-    async def _negotiate(
-        self,
-        stage_arn: str,
-        request: PublishRequested | SubscribeRequested,
-        source_id: str,
-        ask: Callable[[str], Awaitable[Answer]],
+    def _source_of(self, stage_arn: str, request: PublishRequested | SubscribeRequested) -> str:
+        """Return the id of the source that an accepted request has reserved."""
+        participant = self._unit.registry.sessions[stage_arn].participants[request.claims.participant_id]
+        return participant.attempts[request.connection_id].source_id
+
+    def _holding(
+        self, source_id: str, request: PublishRequested | SubscribeRequested
+    ) -> contextlib.AbstractContextManager[None]:
+        # Only a publisher's offer creates a source in the engine. Its end must not overtake the offer.
+        if isinstance(request, PublishRequested):
+            return self._unit.dispatcher.holding(source_id)
+        return _NOTHING_HELD
+
+    async def _ask(
+        self, stage_arn: str, request: PublishRequested | SubscribeRequested, answer: Awaitable[Answer]
     ) -> Answer:
-        """Let the engine answer, and resolve the attempt in every case, also when this task is cancelled."""
+        """Await the engine's answer. If there is none, resolve the attempt, also when this task is cancelled."""
         try:
-            answer = await ask(source_id)
+            return await answer
         except MediaRefusedError as error:
             await self._fail(stage_arn, request, error)
             raise _client_error(error) from error
@@ -88,38 +109,16 @@ class OfferNegotiation:
             # the connection all the same, so it is closed.
             await self._abandon(stage_arn, request)
             raise
-        await self._accept(stage_arn, request)
-        return answer
 
-    async def _request(self, session: Session, request: PublishRequested | SubscribeRequested) -> str:
-        """Reserve a place; return the source to ask the engine for. Raises the refusal once its event is durable."""
-        transaction = self._unit.begin()
-        refusal = transaction.apply(session, request)
-        durable = transaction.commit()
-        if refusal is not None:
-            await self._unit.wait(durable)
-            raise refusal
-        return next(order.source_id for _, order in transaction.orders if isinstance(order, AskEngine))
+    async def _withdraw(self, connection_id: str) -> NoReturn:
+        """Close the connection of an attempt that was cancelled while the engine worked, and raise the error of it.
 
-    async def _accept(self, stage_arn: str, request: PublishRequested | SubscribeRequested) -> None:
-        """Turn the attempt into a connection; return when JOINED is durable.
-
-        Raises the error of the cancellation if the attempt was cancelled while the engine worked: it is not in the
-        session any longer, but the engine has opened its connection. Raises the refusal if the session refuses the
-        answer.
+        The attempt is not in the session any longer, but the engine has opened its connection.
         """
-        cancelled = self._unit.registry.cancelled.pop(request.connection_id, None)
-        if cancelled is not None:
-            await self._media.close(connection_id=request.connection_id)
-            await self._unit.settled()
-            raise cancelled
-        participant_id = request.claims.participant_id
-        fact = AttemptAnswered(participant_id=participant_id, connection_id=request.connection_id)
-        transaction = self._unit.begin()
-        refusal = transaction.apply(self._unit.registry.sessions[stage_arn], fact)
-        await self._unit.wait(transaction.commit())
-        if refusal is not None:
-            raise refusal
+        cancelled = self._unit.registry.cancelled.pop(connection_id)
+        await self._media.close(connection_id=connection_id)
+        await self._unit.settled()
+        raise cancelled
 
     async def _fail(
         self, stage_arn: str, request: PublishRequested | SubscribeRequested, error: MediaRefusedError
@@ -155,9 +154,7 @@ class OfferNegotiation:
             code=code,
             detail=detail,
         )
-        transaction = self._unit.begin()
-        refusal = transaction.apply(session, fact)
-        durable = transaction.commit()
+        refusal, durable = self._unit.apply(session, fact)
         if refusal is not None:
             await self._unit.wait(durable)
         return refusal

@@ -29,7 +29,7 @@ from stagebook.stage.errors import (
 from stagebook.stage.events import Cause
 from stagebook.stage.ids import new_connection_id
 from stagebook.stage.participant.transitions import ConnectionKind
-from stagebook.stage.resources import ClientInfo, ParticipantRecord
+from stagebook.stage.resources import ClientInfo, ParticipantRecord, Stage
 from stagebook.stage.session.session_facts import (
     ConnectionEnded,
     EventsRequested,
@@ -37,7 +37,6 @@ from stagebook.stage.session.session_facts import (
     SubscribeRequested,
     TokenExchangeRequested,
 )
-from stagebook.stage.session.session_state import Session
 
 
 class ParticipantService:
@@ -88,7 +87,7 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as PUBLISH_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
-        session, known = self._enter(claims)
+        stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = PublishRequested(
             connection_id=connection_id,
@@ -98,7 +97,7 @@ class ParticipantService:
             known=known,
         )
         return await self._negotiation.open(
-            session,
+            stage,
             request,
             lambda source_id: self._media.publish(connection_id=connection_id, source_id=source_id, offer=offer),
         )
@@ -109,7 +108,7 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as SUBSCRIBE_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
-        session, known = self._enter(claims)
+        stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = SubscribeRequested(
             connection_id=connection_id,
@@ -119,7 +118,7 @@ class ParticipantService:
             known=known,
         )
         return await self._negotiation.open(
-            session,
+            stage,
             request,
             lambda source_id: self._media.subscribe(connection_id=connection_id, source_id=source_id, offer=offer),
         )
@@ -129,7 +128,7 @@ class ParticipantService:
 
         Raises AttemptRefusedError (recorded as JOIN_ERROR), TokenRefusedError and ServerBusyError.
         """
-        session, known = self._enter(claims)
+        stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = EventsRequested(
             connection_id=connection_id,
@@ -138,9 +137,10 @@ class ParticipantService:
             known=known,
         )
         transaction = self._unit.begin()
-        refusal = transaction.apply(session, request)
+        refusal = transaction.apply(self._unit.session_of(stage), request)
         if refusal is None:
-            self._presence.add(session.stage_arn, connection_id, watcher)
+            # Before the commit, which schedules the first snapshot.
+            self._presence.add(stage.arn, connection_id, watcher)
         try:
             await self._unit.wait(transaction.commit())
         except asyncio.CancelledError:
@@ -151,14 +151,14 @@ class ParticipantService:
             raise refusal
         return connection_id
 
-    def _enter(self, claims: Claims) -> tuple[Session, ParticipantRecord | None]:
-        """Authorise an attempt; return the session that it concerns, and the participant's row if it was there before.
+    def _enter(self, claims: Claims) -> tuple[Stage, ParticipantRecord | None]:
+        """Authorise an attempt; return the stage that it concerns, and the participant's row if it was there before.
 
         The caller must apply its fact without awaiting in between: what was authorised still holds then.
         """
         self._unit.require_capacity()
-        session = self._unit.session_of(self._authorization.authorize(claims))
-        return session, self._unit.known_record(session, claims.participant_id)
+        stage = self._authorization.authorize(claims)
+        return stage, self._unit.known_record(self._unit.session_of(stage), claims.participant_id)
 
     async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
         """Let the participant of an open connection continue with another token; return the claims of that token.
@@ -223,9 +223,8 @@ class ParticipantService:
 
     async def _end(self, route: Route, connection_id: str, cause: Cause) -> None:
         fact = ConnectionEnded(participant_id=route.participant_id, connection_id=connection_id, cause=cause)
-        transaction = self._unit.begin()
-        transaction.apply(self._unit.registry.sessions[route.stage_arn], fact)
-        await self._unit.wait(transaction.commit())
+        _, durable = self._unit.apply(self._unit.registry.sessions[route.stage_arn], fact)
+        await self._unit.wait(durable)
 
 
 def _is_of(route: Route, claims: Claims) -> bool:

@@ -217,10 +217,9 @@ class RtmpJoin:
         if route is None:
             await self._refuse(ask, _ENDED)
             return
-        transaction = self._unit.begin()
-        session = self._unit.registry.sessions[route.stage_arn]
-        transaction.apply(session, _not_admitted_fact(route, connection_id, error))
-        await self._unit.wait(transaction.commit())
+        fact = _not_admitted_fact(route, connection_id, error)
+        _, durable = self._unit.apply(self._unit.registry.sessions[route.stage_arn], fact)
+        await self._unit.wait(durable)
         await self._refuse(ask, f"{ErrorCode.INTERNAL_SERVER_EXCEPTION.value}: {error.detail}")
 
     def _configuration_named_by(self, stream_key: str) -> IngestConfiguration | None:

@@ -79,9 +79,9 @@ class PendingResources:
         prepared: list[ResourceChange] = []
         exists: dict[str, bool] = {}
         for change in changes:
-            if isinstance(change, PutResource):
+            if type(change) is PutResource:
                 arn, resource = change.resource.arn, change.resource
-            elif isinstance(change, DeleteResource):
+            elif type(change) is DeleteResource:
                 arn, resource = change.arn, None
             else:
                 continue

@@ -12,7 +12,7 @@ import msgspec
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.session.session_phase import SessionPhase
-from stagebook.stage.session.session_state import NO_USAGE, Session
+from stagebook.stage.session.session_state import NO_USAGE, Session, Usage
 
 MEDIA_KINDS = (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)
 """The kinds of connection that a participant can patch and close by their id."""
@@ -44,16 +44,11 @@ class SessionRegistry:
         self.ended: OrderedDict[str, Route] = OrderedDict()
         self._by_token: dict[str, set[str]] = {}
         """The connection ids of the routes that came with a connection token, by its id."""
-        self._publishers: dict[str, int] = {}
-        self._subscribers: dict[str, int] = {}
+        self._accounts: dict[str, tuple[int, int]] = {}
 
-    def publishers(self, account_id: str) -> int:
-        """Return how many publishers an account has on all of its stages."""
-        return self._publishers.get(account_id, 0)
-
-    def subscribers(self, account_id: str) -> int:
-        """Return how many subscriptions an account has on all of its stages."""
-        return self._subscribers.get(account_id, 0)
+    def account_usage(self, account_id: str) -> tuple[int, int]:
+        """Return how many publishers and how many subscriptions an account has on all of its stages."""
+        return self._accounts.get(account_id, (0, 0))
 
     def open_route(self, connection_id: str, route: Route) -> None:
         """Add the route of a connection or attempt, or replace it."""
@@ -87,8 +82,17 @@ class SessionRegistry:
         else:
             self.sessions[session.stage_arn] = session
         if before is not after:
-            _add(self._publishers, session.account_id, after.publishers - before.publishers)
-            _add(self._subscribers, session.account_id, after.subscribers - before.subscribers)
+            self._count(session.account_id, before, after)
+
+    def _count(self, account_id: str, before: Usage, after: Usage) -> None:
+        """Update the totals of an account. An account without publishers and subscriptions is not kept."""
+        publishers, subscribers = self.account_usage(account_id)
+        publishers += after.publishers - before.publishers
+        subscribers += after.subscribers - before.subscribers
+        if publishers or subscribers:
+            self._accounts[account_id] = (publishers, subscribers)
+        else:
+            self._accounts.pop(account_id, None)
 
     def connected_through(self, account_id: str, connection_token_id: str) -> Iterator[Route]:
         """Yield the routes of connections and attempts that came with a connection token of an account.
@@ -107,12 +111,3 @@ class SessionRegistry:
         connection_ids.discard(connection_id)
         if not connection_ids:
             del self._by_token[connection_token_id]
-
-
-def _add(counts: dict[str, int], account_id: str, difference: int) -> None:
-    """Change an account's counter; a counter that is zero is not kept."""
-    count = counts.get(account_id, 0) + difference
-    if count:
-        counts[account_id] = count
-    else:
-        counts.pop(account_id, None)

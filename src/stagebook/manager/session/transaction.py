@@ -5,9 +5,7 @@ change together. Sessions are immutable values and only `commit` replaces them, 
 has no effect and needs no rollback.
 """
 
-from collections import deque
-from collections.abc import Callable
-from operator import itemgetter
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -20,9 +18,9 @@ from stagebook.stage.limits import Limits
 from stagebook.stage.resources import ParticipantRecord
 from stagebook.stage.session import orders
 from stagebook.stage.session.decide import decide
-from stagebook.stage.session.draft import Context, Decision
+from stagebook.stage.session.draft import Context
 from stagebook.stage.session.session_facts import SessionFact
-from stagebook.stage.session.session_state import Session
+from stagebook.stage.session.session_state import NO_USAGE, Session
 
 
 class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +33,7 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 class Transaction:
     """Facts that are decided together and committed together. `at` is the moment of everything in it."""
 
-    __slots__ = ("_changes", "_commit", "_registry", "_rules", "at", "departed", "orders", "sessions")
+    __slots__ = ("_changes", "_commit", "_forwards", "_registry", "_rules", "at", "departed", "orders", "sessions")
 
     def __init__(
         self,
@@ -51,12 +49,13 @@ class Transaction:
         self._registry = registry
         self._rules = rules
         self._commit = commit
-        self._changes: list[tuple[int, Change]] = []
+        self._changes: list[Change] = []
+        self._forwards: list[orders.Forward] = []
         self.departed: list[tuple[str, ParticipantRecord]] = []
 
     def add(self, *changes: Change) -> None:
         """Add changes of resources, stages and revocations. They follow those that the sessions' decisions make."""
-        self._changes += [(_RESOURCES, change) for change in changes]
+        self._changes += changes
 
     def apply(self, session: Session, fact: SessionFact) -> StagebookError | None:
         """Apply a fact to a session, and the facts that follow to other sessions.
@@ -65,20 +64,18 @@ class Transaction:
         refused attempt can have an event: commit the transaction in that case too. A refusal by a session that a fact
         was forwarded to (only StartParticipantReplication has one) refuses all: do not commit it.
         """
-        current = self.sessions.get(session.stage_arn, session)
-        decision = decide(current, fact, self._context(current))
-        forwards = deque(self._take(decision))
-        # First in, first out: facts reach the other sessions in the order of the decisions that forwarded them. The
-        # loop ends because a fact is forwarded at most once in each direction, see `rules/replicas.py`.
-        while forwards:
-            forward = forwards.popleft()
+        refusal = self._decide(self.sessions.get(session.stage_arn, session), fact)
+        # The list grows while it is iterated: facts reach the other sessions in the order of the decisions that
+        # forwarded them. The loop ends because a fact is forwarded at most once in each direction, see
+        # `rules/replicas.py`.
+        for forward in self._forwards:
             target = self.sessions.get(forward.stage_arn) or self._registry.sessions.get(forward.stage_arn)
             if target is not None:  # else the session has ended, and with it the other end of the replication
-                forwarded = decide(target, forward.fact, self._context(target))
-                if forwarded.refusal is not None:
-                    return forwarded.refusal
-                forwards.extend(self._take(forwarded))
-        return decision.refusal
+                forwarded_refusal = self._decide(target, forward.fact)
+                if forwarded_refusal is not None:
+                    return forwarded_refusal
+        self._forwards.clear()
+        return refusal
 
     def commit(self) -> Durable | None:
         """Submit everything as one transaction of the book and install the sessions.
@@ -93,31 +90,13 @@ class Transaction:
         """Return the changes for the book in the order of their ranks; within a rank, in the order of the decisions."""
         # Decisions of several sessions alternate in the list; see the ranks below.
         if len(self._changes) > 1:
-            self._changes.sort(key=itemgetter(0))
-        return [change for _, change in self._changes]
+            self._changes.sort(key=_rank)
+        return self._changes
 
-    def _context(self, session: Session) -> Context:
-        registry, account_id = self._registry, session.account_id
-        publishers, subscribers = registry.publishers(account_id), registry.subscribers(account_id)
-        # The registry counts the committed sessions. Add what this transaction has changed so far.
-        for staged in self.sessions.values():
-            if staged.account_id == account_id:
-                running = registry.sessions.get(staged.stage_arn)
-                publishers += staged.usage.publishers - (running.usage.publishers if running else 0)
-                subscribers += staged.usage.subscribers - (running.usage.subscribers if running else 0)
-        rules = self._rules
-        return Context(
-            at=self.at,
-            limits=rules.limits,
-            linger_ms=rules.linger_ms,
-            account_publishers=publishers,
-            account_subscribers=subscribers,
-        )
-
-    def _take(self, decision: Decision) -> list[orders.Forward]:
-        """Collect the session, the changes and the orders of a decision; return the facts that it forwards."""
+    def _decide(self, session: Session, fact: SessionFact) -> StagebookError | None:
+        """Decide one fact; collect the session, the changes and the orders of the decision, and return the refusal."""
+        decision = decide(session, fact, self._context(session.account_id))
         session = decision.session
-        forwards: list[orders.Forward] = []
         stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self.at.wall_ms
         self.sessions[stage_arn] = session
         if decision.departed:
@@ -130,39 +109,67 @@ class Transaction:
                 event=entry.event,
                 at_ms=at_ms,
             )
-            self._changes.append((_EVENTS, event))
+            self._changes.append(event)
         for order in decision.orders:
             if type(order) in WRITES:
                 self._changes.append(_change_of(order, stage_arn, session_id))
             elif type(order) is orders.Forward:
-                forwards.append(order)
+                self._forwards.append(order)
             else:
                 self.orders.append((stage_arn, order))
-        return forwards
+        return decision.refusal
+
+    def _context(self, account_id: str) -> Context:
+        publishers, subscribers = self._registry.account_usage(account_id)
+        if self.sessions:
+            # The registry counts the committed sessions. Add what this transaction has changed so far.
+            running = self._registry.sessions
+            for stage_arn, staged in self.sessions.items():
+                if staged.account_id == account_id:
+                    before = running[stage_arn].usage if stage_arn in running else NO_USAGE
+                    publishers += staged.usage.publishers - before.publishers
+                    subscribers += staged.usage.subscribers - before.subscribers
+        return Context(
+            at=self.at,
+            limits=self._rules.limits,
+            linger_ms=self._rules.linger_ms,
+            account_publishers=publishers,
+            account_subscribers=subscribers,
+        )
 
 
-_STARTS, _ROWS, _EVENTS, _REPLICAS, _ENDS, _RESOURCES = range(6)
-"""The order in which the book needs the changes of one transaction.
+_RANKS: Mapping[type[Change], int] = {
+    OpenSession: 0,
+    PutParticipant: 1,
+    AppendEvent: 2,
+    PutReplica: 3,
+    EndSession: 4,
+}
+"""The order in which the book needs the changes of one transaction; those of resources and stages follow.
 
 A row refers to the row of its session, and an event to the row of its participant, so they come after these. A session
 ends after its last event. The sort is stable: events keep the order in which they were decided.
 """
 
 
-WRITES = (orders.WriteParticipant, orders.WriteSessionStart, orders.WriteReplica, orders.WriteSessionEnd)
+def _rank(change: Change) -> int:
+    return _RANKS.get(type(change), len(_RANKS))
+
+
+WRITES = frozenset((orders.WriteParticipant, orders.WriteSessionStart, orders.WriteReplica, orders.WriteSessionEnd))
 """The orders that write a row."""
 
 
-def _change_of(order: orders.Order, stage_arn: str, session_id: str) -> tuple[int, Change]:
-    """Return the change that an order writes, with its rank."""
+def _change_of(order: orders.Order, stage_arn: str, session_id: str) -> Change:
+    """Return the change that an order writes."""
     match order:
         case orders.WriteParticipant():
-            return _ROWS, PutParticipant(stage_arn=stage_arn, session_id=session_id, participant=order.record)
+            return PutParticipant(stage_arn=stage_arn, session_id=session_id, participant=order.record)
         case orders.WriteSessionStart():
-            return _STARTS, OpenSession(stage_arn=stage_arn, session_id=session_id, start_ms=order.start_ms)
+            return OpenSession(stage_arn=stage_arn, session_id=session_id, start_ms=order.start_ms)
         case orders.WriteReplica():
-            return _REPLICAS, PutReplica(replica=order.replica)
+            return PutReplica(replica=order.replica)
         case orders.WriteSessionEnd():
-            return _ENDS, EndSession(stage_arn=stage_arn, session_id=session_id, end_ms=order.end_ms)
+            return EndSession(stage_arn=stage_arn, session_id=session_id, end_ms=order.end_ms)
         case _:
             raise TypeError(f"{type(order).__name__} writes no row")

@@ -10,8 +10,9 @@ can succeed and the server stops, so state in memory that never became durable i
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from stagebook.book.changes import (
     Change,
@@ -24,10 +25,11 @@ from stagebook.manager.session.session_registry import Route, SessionRegistry
 from stagebook.manager.session.timer_queue import Timer, TimerQueue
 from stagebook.manager.session.transaction import SessionRules, Transaction
 from stagebook.stage.clock import Clock, Instant, Randomness
-from stagebook.stage.errors import ServerBusyError
+from stagebook.stage.errors import ServerBusyError, StagebookError
 from stagebook.stage.ids import new_session_id
 from stagebook.stage.resources import ParticipantRecord, Stage
 from stagebook.stage.session import orders
+from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
 
 MAXIMUM_BACKLOG = 100_000
@@ -63,6 +65,14 @@ class UnitOfWork:
         self.dispatcher = dispatcher
         self._last: Durable | None = None
         self._departed: dict[tuple[str, str], tuple[ParticipantRecord, Durable]] = {}
+        # The orders that only concern memory. AskEngine is not among them: the service that began the transaction asks.
+        self._followers: Mapping[type[orders.Order], Callable[[str, Any], None]] = {
+            orders.OpenRoute: self._open_route,
+            orders.CloseRoute: self._close_route,
+            orders.SetTimer: self._set_timer,
+            orders.CancelTimer: self._cancel_timer,
+            orders.CancelAttempt: self._cancel_attempt,
+        }
 
     def now(self) -> Instant:
         """Return the present moment of the event clock, for events and timers."""
@@ -82,6 +92,15 @@ class UnitOfWork:
         decided on, and its changes would be lost.
         """
         return Transaction(registry=self.registry, rules=self.rules, at=self.now(), commit=self.commit)
+
+    def apply(self, session: Session, fact: SessionFact) -> tuple[StagebookError | None, Durable | None]:
+        """Decide one fact and commit the decision; return the refusal, and what to await until it is durable.
+
+        Both can be None. Not for a fact that another session can refuse, see `Transaction.apply`.
+        """
+        transaction = self.begin()
+        refusal = transaction.apply(session, fact)
+        return refusal, self.commit(transaction)
 
     def session_of(self, stage: Stage) -> Session:
         """Return the running session of a stage, or a new one, which is not recorded until its first event."""
@@ -151,12 +170,15 @@ class UnitOfWork:
         for session in transaction.sessions.values():
             self.registry.install(session)
             self.changed(session)
-        visible = []
+        # The caller holds the transaction while it waits, and must not hold an old session (`persistent_map.py`).
+        transaction.sessions.clear()
+        visible: list[orders.Order] = []
         for stage_arn, order in transaction.orders:
-            if type(order) in VISIBLE_ORDERS:
+            follow = self._followers.get(type(order))
+            if follow is not None:
+                follow(stage_arn, order)
+            elif type(order) in VISIBLE_ORDERS:
                 visible.append(order)
-            else:
-                self._follow(stage_arn, order)
         # Without a change nothing has to become durable first.
         if visible and changes and durable is not None:
             durable.add_done_callback(lambda done: self._carry_out(done, visible))
@@ -169,27 +191,26 @@ class UnitOfWork:
         if durable.exception() is None:
             self.dispatcher.carry_out(visible)
 
-    def _follow(self, stage_arn: str, order: orders.Order) -> None:
-        """Carry out an order that only concerns memory."""
-        match order:
-            case orders.OpenRoute():
-                route = Route(
-                    stage_arn=stage_arn,
-                    participant_id=order.participant_id,
-                    kind=order.kind,
-                    connection_token_id=order.connection_token_id,
-                )
-                self.registry.open_route(order.connection_id, route)
-            case orders.SetTimer():
-                self.timers.set(order.key, Timer(stage_arn=stage_arn, due_ms=order.due_ms, fact=order.fact))
-            case orders.CloseRoute():
-                self.registry.close_route(order.connection_id)
-            case orders.CancelTimer():
-                self.timers.cancel(order.key)
-            case orders.CancelAttempt():
-                self.registry.cancelled[order.connection_id] = order.error
-            case _:  # AskEngine: the service that began the transaction asks
-                pass
+    def _open_route(self, stage_arn: str, order: orders.OpenRoute) -> None:
+        route = Route(
+            stage_arn=stage_arn,
+            participant_id=order.participant_id,
+            kind=order.kind,
+            connection_token_id=order.connection_token_id,
+        )
+        self.registry.open_route(order.connection_id, route)
+
+    def _close_route(self, _stage_arn: str, order: orders.CloseRoute) -> None:
+        self.registry.close_route(order.connection_id)
+
+    def _set_timer(self, stage_arn: str, order: orders.SetTimer) -> None:
+        self.timers.set(order.key, Timer(stage_arn=stage_arn, due_ms=order.due_ms, fact=order.fact))
+
+    def _cancel_timer(self, _stage_arn: str, order: orders.CancelTimer) -> None:
+        self.timers.cancel(order.key)
+
+    def _cancel_attempt(self, _stage_arn: str, order: orders.CancelAttempt) -> None:
+        self.registry.cancelled[order.connection_id] = order.error
 
     def _remember_departed(self, transaction: Transaction, durable: Durable | None) -> None:
         """Keep the rows of participants that have left until the book shows them."""

@@ -1,7 +1,7 @@
 """One participant in one stage session, as a state machine.
 
 A participant is the set of its connections. Each connection moves through the table CONNECTION_MOVES, and the
-participant as a whole through PRESENCE_MOVES (both in `transitions.py`):
+participant as a whole through PRESENCE_EVENTS (both in `transitions.py`):
 
     (none) --ACCEPTED--> OPENING --CONNECTED--> FLOWING --GONE or CUT--> (none)    publish, redundant, subscribe
     (none) --ACCEPTED--> FLOWING --GONE--> (none)                                  events websocket
@@ -44,13 +44,17 @@ from stagebook.stage.participant.participant_state import Connection, Participan
 from stagebook.stage.participant.transitions import (
     CONNECTION_MOVES,
     NEEDED_CAPABILITIES,
-    PRESENCE_MOVES,
+    PRESENCE_EVENTS,
     PUBLISHING_KINDS,
     ConnectionKind,
     ConnectionState,
     Move,
-    Presence,
 )
+
+_KINDS = {kind.value: kind for kind in ConnectionKind}
+_PUBLISH, _SUBSCRIBE, _REPLICA = ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE, ConnectionKind.REPLICA
+_NONE, _ACCEPTED, _CONNECTED = ConnectionState.NONE, Move.ACCEPTED, Move.CONNECTED
+_MEDIA_ERRORS = frozenset((EventName.PUBLISH_ERROR, EventName.SUBSCRIBE_ERROR))
 
 MAXIMUM_PUBLISH_CONNECTIONS = 2
 """The publication and one replacement that has not connected yet."""
@@ -91,28 +95,30 @@ def step(participant: Participant, fact: ParticipantFact) -> Step:
         events = _end(connections, replications, fact, participant)
     # JOINED and LEFT are derived from the connections; no fact states them. So they alternate, whatever the order of
     # the facts is.
-    presence, names = PRESENCE_MOVES[participant.presence, bool(connections)]
-    # The client asked for the exchange, and not to leave: like the *_STOPPED events, LEFT follows from the new token.
-    cause = Cause.TOKEN_EXCHANGED if isinstance(fact, Exchanged) else fact.cause
-    frame = [Event(name=name, replica=participant.is_replica, cause=cause, detail=fact.detail) for name in names]
-    ordered = frame + events if presence is Presence.PRESENT else events + frame
+    name = PRESENCE_EVENTS.get((bool(participant.connections), bool(connections)))
+    if name is not None:
+        # The client asked for the exchange, and not to leave: like the *_STOPPED events, LEFT follows from the new token.
+        cause = Cause.TOKEN_EXCHANGED if isinstance(fact, Exchanged) else fact.cause
+        event = Event(name=name, replica=participant.is_replica, cause=cause, detail=fact.detail)
+        events = [event, *events] if connections else [*events, event]
     after = Participant(connections=connections, replications=replications, is_replica=participant.is_replica)
-    return Step(participant=after, events=tuple(ordered))
+    return Step(participant=after, events=tuple(events))
 
 
 def _accept(connections: dict[str, Connection], fact: Accepted, participant: Participant) -> list[Event]:
-    kind = ConnectionKind(fact.kind)
+    kind = _KINDS[fact.kind]
     if fact.connection_id in connections:
         raise IllegalFactError(f"connection {fact.connection_id} exists already")
-    publishing = [other.kind for other in connections.values() if other.kind in PUBLISHING_KINDS]
-    # Only a publisher with a token has a second connection, while it reconnects. A redundant stream is refused while
-    # its stream key is in use (REUSE_OF_STREAM_KEY), and a replica has no transport that could reconnect.
-    maximum = MAXIMUM_PUBLISH_CONNECTIONS if kind is ConnectionKind.PUBLISH else 1
-    if kind in PUBLISHING_KINDS and (len(publishing) >= maximum or any(other is not kind for other in publishing)):
-        raise IllegalFactError("a participant has one publication and at most one replacement")
-    if participant.is_replica is not (kind is ConnectionKind.REPLICA) or (participant.is_replica and connections):
+    if kind in PUBLISHING_KINDS:
+        publishing = [other.kind for other in connections.values() if other.kind in PUBLISHING_KINDS]
+        # Only a publisher with a token has a second connection, while it reconnects. A redundant stream is refused
+        # while its stream key is in use (REUSE_OF_STREAM_KEY), and a replica has no transport that could reconnect.
+        maximum = MAXIMUM_PUBLISH_CONNECTIONS if kind is _PUBLISH else 1
+        if len(publishing) >= maximum or any(other is not kind for other in publishing):
+            raise IllegalFactError("a participant has one publication and at most one replacement")
+    if participant.is_replica is not (kind is _REPLICA) or (participant.is_replica and connections):
         raise IllegalFactError("a replica has exactly one connection, of the kind REPLICA, which no other has")
-    state, _ = CONNECTION_MOVES[kind, ConnectionState.NONE, Move.ACCEPTED]
+    state, _ = CONNECTION_MOVES[kind, _NONE, _ACCEPTED]
     connections[fact.connection_id] = Connection(
         kind=kind,
         state=state,
@@ -124,8 +130,8 @@ def _accept(connections: dict[str, Connection], fact: Accepted, participant: Par
 
 def _connect(connections: dict[str, Connection], fact: MediaConnected, participant: Participant) -> list[Event]:
     """Move a connection to FLOWING. A PUBLISH connection removes the older ones of the participant without an event."""
-    events = _move(connections, fact.connection_id, Move.CONNECTED, fact, participant)
-    if connections[fact.connection_id].kind is not ConnectionKind.PUBLISH:
+    events = _move(connections, fact.connection_id, _CONNECTED, fact, participant)
+    if connections[fact.connection_id].kind is not _PUBLISH:
         return events
     for connection_id in superseded_by(participant, fact.connection_id):
         if connections.pop(connection_id).state is ConnectionState.FLOWING:
@@ -196,17 +202,17 @@ def _move(
     if target is None:
         raise IllegalFactError(f"a {connection.kind} connection that is {connection.state} cannot be {move}")
     state, names = target
-    if state is ConnectionState.NONE:
+    if state is _NONE:
         del connections[connection_id]
     elif state is not connection.state:
         connections[connection_id] = msgspec.structs.replace(connection, state=state)
-    is_replica = connection.remote_is_replica if connection.kind is ConnectionKind.SUBSCRIBE else participant.is_replica
+    is_replica = connection.remote_is_replica if connection.kind is _SUBSCRIBE else participant.is_replica
     code = fact.code if isinstance(fact, Cut) else None
     return [
         Event(
             name=name,
             remote_participant_id=connection.remote_participant_id,
-            error_code=code if name in (EventName.PUBLISH_ERROR, EventName.SUBSCRIBE_ERROR) else None,
+            error_code=code if name in _MEDIA_ERRORS else None,
             replica=is_replica,
             cause=fact.cause,
             detail=fact.detail,

@@ -7,6 +7,8 @@ import msgspec
 from stagebook.stage.events import ReplicationDestination
 from stagebook.stage.participant.transitions import PUBLISHING_KINDS, ConnectionKind, ConnectionState, Presence
 
+_PUBLISH, _FLOWING = ConnectionKind.PUBLISH, ConnectionState.FLOWING
+
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An existing connection. `remote_participant_id` is the publisher that a SUBSCRIBE connection watches."""
@@ -50,8 +52,8 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """
         found = None
         for connection_id, connection in self.connections.items():
-            if connection.kind is ConnectionKind.PUBLISH:
-                if connection.state is ConnectionState.FLOWING:
+            if connection.kind is _PUBLISH:
+                if connection.state is _FLOWING:
                     return connection_id
                 found = found or connection_id
         return found
@@ -61,7 +63,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The id of the PUBLISH connection that replaces the publication once it connects, or None."""
         publication_id = self.publication_id
         for connection_id, connection in self.connections.items():
-            if connection.kind is ConnectionKind.PUBLISH and connection_id != publication_id:
+            if connection.kind is _PUBLISH and connection_id != publication_id:
                 return connection_id
         return None
 
@@ -69,6 +71,6 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_publishing(self) -> bool:
         """Whether the media of one of its publishing connections flows (PUBLISH, REPLICA or REDUNDANT)."""
         return any(
-            connection.kind in PUBLISHING_KINDS and connection.state is ConnectionState.FLOWING
+            connection.kind in PUBLISHING_KINDS and connection.state is _FLOWING
             for connection in self.connections.values()
         )

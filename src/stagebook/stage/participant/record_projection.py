@@ -17,6 +17,18 @@ from stagebook.stage.resources import (
     ReplicationType,
 )
 
+_WITHOUT_CHANGE = frozenset(
+    (
+        EventName.JOIN_ERROR,
+        EventName.PUBLISH_ERROR,
+        EventName.PUBLISH_STOPPED,
+        EventName.SUBSCRIBE_ERROR,
+        EventName.SUBSCRIBE_STARTED,
+        EventName.SUBSCRIBE_STOPPED,
+    )
+)
+"""The events that do not change the row. Most events of a large session are subscriptions."""
+
 
 def record_after(
     record: ParticipantRecord,
@@ -34,18 +46,21 @@ def record_after(
     participant is ACTIVE while a replication of it runs (`is_replicated`).
     """
     for event in events:
-        if event.name is EventName.JOINED:
+        name = event.name
+        if name in _WITHOUT_CHANGE:
+            continue
+        if name is EventName.JOINED:
             first = at_ms if record.first_join_ms is None else record.first_join_ms
             record = replace(record, state=ParticipantState.CONNECTED, first_join_ms=first)
             if event.replica:
                 record = replace(record, replication_state=ReplicationState.ACTIVE)
-        elif event.name is EventName.LEFT:
+        elif name is EventName.LEFT:
             record = replace(record, state=ParticipantState.DISCONNECTED)
             if event.replica:
                 record = replace(record, replication_state=ReplicationState.STOPPED)
-        elif event.name is EventName.PUBLISH_STARTED:
+        elif name is EventName.PUBLISH_STARTED:
             record = replace(record, published=True, protocol=protocol)
-        elif event.name in (EventName.REPLICATION_STARTED, EventName.REPLICATION_STOPPED):
+        elif name in (EventName.REPLICATION_STARTED, EventName.REPLICATION_STOPPED):
             state = ReplicationState.ACTIVE if is_replicated else ReplicationState.STOPPED
             record = replace(record, replication_type=ReplicationType.SOURCE, replication_state=state)
         elif event.exchange is not None:

@@ -6,7 +6,7 @@ rule cannot forget one of them. The session that the draft started from is never
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -29,12 +29,12 @@ from stagebook.stage.session.orders import (
     WriteSessionEnd,
     WriteSessionStart,
 )
+from stagebook.stage.session.persistent_map import PersistentMap
 from stagebook.stage.session.session_facts import LingerElapsed
 from stagebook.stage.session.session_phase import SESSION_PHASES, SessionPhase, SessionTurn
 from stagebook.stage.session.session_state import NO_USAGE, Session, SessionParticipant, Source, Usage, usage_of
 
-if TYPE_CHECKING:
-    from rpds import HashTrieMap
+_OPEN = SessionPhase.OPEN
 
 Refusal: TypeAlias = StagebookError | None
 """What a rule returns: the error that refuses the request, or None."""
@@ -75,7 +75,6 @@ class Draft:
     __slots__ = (
         "_changed",
         "_end",
-        "_former",
         "_with_events",
         "arrivals",
         "base",
@@ -89,26 +88,19 @@ class Draft:
     def __init__(self, session: Session, context: Context) -> None:
         self.base = session
         self.context = context
-        self.viewers: HashTrieMap[str, HashTrieMap[str, str]] = session.viewers
-        self.sources: HashTrieMap[str, Source] = session.sources
+        self.viewers: PersistentMap[str, PersistentMap[str, str]] = session.viewers
+        self.sources: PersistentMap[str, Source] = session.sources
         self.arrivals = session.arrivals
         self.events: list[ParticipantEvent] = []
         self.orders: list[Order] = []
         self._changed: dict[str, SessionParticipant] = {}
-        self._former: dict[str, SessionParticipant | None] = {}
         self._with_events: set[str] = set()
         self._end: tuple[SessionTurn, int] | None = None
 
     def find(self, participant_id: str) -> SessionParticipant | None:
         """Return a participant in its newest state, or None."""
         found = self._changed.get(participant_id)
-        return self._find_former(participant_id) if found is None else found
-
-    def _find_former(self, participant_id: str) -> SessionParticipant | None:
-        """Return a participant as it was before the decision. The look-ups of one decision are cached."""
-        if participant_id not in self._former:
-            self._former[participant_id] = self.base.participants.get(participant_id)
-        return self._former[participant_id]
+        return self.base.participants.get(participant_id) if found is None else found
 
     def get(self, participant_id: str) -> SessionParticipant:
         """Return a participant that exists in its newest state."""
@@ -142,14 +134,15 @@ class Draft:
             made = step(machine, fact)
             machine = made.participant
             events += made.events
-        record = record_after(
-            participant.record,
-            events,
-            at_ms=self.context.at.wall_ms,
-            protocol=participant.protocol,
-            is_replicated=bool(machine.replications),
-        )
+        record = participant.record
         if events:
+            record = record_after(
+                record,
+                events,
+                at_ms=self.context.at.wall_ms,
+                protocol=participant.protocol,
+                is_replicated=bool(machine.replications),
+            )
             self._with_events.add(participant_id)
             self.events += [ParticipantEvent(participant_id=participant_id, event=event) for event in events]
         participant = replace(participant, machine=machine, record=record)
@@ -189,23 +182,21 @@ class Draft:
 
         `refusal` is the result of the rule. The draft must not be used afterwards.
         """
-        base = self.base
         participants, usage, rows, departed = self._fold_participants()
-        phase, empty_since, start_ms, first, last = self._turn(usage)
-        session = Session(
-            stage_arn=base.stage_arn,
-            account_id=base.account_id,
-            session_id=base.session_id,
-            phase=phase,
+        session = replace(
+            self.base,
             participants=participants,
             viewers=self.viewers,
             sources=self.sources,
             usage=usage,
             arrivals=self.arrivals,
-            has_departed=base.has_departed or bool(departed),
-            start_ms=start_ms,
-            empty_since=empty_since,
+            has_departed=self.base.has_departed or bool(departed),
         )
+        first: Sequence[Order] = ()
+        last: Sequence[Order] = ()
+        is_filled = bool(usage.present or usage.awaited)
+        if self._end is not None or (self.events and not (is_filled and session.phase is _OPEN)):
+            session, first, last = self._turn(session, is_filled=is_filled)
         return Decision(
             session=session,
             departed=tuple(departed),
@@ -217,13 +208,13 @@ class Draft:
 
     def _fold_participants(
         self,
-    ) -> "tuple[HashTrieMap[str, SessionParticipant], Usage, list[Order], list[ParticipantRecord]]":
+    ) -> tuple[PersistentMap[str, SessionParticipant], Usage, list[Order], list[ParticipantRecord]]:
         """Return the next participants and counters, the rows to write, and the rows of those that departed."""
         rows: list[Order] = []
         departed: list[ParticipantRecord] = []
         participants, usage = self.base.participants, self.base.usage
         for participant_id, changed in self._changed.items():
-            former = self._find_former(participant_id)
+            former = self.base.participants.get(participant_id)
             participant, counted = changed, usage_of(changed)
             # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
             # visible in the API, and a participant that was never recorded has no row.
@@ -246,13 +237,10 @@ class Draft:
                 participants = participants.remove(participant_id)
         return participants, usage, rows, departed
 
-    def _turn(self, usage: Usage) -> tuple[SessionPhase, Instant | None, int, Sequence[Order], Sequence[Order]]:
-        """Return the next phase, since when it is empty, its start, and the orders before and after the rows."""
-        base, at = self.base, self.context.at
-        phase, empty_since, start_ms = base.phase, base.empty_since, base.start_ms
-        is_filled = bool(usage.present or usage.awaited)
-        if self._end is None and (not self.events or (is_filled and phase is SessionPhase.OPEN)):
-            return phase, empty_since, start_ms, (), ()  # the usual case: the session goes on as it is
+    def _turn(self, session: Session, *, is_filled: bool) -> tuple[Session, Sequence[Order], Sequence[Order]]:
+        """Move the session to its next phase; return it, and the orders before and after the rows of participants."""
+        at, timer = self.context.at, linger_timer(session.stage_arn)
+        phase, empty_since, start_ms = session.phase, session.empty_since, session.start_ms
         first: list[Order] = []
         last: list[Order] = []
         if self.events:
@@ -264,18 +252,18 @@ class Draft:
                 # Also for a refused attempt while the session lingers. Its end is computed from `empty_since`, and the
                 # timer can be late: without the new time the session could end before the event of the attempt.
                 empty_since, due_ms = at, at.monotonic_ms + self.context.linger_ms
-                last.append(SetTimer(key=linger_timer(base.stage_arn), due_ms=due_ms, fact=LingerElapsed()))
+                last.append(SetTimer(key=timer, due_ms=due_ms, fact=LingerElapsed()))
             elif empty_since is not None:
                 empty_since = None
-                last.append(CancelTimer(key=linger_timer(base.stage_arn)))
+                last.append(CancelTimer(key=timer))
         if self._end is not None:
             turn, end_ms = self._end
             is_unopened = phase is SessionPhase.UNOPENED
             phase = SESSION_PHASES[phase, turn]
-            last.append(CancelTimer(key=linger_timer(base.stage_arn)))
+            last.append(CancelTimer(key=timer))
             if not is_unopened:
                 last.append(WriteSessionEnd(end_ms=max(end_ms, start_ms)))
-        return phase, empty_since, start_ms, first, last
+        return replace(session, phase=phase, empty_since=empty_since, start_ms=start_ms), first, last
 
 
 def linger_timer(stage_arn: str) -> str:

@@ -1,8 +1,8 @@
 """The state of one stage session: an immutable value that `decide` maps to the next one.
 
-The large mappings are persistent hash tries (rpds): a change copies a few nodes and shares the rest, so a session of
-25,000 participants changes in microseconds and its former value stays valid. The unit of work relies on that: it
-discards the new value when the book refuses the transaction.
+The large mappings are persistent (`persistent_map.py`): a change takes a constant time, whatever the number of
+participants, and the former value stays valid. The unit of work relies on that: it discards the new value when the book
+refuses the transaction.
 
 The counters are derived from the participants. They are kept so that a quota check costs one comparison.
 """
@@ -11,20 +11,22 @@ from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
-from rpds import HashTrieMap
 
 from stagebook.stage.claims import Claims
 from stagebook.stage.clock import Instant
 from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.resources import ParticipantProtocol, ParticipantRecord, Replica
+from stagebook.stage.session.persistent_map import PersistentMap
 from stagebook.stage.session.replication_phase import Replication
 from stagebook.stage.session.session_phase import SessionPhase
 from stagebook.stage.source_limits import SourceWatch
 
+_SUBSCRIBE, _EVENTS = ConnectionKind.SUBSCRIBE, ConnectionKind.EVENTS
+
 NO_CONNECTIONS = Participant()
 UNWATCHED = SourceWatch()
-NO_VIEWERS: "HashTrieMap[str, str]" = HashTrieMap()
+NO_VIEWERS: PersistentMap[str, str] = PersistentMap()
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -132,9 +134,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     session_id: str
     phase: SessionPhase = SessionPhase.UNOPENED
-    participants: "HashTrieMap[str, SessionParticipant]" = HashTrieMap()
-    viewers: "HashTrieMap[str, HashTrieMap[str, str]]" = HashTrieMap()
-    sources: "HashTrieMap[str, Source]" = HashTrieMap()
+    participants: PersistentMap[str, SessionParticipant] = PersistentMap()
+    viewers: PersistentMap[str, PersistentMap[str, str]] = PersistentMap()
+    sources: PersistentMap[str, Source] = PersistentMap()
     usage: Usage = NO_USAGE
     arrivals: int = 0
     has_departed: bool = False
@@ -152,22 +154,24 @@ def usage_of(participant: SessionParticipant) -> Usage:
 
     A virtual participant does not count as a publisher: its redundant streams do, each by itself.
     """
-    connections, attempts = participant.machine.connections, participant.attempts
+    machine, attempts = participant.machine, participant.attempts
     subscribers, publishes = 0, False
-    for connection in connections.values():
-        if connection.kind is ConnectionKind.SUBSCRIBE:
+    for connection in machine.connections.values():
+        kind = connection.kind
+        if kind is _SUBSCRIBE:
             subscribers += 1
-        elif connection.kind is not ConnectionKind.EVENTS:
+        elif kind is not _EVENTS:
             publishes = True
     for attempt in attempts.values():
-        if attempt.kind is ConnectionKind.SUBSCRIBE:
+        if attempt.kind is _SUBSCRIBE:
             subscribers += 1
         else:
             publishes = True
+    is_present = bool(machine.connections)
     return Usage(
-        present=1 if connections else 0,
-        arriving=1 if attempts and not connections else 0,
-        awaited=1 if participant.machine.replications and not connections else 0,
+        present=1 if is_present else 0,
+        arriving=1 if attempts and not is_present else 0,
+        awaited=1 if machine.replications and not is_present else 0,
         publishers=1 if publishes and not participant.is_virtual else 0,
         subscribers=subscribers,
     )

@@ -55,6 +55,8 @@ from stagebook.stage.session.session_facts import (
 from stagebook.stage.session.session_state import Attempt, AttemptFailure, SessionParticipant
 
 Request: TypeAlias = PublishRequested | SubscribeRequested | EventsRequested | EncoderRequested
+_OFFERS = (PublishRequested, SubscribeRequested)
+_PUBLISH, _SUBSCRIBE, _QUOTA_EXCEEDED = ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE, ErrorCode.QUOTA_EXCEEDED
 Quota: TypeAlias = Callable[[Draft, SessionParticipant | None], str | None]
 
 
@@ -64,14 +66,14 @@ def publish_requested(draft: Draft, fact: PublishRequested) -> Refusal:
     The attempt counts in the quotas and uses the publisher's source from now on. A participant that publishes already
     uses its present source, so the publication can move to the new connection without its viewers noticing.
     """
-    refusal = _check(draft, fact, ConnectionKind.PUBLISH, "PUBLISH_ERROR", publishers_quota)
+    refusal = _check(draft, fact, _PUBLISH, "PUBLISH_ERROR", publishers_quota)
     if refusal is not None:
         return refusal
     participant_id = fact.claims.participant_id
     source_id = draft.lease_source(
         participant_id, user_id=fact.connection_id, participant_id=participant_id, fresh_id=fact.source_id
     )
-    attempt = Attempt(kind=ConnectionKind.PUBLISH, source_id=source_id, claims=fact.claims)
+    attempt = Attempt(kind=_PUBLISH, source_id=source_id, claims=fact.claims)
     _reserve(draft, fact, attempt)
     return None
 
@@ -82,15 +84,13 @@ def subscribe_requested(draft: Draft, fact: SubscribeRequested) -> Refusal:
     The attempt remembers the publisher's source of this moment: the engine answers for that source, even if the
     publisher has stopped and published again in the meantime.
     """
-    refusal = _check(draft, fact, ConnectionKind.SUBSCRIBE, "SUBSCRIBE_ERROR", subscribers_quota)
+    refusal = _check(draft, fact, _SUBSCRIBE, "SUBSCRIBE_ERROR", subscribers_quota)
     if refusal is not None:
         return refusal
     source_id = watchable_source(draft, fact.publisher_id)
     if source_id is None:
         return publisher_not_found(draft, fact.claims, fact.client, fact.known, fact.publisher_id)
-    attempt = Attempt(
-        kind=ConnectionKind.SUBSCRIBE, source_id=source_id, claims=fact.claims, publisher_id=fact.publisher_id
-    )
+    attempt = Attempt(kind=_SUBSCRIBE, source_id=source_id, claims=fact.claims, publisher_id=fact.publisher_id)
     _reserve(draft, fact, attempt)
     return None
 
@@ -176,7 +176,7 @@ def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
     # answered, which need not be the first one that was sent.
     if not participant.machine.connections and participant.claims is not attempt.claims:
         draft.put(arrive(participant, attempt.claims))
-    if attempt.kind is ConnectionKind.PUBLISH:
+    if attempt.kind is _PUBLISH:
         _drop_replacement(draft, fact.participant_id)
         accepted = Accepted(connection_id=fact.connection_id, kind="publish")
     else:
@@ -226,20 +226,20 @@ def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFa
     full, since the participant cannot join at all.
     """
     claims = fact.claims
-    if draft.base.has_replica(claims.participant_id):
-        return replicated_refusal()
     participant = draft.find(claims.participant_id)
+    if participant is not None and participant.machine.replica_id is not None:
+        return replicated_refusal()
     try:
         effective = effective_claims(participant, claims)
     except TokenRefusedError as error:
         return error
-    if isinstance(fact, PublishRequested | SubscribeRequested):
+    if isinstance(fact, _OFFERS):
         busy = offers_in_progress(participant)
         if busy is not None:
             return busy
     publisher_id = fact.publisher_id if isinstance(fact, SubscribeRequested) else None
     needed = NEEDED_CAPABILITIES.get(kind)
-    code, detail = ErrorCode.QUOTA_EXCEEDED, participants_quota(draft, participant)
+    code, detail = _QUOTA_EXCEEDED, participants_quota(draft, participant)
     if needed is not None and needed not in effective.capabilities:
         code, detail = ErrorCode.INSUFFICIENT_CAPABILITIES, f"the token lacks the capability {needed.value}"
     elif detail is not None:

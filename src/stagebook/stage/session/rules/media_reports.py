@@ -25,6 +25,9 @@ from stagebook.stage.session.session_facts import (
 from stagebook.stage.session.session_state import SessionParticipant
 from stagebook.stage.source_limits import Measurement, judge
 
+_OPENING = ConnectionState.OPENING
+_PUBLISH, _REDUNDANT = ConnectionKind.PUBLISH, ConnectionKind.REDUNDANT
+
 
 def transport_connected(draft: Draft, fact: TransportConnected) -> Refusal:
     """Move a connection to FLOWING: PUBLISH_STARTED or SUBSCRIBE_STARTED.
@@ -34,18 +37,18 @@ def transport_connected(draft: Draft, fact: TransportConnected) -> Refusal:
     """
     participant = draft.find(fact.participant_id)
     connection = None if participant is None else participant.machine.connections.get(fact.connection_id)
-    if participant is None or connection is None or connection.state is not ConnectionState.OPENING:
+    if participant is None or connection is None or connection.state is not _OPENING:
         return None
     superseded: tuple[str, ...] = ()
-    if connection.kind is ConnectionKind.PUBLISH:
+    if connection.kind is _PUBLISH:
         superseded = superseded_by(participant.machine, fact.connection_id)
     draft.record(fact.participant_id, MediaConnected(connection_id=fact.connection_id))
     for connection_id in superseded:
         _supersede(draft, fact.participant_id, connection_id)
     _start_duration(draft, fact)
-    if connection.kind is ConnectionKind.PUBLISH:
+    if connection.kind is _PUBLISH:
         _resume(draft, fact.participant_id)
-    elif connection.kind is ConnectionKind.REDUNDANT:
+    elif connection.kind is _REDUNDANT:
         _show_stream(draft, participant, fact)
     return None
 
