@@ -20,9 +20,10 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState, Repli
 
 
 class Durable(asyncio.Future[None]):
-    """A future that completes when its transaction is durable. It cannot be cancelled.
+    """A future that completes when its transactions are durable. It cannot be cancelled.
 
-    Several tasks may await the same transaction, and cancelling one of them must not cancel the future for the others.
+    Transactions that are committed together share one. Several tasks may await it, and cancelling one of them must not
+    cancel the future for the others.
     A task that is cancelled while it waits receives its CancelledError once the transaction is durable.
     """
 
@@ -239,6 +240,10 @@ class BookReader(Protocol):
 
 class Book(BookReader, Protocol):
     """A book that is open for writing. Only one process can have a book open for writing."""
+
+    @property
+    def backlog(self) -> int:
+        """Number of transactions that were submitted and are not durable yet."""
 
     def submit(self, changes: Sequence[Change]) -> Submission:
         """Queue a transaction and return its sequence numbers and a future for its durability.

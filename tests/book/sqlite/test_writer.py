@@ -1,6 +1,7 @@
 """The writer thread: groups, stopping, and a failing store."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from stagebook.book.sqlite.book_connection import open_for_reading, open_for_writing
 from stagebook.book.sqlite.change_rows import PUT_STAGES, STATEMENTS
-from stagebook.book.sqlite.writer import MAXIMUM_GROUP_TRANSACTIONS, BookWriter, QueuedTransaction
+from stagebook.book.sqlite.writer import MAXIMUM_GROUP_TRANSACTIONS, BookWriter, TransactionGroup
 from stagebook.book.store import BookFailedError
 from tests.book.sample import SEAL
 
@@ -40,12 +41,8 @@ class WriterFixture:
     def put(self, *, name: str = "null") -> asyncio.Future[None]:
         """Queue a transaction that puts one stage. `name` is the JSON of the stage's name."""
         self._last_key += 1
-        durable = asyncio.get_running_loop().create_future()
         row = f'[{self._last_key},"arn{self._last_key}","account",{name},0,"{{}}","{{}}"]'
-        self.writer.put(
-            QueuedTransaction(rows=[(PUT_STAGES_INDEX, row)], last_sequence=self._last_key, durable=durable)
-        )
-        return durable
+        return self.writer.put([(PUT_STAGES_INDEX, row)], self._last_key)
 
     def count(self) -> int:
         """Return the number of stages that another connection sees."""
@@ -84,6 +81,29 @@ async def test_queued_transactions_are_committed_together(fixture: WriterFixture
     assert fixture.count() == 101
     assert fixture.commits <= 2
     assert fixture.durable == 101
+
+
+async def test_the_transactions_of_a_group_share_a_future_and_later_ones_have_another(
+    fixture: WriterFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_taken, go_on = threading.Event(), threading.Event()
+    commit = fixture.writer._commit
+
+    def held_commit(group: TransactionGroup) -> None:
+        is_taken.set()
+        go_on.wait()
+        commit(group)
+
+    monkeypatch.setattr(fixture.writer, "_commit", held_commit)
+    taken = fixture.put(name='"taken"')
+    await asyncio.to_thread(is_taken.wait)
+    first, second = fixture.put(name='"first"'), fixture.put(name='"second"')
+    assert first is second
+    assert first is not taken
+    go_on.set()
+    await first
+    assert taken.done()
+    assert fixture.count() == 3
 
 
 async def test_the_size_of_a_group_is_bounded(fixture: WriterFixture) -> None:

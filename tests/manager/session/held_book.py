@@ -25,6 +25,10 @@ class HeldBook:
         self._waiting: list[tuple[list[Change], Durable]] = []
         self._rows: dict[tuple[str, str, str], ParticipantRecord] = {}
 
+    @property
+    def backlog(self) -> int:
+        return len(self._waiting)
+
     def submit(self, changes: Sequence[Change]) -> Submission:
         if self.failure is not None:
             raise self.failure
@@ -50,6 +54,7 @@ class HeldBook:
         self.failure = BookFailedError("the disk is full")
         for _, durable in self._waiting:
             durable.set_exception(self.failure)
+            durable.exception()  # retrieved, as the writer of a book does it
         self._waiting.clear()
         await asyncio.sleep(0)
 

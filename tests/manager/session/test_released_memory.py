@@ -41,7 +41,7 @@ def nothing_is_left(harness: ManagerHarness) -> None:
     assert unit.dispatcher._delayed == {}
     assert unit.dispatcher._tasks == set()
     assert unit._departed == {}
-    assert unit.backlog == 0
+    assert unit.book.backlog == 0
     assert harness.book.list_open_sessions() == []
 
 

@@ -262,10 +262,10 @@ class TestCommit:
 class TestDurability:
     async def test_the_backlog_counts_what_is_not_durable(self, held: HeldUnit) -> None:
         commit(held, events("A", "ws-A"), events("B", "ws-B"))
-        assert held.unit.backlog == 2
+        assert held.unit.book.backlog == 2
 
         await held.book.release()
-        assert held.unit.backlog == 1
+        assert held.unit.book.backlog == 1
 
     async def test_a_backlog_that_is_too_long_refuses_attempts(
         self, held: HeldUnit, monkeypatch: pytest.MonkeyPatch

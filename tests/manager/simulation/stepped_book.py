@@ -15,9 +15,10 @@ from unittest.mock import patch
 import apsw
 
 from stagebook.book.sqlite import sqlite_book
+from stagebook.book.sqlite.change_rows import TransactionRows
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.sqlite.writer import BookWriter, QueuedTransaction
-from stagebook.book.store import BookFailedError
+from stagebook.book.sqlite.writer import BookWriter, TransactionGroup
+from stagebook.book.store import BookFailedError, Durable
 from tests.book.sample import open_book
 
 
@@ -34,7 +35,7 @@ class _CrashingConnection:
 
 
 class SteppedWriter(BookWriter):
-    """A writer without a thread."""
+    """A writer without a thread. Each transaction is a group, so that a crash can come between any two of them."""
 
     def __init__(
         self, connection: apsw.Connection, *, loop: asyncio.AbstractEventLoop, on_durable: Callable[[int], None]
@@ -46,53 +47,59 @@ class SteppedWriter(BookWriter):
         self._on_durable = on_durable
         self._failure = None
         self._ended = loop.create_future()
-        self.waiting: list[QueuedTransaction] = []
-        self.written: list[QueuedTransaction] = []
+        self.waiting: list[TransactionGroup] = []
+        self.written: list[TransactionGroup] = []
 
-    def put(self, transaction: QueuedTransaction) -> None:
+    def put(self, rows: TransactionRows, last_sequence: int) -> Durable:
         """Queue a transaction. Raises BookFailedError after a failure."""
         if self._failure is not None:
             raise self._failure
-        self.waiting.append(transaction)
+        group = TransactionGroup(Durable(loop=self._loop))
+        group.add(rows, last_sequence)
+        self.waiting.append(group)
+        return group.durable
 
     def write(self, count: int) -> None:
         """Make the first transactions of the queue durable, without reporting it."""
-        group, self.waiting = self.waiting[:count], self.waiting[count:]
-        if group:
+        written, self.waiting = self.waiting[:count], self.waiting[count:]
+        for group in written:
             self._commit(group)
-            self.written.extend(group)
+        self.written.extend(written)
 
     def report(self) -> None:
         """Report to the server which transactions are durable."""
-        group, self.written = self.written, []
-        if group:
+        written, self.written = self.written, []
+        for group in written:
             self._resolve(group)
 
     def fail(self) -> None:
         """Fail the next commit in the middle, and with it the book."""
-        group, self.waiting = self.waiting, []
+        waiting, self.waiting = self.waiting, []
         connection = self._connection
         self._connection = _CrashingConnection(connection)  # type: ignore[assignment]  # all that a commit needs
         try:
-            if group:
-                self._commit(group)
+            if waiting:
+                self._commit(waiting[0])
             error: Exception = apsw.IOError("simulated: the disk is full")
         except apsw.Error as caught:
             error = caught
         self._connection = connection
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        self._queue = SimpleQueue()  # the base class looks for what waits behind the group
-        self._fail(group, error)
+        self._queue = SimpleQueue()  # the base class fails the groups that wait in it
+        for group in waiting:
+            self._queue.put(group)
+        self._fail(None, error)
         self._end()
 
     def abandon(self) -> None:
         """End as with the process: what was not reported never is."""
         error = BookFailedError("simulated: the process has ended")
         self._failure = self._failure or error
-        for transaction in (*self.written, *self.waiting):
-            if not transaction.durable.done():
-                transaction.durable.set_exception(error)
+        for group in (*self.written, *self.waiting):
+            if not group.durable.done():
+                group.durable.set_exception(error)
+                group.durable.exception()  # retrieved, as `_fail` does it
         self.written, self.waiting = [], []
         self._end()
 

@@ -17,8 +17,8 @@ from stagebook.book.sqlite.change_rows import ChangeTranslator
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.row_keys import RowKeys
 from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
-from stagebook.book.sqlite.writer import BookWriter, QueuedTransaction
-from stagebook.book.store import BookFailedError, Durable, Submission
+from stagebook.book.sqlite.writer import BookWriter
+from stagebook.book.store import BookFailedError, Submission
 
 
 class SqliteBook(SqliteReader):
@@ -78,7 +78,6 @@ class SqliteBook(SqliteReader):
         super().__init__(reading, show_deleted_history=show_deleted_history, seal=seal)
         self._lock = lock
         self._writing = writing
-        self._loop = loop
         self._keys = RowKeys(reading)
         self._translator = ChangeTranslator(self._keys, seal=seal, last_sequence=self.last_sequence())
         self._backlog = 0
@@ -87,7 +86,7 @@ class SqliteBook(SqliteReader):
 
     @property
     def backlog(self) -> int:
-        """Number of transactions that were submitted and are not durable yet."""
+        """See `Book.backlog`."""
         return self._backlog
 
     def submit(self, changes: Sequence[Change]) -> Submission:
@@ -95,8 +94,7 @@ class SqliteBook(SqliteReader):
         if self._closing:
             raise BookFailedError("the book is closed")
         sequences, rows = self._translator.translate(changes)
-        durable = Durable(loop=self._loop)
-        self._writer.put(QueuedTransaction(rows=rows, last_sequence=self._translator.last_sequence, durable=durable))
+        durable = self._writer.put(rows, self._translator.last_sequence)
         self._backlog += 1
         return Submission(sequences=sequences, durable=durable)
 

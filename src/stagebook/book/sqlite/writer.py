@@ -1,11 +1,14 @@
 """The writer thread: it commits queued transactions in groups (group commit).
 
-A commit waits for a sync to disk, which takes about as long for a thousand transactions as for one. So the thread takes
-every transaction that is queued, writes all of them in one SQLite transaction, and then completes their futures on the
-event loop. While one group is being committed, the next one accumulates in the queue.
+A commit waits for a sync to disk, which takes about as long for a thousand transactions as for one. So transactions
+that arrive during a commit form a group. When the commit is done, the thread takes the group, writes it in one SQLite
+transaction, and completes its future on the event loop.
 
-    queue -> take a group -> BEGIN IMMEDIATE, insert rows, COMMIT -> check that the files are in place
-          -> complete the futures on the event loop
+    transaction -> group that is being filled -> queue -> BEGIN IMMEDIATE, insert rows, COMMIT
+          -> check that the files are in place -> complete the group's future on the event loop
+
+A group is queued with its first transaction, and is filled until the thread takes it. Its transactions share one
+future, because they become durable together: one future for each would cost more than the transaction's SQL.
 
 The first failure ends the thread: it fails the futures of the group and of everything queued behind it, and `put`
 refuses further transactions.
@@ -18,25 +21,31 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 import apsw
-import msgspec
 
 from stagebook.book.sqlite.book_files import BookFiles
 from stagebook.book.sqlite.change_rows import STATEMENTS, TransactionRows
-from stagebook.book.store import BookFailedError
+from stagebook.book.store import BookFailedError, Durable
 
 MAXIMUM_GROUP_TRANSACTIONS = 1_000
 """Maximum size of a group: large enough to amortise the sync to disk, small enough to keep the latency low."""
 
 
-class QueuedTransaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A transaction in the queue. `last_sequence` is the newest sequence number assigned up to and including it.
+class TransactionGroup:
+    """Transactions that are committed together. `last_sequence` is the newest sequence number that they have."""
 
-    It is never part of a reference cycle, so it is not tracked by the garbage collector (`gc=False`).
-    """
+    __slots__ = ("durable", "last_sequence", "rows", "transactions")
 
-    rows: TransactionRows
-    last_sequence: int
-    durable: asyncio.Future[None]
+    def __init__(self, durable: Durable) -> None:
+        self.durable = durable
+        self.rows: TransactionRows = []
+        self.transactions = 0
+        self.last_sequence = 0
+
+    def add(self, rows: TransactionRows, last_sequence: int) -> None:
+        """Add a transaction."""
+        self.rows += rows
+        self.transactions += 1
+        self.last_sequence = last_sequence
 
 
 class BookWriter:
@@ -53,18 +62,35 @@ class BookWriter:
         self._files = BookFiles(connection)
         self._loop = loop
         self._on_durable = on_durable
-        self._queue: SimpleQueue[QueuedTransaction | None] = SimpleQueue()
+        self._queue: SimpleQueue[TransactionGroup | None] = SimpleQueue()
+        self._filling: TransactionGroup | None = None
+        """The newest group, if the thread has not taken it and it is not full."""
+        self._filling_lock = threading.Lock()
         self._failure: BookFailedError | None = None
         self._ended: asyncio.Future[None] = loop.create_future()
         # A daemon thread, so that a program that does not close its book can exit.
         self._thread = threading.Thread(target=self._run, name="stagebook-book-writer", daemon=True)
         self._thread.start()
 
-    def put(self, transaction: QueuedTransaction) -> None:
-        """Queue a transaction. Raises BookFailedError if an earlier commit failed."""
+    def put(self, rows: TransactionRows, last_sequence: int) -> Durable:
+        """Queue the rows of a transaction; return the future of its group.
+
+        `last_sequence` is the newest sequence number that was assigned up to and including this transaction. Raises
+        BookFailedError if an earlier commit failed.
+        """
         if self._failure is not None:
             raise BookFailedError(str(self._failure)) from self._failure
-        self._queue.put(transaction)
+        with self._filling_lock:
+            group = self._filling
+            if group is not None:
+                group.add(rows, last_sequence)
+                if group.transactions == MAXIMUM_GROUP_TRANSACTIONS:
+                    self._filling = None
+                return group.durable
+            group = self._filling = TransactionGroup(Durable(loop=self._loop))
+            group.add(rows, last_sequence)
+        self._queue.put(group)
+        return group.durable
 
     async def wait_ended(self) -> BookFailedError | None:
         """Wait until the writer has ended. Return the failure that ended it, or None after `stop`."""
@@ -79,48 +105,38 @@ class BookWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        group: list[QueuedTransaction] = []
+        group: TransactionGroup | None = None
         try:
-            stopping = False
-            while not stopping:
-                group, stopping = self._take_group()
-                if group:
-                    self._commit(group)
-                    # After the commit and before it is acknowledged: what is written to a deleted file is lost.
-                    self._files.require_in_place()
-                    self._call_on_loop(self._resolve, group)
+            while (group := self._take_group()) is not None:
+                self._commit(group)
+                # After the commit and before it is acknowledged: what is written to a deleted file is lost.
+                self._files.require_in_place()
+                self._call_on_loop(self._resolve, group)
         except Exception as error:  # noqa: BLE001 - every failure must reach the futures, or their tasks wait forever
             self._call_on_loop(self._fail, group, error)
         finally:
             self._truncate_wal()
             self._call_on_loop(self._end)
 
-    def _take_group(self) -> tuple[list[QueuedTransaction], bool]:
-        """Wait for a transaction; return it with those queued behind it, and whether `stop` was called."""
-        group: list[QueuedTransaction] = []
-        try:
-            item = self._queue.get()
-            while item is not None:
-                group.append(item)
-                if len(group) == MAXIMUM_GROUP_TRANSACTIONS:
-                    return group, False
-                item = self._queue.get_nowait()
-        except Empty:
-            return group, False
-        return group, True
+    def _take_group(self) -> TransactionGroup | None:
+        """Wait for a group, and end its filling; return None when `stop` was called."""
+        group = self._queue.get()
+        with self._filling_lock:
+            if self._filling is group:
+                self._filling = None
+        return group
 
-    def _commit(self, group: list[QueuedTransaction]) -> None:
+    def _commit(self, group: TransactionGroup) -> None:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         rows_by_statement: list[list[str]] = [[] for _ in STATEMENTS]
-        for transaction in group:
-            for index, encoded_rows in transaction.rows:
-                rows_by_statement[index].append(encoded_rows)
+        for index, encoded_rows in group.rows:
+            rows_by_statement[index].append(encoded_rows)
         # The order of the tables does not matter: there are no foreign keys, and keys were assigned before.
         for statement, encoded in zip(STATEMENTS, rows_by_statement, strict=True):
             if encoded:
                 execute(statement, ("[" + ",".join(encoded) + "]",))
-        execute("UPDATE sequencer SET last_sequence = ?", (group[-1].last_sequence,))
+        execute("UPDATE sequencer SET last_sequence = ?", (group.last_sequence,))
         execute("COMMIT")
 
     def _truncate_wal(self) -> None:
@@ -135,23 +151,24 @@ class BookWriter:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
 
-    def _resolve(self, group: list[QueuedTransaction]) -> None:
-        for transaction in group:
-            if not transaction.durable.done():
-                transaction.durable.set_result(None)
-        self._on_durable(len(group))
+    def _resolve(self, group: TransactionGroup) -> None:
+        if not group.durable.done():
+            group.durable.set_result(None)
+        self._on_durable(group.transactions)
 
-    def _fail(self, group: list[QueuedTransaction], error: Exception) -> None:
-        """Fail the futures of the group that could not be committed and of every transaction queued behind it."""
+    def _fail(self, group: TransactionGroup | None, error: Exception) -> None:
+        """Fail the group that could not be committed and every group queued behind it."""
         self._failure = BookFailedError(f"the book could not be written: {error}")
         self._failure.__cause__ = error
-        waiting: list[QueuedTransaction | None] = list(group)
+        self._fail_group(group)
         with contextlib.suppress(Empty):
             while True:
-                waiting.append(self._queue.get_nowait())
-        for transaction in waiting:
-            if transaction is not None and not transaction.durable.done():
-                transaction.durable.set_exception(self._failure)
+                self._fail_group(self._queue.get_nowait())
+
+    def _fail_group(self, group: TransactionGroup | None) -> None:
+        if group is not None and self._failure is not None and not group.durable.done():
+            group.durable.set_exception(self._failure)
+            group.durable.exception()  # Mark it as retrieved: not every transaction has a caller that awaits it.
 
     def _end(self) -> None:
         if not self._ended.done():

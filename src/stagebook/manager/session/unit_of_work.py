@@ -57,7 +57,6 @@ class UnitOfWork:
         self.timers = TimerQueue()
         self.pending = PendingResources(book=book)
         self.rules = rules
-        self.backlog = 0
         self.changed: Callable[[Session], None] = lambda _session: None
         self._clock = clock
         self._event_clock = EventClock(clock, floor_ms=book.last_time_ms())
@@ -125,7 +124,7 @@ class UnitOfWork:
 
     def require_capacity(self) -> None:
         """Raise ServerBusyError if MAXIMUM_BACKLOG transactions wait for the book. Call it before each new attempt."""
-        if self.backlog >= MAXIMUM_BACKLOG:
+        if self.book.backlog >= MAXIMUM_BACKLOG:
             raise ServerBusyError("too many events wait to be written; try again")
 
     def submit(self, changes: list[Change]) -> Durable:
@@ -137,15 +136,9 @@ class UnitOfWork:
         resources = self.pending.prepare(changes)
         durable = self.book.submit(changes).durable
         self._last = durable
-        self.backlog += 1
         if resources:
             self.pending.note(resources, durable)
-        durable.add_done_callback(self._note_done)
         return durable
-
-    def _note_done(self, durable: asyncio.Future[None]) -> None:
-        self.backlog -= 1
-        durable.exception()  # Mark it as retrieved: not every transaction has a caller that awaits it.
 
     async def settled(self) -> None:
         """Wait until everything submitted so far is durable and the orders that followed are carried out.

@@ -97,7 +97,7 @@ def step(participant: Participant, fact: ParticipantFact) -> Step:
     # the facts is.
     name = PRESENCE_EVENTS.get((bool(participant.connections), bool(connections)))
     if name is not None:
-        # The client asked for the exchange, and not to leave: like the *_STOPPED events, LEFT follows from the new token.
+        # The client asked for the exchange, and not to leave: LEFT follows from the new token, as *_STOPPED does.
         cause = Cause.TOKEN_EXCHANGED if isinstance(fact, Exchanged) else fact.cause
         event = Event(name=name, replica=participant.is_replica, cause=cause, detail=fact.detail)
         events = [event, *events] if connections else [*events, event]
