@@ -46,7 +46,7 @@ FEED_TICKET_MARGIN_SECONDS = 60.0
 """Extra lifetime of a feed ticket beyond `rtmp_media_timeout_seconds`. The two timeouts are independent."""
 
 MAX_DEFAULT_INGEST_PROCESSES = 4
-"""Each takes about 40 MB, and four serve 128 encoders by default."""
+"""Each takes about 60 MB, and four serve 128 encoders by default."""
 
 _log = structlog.get_logger(__name__)
 
