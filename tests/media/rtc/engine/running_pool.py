@@ -12,6 +12,7 @@ from stagebook.media.port import (
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
 from tests.media.rtc.feed_client import closing_feeds
@@ -74,9 +75,13 @@ def port_of(answer: str) -> int:
 
 @asynccontextmanager
 async def running_pool(
-    *, processes: int = 1, settings: EngineSettings | None = None, timeouts: WorkerTimeouts = FAST_RESTART
+    *,
+    processes: int = 1,
+    settings: EngineSettings | None = None,
+    timeouts: WorkerTimeouts = FAST_RESTART,
+    user: ProcessUser | None = None,
 ) -> AsyncIterator[Scenario]:
-    pool = EnginePool(settings or EngineSettings(), processes=processes, timeouts=timeouts)
+    pool = EnginePool(settings or EngineSettings(), processes=processes, timeouts=timeouts, user=user)
     await pool.start()
     try:
         async with closing_feeds():

@@ -16,6 +16,7 @@ from stagebook.media.port import (
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.pending_requests import MAX_IN_FLIGHT
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from tests.media.rtc import offers
@@ -44,6 +45,14 @@ async def test_a_lost_engine_closes_its_connections_and_a_new_process_takes_its_
         assert refused.value.reason is RefusalReason.UNKNOWN_SOURCE
         assert await scenario.publish("c") == port
         await scenario.subscribe("b", "x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+async def test_an_engine_of_another_user_listens_on_all_addresses() -> None:
+    """Such a process may be unable to read the modules of Python, and so cannot import any more of them."""
+    settings = EngineSettings(bind_addresses=("0.0.0.0",))  # noqa: S104 - the test is about the wildcard
+    async with running_pool(settings=settings, user=ProcessUser(user_id=60_001, group_id=60_002)) as scenario:
+        assert await scenario.publish("a") > 0
 
 
 async def test_pending_requests_fail_when_the_engine_is_lost_and_are_not_reported() -> None:

@@ -54,10 +54,10 @@ def _interface_ips(family: socket.AddressFamily) -> Iterator[str]:
     """The addresses of the host's interfaces, except loopback and link-local ones."""
     try:
         if family == socket.AF_INET:
-            lines = Path("/proc/net/fib_trie").read_text(encoding="ascii").splitlines()
+            lines = Path("/proc/net/fib_trie").read_text(encoding="utf-8").splitlines()
             yield from dict.fromkeys(_ipv4_addresses(lines))
         else:
-            yield from _ipv6_addresses(Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines())
+            yield from _ipv6_addresses(Path("/proc/net/if_inet6").read_text(encoding="utf-8").splitlines())
     except OSError:
         return
 
