@@ -4,6 +4,7 @@ import pytest
 
 from stagebook.book.changes import DeleteStage, PutStage, RevokeParticipant
 from stagebook.book.store import Book, ParticipantFilter
+from stagebook.stage.events import EventName
 from stagebook.stage.resources import (
     ClientInfo,
     ParticipantProtocol,
@@ -176,16 +177,17 @@ async def test_participants_are_filtered_and_paged_newest_first(
     assert seen + page.items == [records[number] for number in expected]
 
 
-async def test_open_sessions_and_connected_participants_are_found_after_a_restart(books: SqliteBooks) -> None:
+async def test_open_sessions_and_participants_are_found_after_a_restart(books: SqliteBooks) -> None:
     book = books.open()
     connected = ParticipantRecord(participant_id="here", state=ParticipantState.CONNECTED)
     await commit(book, put_stage(), open_session(), put(connected), put("gone"))
+    await commit(book, append("here"), append("gone"), append("gone", EventName.LEFT))
     await commit(book, put_stage(OTHER_ARN), open_session(arn=OTHER_ARN), end_session(arn=OTHER_ARN))
     await book.close()
     book = books.open()
     assert book.list_open_sessions() == [StageSession(stage_arn=ARN, session_id=SESSION, start_ms=NOON_MS)]
-    assert book.list_connected_participants(ARN, SESSION) == [connected]
-    assert book.list_connected_participants(OTHER_ARN, SESSION) == []
+    assert [one.record for one in book.list_open_participants(ARN, SESSION, after=None, limit=9).items] == [connected]
+    assert book.list_open_participants(OTHER_ARN, SESSION, after=None, limit=9).items == []
 
 
 async def test_a_revocation_is_permanent_and_covers_one_participant_of_one_stage(books: SqliteBooks) -> None:
@@ -222,7 +224,8 @@ async def test_a_deleted_stage_and_its_contents_read_as_absent(book: Book) -> No
 async def test_an_open_session_of_a_deleted_stage_can_still_be_ended(book: Book) -> None:
     await _delete_a_used_stage(book)
     assert [one.session_id for one in book.list_open_sessions()] == [SESSION]
-    assert [one.participant_id for one in book.list_connected_participants(ARN, SESSION)] == ["p"]
+    (still_open,) = book.list_open_participants(ARN, SESSION, after=None, limit=9).items
+    assert still_open.record.participant_id == "p"
     assert len(book.list_events(ARN, SESSION, "p")) == 1
     await commit(book, append("p"), put("p"), end_session())
     assert book.list_open_sessions() == []

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from stagebook.book.store import OpenParticipant
 from stagebook.stage.events import Cause
-from stagebook.stage.resources import ParticipantState
-from tests.manager.manager_harness import CLIENT, LINGER_MS, SettableClock, Watcher, running_manager
+from stagebook.stage.resources import ParticipantState, Stage
+from tests.manager.manager_harness import CLIENT, LINGER_MS, ManagerHarness, SettableClock, Watcher, running_manager
 
 
 async def test_recovery_closes_what_the_last_run_left_open(tmp_path: Path) -> None:
@@ -36,6 +37,31 @@ async def test_recovery_closes_what_the_last_run_left_open(tmp_path: Path) -> No
             assert record.state is ParticipantState.DISCONNECTED
             assert record.published
             assert left.event.cause is Cause.CRASH_RECOVERY
+
+
+async def test_each_of_two_subscriptions_to_one_publisher_is_stopped(tmp_path: Path) -> None:
+    async with running_manager(tmp_path / "book") as harness:
+        stage = await harness.stage()
+        await harness.publish(harness.claims(stage, "P"))
+        for _ in range(3):
+            connection_id = await harness.subscribe(harness.claims(stage, "V"), "P")
+        await harness.manager.participants.close(harness.claims(stage, "V"), connection_id=connection_id)
+        await harness.settled()
+        (viewer,) = (each for each in open_participants(harness, stage) if each.record.participant_id == "V")
+        assert [event.event.name for event in viewer.events] == ["JOINED", "SUBSCRIBE_STARTED", "SUBSCRIBE_STARTED"]
+
+    async with running_manager(tmp_path / "book") as harness:
+        assert await harness.events(stage, "V") == [
+            "JOINED",
+            *["SUBSCRIBE_STARTED(P)"] * 3,
+            *["SUBSCRIBE_STOPPED(P)"] * 3,
+            "LEFT",
+        ]
+        assert open_participants(harness, stage) == []
+
+
+def open_participants(harness: ManagerHarness, stage: Stage) -> list[OpenParticipant]:
+    return harness.book.list_open_participants(stage.arn, harness.session_id(stage), after=None, limit=9).items
 
 
 async def test_a_session_that_only_lingered_ends_when_its_linger_was_over(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
-"""What recovery costs: reads in proportion to the sessions and not to the participants, and no wait per session."""
+"""What recovery costs: reads in proportion to what is open and not to what has happened, and no wait per session."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
 from stagebook.book.changes import Change
@@ -14,7 +16,7 @@ from stagebook.manager import recovery
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
 from stagebook.manager.session.transaction import SessionRules
 from stagebook.manager.session.unit_of_work import UnitOfWork
-from stagebook.stage.events import EventName
+from stagebook.stage.events import Event, EventName
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.book.sample import ARN, SESSION, append, commit, open_book, open_session, put, put_stage
@@ -44,6 +46,51 @@ async def interrupted_book(path: Path, *, sessions: int, participants: int) -> S
             changes.append(append(f"p{index}", EventName.PUBLISH_STARTED, arn=arn))
         await commit(book, *changes)
     return book
+
+
+@contextmanager
+def counted_steps(book: SqliteBook) -> Iterator[list[int]]:
+    """Yield the list of SQLite's virtual machine steps of each statement of the reading connection."""
+    steps: list[int] = []
+
+    def count(profile: dict[str, Any]) -> None:
+        steps.append(profile["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
+
+    book._connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, count)
+    try:
+        yield steps
+    finally:
+        book._connection.trace_v2(0, None)
+
+
+async def steps_of_recovery(path: Path, *, participants: int, visits: int) -> int:
+    """Return the steps that recovery takes if each participant has watched another one `visits` times before."""
+    book = await interrupted_book(path, sessions=1, participants=participants)
+    arn = f"{ARN}0"
+    for index in range(participants):
+        started, stopped = (
+            append(f"p{index}", Event(name=name, remote_participant_id="p0"), arn=arn)
+            for name in (EventName.SUBSCRIBE_STARTED, EventName.SUBSCRIBE_STOPPED)
+        )
+        await commit(book, *[started, stopped] * visits)
+    with counted_steps(book) as steps:
+        assert await recovery.recover(unit_of_work(book)) == 1
+    names = [event.event.name for event in book.list_events(arn, SESSION, "p0")][-2:]
+    assert names == [EventName.PUBLISH_STOPPED, EventName.LEFT]
+    await book.close()
+    return sum(steps)
+
+
+async def test_the_reads_do_not_grow_with_the_events_before(tmp_path: Path) -> None:
+    short = await steps_of_recovery(tmp_path / "short", participants=20, visits=1)
+    long = await steps_of_recovery(tmp_path / "long", participants=20, visits=50)
+    assert long == short
+
+
+async def test_the_reads_grow_with_the_participants_in_proportion(tmp_path: Path) -> None:
+    few = await steps_of_recovery(tmp_path / "few", participants=20, visits=0)
+    many = await steps_of_recovery(tmp_path / "many", participants=200, visits=0)
+    assert many < 11 * few
 
 
 @contextmanager
@@ -96,7 +143,7 @@ async def test_participants_are_read_in_portions(tmp_path: Path, monkeypatch: py
     with counted_statements(book) as statements:
         await recovery.recover(unit_of_work(book))
 
-    assert len([statement for statement in statements if "json_each" in statement]) == 3
+    assert len([statement for statement in statements if "open_event" in statement]) == 3
     for index in range(7):
         assert len(book.list_events(f"{ARN}0", SESSION, f"p{index}")) == 4
     await book.close()

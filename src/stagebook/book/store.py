@@ -102,6 +102,17 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
         return sequence_time_ms(self.sequence)
 
 
+class OpenParticipant(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant of an open session, and its events that nothing has ended, oldest first.
+
+    JOINED is ended by LEFT, and PUBLISH_STARTED, SUBSCRIBE_STARTED and REPLICATION_STARTED by the *_STOPPED of the same
+    publication, subscription or replication. Of several subscriptions to one publisher the newest event is repeated.
+    """
+
+    record: ParticipantRecord
+    events: list[RecordedEvent]
+
+
 EventRow: TypeAlias = tuple[int, int, int | None, str | None, int, bytes | None]
 """The members of an event that ListParticipantEvents returns. They stay undecoded because paging is a hot path.
 
@@ -217,19 +228,17 @@ class BookReader(Protocol):
     def list_open_sessions(self) -> list[StageSession]:
         """Return every open session, also of deleted stages. Recovery after a restart needs them."""
 
-    def list_connected_participants(self, stage_arn: str, session_id: str) -> list[ParticipantRecord]:
-        """Return the session's participants in state CONNECTED, also on a deleted stage."""
+    def list_open_participants(
+        self, stage_arn: str, session_id: str, *, after: int | None, limit: int
+    ) -> Page[OpenParticipant]:
+        """Return a page of the participants of an open session with events that nothing has ended.
+
+        Also on a deleted stage. The cost does not depend on how many other events there are. Recovery after a restart
+        needs it.
+        """
 
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
-
-    def list_events_of(
-        self, stage_arn: str, session_id: str, participant_ids: Sequence[str]
-    ) -> dict[str, list[RecordedEvent]]:
-        """Return `list_events` of each of these participants, in one read. Recovery after a restart needs it.
-
-        A participant that is not in the session has an empty list.
-        """
 
     def last_event_ms(self, stage_arn: str, session_id: str) -> int | None:
         """Return the time of the session's newest event in milliseconds since the epoch; None if it has no event.

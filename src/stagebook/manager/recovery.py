@@ -2,37 +2,40 @@
 
 Each JOINED gets its LEFT, and each REPLICATION_STARTED its REPLICATION_STOPPED.
 
-What was open is derived from the events, so there is no second record that could contradict them. Participants that
+What was open is derived from the events that nothing has ended, which the book finds without reading the others. So
+the time of a start depends on how much was open, not on how much had happened. Participants that
 were connected get their *_STOPPED and LEFT with the cause crash_recovery and the time of the restart: the book does not
 contain when the server stopped, and events must be in order of time. A session that only lingered ends when its linger
 was over.
 
-Each session is closed in one transaction. Sessions that replications tie together are closed in one transaction all
-together, so that a second crash cannot close one end of a replication without the other.
+A session is closed in transactions of `PARTICIPANTS_PER_READ` participants; the last one ends the session. Sessions
+that replications tie together are closed in one transaction all together, so that a second crash cannot close one end
+of a replication without the other.
 
 The server accepts no requests until recovery is done, so it must be quick even if tens of thousands of participants
-were on stage. Events are read for `PARTICIPANTS_PER_READ` participants at a time, and transactions are submitted
-without waiting for the one before: the book then commits many of them with one sync to disk. `SUBMITTED_CHANGES` bounds
-the memory of those that wait. A crash during recovery leaves the remaining sessions to the next start.
+were on stage. Transactions are submitted without waiting for the one before: the book writes them while the next ones
+are decided, many with one sync to disk. `SUBMITTED_CHANGES` bounds the memory of those that wait. A crash during
+recovery leaves the remaining participants and sessions to the next start.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from itertools import chain
 
 from msgspec.structs import replace
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, PutParticipant, PutReplica
-from stagebook.book.store import BookReader, RecordedEvent
+from stagebook.book.store import BookReader, OpenParticipant
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.events import Cause
 from stagebook.stage.participant.event_replay import replay
 from stagebook.stage.participant.participant_facts import Gone
 from stagebook.stage.participant.participant_machine import step
 from stagebook.stage.participant.record_projection import record_after
-from stagebook.stage.resources import ParticipantRecord, Replica, ReplicationState, StageSession
+from stagebook.stage.resources import Replica, ReplicationState, StageSession
 
 DETAIL = "the server stopped without closing this session"
 PARTICIPANTS_PER_READ = 1_000
-"""Participants whose events are in memory at the same time."""
+"""Participants whose open events are in memory at the same time, and that are closed in one transaction."""
 SUBMITTED_CHANGES = 100_000
 """Changes that are submitted before recovery waits until they are durable: some tens of megabytes of rows."""
 
@@ -49,16 +52,17 @@ async def recover(unit: UnitOfWork) -> int:
     tied: list[Change] = [PutReplica(replica=replace(replica, state=ReplicationState.STOPPED)) for replica in replicas]
     submitted = 0
     for session in sessions:
-        changes = _close(book, session, replicas, at_ms=unit.now().wall_ms, linger_ms=linger_ms)
+        parts = _close(book, session, at_ms=unit.now().wall_ms, linger_ms=linger_ms)
         if (session.stage_arn, session.session_id) in ties:
             # Kept back for the common transaction at the end, with the rows of the replications.
-            tied += changes
+            tied += chain.from_iterable(parts)
             continue
-        durable = unit.submit(changes)
-        submitted += len(changes)
-        if submitted >= SUBMITTED_CHANGES:
-            await durable
-            submitted = 0
+        for changes in parts:
+            durable = unit.submit(changes)
+            submitted += len(changes)
+            if submitted >= SUBMITTED_CHANGES:
+                await durable
+                submitted = 0
     if tied or submitted:
         # Transactions become durable in the order of submission: the last one stands for all before it.
         await unit.submit(tied)
@@ -73,45 +77,31 @@ def _destination(replica: Replica) -> tuple[str, str]:
     return replica.destination_stage_arn, replica.destination_session_id
 
 
-def _close(
-    book: BookReader, session: StageSession, replicas: Iterable[Replica], *, at_ms: int, linger_ms: int
-) -> list[Change]:
-    changes: list[Change] = []
+def _close(book: BookReader, session: StageSession, *, at_ms: int, linger_ms: int) -> Iterator[list[Change]]:
+    """Yield the changes that close a session, in parts. The last part ends it."""
     where = (session.stage_arn, session.session_id)
-    records = _open_participants(book, session, replicas)
-    for first in range(0, len(records), PARTICIPANTS_PER_READ):
-        read = records[first : first + PARTICIPANTS_PER_READ]
-        recorded = book.list_events_of(*where, [record.participant_id for record in read])
-        for record in read:
-            changes += _close_participant(session, record, recorded[record.participant_id], at_ms=at_ms)
-    if not changes:
+    is_empty, position = True, None
+    while True:
+        page = book.list_open_participants(*where, after=position, limit=PARTICIPANTS_PER_READ)
+        changes: list[Change] = []
+        for participant in page.items:
+            changes += _close_participant(session, participant, at_ms=at_ms)
+        is_empty, position = is_empty and not changes, page.next_position
+        if position is None:
+            break
+        yield changes
+    if is_empty:
         # All participants had left: the session lingered, counted from its last event. Its end must not be later than
         # the restart, when the linger may not be over yet.
         last_ms = book.last_event_ms(*where)
         at_ms = min(at_ms, (session.start_ms if last_ms is None else max(session.start_ms, last_ms)) + linger_ms)
     changes.append(EndSession(stage_arn=session.stage_arn, session_id=session.session_id, end_ms=at_ms))
-    return changes
+    yield changes
 
 
-def _open_participants(book: BookReader, session: StageSession, replicas: Iterable[Replica]) -> list[ParticipantRecord]:
-    """Return the connected participants, and those that a replication waits for.
-
-    The latter have left, but their REPLICATION_STARTED has no REPLICATION_STOPPED yet.
-    """
-    where = (session.stage_arn, session.session_id)
-    found = {record.participant_id: record for record in book.list_connected_participants(*where)}
-    for replica in replicas:
-        if _source(replica) == where and replica.participant_id not in found:
-            record = book.get_participant(*where, replica.participant_id)
-            if record is not None:
-                found[replica.participant_id] = record
-    return list(found.values())
-
-
-def _close_participant(
-    session: StageSession, record: ParticipantRecord, recorded: Sequence[RecordedEvent], *, at_ms: int
-) -> list[Change]:
-    open_part = replay([entry.event for entry in recorded])
+def _close_participant(session: StageSession, participant: OpenParticipant, *, at_ms: int) -> list[Change]:
+    record = participant.record
+    open_part = replay([entry.event for entry in participant.events])
     fact = Gone(
         connection_ids=tuple(open_part.connections),
         replication_ids=tuple(open_part.replications),

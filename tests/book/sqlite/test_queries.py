@@ -25,7 +25,6 @@ BY_FILTER = {
 # A table of one row, the array of a parameter, and partial indexes whose rows are exactly the result.
 SCANS = {
     "LAST_SEQUENCE": ["SCAN sequencer"],
-    "LIST_EVENTS_OF": ["SCAN wanted VIRTUAL TABLE INDEX 1:"],
     "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
     "LIST_ACTIVE_REPLICAS": ["SCAN replica USING INDEX replica_active"],
 }
@@ -51,7 +50,6 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
         "state",
         "type",
         "token",
-        "wanted",
         "first",
     ]
     parameters = dict.fromkeys(names, 0) if ":" in statement else (0,) * statement.count("?")

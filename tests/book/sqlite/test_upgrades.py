@@ -128,8 +128,22 @@ async def test_an_upgraded_book_keeps_every_member_of_its_rows(path: Path, versi
     await book.close()
 
 
-async def test_a_book_of_version_2_keeps_its_resources(path: Path) -> None:
-    make_book(path, version=2)
+@each_version
+async def test_what_was_open_is_known_after_the_upgrade(path: Path, version: int) -> None:
+    make_book(path, version=version)
+    book = open_book(path)
+    (participant,) = book.list_open_participants(ARN, SESSION, after=None, limit=9).items
+    assert participant.record.participant_id == "p"
+    assert [one.event.name for one in participant.events] == [EventName.JOINED, EventName.PUBLISH_STARTED]
+    (replicated,) = book.list_open_participants(STAGE.arn, GOLDEN_SESSION, after=None, limit=9).items
+    assert [one.event for one in replicated.events] == [REPLICATION]
+    assert book.list_open_participants(OTHER_ARN, OTHER_SESSION, after=None, limit=9).items == []
+    await book.close()
+
+
+@pytest.mark.parametrize("version", [version for version in SCRIPTS if version > 1])
+async def test_a_book_keeps_its_resources(path: Path, version: int) -> None:
+    make_book(path, version=version)
     book = open_book(path)
     assert [book.get_resource(resource.arn) for resource in RESOURCES] == RESOURCES
     assert [one.destination_stage_arn for one in book.list_active_replicas()] == [ARN]

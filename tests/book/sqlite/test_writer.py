@@ -15,7 +15,7 @@ from stagebook.book.sqlite.writer import MAXIMUM_GROUP_TRANSACTIONS, BookWriter,
 from stagebook.book.store import BookFailedError
 from tests.book.sample import SEAL
 
-PUT_STAGES_INDEX = STATEMENTS.index(PUT_STAGES)
+PUT_STAGES_INDEX = STATEMENTS.index((PUT_STAGES,))
 
 
 class WriterFixture:

@@ -114,7 +114,6 @@ INSERT INTO stage VALUES(1,'arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefg
 INSERT INTO stage VALUES(2,'arn:aws:ivs:us-west-2:123456789012:stage/otherOTHER00','123456789012','talk',1700000000000,'{}','{}',1700000060000);
 INSERT INTO stage VALUES(3,'arn:aws:ivs:us-west-2:123456789012:stage/a','123456789012','talk',1700000000000,'{"team":"blue"}','{"mediaTypes":["AUDIO_VIDEO"],"thumbnailConfiguration":{"targetIntervalSeconds":60}}',NULL);
 CREATE INDEX stage_of_account ON stage (account_id) WHERE deleted_ms IS NULL;
-INSERT INTO main.sqlite_sequence VALUES ('resource', 4);
 
 PRAGMA application_id = 1396862827;
 PRAGMA user_version = 2;

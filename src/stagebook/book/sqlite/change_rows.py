@@ -66,6 +66,15 @@ SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->
     CAST(value->>9 AS BLOB)
 FROM jsonb_each(?)
 """
+# The starts and ends among the same rows, see table `open_event`. The order within a group does not matter.
+NOTE_OPEN_EVENTS = """
+INSERT INTO open_event (session_key, participant_number, name, about, sequence, open_count)
+SELECT value->>0, value->>1, (value->>3) - (value->>3 IN (1, 3, 5, 10)), coalesce(value->>5, value->>9, ''),
+    iif(value->>3 IN (1, 3, 5, 10), 0, value->>2), iif(value->>3 IN (1, 3, 5, 10), -1, 1)
+FROM jsonb_each(?) WHERE value->>3 IN (0, 1, 2, 3, 4, 5, 9, 10)
+ON CONFLICT (session_key, participant_number, name, about) DO UPDATE SET
+    open_count = open_count + excluded.open_count, sequence = max(sequence, excluded.sequence)
+"""
 INSERT_REVOCATIONS = """
 INSERT OR IGNORE INTO revocation (stage_key, participant_id, revoked_ms, reason)
 SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?)
@@ -88,16 +97,17 @@ ON CONFLICT (account_id, token_id) DO NOTHING
 """
 
 STATEMENTS = (
-    PUT_STAGES,
-    DELETE_STAGES,
-    PUT_SESSIONS,
-    PUT_PARTICIPANTS,
-    INSERT_EVENTS,
-    INSERT_REVOCATIONS,
-    PUT_RESOURCES,
-    PUT_REPLICAS,
-    INSERT_CONNECTION_REVOCATIONS,
+    (PUT_STAGES,),
+    (DELETE_STAGES,),
+    (PUT_SESSIONS,),
+    (PUT_PARTICIPANTS,),
+    (INSERT_EVENTS, NOTE_OPEN_EVENTS),
+    (INSERT_REVOCATIONS,),
+    (PUT_RESOURCES,),
+    (PUT_REPLICAS,),
+    (INSERT_CONNECTION_REVOCATIONS,),
 )
+"""The statements for each kind of row. All of a kind get the same rows."""
 (
     _STAGES,
     _DELETIONS,

@@ -105,17 +105,33 @@ FROM event WHERE (event.session_key, event.participant_number) = (
 _PAGE = "SELECT sequence, name, error_code, remote_participant_id, replica, extra " + _EVENTS_OF_PARTICIPANT
 PAGE_NEWEST_FIRST = _PAGE + "AND sequence < ? ORDER BY sequence DESC LIMIT ?"
 PAGE_OLDEST_FIRST = _PAGE + "AND sequence > ? ORDER BY sequence LIMIT ?"
-# Of several participants at once: `wanted` is a JSON array of their ids. The rows of a participant follow each other,
-# newest first, which is their order in the table; nothing asks SQLite to sort.
-LIST_EVENTS_OF = """
-SELECT participant.participant_id, event.sequence, event.name, event.error_code, event.remote_participant_id,
-    event.replica, event.cause, event.detail, event.extra
-FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN json_each(:wanted) AS wanted
-    CROSS JOIN participant ON participant.session_key = session.session_key
-        AND participant.participant_id = wanted.value
-    CROSS JOIN event ON event.session_key = participant.session_key AND event.participant_number = participant.number
-WHERE stage.arn = :arn AND session.session_id = :session
+# The rows of a participant follow each other, the participants in the order of their numbers. `:limit` bounds the
+# number of participants.
+LIST_OPEN_PARTICIPANTS = """
+SELECT participant.participant_id, participant.user_id, participant.state, participant.published,
+    participant.first_join_ms, participant.rest, participant.number, open_event.open_count,
+    event.sequence, event.name, event.error_code, event.remote_participant_id, event.replica, event.cause, event.detail,
+    event.extra
+FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key
+    CROSS JOIN open_event ON open_event.session_key = session.session_key
+    CROSS JOIN event ON event.session_key = open_event.session_key
+        AND event.participant_number = open_event.participant_number AND event.sequence = open_event.sequence
+    CROSS JOIN participant ON participant.session_key = open_event.session_key
+        AND participant.number = open_event.participant_number
+WHERE stage.arn = :arn AND session.session_id = :session AND open_event.participant_number > :after
+    AND open_event.participant_number <= (
+        SELECT max(number) FROM (
+            SELECT DISTINCT counted.participant_number AS number FROM open_event AS counted
+            WHERE counted.session_key = session.session_key AND counted.participant_number > :after
+            ORDER BY counted.participant_number LIMIT :limit
+        )
+    )
+ORDER BY open_event.participant_number
 """
+_EVENTS = """
+SELECT sequence, name, error_code, remote_participant_id, replica, cause, detail, extra
+"""
+LIST_EVENTS = _EVENTS + _EVENTS_OF_PARTICIPANT + "ORDER BY sequence"
 # The newest event of each participant is the first of its rows, so this reads one row per participant, not per event.
 LAST_SEQUENCE_OF_SESSION = """
 SELECT max((

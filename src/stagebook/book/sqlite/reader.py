@@ -5,8 +5,9 @@ which is usually the event loop's: reading a page takes less time than switching
 fetched completely, because an open read transaction would keep the writer from reusing its WAL file.
 """
 
-from collections.abc import Callable, Sequence
-from operator import attrgetter
+from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +28,8 @@ from stagebook.book.sqlite.rows import (
     stage_value,
 )
 from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
-from stagebook.book.store import EventRow, Page, ParticipantFilter, RecordedEvent
-from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
+from stagebook.book.store import EventRow, OpenParticipant, Page, ParticipantFilter, RecordedEvent
+from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage, StageSession
 
 _END = (1 << 63) - 1
 """The largest 64-bit integer, larger than every position."""
@@ -39,6 +40,9 @@ NUMBERS_PER_PAGE = 500
 _UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
 """What the conversion of rows raises for values that no writer stores."""
 
+_NUMBER_COLUMN = 6
+"""The column of a participant's number in LIST_OPEN_PARTICIPANTS. The count of an open event and the event follow."""
+
 _sequence = attrgetter("sequence")
 _Item = TypeVar("_Item")
 
@@ -48,7 +52,7 @@ class SqliteReader:
 
     A deleted stage reads as absent. Its sessions, participants, events and replicas read as absent too, unless
     `show_deleted_history` is true. The reads that recovery needs after a restart (`list_open_sessions`,
-    `list_connected_participants`, `list_active_replicas`, `list_events`, `list_events_of`, `last_event_ms`) always
+    `list_open_participants`, `list_active_replicas`, `list_events`, `last_event_ms`) always
     include deleted stages.
 
     `seal` opens the stream keys of ingest configurations. Without it they read as they are stored, sealed.
@@ -143,11 +147,20 @@ class SqliteReader:
             return Page(items=page.items, next_position=first)
         return page
 
-    def list_connected_participants(self, stage_arn: str, session_id: str) -> list[ParticipantRecord]:
-        """Return the session's participants in state CONNECTED, also on a deleted stage."""
-        where = ParticipantFilter(state=ParticipantState.CONNECTED)
-        rows = self._participant_rows(stage_arn, session_id, where, show=True, after=None, limit=_END)
-        return self._all(rows, participant_record)
+    def list_open_participants(
+        self, stage_arn: str, session_id: str, *, after: int | None, limit: int
+    ) -> Page[OpenParticipant]:
+        """Return a page of the participants with events that nothing has ended, also on a deleted stage."""
+        rows = self._rows(
+            queries.LIST_OPEN_PARTICIPANTS, arn=stage_arn, session=session_id, after=after or 0, limit=limit + 1
+        )
+        of_each = [list(rows) for _, rows in groupby(rows, itemgetter(_NUMBER_COLUMN))]
+        shown = of_each[:limit]
+        try:
+            items = [_open_participant(rows) for rows in shown]
+        except _UNDECODABLE as error:
+            raise read_failure(self._connection, error) from error
+        return Page(items=items, next_position=shown[-1][0][_NUMBER_COLUMN] if len(of_each) > limit else None)
 
     def page_events(
         self,
@@ -174,23 +187,15 @@ class SqliteReader:
 
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
-        return self.list_events_of(stage_arn, session_id, (participant_id,))[participant_id]
-
-    def list_events_of(
-        self, stage_arn: str, session_id: str, participant_ids: Sequence[str]
-    ) -> dict[str, list[RecordedEvent]]:
-        """Return all events of each of these participants in this session, oldest first, also on a deleted stage."""
-        found: dict[str, list[RecordedEvent]] = {participant_id: [] for participant_id in participant_ids}
-        wanted = msgspec.json.encode(list(found)).decode()
-        rows = self._rows(queries.LIST_EVENTS_OF, arn=stage_arn, session=session_id, wanted=wanted)
         try:
-            for row in rows:
-                found[row[0]].append(recorded_event(row[0], row[1:]))
+            rows: list[Row] = self._connection.execute(
+                queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True)
+            ).fetchall()
+            return [recorded_event(participant_id, row) for row in rows]
+        except UNREADABLE as error:
+            raise read_failure(self._connection, error) from error
         except _UNDECODABLE as error:
             raise read_failure(self._connection, error) from error
-        for events in found.values():
-            events.sort(key=_sequence)
-        return found
 
     def last_event_ms(self, stage_arn: str, session_id: str) -> int | None:
         """Return the time of the session's newest event, also on a deleted stage; None if it has no event."""
@@ -308,6 +313,15 @@ class SqliteReader:
             return [make(row[:-1]) for row in rows]
         except _UNDECODABLE as error:
             raise read_failure(self._connection, error) from error
+
+
+def _open_participant(rows: list[Row]) -> OpenParticipant:
+    """Return a participant from one row for each of its open events."""
+    record = participant_record(rows[0][:_NUMBER_COLUMN])
+    events: list[RecordedEvent] = []
+    for row in rows:
+        events += [recorded_event(record.participant_id, row[_NUMBER_COLUMN + 2 :])] * row[_NUMBER_COLUMN + 1]
+    return OpenParticipant(record=record, events=sorted(events, key=_sequence))
 
 
 def _position_before(after: int | None) -> int:

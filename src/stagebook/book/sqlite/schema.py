@@ -132,7 +132,34 @@ UPDATE resource SET value = seal_stream_keys(value) WHERE resource_type = 'inges
 # Version 4 has the tables and rows of version 3. It says that the file was rewritten after the keys were sealed.
 _VERSION_4 = ""
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+# What is open: each JOINED without LEFT and each *_STARTED without *_STOPPED. So recovery need not read the others.
+# `name` is the code of the start (see rows.py), `about` what it has in common with its end: the remote participant, or
+# the destination in the JSON of `extra`. `open_count` counts the starts that nothing has ended; a row whose count
+# becomes 0 is deleted, by a trigger. `sequence` is that of the newest start. `change_rows.py` writes the rows.
+_VERSION_5 = """
+CREATE TABLE open_event (
+    session_key INTEGER NOT NULL,
+    participant_number INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    about TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    open_count INTEGER NOT NULL,
+    PRIMARY KEY (session_key, participant_number, name, about)
+) WITHOUT ROWID, STRICT;
+CREATE TRIGGER open_event_ended AFTER UPDATE ON open_event WHEN new.open_count = 0
+    BEGIN DELETE FROM open_event
+    WHERE session_key = new.session_key AND participant_number = new.participant_number AND name = new.name
+        AND about = new.about; END;
+INSERT INTO open_event
+SELECT session_key, participant_number, event.name - (event.name IN (1, 3, 5, 10)) AS start,
+    coalesce(remote_participant_id, CAST(extra AS TEXT), '') AS about,
+    max(iif(event.name IN (1, 3, 5, 10), 0, sequence)), sum(iif(event.name IN (1, 3, 5, 10), -1, 1)) AS balance
+FROM session CROSS JOIN event USING (session_key)
+WHERE session.end_ms IS NULL AND event.name IN (0, 1, 2, 3, 4, 5, 9, 10)
+GROUP BY session_key, participant_number, start, about HAVING balance > 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 SEALED_VERSION = 3
 """The first version whose stream keys are sealed."""

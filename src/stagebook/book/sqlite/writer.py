@@ -133,9 +133,11 @@ class BookWriter:
         for index, encoded_rows in group.rows:
             rows_by_statement[index].append(encoded_rows)
         # The order of the tables does not matter: there are no foreign keys, and keys were assigned before.
-        for statement, encoded in zip(STATEMENTS, rows_by_statement, strict=True):
+        for statements, encoded in zip(STATEMENTS, rows_by_statement, strict=True):
             if encoded:
-                execute(statement, ("[" + ",".join(encoded) + "]",))
+                rows = ("[" + ",".join(encoded) + "]",)
+                for statement in statements:
+                    execute(statement, rows)
         execute("UPDATE sequencer SET last_sequence = ?", (group.last_sequence,))
         execute("COMMIT")
 
