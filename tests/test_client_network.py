@@ -23,3 +23,4 @@ def test_the_addresses_of_an_ipv6_network_count_together(one: str, other: str, *
 def test_a_string_that_is_no_address_is_a_network_of_its_own() -> None:
     assert network_of("") == ""
     assert network_of("unix") == "unix"
+    assert len(network_of("x" * 60_000)) == 64

@@ -8,14 +8,15 @@ address.
 import ipaddress
 
 _IPV6_NETWORK_BITS = 64
+_NAME_LENGTH = 64
 
 
 def network_of(address: str) -> str:
-    """Return the network of an IP address; the string itself if it is not one. A zone (`%eth0`) is left out."""
+    """Return the network of an IP address; the beginning of the string if it is not one. A zone (`%eth0`) is left out."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return address[:_NAME_LENGTH]
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
     if parsed.ipv4_mapped is not None:
