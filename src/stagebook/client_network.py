@@ -12,7 +12,7 @@ _NAME_LENGTH = 64
 
 
 def network_of(address: str) -> str:
-    """Return the network of an IP address; the beginning of the string if it is not one. A zone (`%eth0`) is left out."""
+    """Return the network of an IP address, without its zone; the beginning of the string if it is not an address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
