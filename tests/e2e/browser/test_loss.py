@@ -1,4 +1,4 @@
-"""Packet loss in both directions, between the publisher and the server and between the server and the viewer."""
+"""Networks that lose packets or change ports, for a publisher and for a viewer."""
 
 import re
 
@@ -37,6 +37,34 @@ async def test_most_frames_arrive_with_5_percent_packet_loss(
             await viewer.wait_for_audio()
             assert uplink.peer_side.dropped > 0
             assert downlink.engine_side.dropped > 0
+
+
+async def test_media_follows_pages_whose_nat_gives_them_another_port(
+    stage: StageHandle, participants: Participants
+) -> None:
+    publisher_id, publisher_token = await stage.token()
+    viewer_id, viewer_token = await stage.token()
+    _, late_token = await stage.token()
+    publisher = await participants.publisher(publisher_token)
+    await publisher.prepare()
+    answer = await publisher.run("() => connection.offer()")
+    async with lossy_relay(media_port(answer), loss=0, seed=1) as uplink:
+        await connect_through(uplink, publisher, answer)
+        viewer = await participants.viewer(viewer_token)
+        await viewer.prepare(publisher_id)
+        answer = await viewer.run("() => connection.offer()")
+        async with lossy_relay(media_port(answer), loss=0, seed=2) as downlink:
+            await connect_through(downlink, viewer, answer)
+            await viewer.wait_for_video()
+            await uplink.rebind()
+            await downlink.rebind()
+            await viewer.wait_for_video(count=30)
+            # The keyframe for a new viewer is requested at the publisher's new port.
+            late = await participants.viewer(late_token)
+            await late.subscribe(publisher_id)
+            await late.wait_for_video()
+    assert await stage.events(publisher_id) == ["JOINED", "PUBLISH_STARTED"]
+    assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
 
 
 def media_port(answer: str) -> int:

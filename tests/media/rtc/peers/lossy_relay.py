@@ -19,9 +19,18 @@ class RelaySide(asyncio.DatagramProtocol):
         self._target = target
         self._transport: asyncio.DatagramTransport | None = None
 
-    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's own type is too narrow here
-        """Keep the transport."""
-        self._transport = transport
+    async def bind(self) -> int:
+        """Use a new socket, on a free port, and close the previous one. Returns the port."""
+        self.close()
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+        port: int = self._transport.get_extra_info("sockname")[1]
+        return port
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._transport is not None:
+            self._transport.close()
 
     def datagram_received(self, data: bytes, address: Any) -> None:  # noqa: ANN401 - an address of any family
         """Drop the datagram or pass it on. The peer's address may change."""
@@ -50,19 +59,23 @@ class LossyRelay:
         """Packets dropped in both directions."""
         return self.peer_side.dropped + self.engine_side.dropped
 
+    async def rebind(self) -> None:
+        """Reach the engine from another port, like a NAT that has forgotten its mapping. What the engine sends to the
+        previous port is lost."""
+        await self.engine_side.bind()
+
 
 @contextlib.asynccontextmanager
 async def lossy_relay(engine_port: int, *, loss: float, seed: int) -> AsyncIterator[LossyRelay]:
     """Run a relay for one peer to 127.0.0.1:`engine_port`."""
-    loop = asyncio.get_running_loop()
     randomness = random.Random(seed)
     peer_side = RelaySide(randomness, loss, None)
     engine_side = RelaySide(randomness, loss, ("127.0.0.1", engine_port))
     peer_side.other, engine_side.other = engine_side, peer_side
-    peer_transport, _ = await loop.create_datagram_endpoint(lambda: peer_side, local_addr=("127.0.0.1", 0))
-    engine_transport, _ = await loop.create_datagram_endpoint(lambda: engine_side, local_addr=("127.0.0.1", 0))
+    port = await peer_side.bind()
+    await engine_side.bind()
     try:
-        yield LossyRelay(peer_side, engine_side, peer_transport.get_extra_info("sockname")[1])
+        yield LossyRelay(peer_side, engine_side, port)
     finally:
-        peer_transport.close()
-        engine_transport.close()
+        peer_side.close()
+        engine_side.close()
