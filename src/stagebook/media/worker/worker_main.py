@@ -117,6 +117,10 @@ async def run_worker(
         return 1 if worker is None else await _serve(worker, reader, receive, reports)
     except BrokenStreamError:
         return 0
+    except Exception:  # noqa: BLE001 - the process ends, and its reason would be lost
+        # Not on standard error: that may be a file, and this process may write none (`least_rights`).
+        _log.exception("a media process failed")
+        return 1
     finally:
         writer.close()
 

@@ -55,6 +55,8 @@ class ScriptedForwarder:
     async def start(self) -> None:
         if self.settings.udp_port == 1:
             raise PermissionError(13, "Permission denied")
+        if self.settings.udp_port == 2:
+            raise LookupError("no such codec")
 
     async def stop(self) -> None:
         self.calls.append("stop")
@@ -260,6 +262,14 @@ async def test_heartbeats_are_sent(server: FakeServer) -> None:
 async def test_a_socket_that_cannot_be_bound_is_reported(server: FakeServer) -> None:
     server.send(engine_messages.StartEngine(settings=EngineSettings(udp_port=1)))
     assert await server.report() == worker_messages.StartFailed(detail="Permission denied")
+    assert await server.serving == 1
+
+
+async def test_a_start_that_fails_is_logged_with_its_reason(server: FakeServer) -> None:
+    server.send(engine_messages.StartEngine(settings=EngineSettings(udp_port=2)))
+    logged = await server.report()
+    assert isinstance(logged, worker_messages.Logged)
+    assert "no such codec" in str(logged)
     assert await server.serving == 1
 
 
