@@ -202,11 +202,12 @@ async def test_a_websocket_before_the_response_to_another_request_is_refused() -
     assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"200", b"400"]
 
 
-async def test_a_websocket_can_follow_a_request_on_its_connection() -> None:
+@pytest.mark.parametrize("offered", [b"websocket", b"h2c, WebSocket", b"h2c\r\nUpgrade: websocket"])
+async def test_a_websocket_can_follow_a_request_on_its_connection(offered: bytes) -> None:
     async with running_server(EchoApplication()) as (_, port), connection(port) as (reader, writer):
         writer.write(GET)
         await read_response(reader)
-        writer.write(WEBSOCKET_HANDSHAKE + b"\r\n")
+        writer.write(WEBSOCKET_HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: " + offered) + b"\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
 
 

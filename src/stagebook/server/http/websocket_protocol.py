@@ -144,8 +144,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # The parser of `websockets` expects the bytes of a request before those of frames.
         self.conn.receive_data(b"GET / HTTP/1.1\r\n\r\n")
         self.conn.events_received()
-        headers = Headers()
+        # Of several offered protocols (RFC 9110 section 7.8) this is the chosen one; `websockets` refuses a list.
+        headers = Headers(upgrade="websocket")
         for name, value in head.headers:
+            if name == b"upgrade":
+                continue
             # The fields of the handshake are ASCII. The application gets the others unchanged, below.
             headers[name.decode("ascii")] = value.decode("ascii", errors="ignore")
         target = head.raw_path + b"?" + head.query if head.query else head.raw_path
