@@ -23,6 +23,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Participants with an open connection or an offer in progress."""
     connections_per_participant: int
     """Open connections and offers in progress: publication, subscriptions and events websockets."""
+    subscriptions_per_publisher: int = 8
+    """Open subscriptions, and offers in progress, of one participant to one publisher. Each is a copy of the media that
+    an engine sends. A client needs one, and more for a while after it has lost its network or reloaded its page."""
     publishers_per_account: int
     """As `publishers_per_stage`, on all stages of the account together."""
     subscriptions_per_account: int

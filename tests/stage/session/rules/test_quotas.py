@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from stagebook.stage.errors import ServerBusyError
+from stagebook.stage.errors import AttemptRefusedError, ServerBusyError
+from stagebook.stage.events import ErrorCode
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.rules.quotas import (
@@ -156,16 +157,31 @@ class TestSubscribers:
         session.subscribe("A", "P")
         session.apply(subscribe("A", "offer", "P"))
 
-        assert subscribers_quota(*draft_and(session, "B")) == "the stage has 2 subscribers already"
+        assert subscribers_quota(*draft_and(session, "B"), "P") == "the stage has 2 subscribers already"
 
     def test_subscriptions_of_the_account(self) -> None:
         session = session_with(subscriptions_per_account=9)
         session.account_subscribers = 9
 
-        assert subscribers_quota(*draft_and(session, "B")) == "the account has 9 subscriptions already"
+        assert subscribers_quota(*draft_and(session, "B"), "P") == "the account has 9 subscriptions already"
 
     def test_connections_of_the_participant(self) -> None:
         session = session_with(connections_per_participant=1)
         session.open_events("A")
 
-        assert subscribers_quota(*draft_and(session, "A")) == "the participant has 1 connections already"
+        assert subscribers_quota(*draft_and(session, "A"), "P") == "the participant has 1 connections already"
+
+    def test_subscriptions_of_the_participant_to_one_publisher(self) -> None:
+        session = session_with(subscriptions_per_publisher=2)
+        session.publish("P")
+        session.publish("Q")
+        session.subscribe("A", "P")
+        session.apply(subscribe("A", "offer", "P"))
+
+        reached = "the participant watches this publisher 2 times already"
+        assert subscribers_quota(*draft_and(session, "A"), "P") == reached
+        assert subscribers_quota(*draft_and(session, "A"), "Q") is None
+        assert subscribers_quota(*draft_and(session, "B"), "P") is None
+        decision = session.apply(subscribe("A", "third", "P"))
+        assert isinstance(decision.refusal, AttemptRefusedError)
+        assert decision.refusal.code is ErrorCode.QUOTA_EXCEEDED

@@ -11,6 +11,7 @@ code (shape EventErrorCode).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -84,7 +85,8 @@ def subscribe_requested(draft: Draft, fact: SubscribeRequested) -> Refusal:
     The attempt remembers the publisher's source of this moment: the engine answers for that source, even if the
     publisher has stopped and published again in the meantime.
     """
-    refusal = _check(draft, fact, _SUBSCRIBE, "SUBSCRIBE_ERROR", subscribers_quota)
+    quota = partial(subscribers_quota, publisher_id=fact.publisher_id)
+    refusal = _check(draft, fact, _SUBSCRIBE, "SUBSCRIBE_ERROR", quota)
     if refusal is not None:
         return refusal
     source_id = watchable_source(draft, fact.publisher_id)

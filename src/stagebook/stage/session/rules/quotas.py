@@ -53,11 +53,21 @@ def publishers_quota(draft: Draft, participant: SessionParticipant | None) -> st
     return connections_quota(draft, participant)
 
 
-def subscribers_quota(draft: Draft, participant: SessionParticipant | None) -> str | None:
-    """Check the number of subscriptions of the stage and of the account."""
+def subscribers_quota(draft: Draft, participant: SessionParticipant | None, publisher_id: str) -> str | None:
+    """Check the number of subscriptions of the stage, of the account, and of the participant to this publisher."""
     limits = draft.context.limits
     if draft.base.usage.subscribers >= limits.subscribers_per_stage:
         return f"the stage has {limits.subscribers_per_stage} subscribers already"
     if draft.context.account_subscribers >= limits.subscriptions_per_account:
         return f"the account has {limits.subscriptions_per_account} subscriptions already"
+    if participant is not None and _subscriptions(participant, publisher_id) >= limits.subscriptions_per_publisher:
+        return f"the participant watches this publisher {limits.subscriptions_per_publisher} times already"
     return connections_quota(draft, participant)
+
+
+def _subscriptions(participant: SessionParticipant, publisher_id: str) -> int:
+    """Count the subscriptions of a participant to a publisher, and its offers in progress."""
+    connections = participant.machine.connections.values()
+    return sum(connection.remote_participant_id == publisher_id for connection in connections) + sum(
+        attempt.publisher_id == publisher_id for attempt in participant.attempts.values()
+    )
