@@ -9,7 +9,6 @@ have to compete with a busy event loop for the GIL at every row.
 be written in any order, and rows of one table are written in the order of their changes.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -121,11 +120,9 @@ STATEMENTS = (
 ) = range(len(STATEMENTS))
 
 TransactionRows: TypeAlias = list[tuple[int, str]]
-"""The rows of one transaction: pairs of an index into STATEMENTS and the rows for that statement, as JSON arrays
-separated by commas."""
+"""The rows of one transaction, one for each change: an index into STATEMENTS, and the row as a JSON array."""
 
 _encode = msgspec.json.encode
-_Rows: TypeAlias = defaultdict[int, list[Row]]
 
 
 class ChangeTranslator:
@@ -149,18 +146,19 @@ class ChangeTranslator:
         """
         undo: Undo = []
         last_sequence = self.last_sequence
-        rows: _Rows = defaultdict(list)
+        rows: TransactionRows = []
         sequences: list[int] = []
         try:
             for change in changes:
                 # The two most frequent changes come first: this loop is a hot path.
                 if type(change) is AppendEvent:
-                    sequences.append(self._append_event(change, rows[_EVENTS]))
+                    table, row = _EVENTS, self._event_row(change)
+                    sequences.append(self.last_sequence)
                 elif type(change) is PutParticipant:
-                    self._put_participant(change, rows[_PARTICIPANTS], undo)
+                    table, row = _PARTICIPANTS, self._participant_row(change, undo)
                 else:
-                    self._translate_stage_change(change, rows, undo)
-            encoded_rows = [(index, _encode(of_table)[1:-1].decode()) for index, of_table in rows.items()]
+                    table, row = self._stage_row(change, undo)
+                rows.append((table, _encode(row).decode()))
         except Exception as error:
             self.last_sequence = last_sequence
             for undo_step in reversed(undo):
@@ -168,9 +166,10 @@ class ChangeTranslator:
             if isinstance(error, ChangeRefusedError | BookFailedError):
                 raise
             raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
-        return tuple(sequences), encoded_rows
+        return tuple(sequences), rows
 
-    def _append_event(self, change: AppendEvent, rows: list[Row]) -> int:
+    def _event_row(self, change: AppendEvent) -> Row:
+        """Return the row of an event, with the next sequence number, which is `last_sequence` then."""
         session = self._keys.open_session(change.stage_arn, change.session_id)
         number = session.numbers.get(change.participant_id)
         if number is None:
@@ -180,57 +179,59 @@ class ChangeTranslator:
         # Sequence numbers grow strictly, even when the wall clock goes back.
         sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
         self.last_sequence = sequence
-        rows.append(event_row(session.session_key, number, sequence, change.event))
-        return sequence
+        return event_row(session.session_key, number, sequence, change.event)
 
-    def _put_participant(self, change: PutParticipant, rows: list[Row], undo: Undo) -> None:
+    def _participant_row(self, change: PutParticipant, undo: Undo) -> Row:
         session = self._keys.open_session(change.stage_arn, change.session_id)
         numbers, participant_id = session.numbers, change.participant.participant_id
         number = numbers.get(participant_id)
         if number is None:
             number = numbers[participant_id] = len(numbers) + 1
             undo.append(lambda: numbers.pop(participant_id))
-        rows.append(participant_row(session.session_key, number, change.participant))
+        return participant_row(session.session_key, number, change.participant)
 
-    def _translate_stage_change(self, change: Change, rows: _Rows, undo: Undo) -> None:
+    def _stage_row(self, change: Change, undo: Undo) -> tuple[int, Row]:
+        """Return the statement and the row of a change that is neither of the two frequent ones."""
         match change:
             case PutStage(stage=stage):
                 known = self._keys.find_stage(stage.arn) or self._keys.add_stage(stage.arn, undo)
                 if known.deleted:
                     raise ChangeRefusedError(f"stage {stage.arn} is deleted")
-                rows[_STAGES].append(stage_row(known.stage_key, stage))
+                return _STAGES, stage_row(known.stage_key, stage)
             case DeleteStage():
                 known = self._keys.delete_stage(change.stage_arn, undo)
-                rows[_DELETIONS].append((known.stage_key, change.at_ms))
+                return _DELETIONS, (known.stage_key, change.at_ms)
             case OpenSession():
                 known, session = self._keys.start_session(change.stage_arn, change.session_id, change.start_ms, undo)
-                rows[_SESSIONS].append(
-                    (session.session_key, known.stage_key, session.session_id, session.start_ms, None)
-                )
+                return _SESSIONS, (session.session_key, known.stage_key, session.session_id, session.start_ms, None)
             case EndSession():
                 known, session = self._keys.end_session(change.stage_arn, change.session_id, undo)
                 # The next session of the stage must not start before this end, even if the server restarts with a
                 # clock that went back. So the end counts as the newest time of the book.
                 self.last_sequence = max(self.last_sequence, change.end_ms << SEQUENCE_TIME_SHIFT)
-                rows[_SESSIONS].append(
-                    (session.session_key, known.stage_key, session.session_id, session.start_ms, change.end_ms)
+                return _SESSIONS, (
+                    session.session_key,
+                    known.stage_key,
+                    session.session_id,
+                    session.start_ms,
+                    change.end_ms,
                 )
             case RevokeParticipant():
                 known = self._keys.stage(change.stage_arn)
-                rows[_REVOCATIONS].append((known.stage_key, change.participant_id, change.at_ms, change.reason))
+                return _REVOCATIONS, (known.stage_key, change.participant_id, change.at_ms, change.reason)
             case _:
-                self._translate_other_change(change, rows)
+                return self._resource_row(change)
 
-    def _translate_other_change(self, change: Change, rows: _Rows) -> None:
+    def _resource_row(self, change: Change) -> tuple[int, Row]:
         match change:
             case PutResource(resource=resource):
-                rows[_RESOURCES].append(resource_row(self._seal.sealed(resource)))
+                return _RESOURCES, resource_row(self._seal.sealed(resource))
             case DeleteResource():
-                rows[_RESOURCES].append((change.arn, "", "", None))
+                return _RESOURCES, (change.arn, "", "", None)
             case PutReplica(replica=replica):
-                rows[_REPLICAS].append(self._replica_row(replica))
+                return _REPLICAS, self._replica_row(replica)
             case RevokeConnectionToken():
-                rows[_CONNECTION_REVOCATIONS].append((change.account_id, change.token_id, change.at_ms))
+                return _CONNECTION_REVOCATIONS, (change.account_id, change.token_id, change.at_ms)
             case _:
                 raise ChangeRefusedError(f"{type(change).__name__} is not a change")
 

@@ -130,8 +130,8 @@ class BookWriter:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         rows_by_statement: list[list[str]] = [[] for _ in STATEMENTS]
-        for index, encoded_rows in group.rows:
-            rows_by_statement[index].append(encoded_rows)
+        for index, row in group.rows:
+            rows_by_statement[index].append(row)
         # The order of the tables does not matter: there are no foreign keys, and keys were assigned before.
         for statements, encoded in zip(STATEMENTS, rows_by_statement, strict=True):
             if encoded:

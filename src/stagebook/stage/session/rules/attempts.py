@@ -172,8 +172,7 @@ def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
         drop_attempt(draft, fact.participant_id, fact.connection_id)
         draft.order(CloseConnection(connection_id=fact.connection_id))
         return refusal
-    drop_attempt(draft, fact.participant_id, fact.connection_id, keep_source=True)
-    participant = draft.get(fact.participant_id)
+    participant = drop_attempt(draft, fact.participant_id, fact.connection_id, keep_source=True)
     # Two offers with different tokens can be in progress. The participant joins with the token of the first one that is
     # answered, which need not be the first one that was sent.
     if not participant.machine.connections and participant.claims is not attempt.claims:

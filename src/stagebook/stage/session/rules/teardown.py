@@ -150,8 +150,10 @@ def cancel_attempts(draft: Draft, participant_id: str, error: StagebookError) ->
         draft.order(CancelAttempt(connection_id=connection_id, error=error))
 
 
-def drop_attempt(draft: Draft, participant_id: str, connection_id: str, *, keep_source: bool = False) -> None:
-    """Remove an offer in progress.
+def drop_attempt(
+    draft: Draft, participant_id: str, connection_id: str, *, keep_source: bool = False
+) -> SessionParticipant:
+    """Remove an offer in progress; return the participant without it.
 
     With `keep_source` the offer becomes a connection with the same id, which goes on using the source and the route.
     """
@@ -160,11 +162,13 @@ def drop_attempt(draft: Draft, participant_id: str, connection_id: str, *, keep_
     attempts: Mapping[str, Attempt] = NO_ATTEMPTS
     if len(participant.attempts) > 1:
         attempts = {other: each for other, each in participant.attempts.items() if other != connection_id}
-    draft.put(msgspec.structs.replace(participant, attempts=attempts))
+    participant = msgspec.structs.replace(participant, attempts=attempts)
+    draft.put(participant)
     if attempt.kind is ConnectionKind.PUBLISH and not keep_source:
         draft.release_source(participant_id, user_id=connection_id, detail="")
     if not keep_source:
         draft.order(CloseRoute(connection_id=connection_id))
+    return participant
 
 
 def cancellation(cause: Cause) -> StagebookError:
