@@ -28,6 +28,7 @@ class EventClock:
         # In microseconds, as running at half speed would lose half a millisecond in each call.
         self._wall_us = max(clock.now_ms(), floor_ms) * 1000
         self._ahead_since_ms: int | None = None
+        self._system_us = 0
         self._last: Instant | None = None
         """The last answer, for calls within the same millisecond."""
 
@@ -36,10 +37,10 @@ class EventClock:
 
         Calls within the same millisecond return the same object: transactions of a burst then share one Instant.
         """
-        monotonic_ms = self._clock.monotonic_ms()
-        if self._last is not None and monotonic_ms == self._monotonic_ms:
+        monotonic_ms, system_us = self._clock.monotonic_ms(), self._clock.now_ms() * 1000
+        if self._last is not None and monotonic_ms == self._monotonic_ms and system_us == self._system_us:
             return self._last
-        system_us = self._clock.now_ms() * 1000
+        self._system_us = system_us
         # `max`: the port promises a monotonic clock, but a violation must not turn event times back.
         elapsed_us = max(0, monotonic_ms - self._monotonic_ms) * 1000
         self._monotonic_ms = max(self._monotonic_ms, monotonic_ms)
