@@ -100,11 +100,13 @@ class ConnectionTable:
             self._listener.peer_failed(connecting[0].peer, CloseCause.NEVER_CONNECTED)
 
     def of_source(self, source: MediaSource) -> list[str]:
-        """The ids of a source's connections, oldest first."""
+        """The ids of a source's connections, publishers and viewers, oldest first. The work is linear in the number of
+        all connections, so it is for rare events only: the end or the takeover of a source."""
         return [connection_id for connection_id, entry in self._entries.items() if entry.source is source]
 
     def older_publishers(self, connection_id: str) -> list[str]:
-        """The ids of the publishers of the same source that were opened before this one, connected or connecting."""
+        """The ids of the publishers of the same source that were opened before this one, connected or connecting,
+        oldest first. Raises KeyError for an unknown id."""
         source = self._entries[connection_id].source
         ids = self.of_source(source)
         return [older for older in ids[: ids.index(connection_id)] if self._entries[older].publisher is not None]
@@ -118,7 +120,11 @@ class ConnectionTable:
         *,
         now: float,
     ) -> PeerConnection:
-        """Add a connection that waits for its peer. Raises ValueError if the id is in use."""
+        """Add a connection that waits for its peer, and return its transport, which has ICE credentials already.
+
+        `plan` is the negotiated offer, `endpoint` gets the media once the handshake is complete. The caller has checked
+        `make_room`. Raises ValueError if the id is in use.
+        """
         if connection_id in self._entries:
             raise ValueError(f"connection {connection_id} exists")
         peer = self._transport.open_peer(
@@ -135,12 +141,16 @@ class ConnectionTable:
         return peer
 
     def set_connected(self, connection_id: str) -> TableEntry:
-        """Note that the handshake of a connection is complete: it no longer counts as connecting."""
+        """Note that the handshake of a connection is complete: it no longer counts as connecting. Raises KeyError for
+        an unknown id."""
         self._connecting.pop(connection_id, None)
         return self._entries[connection_id]
 
     def close(self, connection_id: str, *, as_failure: bool = False) -> bool:
-        """Close a connection and remove it. False if it is unknown. With `as_failure` its peer sees a failure."""
+        """Close a connection and remove it, also from the viewers of its source. False if it is unknown.
+
+        The peer gets a close_notify, or sees a failure with `as_failure`.
+        """
         entry = self._entries.pop(connection_id, None)
         if entry is None:
             return False

@@ -49,7 +49,8 @@ class DownTrack:
         self.address: Address = ()
 
     def set_path(self, path: Path | None) -> None:
-        """Send over `path`. None: drop every packet, as if it were lost."""
+        """Send over `path` from the next packet on. None: drop every packet, as if it were lost, which is the case
+        before the peer is connected and without its consent (RFC 7675)."""
         self.sendto, self.address = (_not_connected, ()) if path is None else (path.socket.sendto, path.address)
 
 

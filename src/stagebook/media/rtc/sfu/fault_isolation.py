@@ -26,7 +26,10 @@ class FaultIsolation:
         self._log_limit = LogRateLimit(clock=clock)
 
     def call(self, cause: str, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Call a function. Returns False if it raised. `cause` names the kind of call, for the limit of the log."""
+        """Call a function with these arguments. Returns False if it raised an Exception, which is logged and dropped.
+
+        `cause` names the kind of call. It is the key of the log's rate limit, so it must not come from a client.
+        """
         try:
             function(*args, **kwargs)
         except Exception:  # noqa: BLE001 - the purpose of this class

@@ -6,8 +6,8 @@ noticed the loss. The newest connected one feeds the source:
 
 * A publisher takes the source over when it connects, not when its offer is answered. Until then the current publisher
   continues. If the new one does not connect, it is closed and nothing else happens.
-* When a publisher takes over, all publishers that were opened before it are closed, connected or not. No Closed fact is
-  reported for them: Connected of the newer one implies it.
+* When a publisher takes over, all publishers that were opened before it are closed, connected or not. They are reported
+  as Closed with REPLACED, after Connected of the newer one.
 * Viewers stay, unless the video codec changes: then they are closed, with SOURCE_CHANGED. It may also change with the
   first video packet of a publisher: the answer accepts several codecs, and only the packet shows which one is sent.
 """
@@ -95,14 +95,17 @@ class Forwarder:
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Bind the sockets and start the timers. Raises OSError if an address cannot be bound."""
+        """Bind the sockets and start the timers. Call it once, on the running event loop.
+
+        Raises OSError if an address cannot be bound, or the socket for encoder feeds cannot be made.
+        """
         if self._settings.feed_directory:
             await self._feeds.start(self._settings.feed_directory)
         self._transport.start(asyncio.get_running_loop())
         self._schedule_tick()
 
     async def stop(self) -> None:
-        """Close all connections and the sockets. No facts are reported."""
+        """Close all connections and the sockets. No facts are reported. The forwarder cannot be started again."""
         if self._timer is not None:
             self._timer.cancel()
         for connection_id in self._connections:
@@ -119,7 +122,10 @@ class Forwarder:
     # Commands (media.port.MediaEngine, without waiting)
 
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """Answer a publisher's offer, and make the source if it does not exist.
+        """Answer a publisher's offer (RFC 9725 section 4.2), and make the source if it does not exist.
+
+        `offer` is SDP. The answer has its SDP and the ICE session, which a later `patch` names. Connected is reported
+        when the handshake is complete, or Closed if it is not within the connect timeout.
 
         Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, BUSY), ValueError for a connection id in use.
         """
@@ -148,7 +154,10 @@ class Forwarder:
         return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag)
 
     def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        """Answer a viewer's offer for a source.
+        """Answer a viewer's offer for a source, with the source's codecs.
+
+        The source need not have a publisher: the viewer is connected and gets media when one sends. The rest is as for
+        `publish`.
 
         Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, UNKNOWN_SOURCE, BUSY), ValueError for a
         connection id in use.
@@ -205,7 +214,8 @@ class Forwarder:
     # PeerListener
 
     def peer_connected(self, peer: PeerConnection, now: float) -> None:
-        """A connection is up. A publisher takes its source over."""
+        """A connection is up: report Connected. A publisher takes its source over, and the publishers that it replaces
+        are reported as Closed after that."""
         entry = self._connections.set_connected(peer.connection_id)
         replaced: list[str] = []
         if entry.publisher is not None and isinstance(entry.source, PublishedSource):
@@ -215,7 +225,7 @@ class Forwarder:
             self._on_fact(Closed(connection_id=older, cause=CloseCause.REPLACED))
 
     def peer_failed(self, peer: PeerConnection, cause: CloseCause) -> None:
-        """A connection ended by itself: close it and report it."""
+        """A connection ended by itself: close it and report Closed with this cause, once."""
         if self._connections.close(peer.connection_id):
             self._on_fact(Closed(connection_id=peer.connection_id, cause=cause))
 

@@ -67,7 +67,11 @@ class IncomingTrack:
         self._send_keyframe_request = send_keyframe_request
 
     def request_keyframe(self, now: float) -> None:
-        """Request a keyframe of the target layer, or else of the current one. Throttled."""
+        """Request a keyframe of the target layer, or else of the current one, by PLI or FIR.
+
+        At most one in KEYFRAME_INTERVAL_SECONDS and, in the long run, KEYFRAMES_PER_SECOND: what is above that is
+        dropped, so callers repeat their request as long as they need the keyframe. No effect without a layer.
+        """
         layer = self._target or self.current
         if layer is None or now - self._keyframe_requested_at < KEYFRAME_INTERVAL_SECONDS:
             return
@@ -78,7 +82,11 @@ class IncomingTrack:
         self._send_keyframe_request(self, layer)
 
     def receive(self, packet: RtpPacket, now: float) -> Layer | None:
-        """Receive a packet with the section's payload type. Returns its layer, or None if the packet was ignored."""
+        """Receive a packet with the section's payload type, and forward it if it is of the current layer.
+
+        An unknown SSRC becomes a layer. Returns the layer, or None if the packet was ignored, because there are
+        MAX_LAYERS active ones. The caller sends the NACKs that the layer's receiver has due.
+        """
         layer = self.layers.get(packet.ssrc) or self._add_layer(packet, now)
         if layer is None:
             self.ignored_packets += 1
@@ -110,7 +118,11 @@ class IncomingTrack:
             self._forward(layer, Arrival.LATE, sequence, packet.marker, packet.timestamp, payload, now)
 
     def select_layer(self, now: float) -> None:
-        """Remove silent layers and choose the target layer. Called a few times a second."""
+        """Remove layers that have been silent for FORGET_SECONDS, and choose the target layer. Called a few times a
+        second.
+
+        A new target is only requested here. The switch follows with its keyframe, in `receive`.
+        """
         for layer in [layer for layer in self.layers.values() if now - layer.last_packet_at > FORGET_SECONDS]:
             if layer is not self.current:
                 self._remove_layer(layer)

@@ -40,19 +40,20 @@ class MediaSource(ABC):
     @property
     @abstractmethod
     def tracks(self) -> Mapping[MediaKind, SourceTrack]:
-        """The audio and the video track."""
+        """The audio and the video track, always both, also if no publisher sends one of them."""
 
     @abstractmethod
     def handle_timers(self, now: float) -> None:
-        """Called a few times a second."""
+        """Do what is due: NACKs, reports and keyframe requests. Called every `forwarder.TICK_SECONDS`."""
 
     @abstractmethod
     def each_second(self, now: float) -> None:
-        """Called once a second."""
+        """Send the sender reports of the source's own clock, and drop what is too old. Called once a second."""
 
     @abstractmethod
     def measure(self, now: float) -> list[SourceMeasured]:
-        """The measurements since the last call, one for each connected publisher. Called once a second."""
+        """The measurements since the last call, one for each connected publisher or encoder. Called once a second: the
+        bitrates are averages over that time."""
 
     def _send_report(
         self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, down_track: DownTrack | None = None

@@ -63,7 +63,7 @@ class PublishedSource(MediaSource):
 
     @property
     def tracks(self) -> Mapping[MediaKind, PublishedTrack]:
-        """The audio and the video track."""
+        """The audio and the video track. They are new ones after a change of the video codec."""
         return self._tracks
 
     def keeps_viewers(self, plan: PublisherPlan) -> bool:
@@ -93,7 +93,10 @@ class PublishedSource(MediaSource):
             incoming.output = TrackOutput(track, self._meter)
 
     def release(self, publisher: Publisher | None) -> None:
-        """Detach a publisher from the tracks. A publisher that does not feed the source is ignored."""
+        """Detach a publisher from the tracks, whose viewers then get nothing until `take_over`.
+
+        A publisher that does not feed the source, for instance one that was replaced, is ignored.
+        """
         if publisher is None or publisher is not self.publisher:
             return
         self.publisher = None
@@ -104,7 +107,10 @@ class PublishedSource(MediaSource):
             incoming.output = None
 
     def codec_changed(self, publisher: Publisher, now: float) -> None:
-        """The publisher sends another video codec. A publisher that does not feed the source is ignored."""
+        """The publisher sends another video codec than before: report it, so that viewers who cannot follow are closed.
+
+        A publisher that does not feed the source is ignored.
+        """
         if publisher is self.publisher:
             self._on_codec_changed(self, publisher, now)
 
@@ -133,7 +139,10 @@ class PublishedSource(MediaSource):
             self.publisher.handle_timers(now)
 
     def each_second(self, now: float) -> None:
-        """Send sender reports by the server's clock for a track whose publisher sends none."""
+        """Send sender reports by the server's clock for a track whose publisher has sent none for 3 s.
+
+        Without any, viewers could not synchronise audio and video (RFC 3550 section 6.4.1).
+        """
         for kind, track in self._tracks.items():
             timestamp = track.timestamp_at(now)
             if timestamp is not None and now - self._reported_at.get(kind, now) > _MAX_REPORT_SILENCE_SECONDS:

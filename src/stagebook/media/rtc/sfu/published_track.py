@@ -32,7 +32,8 @@ class PublishedTrack(SourceTrack):
         """Down tracks that wait for a packet at which they can start."""
 
     def add(self, down_track: DownTrack, now: float) -> None:
-        """Start sending to a down track whose connection is up. Video starts with the next keyframe."""
+        """Start sending to a down track whose connection is up: audio with the next packet, video with the next
+        keyframe, which is requested from the publisher. Call it once for a down track."""
         self._waiting.append(down_track)
         self.request_keyframe(now)
 
@@ -47,12 +48,16 @@ class PublishedTrack(SourceTrack):
         self.request_keyframe(now)
 
     def request_keyframe(self, now: float) -> None:
-        """Request a keyframe from the publisher. No effect on audio, or without a publisher."""
+        """Request a keyframe from the publisher, throttled there. No effect on audio, or without a publisher."""
         if self.requester is not None and self.kind is MediaKind.VIDEO:
             self.requester.request_keyframe(now)
 
     def switch(self, *, sequence: int, timestamp: int, now: float) -> None:
-        """Follow another incoming stream, from the packet with these numbers on."""
+        """Follow another incoming stream, from the packet with this sequence number and timestamp on.
+
+        The outgoing numbers continue those of the stream before: the sequence without a gap, the timestamp by the time
+        that has passed. Packets before that one are dropped by `forward`.
+        """
         self._rewriter.switch(sequence=sequence, timestamp=timestamp, now=now)
 
     def forward(
@@ -85,7 +90,8 @@ class PublishedTrack(SourceTrack):
         return rewritten[1]
 
     def outgoing_timestamp(self, timestamp: int) -> int:
-        """The outgoing RTP timestamp for one of the followed stream, as in its sender reports."""
+        """The outgoing RTP timestamp for one of the followed stream, for instance that of a sender report, which need
+        not belong to a packet."""
         return self._rewriter.rewrite_timestamp(timestamp)
 
     def _send_or_start(self, packet: SentPacket, now: float, *, can_start: bool) -> None:

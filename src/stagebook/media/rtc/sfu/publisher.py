@@ -39,7 +39,8 @@ class PublisherListener(Protocol):
     def receive_sender_report(
         self, publisher: "Publisher", incoming: IncomingTrack, report: SenderReport, now: float
     ) -> None:
-        """The publisher sent a sender report for the forwarded layer of a track."""
+        """The publisher sent a sender report for the forwarded layer of a track. Called within the rate limit of sender
+        reports, for a publisher that does not feed the source as well."""
 
     def codec_changed(self, publisher: "Publisher", now: float) -> None:
         """The publisher sends another codec than the one of its plan so far. `publisher.plan` has the new one."""
@@ -84,13 +85,13 @@ class Publisher:
         return None if self._peer is None else self._peer.connection_id
 
     def track_of(self, kind: MediaKind) -> IncomingTrack | None:
-        """The publisher's track of a kind."""
+        """The publisher's track of a kind; None if its offer had no such section that was accepted."""
         return next((track for track in self.tracks if track.plan.kind is kind), None)
 
     # MediaEndpoint
 
     def connected(self, peer: PeerConnection, now: float) -> None:
-        """The transport is up."""
+        """The transport is up: feedback can be sent from now on, the first report after a second."""
         self._peer = peer
         self._reported_at = now
 
@@ -146,7 +147,10 @@ class Publisher:
         return incoming
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Handle the sender reports. Other RTCP messages of a publisher are ignored."""
+        """Handle the sender reports of a compound (RFC 3550 section 6.1), within the budgets of packets and of reports.
+
+        Other RTCP messages of a publisher are ignored, since it receives no media.
+        """
         self._rtcp.renew(now)
         self._sender_reports.renew(now)
         for message in parse_rtcp(compound, self._rtcp):
@@ -160,7 +164,10 @@ class Publisher:
                         self._listener.receive_sender_report(self, track, message, now)
 
     def handle_timers(self, now: float) -> None:
-        """Repeat NACKs, send a report if one is due, and choose the layers. Called a few times a second."""
+        """Repeat NACKs, send a report if one is due, and choose the layers. Called a few times a second.
+
+        A packet that was requested in vain damages the video until the next keyframe, so one is requested then.
+        """
         for track in self.tracks:
             for layer in track.layers.values():
                 self._send_nacks(track, layer, now)

@@ -53,7 +53,8 @@ class Layer:
         """The parameter sets of a layer of H.264; None for other codecs."""
 
     def take_rate(self, seconds: float) -> int:
-        """The bitrate over the `seconds` since the last call, in bits per second. Starts the next interval."""
+        """The bitrate over the `seconds` since the last call, in bits per second of RTP payload, retransmissions
+        included. Starts the next interval. `seconds` must not be 0."""
         self.bitrate_bps, self.octets = int(self.octets * 8 / seconds), 0
         return self.bitrate_bps
 

@@ -61,11 +61,15 @@ class SourceTrack(ABC):
 
     @abstractmethod
     def add(self, down_track: DownTrack, now: float) -> None:
-        """Start sending to a down track whose connection is up. Video starts with a keyframe."""
+        """Start sending to a down track whose connection is up: video with a keyframe, which may take a while. Call it
+        once for a down track."""
 
     @abstractmethod
     def handle_keyframe_request(self, down_track: DownTrack, now: float) -> None:
-        """A viewer sent a PLI or FIR: it cannot decode the video. Throttled. No effect on audio."""
+        """A viewer sent a PLI or FIR (RFC 4585 section 6.3.1, RFC 5104 section 4.3.1): it cannot decode the video.
+
+        The caller has applied the viewer's own budget. Throttled here for all viewers together. No effect on audio.
+        """
 
     def remove(self, down_track: DownTrack) -> None:
         """Stop sending to a down track. A down track that was never added is ignored."""
@@ -77,7 +81,7 @@ class SourceTrack(ABC):
         return down_track in self._starts
 
     def sent_octets(self, down_track: DownTrack) -> int:
-        """Payload bytes sent to a down track that `has_started`, for its sender reports."""
+        """Payload bytes sent to a down track, for its sender reports. Raises KeyError unless it `has_started`."""
         return self.octets - self._starts[down_track].octets
 
     def find_sent(self, down_track: DownTrack, sequence: int) -> SentPacket | None:
@@ -95,7 +99,8 @@ class SourceTrack(ABC):
         return packet if packet is not None and packet.sequence == wanted else None
 
     def timestamp_at(self, now: float) -> int | None:
-        """The outgoing RTP timestamp at `now`, extrapolated from the last packet. None before the first packet."""
+        """The outgoing RTP timestamp at `now`, extrapolated from the last packet by the track's clock rate. None before
+        the first packet."""
         if self._newest is None:
             return None
         return (self._newest.timestamp + int((now - self._newest_at) * self.clock_rate)) & 0xFFFFFFFF

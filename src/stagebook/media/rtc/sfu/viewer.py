@@ -84,7 +84,7 @@ class Viewer:
     # MediaEndpoint
 
     def connected(self, peer: PeerConnection, now: float) -> None:
-        """The transport is up: start the down tracks."""
+        """The transport is up: give the down tracks their SRTP session and path, and start them."""
         self._peer = peer
         self.path_changed()
         for viewer_track in self._tracks.values():
@@ -98,7 +98,7 @@ class Viewer:
             viewer_track.down_track.set_path(path)
 
     def closed(self) -> None:
-        """The connection is closed: stop the down tracks."""
+        """The connection is closed: stop the down tracks, which hold libsrtp's handle, before it is freed."""
         for viewer_track in self._tracks.values():
             viewer_track.track.remove(viewer_track.down_track)
 
@@ -106,7 +106,11 @@ class Viewer:
         """Drop the packet: viewers send no media."""
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Answer NACKs and pass keyframe requests to the track, within the budgets. Other messages are ignored."""
+        """Answer NACKs (RFC 4585 section 6.2.1) and pass keyframe requests to the track. Other messages are ignored.
+
+        Each packet and item of a compound, each lookup of a NACK and each keyframe request takes a unit of a budget.
+        What is above a budget is dropped: the viewer repeats what it still needs.
+        """
         for budget in (self._rtcp, self._resends, self._keyframe_requests):
             budget.renew(now)
         for message in parse_rtcp(compound, self._rtcp):

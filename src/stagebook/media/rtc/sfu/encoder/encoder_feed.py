@@ -42,7 +42,8 @@ class EncoderFeed:
         self._warned_of_rare_keyframes = False
 
     def receive(self, unit: Unit, now: float) -> None:
-        """Measure a unit, and cache a video frame."""
+        """Measure a unit, and add a video frame to the cached GOP. Logs once if keyframes are too rare for the
+        cache."""
         newest = self.newest.get(unit.kind)
         if newest is None or unit.timestamp > newest.timestamp:
             self.newest[unit.kind] = ClockSample(unit.timestamp, now)
@@ -65,5 +66,5 @@ class EncoderFeed:
             )
 
     def measure(self, now: float) -> SourceMeasurement:
-        """The measurement since the last call."""
+        """The bitrate, frame rate and frame size since the last call, or since the feed began."""
         return self._meter.take(now)

@@ -78,7 +78,8 @@ class EncoderFeeds:
         return len(self._feeds)
 
     async def start(self, directory: str) -> None:
-        """Listen on a socket in a private directory. Raises OSError."""
+        """Listen for feeds on a new socket in `directory`, which only the server's processes may enter. Raises
+        OSError."""
         await self._server.start(directory)
 
     async def stop(self) -> None:
@@ -89,7 +90,11 @@ class EncoderFeeds:
     # Commands of the forwarder
 
     def open(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
-        """Issue a ticket to feed a source. Raises MediaRefusedError (BUSY), ValueError for a connection id in use."""
+        """Issue a ticket to feed a source: a socket path and a secret that is valid once, for `ticket_seconds`.
+
+        The source need not exist. Raises MediaRefusedError (BUSY) if WebRTC publishes it or the engine takes no feeds,
+        and ValueError for a connection id in use.
+        """
         if connection_id in self._feeds:
             raise ValueError(f"connection {connection_id} exists")
         if self._server.path is None:
@@ -128,7 +133,11 @@ class EncoderFeeds:
     # MediaBusListener
 
     def feed_connected(self, hello: Hello, now: float) -> str:
-        """Handle a feed's Hello. Returns the connection id. Raises FeedRefusedError."""
+        """Handle a feed's Hello: make its source if needed, replace older feeds, and report Connected.
+
+        Returns the connection id of its ticket. Raises FeedRefusedError for an unknown or used token, a source that
+        WebRTC publishes by now, and parameters above MAX_PARAMETERS_CHARACTERS.
+        """
         connection_id = self._tickets.pop(hello.token, None)
         if connection_id is None:
             raise FeedRefusedError("its token is unknown or has been used")

@@ -83,7 +83,7 @@ class EncoderSource(MediaSource):
 
     @property
     def tracks(self) -> Mapping[MediaKind, EncoderTrack]:
-        """The audio and the video track."""
+        """The audio and the video track. They outlive the feeds."""
         return self._tracks
 
     # Feeds
@@ -106,7 +106,11 @@ class EncoderSource(MediaSource):
             feed.has_ended = True
 
     def receive(self, connection_id: str, unit: Unit, now: float) -> None:
-        """Receive a unit of a feed, and send it to the viewers if the feed is active."""
+        """Receive a unit of a feed, and send it to the viewers if the feed is active.
+
+        A video frame of a standby feed activates it if the active one has ended or is silent. Raises KeyError for an
+        unknown feed. The caller has checked that the payloads fit into RTP packets.
+        """
         feed = self.feeds[connection_id]
         feed.receive(unit, now)
         if feed is not self.active:
@@ -187,7 +191,7 @@ class EncoderSource(MediaSource):
         """Nothing is due more often than once a second."""
 
     def each_second(self, now: float) -> None:
-        """Send sender reports to all viewers, and drop old replays."""
+        """Send sender reports of both tracks to all viewers, from one mapping of the clocks, and drop old replays."""
         for track in self._tracks.values():
             track.expire_replays(now)
             self._report_clock(track, now)

@@ -55,7 +55,8 @@ class EncoderTrack(SourceTrack):
     # Viewers
 
     def add(self, down_track: DownTrack, now: float) -> None:
-        """Start sending to a down track whose connection is up."""
+        """Start sending to a down track whose connection is up: with a replay of the cached GOP, or, if none is cached,
+        with the next keyframe. Call it once for a down track."""
         self._start_replay(
             down_track, next_sequence=self._first_sequence(), last_timestamp=NOTHING_SENT, octets=0, now=now
         )
@@ -66,7 +67,10 @@ class EncoderTrack(SourceTrack):
         super().remove(down_track)
 
     def handle_keyframe_request(self, down_track: DownTrack, now: float) -> None:
-        """Replay the GOP to a viewer that sent a PLI or FIR, unless a replay to it started a short time ago."""
+        """Replay the GOP to a viewer that sent a PLI or FIR, since an encoder cannot be asked for a keyframe.
+
+        At most one replay to a viewer starts in MIN_REPLAY_INTERVAL_SECONDS. Without a cached GOP nothing happens.
+        """
         last = self._replays.get(down_track)
         if last is not None and now - last.started_at < MIN_REPLAY_INTERVAL_SECONDS:
             return
@@ -79,7 +83,7 @@ class EncoderTrack(SourceTrack):
         return down_track in self._starts or (replay is not None and replay.has_started)
 
     def sent_octets(self, down_track: DownTrack) -> int:
-        """Payload bytes sent to a down track that `has_started`."""
+        """Payload bytes sent to a down track, live and in replays. Raises KeyError unless it `has_started`."""
         return super().sent_octets(down_track) if down_track in self._starts else self._replays[down_track].octets
 
     def find_sent(self, down_track: DownTrack, sequence: int) -> SentPacket | None:

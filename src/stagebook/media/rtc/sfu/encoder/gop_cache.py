@@ -34,7 +34,8 @@ class Gop:
         self.size_bytes = 0
 
     def add(self, payloads: Sequence[bytes]) -> bool:
-        """Append a frame. False, and nothing is appended, if the GOP would exceed a limit."""
+        """Append a frame, given as its RTP payloads. False, and nothing is appended, if the GOP would exceed
+        MAX_GOP_BYTES, MAX_GOP_PACKETS or MAX_GOP_FRAMES."""
         size_bytes = self.size_bytes + sum(len(payload) for payload in payloads)
         packets = len(self.packets) + len(payloads)
         if size_bytes > MAX_GOP_BYTES or packets > MAX_GOP_PACKETS or self.frames == MAX_GOP_FRAMES:

@@ -64,7 +64,7 @@ class MediaBusServer:
         """The task of each feed, by connection id."""
 
     async def start(self, directory: str) -> None:
-        """Listen on a new socket in `directory`. Raises OSError."""
+        """Listen on a new socket in `directory`, with mode 0600. Raises OSError, with the directory in its message."""
         path = os.fspath(Path(directory) / f"{self._randomness.getrandbits(64):016x}")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

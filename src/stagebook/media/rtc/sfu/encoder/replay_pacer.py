@@ -32,12 +32,13 @@ class ReplayPacer:
         self._is_scheduled = False
 
     def add(self, turn: ReplayTurn) -> None:
-        """Call `turn` in one of the next intervals, never at once."""
+        """Call `turn` in one of the next intervals of INTERVAL_SECONDS, never at once, so that a caller may be within a
+        turn itself. It is called again as long as it returns True."""
         self._turns.append(turn)
         self._schedule()
 
     def clear(self) -> None:
-        """Forget all turns."""
+        """Forget all turns that wait."""
         self._turns.clear()
 
     def _schedule(self) -> None:
