@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
+from stagebook.manager.presence.watchers import FarewellReason, StageChange, StageSnapshot
 from stagebook.manager.resources.ingest_configuration_service import IngestSpec
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
@@ -83,13 +83,18 @@ class PlainTokens:
 
 @dataclass
 class Watcher:
-    """An events websocket that records its snapshots and farewells."""
+    """An events websocket that records its snapshots, changes and farewells."""
 
+    takes_changes: bool = False
+    changes: list[StageChange] = field(default_factory=list)
     snapshots: list[StageSnapshot] = field(default_factory=list)
     farewells: list[tuple[FarewellReason, str]] = field(default_factory=list)
 
     def show(self, snapshot: StageSnapshot) -> None:
         self.snapshots.append(snapshot)
+
+    def show_change(self, change: StageChange) -> None:
+        self.changes.append(change)
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
         self.farewells.append((reason, detail))

@@ -37,10 +37,11 @@ class ObservedSend:
     handshake has been accepted.
     """
 
-    __slots__ = ("_send", "is_accepted", "status")
+    __slots__ = ("is_accepted", "status", "unobserved")
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        self.unobserved = send
+        """The `send` itself, for messages that need not be observed."""
         self.status = 0
         self.is_accepted = False
 
@@ -50,4 +51,4 @@ class ObservedSend:
             self.status = message["status"]
         elif message["type"] == "websocket.accept":
             self.is_accepted = True
-        await self._send(message)
+        await self.unobserved(message)

@@ -71,7 +71,7 @@ class StageManager:
         dispatcher = OrderDispatcher(media=media)
         rules = SessionRules(limits=limits, linger_ms=linger_ms)
         self._unit = UnitOfWork(book=book, clock=clock, randomness=randomness, rules=rules, dispatcher=dispatcher)
-        self._presence = PresencePublisher(sessions=self._unit.registry.sessions, settled=self._unit.settled)
+        self._presence = PresencePublisher(sessions=self._unit.registry.sessions, durable=self._unit.durable)
         self._unit.changed = self._presence.changed
         dispatcher.close_events = self._presence.close
         self._index = IngestConfigurationIndex(book=book)

@@ -87,6 +87,9 @@ class FakeManager:
         self.watchers.append(watcher)
         return "connection-3"
 
+    def show_again(self, *, connection_id: str) -> None:
+        self._record("show_again", connection_id)
+
     async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
         if self.exchange_gate is not None:
             await self.exchange_gate.wait()

@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 
 from stagebook.api.asgi import DISCONNECT_REFUSED
 from stagebook.api.participants.events_connection import MAX_CLOSE_REASON_SIZE_BYTES, close_message
+from stagebook.api.participants.events_outbox import CHANGES_LIMIT
+from stagebook.api.participants.events_websocket import CHANGES_SUBPROTOCOL
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.request_limits import RequestLimits
-from stagebook.manager.presence.watchers import FarewellReason, PresentParticipant, StageSnapshot, StageWatcher
+from stagebook.manager.presence.watchers import (
+    FarewellReason,
+    PresentParticipant,
+    StageChange,
+    StageSnapshot,
+    StageWatcher,
+)
 from stagebook.stage.errors import AttemptRefusedError, TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.resources import ClientInfo
@@ -99,6 +107,11 @@ def snapshot(*participant_ids: str) -> StageSnapshot:
         for name in participant_ids
     )
     return StageSnapshot(stage_id=STAGE_ID, participants=participants)
+
+
+def change(participant_id: str, *, number: int) -> StageChange:
+    joined = snapshot(participant_id).participants
+    return StageChange(stage_id=STAGE_ID, base_sequence_number=number - 1, sequence_number=number, joined=joined)
 
 
 def reported_causes(manager: FakeManager) -> list[object]:
@@ -232,6 +245,53 @@ class TestMessages:
             while shown[-1] != "p99":
                 shown.append((await socket.receive_json())["payload"]["participants"][0]["id"])
             assert len(shown) <= 2
+            socket.leave()
+
+    async def test_a_client_that_announces_it_takes_changes(self, manager: FakeManager) -> None:
+        socket = FakeSocket(manager)
+        task = asyncio.create_task(socket.serve(subprotocols=(CHANGES_SUBPROTOCOL, TOKEN)))
+        assert (await socket.receive())["subprotocol"] == TOKEN
+        watcher = watcher_of(manager)
+        assert watcher.takes_changes
+        watcher.show(snapshot("p1"))
+        watcher.show_change(change("p2", number=2))
+        watcher.show_change(change("p3", number=3))
+        messages = [await socket.receive_json() for _ in range(3)]
+        assert [(each["type"], each["payload"]["sequenceNumber"]) for each in messages] == [
+            ("STAGE_STATE", 1),
+            ("STAGE_STATE_CHANGE", 2),
+            ("STAGE_STATE_CHANGE", 3),
+        ]
+        socket.leave()
+        await task
+
+    async def test_a_client_that_does_not_announce_it_takes_lists(self, manager: FakeManager) -> None:
+        async with connected(manager) as socket:
+            assert not watcher_of(manager).takes_changes
+            socket.leave()
+
+    async def test_a_client_that_has_missed_changes_is_shown_the_list_again_when_it_reads(
+        self, manager: FakeManager
+    ) -> None:
+        reading = asyncio.Event()
+
+        async def gate(message: dict[str, Any]) -> None:
+            if message["type"] == "websocket.send":
+                await reading.wait()
+
+        async with connected(manager) as socket:
+            socket.send_gate = gate
+            for number in range(1, CHANGES_LIMIT + 3):
+                watcher_of(manager).show_change(change("p", number=number))
+                await asyncio.sleep(0)
+            assert ("show_again", "connection-3") not in manager.calls
+            reading.set()
+            await socket.receive()
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while ("show_again", "connection-3") not in manager.calls:  # noqa: ASYNC110 - it notifies nobody
+                    await asyncio.sleep(0)
+            watcher_of(manager).show(snapshot("p"))
+            assert (await socket.receive_json())["type"] == "STAGE_STATE"
             socket.leave()
 
     async def test_a_ping_is_answered(self, manager: FakeManager) -> None:

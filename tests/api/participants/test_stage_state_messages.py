@@ -15,9 +15,10 @@ from stagebook.api.participants.stage_state_messages import (
     MAX_PART_SIZE_BYTES,
     PART_SIZE_BYTES,
     StageStateEncoder,
+    StageStateEncoders,
     message_type,
 )
-from stagebook.manager.presence.watchers import PresentParticipant, StageSnapshot
+from stagebook.manager.presence.watchers import PresentParticipant, StageChange, StageSnapshot
 from stagebook.stage.json_depth import MAX_JSON_DEPTH
 
 SNAPSHOT = StageSnapshot(
@@ -34,6 +35,7 @@ def test_a_stage_state_lists_all_participants() -> None:
         "type": "STAGE_STATE",
         "payload": {
             "stageId": "abcdABCDefgh",
+            "sequenceNumber": 1,
             "participants": [
                 {"id": "p1", "userId": "ada", "attributes": {"role": "höst"}, "isPublishing": True},
                 {"id": "p2", "userId": "", "attributes": {}, "isPublishing": False},
@@ -127,11 +129,40 @@ def test_the_size_of_a_part_is_bounded_for_ids_that_are_never_cut() -> None:
     assert max(map(len, parts)) < MAX_PART_SIZE_BYTES + 2_000
 
 
-def test_an_encoder_keeps_no_message_that_no_socket_keeps() -> None:
-    encoder = StageStateEncoder()
-    kept = weakref.ref(encoder.encode(SNAPSHOT))
+def test_the_sockets_of_a_stage_share_an_encoder_that_ends_with_the_last_one() -> None:
+    encoders = StageStateEncoders()
+    encoder = encoders.of_stage("one")
+    message = weakref.ref(encoder.encode(SNAPSHOT))
+    assert encoders.of_stage("one") is encoder
+    assert encoders.of_stage("two") is not encoder
+    del encoder
     gc.collect()
-    assert kept() is None
+    assert message() is None
+
+
+def test_a_change_is_encoded_once() -> None:
+    encoder = StageStateEncoder()
+    change = StageChange(
+        stage_id="abcdABCDefgh",
+        base_sequence_number=7,
+        sequence_number=9,
+        joined=SNAPSHOT.participants[:1],
+        updated=SNAPSHOT.participants[1:],
+        left=("p3",),
+    )
+    message = encoder.encode_change(change)
+    assert encoder.encode_change(change) is message
+    assert json.loads(message.text) == {
+        "type": "STAGE_STATE_CHANGE",
+        "payload": {
+            "stageId": "abcdABCDefgh",
+            "baseSequenceNumber": 7,
+            "sequenceNumber": 9,
+            "joined": [{"id": "p1", "userId": "ada", "attributes": {"role": "höst"}, "isPublishing": True}],
+            "updated": [{"id": "p2", "userId": "", "attributes": {}, "isPublishing": False}],
+            "left": ["p3"],
+        },
+    }
 
 
 @pytest.mark.parametrize("depth", [MAX_JSON_DEPTH, 5_000])

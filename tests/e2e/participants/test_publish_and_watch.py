@@ -1,6 +1,7 @@
 """Joining, publishing, watching and leaving with real peers, and the events that the book has afterwards."""
 
 import httpx
+import pytest
 
 from tests.clients.events_client import connect_events_client
 from tests.clients.stage_client import token_payload
@@ -78,10 +79,15 @@ async def test_a_viewer_s_subscription_stops_with_its_publisher(stage: StageHand
     await stage.expect_events(viewer_id, *first_events, "LEFT")
 
 
-async def test_the_events_websocket_shows_all_participants_of_the_stage(stage: StageHandle, peers: Peers) -> None:
+@pytest.mark.parametrize("takes_changes", [False, True], ids=["lists", "changes"])
+async def test_the_events_websocket_shows_all_participants_of_the_stage(
+    stage: StageHandle,
+    peers: Peers,
+    takes_changes: bool,  # noqa: FBT001 - pytest gives it by name
+) -> None:
     watcher_id, watcher_token = await stage.token(userId="grace")
     publisher_id, publisher_token = await stage.token(userId="ada", attributes={"role": "host"})
-    async with connect_events_client(watcher_token) as events:
+    async with connect_events_client(watcher_token, takes_changes=takes_changes) as events:
         await events.wait_for_type("PONG")
         alone = await events.wait_until(lambda shown: watcher_id in shown)
         assert alone[watcher_id] == {"id": watcher_id, "userId": "grace", "attributes": {}, "isPublishing": False}
@@ -96,6 +102,8 @@ async def test_the_events_websocket_shows_all_participants_of_the_stage(stage: S
         }
         await publisher.stop()
         await events.wait_until(lambda shown: set(shown) == {watcher_id})
+        assert ("STAGE_STATE_CHANGE" in events.types) is takes_changes
+        assert (events.types.count("STAGE_STATE") == 1) is takes_changes
     await stage.expect_events(watcher_id, "JOINED", "LEFT")
 
 

@@ -1,124 +1,17 @@
-"""How many bytes of snapshots a stage's watchers are sent, counted in virtual time."""
+"""How many bytes of lists and changes a stage's watchers are sent, counted in virtual time."""
 
 import asyncio
 import math
-import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 import msgspec
 import pytest
 
-from stagebook.manager.presence.presence import (
-    BYTES_PER_SECOND,
-    ENCODING_WATCHERS,
-    GATHER_SECONDS,
-    PresencePublisher,
-    snapshot_of,
-)
-from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
-from stagebook.stage.session.decide import decide
-from stagebook.stage.session.session_state import Session
-from tests.stage.session.decided_session import STAGE, DecidedSession, events
-
-Result = TypeVar("Result")
-
-
-class _AdvancingSelector(selectors.DefaultSelector):
-    """A selector that does not wait: it advances the clock instead."""
-
-    seconds = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "the test waits for something that nobody does"
-        self.seconds += max(timeout, 0)
-        return super().select(0)
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop in which waiting takes no time."""
-
-    def __init__(self) -> None:
-        self._clock = _AdvancingSelector()
-        super().__init__(self._clock)
-
-    def time(self) -> float:
-        return self._clock.seconds
-
-
-def run(main: Coroutine[Any, Any, Result]) -> Result:
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(main)
-
-
-class CountingWatcher:
-    """A watcher that counts what it is shown."""
-
-    def __init__(self) -> None:
-        self.lists = 0
-        self.size_bytes = 0
-        self.newest: StageSnapshot | None = None
-        self.first_seconds: float | None = None
-        self.last_seconds = 0.0
-
-    def show(self, snapshot: StageSnapshot) -> None:
-        self.lists += 1
-        self.size_bytes += snapshot.size_bytes
-        self.newest = snapshot
-        self.last_seconds = asyncio.get_running_loop().time()
-        if self.first_seconds is None:
-            self.first_seconds = self.last_seconds
-
-    def farewell(self, reason: FarewellReason, detail: str) -> None:
-        """Do nothing."""
-
-
-class PacedStage:
-    """A stage whose participants all watch it. The sessions are decided by the real rules."""
-
-    def __init__(self) -> None:
-        # DecidedSession compares whole sessions after each fact, which is too much for the stages here.
-        self._context = DecidedSession().context
-        self.session = DecidedSession().session
-        self.watchers: dict[str, CountingWatcher] = {}
-        self.joined_seconds: dict[str, float] = {}
-        self._sessions: dict[str, Session] = {}
-        self.publisher = PresencePublisher(sessions=self._sessions, settled=self._settled)
-
-    async def _settled(self) -> None:
-        """Everything is durable at once."""
-
-    def enter(self, name: str) -> None:
-        """Let a participant join whose websocket is not counted."""
-        self.session = decide(self.session, events(name, f"events-{name}"), self._context).session
-
-    def join(self, name: str) -> CountingWatcher:
-        self.enter(name)
-        watcher = self.watchers[name] = CountingWatcher()
-        self.joined_seconds[name] = asyncio.get_running_loop().time()
-        self.publisher.add(STAGE, f"events-{name}", watcher)
-        self.change()
-        return watcher
-
-    def change(self) -> None:
-        """Report the session as changed."""
-        self._sessions[STAGE] = self.session
-        self.publisher.changed(self.session)
-
-    async def burst(self, count: int, *, joins_per_second: float) -> None:
-        """Let participants join at a constant rate, and wait until everybody has been shown the last."""
-        for number in range(count):
-            self.join(f"participant-{number}")
-            await asyncio.sleep(1 / joins_per_second)
-        await asyncio.sleep(10_000)
-
-    @property
-    def total_bytes(self) -> int:
-        return sum(watcher.size_bytes for watcher in self.watchers.values())
-
-    @property
-    def list_bytes(self) -> int:
-        return snapshot_of(self.session).size_bytes
+from stagebook.manager.presence.presence import PresencePublisher
+from stagebook.manager.presence.presence_pace import BYTES_PER_SECOND, GATHER_SECONDS
+from stagebook.manager.presence.stage_list import StageList
+from stagebook.manager.presence.watched_stage import CHANGES_GATHER_MAXIMUM_SECONDS, ENCODING_WATCHERS, SENDING_BYTES
+from tests.manager.presence.paced_stage import PacedStage, run
+from tests.stage.session.decided_session import DecidedSession, ended, publish
 
 
 @pytest.mark.parametrize("joins_per_second", [100, 1_000, 100_000])
@@ -132,9 +25,31 @@ def test_a_burst_of_n_joins_costs_each_watcher_o_n_log_n_bytes(count: int, joins
     stage = run(measure())
     entry_bytes = stage.list_bytes / count
     for watcher in stage.watchers.values():
-        assert watcher.newest is not None
-        assert len(watcher.newest.participants) == count
+        assert len(watcher.known.participants) == count
         assert watcher.size_bytes <= entry_bytes * count * (math.log2(count) + 2)
+
+
+@pytest.mark.parametrize("joins_per_second", [100, 1_000, 100_000])
+@pytest.mark.parametrize("count", [10, 100, 1_000])
+def test_a_burst_of_n_joins_costs_each_watcher_that_takes_changes_o_n_bytes(
+    count: int, joins_per_second: float
+) -> None:
+    """Each of the n participants is an entry of the first list or of one change."""
+
+    async def measure() -> PacedStage:
+        stage = PacedStage()
+        await stage.burst(count, joins_per_second=joins_per_second, takes_changes=True)
+        return stage
+
+    stage = run(measure())
+    entry_bytes, envelope_bytes = stage.list_bytes / count, 200
+    expected = StageList(stage.session).snapshot().participants
+    for watcher in stage.watchers.values():
+        assert watcher.known.listed == expected
+        assert watcher.lists == 1
+        assert watcher.changes <= count
+        # A participant that appears just before the first list can be in the first change as well.
+        assert watcher.size_bytes <= 2 * count * entry_bytes + watcher.changes * envelope_bytes
 
 
 def test_the_bytes_per_second_of_a_stage_are_bounded_while_it_changes() -> None:
@@ -151,6 +66,132 @@ def test_the_bytes_per_second_of_a_stage_are_bounded_while_it_changes() -> None:
 
     sent_bytes, one_round_bytes = run(measure())
     assert one_round_bytes * 5 < sent_bytes <= seconds * BYTES_PER_SECOND + one_round_bytes
+
+
+@pytest.mark.parametrize("changes_per_second", [1, 100])
+def test_changes_are_prompt_while_lists_are_paced(changes_per_second: int) -> None:
+    """On a stage of 2,000 lists that always changes, the next list comes after seconds, and a change at once."""
+
+    async def measure() -> tuple[list[float], int]:
+        stage = PacedStage()
+        for number in range(2_000):
+            stage.join(f"participant-{number}")
+        await asyncio.sleep(1_000)
+        prompt = stage.join("prompt", takes_changes=True)
+        await asyncio.sleep(1_000)
+        lists_before, delays = stage.watchers["participant-0"].lists, []
+        for _ in range(10 * changes_per_second):
+            stage.change()
+            changed_seconds = asyncio.get_running_loop().time()
+            await asyncio.sleep(1 / changes_per_second)
+            if prompt.last_seconds >= changed_seconds:
+                delays.append(prompt.last_seconds - changed_seconds)
+        return delays, stage.watchers["participant-0"].lists - lists_before
+
+    delays, lists = run(measure())
+    assert delays
+    assert max(delays) <= CHANGES_GATHER_MAXIMUM_SECONDS + GATHER_SECONDS
+    assert lists <= 2
+
+
+def test_the_changes_of_a_stage_are_bounded_in_bytes_and_in_number() -> None:
+    seconds, watchers = 20, 1_000
+
+    async def measure() -> tuple[int, int]:
+        stage = PacedStage()
+        await stage.burst(watchers, joins_per_second=1_000, takes_changes=True)
+        before_bytes = stage.total_bytes
+        before = sum(watcher.changes for watcher in stage.watchers.values())
+        for _ in range(seconds * 100):
+            stage.change()
+            await asyncio.sleep(0.01)
+        messages = sum(watcher.changes for watcher in stage.watchers.values()) - before
+        return stage.total_bytes - before_bytes, messages
+
+    sent_bytes, messages = run(measure())
+    assert messages > watchers * 10
+    assert sent_bytes + messages * SENDING_BYTES <= (seconds + 1) * BYTES_PER_SECOND * 1.1
+
+
+def test_a_participant_that_changes_n_times_is_one_entry() -> None:
+    async def measure() -> tuple[int, int]:
+        stage = PacedStage()
+        watcher = stage.join("watcher", takes_changes=True)
+        await asyncio.sleep(10)
+        before = watcher.change_bytes
+        for _ in range(101):
+            stage.change()
+        await asyncio.sleep(10)
+        return watcher.changes, watcher.change_bytes - before
+
+    changes, size_bytes = run(measure())
+    assert changes == 1
+    assert size_bytes < 400
+
+
+def test_a_change_that_is_larger_than_the_list_is_sent_as_the_list() -> None:
+    async def measure() -> tuple[int, int]:
+        stage = PacedStage()
+        watcher = stage.join("watcher", takes_changes=True)
+        for number in range(100):
+            stage.enter(f"participant-{number}")
+        await asyncio.sleep(10)
+        for number in range(100):
+            stage.apply(ended(f"participant-{number}", f"events-participant-{number}"))
+        await asyncio.sleep(10)
+        return watcher.lists, len(watcher.known.participants)
+
+    assert run(measure()) == (2, 1)
+
+
+def test_no_message_overtakes_another_one_that_waits_for_the_book() -> None:
+    async def measure() -> tuple[int, int]:
+        stage = PacedStage()
+        watcher = stage.join("watcher", takes_changes=True)
+        await asyncio.sleep(10)
+        durable, waiting = asyncio.Event(), 0
+
+        async def first_waits() -> None:
+            nonlocal waiting
+            waiting += 1
+            if waiting == 1:
+                await durable.wait()
+
+        stage.publisher._durable = first_waits
+        for _ in range(4):
+            stage.change()
+            await asyncio.sleep(1)
+        before = watcher.changes
+        durable.set()
+        await asyncio.sleep(10)
+        return before, watcher.changes
+
+    assert run(measure()) == (0, 2)
+
+
+def test_a_commit_that_changes_nothing_visible_sends_nothing() -> None:
+    async def measure() -> tuple[int, int, int]:
+        stage = PacedStage()
+        takes_lists, takes_changes = stage.join("lists"), stage.join("changes", takes_changes=True)
+        await asyncio.sleep(10)
+        stage.apply(publish("lists", "attempt"))
+        await asyncio.sleep(10)
+        return takes_lists.lists, takes_changes.lists, takes_changes.changes
+
+    assert run(measure()) == (1, 1, 0)
+
+
+def test_a_watcher_can_ask_for_the_list_again() -> None:
+    async def measure() -> tuple[int, int]:
+        stage = PacedStage()
+        watcher = stage.join("watcher", takes_changes=True)
+        await asyncio.sleep(10)
+        stage.publisher.show_again("events-watcher")
+        stage.publisher.show_again("events-nobody")
+        await asyncio.sleep(10)
+        return watcher.lists, watcher.changes
+
+    assert run(measure()) == (2, 0)
 
 
 def test_a_large_stage_costs_bounded_encoding_for_a_single_watcher() -> None:
@@ -205,7 +246,7 @@ def test_a_watcher_that_leaves_before_the_snapshot_is_durable_is_not_shown_it() 
     async def measure() -> int:
         stage = PacedStage()
         durable = asyncio.Event()
-        stage.publisher._settled = durable.wait  # type: ignore[assignment]
+        stage.publisher._durable = durable.wait  # type: ignore[assignment]
         watcher = stage.join("A")
         await asyncio.sleep(2 * GATHER_SECONDS)
         stage.publisher.remove("events-A")
@@ -234,5 +275,5 @@ def test_the_size_of_a_snapshot_is_that_of_its_participants_as_json() -> None:
     session = DecidedSession()
     for number in range(50):
         session.open_events(f"participant-{number}")
-    snapshot = snapshot_of(session.session)
+    snapshot = StageList(session.session).snapshot()
     assert snapshot.size_bytes == pytest.approx(len(msgspec.json.encode(snapshot.participants)), rel=0.05)

@@ -233,14 +233,15 @@ class TestCommit:
         assert held.unit.registry.routes == routes
 
     async def test_each_replaced_session_is_reported(self, held: HeldUnit) -> None:
-        changed: list[Session] = []
-        held.unit.changed = changed.append
+        changed: list[tuple[Session, set[str]]] = []
+        held.unit.changed = lambda session, participant_ids: changed.append((session, set(participant_ids)))
         start_publishing(held)
 
         replicate(held)[0].commit()
 
-        assert [session.stage_arn for session in changed[-2:]] == [OTHER_STAGE, STAGE]
-        assert changed[-1] is held.unit.registry.sessions[STAGE]
+        reported = [(session.stage_arn, participant_ids) for session, participant_ids in changed[-2:]]
+        assert reported == [(OTHER_STAGE, {"P"}), (STAGE, {"P"})]
+        assert changed[-1][0] is held.unit.registry.sessions[STAGE]
 
     async def test_a_transaction_without_a_change_is_durable_with_the_one_before(self, held: HeldUnit) -> None:
         assert commit(held, publish("P", "one")) is None

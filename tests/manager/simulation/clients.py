@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
+from stagebook.manager.presence.watchers import FarewellReason, StageChange, StageSnapshot
 from stagebook.manager.resources.ingest_configuration_service import IngestSpec
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.claims import Claims
@@ -16,6 +16,7 @@ from stagebook.stage.events import Cause
 from stagebook.stage.resources import Capability, IngestConfiguration, IngestProtocol, Stage
 from tests.clients.own_key import OwnKey
 from tests.manager.manager_harness import ACCOUNT, CLIENT, PlainTokens, SettableClock
+from tests.manager.presence.shown_list import ShownList
 from tests.manager.simulation.oracle import Observer
 from tests.manager.simulation.simulated_engine import SimulatedEngine
 
@@ -27,17 +28,27 @@ HOUR_MS = 3_600_000
 
 @dataclass
 class Watcher:
-    """An events websocket that checks each snapshot and farewell with the observer."""
+    """An events websocket that checks each list and farewell with the observer."""
 
     observer: Observer
     stage_arn: str
     participant_id: str
+    takes_changes: bool
     is_open: bool = True
+    known: ShownList = field(default_factory=ShownList)
 
     def show(self, snapshot: StageSnapshot) -> None:
         """As StageWatcher.show."""
         with self.observer.noting():
-            self.observer.shown(self.stage_arn, snapshot)
+            self.known.show(snapshot)
+            self.observer.shown(self.stage_arn, self.known.listed)
+
+    def show_change(self, change: StageChange) -> None:
+        """As StageWatcher.show_change."""
+        with self.observer.noting():
+            assert self.takes_changes
+            self.known.show_change(change)
+            self.observer.shown(self.stage_arn, self.known.listed)
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
         """As StageWatcher.farewell."""
@@ -175,7 +186,8 @@ class Clients:
         await self._attempt(claims, lambda: self._open_events(claims))
 
     async def _open_events(self, claims: Claims) -> None:
-        watcher = Watcher(self.observer, claims.stage_arn, claims.participant_id)
+        takes_changes = self.chance.random() < 0.5
+        watcher = Watcher(self.observer, claims.stage_arn, claims.participant_id, takes_changes)
         connection_id = await self.manager.participants.open_events(claims, watcher=watcher, client=CLIENT)
         self.sockets.append((claims.stage_arn, claims.participant_id, connection_id))
         self.watchers[connection_id] = watcher

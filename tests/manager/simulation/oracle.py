@@ -5,13 +5,13 @@ and farewell at the moment at which a client receives it.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
 
 from stagebook.book.store import BookReader, ParticipantFilter, RecordedEvent
-from stagebook.manager.presence.watchers import StageSnapshot
+from stagebook.manager.presence.watchers import PresentParticipant
 from stagebook.stage.events import EventName, ReplicationDestination
 from stagebook.stage.resources import (
     ParticipantRecord,
@@ -347,9 +347,9 @@ class Observer:
             names = self.events(stage_arn, participant_id)
             assert any(name.value.endswith("_ERROR") for name in names), "a refusal before its event is durable"
 
-    def shown(self, stage_arn: str, snapshot: StageSnapshot) -> None:
-        """Check a snapshot of the participants on a stage."""
-        for present in snapshot.participants:
+    def shown(self, stage_arn: str, participants: Iterable[PresentParticipant]) -> None:
+        """Check a list of the participants on a stage."""
+        for present in participants:
             self.joined(stage_arn, present.participant_id)
             if present.is_publishing and self._book.get_stage(stage_arn) is not None:
                 names = self.events(stage_arn, present.participant_id)

@@ -1,14 +1,14 @@
 """One events websocket after its handshake.
 
 Two tasks serve it. The reader takes the client's messages (PING, EXCHANGE_TOKEN), one at a time. The writer, which is
-the task of the request, sends what is pending: a PONG, the answers to token exchanges, and the newest stage state. The
-stage manager calls `show` and `farewell` from outside; both only store a value and wake the writer, so that a slow
-client never delays the manager. The first task that ends ends the connection.
+the task of the request, sends what waits: a PONG, the answers to token exchanges, and the states and changes of the
+stage. The stage manager calls `show`, `show_change` and `farewell` from outside; they only store a value and wake the
+writer, so that a slow client never delays the manager. The first task that ends ends the connection.
 
-A connection holds no data of its own that grows with the stage. The pending stage state is a reference to the message
-that all connections of the stage share, and a newer one replaces it. A message that has been begun must be sent to
-its end; its parts are shared too (`stage_state_messages.py`), and the time for it is bounded, so that a client that
-reads just enough to stay connected cannot keep old messages in memory.
+A connection holds no data of its own that grows with the stage. What waits for the client are references to messages
+that all connections of the stage share (`events_outbox.py`). A message that has been begun must be sent to its end;
+its parts are shared too (`stage_state_messages.py`), and the time for it is bounded, so that a client that reads just
+enough to stay connected cannot keep old messages in memory.
 
 Close codes are those of RFC 6455 section 7.4, and 4000 to 4999 for Stagebook's own.
 """
@@ -21,9 +21,10 @@ import msgspec
 from stagebook.api.asgi import DISCONNECT_REFUSED, Message, Receive, Send
 from stagebook.api.light_event import LightEvent
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
+from stagebook.api.participants.events_outbox import EventsOutbox
 from stagebook.api.participants.request_limits import RequestLimits, TokenBucket
 from stagebook.api.participants.stage_state_messages import StageStateMessage
-from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
+from stagebook.manager.presence.watchers import FarewellReason, StageChange, StageSnapshot
 from stagebook.stage.events import Cause
 
 MAX_CLOSE_REASON_SIZE_BYTES = 123
@@ -60,20 +61,19 @@ FAREWELL_CLOSE_CODES: dict[FarewellReason, int] = {
 class EventsConnection:
     """One open events websocket. It implements the stage manager's StageWatcher.
 
-    `answer_exchange` takes the text of an EXCHANGE_TOKEN message and returns the text of the answer. It must be set
-    before `run`. `has_parts`: the server supports TEXT_PARTS_EXTENSION.
+    `answer_exchange` takes the text of an EXCHANGE_TOKEN message and returns the text of the answer. `ask_for_state`
+    asks the stage manager to call `show`. Both must be set before `run`. `takes_changes`: the client has announced
+    that it understands changes. `has_parts`: the server supports TEXT_PARTS_EXTENSION.
     """
 
     __slots__ = (
-        "_encoder",
         "_farewell",
         "_has_parts",
         "_is_ping_due",
         "_is_pong_pending",
-        "_is_state_pending",
         "_limits",
         "_message_rate",
-        "_newest_state",
+        "_outbox",
         "_pending_answers",
         "_ping_timer",
         "_reader",
@@ -81,9 +81,12 @@ class EventsConnection:
         "_sent_at_seconds",
         "_wake_writer",
         "answer_exchange",
+        "ask_for_state",
+        "takes_changes",
     )
 
     answer_exchange: Callable[[str], Awaitable[str]]
+    ask_for_state: Callable[[], None]
 
     def __init__(
         self,
@@ -92,15 +95,14 @@ class EventsConnection:
         limits: RequestLimits,
         message_rate: TokenBucket,
         has_parts: bool,
+        takes_changes: bool = False,
     ) -> None:
-        self._encoder = encoder
+        self.takes_changes = takes_changes
+        self._outbox = EventsOutbox(encoder)
         self._limits = limits
         self._message_rate = message_rate
         self._has_parts = has_parts
         self._wake_writer = LightEvent()
-        self._newest_state: StageStateMessage | None = None
-        """The newest state, also after it was sent: the encoder shares its parts with the next one."""
-        self._is_state_pending = False
         self._is_pong_pending = False
         self._is_ping_due = False
         self._pending_answers: tuple[str, ...] = ()
@@ -111,9 +113,13 @@ class EventsConnection:
         self._sent_at_seconds = 0.0
 
     def show(self, snapshot: StageSnapshot) -> None:
-        """Send a snapshot of the stage. It replaces a snapshot that has not been sent yet."""
-        self._newest_state = self._encoder.encode(snapshot)
-        self._is_state_pending = True
+        """Send a snapshot of the stage. It replaces what has not been sent yet."""
+        self._outbox.show(snapshot)
+        self._wake_writer.set()
+
+    def show_change(self, change: StageChange) -> None:
+        """Send a change of the stage."""
+        self._outbox.show_change(change)
         self._wake_writer.set()
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
@@ -195,31 +201,38 @@ class EventsConnection:
         self._on_silence()
         try:
             while self._farewell is None and self._reader is not None and not self._reader.done():
-                if not await self._send_pending(send):
+                if not await self._send_texts(send):
                     return PEER_LOST
+                message = self._outbox.take()
+                if message is not None:
+                    if not await self._send_state(send, message):
+                        return PEER_LOST
+                    continue
+                if self._outbox.is_behind:
+                    self.ask_for_state()
                 await self._wake_writer.wait()
                 self._wake_writer.clear()
         finally:
             self._cancel_ping_timer()
         return self._farewell or PEER_LOST
 
-    async def _send_pending(self, send: Send) -> bool:
-        """Send what is pending; return False when the client does not read it in time, or the socket is closed."""
-        limits = self._limits
+    async def _send_texts(self, send: Send) -> bool:
+        """Send the small messages that wait; return False as `_send` does."""
         texts = self._take_texts()
-        if texts:
-            messages = [{"type": "websocket.send", "text": text} for text in texts]
-            if not await self._send(send, messages, seconds=limits.events_send_timeout_seconds):
-                return False
-        state = self._newest_state
-        if not self._is_state_pending or state is None:
+        if not texts:
             return True
-        self._is_state_pending = False
-        seconds = limits.events_send_timeout_seconds + state.size_bytes / limits.events_bytes_per_second
-        return await self._send(send, self._state_messages(state), seconds=seconds)
+        messages = [{"type": "websocket.send", "text": text} for text in texts]
+        return await self._send(send, messages, seconds=self._limits.events_send_timeout_seconds)
+
+    # Not a coroutine of its own: a client that does not read would keep its frame.
+    def _send_state(self, send: Send, message: StageStateMessage) -> Awaitable[bool]:
+        """Send a state or a change; return False as `_send` does."""
+        limits = self._limits
+        seconds = limits.events_send_timeout_seconds + message.size_bytes / limits.events_bytes_per_second
+        return self._send(send, self._state_messages(message), seconds=seconds)
 
     def _take_texts(self) -> list[str]:
-        """Return the small messages that are pending."""
+        """Return the small messages that wait, and remove them."""
         texts = [stage_state_messages.PONG] if self._is_pong_pending else []
         texts += self._pending_answers
         texts += [stage_state_messages.PING] if self._is_ping_due else []

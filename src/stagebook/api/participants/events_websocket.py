@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from stagebook.api.asgi import TEXT_PARTS_EXTENSION, Receive, Scope, Send
+from stagebook.api.asgi import TEXT_PARTS_EXTENSION, ObservedSend, Receive, Scope, Send
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
@@ -37,6 +37,9 @@ from stagebook.stage.events import Cause
 
 CONNECTION_TOKEN_PREFIX = "connection-token."  # noqa: S105 - a prefix, not a secret
 """Marks a subprotocol as a connection token. With the prefix it has four parts, so it is not mistaken for a JWT."""
+
+CHANGES_SUBPROTOCOL = "stage-state-changes"
+"""A client that offers it beside its token understands STAGE_STATE_CHANGE messages. It is never selected."""
 
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
@@ -59,9 +62,9 @@ class EventsEndpoint:
         self._admission = admission
         self._monotonic = monotonic
         self._open_by_participant: Counter[tuple[str, str]] = Counter()
-        self._encoder = stage_state_messages.StageStateEncoder()
+        self._encoders = stage_state_messages.StageStateEncoders()
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, topic: str) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: ObservedSend, topic: str) -> None:
         """Serve one websocket from its handshake to its end. `websocket.connect` has been received already.
 
         Raises RequestRefusedError or a StagebookError before the handshake is accepted.
@@ -87,11 +90,12 @@ class EventsEndpoint:
         _require_topic(claims, topic)
         return claims
 
-    async def _serve_participant(self, claims: Claims, scope: Scope, receive: Receive, send: Send) -> None:
-        connection = self._connection(scope)
+    async def _serve_participant(self, claims: Claims, scope: Scope, receive: Receive, send: ObservedSend) -> None:
+        connection = self._connection(scope, stage_id=claims.stage_arn.rpartition("/")[2])
         client = client_info(header(scope, b"user-agent"))
         connection_id = await self._manager.open_events(claims, watcher=connection, client=client)
         connection.answer_exchange = partial(self._exchange, claims, connection_id)
+        connection.ask_for_state = partial(self._manager.show_again, connection_id=connection_id)
         # This value stays when the task is cancelled, which the HTTP server does when it stops.
         close = ConnectionClose(cause=Cause.SHUTDOWN)
         try:
@@ -100,17 +104,18 @@ class EventsEndpoint:
             if close.cause is not None:
                 await self._manager.close_events(connection_id=connection_id, cause=close.cause)
 
-    def _connection(self, scope: Scope) -> EventsConnection:
+    def _connection(self, scope: Scope, *, stage_id: str) -> EventsConnection:
         message_rate = TokenBucket(
             burst=self._limits.events_messages_burst,
             per_second=self._limits.events_messages_per_second,
             monotonic=self._monotonic,
         )
         return EventsConnection(
-            encoder=self._encoder,
+            encoder=self._encoders.of_stage(stage_id),
             limits=self._limits,
             message_rate=message_rate,
             has_parts=TEXT_PARTS_EXTENSION in (scope.get("extensions") or {}),
+            takes_changes=CHANGES_SUBPROTOCOL in scope["subprotocols"],
         )
 
     async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
@@ -124,7 +129,7 @@ class EventsEndpoint:
         return await token_exchange_messages.exchange_answer(exchange())
 
 
-async def _run(connection: EventsConnection, scope: Scope, receive: Receive, send: Send) -> ConnectionClose:
+async def _run(connection: EventsConnection, scope: Scope, receive: Receive, send: ObservedSend) -> ConnectionClose:
     try:
         # A browser fails the handshake unless the server selects an offered subprotocol (WebSockets Standard).
         token = _offered_token(scope["subprotocols"])
@@ -134,8 +139,8 @@ async def _run(connection: EventsConnection, scope: Scope, receive: Receive, sen
     # The coroutines of an open websocket hold the scope, and the token and the header fields in it can have 64 KiB.
     del token
     scope.clear()
-    close = await connection.run(receive, send)
-    await connection.close(send, close)
+    close = await connection.run(receive, send.unobserved)
+    await connection.close(send.unobserved, close)
     return close
 
 

@@ -45,6 +45,9 @@ class ParticipantManager(Protocol):
     async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
         """Register an events websocket as a connection of the participant; return the id of the connection."""
 
+    def show_again(self, *, connection_id: str) -> None:
+        """Show an events websocket the list again, because it has not taken all changes. An unknown id is ignored."""
+
     async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
         """Replace the token of the participant of an events websocket; return the claims of the new token.
 

@@ -74,13 +74,15 @@ class ParticipantsApi:
             return scope["method"] in {"POST", "OPTIONS"}
         return path == "/whip" or path.startswith(("/whip/", "/events/"))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not a coroutine of its own: each open websocket would keep its frame.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one HTTP request or one websocket."""
-        if scope["type"] == "websocket":
-            await self._serve_websocket(scope, receive, send)
-        else:
-            response = await self._respond(scope, receive)
-            await send_response(send, response, extra_headers=cross_origin.RESPONSE_HEADERS)
+        serve = self._serve_websocket if scope["type"] == "websocket" else self._serve_request
+        return serve(scope, receive, send)
+
+    async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._respond(scope, receive)
+        await send_response(send, response, extra_headers=cross_origin.RESPONSE_HEADERS)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect

@@ -1,6 +1,8 @@
 """The presence messages of the events websocket, as JSON text.
 
-    server: {"type": "STAGE_STATE", "payload": {"stageId": "...", "participants": [...]}}   all, the client included
+    server: {"type": "STAGE_STATE", "payload": {"stageId", "sequenceNumber", "participants"}}   all, the client included
+            {"type": "STAGE_STATE_CHANGE", "payload": {"stageId", "baseSequenceNumber", "sequenceNumber",
+                                                       "joined", "updated", "left"}}
             {"type": "PING"} and {"type": "PONG"}
     client: {"type": "PING"} and {"type": "PONG"}
 
@@ -20,7 +22,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from stagebook.manager.presence.watchers import PresentParticipant, StageSnapshot
+from stagebook.manager.presence.watchers import PresentParticipant, StageChange, StageSnapshot
 from stagebook.stage.json_depth import is_too_deep
 
 PING = '{"type":"PING"}'
@@ -56,7 +58,7 @@ def message_type(text: str) -> str | None:
 
 
 class StageStateMessage:
-    """An encoded STAGE_STATE message: the parts of its text in UTF-8, to be sent in this order."""
+    """An encoded message: the parts of its text in UTF-8, to be sent in this order."""
 
     __slots__ = ("__weakref__", "parts")
 
@@ -75,26 +77,60 @@ class StageStateMessage:
 
 
 class StageStateEncoder:
-    """Encodes stage snapshots as STAGE_STATE messages, each snapshot once for all watchers of its stage.
+    """Encodes the snapshots and changes of one stage, each once for all watchers of the stage.
 
-    The stage manager passes the same snapshot object to every watcher of the stage in a row, so comparing with the last
-    snapshot is enough. The newest message of a stage is known as long as a websocket of the stage keeps it.
+    The stage manager passes the same object to every watcher of the stage in a row, so comparing with the last one is
+    enough. Identity is much cheaper than comparing a full stage. The newest list stays, to share its parts with the
+    next one.
     """
+
+    __slots__ = ("__weakref__", "_change", "_change_message", "_snapshot", "_state_message")
 
     def __init__(self) -> None:
         self._snapshot: StageSnapshot | None = None
-        self._newest_by_stage: WeakValueDictionary[str, StageStateMessage] = WeakValueDictionary()
+        self._state_message = StageStateMessage(())
+        self._change: StageChange | None = None
+        self._change_message = StageStateMessage(())
 
     def encode(self, snapshot: StageSnapshot) -> StageStateMessage:
-        """Return the message for this snapshot."""
-        message = self._newest_by_stage.get(snapshot.stage_id)
-        # Identity is enough, and much cheaper than comparing a full stage.
-        if message is None or snapshot is not self._snapshot:
-            known = () if message is None else message.parts
-            message = StageStateMessage(_shared(known, _parts(snapshot)))
-            self._newest_by_stage[snapshot.stage_id] = message
+        """Return the STAGE_STATE message for this snapshot."""
+        if snapshot is not self._snapshot:
+            self._state_message = StageStateMessage(_shared(self._state_message.parts, _parts(snapshot)))
             self._snapshot = snapshot
-        return message
+        return self._state_message
+
+    def encode_change(self, change: StageChange) -> StageStateMessage:
+        """Return the STAGE_STATE_CHANGE message for this change."""
+        if change is not self._change:
+            self._change_message = StageStateMessage((_change_text(change),))
+            self._change = change
+        return self._change_message
+
+
+class StageStateEncoders:
+    """The encoders of all stages by stage id. An encoder exists as long as a websocket of its stage keeps it."""
+
+    def __init__(self) -> None:
+        self._by_stage: WeakValueDictionary[str, StageStateEncoder] = WeakValueDictionary()
+
+    def of_stage(self, stage_id: str) -> StageStateEncoder:
+        """Return the encoder that all websockets of a stage share."""
+        encoder = self._by_stage.get(stage_id)
+        if encoder is None:
+            encoder = self._by_stage[stage_id] = StageStateEncoder()
+        return encoder
+
+
+def _change_text(change: StageChange) -> bytes:
+    payload = {
+        "stageId": change.stage_id,
+        "baseSequenceNumber": change.base_sequence_number,
+        "sequenceNumber": change.sequence_number,
+        "joined": [_entry(participant) for participant in change.joined],
+        "updated": [_entry(participant) for participant in change.updated],
+        "left": change.left,
+    }
+    return _encoder.encode({"type": "STAGE_STATE_CHANGE", "payload": payload})
 
 
 def _shared(known: Sequence[bytes], parts: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -107,8 +143,9 @@ def _parts(snapshot: StageSnapshot) -> list[bytes]:
     """Return the text of a message in parts. Only the first and the last one have text around the participants."""
     parts = [b",".join(group) for group in _groups(snapshot.participants)] or [b""]
     parts[1:] = [b"," + part for part in parts[1:]]
-    stage_id = _encoder.encode(snapshot.stage_id)
-    parts[0] = b'{"type":"STAGE_STATE","payload":{"stageId":' + stage_id + b',"participants":[' + parts[0]
+    stage_id, number = _encoder.encode(snapshot.stage_id), _encoder.encode(snapshot.sequence_number)
+    members = b'"stageId":' + stage_id + b',"sequenceNumber":' + number + b',"participants":['
+    parts[0] = b'{"type":"STAGE_STATE","payload":{' + members + parts[0]
     parts[-1] += b"]}}"
     return parts if sum(map(len, parts)) > ONE_PART_SIZE_BYTES else [b"".join(parts)]
 

@@ -160,6 +160,10 @@ class ParticipantService:
         stage = self._authorization.authorize(claims)
         return stage, self._unit.known_record(self._unit.session_of(stage), claims.participant_id)
 
+    def show_again(self, *, connection_id: str) -> None:
+        """Show an events websocket the list again, because it has not taken all changes. An unknown id is ignored."""
+        self._presence.show_again(connection_id)
+
     async def exchange_token(self, *, connection_id: str, token: str) -> Claims:
         """Let the participant of an open connection continue with another token; return the claims of that token.
 

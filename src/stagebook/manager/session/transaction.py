@@ -31,9 +31,23 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transaction:
-    """Facts that are decided together and committed together. `at` is the moment of everything in it."""
+    """Facts that are decided together and committed together. `at` is the moment of everything in it.
 
-    __slots__ = ("_changes", "_commit", "_forwards", "_registry", "_rules", "at", "departed", "orders", "sessions")
+    `changed_ids` are the ids of the changed participants of each session, with repetitions.
+    """
+
+    __slots__ = (
+        "_changes",
+        "_commit",
+        "_forwards",
+        "_registry",
+        "_rules",
+        "at",
+        "changed_ids",
+        "departed",
+        "orders",
+        "sessions",
+    )
 
     def __init__(
         self,
@@ -45,6 +59,7 @@ class Transaction:
     ) -> None:
         self.at = at
         self.sessions: dict[str, Session] = {}
+        self.changed_ids: dict[str, list[str]] = {}
         self.orders: list[tuple[str, orders.Order]] = []
         self._registry = registry
         self._rules = rules
@@ -99,6 +114,7 @@ class Transaction:
         session = decision.session
         stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self.at.wall_ms
         self.sessions[stage_arn] = session
+        self.changed_ids.setdefault(stage_arn, []).extend(decision.changed_ids)
         if decision.departed:
             self.departed += [(session_id, record) for record in decision.departed]
         for entry in decision.events:

@@ -10,7 +10,7 @@ can succeed and the server stops, so state in memory that never became durable i
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -46,7 +46,7 @@ VISIBLE_ORDERS = (orders.CloseConnection, orders.EndSource, orders.CloseEvents)
 class UnitOfWork:
     """Owns the running sessions and is the only part that writes the book.
 
-    `changed` is called with each session that a commit has replaced.
+    `changed` is called with each session that a commit has replaced, and the ids of its changed participants.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class UnitOfWork:
         self.timers = TimerQueue()
         self.pending = PendingResources(book=book)
         self.rules = rules
-        self.changed: Callable[[Session], None] = lambda _session: None
+        self.changed: Callable[[Session, Sequence[str]], None] = lambda _session, _participant_ids: None
         self._clock = clock
         self._event_clock = EventClock(clock, floor_ms=book.last_time_ms())
         self._randomness = randomness
@@ -140,13 +140,17 @@ class UnitOfWork:
             self.pending.note(resources, durable)
         return durable
 
+    async def durable(self) -> None:
+        """Wait until everything submitted so far is in the book. Raises BookFailedError."""
+        if self._last is not None:
+            await self._last
+
     async def settled(self) -> None:
         """Wait until everything submitted so far is durable and the orders that followed are carried out.
 
         Transactions become durable in the order of submission, so the last one stands for all. Raises BookFailedError.
         """
-        if self._last is not None:
-            await self._last
+        await self.durable()
         await self.dispatcher.settled()
 
     async def wait(self, durable: Durable | None) -> None:
@@ -162,7 +166,7 @@ class UnitOfWork:
             self._remember_departed(transaction, durable)
         for session in transaction.sessions.values():
             self.registry.install(session)
-            self.changed(session)
+            self.changed(session, transaction.changed_ids[session.stage_arn])
         # The caller holds the transaction while it waits, and must not hold an old session (`persistent_map.py`).
         transaction.sessions.clear()
         visible: list[orders.Order] = []

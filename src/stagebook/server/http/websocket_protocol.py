@@ -241,7 +241,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         Mark a handshake as complete once it was refused with an HTTP response. Raises ClientDisconnected (an OSError).
         """
         if "text_part" in message:
-            await self._send_part(message["text_part"], is_last=not message["more_parts"])
+            await self.writable.wait()
+            self._write_part(message["text_part"], is_last=not message["more_parts"])
             return
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
@@ -252,8 +253,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # The handshake is not needed again, and would be a fifth of the memory of an open websocket.
             del self.request, self.response, self.scope
 
-    async def _send_part(self, part: bytes, *, is_last: bool) -> None:
-        await self.writable.wait()
+    def _write_part(self, part: bytes, *, is_last: bool) -> None:
         if self.disconnected or self.close_sent or self.conn.state is not OPEN:
             raise ConnectionResetError
         opcode = Opcode.CONT if self._is_in_message else Opcode.TEXT

@@ -58,11 +58,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The result of `decide`: the next session, the events in causal order, the orders, and the refusal if any.
 
-    A refused attempt can have an event; then the decision has both a refusal and a changed session. `departed` are the
-    rows of participants that the next session does not contain any longer.
+    A refused attempt can have an event; then the decision has both a refusal and a changed session. `changed_ids` are
+    the ids of all participants that the decision has changed. `departed` are the rows of participants that the next
+    session does not contain any longer.
     """
 
     session: Session
+    changed_ids: tuple[str, ...] = ()
     departed: tuple[ParticipantRecord, ...] = ()
     events: tuple[ParticipantEvent, ...] = ()
     orders: tuple[Order, ...] = ()
@@ -199,6 +201,7 @@ class Draft:
             session, first, last = self._turn(session, is_filled=is_filled)
         return Decision(
             session=session,
+            changed_ids=tuple(self._changed),
             departed=tuple(departed),
             events=tuple(self.events),
             # The session's own row precedes the rows of its participants, which refer to it; its end follows them.

@@ -18,7 +18,7 @@ from stagebook.api.aws.rest_json.serialization import compile_output
 from stagebook.api.aws.rest_json.service_model import ServiceModel, load_service_model
 from stagebook.api.aws.rest_json.validation import compile_input
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.manager.presence.watchers import FarewellReason, StageSnapshot
+from stagebook.manager.presence.watchers import FarewellReason, StageChange, StageSnapshot
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.jwt_authority import JwtAuthority, new_private_key_pem
 from stagebook.manager.tokens.token_authority import Endpoints
@@ -114,10 +114,15 @@ class FakeMediaEngine(MediaEngine):
 class RecordingWatcher:
     """A stage watcher that records its farewells."""
 
+    takes_changes = False
+
     def __init__(self) -> None:
         self.farewells: list[tuple[FarewellReason, str]] = []
 
     def show(self, snapshot: StageSnapshot) -> None:
+        pass
+
+    def show_change(self, change: StageChange) -> None:
         pass
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
