@@ -24,6 +24,12 @@ LEAVE_SECONDS = 90.0
 _SETTINGS = {"session_linger_seconds": "60", "media_bind": "127.0.0.1"}
 _LATENCY_HEADER = """| operation | quiet | p50 ms | p99 ms | attack | p50 ms | p99 ms | factor |
 |---|---|---|---|---|---|---|---|"""
+_SERIES_HEADER = "\n".join(
+    [
+        "| MiB over time, from the quiet phase to the end |" + " |" * verdict.SERIES_POINTS,
+        "|---|" + "---|" * verdict.SERIES_POINTS,
+    ]
+)
 _MEMORY_HEADER = "| process | quiet MiB | early attack | late attack | peak |\n|---|---|---|---|---|"
 
 
@@ -114,13 +120,20 @@ def report(
     """Print the tables and what is not met; return the exit code."""
     latencies = [verdict.judge_latency(name, found) for name, found in sorted(honest.latencies.items())]
     lag = [verdict.show_latency(name, found) for name, found in attackers.latencies.items() if name.startswith("lag")]
-    by_process = itertools.groupby(sorted(samples, key=lambda sample: sample.process), lambda sample: sample.process)
-    memory = [verdict.judge_memory(process, list(found), job) for process, found in by_process]
+    by_process = {
+        process: list(found)
+        for process, found in itertools.groupby(
+            sorted(samples, key=lambda sample: sample.process), lambda sample: sample.process
+        )
+    }
+    memory = [verdict.judge_memory(process, found, job) for process, found in by_process.items()]
+    series = [verdict.show_memory(process, found, job) for process, found in by_process.items()]
     print("\nAttacks:", *(f"  {name}: {count:,}" for name, count in sorted(attackers.outcomes.items())), sep="\n")
     statuses = sorted((honest.statuses | attackers.statuses).items())
     print("\nResponses:", *(f"  {name}: {count:,}" for name, count in statuses), sep="\n")
     print(f"\n{_LATENCY_HEADER}", *(finding.text for finding in latencies), *lag, sep="\n")
-    print(f"\n{_MEMORY_HEADER}", *(finding.text for finding in memory), sep="\n", end="\n\n")
+    print(f"\n{_MEMORY_HEADER}", *(finding.text for finding in memory), sep="\n")
+    print(f"\n{_SERIES_HEADER}", *series, sep="\n", end="\n\n")
     print(*(finding.text for finding in findings), sep="\n")
     unmet = [finding.text for finding in (*latencies, *memory, *findings) if not finding.is_met]
     print("\nAll requirements are met." if not unmet else "\nNot met:\n" + "\n".join(unmet))

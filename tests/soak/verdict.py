@@ -15,6 +15,7 @@ MINIMUM_SAMPLES = 1_000
 FLAT_BYTES = 24 << 20
 FLAT_SHARE = 0.10
 """How much a process may grow between the second and the last quarter of the attack: the larger of the two."""
+SERIES_POINTS = 12
 _MIB = 1 << 20
 
 
@@ -58,6 +59,16 @@ def judge_memory(process: str, samples: Sequence[MemorySample], job: SoakJob) ->
     growth = figures[2] - figures[1]
     cells = " | ".join(f"{figure / _MIB:.0f}" for figure in figures)
     return Finding(text=f"| {process} | {cells} |", is_met=growth <= max(FLAT_BYTES, FLAT_SHARE * figures[1]))
+
+
+def show_memory(process: str, samples: Sequence[MemorySample], job: SoakJob) -> str:
+    """Return the cells of a process: its size in MiB at SERIES_POINTS times from the quiet phase to the end."""
+    step = (job.end_at - job.quiet_from) / SERIES_POINTS
+    cells = [process]
+    for number in range(SERIES_POINTS):
+        found = _resident(samples, job.quiet_from + number * step, job.quiet_from + (number + 1) * step)
+        cells.append(f"{median(found) / _MIB:.0f}" if found else "")
+    return f"| {' | '.join(cells)} |"
 
 
 def judge_statuses(results: Sequence[LoadResult]) -> Finding:
