@@ -25,6 +25,8 @@ MEMORY_LIMIT_MB = 1_024
 _EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 _FEATURES = re.compile(r"ft: (\d+)")
 _STARTED = "INITED"
+_WORD_ENDS = re.compile(rb"[\r\n,;]+")
+MAX_WORD_BYTES = 60
 _TAIL_CHARACTERS = 4_000
 
 
@@ -55,12 +57,15 @@ def fuzz(name: str, *, seconds: int) -> FuzzResult:
         folder.mkdir(parents=True, exist_ok=True)
     for number, (_, data) in enumerate(TARGETS[name].inputs()):
         (seeds / str(number)).write_bytes(data)
+    words = FOLDER / name / "words"
+    words.write_text("".join(f'"{word}"\n' for word in sorted(set(_words(name)))), encoding="ascii")
     known_defects = set(defects.iterdir())
     options = {
         "max_total_time": seconds,
         "timeout": TIMEOUT_SECONDS,
         "rss_limit_mb": MEMORY_LIMIT_MB,
         "artifact_prefix": f"{defects}/",
+        "dict": words,
         "print_final_stats": 1,
     }
     arguments = [f"-{option}={value}" for option, value in options.items()]
@@ -84,6 +89,14 @@ def fuzz(name: str, *, seconds: int) -> FuzzResult:
         defects=tuple(sorted(set(defects.iterdir()) - known_defects)),
         failure="" if ended.returncode == 0 and _STARTED in output else output[-_TAIL_CHARACTERS:],
     )
+
+
+def _words(name: str) -> Iterator[str]:
+    """Yield the lines and words of a target's inputs, as the fuzzer reads them: it inserts them into other inputs."""
+    for _, data in TARGETS[name].inputs():
+        for word in _WORD_ENDS.split(data):
+            if 1 < len(word) <= MAX_WORD_BYTES:
+                yield "".join(f"\\x{byte:02x}" for byte in word)
 
 
 def _last_number(pattern: re.Pattern[str], output: str) -> int:

@@ -88,6 +88,7 @@ def check_rtp(data: bytes) -> None:
     if packet is None:
         return
     assert 12 + len(packet.extension) + len(packet.payload) <= len(data)
+    assert not packet.extension or len(packet.extension) == 4 + 4 * int.from_bytes(packet.extension[2:4])
     for wanted_id in (1, 4, 14, 15, 255):
         value = extension_value(packet.extension, wanted_id)
         assert value is None or value in packet.extension
