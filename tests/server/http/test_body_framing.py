@@ -101,6 +101,10 @@ def test_trailers_up_to_the_limit_are_discarded() -> None:
         b"0;\n\r\n\r\n",
         b"0\r\nX: y\nGET / HTTP/1.1\r\n\r\n",
         b"0\r\nX: y\r\r\n\r\n",
+        b"0\r\nno field\r\n\r\n",
+        b"0\r\n X: y\r\n\r\n",
+        b"0\r\nX : y\r\n\r\n",
+        b"0\r\nX: \0\r\n\r\n",
     ],
 )
 def test_malformed_chunks_are_refused(chunks: bytes) -> None:

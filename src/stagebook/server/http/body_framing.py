@@ -12,6 +12,8 @@ limited as well. Trailer fields count towards the limit of the head, and they ar
 them into the header fields unless their definition allows it (RFC 9110 section 6.5.1).
 """
 
+import re
+
 from stagebook.server.http.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
 
 CHUNKS_PER_CALL = 64
@@ -22,6 +24,8 @@ CHUNK_LINE_LIMIT_BYTES = 256
 TRAILER_LIMIT_BYTES = 16_384
 """Maximum size of the trailer fields, even after a small head. A partial line is searched anew for each read."""
 
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*")
+"""A field line (RFC 9112 section 5). Of another line, two parsers may think differently."""
 _SIZE_DIGITS = 12
 _HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
 _BAD_REQUEST = 400
@@ -136,7 +140,10 @@ class ChunkedBody:
             raise HttpRequestError(_FIELDS_TOO_LARGE, "The trailer fields of the request are too large.")
         if end < 0:
             return None
-        _require_one_line(received[position:end])
+        line = received[position:end]
+        _require_one_line(line)
+        if line and _TRAILER.fullmatch(line) is None:
+            raise HttpRequestError(_BAD_REQUEST, "A trailer field must have a name and a value.")
         self._trailer_left_bytes -= size_bytes + 2
         self.is_complete = size_bytes == 0
         return end + 2
