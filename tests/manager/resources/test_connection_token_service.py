@@ -4,12 +4,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from stagebook.manager.presence.watchers import FarewellReason
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import Capability
+from tests.executed_lines import counted_lines
 from tests.manager.manager_harness import ACCOUNT, CLIENT, ManagerHarness, SettableClock, Watcher, running_manager
 from tests.manager.own_tokens import OwnTokens, own_tokens
 
@@ -143,3 +145,20 @@ async def test_an_offer_is_refused_if_its_connection_token_is_revoked_while_the_
     assert caught.value.refusal is TokenRefusal.CONNECTION_TOKEN
     assert harness.book.list_sessions(own.stage.arn, after=None, limit=1).items == []
     assert len(harness.engine.closed) == 1
+
+
+async def lines_of_revocation(path: Path, *, stages: int) -> int:
+    """Return how many lines the revocation of a token executes that is in use on so many stages."""
+    async with running_manager(path) as harness:
+        for _ in range(stages):
+            claims = harness.claims(await harness.stage(), "A")
+            await harness.publish(replace(claims, connection_token_id="one"))
+        with counted_lines() as count:
+            await revoke(harness, "one")
+        return count.lines
+
+
+async def test_a_revocation_costs_in_proportion_to_the_stages(tmp_path: Path) -> None:
+    few = await lines_of_revocation(tmp_path / "few", stages=40)
+    many = await lines_of_revocation(tmp_path / "many", stages=120)
+    assert many < 3.2 * few

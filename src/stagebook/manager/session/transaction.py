@@ -20,7 +20,7 @@ from stagebook.stage.session import orders
 from stagebook.stage.session.decide import decide
 from stagebook.stage.session.draft import Context
 from stagebook.stage.session.session_facts import SessionFact
-from stagebook.stage.session.session_state import NO_USAGE, Session
+from stagebook.stage.session.session_state import Session, Usage
 
 
 class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +42,8 @@ class Transaction:
         "_forwards",
         "_registry",
         "_rules",
+        "_uncounted",
+        "_usage",
         "at",
         "changed_ids",
         "departed",
@@ -66,6 +68,10 @@ class Transaction:
         self._commit = commit
         self._changes: list[Change] = []
         self._forwards: list[orders.Forward] = []
+        # What this transaction has changed of the usage of accounts, without its last decision. Most transactions have
+        # only one decision, so it is counted when the next one needs it.
+        self._usage: dict[str, tuple[int, int]] = {}
+        self._uncounted: tuple[str, Usage, Usage] | None = None
         self.departed: list[tuple[str, ParticipantRecord]] = []
 
     def add(self, *changes: Change) -> None:
@@ -111,7 +117,8 @@ class Transaction:
     def _decide(self, session: Session, fact: SessionFact) -> StagebookError | None:
         """Decide one fact; collect the session, the changes and the orders of the decision, and return the refusal."""
         decision = decide(session, fact, self._context(session.account_id))
-        session = decision.session
+        before, session = session.usage, decision.session
+        self._uncounted = session.account_id, before, session.usage
         stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self.at.wall_ms
         self.sessions[stage_arn] = session
         self.changed_ids.setdefault(stage_arn, []).extend(decision.changed_ids)
@@ -137,20 +144,25 @@ class Transaction:
 
     def _context(self, account_id: str) -> Context:
         publishers, subscribers = self._registry.account_usage(account_id)
-        if self.sessions:
+        if self._uncounted is not None:
             # The registry counts the committed sessions. Add what this transaction has changed so far.
-            running = self._registry.sessions
-            for stage_arn, staged in self.sessions.items():
-                if staged.account_id == account_id:
-                    before = running[stage_arn].usage if stage_arn in running else NO_USAGE
-                    publishers += staged.usage.publishers - before.publishers
-                    subscribers += staged.usage.subscribers - before.subscribers
+            self._count(*self._uncounted)
+            self._uncounted = None
+            changed = self._usage.get(account_id, (0, 0))
+            publishers, subscribers = publishers + changed[0], subscribers + changed[1]
         return Context(
             at=self.at,
             limits=self._rules.limits,
             linger_ms=self._rules.linger_ms,
             account_publishers=publishers,
             account_subscribers=subscribers,
+        )
+
+    def _count(self, account_id: str, before: Usage, after: Usage) -> None:
+        publishers, subscribers = self._usage.get(account_id, (0, 0))
+        self._usage[account_id] = (
+            publishers + after.publishers - before.publishers,
+            subscribers + after.subscribers - before.subscribers,
         )
 
 

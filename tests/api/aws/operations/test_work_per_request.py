@@ -12,11 +12,9 @@ Filters are also used where no item matches: a search for the first one would re
 """
 
 import asyncio
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeAlias, cast
 from unittest.mock import MagicMock
 
@@ -24,7 +22,6 @@ import apsw
 import msgspec
 import pytest
 
-import stagebook
 from stagebook.api.aws.operations import operations
 from stagebook.book.changes import (
     AppendEvent,
@@ -55,6 +52,7 @@ from stagebook.stage.resources import (
 from tests.api.aws.operations.aws_api_harness import ACCOUNT_ID, START_MS, AwsApiHarness, Json, open_api
 from tests.book.sample import open_book
 from tests.clients.own_key import OwnKey
+from tests.executed_lines import counted_lines
 
 FIRST, SMALL, LARGE = 10, 1_000, 3_000
 """Items of each kind. The first account is measured for what is done once in a process, such as compiling a shape."""
@@ -83,7 +81,6 @@ LIMITS = msgspec.structs.replace(
     public_keys=10 * LARGE,
     ingest_configurations=10 * LARGE,
 )
-SOURCES = str(Path(stagebook.__file__).parent)
 SESSION = "st-a1b2c3d4e5f6g"
 TOKEN_ID = "connection-token"
 
@@ -166,23 +163,17 @@ def measured(book: SqliteBook, work: Work) -> Iterator[None]:
     def count_steps(profile: dict[str, Json]) -> None:
         work.steps += profile["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
 
-    def count_line(frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - the type is recursive
-        work.lines += event == "line"
-        return count_line if frame.f_code.co_filename.startswith(SOURCES) else None
-
     def submit(changes: Sequence[Change]) -> Submission:
         work.changes += len(changes)
         return book.__class__.submit(book, changes)
 
     book._connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, count_steps)
-    former = sys.gettrace()
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, counted_lines() as count:
         patch.setattr(book, "submit", submit)
-        sys.settrace(count_line)
         try:
             yield
         finally:
-            sys.settrace(former)
+            work.lines += count.lines
             book._connection.trace_v2(0, None)
 
 
