@@ -8,7 +8,7 @@ import pytest
 
 from stagebook.book.sqlite import row_keys
 from stagebook.book.sqlite.book_connection import open_for_writing
-from stagebook.book.sqlite.row_keys import RowKeys
+from stagebook.book.sqlite.row_keys import RowKeys, Undo
 from stagebook.book.store import ChangeRefusedError
 from tests.book.sample import ARN, OTHER_ARN, SEAL, SESSION
 
@@ -66,3 +66,70 @@ def test_stages_without_an_open_session_are_dropped_from_a_full_cache(
     # None of these stages is in the file, so one that is found is cached.
     assert keys.find_stage(f"{ARN}0") is not None
     assert keys.find_stage(f"{ARN}1") is None
+
+
+def test_a_participant_that_has_left_is_dropped_when_that_is_durable_and_found_again(
+    connection: apsw.Connection,
+) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
+    session = keys.open_session(ARN, SESSION)
+    keys.note_connected(session, "p", is_connected=False)
+    assert session.numbers == {"p": 1}
+    keys.note_durable(1)
+    assert session.numbers == {}
+    assert keys.find_number(session, "p") == 1
+    assert keys.find_number(session, "q") is None
+    assert keys.number(session, "q", []) == 2
+
+
+def test_a_participant_that_is_back_before_its_end_is_durable_stays_cached(connection: apsw.Connection) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
+    session = keys.open_session(ARN, SESSION)
+    keys.note_connected(session, "p", is_connected=False)
+    keys.submitted += 1
+    keys.note_connected(session, "p", is_connected=True)
+    keys.submitted += 1
+    keys.note_durable(1)
+    assert session.numbers == {"p": 1}
+    keys.note_connected(session, "p", is_connected=False)
+    keys.note_durable(2)
+    assert session.numbers == {"p": 1}
+    keys.note_durable(3)
+    assert session.numbers == {}
+
+
+def test_a_refused_transaction_gives_its_numbers_back(connection: apsw.Connection) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
+    session = keys.open_session(ARN, SESSION)
+    undo: Undo = []
+    assert [keys.number(session, each, undo) for each in ("q", "r", "q")] == [2, 3, 2]
+    for step in reversed(undo):
+        step()
+    assert (session.numbers, session.last_number) == ({"p": 1}, 1)
+    assert keys.number(session, "r", []) == 2
+
+
+def test_only_connected_participants_of_an_open_session_are_read(connection: apsw.Connection) -> None:
+    _insert_stage_with_open_session(connection)
+    connection.execute("INSERT INTO participant VALUES (9, 2, 'gone', '', 1, 0, NULL, NULL)")
+    session = RowKeys(connection).open_session(ARN, SESSION)
+    assert (session.numbers, session.last_number) == ({"p": 1}, 2)
+
+
+def test_the_key_of_a_new_session_is_dropped_when_it_is_durable(connection: apsw.Connection) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
+    keys.end_session(ARN, SESSION, [])
+    stage, session = keys.start_session(ARN, "new", 0, [])
+    keys.note_durable(1)
+    assert stage.session_keys == {}
+    assert keys.session_key(ARN, "new") == session.session_key
+    undo: Undo = []
+    keys.end_session(ARN, "new", [])
+    keys.start_session(ARN, "refused", 0, undo)
+    for step in reversed(undo):
+        step()
+    assert not keys._dropping

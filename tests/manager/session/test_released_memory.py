@@ -1,12 +1,14 @@
 """Memory is what is open: when everything has ended, no session, route, timer or held order is left."""
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import Awaitable, Callable
 
 import pytest
 from msgspec.structs import replace
 
-from stagebook.manager.session import timer_queue
+from stagebook.manager.session import session_registry, timer_queue
 from stagebook.media.port import CloseCause, RefusalReason
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.events import Cause
@@ -15,6 +17,8 @@ from stagebook.stage.resources import Capability, Stage
 from tests.manager.manager_harness import ACCOUNT, CLIENT, LINGER_MS, ManagerHarness, Watcher
 from tests.manager.own_tokens import own_tokens
 from tests.manager.replicated_pair import make_pair
+
+REPETITIONS = 500
 
 
 async def everybody_leaves(harness: ManagerHarness) -> None:
@@ -219,3 +223,68 @@ async def test_many_short_streams_do_not_add_up(harness: ManagerHarness) -> None
     assert unit._departed == {}
     (session,) = unit.registry.sessions.values()
     assert (len(session.participants), len(session.sources), len(session.viewers)) == (0, 0, 0)
+
+
+async def a_participant_leaves_an_open_session(harness: ManagerHarness, stage: Stage, number: int) -> None:
+    claims = harness.claims(stage, f"participant-{number:09}")
+    await harness.manager.participants.close(claims, connection_id=await harness.publish(claims))
+
+
+async def a_session_ends(harness: ManagerHarness, stage: Stage, _number: int) -> None:
+    (other,) = (each for each in harness.book.list_stages(ACCOUNT, after=None, limit=9).items if each.arn != stage.arn)
+    claims = harness.claims(other, "P")
+    await harness.manager.participants.close(claims, connection_id=await harness.publish(claims))
+    harness.clock.ms += LINGER_MS
+    harness.manager.tick()
+
+
+async def a_media_connection_ends(harness: ManagerHarness, stage: Stage, _number: int) -> None:
+    claims = harness.claims(stage, "V")
+    await harness.manager.participants.close(claims, connection_id=await harness.subscribe(claims, "P"))
+
+
+async def a_participant_is_refused(harness: ManagerHarness, stage: Stage, number: int) -> None:
+    with pytest.raises(StagebookError):
+        await harness.subscribe(harness.claims(stage, f"participant-{number:09}"), "nobody")
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [a_participant_leaves_an_open_session, a_session_ends, a_media_connection_ends, a_participant_is_refused],
+    ids=lambda happens: happens.__name__,
+)
+async def test_what_is_over_keeps_no_memory(
+    harness: ManagerHarness,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[ManagerHarness, Stage, int], Awaitable[None]],
+) -> None:
+    """All of it on stages that stay in use. What is kept of each, for example a key, would take at least 100 bytes.
+
+    The event loop and the allocator keep 20 to 50 bytes of each, up to a maximum."""
+    monkeypatch.setattr(session_registry, "ENDED_ROUTES", 1)
+    stage, _ = await harness.stage(), await harness.stage()
+    await harness.publish(harness.claims(stage, "P"))
+    await harness.subscribe(harness.claims(stage, "V"), "P")
+    for number in range(REPETITIONS):
+        await happens(harness, stage, number)
+    await _allocated_bytes(harness)
+
+    tracemalloc.start()
+    try:
+        for number in range(REPETITIONS, 2 * REPETITIONS):
+            await happens(harness, stage, number)
+        kept = await _allocated_bytes(harness)
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 60 * REPETITIONS
+
+
+async def _allocated_bytes(harness: ManagerHarness) -> int:
+    """Return what is allocated since tracemalloc was started, without the records of the scripted engine."""
+    await harness.settled()
+    engine = harness.engine
+    for record in (engine.connections, engine.ended_sources, engine.closed, engine.failed, engine.details):
+        record.clear()
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else 0

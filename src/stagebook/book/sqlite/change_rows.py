@@ -29,11 +29,11 @@ from stagebook.book.changes import (
     RevokeConnectionToken,
     RevokeParticipant,
 )
-from stagebook.book.sqlite.row_keys import RowKeys, Undo
+from stagebook.book.sqlite.row_keys import RowKeys, SessionKeys, Undo
 from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
 from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
 from stagebook.book.store import BookFailedError, ChangeRefusedError
-from stagebook.stage.resources import Replica
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica
 
 MAXIMUM_TIME_MS = 1 << (63 - SEQUENCE_TIME_SHIFT)
 """The first time whose sequence number does not fit a signed 64-bit integer. It is in the year 2248."""
@@ -136,6 +136,8 @@ class ChangeTranslator:
         self._keys = keys
         self._seal = seal
         self.last_sequence = last_sequence
+        self._put: list[tuple[SessionKeys, ParticipantRecord]] = []
+        """The participants that the transaction has put so far."""
 
     def translate(self, changes: Sequence[Change]) -> tuple[tuple[int, ...], TransactionRows]:
         """Return the sequence numbers of the events in `changes`, and the rows of all changes.
@@ -145,6 +147,7 @@ class ChangeTranslator:
         then given back.
         """
         undo: Undo = []
+        self._put.clear()
         last_sequence = self.last_sequence
         rows: TransactionRows = []
         sequences: list[int] = []
@@ -166,12 +169,18 @@ class ChangeTranslator:
             if isinstance(error, ChangeRefusedError | BookFailedError):
                 raise
             raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
+        for session, record in self._put:
+            is_connected = record.state is ParticipantState.CONNECTED
+            self._keys.note_connected(session, record.participant_id, is_connected=is_connected)
+        self._keys.submitted += 1
         return tuple(sequences), rows
 
     def _event_row(self, change: AppendEvent) -> Row:
         """Return the row of an event, with the next sequence number, which is `last_sequence` then."""
         session = self._keys.open_session(change.stage_arn, change.session_id)
         number = session.numbers.get(change.participant_id)
+        if number is None:
+            number = self._keys.find_number(session, change.participant_id)
         if number is None:
             raise ChangeRefusedError(f"participant {change.participant_id} is not in session {change.session_id}")
         if not 0 <= change.at_ms < MAXIMUM_TIME_MS:
@@ -183,11 +192,8 @@ class ChangeTranslator:
 
     def _participant_row(self, change: PutParticipant, undo: Undo) -> Row:
         session = self._keys.open_session(change.stage_arn, change.session_id)
-        numbers, participant_id = session.numbers, change.participant.participant_id
-        number = numbers.get(participant_id)
-        if number is None:
-            number = numbers[participant_id] = len(numbers) + 1
-            undo.append(lambda: numbers.pop(participant_id))
+        number = self._keys.number(session, change.participant.participant_id, undo)
+        self._put.append((session, change.participant))
         return participant_row(session.session_key, number, change.participant)
 
     def _stage_row(self, change: Change, undo: Undo) -> tuple[int, Row]:

@@ -2,19 +2,25 @@
 
 A transaction is checked on the event loop's thread when it is submitted, and committed later by the writer thread. The
 cache therefore describes the book as it will be once every queued transaction is committed. An entry that is not cached
-is read from the file, which is behind the queue; so entries may be dropped only while nothing is queued.
+is read from the file, which is behind the queue; so an entry may be dropped only once its rows are durable.
+
+What is cached is what is open: participants that have left are dropped, and so are the keys of ended sessions. Both can
+be any number while a stage is in use.
 
 New keys are assigned here. A method that changes the cache appends the reverse steps to `undo`; a refused transaction
 runs them from the last to the first.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import apsw
 
 from stagebook.book.sqlite.book_connection import UNREADABLE, read_failure
+from stagebook.book.sqlite.rows import STATE_CODE
 from stagebook.book.store import ChangeRefusedError
+from stagebook.stage.resources import ParticipantState
 
 MAXIMUM_IDLE_STAGES = 4_096
 """Maximum number of cached stages; above it, those without an open session are dropped when the queue is empty.
@@ -27,19 +33,28 @@ Undo: TypeAlias = list[Callable[[], object]]
 
 
 class SessionKeys:
-    """An open session: its key, and the numbers of its participants by participant id."""
+    """An open session: its key, and the numbers of its participants by participant id.
 
-    __slots__ = ("numbers", "session_id", "session_key", "start_ms")
+    `numbers` has the participants that are connected or not durable. The others are in the file; `last_number` is the
+    newest number of all.
+    """
 
-    def __init__(self, *, session_id: str, session_key: int, start_ms: int, numbers: dict[str, int]) -> None:
+    __slots__ = ("last_number", "left", "numbers", "session_id", "session_key", "start_ms")
+
+    def __init__(
+        self, *, session_id: str, session_key: int, start_ms: int, numbers: dict[str, int], last_number: int = 0
+    ) -> None:
         self.session_id = session_id
         self.session_key = session_key
         self.start_ms = start_ms
         self.numbers = numbers
+        self.last_number = last_number
+        self.left: dict[str, int] = {}
+        """The cached participants that are not connected, each with the transaction that put it so."""
 
 
 class StageKeys:
-    """A stage: its key, whether it is deleted, its open session, and the keys of its recently opened sessions."""
+    """A stage: its key, whether it is deleted, its open session, and the keys of sessions that are not durable."""
 
     __slots__ = ("deleted", "open_session", "session_keys", "stage_key")
 
@@ -51,10 +66,16 @@ class StageKeys:
 
 
 class RowKeys:
-    """The cached stages and sessions. `connection` is a reading connection, used for entries that are not cached."""
+    """The cached stages and sessions. `connection` is a reading connection, used for entries that are not cached.
+
+    `submitted` is how many transactions were submitted; the one that is being translated has this number.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self.submitted = 0
+        self._dropping: deque[tuple[int, Callable[[], object]]] = deque()
+        """What to drop when a transaction is durable, in the order of the transactions."""
         self._stages: dict[str, StageKeys] = {}
         self._last_stage_key: int = self._rows("SELECT coalesce(max(stage_key), 0) FROM stage")[0][0]
         self._last_session_key: int = self._rows("SELECT coalesce(max(session_key), 0) FROM session")[0][0]
@@ -86,6 +107,49 @@ class RowKeys:
         if session is None or session.session_id != session_id:
             raise ChangeRefusedError(f"session {session_id} of stage {stage_arn} is not open")
         return session
+
+    def find_number(self, session: SessionKeys, participant_id: str) -> int | None:
+        """Return the number of a participant in an open session, None if it is new."""
+        number = session.numbers.get(participant_id)
+        if number is None and len(session.numbers) < session.last_number:
+            statement = "SELECT number FROM participant WHERE session_key = ? AND participant_id = ?"
+            rows = self._rows(statement, session.session_key, participant_id)
+            number = rows[0][0] if rows else None
+        return number
+
+    def number(self, session: SessionKeys, participant_id: str, undo: Undo) -> int:
+        """Return the number of a participant in an open session, and cache it; a new participant gets one."""
+        number = session.numbers.get(participant_id)
+        if number is not None:
+            return number
+        number = self.find_number(session, participant_id)
+        if number is None:
+            number = session.last_number = session.last_number + 1
+            undo.append(lambda: setattr(session, "last_number", number - 1))
+        session.numbers[participant_id] = number
+        undo.append(lambda: session.numbers.pop(participant_id))
+        return number
+
+    def note_connected(self, session: SessionKeys, participant_id: str, *, is_connected: bool) -> None:
+        """Note the state of a participant that the submitted transaction has put: the number of one that is not
+        connected is dropped as soon as the transaction is durable. The transaction can no longer be refused."""
+        if is_connected:
+            session.left.pop(participant_id, None)
+            return
+        transaction = session.left[participant_id] = self.submitted
+
+        def drop() -> None:
+            # Unless it has been put again: then the newer transaction counts.
+            if session.left.get(participant_id) == transaction:
+                del session.left[participant_id]
+                session.numbers.pop(participant_id, None)
+
+        self._dropping.append((transaction, drop))
+
+    def note_durable(self, count: int) -> None:
+        """Drop what is no longer needed now that the first `count` transactions are durable."""
+        while self._dropping and self._dropping[0][0] < count:
+            self._dropping.popleft()[1]()
 
     def session_key(self, stage_arn: str, session_id: str) -> int:
         """Return the key of a session, open or ended. Raises ChangeRefusedError if it never existed."""
@@ -127,6 +191,8 @@ class RowKeys:
         session = SessionKeys(session_id=session_id, session_key=self._last_session_key, start_ms=start_ms, numbers={})
         stage.open_session = session
         stage.session_keys[session_id] = session.session_key
+        self._dropping.append((self.submitted, lambda: stage.session_keys.pop(session_id, None)))
+        undo.append(self._dropping.pop)
         undo.append(lambda: stage.session_keys.pop(session_id))
         undo.append(lambda: setattr(stage, "open_session", None))
         return stage, session
@@ -148,6 +214,8 @@ class RowKeys:
             self._stages = {arn: stage for arn, stage in self._stages.items() if stage.open_session is not None}
 
     def _find_session_key(self, stage: StageKeys, session_id: str) -> int | None:
+        if stage.open_session is not None and stage.open_session.session_id == session_id:
+            return stage.open_session.session_key
         if session_id in stage.session_keys:
             return stage.session_keys[session_id]
         statement = "SELECT session_key FROM session WHERE stage_key = ? AND session_id = ?"
@@ -161,8 +229,20 @@ class RowKeys:
         if not rows:
             return None
         session_key, session_id, start_ms = rows[0]
-        numbers = self._rows("SELECT participant_id, number FROM participant WHERE session_key = ?", session_key)
-        return SessionKeys(session_id=session_id, session_key=session_key, start_ms=start_ms, numbers=dict(numbers))
+        ((last_number,),) = self._rows("SELECT max(number) FROM participant WHERE session_key = ?", session_key)
+        # Those that are connected: recovery needs them, and could need any number of others.
+        connected = self._rows(
+            "SELECT participant_id, number FROM participant WHERE session_key = ? AND state = ?",
+            session_key,
+            STATE_CODE[ParticipantState.CONNECTED],
+        )
+        return SessionKeys(
+            session_id=session_id,
+            session_key=session_key,
+            start_ms=start_ms,
+            numbers=dict(connected),
+            last_number=last_number or 0,
+        )
 
     def _rows(self, statement: str, *parameters: str | int) -> list[Any]:
         try:

@@ -113,5 +113,6 @@ class SqliteBook(SqliteReader):
 
     def _note_durable(self, count: int) -> None:
         self._backlog -= count
+        self._keys.note_durable(self._keys.submitted - self._backlog)
         if self._backlog == 0:
             self._keys.drop_idle_stages()
