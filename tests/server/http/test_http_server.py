@@ -1,17 +1,22 @@
 """The HTTP server: its limits and its shutdown, over real sockets."""
 
 import asyncio
+import contextlib
+import logging
 
 import msgspec
 import pytest
 
 from stagebook.api.asgi import Receive, Scope, Send
+from stagebook.server.http import http_server
 from stagebook.server.http.request_head import HEAD_LIMIT_BYTES
 from tests.server.http.http_harness import (
     DEADLINE_SECONDS,
     LIMITS,
     WEBSOCKET_HANDSHAKE,
+    connection,
     exchange,
+    read_body,
     respond,
     running_server,
 )
@@ -85,3 +90,37 @@ async def test_shutdown_stops_accepting_then_awaits_before_close_then_closes() -
         seen.append("closed")
         writer.transport.abort()
     assert seen == ["new connection refused in before_close", "old connection open in before_close", "closed"]
+
+
+async def test_shutdown_disconnects_clients_that_do_not_send_or_read_and_logs_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http_server, "CLOSE_SECONDS", 0.05)
+    ended: list[str] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            with pytest.raises(ConnectionError):
+                await read_body(receive)
+        else:
+            await receive()
+            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+            with contextlib.suppress(OSError):
+                while True:
+                    await send({"type": "websocket.send", "text": "x" * 65_536})
+        ended.append(scope["type"])
+
+    async with (
+        running_server(application) as (server, port),
+        connection(port) as (_, incomplete),
+        connection(port) as (reader, unread),
+    ):
+        incomplete.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhel")
+        unread.write(WEBSOCKET_HANDSHAKE + b"\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        server.should_exit = True
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while len(ended) < 2:  # noqa: ASYNC110 - the end of two applications
+                await asyncio.sleep(0.01)
+    assert sorted(ended) == ["http", "websocket"]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

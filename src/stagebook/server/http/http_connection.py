@@ -138,6 +138,10 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._pipeline.end_after_newest()
 
+    def abort(self) -> None:
+        """Close the connection at once. The applications of its requests are notified."""
+        self._transport.abort()
+
     # Input.
 
     def data_received(self, data: bytes) -> None:

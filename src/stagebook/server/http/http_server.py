@@ -6,6 +6,7 @@ it, is up to `HttpConnection` and `WebSocketProtocol`.
     shutdown: stop accepting -> `before_close` (the owner ends its sessions) -> close the open connections
 """
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,6 +22,10 @@ from stagebook.server.http.connection_flow import INPUT_BUDGET_BYTES, InputBudge
 from stagebook.server.http.http_connection import ConnectionSettings, HttpConnection
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from stagebook.server.system_clock import SystemRandomness
+
+CLOSE_SECONDS = 1.0
+"""Time for the open connections to end at a shutdown, after `before_close`."""
+_POLL_SECONDS = 0.02
 
 
 class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +84,25 @@ class HttpServer(uvicorn.Server):
         for server in self.servers:
             server.close()
         await self._before_close()
+        await self._close_connections()
         await super().shutdown(sockets)
+
+    async def _close_connections(self) -> None:
+        """Let the open connections end, then abort the others: their clients do not read, or have not sent a request.
+
+        An aborted connection is a disconnect to its application, which ends by itself. uvicorn would wait again for the
+        whole timeout, then cancel the applications and log each with a traceback.
+        """
+        connections: Any = self.server_state.connections
+        for connection in list(connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while connections:  # noqa: ASYNC110 - uvicorn has no event for it
+                    await asyncio.sleep(_POLL_SECONDS)
+        for connection in list(connections):
+            connection.abort()
+        await asyncio.sleep(0)  # the event loop now notifies them
 
 
 def _configuration(application: Application, limits: HttpLimits, trusted_proxies: tuple[str, ...]) -> uvicorn.Config:

@@ -165,6 +165,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         _drop_traceback(self.conn.handshake_exc)
         _drop_traceback(self.conn.parser_exc)
 
+    def abort(self) -> None:
+        """Close the connection at once. The application is notified."""
+        self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Parse data in slices. Close the connection of a peer that sends too many frames; ignore the rest."""
         # Data also arrives after a failure, until the transport is closed; it must not be parsed either.
