@@ -15,8 +15,8 @@ from tests.e2e.server import RunningServer, run_server
 from tests.soak import verdict
 from tests.soak.open_participants import connected_count, participants_without_left
 from tests.soak.process_memory import MemorySample, sample_memory
-from tests.soak.soak_job import LoadResult, SoakJob
-from tests.soak.verdict import Finding
+from tests.soak.soak_job import LoadResult, Phase, SoakJob
+from tests.soak.verdict import OWN_LAG, Finding
 
 ENCODERS = 2
 WARM_UP_SHARE, QUIET_SHARE = 0.1, 0.3
@@ -118,8 +118,16 @@ def report(
     findings: list[Finding],
 ) -> int:
     """Print the tables and what is not met; return the exit code."""
-    latencies = [verdict.judge_latency(name, found) for name, found in sorted(honest.latencies.items())]
-    lag = [verdict.show_latency(name, found) for name, found in attackers.latencies.items() if name.startswith("lag")]
+    latencies = [
+        verdict.judge_latency(name, found, job)
+        for name, found in sorted(honest.latencies.items())
+        if found.keys() & {Phase.QUIET, Phase.ATTACK}
+    ]
+    lag = [
+        f"{verdict.show_latency(name, found)} |"
+        for name, found in attackers.latencies.items()
+        if name.startswith(OWN_LAG)
+    ]
     by_process = {
         process: list(found)
         for process, found in itertools.groupby(
