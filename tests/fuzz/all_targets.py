@@ -1,10 +1,26 @@
 """All fuzz targets by name."""
 
 from tests.fuzz.fuzz_target import FuzzTarget
-from tests.fuzz.targets import aws_targets, http_targets, participant_targets, rtmp_targets, rtp_targets, sdp_targets
+from tests.fuzz.targets import (
+    aws_targets,
+    http_connection_targets,
+    http_decoder_targets,
+    participant_targets,
+    rtmp_targets,
+    rtp_targets,
+    sdp_targets,
+)
 
 TARGETS: dict[str, FuzzTarget] = {
     target.name: target
-    for module in (sdp_targets, rtp_targets, rtmp_targets, aws_targets, participant_targets, http_targets)
+    for module in (
+        sdp_targets,
+        rtp_targets,
+        rtmp_targets,
+        aws_targets,
+        participant_targets,
+        http_decoder_targets,
+        http_connection_targets,
+    )
     for target in module.TARGETS
 }

@@ -52,33 +52,20 @@ def run_campaign(names: Iterable[str], *, seconds: float, jobs: int) -> Iterator
 
 def fuzz(name: str, *, seconds: int) -> FuzzResult:
     """Run the fuzzer of one target."""
-    seeds, corpus, defects = (FOLDER / name / part for part in ("seeds", "corpus", "defects"))
-    for folder in (seeds, corpus, defects):
-        folder.mkdir(parents=True, exist_ok=True)
-    for number, (_, data) in enumerate(TARGETS[name].inputs()):
-        (seeds / str(number)).write_bytes(data)
-    words = FOLDER / name / "words"
-    words.write_text("".join(f'"{word}"\n' for word in sorted(set(_words(name)))), encoding="ascii")
+    corpus, defects = _prepare(name)
     known_defects = set(defects.iterdir())
     options = {
         "max_total_time": seconds,
         "timeout": TIMEOUT_SECONDS,
         "rss_limit_mb": MEMORY_LIMIT_MB,
         "artifact_prefix": f"{defects}/",
-        "dict": words,
+        "dict": FOLDER / name / "words",
         "print_final_stats": 1,
     }
-    arguments = [f"-{option}={value}" for option, value in options.items()]
-    command = [
-        sys.executable,
-        "-m",
-        "tests.fuzz.run_target",
-        TARGETS[name].check.__module__,
-        name,
-        *arguments,
-        str(corpus),
-        str(seeds),
-    ]
+    module = TARGETS[name].check.__module__
+    command = [sys.executable, "-m", "tests.fuzz.run_target", module, name]
+    command += [f"-{option}={value}" for option, value in options.items()]
+    command += [str(corpus), str(FOLDER / name / "seeds")]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     output = ended.stdout + ended.stderr
     return FuzzResult(
@@ -89,6 +76,18 @@ def fuzz(name: str, *, seconds: int) -> FuzzResult:
         defects=tuple(sorted(set(defects.iterdir()) - known_defects)),
         failure="" if ended.returncode == 0 and _STARTED in output else output[-_TAIL_CHARACTERS:],
     )
+
+
+def _prepare(name: str) -> tuple[Path, Path]:
+    """Write the seeds and the words of a target; return the folders of its corpus and its defects."""
+    seeds, corpus, defects = (FOLDER / name / part for part in ("seeds", "corpus", "defects"))
+    for folder in (seeds, corpus, defects):
+        folder.mkdir(parents=True, exist_ok=True)
+    for number, (_, data) in enumerate(TARGETS[name].inputs()):
+        (seeds / str(number)).write_bytes(data)
+    lines = [f'"{word}"\n' for word in sorted(set(_words(name)))]
+    (FOLDER / name / "words").write_text("".join(lines), encoding="ascii")
+    return corpus, defects
 
 
 def _words(name: str) -> Iterator[str]:

@@ -2,11 +2,9 @@
 
 import argparse
 import asyncio
-import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,22 +13,14 @@ from tests.e2e.server import RunningServer, run_server
 from tests.soak import verdict
 from tests.soak.open_participants import connected_count, participants_without_left
 from tests.soak.process_memory import MemorySample, sample_memory
-from tests.soak.soak_job import LoadResult, Phase, SoakJob
-from tests.soak.verdict import OWN_LAG, Finding
+from tests.soak.soak_job import LoadResult, SoakJob
+from tests.soak.soak_report import print_report
+from tests.soak.verdict import Finding
 
 ENCODERS = 2
 WARM_UP_SHARE, QUIET_SHARE = 0.1, 0.3
 LEAVE_SECONDS = 90.0
 _SETTINGS = {"session_linger_seconds": "60", "media_bind": "127.0.0.1"}
-_LATENCY_HEADER = """| operation | quiet | p50 ms | p99 ms | attack | p50 ms | p99 ms | factor |
-|---|---|---|---|---|---|---|---|"""
-_SERIES_HEADER = "\n".join(
-    [
-        "| MiB over time, from the quiet phase to the end |" + " |" * verdict.SERIES_POINTS,
-        "|---|" + "---|" * verdict.SERIES_POINTS,
-    ]
-)
-_MEMORY_HEADER = "| process | quiet MiB | early attack | late attack | peak |\n|---|---|---|---|---|"
 
 
 def main() -> int:
@@ -51,7 +41,7 @@ def main() -> int:
             verdict.judge_log(server.log.splitlines()),
             Finding(text=f"exit code of the server: {exit_code}", is_met=exit_code == 0),
         ]
-    return report(job, honest, attackers, samples, findings)
+    return print_report(job, honest, attackers, samples, findings)
 
 
 def make_job(server: RunningServer, *, seconds: float) -> SoakJob:
@@ -84,9 +74,10 @@ async def run_load(server: RunningServer, job: SoakJob) -> tuple[LoadResult, Loa
     """Run the processes that make load, and sample the memory of the server's processes meanwhile."""
     samples: list[MemorySample] = []
     sampling = asyncio.create_task(sample_memory(server.process.pid, samples))
-    honest, attackers = await asyncio.gather(_load("honest", job), _load("attackers", job))
+    async with asyncio.TaskGroup() as loads:
+        honest, attackers = (loads.create_task(_load(kind, job)) for kind in ("honest", "attackers"))
     sampling.cancel()
-    return honest, attackers, samples
+    return honest.result(), attackers.result(), samples
 
 
 async def _load(kind: str, job: SoakJob) -> LoadResult:
@@ -97,7 +88,11 @@ async def _load(kind: str, job: SoakJob) -> LoadResult:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    output, _ = await process.communicate(msgspec.json.encode(job))
+    try:
+        output, _ = await process.communicate(msgspec.json.encode(job))
+    finally:
+        if process.returncode is None:
+            process.kill()
     if process.returncode != 0:
         raise RuntimeError(f"the process of the {kind} clients ended with {process.returncode}")
     return msgspec.json.decode(output, type=LoadResult)
@@ -108,44 +103,6 @@ def wait_until_empty(server: RunningServer, job: SoakJob) -> None:
     ivs, deadline = server.client(), time.monotonic() + LEAVE_SECONDS
     while connected_count(ivs, job.stage_arn) and time.monotonic() < deadline:
         time.sleep(1)
-
-
-def report(
-    job: SoakJob,
-    honest: LoadResult,
-    attackers: LoadResult,
-    samples: Sequence[MemorySample],
-    findings: list[Finding],
-) -> int:
-    """Print the tables and what is not met; return the exit code."""
-    latencies = [
-        verdict.judge_latency(name, found, job)
-        for name, found in sorted(honest.latencies.items())
-        if found.keys() & {Phase.QUIET, Phase.ATTACK}
-    ]
-    lag = [
-        f"{verdict.show_latency(name, found)} |"
-        for name, found in attackers.latencies.items()
-        if name.startswith(OWN_LAG)
-    ]
-    by_process = {
-        process: list(found)
-        for process, found in itertools.groupby(
-            sorted(samples, key=lambda sample: sample.process), lambda sample: sample.process
-        )
-    }
-    memory = [verdict.judge_memory(process, found, job) for process, found in by_process.items()]
-    series = [verdict.show_memory(process, found, job) for process, found in by_process.items()]
-    print("\nAttacks:", *(f"  {name}: {count:,}" for name, count in sorted(attackers.outcomes.items())), sep="\n")
-    statuses = sorted((honest.statuses | attackers.statuses).items())
-    print("\nResponses:", *(f"  {name}: {count:,}" for name, count in statuses), sep="\n")
-    print(f"\n{_LATENCY_HEADER}", *(finding.text for finding in latencies), *lag, sep="\n")
-    print(f"\n{_MEMORY_HEADER}", *(finding.text for finding in memory), sep="\n")
-    print(f"\n{_SERIES_HEADER}", *series, sep="\n", end="\n\n")
-    print(*(finding.text for finding in findings), sep="\n")
-    unmet = [finding.text for finding in (*latencies, *memory, *findings) if not finding.is_met]
-    print("\nAll requirements are met." if not unmet else "\nNot met:\n" + "\n".join(unmet))
-    return 1 if unmet else 0
 
 
 if __name__ == "__main__":

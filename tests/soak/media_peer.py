@@ -53,16 +53,7 @@ async def connected_peer(
     """
     peer = RawPeer(local_host=local_host)
     try:
-        started_at = time.monotonic()
-        response = await post_offer(http, url, token, peer.offer(direction))
-        recorder.statuses[f"{operation} {response.status_code}"] += 1
-        if response.status_code != 201:
-            raise OfferFailedError(response)
-        recorder.took_since(operation, started_at)
-        found = _CANDIDATE.search(response.text)
-        assert found is not None, response.text
-        await peer.connect(response.text, int(found[1]))
-        recorder.took_since(f"{operation}, connected", started_at)
+        await _connect(peer, http, url, token, direction=direction, operation=operation, recorder=recorder)
         consent = asyncio.create_task(_keep_consent(peer))
         try:
             yield peer
@@ -71,6 +62,28 @@ async def connected_peer(
         await peer.send_close_notify()
     finally:
         peer.close()
+
+
+async def _connect(
+    peer: RawPeer,
+    http: httpx.AsyncClient,
+    url: str,
+    token: str,
+    *,
+    direction: str,
+    operation: str,
+    recorder: Recorder,
+) -> None:
+    started_at = time.monotonic()
+    response = await post_offer(http, url, token, peer.offer(direction))
+    recorder.statuses[f"{operation} {response.status_code}"] += 1
+    if response.status_code != 201:
+        raise OfferFailedError(response)
+    recorder.took_since(operation, started_at)
+    found = _CANDIDATE.search(response.text)
+    assert found is not None, response.text
+    await peer.connect(response.text, int(found[1]))
+    recorder.took_since(f"{operation}, connected", started_at)
 
 
 async def _keep_consent(peer: RawPeer) -> None:
