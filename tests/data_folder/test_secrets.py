@@ -103,13 +103,14 @@ def test_a_secret_that_other_users_can_read_is_refused(folder: DataFolder, name:
 @pytest.mark.parametrize(
     "name", ["access_key_path", "page_secret_path", "stream_key_secret_path", "certificate_key_path"]
 )
-def test_a_damaged_secret_is_refused_and_not_replaced(folder: DataFolder, name: str) -> None:
+@pytest.mark.parametrize("content", [b"{", b'{"accessKeyId": "\xff"}'], ids=["incomplete", "no UTF-8"])
+def test_a_damaged_secret_is_refused_and_not_replaced(folder: DataFolder, name: str, content: bytes) -> None:
     generate_all(folder)
     path: Path = getattr(folder, name)
-    path.write_bytes(b"{")
+    path.write_bytes(content)
     with pytest.raises(DataFolderError, match="is damaged"):
         generate_all(folder)
-    assert path.read_bytes() == b"{"
+    assert path.read_bytes() == content
 
 
 def test_a_missing_secret_of_sealed_stream_keys_is_refused_and_not_generated(folder: DataFolder) -> None:

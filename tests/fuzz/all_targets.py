@@ -9,6 +9,7 @@ from tests.fuzz.targets import (
     rtmp_targets,
     rtp_targets,
     sdp_targets,
+    worker_targets,
 )
 
 TARGETS: dict[str, FuzzTarget] = {
@@ -21,6 +22,7 @@ TARGETS: dict[str, FuzzTarget] = {
         participant_targets,
         http_decoder_targets,
         http_connection_targets,
+        worker_targets,
     )
     for target in module.TARGETS
 }

@@ -19,6 +19,9 @@ MESSAGES: list[FeedMessage] = [
     Unit(kind=MediaKind.AUDIO, timestamp=0, is_keyframe=False, payloads=(b"opus",)),
 ]
 
+DEEP = (3_010).to_bytes(4) + b"\x94\xa5Hello\xa1t\xa1v" + b"\x91" * 2_998 + b"\xc0"
+"""A message with a fourth element, which the decoder skips, that is nested in itself."""
+
 Scenario = Callable[[MediaBusReader, socket.socket], Awaitable[None]]
 
 
@@ -99,6 +102,7 @@ def test_complete_messages_are_read_before_the_end_is_reported(run: Callable[[Sc
         (b"\0\0\0\x01\xc0", "not a message"),
         (encoded(HELLO).replace(b"packetization", b"\xff" * 13), "not a message"),
         (encoded(HELLO) + b"\0\0\0\x01\xc0" + encoded(HELLO), "not a message"),
+        (DEEP, "not a message"),
         (b"\0\0\0\0", "has 0 bytes"),
         ((MAX_HELLO_BYTES + 1).to_bytes(4) + b"x", "has 4097 bytes"),
         (encoded(HELLO) + (MAX_FEED_MESSAGE_BYTES + 1).to_bytes(4) + bytes(100_000), "has 8388609 bytes"),

@@ -194,7 +194,7 @@ def _letters(randomness: Randomness, alphabet: str, *, count: int) -> str:
 def _decode(content: bytes, kind: type[Decoded], *, path: Path) -> Decoded:
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataFolderError(f"{path} is damaged: restore it from a backup, or remove it to get a new one") from error
 
 

@@ -21,7 +21,7 @@ from typing import Final, cast
 import msgspec
 
 from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, MAX_HELLO_BYTES, FeedMessage
-from stagebook.media.worker.framing import LENGTH_BYTES, BrokenStreamError
+from stagebook.media.worker.framing import LENGTH_BYTES, MALFORMED_ERRORS, BrokenStreamError
 
 MAX_UNREAD_BYTES: Final = 256 << 10
 _RECEIVE_BUFFER_BYTES: Final = 64 << 10
@@ -122,7 +122,7 @@ class MediaBusReader(asyncio.BufferedProtocol):
     def _decode(self, body: memoryview) -> None:
         try:
             message = _decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED_ERRORS as error:
             self._fail(f"not a message of the media bus: {error}")
             return
         self._max_bytes = MAX_FEED_MESSAGE_BYTES

@@ -69,9 +69,19 @@ def test_a_message_that_cannot_be_encoded_is_refused(text: str) -> None:
         (b"\xff\xff\xff\xff", "the message has 4294967295 bytes; at most 64 are allowed"),
         (b"\0\0\0\1\xc1", "the message is malformed"),
         (b"\0\0\0\2\x81\xa0", "the message is malformed"),
+        (b"\0\0\0\x13\x82\xa4type\xa4Word\xa4text\xa2\xff\xff", "the message is malformed"),
     ],
-    ids=["end of stream", "truncated length", "truncated body", "too long", "no msgpack", "unknown type"],
+    ids=["end of stream", "truncated length", "truncated body", "too long", "no msgpack", "unknown type", "no UTF-8"],
 )
 async def test_a_broken_stream_is_an_error(data: bytes, detail: str) -> None:
     with pytest.raises(BrokenStreamError, match=detail):
         await read(data)
+
+
+async def test_a_message_that_is_nested_too_deeply_is_an_error() -> None:
+    """Also in a member that the decoder skips."""
+    body = b"\x83\xa4type\xa4Word\xa4text\xa0\xa4more" + b"\x91" * 50_000 + b"\xc0"
+    stream = asyncio.StreamReader()
+    stream.feed_data(len(body).to_bytes(4) + body)
+    with pytest.raises(BrokenStreamError, match="the message is malformed: maximum recursion depth"):
+        await MessageReader(msgspec.msgpack.Decoder(Message), max_bytes=100_000).next(stream)

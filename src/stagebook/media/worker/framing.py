@@ -16,6 +16,9 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 LENGTH_BYTES: Final = 4
+MALFORMED_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a msgspec decoder raises for a body that is no message: of another form, with a string that is not UTF-8, or
+nested too deeply, also in a member that it skips."""
 
 MessageT = TypeVar("MessageT")
 
@@ -63,5 +66,5 @@ class MessageReader(Generic[MessageT]):
             return self._decoder.decode(await reader.readexactly(length))
         except (asyncio.IncompleteReadError, OSError) as error:
             raise BrokenStreamError("the other process closed the connection") from error
-        except msgspec.DecodeError as error:
+        except MALFORMED_ERRORS as error:
             raise BrokenStreamError(f"the message is malformed: {error}") from error
