@@ -24,6 +24,9 @@ from stagebook.server.system_clock import SystemRandomness
 OTHER_USER = ProcessUser(user_id=60_001, group_id=60_002) if os.geteuid() == 0 else None
 """The user that workers become. Only root can let them."""
 
+LOW_PORT = 600 + os.getpid() % 400
+"""A UDP port below 1024."""
+
 as_root = pytest.mark.skipif(OTHER_USER is None, reason="needs root")
 
 READ_FILES = """
@@ -82,6 +85,17 @@ async def test_a_worker_of_root_becomes_another_user_without_groups(worker: Path
     status = (worker / "status").read_text().splitlines()
     assert {"Uid:\t60001\t60001\t60001\t60001", "Gid:\t60002\t60002\t60002\t60002"} <= set(status)
     assert next(line for line in status if line.startswith("Groups:")).split() == ["Groups:"]
+
+
+@as_root
+@pytest.mark.parametrize("port", [LOW_PORT, 0])
+async def test_an_engine_keeps_the_capability_to_bind_a_low_port_if_it_needs_it(port: int) -> None:
+    pool = EnginePool(EngineSettings(udp_port=port), processes=1, user=OTHER_USER)
+    await pool.start()
+    status = await asyncio.to_thread(Path(f"/proc/{pool.engines[0].process_id}/status").read_text)
+    await pool.stop()
+    kept = f"{1 << 10 if port else 0:016x}"
+    assert {f"CapPrm:\t{kept}", f"CapEff:\t{kept}", f"CapInh:\t{0:016x}"} <= set(status.splitlines())
 
 
 @as_root

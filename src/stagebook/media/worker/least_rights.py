@@ -4,7 +4,8 @@ A worker parses what anybody on the network sends. If such a parser has a hole, 
 an attacker gets. A worker only reads and writes sockets, so before the first packet it gives up, for good:
 
 * the user: if root has started the server, a worker runs as another user without any group of root. It then cannot read
-  what only root can read, above all the data folder;
+  what only root can read, above all the data folder. Of the capabilities of root it keeps at most the one to bind ports
+  below 1024 (capabilities(7), CAP_NET_BIND_SERVICE), if media is received on one;
 * new privileges: no setuid program that it might start has an effect (prctl(2), PR_SET_NO_NEW_PRIVS);
 * new processes and threads (RLIMIT_NPROC; the system does not apply it to root);
 * writing files (RLIMIT_FSIZE): what is in the data folder cannot be changed through a file that it opens;
@@ -17,22 +18,28 @@ system's libraries need: the settings of the server may be given as variables, a
 import ctypes
 import os
 import resource
+import struct
 import sys
 from collections.abc import Mapping
 
 import msgspec
 
+_PR_SET_KEEPCAPS = 8
 _PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAP_NET_BIND_SERVICE = 1 << 10
+_IS_LINUX = sys.platform == "linux"
 _NO_RIGHTS = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC)
 _KEPT_VARIABLES = frozenset({"LANG", "PATH", "TZ", "VIRTUAL_ENV"})
 _KEPT_PREFIXES = ("LC_", "LD_", "PYTHON")
 
 
 class ProcessUser(msgspec.Struct, frozen=True, kw_only=True):
-    """The user and the only group of a process."""
+    """The user and the only group of a process, and whether it may bind ports below 1024."""
 
     user_id: int
     group_id: int
+    binds_low_ports: bool = False
 
 
 def drop_rights(user: ProcessUser | None = None) -> None:
@@ -43,18 +50,44 @@ def drop_rights(user: ProcessUser | None = None) -> None:
     """
     # Without this, a module that is imported later would be compiled to a file that cannot be written.
     sys.dont_write_bytecode = True
+    library = ctypes.CDLL(None, use_errno=True) if _IS_LINUX else None
     if user is not None:
-        # In this order: a process that is not root cannot change its groups.
-        os.setgroups([])
-        os.setgid(user.group_id)
-        os.setuid(user.user_id)
+        _become(user, library)
     for limit in _NO_RIGHTS:
         resource.setrlimit(limit, (0, 0))
-    if sys.platform == "linux":
-        library = ctypes.CDLL(None, use_errno=True)
-        if library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+    if library is not None:
+        _check(library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def _become(user: ProcessUser, library: ctypes.CDLL | None) -> None:
+    if user.binds_low_ports and library is not None:
+        _check(library.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    # In this order: a process that is not root cannot change its groups.
+    os.setgroups([])
+    os.setgid(user.group_id)
+    os.setuid(user.user_id)
+    if user.binds_low_ports and library is not None:
+        _keep_low_ports(library)
+
+
+def _keep_low_ports(library: ctypes.CDLL) -> None:
+    """Of the permitted capabilities, which have all stayed, keep one. A container may lack it: then keep none."""
+    if _set_capabilities(library, _CAP_NET_BIND_SERVICE) != 0:
+        _check(_set_capabilities(library, 0))
+
+
+def _set_capabilities(library: ctypes.CDLL, kept: int) -> int:
+    """Make these the permitted and effective capabilities, without inheritable ones (capset(2)). 0 means success."""
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    result: int = library.capset(header, struct.pack("6I", kept, kept, 0, 0, 0, 0))
+    return result
+
+
+def _check(result: int) -> None:
+    """Raise OSError for the result of a function of the C library that has failed."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -176,18 +176,20 @@ def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]], *, l
     """The entry point of a worker process.
 
     Its arguments are the file descriptor of the control socket and, if it becomes another user, the ids of that user
-    and its group.
+    and its group, and 1 if it may bind ports below 1024.
 
     `late_modules` are imported when they are first needed. If the process becomes another user, they are imported at
     once: that user may be unable to read the files of Python, for example below the home directory of root.
 
     Returns the exit code that `serve` returns. Raises OSError if the process cannot give up its rights.
     """
-    descriptor, *user_ids = map(int, sys.argv[1:])
-    if user_ids:
+    descriptor, *identity = map(int, sys.argv[1:])
+    user = None
+    if identity:
+        user = ProcessUser(user_id=identity[0], group_id=identity[1], binds_low_ports=bool(identity[2]))
         for module in late_modules:
             importlib.import_module(module)
-    drop_rights(ProcessUser(user_id=user_ids[0], group_id=user_ids[1]) if user_ids else None)
+    drop_rights(user)
     # A terminal sends SIGINT and SIGHUP to the whole group, and a supervisor may send SIGTERM to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -157,4 +157,4 @@ async def _create_process(program: WorkerProgram, control_descriptor: int) -> as
 
 
 def _user_arguments(user: ProcessUser | None) -> tuple[str, ...]:
-    return () if user is None else (str(user.user_id), str(user.group_id))
+    return () if user is None else (str(user.user_id), str(user.group_id), str(int(user.binds_low_ports)))

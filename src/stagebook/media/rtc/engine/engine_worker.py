@@ -16,6 +16,8 @@ from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 _log = structlog.get_logger(__name__)
 
+FIRST_UNPRIVILEGED_PORT = 1024
+
 
 class EngineWorker(WorkerProcess):
     """One engine process."""
@@ -32,6 +34,8 @@ class EngineWorker(WorkerProcess):
     ) -> None:
         """`on_lost` is called after the running process exited without being asked to, with the ids of the connections
         whose opening request failed for that reason."""
+        if user is not None:
+            user = msgspec.structs.replace(user, binds_low_ports=0 < settings.udp_port < FIRST_UNPRIVILEGED_PORT)
         program = WorkerProgram(
             name="media engine",
             number=number,
