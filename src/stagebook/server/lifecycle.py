@@ -147,6 +147,9 @@ class Server:
         self._started_parts = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        # Recovery makes hundreds of thousands of values at once: with the default thresholds, a quarter of its time
+        # would go to collections that find nothing.
+        tune_garbage_collection()
         async with AsyncExitStack() as parts:
             self.book = SqliteBook.open(
                 self._folder.book_path,
