@@ -58,7 +58,7 @@ def unread_websocket(port: int, handshake: bytes = HANDSHAKE) -> Iterator[socket
 def show_all(watchers: list[StageWatcher], newest: StageSnapshot, *, is_first: bool) -> None:
     """Show watchers a list, or a list first and then changes."""
     changes = [
-        StageChange(stage_id=STAGE_ID, base_sequence_number=1, sequence_number=2, updated=PRESENT[each : each + 1])
+        StageChange(stage_id=STAGE_ID, base_sequence_number=0, sequence_number=100, updated=PRESENT[each : each + 1])
         for each in range(CHANGES)
     ]
     for watcher in watchers:
@@ -114,7 +114,11 @@ def test_a_socket_that_is_not_read_keeps_little_whatever_the_size_of_the_stage()
                 await asyncio.sleep(0.1)
                 opened = traced_bytes()
                 for number in range(SNAPSHOTS):
-                    newest = StageSnapshot(stage_id=STAGE_ID, participants=PRESENT[: PARTICIPANTS + number])
+                    newest = StageSnapshot(
+                        stage_id=STAGE_ID,
+                        participants=PRESENT[: PARTICIPANTS + number],
+                        sequence_number=number + 1,
+                    )
                     # Sockets stop in the middle of different snapshots, so that they share as little as possible.
                     show_all(manager.watchers[number * SOCKETS // SNAPSHOTS :], newest, is_first=number == 0)
                     await asyncio.sleep(0.05)

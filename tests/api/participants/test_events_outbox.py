@@ -55,6 +55,16 @@ def test_a_state_replaces_everything_before_it() -> None:
     assert outbox.take() is None
 
 
+def test_a_list_that_the_client_has_is_not_sent_again() -> None:
+    outbox = EventsOutbox(StageStateEncoder())
+    outbox.show(snapshot(1))
+    assert numbers(take_all(outbox)) == [1]
+    outbox.show(snapshot(1))
+    outbox.show_change(change(2))
+    outbox.show(snapshot(2))
+    assert [json.loads(message.text)["type"] for message in take_all(outbox)] == ["STAGE_STATE_CHANGE"]
+
+
 @pytest.mark.parametrize(("attribute", "fits"), [("", CHANGES_LIMIT), ("x" * 10_000, CHANGES_SIZE_BYTES // 10_300)])
 def test_a_client_that_is_too_slow_gets_a_state_instead_of_the_changes(attribute: str, fits: int) -> None:
     outbox = EventsOutbox(StageStateEncoder())

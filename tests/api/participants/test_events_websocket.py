@@ -1,6 +1,7 @@
 """The events websocket over ASGI: handshake, messages in both directions, and every way it can end."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -101,12 +102,16 @@ def watcher_of(manager: FakeManager) -> StageWatcher:
     return manager.watcher
 
 
+numbers = itertools.count(1)
+
+
 def snapshot(*participant_ids: str) -> StageSnapshot:
+    """Return a snapshot with a sequence number above that of the one before."""
     participants = tuple(
         PresentParticipant(participant_id=name, user_id="", attributes={}, is_publishing=False)
         for name in participant_ids
     )
-    return StageSnapshot(stage_id=STAGE_ID, participants=participants)
+    return StageSnapshot(stage_id=STAGE_ID, participants=participants, sequence_number=next(numbers))
 
 
 def change(participant_id: str, *, number: int) -> StageChange:
@@ -253,14 +258,15 @@ class TestMessages:
         assert (await socket.receive())["subprotocol"] == TOKEN
         watcher = watcher_of(manager)
         assert watcher.takes_changes
-        watcher.show(snapshot("p1"))
-        watcher.show_change(change("p2", number=2))
-        watcher.show_change(change("p3", number=3))
+        first = snapshot("p1")
+        watcher.show(first)
+        for number in (1, 2):
+            watcher.show_change(change("p2", number=first.sequence_number + number))
         messages = [await socket.receive_json() for _ in range(3)]
-        assert [(each["type"], each["payload"]["sequenceNumber"]) for each in messages] == [
-            ("STAGE_STATE", 1),
+        assert [(each["type"], each["payload"]["sequenceNumber"] - first.sequence_number) for each in messages] == [
+            ("STAGE_STATE", 0),
+            ("STAGE_STATE_CHANGE", 1),
             ("STAGE_STATE_CHANGE", 2),
-            ("STAGE_STATE_CHANGE", 3),
         ]
         socket.leave()
         await task

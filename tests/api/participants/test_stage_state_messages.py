@@ -23,6 +23,7 @@ from stagebook.stage.json_depth import MAX_JSON_DEPTH
 
 SNAPSHOT = StageSnapshot(
     stage_id="abcdABCDefgh",
+    sequence_number=1,
     participants=(
         PresentParticipant(participant_id="p1", user_id="ada", attributes={"role": "höst"}, is_publishing=True),
         PresentParticipant(participant_id="p2", user_id="", attributes={}, is_publishing=False),
@@ -53,7 +54,7 @@ def test_one_snapshot_is_encoded_once() -> None:
 def test_the_next_snapshot_is_encoded_again() -> None:
     encoder = StageStateEncoder()
     encoder.encode(SNAPSHOT)
-    empty = StageSnapshot(stage_id="abcdABCDefgh", participants=())
+    empty = StageSnapshot(stage_id="abcdABCDefgh", sequence_number=2, participants=())
     assert json.loads(encoder.encode(empty).text)["payload"]["participants"] == []
 
 
@@ -83,7 +84,7 @@ def stage_of(participant_ids: Iterable[str], *, attribute: str = "") -> StageSna
         )
         for name in participant_ids
     )
-    return StageSnapshot(stage_id="abcdABCDefgh", participants=participants)
+    return StageSnapshot(stage_id="abcdABCDefgh", sequence_number=1, participants=participants)
 
 
 NAMES = [f"participant-{number}" for number in range(3_000)]

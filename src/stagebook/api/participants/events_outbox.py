@@ -20,7 +20,15 @@ CHANGES_SIZE_BYTES = 262_144
 class EventsOutbox:
     """What waits for one client. `is_behind`: changes were dropped, so that the client needs a state."""
 
-    __slots__ = ("_changes", "_changes_limit", "_changes_size_bytes", "_encoder", "_state", "is_behind")
+    __slots__ = (
+        "_changes",
+        "_changes_limit",
+        "_changes_size_bytes",
+        "_encoder",
+        "_sequence_number",
+        "_state",
+        "is_behind",
+    )
 
     def __init__(self, encoder: StageStateEncoder, *, changes_limit: int = CHANGES_LIMIT) -> None:
         self._encoder = encoder
@@ -28,12 +36,16 @@ class EventsOutbox:
         self._state: StageStateMessage | None = None
         self._changes: tuple[StageStateMessage, ...] = ()
         self._changes_size_bytes = 0
+        self._sequence_number = 0
         self.is_behind = False
 
     def show(self, snapshot: StageSnapshot) -> None:
-        """Let a state wait, instead of everything before it."""
+        """Let a state wait, instead of everything before it. A state that was shown before is not shown again."""
+        if snapshot.sequence_number == self._sequence_number and not self.is_behind:
+            return
         self._drop()
         self._state = self._encoder.encode(snapshot)
+        self._sequence_number = snapshot.sequence_number
         self.is_behind = False
 
     def show_change(self, change: StageChange) -> None:
@@ -46,6 +58,7 @@ class EventsOutbox:
             self._drop()
             self.is_behind = True
         else:
+            self._sequence_number = change.sequence_number
             self._changes = (*self._changes, message)
             self._changes_size_bytes = size_bytes
 

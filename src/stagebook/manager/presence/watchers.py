@@ -28,7 +28,7 @@ class StageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     stage_id: str
     participants: tuple[PresentParticipant, ...]
-    sequence_number: int = 1
+    sequence_number: int
     size_bytes: int = 0
 
 
