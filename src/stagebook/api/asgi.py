@@ -18,8 +18,8 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 TEXT_PARTS_EXTENSION = "stagebook.websocket.text_parts"
 """An extension of ASGI, a key of `scope["extensions"]`: the server sends a websocket message in parts.
 
-The application sends `{"type": "websocket.send", "text_part": <UTF-8 bytes>, "more_parts": <bool>}` for each part. The
-server does not copy the bytes.
+The application sends `{"type": "websocket.send", "text_part": <pieces>, "more_parts": <bool>}` for each part. The
+pieces are a sequence of bytes, which together are the UTF-8 text of the part. The server does not copy them.
 """
 
 DISCONNECT_REFUSED = "stagebook.refused"

@@ -23,9 +23,8 @@ from stagebook.manager.presence.watchers import PresentParticipant, StageChange,
 from tests.api.participants.fake_manager import STAGE_ID, TOKEN, FakeManager
 from tests.server.http.test_websocket_protocol import DEADLINE_SECONDS, LIMITS, running_server
 
-SOCKETS = 300
-PARTICIPANTS = 1_000
-SNAPSHOTS = 20
+SOCKETS = 100
+PARTICIPANTS = 400
 BEFORE = 300
 """Sockets that are opened before the measured ones, so that the process has grown to its working size."""
 MEASURED = 1_200
@@ -38,11 +37,11 @@ HANDSHAKE = (
 ).encode()
 """The header fields may be large; they must not stay in memory."""
 CHANGES_HANDSHAKE = HANDSHAKE.replace(TOKEN.encode(), f"{TOKEN}, {CHANGES_SUBPROTOCOL}".encode())
-CHANGES = 10
-"""Changes of one participant each between two snapshots. Some clients are up to 64 changes late, others lost them."""
+CHANGES = 40
+"""Changes of one participant each that wait for a client."""
 PRESENT = tuple(
     PresentParticipant(participant_id=f"p{number}", user_id="", attributes={"k": "v" * 1_000}, is_publishing=False)
-    for number in range(PARTICIPANTS + SNAPSHOTS)
+    for number in range(PARTICIPANTS + SOCKETS)
 )
 
 
@@ -55,14 +54,14 @@ def unread_websocket(port: int, handshake: bytes = HANDSHAKE) -> Iterator[socket
         yield client
 
 
-def show_all(watchers: list[StageWatcher], newest: StageSnapshot, *, is_first: bool) -> None:
-    """Show watchers a list, or a list first and then changes."""
+def show_all(watchers: list[StageWatcher], newest: StageSnapshot) -> None:
+    """Show watchers the newest list, or changes."""
     changes = [
-        StageChange(stage_id=STAGE_ID, base_sequence_number=0, sequence_number=100, updated=PRESENT[each : each + 1])
+        StageChange(stage_id=STAGE_ID, base_sequence_number=0, sequence_number=200, updated=PRESENT[each : each + 1])
         for each in range(CHANGES)
     ]
     for watcher in watchers:
-        if is_first or not watcher.takes_changes:
+        if not watcher.takes_changes:
             watcher.show(newest)
     for change in changes:
         for watcher in watchers:
@@ -113,15 +112,17 @@ def test_a_socket_that_is_not_read_keeps_little_whatever_the_size_of_the_stage()
                 await until_accepted(manager, SOCKETS)
                 await asyncio.sleep(0.1)
                 opened = traced_bytes()
-                for number in range(SNAPSHOTS):
+                for number in range(SOCKETS):
                     newest = StageSnapshot(
                         stage_id=STAGE_ID,
                         participants=PRESENT[: PARTICIPANTS + number],
                         sequence_number=number + 1,
                     )
-                    # Sockets stop in the middle of different snapshots, so that they share as little as possible.
-                    show_all(manager.watchers[number * SOCKETS // SNAPSHOTS :], newest, is_first=number == 0)
-                    await asyncio.sleep(0.05)
+                    # Each socket stops in the middle of another list, so that they share as little as possible.
+                    manager.watchers[number].show(newest)
+                    await asyncio.sleep(0.01)
+                show_all(manager.watchers, newest)
+                await asyncio.sleep(0.1)
                 shown = traced_bytes()
                 size_bytes = StageStateEncoder().encode(newest).size_bytes
             return opened - before, shown - opened, size_bytes

@@ -2,9 +2,10 @@
 
 import gc
 import json
+import sys
 import weakref
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 from stagebook.api.participants import stage_state_messages
 from stagebook.api.participants.stage_state_messages import (
     MAX_PART_SIZE_BYTES,
+    MAX_PIECE_SIZE_BYTES,
     PART_SIZE_BYTES,
+    PIECE_SIZE_BYTES,
     StageStateEncoder,
     StageStateEncoders,
+    StageStateMessage,
     message_type,
 )
 from stagebook.manager.presence.watchers import PresentParticipant, StageChange, StageSnapshot
@@ -96,11 +100,21 @@ def test_the_parts_together_are_the_message(count: int) -> None:
     shown = json.loads(message.text)["payload"]["participants"]
     assert [participant["id"] for participant in shown] == NAMES[:count]
     assert message.size_bytes == len(message.text.encode())
-    assert all(message.parts)
+    assert all(all(part) for part in message.parts)
 
 
 def test_a_message_of_a_small_stage_is_one_part() -> None:
-    assert len(StageStateEncoder().encode(stage_of(NAMES[:100])).parts) == 1
+    assert StageStateEncoder().encode(stage_of(NAMES[:100])).part_count == 1
+
+
+def nodes(message: StageStateMessage) -> Iterator[object]:
+    """Yield everything that a message consists of."""
+    yield message.sections
+    for section in message.sections:
+        yield section
+        for part in section:
+            yield part
+            yield from part
 
 
 @pytest.mark.parametrize(
@@ -111,23 +125,26 @@ def test_a_change_of_one_participant_makes_few_new_bytes(later: list[str]) -> No
     encoder = StageStateEncoder()
     before = encoder.encode(stage_of(NAMES, attribute="x" * 1_000))
     after = encoder.encode(stage_of(later, attribute="x" * 1_000))
-    kept = {id(part) for part in before.parts}
-    new_bytes = sum(len(part) for part in after.parts if id(part) not in kept)
-    assert new_bytes < before.size_bytes / 40
+    kept = {id(node) for node in nodes(before)}
+    new_bytes = sum(sys.getsizeof(node) for node in nodes(after) if id(node) not in kept)
+    assert new_bytes < 6_000
     assert len(json.loads(after.text)["payload"]["participants"]) == len(later)
 
 
-def test_the_parts_have_about_one_size() -> None:
+def test_the_parts_and_pieces_have_about_one_size() -> None:
     for attribute in ("", "x" * 1_000):
-        parts = StageStateEncoder().encode(stage_of(NAMES, attribute=attribute)).parts
-        assert PART_SIZE_BYTES / 2 < sum(map(len, parts)) / len(parts) < PART_SIZE_BYTES * 2
+        message = StageStateEncoder().encode(stage_of(NAMES, attribute=attribute))
+        pieces = sum(map(len, message.parts))
+        assert PART_SIZE_BYTES / 2 < message.size_bytes / message.part_count < PART_SIZE_BYTES * 2
+        assert PIECE_SIZE_BYTES / 2 < message.size_bytes / pieces < PIECE_SIZE_BYTES * 2
 
 
 def test_the_size_of_a_part_is_bounded_for_ids_that_are_never_cut() -> None:
     """An application that signs its own tokens chooses the ids."""
     names = [name for name in NAMES if zlib.crc32(name.encode()) > 1 << 31]
-    parts = StageStateEncoder().encode(stage_of(names, attribute="x" * 1_000)).parts
-    assert max(map(len, parts)) < MAX_PART_SIZE_BYTES + 2_000
+    parts = list(StageStateEncoder().encode(stage_of(names, attribute="x" * 1_000)).parts)
+    assert max(sum(map(len, part)) for part in parts) < MAX_PART_SIZE_BYTES + 2_000
+    assert max(len(piece) for part in parts for piece in part) < MAX_PIECE_SIZE_BYTES + 2_000
 
 
 def test_the_sockets_of_a_stage_share_an_encoder_that_ends_with_the_last_one() -> None:

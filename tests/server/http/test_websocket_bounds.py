@@ -153,7 +153,9 @@ class TestParts:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
             for position, size in enumerate(sizes):
                 more = position < len(sizes) - 1
-                await send({"type": "websocket.send", "text_part": bytes([97 + position]) * size, "more_parts": more})
+                await send(
+                    {"type": "websocket.send", "text_part": (bytes([97 + position]) * size,), "more_parts": more}
+                )
             await send({"type": "websocket.send", "text": "after"})
             await receive()
 
@@ -167,9 +169,9 @@ class TestParts:
         async def send_parts(_scope: Scope, receive: Receive, send: Send) -> None:
             await receive()
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-            await send({"type": "websocket.send", "text_part": b"first ", "more_parts": True})
+            await send({"type": "websocket.send", "text_part": (b"fir", b"st "), "more_parts": True})
             await answered.wait()
-            await send({"type": "websocket.send", "text_part": b"last", "more_parts": False})
+            await send({"type": "websocket.send", "text_part": (b"last",), "more_parts": False})
             await receive()
 
         async with running_server(send_parts) as port, connect(f"ws://127.0.0.1:{port}/") as client:
@@ -188,7 +190,7 @@ class TestParts:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
             await receive()
             try:
-                await send({"type": "websocket.send", "text_part": b"late", "more_parts": False})
+                await send({"type": "websocket.send", "text_part": (b"late",), "more_parts": False})
             except OSError:
                 failed.set()
 
@@ -216,7 +218,9 @@ def test_sockets_that_do_not_read_share_the_parts_of_a_message() -> None:
             await receive()
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
             for part in PARTS:
-                sending = asyncio.ensure_future(send({"type": "websocket.send", "text_part": part, "more_parts": True}))
+                sending = asyncio.ensure_future(
+                    send({"type": "websocket.send", "text_part": (part,), "more_parts": True})
+                )
                 done, _ = await asyncio.wait({sending}, timeout=0.5)
                 if not done:
                     blocked += 1

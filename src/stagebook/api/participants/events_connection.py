@@ -244,7 +244,7 @@ class EventsConnection:
         if not self._has_parts:
             yield {"type": "websocket.send", "text": state.text}
             return
-        last = len(state.parts) - 1
+        last = state.part_count - 1
         for number, part in enumerate(state.parts):
             yield {"type": "websocket.send", "text_part": part, "more_parts": number < last}
 

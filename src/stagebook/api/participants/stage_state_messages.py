@@ -8,16 +8,18 @@
 
 The server ignores messages of unknown types, so that a newer client works with an older server.
 
-A STAGE_STATE message of a large stage is a list of parts, which the server sends as the fragments of one websocket
-message. Parts are shared: by all sockets of the stage, and, where the list has not changed in between, by successive
-messages of the stage. So a socket that reads slowly, and is in the middle of an older message, keeps only the parts
-in memory that have changed since. For this, the list is cut at participants whose id has a certain checksum, which
-does not depend on their position (content-defined chunking): a participant that leaves changes one part, not all
-parts after it.
+A STAGE_STATE message of a large stage has parts, which the server sends as the fragments of one websocket message. It
+is a tree: sections of parts of pieces. All of these are shared: by all sockets of the stage, and, where the list has
+not changed in between, by successive messages of the stage. So a socket that reads slowly, and is in the middle of an
+older message, keeps only one path of the tree in memory for each change since. For this, the list is cut at
+participants whose id has a certain checksum, which does not depend on their position (content-defined chunking): a
+participant that leaves changes one piece, not all pieces after it.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -30,16 +32,27 @@ PONG = '{"type":"PONG"}'
 
 ONE_PART_SIZE_BYTES = 16_384
 """A message up to this size is one part, and so one frame, as in the messages of other servers."""
-PART_SIZE_BYTES = 8_192
-"""Mean size of a part: small enough that a change makes few new bytes, large enough that frames cost little CPU."""
+PART_SIZE_BYTES = 16_384
+"""Mean size of a part: large enough that frames cost little CPU."""
+PIECE_SIZE_BYTES = 2_048
+"""Mean size of a piece: small enough that a change makes few new bytes."""
 MAX_PART_SIZE_BYTES = 65_536
-"""A part has at most this size and one participant more, whatever the ids of the participants are."""
+MAX_PIECE_SIZE_BYTES = 8_192
+"""A part or piece has at most this size and one participant more, whatever the ids of the participants are."""
+
+
+SECTION_PARTS = 32
+"""Mean number of parts in a section. With sections, a message of 5 MB is a tuple of 10 references instead of 320."""
+
+Part: TypeAlias = tuple[bytes, ...]
+Section: TypeAlias = tuple[Part, ...]
 
 
 class _TypedMessage(msgspec.Struct, frozen=True):
     type: str
 
 
+_END = b"]}}"
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_TypedMessage)
 
@@ -58,22 +71,32 @@ def message_type(text: str) -> str | None:
 
 
 class StageStateMessage:
-    """An encoded message: the parts of its text in UTF-8, to be sent in this order."""
+    """An encoded message: sections of parts of pieces of its text in UTF-8, to be sent in this order."""
 
-    __slots__ = ("__weakref__", "parts")
+    __slots__ = ("__weakref__", "sections")
 
-    def __init__(self, parts: tuple[bytes, ...]) -> None:
-        self.parts = parts
+    def __init__(self, sections: tuple[Section, ...]) -> None:
+        self.sections = sections
+
+    @property
+    def parts(self) -> Iterator[Part]:
+        """The parts of the message."""
+        return chain.from_iterable(self.sections)
+
+    @property
+    def part_count(self) -> int:
+        """The number of parts."""
+        return sum(map(len, self.sections))
 
     @property
     def size_bytes(self) -> int:
         """The size of the whole message."""
-        return sum(map(len, self.parts))
+        return sum(len(piece) for part in self.parts for piece in part)
 
     @property
     def text(self) -> str:
         """The whole message, for a server that cannot send parts."""
-        return b"".join(self.parts).decode("utf-8")
+        return b"".join(piece for part in self.parts for piece in part).decode("utf-8")
 
 
 class StageStateEncoder:
@@ -95,14 +118,14 @@ class StageStateEncoder:
     def encode(self, snapshot: StageSnapshot) -> StageStateMessage:
         """Return the STAGE_STATE message for this snapshot."""
         if snapshot is not self._snapshot:
-            self._state_message = StageStateMessage(_shared(self._state_message.parts, _parts(snapshot)))
+            self._state_message = _shared(self._state_message, _parts(snapshot))
             self._snapshot = snapshot
         return self._state_message
 
     def encode_change(self, change: StageChange) -> StageStateMessage:
         """Return the STAGE_STATE_CHANGE message for this change."""
         if change is not self._change:
-            self._change_message = StageStateMessage((_change_text(change),))
+            self._change_message = StageStateMessage((((_change_text(change),),),))
             self._change = change
         return self._change_message
 
@@ -133,40 +156,63 @@ def _change_text(change: StageChange) -> bytes:
     return _encoder.encode({"type": "STAGE_STATE_CHANGE", "payload": payload})
 
 
-def _shared(known: Sequence[bytes], parts: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the parts, with the object of the message before for each part that is equal."""
-    known_parts = {part: part for part in known}
-    return tuple(known_parts.get(part, part) for part in parts)
+def _shared(before: StageStateMessage, parts: Iterable[Iterable[bytes]]) -> StageStateMessage:
+    """Return the message, with the object of the message before for each section, part and piece that is equal."""
+    known_pieces = {piece: piece for part in before.parts for piece in part}
+    known_parts = {part: part for part in before.parts}
+    known_sections = {section: section for section in before.sections}
+    sections: list[Section] = []
+    section: list[Part] = []
+    for pieces in parts:
+        part = tuple(known_pieces.get(piece, piece) for piece in pieces)
+        section.append(known_parts.get(part, part))
+        # Cut by the content, as pieces and parts are, so that a change of one section leaves the others as they are.
+        if zlib.crc32(part[-1]) % SECTION_PARTS == 0:
+            sections.append(tuple(section))
+            section = []
+    sections.append(tuple(section))
+    return StageStateMessage(tuple(known_sections.get(each, each) for each in sections))
 
 
-def _parts(snapshot: StageSnapshot) -> list[bytes]:
-    """Return the text of a message in parts. Only the first and the last one have text around the participants."""
-    parts = [b",".join(group) for group in _groups(snapshot.participants)] or [b""]
-    parts[1:] = [b"," + part for part in parts[1:]]
+def _parts(snapshot: StageSnapshot) -> list[list[bytes]]:
+    """Return the text of a message in parts of pieces. What differs in each message is a piece of its own."""
+    parts = list(_groups(snapshot.participants)) or [[]]
     stage_id, number = _encoder.encode(snapshot.stage_id), _encoder.encode(snapshot.sequence_number)
     members = b'"stageId":' + stage_id + b',"sequenceNumber":' + number + b',"participants":['
-    parts[0] = b'{"type":"STAGE_STATE","payload":{' + members + parts[0]
-    parts[-1] += b"]}}"
-    return parts if sum(map(len, parts)) > ONE_PART_SIZE_BYTES else [b"".join(parts)]
+    parts[0].insert(0, b'{"type":"STAGE_STATE","payload":{' + members)
+    parts[-1].append(_END)
+    size_bytes = sum(len(piece) for part in parts for piece in part)
+    return parts if size_bytes > ONE_PART_SIZE_BYTES else [[piece for part in parts for piece in part]]
 
 
 def _groups(participants: Iterable[PresentParticipant]) -> Iterator[list[bytes]]:
-    """Yield the participants as JSON, in groups of about PART_SIZE_BYTES.
+    """Yield the participants as JSON with commas between them, in parts of pieces of about the mean sizes.
 
-    A group ends at a participant whose id has a small checksum. "Small" is in proportion to the participant's own size.
+    A piece, or a part, ends at a participant whose id has a small checksum. "Small" is in proportion to the
+    participant's own size.
     """
-    group: list[bytes] = []
-    size_bytes = 0
+    part: list[bytes] = []
+    piece: list[bytes] = []
+    part_size_bytes = piece_size_bytes = 0
+    comma = b""
     for participant in participants:
-        entry = _encoder.encode(_entry(participant))
-        group.append(entry)
-        size_bytes += len(entry)
-        checksum = zlib.crc32(participant.participant_id.encode())
-        if checksum * PART_SIZE_BYTES < (len(entry) << 32) or size_bytes > MAX_PART_SIZE_BYTES:
-            yield group
-            group, size_bytes = [], 0
-    if group:
-        yield group
+        entry = comma + _encoder.encode(_entry(participant))
+        comma = b","
+        piece.append(entry)
+        part_size_bytes += len(entry)
+        piece_size_bytes += len(entry)
+        checksum, weight = zlib.crc32(participant.participant_id.encode()), len(entry) << 32
+        is_part_end = checksum * PART_SIZE_BYTES < weight or part_size_bytes > MAX_PART_SIZE_BYTES
+        if is_part_end or checksum * PIECE_SIZE_BYTES < weight or piece_size_bytes > MAX_PIECE_SIZE_BYTES:
+            part.append(b"".join(piece))
+            piece, piece_size_bytes = [], 0
+        if is_part_end:
+            yield part
+            part, part_size_bytes = [], 0
+    if piece:
+        part.append(b"".join(piece))
+    if part:
+        yield part
 
 
 def _entry(participant: PresentParticipant) -> dict[str, object]:

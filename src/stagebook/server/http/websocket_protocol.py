@@ -30,7 +30,7 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -257,13 +257,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # The handshake is not needed again, and would be a fifth of the memory of an open websocket.
             del self.request, self.response, self.scope
 
-    def _write_part(self, part: bytes, *, is_last: bool) -> None:
+    def _write_part(self, pieces: Sequence[bytes], *, is_last: bool) -> None:
         if self.disconnected or self.close_sent or self.conn.state is not OPEN:
             raise ConnectionResetError
         opcode = Opcode.CONT if self._is_in_message else Opcode.TEXT
         self._is_in_message = not is_last
         # Not `conn.send_text`, which would copy the part. Frames of a server are not masked, so they are all equal.
-        self.transport.writelines((_frame_header(opcode, len(part), is_last=is_last), part))
+        self.transport.writelines((_frame_header(opcode, sum(map(len, pieces)), is_last=is_last), *pieces))
 
     def on_task_complete(self, task: "asyncio.Task[None]") -> None:
         """Abort the connection if it stays open after the application has ended."""
