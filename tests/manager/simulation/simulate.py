@@ -27,7 +27,7 @@ from stagebook.stage.errors import StagebookError
 from stagebook.stage.limits import RELAXED
 from stagebook.stage.resources import ParticipantState, ReplicationType
 from stagebook.stage.session.decide import decide
-from stagebook.stage.session.draft import Context, Decision
+from stagebook.stage.session.decision import Context, Decision
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
 from tests.manager.manager_harness import LINGER_MS, REGION, PlainTokens, SeededRandomness, SettableClock

@@ -23,7 +23,7 @@ from stagebook.stage.resources import (
     ReplicationState,
 )
 from stagebook.stage.session.decide import decide
-from stagebook.stage.session.draft import Context, Decision
+from stagebook.stage.session.decision import Context, Decision
 from stagebook.stage.session.orders import Order, ParticipantEvent
 from stagebook.stage.session.session_facts import (
     AttemptAnswered,

@@ -15,7 +15,7 @@ from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.resources import ParticipantRecord
 from stagebook.stage.session import orders
 from stagebook.stage.session.decide import decide
-from stagebook.stage.session.draft import Context, Decision
+from stagebook.stage.session.decision import Context, Decision
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_phase import SessionPhase
 from stagebook.stage.session.session_state import Session

@@ -18,7 +18,7 @@ from stagebook.stage.limits import Limits
 from stagebook.stage.resources import ParticipantRecord
 from stagebook.stage.session import orders
 from stagebook.stage.session.decide import decide
-from stagebook.stage.session.draft import Context
+from stagebook.stage.session.decision import Context
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session, Usage
 

@@ -9,7 +9,8 @@ or another session refuses the transaction, the former session is still the curr
 
 The rules are in `rules/`; RULES says which function decides which fact:
 
-    attempts.py            requests to publish, watch and join, and the engine's answers to them
+    attempts.py            requests to publish, watch and join
+    attempt_answers.py     the engine's answers to offers
     media_reports.py       connected, ended, failed, measured, lasted too long
     token_exchange.py      token exchange
     replication_facts.py   replications, at both of their ends
@@ -25,8 +26,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from stagebook.stage.session import session_facts
-from stagebook.stage.session.draft import Context, Decision, Draft, Refusal
+from stagebook.stage.session.decision import Context, Decision, Refusal
+from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.rules import (
+    attempt_answers,
     attempts,
     media_reports,
     replication_facts,
@@ -46,8 +49,8 @@ RULES: Mapping[type[SessionFact], Rule] = {
     session_facts.EventsRequested: attempts.events_requested,
     session_facts.EncoderRequested: attempts.encoder_requested,
     session_facts.AttemptRefused: attempts.refuse,
-    session_facts.AttemptAnswered: attempts.attempt_answered,
-    session_facts.AttemptFailed: attempts.attempt_failed,
+    session_facts.AttemptAnswered: attempt_answers.attempt_answered,
+    session_facts.AttemptFailed: attempt_answers.attempt_failed,
     session_facts.TransportConnected: media_reports.transport_connected,
     session_facts.ConnectionEnded: media_reports.connection_ended,
     session_facts.ConnectionFailed: media_reports.connection_failed,

@@ -8,7 +8,8 @@ from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.participant.participant_facts import Accepted, Refused
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.resources import ClientInfo, ParticipantRecord
-from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.decision import Refusal
+from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import OpenRoute
 from stagebook.stage.session.rules.effective_token import arrive, token_claims
 from stagebook.stage.session.session_state import NO_ATTEMPTS, NO_VIEWERS, AttemptFailure, SessionParticipant

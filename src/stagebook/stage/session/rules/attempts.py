@@ -1,10 +1,8 @@
-"""How participants come onto a stage: the checks, the offer in progress, and the arrival.
+"""The requests of participants to come onto a stage: the checks, the reserved place, and the arrival.
 
-An offer takes two facts. The request checks the effective token and the quotas and reserves a place (an attempt). The
-engine then answers, and AttemptAnswered turns the attempt into a connection: the participant is JOINED. A
-disconnection, a deleted stage and the like cancel the attempts of the participants that they remove. So the answer
-checks only what can change without them: the current token, the publisher, and the new connection itself. An events
-websocket and an encoder need no answer first: their request is their arrival.
+The request checks the effective token and the quotas. That of an offer reserves a place (an attempt), until the engine
+has answered, see `attempt_answers.py`. An events websocket and an encoder need no answer first: their request is their
+arrival.
 
 A refused attempt of an identified participant is an event: JOIN_ERROR, PUBLISH_ERROR or SUBSCRIBE_ERROR with the error
 code (shape EventErrorCode).
@@ -17,25 +15,24 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from stagebook.stage.errors import (
-    ServerBusyError,
     TokenRefusedError,
 )
-from stagebook.stage.events import Cause, ErrorCode
-from stagebook.stage.participant.participant_facts import Accepted, Gone
+from stagebook.stage.events import ErrorCode
+from stagebook.stage.participant.participant_facts import Accepted
 from stagebook.stage.participant.transitions import NEEDED_CAPABILITIES, ConnectionKind
-from stagebook.stage.session.draft import Draft, Refusal
-from stagebook.stage.session.orders import AskEngine, CloseConnection, CloseRoute
+from stagebook.stage.session.decision import Refusal
+from stagebook.stage.session.draft import Draft
+from stagebook.stage.session.orders import AskEngine
 from stagebook.stage.session.rules.arrivals import (
     accept,
     enter,
-    is_replica,
     newcomer,
     open_route,
     publisher_not_found,
     record_refusal,
     watchable_source,
 )
-from stagebook.stage.session.rules.effective_token import arrive, effective_claims, replicated_refusal
+from stagebook.stage.session.rules.effective_token import effective_claims, replicated_refusal
 from stagebook.stage.session.rules.quotas import (
     connections_quota,
     offers_in_progress,
@@ -43,10 +40,7 @@ from stagebook.stage.session.rules.quotas import (
     publishers_quota,
     subscribers_quota,
 )
-from stagebook.stage.session.rules.teardown import drop_attempt
 from stagebook.stage.session.session_facts import (
-    AttemptAnswered,
-    AttemptFailed,
     AttemptRefused,
     EncoderRequested,
     EventsRequested,
@@ -156,68 +150,6 @@ def refuse(draft: Draft, fact: AttemptRefused) -> Refusal:
     return record_refusal(draft, fact.claims, fact.client, fact.known, fact.failure, code=fact.code, detail=fact.detail)
 
 
-def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
-    """Turn an attempt that the engine answered into a connection: JOINED, unless the participant is on the stage.
-
-    Refused with an event if the participant's current token has lost the capability, or the publisher has stopped;
-    refused without one if the new connection was lost before the answer. A cancelled attempt is ignored: its client
-    already gets the error of the cancellation.
-    """
-    participant = draft.find(fact.participant_id)
-    attempt = None if participant is None else participant.attempts.get(fact.connection_id)
-    if participant is None or attempt is None:
-        return None
-    refusal = _still_allowed(draft, participant, attempt)
-    if refusal is not None:
-        drop_attempt(draft, fact.participant_id, fact.connection_id)
-        draft.order(CloseConnection(connection_id=fact.connection_id))
-        return refusal
-    participant = drop_attempt(draft, fact.participant_id, fact.connection_id, keep_source=True)
-    # Two offers with different tokens can be in progress. The participant joins with the token of the first one that is
-    # answered, which need not be the first one that was sent.
-    if not participant.machine.connections and participant.claims is not attempt.claims:
-        draft.put(arrive(participant, attempt.claims))
-    if attempt.kind is _PUBLISH:
-        _drop_replacement(draft, fact.participant_id)
-        accepted = Accepted(connection_id=fact.connection_id, kind="publish")
-    else:
-        accepted = Accepted(
-            connection_id=fact.connection_id,
-            kind="subscribe",
-            remote_participant_id=attempt.publisher_id,
-            remote_is_replica=attempt.publisher_id is not None and is_replica(draft, attempt.publisher_id),
-        )
-    accept(draft, attempt.claims, accepted)
-    return None
-
-
-def attempt_failed(draft: Draft, fact: AttemptFailed) -> Refusal:
-    """Drop an attempt that the engine refused or did not answer.
-
-    With an error code the failure is recorded as PUBLISH_ERROR or SUBSCRIBE_ERROR, and the error for the client is
-    returned.
-    """
-    participant = draft.find(fact.participant_id)
-    attempt = None if participant is None else participant.attempts.get(fact.connection_id)
-    if participant is None or attempt is None:
-        return None
-    refusal = None
-    if fact.code is not None:
-        failure: AttemptFailure = "PUBLISH_ERROR" if attempt.publisher_id is None else "SUBSCRIBE_ERROR"
-        refusal = record_refusal(
-            draft,
-            attempt.claims,
-            participant.record.client,
-            None,
-            failure,
-            code=fact.code,
-            detail=fact.detail,
-            publisher_id=attempt.publisher_id,
-        )
-    drop_attempt(draft, fact.participant_id, fact.connection_id)
-    return refusal
-
-
 def _check(draft: Draft, fact: Request, kind: ConnectionKind, failure: AttemptFailure, quota: Quota) -> Refusal:
     """Check the effective token and the quotas of a request; record a refusal.
 
@@ -265,41 +197,3 @@ def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt:
     draft.put(replace(participant, attempts=attempts))
     open_route(draft, fact.claims, fact.connection_id, attempt.kind)
     draft.order(AskEngine(connection_id=fact.connection_id, source_id=attempt.source_id))
-
-
-def _drop_replacement(draft: Draft, participant_id: str) -> None:
-    """End the replacement that has not connected yet: a newer offer takes its place.
-
-    A publisher has at most one replacement. Its client has sent a newer offer, so it has given up the former one.
-    """
-    machine = draft.get(participant_id).machine
-    if machine.replacement_id is None:
-        return
-    replacement_id = machine.replacement_id
-    draft.record(participant_id, Gone(connection_ids=(replacement_id,), cause=Cause.CLIENT))
-    draft.release_source(participant_id, user_id=replacement_id, detail="")
-    draft.order(CloseRoute(connection_id=replacement_id))
-    draft.order(CloseConnection(connection_id=replacement_id))
-
-
-def _still_allowed(draft: Draft, participant: SessionParticipant, attempt: Attempt) -> Refusal:
-    """Check what can have changed while the engine answered: the connection, the token, and the publisher."""
-    if attempt.is_lost:
-        return ServerBusyError("the connection ended while it was being opened; try again")
-    claims = participant.claims if participant.machine.connections else attempt.claims
-    needed = NEEDED_CAPABILITIES[attempt.kind]
-    if needed not in claims.capabilities:
-        failure: AttemptFailure = "PUBLISH_ERROR" if attempt.publisher_id is None else "SUBSCRIBE_ERROR"
-        return record_refusal(
-            draft,
-            attempt.claims,
-            participant.record.client,
-            None,
-            failure,
-            code=ErrorCode.INSUFFICIENT_CAPABILITIES,
-            detail=f"the token lacks the capability {needed.value}",
-            publisher_id=attempt.publisher_id,
-        )
-    if attempt.publisher_id is not None and watchable_source(draft, attempt.publisher_id) != attempt.source_id:
-        return publisher_not_found(draft, attempt.claims, participant.record.client, None, attempt.publisher_id)
-    return None

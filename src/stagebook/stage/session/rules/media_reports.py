@@ -10,7 +10,8 @@ from stagebook.stage.participant.participant_facts import MediaConnected
 from stagebook.stage.participant.participant_machine import superseded_by
 from stagebook.stage.participant.participant_state import Connection
 from stagebook.stage.participant.transitions import ConnectionKind, ConnectionState
-from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.decision import Refusal
+from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import CancelTimer, CloseConnection, CloseRoute, SetTimer
 from stagebook.stage.session.rules.arrivals import show_virtual
 from stagebook.stage.session.rules.replicas import resume_replications

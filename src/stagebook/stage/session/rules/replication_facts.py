@@ -13,7 +13,8 @@ from stagebook.stage.events import Cause, ReplicationDestination
 from stagebook.stage.participant.participant_facts import Accepted, Gone, MediaConnected, Paused, Replicated
 from stagebook.stage.participant.participant_state import Participant
 from stagebook.stage.resources import Replica, ReplicationState, ReplicationType
-from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.decision import Refusal
+from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import Forward, WriteReplica
 from stagebook.stage.session.replication_phase import Replication, ReplicationPhase
 from stagebook.stage.session.rules.effective_token import replicated_refusal

@@ -1,7 +1,8 @@
 """How the API and the server end participants and sessions: DisconnectParticipant, revoked connection tokens, moved
 ingest configurations, deleted stages, the shutdown of the server, and a linger that is over."""
 
-from stagebook.stage.session.draft import Draft, Refusal, linger_timer
+from stagebook.stage.session.decision import Refusal
+from stagebook.stage.session.draft import Draft, linger_timer
 from stagebook.stage.session.orders import SetTimer
 from stagebook.stage.session.rules.teardown import cancel_attempts, cancellation, end_connections
 from stagebook.stage.session.session_facts import LingerElapsed, ParticipantsDisconnected, SessionClosed

@@ -11,7 +11,8 @@ from stagebook.stage.errors import ConnectionNotFoundError, ExchangeRefusedError
 from stagebook.stage.events import Cause, ExchangedToken, TokenExchange
 from stagebook.stage.participant.participant_facts import Exchanged
 from stagebook.stage.resources import Capability
-from stagebook.stage.session.draft import Draft, Refusal
+from stagebook.stage.session.decision import Refusal
+from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.rules.effective_token import REMEMBERED_TOKENS
 from stagebook.stage.session.rules.replicas import ending_replications
 from stagebook.stage.session.rules.teardown import End, end_by_fact
