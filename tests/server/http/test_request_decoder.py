@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.server.http.request_decoder import BodyPart, RequestDecoder
+from stagebook.server.http.request_decoder import EMPTY_LINES_LIMIT_BYTES, BodyPart, RequestDecoder
 from stagebook.server.http.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead
 
 REQUESTS = (
@@ -58,6 +58,23 @@ def test_the_head_limit_is_exact_whether_the_head_arrives_at_once_or_not(extra_b
                 outcome = error.status
                 break
         assert outcome == 431 if extra_bytes else isinstance(outcome, RequestHead)
+
+
+@pytest.mark.parametrize("read_size_bytes", [1, 100, 10_000])
+def test_empty_lines_before_a_request_are_limited(read_size_bytes: int) -> None:
+    empty_lines = b"\r\n" * (EMPTY_LINES_LIMIT_BYTES // 2)
+    decoder = RequestDecoder()
+    for _ in range(2):
+        for start in range(0, EMPTY_LINES_LIMIT_BYTES, read_size_bytes):
+            decoder.receive(empty_lines[start : start + read_size_bytes])
+            assert decoder.next_event() is None
+        decoder.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert isinstance(decoder.next_event(), RequestHead)
+        assert decoder.next_event() == BodyPart(b"", is_last=True)
+    decoder.receive(empty_lines + b"\r")
+    with pytest.raises(HttpRequestError) as caught:
+        decoder.next_event()
+    assert caught.value.status == 400
 
 
 def test_dropped_input_is_not_decoded() -> None:

@@ -14,6 +14,11 @@ import msgspec
 from stagebook.server.http.body_framing import ChunkedBody, LengthBody, body_framing
 from stagebook.server.http.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead, parse_request_head
 
+EMPTY_LINES_LIMIT_BYTES = 256
+"""Empty lines before a request (RFC 9112 section 2.2): old clients send one after a body. Without a limit, the input of a
+client that sends nothing else would be read as fast as it comes, without a turn for the others."""
+
+_BAD_REQUEST = 400
 _FIELDS_TOO_LARGE = 431
 
 
@@ -33,6 +38,7 @@ class RequestDecoder:
     def __init__(self) -> None:
         self._received = bytearray()
         self._searched_bytes = 0  # the part of `_received` that has no end of a head
+        self._empty_lines_bytes = 0  # since the last request
         self._body: LengthBody | ChunkedBody | None = None
 
     @property
@@ -74,9 +80,8 @@ class RequestDecoder:
 
     def _next_head(self) -> RequestHead | None:
         received = self._received
-        if received.startswith((b"\r", b"\n")):  # RFC 9112 section 2.2: empty lines before a request are ignored
-            del received[: len(received) - len(received.lstrip(b"\r\n"))]
-            self._searched_bytes = 0
+        if received.startswith((b"\r", b"\n")):
+            self._skip_empty_lines()
         # The empty line may have begun in the last three bytes that were searched.
         end = received.find(b"\r\n\r\n", max(0, self._searched_bytes - 3), HEAD_LIMIT_BYTES)
         if end < 0:
@@ -88,7 +93,17 @@ class RequestDecoder:
             return None
         data = received[: end + 4]
         del received[: end + 4]
-        self._searched_bytes = 0
+        self._searched_bytes = self._empty_lines_bytes = 0
         head = parse_request_head(data)
         self._body = body_framing(head)
         return head
+
+    def _skip_empty_lines(self) -> None:
+        """Remove empty lines before a request. Raises HttpRequestError if there are too many."""
+        received = self._received
+        size_bytes = len(received) - len(received.lstrip(b"\r\n"))
+        self._empty_lines_bytes += size_bytes
+        if self._empty_lines_bytes > EMPTY_LINES_LIMIT_BYTES:
+            raise HttpRequestError(_BAD_REQUEST, "There are too many empty lines before the request.")
+        del received[:size_bytes]
+        self._searched_bytes = 0
