@@ -1,6 +1,7 @@
 """What one peer of a websocket can cost: its frames, the fragments of a message, and what it does not read."""
 
 import asyncio
+import contextlib
 import gc
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
@@ -10,11 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 import uvloop
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import connect
 
 from stagebook.api.asgi import DISCONNECT_REFUSED, TEXT_PARTS_EXTENSION, Receive, Scope, Send
 from stagebook.server.http import websocket_protocol
-from stagebook.server.http.websocket_protocol import FRAMES_BURST, MAX_FRAGMENTS, WebSocketProtocol
+from stagebook.server.http.websocket_protocol import FRAMES_BURST, LATE_LIMIT_BYTES, MAX_FRAGMENTS, WebSocketProtocol
 from tests.server.http.test_websocket_protocol import DEADLINE_SECONDS, LIMITS, running_server
 
 HANDSHAKE = (
@@ -91,6 +93,55 @@ async def test_a_flood_of_frames_is_parsed_up_to_the_limit_and_closes_the_connec
     assert received is None or b"\x03\xf0" in received  # close code 1008
     assert application.received[-1]["code"] == 1008
     assert application.received[-1][DISCONNECT_REFUSED]
+
+
+async def test_a_peer_that_goes_on_sending_after_the_close_frame_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its frames are read as fast as they come, until it answers the close frame."""
+    parsed_bytes = 0
+    parse = WebSocketsSansIOProtocol.data_received
+
+    def counting(protocol: WebSocketsSansIOProtocol, data: bytes) -> None:
+        nonlocal parsed_bytes
+        parsed_bytes += len(data)
+        parse(protocol, data)
+
+    async def close(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+    monkeypatch.setattr(WebSocketsSansIOProtocol, "data_received", counting)
+    message = b"\x81\xfe\x0f\xa0\x00\x00\x00\x00" + b"x" * 4_000
+    async with running_server(close) as port, raw_peer(port) as (reader, writer):
+        with contextlib.suppress(ConnectionError):
+            for _ in range(10_000):
+                writer.write(message)
+                await writer.drain()
+            await reader.read()
+    assert parsed_bytes <= LATE_LIMIT_BYTES
+
+
+async def test_a_peer_that_sends_before_the_response_to_its_handshake_is_aborted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    messages: list[str] = []
+    begun = asyncio.Event()
+
+    async def wait(_scope: Scope, receive: Receive, _send: Send) -> None:
+        messages.append((await receive())["type"])
+        begun.set()
+        messages.append((await receive())["type"])
+
+    async with running_server(wait) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE)
+        await begun.wait()
+        writer.write(b"GET / HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.transport.abort()
+    assert messages == ["websocket.connect", "websocket.disconnect"]
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_fragments_of_one_message_are_bounded_at_any_rate() -> None:

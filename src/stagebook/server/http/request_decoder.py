@@ -15,8 +15,8 @@ from stagebook.server.http.body_framing import ChunkedBody, LengthBody, body_fra
 from stagebook.server.http.request_head import HEAD_LIMIT_BYTES, HttpRequestError, RequestHead, parse_request_head
 
 EMPTY_LINES_LIMIT_BYTES = 256
-"""Empty lines before a request (RFC 9112 section 2.2): old clients send one after a body. Without a limit, the input of a
-client that sends nothing else would be read as fast as it comes, without a turn for the others."""
+"""Empty lines before a request (RFC 9112 section 2.2): old clients send one after a body. Without a limit, the input of
+a client that sends nothing else would be read as fast as it comes, without a turn for the others."""
 
 _BAD_REQUEST = 400
 _FIELDS_TOO_LARGE = 431

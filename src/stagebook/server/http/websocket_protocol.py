@@ -37,7 +37,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import OPEN
+from websockets.protocol import CONNECTING, OPEN
 
 from stagebook.api.asgi import DISCONNECT_REFUSED, TEXT_PARTS_EXTENSION
 from stagebook.api.light_event import LightEvent
@@ -55,6 +55,8 @@ MAX_FRAGMENTS = 64
 """Fragments of one message: of the largest message (16 KiB), fragments of 256 bytes."""
 SLICE_SIZE_BYTES = 1_024
 """Bytes that are parsed before the frames in them are counted: at most 170 frames, 4 ms of work."""
+LATE_LIMIT_BYTES = 131_072
+"""Bytes that a peer may send after the server's close frame. It has to answer it, but may have sent more before."""
 UNSENT_SIZE_BYTES = 16_384
 """Bytes of a socket that the kernel holds before they are sent. Above this, the socket is not writable."""
 
@@ -114,6 +116,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         "_frames_counted_at_seconds",
         "_frames_left",
         "_is_in_message",
+        "_late_bytes",
+        "on_lost",
         *_UVICORN_ATTRIBUTES,
     )
 
@@ -124,6 +128,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable = LightEvent(is_set=True)  # type: ignore[assignment]
         self._frames_left = float(FRAMES_BURST)
         self._frames_counted_at_seconds = self.loop.time()
+        self._late_bytes = 0  # received after the close frame was sent
         self._is_in_message = False
         self._abort_timer: asyncio.TimerHandle | None = None
 
@@ -170,7 +175,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse data in slices. Close the connection of a peer that sends too many frames; ignore the rest."""
+        """Parse data in slices. Close the connection of a peer that sends too many frames; ignore the rest.
+
+        Abort that of a peer that sends before the response to its handshake (RFC 6455 section 4.1), or goes on sending
+        after the close frame.
+        """
+        if self.conn.state is not OPEN:
+            self._late_bytes += len(data)
+            if self.conn.state is CONNECTING or self._late_bytes > LATE_LIMIT_BYTES:
+                self.abort()
+                return
         # Data also arrives after a failure, until the transport is closed; it must not be parsed either.
         view = memoryview(data)
         for start in range(0, len(data), SLICE_SIZE_BYTES):
