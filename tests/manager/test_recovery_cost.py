@@ -11,7 +11,7 @@ import pytest
 
 from stagebook.book.changes import Change
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import Submission
+from stagebook.book.store import Durable, Submission
 from stagebook.manager import recovery
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
 from stagebook.manager.session.transaction import SessionRules
@@ -150,19 +150,26 @@ async def test_participants_are_read_in_portions(tmp_path: Path, monkeypatch: py
 
 
 async def submissions_before_the_first_wait(book: SqliteBook, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Recover, and return how many transactions had been submitted when the first wait began."""
-    submitted: list[Submission] = []
+    """Recover, and return how many transactions are submitted if none becomes durable."""
+    submitted: list[tuple[Durable, Durable]] = []
     submit = book.submit
 
-    def record(changes: Sequence[Change]) -> Submission:
-        submitted.append(submit(changes))
-        return submitted[-1]
+    def hold(changes: Sequence[Change]) -> Submission:
+        submission = submit(changes)
+        held = Durable(loop=asyncio.get_running_loop())
+        submitted.append((submission.durable, held))
+        return Submission(sequences=submission.sequences, durable=held)
 
-    monkeypatch.setattr(book, "submit", record)
+    monkeypatch.setattr(book, "submit", hold)
     recovering = asyncio.create_task(recovery.recover(unit_of_work(book)))
-    await asyncio.sleep(0)  # one turn of the event loop: up to the first wait
+    for _ in range(200):  # turns of the event loop: at most one for each session, and then it waits
+        await asyncio.sleep(0)
     count = len(submitted)
     assert not recovering.done()
+    monkeypatch.setattr(book, "submit", submit)
+    for durable, held in submitted:
+        await durable
+        held.set_result(None)
     assert await recovering == 50
     assert book.list_open_sessions() == []
     return count

@@ -18,6 +18,7 @@ are decided, many with one sync to disk. `SUBMITTED_CHANGES` bounds the memory o
 recovery leaves the remaining participants and sessions to the next start.
 """
 
+import asyncio
 from collections.abc import Iterator
 from itertools import chain
 
@@ -63,6 +64,8 @@ async def recover(unit: UnitOfWork) -> int:
             if submitted >= SUBMITTED_CHANGES:
                 await durable
                 submitted = 0
+            else:
+                await asyncio.sleep(0)  # the engine processes start meanwhile
     if tied or submitted:
         # Transactions become durable in the order of submission: the last one stands for all before it.
         await unit.submit(tied)

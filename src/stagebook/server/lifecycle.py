@@ -1,7 +1,7 @@
 """The lifecycle of the server process: start, signals, shutdown and exit code.
 
-    start:     data folder -> lock -> secrets -> listen sockets -> book -> engine processes
-               -> stage manager (recovery) -> ingest processes -> HTTP
+    start:     data folder -> lock -> secrets -> listen sockets -> book
+               -> engine processes and stage manager (recovery), side by side -> ingest processes -> HTTP
     shutdown:  refuse new requests -> wait for requests in progress -> the stage manager ends every session
                -> HTTP -> ingest processes -> engine processes -> book -> listen sockets
 
@@ -163,8 +163,10 @@ class Server:
                 processes=self._settings.media_processes,
                 user=self._media_user,
             )
-            await self.engines.start()
+            # The processes take about as long to start as recovery takes for thousands of participants: side by side.
+            engines_start = asyncio.create_task(self.engines.start())
             parts.push_async_callback(self.engines.stop)
+            parts.callback(engines_start.cancel)
             self.ingest = self._build_ingest()
             self.manager = build_stage_manager(
                 self._settings,
@@ -174,6 +176,7 @@ class Server:
                 endpoints=public_endpoints(self._settings, public_url=self._public_url, sockets=self._sockets),
             )
             recovered = await self.manager.start()
+            await engines_start
             if recovered:
                 _log.warning("sessions left open by the last run were ended", sessions=recovered)
             if self.ingest is not None:
