@@ -88,7 +88,7 @@ async def test_a_worker_of_root_becomes_another_user_without_groups(worker: Path
 
 
 @as_root
-@pytest.mark.parametrize("port", [LOW_PORT, 0])
+@pytest.mark.parametrize("port", [LOW_PORT, 0], ids=["a low port", "any port"])
 async def test_an_engine_keeps_the_capability_to_bind_a_low_port_if_it_needs_it(port: int) -> None:
     pool = EnginePool(EngineSettings(udp_port=port), processes=1, user=OTHER_USER)
     await pool.start()
