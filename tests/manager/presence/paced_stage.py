@@ -138,5 +138,9 @@ class PacedStage:
         return sum(watcher.size_bytes for watcher in self.watchers.values())
 
     @property
+    def total_changes(self) -> int:
+        return sum(watcher.changes for watcher in self.watchers.values())
+
+    @property
     def list_bytes(self) -> int:
         return StageList(self.session).size_bytes

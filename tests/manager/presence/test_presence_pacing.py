@@ -2,11 +2,12 @@
 
 import asyncio
 import math
+from itertools import pairwise
 
 import msgspec
 import pytest
 
-from stagebook.manager.presence.presence import PresencePublisher
+from stagebook.manager.presence.presence import WATCHERS_PER_TURN, PresencePublisher
 from stagebook.manager.presence.presence_pace import BYTES_PER_SECOND, GATHER_SECONDS
 from stagebook.manager.presence.stage_list import StageList
 from stagebook.manager.presence.watched_stage import CHANGES_GATHER_MAXIMUM_SECONDS, ENCODING_WATCHERS, SENDING_BYTES
@@ -101,12 +102,11 @@ def test_the_changes_of_a_stage_are_bounded_in_bytes_and_in_number() -> None:
         stage = PacedStage()
         await stage.burst(watchers, joins_per_second=1_000, takes_changes=True)
         before_bytes = stage.total_bytes
-        before = sum(watcher.changes for watcher in stage.watchers.values())
+        before = stage.total_changes
         for _ in range(seconds * 100):
             stage.change()
             await asyncio.sleep(0.01)
-        messages = sum(watcher.changes for watcher in stage.watchers.values()) - before
-        return stage.total_bytes - before_bytes, messages
+        return stage.total_bytes - before_bytes, stage.total_changes - before
 
     sent_bytes, messages = run(measure())
     assert messages > watchers * 10
@@ -167,6 +167,31 @@ def test_no_message_overtakes_another_one_that_waits_for_the_book() -> None:
         return before, watcher.changes
 
     assert run(measure()) == (0, 2)
+
+
+def test_other_work_has_its_turn_while_many_watchers_are_shown_a_message() -> None:
+    async def measure() -> list[int]:
+        stage = PacedStage()
+        await stage.burst(3 * WATCHERS_PER_TURN, joins_per_second=1_000, takes_changes=True)
+        shown_by_turn = [stage.total_changes]
+        counting: list[asyncio.Task[None]] = []
+
+        async def count_turns() -> None:
+            for _ in range(10):
+                await asyncio.sleep(0)
+                shown_by_turn.append(stage.total_changes)
+
+        async def durable() -> None:
+            counting.append(asyncio.create_task(count_turns()))
+
+        stage.publisher._durable = durable
+        stage.change()
+        await asyncio.sleep(10)
+        return [later - earlier for earlier, later in pairwise(shown_by_turn)]
+
+    shown = run(measure())
+    assert sum(shown) == 3 * WATCHERS_PER_TURN
+    assert max(shown) <= 2 * WATCHERS_PER_TURN  # the task that counts begins after the first turn
 
 
 def test_a_commit_that_changes_nothing_visible_sends_nothing() -> None:

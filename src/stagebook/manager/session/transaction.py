@@ -5,7 +5,7 @@ change together. Sessions are immutable values and only `commit` replaces them, 
 has no effect and needs no rollback.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -33,7 +33,7 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 class Transaction:
     """Facts that are decided together and committed together. `at` is the moment of everything in it.
 
-    `changed_ids` are the ids of the changed participants of each session, with repetitions.
+    `changed_ids` are the ids of the participants that each decision has changed, with the ARN of its stage.
     """
 
     __slots__ = (
@@ -61,7 +61,7 @@ class Transaction:
     ) -> None:
         self.at = at
         self.sessions: dict[str, Session] = {}
-        self.changed_ids: dict[str, list[str]] = {}
+        self.changed_ids: list[tuple[str, Collection[str]]] = []
         self.orders: list[tuple[str, orders.Order]] = []
         self._registry = registry
         self._rules = rules
@@ -121,7 +121,7 @@ class Transaction:
         self._uncounted = session.account_id, before, session.usage
         stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self.at.wall_ms
         self.sessions[stage_arn] = session
-        self.changed_ids.setdefault(stage_arn, []).extend(decision.changed_ids)
+        self.changed_ids.append((stage_arn, decision.changed_ids))
         if decision.departed:
             self.departed += [(session_id, record) for record in decision.departed]
         for entry in decision.events:

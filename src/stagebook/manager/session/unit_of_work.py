@@ -10,7 +10,7 @@ can succeed and the server stops, so state in memory that never became durable i
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -46,7 +46,8 @@ VISIBLE_ORDERS = (orders.CloseConnection, orders.EndSource, orders.CloseEvents)
 class UnitOfWork:
     """Owns the running sessions and is the only part that writes the book.
 
-    `changed` is called with each session that a commit has replaced, and the ids of its changed participants.
+    `changed` is called with the session that a commit has installed and the ids of its changed participants, once for
+    each decision.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class UnitOfWork:
         self.timers = TimerQueue()
         self.pending = PendingResources(book=book)
         self.rules = rules
-        self.changed: Callable[[Session, Sequence[str]], None] = lambda _session, _participant_ids: None
+        self.changed: Callable[[Session, Collection[str]], None] = lambda _session, _participant_ids: None
         self._clock = clock
         self._event_clock = EventClock(clock, floor_ms=book.last_time_ms())
         self._randomness = randomness
@@ -166,9 +167,11 @@ class UnitOfWork:
             self._remember_departed(transaction, durable)
         for session in transaction.sessions.values():
             self.registry.install(session)
-            self.changed(session, transaction.changed_ids[session.stage_arn])
+        for stage_arn, participant_ids in transaction.changed_ids:
+            self.changed(transaction.sessions[stage_arn], participant_ids)
         # The caller holds the transaction while it waits, and must not hold an old session (`persistent_map.py`).
         transaction.sessions.clear()
+        transaction.changed_ids.clear()
         visible: list[orders.Order] = []
         for stage_arn, order in transaction.orders:
             follow = self._followers.get(type(order))

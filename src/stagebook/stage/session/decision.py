@@ -1,5 +1,6 @@
 """The context and the result of a decision about a session."""
 
+from collections.abc import Collection
 from typing import TypeAlias
 
 import msgspec
@@ -39,7 +40,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     session: Session
-    changed_ids: tuple[str, ...] = ()
+    changed_ids: Collection[str] = ()
     departed: tuple[ParticipantRecord, ...] = ()
     events: tuple[ParticipantEvent, ...] = ()
     orders: tuple[Order, ...] = ()

@@ -163,7 +163,7 @@ class Draft:
             session, first, last = self._turn(session, is_filled=is_filled)
         return Decision(
             session=session,
-            changed_ids=tuple(self._changed),
+            changed_ids=self._changed.keys(),
             departed=tuple(departed),
             events=tuple(self.events),
             # The session's own row precedes the rows of its participants, which refer to it; its end follows them.
