@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.client_network import network_of
+from stagebook.client_network import network_of, plain_address
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,19 @@ def test_a_string_that_is_no_address_is_a_network_of_its_own() -> None:
     assert network_of("") == ""
     assert network_of("unix") == "unix"
     assert len(network_of("x" * 60_000)) == 64
+
+
+@pytest.mark.parametrize(
+    ("address", "plain", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+        ("fe80::0:1%eth0", "fe80::1", "fe80::/64"),
+        ("::1", "::1", "::/64"),
+        ("no address", "no address", "no address"),
+    ],
+)
+def test_the_forms_of_an_address(address: str, plain: str, network: str) -> None:
+    assert plain_address(address) == plain
+    assert network_of(address) == network

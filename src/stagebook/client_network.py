@@ -12,13 +12,22 @@ _NAME_LENGTH = 64
 
 
 def network_of(address: str) -> str:
-    """Return the network of an IP address, without its zone; the beginning of the string if it is not an address."""
+    """Return the network of an IP address; the beginning of the string if it is not an address."""
+    parsed = _parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((int(parsed), _IPV6_NETWORK_BITS), strict=False))
+    return address[:_NAME_LENGTH] if parsed is None else str(parsed)
+
+
+def plain_address(address: str) -> str:
+    """Return an IP address in its shortest form, an IPv4-mapped one as IPv4, or the beginning of another string."""
+    parsed = _parse(address)
+    return address[:_NAME_LENGTH] if parsed is None else str(parsed)
+
+
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])  # without the zone id of a link-local address
     except ValueError:
-        return address[:_NAME_LENGTH]
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed), _IPV6_NETWORK_BITS), strict=False))
+        return None
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, ipaddress.IPv6Address) else parsed

@@ -7,7 +7,6 @@ from stagebook.media.ingest.processes.connection_limits import (
     MAX_REFUSALS,
     REFUSALS_WINDOW_SECONDS,
     ConnectionLimits,
-    network_of,
 )
 
 
@@ -20,22 +19,6 @@ class Clock:
 
 def make_limits(clock: Clock | None = None) -> ConnectionLimits:
     return ConnectionLimits(max_connections=5, max_per_network=2, clock=clock or Clock())
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("::1", "::/64"),
-        ("no address", "no address"),
-    ],
-)
-def test_the_network_of_an_address(address: str, network: str) -> None:
-    assert network_of(address) == network
 
 
 def test_connections_are_limited_per_network_and_in_total() -> None:

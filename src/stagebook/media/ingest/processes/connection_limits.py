@@ -1,8 +1,7 @@
 """Limits for clients that have not named a valid stream key: connections per network, and refused keys per network.
 
-Connections are counted by *network*: an IPv4 address, or the /64 prefix of an IPv6 address, because one subscriber has
-at least a /64 (RFC 6177). Behind a proxy many encoders share one address, so the networks of known proxies ("shared
-networks") are exempt from the limits per network.
+Connections are counted by the client's network (`client_network.py`). Behind a proxy many encoders share one address,
+so the networks of known proxies ("shared networks") are exempt from the limits per network.
 
 A network with more than MAX_REFUSALS refused keys within REFUSALS_WINDOW_SECONDS is blocked for BLOCK_SECONDS. That
 makes guessing keys useless and bounds the cost of refusing. An encoder that retries a wrong key every two seconds stays
@@ -14,32 +13,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from stagebook.client_network import network_of, plain_address
+
 MAX_REFUSALS: Final = 30
 REFUSALS_WINDOW_SECONDS: Final = 60.0
 BLOCK_SECONDS: Final = 60.0
 
-_IPV6_PREFIX_BITS: Final = 64
 _PRUNE_INTERVAL_SECONDS: Final = 1.0
-
-
-def network_of(address: str) -> str:
-    """Return the network of an IP address: an IPv4 address itself, or the /64 prefix of an IPv6 address.
-
-    An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) counts as the IPv4 address. A string that is not an address
-    is returned unchanged.
-    """
-    parsed = _parse(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, _IPV6_PREFIX_BITS), strict=False))
-    return address if parsed is None else str(parsed)
-
-
-def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])  # without the zone id of a link-local address
-    except ValueError:
-        return None
-    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, ipaddress.IPv6Address) else parsed
 
 
 class ConnectionLimits:
@@ -73,7 +53,7 @@ class ConnectionLimits:
         It is `network_of(address)`. For an address in a shared network it is the address alone, because its /64 may
         hold addresses that are not shared.
         """
-        plain = str(_parse(address))
+        plain = plain_address(address)
         return plain if self._is_shared(plain) else network_of(address)
 
     def refusal_reason(self, network: str) -> str | None:
