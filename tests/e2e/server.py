@@ -111,15 +111,18 @@ class RunningServer:
         self.process.wait()
 
 
-def start_server(data: Path, *, config: Path | None = None, **settings: str) -> RunningServer:
+def start_server(
+    data: Path, *, config: Path | None = None, program: str = "stagebook.cli", **settings: str
+) -> RunningServer:
     """Start a server on the data folder `data` and return it when `/health` reports 200. The caller must stop it.
 
-    `config` is a TOML file; `settings` are command line options. The log is appended to `<data>.log` beside the folder.
-    Raises ServerFailedError when the server exits or is not healthy within START_TIMEOUT_SECONDS.
+    `config` is a TOML file; `program` is the module to run; `settings` are command line options. The log is appended to
+    `<data>.log` beside the folder. Raises ServerFailedError when the server exits or is not healthy within
+    START_TIMEOUT_SECONDS.
     """
     free_ports = dict.fromkeys(("listen", "rtmp_listen", "rtmps_listen"), "127.0.0.1:0")
     options = {**free_ports, "data": str(data), **settings}
-    command = [sys.executable, "-m", "stagebook.cli", "serve"]
+    command = [sys.executable, "-m", program, "serve"]
     command += [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     command += [] if config is None else ["--config", str(config)]
     presence_path = DataFolder(data).server_address_path
@@ -150,9 +153,11 @@ def _is_healthy(endpoint_url: str) -> bool:
 
 
 @contextmanager
-def run_server(data: Path, *, config: Path | None = None, **settings: str) -> Iterator[RunningServer]:
+def run_server(
+    data: Path, *, config: Path | None = None, program: str = "stagebook.cli", **settings: str
+) -> Iterator[RunningServer]:
     """Run a server for the duration of a `with` block. The arguments are those of `start_server`."""
-    server = start_server(data, config=config, **settings)
+    server = start_server(data, config=config, program=program, **settings)
     try:
         yield server
     finally:
