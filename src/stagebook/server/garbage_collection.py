@@ -11,7 +11,7 @@ ended connections can hold: 250,000 objects.
 
 import gc
 
-COLLECTION_THRESHOLDS = (10_000, 5, 5)
+COLLECTION_THRESHOLDS = (25_000, 5, 2)
 
 
 def tune_garbage_collection() -> None:

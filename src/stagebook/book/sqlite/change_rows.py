@@ -123,6 +123,7 @@ TransactionRows: TypeAlias = list[tuple[int, str]]
 """The rows of one transaction, one for each change: an index into STATEMENTS, and the row as a JSON array."""
 
 _encode = msgspec.json.encode
+_CONNECTED = ParticipantState.CONNECTED
 
 
 class ChangeTranslator:
@@ -170,8 +171,9 @@ class ChangeTranslator:
                 raise
             raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
         for session, record in self._put:
-            is_connected = record.state is ParticipantState.CONNECTED
-            self._keys.note_connected(session, record.participant_id, is_connected=is_connected)
+            is_connected = record.state is _CONNECTED
+            if session.left or not is_connected:
+                self._keys.note_connected(session, record.participant_id, is_connected=is_connected)
         self._keys.submitted += 1
         return tuple(sequences), rows
 
