@@ -42,7 +42,7 @@ audit: $(VENV)/.dev
 test-all: test-lowest audit
 	@$(MAKE) conformance EXAMPLES=30
 	@$(MAKE) simulate SEEDS=1000
-	@$(MAKE) fuzz SECONDS=120
+	@$(MAKE) fuzz SECONDS=300 ARGS="--seed 1 --executions 10000"
 	@$(MAKE) soak MINUTES=3
 
 check: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz [TARGET ...] [--seconds N] [--jobs N]`: fuzz all or some targets; exit with 1 at a defect."""
+"""`python -m tests.fuzz [TARGET ...] [OPTION ...]`: fuzz all or some targets; exit with 1 at a defect."""
 
 import argparse
 import importlib.util
@@ -6,7 +6,7 @@ import os
 import sys
 
 from tests.fuzz.all_targets import TARGETS
-from tests.fuzz.campaign import run_campaign
+from tests.fuzz.campaign import Repeatable, run_campaign
 
 
 def main() -> int:
@@ -17,7 +17,11 @@ def main() -> int:
         return 0
     failing = 0
     print(f"{'target':<20}{'executions':>12}{'features':>10}{'corpus':>8}", flush=True)
-    for result in run_campaign(arguments.targets or TARGETS, seconds=arguments.seconds, jobs=arguments.jobs):
+    repeatable = None if arguments.seed is None else Repeatable(seed=arguments.seed, executions=arguments.executions)
+    results = run_campaign(
+        arguments.targets or TARGETS, seconds=arguments.seconds, jobs=arguments.jobs, repeatable=repeatable
+    )
+    for result in results:
         print(
             f"{result.target:<20}{result.executions:>12,}{result.features:>10,}{result.corpus_inputs:>8,}", flush=True
         )
@@ -36,6 +40,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"{', '.join(TARGETS)}; all of them by default")
     parser.add_argument("--seconds", type=float, default=600, help="time for all targets together")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="fuzzers that run at the same time")
+    parser.add_argument("--seed", type=int, help="make the same inputs in each run, --executions for each target")
+    parser.add_argument("--executions", type=int, default=10_000, help="with --seed; --seconds is a limit then")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.targets if name not in TARGETS]
     if unknown:

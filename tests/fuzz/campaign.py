@@ -7,6 +7,7 @@ What a target's fuzzer finds is kept in `.fuzz/<target>`, so that the next campa
     defects/   inputs that break the contract, or that take longer than TIMEOUT_SECONDS or too much memory
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -42,15 +43,25 @@ class FuzzResult(msgspec.Struct, frozen=True, kw_only=True):
     """The end of the fuzzer's output, if it did not end normally."""
 
 
-def run_campaign(names: Iterable[str], *, seconds: float, jobs: int) -> Iterator[FuzzResult]:
+class Repeatable(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that makes the same inputs each time, as long as the targets and their corpora are the same."""
+
+    seed: int
+    executions: int
+    """For each target."""
+
+
+def run_campaign(
+    names: Iterable[str], *, seconds: float, jobs: int, repeatable: Repeatable | None = None
+) -> Iterator[FuzzResult]:
     """Run the fuzzers of these targets, `jobs` at a time, for about `seconds` altogether. Yield their results."""
     chosen = list(names)
     share_seconds = max(1, round(seconds * jobs / len(chosen)))
     with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda name: fuzz(name, seconds=share_seconds), chosen)
+        yield from pool.map(lambda name: fuzz(name, seconds=share_seconds, repeatable=repeatable), chosen)
 
 
-def fuzz(name: str, *, seconds: int) -> FuzzResult:
+def fuzz(name: str, *, seconds: int, repeatable: Repeatable | None = None) -> FuzzResult:
     """Run the fuzzer of one target."""
     corpus, defects = _prepare(name)
     known_defects = set(defects.iterdir())
@@ -62,11 +73,15 @@ def fuzz(name: str, *, seconds: int) -> FuzzResult:
         "dict": FOLDER / name / "words",
         "print_final_stats": 1,
     }
+    if repeatable is not None:
+        options |= {"seed": repeatable.seed, "runs": repeatable.executions}
     module = TARGETS[name].check.__module__
     command = [sys.executable, "-m", "tests.fuzz.run_target", module, name]
     command += [f"-{option}={value}" for option, value in options.items()]
     command += [str(corpus), str(FOLDER / name / "seeds")]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+    # The order of a set of strings is part of what the fuzzer sees of the code.
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", env=environment)
     output = ended.stdout + ended.stderr
     return FuzzResult(
         target=name,

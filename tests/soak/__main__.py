@@ -82,7 +82,7 @@ async def run_load(server: RunningServer, job: SoakJob) -> tuple[LoadResult, Loa
 
 async def _load(kind: str, job: SoakJob) -> LoadResult:
     # Attackers have less priority, or they would take the processor from the clients that are measured.
-    command = ["nice", "-n", "5"] if kind == "attackers" else []
+    command = ["nice", "-n", "19"] if kind == "attackers" else []
     process = await asyncio.create_subprocess_exec(
         *(*command, sys.executable, "-m", "tests.soak.load_process", kind),
         stdin=asyncio.subprocess.PIPE,

@@ -126,9 +126,9 @@ async def _check_responses(request: Request) -> None:
 
 
 def _has_signature(request: Request) -> bool:
-    """Return whether a request has the header field and the body of the one that was signed."""
-    name = b"authorization"
-    return request.header_map.get(name) == _SIGNED_CALL.header_map[name] and request.body == _SIGNED_CALL.body
+    """Return whether a request has the signature and the body of the one that was signed."""
+    made, signed = (parse_authorization(each.header_map.get(b"authorization", b"")) for each in (request, _SIGNED_CALL))
+    return made == signed and request.body == _SIGNED_CALL.body
 
 
 def _wire(request: Request) -> bytes:

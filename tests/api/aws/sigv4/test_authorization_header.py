@@ -43,6 +43,7 @@ def test_the_header_is_parsed_into_its_parts(separator: bytes) -> None:
             header(b"Credential=AKID/EXAMPLE/20230426/us-west-2/ivs/aws4_request", SIGNED_HEADERS, SIGNATURE),
             "5 elements",
         ),
+        (header(CREDENTIAL, b"SignedHeaders=host", SIGNED_HEADERS, SIGNATURE), "'SignedHeaders' only once"),
         (b"Bearer abc", "AWS4-HMAC-SHA256"),
         (b"Basic dXNlcjpwYXNz", "AWS4-HMAC-SHA256"),
         (b"AWS4-ECDSA-P256-SHA256 " + b", ".join((CREDENTIAL, SIGNED_HEADERS, SIGNATURE)), "AWS4-HMAC-SHA256"),

@@ -67,9 +67,14 @@ def _parameters(header: bytes) -> dict[bytes, bytes]:
             ErrorType.INCOMPLETE_SIGNATURE, f"The Authorization header must begin with '{ALGORITHM.decode()}'."
         )
     # The separator is a comma with optional whitespace.
-    parameters = {}
+    parameters: dict[bytes, bytes] = {}
     for part in rest.split(b","):
         name, _, value = part.strip().partition(b"=")
+        if name in _PARAMETERS and name in parameters:
+            # Two parsers could take either.
+            raise AwsError(
+                ErrorType.INCOMPLETE_SIGNATURE, f"Authorization header must have '{name.decode()}' only once."
+            )
         parameters[name] = value
     absent = [name.decode() for name in _PARAMETERS if not parameters.get(name)]
     if absent:
