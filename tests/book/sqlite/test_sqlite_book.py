@@ -70,6 +70,13 @@ def test_a_refused_file_can_be_replaced_and_opened(path: Path) -> None:
     asyncio.run(open_and_close())
 
 
+async def test_a_closed_book_cannot_be_read(path: Path) -> None:
+    book = open_book(path)
+    await book.close()
+    with pytest.raises(BookFailedError, match="closed"):
+        book.get_stage("arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh")
+
+
 async def test_a_closed_book_is_a_single_file(path: Path) -> None:
     book = open_book(path)
     await commit(book, put_stage())

@@ -1,12 +1,15 @@
 """The long simulation: `python -m tests.manager.simulation --seeds 10000`, or one seed again: `--seed 123`."""
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+import structlog
 
 from tests.manager.simulation.simulate import Progress, simulate
 
@@ -20,6 +23,11 @@ def simulate_seed(seed: int) -> tuple[int, str, Progress | None]:
             return seed, traceback.format_exc(), None
 
 
+def _log_errors_only() -> None:
+    """Leave out what the simulated clients cause: some lines for each seed."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
 def main() -> int:
     """Run the seeds on all cores; print the failing ones and what occurred."""
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
@@ -29,7 +37,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seeds = range(arguments.first, arguments.first + arguments.seeds) if arguments.seed is None else [arguments.seed]
     started, progress, failing = time.monotonic(), Progress(), []
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(initializer=_log_errors_only) as pool:
         for number, (seed, failure, occurred) in enumerate(pool.map(simulate_seed, seeds, chunksize=10), start=1):
             if failure:
                 failing.append(seed)

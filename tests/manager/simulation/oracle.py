@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from stagebook.book.store import BookReader, ParticipantFilter, RecordedEvent
+from stagebook.book.store import BookFailedError, BookReader, ParticipantFilter, RecordedEvent
 from stagebook.manager.presence.watchers import PresentParticipant
 from stagebook.stage.events import EventName, ReplicationDestination
 from stagebook.stage.resources import (
@@ -318,6 +318,8 @@ class Observer:
             yield
         except AssertionError as violation:
             self.violations.append(violation)
+        except BookFailedError:
+            pass  # the process has crashed, and its book is closed: the callback would never have run
 
     def events(self, stage_arn: str, participant_id: str) -> list[EventName]:
         """Return the names of a participant's durable events in all sessions of a stage, oldest first."""

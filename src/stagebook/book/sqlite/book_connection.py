@@ -222,6 +222,8 @@ def read_failure(connection: apsw.Connection, error: Exception) -> BookFailedErr
     SQLite has no checksums. It notices a damaged page by its structure; other damage shows as values that no writer
     of a book stores, which the conversion of rows refuses.
     """
+    if isinstance(error, apsw.ConnectionClosedError):
+        return BookFailedError("the book is closed")
     path = connection.filename
     if isinstance(error, apsw.Error) and not isinstance(error, apsw.CorruptError | apsw.NotADBError):
         return BookFailedError(f"{path} cannot be read: {error}")
