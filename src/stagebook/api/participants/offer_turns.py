@@ -2,8 +2,8 @@
 
 The session refuses an offer of a participant that has two in progress (`stage/session/rules/quotas.py`). A viewer of a
 stage with twelve publishers sends twelve offers at once, and public clients do not retry them. So the offers of one
-participant wait here, in their order, until fewer than two are in progress. The wait is short while the engines are
-well, since an offer takes some milliseconds. Both the number of waiting offers and their waiting time are bounded; an
+participant wait here, in their order, until fewer than two are in progress. The wait is short while the engines
+answer, since an offer takes some milliseconds. Both the number of waiting offers and their waiting time are bounded; an
 offer above them is refused with 429.
 """
 
