@@ -2,8 +2,8 @@
 
 Sessions are immutable values, and each decision changes a few of up to 25,000 entries. A hash trie (rpds, immutables)
 copies the nodes on the path to each change, with a reference to each of their neighbours; that takes a fifth of the
-time of a join. This mapping shares one dict between all versions instead ("shallow binding", H. G. Baker 1991; S. Conchon
-and J.-C. Filliâtre 2007):
+time of a join. This mapping shares one dict between all versions instead ("shallow binding", H. G. Baker 1991;
+S. Conchon and J.-C. Filliâtre 2007):
 
     oldest --difference--> older --difference--> newest --> dict
 
