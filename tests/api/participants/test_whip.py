@@ -49,7 +49,7 @@ async def client(manager: FakeManager) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class TestPublish:
-    @pytest.mark.parametrize("path", ["/whip", "/whip/", "/"])
+    @pytest.mark.parametrize("path", ["/whip", "/whip/", "/", "/whip/publish/abCDEf12GHIj"])
     async def test_an_offer_is_answered(self, client: httpx.AsyncClient, manager: FakeManager, path: str) -> None:
         response = await client.post(path, content="v=0 offer", headers=OFFER)
         assert response.status_code == 201
@@ -59,6 +59,21 @@ class TestPublish:
         assert response.headers["etag"] == '"ice-1"'
         assert response.headers["accept-patch"] == "application/trickle-ice-sdpfrag"
         assert manager.calls == [("publish", "abCDEf12GHIj", "v=0 offer", UNKNOWN_CLIENT)]
+
+    async def test_a_path_with_another_participant_is_refused(
+        self, client: httpx.AsyncClient, manager: FakeManager
+    ) -> None:
+        response = await client.post("/whip/publish/abCDEf12GHIk", content="v=0", headers=OFFER)
+        assert (response.status_code, response.json()["code"]) == (403, "PARTICIPANT_MISMATCH")
+        assert manager.calls == []
+
+    @pytest.mark.parametrize("participant", ["", "a/b", "a%20b", "x" * 65, "%C3%A9", "a%0A"])
+    async def test_a_malformed_participant_id_is_not_found(
+        self, client: httpx.AsyncClient, manager: FakeManager, participant: str
+    ) -> None:
+        response = await client.post(f"/whip/publish/{participant}", content="v=0", headers=OFFER)
+        assert response.status_code == 404
+        assert manager.calls == []
 
     async def test_the_media_type_may_have_parameters_and_any_case(self, client: httpx.AsyncClient) -> None:
         headers = {"Authorization": f"bearer {TOKEN}", "Content-Type": "Application/SDP; charset=utf-8"}

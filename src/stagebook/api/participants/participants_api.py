@@ -1,6 +1,7 @@
 """The ASGI application of participants: routing, and the translation of errors to responses.
 
 POST   /whip (or /)                         publish
+POST   /whip/publish/{participantId}        publish
 POST   /whip/subscribe/{participantId}      subscribe to one publisher
 PATCH  /whip/resource/{connectionId}        trickle ICE, ICE restart
 DELETE /whip/resource/{connectionId}        end a connection
@@ -29,6 +30,7 @@ from stagebook.stage.errors import StagebookError
 _log = structlog.get_logger(__name__)
 
 _EVENTS = re.compile(r"/events/([A-Za-z0-9-]{1,64})", re.ASCII)
+_PUBLISH = re.compile(r"/whip/publish/([A-Za-z0-9_-]{1,64})", re.ASCII)
 _SUBSCRIBE = re.compile(r"/whip/subscribe/([A-Za-z0-9_-]{1,64})", re.ASCII)
 _RESOURCE = re.compile(r"/whip/resource/([A-Za-z0-9_-]{1,64})", re.ASCII)
 
@@ -129,6 +131,11 @@ class ParticipantsApi:
                 location = self._manager.endpoints.whip.encode("ascii")
                 return HttpResponse(status=307, headers=((b"location", location),))
             return await _dispatch(scope, {"POST": lambda: self._whip.publish(scope, receive)}, ACCEPT_POST)
+        if match := _PUBLISH.fullmatch(path):
+            participant_id = match[1]
+            return await _dispatch(
+                scope, {"POST": lambda: self._whip.publish(scope, receive, participant_id)}, ACCEPT_POST
+            )
         if match := _SUBSCRIBE.fullmatch(path):
             publisher_id = match[1]
             return await _dispatch(

@@ -1,6 +1,7 @@
 """WHIP publishing (RFC 9725), and subscribing by the same exchange with the media in the other direction.
 
     POST   {whip}                              publish: SDP offer in, SDP answer out, 201 with a Location
+    POST   {whip}/publish/{participantId}      the same, with the participant id of the token
     POST   {whip}/subscribe/{participantId}    subscribe to one publisher: the same
     PATCH  {whip}/resource/{connection id}     trickle ICE candidates, or an ICE restart
     DELETE {whip}/resource/{connection id}     end the connection
@@ -56,9 +57,13 @@ class WhipEndpoint:
         self._turns = OfferTurns(limits=limits)
         self._bodies = BodyReader(timeout_seconds=limits.body_timeout_seconds)
 
-    async def publish(self, scope: Scope, receive: Receive) -> HttpResponse:
-        """Open a publishing connection: 201 with the SDP answer (RFC 9725 section 4.2)."""
-        claims, offer = await self._read_offer(scope, receive)
+    async def publish(self, scope: Scope, receive: Receive, participant_id: str | None = None) -> HttpResponse:
+        """Open a publishing connection: 201 with the SDP answer (RFC 9725 section 4.2).
+
+        `participant_id` is that of the path, if it has one: 403 unless it is the token's. The Web Broadcast SDK sends
+        it (observed on the wire with versions 1.10 to 1.41).
+        """
+        claims, offer = await self._read_offer(scope, receive, participant_id=participant_id)
         client = client_info(header(scope, b"user-agent"))
         async with self._turns.turn(claims):
             opened = await self._manager.publish(claims, offer=offer, client=client)
@@ -94,12 +99,16 @@ class WhipEndpoint:
         await self._manager.close(claims, connection_id=connection_id)
         return HttpResponse(status=200)
 
-    async def _read_offer(self, scope: Scope, receive: Receive) -> tuple[Claims, str]:
+    async def _read_offer(
+        self, scope: Scope, receive: Receive, *, participant_id: str | None = None
+    ) -> tuple[Claims, str]:
         # The token and the rate come first, so that an unauthenticated client cannot make the server read a body.
         claims = self._admission.admit(
             scope, bearer_token(scope), connection_token=header(scope, CONNECTION_TOKEN_HEADER)
         )
         self._attempts.require(claims)
+        if participant_id is not None:
+            _require_participant(claims, participant_id)
         require_content_type(scope, SDP, ACCEPT_POST)
         offer = await read_text(scope, receive, self._bodies, max_size_bytes=self._limits.offer_size_bytes)
         return claims, offer
@@ -114,6 +123,14 @@ class WhipEndpoint:
             ACCEPT_PATCH,
         )
         return HttpResponse(status=201, headers=headers, body=opened.answer.sdp.encode("utf-8"))
+
+
+def _require_participant(claims: Claims, participant_id: str) -> None:
+    """Raise RequestRefusedError 403 unless the participant of the path is that of the token."""
+    if claims.participant_id != participant_id:
+        raise RequestRefusedError(
+            status=403, code="PARTICIPANT_MISMATCH", message="the path names another participant than the token"
+        )
 
 
 def _etag(ice_session: str) -> Header:
