@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.api.asgi import DISCONNECT_REFUSED
-from stagebook.api.participants.events_connection import MAX_CLOSE_REASON_SIZE_BYTES, close_message
 from stagebook.api.participants.events_outbox import CHANGES_LIMIT
 from stagebook.api.participants.events_websocket import CHANGES_SUBPROTOCOL
 from stagebook.api.participants.participants_api import ParticipantsApi
@@ -417,11 +416,6 @@ class TestClose:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert reported_causes(manager) == [Cause.SHUTDOWN]
-
-    def test_a_long_close_reason_is_cut_between_characters(self) -> None:
-        reason = close_message(4001, "é" * 128)["reason"]
-        assert len(reason.encode()) <= MAX_CLOSE_REASON_SIZE_BYTES
-        assert set(reason) == {"é"}
 
 
 client_messages = st.one_of(

@@ -20,7 +20,7 @@ from stagebook.api.asgi import TEXT_PARTS_EXTENSION, ObservedSend, Receive, Scop
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
-from stagebook.api.participants.events_connection import PEER_LOST, ConnectionClose, EventsConnection, close_message
+from stagebook.api.participants.events_connection import EventsConnection
 from stagebook.api.participants.http_requests import header
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import NO_TOKEN, Problem, RequestRefusedError
@@ -31,6 +31,12 @@ from stagebook.api.participants.request_limits import (
     too_many_requests,
 )
 from stagebook.api.participants.token_admission import TokenAdmission
+from stagebook.api.participants.websocket_transport import (
+    PEER_LOST,
+    ConnectionClose,
+    WebsocketTransport,
+    close_message,
+)
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause
@@ -91,7 +97,13 @@ class EventsEndpoint:
         return claims
 
     async def _serve_participant(self, claims: Claims, scope: Scope, receive: Receive, send: ObservedSend) -> None:
-        connection = self._connection(scope, stage_id=claims.stage_arn.rpartition("/")[2])
+        transport = self._transport(scope)
+        connection = EventsConnection(
+            encoder=self._encoders.of_stage(claims.stage_arn.rpartition("/")[2]),
+            wake=transport.wake,
+            end=transport.end,
+            takes_changes=CHANGES_SUBPROTOCOL in scope["subprotocols"],
+        )
         client = client_info(header(scope, b"user-agent"))
         connection_id = await self._manager.open_events(claims, watcher=connection, client=client)
         connection.answer_exchange = partial(self._exchange, claims, connection_id)
@@ -99,24 +111,19 @@ class EventsEndpoint:
         # This value stays when the task is cancelled, which the HTTP server does when it stops.
         close = ConnectionClose(cause=Cause.SHUTDOWN)
         try:
-            close = await _run(connection, scope, receive, send)
+            close = await _run(transport, connection, scope, receive, send)
         finally:
             if close.cause is not None:
                 await self._manager.close_events(connection_id=connection_id, cause=close.cause)
 
-    def _connection(self, scope: Scope, *, stage_id: str) -> EventsConnection:
+    def _transport(self, scope: Scope) -> WebsocketTransport:
         message_rate = TokenBucket(
             burst=self._limits.events_messages_burst,
             per_second=self._limits.events_messages_per_second,
             monotonic=self._monotonic,
         )
-        return EventsConnection(
-            encoder=self._encoders.of_stage(stage_id),
-            limits=self._limits,
-            message_rate=message_rate,
-            has_parts=TEXT_PARTS_EXTENSION in (scope.get("extensions") or {}),
-            takes_changes=CHANGES_SUBPROTOCOL in scope["subprotocols"],
-        )
+        has_parts = TEXT_PARTS_EXTENSION in (scope.get("extensions") or {})
+        return WebsocketTransport(limits=self._limits, message_rate=message_rate, has_parts=has_parts)
 
     async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
         """Answer an EXCHANGE_TOKEN message. It counts as an attempt, because a successful exchange writes an event."""
@@ -129,7 +136,9 @@ class EventsEndpoint:
         return await token_exchange_messages.exchange_answer(exchange())
 
 
-async def _run(connection: EventsConnection, scope: Scope, receive: Receive, send: ObservedSend) -> ConnectionClose:
+async def _run(
+    transport: WebsocketTransport, connection: EventsConnection, scope: Scope, receive: Receive, send: ObservedSend
+) -> ConnectionClose:
     try:
         # A browser fails the handshake unless the server selects an offered subprotocol (WebSockets Standard).
         token = _offered_token(scope["subprotocols"])
@@ -139,8 +148,8 @@ async def _run(connection: EventsConnection, scope: Scope, receive: Receive, sen
     # The coroutines of an open websocket hold the scope, and the token and the header fields in it can have 64 KiB.
     del token
     scope.clear()
-    close = await connection.run(receive, send.unobserved)
-    await connection.close(send.unobserved, close)
+    close = await transport.run(connection, receive, send.unobserved)
+    await transport.close(send.unobserved, close)
     return close
 
 
