@@ -1,7 +1,4 @@
-"""Fixtures: one browser and one server for all browser tests, and a new stage and new pages for each test.
-
-Playwright's objects belong to one event loop, the session's. Every test module selects it in its `pytestmark`.
-"""
+"""Fixtures: one server for all browser tests, and a new stage and new pages for each test."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -9,31 +6,16 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.e2e.browser.chromium import find_chromium, running_chromium
-from tests.e2e.browser.page_server import serve_pages
+from tests.e2e.browser.page_server import PAGES, serve_pages
 from tests.e2e.browser.participants import Participants
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer, run_server
 
 
 @pytest.fixture(scope="session")
-def chromium_path() -> str:
-    path = find_chromium()
-    if path is None:
-        pytest.skip("there is no Chromium on the path")
-    return path
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def browser(chromium_path: str) -> AsyncIterator[Browser]:
-    async with running_chromium(chromium_path) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="session")
 def participants_page(chromium_path: str) -> Iterator[str]:  # noqa: ARG001 - skips the test without a browser
-    with serve_pages() as address:
-        yield address
+    with serve_pages(pages=PAGES) as url:
+        yield f"{url}/pages/participant.html"
 
 
 @pytest.fixture(scope="session")

@@ -1,48 +1,22 @@
-"""Participants in the browser. Each is a page in its own context, with its own cookies, cache and permissions."""
+"""Participants in the browser. Each is a page."""
 
-import asyncio
-import contextlib
-import time
-from typing import Any, TypeAlias
-
-from playwright.async_api import Browser, BrowserContext, Error, Page
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.clients.stage_client import token_payload
+from tests.e2e.browser.browser_page import BrowserPage, Json, PageOpener
 
-DEADLINE_SECONDS = 30.0
-POLL_SECONDS = 0.1
 CAMERA = {"width": 640, "height": 480, "frameRate": 20}
 
-Json: TypeAlias = Any
-"""The result of a script."""
 
-
-class Participant:
+class Participant(BrowserPage):
     """One participant's page. The page's script holds the connection as `connection`."""
 
+    diagnosis = "async () => [connection.connections, ...(await connection.peer.getStats()).values()]"
+
     def __init__(self, context: BrowserContext, page: Page, token: str) -> None:
-        self.context = context
-        self.page = page
+        super().__init__(context, page)
         self.token = token
         self.payload = token_payload(token)
-
-    async def run(self, expression: str, argument: Json = None) -> Json:
-        """Evaluate a script in the page and return its result. Raises playwright's Error for what it throws."""
-        return await self.page.evaluate(expression, argument)
-
-    async def wait_until(self, condition: str, argument: Json = None) -> None:
-        """Wait until a script's result is true. Fails at the deadline, with the connection's statistics.
-
-        Playwright's `wait_for_function` regards the promise of an asynchronous script as true.
-        """
-        deadline_seconds = time.monotonic() + DEADLINE_SECONDS
-        while not await self.run(condition, argument):
-            if time.monotonic() > deadline_seconds:
-                statistics = await self.run(
-                    "async () => [connection.connections, ...(await connection.peer.getStats()).values()]"
-                )
-                raise AssertionError(f"not true in time: {condition} ({argument})\n{statistics}")
-            await asyncio.sleep(POLL_SECONDS)
 
     async def open(self) -> None:
         """Send the offer, apply the answer, and wait until the connection is connected."""
@@ -52,12 +26,6 @@ class Participant:
     async def wait_connected(self) -> None:
         """Wait until the connection is connected."""
         await self.wait_until("() => connection.peer.connectionState === 'connected'")
-
-    async def crash(self) -> None:
-        """Kill the page's process, without any message to the server."""
-        async with self.page.expect_event("crash"):
-            with contextlib.suppress(Error):  # a crashed page does not reply
-                await self.page.goto("chrome://crash")
 
     async def close(self) -> None:
         """Close the connection with DELETE."""
@@ -167,33 +135,17 @@ class BrowserViewer(Participant):
         return int((await self.stats("inbound-rtp", kind="video")).get("framesDecoded", 0))
 
 
-class Participants:
-    """Opens and closes pages. An uncaught error in a page fails the test."""
+class Participants(PageOpener):
+    """Opens and closes the participants' pages."""
 
     def __init__(self, browser: Browser, address: str) -> None:
-        self._browser = browser
+        super().__init__(browser)
         self._address = address
-        self._contexts: list[BrowserContext] = []
-        self._errors: list[str] = []
 
     async def publisher(self, token: str) -> BrowserPublisher:
         """Open a publisher's page."""
-        return BrowserPublisher(*await self._open(), token)
+        return BrowserPublisher(*await self.open(self._address), token)
 
     async def viewer(self, token: str) -> BrowserViewer:
         """Open a viewer's page."""
-        return BrowserViewer(*await self._open(), token)
-
-    async def close(self) -> None:
-        """Close all pages."""
-        for context in self._contexts:
-            await context.close()
-        assert self._errors == []
-
-    async def _open(self) -> tuple[BrowserContext, Page]:
-        context = await self._browser.new_context()
-        self._contexts.append(context)
-        page = await context.new_page()
-        page.on("pageerror", lambda error: self._errors.append(str(error)))
-        await page.goto(self._address)
-        return context, page
+        return BrowserViewer(*await self.open(self._address), token)
