@@ -23,7 +23,7 @@ from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
 from stagebook.api.participants.events_connection import EventsConnection
 from stagebook.api.participants.http_requests import header
 from stagebook.api.participants.participant_manager import ParticipantManager
-from stagebook.api.participants.problem_responses import NO_TOKEN, Problem, RequestRefusedError
+from stagebook.api.participants.problem_responses import NO_TOKEN, Problem, RequestRefusalCode, RequestRefusedError
 from stagebook.api.participants.request_limits import (
     AttemptRateLimiter,
     RequestLimits,
@@ -171,7 +171,10 @@ def _offered_token(subprotocols: list[str]) -> str:
     token = next((offered for offered in subprotocols if _JWT.fullmatch(offered)), None)
     if token is None:
         raise RequestRefusedError(
-            status=401, code="NO_TOKEN", message="offer the participant token as a subprotocol", headers=(NO_TOKEN,)
+            status=401,
+            code=RequestRefusalCode.NO_TOKEN,
+            message="offer the participant token as a subprotocol",
+            headers=(NO_TOKEN,),
         )
     return token
 

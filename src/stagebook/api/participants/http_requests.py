@@ -2,7 +2,7 @@
 
 from stagebook.api.asgi import Header, Receive, Scope
 from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
-from stagebook.api.participants.problem_responses import NO_TOKEN, RequestRefusedError
+from stagebook.api.participants.problem_responses import NO_TOKEN, RequestRefusalCode, RequestRefusedError
 
 _MAX_LENGTH_DIGITS = 20
 """Content-Length is cut to this many digits: Python refuses to parse integers of thousands of digits."""
@@ -19,7 +19,10 @@ def bearer_token(scope: Scope) -> str:
     scheme, _, token = (header(scope, b"authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise RequestRefusedError(
-            status=401, code="NO_TOKEN", message="send the participant token as a bearer token", headers=(NO_TOKEN,)
+            status=401,
+            code=RequestRefusalCode.NO_TOKEN,
+            message="send the participant token as a bearer token",
+            headers=(NO_TOKEN,),
         )
     return token.strip()
 
@@ -32,7 +35,10 @@ def require_content_type(scope: Scope, expected: str, accept: Header) -> None:
     media_type = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != expected:
         raise RequestRefusedError(
-            status=415, code="UNSUPPORTED_MEDIA_TYPE", message=f"the content type must be {expected}", headers=(accept,)
+            status=415,
+            code=RequestRefusalCode.UNSUPPORTED_MEDIA_TYPE,
+            message=f"the content type must be {expected}",
+            headers=(accept,),
         )
 
 
@@ -43,7 +49,7 @@ async def read_text(scope: Scope, receive: Receive, bodies: BodyReader, *, max_s
     disconnects, 400 when it is not UTF-8.
     """
     too_large = RequestRefusedError(
-        status=413, code="TOO_LARGE", message=f"the body may have at most {max_size_bytes} bytes"
+        status=413, code=RequestRefusalCode.TOO_LARGE, message=f"the body may have at most {max_size_bytes} bytes"
     )
     declared = header(scope, b"content-length") or ""
     if declared.isdecimal() and int(declared[:_MAX_LENGTH_DIGITS]) > max_size_bytes:
@@ -53,6 +59,10 @@ async def read_text(scope: Scope, receive: Receive, bodies: BodyReader, *, max_s
     except BodyTooLargeError:
         raise too_large from None
     except (BodyTimeoutError, ClientDisconnectedError):
-        raise RequestRefusedError(status=408, code="TIMEOUT", message="the body did not arrive in time") from None
+        raise RequestRefusedError(
+            status=408, code=RequestRefusalCode.TIMEOUT, message="the body did not arrive in time"
+        ) from None
     except UnicodeDecodeError:
-        raise RequestRefusedError(status=400, code="MALFORMED_SDP", message="the body is not UTF-8") from None
+        raise RequestRefusedError(
+            status=400, code=RequestRefusalCode.MALFORMED_SDP, message="the body is not UTF-8"
+        ) from None

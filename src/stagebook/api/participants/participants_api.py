@@ -20,9 +20,16 @@ from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.participants import cross_origin
 from stagebook.api.participants.events_websocket import EventsEndpoint, refuse_handshake
 from stagebook.api.participants.participant_manager import ParticipantManager
-from stagebook.api.participants.problem_responses import INTERNAL, Problem, RequestRefusedError, problem_of
+from stagebook.api.participants.problem_responses import (
+    INTERNAL,
+    Problem,
+    RequestRefusalCode,
+    RequestRefusedError,
+    problem_of,
+)
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
+from stagebook.api.participants.web_sdk_problems import problem_for_client
 from stagebook.api.participants.whip import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.errors import StagebookError
@@ -105,7 +112,7 @@ class ParticipantsApi:
         try:
             return await self._route(scope, receive)
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
-            problem = self._problem_of(error, scope)
+            problem = problem_for_client(self._problem_of(error, scope), scope)
             headers = ((b"content-type", b"application/json"), *problem.headers)
             return HttpResponse(status=problem.status, headers=headers, body=problem.body())
 
@@ -150,7 +157,9 @@ class ParticipantsApi:
             return await _dispatch(scope, handlers, ACCEPT_PATCH)
         if _EVENTS.fullmatch(path):
             headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
-            raise RequestRefusedError(status=426, code="UPGRADE", message="this is a websocket", headers=headers)
+            raise RequestRefusedError(
+                status=426, code=RequestRefusalCode.UPGRADE, message="this is a websocket", headers=headers
+            )
         raise _not_found()
 
 
@@ -163,10 +172,10 @@ async def _dispatch(scope: Scope, handlers: _MethodHandlers, accept: Header) -> 
     handle = handlers.get(scope["method"])
     if handle is None:
         raise RequestRefusedError(
-            status=405, code="METHOD_NOT_ALLOWED", message=f"use one of {allowed}", headers=(allow,)
+            status=405, code=RequestRefusalCode.METHOD_NOT_ALLOWED, message=f"use one of {allowed}", headers=(allow,)
         )
     return await handle()
 
 
 def _not_found() -> RequestRefusedError:
-    return RequestRefusedError(status=404, code="NOT_FOUND", message="no such path")
+    return RequestRefusedError(status=404, code=RequestRefusalCode.NOT_FOUND, message="no such path")

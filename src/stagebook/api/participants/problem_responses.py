@@ -1,8 +1,10 @@
 """The error responses of this API: the HTTP status of every domain error, and the JSON body.
 
 The body is `{"code": "...", "message": "..."}`: a constant for programs and a sentence for people. It never holds a
-token.
+token. `web_sdk_problems` translates it for clients that understand numbers only.
 """
+
+from enum import StrEnum
 
 import msgspec
 
@@ -25,6 +27,25 @@ from stagebook.stage.events import ErrorCode
 INVALID_TOKEN: Header = (b"www-authenticate", b'Bearer realm="stagebook", error="invalid_token"')
 NO_TOKEN: Header = (b"www-authenticate", b'Bearer realm="stagebook"')
 RETRY_SOON: Header = (b"retry-after", b"1")
+
+
+class RequestRefusalCode(StrEnum):
+    """Why this API refused a request by itself, as the body names it."""
+
+    NO_TOKEN = "NO_TOKEN"  # noqa: S105 - a reason's name, not a secret
+    PARTICIPANT_MISMATCH = "PARTICIPANT_MISMATCH"
+    MALFORMED_SDP = "MALFORMED_SDP"
+    MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    TOO_LARGE = "TOO_LARGE"
+    TIMEOUT = "TIMEOUT"
+    TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
+    ICE_SESSION_MISMATCH = "ICE_SESSION_MISMATCH"
+    IF_MATCH_REQUIRED = "IF_MATCH_REQUIRED"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    NOT_FOUND = "NOT_FOUND"
+    UPGRADE = "UPGRADE"
+
 
 TOKEN_STATUSES: dict[TokenRefusal, int] = {
     TokenRefusal.MALFORMED: 401,
@@ -59,24 +80,32 @@ OTHER_STATUSES: dict[type[StagebookError], tuple[int, str]] = {
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """An error response: its status, the members of its body, and further header fields."""
+    """An error response: its status, the members of its body, and further header fields.
+
+    With `number`, the member `code` of the body is that number, and the member `name` is `code`.
+    """
 
     status: int
     code: str
     message: str
+    number: int | None = None
     headers: tuple[Header, ...] = ()
 
     def body(self) -> bytes:
         """Return the body as JSON."""
-        return msgspec.json.encode({"code": self.code, "message": self.message})
+        if self.number is None:
+            return msgspec.json.encode({"code": self.code, "message": self.message})
+        return msgspec.json.encode({"code": self.number, "name": self.code, "message": self.message})
 
 
 class RequestRefusedError(Exception):
     """A request breaks a rule of this API itself, before the stage manager was called."""
 
-    def __init__(self, *, status: int, code: str, message: str, headers: tuple[Header, ...] = ()) -> None:
+    def __init__(
+        self, *, status: int, code: RequestRefusalCode, message: str, headers: tuple[Header, ...] = ()
+    ) -> None:
         super().__init__(message)
-        self.problem = Problem(status=status, code=code, message=message, headers=headers)
+        self.problem = Problem(status=status, code=code.value, message=message, headers=headers)
 
 
 INTERNAL = Problem(status=500, code="INTERNAL", message="the server failed; its log has the reason")

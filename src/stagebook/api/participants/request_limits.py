@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from stagebook.api.participants.problem_responses import RETRY_SOON, RequestRefusedError
+from stagebook.api.participants.problem_responses import RETRY_SOON, RequestRefusalCode, RequestRefusedError
 from stagebook.stage.claims import Claims
 
 
@@ -108,4 +108,6 @@ class AttemptRateLimiter:
 
 def too_many_requests(message: str) -> RequestRefusedError:
     """Return the refusal of a request that is above a rate or a number."""
-    return RequestRefusedError(status=429, code="TOO_MANY_REQUESTS", message=message, headers=(RETRY_SOON,))
+    return RequestRefusedError(
+        status=429, code=RequestRefusalCode.TOO_MANY_REQUESTS, message=message, headers=(RETRY_SOON,)
+    )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from stagebook.api.participants.problem_responses import Problem, RequestRefusedError, problem_of
+from stagebook.api.participants.problem_responses import Problem, RequestRefusalCode, RequestRefusedError, problem_of
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.json_depth import is_too_deep
@@ -36,7 +36,7 @@ def parse_exchange_request(message: str) -> str:
     except (msgspec.DecodeError, UnicodeError):
         pass
     raise RequestRefusedError(
-        status=400, code="MALFORMED_MESSAGE", message="EXCHANGE_TOKEN needs the new token as `token`"
+        status=400, code=RequestRefusalCode.MALFORMED_MESSAGE, message="EXCHANGE_TOKEN needs the new token as `token`"
     )
 
 

@@ -19,7 +19,7 @@ from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.http_requests import bearer_token, header, read_text, require_content_type
 from stagebook.api.participants.offer_turns import OfferTurns
 from stagebook.api.participants.participant_manager import ParticipantManager
-from stagebook.api.participants.problem_responses import RequestRefusedError
+from stagebook.api.participants.problem_responses import RequestRefusalCode, RequestRefusedError
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.manager.participants.offer_negotiation import Opened
@@ -129,7 +129,9 @@ def _require_participant(claims: Claims, participant_id: str) -> None:
     """Raise RequestRefusedError 403 unless the participant of the path is that of the token."""
     if claims.participant_id != participant_id:
         raise RequestRefusedError(
-            status=403, code="PARTICIPANT_MISMATCH", message="the path names another participant than the token"
+            status=403,
+            code=RequestRefusalCode.PARTICIPANT_MISMATCH,
+            message="the path names another participant than the token",
         )
 
 
@@ -145,13 +147,15 @@ def _if_match(value: str | None) -> str | None:
     """
     if value is None:
         raise RequestRefusedError(
-            status=428, code="IF_MATCH_REQUIRED", message='send If-Match with the current ETag, or "*" to restart ICE'
+            status=428,
+            code=RequestRefusalCode.IF_MATCH_REQUIRED,
+            message='send If-Match with the current ETag, or "*" to restart ICE',
         )
     if value in {"*", '"*"'}:
         return None
     match = _ENTITY_TAG.fullmatch(value)
     if match is None:
         raise RequestRefusedError(
-            status=412, code="ICE_SESSION_MISMATCH", message="If-Match must hold one strong entity tag"
+            status=412, code=RequestRefusalCode.ICE_SESSION_MISMATCH, message="If-Match must hold one strong entity tag"
         )
     return match[1]
