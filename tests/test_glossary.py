@@ -11,11 +11,11 @@ GLOSSARY = Path(__file__).parents[1] / "docs" / "glossary.md"
 _WORDS = {
     "HTTP, AWS, security": """
         api arns asgi authority authorization authorization_header aws body canonical certificate certificates cli
-        client compositions configuration configurations connection credentials cross error errors header headers http
-        ids json jwt key keys limits log logs material member members model operation operations origin origins page
-        payload payloads policy private public recording request requests resource resources response responses rest
-        router secrets serialization settings signature sigv4 socket sockets sources storage tag tags timestamps token
-        tokens validation websocket
+        client compositions configuration configurations connection credentials cross endpoint error errors header
+        headers http ids json jwt key keys limits log logs material member members model operation operations
+        origin origins page payload payloads policy private public recording request requests resource resources
+        response responses rest router secrets serialization settings signature sigv4 socket sockets sources
+        storage tag tags timestamps token tokens validation websocket
     """,
     "WebRTC and RTP": """
         answer bandwidth candidates choice codec codecs description dtls estimate extensions fragment ice layers lite

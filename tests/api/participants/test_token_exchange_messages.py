@@ -16,7 +16,7 @@ from stagebook.api.participants.token_exchange_messages import parse_exchange_re
 from stagebook.stage.errors import ExchangeRefusedError, StagebookError, TokenRefusal, TokenRefusedError
 from tests.api.participants.fake_manager import TOKEN, FakeManager
 from tests.api.participants.test_events_websocket import FakeSocket, connected, snapshot, watcher_of
-from tests.api.participants.test_whip import OFFER, client_of
+from tests.api.participants.whip.test_whip_endpoint import OFFER, client_of
 
 NEW_TOKEN = "new.body.sign"
 EXCHANGE = json.dumps({"type": "EXCHANGE_TOKEN", "token": NEW_TOKEN})

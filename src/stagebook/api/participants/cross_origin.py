@@ -14,7 +14,7 @@ Browsers without the wildcard (Safari before 15.4, for instance) take it for suc
 known today are listed beside it.
 
 Source: the Fetch standard, "CORS protocol" and "CORS-preflight fetch". The names of the Web Broadcast SDK were observed
-on the wire with versions 1.10 to 1.41.
+on the wire with versions 1.6 to 1.41.
 """
 
 from stagebook.api.asgi import Header

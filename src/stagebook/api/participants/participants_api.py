@@ -30,7 +30,7 @@ from stagebook.api.participants.problem_responses import (
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.web_sdk_problems import problem_for_client
-from stagebook.api.participants.whip import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
+from stagebook.api.participants.whip.whip_endpoint import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.errors import StagebookError
 

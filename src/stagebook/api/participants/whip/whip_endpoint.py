@@ -17,11 +17,11 @@ from stagebook.api.http_body import BodyReader
 from stagebook.api.http_responses import HttpResponse
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.http_requests import bearer_token, header, read_text, require_content_type
-from stagebook.api.participants.offer_turns import OfferTurns
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import RequestRefusalCode, RequestRefusedError
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
+from stagebook.api.participants.whip.offer_turns import OfferTurns
 from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.stage.claims import Claims
 
@@ -61,7 +61,7 @@ class WhipEndpoint:
         """Open a publishing connection: 201 with the SDP answer (RFC 9725 section 4.2).
 
         `participant_id` is that of the path, if it has one: 403 unless it is the token's. The Web Broadcast SDK sends
-        it (observed on the wire with versions 1.10 to 1.41).
+        it (observed on the wire with versions 1.6 to 1.41).
         """
         claims, offer = await self._read_offer(scope, receive, participant_id=participant_id)
         client = client_info(header(scope, b"user-agent"))

@@ -6,10 +6,10 @@ from collections.abc import Awaitable
 import httpx
 import pytest
 
-from stagebook.api.participants.offer_turns import OfferTurns
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.problem_responses import RequestRefusedError
 from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.api.participants.whip.offer_turns import OfferTurns
 from stagebook.stage.claims import Claims
 from stagebook.stage.session.rules.quotas import MAX_OFFERS_IN_PROGRESS
 from tests.api.participants.fake_manager import TOKEN, FakeManager

@@ -1,0 +1,1 @@
+"""Publishing and subscribing by an exchange of SDP over HTTP (WHIP)."""
