@@ -86,6 +86,7 @@ class Watcher:
     """An events websocket that records its snapshots, changes and farewells."""
 
     takes_changes: bool = False
+    publishers_only: bool = False
     changes: list[StageChange] = field(default_factory=list)
     snapshots: list[StageSnapshot] = field(default_factory=list)
     farewells: list[tuple[FarewellReason, str]] = field(default_factory=list)

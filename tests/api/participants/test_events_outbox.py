@@ -91,6 +91,8 @@ def test_one_change_of_any_size_can_wait() -> None:
 class ReadingWatcher:
     """A watcher with an outbox, whose client reads when a test lets it. Its list must be one that the stage had."""
 
+    publishers_only = False
+
     def __init__(self, encoder: StageStateEncoder, history: dict[int, StageSnapshot], *, takes_changes: bool) -> None:
         self.takes_changes = takes_changes
         self.outbox = EventsOutbox(encoder, changes_limit=3)
@@ -136,7 +138,7 @@ class ReadStage(PacedStage):
         self._encoder = StageStateEncoder()
         self._publishing: set[str] = set()
 
-    def list_of(self, session: Session) -> StageList:
+    def list_of(self, session: Session, *, publishers_only: bool) -> StageList:
         """Return a list that notes each of its states."""
         history = self.history
 
@@ -145,7 +147,7 @@ class ReadStage(PacedStage):
                 super().update(session, participant_ids)
                 history[max(self.sequence_number, 1)] = self.snapshot()
 
-        return NotedList(session)
+        return NotedList(session, publishers_only=publishers_only)
 
     def arrive(self, name: str, *, takes_changes: bool) -> None:
         if name not in self.readers:

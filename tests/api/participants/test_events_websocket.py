@@ -30,6 +30,7 @@ from tests.api.participants.fake_manager import STAGE_ID, TOKEN, FakeManager
 
 DEADLINE_SECONDS = 10.0
 PATH = f"/events/{STAGE_ID}"
+SDK_QUERY = f"error_over_ws=1&topic={STAGE_ID}/publishers&traceid=1-6b0a55d3-47a62e47c4dd0bdc6cbb7232"
 
 
 class FakeSocket:
@@ -45,6 +46,7 @@ class FakeSocket:
         self,
         *,
         path: str = PATH,
+        query: str = "",
         subprotocols: tuple[str, ...] = (TOKEN,),
         deny: bool = True,
         leaving: bool = False,
@@ -52,6 +54,7 @@ class FakeSocket:
         scope = {
             "type": "websocket",
             "path": path,
+            "query_string": query.encode(),
             "subprotocols": list(subprotocols),
             "headers": [(b"user-agent", b"Tester/1.0")],
             "extensions": {"websocket.http.response": {}} if deny else {},
@@ -86,10 +89,12 @@ def manager() -> FakeManager:
 
 
 @asynccontextmanager
-async def connected(manager: FakeManager, *, limits: RequestLimits | None = None) -> AsyncIterator[FakeSocket]:
+async def connected(
+    manager: FakeManager, *, limits: RequestLimits | None = None, path: str = PATH, query: str = ""
+) -> AsyncIterator[FakeSocket]:
     """Yield an accepted socket. The application must have ended by itself by the end of the block."""
     socket = FakeSocket(manager, limits=limits)
-    task = asyncio.create_task(socket.serve())
+    task = asyncio.create_task(socket.serve(path=path, query=query))
     assert await socket.receive() == {"type": "websocket.accept", "subprotocol": TOKEN, "headers": []}
     yield socket
     async with asyncio.timeout(DEADLINE_SECONDS):
@@ -220,6 +225,43 @@ class TestHandshake:
         socket.send_gate = lost
         await socket.serve()
         assert reported_causes(manager) == [Cause.PEER_LOST]
+
+
+class TestSdkAddress:
+    @pytest.mark.parametrize(("query", "publishers_only"), [(SDK_QUERY, True), (f"topic={STAGE_ID}", False)])
+    async def test_the_topic_says_which_list_is_shown(
+        self,
+        manager: FakeManager,
+        query: str,
+        publishers_only: bool,  # noqa: FBT001 - pytest gives it by name
+    ) -> None:
+        async with connected(manager, path="/events", query=query) as socket:
+            assert watcher_of(manager).publishers_only is publishers_only
+            socket.leave()
+
+    async def test_the_simple_address_shows_everybody(self, manager: FakeManager) -> None:
+        async with connected(manager, query=SDK_QUERY) as socket:
+            assert not watcher_of(manager).publishers_only
+            socket.leave()
+
+    async def test_the_topic_of_another_stage_is_refused(self, manager: FakeManager) -> None:
+        socket = FakeSocket(manager)
+        await socket.serve(path="/events", query="topic=otherStage00/publishers")
+        assert (await socket.receive())["status"] == 403
+
+    async def test_a_farewell_begins_with_a_disconnect_message(self, manager: FakeManager) -> None:
+        async with connected(manager, path="/events", query=SDK_QUERY) as socket:
+            watcher_of(manager).farewell(FarewellReason.DISCONNECTED, "be nice")
+            message = await socket.receive_json()
+            assert message["type"] == "aws:ivs:DISCONNECT"
+            assert message["payload"] == {"code": "PARTICIPANT_DISCONNECTED", "reason": "be nice"}
+            assert await socket.receive() == {"type": "websocket.close", "code": 4001, "reason": "be nice"}
+        assert reported_causes(manager) == []
+
+    async def test_a_shutdown_closes_without_a_disconnect_message(self, manager: FakeManager) -> None:
+        async with connected(manager, path="/events", query=SDK_QUERY) as socket:
+            watcher_of(manager).farewell(FarewellReason.SHUTDOWN, "")
+            assert (await socket.receive())["type"] == "websocket.close"
 
 
 class TestMessages:

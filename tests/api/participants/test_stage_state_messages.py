@@ -149,10 +149,11 @@ def test_the_size_of_a_part_is_bounded_for_ids_that_are_never_cut() -> None:
 
 def test_the_sockets_of_a_stage_share_an_encoder_that_ends_with_the_last_one() -> None:
     encoders = StageStateEncoders()
-    encoder = encoders.of_stage("one")
+    encoder = encoders.of_list("one", publishers_only=False)
     message = weakref.ref(encoder.encode(SNAPSHOT))
-    assert encoders.of_stage("one") is encoder
-    assert encoders.of_stage("two") is not encoder
+    assert encoders.of_list("one", publishers_only=False) is encoder
+    assert encoders.of_list("two", publishers_only=False) is not encoder
+    assert encoders.of_list("one", publishers_only=True) is not encoder
     del encoder
     gc.collect()
     assert message() is None

@@ -53,11 +53,15 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
 class CountingWatcher:
     """A watcher that counts what it is shown. `size_bytes` are those of messages as JSON."""
 
-    def __init__(self, encoder: StageStateEncoder, *, takes_changes: bool = False) -> None:
+    def __init__(
+        self, encoder: StageStateEncoder, *, takes_changes: bool = False, publishers_only: bool = False
+    ) -> None:
         self.takes_changes = takes_changes
+        self.publishers_only = publishers_only
         self.lists = self.changes = 0
         self.list_bytes = self.change_bytes = 0
         self.known = ShownList()
+        self.newest: StageSnapshot | None = None
         self.first_seconds: float | None = None
         self.last_seconds = 0.0
         self._encoder = encoder
@@ -70,6 +74,7 @@ class CountingWatcher:
         self.lists += 1
         self.list_bytes += snapshot.size_bytes
         self.known.show(snapshot)
+        self.newest = snapshot
         self._note_time()
 
     def show_change(self, change: StageChange) -> None:
@@ -114,8 +119,10 @@ class PacedStage:
         """Let a participant join that does not watch."""
         self.apply(events(name, f"events-{name}"))
 
-    def join(self, name: str, *, takes_changes: bool = False) -> CountingWatcher:
-        watcher = self.watchers[name] = CountingWatcher(self._encoder, takes_changes=takes_changes)
+    def join(self, name: str, *, takes_changes: bool = False, publishers_only: bool = False) -> CountingWatcher:
+        watcher = self.watchers[name] = CountingWatcher(
+            self._encoder, takes_changes=takes_changes, publishers_only=publishers_only
+        )
         self.publisher.add(STAGE, f"events-{name}", watcher)
         self.apply(events(name, f"events-{name}"))
         return watcher

@@ -293,7 +293,7 @@ def test_a_stage_without_watchers_leaves_nothing_behind() -> None:
         return stage.publisher
 
     publisher = run(measure())
-    assert (publisher._stages, publisher._stage_of, publisher._tasks) == ({}, {}, set())
+    assert (publisher._stages, publisher._list_of, publisher._tasks) == ({}, {}, set())
 
 
 def test_the_size_of_a_snapshot_is_that_of_its_participants_as_json() -> None:

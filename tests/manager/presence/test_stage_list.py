@@ -11,16 +11,24 @@ from stagebook.manager.presence.stage_list import StageList
 from stagebook.stage.session.decide import decide
 from stagebook.stage.session.session_facts import SessionFact
 from tests.manager.presence.shown_list import ShownList
-from tests.stage.session.decided_session import DecidedSession, ended, events, replica_arrives
+from tests.stage.session.decided_session import (
+    DecidedSession,
+    answered,
+    connected,
+    ended,
+    events,
+    publish,
+    replica_arrives,
+)
 
 
 class ListedSession:
     """A session, its list, and clients that were shown the list at different times and then each change."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, publishers_only: bool = False) -> None:
         self._context = DecidedSession().context
         self.session = DecidedSession().session
-        self.list = StageList(self.session)
+        self.list = StageList(self.session, publishers_only=publishers_only)
         self.clients: list[ShownList] = []
         self._changed_ids: set[str] = set()
 
@@ -35,6 +43,16 @@ class ListedSession:
 
     def leave(self, name: str) -> None:
         self.apply(ended(name, f"events-{name}"))
+
+    def publish(self, name: str) -> None:
+        participant = self.session.participants.get(name)
+        if participant is None or not participant.machine.is_publishing:
+            self.apply(publish(name, f"publish-{name}"))
+            self.apply(answered(name, f"publish-{name}"))
+            self.apply(connected(name, f"publish-{name}"))
+
+    def unpublish(self, name: str) -> None:
+        self.apply(ended(name, f"publish-{name}"))
 
     def update(self) -> None:
         self.list.update(self.session, self._changed_ids)
@@ -126,26 +144,60 @@ def test_the_size_is_that_of_the_participants_as_json(count: int) -> None:
     assert snapshot.size_bytes == sum(len(msgspec.json.encode(each)) for each in snapshot.participants)
 
 
+def test_a_list_of_publishers_has_those_who_publish_and_nobody_else() -> None:
+    stage = ListedSession(publishers_only=True)
+    for name in ("viewer", "a", "b"):
+        stage.enter(name)
+    stage.apply(publish("a", "publish-a"))
+    stage.apply(answered("a", "publish-a"))
+    stage.update()
+    assert ids(stage) == []
+    stage.publish("b")
+    stage.apply(connected("a", "publish-a"))
+    stage.update()
+    assert ids(stage) == ["a", "b"]
+    stage.unpublish("a")
+    stage.update()
+    assert ids(stage) == ["b"]
+
+
+def test_a_viewer_does_not_change_a_list_of_publishers() -> None:
+    stage = ListedSession(publishers_only=True)
+    stage.enter("a")
+    stage.publish("a")
+    stage.update()
+    before = stage.list.snapshot()
+    stage.enter("viewer")
+    stage.update()
+    stage.leave("viewer")
+    stage.update()
+    assert stage.list.snapshot() is before
+
+
 names = st.sampled_from("abc")
 steps: st.SearchStrategy[Callable[[ListedSession], None]] = st.one_of(
     names.map(lambda name: lambda stage: stage.enter(name)),
     names.map(lambda name: lambda stage: stage.leave(name)),
+    names.map(lambda name: lambda stage: stage.publish(name)),
+    names.map(lambda name: lambda stage: stage.unpublish(name)),
     st.sampled_from([ListedSession.update, ListedSession.show_list, ListedSession.show_change]),
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(steps, max_size=40))
+@given(st.lists(steps, max_size=40), st.booleans())
 def test_a_list_of_any_time_and_the_changes_after_it_are_the_newest_list(
     script: list[Callable[[ListedSession], None]],
+    publishers_only: bool,  # noqa: FBT001 - hypothesis gives it by position
 ) -> None:
-    stage = ListedSession()
+    stage = ListedSession(publishers_only=publishers_only)
     for step in script:
         step(stage)
     stage.show_change()
     newest = stage.list.snapshot().participants
     assert {each.participant_id for each in newest} == {
-        each.participant_id for each in StageList(stage.session).snapshot().participants
+        each.participant_id
+        for each in StageList(stage.session, publishers_only=publishers_only).snapshot().participants
     }
     for client in stage.clients:
         assert client.listed == newest

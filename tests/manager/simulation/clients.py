@@ -34,6 +34,7 @@ class Watcher:
     stage_arn: str
     participant_id: str
     takes_changes: bool
+    publishers_only: bool
     is_open: bool = True
     known: ShownList = field(default_factory=ShownList)
 
@@ -41,14 +42,18 @@ class Watcher:
         """As StageWatcher.show."""
         with self.observer.noting():
             self.known.show(snapshot)
-            self.observer.shown(self.stage_arn, self.known.listed)
+            self._check_list()
 
     def show_change(self, change: StageChange) -> None:
         """As StageWatcher.show_change."""
         with self.observer.noting():
             assert self.takes_changes
             self.known.show_change(change)
-            self.observer.shown(self.stage_arn, self.known.listed)
+            self._check_list()
+
+    def _check_list(self) -> None:
+        self.observer.shown(self.stage_arn, self.known.listed)
+        assert not self.publishers_only or all(each.is_publishing for each in self.known.listed)
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
         """As StageWatcher.farewell."""
@@ -186,8 +191,13 @@ class Clients:
         await self._attempt(claims, lambda: self._open_events(claims))
 
     async def _open_events(self, claims: Claims) -> None:
-        takes_changes = self.chance.random() < 0.5
-        watcher = Watcher(self.observer, claims.stage_arn, claims.participant_id, takes_changes)
+        watcher = Watcher(
+            self.observer,
+            claims.stage_arn,
+            claims.participant_id,
+            takes_changes=self.chance.random() < 0.5,
+            publishers_only=self.chance.random() < 0.5,
+        )
         connection_id = await self.manager.participants.open_events(claims, watcher=watcher, client=CLIENT)
         self.sockets.append((claims.stage_arn, claims.participant_id, connection_id))
         self.watchers[connection_id] = watcher

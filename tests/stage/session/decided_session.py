@@ -129,6 +129,11 @@ def encode(participant_id: str, connection_id: str, *, feeds: str | None = None)
     )
 
 
+def answered(participant_id: str, connection_id: str) -> AttemptAnswered:
+    """The engine answers an offer."""
+    return AttemptAnswered(participant_id=participant_id, connection_id=connection_id)
+
+
 def connected(participant_id: str, connection_id: str) -> TransportConnected:
     """The engine reports that the media of a connection flows."""
     return TransportConnected(participant_id=participant_id, connection_id=connection_id)

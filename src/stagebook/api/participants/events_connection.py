@@ -11,6 +11,7 @@ that all connections of the stage share (`events_outbox.py`). Successive message
 from collections.abc import Awaitable, Callable
 
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
+from stagebook.api.participants.dialects.events_dialect import EventsDialect
 from stagebook.api.participants.events_outbox import EventsOutbox
 from stagebook.api.participants.stage_state_messages import StageStateMessage
 from stagebook.api.participants.websocket_transport import ConnectionClose
@@ -31,10 +32,11 @@ class EventsConnection:
     `wake` lets the websocket take what waits, and `end` ends the connection. `answer_exchange` takes the text of an
     EXCHANGE_TOKEN message and returns the text of the answer. `ask_for_state` asks the stage manager to call `show`.
     These two must be set before the websocket is served. `takes_changes`: the client has announced that it understands
-    changes.
+    changes; `publishers_only`: it asked for those who publish.
     """
 
     __slots__ = (
+        "_dialect",
         "_end",
         "_is_pong_pending",
         "_outbox",
@@ -42,6 +44,7 @@ class EventsConnection:
         "_wake",
         "answer_exchange",
         "ask_for_state",
+        "publishers_only",
         "takes_changes",
     )
 
@@ -51,12 +54,16 @@ class EventsConnection:
     def __init__(
         self,
         *,
+        dialect: EventsDialect,
         encoder: stage_state_messages.StageStateEncoder,
         wake: Callable[[], None],
         end: Callable[[ConnectionClose], None],
         takes_changes: bool = False,
+        publishers_only: bool = False,
     ) -> None:
         self.takes_changes = takes_changes
+        self.publishers_only = publishers_only
+        self._dialect = dialect
         self._outbox = EventsOutbox(encoder)
         self._wake = wake
         self._end = end
@@ -76,7 +83,12 @@ class EventsConnection:
     def farewell(self, reason: FarewellReason, detail: str) -> None:
         """End the connection for a reason of the stage manager."""
         self._end(
-            ConnectionClose(cause=None, close_code=FAREWELL_CLOSE_CODES[reason], close_reason=detail or reason.value)
+            ConnectionClose(
+                cause=None,
+                close_code=FAREWELL_CLOSE_CODES[reason],
+                close_reason=detail or reason.value,
+                last_message=self._dialect.farewell(reason, detail),
+            )
         )
 
     def take_texts(self) -> list[str]:

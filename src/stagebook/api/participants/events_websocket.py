@@ -1,6 +1,7 @@
 """The handshake and the lifetime of the events websocket, which shows a client the participants of its stage.
 
-    GET {events}/{topic}    `topic` is the id of the stage
+    GET {events}/{topic}            `topic` is the id of the stage
+    GET {events}?topic={topic}      from the Web Broadcast SDK, see `dialects/events_address.py`
 
 A browser cannot set header fields on a websocket handshake, so the tokens are offered as subprotocols (RFC 6455
 section 1.9): the participant token as it is, which is also the subprotocol that the server selects, and a connection
@@ -20,6 +21,10 @@ from stagebook.api.asgi import TEXT_PARTS_EXTENSION, ObservedSend, Receive, Scop
 from stagebook.api.participants import stage_state_messages, token_exchange_messages
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
+from stagebook.api.participants.dialects.events_address import EventsAddress
+from stagebook.api.participants.dialects.events_dialect import EventsDialect
+from stagebook.api.participants.dialects.sdk_dialect import SdkDialect
+from stagebook.api.participants.dialects.simple_dialect import SimpleDialect
 from stagebook.api.participants.events_connection import EventsConnection
 from stagebook.api.participants.http_requests import header
 from stagebook.api.participants.participant_manager import ParticipantManager
@@ -47,6 +52,8 @@ CONNECTION_TOKEN_PREFIX = "connection-token."  # noqa: S105 - a prefix, not a se
 CHANGES_SUBPROTOCOL = "stage-state-changes"
 """A client that offers it beside its token understands STAGE_STATE_CHANGE messages. It is never selected."""
 
+_SIMPLE: EventsDialect = SimpleDialect()
+_SDK: EventsDialect = SdkDialect()
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
@@ -70,12 +77,12 @@ class EventsEndpoint:
         self._open_by_participant: Counter[tuple[str, str]] = Counter()
         self._encoders = stage_state_messages.StageStateEncoders()
 
-    async def serve(self, scope: Scope, receive: Receive, send: ObservedSend, topic: str) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: ObservedSend, address: EventsAddress) -> None:
         """Serve one websocket from its handshake to its end. `websocket.connect` has been received already.
 
         Raises RequestRefusedError or a StagebookError before the handshake is accepted.
         """
-        claims = self._admit(scope, topic)
+        claims = self._admit(scope, address.topic)
         self._attempts.require(claims)
         participant = (claims.stage_arn, claims.participant_id)
         if self._open_by_participant[participant] >= self._limits.events_connections_per_participant:
@@ -83,7 +90,7 @@ class EventsEndpoint:
         # Counted before the first await, so that concurrent handshakes are limited as well.
         self._open_by_participant[participant] += 1
         try:
-            await self._serve_participant(claims, scope, receive, send)
+            await self._serve_participant(claims, address, scope, receive, send)
         finally:
             self._open_by_participant[participant] -= 1
             if not self._open_by_participant[participant]:
@@ -96,13 +103,17 @@ class EventsEndpoint:
         _require_topic(claims, topic)
         return claims
 
-    async def _serve_participant(self, claims: Claims, scope: Scope, receive: Receive, send: ObservedSend) -> None:
+    async def _serve_participant(
+        self, claims: Claims, address: EventsAddress, scope: Scope, receive: Receive, send: ObservedSend
+    ) -> None:
         transport = self._transport(scope)
         connection = EventsConnection(
-            encoder=self._encoders.of_stage(claims.stage_arn.rpartition("/")[2]),
+            dialect=_SDK if address.is_sdk else _SIMPLE,
+            encoder=self._encoders.of_list(address.topic, publishers_only=address.publishers_only),
             wake=transport.wake,
             end=transport.end,
             takes_changes=CHANGES_SUBPROTOCOL in scope["subprotocols"],
+            publishers_only=address.publishers_only,
         )
         client = client_info(header(scope, b"user-agent"))
         connection_id = await self._manager.open_events(claims, watcher=connection, client=client)

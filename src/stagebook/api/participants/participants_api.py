@@ -6,6 +6,7 @@ POST   /whip/subscribe/{participantId}      subscribe to one publisher
 PATCH  /whip/resource/{connectionId}        trickle ICE, ICE restart
 DELETE /whip/resource/{connectionId}        end a connection
 GET    /events/{stageId}                    the events websocket
+GET    /events?topic={stageId}/publishers   the events websocket for the Web Broadcast SDK
 """
 
 import re
@@ -18,6 +19,7 @@ import structlog
 from stagebook.api.asgi import Header, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.participants import cross_origin
+from stagebook.api.participants.dialects.events_address import events_address, is_events_path
 from stagebook.api.participants.events_websocket import EventsEndpoint, refuse_handshake
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import (
@@ -36,7 +38,6 @@ from stagebook.stage.errors import StagebookError
 
 _log = structlog.get_logger(__name__)
 
-_EVENTS = re.compile(r"/events/([A-Za-z0-9-]{1,64})", re.ASCII)
 _PUBLISH = re.compile(r"/whip/publish/([A-Za-z0-9_-]{1,64})", re.ASCII)
 _SUBSCRIBE = re.compile(r"/whip/subscribe/([A-Za-z0-9_-]{1,64})", re.ASCII)
 _RESOURCE = re.compile(r"/whip/resource/([A-Za-z0-9_-]{1,64})", re.ASCII)
@@ -81,7 +82,7 @@ class ParticipantsApi:
             return True
         if path == "/":
             return scope["method"] in {"POST", "OPTIONS"}
-        return path == "/whip" or path.startswith(("/whip/", "/events/"))
+        return path in {"/whip", "/events"} or path.startswith(("/whip/", "/events/"))
 
     # Not a coroutine of its own: each open websocket would keep its frame.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -97,10 +98,8 @@ class ParticipantsApi:
         await receive()  # websocket.connect
         observed = ObservedSend(send)
         try:
-            match = _EVENTS.fullmatch(scope["path"])
-            if match is None:
-                raise _not_found()
-            await self._events.serve(scope, receive, observed, match[1])
+            address = events_address(scope["path"], scope.get("query_string") or b"")
+            await self._events.serve(scope, receive, observed, address)
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes the end of a websocket
             if observed.is_accepted:
                 # There is no HTTP response. The HTTP server closes the socket of an application that has ended.
@@ -155,7 +154,7 @@ class ParticipantsApi:
                 "DELETE": lambda: self._whip.delete(scope, connection_id),
             }
             return await _dispatch(scope, handlers, ACCEPT_PATCH)
-        if _EVENTS.fullmatch(path):
+        if is_events_path(scope["path"]):
             headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
             raise RequestRefusedError(
                 status=426, code=RequestRefusalCode.UPGRADE, message="this is a websocket", headers=headers

@@ -100,9 +100,9 @@ class StageStateMessage:
 
 
 class StageStateEncoder:
-    """Encodes the snapshots and changes of one stage, each once for all watchers of the stage.
+    """Encodes the snapshots and changes of one list of a stage, each once for all watchers of the list.
 
-    The stage manager passes the same object to every watcher of the stage in a row, so comparing with the last one is
+    The stage manager passes the same object to every watcher of the list in a row, so comparing with the last one is
     enough. Identity is much cheaper than comparing a full stage. The newest list stays, to share its parts with the
     next one.
     """
@@ -131,16 +131,17 @@ class StageStateEncoder:
 
 
 class StageStateEncoders:
-    """The encoders of all stages by stage id. An encoder exists as long as a websocket of its stage keeps it."""
+    """The encoders of all lists of stages. An encoder exists as long as a websocket with its list keeps it."""
 
     def __init__(self) -> None:
-        self._by_stage: WeakValueDictionary[str, StageStateEncoder] = WeakValueDictionary()
+        self._by_list: WeakValueDictionary[tuple[str, bool], StageStateEncoder] = WeakValueDictionary()
 
-    def of_stage(self, stage_id: str) -> StageStateEncoder:
-        """Return the encoder that all websockets of a stage share."""
-        encoder = self._by_stage.get(stage_id)
+    def of_list(self, stage_id: str, *, publishers_only: bool) -> StageStateEncoder:
+        """Return the encoder that all websockets share which show the same list of a stage."""
+        key = (stage_id, publishers_only)
+        encoder = self._by_list.get(key)
         if encoder is None:
-            encoder = self._by_stage[stage_id] = StageStateEncoder()
+            encoder = self._by_list[key] = StageStateEncoder()
         return encoder
 
 

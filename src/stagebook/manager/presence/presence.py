@@ -13,12 +13,16 @@ then only what changes. The messages of a stage have three kinds, each with a pa
 * **Lists for newcomers.** A participant that has just arrived does not wait for the turn of everybody: the newest list
   goes to it alone. So it does to a watcher that has not read the changes in time.
 
+A stage has two lists: of all participants, and of those that publish. Each has its own watchers, messages and paces,
+and the watchers of publishers are sent nothing when a viewer comes or goes.
+
 Watchers are shown only what is durable: the list is brought up to date, and messages of it are shown when all changes
 in it are in the book. The messages of a stage keep their order, because the next ones are made after that.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeAlias
 
 from stagebook.book.store import BookFailedError
 from stagebook.manager.presence.presence_pace import GATHER_SECONDS
@@ -30,6 +34,9 @@ from stagebook.stage.session.session_state import Session
 WATCHERS_PER_TURN = 256
 """Watchers that are shown a message in one turn of the event loop: sending to them takes 8 ms."""
 
+ListKey: TypeAlias = tuple[str, bool]
+"""A list of a stage: the stage's ARN, and whether it has publishers only."""
+
 
 class PresencePublisher:
     """The watchers of all stages.
@@ -40,28 +47,29 @@ class PresencePublisher:
     def __init__(self, *, sessions: Mapping[str, Session], durable: Callable[[], Awaitable[None]]) -> None:
         self._sessions = sessions
         self._durable = durable
-        self._stages: dict[str, WatchedStage] = {}
-        self._stage_of: dict[str, str] = {}
+        self._stages: dict[ListKey, WatchedStage] = {}
+        self._list_of: dict[str, ListKey] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, stage_arn: str, connection_id: str, watcher: StageWatcher) -> None:
         """Add a watcher. It gets its first list with the next change, which is its own arrival."""
-        stage = self._stages.get(stage_arn)
+        key = (stage_arn, watcher.publishers_only)
+        stage = self._stages.get(key)
         if stage is None:
-            stage = self._stages[stage_arn] = WatchedStage()
+            stage = self._stages[key] = WatchedStage(publishers_only=watcher.publishers_only)
         (stage.takes_changes if watcher.takes_changes else stage.takes_lists)[connection_id] = watcher
         stage.newcomers[connection_id] = watcher
-        self._stage_of[connection_id] = stage_arn
+        self._list_of[connection_id] = key
 
     def show_again(self, connection_id: str) -> None:
         """Show a watcher the list again, because it has not taken all changes. An unknown id is ignored."""
-        stage_arn = self._stage_of.get(connection_id)
-        if stage_arn is not None:
-            stage = self._stages[stage_arn]
+        key = self._list_of.get(connection_id)
+        if key is not None:
+            stage = self._stages[key]
             watcher = stage.takes_changes.get(connection_id)
             if watcher is not None:
                 stage.newcomers[connection_id] = watcher
-                self._schedule(stage_arn, stage)
+                self._schedule(key, stage)
 
     def close(self, order: CloseEvents) -> None:
         """Remove a watcher, and close its websocket if the server ends the connection."""
@@ -71,40 +79,42 @@ class PresencePublisher:
 
     def remove(self, connection_id: str) -> StageWatcher | None:
         """Remove and return a watcher; None for an unknown one."""
-        stage_arn = self._stage_of.pop(connection_id, None)
-        if stage_arn is None:
+        key = self._list_of.pop(connection_id, None)
+        if key is None:
             return None
-        stage = self._stages[stage_arn]
+        stage = self._stages[key]
         watcher = stage.takes_lists.pop(connection_id, None) or stage.takes_changes.pop(connection_id)
         stage.newcomers.pop(connection_id, None)
         if not stage.takes_lists and not stage.takes_changes:
             self._cancel(stage)
-            del self._stages[stage_arn]
+            del self._stages[key]
         return watcher
 
     def changed(self, session: Session, participant_ids: Iterable[str]) -> None:
         """Note the participants of a session that have changed. Costs the same whatever the session's size."""
-        stage = self._stages.get(session.stage_arn)
-        if stage is not None:
-            stage.changed_ids.update(participant_ids)
-            self._schedule(session.stage_arn, stage)
+        for publishers_only in (False, True):
+            key = (session.stage_arn, publishers_only)
+            stage = self._stages.get(key)
+            if stage is not None:
+                stage.changed_ids.update(participant_ids)
+                self._schedule(key, stage)
 
-    def _schedule(self, stage_arn: str, stage: WatchedStage) -> None:
-        """Set the timer of a stage, unless it is set for an earlier time."""
+    def _schedule(self, key: ListKey, stage: WatchedStage) -> None:
+        """Set the timer of a list, unless it is set for an earlier time."""
         loop = asyncio.get_running_loop()
         due_seconds = None if stage.is_showing else stage.due_seconds(loop.time())
         if due_seconds is None or (stage.timer is not None and stage.timer.when() <= due_seconds):
             return
         self._cancel(stage)
-        stage.timer = loop.call_at(due_seconds, self._flush, stage_arn)
+        stage.timer = loop.call_at(due_seconds, self._flush, key)
 
     def _cancel(self, stage: WatchedStage) -> None:
         if stage.timer is not None:
             stage.timer.cancel()
             stage.timer = None
 
-    def _flush(self, stage_arn: str) -> None:
-        stage, session = self._stages[stage_arn], self._sessions.get(stage_arn)
+    def _flush(self, key: ListKey) -> None:
+        stage, session = self._stages[key], self._sessions.get(key[0])
         stage.timer = None
         if session is None:
             return
@@ -112,12 +122,12 @@ class PresencePublisher:
         shown = stage.take_due(session, asyncio.get_running_loop().time() + GATHER_SECONDS / 2)
         if shown:
             stage.is_showing = True
-            task = asyncio.get_running_loop().create_task(self._show(stage_arn, stage, shown))
+            task = asyncio.get_running_loop().create_task(self._show(key, stage, shown))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._schedule(stage_arn, stage)
+        self._schedule(key, stage)
 
-    async def _show(self, stage_arn: str, stage: WatchedStage, shown: list[Shown]) -> None:
+    async def _show(self, key: ListKey, stage: WatchedStage, shown: list[Shown]) -> None:
         """Show messages, once they are durable, to the watchers that are still there."""
         try:
             await self._durable()
@@ -127,15 +137,15 @@ class PresencePublisher:
             for number, (connection_id, watcher) in enumerate(watchers.items()):
                 if number % WATCHERS_PER_TURN == WATCHERS_PER_TURN - 1:
                     await asyncio.sleep(0)
-                if self._stage_of.get(connection_id) != stage_arn:
+                if self._list_of.get(connection_id) != key:
                     continue
                 if isinstance(message, StageSnapshot):
                     watcher.show(message)
                 else:
                     watcher.show_change(message)
         stage.is_showing = False
-        if self._stages.get(stage_arn) is stage:
-            self._schedule(stage_arn, stage)
+        if self._stages.get(key) is stage:
+            self._schedule(key, stage)
 
     async def stop(self) -> None:
         """Cancel all messages that are scheduled."""

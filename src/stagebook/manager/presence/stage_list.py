@@ -23,10 +23,12 @@ _encode = msgspec.json.Encoder().encode
 class StageList:
     """The participants on a stage, in the order in which they appeared. A new list has them in order of arrival.
 
-    A virtual participant stands for its redundant streams. `size_bytes` is the size of the participants as JSON.
+    With `publishers_only`, a participant appears when it starts to publish, and leaves when it stops. A virtual
+    participant stands for its redundant streams. `size_bytes` is the size of the participants as JSON.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, publishers_only: bool = False) -> None:
+        self._publishers_only = publishers_only
         self.sequence_number = 0
         self.size_bytes = 0
         self._stage_id = session.stage_arn.rpartition("/")[2]
@@ -53,7 +55,7 @@ class StageList:
         for participant_id in participant_ids:
             participant = session.participants.get(participant_id)
             before = self._shown.get(participant_id)
-            if participant is None or not _is_shown(participant):
+            if participant is None or not self._is_shown(participant):
                 if before is not None:
                     self._remove(before)
                     has_changed = True
@@ -67,6 +69,12 @@ class StageList:
         if has_changed or appeared:
             self.sequence_number += 1
             self._snapshot = None
+
+    def _is_shown(self, participant: SessionParticipant) -> bool:
+        if participant.virtual_id is not None:
+            return False
+        machine = participant.machine
+        return machine.is_publishing if self._publishers_only else machine.presence is Presence.PRESENT
 
     def _append(self, participant: PresentParticipant) -> None:
         self._shown[participant.participant_id] = participant
@@ -119,10 +127,6 @@ class StageList:
         """Let the next change begin here."""
         self._joined, self._updated, self._left = {}, {}, {}
         self._base_sequence_number = self.sequence_number
-
-
-def _is_shown(participant: SessionParticipant) -> bool:
-    return participant.machine.presence is Presence.PRESENT and participant.virtual_id is None
 
 
 def _present(participant: SessionParticipant) -> PresentParticipant:

@@ -1,4 +1,4 @@
-"""The watchers of one stage: what each of them has to be shown, and when.
+"""The watchers of one list of a stage: what each of them has to be shown, and when.
 
 See `presence.py` for the three kinds of messages. Each has a pace of its own.
 """
@@ -25,7 +25,10 @@ Shown: TypeAlias = tuple[StageSnapshot | StageChange, Watchers]
 
 
 class WatchedStage:
-    """The watchers of one stage by connection id, and what they have to be shown."""
+    """The watchers of one list of a stage by connection id, and what they have to be shown.
+
+    The list has all participants or, with `publishers_only`, those that publish.
+    """
 
     __slots__ = (
         "_changes_pace",
@@ -33,6 +36,7 @@ class WatchedStage:
         "_listed_number",
         "_lists_pace",
         "_newcomers_pace",
+        "_publishers_only",
         "changed_ids",
         "is_showing",
         "newcomers",
@@ -41,7 +45,8 @@ class WatchedStage:
         "timer",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, publishers_only: bool = False) -> None:
+        self._publishers_only = publishers_only
         self.takes_lists: Watchers = {}
         self.takes_changes: Watchers = {}
         self.newcomers: Watchers = {}
@@ -71,7 +76,7 @@ class WatchedStage:
     def take_due(self, session: Session, now_seconds: float) -> list[Shown]:
         """Bring the list up to date. Return the messages that are due, and charge their costs."""
         if self._list is None:
-            self._list = StageList(session)
+            self._list = StageList(session, publishers_only=self._publishers_only)
         else:
             self._list.update(session, self.changed_ids)
         self.changed_ids = set()

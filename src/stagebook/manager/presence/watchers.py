@@ -19,11 +19,11 @@ class PresentParticipant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The participants on a stage at one moment, in the order in which they appeared.
+    """The participants on a stage at one moment, in the order in which they appeared: all, or those that publish.
 
-    `sequence_number` grows with each change of the list. All watchers get the same instance, so that it can be encoded
-    once and compared by identity. `size_bytes` is the size of the participants as JSON, within a few bytes for each:
-    the publisher paces itself by it.
+    `sequence_number` grows with each change of the list. All its watchers get the same instance, so that it can be
+    encoded once and compared by identity. `size_bytes` is the size of the participants as JSON, within a few bytes for
+    each: the publisher paces itself by it.
     """
 
     stage_id: str
@@ -58,6 +58,10 @@ class StageWatcher(Protocol):
     @property
     def takes_changes(self) -> bool:
         """Whether the watcher is sent a snapshot first and then changes, instead of snapshots only."""
+
+    @property
+    def publishers_only(self) -> bool:
+        """Whether the watcher is shown only the participants that publish."""
 
     def show(self, snapshot: StageSnapshot) -> None:
         """Send the newest snapshot. An older one that has not been sent yet, and changes before it, are dropped."""

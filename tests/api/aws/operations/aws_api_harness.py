@@ -115,6 +115,7 @@ class RecordingWatcher:
     """A stage watcher that records its farewells."""
 
     takes_changes = False
+    publishers_only = False
 
     def __init__(self) -> None:
         self.farewells: list[tuple[FarewellReason, str]] = []
