@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stagebook.api.participants.client_info import MAX_FIELD_LENGTH, client_info
+from stagebook.api.participants.dialects.token_exchange_messages import parse_exchange_request
 from stagebook.api.participants.problem_responses import RequestRefusedError
 from stagebook.api.participants.stage_state_messages import message_type
-from stagebook.api.participants.token_exchange_messages import parse_exchange_request
 from stagebook.manager.tokens.jwt_authority import JwtAuthority
 from stagebook.manager.tokens.key_material import fingerprint, read_material
 from stagebook.manager.tokens.token_authority import Endpoints

@@ -10,7 +10,8 @@ that all connections of the stage share (`events_outbox.py`). Successive message
 
 from collections.abc import Awaitable, Callable
 
-from stagebook.api.participants import stage_state_messages, token_exchange_messages
+from stagebook.api.participants import stage_state_messages
+from stagebook.api.participants.dialects import token_exchange_messages
 from stagebook.api.participants.dialects.events_dialect import EventsDialect
 from stagebook.api.participants.events_outbox import EventsOutbox
 from stagebook.api.participants.stage_state_messages import StageStateMessage

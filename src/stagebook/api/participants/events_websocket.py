@@ -18,9 +18,10 @@ from collections.abc import Callable
 from functools import partial
 
 from stagebook.api.asgi import TEXT_PARTS_EXTENSION, ObservedSend, Receive, Scope, Send
-from stagebook.api.participants import stage_state_messages, token_exchange_messages
+from stagebook.api.participants import stage_state_messages
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
+from stagebook.api.participants.dialects import token_exchange_messages
 from stagebook.api.participants.dialects.events_address import EventsAddress
 from stagebook.api.participants.dialects.events_dialect import EventsDialect
 from stagebook.api.participants.dialects.sdk_dialect import SdkDialect

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagebook.api.participants.dialects.token_exchange_messages import parse_exchange_request
 from stagebook.api.participants.problem_responses import RequestRefusedError
 from stagebook.api.participants.request_limits import RequestLimits
-from stagebook.api.participants.token_exchange_messages import parse_exchange_request
 from stagebook.stage.errors import ExchangeRefusedError, StagebookError, TokenRefusal, TokenRefusedError
 from tests.api.participants.fake_manager import TOKEN, FakeManager
 from tests.api.participants.test_events_websocket import FakeSocket, connected, snapshot, watcher_of
