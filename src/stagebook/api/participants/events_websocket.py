@@ -13,35 +13,27 @@ protocol, which the HTTP server sends; the public sample clients answer those, b
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
-from stagebook.api.asgi import TEXT_PARTS_EXTENSION, ObservedSend, Receive, Scope, Send
-from stagebook.api.participants import stage_state_messages
+from stagebook.api.asgi import ObservedSend, Receive, Scope, Send
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
-from stagebook.api.participants.dialects import token_exchange_messages
 from stagebook.api.participants.dialects.events_address import EventsAddress
 from stagebook.api.participants.dialects.events_dialect import EventsDialect
 from stagebook.api.participants.dialects.sdk_dialect import SdkDialect
 from stagebook.api.participants.dialects.simple_dialect import SimpleDialect
 from stagebook.api.participants.events_connection import EventsConnection
 from stagebook.api.participants.http_requests import header
-from stagebook.api.participants.participant_manager import ParticipantManager
+from stagebook.api.participants.participant_joins import JoinRequest, ParticipantJoins
 from stagebook.api.participants.problem_responses import NO_TOKEN, Problem, RequestRefusalCode, RequestRefusedError
-from stagebook.api.participants.request_limits import (
-    AttemptRateLimiter,
-    RequestLimits,
-    TokenBucket,
-    too_many_requests,
-)
+from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.websocket_transport import (
     PEER_LOST,
     ConnectionClose,
     WebsocketTransport,
     close_message,
+    transport_for,
 )
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
@@ -63,39 +55,37 @@ class EventsEndpoint:
 
     def __init__(
         self,
-        manager: ParticipantManager,
         *,
+        joins: ParticipantJoins,
         limits: RequestLimits,
-        attempts: AttemptRateLimiter,
         admission: TokenAdmission,
         monotonic: Callable[[], float],
     ) -> None:
-        self._manager = manager
+        self._joins = joins
         self._limits = limits
-        self._attempts = attempts
         self._admission = admission
         self._monotonic = monotonic
-        self._open_by_participant: Counter[tuple[str, str]] = Counter()
-        self._encoders = stage_state_messages.StageStateEncoders()
 
     async def serve(self, scope: Scope, receive: Receive, send: ObservedSend, address: EventsAddress) -> None:
         """Serve one websocket from its handshake to its end. `websocket.connect` has been received already.
 
         Raises RequestRefusedError or a StagebookError before the handshake is accepted.
         """
-        claims = self._admit(scope, address.topic)
-        self._attempts.require(claims)
-        participant = (claims.stage_arn, claims.participant_id)
-        if self._open_by_participant[participant] >= self._limits.events_connections_per_participant:
-            raise too_many_requests("too many events websockets with this token")
-        # Counted before the first await, so that concurrent handshakes are limited as well.
-        self._open_by_participant[participant] += 1
+        transport = transport_for(scope, limits=self._limits, monotonic=self._monotonic)
+        request = JoinRequest(
+            claims=self._admit(scope, address.topic),
+            client=client_info(header(scope, b"user-agent")),
+            dialect=_SDK if address.is_sdk else _SIMPLE,
+            takes_changes=CHANGES_SUBPROTOCOL in scope["subprotocols"],
+            publishers_only=address.publishers_only,
+        )
+        join = await self._joins.join(request, wake=transport.wake, end=transport.end)
+        # This value stays when the task is cancelled, which the HTTP server does when it stops.
+        close = ConnectionClose(cause=Cause.SHUTDOWN)
         try:
-            await self._serve_participant(claims, address, scope, receive, send)
+            close = await _run(transport, join.connection, scope, receive, send)
         finally:
-            self._open_by_participant[participant] -= 1
-            if not self._open_by_participant[participant]:
-                del self._open_by_participant[participant]
+            await self._joins.leave(join, close.cause)
 
     def _admit(self, scope: Scope, topic: str) -> Claims:
         token = _offered_token(scope["subprotocols"])
@@ -103,49 +93,6 @@ class EventsEndpoint:
         claims = self._admission.admit(scope, token, connection_token=connection_token)
         _require_topic(claims, topic)
         return claims
-
-    async def _serve_participant(
-        self, claims: Claims, address: EventsAddress, scope: Scope, receive: Receive, send: ObservedSend
-    ) -> None:
-        transport = self._transport(scope)
-        connection = EventsConnection(
-            dialect=_SDK if address.is_sdk else _SIMPLE,
-            encoder=self._encoders.of_list(address.topic, publishers_only=address.publishers_only),
-            wake=transport.wake,
-            end=transport.end,
-            takes_changes=CHANGES_SUBPROTOCOL in scope["subprotocols"],
-            publishers_only=address.publishers_only,
-        )
-        client = client_info(header(scope, b"user-agent"))
-        connection_id = await self._manager.open_events(claims, watcher=connection, client=client)
-        connection.answer_exchange = partial(self._exchange, claims, connection_id)
-        connection.ask_for_state = partial(self._manager.show_again, connection_id=connection_id)
-        # This value stays when the task is cancelled, which the HTTP server does when it stops.
-        close = ConnectionClose(cause=Cause.SHUTDOWN)
-        try:
-            close = await _run(transport, connection, scope, receive, send)
-        finally:
-            if close.cause is not None:
-                await self._manager.close_events(connection_id=connection_id, cause=close.cause)
-
-    def _transport(self, scope: Scope) -> WebsocketTransport:
-        message_rate = TokenBucket(
-            burst=self._limits.events_messages_burst,
-            per_second=self._limits.events_messages_per_second,
-            monotonic=self._monotonic,
-        )
-        has_parts = TEXT_PARTS_EXTENSION in (scope.get("extensions") or {})
-        return WebsocketTransport(limits=self._limits, message_rate=message_rate, has_parts=has_parts)
-
-    async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
-        """Answer an EXCHANGE_TOKEN message. It counts as an attempt, because a successful exchange writes an event."""
-
-        async def exchange() -> Claims:
-            self._attempts.require(claims)
-            token = token_exchange_messages.parse_exchange_request(text)
-            return await self._manager.exchange_token(connection_id=connection_id, token=token)
-
-        return await token_exchange_messages.exchange_answer(exchange())
 
 
 async def _run(

@@ -21,6 +21,7 @@ from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.participants import cross_origin
 from stagebook.api.participants.dialects.events_address import events_address, is_events_path
 from stagebook.api.participants.events_websocket import EventsEndpoint, refuse_handshake
+from stagebook.api.participants.participant_joins import ParticipantJoins
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import (
     INTERNAL,
@@ -70,9 +71,8 @@ class ParticipantsApi:
         attempts = AttemptRateLimiter(limits=limits, monotonic=monotonic)
         admission = TokenAdmission(manager, limits=limits, monotonic=monotonic)
         self._whip = WhipEndpoint(manager, limits=limits, attempts=attempts, admission=admission)
-        self._events = EventsEndpoint(
-            manager, limits=limits, attempts=attempts, admission=admission, monotonic=monotonic
-        )
+        joins = ParticipantJoins(manager, limits=limits, attempts=attempts)
+        self._events = EventsEndpoint(joins=joins, limits=limits, admission=admission, monotonic=monotonic)
 
     @staticmethod
     def serves(scope: Scope) -> bool:

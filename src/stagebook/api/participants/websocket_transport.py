@@ -13,12 +13,12 @@ Close codes are those of RFC 6455 section 7.4, and 4000 to 4999 for Stagebook's 
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Protocol
 
 import msgspec
 
-from stagebook.api.asgi import DISCONNECT_REFUSED, Message, Receive, Send
+from stagebook.api.asgi import DISCONNECT_REFUSED, TEXT_PARTS_EXTENSION, Message, Receive, Scope, Send
 from stagebook.api.light_event import LightEvent
 from stagebook.api.participants.request_limits import RequestLimits, TokenBucket
 from stagebook.api.participants.stage_state_messages import PING, StageStateMessage
@@ -231,6 +231,15 @@ class WebsocketTransport:
         if self._ping_timer is not None:
             self._ping_timer.cancel()
             self._ping_timer = None
+
+
+def transport_for(scope: Scope, *, limits: RequestLimits, monotonic: Callable[[], float]) -> WebsocketTransport:
+    """Return a transport for the websocket of a handshake."""
+    message_rate = TokenBucket(
+        burst=limits.events_messages_burst, per_second=limits.events_messages_per_second, monotonic=monotonic
+    )
+    has_parts = TEXT_PARTS_EXTENSION in (scope.get("extensions") or {})
+    return WebsocketTransport(limits=limits, message_rate=message_rate, has_parts=has_parts)
 
 
 def _text(text: str) -> Message:

@@ -1,0 +1,105 @@
+"""Joining stages over websockets, and leaving them.
+
+Each open websocket of a participant is one of its connections: the stage manager shows it the stage, and its end is
+reported to the manager once. A join counts as an attempt of the participant, and the joins of one participant that are
+open at the same time have a limit.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from stagebook.api.participants import stage_state_messages
+from stagebook.api.participants.dialects import token_exchange_messages
+from stagebook.api.participants.dialects.events_dialect import EventsDialect
+from stagebook.api.participants.events_connection import EventsConnection
+from stagebook.api.participants.participant_manager import ParticipantManager
+from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits, too_many_requests
+from stagebook.api.participants.websocket_transport import ConnectionClose
+from stagebook.stage.claims import Claims
+from stagebook.stage.events import Cause
+from stagebook.stage.resources import ClientInfo
+
+
+class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a participant joins with, and how its client wants to be shown the stage; see EventsConnection."""
+
+    claims: Claims
+    client: ClientInfo
+    dialect: EventsDialect
+    takes_changes: bool = False
+    publishers_only: bool = False
+
+
+class StageJoin(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant that has joined a stage over a websocket. `connection_id` is its id in the stage manager."""
+
+    participant: tuple[str, str]
+    connection_id: str
+    connection: EventsConnection
+
+
+class ParticipantJoins:
+    """The joins of all participants of one stage manager."""
+
+    def __init__(self, manager: ParticipantManager, *, limits: RequestLimits, attempts: AttemptRateLimiter) -> None:
+        self._manager = manager
+        self._limits = limits
+        self._attempts = attempts
+        self._open_by_participant: Counter[tuple[str, str]] = Counter()
+        self._encoders = stage_state_messages.StageStateEncoders()
+
+    async def join(
+        self, request: JoinRequest, *, wake: Callable[[], None], end: Callable[[ConnectionClose], None]
+    ) -> StageJoin:
+        """Join a stage. `wake` and `end` are those of EventsConnection. The caller must call `leave`.
+
+        Raises RequestRefusedError 429, and what the stage manager's `open_events` raises.
+        """
+        claims = request.claims
+        self._attempts.require(claims)
+        participant = (claims.stage_arn, claims.participant_id)
+        if self._open_by_participant[participant] >= self._limits.events_connections_per_participant:
+            raise too_many_requests("too many events websockets with this token")
+        # Counted before the first await, so that concurrent handshakes are limited as well.
+        self._open_by_participant[participant] += 1
+        stage_id = claims.stage_arn.rpartition("/")[2]
+        connection = EventsConnection(
+            dialect=request.dialect,
+            encoder=self._encoders.of_list(stage_id, publishers_only=request.publishers_only),
+            wake=wake,
+            end=end,
+            takes_changes=request.takes_changes,
+            publishers_only=request.publishers_only,
+        )
+        try:
+            connection_id = await self._manager.open_events(claims, watcher=connection, client=request.client)
+        except BaseException:
+            self._uncount(participant)
+            raise
+        connection.answer_exchange = partial(self._exchange, claims, connection_id)
+        connection.ask_for_state = partial(self._manager.show_again, connection_id=connection_id)
+        return StageJoin(participant=participant, connection_id=connection_id, connection=connection)
+
+    async def leave(self, join: StageJoin, cause: Cause | None) -> None:
+        """Leave a stage. `cause` is reported to the stage manager; None if it ended the connection itself."""
+        self._uncount(join.participant)
+        if cause is not None:
+            await self._manager.close_events(connection_id=join.connection_id, cause=cause)
+
+    def _uncount(self, participant: tuple[str, str]) -> None:
+        self._open_by_participant[participant] -= 1
+        if not self._open_by_participant[participant]:
+            del self._open_by_participant[participant]
+
+    async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
+        """Answer an EXCHANGE_TOKEN message. It counts as an attempt, because a successful exchange writes an event."""
+
+        async def exchange() -> Claims:
+            self._attempts.require(claims)
+            token = token_exchange_messages.parse_exchange_request(text)
+            return await self._manager.exchange_token(connection_id=connection_id, token=token)
+
+        return await token_exchange_messages.exchange_answer(exchange())
