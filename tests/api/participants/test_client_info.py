@@ -60,13 +60,21 @@ def test_known_software_is_recognised(user_agent: str | None, expected: tuple[st
     assert (info.os_name, info.os_version, info.browser_name, info.browser_version) == expected
 
 
-@given(st.text(max_size=2_000))
-def test_any_header_gives_values_that_fit_the_api_shape(user_agent: str) -> None:
-    info = client_info(user_agent)
-    for value in (info.os_name, info.os_version, info.browser_name, info.browser_version):
+@given(st.text(max_size=2_000), st.text(max_size=2_000))
+def test_any_header_gives_values_that_fit_the_api_shape(user_agent: str, sdk_version: str) -> None:
+    info = client_info(user_agent, sdk_version=sdk_version)
+    for value in (info.os_name, info.os_version, info.browser_name, info.browser_version, info.sdk_version):
         assert re.fullmatch(r"[a-zA-Z0-9\-_.,:;\s]{0,128}", value)
 
 
 def test_a_long_product_token_is_cut() -> None:
     info = client_info("x" * 500 + "/" + "9" * 500)
     assert (len(info.browser_name), len(info.browser_version)) == (128, 128)
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [("1.41.0", "1.41.0"), ("1.42.0-rc.1", "1.42.0-rc.1"), (" <b>\x00é ", "b"), ("9" * 500, "9" * 128), (None, "")],
+)
+def test_the_version_of_the_sdk_is_cleaned_and_cut(sent: str | None, shown: str) -> None:
+    assert client_info("Mozilla/5.0", sdk_version=sent).sdk_version == shown

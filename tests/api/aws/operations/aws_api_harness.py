@@ -231,10 +231,10 @@ class JoinedParticipant:
         self.session_id = session_id
         self.stage_arn = stage_arn
 
-    async def publish(self) -> None:
+    async def publish(self, *, client: ClientInfo | None = None) -> None:
         """Publish, and wait until the event is durable."""
         claims = self._harness.manager.participants.admit(self.token)
-        opened = await self._harness.manager.participants.publish(claims, offer="v=0", client=ClientInfo())
+        opened = await self._harness.manager.participants.publish(claims, offer="v=0", client=client or ClientInfo())
         self._harness.engine.connected(opened.connection_id)
         await self.settle()
 

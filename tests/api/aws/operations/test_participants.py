@@ -49,6 +49,13 @@ async def test_a_participant_has_all_members(api: AwsApiHarness) -> None:
     }
 
 
+async def test_the_version_of_the_sdk_is_shown_once_a_publication_has_named_it(api: AwsApiHarness) -> None:
+    joined = await api.join(await api.create_stage(), client=ClientInfo(browser_name="Chromium"))
+    await joined.publish(client=ClientInfo(browser_name="Chromium", sdk_version="1.41.0"))
+    shown = (await api.call("GetParticipant", **joined.identifiers))["participant"]
+    assert (shown["browserName"], shown["sdkVersion"]) == ("Chromium", "1.41.0")
+
+
 async def test_the_list_has_a_summary_of_a_participant(api: AwsApiHarness) -> None:
     joined = await api.join(await api.create_stage())
     answer = await api.call("ListParticipants", stageArn=joined.stage_arn, sessionId=joined.session_id)

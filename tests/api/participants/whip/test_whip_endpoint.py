@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from stagebook.api.participants.participants_api import ParticipantsApi
@@ -74,6 +75,13 @@ class TestPublish:
         response = await client.post(f"/whip/publish/{participant}", content="v=0", headers=OFFER)
         assert response.status_code == 404
         assert manager.calls == []
+
+    async def test_the_version_of_the_web_sdk_belongs_to_the_client(
+        self, client: httpx.AsyncClient, manager: FakeManager
+    ) -> None:
+        for path in ("/whip/publish/abCDEf12GHIj", "/whip/subscribe/publisher"):
+            await client.post(path, content="v=0", headers={**OFFER, "X-Stages-SDK": "1.41.0"})
+        assert [call[-1] for call in manager.calls] == [replace(UNKNOWN_CLIENT, sdk_version="1.41.0")] * 2
 
     async def test_the_media_type_may_have_parameters_and_any_case(self, client: httpx.AsyncClient) -> None:
         headers = {"Authorization": f"bearer {TOKEN}", "Content-Type": "Application/SDP; charset=utf-8"}

@@ -21,9 +21,11 @@ from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.problem_responses import RequestRefusalCode, RequestRefusedError
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
+from stagebook.api.participants.web_sdk_problems import SDK_HEADER
 from stagebook.api.participants.whip.offer_turns import OfferTurns
 from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.stage.claims import Claims
+from stagebook.stage.resources import ClientInfo
 
 SDP = "application/sdp"
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -64,7 +66,7 @@ class WhipEndpoint:
         it (observed on the wire with versions 1.6 to 1.41).
         """
         claims, offer = await self._read_offer(scope, receive, participant_id=participant_id)
-        client = client_info(header(scope, b"user-agent"))
+        client = _client_of(scope)
         async with self._turns.turn(claims):
             opened = await self._manager.publish(claims, offer=offer, client=client)
         return self._created(opened)
@@ -72,7 +74,7 @@ class WhipEndpoint:
     async def subscribe(self, scope: Scope, receive: Receive, publisher_id: str) -> HttpResponse:
         """Open a connection that receives one publisher, named by its participant id: 201 with the SDP answer."""
         claims, offer = await self._read_offer(scope, receive)
-        client = client_info(header(scope, b"user-agent"))
+        client = _client_of(scope)
         async with self._turns.turn(claims):
             opened = await self._manager.subscribe(claims, publisher_id=publisher_id, offer=offer, client=client)
         return self._created(opened)
@@ -133,6 +135,10 @@ def _require_participant(claims: Claims, participant_id: str) -> None:
             code=RequestRefusalCode.PARTICIPANT_MISMATCH,
             message="the path names another participant than the token",
         )
+
+
+def _client_of(scope: Scope) -> ClientInfo:
+    return client_info(header(scope, b"user-agent"), sdk_version=header(scope, SDK_HEADER))
 
 
 def _etag(ice_session: str) -> Header:

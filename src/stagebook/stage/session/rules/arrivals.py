@@ -70,8 +70,21 @@ def enter(draft: Draft, claims: Claims, client: ClientInfo, known: ParticipantRe
         participant = newcomer(draft, claims, client, known)
     elif not participant.machine.connections and not participant.machine.is_replica:
         participant = arrive(participant, claims)
+    participant = with_client(participant, client)
     draft.put(participant)
     return participant
+
+
+def with_client(participant: SessionParticipant, client: ClientInfo) -> SessionParticipant:
+    """Return a participant after another request of it, which came from this client.
+
+    Its row shows the client of its first request in the session, or of the first one that names the version of an SDK:
+    the handshake of an events websocket does not name it. The row is written with the participant's next event.
+    """
+    record = participant.record
+    if not client.sdk_version or record.client.sdk_version:
+        return participant
+    return replace(participant, record=replace(record, client=client), is_written=False)
 
 
 def open_route(draft: Draft, claims: Claims, connection_id: str, kind: ConnectionKind) -> None:

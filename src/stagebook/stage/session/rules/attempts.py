@@ -31,6 +31,7 @@ from stagebook.stage.session.rules.arrivals import (
     publisher_not_found,
     record_refusal,
     watchable_source,
+    with_client,
 )
 from stagebook.stage.session.rules.effective_token import effective_claims, replicated_refusal
 from stagebook.stage.session.rules.quotas import (
@@ -194,6 +195,6 @@ def _reserve(draft: Draft, fact: PublishRequested | SubscribeRequested, attempt:
     if participant is None:
         participant = newcomer(draft, fact.claims, fact.client, fact.known)
     attempts = {**participant.attempts, fact.connection_id: attempt}
-    draft.put(replace(participant, attempts=attempts))
+    draft.put(replace(with_client(participant, fact.client), attempts=attempts))
     open_route(draft, fact.claims, fact.connection_id, attempt.kind)
     draft.order(AskEngine(connection_id=fact.connection_id, source_id=attempt.source_id))
