@@ -36,6 +36,28 @@ class PatchAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ice_session: str
 
 
+class InitialLayer(StrEnum):
+    """The simulcast layer that a viewer is to be sent first."""
+
+    LOWEST = "lowest"
+    HIGHEST = "highest"
+
+
+class VideoLayer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One simulcast layer of a source, as measured over the last second."""
+
+    encoding_id: str
+    """It names the layer: the rid, or the layer's position in a SIM group."""
+    bitrate_bps: int
+    """0 in the first second."""
+    width: int
+    height: int
+    """Width and height are 0 before the first keyframe."""
+    frames_per_second: float
+    is_selected: bool
+    """Whether it is the layer that the viewer is sent."""
+
+
 class RefusalReason(StrEnum):
     """Why an engine refuses a request."""
 
@@ -44,6 +66,7 @@ class RefusalReason(StrEnum):
     VIDEO_CODEC = "video_codec"
     UNKNOWN_SOURCE = "unknown_source"
     UNKNOWN_CONNECTION = "unknown_connection"
+    UNKNOWN_LAYER = "unknown_layer"
     ICE_SESSION_MISMATCH = "ice_session_mismatch"
     BUSY = "busy"
     ENGINE_LOST = "engine_lost"

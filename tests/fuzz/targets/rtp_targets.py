@@ -169,7 +169,7 @@ def check_rtp_payloads(data: bytes) -> None:
         added = sets.missing_before(payload, number // 2)
         assert added is None or len(added) <= MTU_BYTES
         assert len(sets._sets) <= MAX_PARAMETER_SETS_BYTES
-        assert sets.pixels >= 0
+        assert min(sets.size) >= 0
         size = vp8.keyframe_size(payload)
         assert size is None or (vp8.starts_keyframe(payload) and min(size) > 0)
 

@@ -59,11 +59,11 @@ def test_a_keyframe_with_one_kind_of_set_gets_both() -> None:
 def test_signalled_sets_are_used_until_the_stream_brings_newer_ones() -> None:
     signalled = ",".join(base64.b64encode(unit).decode() for unit in (SPS, PPS))
     sets = ParameterSets(signalled)
-    assert sets.pixels == 640 * 360
+    assert sets.size == (640, 360)
     assert sets.missing_before(IDR, 1) == stap_a(SPS, PPS)
     for payload in (OTHER_SPS, OTHER_PPS, IDR):
         assert sets.missing_before(payload, 2) is None
-    assert sets.pixels == 320 * 240
+    assert sets.size == (320, 240)
     assert sets.missing_before(IDR, 3) == stap_a(OTHER_SPS, OTHER_PPS)
 
 
@@ -99,4 +99,4 @@ def test_an_sps_is_parsed_only_when_the_frame_size_is_needed(monkeypatch: pytest
     for number in range(100):
         sets.missing_before(stap_a(*(SPS[:20] + bytes([number, other]) for other in range(20)), SPS), number)
     assert parse.call_count == 0
-    assert (sets.pixels, sets.pixels, parse.call_count) == (640 * 360, 640 * 360, 1)
+    assert (sets.size, sets.size, parse.call_count) == ((640, 360), (640, 360), 1)

@@ -33,9 +33,9 @@ class ParameterSets:
 
     def __init__(self, signalled: str = "") -> None:
         """`signalled` is the value of `sprop-parameter-sets`: NAL units in base64, separated by commas."""
-        self._pixels = 0
+        self._size = (0, 0)
         self._unparsed_sps: bytes | None = None
-        """The newest SPS, until `pixels` has parsed it."""
+        """The newest SPS, until `size` has parsed it."""
         self._sets: dict[tuple[int, int], bytes] = {}
         """NAL units by type and id, the one received first first."""
         self._size_bytes = 0
@@ -46,8 +46,8 @@ class ParameterSets:
             self._keep(unit)
 
     @property
-    def pixels(self) -> int:
-        """Width times height by the newest valid SPS; 0 without one.
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels by the newest valid SPS; zeros without one.
 
         An SPS is parsed here and not when it arrives: it may take longer than everything else that is done for a
         packet, and a publisher may send twenty of them in each.
@@ -55,8 +55,8 @@ class ParameterSets:
         if self._unparsed_sps is not None:
             parameters = h264_sps.parse_sps(self._unparsed_sps)
             self._unparsed_sps = None
-            self._pixels = self._pixels if parameters is None else parameters.width * parameters.height
-        return self._pixels
+            self._size = self._size if parameters is None else (parameters.width, parameters.height)
+        return self._size
 
     def missing_before(self, payload: bytes, timestamp: int) -> bytes | None:
         """Take an RTP payload. Return the payload to send before it, or None if nothing is missing or nothing is

@@ -12,10 +12,9 @@ from stagebook.media.rtc.sfu.incoming_track import (
     MAX_KEYFRAMES_AT_ONCE,
     MAX_LAYERS,
     IncomingTrack,
-    TrackOutput,
 )
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
-from stagebook.media.rtc.sfu.simulcast_layers import FORGET_SECONDS, SILENCE_SECONDS, Layer
+from stagebook.media.rtc.sfu.simulcast.simulcast_layers import FORGET_SECONDS, SILENCE_SECONDS, Layer
 from tests.media.rtc.packets import one_byte_extension, vp8_delta, vp8_keyframe
 from tests.media.rtc.sfu.fake_viewer import FakeViewer
 
@@ -34,8 +33,7 @@ class Scenario:
             _plan(kind, codec, rtx_of or {}), send_keyframe_request=self._send_keyframe_request
         )
         track = PublishedTrack(kind=kind, codec=codec, clock_rate=90_000, random_bits=lambda _: 0)
-        track.requester = self.incoming
-        self.incoming.output = TrackOutput(track, SourceMeter(codec=Codec.VP8, now=0.0))
+        self.incoming.feed([track], SourceMeter(codec=Codec.VP8, now=0.0))
         self.viewer = FakeViewer()
         track.add(self.viewer.down_track, 0.0)
 
@@ -90,7 +88,7 @@ def test_keyframe_requests_are_repeated_and_throttled() -> None:
     for step in range(10):
         scenario.now = step * KEYFRAME_INTERVAL_SECONDS * 0.6
         scenario.send(1, step, vp8_delta())
-        scenario.incoming.select_layer(scenario.now)
+        scenario.incoming.select_layers(scenario.now)
     assert scenario.requested == [1] * 5
 
 
@@ -98,7 +96,7 @@ def test_keyframe_requests_have_a_rate_in_the_long_run() -> None:
     scenario = Scenario()
     scenario.send(1, 1, SMALL)
     for step in range(1_000):
-        scenario.incoming.request_keyframe(step * 0.1)
+        scenario.incoming.request_keyframe(scenario.incoming.layers[1], step * 0.1)
     assert len(scenario.requested) == MAX_KEYFRAMES_AT_ONCE + 100 - 1
 
 
@@ -106,7 +104,7 @@ def test_a_switch_to_a_better_layer_waits_for_its_keyframe() -> None:
     scenario = Scenario()
     scenario.send(1, 1, SMALL)
     scenario.send(2, 1, LARGE)
-    scenario.incoming.select_layer(1.0)
+    scenario.incoming.select_layers(1.0)
     assert scenario.requested == [2]
     scenario.send(2, 2, vp8_delta())
     scenario.send(1, 2, vp8_delta())
@@ -120,7 +118,7 @@ def test_a_keyframe_of_a_layer_that_is_not_the_target_causes_no_switch() -> None
     scenario = Scenario()
     scenario.send(2, 1, LARGE)
     scenario.send(1, 1, SMALL)
-    scenario.incoming.select_layer(1.0)
+    scenario.incoming.select_layers(1.0)
     scenario.send(1, 2, SMALL)
     assert scenario.received == [LARGE]
     assert scenario.requested == []
@@ -138,7 +136,7 @@ def test_a_sender_that_restarts_with_a_new_ssrc_is_followed() -> None:
     scenario.send(1, 1, SMALL)
     scenario.now += SILENCE_SECONDS
     scenario.send(2, 1, vp8_delta())
-    scenario.incoming.select_layer(scenario.now)
+    scenario.incoming.select_layers(scenario.now)
     scenario.send(2, 2, SMALL)
     assert scenario.requested == [2]
     assert scenario.received == [SMALL, SMALL]
@@ -169,7 +167,7 @@ def test_silent_layers_are_removed_except_the_current_one() -> None:
     scenario = Scenario()
     scenario.send(1, 1, SMALL)
     scenario.send(2, 1, vp8_delta())
-    scenario.incoming.select_layer(FORGET_SECONDS + 1)
+    scenario.incoming.select_layers(FORGET_SECONDS + 1)
     assert list(scenario.incoming.layers) == [1]
 
 
@@ -210,6 +208,6 @@ def test_an_empty_rtx_packet_is_padding_and_not_counted() -> None:
 def test_a_publisher_that_does_not_feed_its_source_is_not_forwarded() -> None:
     scenario = Scenario()
     scenario.send(1, 1, SMALL)
-    scenario.incoming.output = None
+    scenario.incoming.detach()
     scenario.send(1, 2, SMALL)
     assert scenario.received == [SMALL]

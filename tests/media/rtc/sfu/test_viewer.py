@@ -9,7 +9,8 @@ from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.publisher import MAX_SENDER_REPORTS_AT_ONCE
 from stagebook.media.rtc.sfu.source_track import SourceTrack
-from stagebook.media.rtc.sfu.viewer import MAX_KEYFRAME_REQUESTS_AT_ONCE, MAX_RESENDS_AT_ONCE, Viewer, ViewerTrack
+from stagebook.media.rtc.sfu.viewer import MAX_KEYFRAME_REQUESTS_AT_ONCE, MAX_RESENDS_AT_ONCE, Viewer
+from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
 from tests.media.rtc.packets import one_byte_extension, rtp, vp8_delta, vp8_keyframe
 from tests.media.rtc.raw_peer import RTX_PAYLOAD_TYPE, VIDEO_PAYLOAD_TYPE
 from tests.media.rtc.running_engine import SSRC, running_engine, start_video

@@ -26,7 +26,8 @@ class RtpRewriter:
     newest timestamp plus the time that has passed. Packets from before the switch are dropped.
     """
 
-    def __init__(self, *, clock_rate: int) -> None:
+    def __init__(self, *, clock_rate: int, newest: tuple[int, float] | None = None) -> None:
+        """With `newest` of another stream's rewriter, the timestamps continue those of that stream."""
         self._clock_rate = clock_rate
         self._following = False
         self._first = 0
@@ -35,21 +36,22 @@ class RtpRewriter:
         self._insertions: list[int] = []
         """The index of the packet before which each packet was inserted, in ascending order."""
         self._timestamp_offset = 0
-        self._newest_timestamp = 0
-        self._newest_at = 0.0
+        self.newest = newest
+        """The newest outgoing timestamp, and when its packet arrived in monotonic seconds. None before the first."""
 
     def switch(self, *, sequence: int, timestamp: int, now: float) -> None:
         """Follow another stream, beginning with the packet that has these numbers. `now` is in monotonic seconds."""
         if self._following:
-            next_sequence = self._number(self._highest) + 1
+            self._sequence_offset = self._number(self._highest) + 1 - sequence
+        if self.newest is not None:
+            newest_timestamp, newest_at = self.newest
             # At least one unit, because packets with equal timestamps belong to one frame.
-            elapsed = max(1, round((now - self._newest_at) * self._clock_rate))
-            self._timestamp_offset = (self._newest_timestamp + elapsed - timestamp) & 0xFFFFFFFF
-            self._sequence_offset = next_sequence - sequence
+            elapsed = max(1, round((now - newest_at) * self._clock_rate))
+            self._timestamp_offset = (newest_timestamp + elapsed - timestamp) & 0xFFFFFFFF
         self._insertions.clear()
         self._following = True
         self._first = self._highest = sequence
-        self._set_newest(self.rewrite_timestamp(timestamp), now)
+        self.newest = self.rewrite_timestamp(timestamp), now
 
     def rewrite(self, *, sequence: int, timestamp: int, now: float) -> tuple[int, int] | None:
         """Return the outgoing sequence number and timestamp of a packet of the followed stream.
@@ -62,8 +64,8 @@ class RtpRewriter:
         rewritten = self.rewrite_timestamp(timestamp)
         if index > self._highest:
             self._highest = index
-            if timestamp_distance(rewritten, self._newest_timestamp) > 0:
-                self._set_newest(rewritten, now)
+            if self.newest is None or timestamp_distance(rewritten, self.newest[0]) > 0:
+                self.newest = rewritten, now
         return self._number(index) & 0xFFFF, rewritten
 
     def insert(self, *, sequence: int) -> int | None:
@@ -93,7 +95,3 @@ class RtpRewriter:
         if inserted and index < self._insertions[-1]:
             inserted = bisect_right(self._insertions, index)
         return index + self._sequence_offset + inserted
-
-    def _set_newest(self, newest_timestamp: int, now: float) -> None:
-        self._newest_timestamp = newest_timestamp
-        self._newest_at = now

@@ -22,10 +22,12 @@ from stagebook.media.port import (
     CloseCause,
     Closed,
     Connected,
+    InitialLayer,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
     RefusalReason,
+    VideoLayer,
 )
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
@@ -40,7 +42,7 @@ from stagebook.media.rtc.sfu.ice_fragment_answer import answer_fragment
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
-from stagebook.media.rtc.sfu.viewer import make_viewer
+from stagebook.media.rtc.sfu.viewer import Viewer, make_viewer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
 
@@ -153,11 +155,14 @@ class Forwarder:
         answer = write_publisher_answer(plan, local=self._transport.describe(peer))
         return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag)
 
-    def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+    def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None
+    ) -> Answer:
         """Answer a viewer's offer for a source, with the source's codecs.
 
-        The source need not have a publisher: the viewer is connected and gets media when one sends. The rest is as for
-        `publish`.
+        The source need not have a publisher: the viewer is connected and gets media when one sends. With LOWEST it
+        starts with the lowest simulcast layer and goes on with the best one after a moment; otherwise it is sent the
+        best layer. The rest is as for `publish`.
 
         Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, UNKNOWN_SOURCE, BUSY), ValueError for a
         connection id in use.
@@ -170,6 +175,8 @@ class Forwarder:
         viewer, sent = make_viewer(plan, source.tracks, name=source.name, random_bits=self._randomness.getrandbits)
         peer = self._connections.open(connection_id, plan, source, viewer, now=self._clock())
         source.viewers[connection_id] = viewer
+        if initial_layer is InitialLayer.LOWEST:
+            source.start_low(viewer, self._clock())
         local = self._transport.describe(peer)
         answer = write_viewer_answer(plan, local=local, sent=sent, stream_id=source.name, cname=source.name)
         return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag)
@@ -193,6 +200,29 @@ class Forwarder:
         if entry is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
         return answer_fragment(entry, self._transport, parse_fragment(fragment), ice_session)
+
+    def layers(self, *, connection_id: str) -> tuple[VideoLayer, ...]:
+        """The simulcast layers that a viewer can choose; empty for a source without simulcast.
+
+        Raises MediaRefusedError (UNKNOWN_CONNECTION), also for a publisher's connection.
+        """
+        source, viewer = self._viewer(connection_id)
+        return source.layers(viewer)
+
+    def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+        """Send a viewer the simulcast layer with this encoding id from its next keyframe on; None: the best one.
+
+        Raises MediaRefusedError (UNKNOWN_CONNECTION, UNKNOWN_LAYER, BUSY).
+        """
+        source, viewer = self._viewer(connection_id)
+        source.choose_layer(viewer, encoding_id, self._clock())
+
+    def _viewer(self, connection_id: str) -> tuple[MediaSource, Viewer]:
+        entry = self._connections.get(connection_id)
+        viewer = None if entry is None else entry.source.viewers.get(connection_id)
+        if entry is None or viewer is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="no viewer has this connection")
+        return entry.source, viewer
 
     def close(self, *, connection_id: str, as_failure: bool = False) -> None:
         """Close one connection without reporting a fact. Its source and the source's viewers stay. Unknown ids are

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.port import SourceMeasured
+from stagebook.media.port import MediaRefusedError, RefusalReason, SourceMeasured, VideoLayer
 from stagebook.media.rtc.rtp.source_meter import SourceMeasurement
 from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sfu.down_track import DownTrack
@@ -41,6 +41,21 @@ class MediaSource(ABC):
     @abstractmethod
     def tracks(self) -> Mapping[MediaKind, SourceTrack]:
         """The audio and the video track, always both, also if no publisher sends one of them."""
+
+    def layers(self, viewer: Viewer) -> tuple[VideoLayer, ...]:  # noqa: ARG002 - for sources with layers
+        """The layers that a viewer can choose; empty for a source without simulcast."""
+        return ()
+
+    def choose_layer(self, viewer: Viewer, encoding_id: str | None, now: float) -> None:  # noqa: ARG002 - see `layers`
+        """Send a viewer the layer with this encoding id from its next keyframe on; None returns to the engine's choice.
+
+        Raises MediaRefusedError: UNKNOWN_LAYER, or BUSY if viewers have chosen too many different layers.
+        """
+        if encoding_id is not None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="the publisher has no such layer")
+
+    def start_low(self, viewer: Viewer, now: float) -> None:  # noqa: B027 - nothing to do without layers
+        """Let a viewer that is not connected yet start with the lowest layer. No effect without simulcast."""
 
     @abstractmethod
     def handle_timers(self, now: float) -> None:

@@ -1,19 +1,23 @@
 """A source published by WebRTC: the publisher that feeds it, and the sender reports for its viewers.
 
-Publishers may replace each other. The tracks outlive them, so the viewers' streams continue.
+Publishers may replace each other. The tracks outlive them, so the viewers' streams continue. Viewers may choose a
+simulcast layer of the video (`simulcast.layer_tracks`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
-from stagebook.media.port import SourceMeasured
+from stagebook.media.port import SourceMeasured, VideoLayer
 from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat
-from stagebook.media.rtc.sfu.incoming_track import IncomingTrack, TrackOutput
+from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
 from stagebook.media.rtc.sfu.media_source import OPUS_CLOCK_RATE, VIDEO_CLOCK_RATE, MediaSource
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.publisher import Publisher
+from stagebook.media.rtc.sfu.simulcast.layer_tracks import LayerTracks
+from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer
+from stagebook.media.rtc.sfu.viewer import Viewer
 
 _MAX_REPORT_SILENCE_SECONDS = 3.0
 """After this time without a sender report of the publisher, the source sends reports by its own clock."""
@@ -46,25 +50,58 @@ class PublishedSource(MediaSource):
         self._on_codec_changed = on_codec_changed
         self._meter: SourceMeter | None = None
         self._ntp_offset: int | None = None
-        self._reported_at: dict[MediaKind, float] = {}
+        self._reported_at: dict[PublishedTrack, float] = {}
         """When the publisher's last sender report came, or when the publisher took over."""
         self._set_format(SourceFormat.expected(video_codec).fed_by(plan))
 
     def _set_format(self, source_format: SourceFormat) -> None:
         self.format = source_format
         # Always both kinds: a viewer may subscribe to audio or video that only a later publisher sends.
-        self._tracks = {
-            MediaKind.VIDEO: self._track(MediaKind.VIDEO, source_format.video_codec, VIDEO_CLOCK_RATE),
-            MediaKind.AUDIO: self._track(MediaKind.AUDIO, Codec.OPUS, OPUS_CLOCK_RATE),
-        }
+        self._video = LayerTracks(self._video_track)
+        self._audio = PublishedTrack(
+            kind=MediaKind.AUDIO, codec=Codec.OPUS, clock_rate=OPUS_CLOCK_RATE, random_bits=self._random_bits
+        )
+        self._tracks = {MediaKind.VIDEO: self._video.best, MediaKind.AUDIO: self._audio}
 
-    def _track(self, kind: MediaKind, codec: Codec, clock_rate: int) -> PublishedTrack:
-        return PublishedTrack(kind=kind, codec=codec, clock_rate=clock_rate, random_bits=self._random_bits)
+    def _video_track(self, encoding_id: str | None, beside: PublishedTrack | None) -> PublishedTrack:
+        return PublishedTrack(
+            kind=MediaKind.VIDEO,
+            codec=self.format.video_codec,
+            clock_rate=VIDEO_CLOCK_RATE,
+            random_bits=self._random_bits,
+            encoding_id=encoding_id,
+            beside=beside,
+        )
 
     @property
     def tracks(self) -> Mapping[MediaKind, PublishedTrack]:
-        """The audio and the video track. They are new ones after a change of the video codec."""
+        """The audio track and the video track of the best layer. They are new ones after a change of the video
+        codec."""
         return self._tracks
+
+    def _all_tracks(self) -> Iterator[PublishedTrack]:
+        yield self._audio
+        yield from self._video
+
+    # Layers
+
+    def layers(self, viewer: Viewer) -> tuple[VideoLayer, ...]:
+        """The layers of the publisher's video that a viewer can choose."""
+        return () if viewer.video is None else self._video.layers(viewer.video)
+
+    def choose_layer(self, viewer: Viewer, encoding_id: str | None, now: float) -> None:
+        """Send a viewer a layer from its next keyframe on; None: the best one."""
+        if viewer.video is None:
+            super().choose_layer(viewer, encoding_id, now)
+        else:
+            self._video.choose(viewer.video, encoding_id, now)
+
+    def start_low(self, viewer: Viewer, now: float) -> None:
+        """Let a viewer that is not connected yet start with the lowest layer."""
+        if viewer.video is not None:
+            self._video.start_low(viewer.video, now)
+
+    # Publishers
 
     def keeps_viewers(self, plan: PublisherPlan) -> bool:
         """Whether viewers can continue with a publisher of this plan, that is, whether the video codec is the same or
@@ -85,12 +122,13 @@ class PublishedSource(MediaSource):
             self._set_format(following)
         self.publisher = publisher
         self._ntp_offset = None
-        self._reported_at = dict.fromkeys(self._tracks, now)
+        self._reported_at = dict.fromkeys(self._all_tracks(), now)
         self._meter = SourceMeter(codec=self.format.video_codec, now=now)
         for incoming in publisher.tracks:
-            track = self._tracks[incoming.plan.kind]
-            track.requester = incoming
-            incoming.output = TrackOutput(track, self._meter)
+            if incoming.plan.kind is MediaKind.VIDEO:
+                self._video.feed_from(incoming, self._meter)
+            else:
+                incoming.feed([self._audio], self._meter)
 
     def release(self, publisher: Publisher | None) -> None:
         """Detach a publisher from the tracks, whose viewers then get nothing until `take_over`.
@@ -101,10 +139,9 @@ class PublishedSource(MediaSource):
             return
         self.publisher = None
         self._meter = None
-        for track in self._tracks.values():
-            track.requester = None
+        self._video.detach()
         for incoming in publisher.tracks:
-            incoming.output = None
+            incoming.detach()
 
     def codec_changed(self, publisher: Publisher, now: float) -> None:
         """The publisher sends another video codec than before: report it, so that viewers who cannot follow are closed.
@@ -115,9 +152,10 @@ class PublishedSource(MediaSource):
             self._on_codec_changed(self, publisher, now)
 
     def receive_sender_report(
-        self, publisher: Publisher, incoming: IncomingTrack, report: SenderReport, now: float
+        self, publisher: Publisher, incoming: IncomingTrack, layer: Layer, report: SenderReport, now: float
     ) -> None:
-        """Send the publisher's sender report on to the viewers, with its NTP time moved onto the server's clock.
+        """Send the publisher's sender report on to the viewers of its layer, with its NTP time moved onto the server's
+        clock.
 
         The first report sets the offset between the two clocks, and every later report of the same publisher is moved
         by the same offset. So viewers see one clock whichever publisher sends, and the audio and video of one publisher
@@ -127,25 +165,31 @@ class PublishedSource(MediaSource):
             return
         if self._ntp_offset is None:
             self._ntp_offset = self._ntp_now() - report.ntp
-        kind = incoming.plan.kind
-        self._reported_at[kind] = now
-        track = self._tracks[kind]
         ntp = (report.ntp + self._ntp_offset) & 0xFFFFFFFFFFFFFFFF
-        self._send_report(track, ntp=ntp, rtp_timestamp=track.outgoing_timestamp(report.rtp_timestamp))
+        for selection in incoming.selections:
+            if selection.current is layer:
+                track = selection.track
+                self._reported_at[track] = now
+                self._send_report(track, ntp=ntp, rtp_timestamp=track.outgoing_timestamp(report.rtp_timestamp))
 
     def handle_timers(self, now: float) -> None:
-        """Let the publisher send its NACKs, reports and keyframe requests."""
+        """Let the publisher send its NACKs, reports and keyframe requests, and end the low starts of viewers."""
         if self.publisher is not None:
             self.publisher.handle_timers(now)
+        self._video.end_low_starts(now)
 
     def each_second(self, now: float) -> None:
-        """Send sender reports by the server's clock for a track whose publisher has sent none for 3 s.
+        """Send sender reports by the server's clock for a track whose publisher has sent none for 3 s, and drop the
+        tracks of layers that nobody watches any more.
 
-        Without any, viewers could not synchronise audio and video (RFC 3550 section 6.4.1).
+        Without any report, viewers could not synchronise audio and video (RFC 3550 section 6.4.1).
         """
-        for kind, track in self._tracks.items():
+        self._video.drop_unused([viewer.video for viewer in self.viewers.values() if viewer.video is not None])
+        tracks = list(self._all_tracks())
+        self._reported_at = {track: self._reported_at.get(track, now) for track in tracks}
+        for track in tracks:
             timestamp = track.timestamp_at(now)
-            if timestamp is not None and now - self._reported_at.get(kind, now) > _MAX_REPORT_SILENCE_SECONDS:
+            if timestamp is not None and now - self._reported_at[track] > _MAX_REPORT_SILENCE_SECONDS:
                 self._send_report(track, ntp=self._ntp_now(), rtp_timestamp=timestamp)
 
     def measure(self, now: float) -> list[SourceMeasured]:

@@ -20,7 +20,7 @@ from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
-from stagebook.media.rtc.sfu.simulcast_layers import Layer
+from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 
 REPORT_INTERVAL_SECONDS = 1.0
@@ -37,10 +37,12 @@ class PublisherListener(Protocol):
     """The source that a publisher belongs to."""
 
     def receive_sender_report(
-        self, publisher: "Publisher", incoming: IncomingTrack, report: SenderReport, now: float
+        self, publisher: "Publisher", incoming: IncomingTrack, layer: Layer, report: SenderReport, now: float
     ) -> None:
-        """The publisher sent a sender report for the forwarded layer of a track. Called within the rate limit of sender
-        reports, for a publisher that does not feed the source as well."""
+        """The publisher sent a sender report for a layer of a track that is forwarded.
+
+        Called within the rate limit of sender reports, for a publisher that does not feed the source as well.
+        """
 
     def codec_changed(self, publisher: "Publisher", now: float) -> None:
         """The publisher sends another codec than the one of its plan so far. `publisher.plan` has the new one."""
@@ -160,8 +162,8 @@ class Publisher:
                 layer = track.layers.get(message.ssrc)
                 if layer is not None:
                     layer.receiver.receive_sender_report(message.ntp, now)
-                    if layer is track.current and self._sender_reports.take():
-                        self._listener.receive_sender_report(self, track, message, now)
+                    if track.is_followed(layer) and self._sender_reports.take():
+                        self._listener.receive_sender_report(self, track, layer, message, now)
 
     def handle_timers(self, now: float) -> None:
         """Repeat NACKs, send a report if one is due, and choose the layers. Called a few times a second.
@@ -174,12 +176,12 @@ class Publisher:
                 if layer.receiver.given_up:
                     # A packet is lost for good: the video stays damaged until the next keyframe.
                     layer.receiver.given_up = False
-                    if layer is track.current and track.plan.kind is MediaKind.VIDEO:
-                        track.request_keyframe(now)
+                    if track.is_followed(layer) and track.plan.kind is MediaKind.VIDEO:
+                        track.request_keyframe(layer, now)
         if now - self._reported_at >= REPORT_INTERVAL_SECONDS:
             self._send_report(now)
         for track in self.tracks:
-            track.select_layer(now)
+            track.select_layers(now)
 
     # RTCP to the publisher
 

@@ -1,7 +1,7 @@
 """A viewer's end of one connection: its streams on a source's tracks, its RTCP feedback, and the reports it is sent.
 
 A viewer sends NACKs and keyframe requests. NACKs are answered from the track's history (as RTX, RFC 4588, if that was
-negotiated); keyframe requests go to the track. Receiver reports are ignored: every viewer gets the same bitrate.
+negotiated); keyframe requests go to the track. Receiver reports are ignored: nothing depends on a viewer's losses.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,11 +10,11 @@ from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, make_parse_budget, parse_rtcp
 from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
-from stagebook.media.rtc.rtp.rtp_packet import HEADER
 from stagebook.media.rtc.sdp.media_plan import ViewerPlan
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack
 from stagebook.media.rtc.sfu.down_track import DownTrack
-from stagebook.media.rtc.sfu.source_track import SentPacket, SourceTrack
+from stagebook.media.rtc.sfu.source_track import SourceTrack
+from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 
 RESENDS_PER_SECOND = 600
@@ -28,42 +28,6 @@ MAX_KEYFRAME_REQUESTS_AT_ONCE = 6
 the bits of many frames."""
 KEYFRAME_REQUEST_INTERVAL_SECONDS = 0.3
 """Requests of a viewer that follow each other faster count as one: clients repeat one until the keyframe comes."""
-
-
-class ViewerTrack:
-    """One stream to one viewer: its down track, and its RTX stream for retransmissions."""
-
-    def __init__(
-        self,
-        *,
-        track: SourceTrack,
-        down_track: DownTrack,
-        rtx_ssrc: int | None,
-        rtx_payload_type: int | None,
-        rtx_sequence: int,
-    ) -> None:
-        """`rtx_ssrc` and `rtx_payload_type` are None if the viewer did not negotiate RTX."""
-        self.track = track
-        self.down_track = down_track
-        self.rtx_ssrc = rtx_ssrc
-        self.rtx_payload_type = rtx_payload_type
-        self._rtx_sequence = rtx_sequence
-
-    def resend(self, sequence: int) -> bytes | None:
-        """The RTP packet that answers a NACK for `sequence`: an RTX packet, or without RTX the original packet. None if
-        the track does not hold it."""
-        packet = self.track.find_sent(self.down_track, sequence)
-        if packet is None:
-            return None
-        if self.rtx_payload_type is None or self.rtx_ssrc is None:
-            return self._header(packet, self.down_track.payload_type, sequence, self.down_track.ssrc) + packet.payload
-        self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
-        header = self._header(packet, self.rtx_payload_type, self._rtx_sequence, self.rtx_ssrc)
-        return header + sequence.to_bytes(2, "big") + packet.payload
-
-    @staticmethod
-    def _header(packet: SentPacket, payload_type: int, sequence: int, ssrc: int) -> bytes:
-        return HEADER.pack(0x80, packet.marker << 7 | payload_type, sequence, packet.timestamp, ssrc)
 
 
 class Viewer:
@@ -81,6 +45,11 @@ class Viewer:
         )
         self._keyframe_requested_at = float("-inf")
 
+    @property
+    def video(self) -> ViewerTrack | None:
+        """The stream of video; None for a viewer of audio alone."""
+        return next((each for each in self._tracks.values() if each.track.kind is MediaKind.VIDEO), None)
+
     # MediaEndpoint
 
     def connected(self, peer: PeerConnection, now: float) -> None:
@@ -89,7 +58,7 @@ class Viewer:
         self.path_changed()
         for viewer_track in self._tracks.values():
             viewer_track.down_track.srtp = peer.outbound_srtp
-            viewer_track.track.add(viewer_track.down_track, now)
+            viewer_track.start(now)
 
     def path_changed(self) -> None:
         """Send to the peer's new address, from the socket that it reached. Without consent, send nothing."""
@@ -100,7 +69,7 @@ class Viewer:
     def closed(self) -> None:
         """The connection is closed: stop the down tracks, which hold libsrtp's handle, before it is freed."""
         for viewer_track in self._tracks.values():
-            viewer_track.track.remove(viewer_track.down_track)
+            viewer_track.close()
 
     def receive_rtp(self, packet: bytes, now: float) -> None:
         """Drop the packet: viewers send no media."""
@@ -127,7 +96,7 @@ class Viewer:
     # To the viewer
 
     def send_report(self, track: SourceTrack, *, ntp: int, rtp_timestamp: int, only: DownTrack | None = None) -> None:
-        """Send a sender report for the viewer's stream of `track`, with the stream's own counters.
+        """Send a sender report for the viewer's stream of `track`, with the stream's own counters and timestamps.
 
         With `only` it is sent only if the stream is that down track, which may belong to another viewer.
         """
@@ -139,7 +108,7 @@ class Viewer:
                 report = write_sender_report(
                     ssrc=down_track.ssrc,
                     ntp=ntp,
-                    rtp_timestamp=rtp_timestamp,
+                    rtp_timestamp=(rtp_timestamp + track.timestamp_offset(down_track)) & 0xFFFFFFFF,
                     packets=down_track.packets,
                     octets=track.sent_octets(down_track),
                     cname=self._cname,

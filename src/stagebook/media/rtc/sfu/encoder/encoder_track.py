@@ -115,7 +115,7 @@ class EncoderTrack(SourceTrack):
     def switch_feed(self, gop: Gop | None, *, newest_timestamp: int, now: float) -> None:
         """Continue with the frames of another feed. All viewers are sent its GOP, or wait for its next keyframe if
         `gop` is None. `newest_timestamp` is the outgoing timestamp of the GOP's last frame, not wrapped."""
-        live = list(self._live)
+        live = list(self._starts)
         self._set_gop(gop)
         for down_track in live:
             self._restart(down_track, now)

@@ -1,12 +1,12 @@
 """The choice of the best layer of a track."""
 
-from stagebook.media.rtc.sfu.simulcast_layers import SILENCE_SECONDS, Layer, best_layer
+from stagebook.media.rtc.sfu.simulcast.simulcast_layers import SILENCE_SECONDS, Layer, best_layer
 
 
 def layer(ssrc: int, *, pixels: int = 0, bitrate_bps: int = 0, at: float = 0.0) -> Layer:
     """A layer whose last packet arrived at `at`."""
     result = Layer(ssrc=ssrc, clock_rate=90_000, rid=None, now=at)
-    result.pixels, result.bitrate_bps = pixels, bitrate_bps
+    result.size, result.bitrate_bps = (pixels, 1), bitrate_bps
     return result
 
 

@@ -1,0 +1,138 @@
+"""The video tracks of a published source: one of the best layer, and one for each layer that viewers have chosen.
+
+Most viewers choose nothing and share the track of the best layer. A chosen layer gets a track of its own while it has
+viewers. It outlives the publisher's connection like the other: when the participant publishes again, it follows the
+layer with the same encoding id, or what comes closest.
+
+A viewer may also start with the lowest layer, which is small and so soon complete on a slow line. After
+LOW_START_SECONDS it goes on with the best layer, because nothing measures its line.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Final, TypeAlias
+
+from stagebook.media.port import MediaRefusedError, RefusalReason, VideoLayer
+from stagebook.media.rtc.rtp.source_meter import SourceMeter
+from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
+from stagebook.media.rtc.sfu.published_track import PublishedTrack
+from stagebook.media.rtc.sfu.simulcast.simulcast_layers import active_layers, lowest_layer
+from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
+
+MAX_CHOSEN_LAYERS: Final = 16
+"""Tracks of chosen layers. Several publishers after each other may have layers with different encoding ids."""
+LOW_START_SECONDS: Final = 1.0
+"""How long a viewer that starts with the lowest layer is sent that layer."""
+
+MakeTrack: TypeAlias = Callable[[str | None, PublishedTrack | None], PublishedTrack]
+"""Makes a track for an encoding id, None for the best layer, beside a track that exists."""
+
+
+class LayerTracks:
+    """The video tracks of one source, and the publisher's video that feeds them."""
+
+    def __init__(self, make_track: MakeTrack) -> None:
+        self.best = make_track(None, None)
+        """The track of the best layer."""
+        self._make_track = make_track
+        self._chosen: dict[str, PublishedTrack] = {}
+        """By encoding id."""
+        self._low_starts: dict[ViewerTrack, float | None] = {}
+        """Viewers that started with the lowest layer, and when each was first seen to have been sent something."""
+        self._incoming: IncomingTrack | None = None
+
+    def __iter__(self) -> Iterator[PublishedTrack]:
+        yield from self._chosen.values()
+        yield self.best
+
+    def feed_from(self, incoming: IncomingTrack, meter: SourceMeter) -> None:
+        """Feed the tracks from a publisher's video."""
+        self._incoming = incoming
+        incoming.feed(self, meter)
+
+    def detach(self) -> None:
+        """No publisher feeds the tracks any more."""
+        self._incoming = None
+
+    # Viewers
+
+    def layers(self, viewer_track: ViewerTrack) -> tuple[VideoLayer, ...]:
+        """The active layers, the largest first; empty without simulcast. Selected is the one that the viewer is sent,
+        which is the old one until a choice takes effect."""
+        incoming = self._incoming
+        if incoming is None:
+            return ()
+        followed = incoming.followed_by(viewer_track.track) if viewer_track.has_started else None
+        by_id = {
+            layer.encoding_id: layer
+            for layer in sorted(active_layers(incoming.layers.values()), key=lambda layer: layer is followed)
+            if layer.encoding_id is not None
+        }
+        return tuple(
+            VideoLayer(
+                encoding_id=encoding_id,
+                bitrate_bps=layer.bitrate_bps,
+                width=layer.size[0],
+                height=layer.size[1],
+                frames_per_second=layer.frames_per_second,
+                is_selected=layer is followed,
+            )
+            for encoding_id, layer in sorted(by_id.items(), key=lambda item: item[1].pixels, reverse=True)
+        )
+
+    def choose(self, viewer_track: ViewerTrack, encoding_id: str | None, now: float) -> None:
+        """Send a viewer the layer with this encoding id, or with None the best one, from its next keyframe on.
+
+        Raises MediaRefusedError: UNKNOWN_LAYER, or BUSY if there are MAX_CHOSEN_LAYERS.
+        """
+        track = self.best if encoding_id is None else self._track_of(encoding_id, now)
+        self._low_starts.pop(viewer_track, None)
+        viewer_track.move_to(track, now)
+
+    def start_low(self, viewer_track: ViewerTrack, now: float) -> None:
+        """Let a viewer that is not connected yet start with the lowest layer. No effect without simulcast."""
+        incoming = self._incoming
+        if incoming is None:
+            return
+        lowest = lowest_layer(incoming.layers.values())
+        if lowest is None or lowest.encoding_id is None or lowest is incoming.followed_by(self.best):
+            return
+        self.choose(viewer_track, lowest.encoding_id, now)
+        self._low_starts[viewer_track] = None
+
+    def _track_of(self, encoding_id: str, now: float) -> PublishedTrack:
+        track = self._chosen.get(encoding_id)
+        if track is not None:
+            return track
+        incoming = self._incoming
+        if incoming is None or encoding_id not in incoming.encoding_ids:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="the publisher has no such layer")
+        if len(self._chosen) >= MAX_CHOSEN_LAYERS:
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="too many different layers are being watched")
+        track = self._chosen[encoding_id] = self._make_track(encoding_id, self.best)
+        incoming.add_selection(track, now)
+        return track
+
+    # Time
+
+    def end_low_starts(self, now: float) -> None:
+        """Move viewers to the best layer that have been sent the lowest for LOW_START_SECONDS."""
+        for viewer_track, started_at in list(self._low_starts.items()):
+            if started_at is None:
+                self._low_starts[viewer_track] = now if viewer_track.has_started else None
+            elif now - started_at >= LOW_START_SECONDS:
+                del self._low_starts[viewer_track]
+                viewer_track.move_to(self.best, now)
+
+    def drop_unused(self, viewer_tracks: Collection[ViewerTrack]) -> None:
+        """Drop the tracks of chosen layers that no viewer is sent or waits for. `viewer_tracks` are those of all
+        viewers, connecting ones included."""
+        if not self._chosen:
+            return
+        used = {each.track for each in viewer_tracks} | {each.next_track for each in viewer_tracks}
+        for encoding_id, track in list(self._chosen.items()):
+            if track not in used:
+                del self._chosen[encoding_id]
+                if self._incoming is not None:
+                    self._incoming.remove_selection(track)
+        for viewer_track in self._low_starts.keys() - set(viewer_tracks):
+            del self._low_starts[viewer_track]

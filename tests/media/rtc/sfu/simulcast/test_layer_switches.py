@@ -1,0 +1,103 @@
+"""Random choices, losses, reordering, stopped layers and replaced publishers: every viewer sees one correct stream."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagebook.media.codecs import vp8
+from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, timestamp_distance
+from tests.media.rtc.sfu.simulcast.layer_scenario import FRAME_SECONDS, SIZES, LayerScenario, Watching, rid_of
+
+RIDS = tuple(SIZES)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("choose"), st.integers(0, 1), st.sampled_from([*RIDS, None])),
+        st.tuples(st.just("frames"), st.integers(1, 12), st.sets(st.sampled_from(RIDS), min_size=1)),
+        st.tuples(st.just("lose"), st.integers(1, 3), st.sampled_from(RIDS)),
+        st.tuples(st.just("hold"), st.integers(1, 3), st.sampled_from(RIDS)),
+        st.tuples(st.just("release"), st.just(0), st.none()),
+        st.tuples(st.just("keyframe"), st.just(0), st.sampled_from(RIDS)),
+        st.tuples(st.just("pause"), st.integers(1, 60), st.none()),
+        st.tuples(st.just("replace"), st.integers(1, 60_000), st.none()),
+    ),
+    max_size=40,
+)
+
+
+class Switches(LayerScenario):
+    """Carries out the steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.viewers = [self.watch(ssrc=5), self.watch(ssrc=6)]
+        self._held: list[RtpPacket] = []
+
+    def choose(self, number: int, rid: str | None) -> None:
+        """Let a viewer choose."""
+        self.tracks.choose(self.viewers[number].track, rid, self.now)
+
+    def frames(self, number: int, rids: set[str]) -> None:
+        """Send frames of these layers; the others are silent."""
+        for _ in range(number):
+            self.send_frame(*sorted(rids))
+        self.tick()
+
+    def lose(self, number: int, rid: str) -> None:
+        """Lose packets."""
+        for _ in range(number):
+            self.packet(rid)
+
+    def hold(self, number: int, rid: str) -> None:
+        """Let packets arrive later."""
+        self._held += [self.packet(rid) for _ in range(number)]
+
+    def release(self, *_: object) -> None:
+        """Let the packets arrive that were held."""
+        for packet in reversed(self._held):
+            self.receive(packet)
+        self._held.clear()
+
+    def keyframe(self, _: int, rid: str) -> None:
+        """Make the next frame of a layer a keyframe."""
+        self.sent[rid].keyframe_is_due = True
+
+    def pause(self, frames: int, *_: object) -> None:
+        """Send nothing for a while."""
+        self.now += frames * FRAME_SECONDS
+
+    def replace(self, first: int, *_: object) -> None:
+        """Let the publisher connect again."""
+        self._held.clear()
+        self.publish(first=first)
+
+
+def check(viewer: Watching) -> None:
+    """The viewer's stream in the order of its numbers has no contradiction, and can be decoded."""
+    by_number: dict[int, RtpPacket] = {}
+    for packet in viewer.packets:
+        assert by_number.setdefault(packet.sequence, packet) == packet
+    ordered = [by_number[number] for number in sorted(by_number)]
+    assert all(packet.sequence >= 7 for packet in ordered)
+    for before, after in pairwise(ordered):
+        assert timestamp_distance(after.timestamp, before.timestamp) >= 0
+        if rid_of(after.payload) != rid_of(before.payload):
+            assert vp8.starts_keyframe(after.payload)
+            assert after.sequence == before.sequence + 1
+            assert after.timestamp != before.timestamp
+    assert not ordered or vp8.starts_keyframe(ordered[0].payload)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+def test_every_viewer_sees_one_stream_whatever_it_chooses(steps: list[tuple[str, int, object]]) -> None:
+    scenario = Switches()
+    scenario.run(0.2)
+    for step in steps:
+        name, number, argument = step
+        action: Callable[[int, object], None] = getattr(scenario, name)
+        action(number, argument)
+    scenario.run(0.2)
+    for viewer in scenario.viewers:
+        check(viewer)
