@@ -33,7 +33,7 @@ _WORDS = {
         main manager metering of orders output parse parser participant participants participation pending phase
         pipeline pool process processes protocol queries queue quotas rate rates reader recovery registry replication
         row rows rules run schema section server service shared sqlite stage stages state store system table timeouts
-        timer to transaction transitions unit user wall wiring work worker writer
+        timer to traceback transaction transitions unit user wall wiring work worker writer
     """,
 }
 

@@ -29,6 +29,7 @@ from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.aws.sigv4.signature import SignatureVerifier
 from stagebook.api.http_body import BodyReader, ClientDisconnectedError
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.clock import Clock, Randomness
 from stagebook.stage.errors import StagebookError
@@ -103,6 +104,7 @@ class AwsApi:
                 self._as_aws_error(error, scope, request_id),
                 headers=self._cors.response_headers(headers, modelled=True),
             )
+            drop_traceback(error)
         await send_response(send, response, extra_headers=(_CONTENT_TYPE, (b"x-amzn-requestid", request_id)))
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive) -> HttpResponse:

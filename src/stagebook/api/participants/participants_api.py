@@ -34,6 +34,7 @@ from stagebook.api.participants.request_limits import AttemptRateLimiter, Reques
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.web_sdk_problems import problem_for_client
 from stagebook.api.participants.whip.whip_endpoint import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
+from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.errors import StagebookError
 
@@ -118,6 +119,7 @@ class ParticipantsApi:
     def _problem_of(self, error: Exception, scope: Scope) -> Problem:
         """Return the response to an error. One that the client did not cause is logged."""
         if isinstance(error, StagebookError | RequestRefusedError):
+            drop_traceback(error)
             return problem_of(error)
         self._log_failure(error, scope)
         return INTERNAL
@@ -129,6 +131,7 @@ class ParticipantsApi:
         """
         if (more := self._log_limit.admit(type(error).__name__)) is not None:
             _log.error("participants_request_failed", path=scope["path"], exc_info=error, **more)
+        drop_traceback(error)
 
     async def _route(self, scope: Scope, receive: Receive) -> HttpResponse:
         path: str = scope["path"].rstrip("/")  # a configured WHIP URL may end with a slash

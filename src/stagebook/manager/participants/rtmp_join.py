@@ -21,6 +21,7 @@ import hmac
 import structlog
 
 from stagebook.book.store import BookFailedError
+from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.manager.participants.encoder_rate_limit import ADMITTED_PER_MINUTE, EncoderRateLimit
 from stagebook.manager.session.session_registry import Route
@@ -93,6 +94,7 @@ class RtmpJoin:
                 raise ServerBusyError("the server is stopping")
             await self._join(ask)
         except StagebookError as error:
+            drop_traceback(error)
             detail = f"{_code_of(error).value}: {error}"
             self.unknown_stream_keys += isinstance(error, StreamKeyUnknownError)
             named = configuration_of_stream_key(ask.stream_key)

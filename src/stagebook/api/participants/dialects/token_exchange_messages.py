@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 import msgspec
 
 from stagebook.api.participants.problem_responses import Problem, RequestRefusalCode, RequestRefusedError, problem_of
+from stagebook.error_traceback import drop_traceback
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.json_depth import is_too_deep
@@ -45,6 +46,7 @@ async def exchange_answer(exchange: Awaitable[Claims]) -> str:
     try:
         return _exchanged(await exchange)
     except (StagebookError, RequestRefusedError) as error:
+        drop_traceback(error)
         return _refused(problem_of(error))
 
 
