@@ -96,6 +96,9 @@ class FakeManager:
         self._record("exchange_token", connection_id, token)
         return msgspec.structs.replace(CLAIMS, user_id="ada")
 
+    def set_mute_state(self, *, connection_id: str, audio_muted: bool | None, video_stopped: bool | None) -> None:
+        self._record("set_mute_state", connection_id, audio_muted, video_stopped)
+
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
         self.calls.append(("close_events", connection_id, cause))
 

@@ -122,6 +122,8 @@ class ReadingWatcher:
                 "userId": each.user_id,
                 "attributes": each.attributes,
                 "isPublishing": each.is_publishing,
+                "audioMuted": each.audio_muted,
+                "videoStopped": each.video_stopped,
             }
             for each in shown
         ]

@@ -355,6 +355,22 @@ class TestMessages:
             assert await socket.receive_json() == {"type": "PONG"}
             socket.leave()
 
+    @pytest.mark.parametrize(("path", "query"), [(PATH, ""), ("/events", SDK_QUERY)])
+    async def test_a_set_state_message_reaches_the_manager_and_is_not_answered(
+        self, manager: FakeManager, path: str, query: str
+    ) -> None:
+        async with connected(manager, path=path, query=query) as socket:
+            socket.send_text('{"audioMuted":true,"type":"SET_STATE","version":"0","videoStopped":false}')
+            socket.send_text('{"type":"SET_STATE","audioMuted":"yes"}')
+            socket.send_text('{"type":"SET_STATE","videoStopped":true}')
+            socket.send_text('{"type":"PING"}')
+            assert await socket.receive_json() == {"type": "PONG"}
+            socket.leave()
+        assert [call for call in manager.calls if call[0] == "set_mute_state"] == [
+            ("set_mute_state", "connection-3", True, False),
+            ("set_mute_state", "connection-3", None, True),
+        ]
+
     async def test_an_idle_socket_gets_a_ping(self, manager: FakeManager) -> None:
         async with connected(manager, limits=RequestLimits(events_ping_seconds=0.01)) as socket:
             assert await socket.receive_json() == {"type": "PING"}

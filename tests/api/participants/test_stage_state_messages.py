@@ -25,6 +25,7 @@ from stagebook.api.participants.stage_state_messages import (
 from stagebook.manager.presence.watchers import PresentParticipant, StageChange, StageSnapshot
 from stagebook.stage.json_depth import MAX_JSON_DEPTH
 
+UNMUTED = {"audioMuted": False, "videoStopped": False}
 SNAPSHOT = StageSnapshot(
     stage_id="abcdABCDefgh",
     sequence_number=1,
@@ -42,8 +43,8 @@ def test_a_stage_state_lists_all_participants() -> None:
             "stageId": "abcdABCDefgh",
             "sequenceNumber": 1,
             "participants": [
-                {"id": "p1", "userId": "ada", "attributes": {"role": "höst"}, "isPublishing": True},
-                {"id": "p2", "userId": "", "attributes": {}, "isPublishing": False},
+                {"id": "p1", "userId": "ada", "attributes": {"role": "höst"}, "isPublishing": True, **UNMUTED},
+                {"id": "p2", "userId": "", "attributes": {}, "isPublishing": False, **UNMUTED},
             ],
         },
     }
@@ -177,8 +178,8 @@ def test_a_change_is_encoded_once() -> None:
             "stageId": "abcdABCDefgh",
             "baseSequenceNumber": 7,
             "sequenceNumber": 9,
-            "joined": [{"id": "p1", "userId": "ada", "attributes": {"role": "höst"}, "isPublishing": True}],
-            "updated": [{"id": "p2", "userId": "", "attributes": {}, "isPublishing": False}],
+            "joined": [{"id": "p1", "userId": "ada", "attributes": {"role": "höst"}, "isPublishing": True, **UNMUTED}],
+            "updated": [{"id": "p2", "userId": "", "attributes": {}, "isPublishing": False, **UNMUTED}],
             "left": ["p3"],
         },
     }

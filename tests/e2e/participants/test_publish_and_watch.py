@@ -90,7 +90,14 @@ async def test_the_events_websocket_shows_all_participants_of_the_stage(
     async with connect_events_client(watcher_token, takes_changes=takes_changes) as events:
         await events.wait_for_type("PONG")
         alone = await events.wait_until(lambda shown: watcher_id in shown)
-        assert alone[watcher_id] == {"id": watcher_id, "userId": "grace", "attributes": {}, "isPublishing": False}
+        unmuted = {"audioMuted": False, "videoStopped": False}
+        assert alone[watcher_id] == {
+            "id": watcher_id,
+            "userId": "grace",
+            "attributes": {},
+            "isPublishing": False,
+            **unmuted,
+        }
         publisher = peers.publisher(publisher_token)
         await publisher.start()
         both = await events.wait_until(lambda shown: shown.get(publisher_id, {}).get("isPublishing", False))
@@ -99,6 +106,7 @@ async def test_the_events_websocket_shows_all_participants_of_the_stage(
             "userId": "ada",
             "attributes": {"role": "host"},
             "isPublishing": True,
+            **unmuted,
         }
         await publisher.stop()
         await events.wait_until(lambda shown: set(shown) == {watcher_id})

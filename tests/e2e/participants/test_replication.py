@@ -55,6 +55,8 @@ async def test_one_upload_is_watched_on_two_stages(stage: StageHandle, peers: Pe
             "userId": "ada",
             "attributes": {"role": "guest"},
             "isPublishing": True,
+            "audioMuted": False,
+            "videoStopped": False,
         }
         source_viewer = peers.viewer(source_viewer_token, publisher_id=publisher_id)
         await source_viewer.start()

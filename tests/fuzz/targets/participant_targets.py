@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stagebook.api.participants.client_info import MAX_FIELD_LENGTH, client_info
+from stagebook.api.participants.dialects.events_address import events_address
+from stagebook.api.participants.dialects.set_state_messages import parse_set_state
 from stagebook.api.participants.dialects.token_exchange_messages import parse_exchange_request
 from stagebook.api.participants.problem_responses import RequestRefusedError
 from stagebook.api.participants.stage_state_messages import message_type
@@ -59,6 +61,7 @@ _AUTHORITY = JwtAuthority(
     cache_size_tokens=16,
 )
 _TOKEN = _AUTHORITY.mint(_CLAIMS)
+_STAGE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _ALLOWED_FIELD = re.compile(r"[a-zA-Z0-9\-_.,:; ]*")
 
 
@@ -107,6 +110,25 @@ def check_websocket_message(data: bytes) -> None:
     assert json.loads(text)["token"] == token
 
 
+def check_set_state(data: bytes) -> None:
+    """A SET_STATE message says what another decoder reads, or is ignored."""
+    text = data.decode("utf-8", "replace")
+    said = parse_set_state(text)
+    if said is not None:
+        message = json.loads(text)
+        assert (message.get("audioMuted"), message.get("videoStopped")) == (said.audio_muted, said.video_stopped)
+
+
+def check_events_query(data: bytes) -> None:
+    """The query of an events websocket names a stage, or is refused with 404."""
+    try:
+        address = events_address("/events", data)
+    except RequestRefusedError as refused:
+        assert refused.problem.status == 404
+        return
+    assert _STAGE_ID.fullmatch(address.topic)
+
+
 def check_user_agent(data: bytes) -> None:
     """Whatever a client calls itself, the book gets short fields of harmless characters."""
     for field in msgspec.structs.astuple(client_info(data.decode("latin-1"))):
@@ -151,6 +173,18 @@ TARGETS = (
         check=check_websocket_message,
         max_size_bytes=16_384,
         seeds=(b'{"type":"PING"}', b'{"type":"EXCHANGE_TOKEN","token":"a.b.c","more":[{"x":1}]}'),
+    ),
+    FuzzTarget(
+        name="set-state",
+        check=check_set_state,
+        max_size_bytes=1_024,
+        seeds=(b'{"audioMuted":false,"type":"SET_STATE","version":"0","videoStopped":true}',),
+    ),
+    FuzzTarget(
+        name="events-query",
+        check=check_events_query,
+        max_size_bytes=512,
+        seeds=(b"error_over_ws=1&topic=dF2ISMircFZA/publishers&traceid=1-6b0a55d3-47a62e47c4dd0bdc6cbb7232",),
     ),
     FuzzTarget(name="user-agent", check=check_user_agent, max_size_bytes=2_048, seeds=_USER_AGENTS),
     FuzzTarget(name="public-key", check=check_public_key, max_size_bytes=2_048, seeds=(_PEM,)),

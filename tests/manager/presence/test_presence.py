@@ -100,6 +100,33 @@ async def test_a_replica_is_shown_publishing_while_its_publisher_does(harness: M
     await shown(watcher, ("W", False))
 
 
+async def test_a_mute_state_is_shown_to_all_watchers_and_makes_no_event(harness: ManagerHarness) -> None:
+    stage = await harness.stage()
+    everybody, publishers = Watcher(), Watcher(publishers_only=True)
+    open_events = harness.manager.participants.open_events
+    await open_events(harness.claims(stage, "W"), watcher=everybody, client=CLIENT)
+    connection_id = await open_events(harness.claims(stage, "P"), watcher=publishers, client=CLIENT)
+    await harness.publish(harness.claims(stage, "P"))
+    await shown(publishers, ("P", True))
+    events = await harness.events(stage, "P")
+
+    set_mute_state = harness.manager.participants.set_mute_state
+    set_mute_state(connection_id=connection_id, audio_muted=True, video_stopped=None)
+    set_mute_state(connection_id="unknown", audio_muted=True, video_stopped=True)
+
+    for watcher in (everybody, publishers):
+        async with asyncio.timeout(5):
+            while not watcher.snapshots[-1].participants[-1].audio_muted:  # noqa: ASYNC110 - a watcher notifies nobody
+                await asyncio.sleep(0.005)
+        assert not watcher.snapshots[-1].participants[-1].video_stopped
+    assert await harness.events(stage, "P") == events
+    seen = len(everybody.snapshots), len(publishers.snapshots)
+    set_mute_state(connection_id=connection_id, audio_muted=True, video_stopped=False)
+    await harness.publish(harness.claims(stage, "Q"))
+    await shown(publishers, ("P", True), ("Q", True))
+    assert seen[1] + 1 == len(publishers.snapshots)
+
+
 async def test_a_replica_disappears_when_its_source_stage_is_deleted(harness: ManagerHarness) -> None:
     pair, watcher = await make_pair(harness), Watcher()
     await harness.manager.participants.open_events(

@@ -224,6 +224,15 @@ class Clients:
             self.watchers[connection_id].is_open = False
             await self.manager.participants.close_events(connection_id=connection_id, cause=Cause.CLIENT)
 
+    async def set_mute_state(self) -> None:
+        """Say whether audio is muted and video stopped, on an events websocket that may have ended."""
+        if self.sockets:
+            _, _, connection_id = self.chance.choice(self.sockets)
+            audio_muted, video_stopped = (self.chance.choice([None, False, True]) for _ in range(2))
+            self.manager.participants.set_mute_state(
+                connection_id=connection_id, audio_muted=audio_muted, video_stopped=video_stopped
+            )
+
     async def exchange(self) -> None:
         """Exchange the token of a participant that has one of the application's key."""
         own = [socket for socket in self.sockets if socket[1] in PARTICIPANTS[4:]]
@@ -318,6 +327,7 @@ ACTIONS: Mapping[Action, int] = {
     Clients.close: 6,
     Clients.close_events: 3,
     Clients.exchange: 4,
+    Clients.set_mute_state: 4,
     Clients.replicate: 6,
     Clients.unreplicate: 1,
     Clients.disconnect: 2,

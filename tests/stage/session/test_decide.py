@@ -9,6 +9,7 @@ from stagebook.stage.session import session_facts as facts
 from stagebook.stage.session.decide import RULES, decide
 from stagebook.stage.session.orders import OpenRoute, WriteParticipant, WriteSessionStart
 from stagebook.stage.session.session_facts import SessionFact
+from stagebook.stage.session.session_state import MuteState
 from stagebook.stage.source_limits import Measurement
 from tests.stage.session.decided_session import (
     DecidedSession,
@@ -44,6 +45,8 @@ ABOUT_NOTHING: list[SessionFact] = [
     facts.ParticipantsDisconnected(participant_ids=("nobody",), cause=Cause.DISCONNECTED_BY_API),
     facts.ReplicaPaused(participant_id="W", replication_id="unknown", cause=Cause.CLIENT),
     facts.ReplicaResumed(participant_id="W", replication_id="unknown", source_id="source"),
+    facts.ReplicaMuteSet(participant_id="W", replication_id="unknown", mute=MuteState(audio_muted=True)),
+    facts.MuteStateSet(participant_id="nobody", audio_muted=True),
     facts.ReplicaEnded(participant_id="W", replication_id="unknown", cause=Cause.CLIENT),
     facts.ReplicationEnded(participant_id="W", replication_id="unknown", cause=Cause.CLIENT),
 ]

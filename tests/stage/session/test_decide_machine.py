@@ -47,6 +47,7 @@ STAGE_ARNS = st.sampled_from(STAGES)
 PARTICIPANTS = st.sampled_from(TOKENS)
 CAPABILITIES = st.sampled_from([frozenset(Capability), frozenset({Capability.PUBLISH}), frozenset[Capability]()])
 IS_OWN_KEY = st.sampled_from([True, True, True, False])
+MUTED = st.sampled_from([None, False, True])
 CHOICES = st.integers(0, 1_000)
 CAUSES = st.sampled_from([Cause.CLIENT, Cause.PEER_LOST, Cause.NEVER_CONNECTED])
 
@@ -285,6 +286,11 @@ class DecideMachine(RuleBasedStateMachine):
         new = token(stage_arn, participant_id, capabilities)
         self.apply(stage_arn, facts.TokenExchangeRequested(participant_id=participant_id, claims=new))
 
+    @rule(stage_arn=STAGE_ARNS, participant_id=st.sampled_from("ABC"), audio=MUTED, video=MUTED)
+    def set_mute_state(self, stage_arn: str, participant_id: str, *, audio: bool | None, video: bool | None) -> None:
+        fact = facts.MuteStateSet(participant_id=participant_id, audio_muted=audio, video_stopped=video)
+        self.apply(stage_arn, fact)
+
     @rule(stage_arn=STAGE_ARNS, participant_ids=st.lists(st.sampled_from(EVERYBODY), max_size=3))
     def disconnect(self, stage_arn: str, participant_ids: list[str]) -> None:
         # The API disconnects all participants of an ingest configuration together.
@@ -452,7 +458,7 @@ class DecideMachine(RuleBasedStateMachine):
 
     @invariant()
     def replications_have_both_of_their_ends(self) -> None:
-        held, shown = {}, {}
+        held, shown, mutes = {}, {}, {}
         for session, participant in self.participants():
             participant_id = participant.record.participant_id
             assert set(participant.replications) == set(participant.machine.replications)
@@ -460,11 +466,16 @@ class DecideMachine(RuleBasedStateMachine):
                 is_live = replication.phase is ReplicationPhase.LIVE
                 assert is_live == participant.machine.is_publishing
                 assert is_live or replication.window_seconds > 0
+                mutes[replication_id] = participant.mute
                 held[replication_id] = (replication.destination.stage_arn, participant_id, is_live)
             replica_id = participant.machine.replica_id
             if replica_id is not None:
                 shown[replica_id] = (session.stage_arn, participant_id, participant.machine.is_publishing)
         assert held == shown
+        for _, participant in self.participants():
+            replica_id = participant.machine.replica_id
+            if replica_id is not None and participant.machine.is_publishing:
+                assert participant.mute == mutes[replica_id]
 
     def teardown(self) -> None:
         for stage_arn in STAGES:

@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 
 from stagebook.api.participants import stage_state_messages
-from stagebook.api.participants.dialects import token_exchange_messages
+from stagebook.api.participants.dialects import set_state_messages, token_exchange_messages
 from stagebook.api.participants.dialects.events_dialect import EventsDialect
 from stagebook.api.participants.events_connection import EventsConnection
 from stagebook.api.participants.participant_manager import ParticipantManager
@@ -80,6 +80,7 @@ class ParticipantJoins:
             self._uncount(participant)
             raise
         connection.answer_exchange = partial(self._exchange, claims, connection_id)
+        connection.set_state = partial(self._set_state, connection_id)
         connection.ask_for_state = partial(self._manager.show_again, connection_id=connection_id)
         return StageJoin(participant=participant, connection_id=connection_id, connection=connection)
 
@@ -93,6 +94,14 @@ class ParticipantJoins:
         self._open_by_participant[participant] -= 1
         if not self._open_by_participant[participant]:
             del self._open_by_participant[participant]
+
+    def _set_state(self, connection_id: str, text: str) -> None:
+        """Act on a SET_STATE message. A malformed one is ignored."""
+        said = set_state_messages.parse_set_state(text)
+        if said is not None:
+            self._manager.set_mute_state(
+                connection_id=connection_id, audio_muted=said.audio_muted, video_stopped=said.video_stopped
+            )
 
     async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
         """Answer an EXCHANGE_TOKEN message. It counts as an attempt, because a successful exchange writes an event."""

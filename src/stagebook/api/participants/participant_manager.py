@@ -54,5 +54,11 @@ class ParticipantManager(Protocol):
         Raises TokenRefusedError, ExchangeRefusedError and ConnectionNotFoundError.
         """
 
+    def set_mute_state(self, *, connection_id: str, audio_muted: bool | None, video_stopped: bool | None) -> None:
+        """Set what the participant of an events websocket says about its media; None leaves one as it is.
+
+        An unknown id is ignored.
+        """
+
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
         """Report that an events websocket has ended. An id that is not open is ignored."""

@@ -222,4 +222,6 @@ def _entry(participant: PresentParticipant) -> dict[str, object]:
         "userId": participant.user_id,
         "attributes": participant.attributes,
         "isPublishing": participant.is_publishing,
+        "audioMuted": participant.audio_muted,
+        "videoStopped": participant.video_stopped,
     }

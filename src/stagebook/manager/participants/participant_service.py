@@ -33,6 +33,7 @@ from stagebook.stage.resources import ClientInfo, ParticipantRecord, Stage
 from stagebook.stage.session.session_facts import (
     ConnectionEnded,
     EventsRequested,
+    MuteStateSet,
     PublishRequested,
     SubscribeRequested,
     TokenExchangeRequested,
@@ -182,6 +183,18 @@ class ParticipantService:
             raise refusal
         await self._unit.wait(transaction.commit())
         return claims
+
+    def set_mute_state(self, *, connection_id: str, audio_muted: bool | None, video_stopped: bool | None) -> None:
+        """Set what the participant of an open connection says about its media; None leaves one as it is.
+
+        The watchers of the stage are shown a change. An unknown id is ignored.
+        """
+        route = self._unit.registry.routes.get(connection_id)
+        if route is not None:
+            fact = MuteStateSet(
+                participant_id=route.participant_id, audio_muted=audio_muted, video_stopped=video_stopped
+            )
+            self._unit.apply(self._unit.registry.sessions[route.stage_arn], fact)
 
     async def close_events(self, *, connection_id: str, cause: Cause) -> None:
         """Record that an events websocket has closed. An id that is not open is fine."""

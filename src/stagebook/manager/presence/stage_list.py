@@ -136,4 +136,6 @@ def _present(participant: SessionParticipant) -> PresentParticipant:
         user_id=record.user_id,
         attributes=record.attributes,
         is_publishing=participant.machine.is_publishing,
+        audio_muted=participant.mute.audio_muted,
+        video_stopped=participant.mute.video_stopped,
     )

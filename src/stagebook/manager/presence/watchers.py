@@ -16,6 +16,8 @@ class PresentParticipant(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     attributes: dict[str, str]
     is_publishing: bool
+    audio_muted: bool = False
+    video_stopped: bool = False
 
 
 class StageSnapshot(msgspec.Struct, frozen=True, kw_only=True):

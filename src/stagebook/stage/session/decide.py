@@ -13,6 +13,7 @@ The rules are in `rules/`; RULES says which function decides which fact:
     attempt_answers.py     the engine's answers to offers
     media_reports.py       connected, ended, failed, measured, lasted too long
     token_exchange.py      token exchange
+    mute_state.py          audio muted, video stopped
     replication_facts.py   replications, at both of their ends
     session_end.py         disconnections, and the end of the session
     teardown.py            what follows when connections end
@@ -32,6 +33,7 @@ from stagebook.stage.session.rules import (
     attempt_answers,
     attempts,
     media_reports,
+    mute_state,
     replication_facts,
     session_end,
     token_exchange,
@@ -59,6 +61,7 @@ RULES: Mapping[type[SessionFact], Rule] = {
     session_facts.LingerElapsed: session_end.linger_elapsed,
     session_facts.WindowElapsed: replication_facts.window_elapsed,
     session_facts.TokenExchangeRequested: token_exchange.token_exchange_requested,
+    session_facts.MuteStateSet: mute_state.mute_state_set,
     session_facts.ParticipantsDisconnected: session_end.participants_disconnected,
     session_facts.SessionClosed: session_end.session_closed,
     session_facts.ReplicationRequested: replication_facts.replication_requested,
@@ -66,6 +69,7 @@ RULES: Mapping[type[SessionFact], Rule] = {
     session_facts.ReplicaArrived: replication_facts.replica_arrived,
     session_facts.ReplicaPaused: replication_facts.replica_paused,
     session_facts.ReplicaResumed: replication_facts.replica_resumed,
+    session_facts.ReplicaMuteSet: mute_state.replica_mute_set,
     session_facts.ReplicaEnded: replication_facts.replica_ended,
     session_facts.ReplicationEnded: replication_facts.replication_ended,
 }

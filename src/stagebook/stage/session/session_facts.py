@@ -11,7 +11,7 @@ import msgspec
 from stagebook.stage.claims import Claims
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.resources import ClientInfo, ParticipantRecord, Replica
-from stagebook.stage.session.session_state import AttemptFailure
+from stagebook.stage.session.session_state import UNMUTED, AttemptFailure, MuteState
 from stagebook.stage.source_limits import Measurement
 
 
@@ -146,6 +146,14 @@ class TokenExchangeRequested(msgspec.Struct, frozen=True, kw_only=True, gc=False
     claims: Claims
 
 
+class MuteStateSet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A participant said whether its audio is muted and its video stopped. None leaves one of them as it is."""
+
+    participant_id: str
+    audio_muted: bool | None = None
+    video_stopped: bool | None = None
+
+
 class ParticipantsDisconnected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The API ends all connections, replications and attempts of these participants. Unknown ids are ignored."""
 
@@ -192,6 +200,7 @@ class ReplicaArrived(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     record: ParticipantRecord
     replica: Replica
     source_id: str
+    mute: MuteState = UNMUTED
     known: ParticipantRecord | None = None
 
 
@@ -210,6 +219,15 @@ class ReplicaResumed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     participant_id: str
     replication_id: str
     source_id: str
+    mute: MuteState = UNMUTED
+
+
+class ReplicaMuteSet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The publisher of a replica set its mute state; to the destination session."""
+
+    participant_id: str
+    replication_id: str
+    mute: MuteState
 
 
 class ReplicaEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -246,6 +264,7 @@ SessionFact: TypeAlias = (
     | LingerElapsed
     | WindowElapsed
     | TokenExchangeRequested
+    | MuteStateSet
     | ParticipantsDisconnected
     | SessionClosed
     | ReplicationRequested
@@ -253,6 +272,7 @@ SessionFact: TypeAlias = (
     | ReplicaArrived
     | ReplicaPaused
     | ReplicaResumed
+    | ReplicaMuteSet
     | ReplicaEnded
     | ReplicationEnded
 )

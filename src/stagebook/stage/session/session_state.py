@@ -43,6 +43,19 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_lost: bool = False
 
 
+class MuteState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a participant says about the media that it publishes, for the other participants.
+
+    It is not derived from the media: a muted publisher may send silence, or nothing.
+    """
+
+    audio_muted: bool = False
+    video_stopped: bool = False
+
+
+UNMUTED = MuteState()
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one participant, or all of a session, counts in the quotas.
 
@@ -80,6 +93,7 @@ class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replica: Replica | None = None
     former_claims: tuple[Claims, ...] = ()
     source_watch: SourceWatch = UNWATCHED
+    mute: MuteState = UNMUTED
     arrival: int = 0
     usage: Usage = NO_USAGE
     """What it counts in the quotas, as of the last decision."""

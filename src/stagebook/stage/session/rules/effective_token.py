@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import ParticipantRecord, ReplicationType
-from stagebook.stage.session.session_state import NO_CONNECTIONS, UNWATCHED, SessionParticipant
+from stagebook.stage.session.session_state import NO_CONNECTIONS, UNMUTED, UNWATCHED, SessionParticipant
 
 REMEMBERED_TOKENS = 16
 """How many replaced tokens of one participant still identify it. It bounds the memory of repeated exchanges."""
@@ -53,8 +53,8 @@ def token_claims(claims: Claims) -> Claims:
 def arrive(participant: SessionParticipant, claims: Claims) -> SessionParticipant:
     """Return a participant that is not on the stage, as it arrives with these claims.
 
-    Its row gets their user id and attributes, and its earlier tokens and measurements are dropped. A participant that
-    was in the session as a replica before is an independent participant from now on.
+    Its row gets their user id and attributes; its earlier tokens, measurements and mute state are dropped. A
+    participant that was in the session as a replica before is an independent participant from now on.
     """
     record = _row_of(participant.record, claims)
     machine = participant.machine
@@ -72,6 +72,7 @@ def arrive(participant: SessionParticipant, claims: Claims) -> SessionParticipan
         claims=token_claims(claims),
         former_claims=(),
         source_watch=UNWATCHED,
+        mute=UNMUTED,
         record=record,
         machine=machine,
     )

@@ -91,7 +91,9 @@ def resume_replications(draft: Draft, publisher_id: str, *, source_id: str) -> N
         if replication.phase is ReplicationPhase.AWAITING:
             replications[replication_id] = replication_phase.publisher_returned(replication)
             draft.order(CancelTimer(key=window_timer(replication_id)))
-            fact = ReplicaResumed(participant_id=publisher_id, replication_id=replication_id, source_id=source_id)
+            fact = ReplicaResumed(
+                participant_id=publisher_id, replication_id=replication_id, source_id=source_id, mute=publisher.mute
+            )
             draft.order(Forward(stage_arn=replication.destination.stage_arn, fact=fact))
     if replications:
         draft.put(replace(publisher, replications=replications))

@@ -98,6 +98,7 @@ def _replica_arrived(draft: Draft, publisher: SessionParticipant, fact: Replicat
             state=ReplicationState.ACTIVE,
         ),
         source_id=draft.sources[participant_id].source_id,
+        mute=publisher.mute,
         known=fact.known,
     )
 
@@ -178,6 +179,7 @@ def replica_arrived(draft: Draft, fact: ReplicaArrived) -> Refusal:
             record=record,
             machine=Participant(is_replica=True),
             replica=replica,
+            mute=fact.mute,
             arrival=draft.arrivals,
         )
     )
@@ -216,6 +218,7 @@ def replica_paused(draft: Draft, fact: ReplicaPaused) -> Refusal:
 def replica_resumed(draft: Draft, fact: ReplicaResumed) -> Refusal:
     """Let a replica publish again, with the source that its publisher has now. Viewers must subscribe again."""
     if _has_replica(draft, fact.participant_id, fact.replication_id):
+        draft.put(replace(draft.get(fact.participant_id), mute=fact.mute))
         draft.record(fact.participant_id, MediaConnected(connection_id=fact.replication_id))
         source = Source(source_id=fact.source_id, is_local=False)
         draft.sources = draft.sources.insert(fact.participant_id, source)
