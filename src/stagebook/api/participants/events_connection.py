@@ -11,7 +11,7 @@ that all connections of the stage share (`events_outbox.py`). Successive message
 from collections.abc import Awaitable, Callable
 
 from stagebook.api.participants import stage_state_messages
-from stagebook.api.participants.dialects import set_state_messages, token_exchange_messages
+from stagebook.api.participants.dialects import set_state_messages
 from stagebook.api.participants.dialects.events_dialect import EventsDialect
 from stagebook.api.participants.events_outbox import EventsOutbox
 from stagebook.api.participants.stage_state_messages import StageStateMessage
@@ -30,9 +30,10 @@ FAREWELL_CLOSE_CODES: dict[FarewellReason, int] = {
 class EventsConnection:
     """One participant's connection. It implements the stage manager's StageWatcher, and WebsocketChannel.
 
-    `wake` lets the websocket take what waits, and `end` ends the connection. `answer_exchange` takes the text of an
-    EXCHANGE_TOKEN message and returns the text of the answer; `set_state` takes the text of a SET_STATE message.
-    `ask_for_state` asks the stage manager to call `show`. These three must be set before the websocket is served.
+    `wake` lets the websocket take what waits, and `end` ends the connection. `answer_exchange` takes the text of a
+    message that exchanges the token and returns the text of the answer; `set_state` takes the text of a SET_STATE
+    message. `ask_for_state` asks the stage manager to call `show`. These three must be set before the websocket is
+    served.
     `takes_changes`: the client has announced that it understands changes; `publishers_only`: it asked for those who
     publish.
     """
@@ -117,7 +118,7 @@ class EventsConnection:
         match stage_state_messages.message_type(text):
             case "PING":
                 self._is_pong_pending = True
-            case token_exchange_messages.EXCHANGE_TOKEN:
+            case self._dialect.exchange_type:
                 answer = await self.answer_exchange(text)
                 self._pending_answers = (*self._pending_answers, answer)
             case set_state_messages.SET_STATE:

@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 
 from stagebook.api.participants import stage_state_messages
-from stagebook.api.participants.dialects import set_state_messages, token_exchange_messages
+from stagebook.api.participants.dialects import set_state_messages
 from stagebook.api.participants.dialects.events_dialect import EventsDialect
 from stagebook.api.participants.events_connection import EventsConnection
 from stagebook.api.participants.participant_manager import ParticipantManager
@@ -79,7 +79,9 @@ class ParticipantJoins:
         except BaseException:
             self._uncount(participant)
             raise
-        connection.answer_exchange = partial(self._exchange, claims, connection_id)
+        connection.answer_exchange = partial(
+            request.dialect.answer_exchange, exchange=partial(self._exchange, claims, connection_id)
+        )
         connection.set_state = partial(self._set_state, connection_id)
         connection.ask_for_state = partial(self._manager.show_again, connection_id=connection_id)
         return StageJoin(participant=participant, connection_id=connection_id, connection=connection)
@@ -103,12 +105,7 @@ class ParticipantJoins:
                 connection_id=connection_id, audio_muted=said.audio_muted, video_stopped=said.video_stopped
             )
 
-    async def _exchange(self, claims: Claims, connection_id: str, text: str) -> str:
-        """Answer an EXCHANGE_TOKEN message. It counts as an attempt, because a successful exchange writes an event."""
-
-        async def exchange() -> Claims:
-            self._attempts.require(claims)
-            token = token_exchange_messages.parse_exchange_request(text)
-            return await self._manager.exchange_token(connection_id=connection_id, token=token)
-
-        return await token_exchange_messages.exchange_answer(exchange())
+    async def _exchange(self, claims: Claims, connection_id: str, token: str) -> Claims:
+        """Exchange a token. It counts as an attempt, because a successful exchange writes an event."""
+        self._attempts.require(claims)
+        return await self._manager.exchange_token(connection_id=connection_id, token=token)

@@ -7,10 +7,9 @@
 Answers come in the order of the requests. The error codes are those of the HTTP error responses.
 """
 
-from collections.abc import Awaitable
-
 import msgspec
 
+from stagebook.api.participants.dialects.events_dialect import ExchangeCall
 from stagebook.api.participants.problem_responses import Problem, RequestRefusalCode, RequestRefusedError, problem_of
 from stagebook.error_traceback import drop_traceback
 from stagebook.stage.claims import Claims
@@ -41,10 +40,10 @@ def parse_exchange_request(message: str) -> str:
     )
 
 
-async def exchange_answer(exchange: Awaitable[Claims]) -> str:
-    """Await an exchange and return its answer message. Errors that the client did not cause are raised."""
+async def exchange_answer(message: str, exchange: ExchangeCall) -> str:
+    """Exchange the token of a message; return the answer. Errors that the client did not cause are raised."""
     try:
-        return _exchanged(await exchange)
+        return _exchanged(await exchange(parse_exchange_request(message)))
     except (StagebookError, RequestRefusedError) as error:
         drop_traceback(error)
         return _refused(problem_of(error))
