@@ -314,13 +314,11 @@ class ServerRun:
     ) -> None:
         """Let requests end and shut the manager down, as the server does."""
         engine = clients.engine
-        while self._tasks or engine.reports or engine.requests or writer.waiting:
+        while await self._is_busy(engine, writer):
             engine.answer()
             engine.deliver()
             writer.write(len(writer.waiting))
             writer.report()
-            for _ in range(8):
-                await asyncio.sleep(0)
         self._check_connections(book, clients)
         ending = asyncio.ensure_future(manager.shutdown())
         while not ending.done():
@@ -329,6 +327,12 @@ class ServerRun:
             writer.report()
             await asyncio.sleep(0)
         await ending
+
+    async def _is_busy(self, engine: SimulatedEngine, writer: SteppedWriter) -> bool:
+        """Let the manager carry out the orders of the last commit; return whether anything is still in progress."""
+        for _ in range(8):
+            await asyncio.sleep(0)
+        return bool(self._tasks or engine.reports or engine.requests or writer.waiting)
 
     async def _abandon(self, writer: SteppedWriter, manager: StageManager) -> None:
         """End all tasks of the run, as the end of the process does."""
