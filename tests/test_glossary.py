@@ -18,8 +18,8 @@ _WORDS = {
         storage tag tags timestamps token tokens validation websocket
     """,
     "WebRTC and RTP": """
-        answer bandwidth candidates choice codec codecs description dtls estimate extensions fragment ice layers lite
-        alert fatal hello media negotiation offer packet peer plan published publisher receiver rtc rtcp rtp sdp
+        answer bandwidth candidates choice codec codecs description dtls estimate extensions fragment ice layer layers
+        lite alert fatal hello media negotiation offer packet peer plan published publisher receiver rtc rtcp rtp sdp
         session sessions sfu simulcast srtp statistics stream streams stun track tracks transport trickle udp viewer
         whip
     """,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from stagebook.media.port import Answer, Connected, MediaFact, PatchAnswer
+from stagebook.media.port import Answer, Connected, InitialLayer, MediaFact, PatchAnswer, VideoLayers
 
 
 class ScriptedEngine:
@@ -24,9 +24,11 @@ class ScriptedEngine:
         del connection_id, source_id
         return Answer(sdp=offer, ice_session="ice")
 
-    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+    async def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None
+    ) -> Answer:
         """See MediaEngine.subscribe."""
-        del connection_id, source_id
+        del connection_id, source_id, initial_layer
         return Answer(sdp=offer, ice_session="ice")
 
     async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
@@ -39,6 +41,14 @@ class ScriptedEngine:
         """See MediaEngine.patch."""
         del connection_id, fragment, ice_session
         return PatchAnswer(fragment=None, ice_session="ice")
+
+    async def layers(self, *, connection_id: str) -> VideoLayers:
+        """See MediaEngine.layers."""
+        del connection_id
+        return VideoLayers()
+
+    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+        """See MediaEngine.select_layer."""
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         """See MediaEngine.close."""

@@ -12,11 +12,13 @@ from stagebook.media.port import (
     IngestAsked,
     IngestFailed,
     IngestFault,
+    InitialLayer,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
     RefusalReason,
     SourceMeasured,
+    VideoLayers,
 )
 
 
@@ -26,7 +28,7 @@ class ScriptedEngine:
     `refuse` makes the next offer or admission fail. `hold` makes them wait; `held` is set when one waits. `connections`
     maps connection ids to source ids. `admitted` maps ask ids to connection ids, `refused` maps ask ids to the detail
     that the encoder received. `wrong_keys` are the ask ids that were refused for a wrong key, `redundant` the
-    connections that feed a source beside others.
+    connections that feed a source beside others. `video_layers` are listed for every viewer.
     """
 
     def __init__(self) -> None:
@@ -42,6 +44,9 @@ class ScriptedEngine:
         self.refuse: RefusalReason | None = None
         self.hold: asyncio.Event | None = None
         self.held = asyncio.Event()
+        self.initial_layers: dict[str, InitialLayer | None] = {}
+        self.video_layers = VideoLayers()
+        self.selected: dict[str, str | None] = {}
         self.details: dict[str, str] = {}
         """The details that encoders received, by the id of the connection or source that was ended."""
         self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
@@ -106,8 +111,28 @@ class ScriptedEngine:
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         return await self._answer(connection_id, source_id, offer)
 
-    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+    async def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None
+    ) -> Answer:
+        self.initial_layers[connection_id] = initial_layer
         return await self._answer(connection_id, source_id, offer)
+
+    async def layers(self, *, connection_id: str) -> VideoLayers:
+        self._require_viewer(connection_id)
+        return self.video_layers
+
+    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+        self._require_viewer(connection_id)
+        if encoding_id is not None and encoding_id not in {each.encoding_id for each in self.video_layers.layers}:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="scripted")
+        self.selected[connection_id] = encoding_id
+
+    def _require_viewer(self, connection_id: str) -> None:
+        if self.refuse is not None:
+            reason, self.refuse = self.refuse, None
+            raise MediaRefusedError(reason=reason, detail=f"scripted: {reason.value}")
+        if connection_id not in self.connections:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="scripted")
 
     async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
         await self._open(connection_id, source_id)

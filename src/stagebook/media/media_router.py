@@ -17,10 +17,12 @@ from stagebook.media.port import (
     Closed,
     IngestAsked,
     IngestFailed,
+    InitialLayer,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
     RefusalReason,
+    VideoLayers,
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 
@@ -48,13 +50,25 @@ class MediaRouter:
         """As MediaEngine.publish."""
         return await self._engines.publish(connection_id=connection_id, source_id=source_id, offer=offer)
 
-    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+    async def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None
+    ) -> Answer:
         """As MediaEngine.subscribe."""
-        return await self._engines.subscribe(connection_id=connection_id, source_id=source_id, offer=offer)
+        return await self._engines.subscribe(
+            connection_id=connection_id, source_id=source_id, offer=offer, initial_layer=initial_layer
+        )
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """As MediaEngine.patch."""
         return await self._engines.patch(connection_id=connection_id, fragment=fragment, ice_session=ice_session)
+
+    async def layers(self, *, connection_id: str) -> VideoLayers:
+        """As MediaEngine.layers."""
+        return await self._engines.layers(connection_id=connection_id)
+
+    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+        """As MediaEngine.select_layer."""
+        await self._engines.select_layer(connection_id=connection_id, encoding_id=encoding_id)
 
     async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
         """As MediaEngine.ingest: open a feed on an engine, and let the encoder write its media to it."""

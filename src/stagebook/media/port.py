@@ -27,6 +27,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     sdp: str
     ice_session: str
+    has_layers: bool = False
+    """For a viewer: whether the publisher sends its video in several simulcast layers."""
 
 
 class PatchAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -56,6 +58,14 @@ class VideoLayer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     frames_per_second: float
     is_selected: bool
     """Whether it is the layer that the viewer is sent."""
+
+
+class VideoLayers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The active simulcast layers of a source for one viewer, the largest first. Empty without simulcast."""
+
+    section: int | None = None
+    """Index of the video section in the viewer's offer; None for audio alone."""
+    layers: tuple[VideoLayer, ...] = ()
 
 
 class RefusalReason(StrEnum):
@@ -187,8 +197,14 @@ class MediaEngine(Protocol):
         MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, BUSY, ENGINE_LOST).
         """
 
-    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+    async def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None
+    ) -> Answer:
         """Accept a viewer's SDP offer for a source and return the answer.
+
+        With simulcast, the viewer is sent one layer of the video. LOWEST is the layer that it starts with, until the
+        engine finds that it can take more; otherwise the engine chooses, and without an estimate of the viewer's
+        bandwidth that is the best layer.
 
         Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, UNKNOWN_SOURCE, BUSY, ENGINE_LOST).
         """
@@ -212,6 +228,20 @@ class MediaEngine(Protocol):
         """Accept a fragment with trickled candidates or an ICE restart (RFC 8840, RFC 9725 section 4.3).
 
         Raises MediaRefusedError (MALFORMED, UNKNOWN_CONNECTION, ICE_SESSION_MISMATCH, ENGINE_LOST).
+        """
+
+    async def layers(self, *, connection_id: str) -> VideoLayers:
+        """Return the simulcast layers that a viewer can choose.
+
+        Raises MediaRefusedError (UNKNOWN_CONNECTION, also for a publisher's connection; ENGINE_LOST).
+        """
+
+    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+        """Send a viewer the simulcast layer with this encoding id; None returns to the engine's choice.
+
+        It takes effect with the next keyframe of that layer, and lasts until the next call. While the publisher does
+        not send the layer, the viewer is sent the next lower one. Raises MediaRefusedError (UNKNOWN_CONNECTION,
+        UNKNOWN_LAYER, BUSY, ENGINE_LOST).
         """
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:

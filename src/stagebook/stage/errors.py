@@ -103,6 +103,13 @@ class ConnectionNotFoundError(StagebookError):
         super().__init__("no such connection")
 
 
+class LayerNotFoundError(StagebookError):
+    """A viewer chose a simulcast layer that the publisher does not have."""
+
+    def __init__(self) -> None:
+        super().__init__("the publisher has no such layer")
+
+
 class OfferMalformedError(StagebookError):
     """An SDP offer or fragment could not be parsed. No event is recorded: a malformed request is not an attempt."""
 

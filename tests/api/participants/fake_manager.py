@@ -7,7 +7,7 @@ import msgspec
 from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.manager.presence.watchers import StageWatcher
 from stagebook.manager.tokens.token_authority import Endpoints
-from stagebook.media.port import Answer, PatchAnswer
+from stagebook.media.port import Answer, InitialLayer, PatchAnswer, VideoLayers
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause
@@ -39,6 +39,8 @@ class FakeManager:
         self.offers_in_progress = self.most_offers_in_progress = 0
         self.known_tokens: set[str] = set()
         self.exchange_gate: asyncio.Event | None = None
+        self.initial_layer: InitialLayer | None = None
+        self.video_layers = VideoLayers()
 
     @property
     def endpoints(self) -> Endpoints:
@@ -65,18 +67,29 @@ class FakeManager:
         self._record("publish", claims.participant_id, offer, client)
         return Opened(connection_id="connection-1", answer=Answer(sdp="v=0 answer\r\n", ice_session="ice-1"))
 
-    async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
+    async def subscribe(
+        self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo, initial_layer: InitialLayer | None
+    ) -> Opened:
         self.offers_in_progress += 1
         self.most_offers_in_progress = max(self.most_offers_in_progress, self.offers_in_progress)
         if self.offer_gate is not None:
             await self.offer_gate.wait()
         self.offers_in_progress -= 1
         self._record("subscribe", claims.participant_id, publisher_id, offer, client)
-        return Opened(connection_id="connection-2", answer=Answer(sdp="v=0 answer\r\n", ice_session="ice-2"))
+        self.initial_layer = initial_layer
+        answer = Answer(sdp="v=0 answer\r\n", ice_session="ice-2", has_layers=bool(self.video_layers.layers))
+        return Opened(connection_id="connection-2", answer=answer)
 
     async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         self._record("patch", claims.participant_id, connection_id, fragment, ice_session)
         return self.patch_answer
+
+    async def layers(self, claims: Claims, *, connection_id: str) -> VideoLayers:
+        self._record("layers", claims.participant_id, connection_id)
+        return self.video_layers
+
+    async def select_layer(self, claims: Claims, *, connection_id: str, encoding_id: str | None) -> None:
+        self._record("select_layer", claims.participant_id, connection_id, encoding_id)
 
     async def close(self, claims: Claims, *, connection_id: str) -> None:
         self._record("close", claims.participant_id, connection_id)

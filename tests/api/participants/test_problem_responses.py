@@ -20,6 +20,7 @@ EXAMPLES: dict[type[domain.StagebookError], domain.StagebookError] = {
     domain.ExchangeRefusedError: domain.ExchangeRefusedError("x"),
     domain.OfferMalformedError: domain.OfferMalformedError("o"),
     domain.IceSessionMismatchError: domain.IceSessionMismatchError(),
+    domain.LayerNotFoundError: domain.LayerNotFoundError(),
     domain.ServerBusyError: domain.ServerBusyError("b"),
     domain.StreamKeyUnknownError: domain.StreamKeyUnknownError(),
 }

@@ -125,6 +125,22 @@ class BrowserViewer(Participant):
         )
         await self.wait_for_stat("inbound-rtp", {"kind": "video"}, "framesDecoded", above=decoded + count - 1)
 
+    async def wait_for_layers(self, expected: list[tuple[str, int, int]], *, selected: str) -> None:
+        """Wait until these layers are listed, as (encoding id, width, height), and one of them is selected."""
+        await self.wait_until(
+            """async ([expected, selected]) => {
+                const layers = await connection.layers();
+                const shown = layers.map(({ encodingId, width, height }) => [encodingId, width, height]);
+                const sent = layers.filter((layer) => layer.selected).map(({ encodingId }) => encodingId);
+                return JSON.stringify([shown, sent]) === JSON.stringify([expected, [selected]]);
+            }""",
+            [expected, selected],
+        )
+
+    async def select_layer(self, encoding_id: str | None) -> None:
+        """Choose a simulcast layer; None returns to the server's choice."""
+        await self.run("(encodingId) => connection.selectLayer(encodingId)", encoding_id)
+
     async def wait_for_audio(self) -> None:
         """Wait until more audio that is not silent was received."""
         energy = (await self.stats("inbound-rtp", kind="audio")).get("totalAudioEnergy", 0)

@@ -17,11 +17,13 @@ from stagebook.media.port import (
     IngestAsked,
     IngestFailed,
     IngestFault,
+    InitialLayer,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
     RefusalReason,
     SourceMeasured,
+    VideoLayers,
 )
 
 REFUSALS = (
@@ -78,8 +80,11 @@ class SimulatedEngine:
         await self._ask("publish", connection_id, source_id)
         return Answer(sdp=offer, ice_session="ice")
 
-    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+    async def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None
+    ) -> Answer:
         """As MediaEngine.subscribe."""
+        del initial_layer
         await self._ask("subscribe", connection_id, source_id)
         return Answer(sdp=offer, ice_session="ice")
 
@@ -103,6 +108,15 @@ class SimulatedEngine:
         """As MediaEngine.patch."""
         del connection_id, fragment, ice_session
         return PatchAnswer(fragment=None, ice_session="ice")
+
+    async def layers(self, *, connection_id: str) -> VideoLayers:
+        """As MediaEngine.layers."""
+        del connection_id
+        return VideoLayers()
+
+    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+        """As MediaEngine.select_layer."""
+        del connection_id, encoding_id
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         """As MediaEngine.close."""

@@ -5,7 +5,7 @@ from typing import Protocol
 from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.manager.presence.watchers import StageWatcher
 from stagebook.manager.tokens.token_authority import Endpoints
-from stagebook.media.port import PatchAnswer
+from stagebook.media.port import InitialLayer, PatchAnswer, VideoLayers
 from stagebook.stage.claims import Claims
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ClientInfo
@@ -33,11 +33,20 @@ class ParticipantManager(Protocol):
     async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
         """Open a publishing connection from an SDP offer."""
 
-    async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
-        """Open a connection that receives the media of one publisher, from an SDP offer."""
+    async def subscribe(
+        self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo, initial_layer: InitialLayer | None
+    ) -> Opened:
+        """Open a connection that receives the media of one publisher, from an SDP offer. `initial_layer` is the
+        simulcast layer to begin with."""
 
     async def patch(self, claims: Claims, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """Apply a trickle ICE or ICE restart fragment. `ice_session` is the session it must match; None matches any."""
+
+    async def layers(self, claims: Claims, *, connection_id: str) -> VideoLayers:
+        """Return the simulcast layers that a viewer's connection of this participant can choose."""
+
+    async def select_layer(self, claims: Claims, *, connection_id: str, encoding_id: str | None) -> None:
+        """Let a viewer's connection of this participant choose a layer; None returns to the server's choice."""
 
     async def close(self, claims: Claims, *, connection_id: str) -> None:
         """End a connection of this participant."""

@@ -5,6 +5,8 @@ POST   /whip/publish/{participantId}        publish
 POST   /whip/subscribe/{participantId}      subscribe to one publisher
 PATCH  /whip/resource/{connectionId}        trickle ICE, ICE restart
 DELETE /whip/resource/{connectionId}        end a connection
+GET    /whip/resource/{connectionId}/layers the simulcast layers of a publisher
+POST   /whip/resource/{connectionId}/layers choose one of them
 GET    /events/{stageId}                    the events websocket
 GET    /events?topic={stageId}/publishers   the events websocket for the Web Broadcast SDK
 """
@@ -33,6 +35,7 @@ from stagebook.api.participants.problem_responses import (
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.web_sdk_problems import problem_for_client
+from stagebook.api.participants.whip.layer_endpoint import ACCEPT_CHOICE, LayerEndpoint
 from stagebook.api.participants.whip.whip_endpoint import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
 from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
@@ -42,6 +45,7 @@ _log = structlog.get_logger(__name__)
 
 _PUBLISH = re.compile(r"/whip/publish/([A-Za-z0-9_-]{1,64})", re.ASCII)
 _SUBSCRIBE = re.compile(r"/whip/subscribe/([A-Za-z0-9_-]{1,64})", re.ASCII)
+_LAYERS = re.compile(r"/whip/resource/([A-Za-z0-9_-]{1,64})/layers", re.ASCII)
 _RESOURCE = re.compile(r"/whip/resource/([A-Za-z0-9_-]{1,64})", re.ASCII)
 
 _MethodHandlers: TypeAlias = dict[str, Callable[[], Awaitable[HttpResponse]]]
@@ -72,6 +76,13 @@ class ParticipantsApi:
         attempts = AttemptRateLimiter(limits=limits, monotonic=monotonic)
         admission = TokenAdmission(manager, limits=limits, monotonic=monotonic)
         self._whip = WhipEndpoint(manager, limits=limits, attempts=attempts, admission=admission)
+        layer_rate = AttemptRateLimiter(
+            limits=limits,
+            monotonic=monotonic,
+            burst=limits.layer_requests_burst,
+            per_second=limits.layer_requests_per_second,
+        )
+        self._layers = LayerEndpoint(manager, limits=limits, rate=layer_rate, admission=admission)
         joins = ParticipantJoins(manager, limits=limits, attempts=attempts)
         self._events = EventsEndpoint(joins=joins, limits=limits, admission=admission, monotonic=monotonic)
 
@@ -157,6 +168,13 @@ class ParticipantsApi:
                 "DELETE": lambda: self._whip.delete(scope, connection_id),
             }
             return await _dispatch(scope, handlers, ACCEPT_PATCH)
+        if match := _LAYERS.fullmatch(path):
+            viewer_id = match[1]
+            handlers = {
+                "GET": lambda: self._layers.list_layers(scope, viewer_id),
+                "POST": lambda: self._layers.select_layer(scope, receive, viewer_id),
+            }
+            return await _dispatch(scope, handlers, ACCEPT_CHOICE)
         if is_events_path(scope["path"]):
             headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
             raise RequestRefusedError(

@@ -14,6 +14,7 @@ from stagebook.stage.errors import (
     ConnectionNotFoundError,
     ExchangeRefusedError,
     IceSessionMismatchError,
+    LayerNotFoundError,
     OfferMalformedError,
     ResourceNotFoundError,
     ServerBusyError,
@@ -72,6 +73,7 @@ ATTEMPT_STATUSES: dict[ErrorCode, int] = {
 OTHER_STATUSES: dict[type[StagebookError], tuple[int, str]] = {
     OfferMalformedError: (400, "MALFORMED_SDP"),
     ConnectionNotFoundError: (404, "NO_SUCH_CONNECTION"),
+    LayerNotFoundError: (404, "NO_SUCH_LAYER"),
     ExchangeRefusedError: (409, "TOKEN_NOT_EXCHANGEABLE"),
     ResourceNotFoundError: (404, "NOT_FOUND"),
     IceSessionMismatchError: (412, "ICE_SESSION_MISMATCH"),

@@ -17,10 +17,15 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     offer_size_bytes: int = 64 * 1024
     fragment_size_bytes: int = 16 * 1024
+    layer_choice_size_bytes: int = 4 * 1024
     body_timeout_seconds: float = 10.0
     attempts_burst: int = 300
     """Attempts that one participant may make at once. A viewer of a full stage opens a connection per publisher."""
     attempts_per_second: float = 5.0
+    layer_requests_burst: int = 600
+    """Requests about layers that one participant may make at once. The Web Broadcast SDK asks for the layers of each
+    publisher every few seconds."""
+    layer_requests_per_second: float = 60.0
     tracked_participants: int = 50_000
     """Participants whose attempts are counted at the same time."""
     offers_waiting: int = 100
@@ -77,14 +82,24 @@ class TokenBucket:
 
 
 class AttemptRateLimiter:
-    """Limits the rate of each participant's attempts to open a connection or exchange a token.
+    """Limits the rate of each participant's attempts to open a connection or exchange a token, or of other requests.
 
     A refused attempt writes a durable event, so without a limit one token could fill the book. Each participant has a
     token bucket. At most `tracked_participants` buckets are kept; the least recently used one is dropped.
     """
 
-    def __init__(self, *, limits: RequestLimits, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        limits: RequestLimits,
+        monotonic: Callable[[], float],
+        burst: int | None = None,
+        per_second: float | None = None,
+    ) -> None:
+        """`burst` and `per_second` replace those of attempts, for another kind of request."""
         self._limits = limits
+        self._burst = limits.attempts_burst if burst is None else burst
+        self._per_second = limits.attempts_per_second if per_second is None else per_second
         self._monotonic = monotonic
         self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
 
@@ -94,8 +109,8 @@ class AttemptRateLimiter:
         bucket = self._buckets.get(participant)
         if bucket is None:
             bucket = self._buckets[participant] = TokenBucket(
-                burst=self._limits.attempts_burst,
-                per_second=self._limits.attempts_per_second,
+                burst=self._burst,
+                per_second=self._per_second,
                 monotonic=self._monotonic,
             )
             if len(self._buckets) > self._limits.tracked_participants:

@@ -17,12 +17,20 @@ from stagebook.manager.session.session_registry import MEDIA_KINDS, Route
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.manager.tokens.token_authority import Endpoints
-from stagebook.media.port import MediaEngine, MediaRefusedError, PatchAnswer, RefusalReason
+from stagebook.media.port import (
+    InitialLayer,
+    MediaEngine,
+    MediaRefusedError,
+    PatchAnswer,
+    RefusalReason,
+    VideoLayers,
+)
 from stagebook.stage.claims import Claims
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import (
     ConnectionNotFoundError,
     IceSessionMismatchError,
+    LayerNotFoundError,
     OfferMalformedError,
     ServerBusyError,
 )
@@ -103,8 +111,18 @@ class ParticipantService:
             lambda source_id: self._media.publish(connection_id=connection_id, source_id=source_id, offer=offer),
         )
 
-    async def subscribe(self, claims: Claims, *, publisher_id: str, offer: str, client: ClientInfo) -> Opened:
+    async def subscribe(
+        self,
+        claims: Claims,
+        *,
+        publisher_id: str,
+        offer: str,
+        client: ClientInfo,
+        initial_layer: InitialLayer | None = None,
+    ) -> Opened:
         """Answer a viewer's SDP offer for one publisher of the same stage.
+
+        `initial_layer` is the simulcast layer to begin with, see MediaEngine.subscribe.
 
         Raises AttemptRefusedError (recorded as SUBSCRIBE_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
@@ -121,7 +139,9 @@ class ParticipantService:
         return await self._negotiation.open(
             stage,
             request,
-            lambda source_id: self._media.subscribe(connection_id=connection_id, source_id=source_id, offer=offer),
+            lambda source_id: self._media.subscribe(
+                connection_id=connection_id, source_id=source_id, offer=offer, initial_layer=initial_layer
+            ),
         )
 
     async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
@@ -231,6 +251,36 @@ class ParticipantService:
             if error.reason is RefusalReason.BUSY:
                 raise ServerBusyError(error.detail) from error
             raise OfferMalformedError(error.detail) from error
+
+    async def layers(self, claims: Claims, *, connection_id: str) -> VideoLayers:
+        """Return the simulcast layers that a viewer's connection can choose.
+
+        Raises ConnectionNotFoundError, also for a connection that publishes.
+        """
+        self._own_viewer(claims, connection_id)
+        try:
+            return await self._media.layers(connection_id=connection_id)
+        except MediaRefusedError as error:
+            raise ConnectionNotFoundError from error
+
+    async def select_layer(self, claims: Claims, *, connection_id: str, encoding_id: str | None) -> None:
+        """Let a viewer's connection choose a simulcast layer; None returns to the engine's choice.
+
+        Raises ConnectionNotFoundError, LayerNotFoundError and ServerBusyError.
+        """
+        self._own_viewer(claims, connection_id)
+        try:
+            await self._media.select_layer(connection_id=connection_id, encoding_id=encoding_id)
+        except MediaRefusedError as error:
+            if error.reason is RefusalReason.UNKNOWN_LAYER:
+                raise LayerNotFoundError from error
+            if error.reason is RefusalReason.BUSY:
+                raise ServerBusyError(error.detail) from error
+            raise ConnectionNotFoundError from error
+
+    def _own_viewer(self, claims: Claims, connection_id: str) -> None:
+        if self._own_route(claims, connection_id).kind is not ConnectionKind.SUBSCRIBE:
+            raise ConnectionNotFoundError
 
     def _own_route(self, claims: Claims, connection_id: str) -> Route:
         route = self._unit.registry.routes.get(connection_id)

@@ -22,7 +22,7 @@ from stagebook.manager.presence.watchers import FarewellReason, StageChange, Sta
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.jwt_authority import JwtAuthority, new_private_key_pem
 from stagebook.manager.tokens.token_authority import Endpoints
-from stagebook.media.port import Answer, Connected, IngestAsked, MediaEngine, MediaFact, PatchAnswer
+from stagebook.media.port import Answer, Connected, IngestAsked, MediaEngine, MediaFact, PatchAnswer, VideoLayers
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import ClientInfo
@@ -86,7 +86,7 @@ class FakeMediaEngine(MediaEngine):
     async def publish(self, **_offer: str) -> Answer:
         return Answer(sdp="v=0", ice_session="1")
 
-    async def subscribe(self, **_offer: str) -> Answer:
+    async def subscribe(self, **_offer: str | None) -> Answer:
         return Answer(sdp="v=0", ice_session="1")
 
     def request_ingest(self, stream_key: str, *, is_secure: bool) -> None:
@@ -103,6 +103,12 @@ class FakeMediaEngine(MediaEngine):
 
     async def patch(self, **_fragment: str | None) -> PatchAnswer:
         return PatchAnswer(fragment=None, ice_session="1")
+
+    async def layers(self, **_connection: str) -> VideoLayers:
+        return VideoLayers()
+
+    async def select_layer(self, **_choice: str | None) -> None:
+        pass
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         pass

@@ -32,6 +32,7 @@ class StageConnection {
     });
     this.location = new URL(response.headers.get("Location"), response.url).href;
     this.iceSession = response.headers.get("ETag");
+    this.link = response.headers.get("Link");
     return response.text();
   }
 
@@ -139,6 +140,22 @@ class Viewer extends StageConnection {
     for (const kind of kinds) {
       this.peer.addTransceiver(kind, { direction: "recvonly" });
     }
+  }
+
+  get layersUrl() {
+    return this.link.match(/^<([^>]+)>; rel="urn:ietf:params:whep:ext:core:layer"$/)[1];
+  }
+
+  async layers() {
+    return (await (await this.request("GET", this.layersUrl, 200)).json()).layers;
+  }
+
+  // Chooses a layer; null returns to the server's choice.
+  async selectLayer(encodingId) {
+    await this.request("POST", this.layersUrl, 200, {
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(encodingId === null ? {} : { mediaId: "1", encodingId }),
+    });
   }
 }
 

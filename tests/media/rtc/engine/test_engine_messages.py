@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import Answer, CloseCause, Closed, PatchAnswer, RefusalReason, SourceMeasured
+from stagebook.media.port import Answer, CloseCause, Closed, PatchAnswer, RefusalReason, SourceMeasured, VideoLayers
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker import worker_messages
@@ -35,6 +35,8 @@ COMMANDS: list[engine_messages.EngineCommand] = [
     engine_messages.PublishRequest(request_id=1, connection_id="c", source_id="s", offer="v=0"),
     engine_messages.SubscribeRequest(request_id=2, connection_id="c", source_id="s", offer="v=0"),
     engine_messages.PatchRequest(request_id=3, connection_id="c", fragment="a=x", ice_session=None),
+    engine_messages.LayersRequest(request_id=5, connection_id="c"),
+    engine_messages.SelectLayerRequest(request_id=6, connection_id="c", encoding_id=None),
     engine_messages.OpenFeedRequest(request_id=4, connection_id="c", source_id="s", is_redundant=True),
     engine_messages.CloseCommand(connection_id="c"),
     engine_messages.EndSourceCommand(source_id="s"),
@@ -46,6 +48,8 @@ REPORTS: list[engine_messages.EngineReport] = [
     worker_messages.StartFailed(detail="no"),
     engine_messages.OfferAnswered(request_id=1, answer=Answer(sdp="v=0", ice_session="i")),
     engine_messages.FragmentAnswered(request_id=3, answer=PatchAnswer(fragment=None, ice_session="i")),
+    engine_messages.LayersListed(request_id=5, layers=VideoLayers(section=1, layers=())),
+    engine_messages.LayerSelected(request_id=6),
     engine_messages.FeedOpened(request_id=4, ticket=FeedTicket(path="/p", token="t")),
     worker_messages.RequestRefused(request_id=2, reason=RefusalReason.BUSY, detail="no"),
     worker_messages.FactReported(fact=Closed(connection_id="c", cause=CloseCause.CONSENT_LOST)),

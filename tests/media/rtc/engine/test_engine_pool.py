@@ -11,9 +11,11 @@ from stagebook.media.port import (
     CloseCause,
     Closed,
     Connected,
+    InitialLayer,
     MediaRefusedError,
     RefusalReason,
     SourceMeasured,
+    VideoLayers,
 )
 from stagebook.media.rtc.engine.engine_messages import CloseCommand, EndSourceCommand
 from stagebook.media.rtc.engine.engine_pool import EnginePool
@@ -52,6 +54,27 @@ async def test_refusals_arrive_with_their_reasons() -> None:
         with pytest.raises(MediaRefusedError) as unknown:
             await scenario.subscribe("s", "v")
         assert unknown.value.reason is RefusalReason.UNKNOWN_SOURCE
+
+
+async def test_layers_are_listed_and_chosen_by_the_engine_of_the_connection() -> None:
+    async with running_pool() as scenario:
+        pool = scenario.pool
+        await pool.publish(connection_id="p", source_id="s", offer=offers.CHROMIUM_SIMULCAST)
+        answer = await pool.subscribe(
+            connection_id="v", source_id="s", offer=offers.CHROMIUM_VIEWER, initial_layer=InitialLayer.LOWEST
+        )
+        assert answer.has_layers
+        # The publisher is not connected, so it sends no layer.
+        assert await pool.layers(connection_id="v") == VideoLayers(section=1, layers=())
+        await pool.select_layer(connection_id="v", encoding_id=None)
+        for connection_id, reason in (
+            ("v", RefusalReason.UNKNOWN_LAYER),
+            ("p", RefusalReason.UNKNOWN_CONNECTION),
+            ("nobody", RefusalReason.UNKNOWN_CONNECTION),
+        ):
+            with pytest.raises(MediaRefusedError) as refused:
+                await pool.select_layer(connection_id=connection_id, encoding_id="q")
+            assert refused.value.reason is reason
 
 
 async def test_a_fragment_reaches_its_connection() -> None:

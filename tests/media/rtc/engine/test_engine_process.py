@@ -16,11 +16,14 @@ from stagebook.media.port import (
     Answer,
     CloseCause,
     Closed,
+    InitialLayer,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
     RefusalReason,
     SourceMeasured,
+    VideoLayer,
+    VideoLayers,
 )
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine.engine_process import serve
@@ -28,6 +31,10 @@ from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker import worker_messages
 
 MEASURED = SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1)
+LAYERS = VideoLayers(
+    section=1,
+    layers=(VideoLayer(encoding_id="low", bitrate_bps=1, width=2, height=3, frames_per_second=29.9, is_selected=True),),
+)
 CLOSED = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
 
 
@@ -71,8 +78,19 @@ class ScriptedForwarder:
             self.on_fact(CLOSED)
         return Answer(sdp=f"published {connection_id} {source_id} {offer}", ice_session="i")
 
-    def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
-        return Answer(sdp=f"subscribed {connection_id} {source_id} {offer}", ice_session="i")
+    def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None
+    ) -> Answer:
+        return Answer(sdp=f"subscribed {connection_id} {source_id} {offer} {initial_layer}", ice_session="i")
+
+    def layers(self, *, connection_id: str) -> VideoLayers:
+        self.calls.append(f"layers {connection_id}")
+        return LAYERS
+
+    def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+        if encoding_id == "refuse":
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="no")
+        self.calls.append(f"select {connection_id} {encoding_id}")
 
     def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
         return FeedTicket(path=f"{connection_id} {source_id}", token=str(is_redundant))
@@ -153,16 +171,27 @@ async def server() -> AsyncIterator[FakeServer]:
 async def test_requests_are_replied_to_with_their_request_id(server: FakeServer) -> None:
     await server.start()
     server.publish("offer")
-    server.send(engine_messages.SubscribeRequest(request_id=8, connection_id="d", source_id="s", offer="offer"))
+    server.send(
+        engine_messages.SubscribeRequest(
+            request_id=8, connection_id="d", source_id="s", offer="offer", initial_layer=InitialLayer.LOWEST
+        )
+    )
     server.send(engine_messages.PatchRequest(request_id=9, connection_id="d", fragment="f", ice_session=None))
     server.send(engine_messages.OpenFeedRequest(request_id=10, connection_id="e", source_id="s", is_redundant=True))
-    answered = [await server.report() for _ in range(4)]
+    server.send(engine_messages.LayersRequest(request_id=11, connection_id="d"))
+    server.send(engine_messages.SelectLayerRequest(request_id=12, connection_id="d", encoding_id="low"))
+    server.send(engine_messages.SelectLayerRequest(request_id=13, connection_id="d", encoding_id="refuse"))
+    answered = [await server.report() for _ in range(7)]
     assert answered == [
         engine_messages.OfferAnswered(request_id=7, answer=Answer(sdp="published c s offer", ice_session="i")),
-        engine_messages.OfferAnswered(request_id=8, answer=Answer(sdp="subscribed d s offer", ice_session="i")),
+        engine_messages.OfferAnswered(request_id=8, answer=Answer(sdp="subscribed d s offer lowest", ice_session="i")),
         engine_messages.FragmentAnswered(request_id=9, answer=PatchAnswer(fragment="patched d f", ice_session="none")),
         engine_messages.FeedOpened(request_id=10, ticket=FeedTicket(path="e s", token="True")),
+        engine_messages.LayersListed(request_id=11, layers=LAYERS),
+        engine_messages.LayerSelected(request_id=12),
+        worker_messages.RequestRefused(request_id=13, reason=RefusalReason.UNKNOWN_LAYER, detail="no"),
     ]
+    assert server.forwarders[0].calls[-2:] == ["layers d", "select d low"]
 
 
 async def test_commands_without_a_reply_are_carried_out_in_order(server: FakeServer) -> None:

@@ -22,6 +22,7 @@ from stagebook.api.participants.problem_responses import RequestRefusalCode, Req
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.web_sdk_problems import SDK_HEADER
+from stagebook.api.participants.whip.layer_endpoint import initial_layer, layers_link
 from stagebook.api.participants.whip.offer_turns import OfferTurns
 from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.stage.claims import Claims
@@ -76,7 +77,9 @@ class WhipEndpoint:
         claims, offer = await self._read_offer(scope, receive)
         client = _client_of(scope)
         async with self._turns.turn(claims):
-            opened = await self._manager.subscribe(claims, publisher_id=publisher_id, offer=offer, client=client)
+            opened = await self._manager.subscribe(
+                claims, publisher_id=publisher_id, offer=offer, client=client, initial_layer=initial_layer(scope)
+            )
         return self._created(opened)
 
     async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> HttpResponse:
@@ -123,6 +126,7 @@ class WhipEndpoint:
             (b"location", location.encode("ascii")),
             _etag(opened.answer.ice_session),
             ACCEPT_PATCH,
+            *((layers_link(location),) if opened.answer.has_layers else ()),
         )
         return HttpResponse(status=201, headers=headers, body=opened.answer.sdp.encode("utf-8"))
 

@@ -4,9 +4,13 @@
       | -- StartEngine ------------------------> |
       | <- EngineRunning ----------------------- |   or StartFailed
       | -- PublishRequest, SubscribeRequest ---> |
-      | <- OfferAnswered ----------------------- |   or RequestRefused; so for the next two
+      | <- OfferAnswered ----------------------- |   or RequestRefused; so for the others
       | -- PatchRequest -----------------------> |
       | <- FragmentAnswered -------------------- |
+      | -- LayersRequest ----------------------> |
+      | <- LayersListed ------------------------ |
+      | -- SelectLayerRequest -----------------> |
+      | <- LayerSelected ----------------------- |
       | -- OpenFeedRequest --------------------> |
       | <- FeedOpened -------------------------- |
       | -- CloseCommand, EndSourceCommand -----> |   no reply
@@ -21,7 +25,7 @@ from typing import TypeAlias
 import msgspec
 
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import Answer, PatchAnswer
+from stagebook.media.port import Answer, InitialLayer, PatchAnswer, VideoLayers
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
@@ -57,6 +61,7 @@ class SubscribeRequest(Request, frozen=True, kw_only=True):
 
     source_id: str
     offer: str
+    initial_layer: InitialLayer | None = None
 
 
 class PatchRequest(Request, frozen=True, kw_only=True):
@@ -64,6 +69,16 @@ class PatchRequest(Request, frozen=True, kw_only=True):
 
     fragment: str
     ice_session: str | None
+
+
+class LayersRequest(Request, frozen=True, kw_only=True):
+    """MediaEngine.layers."""
+
+
+class SelectLayerRequest(Request, frozen=True, kw_only=True):
+    """MediaEngine.select_layer."""
+
+    encoding_id: str | None
 
 
 class OpenFeedRequest(Request, frozen=True, kw_only=True):
@@ -104,14 +119,26 @@ class FragmentAnswered(Reply, frozen=True, kw_only=True):
     answer: PatchAnswer
 
 
+class LayersListed(Reply, frozen=True, kw_only=True):
+    """The layers for a LayersRequest."""
+
+    layers: VideoLayers
+
+
+class LayerSelected(Reply, frozen=True, kw_only=True):
+    """The choice of a SelectLayerRequest holds."""
+
+
 class FeedOpened(Reply, frozen=True, kw_only=True):
     """The ticket for an OpenFeedRequest."""
 
     ticket: FeedTicket
 
 
-EngineRequest: TypeAlias = PublishRequest | SubscribeRequest | PatchRequest | OpenFeedRequest
-EngineReply: TypeAlias = OfferAnswered | FragmentAnswered | FeedOpened | RequestRefused
+OpeningRequest: TypeAlias = PublishRequest | SubscribeRequest | OpenFeedRequest
+"""The requests that open a connection. The others are about an open one."""
+EngineRequest: TypeAlias = OpeningRequest | PatchRequest | LayersRequest | SelectLayerRequest
+EngineReply: TypeAlias = OfferAnswered | FragmentAnswered | LayersListed | LayerSelected | FeedOpened | RequestRefused
 
 EngineCommand: TypeAlias = StartEngine | EngineRequest | CloseCommand | EndSourceCommand | Stop
 EngineReport: TypeAlias = EngineRunning | StartFailed | EngineReply | FactReported | Heartbeat | Logged

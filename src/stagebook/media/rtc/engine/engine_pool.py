@@ -21,21 +21,27 @@ from stagebook.media.port import (
     CloseCause,
     Closed,
     Connected,
+    InitialLayer,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
     RefusalReason,
     SourceMeasured,
+    VideoLayers,
 )
 from stagebook.media.rtc.engine.engine_messages import (
     CloseCommand,
     EndSourceCommand,
     FeedOpened,
     FragmentAnswered,
+    LayerSelected,
+    LayersListed,
+    LayersRequest,
     OfferAnswered,
     OpenFeedRequest,
     PatchRequest,
     PublishRequest,
+    SelectLayerRequest,
     SubscribeRequest,
 )
 from stagebook.media.rtc.engine.engine_worker import EngineWorker
@@ -146,7 +152,9 @@ class EnginePool:
         self._placement.establish(source_id)
         return reply.answer
 
-    async def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+    async def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None
+    ) -> Answer:
         """Answer a viewer's offer on the source's engine, as MediaEngine.subscribe.
 
         Raises MediaRefusedError: UNKNOWN_SOURCE before the source's first publisher was accepted or after the loss of
@@ -157,7 +165,11 @@ class EnginePool:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
         engine = self._engines[number]
         request = SubscribeRequest(
-            request_id=engine.next_request_id(), connection_id=connection_id, source_id=source_id, offer=offer
+            request_id=engine.next_request_id(),
+            connection_id=connection_id,
+            source_id=source_id,
+            offer=offer,
+            initial_layer=initial_layer,
         )
         return (await self._open(engine.request(request, OfferAnswered), connection_id, source_id, engine)).answer
 
@@ -181,14 +193,32 @@ class EnginePool:
 
     async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         """Answer a trickle or ICE restart fragment, as MediaEngine.patch."""
-        number = self._placement.engine_of(connection_id)
-        if number is None:
-            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
-        engine = self._engines[number]
+        engine = self._engine_of(connection_id)
         request = PatchRequest(
             request_id=engine.next_request_id(), connection_id=connection_id, fragment=fragment, ice_session=ice_session
         )
         return (await engine.request(request, FragmentAnswered)).answer
+
+    async def layers(self, *, connection_id: str) -> VideoLayers:
+        """Return the layers that a viewer can choose, as MediaEngine.layers."""
+        engine = self._engine_of(connection_id)
+        request = LayersRequest(request_id=engine.next_request_id(), connection_id=connection_id)
+        return (await engine.request(request, LayersListed)).layers
+
+    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+        """Let a viewer choose a layer, as MediaEngine.select_layer."""
+        engine = self._engine_of(connection_id)
+        request = SelectLayerRequest(
+            request_id=engine.next_request_id(), connection_id=connection_id, encoding_id=encoding_id
+        )
+        await engine.request(request, LayerSelected)
+
+    def _engine_of(self, connection_id: str) -> EngineWorker:
+        """The engine of an open connection. Raises MediaRefusedError (UNKNOWN_CONNECTION)."""
+        number = self._placement.engine_of(connection_id)
+        if number is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
+        return self._engines[number]
 
     def close(self, *, connection_id: str, as_failure: bool = False) -> None:
         """Close one connection. No fact about it is reported after this. Unknown ids are ignored. With `as_failure` its

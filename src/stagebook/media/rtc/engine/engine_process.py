@@ -16,7 +16,7 @@ from random import Random, SystemRandom
 from typing import Protocol
 
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import Answer, MediaFact, MediaRefusedError, PatchAnswer
+from stagebook.media.port import Answer, InitialLayer, MediaFact, MediaRefusedError, PatchAnswer, VideoLayers
 from stagebook.media.rtc.engine.engine_messages import (
     CloseCommand,
     EndSourceCommand,
@@ -26,10 +26,14 @@ from stagebook.media.rtc.engine.engine_messages import (
     EngineRunning,
     FeedOpened,
     FragmentAnswered,
+    LayerSelected,
+    LayersListed,
+    LayersRequest,
     OfferAnswered,
     OpenFeedRequest,
     PatchRequest,
     PublishRequest,
+    SelectLayerRequest,
     StartEngine,
     SubscribeRequest,
     receive_command,
@@ -48,9 +52,13 @@ class ForwarderLike(Protocol):
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer: ...
-    def subscribe(self, *, connection_id: str, source_id: str, offer: str) -> Answer: ...
+    def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None
+    ) -> Answer: ...
     def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket: ...
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer: ...
+    def layers(self, *, connection_id: str) -> VideoLayers: ...
+    def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None: ...
     def close(self, *, connection_id: str, as_failure: bool) -> None: ...
     def end_source(self, *, source_id: str) -> None: ...
 
@@ -102,7 +110,14 @@ class _EngineWork:
                 self._forwarder.close(connection_id=command.connection_id, as_failure=command.as_failure)
             case EndSourceCommand():
                 self._forwarder.end_source(source_id=command.source_id)
-            case PublishRequest() | SubscribeRequest() | PatchRequest() | OpenFeedRequest():
+            case (
+                PublishRequest()
+                | SubscribeRequest()
+                | PatchRequest()
+                | LayersRequest()
+                | SelectLayerRequest()
+                | OpenFeedRequest()
+            ):
                 self._reports.send(self._reply(command))
 
     def _reply(self, request: EngineRequest) -> EngineReply:
@@ -117,12 +132,19 @@ class _EngineWork:
             case PublishRequest(source_id=source_id, offer=offer):
                 answer = forwarder.publish(connection_id=connection_id, source_id=source_id, offer=offer)
                 return OfferAnswered(request_id=request_id, answer=answer)
-            case SubscribeRequest(source_id=source_id, offer=offer):
-                answer = forwarder.subscribe(connection_id=connection_id, source_id=source_id, offer=offer)
+            case SubscribeRequest(source_id=source_id, offer=offer, initial_layer=initial_layer):
+                answer = forwarder.subscribe(
+                    connection_id=connection_id, source_id=source_id, offer=offer, initial_layer=initial_layer
+                )
                 return OfferAnswered(request_id=request_id, answer=answer)
             case PatchRequest(fragment=fragment, ice_session=ice_session):
                 patched = forwarder.patch(connection_id=connection_id, fragment=fragment, ice_session=ice_session)
                 return FragmentAnswered(request_id=request_id, answer=patched)
+            case LayersRequest():
+                return LayersListed(request_id=request_id, layers=forwarder.layers(connection_id=connection_id))
+            case SelectLayerRequest(encoding_id=encoding_id):
+                forwarder.select_layer(connection_id=connection_id, encoding_id=encoding_id)
+                return LayerSelected(request_id=request_id)
             case OpenFeedRequest(source_id=source_id, is_redundant=is_redundant):
                 ticket = forwarder.open_feed(
                     connection_id=connection_id, source_id=source_id, is_redundant=is_redundant

@@ -6,7 +6,7 @@ import msgspec
 import structlog
 
 from stagebook.media.port import MediaFact
-from stagebook.media.rtc.engine.engine_messages import EngineRunning, PatchRequest, StartEngine, receive_report
+from stagebook.media.rtc.engine.engine_messages import EngineRunning, OpeningRequest, StartEngine, receive_report
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_messages import Report, Request
@@ -72,6 +72,6 @@ class EngineWorker(WorkerProcess):
         self.udp_port = self._settings.udp_port
 
     def _on_lost(self, unanswered: Sequence[Request]) -> None:
-        # A patch is about an open connection, which is lost whether or not the patch was answered.
-        opening = (request for request in unanswered if not isinstance(request, PatchRequest))
+        # An open connection is lost whether or not a request about it was answered.
+        opening = (request for request in unanswered if isinstance(request, OpeningRequest))
         self._report_loss(self, frozenset(request.connection_id for request in opening))

@@ -83,6 +83,14 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
         own = (self.payload_type,) if self.rtx_payload_type is None else (self.payload_type, self.rtx_payload_type)
         return (*own, *(number for plan in self.alternatives for number in plan.payload_types))
 
+    @property
+    def encoding_ids(self) -> tuple[str, ...]:
+        """The names of the simulcast layers: their rids, or their positions in a SIM group, the lowest first. Empty
+        without simulcast."""
+        if self.rids or len(self.ssrcs) < 2:
+            return self.rids
+        return tuple(str(position) for position in range(len(self.ssrcs)))
+
     def with_codec(self, alternative: "TrackPlan") -> "TrackPlan":
         """Return the plan with one of the `alternatives` as its codec, and the current codec among the others."""
         others = [plan for plan in self.alternatives if plan is not alternative]

@@ -27,7 +27,7 @@ from stagebook.media.port import (
     MediaRefusedError,
     PatchAnswer,
     RefusalReason,
-    VideoLayer,
+    VideoLayers,
 )
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
@@ -35,7 +35,7 @@ from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_v
 from stagebook.media.rtc.sdp.sdp_answer import write_publisher_answer, write_viewer_answer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
-from stagebook.media.rtc.sfu.connection_table import ConnectionTable
+from stagebook.media.rtc.sfu.connection_table import ConnectionTable, TableEntry
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
 from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.ice_fragment_answer import answer_fragment
@@ -179,7 +179,7 @@ class Forwarder:
             source.start_low(viewer, self._clock())
         local = self._transport.describe(peer)
         answer = write_viewer_answer(plan, local=local, sent=sent, stream_id=source.name, cname=source.name)
-        return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag)
+        return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag, has_layers=source.has_layers)
 
     def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
         """Allow an encoder's connection to feed a source over the media bus.
@@ -201,28 +201,29 @@ class Forwarder:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
         return answer_fragment(entry, self._transport, parse_fragment(fragment), ice_session)
 
-    def layers(self, *, connection_id: str) -> tuple[VideoLayer, ...]:
-        """The simulcast layers that a viewer can choose; empty for a source without simulcast.
+    def layers(self, *, connection_id: str) -> VideoLayers:
+        """The simulcast layers that a viewer can choose; none for a source without simulcast.
 
         Raises MediaRefusedError (UNKNOWN_CONNECTION), also for a publisher's connection.
         """
-        source, viewer = self._viewer(connection_id)
-        return source.layers(viewer)
+        entry, viewer = self._viewer(connection_id)
+        video = entry.plan.video
+        return VideoLayers(section=None if video is None else video.section, layers=entry.source.layers(viewer))
 
     def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
         """Send a viewer the simulcast layer with this encoding id from its next keyframe on; None: the best one.
 
         Raises MediaRefusedError (UNKNOWN_CONNECTION, UNKNOWN_LAYER, BUSY).
         """
-        source, viewer = self._viewer(connection_id)
-        source.choose_layer(viewer, encoding_id, self._clock())
+        entry, viewer = self._viewer(connection_id)
+        entry.source.choose_layer(viewer, encoding_id, self._clock())
 
-    def _viewer(self, connection_id: str) -> tuple[MediaSource, Viewer]:
+    def _viewer(self, connection_id: str) -> tuple[TableEntry, Viewer]:
         entry = self._connections.get(connection_id)
         viewer = None if entry is None else entry.source.viewers.get(connection_id)
         if entry is None or viewer is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="no viewer has this connection")
-        return entry.source, viewer
+        return entry, viewer
 
     def close(self, *, connection_id: str, as_failure: bool = False) -> None:
         """Close one connection without reporting a fact. Its source and the source's viewers stay. Unknown ids are

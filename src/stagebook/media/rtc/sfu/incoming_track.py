@@ -101,14 +101,6 @@ class IncomingTrack:
         """The layer that the track of the best layer follows."""
         return self.selections[-1].current if self.selections else None
 
-    @property
-    def encoding_ids(self) -> tuple[str, ...]:
-        """The names of the layers by the offer: their rids, or their positions in a SIM group, the lowest first. Empty
-        without simulcast."""
-        if self.plan.rids or len(self.plan.ssrcs) < 2:
-            return self.plan.rids
-        return tuple(str(position) for position in range(len(self.plan.ssrcs)))
-
     def _selection(self, track: PublishedTrack) -> LayerSelection:
         selection = LayerSelection(track, request_keyframe=self.request_keyframe)
         track.requester = selection
@@ -284,7 +276,7 @@ class IncomingTrack:
     def _encoding_id(self, ssrc: int, rid: str | None) -> str | None:
         if self.plan.rids:
             return rid if rid in self.plan.rids else None
-        return str(self.plan.ssrcs.index(ssrc)) if self.encoding_ids and ssrc in self.plan.ssrcs else None
+        return str(self.plan.ssrcs.index(ssrc)) if self.plan.encoding_ids and ssrc in self.plan.ssrcs else None
 
     def _find_rtx_layer(self, packet: RtpPacket, sequence: int) -> Layer | None:
         """The layer that an unknown RTX SSRC repairs.

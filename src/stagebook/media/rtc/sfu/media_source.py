@@ -42,6 +42,11 @@ class MediaSource(ABC):
     def tracks(self) -> Mapping[MediaKind, SourceTrack]:
         """The audio and the video track, always both, also if no publisher sends one of them."""
 
+    @property
+    def has_layers(self) -> bool:
+        """Whether the publisher sends its video in several simulcast layers, by its offer."""
+        return False
+
     def layers(self, viewer: Viewer) -> tuple[VideoLayer, ...]:  # noqa: ARG002 - for sources with layers
         """The layers that a viewer can choose; empty for a source without simulcast."""
         return ()

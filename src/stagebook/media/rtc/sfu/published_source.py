@@ -52,6 +52,8 @@ class PublishedSource(MediaSource):
         self._ntp_offset: int | None = None
         self._reported_at: dict[PublishedTrack, float] = {}
         """When the publisher's last sender report came, or when the publisher took over."""
+        self._plan = plan
+        """The offer of the publisher that feeds the source, or else of the last or the first one."""
         self._set_format(SourceFormat.expected(video_codec).fed_by(plan))
 
     def _set_format(self, source_format: SourceFormat) -> None:
@@ -84,6 +86,11 @@ class PublishedSource(MediaSource):
         yield from self._video
 
     # Layers
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether the publisher sends its video in several simulcast layers, by its offer."""
+        return self._plan.video is not None and len(self._plan.video.encoding_ids) > 1
 
     def layers(self, viewer: Viewer) -> tuple[VideoLayer, ...]:
         """The layers of the publisher's video that a viewer can choose."""
@@ -120,7 +127,7 @@ class PublishedSource(MediaSource):
             self.format = following
         else:
             self._set_format(following)
-        self.publisher = publisher
+        self.publisher, self._plan = publisher, publisher.plan
         self._ntp_offset = None
         self._reported_at = dict.fromkeys(self._all_tracks(), now)
         self._meter = SourceMeter(codec=self.format.video_codec, now=now)

@@ -104,7 +104,7 @@ class LayerTracks:
         if track is not None:
             return track
         incoming = self._incoming
-        if incoming is None or encoding_id not in incoming.encoding_ids:
+        if incoming is None or encoding_id not in incoming.plan.encoding_ids:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="the publisher has no such layer")
         if len(self._chosen) >= MAX_CHOSEN_LAYERS:
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="too many different layers are being watched")

@@ -1,0 +1,73 @@
+"""The JSON bodies of the layer list and of a choice (draft-ietf-wish-whep-02, "Video Layer Selection extension").
+
+The list has two forms in one object, for two kinds of clients:
+
+* `layers`, with the bitrate in kbit/s and the layer that is sent: what the Web Broadcast SDK reads. It ignores the
+  other member (observed with version 1.41).
+* The number of the video's m-line in the offer, with the draft's list for that media section, in bit/s. The draft sends
+  it as the `layers` event of server-sent events, which this API does not have.
+
+A choice names the layer as `encodingId`, like the SDK and the draft up to version 02, or as `rid`, like later ones. Its
+`mediaId` is ignored: a connection has one video section.
+"""
+
+import msgspec
+
+from stagebook.api.participants.problem_responses import RequestRefusalCode, RequestRefusedError
+from stagebook.media.port import VideoLayer, VideoLayers
+from stagebook.stage.json_depth import is_too_deep
+
+
+class _Choice(msgspec.Struct, frozen=True, kw_only=True):
+    encodingId: str | None = None  # noqa: N815 - the name on the wire
+    rid: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Choice).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def layer_list(listed: VideoLayers) -> bytes:
+    """Return the body for a list of layers."""
+    body: dict[str, object] = {"layers": [_sdk_layer(layer) for layer in listed.layers]}
+    if listed.section is not None:
+        body[str(listed.section)] = {"layers": [_draft_layer(layer) for layer in listed.layers]}
+    return _encode(body)
+
+
+def parse_choice(body: str) -> str | None:
+    """Return the encoding id that a choice names; None for the server's choice.
+
+    Raises RequestRefusedError 400 for a body that is no JSON object, or has another type for the encoding id.
+    """
+    try:
+        if not is_too_deep(body):
+            choice = _decode(body)
+            return choice.rid if choice.encodingId is None else choice.encodingId
+    except (msgspec.DecodeError, UnicodeError):
+        pass
+    raise RequestRefusedError(
+        status=400,
+        code=RequestRefusalCode.MALFORMED_MESSAGE,
+        message="the choice of a layer is a JSON object with the string `encodingId`, or without it",
+    )
+
+
+def _sdk_layer(layer: VideoLayer) -> dict[str, object]:
+    return {
+        "encodingId": layer.encoding_id,
+        "bitrate": round(layer.bitrate_bps / 1000),
+        "width": layer.width,
+        "height": layer.height,
+        "framesPerSecond": layer.frames_per_second,
+        "selected": layer.is_selected,
+    }
+
+
+def _draft_layer(layer: VideoLayer) -> dict[str, object]:
+    return {
+        "encodingId": layer.encoding_id,
+        "bitrate": layer.bitrate_bps,
+        "width": layer.width,
+        "height": layer.height,
+    }
