@@ -13,7 +13,7 @@ MINUTES := 30
 EXAMPLES := 30
 LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test test-lowest test-all audit constraints check format bench simulate fuzz soak conformance clean
+.PHONY: run demo test test-client test-lowest test-all audit constraints check format bench simulate fuzz soak conformance clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -23,6 +23,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# The open client in Chromium and Firefox, with failures of the server and the network.
+test-client: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/e2e/client -m "client or not client" $(ARGS)
 
 # The tests with the lower bounds of the dependencies, in an environment of their own.
 test-lowest: $(BIN)/python pyproject.toml
@@ -40,6 +44,7 @@ audit: $(VENV)/.dev
 
 # What takes longer than `make test`.
 test-all: test-lowest audit
+	@$(MAKE) test-client
 	@$(MAKE) conformance EXAMPLES=30
 	@$(MAKE) simulate SEEDS=1000
 	@$(MAKE) fuzz SECONDS=300 ARGS="--seed 1 --executions 10000"

@@ -136,9 +136,15 @@ def test_every_dependency_is_documented_with_its_reason_and_license() -> None:
         assert all(cells), name
 
 
-@pytest.mark.parametrize(
-    "path", sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]), ids=lambda path: path.name
-)
+def test_the_web_page_of_the_readme_is_the_example() -> None:
+    example = (ROOT / "examples" / "web" / "index.html").read_text(encoding="utf-8")
+    assert f"```html\n{example}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+PAGES = sorted(path for pattern in ("docs/*.md", "*.md", "clients/*/*.md") for path in ROOT.glob(pattern))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_pages_have_existing_targets(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target

@@ -11,6 +11,8 @@ from socketserver import BaseServer
 
 PAGES = Path(__file__).parent / "pages"
 
+_NO_FOLDER = Path("/nonexistent")  # for /favicon.ico
+
 
 class _Handler(SimpleHTTPRequestHandler):
     """Serves the files of some folders at `/<name of the folder>/<file>`."""
@@ -22,8 +24,8 @@ class _Handler(SimpleHTTPRequestHandler):
         super().__init__(request, address, server)
 
     def translate_path(self, path: str) -> str:
-        _, name, file = path.partition("?")[0].split("/")
-        return str(self._folders[name] / file)
+        name, _, file = path.partition("?")[0].lstrip("/").partition("/")
+        return str(self._folders.get(name, _NO_FOLDER) / file)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Log nothing."""
