@@ -8,7 +8,7 @@ from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.manager.presence.watchers import StageWatcher
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.media.port import Answer, InitialLayer, PatchAnswer, VideoLayers
-from stagebook.stage.claims import Claims
+from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import Capability, ClientInfo
@@ -19,13 +19,23 @@ TOKEN = "head.body.sign"
 CLAIMS = Claims(
     participant_id="abCDEf12GHIj", stage_arn=STAGE, capabilities=frozenset(Capability), expires_at_seconds=2_000_000_000
 )
+CONNECTION_CLAIMS = ConnectionClaims(
+    token_id="one",
+    account_id="123456789012",
+    region="us-west-2",
+    key_arn="arn:aws:ivs:us-west-2:123456789012:public-key/abcdABCDefgh",
+    issued_at_seconds=1_900_000_000,
+    expires_at_seconds=2_000_000_000,
+)
 
 
 class FakeManager:
     """Records calls as tuples of the method's name and its arguments.
 
     `failure`, when set, is raised by every method but `admit` and `close_events`; `admission_failure` by `admit`.
-    `exchange_token` waits for `exchange_gate`, when set, and `subscribe` for `offer_gate`.
+    `exchange_token` waits for `exchange_gate`, when set, and `subscribe` for `offer_gate`. `admit_connection` raises
+    `connection_failure`. `tokens` are the valid participant tokens. The events websockets have the connection ids
+    connection-3, connection-4 and so on.
     """
 
     def __init__(self) -> None:
@@ -41,6 +51,8 @@ class FakeManager:
         self.exchange_gate: asyncio.Event | None = None
         self.initial_layer: InitialLayer | None = None
         self.video_layers = VideoLayers()
+        self.connection_failure: Exception | None = None
+        self.tokens = {TOKEN: CLAIMS}
 
     @property
     def endpoints(self) -> Endpoints:
@@ -58,10 +70,16 @@ class FakeManager:
             raise self.admission_failure
         return self.identify(token)
 
+    def admit_connection(self, token: str) -> ConnectionClaims:
+        self.calls.append(("admit_connection", token))
+        if self.connection_failure is not None:
+            raise self.connection_failure
+        return CONNECTION_CLAIMS
+
     def identify(self, token: str) -> Claims:
-        if token != TOKEN:
+        if token not in self.tokens:
             raise TokenRefusedError(refusal=TokenRefusal.SIGNATURE, detail="the signature is wrong")
-        return CLAIMS
+        return self.tokens[token]
 
     async def publish(self, claims: Claims, *, offer: str, client: ClientInfo) -> Opened:
         self._record("publish", claims.participant_id, offer, client)
@@ -98,7 +116,7 @@ class FakeManager:
         self._record("open_events", claims.participant_id, client)
         self.watcher = watcher
         self.watchers.append(watcher)
-        return "connection-3"
+        return f"connection-{2 + len(self.watchers)}"
 
     def show_again(self, *, connection_id: str) -> None:
         self._record("show_again", connection_id)

@@ -193,3 +193,20 @@ def test_a_message_that_is_nested_too_deeply_has_no_type(depth: int) -> None:
 
 def test_brackets_in_a_string_are_no_nesting() -> None:
     assert message_type('{"x": "' + '[{\\"' * 2_000 + '", "type": "PING"}') == "PING"
+
+
+class TestWrapped:
+    @pytest.mark.parametrize("count", [0, 1, 400, 4_000])
+    def test_a_wrapped_message_is_between_two_pieces_and_shares_all_others(self, count: int) -> None:
+        present = [
+            PresentParticipant(participant_id=f"p{number}", user_id="", attributes={}, is_publishing=True)
+            for number in range(count)
+        ]
+        snapshot = StageSnapshot(stage_id="s", participants=tuple(present), sequence_number=1)
+        message = StageStateEncoder().encode(snapshot)
+        wrapped = message.wrapped(b"<", b">")
+        assert wrapped.text == f"<{message.text}>"
+        assert wrapped.part_count == message.part_count
+        pieces = {id(piece) for part in message.parts for piece in part}
+        assert len([piece for part in wrapped.parts for piece in part if id(piece) not in pieces]) == 2
+        assert all(one is other for one, other in zip(wrapped.sections[1:-1], message.sections[1:-1], strict=True))

@@ -36,9 +36,14 @@ class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
 class StageJoin(msgspec.Struct, frozen=True, kw_only=True):
     """A participant that has joined a stage over a websocket. `connection_id` is its id in the stage manager."""
 
-    participant: tuple[str, str]
+    request: JoinRequest
     connection_id: str
     connection: EventsConnection
+
+    @property
+    def participant(self) -> tuple[str, str]:
+        """The ARN of the stage and the participant id."""
+        return self.request.claims.stage_arn, self.request.claims.participant_id
 
 
 class ParticipantJoins:
@@ -84,13 +89,17 @@ class ParticipantJoins:
         )
         connection.set_state = partial(self._set_state, connection_id)
         connection.ask_for_state = partial(self._manager.show_again, connection_id=connection_id)
-        return StageJoin(participant=participant, connection_id=connection_id, connection=connection)
+        return StageJoin(request=request, connection_id=connection_id, connection=connection)
 
     async def leave(self, join: StageJoin, cause: Cause | None) -> None:
         """Leave a stage. `cause` is reported to the stage manager; None if it ended the connection itself."""
-        self._uncount(join.participant)
+        self.forget(join)
         if cause is not None:
             await self._manager.close_events(connection_id=join.connection_id, cause=cause)
+
+    def forget(self, join: StageJoin) -> None:
+        """Note the end of a join that the stage manager has recorded itself."""
+        self._uncount(join.participant)
 
     def _uncount(self, participant: tuple[str, str]) -> None:
         self._open_by_participant[participant] -= 1

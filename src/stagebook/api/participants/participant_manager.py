@@ -6,7 +6,7 @@ from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.manager.presence.watchers import StageWatcher
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.media.port import InitialLayer, PatchAnswer, VideoLayers
-from stagebook.stage.claims import Claims
+from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ClientInfo
 
@@ -26,6 +26,9 @@ class ParticipantManager(Protocol):
 
         Raises TokenRefusedError.
         """
+
+    def admit_connection(self, token: str) -> ConnectionClaims:
+        """Return the claims of a connection token that is valid and not revoked; raise TokenRefusedError."""
 
     def identify(self, token: str) -> Claims:
         """Return the claims of a participant token that may have expired; raise TokenRefusedError."""

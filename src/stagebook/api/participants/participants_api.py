@@ -9,11 +9,13 @@ GET    /whip/resource/{connectionId}/layers the simulcast layers of a publisher
 POST   /whip/resource/{connectionId}/layers choose one of them
 GET    /events/{stageId}                    the events websocket
 GET    /events?topic={stageId}/publishers   the events websocket for the Web Broadcast SDK
+GET    /sanic                               a websocket that several stages share
 """
 
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 import structlog
@@ -32,10 +34,13 @@ from stagebook.api.participants.problem_responses import (
     RequestRefusedError,
     problem_of,
 )
+from stagebook.api.participants.realtime.shared_offers import OfferExchange
+from stagebook.api.participants.realtime.shared_websocket import SHARED_PATH, SharedEndpoint
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.web_sdk_problems import problem_for_client
 from stagebook.api.participants.whip.layer_endpoint import ACCEPT_CHOICE, LayerEndpoint
+from stagebook.api.participants.whip.offer_turns import OfferTurns
 from stagebook.api.participants.whip.whip_endpoint import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
 from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
@@ -75,7 +80,8 @@ class ParticipantsApi:
         self._whip_redirect = whip_redirect
         attempts = AttemptRateLimiter(limits=limits, monotonic=monotonic)
         admission = TokenAdmission(manager, limits=limits, monotonic=monotonic)
-        self._whip = WhipEndpoint(manager, limits=limits, attempts=attempts, admission=admission)
+        turns = OfferTurns(limits=limits)
+        self._whip = WhipEndpoint(manager, limits=limits, attempts=attempts, admission=admission, turns=turns)
         layer_rate = AttemptRateLimiter(
             limits=limits,
             monotonic=monotonic,
@@ -85,6 +91,16 @@ class ParticipantsApi:
         self._layers = LayerEndpoint(manager, limits=limits, rate=layer_rate, admission=admission)
         joins = ParticipantJoins(manager, limits=limits, attempts=attempts)
         self._events = EventsEndpoint(joins=joins, limits=limits, admission=admission, monotonic=monotonic)
+        problem_of = partial(self._problem_of, scope={"path": SHARED_PATH})
+        exchange = OfferExchange(manager, attempts=attempts, turns=turns, problem_of=problem_of)
+        self._shared = SharedEndpoint(
+            joins=joins,
+            exchange=exchange,
+            limits=limits,
+            admission=admission,
+            problem_of=problem_of,
+            monotonic=monotonic,
+        )
 
     @staticmethod
     def serves(scope: Scope) -> bool:
@@ -94,7 +110,7 @@ class ParticipantsApi:
             return True
         if path == "/":
             return scope["method"] in {"POST", "OPTIONS"}
-        return path in {"/whip", "/events"} or path.startswith(("/whip/", "/events/"))
+        return path in {"/whip", "/events", SHARED_PATH} or path.startswith(("/whip/", "/events/"))
 
     # Not a coroutine of its own: each open websocket would keep its frame.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -110,6 +126,9 @@ class ParticipantsApi:
         await receive()  # websocket.connect
         observed = ObservedSend(send)
         try:
+            if scope["path"] == SHARED_PATH:
+                await self._shared.serve(scope, receive, observed)
+                return
             address = events_address(scope["path"], scope.get("query_string") or b"")
             await self._events.serve(scope, receive, observed, address)
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes the end of a websocket
@@ -175,7 +194,7 @@ class ParticipantsApi:
                 "POST": lambda: self._layers.select_layer(scope, receive, viewer_id),
             }
             return await _dispatch(scope, handlers, ACCEPT_CHOICE)
-        if is_events_path(scope["path"]):
+        if is_events_path(scope["path"]) or path == SHARED_PATH:
             headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
             raise RequestRefusedError(
                 status=426, code=RequestRefusalCode.UPGRADE, message="this is a websocket", headers=headers

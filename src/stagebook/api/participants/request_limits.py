@@ -41,6 +41,14 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The largest message of a client is EXCHANGE_TOKEN with a token of maximum size."""
     events_messages_burst: int = 60
     events_messages_per_second: float = 5.0
+    shared_stages: int = 16
+    """Stages on one websocket that several stages share."""
+    shared_messages_burst: int = 240
+    shared_messages_per_second: float = 15.0
+    """A websocket with several stages has an offer for each publisher, beside what events websockets have."""
+    shared_offers_in_progress: int = 64
+    shared_idle_seconds: float = 900.0
+    """Time for which such a websocket may have no stage."""
     events_ping_seconds: float = 30.0
     """Time without a message from the server after which it sends a PING message."""
     events_send_timeout_seconds: float = 15.0

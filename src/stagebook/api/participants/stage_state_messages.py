@@ -93,6 +93,15 @@ class StageStateMessage:
         """The size of the whole message."""
         return sum(len(piece) for part in self.parts for piece in part)
 
+    def wrapped(self, prefix: bytes, suffix: bytes) -> "StageStateMessage":
+        """Return this message between two further pieces. All pieces, and all other parts and sections, are shared."""
+        sections = [section for section in self.sections if section]
+        first_part, *parts = sections[0]
+        sections[0] = ((prefix, *first_part), *parts)
+        *parts, last_part = sections[-1]
+        sections[-1] = (*parts, (*last_part, suffix))
+        return StageStateMessage(tuple(sections))
+
     @property
     def text(self) -> str:
         """The whole message, for a server that cannot send parts."""

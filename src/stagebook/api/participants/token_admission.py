@@ -12,13 +12,16 @@ X-Forwarded-For if the proxy is in the setting `trusted_proxies`; otherwise all 
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 
 from stagebook.api.asgi import Scope
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.request_limits import RequestLimits, TokenBucket, too_many_requests
 from stagebook.client_network import network_of
-from stagebook.stage.claims import Claims
+from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
+
+AnyClaims = TypeVar("AnyClaims", Claims, ConnectionClaims)
 
 INVALID = frozenset({TokenRefusal.MALFORMED, TokenRefusal.SIGNATURE, TokenRefusal.STAGE_MISMATCH})
 """The refusals that no change of the stage or of time turns into an admission. The others are those of valid tokens."""
@@ -44,11 +47,15 @@ class TokenAdmission:
         tokens = [token] if connection_token is None else [token, connection_token]
         return self._verify(scope, tokens, lambda: self._manager.admit(token, connection_token=connection_token))
 
+    def admit_connection(self, scope: Scope, token: str) -> ConnectionClaims:
+        """Return the claims of a connection token that is valid and not revoked; raise as `admit` does."""
+        return self._verify(scope, [token], lambda: self._manager.admit_connection(token))
+
     def identify(self, scope: Scope, token: str) -> Claims:
         """Return the claims of a participant token that may have expired; raise as `admit` does."""
         return self._verify(scope, [token], lambda: self._manager.identify(token))
 
-    def _verify(self, scope: Scope, tokens: list[str], verify: Callable[[], Claims]) -> Claims:
+    def _verify(self, scope: Scope, tokens: list[str], verify: Callable[[], AnyClaims]) -> AnyClaims:
         if all(self._manager.is_known(token) for token in tokens):
             return verify()
         network = network_of((scope.get("client") or ("",))[0])

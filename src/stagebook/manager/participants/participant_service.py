@@ -25,7 +25,7 @@ from stagebook.media.port import (
     RefusalReason,
     VideoLayers,
 )
-from stagebook.stage.claims import Claims
+from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import (
     ConnectionNotFoundError,
@@ -81,6 +81,13 @@ class ParticipantService:
         """
         now_ms = self._unit.system_time_ms()
         return self._authorization.verify(token, now_ms=now_ms, connection_token=connection_token)
+
+    def admit_connection(self, token: str) -> ConnectionClaims:
+        """Return the claims of a connection token that is valid and not revoked.
+
+        Raises TokenRefusedError: CONNECTION_TOKEN if it was revoked, and as `admit` does for a participant token.
+        """
+        return self._authorization.verify_connection(token, now_ms=self._unit.system_time_ms())
 
     def identify(self, token: str) -> Claims:
         """Return the claims of a token that may have expired, to patch or close a connection that it opened.

@@ -13,7 +13,7 @@ import msgspec
 from stagebook.book.store import BookReader
 from stagebook.manager.tokens.token_authority import TokenAuthority
 from stagebook.stage.arns import Arn, parse_arn
-from stagebook.stage.claims import Claims
+from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import Stage
 
@@ -72,6 +72,15 @@ class Authorization:
         if (connection.account_id, connection.region) != (stage.account_id, stage.region):
             raise _connection_refused("the connection token is for another account or region than the stage")
         return connection.token_id
+
+    def verify_connection(self, token: str, *, now_ms: int) -> ConnectionClaims:
+        """Return the claims of a connection token that is valid and not revoked.
+
+        `now_ms` is the machine's wall clock. Raises TokenRefusedError: CONNECTION_TOKEN if it was revoked.
+        """
+        connection = self._tokens.verify_connection(token, now_ms=now_ms)
+        self._require_connection(connection.account_id, connection.token_id)
+        return connection
 
     def identify(self, token: str) -> Claims:
         """Return the claims of a token that may have expired; raise TokenRefusedError for any other reason."""

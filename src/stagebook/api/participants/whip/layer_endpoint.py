@@ -75,7 +75,12 @@ class LayerEndpoint:
 
 def initial_layer(scope: Scope) -> InitialLayer | None:
     """Return the layer that a subscription asks to begin with; None without a known value."""
-    return _PREFERENCES.get((header(scope, INITIAL_LAYER_HEADER) or "").lower())
+    return preferred_layer(header(scope, INITIAL_LAYER_HEADER) or "")
+
+
+def preferred_layer(text: str) -> InitialLayer | None:
+    """Return the layer that the SDK's preference names; None for an unknown one."""
+    return _PREFERENCES.get(text.lower())
 
 
 def layers_link(resource: str) -> Header:

@@ -52,12 +52,13 @@ class WhipEndpoint:
         limits: RequestLimits,
         attempts: AttemptRateLimiter,
         admission: TokenAdmission,
+        turns: OfferTurns,
     ) -> None:
         self._manager = manager
         self._admission = admission
         self._limits = limits
         self._attempts = attempts
-        self._turns = OfferTurns(limits=limits)
+        self._turns = turns
         self._bodies = BodyReader(timeout_seconds=limits.body_timeout_seconds)
 
     async def publish(self, scope: Scope, receive: Receive, participant_id: str | None = None) -> HttpResponse:

@@ -1,0 +1,1 @@
+"""Several stages over one websocket: RealTimeConnection of Amazon's Web Broadcast SDK."""
