@@ -46,7 +46,8 @@ class InitialLayer(StrEnum):
 
 
 class VideoLayer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One simulcast layer of a source, as measured over the last second."""
+    """One simulcast layer of a source. The bitrate and the frame rate are averages over some seconds, which are shown
+    when they have clearly changed."""
 
     encoding_id: str
     """It names the layer: the rid, or the layer's position in a SIM group."""
@@ -55,9 +56,9 @@ class VideoLayer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     width: int
     height: int
     """Width and height are 0 before the first keyframe."""
-    frames_per_second: float
+    frames_per_second: int
     is_selected: bool
-    """Whether it is the layer that the viewer is sent."""
+    """Whether it is the layer that the viewer is sent, or will be sent from the layer's next keyframe on."""
 
 
 class VideoLayers(msgspec.Struct, frozen=True, kw_only=True, gc=False):

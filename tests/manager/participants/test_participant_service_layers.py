@@ -6,7 +6,7 @@ from stagebook.media.port import InitialLayer, RefusalReason, VideoLayer, VideoL
 from stagebook.stage.errors import ConnectionNotFoundError, LayerNotFoundError, ServerBusyError
 from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher
 
-LOW = VideoLayer(encoding_id="low", bitrate_bps=1, width=320, height=180, frames_per_second=30.0, is_selected=False)
+LOW = VideoLayer(encoding_id="low", bitrate_bps=1, width=320, height=180, frames_per_second=30, is_selected=False)
 
 
 async def test_a_viewer_lists_and_chooses_the_layers_of_its_connection(harness: ManagerHarness) -> None:

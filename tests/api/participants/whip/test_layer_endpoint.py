@@ -23,7 +23,7 @@ LISTED = VideoLayers(
             bitrate_bps=1_700_499,
             width=1280,
             height=720,
-            frames_per_second=29.9,
+            frames_per_second=30,
             is_selected=True,
         ),
     ),
@@ -93,7 +93,7 @@ class TestList:
         assert response.headers["cache-control"] == "no-store"
         picture = {"encodingId": "hi", "width": 1280, "height": 720}
         assert response.json() == {
-            "layers": [{**picture, "bitrate": 1700, "framesPerSecond": 29.9, "selected": True}],
+            "layers": [{**picture, "bitrate": 1700, "framesPerSecond": 30, "selected": True}],
             "1": {"layers": [{**picture, "bitrate": 1_700_499}]},
         }
         assert manager.calls == [("layers", "abCDEf12GHIj", "connection-2")]

@@ -33,7 +33,7 @@ from stagebook.media.worker import worker_messages
 MEASURED = SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1)
 LAYERS = VideoLayers(
     section=1,
-    layers=(VideoLayer(encoding_id="low", bitrate_bps=1, width=2, height=3, frames_per_second=29.9, is_selected=True),),
+    layers=(VideoLayer(encoding_id="low", bitrate_bps=1, width=2, height=3, frames_per_second=30, is_selected=True),),
 )
 CLOSED = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
 

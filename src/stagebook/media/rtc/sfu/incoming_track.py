@@ -92,6 +92,10 @@ class IncomingTrack:
         """The layer that a track of the source follows; None if the section does not feed it."""
         return next((each.current for each in self.selections if each.track is track), None)
 
+    def wanted_by(self, track: SourceTrack) -> Layer | None:
+        """The layer that a track of the source follows or will follow from its next keyframe on."""
+        return next((each.target or each.current for each in self.selections if each.track is track), None)
+
     def is_followed(self, layer: Layer) -> bool:
         """Whether a track of the source follows the layer."""
         return any(layer is each.current for each in self.selections)

@@ -1,6 +1,13 @@
 """The choice of the best layer of a track."""
 
-from stagebook.media.rtc.sfu.simulcast.simulcast_layers import SILENCE_SECONDS, Layer, best_layer
+from stagebook.media.rtc.sfu.simulcast.simulcast_layers import (
+    SILENCE_SECONDS,
+    Layer,
+    SteadyValue,
+    best_layer,
+    chosen_layer,
+    lowest_layer,
+)
 
 
 def layer(ssrc: int, *, pixels: int = 0, bitrate_bps: int = 0, at: float = 0.0) -> Layer:
@@ -41,3 +48,48 @@ def test_the_bitrate_is_that_of_the_last_interval() -> None:
     measured.octets = 1000
     assert measured.take_rate(2.0) == 4000
     assert measured.take_rate(1.0) == 0
+
+
+def test_a_shown_value_changes_only_when_its_average_has_clearly_changed() -> None:
+    value = SteadyValue()
+    shown = []
+    for measured in (1000, 700, 1400, 900, 1100, *[2000] * 20):
+        value.add(measured)
+        shown.append(value.shown)
+    assert shown[:5] == [1000] * 5
+    assert 1600 < shown[-1] <= 2000
+    assert len(set(shown)) <= 4
+
+
+def test_a_shown_value_falls_to_zero() -> None:
+    value = SteadyValue()
+    for measured in (1000, *[0] * 40):
+        value.add(measured)
+    assert value.shown == 0
+
+
+def named(encoding_id: str | None, *, pixels: int, at: float = 0.0) -> Layer:
+    """A layer with a name."""
+    result = layer(len(encoding_id or ""), pixels=pixels, at=at)
+    result.encoding_id = encoding_id
+    return result
+
+
+def test_the_chosen_layer_is_that_with_the_encoding_id() -> None:
+    layers = [named("a", pixels=100), named("b", pixels=200)]
+    assert chosen_layer(layers, "a", pixels=0, current=None) is layers[0]
+
+
+def test_instead_of_a_silent_layer_the_best_of_those_that_are_not_larger_is_chosen() -> None:
+    layers = [named("a", pixels=100, at=5.0), named("b", pixels=200, at=5.0), named("d", pixels=400, at=5.0)]
+    silent = named("c", pixels=300)
+    assert chosen_layer([*layers, silent], "c", pixels=300, current=None) is layers[1]
+    assert chosen_layer(layers, "c", pixels=50, current=None) is layers[0]
+    assert chosen_layer(layers, "c", pixels=0, current=None) is layers[2]
+    assert chosen_layer([], "c", pixels=0, current=None) is None
+
+
+def test_the_lowest_layer_is_the_smallest_of_known_size() -> None:
+    layers = [named("a", pixels=0), named("b", pixels=200), named("c", pixels=100)]
+    assert lowest_layer(layers) is layers[2]
+    assert lowest_layer(layers[:1]) is None

@@ -57,24 +57,24 @@ class LayerTracks:
 
     def layers(self, viewer_track: ViewerTrack) -> tuple[VideoLayer, ...]:
         """The active layers, the largest first; empty without simulcast. Selected is the one that the viewer is sent,
-        which is the old one until a choice takes effect."""
+        or will be sent from its next keyframe on."""
         incoming = self._incoming
         if incoming is None:
             return ()
-        followed = incoming.followed_by(viewer_track.track) if viewer_track.has_started else None
+        selected = incoming.wanted_by(viewer_track.next_track or viewer_track.track)
         by_id = {
             layer.encoding_id: layer
-            for layer in sorted(active_layers(incoming.layers.values()), key=lambda layer: layer is followed)
+            for layer in sorted(active_layers(incoming.layers.values()), key=lambda layer: layer is selected)
             if layer.encoding_id is not None
         }
         return tuple(
             VideoLayer(
                 encoding_id=encoding_id,
-                bitrate_bps=layer.bitrate_bps,
+                bitrate_bps=layer.shown_bitrate_bps.shown,
                 width=layer.size[0],
                 height=layer.size[1],
-                frames_per_second=layer.frames_per_second,
-                is_selected=layer is followed,
+                frames_per_second=layer.shown_frames_per_second.shown,
+                is_selected=layer is selected,
             )
             for encoding_id, layer in sorted(by_id.items(), key=lambda item: item[1].pixels, reverse=True)
         )
@@ -82,8 +82,12 @@ class LayerTracks:
     def choose(self, viewer_track: ViewerTrack, encoding_id: str | None, now: float) -> None:
         """Send a viewer the layer with this encoding id, or with None the best one, from its next keyframe on.
 
-        Raises MediaRefusedError: UNKNOWN_LAYER, or BUSY if there are MAX_CHOSEN_LAYERS.
+        A viewer that starts low and chooses none goes on with its low start. Raises MediaRefusedError: UNKNOWN_LAYER,
+        or BUSY if there are MAX_CHOSEN_LAYERS.
         """
+        if encoding_id is None and viewer_track in self._low_starts:
+            # The Web Broadcast SDK sends this choice at once when it is connected (observed with version 1.41).
+            return
         track = self.best if encoding_id is None else self._track_of(encoding_id, now)
         self._low_starts.pop(viewer_track, None)
         viewer_track.move_to(track, now)

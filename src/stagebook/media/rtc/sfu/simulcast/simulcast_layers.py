@@ -23,6 +23,32 @@ CLEARLY_HIGHER = 1.25
 """A layer of the same size replaces the current one only if its bitrate is higher by this factor."""
 
 
+_AVERAGE_SHARE = 0.2
+"""The share of a second's value in the average: it follows a change within some five seconds."""
+_CLEAR_CHANGE = 0.25
+"""An average that has changed by this share is shown."""
+
+
+class SteadyValue:
+    """A measured value for people and applications: it changes only when its average has clearly changed.
+
+    Clients compare one list of layers with the next. The Web Broadcast SDK emits two events if any value differs.
+    """
+
+    __slots__ = ("_average", "shown")
+
+    def __init__(self) -> None:
+        self._average = 0.0
+        self.shown = 0
+        """0 before the first value."""
+
+    def add(self, measured: float) -> None:
+        """Add the value of one more second."""
+        self._average += (measured - self._average) * (_AVERAGE_SHARE if self.shown else 1.0)
+        if abs(self._average - self.shown) > self.shown * _CLEAR_CHANGE:
+            self.shown = round(self._average)
+
+
 class Layer:
     """One SSRC of a track, with its receive statistics."""
 
@@ -30,7 +56,6 @@ class Layer:
         "bitrate_bps",
         "encoding_id",
         "frames",
-        "frames_per_second",
         "keyframe_requested_at",
         "last_packet_at",
         "octets",
@@ -38,6 +63,8 @@ class Layer:
         "queue",
         "receiver",
         "rid",
+        "shown_bitrate_bps",
+        "shown_frames_per_second",
         "size",
         "ssrc",
         "wants_keyframe",
@@ -65,7 +92,8 @@ class Layer:
         self.frames = 0
         """Packets with the marker bit, which end a frame, since the last `take_rate`."""
         self.bitrate_bps = 0
-        self.frames_per_second = 0.0
+        self.shown_bitrate_bps = SteadyValue()
+        self.shown_frames_per_second = SteadyValue()
         self.size = (0, 0)
         """Width and height of its last keyframe; zeros while unknown."""
         self.last_packet_at = now
@@ -84,7 +112,9 @@ class Layer:
         """The bitrate over the `seconds` since the last call, in bits per second of RTP payload, retransmissions
         included. Starts the next interval, also of the frame rate. `seconds` must not be 0."""
         self.bitrate_bps, self.octets = int(self.octets * 8 / seconds), 0
-        self.frames_per_second, self.frames = round(self.frames / seconds, 1), 0
+        self.shown_bitrate_bps.add(self.bitrate_bps)
+        self.shown_frames_per_second.add(self.frames / seconds)
+        self.frames = 0
         return self.bitrate_bps
 
 
