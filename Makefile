@@ -13,7 +13,7 @@ MINUTES := 30
 EXAMPLES := 30
 LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test test-client test-lowest test-all audit constraints check format bench simulate fuzz soak conformance clean
+.PHONY: run demo test test-client test-sdk test-lowest test-all audit constraints check format bench simulate fuzz soak conformance clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -27,6 +27,10 @@ test: $(VENV)/.dev
 # The open client in Chromium and Firefox, with failures of the server and the network.
 test-client: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/e2e/client -m "client or not client" $(ARGS)
+
+# All versions of Amazon's Web Broadcast SDK that are tested, in Chromium.
+test-sdk: $(VENV)/.dev
+	$(BIN)/python -m pytest -m sdk --numprocesses 2 tests/e2e/sdk $(ARGS)
 
 # The tests with the lower bounds of the dependencies, in an environment of their own.
 test-lowest: $(BIN)/python pyproject.toml
@@ -45,6 +49,7 @@ audit: $(VENV)/.dev
 # What takes longer than `make test`.
 test-all: test-lowest audit
 	@$(MAKE) test-client
+	@$(MAKE) test-sdk
 	@$(MAKE) conformance EXAMPLES=30
 	@$(MAKE) simulate SEEDS=1000
 	@$(MAKE) fuzz SECONDS=300 ARGS="--seed 1 --executions 10000"
@@ -88,7 +93,7 @@ constraints: $(BIN)/python
 	@$(COMPILE) --constraint constraints/development.txt --output-file constraints/server.txt
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .fuzz
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .fuzz .web-sdk
 
 # The first installation downloads about 65 MB of packages for `run`, 1 MB more for `demo`, and 105 MB more for `test`.
 $(VENV)/.run: $(BIN)/python pyproject.toml

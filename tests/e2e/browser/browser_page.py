@@ -46,7 +46,9 @@ class BrowserPage:
 
 
 class PageOpener:
-    """Opens and closes pages. An uncaught error in a page fails the test."""
+    """Opens and closes pages. An uncaught error in a page fails the test, unless its text contains `expected_error`."""
+
+    expected_error: str | None = None
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -58,7 +60,7 @@ class PageOpener:
         context = await self._browser.new_context()
         self._contexts.append(context)
         page = await context.new_page()
-        page.on("pageerror", lambda error: self._errors.append(str(error)))
+        page.on("pageerror", self._on_error)
         await page.goto(address)
         return context, page
 
@@ -66,4 +68,8 @@ class PageOpener:
         """Close all pages."""
         for context in self._contexts:
             await context.close()
-        assert self._errors == []
+        assert self._errors == [], self._errors
+
+    def _on_error(self, error: Error) -> None:
+        if self.expected_error is None or self.expected_error not in str(error):
+            self._errors.append(str(error))

@@ -65,7 +65,17 @@ class StageHandle:
         while found != list(expected) and time.monotonic() < deadline_seconds:
             await asyncio.sleep(POLL_SECONDS)
             found = await self.events(participant_id)
-        assert found == list(expected)
+        assert found == list(expected), found
+
+    async def events_until_left(self, participant_id: str) -> list[EventSummary]:
+        """Poll until the participant's newest event is LEFT. Return its events, oldest first."""
+        deadline_seconds = time.monotonic() + DEADLINE_SECONDS
+        found = await self.events(participant_id)
+        while found[-1:] != ["LEFT"]:
+            assert time.monotonic() < deadline_seconds, found
+            await asyncio.sleep(POLL_SECONDS)
+            found = await self.events(participant_id)
+        return found
 
     async def participant(self, participant_id: str) -> dict[str, Any]:
         """Return the participant of the newest session, as GetParticipant shows it."""
