@@ -178,8 +178,9 @@ class Draft:
         rows: list[Order] = []
         departed: list[ParticipantRecord] = []
         participants, usage = self.base.participants, self.base.usage
-        for participant_id, changed in self._changed.items():
-            former = self.base.participants.get(participant_id)
+        # All are read before the first change: reading the base after n changes would cost n steps.
+        former_ones = [participants.get(participant_id) for participant_id in self._changed]
+        for (participant_id, changed), former in zip(self._changed.items(), former_ones, strict=True):
             participant, counted = changed, usage_of(changed)
             # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
             # visible in the API, and a participant that was never recorded has no row.

@@ -21,7 +21,10 @@ from stagebook.stage.session.session_facts import (
     ReplicaEnded,
     ReplicaPaused,
     ReplicationEnded,
+    SessionClosed,
+    SessionFact,
 )
+from tests.executed_lines import counted_lines
 from tests.stage.session.decided_session import (
     OTHER_STAGE,
     DecidedSession,
@@ -31,6 +34,32 @@ from tests.stage.session.decided_session import (
     replica_arrives,
     replicate,
 )
+
+
+def lines_of_end(*, viewers: int, fact: SessionFact) -> int:
+    """Return how many lines a decision executes that ends a publication with so many viewers."""
+    session = DecidedSession()
+    session.publish("P")
+    for number in range(viewers):
+        session.subscribe(f"V{number}", "P")
+    with counted_lines() as count:
+        decision = session.apply(fact)
+    assert sum(name.endswith("SUBSCRIBE_STOPPED") for name in event_names(decision.events)) == viewers
+    return count.lines
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        ended("P", "pub-P"),
+        ParticipantsDisconnected(participant_ids=("P",), cause=Cause.DISCONNECTED_BY_API),
+        SessionClosed(cause=Cause.STAGE_DELETED),
+    ],
+    ids=["publication", "publisher", "session"],
+)
+def test_the_end_of_a_publication_costs_in_proportion_to_its_viewers(fact: SessionFact) -> None:
+    few, many = lines_of_end(viewers=50, fact=fact), lines_of_end(viewers=200, fact=fact)
+    assert many < 4.2 * few
 
 
 class TestReason:

@@ -133,9 +133,11 @@ def end_by_fact(draft: Draft, participant_id: str, fact: Gone | Cut | Exchanged,
 
 def end_viewers(draft: Draft, publisher_id: str, *, cascade: bool = True) -> None:
     """End all subscriptions to a publisher, with the cause PUBLISHER_STOPPED. Does nothing without `cascade`."""
-    watching = draft.viewers.get(publisher_id)
-    if watching is None or not cascade:
+    index = draft.viewers.get(publisher_id)
+    if index is None or not cascade:
         return
+    # Copied, because each end below changes the index: reading this version of it after n ends would cost n steps.
+    watching = dict(index.items())
     # In order of arrival and of acceptance: the index itself has no order, and equal inputs give equal decisions.
     for viewer_id in sorted(set(watching.values()), key=lambda each: draft.get(each).arrival):
         connection_ids = [each for each in draft.get(viewer_id).machine.connections if each in watching]
@@ -164,9 +166,9 @@ def drop_attempt(
         attempts = {other: each for other, each in participant.attempts.items() if other != connection_id}
     participant = msgspec.structs.replace(participant, attempts=attempts)
     draft.put(participant)
-    if attempt.kind is ConnectionKind.PUBLISH and not keep_source:
-        draft.release_source(participant_id, user_id=connection_id, detail="")
     if not keep_source:
+        if attempt.kind is ConnectionKind.PUBLISH:
+            draft.release_source(participant_id, user_id=connection_id, detail="")
         draft.order(CloseRoute(connection_id=connection_id))
     return participant
 
