@@ -45,6 +45,16 @@ def test_it_shows_both_clocks() -> None:
     assert (now.wall_ms, now.monotonic_ms) == (START_MS + 1_234, 77 + 1_234)
 
 
+def test_calls_within_a_millisecond_share_an_instant_and_a_reading_of_the_wall_clock() -> None:
+    clocks, clock = running()
+    clocks.advance(1)
+    first = clock.now()
+    clocks.wall_ms += 1
+    assert clock.now() is first
+    clocks.elapsed_ms += 1
+    assert clock.now().wall_ms == START_MS + 2
+
+
 @pytest.mark.parametrize("step_ms", [1, STEP_MS])
 def test_a_small_step_forward_is_followed_at_once(step_ms: int) -> None:
     clocks, clock = running()

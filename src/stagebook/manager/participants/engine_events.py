@@ -31,6 +31,7 @@ from stagebook.stage.session.session_facts import (
 )
 from stagebook.stage.source_limits import Measurement
 
+_REDUNDANT = ConnectionKind.REDUNDANT
 CAUSES = {
     CloseCause.NEVER_CONNECTED: Cause.NEVER_CONNECTED,
     CloseCause.CONSENT_LOST: Cause.PEER_LOST,
@@ -74,7 +75,7 @@ class EngineEvents:
         participant_id, connection_id = route.participant_id, fact.connection_id
         match fact:
             case Connected():
-                known = self._known_virtual(route) if route.kind is ConnectionKind.REDUNDANT else None
+                known = self._known_virtual(route) if route.kind is _REDUNDANT else None
                 return TransportConnected(
                     participant_id=participant_id, connection_id=connection_id, virtual_known=known
                 )

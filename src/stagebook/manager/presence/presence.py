@@ -92,6 +92,8 @@ class PresencePublisher:
 
     def changed(self, session: Session, participant_ids: Iterable[str]) -> None:
         """Note the participants of a session that have changed. Costs the same whatever the session's size."""
+        if not self._stages:
+            return
         for publishers_only in (False, True):
             key = (session.stage_arn, publishers_only)
             stage = self._stages.get(key)

@@ -28,19 +28,19 @@ class EventClock:
         # In microseconds, as running at half speed would lose half a millisecond in each call.
         self._wall_us = max(clock.now_ms(), floor_ms) * 1000
         self._ahead_since_ms: int | None = None
-        self._system_us = 0
         self._last: Instant | None = None
         """The last answer, for calls within the same millisecond."""
 
     def now(self) -> Instant:
         """Return the present moment on both clocks, in milliseconds. Its wall time is never below an earlier one.
 
-        Calls within the same millisecond return the same object: transactions of a burst then share one Instant.
+        Calls within the same millisecond return the same object: the transactions of a burst then share one Instant,
+        and most of them read only one of the two clocks, which are system calls on some machines.
         """
-        monotonic_ms, system_us = self._clock.monotonic_ms(), self._clock.now_ms() * 1000
-        if self._last is not None and monotonic_ms == self._monotonic_ms and system_us == self._system_us:
+        monotonic_ms = self._clock.monotonic_ms()
+        if self._last is not None and monotonic_ms == self._monotonic_ms:
             return self._last
-        self._system_us = system_us
+        system_us = self._clock.now_ms() * 1000
         # `max`: the port promises a monotonic clock, but a violation must not turn event times back.
         elapsed_us = max(0, monotonic_ms - self._monotonic_ms) * 1000
         self._monotonic_ms = max(self._monotonic_ms, monotonic_ms)

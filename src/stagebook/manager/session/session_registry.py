@@ -16,6 +16,7 @@ from stagebook.stage.session.session_state import NO_USAGE, Session, Usage
 
 MEDIA_KINDS = (ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE)
 """The kinds of connection that a participant can patch and close by their id."""
+_UNOPENED, _ENDED = SessionPhase.UNOPENED, SessionPhase.ENDED
 ENDED_ROUTES = 2_048
 """Ended connections that are remembered: about half a megabyte, and some seconds of a busy server."""
 
@@ -75,8 +76,8 @@ class SessionRegistry:
         former = self.sessions.get(session.stage_arn)
         before = NO_USAGE if former is None else former.usage
         after = session.usage
-        is_over = session.phase is SessionPhase.ENDED
-        if is_over or (session.phase is SessionPhase.UNOPENED and not len(session.participants)):
+        phase = session.phase
+        if phase is _ENDED or (phase is _UNOPENED and not len(session.participants)):
             self.sessions.pop(session.stage_arn, None)
             after = NO_USAGE
         else:

@@ -40,6 +40,7 @@ class Transaction:
         "_changes",
         "_commit",
         "_forwards",
+        "_is_mixed",
         "_registry",
         "_rules",
         "_uncounted",
@@ -67,6 +68,8 @@ class Transaction:
         self._rules = rules
         self._commit = commit
         self._changes: list[Change] = []
+        self._is_mixed = False
+        """Whether the changes may not be in the order of their ranks. Those of one decision mostly are."""
         self._forwards: list[orders.Forward] = []
         # What this transaction has changed of the usage of accounts, without its last decision. Most transactions have
         # only one decision, so it is counted when the next one needs it.
@@ -109,8 +112,7 @@ class Transaction:
 
     def changes(self) -> list[Change]:
         """Return the changes for the book in the order of their ranks; within a rank, in the order of the decisions."""
-        # Decisions of several sessions alternate in the list; see the ranks below.
-        if len(self._changes) > 1:
+        if self._is_mixed:
             self._changes.sort(key=_rank)
         return self._changes
 
@@ -124,6 +126,16 @@ class Transaction:
         self.changed_ids.append((stage_arn, decision.changed_ids))
         if decision.departed:
             self.departed += [(session_id, record) for record in decision.departed]
+        changes = self._changes
+        self._is_mixed = self._is_mixed or bool(changes)
+        for order in decision.orders:
+            if type(order) in WRITES:
+                changes.append(_change_of(order, stage_arn, session_id))
+                self._is_mixed = self._is_mixed or type(order) in LATE_WRITES
+            elif type(order) is orders.Forward:
+                self._forwards.append(order)
+            else:
+                self.orders.append((stage_arn, order))
         for entry in decision.events:
             event = AppendEvent(
                 stage_arn=stage_arn,
@@ -132,14 +144,7 @@ class Transaction:
                 event=entry.event,
                 at_ms=at_ms,
             )
-            self._changes.append(event)
-        for order in decision.orders:
-            if type(order) in WRITES:
-                self._changes.append(_change_of(order, stage_arn, session_id))
-            elif type(order) is orders.Forward:
-                self._forwards.append(order)
-            else:
-                self.orders.append((stage_arn, order))
+            changes.append(event)
         return decision.refusal
 
     def _context(self, account_id: str) -> Context:
@@ -186,6 +191,8 @@ def _rank(change: Change) -> int:
 
 WRITES = frozenset((orders.WriteParticipant, orders.WriteSessionStart, orders.WriteReplica, orders.WriteSessionEnd))
 """The orders that write a row."""
+LATE_WRITES = frozenset((orders.WriteReplica, orders.WriteSessionEnd))
+"""Those whose rows follow the events of their decision."""
 
 
 def _change_of(order: orders.Order, stage_arn: str, session_id: str) -> Change:

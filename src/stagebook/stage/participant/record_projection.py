@@ -17,6 +17,7 @@ from stagebook.stage.resources import (
     ReplicationType,
 )
 
+_JOINED, _CONNECTED = EventName.JOINED, ParticipantState.CONNECTED
 _WITHOUT_CHANGE = frozenset(
     (
         EventName.JOIN_ERROR,
@@ -49,9 +50,9 @@ def record_after(
         name = event.name
         if name in _WITHOUT_CHANGE:
             continue
-        if name is EventName.JOINED:
+        if name is _JOINED:
             first = at_ms if record.first_join_ms is None else record.first_join_ms
-            record = replace(record, state=ParticipantState.CONNECTED, first_join_ms=first)
+            record = replace(record, state=_CONNECTED, first_join_ms=first)
             if event.replica:
                 record = replace(record, replication_state=ReplicationState.ACTIVE)
         elif name is EventName.LEFT:
