@@ -125,8 +125,9 @@ async def test_a_failed_book_can_be_read_and_closed(path: Path) -> None:
     left = ParticipantRecord(participant_id="p", state=ParticipantState.CONNECTED)
     with pytest.raises(BookFailedError, match="broken store"):
         await commit(book, put(left), append("p", EventName.LEFT))
-    with pytest.raises(BookFailedError, match="broken store"):
-        book.submit([put_stage()])
+    for _ in range(2):  # a transaction that is refused leaves nothing behind that the next one would contradict
+        with pytest.raises(BookFailedError, match="broken store"):
+            book.submit([put_stage(f"{ARN}9"), open_session("st-9", arn=f"{ARN}9")])
     assert len(book.list_events(ARN, SESSION, "p")) == 1
     assert book.get_participant(ARN, SESSION, "p") == ParticipantRecord(participant_id="p")
     await book.close()

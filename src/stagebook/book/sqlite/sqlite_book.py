@@ -93,6 +93,8 @@ class SqliteBook(SqliteReader):
         """Queue a transaction; see `Book.submit`. Raises BookFailedError or ChangeRefusedError."""
         if self._closing:
             raise BookFailedError("the book is closed")
+        # Before the translation, which notes what the transaction opens and ends: the same one may be submitted again.
+        self._writer.require_working()
         sequences, rows = self._translator.translate(changes)
         durable = self._writer.put(rows, self._translator.last_sequence)
         self._backlog += 1

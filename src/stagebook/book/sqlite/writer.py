@@ -72,14 +72,18 @@ class BookWriter:
         self._thread = threading.Thread(target=self._run, name="stagebook-book-writer", daemon=True)
         self._thread.start()
 
+    def require_working(self) -> None:
+        """Raise BookFailedError if an earlier commit failed."""
+        if self._failure is not None:
+            raise BookFailedError(str(self._failure)) from self._failure
+
     def put(self, rows: TransactionRows, last_sequence: int) -> Durable:
         """Queue the rows of a transaction; return the future of its group.
 
         `last_sequence` is the newest sequence number that was assigned up to and including this transaction. Raises
         BookFailedError if an earlier commit failed.
         """
-        if self._failure is not None:
-            raise BookFailedError(str(self._failure)) from self._failure
+        self.require_working()
         with self._filling_lock:
             group = self._filling
             if group is not None:
