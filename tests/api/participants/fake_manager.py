@@ -45,6 +45,7 @@ class FakeManager:
         self.patch_answer = PatchAnswer(fragment=None, ice_session="ice-1")
         self.watcher: StageWatcher | None = None
         self.watchers: list[StageWatcher] = []
+        self.sole: list[bool] = []
         self.offer_gate: asyncio.Event | None = None
         self.offers_in_progress = self.most_offers_in_progress = 0
         self.known_tokens: set[str] = set()
@@ -112,8 +113,11 @@ class FakeManager:
     async def close(self, claims: Claims, *, connection_id: str) -> None:
         self._record("close", claims.participant_id, connection_id)
 
-    async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
+    async def open_events(
+        self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo, is_sole: bool = False
+    ) -> str:
         self._record("open_events", claims.participant_id, client)
+        self.sole.append(is_sole)
         self.watcher = watcher
         self.watchers.append(watcher)
         return f"connection-{2 + len(self.watchers)}"

@@ -244,6 +244,12 @@ class TestSdkAddress:
             assert not watcher_of(manager).publishers_only
             socket.leave()
 
+    async def test_the_sdk_has_one_websocket_at_a_time_and_other_clients_several(self, manager: FakeManager) -> None:
+        for path, query in (("/events", SDK_QUERY), ("/events", f"topic={STAGE_ID}"), (PATH, SDK_QUERY)):
+            async with connected(manager, path=path, query=query) as socket:
+                socket.leave()
+        assert manager.sole == [True, True, False]
+
     async def test_the_topic_of_another_stage_is_refused(self, manager: FakeManager) -> None:
         socket = FakeSocket(manager)
         await socket.serve(path="/events", query="topic=otherStage00/publishers")
@@ -404,6 +410,7 @@ class TestClose:
             (FarewellReason.DISCONNECTED, "", 4001, "PARTICIPANT_DISCONNECTED"),
             (FarewellReason.STAGE_DELETED, "", 4002, "STAGE_DELETED"),
             (FarewellReason.CONNECTION_TOKEN_REVOKED, "", 4003, "CONNECTION_TOKEN_REVOKED"),
+            (FarewellReason.TOKEN_REUSED, "", 4004, "TOKEN_REUSED"),
             (FarewellReason.SHUTDOWN, "", 1001, "SERVER_SHUTDOWN"),
         ],
     )

@@ -57,10 +57,12 @@ class Watcher:
 
     def farewell(self, reason: FarewellReason, detail: str) -> None:
         """As StageWatcher.farewell."""
-        del reason, detail
+        del detail
         self.is_open = False
-        with self.observer.noting():
-            self.observer.left(self.stage_arn, self.participant_id)
+        # A participant whose token was reused is on the stage with the newer connection.
+        if reason is not FarewellReason.TOKEN_REUSED:
+            with self.observer.noting():
+                self.observer.left(self.stage_arn, self.participant_id)
 
 
 @dataclass
@@ -198,7 +200,12 @@ class Clients:
             takes_changes=self.chance.random() < 0.5,
             publishers_only=self.chance.random() < 0.5,
         )
-        connection_id = await self.manager.participants.open_events(claims, watcher=watcher, client=CLIENT)
+        connection_id = await self.manager.participants.open_events(
+            claims,
+            watcher=watcher,
+            client=CLIENT,
+            is_sole=self.chance.random() < 0.5,
+        )
         self.sockets.append((claims.stage_arn, claims.participant_id, connection_id))
         self.watchers[connection_id] = watcher
 
@@ -222,7 +229,8 @@ class Clients:
         if self.sockets:
             _, _, connection_id = self.sockets.pop(self.chance.randrange(len(self.sockets)))
             self.watchers[connection_id].is_open = False
-            await self.manager.participants.close_events(connection_id=connection_id, cause=Cause.CLIENT)
+            cause = self.chance.choice([Cause.CLIENT, Cause.PEER_LOST])
+            await self.manager.participants.close_events(connection_id=connection_id, cause=cause)
 
     async def set_mute_state(self) -> None:
         """Say whether audio is muted and video stopped, on an events websocket that may have ended."""

@@ -172,18 +172,35 @@ class DecideMachine(RuleBasedStateMachine):
             if connect:
                 self._connect(stage_arn, participant_id, connection_id)
 
-    @rule(stage_arn=STAGE_ARNS, participant_id=PARTICIPANTS, capabilities=CAPABILITIES, is_own_key=IS_OWN_KEY)
+    @rule(
+        stage_arn=STAGE_ARNS,
+        participant_id=PARTICIPANTS,
+        capabilities=CAPABILITIES,
+        is_own_key=IS_OWN_KEY,
+        is_sole=st.booleans(),
+    )
     def open_events(
-        self, stage_arn: str, participant_id: str, capabilities: frozenset[Capability], *, is_own_key: bool
+        self,
+        stage_arn: str,
+        participant_id: str,
+        capabilities: frozenset[Capability],
+        *,
+        is_own_key: bool,
+        is_sole: bool,
     ) -> None:
         session = self.shell.session(stage_arn)
         fact = facts.EventsRequested(
             connection_id=self.shell.fresh_id("ws-"),
             claims=token(stage_arn, participant_id, capabilities, is_own_key=is_own_key),
             client=CLIENT,
+            is_sole=is_sole,
             known=self.shell.known(session, participant_id),
         )
-        self.shell.apply(session, fact)
+        refusal = self.shell.apply(session, fact)
+        if refusal is None and is_sole:
+            participant = self.shell.sessions[stage_arn].participants.get(participant_id)
+            assert participant is not None
+            assert participant.sole_events_id == fact.connection_id
 
     @rule(stage_arn=STAGE_ARNS, participant_id=st.sampled_from((*STREAMS, "E")), connect=st.booleans())
     def encode(self, stage_arn: str, participant_id: str, *, connect: bool) -> None:
@@ -387,6 +404,12 @@ class DecideMachine(RuleBasedStateMachine):
             is_fed = any(each is not None and each.machine.is_publishing for each in streams)
             is_shown = virtual is not None and virtual.is_virtual and virtual.machine.is_publishing
             assert is_fed == is_shown
+
+    @invariant()
+    def a_sole_websocket_is_open(self) -> None:
+        for _, participant in self.participants():
+            if participant.sole_events_id is not None:
+                assert participant.machine.connections[participant.sole_events_id].kind is ConnectionKind.EVENTS
 
     @invariant()
     def viewers_are_the_subscribe_connections(self) -> None:

@@ -22,6 +22,7 @@ FAREWELL_CLOSE_CODES: dict[FarewellReason, int] = {
     FarewellReason.DISCONNECTED: 4001,
     FarewellReason.STAGE_DELETED: 4002,
     FarewellReason.CONNECTION_TOKEN_REVOKED: 4003,
+    FarewellReason.TOKEN_REUSED: 4004,
     FarewellReason.SHUTDOWN: 1001,
 }
 """The close code for each reason of the stage manager. 1001 is "going away"."""

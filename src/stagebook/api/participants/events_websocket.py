@@ -78,6 +78,7 @@ class EventsEndpoint:
             dialect=_SDK if address.is_sdk else _SIMPLE,
             takes_changes=CHANGES_SUBPROTOCOL in scope["subprotocols"],
             publishers_only=address.publishers_only,
+            is_sole=address.is_sdk,
         )
         join = await self._joins.join(request, wake=transport.wake, end=transport.end)
         # This value stays when the task is cancelled, which the HTTP server does when it stops.

@@ -24,13 +24,17 @@ from stagebook.stage.resources import ClientInfo
 
 
 class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a participant joins with, and how its client wants to be shown the stage; see EventsConnection."""
+    """What a participant joins with, and how its client wants to be shown the stage; see EventsConnection.
+
+    `is_sole` is that of the stage manager's `open_events`.
+    """
 
     claims: Claims
     client: ClientInfo
     dialect: EventsDialect
     takes_changes: bool = False
     publishers_only: bool = False
+    is_sole: bool = False
 
 
 class StageJoin(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +84,9 @@ class ParticipantJoins:
             publishers_only=request.publishers_only,
         )
         try:
-            connection_id = await self._manager.open_events(claims, watcher=connection, client=request.client)
+            connection_id = await self._manager.open_events(
+                claims, watcher=connection, client=request.client, is_sole=request.is_sole
+            )
         except BaseException:
             self._uncount(participant)
             raise

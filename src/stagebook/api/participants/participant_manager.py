@@ -54,8 +54,14 @@ class ParticipantManager(Protocol):
     async def close(self, claims: Claims, *, connection_id: str) -> None:
         """End a connection of this participant."""
 
-    async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
-        """Register an events websocket as a connection of the participant; return the id of the connection."""
+    async def open_events(
+        self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo, is_sole: bool = False
+    ) -> str:
+        """Register an events websocket as a connection of the participant; return the id of the connection.
+
+        `is_sole`: its client has one events websocket at a time. A former one of that kind gets a farewell, and a
+        client that closes it has left the stage with all of its connections.
+        """
 
     def show_again(self, *, connection_id: str) -> None:
         """Show an events websocket the list again, because it has not taken all changes. An unknown id is ignored."""

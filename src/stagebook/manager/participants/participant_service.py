@@ -151,9 +151,12 @@ class ParticipantService:
             ),
         )
 
-    async def open_events(self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo) -> str:
+    async def open_events(
+        self, claims: Claims, *, watcher: StageWatcher, client: ClientInfo, is_sole: bool = False
+    ) -> str:
         """Let a participant watch its stage; return the connection's id. The first snapshot follows.
 
+        With `is_sole` it is of a client that has one events websocket at a time: a former one gets a farewell.
         Raises AttemptRefusedError (recorded as JOIN_ERROR), TokenRefusedError and ServerBusyError.
         """
         stage, known = self._enter(claims)
@@ -162,6 +165,7 @@ class ParticipantService:
             connection_id=connection_id,
             claims=claims,
             client=client,
+            is_sole=is_sole,
             known=known,
         )
         transaction = self._unit.begin()
@@ -172,8 +176,9 @@ class ParticipantService:
         try:
             await self._unit.wait(transaction.commit())
         except asyncio.CancelledError:
-            # The caller never learns the id, so nobody else would end this connection.
-            await self.close_events(connection_id=connection_id, cause=Cause.CLIENT)
+            # The caller never learns the id, so nobody else would end this connection. It is not the client's wish to
+            # leave, which would end its media connections as well.
+            await self.close_events(connection_id=connection_id, cause=Cause.PEER_LOST)
             raise
         if refusal is not None:
             raise refusal

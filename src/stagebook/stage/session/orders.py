@@ -27,6 +27,7 @@ class FarewellReason(StrEnum):
     STAGE_DELETED = "STAGE_DELETED"
     SHUTDOWN = "SERVER_SHUTDOWN"
     CONNECTION_TOKEN_REVOKED = "CONNECTION_TOKEN_REVOKED"  # noqa: S105 - the name of a reason, not a secret
+    TOKEN_REUSED = "TOKEN_REUSED"  # noqa: S105 - same
 
 
 class ParticipantEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):

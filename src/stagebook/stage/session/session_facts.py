@@ -39,11 +39,12 @@ class SubscribeRequested(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class EventsRequested(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A participant opened its events websocket."""
+    """A participant opened an events websocket. `is_sole`: it is of a client that has one at a time."""
 
     connection_id: str
     claims: Claims
     client: ClientInfo
+    is_sole: bool = False
     known: ParticipantRecord | None = None
 
 

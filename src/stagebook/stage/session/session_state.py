@@ -94,6 +94,8 @@ class SessionParticipant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     former_claims: tuple[Claims, ...] = ()
     source_watch: SourceWatch = UNWATCHED
     mute: MuteState = UNMUTED
+    sole_events_id: str | None = None
+    """The events websocket of a client that has one at a time; see `rules/sole_websocket.py`."""
     arrival: int = 0
     usage: Usage = NO_USAGE
     """What it counts in the quotas, as of the last decision."""

@@ -16,7 +16,6 @@ from stagebook.api.participants.dialects.events_address import (
 from stagebook.api.participants.problem_responses import RequestRefusedError
 
 STAGE_ID = "dF2ISMircFZA"
-PUBLISHERS = EventsAddress(topic=STAGE_ID, is_sdk=True, publishers_only=True)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +31,8 @@ PUBLISHERS = EventsAddress(topic=STAGE_ID, is_sdk=True, publishers_only=True)
     ],
 )
 def test_a_topic_in_the_query_with_publishers_lists_those(query: str) -> None:
-    assert events_address("/events", query.encode()) == PUBLISHERS
+    expected = EventsAddress(topic=STAGE_ID, is_sdk=True, publishers_only=True)
+    assert events_address("/events", query.encode()) == expected
 
 
 def test_a_topic_in_the_query_lists_everybody() -> None:

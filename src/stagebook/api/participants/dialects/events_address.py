@@ -23,7 +23,11 @@ _TOPIC = re.compile(r"(?P<topic>[A-Za-z0-9-]{1,64})(?P<publishers>/publishers)?"
 
 
 class EventsAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks for with the address of an events websocket. `topic` is the id of the stage."""
+    """What a client asks for with the address of an events websocket. `topic` is the id of the stage.
+
+    `traceid` is not read: the SDK uses the same one when it connects again for the first time after a loss, another one
+    when that fails, and another one in another page (observed on the wire).
+    """
 
     topic: str
     is_sdk: bool = False

@@ -34,6 +34,7 @@ DISCONNECT_REASONS: dict[FarewellReason, str] = {
     FarewellReason.DISCONNECTED: "the participant was disconnected",
     FarewellReason.STAGE_DELETED: "the stage was deleted",
     FarewellReason.CONNECTION_TOKEN_REVOKED: "the connection token was revoked",
+    FarewellReason.TOKEN_REUSED: "the token was used for another connection",
 }
 """The texts for the reasons that have a DISCONNECT message, where the caller of the API gave none."""
 

@@ -41,6 +41,7 @@ from stagebook.stage.session.rules.quotas import (
     publishers_quota,
     subscribers_quota,
 )
+from stagebook.stage.session.rules.sole_websocket import replace_sole
 from stagebook.stage.session.session_facts import (
     AttemptRefused,
     EncoderRequested,
@@ -94,12 +95,17 @@ def subscribe_requested(draft: Draft, fact: SubscribeRequested) -> Refusal:
 
 def events_requested(draft: Draft, fact: EventsRequested) -> Refusal:
     """Check an events websocket and let its participant join. No engine takes part, so one decision is enough."""
-    refusal = _check(draft, fact, ConnectionKind.EVENTS, "JOIN_ERROR", connections_quota)
+    former = draft.find(fact.claims.participant_id)
+    replaces = fact.is_sole and former is not None and former.sole_events_id is not None
+    quota = partial(connections_quota, replaced=1 if replaces else 0)
+    refusal = _check(draft, fact, ConnectionKind.EVENTS, "JOIN_ERROR", quota)
     if refusal is not None:
         return refusal
     enter(draft, fact.claims, fact.client, fact.known)
     accept(draft, fact.claims, Accepted(connection_id=fact.connection_id, kind="events"))
     open_route(draft, fact.claims, fact.connection_id, ConnectionKind.EVENTS)
+    if fact.is_sole:
+        replace_sole(draft, fact.claims.participant_id, fact.connection_id)
     return None
 
 

@@ -5,7 +5,7 @@ Reports can be late, repeated or about a connection that has ended: then they ch
 
 from msgspec.structs import replace
 
-from stagebook.stage.events import ErrorCode
+from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.participant.participant_facts import MediaConnected
 from stagebook.stage.participant.participant_machine import superseded_by
 from stagebook.stage.participant.participant_state import Connection
@@ -15,6 +15,7 @@ from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import CancelTimer, CloseConnection, CloseRoute, SetTimer
 from stagebook.stage.session.rules.arrivals import show_virtual
 from stagebook.stage.session.rules.replicas import resume_replications
+from stagebook.stage.session.rules.sole_websocket import leave
 from stagebook.stage.session.rules.teardown import cut_connection, end_connections
 from stagebook.stage.session.session_facts import (
     ConnectionEnded,
@@ -88,7 +89,7 @@ def _resume(draft: Draft, publisher_id: str) -> None:
 
 
 def connection_ended(draft: Draft, fact: ConnectionEnded) -> Refusal:
-    """End a connection.
+    """End a connection. A client that closes its only events websocket leaves with everything.
 
     The engine can report the end of a connection before the manager has processed its answer to the offer. Then the
     attempt is only marked as lost, and `attempt_answered` refuses it: the client waits for the response to its offer.
@@ -98,6 +99,8 @@ def connection_ended(draft: Draft, fact: ConnectionEnded) -> Refusal:
         return None
     if fact.connection_id in participant.attempts:
         _lose_attempt(draft, participant, fact.connection_id)
+    elif fact.connection_id == participant.sole_events_id and fact.cause is Cause.CLIENT:
+        leave(draft, participant, detail=fact.detail)
     elif fact.connection_id in participant.machine.connections:
         end_connections(draft, fact.participant_id, [fact.connection_id], cause=fact.cause, detail=fact.detail)
     return None

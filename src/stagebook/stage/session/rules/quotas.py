@@ -32,11 +32,11 @@ def participants_quota(draft: Draft, participant: SessionParticipant | None) -> 
     return None
 
 
-def connections_quota(draft: Draft, participant: SessionParticipant | None) -> str | None:
-    """Check the number of connections of one participant."""
-    maximum = draft.context.limits.connections_per_participant
+def connections_quota(draft: Draft, participant: SessionParticipant | None, *, replaced: int = 0) -> str | None:
+    """Check the number of connections of one participant. `replaced` of them end with the new one."""
+    maximum = draft.context.limits.connections_per_participant + replaced
     if participant is not None and len(participant.machine.connections) + len(participant.attempts) >= maximum:
-        return f"the participant has {maximum} connections already"
+        return f"the participant has {maximum - replaced} connections already"
     return None
 
 

@@ -226,6 +226,7 @@ def _release(
         case ConnectionKind.EVENTS:
             farewell = FAREWELLS.get(end.cause)
             draft.order(CloseEvents(connection_id=connection_id, farewell=farewell, detail=end.detail or ""))
+            _forget_sole(draft, participant_id, connection_id)
         case ConnectionKind.SUBSCRIBE:
             # A publisher is closed without a failure: many clients answer one by publishing again.
             draft.order(CloseConnection(connection_id=connection_id, as_failure=end.cause is not Cause.CLIENT))
@@ -241,6 +242,13 @@ def _release(
             _replica_left(draft, participant, connection_id, end)
         case _:
             pass
+
+
+def _forget_sole(draft: Draft, participant_id: str, connection_id: str) -> None:
+    """Note that the events websocket of a client that has one at a time has ended, if it is this one."""
+    participant = draft.get(participant_id)
+    if participant.sole_events_id == connection_id:
+        draft.put(msgspec.structs.replace(participant, sole_events_id=None))
 
 
 def _stream_ended(draft: Draft, virtual_id: str, connection_id: str, end: End) -> None:
