@@ -52,6 +52,17 @@ async def test_a_disconnected_participant_is_told_so_before_the_close(stage: Sta
         assert await participant.close_code() == 4001
 
 
+async def test_a_refused_handshake_is_told_why_over_the_websocket(stage: StageHandle) -> None:
+    participant_id, token = await stage.token()
+    await stage.call("disconnect_participant", participantId=participant_id)
+    async with connect_sdk_events(token) as refused:
+        message = await refused.receive()
+        assert (message["type"], message["payload"]["code"]) == ("aws:ivs:JOIN_ERROR", "PARTICIPANT_DISCONNECTED")
+        assert await refused.close_code() == 1008
+    async with connect_sdk_events(f"{token[:-8]}AAAAAAAA") as forged:
+        assert (await forged.receive())["payload"]["code"] == "TOKEN_INVALID"
+
+
 async def test_a_second_page_with_the_token_ends_the_first(stage: StageHandle, peers: Peers) -> None:
     participant_id, token = await stage.token()
     async with connect_sdk_events(token) as first, connect_sdk_events(token) as second:

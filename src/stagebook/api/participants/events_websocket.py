@@ -12,6 +12,7 @@ with the stage manager, runs it, and reports its end once. Dead peers are detect
 protocol, which the HTTP server sends; the public sample clients answer those, but not PING messages.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 
@@ -20,6 +21,7 @@ from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
 from stagebook.api.participants.dialects.events_address import EventsAddress
 from stagebook.api.participants.dialects.events_dialect import EventsDialect
+from stagebook.api.participants.dialects.join_errors import join_error
 from stagebook.api.participants.dialects.sdk_dialect import SdkDialect
 from stagebook.api.participants.dialects.simple_dialect import SimpleDialect
 from stagebook.api.participants.events_connection import EventsConnection
@@ -87,6 +89,23 @@ class EventsEndpoint:
             close = await _run(transport, join.connection, scope, receive, send)
         finally:
             await self._joins.leave(join, close.cause)
+
+    async def refuse(self, scope: Scope, send: Send, problem: Problem) -> bool:
+        """Accept a handshake to refuse it with a JOIN_ERROR message; return False if it must be refused plainly.
+
+        The accepted websocket is closed at once, and aborted by the HTTP server if the client does not close it too. It
+        counts in the limits on connections as long as any other one.
+        """
+        message, offered = join_error(problem), scope["subprotocols"]
+        if message is None or not offered:
+            return False
+        selected = next((each for each in offered if _JWT.fullmatch(each)), offered[0])
+        transport = transport_for(scope, limits=self._limits, monotonic=self._monotonic)
+        close = ConnectionClose(cause=None, close_code=1008, close_reason=problem.code, last_message=message)
+        with contextlib.suppress(OSError):
+            await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
+            await transport.close(send, close)
+        return True
 
     def _admit(self, scope: Scope, topic: str) -> Claims:
         token = _offered_token(scope["subprotocols"])

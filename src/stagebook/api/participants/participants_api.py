@@ -23,7 +23,7 @@ import structlog
 from stagebook.api.asgi import Header, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.participants import cross_origin
-from stagebook.api.participants.dialects.events_address import events_address, is_events_path
+from stagebook.api.participants.dialects.events_address import events_address, is_events_path, takes_join_errors
 from stagebook.api.participants.events_websocket import EventsEndpoint, refuse_handshake
 from stagebook.api.participants.participant_joins import ParticipantJoins
 from stagebook.api.participants.participant_manager import ParticipantManager
@@ -125,18 +125,21 @@ class ParticipantsApi:
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         observed = ObservedSend(send)
+        query: bytes = scope.get("query_string") or b""
         try:
             if scope["path"] == SHARED_PATH:
                 await self._shared.serve(scope, receive, observed)
                 return
-            address = events_address(scope["path"], scope.get("query_string") or b"")
+            address = events_address(scope["path"], query)
             await self._events.serve(scope, receive, observed, address)
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes the end of a websocket
             if observed.is_accepted:
                 # There is no HTTP response. The HTTP server closes the socket of an application that has ended.
                 self._log_failure(error, scope)
                 return
-            await refuse_handshake(scope, send, self._problem_of(error, scope))
+            problem = self._problem_of(error, scope)
+            if not takes_join_errors(scope["path"], query) or not await self._events.refuse(scope, send, problem):
+                await refuse_handshake(scope, send, problem)
 
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
         try:

@@ -55,6 +55,11 @@ def events_address(path: str, query: bytes) -> EventsAddress:
     return EventsAddress(topic=topic["topic"], is_sdk=True, publishers_only=topic["publishers"] is not None)
 
 
+def takes_join_errors(path: str, query: bytes) -> bool:
+    """Return whether a client asks for the refusal of its handshake over the websocket, see `join_errors.py`."""
+    return path == "/events" and _parameters(query).get("error_over_ws") == "1"
+
+
 def _not_found(message: str) -> RequestRefusedError:
     return RequestRefusedError(status=404, code=RequestRefusalCode.NOT_FOUND, message=message)
 
