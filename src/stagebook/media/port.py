@@ -62,7 +62,7 @@ class VideoLayer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class VideoLayers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The active simulcast layers of a source for one viewer, the largest first. Empty without simulcast."""
+    """The active simulcast layers of a source for one viewer, the smallest first. Empty without simulcast."""
 
     section: int | None = None
     """Index of the video section in the viewer's offer; None for audio alone."""

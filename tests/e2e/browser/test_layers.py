@@ -52,7 +52,7 @@ async def test_a_viewer_chooses_its_layer(stage: StageHandle, participants: Part
     for viewer in (chooser, other):
         await viewer.subscribe(publisher_id)
         await viewer.wait_for_video(size=(1280, 720), count=5)
-    listed = [("high", 1280, 720), ("middle", 640, 360), ("low", 320, 180)]
+    listed = [("low", 320, 180), ("middle", 640, 360), ("high", 1280, 720)]
     await chooser.wait_for_layers(listed, selected="high")
 
     await chooser.select_layer("low")

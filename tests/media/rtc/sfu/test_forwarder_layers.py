@@ -73,8 +73,8 @@ async def test_a_viewer_chooses_a_layer_and_returns_to_the_best() -> None:
         listed = engine.forwarder.layers(connection_id="v")
         assert listed.section == 1
         assert [(each.encoding_id, each.width, each.height) for each in listed.layers] == [
-            ("h", 1280, 720),
             ("l", 320, 180),
+            ("h", 1280, 720),
         ]
         assert selected(engine) == ["h"]
 

@@ -3,7 +3,8 @@
 The list has two forms in one object, for two kinds of clients:
 
 * `layers`, with the bitrate in kbit/s and the layer that is sent: what the Web Broadcast SDK reads. It ignores the
-  other member (observed with version 1.41).
+  other member. The smallest layer comes first: of two layers, one larger and one with more frames a second, the SDK
+  takes the later one for the better (observed with version 1.41).
 * The number of the video's m-line in the offer, with the draft's list for that media section, in bit/s. The draft sends
   it as the `layers` event of server-sent events, which this API does not have.
 

@@ -269,11 +269,11 @@ def test_the_layers_are_listed_with_what_is_measured() -> None:
     rates = [layer.take_rate(2.0) for layer in scenario.incoming.layers.values()]
     listed = scenario.tracks.layers(viewer.track)
     assert [(each.encoding_id, (each.width, each.height)) for each in listed] == [
-        (rid, SIZES[rid]) for rid in ("high", "mid", "low")
+        (rid, SIZES[rid]) for rid in ("low", "mid", "high")
     ]
-    assert [each.is_selected for each in listed] == [True, False, False]
+    assert [each.is_selected for each in listed] == [False, False, True]
     assert {each.frames_per_second for each in listed} == {30}
-    assert [each.bitrate_bps for each in listed] == rates[::-1]
+    assert [each.bitrate_bps for each in listed] == rates
     assert min(rates) > 0
 
 
@@ -296,7 +296,7 @@ def test_the_chosen_layer_is_the_selected_one_or_what_is_sent_instead() -> None:
 def test_a_layer_that_has_stopped_is_not_listed() -> None:
     scenario, viewer = scenario_with_viewer()
     scenario.run(SILENCE_SECONDS + 0.1, "low", "mid")
-    assert [each.encoding_id for each in scenario.tracks.layers(viewer.track)] == ["mid", "low"]
+    assert [each.encoding_id for each in scenario.tracks.layers(viewer.track)] == ["low", "mid"]
 
 
 def test_a_viewer_that_starts_low_goes_on_with_the_best_layer() -> None:

@@ -56,7 +56,7 @@ class LayerTracks:
     # Viewers
 
     def layers(self, viewer_track: ViewerTrack) -> tuple[VideoLayer, ...]:
-        """The active layers, the largest first; empty without simulcast. Selected is the one that the viewer is sent,
+        """The active layers, the smallest first; empty without simulcast. Selected is the one that the viewer is sent,
         or will be sent from its next keyframe on."""
         incoming = self._incoming
         if incoming is None:
@@ -76,7 +76,7 @@ class LayerTracks:
                 frames_per_second=layer.shown_frames_per_second.shown,
                 is_selected=layer is selected,
             )
-            for encoding_id, layer in sorted(by_id.items(), key=lambda item: item[1].pixels, reverse=True)
+            for encoding_id, layer in sorted(by_id.items(), key=lambda item: item[1].pixels)
         )
 
     def choose(self, viewer_track: ViewerTrack, encoding_id: str | None, now: float) -> None:
