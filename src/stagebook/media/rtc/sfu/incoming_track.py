@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable
 from stagebook.media.codecs import h264, vp8
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.codecs.h264_parameter_sets import ParameterSets
-from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.rtp.stream_receiver import Arrival
 from stagebook.media.rtc.sdp.media_plan import TrackPlan
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
+from stagebook.media.rtc.sfu.simulcast.keyframe_requests import KeyframeRequests
 from stagebook.media.rtc.sfu.simulcast.layer_selection import LayerSelection
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import FORGET_SECONDS, Layer
 from stagebook.media.rtc.sfu.source_track import SourceTrack
@@ -28,13 +28,6 @@ _PACKETS_BEFORE_KEYFRAME = 4
 """The packets just before a keyframe's first slice that may hold its parameter sets: delimiter, SPS, PPS and SEI."""
 MAX_LAYERS = 6
 """Three simulcast layers, and three more for a sender that restarts with new SSRCs."""
-KEYFRAME_INTERVAL_SECONDS = 0.3
-"""Minimum time between two keyframe requests of a section, whatever their layers. A keyframe costs the bits of many
-frames, so requests of several viewers are merged."""
-MAX_KEYFRAMES_AT_ONCE = 10
-KEYFRAMES_PER_SECOND = 1.0
-"""The requests in the long run, whatever number of viewers join, leave and ask: a client with many viewers must not
-spoil the picture of the others. A viewer that joins then waits for a second at most."""
 
 # Looking up a member of an Enum class takes 0.2 us in Python 3.11. This code runs for each packet.
 _NEWEST, _LATE, _DISCARDED, _RESTARTED = Arrival.NEWEST, Arrival.LATE, Arrival.DISCARDED, Arrival.RESTARTED
@@ -59,9 +52,7 @@ class IncomingTrack:
         """The meter of the source."""
         self._rtx_layers: dict[int, Layer] = {}
         """Layers by the SSRC of their RTX stream."""
-        self._keyframe_requested_at = float("-inf")
-        self._keyframes = RtcpBudget(per_second=KEYFRAMES_PER_SECOND, burst=MAX_KEYFRAMES_AT_ONCE)
-        self._send_keyframe_request = send_keyframe_request
+        self._keyframes = KeyframeRequests(lambda layer: send_keyframe_request(self, layer))
 
     # The tracks of the source
 
@@ -111,23 +102,9 @@ class IncomingTrack:
         return selection
 
     def request_keyframe(self, layer: Layer, now: float) -> None:
-        """Request a keyframe of a layer by PLI or FIR.
-
-        At most one of all layers in KEYFRAME_INTERVAL_SECONDS and, in the long run, KEYFRAMES_PER_SECOND. If several
-        layers need one, the one that was requested least recently is next. Callers repeat their request as long as they
-        need the keyframe.
-        """
-        layer.wants_keyframe = True
-        if now - self._keyframe_requested_at < KEYFRAME_INTERVAL_SECONDS:
-            return
-        self._keyframes.renew(now)
-        if not self._keyframes.take():
-            return
-        wanting = [each for each in self.layers.values() if each.wants_keyframe]
-        next_layer = min(wanting, key=lambda each: each.keyframe_requested_at, default=layer)
-        next_layer.wants_keyframe = False
-        next_layer.keyframe_requested_at = self._keyframe_requested_at = now
-        self._send_keyframe_request(self, next_layer)
+        """Request a keyframe of a layer by PLI or FIR, within the budget of `KeyframeRequests`. Callers repeat their
+        request as long as they need the keyframe."""
+        self._keyframes.request(layer, self.layers.values(), now)
 
     # Packets
 

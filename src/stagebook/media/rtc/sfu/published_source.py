@@ -191,7 +191,7 @@ class PublishedSource(MediaSource):
 
         Without any report, viewers could not synchronise audio and video (RFC 3550 section 6.4.1).
         """
-        self._video.drop_unused([viewer.video for viewer in self.viewers.values() if viewer.video is not None])
+        self._video.drop_unused([viewer.video for viewer in self.viewers.values() if viewer.video is not None], now)
         tracks = list(self._all_tracks())
         self._reported_at = {track: self._reported_at.get(track, now) for track in tracks}
         for track in tracks:

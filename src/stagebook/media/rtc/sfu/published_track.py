@@ -36,7 +36,7 @@ class _Adoption(NamedTuple):
     """A viewer that another track serves until this one can start it."""
 
     origin: "PublishedTrack"
-    on_adopted: Callable[[EndedRun], None]
+    on_adopted: Callable[[EndedRun, float], None]
 
 
 class PublishedTrack(SourceTrack):
@@ -73,10 +73,15 @@ class PublishedTrack(SourceTrack):
         self.request_keyframe(now)
 
     def adopt(
-        self, down_track: DownTrack, *, origin: "PublishedTrack", now: float, on_adopted: Callable[[EndedRun], None]
+        self,
+        down_track: DownTrack,
+        *,
+        origin: "PublishedTrack",
+        now: float,
+        on_adopted: Callable[[EndedRun, float], None],
     ) -> None:
         """Send to a down track from the next keyframe on, which is requested. Until then `origin` sends to it, where it
-        has started. `on_adopted` is called then, with what `origin` sent to it."""
+        has started. `on_adopted` is called then, with what `origin` sent to it and the time."""
         self._waiting[down_track] = _Adoption(origin, on_adopted)
         self.request_keyframe(now)
 
@@ -170,7 +175,7 @@ class PublishedTrack(SourceTrack):
             octets=ended.octets,
             timestamp_offset=shift,
         )
-        adoption.on_adopted(ended)
+        adoption.on_adopted(ended, now)
 
     def _shift_behind(self, origin: "PublishedTrack", down_track: DownTrack, timestamp: int, now: float) -> int:
         """What to add to this track's timestamps for a viewer of `origin`, so that they continue with `timestamp`."""

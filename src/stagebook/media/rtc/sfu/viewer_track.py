@@ -5,6 +5,7 @@ The video may come from one track of the source after another, because a viewer 
 """
 
 from collections import deque
+from functools import partial
 from typing import Final
 
 from stagebook.media.rtc.rtp.rtp_packet import HEADER
@@ -14,6 +15,9 @@ from stagebook.media.rtc.sfu.source_track import EndedRun, SentPacket, SourceTra
 
 MAX_ENDED_RUNS: Final = 3
 """Earlier tracks whose packets can be retransmitted. A viewer changes its layer every few seconds at most."""
+RUN_HISTORY_SECONDS: Final = 5.0
+"""How long after a move the packets of the earlier track can be retransmitted. A track without viewers stays in memory
+for so long, with its last packets."""
 
 
 class ViewerTrack:
@@ -39,6 +43,7 @@ class ViewerTrack:
         self._rtx_sequence = rtx_sequence
         self._is_connected = False
         self._ended_runs: deque[EndedRun] = deque(maxlen=MAX_ENDED_RUNS)
+        self._moved_at = 0.0
 
     def start(self, now: float) -> None:
         """Start to send: the connection is up."""
@@ -65,9 +70,7 @@ class ViewerTrack:
             return
         if isinstance(self.track, PublishedTrack) and self.has_started:
             self.next_track = track
-            track.adopt(
-                self.down_track, origin=self.track, now=now, on_adopted=lambda ended: self._complete_move(track, ended)
-            )
+            track.adopt(self.down_track, origin=self.track, now=now, on_adopted=partial(self._complete_move, track))
             return
         self.track.remove(self.down_track)
         self.track = track
@@ -79,9 +82,15 @@ class ViewerTrack:
             self.next_track.remove(self.down_track)
             self.next_track = None
 
-    def _complete_move(self, track: PublishedTrack, ended: EndedRun) -> None:
+    def _complete_move(self, track: PublishedTrack, ended: EndedRun, now: float) -> None:
         self._ended_runs.append(ended)
+        self._moved_at = now
         self.track, self.next_track = track, None
+
+    def expire_runs(self, now: float) -> None:
+        """Forget what earlier tracks sent, RUN_HISTORY_SECONDS after the last move. Called about once a second."""
+        if self._ended_runs and now - self._moved_at > RUN_HISTORY_SECONDS:
+            self._ended_runs.clear()
 
     def resend(self, sequence: int) -> bytes | None:
         """The RTP packet that answers a NACK for `sequence`: an RTX packet, or without RTX the original packet. None if

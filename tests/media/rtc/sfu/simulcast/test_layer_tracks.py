@@ -1,14 +1,16 @@
 """Layers that viewers choose: when a choice takes effect, what replaces a layer that stops, and what is listed."""
 
+import weakref
 from itertools import pairwise
 
 import pytest
 
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from stagebook.media.rtc.rtp.rtp_packet import parse_rtp, timestamp_distance
-from stagebook.media.rtc.sfu.incoming_track import MAX_KEYFRAMES_AT_ONCE
+from stagebook.media.rtc.sfu.simulcast.keyframe_requests import MAX_KEYFRAMES_AT_ONCE
 from stagebook.media.rtc.sfu.simulcast.layer_tracks import LOW_START_SECONDS, MAX_CHOSEN_LAYERS
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import SILENCE_SECONDS
+from stagebook.media.rtc.sfu.viewer_track import RUN_HISTORY_SECONDS
 from tests.media.rtc.sfu.simulcast.layer_scenario import SIZES, LayerScenario, Watching
 
 
@@ -94,6 +96,17 @@ def test_a_nack_for_a_packet_from_before_a_choice_is_answered() -> None:
     assert again is not None
     assert parse_rtp(again) == lost
     assert viewer.track.resend(packets[-1].sequence + 1) is None
+
+
+def test_a_track_that_is_dropped_does_not_stay_in_memory() -> None:
+    scenario, viewer = scenario_with_viewer()
+    for choice in ("low", None):
+        scenario.tracks.choose(viewer.track, choice, scenario.now)
+        scenario.run(1)
+    dropped = weakref.ref(viewer.track._ended_runs[-1].track)
+    scenario.run(RUN_HISTORY_SECONDS)
+    scenario.tracks.drop_unused([viewer.track], scenario.now)
+    assert dropped() is None
 
 
 def test_a_nack_is_answered_with_the_timestamp_that_the_viewer_was_sent() -> None:
@@ -208,7 +221,7 @@ def test_a_layer_without_viewers_costs_nothing() -> None:
     scenario.run(1)
     scenario.tracks.choose(viewer.track, None, scenario.now)
     scenario.run(1)
-    scenario.tracks.drop_unused([viewer.track])
+    scenario.tracks.drop_unused([viewer.track], scenario.now)
     assert list(scenario.tracks) == [scenario.tracks.best]
     assert len(scenario.incoming.selections) == 1
 
@@ -216,7 +229,7 @@ def test_a_layer_without_viewers_costs_nothing() -> None:
 def test_a_chosen_layer_stays_while_a_viewer_waits_for_it() -> None:
     scenario, viewer = scenario_with_viewer()
     scenario.tracks.choose(viewer.track, "low", scenario.now)
-    scenario.tracks.drop_unused([viewer.track])
+    scenario.tracks.drop_unused([viewer.track], scenario.now)
     scenario.run(1)
     assert viewer.received()[-10:] == ["low"] * 10
 

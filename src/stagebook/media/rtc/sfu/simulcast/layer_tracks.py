@@ -127,9 +127,11 @@ class LayerTracks:
                 del self._low_starts[viewer_track]
                 viewer_track.move_to(self.best, now)
 
-    def drop_unused(self, viewer_tracks: Collection[ViewerTrack]) -> None:
+    def drop_unused(self, viewer_tracks: Collection[ViewerTrack], now: float) -> None:
         """Drop the tracks of chosen layers that no viewer is sent or waits for. `viewer_tracks` are those of all
-        viewers, connecting ones included."""
+        viewers, connecting ones included. Called about once a second."""
+        for viewer_track in viewer_tracks:
+            viewer_track.expire_runs(now)
         if not self._chosen:
             return
         used = {each.track for each in viewer_tracks} | {each.next_track for each in viewer_tracks}
