@@ -4,10 +4,10 @@
 
 const MS = { answer: 15_000, silence: 45_000, probe: 5_000, grace: 2_000, notice: 60_000 };
 const FIRST_ATTEMPTS = 5;
-const FAREWELLS = { 4001: "PARTICIPANT_DISCONNECTED", 4002: "STAGE_DELETED", 4003: "CONNECTION_TOKEN_REVOKED" };
+const FAREWELLS = ["PARTICIPANT_DISCONNECTED", "STAGE_DELETED", "CONNECTION_TOKEN_REVOKED"]; // from 4001 on
 const KINDS = ["audio", "video"];
 const LAYERS = [["low", 4, 0.08], ["mid", 2, 0.3], ["hi", 1, 1]]; // rid, scale, share of maxBitrate
-const LAYER_LINK = /<([^>]+)>[^,]*urn:ietf:params:whep:ext:core:layer/;
+const LAYER_LINK = /<([^>]+)>[^,]*whep:ext:core:layer/;
 
 const backoffMs = (failures) => Math.min(16_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
 
@@ -49,7 +49,7 @@ class Link {
 
 	// The server has ended the DTLS transport.
 	get #isEnded() {
-		return ["closed", "failed"].includes(this.peer?.getReceivers()[0]?.transport?.state);
+		return /closed|failed/.test(this.peer?.getReceivers()[0]?.transport?.state);
 	}
 
 	#change(state, error = null) {
@@ -85,23 +85,23 @@ class Link {
 			if (this._end) return dropped;
 			showState();
 			const wakes = stage._wakes;
-			const isDue = () => !this.isWanted() || (!retryMs && stage._wakes !== wakes);
+			const isDue = () => !retryMs && stage._wakes !== wakes;
 			await stage._until(isDue, this, retryMs || backoffMs(failures + 1)).catch(() => {});
 		}
 	}
 
 	#mayRetry({ code, status }, failures) {
-		this.wasSeen ||= code === "PUBLISHER_NOT_FOUND"; // from now on it waits for the list
+		this.wasSeen ||= code === "PUBLISHER_NOT_FOUND"; // now it waits for the list
 		if (!this.wasConnected && failures + 1 >= FIRST_ATTEMPTS) return false;
 		// The server may still count the connection that was lost.
 		if (this.wasConnected && /PUBLISHER_NOT_FOUND|QUOTA_EXCEEDED/.test(code)) return true;
 		return /NETWORK|CONNECTION_FAILED|408|429|5\d\d$/.test(`${code} ${status}`);
 	}
 
-	// Returns when the connection is of no more use, and throws when it cannot be repaired.
+	// Returns when the connection has ended, and throws when it cannot be repaired.
 	async #keep(stage, peer) {
 		const isOver = () => this.#isEnded || !this.isWanted();
-		const isLost = () => ["disconnected", "failed"].includes(peer.connectionState);
+		const isLost = () => /disconnected|failed/.test(peer.connectionState);
 		for (;;) {
 			if (isOver()) return;
 			const wakes = stage._wakes;
@@ -139,7 +139,7 @@ class Link {
 		if (!isConnected()) throw fail("CONNECTION_FAILED");
 	}
 
-	// The server also notices the end without the DELETE.
+	// The server notices the end without the DELETE, too.
 	async #drop() {
 		const { stage, peer, location } = this;
 		this.peer = this.location = null;
@@ -197,7 +197,6 @@ export class Stage extends EventTarget {
 		const tracks = { audio: null, video: null };
 		for (const track of source.getTracks?.() ?? source) tracks[track.kind] = track;
 		const layers = { audio: audioBitrate ? [{ maxBitrate: audioBitrate }] : [], video: encodings(tracks.video, options) };
-		const init = (kind) => ({ direction: "sendonly", sendEncodings: layers[kind] });
 		this.publication = new Link(this, {
 			event: "publicationchange",
 			path: "",
@@ -207,7 +206,9 @@ export class Stage extends EventTarget {
 			forget: () => (this.publication = null),
 			// Both kinds are negotiated, so that replaceTrack can add the other one later.
 			prepare: (peer) => {
-				for (const kind of KINDS) peer.addTransceiver(tracks[kind] ?? kind, init(kind));
+				for (const kind of KINDS) {
+					peer.addTransceiver(tracks[kind] ?? kind, { direction: "sendonly", sendEncodings: layers[kind] });
+				}
 			},
 		});
 		this.setMuted({});
@@ -237,6 +238,14 @@ export class Stage extends EventTarget {
 	async subscribe(id, options = {}) {
 		const { participants, subscriptions } = this;
 		const stream = new MediaStream();
+		// Video with its first packet: a video element plays no sound before the first frame of a video track.
+		const show = async (peer, receiver) => {
+			const { track } = receiver;
+			while (peer === link.peer) {
+				if (track.kind === "audio" || receiver.getSynchronizationSources().length) return stream.addTrack(track);
+				await this._until(() => peer !== link.peer, link, 100).catch(() => {});
+			}
+		};
 		const link = subscriptions.get(id) ?? new Link(this, {
 			event: "subscriptionchange",
 			members: { participantId: id, stream },
@@ -254,11 +263,7 @@ export class Stage extends EventTarget {
 			},
 			connected: (peer) => {
 				for (const old of stream.getTracks()) stream.removeTrack(old);
-				// With its first packet: a video element plays nothing while one of its tracks has no data.
-				for (const { track } of peer.getReceivers()) {
-					track.onunmute = () => stream.addTrack(track);
-					if (!track.muted) stream.addTrack(track);
-				}
+				for (const receiver of peer.getReceivers()) show(peer, receiver);
 				if (link.layer) this.selectLayer(id, link.layer).catch(() => {});
 			},
 		});
@@ -355,7 +360,7 @@ export class Stage extends EventTarget {
 		for (this._failures = 0; ; this._failures += 1) {
 			const { code, reason } = await this.#serveSocket();
 			for (const { reject } of this.#exchanges.splice(0)) reject(fail("CONNECTION_LOST"));
-			const farewell = FAREWELLS[code] ?? (this._failures >= FIRST_ATTEMPTS && !this.#number && "CONNECTION_FAILED");
+			const farewell = FAREWELLS[code - 4001] ?? (this._failures >= FIRST_ATTEMPTS && !this.#number && "CONNECTION_FAILED");
 			if (farewell) this.leave(fail(farewell, reason));
 			if (this.#number && !this._end) this.#change("reconnecting");
 			const wakes = this._wakes;
@@ -461,7 +466,7 @@ function claimsOf(token) {
 	}
 }
 
-// The simulcast layers that suit the size of the track, or one encoding.
+// The simulcast layers that suit the size of the track.
 function encodings(track, { simulcast, maxBitrate = 2_500_000 }) {
 	const { width = 1280, height = 720 } = track?.getSettings() ?? {};
 	const layers = LAYERS.filter(([, scale]) => simulcast && Math.min(width, height) / scale >= 170);
@@ -481,7 +486,7 @@ function withFragment(sdp, fragment) {
 	return sdp.replace(/^a=(ice-ufrag|candidate):.*\r\n/gm, "").replace(/^a=ice-pwd:.*\r\n/gm, lines);
 }
 
-// Rates are those since the previous call, and 0 in the first one.
+// Rates are those since the previous call.
 async function statsOf({ peer }) {
 	if (!peer) return [];
 	const samples = (peer._samples ??= new Map());

@@ -8,7 +8,10 @@ const EVENTS = {
   publishstarted: ({ participant }) => [participant.id],
   publishstopped: ({ participant }) => [participant.id],
   metadatachanged: ({ participant }) => [participant.id, participant.userId, participant.attributes],
-  mutechanged: ({ participant }) => [participant.id, participant.audioMuted, participant.videoStopped],
+  mutechanged: ({ participant }) => [
+    participant.id,
+    ["audioMuted", "videoStopped"].filter((name) => participant[name]),
+  ],
   statechange: ({ state }) => [state],
   publicationchange: ({ state, error }) => [state, error?.code ?? null],
   subscriptionchange: ({ participantId, state, error }) => [participantId, state, error?.code ?? null],
@@ -46,7 +49,7 @@ globalThis.publish = async ({ video = { width: 640, height: 480, frameRate: 15 }
   await stage.publish(local, options);
 };
 
-const videos = new Map();
+globalThis.videos = new Map();
 globalThis.subscribe = async (participantId, options) => {
   const video = Object.assign(document.createElement("video"), { autoplay: true, playsInline: true });
   video.srcObject = await stage.subscribe(participantId, options);
