@@ -107,7 +107,10 @@ class PutReplica(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class RevokeConnectionToken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Record that this connection token of the account was revoked at `at_ms`."""
+    """Record that this connection token of the account was revoked at `at_ms`.
+
+    With `<stage id>/<participant id>` as `token_id`, the participant is refused without a connection token.
+    """
 
     account_id: str
     token_id: str

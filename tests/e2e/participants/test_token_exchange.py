@@ -217,5 +217,10 @@ async def test_revoking_a_connection_token_disconnects_its_participants(
     async with httpx.AsyncClient() as http:
         answer = await http.post(token_payload(token)["whip_url"], content="v=0", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (403, "TOKEN_CONNECTION_TOKEN")
+    with pytest.raises(OfferRefusedError) as raised:
+        await peers.publisher(token).start()
+    assert (raised.value.status, raised.value.code) == (403, "TOKEN_CONNECTION_TOKEN")
+    again = await open_events(token, backend.connection_token(stage.arn, "another"))
     await peers.publisher(token).start()
     await stage.expect_events("P", "JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT", "JOINED", "PUBLISH_STARTED")
+    await again.close()

@@ -1,6 +1,7 @@
 """Connection tokens: when they are accepted, and what their revocation ends."""
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ async def revoke(harness: ManagerHarness, token_id: str, *, account_id: str = AC
     await harness.manager.connection_tokens.revoke(account_id=account_id, token_id=token_id)
 
 
-def refusal(own: OwnTokens, connection_token: str) -> TokenRefusal:
+def refusal(own: OwnTokens, connection_token: str | None) -> TokenRefusal:
     with pytest.raises(TokenRefusedError) as caught:
         admit(own, "A", connection_token)
     assert "connection token" in str(caught.value)
@@ -122,13 +123,73 @@ async def test_a_publisher_and_its_viewer_with_one_connection_token_leave_once(
     assert await harness.events(own.stage, "A") == ["JOINED", "PUBLISH_STARTED", "PUBLISH_STOPPED", "LEFT"]
 
 
-async def test_the_participant_token_stays_valid_without_the_connection_token(
+async def refused_attempt(attempt: Awaitable[object]) -> TokenRefusal:
+    with pytest.raises(TokenRefusedError) as caught:
+        await attempt
+    return caught.value.refusal
+
+
+async def test_a_participant_that_used_only_the_connection_token_needs_another_one(
     harness: ManagerHarness, own: OwnTokens
 ) -> None:
+    watcher = Watcher()
+    opening = harness.manager.participants.open_events
+    await opening(admit(own, "A", own.connection_token("one")), watcher=watcher, client=CLIENT)
+    alone = admit(own, "A", None)
+    await harness.publish(alone)
+    await revoke(harness, "one")
+    assert (await harness.events(own.stage, "A"))[-2:] == ["PUBLISH_STOPPED", "LEFT"]
+    assert await refused_attempt(harness.publish(alone)) is TokenRefusal.CONNECTION_TOKEN
+    assert await refused_attempt(harness.subscribe(alone, "P")) is TokenRefusal.CONNECTION_TOKEN
+    assert await refused_attempt(opening(alone, watcher=Watcher(), client=CLIENT)) is TokenRefusal.CONNECTION_TOKEN
+    await opening(admit(own, "A", own.connection_token("two")), watcher=Watcher(), client=CLIENT)
+    await harness.publish(alone)
+    assert (await harness.events(own.stage, "A"))[-2:] == ["JOINED", "PUBLISH_STARTED"]
+    await revoke(harness, "two")
+    assert (await harness.events(own.stage, "A"))[-2:] == ["PUBLISH_STOPPED", "LEFT"]
+
+
+async def test_a_participant_is_refused_without_one_also_after_a_restart(tmp_path: Path) -> None:
+    clock = SettableClock()
+    async with running_manager(tmp_path / "book", clock=clock) as harness:
+        own = await own_tokens(harness)
+        await harness.publish(admit(own, "A", own.connection_token("one")))
+        await revoke(harness, "one")
+    async with running_manager(tmp_path / "book", clock=clock) as harness:
+        again = OwnTokens(harness, own.stage, own.key)
+        assert refusal(again, None) is TokenRefusal.CONNECTION_TOKEN
+        await harness.publish(admit(again, "B", None))
+
+
+async def test_a_participant_is_refused_without_one_before_the_revocation_is_durable(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
+    await harness.publish(admit(own, "A", own.connection_token("one")))
+    revoking = asyncio.create_task(revoke(harness, "one"))
+    await asyncio.sleep(0)
+    assert refusal(own, None) is TokenRefusal.CONNECTION_TOKEN
+    await revoking
+
+
+async def test_a_participant_that_also_connected_without_one_goes_on_without_it(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
+    opening = harness.manager.participants.open_events
+    await opening(admit(own, "A", None), watcher=Watcher(), client=CLIENT)
     await harness.publish(admit(own, "A", own.connection_token("one")))
     await revoke(harness, "one")
     await harness.publish(admit(own, "A", None))
     assert (await harness.events(own.stage, "A"))[-2:] == ["JOINED", "PUBLISH_STARTED"]
+
+
+async def test_a_participant_that_needs_one_can_exchange_its_token(harness: ManagerHarness, own: OwnTokens) -> None:
+    opening = harness.manager.participants.open_events
+    await harness.publish(admit(own, "A", own.connection_token("one")))
+    await revoke(harness, "one")
+    connection_id = await opening(admit(own, "A", own.connection_token("two")), watcher=Watcher(), client=CLIENT)
+    token = own.token(own.claims("A", *BOTH, user_id="grace"))
+    await harness.manager.participants.exchange_token(connection_id=connection_id, token=token)
+    assert (await harness.events(own.stage, "A"))[-1] == "TOKEN_EXCHANGED"
 
 
 async def test_an_offer_is_refused_if_its_connection_token_is_revoked_while_the_engine_answers(

@@ -163,7 +163,7 @@ class ParticipantsApi:
         A client that has found one can repeat it, so the lines about each type have a rate limit.
         """
         if (more := self._log_limit.admit(type(error).__name__)) is not None:
-            _log.error("participants_request_failed", path=scope["path"], exc_info=error, **more)
+            _log.error("participants_request_failed", path=scope.get("path"), exc_info=error, **more)
         drop_traceback(error)
 
     async def _route(self, scope: Scope, receive: Receive) -> HttpResponse:

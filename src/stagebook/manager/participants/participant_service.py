@@ -10,6 +10,9 @@ connection is closed and its end recorded.
 
 import asyncio
 
+from msgspec.structs import replace
+
+from stagebook.manager.participants.accompanying_token import accompanied
 from stagebook.manager.participants.offer_negotiation import OfferNegotiation, Opened
 from stagebook.manager.presence.presence import PresencePublisher
 from stagebook.manager.presence.watchers import StageWatcher
@@ -103,6 +106,7 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as PUBLISH_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
+        claims = accompanied(self._unit.registry, claims)
         stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = PublishRequested(
@@ -134,6 +138,7 @@ class ParticipantService:
         Raises AttemptRefusedError (recorded as SUBSCRIBE_ERROR or JOIN_ERROR), OfferMalformedError, TokenRefusedError
         and ServerBusyError.
         """
+        claims = accompanied(self._unit.registry, claims)
         stage, known = self._enter(claims)
         connection_id = new_connection_id(self._randomness)
         request = SubscribeRequested(
@@ -207,7 +212,7 @@ class ParticipantService:
         if route is None:
             raise ConnectionNotFoundError
         claims = self._authorization.verify(token, now_ms=self._unit.system_time_ms())
-        self._authorization.authorize(claims)
+        self._authorization.authorize(replace(claims, connection_token_id=route.connection_token_id))
         fact = TokenExchangeRequested(participant_id=route.participant_id, claims=claims)
         transaction = self._unit.begin()
         refusal = transaction.apply(self._unit.registry.sessions[route.stage_arn], fact)

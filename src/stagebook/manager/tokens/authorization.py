@@ -90,8 +90,8 @@ class Authorization:
         """Return the stage of these claims.
 
         Raises TokenRefusedError: STAGE_DELETED, PARTICIPANT_DISCONNECTED, JTI_IN_USE, SIGNATURE (the imported key was
-        deleted since the token was verified) or CONNECTION_TOKEN (revoked). Do not await between this call and the
-        commit of the decision that relies on it.
+        deleted since the token was verified) or CONNECTION_TOKEN (revoked, or missing where one was revoked). Do not
+        await between this call and the commit of the decision that relies on it.
 
         The id of an ingest configuration's participant is reserved: an application that signs its own tokens could
         name it as `jti`.
@@ -115,6 +115,8 @@ class Authorization:
             )
         if claims.connection_token_id is not None:
             self._require_connection(rights.stage.account_id, claims.connection_token_id)
+        elif claims.ingest is None:
+            self._require_no_revocation(rights.stage.account_id, claims)
         return rights.stage
 
     def has_stage(self, stage_arn: str) -> bool:
@@ -127,9 +129,17 @@ class Authorization:
         return pair in self._revoking or self._book.is_revoked(*pair)
 
     def _require_connection(self, account_id: str, token_id: str) -> None:
-        revoking = (account_id, token_id) in self._revoking_connections
-        if revoking or self._book.is_connection_token_revoked(account_id, token_id):
+        if self._is_connection_revoked(account_id, token_id):
             raise _connection_refused("the connection token was revoked")
+
+    def _require_no_revocation(self, account_id: str, claims: Claims) -> None:
+        """Refuse a participant token alone if it was used beside a connection token that was revoked."""
+        if self._is_connection_revoked(account_id, bound_participant_id(claims.stage_arn, claims.participant_id)):
+            raise _connection_refused("the connection token that this participant used was revoked; use another one")
+
+    def _is_connection_revoked(self, account_id: str, token_id: str) -> bool:
+        revoking = (account_id, token_id) in self._revoking_connections
+        return revoking or self._book.is_connection_token_revoked(account_id, token_id)
 
     def _rights_of(self, stage_arn: str) -> StageRights | None:
         rights = self._rights.get(stage_arn)
@@ -174,12 +184,21 @@ class Authorization:
         self._revoking.discard((stage_arn, participant_id))
 
     def begin_connection_revocation(self, account_id: str, token_id: str) -> None:
-        """Refuse this connection token from this moment on."""
+        """Refuse this connection token from this moment on, or a participant token with a `bound_participant_id`."""
         self._revoking_connections.add((account_id, token_id))
 
     def finish_connection_revocation(self, account_id: str, token_id: str) -> None:
         """The revocation is durable, or has failed."""
         self._revoking_connections.discard((account_id, token_id))
+
+
+def bound_participant_id(stage_arn: str, participant_id: str) -> str:
+    """Return the id of a participant among the revocations of connection tokens.
+
+    The revocation of a connection token also revokes the participant tokens that were used only beside it, as far as
+    they come alone. The id has a slash, which the id of a connection token never has.
+    """
+    return f"{stage_arn.rpartition('/')[2]}/{participant_id}"
 
 
 def _connection_refused(detail: str) -> TokenRefusedError:

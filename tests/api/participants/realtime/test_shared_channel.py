@@ -251,7 +251,7 @@ class TestBounds:
 
     async def test_a_websocket_without_a_stage_is_closed_after_a_time(self, manager: FakeManager) -> None:
         async with shared(manager, limits=RequestLimits(shared_idle_seconds=0.01)) as socket:
-            assert await socket.receive() == {"type": "websocket.close", "code": 4004, "reason": "NO_STAGE"}
+            assert await socket.receive() == {"type": "websocket.close", "code": 4005, "reason": "NO_STAGE"}
 
     async def test_a_websocket_with_a_stage_is_not_and_one_that_has_left_it_is(self, manager: FakeManager) -> None:
         limits = RequestLimits(shared_idle_seconds=0.05, events_ping_seconds=0.1)
@@ -261,7 +261,7 @@ class TestBounds:
             closes = [await socket.receive() for _ in range(1)]
             while closes[-1]["type"] != "websocket.close":
                 closes.append(await socket.receive())
-            assert closes[-1]["code"] == 4004
+            assert closes[-1]["code"] == 4005
 
 
 async def test_a_stage_that_ends_while_it_is_joined_is_told_after_the_answer(manager: FakeManager) -> None:
@@ -290,3 +290,22 @@ async def test_a_cancelled_websocket_leaves_its_stages(manager: FakeManager) -> 
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended(manager) == [("connection-3", Cause.SHUTDOWN)]
+
+
+async def test_a_stage_is_joined_as_the_sole_websocket_of_its_participant(manager: FakeManager) -> None:
+    async with shared(manager, A) as socket:
+        manager.watchers[0].farewell(FarewellReason.TOKEN_REUSED, "")
+        assert (await socket.receive_for("a"))["payload"]["code"] == "TOKEN_REUSED"
+        socket.leave()
+    assert manager.sole == [True]
+
+
+async def test_a_failure_within_a_message_ends_the_websocket_and_is_logged(
+    manager: FakeManager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with shared(manager, A) as socket:
+        manager.failure = KeyError("inner secret")
+        payload = {"oldToken": TOKEN, "newToken": "new.body.sign", "requestId": "r", "traceId": "t"}
+        socket.send_text(wrapped("a", "aws:ivs:EXCHANGE_TOKEN", **payload))
+    assert "participants_request_failed" in capsys.readouterr().out
+    assert [each for each, _ in ended(manager)] == ["connection-3"]

@@ -25,7 +25,7 @@ from stagebook.api.participants.websocket_transport import ConnectionClose, Webs
 from stagebook.manager.presence.watchers import FarewellReason
 from stagebook.stage.events import Cause
 
-NO_STAGE = ConnectionClose(cause=None, close_code=4004, close_reason="NO_STAGE")
+NO_STAGE = ConnectionClose(cause=None, close_code=4005, close_reason="NO_STAGE")
 REVOKED = ConnectionClose(
     cause=None,
     close_code=FAREWELL_CLOSE_CODES[FarewellReason.CONNECTION_TOKEN_REVOKED],

@@ -116,7 +116,7 @@ class SharedEndpoint:
 
         def request_of(token: str) -> JoinRequest:
             claims = self._admission.admit(address, token, connection_token=connection_token)
-            return JoinRequest(claims=claims, client=client, dialect=_SDK, publishers_only=True)
+            return JoinRequest(claims=claims, client=client, dialect=_SDK, publishers_only=True, is_sole=True)
 
         return request_of
 
