@@ -32,8 +32,8 @@ _WORDS = {
         event events exchange facts garbage grammar health info ingest input json lifecycle limit listen lock machine
         main manager metering of orders output parse parser participant participants participation pending phase
         pipeline pool process processes protocol queries queue quotas rate rates reader recovery registry replication
-        row rows rules run schema section server service shared sqlite stage stages state store system table timeouts
-        timer to traceback transaction transitions unit user wall wiring work worker writer
+        row rows rules run schema section server service shared sqlite stage stages state store system table timeout
+        timeouts timer to traceback transaction transitions unit user wall wiring work worker writer
     """,
 }
 

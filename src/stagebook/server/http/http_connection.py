@@ -41,18 +41,15 @@ from stagebook.server.http.connection_flow import (
 from stagebook.server.http.request_decoder import BodyPart, RequestDecoder
 from stagebook.server.http.request_head import HttpRequestError, RequestHead
 from stagebook.server.http.request_pipeline import RequestPipeline
+from stagebook.server.http.request_timeout import AwaitedInput, RequestTimeout
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 
 STEPS_PER_TURN = 8
 DISCARD_LIMIT_BYTES = 2 * 1_024 * 1_024
 """Input that is read only to be discarded. SDKs send a whole request before they read the response."""
-LINGER_SECONDS = 2.0
 REFUSED_CONNECTIONS = 128
 """Connections above the limit that are kept until they got their 503. Further ones are closed at once: each is an open
 file of the process, and the book and the media processes need some too."""
-APPLICATION_TIMEOUT_FACTOR = 1.25
-"""How much later than the request timeout the connection itself answers 408 to an incomplete body. The APIs have a
-timeout of their own, which ends at most a twentieth later, and answer in their own format."""
 
 _REQUEST_TIMEOUT = 408
 _BAD_REQUEST = 400
@@ -95,9 +92,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_refused = False  # an error response ends the connection, whatever the client still sends
         self._is_lingering = False
         self._is_decoding_scheduled = False
-        self._request_timer: asyncio.TimerHandle | None = None
-        self._is_application_late = False
-        self._is_request_timed = False  # not set by the timer of a new connection, which is silent
+        self._request_timeout = RequestTimeout(loop=self._loop, request_seconds=settings.request_timeout_seconds)
         self._keep_alive_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -117,7 +112,7 @@ class HttpConnection(asyncio.Protocol):
         self._server = get_local_addr(self._transport)
         self._client = get_remote_addr(self._transport)
         self._network = self._settings.connection_counts.enter(self._client[0] if self._client else "")
-        self._start_request_timer(self._settings.request_timeout_seconds)
+        self._await(AwaitedInput.FIRST_BYTE)
         if self._are_connections_above(REFUSED_CONNECTIONS):
             self._transport.abort()
 
@@ -176,10 +171,9 @@ class HttpConnection(asyncio.Protocol):
         if not self._charge():
             self._pipeline.drop_waiting()
             self._refuse(_SERVICE_UNAVAILABLE, "The server holds too many incomplete requests.")
-        if self._decoder.is_in_request and not self._is_request_timed:
-            self._is_request_timed = True
+        if self._decoder.is_in_request and not self._request_timeout.is_request_awaited:
             self._cancel_keep_alive()
-            self._start_request_timer(self._settings.request_timeout_seconds)
+            self._await(AwaitedInput.REQUEST)
 
     def _charge(self) -> bool:
         """Charge the budget with what the connection holds; return False if that is too much."""
@@ -218,7 +212,7 @@ class HttpConnection(asyncio.Protocol):
         self._discards_input = True
         self._decoder.clear()
         self._held_input.charge(0)
-        self._cancel_request_timer()
+        self._request_timeout.stop()
 
     # Requests.
 
@@ -271,7 +265,7 @@ class HttpConnection(asyncio.Protocol):
             self._discard(len(part.data))
         pipeline.add_body(part)
         if part.is_last:
-            self._cancel_request_timer()
+            self._request_timeout.stop()
             if pipeline.is_ending:
                 self._stop_input()
 
@@ -358,7 +352,7 @@ class HttpConnection(asyncio.Protocol):
         self._stop_input()
         self._flow.read_on()
         self._transport.write_eof()
-        self._start_request_timer(LINGER_SECONDS)
+        self._await(AwaitedInput.LAST_BYTES)
 
     def _close(self) -> None:
         """Close the connection after what was written. A client that does not read it is disconnected."""
@@ -367,34 +361,23 @@ class HttpConnection(asyncio.Protocol):
         if not is_flushed:
             self._output_watch.start()
 
-    # The timeout of a request.
+    # Timeouts.
 
-    def _start_request_timer(self, seconds: float) -> None:
-        if self._request_timer is not None:
-            self._request_timer.cancel()
-        self._request_timer = self._loop.call_later(seconds, self._on_request_timeout)
-
-    def _cancel_request_timer(self) -> None:
-        self._is_request_timed = False
-        self._is_application_late = False
-        if self._request_timer is not None:
-            self._request_timer.cancel()
-            self._request_timer = None
+    def _await(self, awaited: AwaitedInput) -> None:
+        self._request_timeout.start(awaited, self._on_request_timeout)
 
     def _cancel_keep_alive(self) -> None:
         if self._keep_alive_timer is not None:
             self._keep_alive_timer.cancel()
             self._keep_alive_timer = None
 
-    def _on_request_timeout(self) -> None:
-        self._request_timer = None
-        if self._is_lingering or not self._decoder.is_in_request:
+    def _on_request_timeout(self, awaited: AwaitedInput) -> None:
+        if awaited is AwaitedInput.LAST_BYTES or not self._decoder.is_in_request:
             # A browser that opened a connection in advance does not expect a response.
             self._close()
-        elif not self._decoder.is_in_body or self._is_application_late:
+        elif not self._decoder.is_in_body or awaited is AwaitedInput.LATE_BODY:
             self._refuse(_REQUEST_TIMEOUT, "The request was not complete in time.")
         elif self._pipeline.is_answered:
             self.close_gracefully()
         else:
-            self._is_application_late = True
-            self._start_request_timer(self._settings.request_timeout_seconds * (APPLICATION_TIMEOUT_FACTOR - 1))
+            self._await(AwaitedInput.LATE_BODY)
