@@ -56,7 +56,7 @@ def test_every_refusal_of_an_offer_is_one_that_the_sdk_understands(error: Stageb
     assert problem.headers == problem_of(error).headers
 
 
-@pytest.mark.parametrize("code", set(RequestRefusalCode) - NOT_OF_OFFERS)
+@pytest.mark.parametrize("code", sorted(set(RequestRefusalCode) - NOT_OF_OFFERS))
 def test_every_refusal_of_the_api_itself_is_one_that_the_sdk_understands(code: str) -> None:
     assert (ANSWERS[code].status, ANSWERS[code].number) in UNDERSTOOD
 

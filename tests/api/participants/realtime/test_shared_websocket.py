@@ -23,6 +23,7 @@ async def test_the_stages_of_the_handshake_are_joined_with_the_connection_token(
     assert [call for call in manager.calls if call[0] == "admit"] == [("admit", CONNECTION_TOKEN)] * 2
     assert [call[1] for call in manager.calls if call[0] == "open_events"] == ["abCDEf12GHIj", "participantB"]
     assert all(watcher.publishers_only and not watcher.takes_changes for watcher in manager.watchers)
+    assert manager.sole == [True, True]
 
 
 async def test_a_websocket_can_be_opened_before_any_stage_is_joined(manager: FakeManager) -> None:
