@@ -8,7 +8,8 @@ that all connections of the stage share (`events_outbox.py`). Successive message
 (`stage_state_messages.py`).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
 from stagebook.api.participants import stage_state_messages
 from stagebook.api.participants.dialects import set_state_messages
@@ -28,15 +29,25 @@ FAREWELL_CLOSE_CODES: dict[FarewellReason, int] = {
 """The close code for each reason of the stage manager. 1001 is "going away"."""
 
 
+class ConnectionActions(Protocol):
+    """What a connection lets its participant do in the stage manager."""
+
+    async def answer_exchange(self, message: str) -> str:
+        """Exchange the token of a message of the dialect's `exchange_type`; return the answer."""
+
+    def set_state(self, message: str) -> None:
+        """Act on a SET_STATE message."""
+
+    def ask_for_state(self) -> None:
+        """Ask the stage manager to call `show`."""
+
+
 class EventsConnection:
     """One participant's connection. It implements the stage manager's StageWatcher, and WebsocketChannel.
 
-    `wake` lets the websocket take what waits, and `end` ends the connection. `answer_exchange` takes the text of a
-    message that exchanges the token and returns the text of the answer; `set_state` takes the text of a SET_STATE
-    message. `ask_for_state` asks the stage manager to call `show`. These three must be set before the websocket is
-    served.
-    `takes_changes`: the client has announced that it understands changes; `publishers_only`: it asked for those who
-    publish.
+    `wake` lets the websocket take what waits, and `end` ends the connection. `actions` must be set before the websocket
+    is served. `takes_changes`: the client has announced that it understands changes; `publishers_only`: it asked for
+    those who publish.
     """
 
     __slots__ = (
@@ -46,16 +57,12 @@ class EventsConnection:
         "_outbox",
         "_pending_answers",
         "_wake",
-        "answer_exchange",
-        "ask_for_state",
+        "actions",
         "publishers_only",
-        "set_state",
         "takes_changes",
     )
 
-    answer_exchange: Callable[[str], Awaitable[str]]
-    ask_for_state: Callable[[], None]
-    set_state: Callable[[str], None]
+    actions: ConnectionActions
 
     def __init__(
         self,
@@ -112,7 +119,7 @@ class EventsConnection:
     def on_drained(self) -> None:
         """Ask for a state if changes were dropped, now that the client has read what it was being sent."""
         if self._outbox.is_behind:
-            self.ask_for_state()
+            self.actions.ask_for_state()
 
     async def receive(self, text: str) -> None:
         """Act on a message of the client. Messages of other types are ignored."""
@@ -120,10 +127,10 @@ class EventsConnection:
             case "PING":
                 self._is_pong_pending = True
             case self._dialect.exchange_type:
-                answer = await self.answer_exchange(text)
+                answer = await self.actions.answer_exchange(text)
                 self._pending_answers = (*self._pending_answers, answer)
             case set_state_messages.SET_STATE:
-                self.set_state(text)
+                self.actions.set_state(text)
                 return
             case _:
                 return

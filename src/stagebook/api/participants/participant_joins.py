@@ -7,7 +7,6 @@ open at the same time have a limit.
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
 import msgspec
 
@@ -90,11 +89,7 @@ class ParticipantJoins:
         except BaseException:
             self._uncount(participant)
             raise
-        connection.answer_exchange = partial(
-            request.dialect.answer_exchange, exchange=partial(self._exchange, claims, connection_id)
-        )
-        connection.set_state = partial(self._set_state, connection_id)
-        connection.ask_for_state = partial(self._manager.show_again, connection_id=connection_id)
+        connection.actions = _JoinedActions(self._manager, self._attempts, request, connection_id)
         return StageJoin(request=request, connection_id=connection_id, connection=connection)
 
     async def leave(self, join: StageJoin, cause: Cause | None) -> None:
@@ -112,15 +107,35 @@ class ParticipantJoins:
         if not self._open_by_participant[participant]:
             del self._open_by_participant[participant]
 
-    def _set_state(self, connection_id: str, text: str) -> None:
+
+class _JoinedActions:
+    """What a participant that has joined can do. Implements ConnectionActions."""
+
+    __slots__ = ("_attempts", "_connection_id", "_manager", "_request")
+
+    def __init__(
+        self, manager: ParticipantManager, attempts: AttemptRateLimiter, request: JoinRequest, connection_id: str
+    ) -> None:
+        self._manager = manager
+        self._attempts = attempts
+        self._request = request
+        self._connection_id = connection_id
+
+    async def answer_exchange(self, message: str) -> str:
+        return await self._request.dialect.answer_exchange(message, self._exchange)
+
+    async def _exchange(self, token: str) -> Claims:
+        """Exchange a token. It counts as an attempt, because a successful exchange writes an event."""
+        self._attempts.require(self._request.claims)
+        return await self._manager.exchange_token(connection_id=self._connection_id, token=token)
+
+    def set_state(self, message: str) -> None:
         """Act on a SET_STATE message. A malformed one is ignored."""
-        said = set_state_messages.parse_set_state(text)
+        said = set_state_messages.parse_set_state(message)
         if said is not None:
             self._manager.set_mute_state(
-                connection_id=connection_id, audio_muted=said.audio_muted, video_stopped=said.video_stopped
+                connection_id=self._connection_id, audio_muted=said.audio_muted, video_stopped=said.video_stopped
             )
 
-    async def _exchange(self, claims: Claims, connection_id: str, token: str) -> Claims:
-        """Exchange a token. It counts as an attempt, because a successful exchange writes an event."""
-        self._attempts.require(claims)
-        return await self._manager.exchange_token(connection_id=connection_id, token=token)
+    def ask_for_state(self) -> None:
+        self._manager.show_again(connection_id=self._connection_id)

@@ -121,7 +121,7 @@ class SharedChannel:
             case shared_messages.SET_STATE:
                 parsed = shared_messages.parse_set_state(message.text)
                 if parsed is not None:
-                    join.connection.set_state(parsed[0])
+                    join.connection.actions.set_state(parsed[0])
                     self._send_for(logical_id, shared_messages.done(shared_messages.SET_STATE, parsed[1]))
             case offer_messages.SDP_OFFER:
                 offer = offer_messages.parse_offer(message.text)
