@@ -151,6 +151,15 @@ async def test_a_deleted_stage(stage: StageHandle, tabs: ClientTabs) -> None:
         assert await tab.run(OPEN) == 0
 
 
+async def test_a_join_is_refused_with_the_reason(stage: StageHandle, tabs: ClientTabs) -> None:
+    participant_id, token = await stage.token()
+    await stage.call("disconnect_participant", participantId=participant_id)
+    tab = await tabs.open(token)
+    assert await tab.error_code("(token) => join(token)", token) == "TOKEN_PARTICIPANT_DISCONNECTED"
+    assert await tab.run("() => stage.state") == "closed"
+    assert await tab.error_code("() => join('no token')") == "TOKEN_MALFORMED"
+
+
 async def test_a_closed_tab_leaves_at_once(stage: StageHandle, tabs: ClientTabs) -> None:
     publisher, viewer = await publisher_and_viewer(stage, tabs)
     await publisher.close()

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from stagebook.api.asgi import ObservedSend, Receive, Scope, Send
 from stagebook.api.participants.client_info import client_info
 from stagebook.api.participants.cross_origin import RESPONSE_HEADERS
-from stagebook.api.participants.dialects.events_address import EventsAddress
+from stagebook.api.participants.dialects.events_address import SDK_PATH, EventsAddress
 from stagebook.api.participants.dialects.events_dialect import EventsDialect
 from stagebook.api.participants.dialects.join_errors import join_error
 from stagebook.api.participants.dialects.sdk_dialect import SdkDialect
@@ -96,7 +96,7 @@ class EventsEndpoint:
         The accepted websocket is closed at once, and aborted by the HTTP server if the client does not close it too. It
         counts in the limits on connections as long as any other one.
         """
-        message, offered = join_error(problem), scope["subprotocols"]
+        message, offered = join_error(problem, is_sdk=scope["path"] == SDK_PATH), scope["subprotocols"]
         if message is None or not offered:
             return False
         selected = next((each for each in offered if _JWT.fullmatch(each)), offered[0])

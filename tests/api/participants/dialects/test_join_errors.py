@@ -46,7 +46,7 @@ def refused(refusal: TokenRefusal) -> TokenRefusedError:
 def test_a_refusal_has_the_nearest_code_unless_the_client_should_try_again(
     error: StagebookError | RequestRefusedError, code: str | None
 ) -> None:
-    text = join_error(problem_of(error))
+    text = join_error(problem_of(error), is_sdk=True)
     if code is None:
         assert text is None
     else:
@@ -57,7 +57,8 @@ def test_a_refusal_has_the_nearest_code_unless_the_client_should_try_again(
 
 
 def test_a_failure_of_the_server_is_a_plain_refusal() -> None:
-    assert join_error(INTERNAL) is None
+    assert join_error(INTERNAL, is_sdk=True) is None
+    assert join_error(INTERNAL, is_sdk=False) is None
 
 
 def test_each_refusal_of_a_token_has_a_code_that_the_sdk_understands() -> None:
@@ -74,7 +75,8 @@ def test_each_refusal_of_a_token_has_a_code_that_the_sdk_understands() -> None:
         ("/events", "error_over_ws=1", True),
         ("/events", "error_over_ws=0&topic=a", False),
         ("/events", "topic=a/publishers", False),
-        (PATH, SDK_QUERY, False),
+        (PATH, "error_over_ws=1", True),
+        (PATH, "", False),
         ("/other", SDK_QUERY, False),
     ],
 )
@@ -84,12 +86,17 @@ def test_only_clients_that_ask_for_it_get_it(path: str, query: str, takes: bool)
 
 class TestHandshake:
     async def messages(
-        self, manager: FakeManager, *, query: str = SDK_QUERY, subprotocols: tuple[str, ...] = (TOKEN,)
+        self,
+        manager: FakeManager,
+        *,
+        path: str = "/events",
+        query: str = SDK_QUERY,
+        subprotocols: tuple[str, ...] = (TOKEN,),
     ) -> list[dict[str, Any]]:
-        """Return everything that the server sends for a handshake at the SDK's address."""
+        """Return everything that the server sends for a handshake, by default at the SDK's address."""
         socket = FakeSocket(manager)
         async with asyncio.timeout(DEADLINE_SECONDS):
-            await socket.serve(path="/events", query=query, subprotocols=subprotocols)
+            await socket.serve(path=path, query=query, subprotocols=subprotocols)
         return [socket.from_server.get_nowait() for _ in range(socket.from_server.qsize())]
 
     @pytest.mark.parametrize(
@@ -103,6 +110,16 @@ class TestHandshake:
         assert json.loads(message["text"])["type"] == "aws:ivs:JOIN_ERROR"
         assert (close["type"], close["code"]) == ("websocket.close", 1008)
         assert manager.calls == []
+
+    async def test_the_simple_dialect_has_the_codes_of_the_http_responses(self) -> None:
+        manager = FakeManager()
+        manager.failure = AttemptRefusedError(code=ErrorCode.QUOTA_EXCEEDED, detail="the stage is full")
+        _, message, close = await self.messages(manager, path=PATH, query="error_over_ws=1")
+        assert json.loads(message["text"]) == {
+            "type": "JOIN_ERROR",
+            "payload": {"code": "QUOTA_EXCEEDED", "message": "the stage is full"},
+        }
+        assert close["code"] == 1008
 
     async def test_a_query_without_a_topic_is_a_bad_request(self) -> None:
         _, message, _ = await self.messages(FakeManager(), query="error_over_ws=1")

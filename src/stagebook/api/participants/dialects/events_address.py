@@ -18,6 +18,9 @@ from stagebook.api.participants.problem_responses import RequestRefusalCode, Req
 MAXIMUM_PARAMETERS = 16
 """Parameters of a query. The SDK sends three."""
 
+SDK_PATH = "/events"
+"""The path in the dialect of the SDK."""
+
 _PATH = re.compile(r"/events(?:/(?P<topic>[A-Za-z0-9-]{1,64}))?", re.ASCII)
 _TOPIC = re.compile(r"(?P<topic>[A-Za-z0-9-]{1,64})(?P<publishers>/publishers)?", re.ASCII)
 
@@ -57,7 +60,7 @@ def events_address(path: str, query: bytes) -> EventsAddress:
 
 def takes_join_errors(path: str, query: bytes) -> bool:
     """Return whether a client asks for the refusal of its handshake over the websocket, see `join_errors.py`."""
-    return path == "/events" and _parameters(query).get("error_over_ws") == "1"
+    return is_events_path(path) and _parameters(query).get("error_over_ws") == "1"
 
 
 def _not_found(message: str) -> RequestRefusedError:

@@ -1,10 +1,11 @@
-"""The refusal of a handshake over the websocket itself, which the Web Broadcast SDK asks for with `error_over_ws=1`.
+"""The refusal of a handshake over the websocket itself, which a client asks for with `error_over_ws=1`.
 
-    server: {"type": "aws:ivs:JOIN_ERROR", "payload": {"code", "message"}}      and a close frame
+    server: {"type": "aws:ivs:JOIN_ERROR", "payload": {"code", "message"}}      to the SDK, and a close frame
+            {"type": "JOIN_ERROR", "payload": {"code", "message"}}              in the simple dialect, and a close frame
 
-A browser does not show a page the HTTP response that refuses a handshake, so the SDK cannot read why. With the
-parameter it expects that the handshake is accepted, and then the reason. Observed on the wire with the versions 1.33.0
-and 1.41.0:
+A browser does not show a page the HTTP response that refuses a handshake, so a page cannot read why. With the
+parameter it expects that the handshake is accepted, and then the reason. In the simple dialect the codes are those of
+the HTTP error responses. The Web Broadcast SDK has its own, observed on the wire with the versions 1.33.0 and 1.41.0:
 
     code                        ERROR event of the SDK
     TOKEN_EXPIRED               TOKEN_EXPIRED (2)
@@ -14,7 +15,7 @@ and 1.41.0:
     BAD_REQUEST                 FAILED (4)
     others                      none, join() is rejected without a reason
 
-The SDK does not try again after JOIN_ERROR. It does after a plain refusal, for a minute. So refusals that a later
+Clients do not try again after JOIN_ERROR. They do after a plain refusal, the SDK for a minute. So refusals that a later
 attempt may not meet have no JOIN_ERROR: too many requests, a busy server, a failure of the server.
 """
 
@@ -37,14 +38,18 @@ CODES: dict[str, str] = {
     "TOKEN_STAGE_DELETED": "STAGE_DELETED",
     "TOKEN_PARTICIPANT_DISCONNECTED": "PARTICIPANT_DISCONNECTED",
 }
-"""The code of JOIN_ERROR for each problem that has a code of its own. The others have BAD_REQUEST."""
+"""The SDK's code of JOIN_ERROR for each problem that has a code of its own. The others have BAD_REQUEST."""
 
 _encode = msgspec.json.Encoder().encode
 
 
-def join_error(problem: Problem) -> str | None:
+def join_error(problem: Problem, *, is_sdk: bool) -> str | None:
     """Return the JOIN_ERROR message of a problem as JSON text; None if the client should try again."""
     if problem.code in RETRIED:
         return None
-    payload = {"code": CODES.get(problem.code, "BAD_REQUEST"), "message": problem.message}
-    return _encode({"type": "aws:ivs:JOIN_ERROR", "payload": payload}).decode("utf-8")
+    code = CODES.get(problem.code, "BAD_REQUEST") if is_sdk else problem.code
+    message = {
+        "type": "aws:ivs:JOIN_ERROR" if is_sdk else "JOIN_ERROR",
+        "payload": {"code": code, "message": problem.message},
+    }
+    return _encode(message).decode("utf-8")
