@@ -1,6 +1,7 @@
 """JOIN_ERROR: the refusal of a handshake over the accepted websocket."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from stagebook.api.participants.dialects.events_address import takes_join_errors
 from stagebook.api.participants.dialects.join_errors import CODES, RETRIED, join_error
+from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.problem_responses import INTERNAL, RequestRefusedError, problem_of
 from stagebook.api.participants.request_limits import RequestLimits, too_many_requests
+from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from stagebook.stage.errors import (
     AttemptRefusedError,
     ServerBusyError,
@@ -20,6 +23,7 @@ from stagebook.stage.errors import (
 from stagebook.stage.events import ErrorCode
 from tests.api.participants.fake_manager import TOKEN, FakeManager
 from tests.api.participants.test_events_websocket import DEADLINE_SECONDS, PATH, SDK_QUERY, FakeSocket
+from tests.server.http.test_websocket_protocol import running_server
 
 UNDERSTOOD = {"TOKEN_EXPIRED", "TOKEN_INVALID", "STAGE_DELETED", "PARTICIPANT_DISCONNECTED", "BAD_REQUEST"}
 """The codes for which the SDK has an ERROR event."""
@@ -174,6 +178,32 @@ class TestHandshake:
                 socket.send_gate = lambda message: never(message) if message["type"] == "websocket.send" else _nothing()
             async with asyncio.timeout(DEADLINE_SECONDS):
                 await socket.serve(path="/events", query=SDK_QUERY)
+
+
+async def test_a_client_that_does_not_close_its_refused_websocket_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection_made = WebSocketProtocol.connection_made
+
+    def on_made(protocol: WebSocketProtocol, transport: asyncio.BaseTransport) -> None:
+        connection_made(protocol, transport)
+        protocol.close_timeout = 0.1
+
+    monkeypatch.setattr(WebSocketProtocol, "connection_made", on_made)
+    handshake = (
+        f"GET /events?{SDK_QUERY} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Protocol: forged.token.here\r\n\r\n"
+    )
+    async with running_server(ParticipantsApi(FakeManager())) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(handshake.encode())
+        received = b""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            with contextlib.suppress(ConnectionResetError):
+                while data := await reader.read(4_096):
+                    received += data
+        assert received.startswith(b"HTTP/1.1 101")
+        assert b"TOKEN_INVALID" in received
+        writer.close()
 
 
 async def _nothing() -> None:
