@@ -13,6 +13,9 @@ from stagebook.api.participants.dialects.events_address import events_address
 from stagebook.api.participants.dialects.set_state_messages import parse_set_state
 from stagebook.api.participants.dialects.token_exchange_messages import parse_exchange_request
 from stagebook.api.participants.problem_responses import RequestRefusedError
+from stagebook.api.participants.realtime.offer_messages import parse_offer
+from stagebook.api.participants.realtime.shared_messages import parse_join, parse_message, pong
+from stagebook.api.participants.realtime.shared_messages import parse_set_state as parse_set_state_request
 from stagebook.api.participants.stage_state_messages import message_type
 from stagebook.manager.tokens.jwt_authority import JwtAuthority
 from stagebook.manager.tokens.key_material import fingerprint, read_material
@@ -119,6 +122,27 @@ def check_set_state(data: bytes) -> None:
         assert (message.get("audioMuted"), message.get("videoStopped")) == (said.audio_muted, said.video_stopped)
 
 
+def check_shared_message(data: bytes) -> None:
+    """A message of a stage has the id, the type and the members that another decoder reads, or is ignored."""
+    text = data.decode("utf-8", "replace")
+    message = parse_message(text)
+    if message is None:
+        return
+    frame = json.loads(text)
+    inner = frame if message.logical_id is None else frame["message"]
+    assert json.loads(message.text) == inner
+    assert (message.logical_id, message.type) in ((None, frame.get("type")), (frame.get("logicalId"), inner["type"]))
+    assert len(pong(message.text)) < 512
+    join, offer, state = parse_join(message.text), parse_offer(message.text), parse_set_state_request(message.text)
+    if join is not None:
+        assert (join.token, join.ids.request_id) == (inner["payload"].get("token", ""), inner["payload"]["requestId"])
+    if offer is not None:
+        assert (offer.sdp, offer.ids.request_id) == (inner["payload"]["content"], inner["payload"]["requestId"])
+        assert inner["payload"]["whipUrl"].endswith(f"/{offer.participant_id}")
+    if state is not None:
+        assert json.loads(state[0]) == inner["payload"]
+
+
 def check_events_query(data: bytes) -> None:
     """The query of an events websocket names a stage, or is refused with 404."""
     try:
@@ -179,6 +203,17 @@ TARGETS = (
         check=check_set_state,
         max_size_bytes=1_024,
         seeds=(b'{"audioMuted":false,"type":"SET_STATE","version":"0","videoStopped":true}',),
+    ),
+    FuzzTarget(
+        name="shared-message",
+        check=check_shared_message,
+        max_size_bytes=16_384,
+        seeds=(
+            b'{"type":"PING","payload":{"requestId":"r","traceId":"t"}}',
+            b'{"logicalId":"a","message":{"type":"aws:ivs:JOIN_STAGE","payload":{"token":"t","requestId":"r"}}}',
+            b'{"logicalId":"a","message":{"type":"aws:ivs:SDP_OFFER","payload":{"whipUrl":"/publish/p","content":"v","requestId":"r"}}}',
+            b'{"logicalId":"a","message":{"type":"aws:ivs:SET_STATE","payload":{"audioMuted":true,"requestId":"r"}}}',
+        ),
     ),
     FuzzTarget(
         name="events-query",
