@@ -47,6 +47,8 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     shared_messages_per_second: float = 15.0
     """A websocket with several stages has an offer for each publisher, beside what events websockets have."""
     shared_offers_in_progress: int = 64
+    shared_answers_waiting: int = 64
+    """Answers that may wait for a client before the server takes no further message from it."""
     shared_idle_seconds: float = 900.0
     """Time for which such a websocket may have no stage."""
     events_ping_seconds: float = 30.0

@@ -249,6 +249,26 @@ class TestBounds:
             assert (await socket.receive())["code"] == 1008
         assert sorted(ended(manager)) == [("connection-3", Cause.REFUSED), ("connection-4", Cause.REFUSED)]
 
+    async def test_a_client_that_does_not_read_its_answers_is_not_read_either(self, manager: FakeManager) -> None:
+        reading = asyncio.Event()
+
+        async def gate(message: dict[str, Any]) -> None:
+            if message["type"] == "websocket.send":
+                await reading.wait()
+
+        async with shared(manager, limits=RequestLimits(shared_answers_waiting=3)) as socket:
+            socket.send_gate = gate
+            for _ in range(20):
+                socket.send_text(PING)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            # Three are being sent, three wait, and one is held by the reader.
+            assert socket.to_server.qsize() >= 20 - 7
+            reading.set()
+            for _ in range(20):
+                await socket.receive()
+            socket.leave()
+
     async def test_a_websocket_without_a_stage_is_closed_after_a_time(self, manager: FakeManager) -> None:
         async with shared(manager, limits=RequestLimits(shared_idle_seconds=0.01)) as socket:
             assert await socket.receive() == {"type": "websocket.close", "code": 4005, "reason": "NO_STAGE"}

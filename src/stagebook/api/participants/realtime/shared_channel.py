@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from stagebook.api.light_event import LightEvent
 from stagebook.api.participants.events_connection import FAREWELL_CLOSE_CODES
 from stagebook.api.participants.participant_joins import JoinRequest, ParticipantJoins, StageJoin
 from stagebook.api.participants.problem_responses import Problem, RequestRefusalCode, RequestRefusedError
@@ -69,12 +70,14 @@ class SharedChannel:
         self._limits = limits
         self._stages: dict[str, _LogicalConnection] = {}
         self._texts: list[str] = []
+        self._texts_taken = LightEvent()
         self._idle_timer: asyncio.TimerHandle | None = None
         self._on_stages()
 
     def take_texts(self) -> list[str]:
         """Return the small messages of the websocket and of all stages that wait, and remove them."""
         texts, self._texts = self._texts, []
+        self._texts_taken.set()
         for logical_id, stage in self._stages.items():
             if stage.join is not None:
                 texts += [_wrapped(logical_id, text) for text in stage.join.connection.take_texts()]
@@ -97,7 +100,13 @@ class SharedChannel:
                 stage.join.connection.on_drained()
 
     async def receive(self, text: str) -> None:
-        """Act on a message of the client. Messages of other types, and of stages that are not joined, are ignored."""
+        """Act on a message of the client. Messages of other types, and of stages that are not joined, are ignored.
+
+        A client that does not read its answers has to wait with further messages.
+        """
+        if len(self._texts) >= self._limits.shared_answers_waiting:
+            self._texts_taken.clear()
+            await self._texts_taken.wait()
         message = shared_messages.parse_message(text)
         if message is None:
             return
