@@ -11,6 +11,7 @@ from bench.appends.run import measure_appends
 from bench.forwarder.run import measure_forwarder
 from bench.ingest.run import measure_ingest
 from bench.page.run import measure_page
+from bench.recovery.run import measure_recovery
 from bench.report import Part, document, replace_measured, targets_table, verdict
 from stagebook.server.logs import configure_logging
 
@@ -19,6 +20,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "appends": measure_appends,
     "forwarder": measure_forwarder,
     "ingest": measure_ingest,
+    "recovery": measure_recovery,
 }
 WORK_FOLDER = Path(".bench")
 
@@ -46,7 +48,7 @@ def main() -> int:
 
 
 def _parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description="Measure Stagebook on this machine, about five minutes.")
+    parser = argparse.ArgumentParser(prog="bench", description="Measure Stagebook on this machine, about six minutes.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them by default")
     parser.add_argument("--write", type=Path, metavar="FILE", help="replace the results between the marks of this page")
     arguments = parser.parse_args(argv)

@@ -56,12 +56,13 @@ def build_book(path: Path, plan: BookPlan) -> list[BusyParticipant]:
     return uvloop.run(_build(path, plan))
 
 
-def _no_secret(*, may_generate: bool) -> bytes:  # noqa: ARG001 - the book has no stream keys
+def no_secret(*, may_generate: bool) -> bytes:  # noqa: ARG001 - the book has no stream keys
+    """Return a secret for a book without stream keys."""
     return bytes(SECRET_SIZE_BYTES)
 
 
 async def _build(path: Path, plan: BookPlan) -> list[BusyParticipant]:
-    book = SqliteBook.open(path, read_secret=_no_secret)
+    book = SqliteBook.open(path, read_secret=no_secret)
     busy = []
     waiting: list[asyncio.Future[None]] = []
     for number in range(plan.sessions):

@@ -35,6 +35,7 @@ from stagebook.stage.participant.record_projection import record_after
 from stagebook.stage.resources import Replica, ReplicationState, StageSession
 
 DETAIL = "the server stopped without closing this session"
+_CRASH_RECOVERY = Cause.CRASH_RECOVERY
 PARTICIPANTS_PER_READ = 1_000
 """Participants whose open events are in memory at the same time, and that are closed in one transaction."""
 SUBMITTED_CHANGES = 100_000
@@ -108,7 +109,7 @@ def _close_participant(session: StageSession, participant: OpenParticipant, *, a
     fact = Gone(
         connection_ids=tuple(open_part.connections),
         replication_ids=tuple(open_part.replications),
-        cause=Cause.CRASH_RECOVERY,
+        cause=_CRASH_RECOVERY,
         detail=DETAIL,
     )
     events = step(open_part, fact).events

@@ -53,7 +53,7 @@ from stagebook.stage.participant.transitions import (
 
 _KINDS = {kind.value: kind for kind in ConnectionKind}
 _PUBLISH, _SUBSCRIBE, _REPLICA = ConnectionKind.PUBLISH, ConnectionKind.SUBSCRIBE, ConnectionKind.REPLICA
-_NONE, _ACCEPTED, _CONNECTED = ConnectionState.NONE, Move.ACCEPTED, Move.CONNECTED
+_NONE, _ACCEPTED, _CONNECTED, _GONE = ConnectionState.NONE, Move.ACCEPTED, Move.CONNECTED, Move.GONE
 _MEDIA_ERRORS = frozenset((EventName.PUBLISH_ERROR, EventName.SUBSCRIBE_ERROR))
 
 MAXIMUM_PUBLISH_CONNECTIONS = 2
@@ -176,7 +176,7 @@ def _end(
         events = [
             event
             for connection_id in fact.connection_ids
-            for event in _move(connections, connection_id, Move.GONE, fact, participant)
+            for event in _move(connections, connection_id, _GONE, fact, participant)
         ]
     for replication_id in fact.replication_ids:
         destination = replications.pop(replication_id, None)
