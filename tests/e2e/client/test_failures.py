@@ -45,6 +45,12 @@ class Call:
         self.proxy = proxy
         self.tabs = tabs
 
+    @property
+    def engine_process_id(self) -> int:
+        """The process of the first media engine."""
+        line = next(line for line in self.server.log.splitlines() if "media engine runs" in line)
+        return int(line.rpartition("process_id=")[2].split()[0])
+
     async def wait_for_media(self) -> None:
         """Wait until all connections are connected, and more media was shown on both sides."""
         for tab, other in (self.tabs, self.tabs[::-1]):
@@ -105,8 +111,7 @@ async def test_a_server_that_was_stopped_and_started_again(call: Call) -> None:
 
 
 async def test_a_media_engine_that_crashed(call: Call) -> None:
-    line = next(line for line in call.server.log.splitlines() if "media engine runs" in line)
-    os.kill(int(line.rpartition("process_id=")[2].split()[0]), signal.SIGKILL)
+    os.kill(call.engine_process_id, signal.SIGKILL)
     for tab, other in (call.tabs, call.tabs[::-1]):
         await tab.wait_for_event("subscriptionchange", other.participant_id, "waiting", None)
     await call.wait_for_media()

@@ -64,8 +64,11 @@ async def test_sound_alone_is_played_and_subscribed_to(stage: StageHandle, tabs:
 
 
 async def test_a_viewer_chooses_a_layer(stage: StageHandle, tabs: ClientTabs) -> None:
-    video = {"width": 1280, "height": 720, "frameRate": 10}
-    publisher, viewer = await publisher_and_viewer(stage, tabs, video=video, simulcast=True)
+    publisher, viewer = [await tabs.open((await stage.token())[1]) for _ in range(2)]
+    await publisher.join()
+    await publisher.run("() => stage.publish(picture(1280, 720), { simulcast: true })")
+    await viewer.join()
+    await viewer.subscribe(publisher.participant_id)
     size = "([id, width]) => videos.get(id).videoWidth === width"
     await viewer.wait_until("async (id) => (await stage.layers(id)).length === 3", publisher.participant_id)
     await viewer.run("(id) => stage.selectLayer(id, 'low')", publisher.participant_id)

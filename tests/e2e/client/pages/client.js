@@ -44,6 +44,19 @@ globalThis.join = async (token, options) => {
   await stage.join();
 };
 
+// A picture of this size, which changes ten times a second. A camera may deliver another size than the wanted one.
+globalThis.picture = (width, height) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  let hue = 0;
+  setInterval(() => {
+    hue += 10;
+    context.fillStyle = `hsl(${hue} 80% 50%)`;
+    context.fillRect(0, 0, width, height);
+  }, 100);
+  return canvas.captureStream(10);
+};
+
 globalThis.publish = async ({ video = { width: 640, height: 480, frameRate: 15 }, audio = true, ...options }) => {
   globalThis.local = await navigator.mediaDevices.getUserMedia({ video, audio });
   await stage.publish(local, options);
