@@ -17,6 +17,7 @@ from stagebook.api.participants.realtime.offer_messages import parse_offer
 from stagebook.api.participants.realtime.shared_messages import parse_join, parse_message, pong
 from stagebook.api.participants.realtime.shared_messages import parse_set_state as parse_set_state_request
 from stagebook.api.participants.stage_state_messages import message_type
+from stagebook.api.participants.whip.layer_messages import parse_choice
 from stagebook.manager.tokens.jwt_authority import JwtAuthority
 from stagebook.manager.tokens.key_material import fingerprint, read_material
 from stagebook.manager.tokens.token_authority import Endpoints
@@ -113,6 +114,19 @@ def check_websocket_message(data: bytes) -> None:
     assert json.loads(text)["token"] == token
 
 
+def check_layer_choice(data: bytes) -> None:
+    """A choice of a layer names what another decoder reads, or is refused."""
+    text = data.decode("utf-8", "replace")
+    try:
+        chosen = parse_choice(text)
+    except RequestRefusedError as refused:
+        assert refused.problem.status == 400
+        return
+    body = json.loads(text)
+    named = body.get("encodingId")
+    assert chosen == (body.get("rid") if named is None else named)
+
+
 def check_set_state(data: bytes) -> None:
     """A SET_STATE message says what another decoder reads, or is ignored."""
     text = data.decode("utf-8", "replace")
@@ -197,6 +211,12 @@ TARGETS = (
         check=check_websocket_message,
         max_size_bytes=16_384,
         seeds=(b'{"type":"PING"}', b'{"type":"EXCHANGE_TOKEN","token":"a.b.c","more":[{"x":1}]}'),
+    ),
+    FuzzTarget(
+        name="layer-choice",
+        check=check_layer_choice,
+        max_size_bytes=4_096,
+        seeds=(b'{"mediaId":"1","encodingId":"low"}', b'{"rid":"hd","maxWidth":640,"more":[{"x":1}]}', b"{}"),
     ),
     FuzzTarget(
         name="set-state",
