@@ -154,3 +154,11 @@ async def test_a_revoked_connection_token_stays_revoked_only_in_its_account(book
     assert book.is_connection_token_revoked(ACCOUNT, "t" * 32)
     assert not book.is_connection_token_revoked(ACCOUNT, "u" * 32)
     assert not book.is_connection_token_revoked("999999999999", "t" * 32)
+
+
+async def test_a_participant_that_needs_a_connection_token_is_found_by_its_stage(books: SqliteBooks) -> None:
+    book = books.open()
+    for token_id in ("abc", "abcd/participant"):
+        await commit(book, RevokeConnectionToken(account_id=ACCOUNT, token_id=token_id, at_ms=NOON_MS))
+    assert [book.has_bound_participants(ACCOUNT, each) for each in ("abc", "abcd", "ab")] == [False, True, False]
+    assert not book.has_bound_participants("999999999999", "abcd")

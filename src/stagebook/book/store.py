@@ -222,6 +222,9 @@ class BookReader(Protocol):
     def list_active_replicas(self) -> list[Replica]:
         """Return every replica in state ACTIVE, also of deleted stages. Recovery after a restart needs them."""
 
+    def has_bound_participants(self, account_id: str, stage_id: str) -> bool:
+        """Return whether any participant of a stage is refused without a connection token (RevokeConnectionToken)."""
+
     def is_connection_token_revoked(self, account_id: str, token_id: str) -> bool:
         """Return whether this connection token of the account was revoked."""
 

@@ -82,6 +82,7 @@ async def _read(path: Path) -> list[Exception]:
         lambda: book.list_replicas(ARN, "p1", after=None, limit=10),
         book.list_active_replicas,
         lambda: book.is_connection_token_revoked(ACCOUNT, "token"),
+        lambda: book.has_bound_participants(ACCOUNT, "stage"),
         book.list_open_sessions,
         lambda: book.submit([append("p0", EventName.LEFT)]),
     ]

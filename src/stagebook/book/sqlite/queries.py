@@ -194,4 +194,9 @@ LIST_ACTIVE_REPLICAS = (
 IS_CONNECTION_REVOKED = """
 SELECT 1 FROM connection_token_revocation WHERE account_id = :account AND token_id = :token
 """
+HAS_BOUND_PARTICIPANTS = """
+SELECT 1 FROM connection_token_revocation
+WHERE account_id = :account AND token_id > :stage || '/' AND token_id < :stage || '0' LIMIT 1
+"""
+"""In ASCII, the zero follows the slash."""
 LAST_SEQUENCE = "SELECT last_sequence FROM sequencer"

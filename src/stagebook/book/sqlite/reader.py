@@ -249,6 +249,10 @@ class SqliteReader:
         """Return every replica in state ACTIVE, including those of deleted stages."""
         return self._all(self._rows(queries.LIST_ACTIVE_REPLICAS), replica_value)
 
+    def has_bound_participants(self, account_id: str, stage_id: str) -> bool:
+        """Return whether any participant of a stage is refused without a connection token."""
+        return bool(self._rows(queries.HAS_BOUND_PARTICIPANTS, account=account_id, stage=stage_id))
+
     def is_connection_token_revoked(self, account_id: str, token_id: str) -> bool:
         """Return whether this connection token of the account was revoked."""
         return bool(self._rows(queries.IS_CONNECTION_REVOKED, account=account_id, token=token_id))

@@ -30,15 +30,15 @@ class ConnectionTokenService:
         """
         found = self._connected_through(account_id, token_id)
         bound = [
-            bound_participant_id(stage_arn, participant_id)
+            (stage_arn, participant_id)
             for stage_arn, participant_ids in found.items()
             for participant_id in participant_ids
             if self._is_bound(stage_arn, participant_id)
         ]
-        revoked_ids = [token_id, *bound]
         # Before the transaction: it looks for connections once, and no further one may open until it is durable.
-        for revoked_id in revoked_ids:
-            self._authorization.begin_connection_revocation(account_id, revoked_id)
+        self._authorization.begin_connection_revocation(account_id, token_id)
+        for stage_arn, participant_id in bound:
+            self._authorization.begin_binding(stage_arn, participant_id)
         try:
             transaction = self._unit.begin()
             for stage_arn, participant_ids in found.items():
@@ -47,12 +47,13 @@ class ConnectionTokenService:
                 )
                 transaction.apply(self._unit.registry.sessions[stage_arn], fact)
             at_ms = transaction.at.wall_ms
-            for revoked_id in revoked_ids:
+            for revoked_id in (token_id, *(bound_participant_id(*each) for each in bound)):
                 transaction.add(RevokeConnectionToken(account_id=account_id, token_id=revoked_id, at_ms=at_ms))
             await self._unit.wait(transaction.commit())
         finally:
-            for revoked_id in revoked_ids:
-                self._authorization.finish_connection_revocation(account_id, revoked_id)
+            self._authorization.finish_connection_revocation(account_id, token_id)
+            for stage_arn, participant_id in bound:
+                self._authorization.finish_binding(stage_arn, participant_id)
 
     def _connected_through(self, account_id: str, token_id: str) -> dict[str, dict[str, None]]:
         """Return the participants that are connected through a token, by stage ARN, each once."""

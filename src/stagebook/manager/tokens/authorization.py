@@ -22,13 +22,15 @@ MAXIMUM_CACHED_STAGES = 10_000
 
 
 class StageRights(msgspec.Struct, frozen=True, kw_only=True):
-    """An existing stage, and whether any participant was disconnected from it for good.
+    """An existing stage, and whether any participant was disconnected from it for good (`has_revoked`), or is refused
+    without a connection token (`has_bound`).
 
     The ids of those participants have no bound, so they are looked up one by one.
     """
 
     stage: Stage
     has_revoked: bool
+    has_bound: bool
 
 
 class Authorization:
@@ -46,6 +48,7 @@ class Authorization:
         self._deleting: set[str] = set()
         self._revoking: set[tuple[str, str]] = set()
         self._revoking_connections: set[tuple[str, str]] = set()
+        self._binding: set[tuple[str, str]] = set()
         self._rights: dict[str, StageRights] = {}
 
     def is_known(self, token: str) -> bool:
@@ -115,7 +118,7 @@ class Authorization:
             )
         if claims.connection_token_id is not None:
             self._require_connection(rights.stage.account_id, claims.connection_token_id)
-        elif claims.ingest is None:
+        elif rights.has_bound:
             self._require_no_revocation(rights.stage.account_id, claims)
         return rights.stage
 
@@ -129,17 +132,15 @@ class Authorization:
         return pair in self._revoking or self._book.is_revoked(*pair)
 
     def _require_connection(self, account_id: str, token_id: str) -> None:
-        if self._is_connection_revoked(account_id, token_id):
+        revoking = (account_id, token_id) in self._revoking_connections
+        if revoking or self._book.is_connection_token_revoked(account_id, token_id):
             raise _connection_refused("the connection token was revoked")
 
     def _require_no_revocation(self, account_id: str, claims: Claims) -> None:
         """Refuse a participant token alone if it was used beside a connection token that was revoked."""
-        if self._is_connection_revoked(account_id, bound_participant_id(claims.stage_arn, claims.participant_id)):
+        pair = (claims.stage_arn, claims.participant_id)
+        if pair in self._binding or self._book.is_connection_token_revoked(account_id, bound_participant_id(*pair)):
             raise _connection_refused("the connection token that this participant used was revoked; use another one")
-
-    def _is_connection_revoked(self, account_id: str, token_id: str) -> bool:
-        revoking = (account_id, token_id) in self._revoking_connections
-        return revoking or self._book.is_connection_token_revoked(account_id, token_id)
 
     def _rights_of(self, stage_arn: str) -> StageRights | None:
         rights = self._rights.get(stage_arn)
@@ -151,7 +152,9 @@ class Authorization:
         if len(self._rights) >= MAXIMUM_CACHED_STAGES:
             self._rights.clear()
         has_revoked = self._book.has_revoked(stage_arn) or any(arn == stage_arn for arn, _ in self._revoking)
-        rights = StageRights(stage=stage, has_revoked=has_revoked)
+        has_bound = self._book.has_bound_participants(stage.account_id, stage_arn.rpartition("/")[2])
+        has_bound = has_bound or any(arn == stage_arn for arn, _ in self._binding)
+        rights = StageRights(stage=stage, has_revoked=has_revoked, has_bound=has_bound)
         self._rights[stage_arn] = rights
         return rights
 
@@ -184,12 +187,23 @@ class Authorization:
         self._revoking.discard((stage_arn, participant_id))
 
     def begin_connection_revocation(self, account_id: str, token_id: str) -> None:
-        """Refuse this connection token from this moment on, or a participant token with a `bound_participant_id`."""
+        """Refuse this connection token from this moment on."""
         self._revoking_connections.add((account_id, token_id))
 
     def finish_connection_revocation(self, account_id: str, token_id: str) -> None:
         """The revocation is durable, or has failed."""
         self._revoking_connections.discard((account_id, token_id))
+
+    def begin_binding(self, stage_arn: str, participant_id: str) -> None:
+        """Refuse this participant of this stage without a connection token from this moment on."""
+        self._binding.add((stage_arn, participant_id))
+        rights = self._rights.get(stage_arn)
+        if rights is not None:
+            self._rights[stage_arn] = msgspec.structs.replace(rights, has_bound=True)
+
+    def finish_binding(self, stage_arn: str, participant_id: str) -> None:
+        """The change is durable, or has failed."""
+        self._binding.discard((stage_arn, participant_id))
 
 
 def bound_participant_id(stage_arn: str, participant_id: str) -> str:
