@@ -40,6 +40,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connec
 def _plan(connection: apsw.Connection, statement: str) -> list[str]:
     names = [
         "arn",
+        "stage",
         "session",
         "participant",
         "show",
