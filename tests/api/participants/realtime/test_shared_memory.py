@@ -1,11 +1,15 @@
 """What a stage on a shared websocket takes in memory."""
 
+import asyncio
 import gc
 import tracemalloc
 
+from stagebook.api.participants.events_connection import EventsConnection
+from stagebook.api.participants.realtime.shared_channel import SharedChannel
 from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.manager.presence.watchers import FarewellReason
 from tests.api.participants.fake_manager import TOKEN, FakeManager
-from tests.api.participants.realtime.shared_socket import shared
+from tests.api.participants.realtime.shared_socket import A, B, shared, wrapped
 
 STAGES = 200
 
@@ -31,3 +35,22 @@ async def test_a_stage_takes_little_memory() -> None:
         socket.leave()
     print(f"per stage: {per_stage:,.0f} bytes")
     assert per_stage < 2_500
+
+
+async def test_nothing_of_a_websocket_is_left_to_the_garbage_collector() -> None:
+    manager = FakeManager()
+    gc.collect()
+    gc.disable()
+    try:
+        async with shared(manager, A, B, "c~" + TOKEN) as socket:
+            manager.watchers[0].farewell(FarewellReason.DISCONNECTED, "")
+            await socket.receive_for("a")
+            socket.send_text(wrapped("b", "aws:ivs:LEAVE_STAGE", code=0))
+            socket.leave()
+        manager.watchers.clear()
+        manager.watcher = None
+        await asyncio.sleep(0)
+        left = [each for each in gc.get_objects() if isinstance(each, SharedChannel | EventsConnection)]
+    finally:
+        gc.enable()
+    assert left == []

@@ -64,7 +64,7 @@ class SharedChannel:
     ) -> None:
         self._transport = transport
         self._joins = joins
-        self._offers = SharedOffers(exchange, limits=limits, send=self._send_for)
+        self._offers = SharedOffers(exchange, limits=limits)
         self._request_of = request_of
         self._problem_of = problem_of
         self._limits = limits
@@ -135,7 +135,7 @@ class SharedChannel:
             case offer_messages.SDP_OFFER:
                 offer = offer_messages.parse_offer(message.text)
                 if offer is not None:
-                    self._offers.start(logical_id, join.request, offer)
+                    self._offers.start(logical_id, join.request, offer, self._send_for)
             case _:
                 await join.connection.receive(message.text)
 
@@ -168,14 +168,13 @@ class SharedChannel:
 
     async def leave_all(self, cause: Cause) -> None:
         """Leave all stages, because the websocket has ended."""
-        stages = [stage.join for stage in self._stages.values() if stage.join is not None]
-        self._stages.clear()
+        joins = [self._take(logical_id) for logical_id in tuple(self._stages)]
         self._cancel_idle_timer()
         await self._offers.cancel()
-        await asyncio.gather(*(self._joins.leave(join, cause) for join in stages))
+        await asyncio.gather(*(self._joins.leave(join, cause) for join in joins if join is not None))
 
     async def _leave(self, logical_id: str, join: StageJoin) -> None:
-        del self._stages[logical_id]
+        self._take(logical_id)
         self._on_stages()
         await self._offers.cancel(logical_id)
         await self._joins.leave(join, Cause.CLIENT)
@@ -190,7 +189,7 @@ class SharedChannel:
 
     def _remove(self, logical_id: str, join: StageJoin, close: ConnectionClose) -> None:
         """Remove a stage that the server has ended, and tell the client, or end the websocket as a whole."""
-        del self._stages[logical_id]
+        self._take(logical_id)
         self._joins.forget(join)
         if close.close_code == REVOKED.close_code:
             self._transport.end(REVOKED)
@@ -200,6 +199,12 @@ class SharedChannel:
             self._on_stages()
             if close.last_message is not None:
                 self._send_for(logical_id, close.last_message)
+
+    def _take(self, logical_id: str) -> StageJoin | None:
+        """Remove a stage and return its join. The stage drops it, so that they do not keep each other in memory."""
+        stage = self._stages.pop(logical_id)
+        join, stage.join = stage.join, None
+        return join
 
     def _send_for(self, logical_id: str, text: str) -> None:
         self._send(_wrapped(logical_id, text))

@@ -68,28 +68,29 @@ class OfferExchange:
 
 
 class SharedOffers:
-    """The offers of one websocket that are in progress. `send` takes the logical id of a stage, and an answer."""
+    """The offers of one websocket that are in progress."""
 
-    __slots__ = ("_exchange", "_limit", "_send", "_tasks")
+    __slots__ = ("_exchange", "_limit", "_tasks")
 
-    def __init__(self, exchange: OfferExchange, *, limits: RequestLimits, send: Callable[[str, str], None]) -> None:
+    def __init__(self, exchange: OfferExchange, *, limits: RequestLimits) -> None:
         self._exchange = exchange
         self._limit = limits.shared_offers_in_progress
-        self._send = send
         self._tasks: dict[asyncio.Task[None], str] = {}
 
-    def start(self, logical_id: str, request: JoinRequest, offer: SdpOffer) -> None:
-        """Answer an offer later. Above the limit it is refused at once."""
+    def start(self, logical_id: str, request: JoinRequest, offer: SdpOffer, send: Callable[[str, str], None]) -> None:
+        """Answer an offer later. Above the limit it is refused at once. `send` takes the logical id and the answer."""
         if len(self._tasks) >= self._limit:
             problem = too_many_requests(f"the websocket has {self._limit} offers in progress").problem
-            self._send(logical_id, sdp_refusal(offer.ids, problem))
+            send(logical_id, sdp_refusal(offer.ids, problem))
             return
-        task = asyncio.get_running_loop().create_task(self._answer(logical_id, request, offer))
+        task = asyncio.get_running_loop().create_task(self._answer(logical_id, request, offer, send))
         self._tasks[task] = logical_id
         task.add_done_callback(self._tasks.pop)
 
-    async def _answer(self, logical_id: str, request: JoinRequest, offer: SdpOffer) -> None:
-        self._send(logical_id, await self._exchange.answer(request, offer))
+    async def _answer(
+        self, logical_id: str, request: JoinRequest, offer: SdpOffer, send: Callable[[str, str], None]
+    ) -> None:
+        send(logical_id, await self._exchange.answer(request, offer))
 
     async def cancel(self, logical_id: str | None = None) -> None:
         """Cancel the offers of a stage, or of all stages, and wait for their ends."""
