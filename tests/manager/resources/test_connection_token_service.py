@@ -45,6 +45,22 @@ async def test_a_connection_token_accompanies_a_participant_token(own: OwnTokens
     assert admit(own, "A", None).connection_token_id is None
 
 
+async def test_a_connection_token_alone_is_admitted_until_it_is_revoked(
+    harness: ManagerHarness, own: OwnTokens
+) -> None:
+    token = own.connection_token("one")
+    admit_connection = harness.manager.participants.admit_connection
+    assert admit_connection(token).token_id == "one"
+    await revoke(harness, "one", account_id="210987654321")
+    assert admit_connection(token).token_id == "one"
+    await revoke(harness, "one")
+    with pytest.raises(TokenRefusedError) as caught:
+        admit_connection(token)
+    assert caught.value.refusal is TokenRefusal.CONNECTION_TOKEN
+    with pytest.raises(TokenRefusedError):
+        admit_connection("unknown")
+
+
 async def test_an_invalid_connection_token_is_refused(harness: ManagerHarness, own: OwnTokens) -> None:
     expired = own.connection_token("old", expires_at_seconds=harness.clock.ms // 1_000)
     other_account = own.connection_token("other account", account_id="210987654321")
