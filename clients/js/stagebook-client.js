@@ -243,7 +243,7 @@ export class Stage extends EventTarget {
 			const { track } = receiver;
 			while (peer === link.peer) {
 				if (track.kind === "audio" || receiver.getSynchronizationSources().length) return stream.addTrack(track);
-				await this._until(() => peer !== link.peer, link, 100).catch(() => {});
+				await this._until(() => peer !== link.peer, link, 200).catch(() => {});
 			}
 		};
 		const link = subscriptions.get(id) ?? new Link(this, {

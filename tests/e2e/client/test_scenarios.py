@@ -125,6 +125,23 @@ async def test_a_network_that_is_back_restarts_ice(stage: StageHandle, tabs: Cli
     assert await stage.events(publisher.participant_id) == ["JOINED", "PUBLISH_STARTED"]
 
 
+async def test_a_missed_change_opens_a_new_websocket(stage: StageHandle, tabs: ClientTabs) -> None:
+    ann, bob = [await tabs.open((await stage.token())[1]) for _ in range(2)]
+    await ann.join()
+    await bob.join()
+    await ann.wait_for_event("participantjoined", bob.participant_id)
+    await ann.run(
+        """() => {
+            const lists = { joined: [], updated: [], left: [...stage.participants.keys()] };
+            const payload = { baseSequenceNumber: 1e9, sequenceNumber: 1e9 + 1, ...lists };
+            made[0].onmessage({ data: JSON.stringify({ type: "STAGE_STATE_CHANGE", payload }) });
+        }"""
+    )
+    await ann.wait_for_event("statechange", "reconnecting")
+    await ann.wait_until("() => stage.state === 'connected'")
+    assert await ann.run("() => [made.length, ...stage.participants.keys()]") == [2, bob.participant_id]
+
+
 async def test_a_second_tab_takes_the_publication_over(stage: StageHandle, tabs: ClientTabs) -> None:
     publisher, viewer = await publisher_and_viewer(stage, tabs)
     second = await tabs.open(publisher.token)
