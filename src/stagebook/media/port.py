@@ -29,6 +29,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ice_session: str
     has_layers: bool = False
     """For a viewer: whether the publisher sends its video in several simulcast layers."""
+    sends_audio: bool = True
+    sends_video: bool = True
+    """For a publisher: whether it sends media of these kinds. One is always true."""
 
 
 class PatchAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -40,6 +40,17 @@ async def test_a_mute_state_is_shown_in_both_dialects(stage: StageHandle, peers:
     await stage.expect_events(publisher_id, *PUBLISHED, *LEFT)
 
 
+async def test_a_publisher_without_video_is_shown_as_one_that_has_stopped_it(stage: StageHandle, peers: Peers) -> None:
+    _, publisher_token = await stage.token()
+    _, viewer_token = await stage.token()
+    async with connect_sdk_events(viewer_token) as viewer:
+        assert await viewer.publishers() == []
+        for video in (None, "sendrecv"):
+            await peers.publisher(publisher_token, video=video).start()
+            (shown,) = (await viewer.receive())["payload"]["participants"]
+            assert (shown["audioMuted"], shown["videoStopped"]) == (False, video is None)
+
+
 async def test_a_disconnected_participant_is_told_so_before_the_close(stage: StageHandle) -> None:
     participant_id, token = await stage.token()
     async with connect_sdk_events(token) as participant:

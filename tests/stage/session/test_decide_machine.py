@@ -21,7 +21,7 @@ from stagebook.stage.resources import Capability, ParticipantState
 from stagebook.stage.session import session_facts as facts
 from stagebook.stage.session.replication_phase import ReplicationPhase
 from stagebook.stage.session.session_phase import SessionPhase
-from stagebook.stage.session.session_state import NO_USAGE, Session, SessionParticipant, Usage, usage_of
+from stagebook.stage.session.session_state import NO_USAGE, Session, SessionParticipant, Usage, shown_mute, usage_of
 from stagebook.stage.source_limits import Measurement
 from tests.stage.session.decided_session import CLIENT, claims, stream_claims
 from tests.stage.session.decided_stages import STAGES, Shell
@@ -167,7 +167,13 @@ class DecideMachine(RuleBasedStateMachine):
         """The engine answers an offer, unless it was refused or is an encoder's."""
         if self.shell.asked.pop(connection_id, None) is not None:
             stage_arn, participant_id, _ = self.shell.routes[connection_id]
-            answered = facts.AttemptAnswered(participant_id=participant_id, connection_id=connection_id)
+            kinds = int(connection_id.rpartition("-")[2]) % 3
+            answered = facts.AttemptAnswered(
+                participant_id=participant_id,
+                connection_id=connection_id,
+                sends_audio=kinds != 1,
+                sends_video=kinds != 2,
+            )
             self.apply(stage_arn, answered)
             if connect:
                 self._connect(stage_arn, participant_id, connection_id)
@@ -489,7 +495,7 @@ class DecideMachine(RuleBasedStateMachine):
                 is_live = replication.phase is ReplicationPhase.LIVE
                 assert is_live == participant.machine.is_publishing
                 assert is_live or replication.window_seconds > 0
-                mutes[replication_id] = participant.mute
+                mutes[replication_id] = shown_mute(participant)
                 held[replication_id] = (replication.destination.stage_arn, participant_id, is_live)
             replica_id = participant.machine.replica_id
             if replica_id is not None:
@@ -498,7 +504,7 @@ class DecideMachine(RuleBasedStateMachine):
         for _, participant in self.participants():
             replica_id = participant.machine.replica_id
             if replica_id is not None and participant.machine.is_publishing:
-                assert participant.mute == mutes[replica_id]
+                assert shown_mute(participant) == mutes[replica_id]
 
     def teardown(self) -> None:
         for stage_arn in STAGES:

@@ -74,7 +74,12 @@ class OfferNegotiation:
                 await self._withdraw(request.connection_id)
             refusal, durable = self._unit.apply(
                 self._unit.registry.sessions[stage.arn],
-                AttemptAnswered(participant_id=request.claims.participant_id, connection_id=request.connection_id),
+                AttemptAnswered(
+                    participant_id=request.claims.participant_id,
+                    connection_id=request.connection_id,
+                    sends_audio=answer.sends_audio,
+                    sends_video=answer.sends_video,
+                ),
             )
             if durable is not None:
                 await durable

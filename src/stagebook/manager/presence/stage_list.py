@@ -15,7 +15,7 @@ import msgspec
 
 from stagebook.manager.presence.watchers import PresentParticipant, StageChange, StageSnapshot
 from stagebook.stage.participant.transitions import Presence
-from stagebook.stage.session.session_state import Session, SessionParticipant
+from stagebook.stage.session.session_state import Session, SessionParticipant, shown_mute
 
 _encode = msgspec.json.Encoder().encode
 
@@ -130,12 +130,12 @@ class StageList:
 
 
 def _present(participant: SessionParticipant) -> PresentParticipant:
-    record = participant.record
+    record, mute = participant.record, shown_mute(participant)
     return PresentParticipant(
         participant_id=record.participant_id,
         user_id=record.user_id,
         attributes=record.attributes,
         is_publishing=participant.machine.is_publishing,
-        audio_muted=participant.mute.audio_muted,
-        video_stopped=participant.mute.video_stopped,
+        audio_muted=mute.audio_muted,
+        video_stopped=mute.video_stopped,
     )

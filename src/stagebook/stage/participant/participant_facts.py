@@ -13,12 +13,15 @@ from stagebook.stage.events import Cause, ErrorCode, ReplicationDestination, Tok
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The server accepted a connection: it opened a websocket, answered an offer, admitted an encoder or created a
-    replica. A SUBSCRIBE connection names the publisher that it watches."""
+    replica. A SUBSCRIBE connection names the publisher that it watches, a PUBLISH connection the kinds of media that
+    it sends."""
 
     connection_id: str
     kind: Literal["events", "publish", "subscribe", "replica", "redundant"]
     remote_participant_id: str | None = None
     remote_is_replica: bool = False
+    sends_audio: bool = True
+    sends_video: bool = True
     cause: Cause | None = Cause.CLIENT
     detail: str | None = None
 

@@ -124,6 +124,8 @@ def _accept(connections: dict[str, Connection], fact: Accepted, participant: Par
         state=state,
         remote_participant_id=fact.remote_participant_id,
         remote_is_replica=fact.remote_is_replica,
+        sends_audio=fact.sends_audio,
+        sends_video=fact.sends_video,
     )
     return []
 

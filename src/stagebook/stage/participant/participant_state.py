@@ -11,12 +11,17 @@ _PUBLISH, _FLOWING = ConnectionKind.PUBLISH, ConnectionState.FLOWING
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An existing connection. `remote_participant_id` is the publisher that a SUBSCRIBE connection watches."""
+    """An existing connection. `remote_participant_id` is the publisher that a SUBSCRIBE connection watches.
+
+    `sends_audio` and `sends_video` are of PUBLISH connections.
+    """
 
     kind: ConnectionKind
     state: ConnectionState
     remote_participant_id: str | None = None
     remote_is_replica: bool = False
+    sends_audio: bool = True
+    sends_video: bool = True
 
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):

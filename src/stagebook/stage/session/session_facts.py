@@ -71,10 +71,12 @@ class AttemptRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AttemptAnswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A media engine answered the offer of an attempt."""
+    """A media engine answered the offer of an attempt. A publisher sends media of the kinds that are true."""
 
     participant_id: str
     connection_id: str
+    sends_audio: bool = True
+    sends_video: bool = True
 
 
 class AttemptFailed(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -44,10 +44,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class MuteState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a participant says about the media that it publishes, for the other participants.
-
-    It is not derived from the media: a muted publisher may send silence, or nothing.
-    """
+    """What a participant says about the media that it publishes, for the other participants."""
 
     audio_muted: bool = False
     video_stopped: bool = False
@@ -163,6 +160,22 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether a replica with this id is on the stage."""
         participant = self.participants.get(participant_id)
         return participant is not None and participant.machine.replica_id is not None
+
+
+def shown_mute(participant: SessionParticipant) -> MuteState:
+    """Return the mute state that others are shown: what the participant said, and what its publication does not send.
+
+    A muted publisher may send silence, or nothing, so nothing follows from the media itself.
+    """
+    mute, machine = participant.mute, participant.machine
+    publication_id = machine.publication_id
+    publication = None if publication_id is None else machine.connections[publication_id]
+    if publication is None or (publication.sends_audio and publication.sends_video):
+        return mute
+    return MuteState(
+        audio_muted=mute.audio_muted or not publication.sends_audio,
+        video_stopped=mute.video_stopped or not publication.sends_video,
+    )
 
 
 def usage_of(participant: SessionParticipant) -> Usage:

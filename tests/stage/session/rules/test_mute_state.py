@@ -4,22 +4,26 @@ import pytest
 from msgspec.structs import replace
 
 from stagebook.stage.events import Cause
+from stagebook.stage.session.decision import Decision
 from stagebook.stage.session.orders import Forward
 from stagebook.stage.session.session_facts import (
+    AttemptAnswered,
     MuteStateSet,
     ReplicaArrived,
     ReplicaMuteSet,
     ReplicaPaused,
     ReplicaResumed,
 )
-from stagebook.stage.session.session_state import UNMUTED, MuteState
+from stagebook.stage.session.session_state import UNMUTED, MuteState, shown_mute
 from tests.stage.session.decided_session import (
     OTHER_STAGE,
     DecidedSession,
     changes_nothing,
+    connected,
     ended,
     events,
     orders_of,
+    publish,
     replica_arrives,
     replicate,
 )
@@ -127,3 +131,50 @@ def test_a_replica_shows_the_state_that_it_is_told() -> None:
     session.apply(ReplicaPaused(participant_id="R", replication_id=replication_id, cause=Cause.PEER_LOST))
     session.apply(ReplicaResumed(participant_id="R", replication_id=replication_id, source_id="another", mute=MUTED))
     assert mute_of(session, "R") == MUTED
+
+
+def publish_kinds(session: DecidedSession, connection_id: str, *, audio: bool = True, video: bool = True) -> Decision:
+    """Let P publish these kinds of media."""
+    session.apply(publish("P", connection_id))
+    answer = AttemptAnswered(participant_id="P", connection_id=connection_id, sends_audio=audio, sends_video=video)
+    session.apply(answer)
+    return session.apply(connected("P", connection_id))
+
+
+class TestMissingKinds:
+    @pytest.mark.parametrize(("audio", "video"), [(True, True), (True, False), (False, True)])
+    def test_what_a_publication_does_not_send_is_shown_as_muted_or_stopped(
+        self,
+        audio: bool,  # noqa: FBT001 - pytest gives it by name
+        video: bool,  # noqa: FBT001
+    ) -> None:
+        session = DecidedSession()
+        publish_kinds(session, "pub", audio=audio, video=video)
+        expected = MuteState(audio_muted=not audio, video_stopped=not video)
+        assert shown_mute(session.participant("P")) == expected
+        session.apply(said("P", audio_muted=False, video_stopped=False))
+        assert shown_mute(session.participant("P")) == expected
+
+    def test_what_a_participant_says_of_the_other_kind_is_shown(self) -> None:
+        session = DecidedSession()
+        publish_kinds(session, "pub", video=False)
+        session.apply(said("P", audio_muted=True))
+        assert shown_mute(session.participant("P")) == MuteState(audio_muted=True, video_stopped=True)
+
+    def test_a_replacement_counts_once_it_is_connected_and_its_replicas_are_told(self) -> None:
+        session = DecidedSession()
+        publish_kinds(session, "audio", video=False)
+        session.apply(replicate("P", "r"))
+        session.apply(publish("P", "both"))
+        session.apply(AttemptAnswered(participant_id="P", connection_id="both"))
+        assert shown_mute(session.participant("P")).video_stopped
+        (told,) = orders_of(session.apply(connected("P", "both")), Forward)
+        assert told.fact == ReplicaMuteSet(participant_id="P", replication_id="r", mute=UNMUTED)
+        assert shown_mute(session.participant("P")) == UNMUTED
+
+    def test_replicas_are_not_told_what_makes_no_difference(self) -> None:
+        session = DecidedSession()
+        publish_kinds(session, "audio", video=False)
+        session.apply(replicate("P", "r"))
+        assert orders_of(session.apply(said("P", video_stopped=True)), Forward) == []
+        assert orders_of(publish_kinds(session, "again", video=False), Forward) == []

@@ -153,7 +153,12 @@ class Forwarder:
         peer = self._connections.open(connection_id, plan, source, publisher, now=self._clock())
         self._sources[source_id] = source
         answer = write_publisher_answer(plan, local=self._transport.describe(peer))
-        return Answer(sdp=answer, ice_session=peer.ice.credentials.ufrag)
+        return Answer(
+            sdp=answer,
+            ice_session=peer.ice.credentials.ufrag,
+            sends_audio=plan.audio is not None,
+            sends_video=plan.video is not None,
+        )
 
     def subscribe(
         self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None

@@ -51,7 +51,12 @@ def attempt_answered(draft: Draft, fact: AttemptAnswered) -> Refusal:
         draft.put(arrive(participant, attempt.claims))
     if attempt.kind is _PUBLISH:
         _drop_replacement(draft, fact.participant_id)
-        accepted = Accepted(connection_id=fact.connection_id, kind="publish")
+        accepted = Accepted(
+            connection_id=fact.connection_id,
+            kind="publish",
+            sends_audio=fact.sends_audio,
+            sends_video=fact.sends_video,
+        )
     else:
         accepted = Accepted(
             connection_id=fact.connection_id,

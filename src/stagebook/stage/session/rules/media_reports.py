@@ -14,7 +14,7 @@ from stagebook.stage.session.decision import Refusal
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import CancelTimer, CloseConnection, CloseRoute, SetTimer
 from stagebook.stage.session.rules.arrivals import show_virtual
-from stagebook.stage.session.rules.replicas import resume_replications
+from stagebook.stage.session.rules.replicas import resume_replications, tell_mute
 from stagebook.stage.session.rules.sole_websocket import leave
 from stagebook.stage.session.rules.teardown import cut_connection, end_connections
 from stagebook.stage.session.session_facts import (
@@ -24,7 +24,7 @@ from stagebook.stage.session.session_facts import (
     SourceReported,
     TransportConnected,
 )
-from stagebook.stage.session.session_state import SessionParticipant
+from stagebook.stage.session.session_state import SessionParticipant, shown_mute
 from stagebook.stage.source_limits import Measurement, judge
 
 _OPENING = ConnectionState.OPENING
@@ -50,6 +50,7 @@ def transport_connected(draft: Draft, fact: TransportConnected) -> Refusal:
     _start_duration(draft, fact)
     if connection.kind is _PUBLISH:
         _resume(draft, fact.participant_id)
+        tell_mute(draft, fact.participant_id, before=shown_mute(participant))
     elif connection.kind is _REDUNDANT:
         _show_stream(draft, participant, fact)
     return None

@@ -1,16 +1,17 @@
 """What participants say about the media that they publish: audio muted, video stopped.
 
-It is shown to the watchers of the stage and makes no event. A replica shows the state of its publisher. The state lasts
-as long as the participant is on the stage.
+It is shown to the watchers of the stage and makes no event. Media of a kind that its publication does not send is shown
+as muted or stopped, whatever the participant says. A replica shows the state of its publisher. The state lasts as long
+as the participant is on the stage.
 """
 
 from msgspec.structs import replace
 
 from stagebook.stage.session.decision import Refusal
 from stagebook.stage.session.draft import Draft
-from stagebook.stage.session.orders import Forward
+from stagebook.stage.session.rules.replicas import tell_mute
 from stagebook.stage.session.session_facts import MuteStateSet, ReplicaMuteSet
-from stagebook.stage.session.session_state import MuteState
+from stagebook.stage.session.session_state import MuteState, shown_mute
 
 
 def mute_state_set(draft: Draft, fact: MuteStateSet) -> Refusal:
@@ -26,9 +27,7 @@ def mute_state_set(draft: Draft, fact: MuteStateSet) -> Refusal:
     if mute == before:
         return None
     draft.put(replace(participant, mute=mute))
-    for replication_id, replication in participant.replications.items():
-        forwarded = ReplicaMuteSet(participant_id=fact.participant_id, replication_id=replication_id, mute=mute)
-        draft.order(Forward(stage_arn=replication.destination.stage_arn, fact=forwarded))
+    tell_mute(draft, fact.participant_id, before=shown_mute(participant))
     return None
 
 

@@ -23,8 +23,14 @@ from stagebook.stage.session import replication_phase
 from stagebook.stage.session.draft import Draft
 from stagebook.stage.session.orders import CancelTimer, Forward, SetTimer
 from stagebook.stage.session.replication_phase import ReplicationPhase
-from stagebook.stage.session.session_facts import ReplicaEnded, ReplicaPaused, ReplicaResumed, WindowElapsed
-from stagebook.stage.session.session_state import SessionParticipant
+from stagebook.stage.session.session_facts import (
+    ReplicaEnded,
+    ReplicaMuteSet,
+    ReplicaPaused,
+    ReplicaResumed,
+    WindowElapsed,
+)
+from stagebook.stage.session.session_state import MuteState, SessionParticipant, shown_mute
 
 
 def ending_replications(publisher: SessionParticipant, *, publication_ended: bool, cause: Cause) -> tuple[str, ...]:
@@ -92,11 +98,25 @@ def resume_replications(draft: Draft, publisher_id: str, *, source_id: str) -> N
             replications[replication_id] = replication_phase.publisher_returned(replication)
             draft.order(CancelTimer(key=window_timer(replication_id)))
             fact = ReplicaResumed(
-                participant_id=publisher_id, replication_id=replication_id, source_id=source_id, mute=publisher.mute
+                participant_id=publisher_id,
+                replication_id=replication_id,
+                source_id=source_id,
+                mute=shown_mute(publisher),
             )
             draft.order(Forward(stage_arn=replication.destination.stage_arn, fact=fact))
     if replications:
         draft.put(replace(publisher, replications=replications))
+
+
+def tell_mute(draft: Draft, publisher_id: str, *, before: MuteState) -> None:
+    """Tell the replicas of a publisher the mute state that others are shown, if it is another one than before."""
+    publisher = draft.get(publisher_id)
+    mute = shown_mute(publisher)
+    if mute == before:
+        return
+    for replication_id, replication in publisher.replications.items():
+        fact = ReplicaMuteSet(participant_id=publisher_id, replication_id=replication_id, mute=mute)
+        draft.order(Forward(stage_arn=replication.destination.stage_arn, fact=fact))
 
 
 def window_timer(replication_id: str) -> str:

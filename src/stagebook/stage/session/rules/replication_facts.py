@@ -30,7 +30,7 @@ from stagebook.stage.session.session_facts import (
     ReplicationStopRequested,
     WindowElapsed,
 )
-from stagebook.stage.session.session_state import SessionParticipant, Source
+from stagebook.stage.session.session_state import SessionParticipant, Source, shown_mute
 
 
 def replication_requested(draft: Draft, fact: ReplicationRequested) -> Refusal:
@@ -98,7 +98,7 @@ def _replica_arrived(draft: Draft, publisher: SessionParticipant, fact: Replicat
             state=ReplicationState.ACTIVE,
         ),
         source_id=draft.sources[participant_id].source_id,
-        mute=publisher.mute,
+        mute=shown_mute(publisher),
         known=fact.known,
     )
 
