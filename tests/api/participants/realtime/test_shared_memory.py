@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import tracemalloc
+from typing import Any
 
 from stagebook.api.participants.events_connection import EventsConnection
 from stagebook.api.participants.realtime.shared_channel import SharedChannel
 from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.manager.presence.watchers import FarewellReason
 from tests.api.participants.fake_manager import TOKEN, FakeManager
-from tests.api.participants.realtime.shared_socket import A, B, shared, wrapped
+from tests.api.participants.realtime.shared_socket import CONNECTION_TOKEN, A, B, SharedSocket, shared, wrapped
 
 STAGES = 200
 
@@ -35,6 +36,25 @@ async def test_a_stage_takes_little_memory() -> None:
         socket.leave()
     print(f"per stage: {per_stage:,.0f} bytes")
     assert per_stage < 2_500
+
+
+async def test_the_header_fields_of_the_handshake_are_not_kept() -> None:
+    socket = SharedSocket(FakeManager())
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "path": "/sanic",
+        "query_string": b"",
+        "subprotocols": [CONNECTION_TOKEN, A],
+        "headers": [(b"cookie", b"c" * 60_000)],
+        "extensions": {},
+    }
+    socket.to_server.put_nowait({"type": "websocket.connect"})
+    task = asyncio.ensure_future(socket.api(scope, socket.to_server.get, socket._on_sent))
+    assert (await socket.receive())["type"] == "websocket.accept"
+    await socket.receive_for("a")
+    assert scope == {}
+    socket.leave()
+    await task
 
 
 async def test_nothing_of_a_websocket_is_left_to_the_garbage_collector() -> None:

@@ -125,6 +125,8 @@ async def test_offers_of_a_stage_that_is_left_are_cancelled(manager: FakeManager
             socket.send_text(wrapped("a", "aws:ivs:LEAVE_STAGE", code=0))
             socket.send_text(json.dumps({"type": "PING"}))
             assert await socket.receive_json() == {"type": "PONG"}
+            manager.offer_gate.set()
+            await asyncio.sleep(0)
         socket.leave()
     manager.offer_gate.set()
     await asyncio.sleep(0)
