@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,7 +25,8 @@ from tests.api.participants.fake_manager import STAGE_ID, TOKEN, FakeManager
 from tests.server.http.test_websocket_protocol import DEADLINE_SECONDS, LIMITS, running_server
 
 SOCKETS = 100
-PARTICIPANTS = 400
+LARGE_STAGE, FULL_STAGE = 400, 4_500
+"""Participants with attributes of 1 KB. The list of the full stage has 5 MB."""
 BEFORE = 300
 """Sockets that are opened before the measured ones, so that the process has grown to its working size."""
 MEASURED = 1_200
@@ -40,18 +42,22 @@ CHANGES_HANDSHAKE = HANDSHAKE.replace(TOKEN.encode(), f"{TOKEN}, {CHANGES_SUBPRO
 CHANGES = 40
 """Changes of one participant each that wait for a client."""
 PRESENT = tuple(
-    PresentParticipant(participant_id=f"p{number}", user_id="", attributes={"k": "v" * 1_000}, is_publishing=False)
-    for number in range(PARTICIPANTS + SOCKETS)
+    PresentParticipant(
+        participant_id=f"{zlib.crc32(bytes([number >> 8, number & 255])):08x}",
+        user_id="",
+        attributes={"k": "v" * 1_000},
+        is_publishing=False,
+    )
+    for number in range(FULL_STAGE + SOCKETS)
 )
 
 
-@contextmanager
-def unread_websocket(port: int, handshake: bytes = HANDSHAKE) -> Iterator[socket.socket]:
+def unread_websocket(port: int, handshake: bytes = HANDSHAKE) -> socket.socket:
     """Open an events websocket and read nothing of it, not even the response to the handshake."""
-    with socket.create_connection(("127.0.0.1", port)) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        client.sendall(handshake)
-        yield client
+    client = socket.create_connection(("127.0.0.1", port))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.sendall(handshake)
+    return client
 
 
 def show_all(watchers: list[StageWatcher], newest: StageSnapshot) -> None:
@@ -98,7 +104,8 @@ def traced_bytes() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
-def test_a_socket_that_is_not_read_keeps_little_whatever_the_size_of_the_stage() -> None:
+@pytest.mark.parametrize("participants", [LARGE_STAGE, FULL_STAGE])
+def test_a_socket_that_is_not_read_keeps_little_whatever_the_size_of_the_stage(participants: int) -> None:
     manager = FakeManager()
     limits = RequestLimits(events_connections_per_participant=SOCKETS, attempts_burst=SOCKETS)
     api = ParticipantsApi(manager, limits=limits)
@@ -115,7 +122,7 @@ def test_a_socket_that_is_not_read_keeps_little_whatever_the_size_of_the_stage()
                 for number in range(SOCKETS):
                     newest = StageSnapshot(
                         stage_id=STAGE_ID,
-                        participants=PRESENT[: PARTICIPANTS + number],
+                        participants=PRESENT[: participants + number],
                         sequence_number=number + 1,
                     )
                     # Each socket stops in the middle of another list, so that they share as little as possible.

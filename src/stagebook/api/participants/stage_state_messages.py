@@ -41,8 +41,8 @@ MAX_PIECE_SIZE_BYTES = 8_192
 """A part or piece has at most this size and one participant more, whatever the ids of the participants are."""
 
 
-SECTION_PARTS = 32
-"""Mean number of parts in a section. With sections, a message of 5 MB is a tuple of 10 references instead of 320."""
+SECTION_PARTS = 16
+"""Mean number of parts in a section. With sections, a message of 5 MB is a tuple of 20 references instead of 320."""
 
 Part: TypeAlias = tuple[bytes, ...]
 Section: TypeAlias = tuple[Part, ...]

@@ -167,8 +167,11 @@ class WebsocketTransport:
                     return PEER_LOST
                 state = channel.take_state()
                 if state is not None:
+                    # A PING could only follow the state, and the timers of unread websockets take memory.
+                    self._cancel_ping_timer()
                     if not await self._send_state(send, state):
                         return PEER_LOST
+                    self._on_silence()
                     continue
                 channel.on_drained()
                 await self._wake_writer.wait()
