@@ -39,6 +39,7 @@ async def test_connections_and_sources_are_ended_in_the_engine_with_their_detail
     assert dispatched.engine.failed == ["two"]
     assert dispatched.engine.ended_sources == ["source"]
     assert dispatched.engine.details == {"one": "reason", "source": "another reason", "two": ""}
+    assert list(dispatched.engine.details) == ["one", "two", "source"]  # the source ends last
 
 
 async def test_a_closed_websocket_is_reported_at_once(dispatched: Dispatched) -> None:

@@ -26,8 +26,11 @@ class OrderDispatcher:
         self.close_events: Callable[[CloseEvents], None] = lambda _order: None
 
     def carry_out(self, orders: Sequence[Order]) -> None:
-        """Carry out orders of the types CloseConnection, EndSource and CloseEvents. Others are ignored."""
-        for order in orders:
+        """Carry out orders of the types CloseConnection, EndSource and CloseEvents. Others are ignored.
+
+        Sources end last: an engine closes the remaining connections of a source that ends, and viewers see a failure.
+        """
+        for order in sorted(orders, key=lambda order: isinstance(order, EndSource)):
             match order:
                 case CloseConnection():
                     close = self._media.close(

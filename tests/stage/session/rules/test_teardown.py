@@ -1,6 +1,7 @@
 """How connections end, and everything that follows on the stage, in causal order."""
 
 import pytest
+from msgspec.structs import replace
 
 from stagebook.stage.events import Cause, ErrorCode
 from stagebook.stage.resources import ReplicationState
@@ -30,6 +31,7 @@ from tests.stage.session.decided_session import (
     DecidedSession,
     ended,
     event_names,
+    events,
     orders_of,
     replica_arrives,
     replicate,
@@ -108,6 +110,14 @@ class TestSubscriptions:
         session.subscribe("V", "P")
         orders = orders_of(session.apply(ended("P", "pub-P")), CloseConnection)
         assert orders == [CloseConnection(connection_id="sub-V", as_failure=True)]
+
+    def test_a_viewer_with_the_sdk_sees_no_failure_when_its_publisher_has_left(self) -> None:
+        session = DecidedSession()
+        session.publish("P")
+        session.apply(replace(events("V", "ws-V"), is_sole=True))
+        session.subscribe("V", "P")
+        orders = orders_of(session.apply(ended("P", "pub-P")), CloseConnection)
+        assert orders == [CloseConnection(connection_id="sub-V", as_failure=False)]
 
     def test_a_connection_that_never_flowed_has_no_duration_timer(self) -> None:
         session = DecidedSession()

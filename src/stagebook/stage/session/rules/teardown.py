@@ -229,7 +229,7 @@ def _release(
             _forget_sole(draft, participant_id, connection_id)
         case ConnectionKind.SUBSCRIBE:
             # A publisher is closed without a failure: many clients answer one by publishing again.
-            draft.order(CloseConnection(connection_id=connection_id, as_failure=end.cause is not Cause.CLIENT))
+            draft.order(CloseConnection(connection_id=connection_id, as_failure=_sees_failure(participant, end.cause)))
         case ConnectionKind.PUBLISH if not participant.is_virtual:
             # The engine closes all connections of a source that ends, so the last one needs no order of its own.
             if not draft.release_source(participant_id, user_id=connection_id, detail=end.reason):
@@ -242,6 +242,18 @@ def _release(
             _replica_left(draft, participant, connection_id, end)
         case _:
             pass
+
+
+def _sees_failure(viewer: SessionParticipant, cause: Cause) -> bool:
+    """Return whether a viewer sees the end of its subscription as a failure, so that it notices it at once.
+
+    The Web Broadcast SDK, which has one events websocket at a time, subscribes again as soon as it sees a failure
+    (observed on the wire with the versions 1.14.0 and 1.41.0). When its publisher has stopped, that would be refused
+    and recorded as SUBSCRIBE_ERROR: the list without the publisher reaches it a moment later.
+    """
+    if cause is Cause.PUBLISHER_STOPPED:
+        return viewer.sole_events_id is None
+    return cause is not Cause.CLIENT
 
 
 def _forget_sole(draft: Draft, participant_id: str, connection_id: str) -> None:
