@@ -3,13 +3,14 @@
 from enum import StrEnum
 from typing import TypeAlias
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.clients.stage_client import token_payload
 from tests.e2e.browser.browser_page import BrowserPage, Json, PageOpener
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.sdk.sdk_packages import SdkPackage, bundle_name
 
+CAMERA = {"width": 640, "height": 360, "frameRate": 15}
 FRAMES = 8
 
 
@@ -57,6 +58,10 @@ class SdkStage:
         """Join, and wait until the SDK is connected. Raises playwright's Error if it refuses."""
         await self.run("await recorder.stage.join()")
         await self.expect((Seen.CONNECTION, "connected"))
+
+    async def open_devices(self, camera: Json = CAMERA) -> None:
+        """Take the fake camera and the fake microphone."""
+        await self.run("await recorder.openDevices(argument)", camera)
 
     async def publish(self) -> None:
         """Publish the devices, and wait until the SDK has done it."""
@@ -131,6 +136,17 @@ class SdkTab(BrowserPage):
         ".map((each) => JSON.stringify(each)).join('\\n')).join('\\n')"
     )
 
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        super().__init__(context, page)
+        self.websocket_urls: list[str] = []
+        page.on("websocket", lambda websocket: self.websocket_urls.append(websocket.url))
+
+    async def share(self, connection_token: str) -> None:
+        """Make a RealTimeConnection, which the stages with `shares=True` use."""
+        await self.run(
+            "(token) => { sharedConnection = new IVSBroadcastClient.RealTimeConnection(token); }", connection_token
+        )
+
     async def stage(self, token: str, *, name: str = "stage", **options: Json) -> SdkStage:
         """Make a Stage object that has not joined. `options` are those of StageRecorder in the page."""
         await self.run(
@@ -138,10 +154,10 @@ class SdkTab(BrowserPage):
         )
         return SdkStage(self, name, token)
 
-    async def publisher(self, token: str, *, name: str = "stage", **options: Json) -> SdkStage:
+    async def publisher(self, token: str, *, name: str = "stage", camera: Json = CAMERA, **options: Json) -> SdkStage:
         """Make a Stage object that publishes the camera and the microphone when it joins."""
         stage = await self.stage(token, name=name, publishes=True, **options)
-        await stage.run("await recorder.openDevices()")
+        await stage.open_devices(camera)
         return stage
 
 

@@ -25,16 +25,12 @@ async def test_two_publishers_and_a_viewer(stage: StageHandle, tabs: SdkTabs) ->
     assert await participants_of(ada) == {ben.participant_id}
     assert await participants_of(viewer) == {ada.participant_id, ben.participant_id}
 
-    await viewer.leave()
+    for each in (ada, ben, viewer):
+        await each.leave()
     for each, published, watched in [(ada, True, {ben}), (ben, True, {ada}), (viewer, False, {ada, ben})]:
-        # The SDK publishes and subscribes at the same time.
-        expected: set[EventSummary] = {("SUBSCRIBE_STARTED", other.participant_id) for other in watched}
-        expected |= {"PUBLISH_STARTED"} if published else set()
-        events = await stage.events(each.participant_id)
-        assert (events[0], set(events[1:3])) == ("JOINED", expected)
-    stopped = {("SUBSCRIBE_STOPPED", publisher.participant_id) for publisher in (ada, ben)}
-    events = await stage.events_until_left(viewer.participant_id)
-    assert (set(events[3:5]), events[5:]) == (stopped, ["LEFT"])
+        events = await stage.events_until_left(each.participant_id)
+        started, stopped = (kinds(end, published=published, watched=watched) for end in ("STARTED", "STOPPED"))
+        assert (events[0], {*events[1:3]}, {*events[3:-1]}, events[-1]) == ("JOINED", started, stopped, "LEFT")
 
 
 async def test_mute_and_unmute(stage: StageHandle, tabs: SdkTabs) -> None:
@@ -108,6 +104,12 @@ async def test_leave_and_join_again(stage: StageHandle, tabs: SdkTabs) -> None:
     await viewer.expect_media(publisher.participant_id)
     once = ["JOINED", "PUBLISH_STARTED"]
     await stage.expect_events(publisher.participant_id, *once, "PUBLISH_STOPPED", "LEFT", *once)
+
+
+def kinds(end: str, *, published: bool, watched: set[SdkStage]) -> set[EventSummary]:
+    """Return the events of all starts, or of all ends. The SDK publishes and subscribes at the same time."""
+    own: set[EventSummary] = {f"PUBLISH_{end}"} if published else set()
+    return own | {(f"SUBSCRIBE_{end}", each.participant_id) for each in watched}
 
 
 async def participants_of(stage: SdkStage) -> set[str]:

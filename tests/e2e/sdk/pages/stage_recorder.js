@@ -2,23 +2,23 @@
 
 "use strict";
 
-const CAMERA = { width: 640, height: 360, frameRate: 15 };
-
-// The tab's stages by the names that the test gives them.
+// The tab's stages by the names that the test gives them, and the RealTimeConnection that stages can share.
 const stages = {};
+let sharedConnection = null;
 
 class StageRecorder {
   // `options` are members of the strategy that differ from their defaults; `subscribes` is a type of subscription, or
-  // the types by participant. `video` is the configuration of the published
-  // video, `connection` the RealTimeConnection that the stage shares with others.
-  constructor(token, { video = {}, connection = null, ...options } = {}) {
+  // the types by participant. `video` is the configuration of the published video. A stage that `shares` uses the
+  // shared connection.
+  constructor(token, { video = {}, shares = false, ...options } = {}) {
     this.events = [];
     this.errors = [];
     this.messages = [];
     this.participants = new Map();
     this.video = video;
     this.options = { publishes: false, subscribes: "audio_video", streams: [], ...options };
-    this.stage = new IVSBroadcastClient.Stage(token, this.strategy(), ...(connection ? [{ connection }] : []));
+    const configuration = shares ? [{ connection: sharedConnection }] : [];
+    this.stage = new IVSBroadcastClient.Stage(token, this.strategy(), ...configuration);
     for (const name of Object.values(IVSBroadcastClient.StageEvents)) {
       this.stage.on(name, (...details) => this.record(name, details));
     }
@@ -43,7 +43,7 @@ class StageRecorder {
   }
 
   // Takes the fake camera and the fake microphone.
-  async openDevices(camera = CAMERA) {
+  async openDevices(camera) {
     const devices = await navigator.mediaDevices.getUserMedia({ video: camera, audio: true });
     this.options.streams = devices.getTracks().map((track) => this.localStream(track));
   }
@@ -100,6 +100,11 @@ class StageRecorder {
 
   stream(id, kind) {
     return this.participants.get(id)?.[kind]?.stream;
+  }
+
+  // The sizes of a participant's layers by their labels.
+  sizes(id) {
+    return Object.fromEntries(this.stream(id, "video").getLayers().map(({ label, width, height }) => [label, [width, height]]));
   }
 
   observer(id) {
