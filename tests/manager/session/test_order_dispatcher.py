@@ -129,3 +129,23 @@ async def test_a_command_that_fails_does_not_keep_the_others_waiting(dispatched:
     await dispatched.dispatcher.settled()
 
     assert dispatched.engine.closed == ["one"]
+
+
+async def test_a_caller_that_is_cancelled_while_it_waits_cancels_no_command(dispatched: Dispatched) -> None:
+    may_end = asyncio.Event()
+    done: list[str] = []
+
+    async def command() -> None:
+        await may_end.wait()
+        done.append("command")
+
+    dispatched.dispatcher.run(command())
+    caller = asyncio.ensure_future(dispatched.dispatcher.settled())
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait([caller])
+    may_end.set()
+    await dispatched.dispatcher.settled()
+
+    assert caller.cancelled()
+    assert done == ["command"]

@@ -78,4 +78,5 @@ class OrderDispatcher:
     async def settled(self) -> None:
         """Wait until the media engine has finished all commands, also those that start meanwhile."""
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            # Not `gather`: a request whose client disconnects while it waits here would cancel the commands of all.
+            await asyncio.wait(self._tasks)
