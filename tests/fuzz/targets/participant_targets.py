@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from stagebook.api.participants.client_info import MAX_FIELD_LENGTH, client_info
 from stagebook.api.participants.dialects.events_address import events_address
+from stagebook.api.participants.dialects.sdk_dialect import MAXIMUM_ID_LENGTH, parse_exchange
 from stagebook.api.participants.dialects.set_state_messages import parse_set_state
 from stagebook.api.participants.dialects.token_exchange_messages import parse_exchange_request
 from stagebook.api.participants.problem_responses import RequestRefusedError
@@ -157,6 +158,17 @@ def check_shared_message(data: bytes) -> None:
         assert json.loads(state[0]) == inner["payload"]
 
 
+def check_sdk_exchange(data: bytes) -> None:
+    """An EXCHANGE_TOKEN message of the SDK asks for what another decoder reads, with short ids, or is malformed."""
+    text = data.decode("utf-8", "replace")
+    asked = parse_exchange(text)
+    if asked is not None:
+        payload = json.loads(text)["payload"]
+        expected = payload["requestId"], payload["traceId"], payload["newToken"]
+        assert (asked.request_id, asked.trace_id, asked.new_token) == expected
+        assert max(len(asked.request_id), len(asked.trace_id)) <= MAXIMUM_ID_LENGTH
+
+
 def check_events_query(data: bytes) -> None:
     """The query of an events websocket names a stage, or is refused with 404."""
     try:
@@ -236,10 +248,23 @@ TARGETS = (
         ),
     ),
     FuzzTarget(
+        name="sdk-exchange",
+        check=check_sdk_exchange,
+        max_size_bytes=16_384,
+        seeds=(
+            b'{"type":"aws:ivs:EXCHANGE_TOKEN","payload":{"oldToken":"a.b.c","newToken":"d.e.f","requestId":"1","traceId":"2"}}',
+        ),
+    ),
+    FuzzTarget(
         name="events-query",
         check=check_events_query,
         max_size_bytes=512,
-        seeds=(b"error_over_ws=1&topic=dF2ISMircFZA/publishers&traceid=1-6b0a55d3-47a62e47c4dd0bdc6cbb7232",),
+        # Short ones as well: the fuzzer takes the short lines of the seeds as its words.
+        seeds=(
+            b"error_over_ws=1&topic=dF2ISMircFZA/publishers&traceid=1-6b0a55d3-47a62e47c4dd0bdc6cbb7232",
+            b"topic=aB3/publishers",
+            b"topic=aB3",
+        ),
     ),
     FuzzTarget(name="user-agent", check=check_user_agent, max_size_bytes=2_048, seeds=_USER_AGENTS),
     FuzzTarget(name="public-key", check=check_public_key, max_size_bytes=2_048, seeds=(_PEM,)),

@@ -41,14 +41,16 @@ DISCONNECT_REASONS: dict[FarewellReason, str] = {
 _Id = Annotated[str, msgspec.Meta(max_length=MAXIMUM_ID_LENGTH)]
 
 
-class _ExchangePayload(msgspec.Struct, frozen=True, rename="camel"):
+class ExchangePayload(msgspec.Struct, frozen=True, rename="camel"):
+    """What a client's EXCHANGE_TOKEN message asks for."""
+
     request_id: _Id
     trace_id: _Id
     new_token: str
 
 
 class _ExchangeMessage(msgspec.Struct, frozen=True):
-    payload: _ExchangePayload
+    payload: ExchangePayload
 
 
 _encode = msgspec.json.Encoder().encode
@@ -67,7 +69,7 @@ class SdkDialect:
 
     async def answer_exchange(self, message: str, exchange: ExchangeCall) -> str:
         """Return an EXCHANGE_TOKEN message. One that answers a malformed message has no ids."""
-        asked = _parse_exchange(message)
+        asked = parse_exchange(message)
         if asked is None:
             return _refusal(_MALFORMED, {})
         ids = {"requestId": asked.request_id}
@@ -85,7 +87,7 @@ class SdkDialect:
         return _message("aws:ivs:DISCONNECT", {"code": reason.value, "reason": detail or text})
 
 
-def _parse_exchange(message: str) -> _ExchangePayload | None:
+def parse_exchange(message: str) -> ExchangePayload | None:
     """Return the payload of an EXCHANGE_TOKEN message; None if it is malformed."""
     if is_too_deep(message):
         return None
