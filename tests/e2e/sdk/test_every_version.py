@@ -96,13 +96,14 @@ async def test_statistics(stage: StageHandle, tabs: SdkTabs) -> None:
 
 async def test_leave_and_join_again(stage: StageHandle, tabs: SdkTabs) -> None:
     publisher, viewer = await tabs.publisher_and_viewer(stage)
+    once = ["JOINED", "PUBLISH_STARTED"]
     await publisher.leave()
     await viewer.expect((Seen.LEFT, publisher.participant_id))
+    await stage.expect_events(publisher.participant_id, *once, "PUBLISH_STOPPED", "LEFT")
     await viewer.forget()
     await publisher.join()
     await viewer.expect((Seen.JOINED, publisher.participant_id))
     await viewer.expect_media(publisher.participant_id)
-    once = ["JOINED", "PUBLISH_STARTED"]
     await stage.expect_events(publisher.participant_id, *once, "PUBLISH_STOPPED", "LEFT", *once)
 
 

@@ -286,7 +286,8 @@ async def _allocated_bytes(harness: ManagerHarness) -> int:
     """Return what is allocated since tracemalloc was started, without the records of the scripted engine."""
     await harness.settled()
     engine = harness.engine
-    for record in (engine.connections, engine.ended_sources, engine.closed, engine.failed, engine.details):
+    lists = (engine.ended_sources, engine.closed, engine.failed)
+    for record in (*lists, engine.connections, engine.details, engine.initial_layers):
         record.clear()
     gc.collect()
     return tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else 0
