@@ -57,15 +57,17 @@ class Link {
 	}
 
 	async #run(stage) {
-		const showState = () =>
-			this.#change(!this.isWanted() ? "waiting" : this.wasConnected ? "reconnecting" : "connecting");
+		const showState = () => {
+			const isWanted = this.isWanted();
+			this.#change(!isWanted ? "waiting" : this.wasConnected ? "reconnecting" : "connecting");
+			return isWanted;
+		};
 		for (let failures = 0, wasEnded; ; failures += 1) {
 			let retryMs;
 			try {
-				await stage._until(() => stage.state === "connected" && this.isWanted(), this);
+				await stage._until(() => showState() && stage.state === "connected", this);
 				// Two pages with one token must not take the publication from each other for ever.
 				if (wasEnded && this.isTaken?.()) throw fail("REPLACED");
-				showState();
 				this.peer = new RTCPeerConnection({ bundlePolicy: "max-bundle", ...stage._configuration });
 				this.peer.onconnectionstatechange = stage._changed;
 				this.prepare(this.peer);
@@ -98,7 +100,7 @@ class Link {
 		return /NETWORK|CONNECTION_FAILED|408|429|5\d\d$/.test(`${code} ${status}`);
 	}
 
-	// Returns when the connection has ended, and throws when it cannot be repaired.
+	// Returns when the connection has ended.
 	async #keep(stage, peer) {
 		const isOver = () => this.#isEnded || !this.isWanted();
 		const isLost = () => /disconnected|failed/.test(peer.connectionState);
