@@ -1,5 +1,5 @@
 // Stagebook client: a participant of a stage in a web page. SPDX-License-Identifier: Apache-2.0
-// The interface is in stagebook-client.d.ts; names with an underscore are internal.
+// Documented in stagebook-client.d.ts; names with an underscore are internal.
 // All waiting goes through `_until`, and ends when its owner has an `_end`.
 
 const MS = { answer: 15_000, silence: 45_000, probe: 5_000, grace: 2_000, notice: 60_000 };
@@ -20,7 +20,7 @@ export class StageError extends Error {
 
 const fail = (...details) => new StageError(...details);
 
-// A publication or subscription. It opens a new RTCPeerConnection whenever the last one was lost.
+// A publication or subscription: one RTCPeerConnection after another.
 class Link {
 	state = "new";
 	#opened = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
@@ -47,7 +47,7 @@ class Link {
 		await Promise.all([this.#drop(), this.done]);
 	}
 
-	// The server has ended the DTLS transport.
+	// Whether the server has ended DTLS.
 	get #isEnded() {
 		return /closed|failed/.test(this.peer?.getReceivers()[0]?.transport?.state);
 	}
@@ -66,7 +66,7 @@ class Link {
 			let retryMs;
 			try {
 				await stage._until(() => showState() && stage.state === "connected", this);
-				// Two pages with one token must not take the publication from each other for ever.
+				// Two pages with one token must not replace each other for ever.
 				if (wasEnded && this.isTaken?.()) throw fail("REPLACED");
 				this.peer = new RTCPeerConnection({ bundlePolicy: "max-bundle", ...stage._configuration });
 				this.peer.onconnectionstatechange = stage._changed;
@@ -95,7 +95,7 @@ class Link {
 	#mayRetry({ code, status }, failures) {
 		this.wasSeen ||= code === "PUBLISHER_NOT_FOUND"; // now it waits for the list
 		if (!this.wasConnected && failures + 1 >= FIRST_ATTEMPTS) return false;
-		// The server may still count the connection that was lost.
+		// The lost connection may still count.
 		if (this.wasConnected && /PUBLISHER_NOT_FOUND|QUOTA_EXCEEDED/.test(code)) return true;
 		return /NETWORK|CONNECTION_FAILED|408|429|5\d\d$/.test(`${code} ${status}`);
 	}
@@ -111,7 +111,7 @@ class Link {
 			await stage._until(() => isOver() || isLost() || stage._wakes !== wakes, this);
 			if (isOver()) return;
 			if (isLost()) this.#change("reconnecting");
-			// Most paths that are lost come back by themselves.
+			// Most lost paths come back.
 			if (stage._wakes === wakes && (await stage._until(() => isOver() || !isLost(), this, MS.grace))) continue;
 			peer.restartIce();
 			await this.#negotiate(stage, peer);
@@ -123,12 +123,12 @@ class Link {
 		await peer.setLocalDescription();
 		let { sdp } = peer.localDescription;
 		if (this.location) {
-			const headers = { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" };
-			const response = await stage._request("PATCH", this.location, { headers, body: fragmentOf(sdp) });
+			const type = "application/trickle-ice-sdpfrag";
+			const response = await stage._request("PATCH", this.location, { type, match: "*", body: fragmentOf(sdp) });
 			sdp = withFragment(peer.remoteDescription.sdp, await response.text());
 		} else {
 			const url = stage._claims.whip_url + this.path;
-			const response = await stage._request("POST", url, { headers: { "Content-Type": "application/sdp" }, body: sdp });
+			const response = await stage._request("POST", url, { type: "application/sdp", body: sdp });
 			this.location = new URL(response.headers.get("Location"), url).href;
 			this.layersUrl = LAYER_LINK.exec(response.headers.get("Link"))?.[1];
 			sdp = await response.text();
@@ -181,7 +181,6 @@ export class Stage extends EventTarget {
 		await this._until(() => this.state === "connected", this);
 	}
 
-	// With an error, the participant was refused or disconnected.
 	async leave(error = null) {
 		if (this._end) return;
 		this._end = error ?? fail("CLOSED");
@@ -206,7 +205,7 @@ export class Stage extends EventTarget {
 			isWanted: () => true,
 			isTaken: () => this.self?.isPublishing,
 			forget: () => (this.publication = null),
-			// Both kinds are negotiated, so that replaceTrack can add the other one later.
+			// Both kinds, so that replaceTrack can add the other one later.
 			prepare: (peer) => {
 				for (const kind of KINDS) {
 					peer.addTransceiver(tracks[kind] ?? kind, { direction: "sendonly", sendEncodings: layers[kind] });
@@ -253,7 +252,6 @@ export class Stage extends EventTarget {
 			members: { participantId: id, stream },
 			stream,
 			path: `/subscribe/${id}`,
-			// The list shows the publisher, or has not shown it yet.
 			isWanted: () => {
 				const isPublishing = !!participants.get(id)?.isPublishing;
 				link.wasSeen ||= isPublishing;
@@ -304,7 +302,7 @@ export class Stage extends EventTarget {
 		return { publication, subscriptions: new Map(await Promise.all(subscriptions)) };
 	}
 
-	// Returns whether the condition held in time.
+	// Whether the condition held in time.
 	async _until(condition, owner, timeoutMs) {
 		let isLate = false;
 		const timer = timeoutMs && setTimeout(() => this._changed((isLate = true)), timeoutMs);
@@ -324,10 +322,12 @@ export class Stage extends EventTarget {
 		this.dispatchEvent(Object.assign(new Event(type), members));
 	}
 
-	async _request(method, url, { headers, ...init }) {
-		const all = { Authorization: `Bearer ${this._token}`, ...headers };
+	async _request(method, url, { type, match, ...init }) {
+		const headers = { Authorization: `Bearer ${this._token}` };
+		if (type) headers["Content-Type"] = type;
+		if (match) headers["If-Match"] = match;
 		const signal = AbortSignal.timeout(MS.answer);
-		const response = await fetch(url, { method, headers: all, signal, ...init }).catch(({ message }) => {
+		const response = await fetch(url, { method, headers, signal, ...init }).catch(({ message }) => {
 			throw fail("NETWORK", message);
 		});
 		if (response.ok) return response;
@@ -338,7 +338,7 @@ export class Stage extends EventTarget {
 	async #requestLayers(id, body) {
 		const url = this.subscriptions.get(id)?.layersUrl;
 		if (!url) throw fail("NO_LAYERS");
-		return this._request(body ? "POST" : "GET", url, { headers: { "Content-Type": "application/json" }, body });
+		return this._request(body ? "POST" : "GET", url, { type: "application/json", body });
 	}
 
 	#setToken(token) {
@@ -391,7 +391,7 @@ export class Stage extends EventTarget {
 			socket.onmessage = ({ data }) => {
 				this._expect(MS.silence);
 				const { type, payload } = JSON.parse(data);
-				if (type.startsWith("STAGE_STATE")) this.#receiveState(payload, finish);
+				if (/^STAGE_STATE/.test(type)) this.#receiveState(payload, finish);
 				const error = payload?.code && fail(payload.code, payload.message);
 				if (type.endsWith("JOIN_ERROR")) this.leave(error);
 				if (type === "TOKEN_EXCHANGED") this.#exchanges.shift()?.resolve();
@@ -432,14 +432,14 @@ export class Stage extends EventTarget {
 
 	#remove(ids) {
 		for (const id of ids) {
-			const participant = this.participants.get(id);
+			const old = this.participants.get(id);
 			if (!this.participants.delete(id)) continue;
-			if (participant.isPublishing) this.#news.push(["publishstopped", participant]);
-			this.#news.push(["participantleft", participant]);
+			if (old.isPublishing) this.#news.push(["publishstopped", old]);
+			this.#news.push(["participantleft", old]);
 		}
 	}
 
-	// Tells the others what is muted. A kind that is not published counts as muted.
+	// A kind that is not published counts as muted.
 	#announce() {
 		if (this.state !== "connected" || !this.publication) return;
 		const [audioMuted, videoStopped] = KINDS.map((kind) => this.muted[kind] || !this.publication.tracks[kind]);
@@ -458,7 +458,6 @@ export class Stage extends EventTarget {
 	}
 }
 
-// The payload of a token: base64url of UTF-8.
 function claimsOf(token) {
 	try {
 		const claims = JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
@@ -468,7 +467,6 @@ function claimsOf(token) {
 	}
 }
 
-// The simulcast layers that suit the size of the track.
 function encodings(track, { simulcast, maxBitrate = 2_500_000 }) {
 	const { width = 1280, height = 720 } = track?.getSettings() ?? {};
 	const layers = LAYERS.filter(([, scale]) => simulcast && Math.min(width, height) / scale >= 170);
@@ -488,7 +486,6 @@ function withFragment(sdp, fragment) {
 	return sdp.replace(/^a=(ice-ufrag|candidate):.*\r\n/gm, "").replace(/^a=ice-pwd:.*\r\n/gm, lines);
 }
 
-// Rates are those since the previous call.
 async function statsOf({ peer }) {
 	if (!peer) return [];
 	const samples = (peer._samples ??= new Map());
