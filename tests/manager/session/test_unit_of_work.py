@@ -361,3 +361,15 @@ class TestClocks:
         commit(held, events("A", "ws-A"))
 
         assert held.unit.session_of(HERE) is held.unit.registry.sessions[STAGE]
+
+
+async def test_settled_waits_for_the_orders_of_what_has_become_durable_in_this_turn(held: HeldUnit) -> None:
+    start_publishing(held)
+    commit(held, ended("P", "pub-P"))
+    releasing = held.book.release(len(held.book.transactions))
+    releasing.send(None)  # the callbacks of the futures are due, and have not run
+
+    await held.unit.settled()
+
+    assert held.engine.ended_sources == ["source-pub-P"]
+    releasing.close()

@@ -152,6 +152,8 @@ class UnitOfWork:
         Transactions become durable in the order of submission, so the last one stands for all. Raises BookFailedError.
         """
         await self.durable()
+        # What has become durable in this turn of the loop carries its orders out in the next one.
+        await asyncio.sleep(0)
         await self.dispatcher.settled()
 
     async def wait(self, durable: Durable | None) -> None:
