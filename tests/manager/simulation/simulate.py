@@ -332,7 +332,7 @@ class ServerRun:
         """Let the manager carry out the orders of the last commit; return whether anything is still in progress."""
         for _ in range(8):
             await asyncio.sleep(0)
-        return bool(self._tasks or engine.reports or engine.requests or writer.waiting)
+        return bool(self._tasks or engine.reports or engine.requests or writer.waiting or writer.written)
 
     async def _abandon(self, writer: SteppedWriter, manager: StageManager) -> None:
         """End all tasks of the run, as the end of the process does."""
