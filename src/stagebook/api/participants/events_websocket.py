@@ -12,7 +12,6 @@ with the stage manager, runs it, and reports its end once. Dead peers are detect
 protocol, which the HTTP server sends; the public sample clients answer those, but not PING messages.
 """
 
-import contextlib
 import re
 from collections.abc import Callable
 
@@ -34,6 +33,7 @@ from stagebook.api.participants.websocket_transport import (
     PEER_LOST,
     ConnectionClose,
     WebsocketTransport,
+    accept_and_close,
     close_message,
     transport_for,
 )
@@ -91,20 +91,14 @@ class EventsEndpoint:
             await self._joins.leave(join, close.cause)
 
     async def refuse(self, scope: Scope, send: Send, problem: Problem) -> bool:
-        """Accept a handshake to refuse it with a JOIN_ERROR message; return False if it must be refused plainly.
-
-        The accepted websocket is closed at once, and aborted by the HTTP server if the client does not close it too. It
-        counts in the limits on connections as long as any other one.
-        """
+        """Accept a handshake to refuse it with a JOIN_ERROR message; return False if it must be refused plainly."""
         message, offered = join_error(problem, is_sdk=scope["path"] == SDK_PATH), scope["subprotocols"]
         if message is None or not offered:
             return False
         selected = next((each for each in offered if _JWT.fullmatch(each)), offered[0])
         transport = transport_for(scope, limits=self._limits, monotonic=self._monotonic)
         close = ConnectionClose(cause=None, close_code=1008, close_reason=problem.code, last_message=message)
-        with contextlib.suppress(OSError):
-            await send({"type": "websocket.accept", "subprotocol": selected, "headers": []})
-            await transport.close(send, close)
+        await accept_and_close(transport, send, close, subprotocol=selected)
         return True
 
     def _admit(self, scope: Scope, topic: str) -> Claims:

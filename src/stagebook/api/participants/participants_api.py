@@ -138,7 +138,8 @@ class ParticipantsApi:
                 self._log_failure(error, scope)
                 return
             problem = self._problem_of(error, scope)
-            if not takes_join_errors(scope["path"], query) or not await self._events.refuse(scope, send, problem):
+            takes_message = is_events_path(scope["path"]) and takes_join_errors(query)
+            if not takes_message or not await self._events.refuse(scope, send, problem):
                 await refuse_handshake(scope, send, problem)
 
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:

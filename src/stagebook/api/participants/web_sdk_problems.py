@@ -15,8 +15,8 @@ gets no ERROR event and no reason, and nothing is tried again.
     others          any     ERRORED, no event
 
 Observed with versions 1.24 and 1.41, of publishing and of subscribing. Versions 1.6 and 1.10 have no ERROR event; they,
-too, try again after a 429 only. The body has the code of
-`problem_responses` as well, in the member `name`. Responses to other clients are not changed.
+too, try again after a 429 only. The body has the code of `problem_responses` as well, in the member `name`. Responses
+to other clients are not changed.
 """
 
 from collections.abc import Mapping

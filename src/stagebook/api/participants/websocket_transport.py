@@ -13,6 +13,7 @@ Close codes are those of RFC 6455 section 7.4, and 4000 to 4999 for Stagebook's 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -243,6 +244,19 @@ def transport_for(scope: Scope, *, limits: RequestLimits, monotonic: Callable[[]
     )
     has_parts = TEXT_PARTS_EXTENSION in (scope.get("extensions") or {})
     return WebsocketTransport(limits=limits, message_rate=message_rate, has_parts=has_parts)
+
+
+async def accept_and_close(
+    transport: WebsocketTransport, send: Send, close: ConnectionClose, *, subprotocol: str
+) -> None:
+    """Accept a handshake only to refuse it, with the last message and the close frame of `close`.
+
+    The HTTP server aborts the websocket if the client does not close it too. Until then it counts in the limits on
+    connections.
+    """
+    with contextlib.suppress(OSError):
+        await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        await transport.close(send, close)
 
 
 def _text(text: str) -> Message:

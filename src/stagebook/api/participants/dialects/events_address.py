@@ -58,9 +58,9 @@ def events_address(path: str, query: bytes) -> EventsAddress:
     return EventsAddress(topic=topic["topic"], is_sdk=True, publishers_only=topic["publishers"] is not None)
 
 
-def takes_join_errors(path: str, query: bytes) -> bool:
+def takes_join_errors(query: bytes) -> bool:
     """Return whether a client asks for the refusal of its handshake over the websocket, see `join_errors.py`."""
-    return is_events_path(path) and _parameters(query).get("error_over_ws") == "1"
+    return _parameters(query).get("error_over_ws") == "1"
 
 
 def _not_found(message: str) -> RequestRefusedError:

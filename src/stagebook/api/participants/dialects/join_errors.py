@@ -47,9 +47,15 @@ def join_error(problem: Problem, *, is_sdk: bool) -> str | None:
     """Return the JOIN_ERROR message of a problem as JSON text; None if the client should try again."""
     if problem.code in RETRIED:
         return None
-    code = CODES.get(problem.code, "BAD_REQUEST") if is_sdk else problem.code
-    message = {
-        "type": "aws:ivs:JOIN_ERROR" if is_sdk else "JOIN_ERROR",
-        "payload": {"code": code, "message": problem.message},
-    }
-    return _encode(message).decode("utf-8")
+    if is_sdk:
+        return sdk_join_error(CODES.get(problem.code, "BAD_REQUEST"), problem.message)
+    return _join_error("JOIN_ERROR", problem.code, problem.message)
+
+
+def sdk_join_error(code: str, message: str) -> str:
+    """Return a JOIN_ERROR message to the Web Broadcast SDK as JSON text."""
+    return _join_error("aws:ivs:JOIN_ERROR", code, message)
+
+
+def _join_error(type_: str, code: str, message: str) -> str:
+    return _encode({"type": type_, "payload": {"code": code, "message": message}}).decode("utf-8")

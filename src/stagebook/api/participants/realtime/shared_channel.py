@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from stagebook.api.light_event import LightEvent
+from stagebook.api.participants.dialects.join_errors import sdk_join_error
 from stagebook.api.participants.events_connection import FAREWELL_CLOSE_CODES
 from stagebook.api.participants.participant_joins import JoinRequest, ParticipantJoins, StageJoin
 from stagebook.api.participants.problem_responses import Problem, RequestRefusalCode, RequestRefusedError
@@ -31,7 +32,7 @@ REVOKED = ConnectionClose(
     cause=None,
     close_code=FAREWELL_CLOSE_CODES[FarewellReason.CONNECTION_TOKEN_REVOKED],
     close_reason=FarewellReason.CONNECTION_TOKEN_REVOKED.value,
-    last_message=shared_messages.join_error("TOKEN_REVOKED", "the connection token was revoked"),
+    last_message=sdk_join_error("TOKEN_REVOKED", "the connection token was revoked"),
 )
 
 

@@ -163,13 +163,6 @@ def not_joined(ids: AnswerIds, problem: Problem) -> str:
     return _encode({"type": JOIN_STAGE, "payload": payload}).decode("utf-8")
 
 
-def join_error(code: str, message: str) -> str:
-    """Return the JOIN_ERROR message, which ends all stages of the websocket. The SDK understands TOKEN_INVALID,
-    TOKEN_EXPIRED and TOKEN_REVOKED as refusals of a connection token.
-    """
-    return _encode({"type": "aws:ivs:JOIN_ERROR", "payload": {"code": code, "message": message}}).decode("utf-8")
-
-
 def prefix_of(logical_id: str) -> str:
     """Return what stands before a message of a stage in its frame. `SUFFIX` stands after it."""
     return f'{{"logicalId":"{logical_id}","message":'

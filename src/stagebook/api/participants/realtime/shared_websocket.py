@@ -12,24 +12,25 @@ checked in the handshake and again with each join, so that one that has expired 
 """
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl
 
 from msgspec.structs import replace
 
 from stagebook.api.asgi import ObservedSend, Receive, Scope
 from stagebook.api.participants.client_info import client_info
+from stagebook.api.participants.dialects.events_address import takes_join_errors
+from stagebook.api.participants.dialects.join_errors import sdk_join_error
 from stagebook.api.participants.dialects.sdk_dialect import SdkDialect
 from stagebook.api.participants.http_requests import header
 from stagebook.api.participants.participant_joins import JoinRequest, ParticipantJoins
 from stagebook.api.participants.problem_responses import NO_TOKEN, Problem, RequestRefusalCode, RequestRefusedError
 from stagebook.api.participants.realtime.shared_channel import SharedChannel, handshake_join
-from stagebook.api.participants.realtime.shared_messages import is_logical_id, join_error
+from stagebook.api.participants.realtime.shared_messages import is_logical_id
 from stagebook.api.participants.realtime.shared_offers import OfferExchange
 from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.websocket_transport import (
     ConnectionClose,
-    close_message,
+    accept_and_close,
     transport_for,
 )
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
@@ -74,14 +75,14 @@ class SharedEndpoint:
         Raises RequestRefusedError or a StagebookError before the handshake is accepted.
         """
         connection_token, offered = _offered(scope["subprotocols"])
+        transport = transport_for(scope, limits=self._transport_limits, monotonic=self._monotonic)
         try:
             self._admission.admit_connection(scope, connection_token)
         except TokenRefusedError as error:
-            if not _takes_errors(scope):
+            if not takes_join_errors(scope.get("query_string") or b""):
                 raise
-            await _refuse(send, connection_token, error)
+            await accept_and_close(transport, send, _refusal(error), subprotocol=connection_token)
             return
-        transport = transport_for(scope, limits=self._transport_limits, monotonic=self._monotonic)
         request_of = self._request_maker(scope, connection_token)
         # This value stays when the task is cancelled, which the HTTP server does when it stops.
         close = ConnectionClose(cause=Cause.SHUTDOWN)
@@ -146,21 +147,9 @@ def _shared_limits(limits: RequestLimits) -> RequestLimits:
     )
 
 
-def _takes_errors(scope: Scope) -> bool:
-    """Return whether the client reads a refusal as a message of the websocket."""
-    query: bytes = scope.get("query_string") or b""
-    try:
-        return ("error_over_ws", "1") in parse_qsl(query.decode("ascii", errors="replace"), max_num_fields=16)
-    except ValueError:
-        return False
-
-
-async def _refuse(send: ObservedSend, connection_token: str, error: TokenRefusedError) -> None:
-    """Refuse a connection token by a message, as a browser shows a page nothing of an HTTP response."""
+def _refusal(error: TokenRefusedError) -> ConnectionClose:
+    """Return the end of a websocket whose connection token is refused."""
     code = JOIN_ERROR_CODES.get(error.refusal, "TOKEN_INVALID")
-    try:
-        await send({"type": "websocket.accept", "subprotocol": connection_token, "headers": []})
-        await send({"type": "websocket.send", "text": join_error(code, str(error))})
-        await send(close_message(1008, code))
-    except (OSError, RuntimeError):
-        return
+    return ConnectionClose(
+        cause=None, close_code=1008, close_reason=code, last_message=sdk_join_error(code, str(error))
+    )
