@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from stagebook.cli import main
+from stagebook.cli.command_line import main
 from stagebook.server.system_clock import SystemClock
 
 FILE_VARIABLE = "FAKED_CLOCK_FILE"

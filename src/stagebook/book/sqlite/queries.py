@@ -144,6 +144,18 @@ FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN 
 WHERE stage.arn = :arn AND session.session_id = :session
 """
 
+READ_LOG = """
+SELECT stage.account_id, stage.arn, session.session_id, participant.participant_id, participant.user_id,
+    event.sequence, event.name, event.error_code, event.remote_participant_id, event.replica, event.cause, event.detail,
+    event.extra
+FROM event INDEXED BY event_by_sequence
+    CROSS JOIN session ON session.session_key = event.session_key
+    CROSS JOIN stage ON stage.stage_key = session.stage_key
+    CROSS JOIN participant ON participant.session_key = event.session_key
+        AND participant.number = event.participant_number
+WHERE event.sequence > :after ORDER BY event.sequence LIMIT :limit
+"""
+
 HAS_REVOKED = """
 SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key WHERE stage.arn = :arn LIMIT 1
 """

@@ -159,7 +159,14 @@ WHERE session.end_ms IS NULL AND event.name IN (0, 1, 2, 3, 4, 5, 9, 10)
 GROUP BY session_key, participant_number, start, about HAVING balance > 0;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+# The event log is read in the order of the sequence numbers, across sessions. They only grow, so a new event extends
+# the last page of its index.
+_VERSION_6 = """
+CREATE INDEX event_by_sequence ON event (sequence);
+CREATE INDEX session_by_id ON session (session_id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 
 SEALED_VERSION = 3
 """The first version whose stream keys are sealed."""

@@ -6,7 +6,7 @@ caller's thread on a read-only connection, which neither blocks the writer nor w
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -81,6 +81,7 @@ class SqliteBook(SqliteReader):
         self._keys = RowKeys(reading)
         self._translator = ChangeTranslator(self._keys, seal=seal, last_sequence=self.last_sequence())
         self._backlog = 0
+        self._listeners: list[Callable[[], None]] = []
         self._closing = False
         self._writer = BookWriter(writing, loop=loop, on_durable=self._note_durable)
 
@@ -100,6 +101,10 @@ class SqliteBook(SqliteReader):
         self._backlog += 1
         return Submission(sequences=sequences, durable=durable)
 
+    def on_durable(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on the event loop each time a group of transactions has become durable. It must be quick."""
+        self._listeners.append(listener)
+
     async def wait_ended(self) -> BookFailedError | None:
         """Wait until the book accepts no more transactions. Return the failure that ended it, or None after `close`."""
         return await self._writer.wait_ended()
@@ -118,3 +123,5 @@ class SqliteBook(SqliteReader):
         self._keys.note_durable(self._keys.submitted - self._backlog)
         if self._backlog == 0:
             self._keys.drop_idle_stages()
+        for listener in self._listeners:
+            listener()

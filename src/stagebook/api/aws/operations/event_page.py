@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from stagebook.api.aws.rest_json.timestamps import iso8601
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.store import EventExtra, EventRow
 from stagebook.stage.events import ErrorCode, EventName, ExchangedToken, TokenExchange
+from stagebook.stage.timestamps import iso8601
 
 _MINUTE_MS = 60_000
 _NAME_PREFIXES = tuple(f'{{"name":"{name}","eventTime":"' for name in EventName)

@@ -11,7 +11,7 @@ from typing import Any, Never, TypeAlias
 import msgspec
 
 from stagebook.api.aws.rest_json.service_model import Location, Member, Shape, ShapeKind
-from stagebook.api.aws.rest_json.timestamps import iso8601
+from stagebook.stage.timestamps import iso8601
 
 ToWire: TypeAlias = Callable[[Any], Any]
 """Turns an output value of a handler into a JSON value."""

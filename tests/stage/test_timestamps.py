@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.api.aws.rest_json.timestamps import iso8601
+from stagebook.stage.timestamps import iso8601
 
 
 @pytest.mark.parametrize(

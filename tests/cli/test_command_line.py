@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.cli import main
+from stagebook.cli.command_line import main
 from stagebook.config.settings import SETTINGS
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.server.system_clock import SystemRandomness

@@ -1,4 +1,4 @@
-"""Timestamps in the format of the AWS API: ISO 8601 in UTC with milliseconds.
+"""Timestamps in the format of the AWS API, which all APIs use: ISO 8601 in UTC with milliseconds.
 
 Source: the shape trait `timestampFormat: iso8601` of the service model.
 """

@@ -1,0 +1,170 @@
+"""The ASGI application of the watch API: routing, authentication, validation, and the translation of errors.
+
+A request passes these steps in this order: path, method, credentials, body, query parameters, handler. A handler
+authorises, because only it knows the resource. Every refusal is an exception, and `__call__` is the one place that
+turns an exception into a response.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
+from urllib.parse import unquote
+
+import structlog
+
+from stagebook.api.asgi import Header, ObservedSend, Receive, Scope, Send
+from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
+from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.watch.watch_input import read_json, read_query
+from stagebook.api.watch.watch_problems import (
+    WatchProblemCode,
+    WatchRefusedError,
+    internal_problem,
+    problem_response,
+)
+from stagebook.api.watch.watch_route import StreamingResponse, WatchAccess, WatchCall, WatchResponse, WatchRoute
+from stagebook.error_traceback import drop_traceback
+from stagebook.log_rate_limit import LogRateLimit
+
+WATCH_PREFIX = "/watch/v1/"
+MAXIMUM_BODY_SIZE_BYTES = 256 * 1_024
+BODY_TIMEOUT_SECONDS = 20.0
+_CLOSE: Header = (b"connection", b"close")
+"""A body that is not read completely would be parsed as the next request."""
+_PLACEHOLDER = re.compile(r"\\\{(\w+)\\\}")
+_log = structlog.get_logger(__name__)
+
+
+class WatchApi:
+    """The ASGI application that serves `routes`, whose paths start with WATCH_PREFIX."""
+
+    def __init__(
+        self,
+        *,
+        routes: Iterable[WatchRoute],
+        access: WatchAccess,
+        body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.routes = tuple(routes)
+        self._methods_by_pattern: dict[re.Pattern[str], dict[str, WatchRoute]] = {}
+        for route in self.routes:
+            self._methods_by_pattern.setdefault(_pattern(route.template), {})[route.method] = route
+        self._access = access
+        self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
+        self._log_limit = LogRateLimit(clock=monotonic)
+
+    @staticmethod
+    def serves(scope: Scope) -> bool:
+        """Return whether a request belongs to this API."""
+        path: str = scope["path"]
+        return scope["type"] == "http" and path.startswith(WATCH_PREFIX)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        observed = ObservedSend(send)
+        try:
+            response = await self._serve(scope, receive)
+            if isinstance(response, StreamingResponse):
+                await _send_stream(observed, response)
+                return
+        except ClientDisconnectedError:
+            return
+        except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
+            response = self._problem(error, scope)
+            if observed.status:
+                # The response has begun. The HTTP server closes the connection, so the client sees that it is cut.
+                return
+        await send_response(send, response, extra_headers=((b"cache-control", b"no-store"),))
+
+    async def _serve(self, scope: Scope, receive: Receive) -> WatchResponse:
+        route, path = self._find(scope)
+        read_body = _ReadOnce(self._bodies, receive)
+        watcher = await self._access.authenticate(scope, read_body)
+        return await route.handle(
+            WatchCall(
+                watcher=watcher,
+                path=path,
+                query=read_query(route.query, scope["query_string"]),
+                body=None if route.body is None else read_json(route.body, await read_body()),
+                headers=_headers(scope),
+            )
+        )
+
+    def _find(self, scope: Scope) -> tuple[WatchRoute, Mapping[str, str]]:
+        """Return the route of a request and the values of its placeholders; raise WatchRefusedError 404 or 405."""
+        # A scope's path is decoded. A placeholder must not match an encoded slash, so the undecoded path is matched.
+        raw_path = scope["raw_path"].decode("ascii", errors="replace")
+        for pattern, methods in self._methods_by_pattern.items():
+            if match := pattern.fullmatch(raw_path):
+                route = methods.get(scope["method"])
+                if route is None:
+                    allow = ", ".join(sorted(methods))
+                    raise WatchRefusedError(
+                        status=405,
+                        code=WatchProblemCode.METHOD_NOT_ALLOWED,
+                        detail=f"use {allow}",
+                        headers=((b"allow", allow.encode("ascii")),),
+                    )
+                return route, {name: unquote(value) for name, value in match.groupdict().items()}
+        raise WatchRefusedError(status=404, code=WatchProblemCode.NOT_FOUND, detail="no such path")
+
+    def _problem(self, error: Exception, scope: Scope) -> HttpResponse:
+        """Return the response to an error. One that the client did not cause is logged, at a limited rate."""
+        response = problem_response(error)
+        if response is None:
+            if (more := self._log_limit.admit(type(error).__name__)) is not None:
+                _log.error("watch_request_failed", path=scope["path"], exc_info=error, **more)
+            response = internal_problem()
+        drop_traceback(error)
+        return response
+
+
+class _ReadOnce:
+    """Reads the body of a request when it is first called, and returns the same bytes afterwards."""
+
+    def __init__(self, bodies: BodyReader, receive: Receive) -> None:
+        self._bodies = bodies
+        self._receive = receive
+        self._body: bytes | None = None
+
+    async def __call__(self) -> bytes:
+        if self._body is None:
+            try:
+                self._body = await self._bodies.read(self._receive, max_size_bytes=MAXIMUM_BODY_SIZE_BYTES)
+            except BodyTooLargeError:
+                raise WatchRefusedError(
+                    status=413,
+                    code=WatchProblemCode.TOO_LARGE,
+                    detail=f"the body may have at most {MAXIMUM_BODY_SIZE_BYTES} bytes",
+                    headers=(_CLOSE,),
+                ) from None
+            except BodyTimeoutError:
+                raise WatchRefusedError(
+                    status=408,
+                    code=WatchProblemCode.TIMEOUT,
+                    detail="the body did not arrive in time",
+                    headers=(_CLOSE,),
+                ) from None
+        return self._body
+
+
+async def _send_stream(send: Send, response: StreamingResponse) -> None:
+    """Send a response part by part. Its iterator is closed whatever ends it, also a cancellation."""
+    await send({"type": "http.response.start", "status": response.status, "headers": list(response.headers)})
+    async with aclosing(response.parts) as parts:
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(_PLACEHOLDER.sub(r"(?P<\1>[^/]+)", re.escape(template)))
+
+
+def _headers(scope: Scope) -> Mapping[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers

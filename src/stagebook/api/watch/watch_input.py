@@ -1,0 +1,75 @@
+"""Decoding the input of a watch request: query parameters and a JSON body, as values of the types of its route."""
+
+from typing import Any, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
+from stagebook.stage.json_depth import MAX_JSON_DEPTH, is_too_deep
+
+MAXIMUM_PARAMETERS = 64
+MAXIMUM_QUERY_SIZE_BYTES = 8_192
+
+
+def read_query(kind: type[msgspec.Struct], raw: bytes) -> Any:  # noqa: ANN401 - a value of `kind`
+    """Return the query parameters as a value of `kind`. A parameter whose type is a tuple may occur several times.
+
+    Raises WatchRefusedError 400 that names the parameter and the rule.
+    """
+    if len(raw) > MAXIMUM_QUERY_SIZE_BYTES:
+        raise _invalid(f"the query may have at most {MAXIMUM_QUERY_SIZE_BYTES} bytes")
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(raw),
+            errors="strict",
+            max_num_fields=MAXIMUM_PARAMETERS,
+        )
+    except ValueError as error:
+        raise _invalid(f"the query string is malformed: {error}") from None
+    repeated = _repeatable(kind)
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in repeated:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise _invalid(f"{name}: may occur once only")
+        else:
+            values[name] = value
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(_named(str(error))) from None
+
+
+def read_json(kind: type[msgspec.Struct], body: bytes) -> Any:  # noqa: ANN401 - a value of `kind`
+    """Return a JSON body as a value of `kind`. Raises WatchRefusedError 400 that names the member and the rule."""
+    if is_too_deep(body):
+        raise WatchRefusedError(
+            status=400, code=WatchProblemCode.INVALID_BODY, detail=f"the body is nested deeper than {MAX_JSON_DEPTH}"
+        )
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WatchRefusedError(status=400, code=WatchProblemCode.INVALID_BODY, detail=_named(str(error))) from None
+
+
+def _repeatable(kind: type[msgspec.Struct]) -> set[str]:
+    hints = get_type_hints(kind)
+    return {
+        field.encode_name
+        for field in msgspec.structs.fields(kind)
+        if get_origin(hints[field.name]) is tuple and Ellipsis in get_args(hints[field.name])
+    }
+
+
+def _named(message: str) -> str:
+    """Return msgspec's message with the member first: "limit: Expected `int` <= 1000"."""
+    rule, separator, path = message.partition(" - at `$.")
+    return f"{path.rstrip('`')}: {rule}" if separator else message
+
+
+def _invalid(detail: str) -> WatchRefusedError:
+    return WatchRefusedError(status=400, code=WatchProblemCode.INVALID_PARAMETER, detail=detail)

@@ -1,0 +1,93 @@
+"""The error responses of the watch API: problem details (RFC 9457) with a constant `code` for programs.
+
+{"status": 400, "code": "INVALID_PARAMETER", "detail": "limit: expected `int` <= 1000"}
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from stagebook.api.asgi import Header
+from stagebook.api.http_responses import HttpResponse
+from stagebook.stage.errors import (
+    ConflictError,
+    InvalidInputError,
+    MalformedArnError,
+    ResourceNotFoundError,
+    ServerBusyError,
+    ServiceQuotaExceededError,
+    StagebookError,
+)
+
+_CONTENT_TYPE: Header = (b"content-type", b"application/problem+json")
+_RETRY_SOON: Header = (b"retry-after", b"1")
+
+
+class WatchProblemCode(StrEnum):
+    """Why a request was refused."""
+
+    INVALID_PARAMETER = "INVALID_PARAMETER"
+    INVALID_BODY = "INVALID_BODY"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    TIMEOUT = "TIMEOUT"
+    CONFLICT = "CONFLICT"
+    TOO_LARGE = "TOO_LARGE"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    BUSY = "BUSY"
+    INTERNAL = "INTERNAL"
+
+
+_STATUSES: dict[type[StagebookError], tuple[int, WatchProblemCode]] = {
+    InvalidInputError: (400, WatchProblemCode.INVALID_PARAMETER),
+    MalformedArnError: (400, WatchProblemCode.INVALID_PARAMETER),
+    ResourceNotFoundError: (404, WatchProblemCode.NOT_FOUND),
+    ConflictError: (409, WatchProblemCode.CONFLICT),
+    ServiceQuotaExceededError: (402, WatchProblemCode.QUOTA_EXCEEDED),
+    ServerBusyError: (503, WatchProblemCode.BUSY),
+}
+
+
+class WatchRefusedError(Exception):
+    """A request breaks a rule of this API. `detail` is for people and contains no secret."""
+
+    def __init__(self, *, status: int, code: WatchProblemCode, detail: str, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+
+
+class WatchProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an error response."""
+
+    status: int
+    code: WatchProblemCode
+    detail: str
+
+
+def problem_response(error: Exception) -> HttpResponse | None:
+    """Return the response to an error that the client caused; None for any other error."""
+    match error:
+        case WatchRefusedError():
+            return _response(error.status, error.code, error.detail, error.headers)
+        case StagebookError():
+            status, code = _STATUSES.get(type(error), (400, WatchProblemCode.INVALID_PARAMETER))
+            return _response(status, code, str(error), (_RETRY_SOON,) if status == 503 else ())
+        case _:
+            return None
+
+
+def internal_problem() -> HttpResponse:
+    """Return the response to an unexpected error. Its cause is in the log only."""
+    return _response(500, WatchProblemCode.INTERNAL, "the server failed; its log has the reason", ())
+
+
+def _response(status: int, code: WatchProblemCode, detail: str, headers: tuple[Header, ...]) -> HttpResponse:
+    problem = WatchProblem(status=status, code=code, detail=detail)
+    return HttpResponse(status=status, headers=(_CONTENT_TYPE, *headers), body=msgspec.json.encode(problem))

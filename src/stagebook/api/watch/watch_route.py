@@ -1,0 +1,109 @@
+"""The routes of the watch API as values: what a request must look like, who may make it, and what answers it.
+
+Query parameters and JSON bodies are msgspec structs, so their types and constraints are stated once: the API validates
+with them, and the OpenAPI document describes them.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from stagebook.api.asgi import Header, Scope
+from stagebook.api.http_responses import HttpResponse
+
+ReadBody: TypeAlias = Callable[[], Awaitable[bytes]]
+
+
+class Role(StrEnum):
+    """What the holder of a key may do. An operator may do what a reader may."""
+
+    READER = "reader"
+    OPERATOR = "operator"
+
+
+class Watcher(Protocol):
+    """An authenticated caller of the watch API."""
+
+    @property
+    def account_id(self) -> str:
+        """The account whose events and sessions it may read."""
+
+    @property
+    def name(self) -> str:
+        """What the log calls it. Not a secret."""
+
+    def require(self, action: str, role: Role, *, resource: str | None = None) -> None:
+        """Raise WatchRefusedError unless it may do `action` (`stagebook:SearchEvents`) on `resource`, an ARN.
+
+        None stands for all resources of the account.
+        """
+
+
+class WatchAccess(Protocol):
+    """Authenticates requests."""
+
+    async def authenticate(self, scope: Scope, read_body: ReadBody) -> Watcher:
+        """Return the caller of a request. Raises WatchRefusedError 401 without valid credentials.
+
+        `read_body` returns the body. It is read only if the header fields name credentials that are known.
+        """
+
+
+class EmptyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query parameters of a route that has none."""
+
+
+class WatchCall(msgspec.Struct, frozen=True, kw_only=True):
+    """An authorised request.
+
+    `path` has the values of the placeholders of the route's template. `query` and `body` are of the types that the
+    route declares; `body` is None for a route without a body. `headers` has the lines of a field joined by commas.
+    """
+
+    watcher: Watcher
+    path: Mapping[str, str]
+    query: Any
+    body: Any
+    headers: Mapping[bytes, bytes]
+
+
+class StreamingResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A response whose body is produced while it is sent. A client that disconnects closes the generator."""
+
+    status: int = 200
+    headers: tuple[Header, ...] = ()
+    parts: AsyncGenerator[bytes, None]
+
+
+WatchResponse: TypeAlias = HttpResponse | StreamingResponse
+Handle: TypeAlias = Callable[[WatchCall], Awaitable[WatchResponse]]
+
+
+class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of the watch API.
+
+    `template` is the path, with placeholders: `/watch/v1/sessions/{session_id}`. `action` is the operation's name,
+    which policies spell `stagebook:<action>`. `query`, `body` and `response` are msgspec structs; `content_type` is
+    that of the response.
+    """
+
+    method: str
+    template: str
+    action: str
+    summary: str
+    handle: Handle
+    role: Role = Role.READER
+    query: type[msgspec.Struct] = EmptyParameters
+    body: type[msgspec.Struct] | None = None
+    response: type[msgspec.Struct] | None = None
+    status: int = 200
+    content_type: str = "application/json"
+
+
+def json_response(value: object, *, status: int = 200) -> HttpResponse:
+    """Return a response with a value as JSON."""
+    return HttpResponse(
+        status=status, headers=((b"content-type", b"application/json"),), body=msgspec.json.encode(value)
+    )

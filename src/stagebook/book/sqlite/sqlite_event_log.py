@@ -1,0 +1,63 @@
+"""The event log of a SQLite book, on a read-only connection of its own.
+
+Each read is one statement along the index of sequence numbers. The cost of a read depends on its limit only.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import apsw
+import msgspec
+
+from stagebook.book.event_log import LoggedEvent
+from stagebook.book.sqlite import queries
+from stagebook.book.sqlite.book_connection import UNREADABLE, open_for_reading, read_failure
+from stagebook.book.sqlite.rows import Row, recorded_event
+
+_UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
+_IDENTITY_COLUMNS = 5
+"""The columns of READ_LOG before those of the event."""
+
+
+class SqliteEventLog:
+    """Implements `EventLog`. Only one thread may use it."""
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the book at `path`, also while a server is writing it. Raises BookRefusedError."""
+        return cls(open_for_reading(path))
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Read on a connection that `open_for_reading` has made."""
+        self._connection = connection
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self._connection.close()
+
+    def last_sequence(self) -> int:
+        """Return the sequence number of the newest durable event or session end, 0 in a new book."""
+        try:
+            rows: list[Row] = self._connection.execute(queries.LAST_SEQUENCE).fetchall()
+            return int(rows[0][0])
+        except UNREADABLE as error:
+            raise read_failure(self._connection, error) from error
+
+    def read_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
+        """Return the next events after `sequence`, at most `limit`, oldest first."""
+        try:
+            rows = self._connection.execute(queries.READ_LOG, {"after": sequence, "limit": limit}).fetchall()
+            return [_logged_event(row) for row in rows]
+        except (*UNREADABLE, *_UNDECODABLE) as error:
+            raise read_failure(self._connection, error) from error
+
+
+def _logged_event(row: Row) -> LoggedEvent:
+    account_id, stage_arn, session_id, participant_id, user_id = row[:_IDENTITY_COLUMNS]
+    return LoggedEvent(
+        account_id=account_id,
+        stage_arn=stage_arn,
+        session_id=session_id,
+        user_id=user_id,
+        recorded=recorded_event(participant_id, row[_IDENTITY_COLUMNS:]),
+    )

@@ -1,0 +1,42 @@
+"""The command line: `stagebook serve`, `stagebook env` and the other commands.
+
+It parses the arguments, calls the command and maps errors to exit codes: 2 for invalid arguments and settings, 1 for
+every other failure, 130 after Ctrl-C.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+from stagebook.cli import server_commands
+from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandFailedError
+from stagebook.config.rules import ConfigError
+from stagebook.data_folder.folder_permissions import DataFolderError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. `argv` defaults to the arguments of the process."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except ConfigError as error:
+        print(f"stagebook: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (CommandFailedError, DataFolderError) as error:
+        print(f"stagebook: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stagebook",
+        description="Open, self-hosted Amazon IVS Real-Time: stages, participants, and the book of their events.",
+    )
+    parser.add_argument("--version", action="version", version=f"stagebook {metadata.version('stagebook')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    server_commands.add_commands(commands)
+    return parser

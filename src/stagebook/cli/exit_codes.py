@@ -1,0 +1,10 @@
+"""The exit codes of the commands, and the error that ends a command with a message."""
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class CommandFailedError(Exception):
+    """A command cannot do what it was asked to do. The message says why and what to do; it is printed."""

@@ -1,0 +1,65 @@
+"""`stagebook serve`, `stagebook env` and `stagebook demo`."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
+from stagebook.cli.setting_flags import Commands, add_flag, read_settings
+from stagebook.config.settings import SETTINGS
+from stagebook.data_folder.secrets import DataFolder
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    serve = commands.add_parser("serve", help="start the server", allow_abbrev=False)
+    serve.add_argument("--config", type=Path, metavar="FILE", help="a TOML file of settings")
+    for setting in SETTINGS.values():
+        if setting.name != "credentials":
+            add_flag(serve, setting)
+    serve.set_defaults(run=_serve)
+
+    env = commands.add_parser("env", help="print shell exports that point AWS clients at the server")
+    env.add_argument("--config", type=Path, metavar="FILE", help="the TOML file the server was started with")
+    add_flag(env, SETTINGS["data"])
+    env.set_defaults(run=_env)
+
+    demo = commands.add_parser("demo", help="publish and watch for a few seconds, then list the events")
+    demo.add_argument("--endpoint-url", metavar="URL", help="use this server instead of starting one for the demo")
+    demo.add_argument("--seconds", type=float, default=5.0, help="how long to publish and watch; default: 5")
+    demo.set_defaults(run=_demo)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    # Imported late: printing a usage text needs none of its libraries.
+    from stagebook.server.lifecycle import StartError, serve
+
+    try:
+        return serve(read_settings(arguments))
+    except StartError as error:
+        raise CommandFailedError(str(error)) from error
+
+
+def _env(arguments: argparse.Namespace) -> int:
+    server, access_key = DataFolder(Path(read_settings(arguments).data)).read_server_access()
+    variables = {
+        "AWS_ENDPOINT_URL_IVS_REALTIME": server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": access_key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": access_key.secret_access_key,
+        # A token of other credentials in the environment would be sent with this key, which has none, and be refused.
+        "AWS_SESSION_TOKEN": "",
+        "AWS_REGION": server.region,
+        "AWS_DEFAULT_REGION": server.region,
+    }
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+    return EXIT_OK
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    try:
+        # Imported late: its libraries are an optional extra.
+        from stagebook.demo import run_demo
+    except ModuleNotFoundError as error:
+        raise CommandFailedError(f"the demo needs {error.name}: run `pip install 'stagebook[demo]'`") from error
+    return run_demo(endpoint_url=arguments.endpoint_url, seconds=arguments.seconds)

@@ -1,0 +1,193 @@
+"""The frame of the watch API: routing, validation, streams, and errors as problem details."""
+
+import json
+from collections.abc import AsyncGenerator, MutableMapping
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+
+from stagebook.api.asgi import Scope
+from stagebook.api.http_responses import HttpResponse
+from stagebook.api.watch.watch_api import MAXIMUM_BODY_SIZE_BYTES, WatchApi
+from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
+from stagebook.api.watch.watch_route import (
+    ReadBody,
+    Role,
+    StreamingResponse,
+    WatchCall,
+    WatchResponse,
+    WatchRoute,
+    json_response,
+)
+from stagebook.stage.errors import ResourceNotFoundError, ServerBusyError
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
+    name: tuple[str, ...] = ()
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str
+
+
+class Everybody:
+    """An access that lets everybody in, except requests that say `authorization: no`."""
+
+    account_id = "123456789012"
+    name = "everybody"
+
+    async def authenticate(self, scope: Scope, read_body: ReadBody) -> "Everybody":
+        if (b"authorization", b"no") in scope["headers"]:
+            raise WatchRefusedError(status=401, code=WatchProblemCode.UNAUTHENTICATED, detail="no such key")
+        await read_body()
+        return self
+
+    def require(self, action: str, role: Role, *, resource: str | None = None) -> None:
+        """Allow it."""
+
+
+async def show(call: WatchCall) -> WatchResponse:
+    return json_response({"path": dict(call.path), "limit": call.query.limit, "name": call.query.name})
+
+
+async def create(call: WatchCall) -> WatchResponse:
+    return json_response({"url": call.body.url}, status=201)
+
+
+async def fail(call: WatchCall) -> WatchResponse:
+    errors: dict[str, Exception] = {
+        "missing": ResourceNotFoundError(kind="session", name="st-1"),
+        "busy": ServerBusyError("later"),
+        "bug": RuntimeError("a secret"),
+    }
+    raise errors[call.path["kind"]]
+
+
+closed: list[str] = []
+
+
+async def stream(_call: WatchCall) -> WatchResponse:
+    async def parts() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"one"
+            yield b"two"
+        finally:
+            closed.append("closed")
+
+    return StreamingResponse(parts=parts(), headers=((b"content-type", b"text/event-stream"),))
+
+
+API = WatchApi(
+    routes=[
+        WatchRoute(
+            method="GET", template="/watch/v1/things/{id}", action="Show", summary="", handle=show, query=Parameters
+        ),
+        WatchRoute(method="POST", template="/watch/v1/things", action="Create", summary="", handle=create, body=Body),
+        WatchRoute(method="GET", template="/watch/v1/fail/{kind}", action="Fail", summary="", handle=fail),
+        WatchRoute(method="GET", template="/watch/v1/stream", action="Stream", summary="", handle=stream),
+    ],
+    access=Everybody(),
+)
+
+
+async def request(
+    path: str, *, method: str = "GET", query: str = "", body: bytes = b"", headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> tuple[HttpResponse, list[bytes]]:
+    """Send a request to the API; return its response and the parts of its body."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": list(headers),
+    }
+    assert WatchApi.serves(scope)
+    await API(scope, receive, send)
+    parts = [message["body"] for message in sent[1:]]
+    return HttpResponse(status=sent[0]["status"], headers=sent[0]["headers"], body=b"".join(parts)), parts
+
+
+async def test_a_route_gets_its_placeholders_and_its_parameters() -> None:
+    response, _ = await request("/watch/v1/things/a%20b", query="limit=7&name=x&name=y")
+    assert json.loads(response.body) == {"path": {"id": "a b"}, "limit": 7, "name": ["x", "y"]}
+    assert (b"cache-control", b"no-store") in response.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("limit=0", "limit: Expected `int` >= 1"),
+        ("limit=many", "limit: Expected `int`, got `str`"),
+        ("limit=1&limit=2", "limit: may occur once only"),
+        ("size=1", "Object contains unknown field `size`"),
+        ("limit=%ff", "the query string is malformed"),
+        ("&".join(["name=x"] * 65), "the query string is malformed"),
+        ("name=" + "x" * 8_192, "the query may have at most 8192 bytes"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(query: str, detail: str) -> None:
+    response, _ = await request("/watch/v1/things/1", query=query)
+    problem = json.loads(response.body)
+    assert (response.status, problem["code"]) == (400, "INVALID_PARAMETER")
+    assert problem["detail"].startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"{}", "Object missing required field `url`"),
+        (b'{"url": 1}', "url: Expected `str`, got `int`"),
+        (b'{"url": "x", "uri": ""}', "Object contains unknown field `uri`"),
+        (b"[" * 100, "the body is nested deeper than 32"),
+        (b"", "Input data was truncated"),
+    ],
+)
+async def test_a_wrong_body_is_explained(body: bytes, detail: str) -> None:
+    response, _ = await request("/watch/v1/things", method="POST", body=body)
+    assert (response.status, json.loads(response.body)["detail"]) == (400, detail)
+
+
+async def test_a_body_is_decoded_and_bounded() -> None:
+    response, _ = await request("/watch/v1/things", method="POST", body=b'{"url": "x"}')
+    assert (response.status, json.loads(response.body)) == (201, {"url": "x"})
+    response, _ = await request("/watch/v1/things", method="POST", body=b" " * (MAXIMUM_BODY_SIZE_BYTES + 1))
+    assert (response.status, json.loads(response.body)["code"]) == (413, "TOO_LARGE")
+
+
+async def test_unknown_paths_and_methods_are_refused() -> None:
+    response, _ = await request("/watch/v1/nothing")
+    assert (response.status, json.loads(response.body)["code"]) == (404, "NOT_FOUND")
+    response, _ = await request("/watch/v1/things/1", method="PUT")
+    assert (response.status, json.loads(response.body)["code"]) == (405, "METHOD_NOT_ALLOWED")
+    assert (b"allow", b"GET") in response.headers
+
+
+async def test_a_request_without_credentials_is_refused() -> None:
+    response, _ = await request("/watch/v1/things/1", headers=((b"authorization", b"no"),))
+    assert (response.status, json.loads(response.body)["code"]) == (401, "UNAUTHENTICATED")
+    assert (b"content-type", b"application/problem+json") in response.headers
+
+
+@pytest.mark.parametrize(("kind", "status"), [("missing", 404), ("busy", 503), ("bug", 500)])
+async def test_an_error_becomes_a_problem_and_shows_no_secret(kind: str, status: int) -> None:
+    response, _ = await request(f"/watch/v1/fail/{kind}")
+    assert response.status == status
+    assert b"a secret" not in response.body
+
+
+async def test_a_stream_is_sent_part_by_part_and_closed() -> None:
+    closed.clear()
+    response, parts = await request("/watch/v1/stream")
+    assert (response.status, parts) == (200, [b"one", b"two", b""])
+    assert closed == ["closed"]
