@@ -63,6 +63,11 @@ class ReportWriter:
             return
         self.send(FactReported(fact=fact))
 
+    def send_measurement(self, report: Report) -> None:
+        """Queue a report that a later one repeats. It is dropped while the queue is full."""
+        if not self._is_queue_full():
+            self.send(report)
+
     def send_log(self, record: Logged) -> None:
         """Queue a log record. It is dropped while the queue is full.
 

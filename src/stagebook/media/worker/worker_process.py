@@ -60,6 +60,8 @@ class WorkerProcess(ABC):
         self._running: WorkerRun | None = None
         """The run while the process accepts commands; None while it is starting, being reaped or not there."""
         self._pending = PendingRequests()
+        self.losses = 0
+        """How often the running process has exited without being asked to."""
         self._stopping = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -210,6 +212,7 @@ class WorkerProcess(ABC):
         self._run = None
         unanswered = self._pending.fail_all(self._lost_error)
         if is_lost:
+            self.losses += 1
             self._on_lost(unanswered)
             _log.error(f"the {self._name} exited", engine=self.number, exit_code=exit_code)
 

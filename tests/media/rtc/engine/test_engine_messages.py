@@ -11,6 +11,7 @@ from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Answer, CloseCause, Closed, PatchAnswer, RefusalReason, SourceMeasured, VideoLayers
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS
 from stagebook.media.worker import worker_messages
 from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.worker_messages import MAX_CONTROL_BYTES
@@ -56,6 +57,7 @@ REPORTS: list[engine_messages.EngineReport] = [
     worker_messages.FactReported(
         fact=SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1, frames_per_second=29.97)
     ),
+    engine_messages.StatisticsReported(statistics=NO_STATISTICS),
     worker_messages.Heartbeat(),
     worker_messages.Logged(logger="x", level=20, message="y"),
 ]

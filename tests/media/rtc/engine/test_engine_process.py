@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 import structlog
+from msgspec import structs
 
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import (
@@ -25,9 +26,10 @@ from stagebook.media.port import (
     VideoLayer,
     VideoLayers,
 )
-from stagebook.media.rtc.engine import engine_messages
+from stagebook.media.rtc.engine import engine_messages, engine_process
 from stagebook.media.rtc.engine.engine_process import serve
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS, EngineStatistics
 from stagebook.media.worker import worker_messages
 
 MEASURED = SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1)
@@ -67,6 +69,10 @@ class ScriptedForwarder:
 
     async def stop(self) -> None:
         self.calls.append("stop")
+
+    def statistics(self, *, cpu_seconds: float) -> EngineStatistics:
+        assert cpu_seconds > 0
+        return structs.replace(NO_STATISTICS, sources=3)
 
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         if offer == "refuse":
@@ -279,6 +285,15 @@ async def test_measurements_are_dropped_while_the_server_does_not_read(server: F
         measured += 1
     assert report == worker_messages.FactReported(fact=CLOSED)
     assert 0 < measured < before
+
+
+async def test_statistics_are_reported_again_and_again(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_process, "STATISTICS_INTERVAL_SECONDS", 0.001)
+    await server.start()
+    for _ in range(2):
+        reported = await server.report()
+        assert isinstance(reported, engine_messages.StatisticsReported)
+        assert reported.statistics.sources == 3
 
 
 async def test_heartbeats_are_sent(server: FakeServer) -> None:

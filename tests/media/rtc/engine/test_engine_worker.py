@@ -97,3 +97,24 @@ async def test_another_port_is_chosen_when_the_previous_one_has_been_taken() -> 
             await engine.request(publish_request(engine), engine_messages.OfferAnswered)
     finally:
         await engine.stop()
+
+
+async def test_the_statistics_of_a_lost_engine_are_continued_by_the_next_one() -> None:
+    engine = make_engine(Recorder(), timeouts=WorkerTimeouts(restart_delay_seconds=0.01))
+    await engine.start()
+    await engine.request(publish_request(engine), engine_messages.OfferAnswered)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while engine.statistics.publishers == 0:  # noqa: ASYNC110 - the change happens in another process
+            await asyncio.sleep(0.01)
+    assert engine.process_id is not None
+    before = engine.statistics
+    os.kill(engine.process_id, signal.SIGKILL)
+    await until_running(engine, running=False)
+    await until_running(engine, running=True)
+    assert engine.losses == 1
+    assert (engine.statistics.publishers, engine.statistics.cpu_seconds) == (0, before.cpu_seconds)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while engine.statistics.cpu_seconds == before.cpu_seconds:  # noqa: ASYNC110 - same
+            await asyncio.sleep(0.01)
+    assert engine.statistics.cpu_seconds > before.cpu_seconds
+    await engine.stop()

@@ -3,6 +3,7 @@
 from stagebook.media.rtc.ice.udp_socket import Address
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
 from stagebook.media.rtc.sfu.down_track import DownTrack
+from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.srtp.srtp_session import (
     AEAD_AES_128_GCM,
     SrtpKeys,
@@ -20,7 +21,7 @@ class FakeViewer:
         self._sender = SrtpSession(keys)
         self._receiver = SrtpSession(SrtpKeys(profile=profile, client=keys.server, server=keys.client))
         self.datagrams: list[tuple[bytes, Address]] = []
-        self.down_track = DownTrack(ssrc=ssrc, payload_type=100)
+        self.down_track = DownTrack(ssrc=ssrc, payload_type=100, counters=MediaCounters())
         self.down_track.srtp = self._sender.outbound
         self.down_track.sequence_offset = sequence_offset
         self.down_track.address = ("192.0.2.1", ssrc)

@@ -46,6 +46,8 @@ def test_a_send_error_of_one_down_track_does_not_affect_the_others(error: OSErro
     fan_out([failing.down_track, working.down_track], sequence=1, marker=0, timestamp=0, payload=b"payload")
     assert len(working.packets) == 1
     assert (failing.down_track.packets, working.down_track.packets) == (0, 1)
+    counters = failing.down_track.counters
+    assert (counters.sent_packets, counters.sent_bytes) == (1, 12 + len(b"payload"))
 
 
 def test_a_packet_older_than_the_srtp_window_is_dropped() -> None:

@@ -7,6 +7,7 @@ from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_sender_report
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.down_track import DownTrack
+from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.publisher import MAX_SENDER_REPORTS_AT_ONCE
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.viewer import MAX_KEYFRAME_REQUESTS_AT_ONCE, MAX_RESENDS_AT_ONCE, Viewer
@@ -113,12 +114,12 @@ def viewer_of_a_mock_track() -> tuple[Viewer, Mock]:
     track.find_sent.return_value = None
     viewer_track = ViewerTrack(
         track=track,
-        down_track=DownTrack(ssrc=7, payload_type=96),
+        down_track=DownTrack(ssrc=7, payload_type=96, counters=MediaCounters()),
         rtx_ssrc=None,
         rtx_payload_type=None,
         rtx_sequence=0,
     )
-    viewer = Viewer(tracks={7: viewer_track}, cname=b"")
+    viewer = Viewer(tracks={7: viewer_track}, cname=b"", counters=viewer_track.down_track.counters)
     viewer.connected(Mock(**{"ice.path": None}), 0.0)
     return viewer, track
 

@@ -95,6 +95,16 @@ class IngestWorker(WorkerProcess):
         return len(self._streams)
 
     @property
+    def connection_count(self) -> int:
+        """The number of open connections, whether admitted or not."""
+        return len(self._ask_ids)
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether the process has no time left (`load_meter`)."""
+        return self._is_overloaded
+
+    @property
     def rank(self) -> tuple[int, int, int]:
         """The process with the lowest rank gets the next connection."""
         place = placement_rank(

@@ -14,6 +14,7 @@
       | -- OpenFeedRequest --------------------> |
       | <- FeedOpened -------------------------- |
       | -- CloseCommand, EndSourceCommand -----> |   no reply
+      | <- StatisticsReported ------------------ |   every STATISTICS_INTERVAL_SECONDS
 
 Commands are carried out in the order in which they are sent, and reports arrive in the order in which they are sent. So
 all facts of a connection arrive after the reply that opened it.
@@ -27,6 +28,7 @@ import msgspec
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Answer, InitialLayer, PatchAnswer, VideoLayers
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.rtc.sfu.engine_statistics import EngineStatistics
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
@@ -135,13 +137,21 @@ class FeedOpened(Reply, frozen=True, kw_only=True):
     ticket: FeedTicket
 
 
+class StatisticsReported(Report, frozen=True, kw_only=True):
+    """What the engine has done since its start. Dropped while the server does not read."""
+
+    statistics: EngineStatistics
+
+
 OpeningRequest: TypeAlias = PublishRequest | SubscribeRequest | OpenFeedRequest
 """The requests that open a connection. The others are about an open one."""
 EngineRequest: TypeAlias = OpeningRequest | PatchRequest | LayersRequest | SelectLayerRequest
 EngineReply: TypeAlias = OfferAnswered | FragmentAnswered | LayersListed | LayerSelected | FeedOpened | RequestRefused
 
 EngineCommand: TypeAlias = StartEngine | EngineRequest | CloseCommand | EndSourceCommand | Stop
-EngineReport: TypeAlias = EngineRunning | StartFailed | EngineReply | FactReported | Heartbeat | Logged
+EngineReport: TypeAlias = (
+    EngineRunning | StartFailed | EngineReply | FactReported | StatisticsReported | Heartbeat | Logged
+)
 
 _commands: MessageReader[EngineCommand] = MessageReader(
     msgspec.msgpack.Decoder(EngineCommand), max_bytes=MAX_CONTROL_BYTES

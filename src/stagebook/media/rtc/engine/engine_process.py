@@ -5,6 +5,7 @@
 The process exits when the server sends Stop or closes the socket.
 """
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -35,13 +36,18 @@ from stagebook.media.rtc.engine.engine_messages import (
     PublishRequest,
     SelectLayerRequest,
     StartEngine,
+    StatisticsReported,
     SubscribeRequest,
     receive_command,
 )
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.rtc.sfu.engine_statistics import EngineStatistics
 from stagebook.media.rtc.sfu.forwarder import Forwarder
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
 from stagebook.media.worker.worker_messages import RequestRefused
+
+STATISTICS_INTERVAL_SECONDS = 2.0
+"""A report has some hundred bytes. Prometheus reads the server every 15 s or so."""
 
 
 class ForwarderLike(Protocol):
@@ -49,6 +55,7 @@ class ForwarderLike(Protocol):
 
     @property
     def udp_port(self) -> int: ...
+    def statistics(self, *, cpu_seconds: float) -> EngineStatistics: ...
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer: ...
@@ -84,20 +91,30 @@ class _EngineWork:
         self._forwarder = forwarder
         self._reports = reports
         self._feed_directory = feed_directory
+        self._statistics: asyncio.Task[None] | None = None
 
     async def start(self) -> EngineRunning:
-        """Bind the sockets. Raises OSError."""
+        """Bind the sockets, and report statistics from now on. Raises OSError."""
         await self._forwarder.start()
+        self._statistics = asyncio.create_task(self._report_statistics())
         return EngineRunning(udp_port=self._forwarder.udp_port)
 
     async def stop(self) -> None:
         """Close all connections."""
+        if self._statistics is not None:
+            self._statistics.cancel()
         await self._forwarder.stop()
         if self._feed_directory:
             # The server deletes the directory of the media bus sockets, but not if it was killed. The last engine then
             # finds the directory empty and deletes it.
             with contextlib.suppress(OSError):
                 os.rmdir(self._feed_directory)  # noqa: PTH106 - one quick call at the end
+
+    async def _report_statistics(self) -> None:
+        while True:
+            await asyncio.sleep(STATISTICS_INTERVAL_SECONDS)
+            statistics = self._forwarder.statistics(cpu_seconds=time.process_time())
+            self._reports.send_measurement(StatisticsReported(statistics=statistics))
 
     def handle(self, command: EngineCommand) -> None:
         """Carry out a command, and reply to it if it is a request.

@@ -6,8 +6,15 @@ import msgspec
 import structlog
 
 from stagebook.media.port import MediaFact
-from stagebook.media.rtc.engine.engine_messages import EngineRunning, OpeningRequest, StartEngine, receive_report
+from stagebook.media.rtc.engine.engine_messages import (
+    EngineRunning,
+    OpeningRequest,
+    StartEngine,
+    StatisticsReported,
+    receive_report,
+)
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS, EngineStatistics
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_messages import Report, Request
 from stagebook.media.worker.worker_process import WorkerProcess
@@ -48,6 +55,10 @@ class EngineWorker(WorkerProcess):
         """The port of the running process; before the first run, the configured one."""
         self.feed_directory = settings.feed_directory
         """The directory of the media bus socket, from the next run on."""
+        self.statistics: EngineStatistics = NO_STATISTICS
+        """As last reported, with the totals of the runs before."""
+        self._ended_runs = NO_STATISTICS
+        """The totals of the runs that have ended."""
         self._settings = settings
         self._report_loss = on_lost
 
@@ -62,6 +73,10 @@ class EngineWorker(WorkerProcess):
         self.udp_port = report.udp_port
         _log.info("media engine runs", engine=self.number, udp_port=self.udp_port, process_id=self.process_id)
 
+    def _on_report(self, report: Report) -> None:
+        if isinstance(report, StatisticsReported):
+            self.statistics = report.statistics.continued_from(self._ended_runs)
+
     def _start_failure(self, detail: str) -> str:
         addresses = ", ".join(self._settings.bind_addresses)
         return f"media cannot be received on {addresses} UDP port {self.udp_port}: {detail}"
@@ -72,6 +87,7 @@ class EngineWorker(WorkerProcess):
         self.udp_port = self._settings.udp_port
 
     def _on_lost(self, unanswered: Sequence[Request]) -> None:
+        self.statistics = self._ended_runs = self.statistics.without_connections()
         # An open connection is lost whether or not a request about it was answered.
         opening = (request for request in unanswered if isinstance(request, OpeningRequest))
         self._report_loss(self, frozenset(request.connection_id for request in opening))

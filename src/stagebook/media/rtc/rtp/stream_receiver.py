@@ -54,6 +54,8 @@ class StreamReceiver:
         self.given_up = False
         """Whether a packet has been given up, so that frames will be damaged. The caller resets it."""
         self._clock_rate = clock_rate
+        self._gap_packets = self._gap_packets_before = self._recovered_before = 0
+        """Packets that were missing when a later one arrived; it and `recovered_packets` at the last `take_losses`."""
         self._started = False
         self._stray_next: int | None = None
         self._base = self._highest = 0
@@ -156,6 +158,13 @@ class StreamReceiver:
             delay=int(since * 65536) if self._last_report else 0,
         )
 
+    def take_losses(self) -> tuple[int, int]:
+        """Return how many packets were found missing since the last call, and how many missing ones arrived."""
+        missing = self._gap_packets - self._gap_packets_before
+        recovered = self.recovered_packets - self._recovered_before
+        self._gap_packets_before, self._recovered_before = self._gap_packets, self.recovered_packets
+        return missing, recovered
+
     def _start(self, sequence: int, timestamp: int, now: float) -> None:
         self._started = True
         self._stray_next = None
@@ -178,6 +187,7 @@ class StreamReceiver:
 
     def _add_missing(self, first: int, end: int, now: float) -> None:
         """Add the packets with indexes from `first` to `end` - 1, and remove those that are too old."""
+        self._gap_packets += end - first
         if end - first + len(self._missing) > MAX_MISSING_PACKETS:
             self._missing.clear()
             self._requests.clear()

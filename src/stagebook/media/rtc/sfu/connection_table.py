@@ -55,6 +55,16 @@ class ConnectionTable:
         """The number of open connections, connecting ones included."""
         return len(self._entries)
 
+    @property
+    def viewers(self) -> int:
+        """The number of open connections of viewers. The work is linear in the number of all connections."""
+        return sum(entry.publisher is None for entry in self._entries.values())
+
+    @property
+    def connecting(self) -> int:
+        """The number of connections whose handshake is not complete."""
+        return len(self._connecting)
+
     def __iter__(self) -> Iterator[str]:
         """The connection ids, oldest first."""
         return iter(list(self._entries))

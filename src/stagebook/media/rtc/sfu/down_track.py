@@ -18,6 +18,7 @@ from pylibsrtp import ffi, lib  # type: ignore[attr-defined]  # libsrtp's C inte
 
 from stagebook.media.rtc.ice.udp_socket import Address, Path
 from stagebook.media.rtc.rtp.rtp_packet import HEADER, HEADER_SIZE_BYTES
+from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES, TRAILER_SIZE_BYTES, CData
 
 MAX_PAYLOAD_SIZE_BYTES = MAX_PACKET_SIZE_BYTES - HEADER_SIZE_BYTES - TRAILER_SIZE_BYTES
@@ -35,10 +36,12 @@ class DownTrack:
     The viewer sets `srtp` and calls `set_path` when its connection is up, and `set_path` again when its path changes.
     """
 
-    __slots__ = ("address", "packets", "payload_type", "sendto", "sequence_offset", "srtp", "ssrc")
+    __slots__ = ("address", "counters", "packets", "payload_type", "sendto", "sequence_offset", "srtp", "ssrc")
 
-    def __init__(self, *, ssrc: int, payload_type: int) -> None:
+    def __init__(self, *, ssrc: int, payload_type: int, counters: MediaCounters) -> None:
+        """`counters` are those of the engine, the same object for all of its down tracks."""
         self.ssrc = ssrc
+        self.counters = counters
         self.payload_type = payload_type
         self.sequence_offset = 0
         """What is added to the source's sequence number, modulo 2^16."""
@@ -64,11 +67,14 @@ def fan_out(down_tracks: list[DownTrack], *, sequence: int, marker: int, timesta
     `sequence` is the source's number; `marker` is 0 or 1; `payload` has at most MAX_PAYLOAD_SIZE_BYTES. Network errors
     are not raised: a packet that cannot be sent is lost for that viewer only.
     """
+    if not down_tracks:
+        return
     write_header = HEADER.pack_into
     protect = lib.srtp_protect
     memory, buffer, views, size_pointer = _MEMORY, _BUFFER, _VIEWS, _SIZE
     size = HEADER_SIZE_BYTES + len(payload)
     marker_bit = marker << 7
+    failed = 0
     for down_track in down_tracks:
         number = (sequence + down_track.sequence_offset) & 0xFFFF
         write_header(buffer, 0, 0x80, marker_bit | down_track.payload_type, number, timestamp, down_track.ssrc)
@@ -76,10 +82,16 @@ def fan_out(down_tracks: list[DownTrack], *, sequence: int, marker: int, timesta
         size_pointer[0] = size
         if protect(down_track.srtp, memory, size_pointer) != _OK:
             # The packet is older than libsrtp's replay window. The viewer would drop it as well.
+            failed += 1
             continue
         try:
             down_track.sendto(views[size_pointer[0]], down_track.address)
         except OSError:
             # A full send buffer, or an address without a route.
+            failed += 1
             continue
         down_track.packets += 1
+    sent = len(down_tracks) - failed
+    counters = down_tracks[0].counters
+    counters.sent_packets += sent
+    counters.sent_bytes += sent * size

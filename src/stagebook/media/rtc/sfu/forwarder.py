@@ -37,6 +37,7 @@ from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
 from stagebook.media.rtc.sfu.connection_table import ConnectionTable, TableEntry
 from stagebook.media.rtc.sfu.encoder.encoder_feeds import EncoderFeeds
+from stagebook.media.rtc.sfu.engine_statistics import EngineStatistics, MediaCounters
 from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.ice_fragment_answer import answer_fragment
 from stagebook.media.rtc.sfu.media_source import MediaSource
@@ -80,6 +81,7 @@ class Forwarder:
             clock=clock,
             randomness=randomness,
         )
+        self._counters = MediaCounters()
         self._cname = self._random_name()
         self._connections = ConnectionTable(self._transport, settings, listener=self)
         self._sources: dict[str, MediaSource] = {}
@@ -91,6 +93,7 @@ class Forwarder:
             randomness=randomness,
             call_later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
             ticket_seconds=settings.feed_ticket_seconds,
+            counters=self._counters,
         )
         self._isolation = FaultIsolation(clock=clock)
         self._ticks = 0
@@ -121,6 +124,19 @@ class Forwarder:
         """The bound UDP port, also where the settings let the system choose it."""
         return self._transport.udp_port
 
+    def statistics(self, *, cpu_seconds: float) -> EngineStatistics:
+        """What the engine has done so far, and what it has now. `cpu_seconds` is the CPU time of its process."""
+        return EngineStatistics(
+            media=self._counters,
+            transport=self._transport.statistics,
+            cpu_seconds=cpu_seconds,
+            sources=len(self._sources),
+            publishers=len(self._connections) - self._connections.viewers,
+            viewers=self._connections.viewers,
+            feeds=len(self._feeds),
+            connecting=self._connections.connecting,
+        )
+
     # Commands (media.port.MediaEngine, without waiting)
 
     def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
@@ -148,6 +164,7 @@ class Forwarder:
             cname=self._cname.encode(),
             ceiling_bps=self._settings.max_bitrate_bps,
             listener=source,
+            counters=self._counters,
         )
         self._connections.make_room_for_publisher(source)
         peer = self._connections.open(connection_id, plan, source, publisher, now=self._clock())
@@ -177,7 +194,13 @@ class Forwarder:
         if source is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
         plan = negotiate_viewer(parse_description(offer), source=source.format)
-        viewer, sent = make_viewer(plan, source.tracks, name=source.name, random_bits=self._randomness.getrandbits)
+        viewer, sent = make_viewer(
+            plan,
+            source.tracks,
+            name=source.name,
+            random_bits=self._randomness.getrandbits,
+            counters=self._counters,
+        )
         peer = self._connections.open(connection_id, plan, source, viewer, now=self._clock())
         source.viewers[connection_id] = viewer
         if initial_layer is InitialLayer.LOWEST:

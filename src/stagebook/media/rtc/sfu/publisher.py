@@ -19,6 +19,7 @@ from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtcp_writer import write_fir, write_nack, write_pli, write_receiver_report, write_remb
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan
+from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
@@ -55,9 +56,17 @@ class Publisher:
     """The media endpoint of a publisher's connection."""
 
     def __init__(
-        self, plan: PublisherPlan, *, ssrc: int, cname: bytes, ceiling_bps: int, listener: PublisherListener
+        self,
+        plan: PublisherPlan,
+        *,
+        ssrc: int,
+        cname: bytes,
+        ceiling_bps: int,
+        listener: PublisherListener,
+        counters: MediaCounters,
     ) -> None:
-        """`ssrc` and `cname` identify the server as the sender of the RTCP. `ceiling_bps` is the highest REMB value."""
+        """`ssrc` and `cname` identify the server as the sender of the RTCP. `ceiling_bps` is the highest REMB value.
+        `counters` are those of the engine."""
         self.plan = plan
         self.tracks = [IncomingTrack(track, send_keyframe_request=self._send_keyframe_request) for track in plan.tracks]
         self._index_tracks()
@@ -66,6 +75,7 @@ class Publisher:
         self._reduced_size = all(track.rtcp_reduced_size for track in plan.tracks)
         self._estimate = BandwidthEstimate(ceiling_bps=ceiling_bps)
         self._listener = listener
+        self._counters = counters
         self._peer: PeerConnection | None = None
         self._fir_sequence = 0
         self._remb_sent = False
@@ -102,6 +112,7 @@ class Publisher:
 
     def closed(self) -> None:
         """The connection is closed."""
+        self._count_losses()
         self._listener.release(self)
 
     def receive_rtp(self, packet: bytes, now: float) -> None:
@@ -188,6 +199,7 @@ class Publisher:
     def _send_report(self, now: float) -> None:
         """Send a receiver report for all layers, update the bandwidth estimate from it, and send the estimate."""
         seconds, self._reported_at = now - self._reported_at, now
+        self._count_losses()
         layers = [layer for track in self.tracks for layer in track.layers.values()]
         blocks = [block for layer in layers if (block := layer.receiver.report(now)) is not None]
         if self._peer is None or not blocks:
@@ -199,6 +211,17 @@ class Publisher:
         )
         self._peer.send_rtcp(write_receiver_report(ssrc=self._ssrc, blocks=blocks, cname=self._cname))
         self._send_remb()
+
+    def _count_losses(self) -> None:
+        """Add the losses since the last call to the counters of the engine.
+
+        A layer that is removed has been silent for several seconds, so its losses have been added before.
+        """
+        for track in self.tracks:
+            for layer in track.layers.values():
+                missing, recovered = layer.receiver.take_losses()
+                self._counters.missing_packets += missing
+                self._counters.recovered_packets += recovered
 
     def _send_remb(self) -> bool:
         """Send the estimate for all SSRCs of tracks that negotiated REMB. False if there are none yet."""
@@ -222,11 +245,13 @@ class Publisher:
     def _send_nacks(self, track: IncomingTrack, layer: Layer, now: float) -> None:
         due = layer.receiver.due_nacks(now)
         if due and "nack" in track.plan.feedback:
+            self._counters.requested_packets += len(due)
             self._send_feedback(write_nack(sender_ssrc=self._ssrc, media_ssrc=layer.ssrc, sequences=due))
 
     def _send_keyframe_request(self, track: IncomingTrack, layer: Layer) -> None:
         """Send a PLI, or a FIR if only that was negotiated. A sender that negotiated neither may still support PLI,
         which is the more common of the two."""
+        self._counters.requested_keyframes += 1
         if "nack pli" in track.plan.feedback or "ccm fir" not in track.plan.feedback:
             self._send_feedback(write_pli(sender_ssrc=self._ssrc, media_ssrc=layer.ssrc))
             return

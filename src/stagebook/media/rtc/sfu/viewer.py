@@ -1,18 +1,19 @@
 """A viewer's end of one connection: its streams on a source's tracks, its RTCP feedback, and the reports it is sent.
 
 A viewer sends NACKs and keyframe requests. NACKs are answered from the track's history (as RTX, RFC 4588, if that was
-negotiated); keyframe requests go to the track. Receiver reports are ignored: nothing depends on a viewer's losses.
+negotiated); keyframe requests go to the track. The losses of receiver reports are counted; nothing depends on them.
 """
 
 from collections.abc import Callable, Mapping
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, make_parse_budget, parse_rtcp
+from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, ReceiverReport, make_parse_budget, parse_rtcp
 from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
 from stagebook.media.rtc.sdp.media_plan import ViewerPlan
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack
 from stagebook.media.rtc.sfu.down_track import DownTrack
+from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
@@ -33,9 +34,11 @@ KEYFRAME_REQUEST_INTERVAL_SECONDS = 0.3
 class Viewer:
     """The media endpoint of a viewer's connection."""
 
-    def __init__(self, *, tracks: Mapping[int, ViewerTrack], cname: bytes) -> None:
-        """`tracks` by the SSRC of their down track. `cname` is the RTCP CNAME of the source."""
+    def __init__(self, *, tracks: Mapping[int, ViewerTrack], cname: bytes, counters: MediaCounters) -> None:
+        """`tracks` by the SSRC of their down track. `cname` is the RTCP CNAME of the source. `counters` are those of
+        the engine."""
         self._tracks = tracks
+        self._counters = counters
         self._cname = cname
         self._peer: PeerConnection | None = None
         self._rtcp = make_parse_budget()
@@ -75,7 +78,7 @@ class Viewer:
         """Drop the packet: viewers send no media."""
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Answer NACKs (RFC 4585 section 6.2.1) and pass keyframe requests to the track. Other messages are ignored.
+        """Answer NACKs (RFC 4585 section 6.2.1), pass keyframe requests to the track, and count reported losses.
 
         Each packet and item of a compound, each lookup of a NACK and each keyframe request takes a unit of a budget.
         What is above a budget is dropped: the viewer repeats what it still needs.
@@ -88,10 +91,9 @@ class Viewer:
                 if viewer_track is not None:
                     self._resend(viewer_track, message)
             elif isinstance(message, KeyframeRequest):
-                for ssrc in message.media_ssrcs:
-                    if ssrc in self._tracks and self._may_request_keyframe(now):
-                        viewer_track = self._tracks[ssrc]
-                        viewer_track.track.handle_keyframe_request(viewer_track.down_track, now)
+                self._request_keyframes(message, now)
+            elif isinstance(message, ReceiverReport):
+                self._count_losses(message)
 
     # To the viewer
 
@@ -115,6 +117,19 @@ class Viewer:
                 )
                 self._peer.send_rtcp(report)
 
+    def _request_keyframes(self, request: KeyframeRequest, now: float) -> None:
+        for ssrc in request.media_ssrcs:
+            if ssrc in self._tracks and self._may_request_keyframe(now):
+                self._counters.keyframe_requests += 1
+                viewer_track = self._tracks[ssrc]
+                viewer_track.track.handle_keyframe_request(viewer_track.down_track, now)
+
+    def _count_losses(self, report: ReceiverReport) -> None:
+        for block in report.blocks:
+            viewer_track = self._tracks.get(block.ssrc)
+            if viewer_track is not None:
+                self._counters.lost_packets += viewer_track.take_lost(block.packets_lost)
+
     def _may_request_keyframe(self, now: float) -> bool:
         if now - self._keyframe_requested_at < KEYFRAME_REQUEST_INTERVAL_SECONDS or not self._keyframe_requests.take():
             return False
@@ -125,23 +140,31 @@ class Viewer:
         for sequence in nack.sequences():
             if self._peer is None or not self._resends.take():
                 return
+            self._counters.nacked_packets += 1
             packet = viewer_track.resend(sequence)
             if packet is not None:
+                self._counters.resent_packets += 1
+                self._counters.resent_bytes += len(packet)
                 self._peer.send_rtp(packet)
 
 
 def make_viewer(
-    plan: ViewerPlan, tracks: Mapping[MediaKind, SourceTrack], *, name: str, random_bits: Callable[[int], int]
+    plan: ViewerPlan,
+    tracks: Mapping[MediaKind, SourceTrack],
+    *,
+    name: str,
+    random_bits: Callable[[int], int],
+    counters: MediaCounters,
 ) -> tuple[Viewer, dict[str, SentTrack]]:
     """Make a viewer of a source's tracks, with random SSRCs, from its negotiated offer.
 
-    `name` is the RTCP CNAME of the source. Returns the viewer, and what its answer says of each stream, by the media
-    section's mid.
+    `name` is the RTCP CNAME of the source, `counters` are those of the engine. Returns the viewer, and what its answer
+    says of each stream, by the media section's mid.
     """
     by_ssrc: dict[int, ViewerTrack] = {}
     sent: dict[str, SentTrack] = {}
     for section in plan.tracks:
-        down_track = DownTrack(ssrc=random_bits(32), payload_type=section.payload_type)
+        down_track = DownTrack(ssrc=random_bits(32), payload_type=section.payload_type, counters=counters)
         rtx_ssrc = None if section.rtx_payload_type is None else random_bits(32)
         by_ssrc[down_track.ssrc] = ViewerTrack(
             track=tracks[section.kind],
@@ -151,4 +174,4 @@ def make_viewer(
             rtx_sequence=random_bits(15),
         )
         sent[section.mid] = SentTrack(ssrc=down_track.ssrc, rtx_ssrc=rtx_ssrc)
-    return Viewer(tracks=by_ssrc, cname=name.encode()), sent
+    return Viewer(tracks=by_ssrc, cname=name.encode(), counters=counters), sent

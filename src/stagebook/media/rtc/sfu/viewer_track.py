@@ -44,6 +44,7 @@ class ViewerTrack:
         self._is_connected = False
         self._ended_runs: deque[EndedRun] = deque(maxlen=MAX_ENDED_RUNS)
         self._moved_at = 0.0
+        self._reported_lost = 0
 
     def start(self, now: float) -> None:
         """Start to send: the connection is up."""
@@ -91,6 +92,17 @@ class ViewerTrack:
         """Forget what earlier tracks sent, RUN_HISTORY_SECONDS after the last move. Called about once a second."""
         if self._ended_runs and now - self._moved_at > RUN_HISTORY_SECONDS:
             self._ended_runs.clear()
+
+    def take_lost(self, reported: int) -> int:
+        """Take the total of lost packets that the viewer reports; return how many are new.
+
+        No more are lost than were sent, whatever the viewer reports. A total that falls, because of duplicates or
+        after a restart of the receiver, takes nothing back.
+        """
+        lost = min(reported, self.down_track.packets)
+        new = max(0, lost - self._reported_lost)
+        self._reported_lost += new
+        return new
 
     def resend(self, sequence: int) -> bytes | None:
         """The RTP packet that answers a NACK for `sequence`: an RTX packet, or without RTX the original packet. None if

@@ -271,6 +271,8 @@ class PeerConnection:
                 return
             packet = srtp.unprotect_rtp(datagram)
             if packet is not None:
+                self._statistics.received_packets += 1
+                self._statistics.received_bytes += len(packet)
                 if self.ice.receive_verified(path, now):
                     self.endpoint.path_changed()
                 self.endpoint.receive_rtp(packet, now)

@@ -1,4 +1,4 @@
-"""Counters of the datagrams that an engine could not use."""
+"""Counters of the datagrams that an engine received."""
 
 import msgspec
 
@@ -6,6 +6,10 @@ import msgspec
 class TransportStatistics(msgspec.Struct, kw_only=True):
     """Counters since the start of the engine, over all of its connections."""
 
+    received_packets: int = 0
+    """Authentic RTP packets of publishers, retransmissions included."""
+    received_bytes: int = 0
+    """Bytes of those packets with their RTP headers, after decryption."""
     unknown_datagrams: int = 0
     """Datagrams of an unknown protocol, from an address of no connection, or with a ufrag of no connection."""
     delayed_handshakes: int = 0

@@ -27,6 +27,7 @@ from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
 from stagebook.media.rtc.sfu.encoder.encoder_source import EncoderSource
 from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer
 from stagebook.media.rtc.sfu.encoder.replay_pacer import ReplayPacer
+from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
 from stagebook.media.rtc.sfu.media_source import MediaSource
 
 MAX_PARAMETERS_CHARACTERS: Final = 256
@@ -57,6 +58,7 @@ class EncoderFeeds:
         randomness: Random,
         call_later: Callable[[float, Callable[[], None]], object],
         ticket_seconds: float,
+        counters: MediaCounters,
     ) -> None:
         """`sources` is the forwarder's table; the first Hello for a source adds it. `ticket_seconds` is the lifetime of
         an unused ticket. The others are as `Forwarder`'s; `call_later` is an event loop's."""
@@ -66,6 +68,7 @@ class EncoderFeeds:
         self._wall_clock = wall_clock
         self._randomness = randomness
         self._ticket_seconds = ticket_seconds
+        self._counters = counters
         self._pacer = ReplayPacer(call_later=call_later, clock=clock)
         self._server = MediaBusServer(self, clock=clock, randomness=randomness)
         self._feeds: dict[str, _OpenFeed] = {}
@@ -163,6 +166,8 @@ class EncoderFeeds:
             raise FeedRefusedError(
                 f"a unit has no payload, or one that is empty or larger than {MAX_PAYLOAD_SIZE_BYTES} bytes"
             )
+        self._counters.feed_units += 1
+        self._counters.feed_bytes += sum(sizes)
         if source is not None:
             source.receive(connection_id, unit, now)
 
