@@ -33,6 +33,7 @@ from stagebook.manager.resources.stage_service import StageService
 from stagebook.manager.resources.tag_service import TagService
 from stagebook.manager.resources.token_service import TokenService
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
+from stagebook.manager.session.session_registry import LiveTotals
 from stagebook.manager.session.transaction import SessionRules
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
@@ -133,6 +134,10 @@ class StageManager:
         """
         self._media.listen(self._engine_events.on_fact)
         return await recover(self._unit)
+
+    def live_totals(self) -> LiveTotals:
+        """Return the numbers of sessions, participants, publishers and subscriptions that are live now."""
+        return self._unit.registry.totals()
 
     @property
     def unknown_stream_keys(self) -> int:

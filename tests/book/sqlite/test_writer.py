@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,12 @@ import pytest
 
 from stagebook.book.sqlite.book_connection import open_for_reading, open_for_writing
 from stagebook.book.sqlite.change_rows import PUT_STAGES, STATEMENTS
-from stagebook.book.sqlite.writer import MAXIMUM_GROUP_TRANSACTIONS, BookWriter, TransactionGroup
+from stagebook.book.sqlite.writer import (
+    MAXIMUM_GROUP_TRANSACTIONS,
+    MAXIMUM_OBSERVED_SUBMITTERS,
+    BookWriter,
+    TransactionGroup,
+)
 from stagebook.book.store import BookFailedError
 from tests.book.sample import SEAL
 
@@ -28,7 +34,13 @@ class WriterFixture:
         self.commits = 0
         self.durable = 0
         self.connection.set_commit_hook(self._count_commit)
-        self.writer = BookWriter(self.connection, loop=asyncio.get_running_loop(), on_durable=self._count_durable)
+        self.clock_seconds = 1_000.0
+        self.writer = BookWriter(
+            self.connection,
+            loop=asyncio.get_running_loop(),
+            on_durable=self._count_durable,
+            clock=lambda: self.clock_seconds,
+        )
         self._last_key = 0
 
     def _count_commit(self) -> bool:
@@ -43,6 +55,11 @@ class WriterFixture:
         self._last_key += 1
         row = f'[{self._last_key},"arn{self._last_key}","account",{name},0,"{{}}","{{}}"]'
         return self.writer.put([(PUT_STAGES_INDEX, row)], self._last_key)
+
+    def wait_until_taken(self) -> None:
+        """Wait until the writer thread has taken the group that is being filled."""
+        while self.writer._filling is not None:
+            time.sleep(0.001)
 
     def count(self) -> int:
         """Return the number of stages that another connection sees."""
@@ -176,3 +193,46 @@ async def test_a_failing_group_leaves_no_partial_transaction(fixture: WriterFixt
     assert isinstance(outcomes[1], BookFailedError)
     # The good one may have been in a group of its own. In either case it is stored only if it was acknowledged.
     assert fixture.count() == (1 if outcomes[0] is None else 0)
+
+
+async def test_the_latency_of_a_group_counts_for_each_of_its_transactions(fixture: WriterFixture) -> None:
+    fixture.other.execute("BEGIN IMMEDIATE")
+    first = fixture.put(name='"one"')
+    fixture.clock_seconds += 1.0
+    await asyncio.to_thread(fixture.wait_until_taken)
+    waiting = [fixture.put(name='"more"') for _ in range(4)]
+    fixture.clock_seconds += 2.0
+    fixture.other.execute("COMMIT")
+    await asyncio.gather(first, *waiting)
+    assert fixture.writer.latency.count == 5
+    # The first one waited for 3 s. Of the others, all count as the oldest of them, which waited for 2 s.
+    assert fixture.writer.latency.sum_seconds == 3.0 + 4 * 2.0
+
+
+class RecordedCommits:
+    """An observer that numbers the submitters and records the commits."""
+
+    def __init__(self) -> None:
+        self.submitters = 0
+        self.commits: list[tuple[list[int], int]] = []
+
+    def submitter(self) -> int:
+        self.submitters += 1
+        return self.submitters
+
+    def committed(self, submitters: list[int], *, transactions: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.commits.append((submitters, transactions))
+
+
+async def test_an_observer_is_told_of_each_commit_and_of_a_bounded_number_of_submitters(
+    fixture: WriterFixture,
+) -> None:
+    observer = fixture.writer.observer = RecordedCommits()
+    fixture.other.execute("BEGIN IMMEDIATE")
+    first = fixture.put(name='"one"')
+    await asyncio.to_thread(fixture.wait_until_taken)
+    waiting = [fixture.put(name='"more"') for _ in range(100)]
+    fixture.other.execute("COMMIT")
+    await asyncio.gather(first, *waiting)
+    assert observer.commits == [([1], 1), (list(range(2, 2 + MAXIMUM_OBSERVED_SUBMITTERS)), 100)]

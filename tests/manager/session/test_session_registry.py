@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from stagebook.manager.session.session_registry import Route, SessionRegistry
+from stagebook.manager.session.session_registry import LiveTotals, Route, SessionRegistry
 from stagebook.stage.events import Cause
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.session.session_facts import SessionClosed
@@ -76,6 +76,19 @@ def test_a_replaced_session_counts_once_and_an_ended_one_not_at_all(registry: Se
     session.apply(SessionClosed(cause=Cause.STAGE_DELETED))
     registry.install(session.session)
     assert registry.account_usage(ACCOUNT) == (0, 0)
+
+
+def test_the_totals_are_those_of_all_accounts_and_end_with_the_sessions(registry: SessionRegistry) -> None:
+    ending = DecidedSession()
+    ending.publish("P")
+    ending.open_events("W")
+    registry.install(ending.session)
+    registry.install(busy("two", account_id="another"))
+    assert registry.totals() == LiveTotals(sessions=2, participants=4, publishers=2, subscriptions=1)
+
+    ending.apply(SessionClosed(cause=Cause.STAGE_DELETED))
+    registry.install(ending.session)
+    assert registry.totals() == LiveTotals(sessions=1, participants=2, publishers=1, subscriptions=1)
 
 
 def test_the_routes_of_a_connection_token_are_those_of_its_account(registry: SessionRegistry) -> None:

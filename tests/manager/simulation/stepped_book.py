@@ -54,7 +54,7 @@ class SteppedWriter(BookWriter):
         """Queue a transaction. Raises BookFailedError after a failure."""
         if self._failure is not None:
             raise self._failure
-        group = TransactionGroup(Durable(loop=self._loop))
+        group = TransactionGroup(Durable(loop=self._loop), opened_at=0.0)
         group.add(rows, last_sequence)
         self.waiting.append(group)
         return group.durable

@@ -29,8 +29,18 @@ from stagebook.book.changes import (
     RevokeConnectionToken,
     RevokeParticipant,
 )
+from stagebook.book.event_counts import EventCounts
 from stagebook.book.sqlite.row_keys import RowKeys, SessionKeys, Undo
-from stagebook.book.sqlite.rows import REPLICATION_STATE_CODE, Row, event_row, participant_row, resource_row, stage_row
+from stagebook.book.sqlite.rows import (
+    ERROR_CODE_CODE,
+    EVENT_NAME_CODE,
+    REPLICATION_STATE_CODE,
+    Row,
+    event_row,
+    participant_row,
+    resource_row,
+    stage_row,
+)
 from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
 from stagebook.book.store import BookFailedError, ChangeRefusedError
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica
@@ -141,6 +151,8 @@ class ChangeTranslator:
         self._keys = keys
         self._seal = seal
         self.last_sequence = last_sequence
+        self.event_counts = EventCounts()
+        """The events of all transactions that were translated."""
         self._put: list[tuple[SessionKeys, ParticipantRecord]] = []
         """The participants that the transaction has put so far."""
 
@@ -156,12 +168,18 @@ class ChangeTranslator:
         last_sequence = self.last_sequence
         rows: TransactionRows = []
         sequences: list[int] = []
+        count_by_name = self.event_counts.by_name
         try:
             for change in changes:
                 # The two most frequent changes come first: this loop is a hot path.
                 if type(change) is AppendEvent:
                     table, row = _EVENTS, self._event_row(change)
                     sequences.append(self.last_sequence)
+                    # The members of `event_row`. Errors are rare, so the others are counted in place.
+                    if row[4] is None:
+                        count_by_name[row[3]] += 1
+                    else:
+                        self.event_counts.add(row[3], row[4])
                 elif type(change) is PutParticipant:
                     table, row = _PARTICIPANTS, self._participant_row(change, undo)
                 else:
@@ -171,6 +189,7 @@ class ChangeTranslator:
             self.last_sequence = last_sequence
             for undo_step in reversed(undo):
                 undo_step()
+            self._take_back(changes, len(sequences))
             if isinstance(error, ChangeRefusedError | BookFailedError):
                 raise
             raise ChangeRefusedError(f"a change has a value of a wrong type or range: {error}") from error
@@ -180,6 +199,12 @@ class ChangeTranslator:
                 self._keys.note_connected(session, record.participant_id, is_connected=is_connected)
         self._keys.submitted += 1
         return tuple(sequences), rows
+
+    def _take_back(self, changes: Sequence[Change], count: int) -> None:
+        """Take the first `count` events of a refused transaction out of the counters."""
+        events = [change.event for change in changes if isinstance(change, AppendEvent)]
+        for event in events[:count]:
+            self.event_counts.add(EVENT_NAME_CODE[event.name], ERROR_CODE_CODE[event.error_code], count=-1)
 
     def _event_row(self, change: AppendEvent) -> Row:
         """Return the row of an event, with the next sequence number, which is `last_sequence` then."""

@@ -78,6 +78,8 @@ class RowKeys:
         """What to drop when a transaction is durable, in the order of the transactions."""
         self._stages: dict[str, StageKeys] = {}
         self._last_stage_key: int = self._rows("SELECT coalesce(max(stage_key), 0) FROM stage")[0][0]
+        self.stage_count: int = self._rows("SELECT count(*) FROM stage WHERE deleted_ms IS NULL")[0][0]
+        """The stages that exist, without deleted ones."""
         self._last_session_key: int = self._rows("SELECT coalesce(max(session_key), 0) FROM session")[0][0]
 
     def find_stage(self, stage_arn: str) -> StageKeys | None:
@@ -161,6 +163,7 @@ class RowKeys:
     def add_stage(self, stage_arn: str, undo: Undo) -> StageKeys:
         """Add a new stage and return its keys."""
         self._last_stage_key += 1
+        self._count_stages(1, undo)
         stage = StageKeys(stage_key=self._last_stage_key, deleted=False, open_session=None)
         self._stages[stage_arn] = stage
         undo.append(lambda: self._stages.pop(stage_arn))
@@ -172,8 +175,13 @@ class RowKeys:
         if stage.deleted:
             raise ChangeRefusedError(f"stage {stage_arn} is deleted")
         stage.deleted = True
+        self._count_stages(-1, undo)
         undo.append(lambda: setattr(stage, "deleted", False))
         return stage
+
+    def _count_stages(self, change: int, undo: Undo) -> None:
+        self.stage_count += change
+        undo.append(lambda: self._count_stages(-change, []))
 
     def start_session(
         self, stage_arn: str, session_id: str, start_ms: int, undo: Undo

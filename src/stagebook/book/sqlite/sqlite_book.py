@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Self
 
 from stagebook.book.changes import Change
+from stagebook.book.event_counts import EventCounts
 from stagebook.book.sqlite.book_connection import has_sealed_keys, open_for_reading, open_for_writing
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.change_rows import ChangeTranslator
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.row_keys import RowKeys
 from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
-from stagebook.book.sqlite.writer import BookWriter
+from stagebook.book.sqlite.writer import BookWriter, CommitObserver
 from stagebook.book.store import BookFailedError, Submission
+from stagebook.latency_histogram import LatencyHistogram
 
 
 class SqliteBook(SqliteReader):
@@ -89,6 +91,25 @@ class SqliteBook(SqliteReader):
     def backlog(self) -> int:
         """See `Book.backlog`."""
         return self._backlog
+
+    @property
+    def event_counts(self) -> EventCounts:
+        """The events that were submitted since the book was opened."""
+        return self._translator.event_counts
+
+    @property
+    def append_latency(self) -> LatencyHistogram:
+        """The time from the submission of transactions to their durability, see `BookWriter.latency`."""
+        return self._writer.latency
+
+    @property
+    def stage_count(self) -> int:
+        """The number of stages of all accounts, without deleted ones; those that are not durable yet count."""
+        return self._keys.stage_count
+
+    def observe_commits(self, observer: CommitObserver) -> None:
+        """Tell an observer of each transaction and each commit from now on."""
+        self._writer.observer = observer
 
     def submit(self, changes: Sequence[Change]) -> Submission:
         """Queue a transaction; see `Book.submit`. Raises BookFailedError or ChangeRefusedError."""

@@ -17,26 +17,50 @@ refuses further transactions.
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
 import apsw
 
 from stagebook.book.sqlite.book_files import BookFiles
 from stagebook.book.sqlite.change_rows import STATEMENTS, TransactionRows
 from stagebook.book.store import BookFailedError, Durable
+from stagebook.latency_histogram import LatencyHistogram
 
 MAXIMUM_GROUP_TRANSACTIONS = 1_000
 """Maximum size of a group: large enough to amortise the sync to disk, small enough to keep the latency low."""
 
 
+LATENCY_BOUNDS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+MAXIMUM_OBSERVED_SUBMITTERS = 32
+"""Transactions of a group whose submitters an observer is told."""
+
+
+class CommitObserver(Protocol):
+    """Is told of commits, for traces. Called on the event loop's thread."""
+
+    def submitter(self) -> Any:  # noqa: ANN401 - the observer's own value
+        """Return what `committed` is to be told of the task that is submitting a transaction."""
+
+    def committed(self, submitters: list[Any], *, transactions: int, seconds: float) -> None:
+        """A group of `transactions` is durable, `seconds` after the first of them was submitted.
+
+        `submitters` are those of its first MAXIMUM_OBSERVED_SUBMITTERS transactions.
+        """
+
+
 class TransactionGroup:
     """Transactions that are committed together. `last_sequence` is the newest sequence number that they have."""
 
-    __slots__ = ("durable", "last_sequence", "rows", "transactions")
+    __slots__ = ("durable", "last_sequence", "opened_at", "rows", "submitters", "transactions")
 
-    def __init__(self, durable: Durable) -> None:
+    def __init__(self, durable: Durable, *, opened_at: float) -> None:
+        """`opened_at` is when the first transaction was submitted, in monotonic seconds."""
         self.durable = durable
+        self.opened_at = opened_at
+        self.submitters: list[Any] = []
         self.rows: TransactionRows = []
         self.transactions = 0
         self.last_sequence = 0
@@ -56,8 +80,18 @@ class BookWriter:
     """
 
     def __init__(
-        self, connection: apsw.Connection, *, loop: asyncio.AbstractEventLoop, on_durable: Callable[[int], None]
+        self,
+        connection: apsw.Connection,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        on_durable: Callable[[int], None],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`clock` returns monotonic seconds."""
+        self.latency = LatencyHistogram(LATENCY_BOUNDS_SECONDS)
+        """The time from the submission to the durability, for each transaction that of the first one of its group."""
+        self.observer: CommitObserver | None = None
+        self._clock = clock
         self._connection = connection
         self._files = BookFiles(connection)
         self._loop = loop
@@ -88,13 +122,22 @@ class BookWriter:
             group = self._filling
             if group is not None:
                 group.add(rows, last_sequence)
+                if self.observer is not None:
+                    self._note_submitter(group, self.observer)
                 if group.transactions == MAXIMUM_GROUP_TRANSACTIONS:
                     self._filling = None
                 return group.durable
-            group = self._filling = TransactionGroup(Durable(loop=self._loop))
+            group = self._filling = TransactionGroup(Durable(loop=self._loop), opened_at=self._clock())
             group.add(rows, last_sequence)
+            if self.observer is not None:
+                self._note_submitter(group, self.observer)
         self._queue.put(group)
         return group.durable
+
+    @staticmethod
+    def _note_submitter(group: TransactionGroup, observer: CommitObserver) -> None:
+        if len(group.submitters) < MAXIMUM_OBSERVED_SUBMITTERS:
+            group.submitters.append(observer.submitter())
 
     async def wait_ended(self) -> BookFailedError | None:
         """Wait until the writer has ended. Return the failure that ended it, or None after `stop`."""
@@ -160,7 +203,11 @@ class BookWriter:
     def _resolve(self, group: TransactionGroup) -> None:
         if not group.durable.done():
             group.durable.set_result(None)
+        seconds = self._clock() - group.opened_at
+        self.latency.observe(seconds, group.transactions)
         self._on_durable(group.transactions)
+        if self.observer is not None:
+            self.observer.committed(group.submitters, transactions=group.transactions, seconds=seconds)
 
     def _fail(self, group: TransactionGroup | None, error: Exception) -> None:
         """Fail the group that could not be committed and every group queued behind it."""

@@ -30,6 +30,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     connection_token_id: str | None = None
 
 
+class LiveTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What is live on all stages of all accounts, as the quotas count it: attempts in progress are included."""
+
+    sessions: int
+    participants: int
+    publishers: int
+    subscriptions: int
+
+
 class SessionRegistry:
     """The running sessions by stage ARN, and the routes by connection id.
 
@@ -46,6 +55,17 @@ class SessionRegistry:
         self._by_token: dict[str, set[str]] = {}
         """The connection ids of the routes that came with a connection token, by its id."""
         self._accounts: dict[str, tuple[int, int]] = {}
+        self._present = 0
+        """The participants that are on a stage."""
+
+    def totals(self) -> LiveTotals:
+        """Return the totals over all accounts. The work depends on the number of accounts alone."""
+        return LiveTotals(
+            sessions=len(self.sessions),
+            participants=self._present,
+            publishers=sum(publishers for publishers, _ in self._accounts.values()),
+            subscriptions=sum(subscribers for _, subscribers in self._accounts.values()),
+        )
 
     def account_usage(self, account_id: str) -> tuple[int, int]:
         """Return how many publishers and how many subscriptions an account has on all of its stages."""
@@ -87,6 +107,7 @@ class SessionRegistry:
 
     def _count(self, account_id: str, before: Usage, after: Usage) -> None:
         """Update the totals of an account. An account without publishers and subscriptions is not kept."""
+        self._present += after.present - before.present
         publishers, subscribers = self.account_usage(account_id)
         publishers += after.publishers - before.publishers
         subscribers += after.subscribers - before.subscribers
