@@ -37,6 +37,12 @@ def test_the_writer_uses_a_synced_write_ahead_log(path: Path) -> None:
     connection.close()
 
 
+def test_the_temporary_stores_of_the_writers_statements_are_in_memory(path: Path) -> None:
+    connection = open_for_writing(path, seal=SEAL)
+    assert connection.pragma("temp_store") == 2  # MEMORY
+    connection.close()
+
+
 def test_a_reader_cannot_write(path: Path) -> None:
     open_for_writing(path, seal=SEAL).close()
     connection = open_for_reading(path)
