@@ -133,6 +133,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     deleted_stage_history: Annotated[
         bool, Rule(description="Whether the sessions and events of deleted stages can be read.")
     ] = False
+    watch_processes: Annotated[
+        int,
+        Rule(
+            description="Largest number of history processes, which serve the reads of the watch API. They start when "
+            "they are needed.",
+            minimum=1,
+            maximum=16,
+        ),
+    ] = 2
     websocket_ping_seconds: Annotated[
         float,
         Rule(description="Interval between pings on the events websocket.", unit="seconds", minimum=0.1, maximum=3_600),

@@ -3,7 +3,7 @@
     start:     data folder -> lock -> secrets -> listen sockets -> book
                -> engine processes and stage manager (recovery), side by side -> ingest processes -> HTTP
     shutdown:  refuse new requests -> wait for requests in progress -> the stage manager ends every session
-               -> HTTP -> ingest processes -> engine processes -> book -> listen sockets
+               -> HTTP -> ingest processes -> engine processes -> history processes -> book -> listen sockets
 
 The first SIGTERM, SIGINT or SIGHUP starts a clean shutdown. A second one ends the process at once; the recovery of the
 next start then ends the sessions that were open. The server also shuts down when the book or the timers of the stage
@@ -34,6 +34,7 @@ from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
+from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.ingest.tls_certificate import CertificateFiles
@@ -121,6 +122,7 @@ class Server:
     """The parts of a running server. Entering the context starts them, leaving it stops them; `run` serves requests."""
 
     book: SqliteBook
+    history: HistoryProcesses
     engines: EnginePool
     ingest: IngestPool | None
     manager: StageManager
@@ -158,6 +160,8 @@ class Server:
                 show_deleted_history=self._settings.deleted_stage_history,
             )
             parts.push_async_callback(self.book.close)
+            self.history = HistoryProcesses(self._folder.book_path, processes=self._settings.watch_processes)
+            parts.push_async_callback(self.history.close)
             self.engines = EnginePool(
                 engine_settings(self._settings, host=self._host),
                 processes=self._settings.media_processes,

@@ -1,0 +1,56 @@
+"""The open files of one reader of the history, and the limit of the time that it may read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stagebook.book.sqlite.book_connection import open_for_reading
+from stagebook.book.sqlite.reader import SqliteReader
+from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+
+_STEPS_BETWEEN_CHECKS = 10_000
+"""After so many instructions of SQLite's virtual machine, less than a millisecond, a statement may be interrupted."""
+
+
+class HistoryInterruptedError(Exception):
+    """A read must stop: its time is over, or nobody waits for the result any more."""
+
+
+class HistoryFiles:
+    """The files that reads of the history use. Only one thread may use them.
+
+    `log` has the events in the order of their sequence numbers. `book` has everything else, also of deleted stages; the
+    stream keys that it returns are sealed. Each of their reads is one statement and returns complete lists.
+    """
+
+    log: SqliteEventLog
+    book: SqliteReader
+
+    def __init__(self, book_path: Path, *, must_stop: Callable[[], bool] = lambda: False) -> None:
+        """Open the files. `must_stop` is called again and again while a statement runs, and ends it if it is true.
+
+        Raises BookRefusedError for a book that is missing or cannot be read.
+        """
+        self._must_stop = must_stop
+        self._connection = open_for_reading(book_path)
+        self._connection.set_progress_handler(must_stop, _STEPS_BETWEEN_CHECKS)
+        self.log = SqliteEventLog(self._connection)
+        self.book = SqliteReader(self._connection, show_deleted_history=True)
+
+    def check(self) -> None:
+        """Raise HistoryInterruptedError if the read must stop. For loops in Python: statements stop by themselves."""
+        if self._must_stop():
+            raise HistoryInterruptedError
+
+    def close(self) -> None:
+        """Close the files. Idempotent."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The processes that read the history: their pool in the server, and their main module."""
