@@ -1,0 +1,70 @@
+"""The query parameters of events: what they mean, and what is refused."""
+
+import pytest
+
+from stagebook.api.watch.event_parameters import EventParameters, event_filter
+from stagebook.api.watch.watch_input import read_query
+from stagebook.api.watch.watch_problems import WatchRefusedError
+from stagebook.history.event_query import EventFilter
+from stagebook.stage.events import Cause, ErrorCode, EventName
+from tests.history.logged import ACCOUNT
+
+
+def filter_of(query: str) -> EventFilter:
+    return event_filter(read_query(EventParameters, query.encode()), account_id=ACCOUNT)
+
+
+def test_without_parameters_every_event_of_the_account_matches() -> None:
+    assert filter_of("") == EventFilter(account_id=ACCOUNT)
+
+
+def test_each_parameter_is_a_member_of_the_filter() -> None:
+    query = (
+        "stage=arn%3Aa&session=st-1&participant=p&user=ann&name=JOINED&name=LEFT&error=QUOTA_EXCEEDED&cause=limit"
+        "&since=2023-11-14T22:13:20.123Z"
+    )
+    assert filter_of(query) == EventFilter(
+        account_id=ACCOUNT,
+        stage_arn="arn:a",
+        session_id="st-1",
+        participant_id="p",
+        user_id="ann",
+        names=frozenset({EventName.JOINED, EventName.LEFT}),
+        error_code=ErrorCode.QUOTA_EXCEEDED,
+        cause=Cause.LIMIT,
+        since_ms=1_700_000_000_123,
+    )
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_every_error_code_is_accepted(code: ErrorCode) -> None:
+    assert filter_of(f"error={code.value}").error_code is code
+
+
+def test_any_error() -> None:
+    assert filter_of("error=any") == EventFilter(account_id=ACCOUNT, any_error=True)
+
+
+@pytest.mark.parametrize("since", ["1700000000.123", "1700000000.1239", "2023-11-14T23:13:20.123%2B01:00"])
+def test_a_time_has_several_forms(since: str) -> None:
+    assert filter_of(f"since={since}").since_ms == 1_700_000_000_123
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("name=JOIN", "name[0]: Invalid enum value 'JOIN'"),
+        ("&".join(["name=LEFT"] * 13), "name: Expected `array` of length <= 12"),
+        ("error=ANY", "error: Expected `str` matching regex"),
+        ("cause=chance", "cause: Invalid enum value 'chance'"),
+        ("since=yesterday", "since: Invalid RFC3339 encoded datetime"),
+        ("since=2023-11-14T22:13:20", "since: Expected `datetime` with a timezone component"),
+        ("user=", "user: Expected `str` of length >= 1"),
+        ("stage=" + "x" * 2_049, "stage: Expected `str` of length <= 2048"),
+        ("stages=x", "Object contains unknown field `stages`"),
+    ],
+)
+def test_a_wrong_parameter_is_named(query: str, detail: str) -> None:
+    with pytest.raises(WatchRefusedError) as refused:
+        filter_of(query)
+    assert str(refused.value).startswith(detail)
