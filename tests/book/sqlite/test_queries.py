@@ -26,6 +26,7 @@ BY_FILTER = {
 SCANS = {
     "LAST_SEQUENCE": ["SCAN sequencer"],
     "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
+    "HISTORY_OPEN": ["SCAN session USING INDEX session_open"],
     "LIST_ACTIVE_REPLICAS": ["SCAN replica USING INDEX replica_active"],
 }
 
@@ -52,6 +53,9 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
         "type",
         "token",
         "first",
+        "ended",
+        "key",
+        "count",
     ]
     parameters = dict.fromkeys(names, 0) if ":" in statement else (0,) * statement.count("?")
     return [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()]

@@ -156,6 +156,64 @@ FROM event INDEXED BY event_by_sequence
 WHERE event.sequence > :after ORDER BY event.sequence LIMIT :limit
 """
 
+# Sessions of all stages, in the order in which they were opened: keys only grow. `:first` bounds the work of a page.
+_HISTORY = """
+SELECT stage.account_id, stage.arn, stage.name, session.session_id, session.start_ms, session.end_ms,
+    coalesce((SELECT max(number) FROM participant WHERE participant.session_key = session.session_key), 0),
+    session.session_key
+FROM {first} CROSS JOIN {second}
+"""
+_HISTORY_BY_SESSION = _HISTORY.format(first="session {index}", second="stage ON stage.stage_key = session.stage_key")
+_HISTORY_FILTER = """
+    AND (:account IS NULL OR stage.account_id = :account)
+    AND (:user IS NULL OR EXISTS (
+        SELECT 1 FROM participant INDEXED BY participant_by_user
+        WHERE participant.session_key = session.session_key AND participant.user_id = :user
+    ))
+"""
+_HISTORY_RANGE = "session.session_key < :after AND session.session_key >= :first"
+HISTORY_OF_ALL_STAGES = (
+    _HISTORY_BY_SESSION.format(index="")
+    + f"""
+WHERE {_HISTORY_RANGE} AND (:ended IS NULL OR session.end_ms IS NOT NULL) {_HISTORY_FILTER}
+ORDER BY session.session_key DESC LIMIT :limit
+"""
+)
+HISTORY_OF_STAGE = (
+    _HISTORY.format(first="stage", second="session INDEXED BY session_of_stage ON session.stage_key = stage.stage_key")
+    + f"""
+WHERE stage.arn = :arn AND {_HISTORY_RANGE} AND (:ended IS NULL OR session.end_ms IS NOT NULL) {_HISTORY_FILTER}
+ORDER BY session.session_key DESC LIMIT :limit
+"""
+)
+HISTORY_OPEN = (
+    _HISTORY_BY_SESSION.format(index="INDEXED BY session_open")
+    + f"WHERE session.end_ms IS NULL AND (:arn IS NULL OR stage.arn = :arn) {_HISTORY_FILTER}"
+)
+HISTORY_SESSION = (
+    _HISTORY_BY_SESSION.format(index="INDEXED BY session_by_id")
+    + "WHERE session.session_id = :session AND (:account IS NULL OR stage.account_id = :account)"
+)
+LAST_SESSION_KEY = "SELECT coalesce(max(session_key), 0) FROM session"
+SESSION_KEY_BEHIND = """
+SELECT session.session_key FROM stage CROSS JOIN session INDEXED BY session_of_stage
+    ON session.stage_key = stage.stage_key
+WHERE stage.arn = :arn AND session.session_key < :after ORDER BY session.session_key DESC LIMIT 1 OFFSET :count
+"""
+SESSION_START_FROM = """
+SELECT session_key, start_ms FROM session WHERE session_key >= :first ORDER BY session_key LIMIT 1
+"""
+_HISTORY_PARTICIPANTS = """
+SELECT participant_id, user_id, state, published, first_join_ms, rest, number FROM participant {index}
+WHERE session_key = :key AND number > :after {filter} ORDER BY number LIMIT :limit
+"""
+HISTORY_PARTICIPANTS = _HISTORY_PARTICIPANTS.format(index="", filter="")
+HISTORY_PARTICIPANTS_OF_USER = _HISTORY_PARTICIPANTS.format(
+    index="INDEXED BY participant_by_user", filter="AND user_id = :user"
+)
+HISTORY_PARTICIPANT = _HISTORY_PARTICIPANTS.format(index="", filter="AND participant_id = :participant")
+HISTORY_EVENTS = _EVENTS + "FROM event WHERE session_key = ? AND participant_number = ? ORDER BY sequence"
+
 HAS_REVOKED = """
 SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key WHERE stage.arn = :arn LIMIT 1
 """

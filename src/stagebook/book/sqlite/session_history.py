@@ -1,0 +1,209 @@
+"""Reads of sessions over all stages, with all events of their participants, on a read-only connection.
+
+Table `event` is clustered by participant, so the events of one participant are one range of rows, and those of a
+session are read participant by participant. A page of sessions looks at SESSIONS_PER_PAGE sessions at most.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import apsw
+import msgspec
+
+from stagebook.book.sqlite import queries
+from stagebook.book.sqlite.book_connection import UNREADABLE, open_for_reading, read_failure
+from stagebook.book.sqlite.rows import Row, participant_record, recorded_event
+from stagebook.book.store import Page, RecordedEvent
+from stagebook.stage.resources import ParticipantRecord
+
+SESSIONS_PER_PAGE = 20_000
+"""How many sessions one page looks at: about 20 ms."""
+
+_PARTICIPANTS_PER_READ = 500
+_END = (1 << 63) - 1
+_UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
+
+
+class SessionEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of a stage, also of a deleted one. `participants` counts all that have events, also refused ones.
+
+    `key` is its position: later sessions have larger ones.
+    """
+
+    account_id: str
+    stage_arn: str
+    stage_name: str
+    session_id: str
+    start_ms: int
+    end_ms: int | None
+    participants: int
+    key: int
+
+
+class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sessions match: those that match every member that is given.
+
+    `is_open` false matches ended sessions. `since_ms` (inclusive) and `until_ms` (exclusive) bound the start. `user_id`
+    is that of a participant.
+    """
+
+    account_id: str | None = None
+    stage_arn: str | None = None
+    is_open: bool | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    user_id: str | None = None
+
+
+class ParticipantChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which participants of a session match: the one with this id, or those of this user; all without either."""
+
+    participant_id: str | None = None
+    user_id: str | None = None
+
+
+class ParticipantHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant of a session and all its events, oldest first. `number` is its position in the session."""
+
+    record: ParticipantRecord
+    number: int
+    events: list[RecordedEvent]
+
+
+class SqliteSessionHistory:
+    """Sessions of all accounts. Only one thread may use it.
+
+    Reads raise BookDamagedError if they meet a damaged part of the book, and BookFailedError if it cannot be read.
+    """
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the book at `path`, also while a server is writing it. Raises BookRefusedError."""
+        return cls(open_for_reading(path))
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Read on a connection that `open_for_reading` has made."""
+        self._connection = connection
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self._connection.close()
+
+    def list_sessions(self, where: SessionFilter, *, after: int | None, limit: int) -> Page[SessionEntry]:
+        """Return a page of the sessions that match, newest first.
+
+        `after` is the `next_position` of the page before. A page may have fewer items than `limit`, or none, and still
+        a next position.
+        """
+        if where.is_open:
+            return self._page_of_open(where, after=after, limit=limit)
+        start = _END if after is None else after
+        if where.until_ms is not None:
+            start = min(start, self._first_key(where.until_ms))
+        since = 1 if where.since_ms is None else self._first_key(where.since_ms)
+        first = max(since, self._key_behind(where, start))
+        rows = self._rows(
+            queries.HISTORY_OF_ALL_STAGES if where.stage_arn is None else queries.HISTORY_OF_STAGE,
+            **_parameters(where),
+            ended=None if where.is_open is None else 1,
+            after=start,
+            first=first,
+            limit=limit + 1,
+        )
+        items = [_entry(row) for row in rows[:limit]]
+        if len(rows) > limit:
+            return Page(items=items, next_position=items[-1].key)
+        return Page(items=items, next_position=first if first > since else None)
+
+    def find_session(self, session_id: str, *, account_id: str | None = None) -> SessionEntry | None:
+        """Return the session with this id, the newest if several stages have it; None if there is none."""
+        entries = [_entry(row) for row in self._rows(queries.HISTORY_SESSION, session=session_id, account=account_id)]
+        return max(entries, key=lambda entry: entry.key, default=None)
+
+    def participants(
+        self, session_key: int, *, choice: ParticipantChoice | None = None, after: int = 0
+    ) -> Iterator[ParticipantHistory]:
+        """Yield the participants of a session with a number above `after`, in the order of their arrival."""
+        statement, extra = queries.HISTORY_PARTICIPANTS, {}
+        if choice is not None and choice.participant_id is not None:
+            statement, extra = queries.HISTORY_PARTICIPANT, {"participant": choice.participant_id}
+        elif choice is not None and choice.user_id is not None:
+            statement, extra = queries.HISTORY_PARTICIPANTS_OF_USER, {"user": choice.user_id}
+        while rows := self._rows(statement, key=session_key, after=after, limit=_PARTICIPANTS_PER_READ, **extra):
+            for row in rows:
+                history = self._participant(session_key, row)
+                if choice is None or choice.user_id in {None, history.record.user_id}:
+                    yield history
+            after = rows[-1][-1]
+
+    def _participant(self, session_key: int, row: Row) -> ParticipantHistory:
+        try:
+            record, number = participant_record(row[:-1]), row[-1]
+            rows = self._connection.execute(queries.HISTORY_EVENTS, (session_key, number)).fetchall()
+            events = [recorded_event(record.participant_id, each) for each in rows]
+        except (*UNREADABLE, *_UNDECODABLE) as error:
+            raise read_failure(self._connection, error) from error
+        return ParticipantHistory(record=record, number=number, events=events)
+
+    def _page_of_open(self, where: SessionFilter, *, after: int | None, limit: int) -> Page[SessionEntry]:
+        """Return a page of open sessions. A stage has at most one, so all of them are read and sorted."""
+        entries = (_entry(row) for row in self._rows(queries.HISTORY_OPEN, **_parameters(where)))
+        found = sorted(
+            (
+                entry
+                for entry in entries
+                if (after is None or entry.key < after)
+                and (where.since_ms is None or entry.start_ms >= where.since_ms)
+                and (where.until_ms is None or entry.start_ms < where.until_ms)
+            ),
+            key=lambda entry: -entry.key,
+        )
+        return Page(items=found[:limit], next_position=found[limit - 1].key if len(found) > limit else None)
+
+    def _key_behind(self, where: SessionFilter, start: int) -> int:
+        """Return the smallest key that a page may look at which starts below `start`."""
+        if where.stage_arn is None:
+            last: int = self._rows(queries.LAST_SESSION_KEY)[0][0]
+            return max(1, min(start, last + 1) - SESSIONS_PER_PAGE)
+        rows = self._rows(queries.SESSION_KEY_BEHIND, arn=where.stage_arn, after=start, count=SESSIONS_PER_PAGE - 1)
+        return rows[0][0] if rows else 1
+
+    def _first_key(self, start_ms: int) -> int:
+        """Return the key of the first session that began at `start_ms` or later; one above all keys if none did.
+
+        The clock of events never goes back, so starts grow with the keys and the key is found by bisection.
+        """
+        low, high = 1, int(self._rows(queries.LAST_SESSION_KEY)[0][0]) + 1
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._rows(queries.SESSION_START_FROM, first=middle)
+            if not rows or rows[0][1] >= start_ms:
+                high = middle
+            else:
+                low = rows[0][0] + 1
+        return low
+
+    def _rows(self, statement: str, **parameters: str | int | None) -> list[Row]:
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except UNREADABLE as error:
+            raise read_failure(self._connection, error) from error
+
+
+def _parameters(where: SessionFilter) -> dict[str, Any]:
+    return {"account": where.account_id, "arn": where.stage_arn, "user": where.user_id}
+
+
+def _entry(row: Row) -> SessionEntry:
+    account_id, stage_arn, stage_name, session_id, start_ms, end_ms, participants, key = row
+    return SessionEntry(
+        account_id=account_id,
+        stage_arn=stage_arn,
+        stage_name=stage_name,
+        session_id=session_id,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        participants=participants,
+        key=key,
+    )

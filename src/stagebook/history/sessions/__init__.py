@@ -1,0 +1,1 @@
+"""Reports of stage sessions: who was there, when and how long, who published, who watched whom, and what failed."""
