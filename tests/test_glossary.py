@@ -10,7 +10,8 @@ GLOSSARY = Path(__file__).parents[1] / "docs" / "glossary.md"
 
 _WORDS = {
     "HTTP, AWS, security": """
-        api arns asgi authority authorization authorization_header aws body canonical certificate certificates cli
+        api arns asgi authority authorization authorization_header aws bearer body bucket caller canonical
+        certificate certificates cli
         client compositions configuration configurations connection credentials cross endpoint error errors header
         headers http ids json jwt key keys limits log logs material member members model operation operations
         origin origins page payload payloads policy private public recording request requests resource resources
@@ -35,6 +36,7 @@ _WORDS = {
         queue quotas rate rates reader recovery registry replication row rows rules run schema section server
         service setting shared sqlite stage stages state store system table timeout timeouts timer to totals traceback
         transaction transitions unit user wall wiring work worker writer
+        routes watch
     """,
 }
 

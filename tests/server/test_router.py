@@ -3,8 +3,12 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from stagebook.api.asgi import Application, Message, Receive, Scope, Send
+from stagebook.api.watch.watch_api import WatchApi
+from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
+from stagebook.api.watch.watch_route import ReadBody, WatchCall, Watcher, WatchResponse, WatchRoute
 from stagebook.server.router import AsgiRouter, path_template
 
 
@@ -20,12 +24,30 @@ def named_application(name: str) -> Application:
     return application
 
 
-def router(*, aws: Application | None = None) -> AsgiRouter:
+class NoAccess:
+    """Lets nobody in."""
+
+    async def authenticate(self, _scope: Scope, _read_body: ReadBody) -> Watcher:
+        raise WatchRefusedError(status=401, code=WatchProblemCode.UNAUTHENTICATED, detail="nobody")
+
+
+async def not_reached(_call: WatchCall) -> WatchResponse:
+    raise AssertionError("nobody is let in")
+
+
+SHOW_THING = WatchRoute(
+    method="GET", template="/watch/v1/things/{id}", action="ShowThing", summary="", handle=not_reached
+)
+
+
+def router(*, aws: Application | None = None, log_requests: bool = False) -> AsgiRouter:
     return AsgiRouter(
         aws=aws or named_application("aws"),
         participants=named_application("participants"),
         is_for_participants=is_for_participants,
         health=named_application("health"),
+        watch=WatchApi(routes=[SHOW_THING], access=NoAccess()),
+        log_requests=log_requests,
     )
 
 
@@ -39,7 +61,8 @@ async def request(application: Application, method: str, path: str, *, kind: str
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await application({"type": kind, "method": method, "path": path}, connect, send)
+    scope = {"type": kind, "method": method, "path": path, "raw_path": path.encode(), "headers": []}
+    await application(scope, connect, send)
     return sent
 
 
@@ -65,6 +88,22 @@ async def test_the_root_path_describes_the_server() -> None:
     assert b"Stagebook" in body["body"]
     _, body = await request(router(), "HEAD", "/")
     assert body["body"] == b""
+
+
+async def test_paths_of_the_watch_api_are_passed_to_it() -> None:
+    start, _ = await request(router(), "GET", "/watch/v1/things/1")
+    assert (start["status"], dict(start["headers"])[b"content-type"]) == (401, b"application/problem+json")
+    start, _ = await request(router(), "GET", "/watch/v1/none")
+    assert start["status"] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "template"), [("/watch/v1/things/a", "/watch/v1/things/{id}"), ("/watch/v1/sbk_1/x", "/watch/v1/(other)")]
+)
+async def test_a_logged_request_of_the_watch_api_shows_no_ids(path: str, template: str) -> None:
+    with capture_logs() as lines:
+        await request(router(log_requests=True), "GET", path)
+    assert [line["path"] for line in lines] == [template]
 
 
 async def test_websockets_are_passed_to_the_participants_api() -> None:

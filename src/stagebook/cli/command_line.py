@@ -1,4 +1,4 @@
-"""The command line: `stagebook serve`, `stagebook env` and the other commands.
+"""The command line: `stagebook serve`, `stagebook env`, `stagebook keys` and the other commands.
 
 It parses the arguments, calls the command and maps errors to exit codes: 2 for invalid arguments and settings, 1 for
 every other failure, 130 after Ctrl-C.
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from stagebook.cli import server_commands
+from stagebook.cli import key_commands, server_commands
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandFailedError
 from stagebook.config.rules import ConfigError
 from stagebook.data_folder.folder_permissions import DataFolderError
@@ -39,4 +39,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"stagebook {metadata.version('stagebook')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     server_commands.add_commands(commands)
+    key_commands.add_commands(commands)
     return parser

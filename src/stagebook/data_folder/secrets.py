@@ -108,6 +108,13 @@ class DataFolder:
         content = _read_or_generate(self.access_key_path, generate)
         return _decode(content, AccessKey, path=self.access_key_path)
 
+    def account_id(self) -> str | None:
+        """Return the account of the access key of the folder; None if no server has been started on it yet."""
+        if not self.access_key_path.exists():
+            return None
+        content = read_secret_file(self.access_key_path, owner_id=self.path.stat().st_uid)
+        return _decode(content, AccessKey, path=self.access_key_path).account_id
+
     def token_signing_key(self) -> bytes:
         """Return the P-384 private key that signs participant tokens, as PEM. Generate it if there is none."""
         return _read_or_generate(self.token_key_path, new_private_key_pem)
@@ -146,7 +153,7 @@ class DataFolder:
         try:
             existing = _read(self.certificate_path) if self.certificate_path.exists() else b""
             if not is_certificate_usable(existing, key, hosts=hosts, now=now):
-                _write_atomically(self.certificate_path, self_signed_certificate(key, hosts=hosts, now=now))
+                write_atomically(self.certificate_path, self_signed_certificate(key, hosts=hosts, now=now))
         except ValueError as error:
             raise DataFolderError(
                 f"{self.certificate_key_path} is damaged: remove it, then the server generates a new one"
@@ -154,7 +161,7 @@ class DataFolder:
 
     def write_server_address(self, address: ServerAddress) -> None:
         """Record the address of the running server, for `stagebook env`."""
-        _write_atomically(self.server_address_path, msgspec.json.encode(address) + b"\n")
+        write_atomically(self.server_address_path, msgspec.json.encode(address) + b"\n")
 
     def read_server_access(self) -> tuple[ServerAddress, AccessKey]:
         """Return the address of the server that last ran on this folder, and its access key.
@@ -200,7 +207,7 @@ def _decode(content: bytes, kind: type[Decoded], *, path: Path) -> Decoded:
 
 def _read_or_generate(path: Path, generate: Callable[[], bytes]) -> bytes:
     if not path.exists():
-        _write_atomically(path, generate())
+        write_atomically(path, generate())
     return read_secret_file(path, owner_id=os.geteuid())
 
 
@@ -211,7 +218,7 @@ def _read(path: Path) -> bytes:
         raise DataFolderError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file with mode 0600. After a crash it has either the old or the complete new content."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -49,6 +49,7 @@ from stagebook.server.router import AsgiRouter
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.startup_banner import settings_warnings, startup_banner
 from stagebook.server.system_clock import SystemRandomness
+from stagebook.server.watch_wiring import WatchParts, build_watch_api
 from stagebook.server.wiring import (
     build_aws_api,
     build_stage_manager,
@@ -243,6 +244,17 @@ class Server:
             ),
             is_for_participants=ParticipantsApi.serves,
             health=HealthApi(self._health),
+            watch=build_watch_api(
+                WatchParts(
+                    settings=self._settings,
+                    folder=self._folder,
+                    secrets=self._secrets,
+                    book=self.book,
+                    manager=self.manager,
+                    version=self._version,
+                    public_url=self._public_url,
+                )
+            ),
             log_requests=self._settings.log_level == "debug",
         )
 

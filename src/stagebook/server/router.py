@@ -2,6 +2,7 @@
 
     GET /health                  the health API
     GET /                        a description of the server, as plain text
+    /watch/v1/...                the watch API
     paths of the participants    the participants API (WHIP, the events websocket)
     every other path             the AWS API, which answers unknown operations as AWS does
 
@@ -17,6 +18,7 @@ import structlog
 
 from stagebook.api.asgi import Application, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.watch.watch_api import WatchApi
 
 _log = structlog.get_logger(__name__)
 
@@ -49,12 +51,14 @@ class AsgiRouter:
         participants: Application,
         is_for_participants: Callable[[Scope], bool],
         health: Application,
+        watch: WatchApi,
         log_requests: bool = False,
     ) -> None:
         self._aws = aws
         self._participants = participants
         self._is_for_participants = is_for_participants
         self._health = health
+        self._watch = watch
         self._log_requests = log_requests
         self._closed = False
         self._requests = _InProgress()
@@ -69,7 +73,7 @@ class AsgiRouter:
         with self._requests:
             serve = self._select(scope)
             if self._log_requests:
-                await _serve_logged(serve, scope, receive, send)
+                await self._serve_logged(serve, scope, receive, send)
             else:
                 await serve(scope, receive, send)
 
@@ -98,7 +102,20 @@ class AsgiRouter:
             return _unavailable
         if path == "/" and scope["method"] in {"GET", "HEAD"}:
             return _welcome
+        if WatchApi.serves(scope):
+            return self._watch
         return self._participants if self._is_for_participants(scope) else self._aws
+
+    async def _serve_logged(self, serve: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        start_seconds = time.perf_counter()
+        observed = ObservedSend(send)
+        try:
+            await serve(scope, receive, observed)
+        finally:
+            is_watch = WatchApi.serves(scope)
+            path = self._watch.path_template(scope) if is_watch else path_template(scope["path"])
+            spent_ms = round((time.perf_counter() - start_seconds) * 1000, 2)
+            _log.debug("request", method=scope["method"], path=path, status=observed.status, ms=spent_ms)
 
 
 class _InProgress:
@@ -128,19 +145,8 @@ class _InProgress:
         return True
 
 
-async def _serve_logged(serve: Application, scope: Scope, receive: Receive, send: Send) -> None:
-    start_seconds = time.perf_counter()
-    observed = ObservedSend(send)
-    try:
-        await serve(scope, receive, observed)
-    finally:
-        path = path_template(scope["path"])
-        spent_ms = round((time.perf_counter() - start_seconds) * 1000, 2)
-        _log.debug("request", method=scope["method"], path=path, status=observed.status, ms=spent_ms)
-
-
 def path_template(path: str) -> str:
-    """Return the path with its ids replaced by placeholders, so that it can be logged.
+    """Return a path of the AWS API or the participants API with its ids replaced by placeholders, for the log.
 
     A path that is not known is replaced as a whole, since it may contain a token.
     """

@@ -13,9 +13,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
+from stagebook.api.access.policy import ALLOW_EVERYTHING, Policy
 from stagebook.api.asgi import Message
 from stagebook.api.aws.access.call_rates import Throttle
-from stagebook.api.aws.access.policy import ALLOW_EVERYTHING, Policy
 from stagebook.api.aws.aws_api import AwsApi
 from stagebook.api.aws.operation import Handler, Operation
 from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore

@@ -5,7 +5,7 @@ from typing import Never
 import pytest
 from structlog.testing import capture_logs
 
-from stagebook.api.aws.access.policy import ALLOW_NOTHING, parse_policy
+from stagebook.api.access.policy import ALLOW_NOTHING, parse_policy
 from stagebook.api.aws.operation import Call
 from stagebook.api.aws.rest_json.request_body import MAXIMUM_SIZE_BYTES
 from stagebook.log_rate_limit import MAX_LINES

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from stagebook.api.participants.request_limits import RequestLimits, TokenBucket
+from stagebook.api.access.token_bucket import TokenBucket
+from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.api.participants.stage_state_messages import StageStateMessage
 from stagebook.api.participants.websocket_transport import (
     MAX_CLOSE_REASON_SIZE_BYTES,

@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 import structlog
 
+from stagebook.api.access.local_hosts import LocalHosts
 from stagebook.api.asgi import Header, Receive, Scope, Send
 from stagebook.api.aws.access.browser_origins import CorsRules
 from stagebook.api.aws.access.call_rates import Throttle
-from stagebook.api.aws.access.local_hosts import LocalHosts
 from stagebook.api.aws.access.resource_access import Principal
 from stagebook.api.aws.aws_errors import AwsError, ErrorType, aws_error_of
 from stagebook.api.aws.operation import Call, Operation

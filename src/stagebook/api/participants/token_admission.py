@@ -14,9 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
+from stagebook.api.access.token_bucket import TokenBucket
 from stagebook.api.asgi import Scope
 from stagebook.api.participants.participant_manager import ParticipantManager
-from stagebook.api.participants.request_limits import RequestLimits, TokenBucket, too_many_requests
+from stagebook.api.participants.request_limits import RequestLimits, too_many_requests
 from stagebook.client_network import network_of
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError

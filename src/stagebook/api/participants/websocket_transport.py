@@ -19,9 +19,10 @@ from typing import Protocol
 
 import msgspec
 
+from stagebook.api.access.token_bucket import TokenBucket
 from stagebook.api.asgi import DISCONNECT_REFUSED, TEXT_PARTS_EXTENSION, Message, Receive, Scope, Send
 from stagebook.api.light_event import LightEvent
-from stagebook.api.participants.request_limits import RequestLimits, TokenBucket
+from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.api.participants.stage_state_messages import PING, StageStateMessage
 from stagebook.stage.events import Cause
 

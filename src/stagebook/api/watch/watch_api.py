@@ -61,6 +61,14 @@ class WatchApi:
         path: str = scope["path"]
         return scope["type"] == "http" and path.startswith(WATCH_PREFIX)
 
+    def path_template(self, scope: Scope) -> str:
+        """Return the path of a request with its ids replaced by placeholders, so that it can be logged."""
+        raw_path = scope["raw_path"].decode("ascii", errors="replace")
+        for pattern, methods in self._methods_by_pattern.items():
+            if pattern.fullmatch(raw_path):
+                return next(iter(methods.values())).template
+        return f"{WATCH_PREFIX}(other)"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         observed = ObservedSend(send)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.api.aws.access.policy import ALLOW_NOTHING, parse_policy
+from stagebook.api.access.policy import ALLOW_NOTHING, parse_policy
 from stagebook.api.aws.access.resource_access import RESOURCE_TYPES, Principal, compile_arn_finder
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.api.aws.rest_json.service_model import load_service_model

@@ -1,1 +1,1 @@
-"""Access control of the AWS API: policies, ownership of resources, call rates and browser origins."""
+"""Access control of the AWS API: ownership of resources, call rates and browser origins."""

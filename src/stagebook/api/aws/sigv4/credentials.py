@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from stagebook.api.aws.access.policy import ALLOW_EVERYTHING, Policy
+from stagebook.api.access.policy import ALLOW_EVERYTHING, Policy
 
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_]{1,128}")
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stagebook.api.aws.access.policy import (
+from stagebook.api.access.policy import (
     ALLOW_EVERYTHING,
     ALLOW_NOTHING,
     MalformedPolicyError,

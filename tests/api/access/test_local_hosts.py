@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.api.aws.access.local_hosts import LocalHosts
+from stagebook.api.access.local_hosts import LocalHosts
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+"""`stagebook keys create`, `list` and `revoke`: the bearer keys of the watch API.
+
+They work on the data folder. A running server notices a change within a second.
+"""
+
+import argparse
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from stagebook.api.watch.access.bearer_key import MAXIMUM_NAME_LENGTH, BearerKey, digest_of, id_of, new_key_text
+from stagebook.api.watch.watch_route import Role
+from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
+from stagebook.cli.setting_flags import Commands, add_flag, read_settings
+from stagebook.config.settings import SETTINGS, Settings
+from stagebook.data_folder.bearer_key_file import BearerKeyFile
+from stagebook.data_folder.secrets import DataFolder
+from stagebook.server.system_clock import SystemClock, SystemRandomness
+
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([dhm])")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    keys = commands.add_parser("keys", help="create, list and revoke the bearer keys of the watch API")
+    actions = keys.add_subparsers(required=True, metavar="ACTION")
+
+    create = actions.add_parser("create", help="make a key and print it; it cannot be shown again")
+    create.add_argument("--role", required=True, choices=[role.value for role in Role], help="what its holder may do")
+    create.add_argument(
+        "--account", type=_account_id, metavar="ID", help="account; default: that of the server's access key"
+    )
+    create.add_argument("--name", type=_name, default="", metavar="TEXT", help="what lists and logs call it")
+    create.add_argument(
+        "--expires", type=_expiry_ms, metavar="WHEN", help="30d, 12h, 90m, or a time such as 2027-01-31T12:00:00Z"
+    )
+    create.set_defaults(run=_create)
+
+    show = actions.add_parser("list", help="list the keys, without their secrets")
+    show.set_defaults(run=_list)
+
+    revoke = actions.add_parser("revoke", help="make a key invalid")
+    revoke.add_argument("key_id", metavar="ID", help="the id in the list, or the key itself")
+    revoke.set_defaults(run=_revoke)
+
+    for command in (create, show, revoke):
+        command.add_argument("--config", type=Path, metavar="FILE", help="the TOML file the server was started with")
+        add_flag(command, SETTINGS["data"])
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    settings = read_settings(arguments)
+    file = _key_file(settings)
+    text = new_key_text(SystemRandomness())
+    key_id = id_of(text)
+    assert key_id is not None, "a new key has the form of a key"  # noqa: S101 - for mypy
+    key = BearerKey(
+        key_id=key_id,
+        digest=digest_of(text),
+        role=Role(arguments.role),
+        account_id=arguments.account or DataFolder(file.folder).account_id() or settings.account_id,
+        name=arguments.name,
+        created_ms=SystemClock().now_ms(),
+        expires_ms=arguments.expires,
+    )
+    file.add(key)
+    print(text)
+    return EXIT_OK
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    keys = _key_file(read_settings(arguments)).read()
+    now_ms = SystemClock().now_ms()
+    rows = [("ID", "ROLE", "ACCOUNT", "CREATED", "EXPIRES", "NAME")]
+    for key in keys:
+        expires = "never" if key.expires_ms is None else _time_text(key.expires_ms)
+        expired = "" if key.is_valid_at(now_ms) else " (expired)"
+        created = _time_text(key.created_ms)
+        rows.append((key.key_id, key.role.value, key.account_id, created, expires + expired, key.name))
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return EXIT_OK
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    key_id = id_of(arguments.key_id) or arguments.key_id
+    if not _key_file(read_settings(arguments)).remove(key_id):
+        raise CommandFailedError("there is no such key: `stagebook keys list` shows the ids")
+    print(f"{key_id} is revoked")
+    return EXIT_OK
+
+
+def _key_file(settings: Settings) -> BearerKeyFile:
+    folder = Path(settings.data)
+    if not folder.is_dir():
+        raise CommandFailedError(
+            f"there is no data folder {folder}: start a server, or name another folder with --data"
+        )
+    return BearerKeyFile(folder)
+
+
+def _account_id(text: str) -> str:
+    if re.fullmatch(r"[0-9]{12}", text) is None:
+        raise argparse.ArgumentTypeError("must be 12 digits")
+    return text
+
+
+def _name(text: str) -> str:
+    if len(text) > MAXIMUM_NAME_LENGTH or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"must have at most {MAXIMUM_NAME_LENGTH} printable characters")
+    return text
+
+
+def _expiry_ms(text: str) -> int:
+    """Return the moment that a duration or an ISO 8601 time names, in milliseconds since the epoch."""
+    now_ms = SystemClock().now_ms()
+    if match := _DURATION.fullmatch(text):
+        return now_ms + timedelta(**{_UNITS[match[2]]: int(match[1])}) // timedelta(milliseconds=1)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise argparse.ArgumentTypeError("must be like 30d, 12h or 90m, or a time such as 2027-01-31T12:00:00Z")
+    expiry_ms = int(moment.timestamp() * 1000)
+    if expiry_ms <= now_ms:
+        raise argparse.ArgumentTypeError("must be in the future")
+    return expiry_ms
+
+
+def _time_text(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,56 @@
+"""The wiring of the watch API: its routes, and the access to them."""
+
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import msgspec
+
+from stagebook.api.watch.access.bearer_keys import BearerKeys
+from stagebook.api.watch.access.browser_guard import BrowserGuard
+from stagebook.api.watch.access.caller_routes import CallerRoutes
+from stagebook.api.watch.access.watch_authentication import WatchAuthentication
+from stagebook.api.watch.watch_api import WatchApi
+from stagebook.api.watch.watch_route import WatchRoute
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.config.settings import Settings
+from stagebook.data_folder.bearer_key_file import BearerKeyFile
+from stagebook.data_folder.secrets import DataFolder
+from stagebook.manager.stage_manager import StageManager
+from stagebook.server.server_secrets import ServerSecrets
+from stagebook.server.system_clock import SystemClock
+
+
+class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of the server that routes of the watch API use."""
+
+    settings: Settings
+    folder: DataFolder
+    secrets: ServerSecrets
+    book: SqliteBook
+    manager: StageManager
+    version: str
+    public_url: str
+
+
+def watch_routes(parts: WatchParts) -> Iterator[WatchRoute]:
+    """Yield all routes of the watch API."""
+    yield from CallerRoutes(version=parts.version, region=parts.settings.region, endpoint_url=parts.public_url).routes()
+
+
+def build_watch_api(parts: WatchParts) -> WatchApi:
+    """Return the watch API. Raises DataFolderError if the file of bearer keys cannot be used."""
+    settings = parts.settings
+    file = BearerKeyFile(parts.folder.path)
+    file.read()  # a damaged file stops the start
+    access = WatchAuthentication(
+        keys=BearerKeys(stamp=file.stamp, read=file.read, now_ms=SystemClock().now_ms, monotonic=time.monotonic),
+        guard=BrowserGuard(
+            hosts=(settings.address.host, urlsplit(parts.public_url).hostname or ""),
+            allowed_origins=settings.allowed_origins,
+        ),
+        region=settings.region,
+        monotonic=time.monotonic,
+        open_account_id=parts.secrets.access_key.account_id if settings.auth == "off" else None,
+    )
+    return WatchApi(routes=watch_routes(parts), access=access, body_timeout_seconds=settings.request_timeout_seconds)
