@@ -26,6 +26,7 @@ import structlog
 import uvloop
 
 from stagebook.api.participants.participants_api import ParticipantsApi
+from stagebook.api.watch.console.console_files import ConsoleFiles
 from stagebook.api.watch.health import Health, HealthApi, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
@@ -255,6 +256,7 @@ class Server:
                     public_url=self._public_url,
                 )
             ),
+            console=ConsoleFiles(public_url=self._public_url),
             log_requests=self._settings.log_level == "debug",
         )
 

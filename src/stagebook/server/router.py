@@ -3,6 +3,7 @@
     GET /health                  the health API
     GET /                        a description of the server, as plain text
     /watch/v1/...                the watch API
+    /console/...                 the files of the console, a web page
     paths of the participants    the participants API (WHIP, the events websocket)
     every other path             the AWS API, which answers unknown operations as AWS does
 
@@ -18,6 +19,7 @@ import structlog
 
 from stagebook.api.asgi import Application, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.watch.console.console_files import ConsoleFiles
 from stagebook.api.watch.watch_api import WatchApi
 
 _log = structlog.get_logger(__name__)
@@ -26,6 +28,7 @@ HEALTH_PATH = "/health"
 WELCOME = (
     b"Stagebook: open, self-hosted Amazon IVS Real-Time.\n"
     b"AWS clients use this address as AWS_ENDPOINT_URL_IVS_REALTIME (`stagebook env` prints all variables).\n"
+    b"People open /console/ in a browser.\n"
 )
 
 _TEMPLATES = (
@@ -52,6 +55,7 @@ class AsgiRouter:
         is_for_participants: Callable[[Scope], bool],
         health: Application,
         watch: WatchApi,
+        console: Application,
         log_requests: bool = False,
     ) -> None:
         self._aws = aws
@@ -59,6 +63,7 @@ class AsgiRouter:
         self._is_for_participants = is_for_participants
         self._health = health
         self._watch = watch
+        self._console = console
         self._log_requests = log_requests
         self._closed = False
         self._requests = _InProgress()
@@ -104,6 +109,8 @@ class AsgiRouter:
             return _welcome
         if WatchApi.serves(scope):
             return self._watch
+        if ConsoleFiles.serves(scope):
+            return self._console
         return self._participants if self._is_for_participants(scope) else self._aws
 
     async def _serve_logged(self, serve: Application, scope: Scope, receive: Receive, send: Send) -> None:
