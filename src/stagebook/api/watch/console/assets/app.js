@@ -60,7 +60,7 @@ function Header({ identity, route, onSignOut }) {
 			)}
 		</nav>`}
 		<div class="header-end">
-			${identity && html`<span class="who" title=${`Account ${identity.accountId}`}>${identity.name} <span class="muted">${identity.role}</span></span>`}
+			${identity && html`<span class="who" title=${`Account ${identity.accountId}`}>${identity.name} <span class="muted">${identity.role ?? ""}</span></span>`}
 			<${ThemeButton} />
 			${identity && html`<button type="button" class="quiet" onClick=${onSignOut}>Sign out</button>`}
 		</div>

@@ -1,21 +1,23 @@
 // What events, error codes and causes mean, in words. SPDX-License-Identifier: Apache-2.0
 // docs/compatibility.md has the complete rules; a test holds that each name of the book is in these tables.
 
+// The explanation, and the colour.
 export const EVENT_NAMES = {
-	JOINED: ["Joined", "joined the stage: its first connection was opened", "green"],
-	LEFT: ["Left", "left the stage: its last connection ended", "grey"],
-	PUBLISH_STARTED: ["Publish started", "its media is connected and can be watched", "blue"],
-	PUBLISH_STOPPED: ["Publish stopped", "its publication ended", "grey"],
-	SUBSCRIBE_STARTED: ["Watch started", "receives the media of another participant", "teal"],
-	SUBSCRIBE_STOPPED: ["Watch stopped", "no longer receives the media of another participant", "grey"],
-	PUBLISH_ERROR: ["Publish error", "an attempt to publish was refused, or the server ended the publication", "red"],
-	SUBSCRIBE_ERROR: ["Watch error", "an attempt to watch was refused, or the server ended the subscription", "red"],
-	JOIN_ERROR: ["Join error", "was not admitted to the stage", "red"],
-	REPLICATION_STARTED: ["Replication started", "is shown on another stage as well", "purple"],
-	REPLICATION_STOPPED: ["Replication stopped", "is no longer shown on the other stage", "grey"],
-	TOKEN_EXCHANGED: ["Token exchanged", "replaced its token by another one", "amber"],
+	JOINED: ["joined the stage: its first connection was opened", "green"],
+	LEFT: ["left the stage: its last connection ended", "grey"],
+	PUBLISH_STARTED: ["its media is connected and can be watched", "blue"],
+	PUBLISH_STOPPED: ["its publication ended", "grey"],
+	SUBSCRIBE_STARTED: ["receives the media of another participant", "teal"],
+	SUBSCRIBE_STOPPED: ["no longer receives the media of another participant", "grey"],
+	PUBLISH_ERROR: ["an attempt to publish was refused, or the server ended the publication", "red"],
+	SUBSCRIBE_ERROR: ["an attempt to watch was refused, or the server ended the subscription", "red"],
+	JOIN_ERROR: ["was not admitted to the stage", "red"],
+	REPLICATION_STARTED: ["is shown on another stage as well", "purple"],
+	REPLICATION_STOPPED: ["is no longer shown on the other stage", "grey"],
+	TOKEN_EXCHANGED: ["replaced its token by another one", "amber"],
 };
 
+// What it means, and what to do.
 export const ERROR_CODES = {
 	INSUFFICIENT_CAPABILITIES: [
 		"The token does not allow this.",
@@ -71,8 +73,8 @@ export const CAUSES = {
 	connection_token_revoked: "RevokeConnectionToken was called",
 };
 
-export const labelOf = (name) => EVENT_NAMES[name]?.[0] ?? name;
-export const toneOf = (name) => EVENT_NAMES[name]?.[2] ?? "grey";
+export const eventText = (name) => EVENT_NAMES[name]?.[0] ?? "";
+export const toneOf = (name) => EVENT_NAMES[name]?.[1] ?? "grey";
 
 // The explanation of an error code in one sentence or two; "" for an unknown one.
 export const errorCodeText = (code) => ERROR_CODES[code]?.join(" ") ?? "";

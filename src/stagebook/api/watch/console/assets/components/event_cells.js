@@ -11,7 +11,7 @@ export const ErrorExplanation = ({ code }) => {
 };
 
 export const Cause = ({ cause }) =>
-	cause ? html`<span class="explanation"><code>${cause}</code><span>${CAUSES[cause] ?? ""}</span></span>` : html`<span class="muted">–</span>`;
+	cause ? html`<span class="explanation"><code>${cause}</code>${cause !== "client" && html`<span>${CAUSES[cause] ?? ""}</span>`}</span>` : html`<span class="muted">–</span>`;
 
 export const ParticipantName = ({ event }) => html`<a href=${participantLink(event.stageArn, event.sessionId, event.participantId)}>
 	${event.userId || event.participantId}
@@ -31,8 +31,7 @@ export const COLUMNS = {
 	session: { title: "Session", render: (event) => html`<a href=${sessionLink(event.sessionId)}>${event.sessionId}</a>` },
 	about: { title: "About", kind: "wide", render: (event) => html`<${About} event=${event} />` },
 	cause: { title: "Cause", kind: "wide", render: (event) => html`<${Cause} cause=${event.cause} />` },
-	id: { title: "Id", render: (event) => html`<code>${event.id}</code>` },
-	sequence: { title: "Sequence", render: (event) => html`<code>${event.sequence}</code>` },
+	position: { title: "Id and sequence", render: ({ id, sequence }) => html`<span class="stack position"><code>${id}</code><code class="muted">${sequence}</code></span>` },
 	detail: { title: "Detail", kind: "wide", render: (event) => event.detail || html`<span class="muted">–</span>` },
 };
 

@@ -1,7 +1,7 @@
 // Small parts of pages: badges, notices, fields, definitions, icons. SPDX-License-Identifier: Apache-2.0
 
 import { errorText } from "../api.js";
-import { labelOf, toneOf } from "../explanations.js";
+import { eventText, toneOf } from "../explanations.js";
 import { shortTime, time } from "../format.js";
 import { html } from "../vendor/vendor.js";
 import { copy } from "./toasts.js";
@@ -16,9 +16,9 @@ const PATHS = {
 export const Icon = ({ name }) =>
 	html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path d=${PATHS[name]} /></svg>`;
 
-export const Badge = ({ tone = "grey", children }) => html`<span class="badge ${tone}">${children}</span>`;
+export const Badge = ({ tone = "grey", title, children }) => html`<span class="badge ${tone}" title=${title}>${children}</span>`;
 
-export const EventBadge = ({ name }) => html`<${Badge} tone=${toneOf(name)}>${labelOf(name)}<//>`;
+export const EventBadge = ({ name }) => html`<${Badge} tone=${toneOf(name)} title=${eventText(name)}>${name}<//>`;
 
 export const Loading = ({ what = "Loading" }) =>
 	html`<p class="loading" role="status"><span class="spinner" aria-hidden="true"></span>${what} …</p>`;

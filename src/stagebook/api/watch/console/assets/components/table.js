@@ -15,8 +15,8 @@ class Rows extends Component {
 					${columns.map(
 						({ title, render, kind = "" }, index) =>
 							index === 0
-								? html`<th key=${title} scope="row" role="rowheader" class=${kind} data-label=${title}>${render(row)}</th>`
-								: html`<td key=${title} role="cell" class=${kind} data-label=${title}>${render(row)}</td>`,
+								? html`<th key=${title} scope="row" role="rowheader" class=${kind} data-label=${title}><span class="cell">${render(row)}</span></th>`
+								: html`<td key=${title} role="cell" class=${kind} data-label=${title}><span class="cell">${render(row)}</span></td>`,
 					)}
 				</tr>`,
 			)}

@@ -14,8 +14,7 @@ import { html, useState } from "../vendor/vendor.js";
 
 const PACE_MS = 500;
 const EVENTS_LIMIT = 1_000;
-const { time, name, about, cause, sequence, id, detail } = COLUMNS;
-const EVENT_COLUMNS = [time, name, about, cause, detail, sequence, id];
+const EVENT_COLUMNS = ["time", "name", "about", "cause", "detail", "position"].map((each) => COLUMNS[each]);
 
 export function ParticipantPage({ stageId, sessionId, participantId, identity }) {
 	const load = async (signal) => {

@@ -52,8 +52,9 @@ function FilterForm({ filters, identity }) {
 	const moment = (name, label) =>
 		html`<${Field} label=${label}><input name=${name} type="datetime-local" step="1" defaultValue=${localText(filters[name])} /><//>`;
 	const options = (values) => values.map((value) => html`<option key=${value} value=${value}>${value}</option>`);
-	return html`<section class="card" aria-labelledby="filters-heading">
-		<h2 id="filters-heading" class="visually-hidden">Filters</h2>
+	const isOpen = useMemo(() => matchMedia("(min-width: 721px)").matches, []);
+	return html`<details class="card" open=${isOpen}>
+		<summary><h2>Filters</h2></summary>
 		<form onSubmit=${submit}>
 			<div class="filters">
 				${text("user", "User id")} ${text("participant", "Participant id")} ${text("stage", "Stage", "id or ARN")} ${text("session", "Session id", "st-…")}
@@ -66,8 +67,8 @@ function FilterForm({ filters, identity }) {
 				<fieldset class="whole">
 					<legend>Event names</legend>
 					<div class="choices">
-						${Object.entries(EVENT_NAMES).map(
-							([name, [label]]) => html`<${Check} key=${name} name="name" value=${name} label=${label} defaultChecked=${filters.name.includes(name)} />`,
+						${Object.keys(EVENT_NAMES).map(
+							(name) => html`<${Check} key=${name} name="name" value=${name} label=${name} defaultChecked=${filters.name.includes(name)} />`,
 						)}
 					</div>
 				</fieldset>
@@ -77,7 +78,7 @@ function FilterForm({ filters, identity }) {
 				<a class="button" href=${searchLink()}>Clear</a>
 			</div>
 		</form>
-	</section>`;
+	</details>`;
 }
 
 function Select({ name, label, value = "", children }) {

@@ -4,6 +4,7 @@ import { call } from "../../api.js";
 import { Attributes, attributesOf } from "../../components/attributes.js";
 import { Check, CopyButton, Definitions, Empty, Field, Problem, Time } from "../../components/parts.js";
 import { QrCode } from "../../components/qr_code.js";
+import { toast } from "../../components/toasts.js";
 import { html, useRef, useState } from "../../vendor/vendor.js";
 
 const DEFAULT_MINUTES = 720;
@@ -16,7 +17,7 @@ export function StageTokens({ stage, isOperator }) {
 		<${TokenForm} stage=${stage} onCreated=${(token) => setTokens((former) => [token, ...former])} />
 		<div>
 			${!tokens.length && html`<section class="card"><${Empty} title="No token created yet">The server does not keep the tokens that it creates. Those that you create here are shown until you leave this page.<//></section>`}
-			${tokens.map((token, index) => html`<${CreatedToken} key=${token.participantId} token=${token} isNewest=${index === 0} />`)}
+			${tokens.map((token) => html`<${CreatedToken} key=${token.participantId} token=${token} />`)}
 		</div>
 	</div>`;
 }
@@ -39,6 +40,7 @@ function TokenForm({ stage, onCreated }) {
 				attributes: attributesOf(attributes.current),
 			});
 			onCreated(participantToken);
+			toast("The token was created");
 		} catch (failure) {
 			setError(failure);
 		}
@@ -67,13 +69,13 @@ function TokenForm({ stage, onCreated }) {
 	</section>`;
 }
 
-function CreatedToken({ token, isNewest }) {
+function CreatedToken({ token }) {
 	const [hasQrCode, setQrCode] = useState(false);
 	const { participantId, userId, capabilities = [], expirationTime } = token;
 	const heading = `token-${participantId}`;
 	return html`<section class="card" aria-labelledby=${heading}>
 		<header>
-			<h2 id=${heading} role=${isNewest ? "status" : undefined}>${userId ? `Token of ${userId}` : `Token of ${participantId}`}</h2>
+			<h2 id=${heading}>${userId ? `Token of ${userId}` : `Token of ${participantId}`}</h2>
 			<div class="actions">
 				<${CopyButton} text=${token.token} what="token" label="Copy" />
 				<button type="button" aria-pressed=${hasQrCode} onClick=${() => setQrCode(!hasQrCode)}>QR code</button>
