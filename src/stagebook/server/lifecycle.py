@@ -53,6 +53,7 @@ from stagebook.server.system_clock import SystemRandomness
 from stagebook.server.watch_wiring import WatchParts, build_watch_api
 from stagebook.server.wiring import (
     build_aws_api,
+    build_operation_calls,
     build_stage_manager,
     engine_settings,
     http_limits,
@@ -236,8 +237,9 @@ class Server:
         )
 
     def _build_router(self) -> AsgiRouter:
+        calls = build_operation_calls(self._settings, manager=self.manager, secrets=self._secrets)
         return AsgiRouter(
-            aws=build_aws_api(self._settings, manager=self.manager, secrets=self._secrets),
+            aws=build_aws_api(self._settings, calls=calls, secrets=self._secrets),
             participants=ParticipantsApi(
                 self.manager.participants,
                 whip_redirect=self._settings.whip_redirect,
@@ -252,6 +254,7 @@ class Server:
                     secrets=self._secrets,
                     book=self.book,
                     manager=self.manager,
+                    calls=calls,
                     version=self._version,
                     public_url=self._public_url,
                 )

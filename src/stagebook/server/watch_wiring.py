@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.watch.access.bearer_keys import BearerKeys
 from stagebook.api.watch.access.browser_guard import BrowserGuard
 from stagebook.api.watch.access.caller_routes import CallerRoutes
@@ -29,6 +30,7 @@ class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
     secrets: ServerSecrets
     book: SqliteBook
     manager: StageManager
+    calls: OperationCalls
     version: str
     public_url: str
 

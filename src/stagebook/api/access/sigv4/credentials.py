@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from stagebook.api.access.identity import Identity
 from stagebook.api.access.policy import ALLOW_EVERYTHING, Policy
 
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_]{1,128}")
@@ -42,9 +43,14 @@ class AwsCredential(msgspec.Struct, frozen=True, kw_only=True):
         return f"AwsCredential({self.access_key_id!r}, account_id={self.account_id!r}, user_name={self.user_name!r})"
 
     @property
-    def user_arn(self) -> str:
-        """The ARN of the user of this key, for AccessDeniedException."""
-        return f"arn:aws:iam::{self.account_id}:user/{self.user_name}"
+    def identity(self) -> Identity:
+        """Who signs with this key."""
+        return Identity(
+            access_key_id=self.access_key_id,
+            account_id=self.account_id,
+            arn=f"arn:aws:iam::{self.account_id}:user/{self.user_name}",
+            policy=self.policy,
+        )
 
 
 class CredentialStore:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.api.aws.sigv4.canonical_request import (
+from stagebook.api.access.sigv4.canonical_request import (
     canonical_path,
     canonical_query,
     canonical_request,

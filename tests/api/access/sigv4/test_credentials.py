@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
+from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from tests.api.aws.asgi_harness import ACCOUNT, KEY_ID, SECRET, credential
 
 

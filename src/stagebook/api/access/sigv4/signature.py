@@ -18,17 +18,22 @@ Sources: "AWS Signature Version 4 for API requests" in the IAM user guide. The m
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
 
-from stagebook.api.aws.aws_errors import AwsError, ErrorType
-from stagebook.api.aws.sigv4.authorization_header import ALGORITHM, TERMINATOR, AuthorizationHeader, parse_authorization
-from stagebook.api.aws.sigv4.canonical_request import canonical_request, canonical_value
-from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
+from stagebook.api.access.sigv4.authorization_header import (
+    ALGORITHM,
+    TERMINATOR,
+    AuthorizationHeader,
+    parse_authorization,
+)
+from stagebook.api.access.sigv4.canonical_request import canonical_request, canonical_value
+from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
+from stagebook.api.access.sigv4.signature_errors import SignatureRefusal, SignatureRefusedError
 from stagebook.stage.clock import Clock
 
 MAXIMUM_SKEW_SECONDS = 300
@@ -71,18 +76,18 @@ class SignatureClaim(msgspec.Struct, frozen=True):
 
 
 class SignatureVerifier:
-    """Verifies signatures for one region and one service.
+    """Verifies signatures for one region and `services`, whose first one the errors name.
 
     Parsing the header field and deriving the signing key cost more than the HMAC itself, so both are cached. A client
     sends the same header field for a day, except for the signature. A parsed header field is cached only after its
     first valid signature, so unauthenticated clients cannot fill the cache. A full cache is cleared.
     """
 
-    def __init__(self, *, credentials: CredentialStore, clock: Clock, region: str, service: str) -> None:
+    def __init__(self, *, credentials: CredentialStore, clock: Clock, region: str, services: Sequence[str]) -> None:
         self._credentials = credentials
         self._clock = clock
         self._region = region.encode()
-        self._service = service.encode()
+        self._services = tuple(service.encode() for service in services)
         self._contexts: dict[bytes, SigningContext] = {}
         self._signing_keys: dict[tuple[str, bytes], hmac.HMAC] = {}
         self._dates_ms: dict[bytes, int] = {}
@@ -90,7 +95,7 @@ class SignatureVerifier:
     def read_claim(self, *, query: bytes, headers: Mapping[bytes, bytes]) -> SignatureClaim:
         """Return what the head of a request claims: who signed it, and when.
 
-        `headers` has lower-case names, several lines of a name joined by commas. Raises AwsError:
+        `headers` has lower-case names, several lines of a name joined by commas. Raises SignatureRefusedError:
         MissingAuthenticationToken, IncompleteSignature, UnrecognizedClient or InvalidSignature.
         """
         header = headers.get(b"authorization")
@@ -109,7 +114,9 @@ class SignatureVerifier:
         date = canonical_value(headers.get(b"x-amz-date", b""))
         self._check_skew(date)
         if date[:8] != context.date:
-            raise AwsError(ErrorType.INVALID_SIGNATURE, "The date in 'Credential' is not the day of 'X-Amz-Date'.")
+            raise SignatureRefusedError(
+                SignatureRefusal.INVALID_SIGNATURE, "The date in 'Credential' is not the day of 'X-Amz-Date'."
+            )
         return SignatureClaim(context, date, signature.strip(), cache_key)
 
     def verify(
@@ -126,12 +133,12 @@ class SignatureVerifier:
 
         A plus sign in a query stands for itself (RFC 3986) or for a space (HTML forms). Clients sign either, and send
         the same bytes; so the reading that was signed is the one that counts. In the returned query, a space is `%20`.
-        `raw_path` and `query` are undecoded. Raises AwsError InvalidSignature.
+        `raw_path` and `query` are undecoded. Raises SignatureRefusedError InvalidSignature.
         """
         context = claim.context
         if query.count(b"&") >= MAXIMUM_QUERY_PARAMETERS:
-            raise AwsError(
-                ErrorType.INVALID_SIGNATURE, f"A query can have at most {MAXIMUM_QUERY_PARAMETERS} parameters."
+            raise SignatureRefusedError(
+                SignatureRefusal.INVALID_SIGNATURE, f"A query can have at most {MAXIMUM_QUERY_PARAMETERS} parameters."
             )
         payload_hash = _payload_hash(headers, body)
         readings = (query, query.replace(b"+", b"%20")) if b"+" in query else (query,)
@@ -144,10 +151,10 @@ class SignatureVerifier:
                 if claim.cache_key is not None:
                     _cache(self._contexts, claim.cache_key, context)
                 return signed_query
-        raise AwsError(ErrorType.INVALID_SIGNATURE, _MISMATCH)
+        raise SignatureRefusedError(SignatureRefusal.INVALID_SIGNATURE, _MISMATCH)
 
     def _check_skew(self, date: bytes) -> None:
-        """Raise AwsError unless `X-Amz-Date` is within the allowed skew of the clock."""
+        """Raise SignatureRefusedError unless `X-Amz-Date` is within the allowed skew of the clock."""
         signed_ms = self._dates_ms.get(date)
         if signed_ms is None:
             signed_ms = _milliseconds(date)
@@ -159,21 +166,23 @@ class SignatureVerifier:
             message = "Signature not yet current: {} is more than 5 minutes after {}."
         else:
             return
-        raise AwsError(ErrorType.INVALID_SIGNATURE, message.format(date.decode(), _date_text(now_ms)))
+        raise SignatureRefusedError(
+            SignatureRefusal.INVALID_SIGNATURE, message.format(date.decode(), _date_text(now_ms))
+        )
 
     def _signing_context(self, authorization: AuthorizationHeader) -> SigningContext:
         """Check the access key and the scope of a parsed header field."""
         credential = self._credentials.find(authorization.access_key_id)
         if credential is None:
-            raise AwsError(ErrorType.UNRECOGNIZED_CLIENT, _UNRECOGNIZED)
+            raise SignatureRefusedError(SignatureRefusal.UNRECOGNIZED_CLIENT, _UNRECOGNIZED)
         for what, expected, given in (
-            ("the region of this server", self._region, authorization.region),
-            ("the correct service", self._service, authorization.service),
-            ("a valid terminator", TERMINATOR, authorization.terminator),
+            ("the region of this server", (self._region,), authorization.region),
+            ("the correct service", self._services, authorization.service),
+            ("a valid terminator", (TERMINATOR,), authorization.terminator),
         ):
-            if given != expected:
-                text = f"Credential should be scoped to {what}: '{expected.decode()}'."
-                raise AwsError(ErrorType.INVALID_SIGNATURE, text)
+            if given not in expected:
+                text = f"Credential should be scoped to {what}: '{expected[0].decode()}'."
+                raise SignatureRefusedError(SignatureRefusal.INVALID_SIGNATURE, text)
         return SigningContext(
             credential=credential,
             scope=authorization.scope,
@@ -182,8 +191,7 @@ class SignatureVerifier:
         )
 
     def _signing_key(self, context: SigningContext) -> hmac.HMAC:
-        # The region and the service of a checked context are always this verifier's, so they are not in the cache key.
-        cache_key = (context.credential.access_key_id, context.date)
+        cache_key = (context.credential.access_key_id, context.scope)
         key = self._signing_keys.get(cache_key)
         if key is None:
             secret = b"AWS4" + context.credential.secret_access_key.encode()
@@ -201,10 +209,10 @@ def _cache(cached: dict[_Key, _Value], key: _Key, value: _Value) -> None:
 
 
 def _check_session_token(credential: AwsCredential, given: bytes | None) -> None:
-    """Raise AwsError unless the session token of the request is that of the credential; long-term keys have none."""
+    """Raise SignatureRefusedError unless the session token is that of the credential; long-term keys have none."""
     expected = credential.session_token.encode()
     if (given is not None or expected) and not hmac.compare_digest(canonical_value(given or b""), expected):
-        raise AwsError(ErrorType.UNRECOGNIZED_CLIENT, _UNRECOGNIZED)
+        raise SignatureRefusedError(SignatureRefusal.UNRECOGNIZED_CLIENT, _UNRECOGNIZED)
 
 
 def _payload_hash(headers: Mapping[bytes, bytes], body: bytes) -> bytes:
@@ -212,8 +220,9 @@ def _payload_hash(headers: Mapping[bytes, bytes], body: bytes) -> bytes:
     payload_hash = sha256(body).hexdigest().encode()
     stated = headers.get(b"x-amz-content-sha256")
     if stated is not None and stated.strip() != payload_hash:
-        raise AwsError(
-            ErrorType.INVALID_SIGNATURE, "The value of 'X-Amz-Content-Sha256' is not the SHA-256 of the request's body."
+        raise SignatureRefusedError(
+            SignatureRefusal.INVALID_SIGNATURE,
+            "The value of 'X-Amz-Content-Sha256' is not the SHA-256 of the request's body.",
         )
     return payload_hash
 
@@ -237,17 +246,19 @@ def _request_hash(
         )
     except KeyError as absent:
         name = absent.args[0].decode("latin-1")
-        raise AwsError(ErrorType.INVALID_SIGNATURE, f"The signed header '{name}' is not in the request.") from None
+        raise SignatureRefusedError(
+            SignatureRefusal.INVALID_SIGNATURE, f"The signed header '{name}' is not in the request."
+        ) from None
     return sha256(request).hexdigest().encode()
 
 
-def _no_authorization(query: bytes) -> AwsError:
+def _no_authorization(query: bytes) -> SignatureRefusedError:
     if b"X-Amz-Signature=" in query or b"X-Amz-Algorithm=" in query:
-        return AwsError(
-            ErrorType.INCOMPLETE_SIGNATURE,
+        return SignatureRefusedError(
+            SignatureRefusal.INCOMPLETE_SIGNATURE,
             "Signatures in the query string are not supported: sign the request with an Authorization header.",
         )
-    return AwsError(ErrorType.MISSING_AUTHENTICATION_TOKEN, "Missing Authentication Token")
+    return SignatureRefusedError(SignatureRefusal.MISSING_AUTHENTICATION_TOKEN, "Missing Authentication Token")
 
 
 def _milliseconds(date: bytes) -> int:
@@ -258,8 +269,8 @@ def _milliseconds(date: bytes) -> int:
             raise ValueError(text)
         moment = datetime.strptime(text, _DATE_FORMAT).replace(tzinfo=UTC)
     except ValueError:
-        raise AwsError(
-            ErrorType.INCOMPLETE_SIGNATURE,
+        raise SignatureRefusedError(
+            SignatureRefusal.INCOMPLETE_SIGNATURE,
             "Authorization header requires an 'X-Amz-Date' header of the form yyyymmddThhmmssZ.",
         ) from None
     return int(moment.timestamp()) * 1_000

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stagebook.api.aws.aws_errors import AwsError, ErrorType
-from stagebook.api.aws.sigv4.authorization_header import MAXIMUM_SIGNED_HEADERS, parse_authorization
+from stagebook.api.access.sigv4.authorization_header import MAXIMUM_SIGNED_HEADERS, parse_authorization
+from stagebook.api.access.sigv4.signature_errors import SignatureRefusal, SignatureRefusedError
 
 CREDENTIAL = b"Credential=AKIDEXAMPLE/20230426/us-west-2/ivs/aws4_request"
 SIGNED_HEADERS = b"SignedHeaders=content-type;host;x-amz-date"
@@ -51,10 +51,10 @@ def test_the_header_is_parsed_into_its_parts(separator: bytes) -> None:
     ],
 )
 def test_an_incomplete_header_is_refused_with_the_missing_part(value: bytes, expected: str) -> None:
-    with pytest.raises(AwsError) as refused:
+    with pytest.raises(SignatureRefusedError) as refused:
         parse_authorization(value)
 
-    assert refused.value.error_type is ErrorType.INCOMPLETE_SIGNATURE
+    assert refused.value.refusal is SignatureRefusal.INCOMPLETE_SIGNATURE
     assert expected in refused.value.message
 
 
@@ -68,8 +68,8 @@ def test_an_incomplete_header_is_refused_with_the_missing_part(value: bytes, exp
     ],
 )
 def test_host_and_date_must_be_signed(names: bytes, expected: str) -> None:
-    with pytest.raises(AwsError) as refused:
+    with pytest.raises(SignatureRefusedError) as refused:
         parse_authorization(header(CREDENTIAL, b"SignedHeaders=" + names, SIGNATURE))
 
-    assert refused.value.error_type is ErrorType.INVALID_SIGNATURE
+    assert refused.value.refusal is SignatureRefusal.INVALID_SIGNATURE
     assert expected in refused.value.message

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.api.aws.sigv4.signature import MAXIMUM_CACHED, MAXIMUM_CACHED_BYTES
+from stagebook.api.access.sigv4.signature import MAXIMUM_CACHED, MAXIMUM_CACHED_BYTES
+from tests.api.access.sigv4.signing import TAGS_PATH, new_verifier, refusal, signed_query, verify, with_header
 from tests.api.aws.asgi_harness import (
     KEY_ID,
     NOW,
@@ -20,7 +21,6 @@ from tests.api.aws.asgi_harness import (
     signed,
     signed_call,
 )
-from tests.api.aws.sigv4.signing import TAGS_PATH, new_verifier, refusal, signed_query, verify, with_header
 
 
 def javascript_headers() -> Mapping[str, str]:

@@ -9,7 +9,7 @@ Source: "Authorization header" under "AWS Signature Version 4 for API requests" 
 
 import msgspec
 
-from stagebook.api.aws.aws_errors import AwsError, ErrorType
+from stagebook.api.access.sigv4.signature_errors import SignatureRefusal, SignatureRefusedError
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 TERMINATOR = b"aws4_request"
@@ -37,14 +37,14 @@ class AuthorizationHeader(msgspec.Struct, frozen=True, kw_only=True):
 def parse_authorization(header: bytes) -> AuthorizationHeader:
     """Return the parts of the value.
 
-    Raises AwsError: IncompleteSignature for a missing or malformed part, InvalidSignature when `host` or `x-amz-date`
-    is not among the signed header fields.
+    Raises SignatureRefusedError: IncompleteSignature for a missing or malformed part, InvalidSignature when `host` or
+    `x-amz-date` is not among the signed header fields.
     """
     parameters = _parameters(header)
     credential = parameters[b"Credential"].split(b"/")
     if len(credential) != _CREDENTIAL_PARTS:
-        raise AwsError(
-            ErrorType.INCOMPLETE_SIGNATURE,
+        raise SignatureRefusedError(
+            SignatureRefusal.INCOMPLETE_SIGNATURE,
             "Credential must have 5 elements, as in '<key id>/<yyyymmdd>/<region>/<service>/aws4_request'.",
         )
     key_id, date, region, service, terminator = credential
@@ -63,8 +63,8 @@ def parse_authorization(header: bytes) -> AuthorizationHeader:
 def _parameters(header: bytes) -> dict[bytes, bytes]:
     algorithm, _, rest = header.strip().partition(b" ")
     if algorithm != ALGORITHM:
-        raise AwsError(
-            ErrorType.INCOMPLETE_SIGNATURE, f"The Authorization header must begin with '{ALGORITHM.decode()}'."
+        raise SignatureRefusedError(
+            SignatureRefusal.INCOMPLETE_SIGNATURE, f"The Authorization header must begin with '{ALGORITHM.decode()}'."
         )
     # The separator is a comma with optional whitespace.
     parameters: dict[bytes, bytes] = {}
@@ -72,14 +72,14 @@ def _parameters(header: bytes) -> dict[bytes, bytes]:
         name, _, value = part.strip().partition(b"=")
         if name in _PARAMETERS and name in parameters:
             # Two parsers could take either.
-            raise AwsError(
-                ErrorType.INCOMPLETE_SIGNATURE, f"Authorization header must have '{name.decode()}' only once."
+            raise SignatureRefusedError(
+                SignatureRefusal.INCOMPLETE_SIGNATURE, f"Authorization header must have '{name.decode()}' only once."
             )
         parameters[name] = value
     absent = [name.decode() for name in _PARAMETERS if not parameters.get(name)]
     if absent:
-        raise AwsError(
-            ErrorType.INCOMPLETE_SIGNATURE,
+        raise SignatureRefusedError(
+            SignatureRefusal.INCOMPLETE_SIGNATURE,
             " ".join(f"Authorization header requires '{name}' parameter." for name in absent),
         )
     return parameters
@@ -88,13 +88,16 @@ def _parameters(header: bytes) -> dict[bytes, bytes]:
 def _signed_headers(value: bytes) -> tuple[bytes, ...]:
     names = tuple(value.split(b";"))
     if len(names) > MAXIMUM_SIGNED_HEADERS:
-        raise AwsError(ErrorType.INVALID_SIGNATURE, f"At most {MAXIMUM_SIGNED_HEADERS} headers can be signed.")
+        raise SignatureRefusedError(
+            SignatureRefusal.INVALID_SIGNATURE, f"At most {MAXIMUM_SIGNED_HEADERS} headers can be signed."
+        )
     # Each name costs work in proportion to its value, so a long one must not be named a hundred times.
     if len(set(names)) != len(names):
-        raise AwsError(ErrorType.INVALID_SIGNATURE, "'SignedHeaders' must not name a header twice.")
+        raise SignatureRefusedError(SignatureRefusal.INVALID_SIGNATURE, "'SignedHeaders' must not name a header twice.")
     for name in _REQUIRED_SIGNED_HEADERS:
         if name not in names:
-            raise AwsError(
-                ErrorType.INVALID_SIGNATURE, f"'{name.decode()}' must be one of the 'SignedHeaders' of the request."
+            raise SignatureRefusedError(
+                SignatureRefusal.INVALID_SIGNATURE,
+                f"'{name.decode()}' must be one of the 'SignedHeaders' of the request.",
             )
     return names

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.api.aws.aws_errors import ErrorType
+from stagebook.api.access.sigv4.signature_errors import SignatureRefusal
+from tests.api.access.sigv4.signing import (
+    FULL_REQUEST,
+    TEMPORARY_CREDENTIAL,
+    new_verifier,
+    refusal,
+    verify,
+    with_header,
+)
 from tests.api.aws.asgi_harness import (
     HOST,
     NOW,
@@ -18,14 +26,6 @@ from tests.api.aws.asgi_harness import (
     credential,
     signed,
     signed_call,
-)
-from tests.api.aws.sigv4.signing import (
-    FULL_REQUEST,
-    TEMPORARY_CREDENTIAL,
-    new_verifier,
-    refusal,
-    verify,
-    with_header,
 )
 from tests.media.rtc.operation_count import count_operations
 
@@ -40,7 +40,7 @@ def test_every_altered_byte_of_the_request_is_refused(part: str) -> None:
     verify(FULL_REQUEST, verifier)
     for altered in altered_bytes(getattr(FULL_REQUEST, part)):
         error = refusal(msgspec.structs.replace(FULL_REQUEST, **{part: altered}), verifier)
-        assert error.error_type is ErrorType.INVALID_SIGNATURE
+        assert error.refusal is SignatureRefusal.INVALID_SIGNATURE
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -63,21 +63,21 @@ def test_a_query_of_many_parameters_is_refused_before_it_is_hashed() -> None:
 
 
 def test_another_method_is_refused() -> None:
-    assert refusal(msgspec.structs.replace(FULL_REQUEST, method="GET")).error_type is ErrorType.INVALID_SIGNATURE
+    assert refusal(msgspec.structs.replace(FULL_REQUEST, method="GET")).refusal is SignatureRefusal.INVALID_SIGNATURE
 
 
 @pytest.mark.parametrize("name", [b"content-type", b"x-amz-note", b"host"])
 def test_a_missing_signed_header_is_refused(name: bytes) -> None:
     error = refusal(with_header(FULL_REQUEST, name, None))
 
-    assert error.error_type is ErrorType.INVALID_SIGNATURE
+    assert error.refusal is SignatureRefusal.INVALID_SIGNATURE
     assert error.message == f"The signed header '{name.decode()}' is not in the request."
 
 
 def test_a_signed_header_sent_twice_is_refused() -> None:
     doubled = msgspec.structs.replace(FULL_REQUEST, headers=(*FULL_REQUEST.headers, (b"x-amz-note", b"another")))
 
-    assert refusal(doubled).error_type is ErrorType.INVALID_SIGNATURE
+    assert refusal(doubled).refusal is SignatureRefusal.INVALID_SIGNATURE
 
 
 def test_unsigned_headers_are_ignored() -> None:
@@ -87,7 +87,7 @@ def test_unsigned_headers_are_ignored() -> None:
 def test_no_signature_is_a_missing_authentication_token() -> None:
     error = refusal(Request(method="POST", raw_path=b"/ListStages", headers=((b"host", HOST.encode()),)))
 
-    assert error.error_type is ErrorType.MISSING_AUTHENTICATION_TOKEN
+    assert error.refusal is SignatureRefusal.MISSING_AUTHENTICATION_TOKEN
     assert error.message == "Missing Authentication Token"
 
 
@@ -96,14 +96,14 @@ def test_a_presigned_query_is_refused_with_a_hint() -> None:
 
     error = refusal(Request(method="POST", raw_path=b"/ListStages", query=query))
 
-    assert error.error_type is ErrorType.INCOMPLETE_SIGNATURE
+    assert error.refusal is SignatureRefusal.INCOMPLETE_SIGNATURE
     assert "query string" in error.message
 
 
 def test_an_unknown_key_is_an_unrecognized_client() -> None:
     error = refusal(signed_call("ListStages", key_id="AKIDUNKNOWN"))
 
-    assert error.error_type is ErrorType.UNRECOGNIZED_CLIENT
+    assert error.refusal is SignatureRefusal.UNRECOGNIZED_CLIENT
     assert error.message == "The security token included in the request is invalid."
 
 
@@ -111,7 +111,7 @@ def test_an_unknown_key_is_an_unrecognized_client() -> None:
 def test_a_temporary_key_without_its_session_token_is_an_unrecognized_client(token: bytes | None) -> None:
     error = refusal(with_header(FULL_REQUEST, b"x-amz-security-token", token))
 
-    assert error.error_type is ErrorType.UNRECOGNIZED_CLIENT
+    assert error.refusal is SignatureRefusal.UNRECOGNIZED_CLIENT
     assert error.message == "The security token included in the request is invalid."
 
 
@@ -122,16 +122,16 @@ def test_a_long_term_key_with_a_session_token_is_an_unrecognized_client(known: b
         verify(signed_call("ListStages"), verifier)
     error = refusal(signed("POST", "/ListStages", token="a token of another key"), verifier)
 
-    assert error.error_type is ErrorType.UNRECOGNIZED_CLIENT
-    assert refusal(with_header(signed_call("ListStages"), b"x-amz-security-token", b"token")).error_type is (
-        ErrorType.UNRECOGNIZED_CLIENT
+    assert error.refusal is SignatureRefusal.UNRECOGNIZED_CLIENT
+    assert refusal(with_header(signed_call("ListStages"), b"x-amz-security-token", b"token")).refusal is (
+        SignatureRefusal.UNRECOGNIZED_CLIENT
     )
 
 
 def test_a_wrong_secret_is_an_invalid_signature() -> None:
     error = refusal(signed_call("ListStages", secret="not the secret"))
 
-    assert error.error_type is ErrorType.INVALID_SIGNATURE
+    assert error.refusal is SignatureRefusal.INVALID_SIGNATURE
     assert error.message.startswith(
         "The request signature we calculated does not match the signature you provided. "
         "Check your AWS Secret Access Key and signing method."
@@ -149,7 +149,7 @@ def test_a_wrong_secret_is_an_invalid_signature() -> None:
 def test_a_signature_for_another_region_or_service_is_refused(region: str, service: str, expected: str) -> None:
     error = refusal(signed("POST", "/ListStages", region=region, service=service))
 
-    assert (error.error_type, error.message) == (ErrorType.INVALID_SIGNATURE, expected)
+    assert (error.refusal, error.message) == (SignatureRefusal.INVALID_SIGNATURE, expected)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_signature_is_valid_within_five_minutes_of_its_date(skew_seconds: int,
         assert verify(request) == credential()
     else:
         error = refusal(request)
-        assert error.error_type is ErrorType.INVALID_SIGNATURE
+        assert error.refusal is SignatureRefusal.INVALID_SIGNATURE
         assert error.message.startswith(expected)
 
 
@@ -206,7 +206,7 @@ def test_the_scope_must_be_of_the_day_of_the_date() -> None:
 def test_a_missing_or_malformed_date_is_an_incomplete_signature(date: bytes | None) -> None:
     error = refusal(with_header(signed_call("ListStages"), b"x-amz-date", date))
 
-    assert error.error_type is ErrorType.INCOMPLETE_SIGNATURE
+    assert error.refusal is SignatureRefusal.INCOMPLETE_SIGNATURE
     assert "X-Amz-Date" in error.message
 
 
@@ -215,7 +215,7 @@ def test_a_wrong_x_amz_content_sha256_is_refused() -> None:
 
     error = refusal(unsigned_payload)
 
-    assert error.error_type is ErrorType.INVALID_SIGNATURE
+    assert error.refusal is SignatureRefusal.INVALID_SIGNATURE
     assert "X-Amz-Content-Sha256" in error.message
 
 
