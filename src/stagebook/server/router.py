@@ -1,6 +1,7 @@
 """The router: the ASGI application that passes each request to the API it is for.
 
     GET /health                  the health API
+    GET /metrics                 the metrics
     GET /                        a description of the server, as plain text
     /watch/v1/...                the watch API
     /console/...                 the files of the console, a web page
@@ -20,6 +21,7 @@ import structlog
 from stagebook.api.asgi import Application, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.watch.console.console_files import ConsoleFiles
+from stagebook.api.watch.metrics.metrics_endpoint import METRICS_PATH
 from stagebook.api.watch.watch_api import WatchApi
 
 _log = structlog.get_logger(__name__)
@@ -56,6 +58,7 @@ class AsgiRouter:
         health: Application,
         watch: WatchApi,
         console: Application,
+        metrics: Application,
         log_requests: bool = False,
     ) -> None:
         self._aws = aws
@@ -64,10 +67,16 @@ class AsgiRouter:
         self._health = health
         self._watch = watch
         self._console = console
+        self._metrics = metrics
         self._log_requests = log_requests
         self._closed = False
         self._requests = _InProgress()
         self._websockets = _InProgress()
+
+    @property
+    def websockets(self) -> int:
+        """How many websockets are open or opening."""
+        return self._websockets.count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an HTTP request or a websocket."""
@@ -85,7 +94,7 @@ class AsgiRouter:
     async def close(self, *, timeout_seconds: float) -> None:
         """Refuse new requests with 503 and wait until those in progress have ended, at most `timeout_seconds`.
 
-        Health requests are still served. Open websockets are not waited for: the stage manager closes them.
+        Health and metrics are still served. Open websockets are not waited for: the stage manager closes them.
         """
         self._closed = True
         if not await self._requests.ended(timeout_seconds):
@@ -103,6 +112,8 @@ class AsgiRouter:
         path = scope["path"]
         if path == HEALTH_PATH:
             return self._health
+        if path == METRICS_PATH:
+            return self._metrics
         if self._closed:
             return _unavailable
         if path == "/" and scope["method"] in {"GET", "HEAD"}:

@@ -21,6 +21,7 @@ from stagebook.api.aws.aws_api import AwsApi
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.aws.operations import operations
 from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.api.request_counts import RequestCounts
 from stagebook.book.store import Book
 from stagebook.config.rules import INGEST_PATH, Address, ConfigError
 from stagebook.config.settings import Settings
@@ -114,8 +115,10 @@ def build_operation_calls(settings: Settings, *, manager: StageManager, secrets:
     )
 
 
-def build_aws_api(settings: Settings, *, calls: OperationCalls, secrets: ServerSecrets) -> Application:
-    """Return the AWS API."""
+def build_aws_api(
+    settings: Settings, *, calls: OperationCalls, secrets: ServerSecrets, requests: RequestCounts
+) -> Application:
+    """Return the AWS API. It counts its requests in `requests`."""
     own_credential = secrets.credentials[0]
     return AwsApi(
         calls=calls,
@@ -126,6 +129,7 @@ def build_aws_api(settings: Settings, *, calls: OperationCalls, secrets: ServerS
         unsigned_as=own_credential if settings.auth == "off" else None,
         unsigned_hosts=(settings.address.host, urlsplit(settings.public_url or "").hostname or ""),
         body_timeout_seconds=settings.request_timeout_seconds,
+        requests=requests,
     )
 
 

@@ -20,6 +20,7 @@ from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.aws_api import AwsApi
 from stagebook.api.aws.operation import Handler, Operation
 from stagebook.api.aws.operation_calls import OperationCalls
+from stagebook.api.request_counts import RequestCounts
 from tests.api.aws.model_rules import Json
 
 REGION = "us-west-2"
@@ -166,6 +167,7 @@ def new_api(
     unsigned_hosts: Iterable[str] = (),
     throttle: Throttle | None = None,
     body_timeout_seconds: float = 60.0,
+    requests: RequestCounts | None = None,
 ) -> AwsApi:
     """Return an API with the given operations; by default, with a GetStage that returns the ARN it gets."""
     return AwsApi(
@@ -177,6 +179,7 @@ def new_api(
         unsigned_as=unsigned_as,
         unsigned_hosts=unsigned_hosts,
         body_timeout_seconds=body_timeout_seconds,
+        requests=requests,
     )
 
 

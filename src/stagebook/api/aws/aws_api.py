@@ -6,7 +6,8 @@ body of a client without a known access key is not received: the server discards
 and `__call__` is the one place that turns an exception into an error response.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from stagebook.api.access.local_hosts import LocalHosts
@@ -22,6 +23,7 @@ from stagebook.api.aws.rest_json.request_body import read_request_body
 from stagebook.api.http_body import BodyReader, ClientDisconnectedError
 from stagebook.api.http_headers import read_headers
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.request_counts import OPERATION, PREFLIGHT, UNKNOWN_OPERATION, RequestCounts
 from stagebook.stage.clock import Clock
 
 Headers: TypeAlias = Mapping[bytes, bytes]
@@ -35,7 +37,8 @@ class AwsApi:
     `credentials` are the access keys that may sign requests. With `unsigned_as`, authentication is off: signatures are
     not verified, and every request is made by that credential; `unsigned_hosts` are the names of the server that are
     accepted then, besides IP addresses and local names. `allowed_origins` are the origins of the web pages that
-    may call from a browser. Raises ValueError for a malformed origin.
+    may call from a browser. `requests` counts the requests, whose durations `monotonic` measures in seconds. Raises
+    ValueError for a malformed origin.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class AwsApi:
         unsigned_as: AwsCredential | None = None,
         unsigned_hosts: Iterable[str] = (),
         body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
+        requests: RequestCounts | None = None,
+        monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._calls = calls
         self._router = calls.router
@@ -62,6 +67,8 @@ class AwsApi:
         self._unsigned_hosts = LocalHosts(unsigned_hosts)
         self._cors = CorsRules(allowed_origins)
         self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
+        self._requests = requests or RequestCounts("aws")
+        self._monotonic = monotonic
 
     def serves(self, raw_path: bytes) -> bool:
         """Return whether an undecoded path belongs to an operation, with any method."""
@@ -69,11 +76,13 @@ class AwsApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. The scope must have `raw_path`, because the signature is over the undecoded path."""
+        started_at = self._monotonic()
         request_id, extra_headers = self._calls.begin()
         headers = read_headers(scope["headers"])
         try:
             # A preflight is sent by the browser itself, without a signature.
             if scope["method"] == "OPTIONS":
+                scope[OPERATION] = PREFLIGHT
                 response = self._preflight(scope, headers)
             else:
                 response = await self._serve(scope, headers, receive)
@@ -84,12 +93,15 @@ class AwsApi:
                 self._calls.as_aws_error(error, scope["path"], request_id),
                 headers=self._cors.response_headers(headers, modelled=True),
             )
+        seconds = self._monotonic() - started_at
+        self._requests.observe(scope.get(OPERATION, UNKNOWN_OPERATION), response.status, seconds)
         await send_response(send, response, extra_headers=extra_headers)
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive) -> HttpResponse:
         raw_path: bytes = scope["raw_path"]
         query: bytes = scope["query_string"]
         route, label = self._router.find(scope["method"], raw_path)
+        scope[OPERATION] = route.name
         principal = self._unsigned_principal
         if principal is not None:
             self._check_unsigned(headers)
