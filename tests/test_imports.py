@@ -85,8 +85,12 @@ def test_the_rtmp_protocol_does_no_io(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_test_clients_are_no_part_of_the_server(path: Path) -> None:
+    clients = {"aiortc", "boto3", "httpx", "pytest", "hypothesis"}
+    if relative(path).startswith("webhooks/targets/"):
+        # Webhooks are delivered with these, in a process of their own.
+        clients -= {"boto3", "httpx"}
     if not relative(path).startswith("demo/"):
-        assert not imported_roots(path) & {"aiortc", "boto3", "httpx", "pytest", "hypothesis"}
+        assert not imported_roots(path) & clients
 
 
 def test_pyav_is_used_in_one_module() -> None:
@@ -96,14 +100,25 @@ def test_pyav_is_used_in_one_module() -> None:
 
 def test_the_stage_process_does_not_load_pyav() -> None:
     """PyAV decodes data of unauthenticated clients. That is the ingest process's work, whose crash ends no stage."""
-    script = "import sys, stagebook.server.lifecycle; print('av' in sys.modules)"
+    assert not is_loaded("av", by="stagebook.server.lifecycle")
+
+
+@pytest.mark.parametrize("client", ["httpx", "boto3"])
+def test_the_stage_process_does_not_load_the_clients_of_webhooks(client: str) -> None:
+    """They call hosts that anybody may run. That is the delivery process's work."""
+    assert not is_loaded(client, by="stagebook.server.lifecycle")
+
+
+def is_loaded(library: str, *, by: str) -> bool:
+    """Return whether a process that imports the module `by` has loaded a library."""
+    script = f"import sys, {by}; print('{library}' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+    return found.stdout.strip() == "True"
 
 
-def test_only_the_book_uses_sql() -> None:
+def test_only_the_book_and_the_webhooks_use_sql() -> None:
     users = {path.relative_to(ROOT).parts[0] for path in MODULES if "apsw" in imported_roots(path)}
-    assert users == {"book"}
+    assert users == {"book", "webhooks"}
 
 
 def test_no_module_name_occurs_twice() -> None:

@@ -90,8 +90,7 @@ def _check(result: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of the server's environment that a worker process gets."""
-    return {
-        name: value for name, value in environment.items() if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
-    }
+def worker_environment(environment: Mapping[str, str], *, kept: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the variables of the server's environment that a worker process gets, also those that begin as `kept`."""
+    prefixes = (*_KEPT_PREFIXES, *kept)
+    return {name: value for name, value in environment.items() if name in _KEPT_VARIABLES or name.startswith(prefixes)}

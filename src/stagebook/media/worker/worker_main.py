@@ -124,7 +124,7 @@ async def run_worker(
         return 0
     except Exception:  # noqa: BLE001 - the process ends, and its reason would be lost
         # Not on standard error: that may be a file, and this process may write none (`least_rights`).
-        _log.exception("a media process failed")
+        _log.exception("a worker process failed")
         return 1
     finally:
         writer.close()

@@ -42,6 +42,8 @@ class WorkerProgram(msgspec.Struct, frozen=True, kw_only=True):
     """Reads the next report. Raises BrokenStreamError."""
     pass_fds: tuple[int, ...] = ()
     """The file descriptors that each run inherits under the same numbers."""
+    kept_variables: tuple[str, ...] = ()
+    """Prefixes of the variables of the server's environment that each run gets as well."""
     user: ProcessUser | None
     """The user that the process becomes before it reads from the control socket, which only root can; None keeps the
     server's user."""
@@ -152,7 +154,7 @@ async def _create_process(program: WorkerProgram, control_descriptor: int) -> as
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         start_new_session=True,
-        env=worker_environment(os.environ),
+        env=worker_environment(os.environ, kept=program.kept_variables),
     )
 
 

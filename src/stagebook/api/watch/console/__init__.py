@@ -1,1 +1,0 @@
-"""The console: a web page for people, which the server serves under `/console/`."""

@@ -1,1 +1,0 @@
-"""Metrics of the server in the formats of Prometheus."""

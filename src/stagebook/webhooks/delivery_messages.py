@@ -1,0 +1,75 @@
+"""The messages between the server and the delivery process, in addition to those of every worker process."""
+
+import asyncio
+from typing import TypeAlias
+
+import msgspec
+
+from stagebook.media.worker.framing import MessageReader
+from stagebook.media.worker.worker_messages import (
+    MAX_CONTROL_BYTES,
+    Command,
+    Heartbeat,
+    Logged,
+    Report,
+    RequestRefused,
+    StartFailed,
+    Stop,
+)
+from stagebook.webhooks.delivery_records import Backlog
+
+
+class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of deliveries. `denied_networks` are the addresses that HTTP endpoints must not have."""
+
+    timeout_seconds: float
+    max_age_ms: int
+    denied_networks: tuple[str, ...]
+
+
+class StartDelivery(Command, frozen=True, kw_only=True):
+    """The first command: what is delivered, from which files. `secret` opens the secrets of destinations."""
+
+    book_path: str
+    file_path: str
+    secret: bytes
+    settings: DeliverySettings
+
+
+class EventsDurable(Command, frozen=True, kw_only=True):
+    """The book has new events."""
+
+
+class WebhooksChanged(Command, frozen=True, kw_only=True):
+    """The file of webhooks has changed. The process also notices it by itself, within half a second."""
+
+
+class DeliveryRunning(Report, frozen=True, kw_only=True):
+    """The process delivers events."""
+
+
+class BacklogReported(Report, frozen=True, kw_only=True):
+    """The backlogs of all enabled destinations, about once a second while they change."""
+
+    backlogs: tuple[Backlog, ...]
+
+
+DeliveryCommand: TypeAlias = StartDelivery | EventsDurable | WebhooksChanged | Stop
+DeliveryReport: TypeAlias = DeliveryRunning | BacklogReported | StartFailed | RequestRefused | Heartbeat | Logged
+
+_commands: MessageReader[DeliveryCommand] = MessageReader(
+    msgspec.msgpack.Decoder(DeliveryCommand), max_bytes=MAX_CONTROL_BYTES
+)
+_reports: MessageReader[DeliveryReport] = MessageReader(
+    msgspec.msgpack.Decoder(DeliveryReport), max_bytes=MAX_CONTROL_BYTES
+)
+
+
+async def receive_command(reader: asyncio.StreamReader) -> DeliveryCommand:
+    """Read the next command. Raises BrokenStreamError."""
+    return await _commands.next(reader)
+
+
+async def receive_report(reader: asyncio.StreamReader) -> DeliveryReport:
+    """Read the next report. Raises BrokenStreamError."""
+    return await _reports.next(reader)

@@ -1,0 +1,161 @@
+"""The server's side of the delivery process: starts it for the first destination, wakes it, knows the backlogs."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from stagebook.media.worker.worker_messages import Command, Report, Request
+from stagebook.media.worker.worker_process import WorkerProcess
+from stagebook.media.worker.worker_run import WorkerProgram, WorkerStartError
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+from stagebook.webhooks.delivery_messages import (
+    BacklogReported,
+    DeliveryRunning,
+    DeliverySettings,
+    EventsDurable,
+    StartDelivery,
+    WebhooksChanged,
+    receive_report,
+)
+from stagebook.webhooks.delivery_records import Backlog
+from stagebook.webhooks.webhook_file import WebhookFileError
+from stagebook.webhooks.webhook_store import WebhookSeal, WebhookStore
+
+WAKE_DELAY_SECONDS = 0.01
+"""Groups of transactions that become durable within this time wake the process once."""
+CHECK_INTERVAL_SECONDS = 1.0
+"""While the process is not running, the file is looked at so often: the command line may have made a destination."""
+KEPT_VARIABLES = ("AWS_", "SSL_CERT_", "HOME", "BOTO_CONFIG")
+"""The variables of the server's environment, beside those of every worker, that boto3 and OpenSSL read."""
+_log = structlog.get_logger(__name__)
+
+
+class _DeliveryWorkerProcess(WorkerProcess):
+    """The supervised process."""
+
+    def __init__(self, start: StartDelivery, *, timeouts: WorkerTimeouts) -> None:
+        program = WorkerProgram(
+            name="delivery process",
+            number=0,
+            module="stagebook.webhooks.delivery_worker",
+            receive=receive_report,
+            user=None,
+            kept_variables=KEPT_VARIABLES,
+        )
+        super().__init__(program, on_fact=lambda _: None, timeouts=timeouts)
+        self._command = start
+        self.backlogs: Mapping[str, Backlog] = {}
+
+    def _start_command(self) -> Command:
+        return self._command
+
+    def _on_started(self, report: Report) -> None:
+        if not isinstance(report, DeliveryRunning):
+            raise WorkerStartError("the delivery process sent an unexpected report")
+
+    def _start_failure(self, detail: str) -> str:
+        return f"the delivery process cannot start: {detail}"
+
+    def _on_lost(self, unanswered: Sequence[Request]) -> None:
+        """Do nothing: the next run continues at the stored positions."""
+
+    def _on_report(self, report: Report) -> None:
+        if isinstance(report, BacklogReported):
+            self.backlogs = {each.destination_id: each for each in report.backlogs}
+
+
+class WebhookDelivery:
+    """Delivers webhooks while it is started. There is no process while there is no enabled destination."""
+
+    def __init__(
+        self,
+        *,
+        book_path: Path,
+        file_path: Path,
+        secret: bytes,
+        settings: DeliverySettings,
+        timeouts: WorkerTimeouts | None = None,
+    ) -> None:
+        self._file_path = file_path
+        self._seal = WebhookSeal(secret)
+        command = StartDelivery(book_path=str(book_path), file_path=str(file_path), secret=secret, settings=settings)
+        self._process = _DeliveryWorkerProcess(command, timeouts=timeouts or WorkerTimeouts())
+        self._changed = asyncio.Event()
+        self._is_started = False
+        self._seen: Sequence[tuple[int, int]] = ()
+        self._waking: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def backlogs(self) -> Mapping[str, Backlog]:
+        """The backlogs of the enabled destinations by their ids, as they were about a second ago."""
+        return self._process.backlogs
+
+    @property
+    def process_id(self) -> int | None:
+        """The process id of the delivery process, or None."""
+        return self._process.process_id
+
+    def start(self) -> None:
+        """Start to watch the file of webhooks, and the process if it has a destination."""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Stop the process. What has not been delivered is delivered after the next start."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        if self._waking is not None:
+            self._waking.cancel()
+        await self._process.stop()
+
+    def note_durable(self) -> None:
+        """The book has new events. Called on the event loop, for each group of transactions."""
+        if self._waking is None and self._process.is_running:
+            self._waking = asyncio.get_running_loop().call_later(WAKE_DELAY_SECONDS, self._wake)
+
+    def note_changed(self) -> None:
+        """The file of webhooks has changed."""
+        self._changed.set()
+        self._process.send(WebhooksChanged())
+
+    def _wake(self) -> None:
+        self._waking = None
+        self._process.send(EventsDurable())
+
+    async def _watch(self) -> None:
+        """Start the process once there is an enabled destination. From then on it watches the file itself."""
+        while not self._is_started:
+            self._changed.clear()
+            try:
+                if self._has_file_changed() and await asyncio.to_thread(self._has_destination):
+                    await self._process.start()
+                    self._is_started = True
+            except (WorkerStartError, WebhookFileError) as error:
+                _log.error("webhooks are not delivered", detail=str(error))
+                self._seen = ()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_INTERVAL_SECONDS):
+                    await self._changed.wait()
+
+    def _has_file_changed(self) -> bool:
+        """Return whether the file, or its write-ahead log, is another one than at the last call."""
+        paths = (self._file_path, self._file_path.with_name(f"{self._file_path.name}-wal"))
+        found = [(status.st_mtime_ns, status.st_size) for path in paths if (status := _status(path))]
+        seen, self._seen = self._seen, found
+        return found != seen
+
+    def _has_destination(self) -> bool:
+        with WebhookStore.open(self._file_path, seal=self._seal) as store:
+            return any(each.is_enabled for each in store.list_destinations())
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
