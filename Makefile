@@ -13,7 +13,7 @@ MINUTES := 30
 EXAMPLES := 30
 LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test test-client test-sdk test-lowest test-all audit constraints check format bench simulate fuzz soak conformance clean
+.PHONY: run demo test test-client test-sdk test-lowest test-all audit constraints check format bench simulate fuzz soak conformance console-vendor clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -91,6 +91,10 @@ constraints: $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	@$(COMPILE) --extra demo --extra dev --output-file constraints/development.txt
 	@$(COMPILE) --constraint constraints/development.txt --output-file constraints/server.txt
+
+# The third-party modules of the console, as one file. Needs Node.js and npm.
+console-vendor:
+	@contrib/console-vendor/bundle.sh
 
 clean:
 	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .fuzz .web-sdk

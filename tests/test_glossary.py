@@ -36,7 +36,7 @@ _WORDS = {
         queue quotas rate rates reader recovery registry replication row rows rules run schema section server
         service setting shared sqlite stage stages state store system table timeout timeouts timer to totals traceback
         transaction transitions unit user wall wiring work worker writer
-        routes watch
+        calls identity routes watch
     """,
 }
 

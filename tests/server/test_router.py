@@ -48,6 +48,8 @@ def router(*, aws: Application | None = None, log_requests: bool = False) -> Asg
         health=named_application("health"),
         watch=WatchApi(routes=[SHOW_THING], access=NoAccess()),
         log_requests=log_requests,
+        console=named_application("console"),
+        metrics=named_application("metrics"),
     )
 
 
@@ -70,6 +72,10 @@ async def request(application: Application, method: str, path: str, *, kind: str
     ("method", "path", "expected"),
     [
         ("GET", "/health", b"health"),
+        ("GET", "/console", b"console"),
+        ("GET", "/console/app.js", b"console"),
+        ("GET", "/console2", b"aws"),
+        ("GET", "/metrics", b"metrics"),
         ("POST", "/whip", b"participants"),
         ("POST", "/", b"participants"),
         ("POST", "/ListStages", b"aws"),

@@ -37,9 +37,11 @@ class ObservedSend:
     handshake has been accepted.
     """
 
-    __slots__ = ("is_accepted", "status", "unobserved")
+    __slots__ = ("_on_accepted", "is_accepted", "status", "unobserved")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, on_accepted: Callable[[], None] | None = None) -> None:
+        """`on_accepted` is called when a websocket handshake is accepted."""
+        self._on_accepted = on_accepted
         self.unobserved = send
         """The `send` itself, for messages that need not be observed."""
         self.status = 0
@@ -51,4 +53,6 @@ class ObservedSend:
             self.status = message["status"]
         elif message["type"] == "websocket.accept":
             self.is_accepted = True
+            if self._on_accepted is not None:
+                self._on_accepted()
         await self.unobserved(message)

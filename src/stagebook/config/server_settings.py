@@ -12,7 +12,7 @@ from stagebook.stage.limits import Limits
 class CredentialSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An access key of the TOML file, its account, and its IAM policy document.
 
-    The server translates it to an `AwsCredential` of `api/aws/sigv4`, and parses the policy.
+    The server translates it to an `AwsCredential` of `api/access/sigv4`, and parses the policy.
     """
 
     access_key_id: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_]{16,128}\Z")]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 
 from stagebook.config.media_settings import MediaSettings
-from stagebook.config.rules import Address, ConfigError, Rule, parse_address
+from stagebook.config.rules import Address, ConfigError, Rule, every, is_network, parse_address
 from stagebook.stage.limits import EDITIONS, Limits
 
 
@@ -46,6 +46,14 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
             maximum=600,
         ),
     ] = 10
+    metrics_networks: Annotated[
+        tuple[str, ...],
+        Rule(
+            description="Clients that may read `/metrics` without a key. An empty list requires a key of everyone.",
+            requirement="a list of IP addresses or networks",
+            accepts=every(is_network),
+        ),
+    ] = ("127.0.0.0/8", "::1")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Rule(description="Minimum log level.")] = "info"
     log_form: Annotated[Literal["text", "json"], Rule(description="Format of log lines: logfmt text or JSON.")] = "text"
 

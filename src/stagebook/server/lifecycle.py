@@ -26,6 +26,7 @@ import structlog
 import uvloop
 
 from stagebook.api.participants.participants_api import ParticipantsApi
+from stagebook.api.watch.console.console_files import ConsoleFiles
 from stagebook.api.watch.health import Health, HealthApi, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
@@ -45,13 +46,15 @@ from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.server.http.http_server import HttpServer
 from stagebook.server.listen_sockets import ListenError, ListenSockets, open_listen_sockets
 from stagebook.server.logs import configure_logging
+from stagebook.server.metrics_wiring import ApiRequests, MeasuredServer, build_metrics
 from stagebook.server.router import AsgiRouter
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.startup_banner import settings_warnings, startup_banner
 from stagebook.server.system_clock import SystemRandomness
-from stagebook.server.watch_wiring import WatchParts, build_watch_api
+from stagebook.server.watch_wiring import WatchParts, build_watch_access, build_watch_api
 from stagebook.server.wiring import (
     build_aws_api,
+    build_operation_calls,
     build_stage_manager,
     engine_settings,
     http_limits,
@@ -147,6 +150,7 @@ class Server:
         self._public_url = public_base_url(settings, port=self._port)
         self._version = metadata.version("stagebook")
         self._status = ServerStatus.OK
+        self._requests = ApiRequests.new()
         self._started_parts = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -235,27 +239,46 @@ class Server:
         )
 
     def _build_router(self) -> AsgiRouter:
+        calls = build_operation_calls(self._settings, manager=self.manager, secrets=self._secrets)
+        parts = WatchParts(
+            settings=self._settings,
+            folder=self._folder,
+            secrets=self._secrets,
+            book=self.book,
+            manager=self.manager,
+            calls=calls,
+            version=self._version,
+            public_url=self._public_url,
+        )
+        access = build_watch_access(parts)
         return AsgiRouter(
-            aws=build_aws_api(self._settings, manager=self.manager, secrets=self._secrets),
+            aws=build_aws_api(self._settings, calls=calls, secrets=self._secrets, requests=self._requests.aws),
             participants=ParticipantsApi(
                 self.manager.participants,
                 whip_redirect=self._settings.whip_redirect,
                 limits=participant_request_limits(self._settings),
+                requests=self._requests.participants,
             ),
             is_for_participants=ParticipantsApi.serves,
             health=HealthApi(self._health),
-            watch=build_watch_api(
-                WatchParts(
-                    settings=self._settings,
-                    folder=self._folder,
-                    secrets=self._secrets,
-                    book=self.book,
-                    manager=self.manager,
-                    version=self._version,
-                    public_url=self._public_url,
-                )
-            ),
+            console=ConsoleFiles(public_url=self._public_url),
+            watch=build_watch_api(parts, access=access, requests=self._requests.watch),
+            metrics=build_metrics(self._settings, self._measured(), keys=access),
             log_requests=self._settings.log_level == "debug",
+        )
+
+    def _measured(self) -> MeasuredServer:
+        """The parts that are measured. The HTTP server and the router are read when they run."""
+        return MeasuredServer(
+            version=self._version,
+            book=self.book,
+            book_path=self._folder.book_path,
+            manager=self.manager,
+            engines=self.engines,
+            ingest=self.ingest,
+            requests=self._requests,
+            connections=lambda: len(self._http.server_state.connections),
+            websockets=lambda: self._router.websockets,
         )
 
     def _health(self) -> Health:

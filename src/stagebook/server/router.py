@@ -1,8 +1,10 @@
 """The router: the ASGI application that passes each request to the API it is for.
 
     GET /health                  the health API
+    GET /metrics                 the metrics
     GET /                        a description of the server, as plain text
     /watch/v1/...                the watch API
+    /console/...                 the files of the console, a web page
     paths of the participants    the participants API (WHIP, the events websocket)
     every other path             the AWS API, which answers unknown operations as AWS does
 
@@ -18,6 +20,8 @@ import structlog
 
 from stagebook.api.asgi import Application, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.watch.console.console_files import ConsoleFiles
+from stagebook.api.watch.metrics.metrics_endpoint import METRICS_PATH
 from stagebook.api.watch.watch_api import WatchApi
 
 _log = structlog.get_logger(__name__)
@@ -26,6 +30,7 @@ HEALTH_PATH = "/health"
 WELCOME = (
     b"Stagebook: open, self-hosted Amazon IVS Real-Time.\n"
     b"AWS clients use this address as AWS_ENDPOINT_URL_IVS_REALTIME (`stagebook env` prints all variables).\n"
+    b"People open /console/ in a browser.\n"
 )
 
 _TEMPLATES = (
@@ -52,6 +57,8 @@ class AsgiRouter:
         is_for_participants: Callable[[Scope], bool],
         health: Application,
         watch: WatchApi,
+        console: Application,
+        metrics: Application,
         log_requests: bool = False,
     ) -> None:
         self._aws = aws
@@ -59,10 +66,17 @@ class AsgiRouter:
         self._is_for_participants = is_for_participants
         self._health = health
         self._watch = watch
+        self._console = console
+        self._metrics = metrics
         self._log_requests = log_requests
         self._closed = False
         self._requests = _InProgress()
         self._websockets = _InProgress()
+
+    @property
+    def websockets(self) -> int:
+        """How many websockets are open or opening."""
+        return self._websockets.count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an HTTP request or a websocket."""
@@ -80,7 +94,7 @@ class AsgiRouter:
     async def close(self, *, timeout_seconds: float) -> None:
         """Refuse new requests with 503 and wait until those in progress have ended, at most `timeout_seconds`.
 
-        Health requests are still served. Open websockets are not waited for: the stage manager closes them.
+        Health and metrics are still served. Open websockets are not waited for: the stage manager closes them.
         """
         self._closed = True
         if not await self._requests.ended(timeout_seconds):
@@ -98,12 +112,16 @@ class AsgiRouter:
         path = scope["path"]
         if path == HEALTH_PATH:
             return self._health
+        if path == METRICS_PATH:
+            return self._metrics
         if self._closed:
             return _unavailable
         if path == "/" and scope["method"] in {"GET", "HEAD"}:
             return _welcome
         if WatchApi.serves(scope):
             return self._watch
+        if ConsoleFiles.serves(scope):
+            return self._console
         return self._participants if self._is_for_participants(scope) else self._aws
 
     async def _serve_logged(self, serve: Application, scope: Scope, receive: Receive, send: Send) -> None:

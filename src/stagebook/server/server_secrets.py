@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from stagebook.api.access.policy import parse_policy
-from stagebook.api.aws.sigv4.credentials import AwsCredential
+from stagebook.api.access.sigv4.credentials import AwsCredential
 from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import AccessKey, DataFolder

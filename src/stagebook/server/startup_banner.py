@@ -23,6 +23,7 @@ def startup_banner(
         f"  public URL   {public_url}",
         f"  media        {media}",
         f"  encoders     {ingest or 'none: rtmp_listen and rtmps_listen are switched off'}",
+        f"  console      {public_url}/console/",
         f"  data         {data}",
         f"  AWS clients  {environment}",
         "               then for example: aws ivs-realtime create-stage --name first",

@@ -6,12 +6,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from stagebook.api.aws.operation_calls import OperationCalls
+from stagebook.api.request_counts import RequestCounts
 from stagebook.api.watch.access.bearer_keys import BearerKeys
 from stagebook.api.watch.access.browser_guard import BrowserGuard
 from stagebook.api.watch.access.caller_routes import CallerRoutes
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_route import WatchRoute
+from stagebook.api.watch.watch_route import WatchAccess, WatchRoute
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.config.settings import Settings
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
@@ -29,6 +31,7 @@ class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
     secrets: ServerSecrets
     book: SqliteBook
     manager: StageManager
+    calls: OperationCalls
     version: str
     public_url: str
 
@@ -38,12 +41,12 @@ def watch_routes(parts: WatchParts) -> Iterator[WatchRoute]:
     yield from CallerRoutes(version=parts.version, region=parts.settings.region, endpoint_url=parts.public_url).routes()
 
 
-def build_watch_api(parts: WatchParts) -> WatchApi:
-    """Return the watch API. Raises DataFolderError if the file of bearer keys cannot be used."""
+def build_watch_access(parts: WatchParts) -> WatchAccess:
+    """Return the access to the watch API. Raises DataFolderError if the file of bearer keys cannot be used."""
     settings = parts.settings
     file = BearerKeyFile(parts.folder.path)
     file.read()  # a damaged file stops the start
-    access = WatchAuthentication(
+    return WatchAuthentication(
         keys=BearerKeys(stamp=file.stamp, read=file.read, now_ms=SystemClock().now_ms, monotonic=time.monotonic),
         guard=BrowserGuard(
             hosts=(settings.address.host, urlsplit(parts.public_url).hostname or ""),
@@ -53,4 +56,13 @@ def build_watch_api(parts: WatchParts) -> WatchApi:
         monotonic=time.monotonic,
         open_account_id=parts.secrets.access_key.account_id if settings.auth == "off" else None,
     )
-    return WatchApi(routes=watch_routes(parts), access=access, body_timeout_seconds=settings.request_timeout_seconds)
+
+
+def build_watch_api(parts: WatchParts, *, access: WatchAccess, requests: RequestCounts) -> WatchApi:
+    """Return the watch API. It counts its requests in `requests`."""
+    return WatchApi(
+        routes=watch_routes(parts),
+        access=access,
+        body_timeout_seconds=parts.settings.request_timeout_seconds,
+        requests=requests,
+    )

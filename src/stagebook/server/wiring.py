@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.asgi import Application
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.aws_api import AwsApi
+from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.aws.operations import operations
-from stagebook.api.aws.sigv4.credentials import CredentialStore
 from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.api.request_counts import RequestCounts
 from stagebook.book.store import Book
 from stagebook.config.rules import INGEST_PATH, Address, ConfigError
 from stagebook.config.settings import Settings
@@ -99,24 +101,35 @@ def build_stage_manager(
     )
 
 
-def build_aws_api(settings: Settings, *, manager: StageManager, secrets: ServerSecrets) -> Application:
-    """Return the AWS API of this stage manager."""
-    own_credential = secrets.credentials[0]
-    return AwsApi(
-        operations=operations(
+def build_operation_calls(settings: Settings, *, manager: StageManager, secrets: ServerSecrets) -> OperationCalls:
+    """Return the AWS operations of this stage manager."""
+    return OperationCalls(
+        operations(
             manager,
             page_token_secret=secrets.page_token_secret,
             oldest_first=settings.events_order == "oldest_first",
         ),
+        region=settings.region,
+        randomness=SystemRandomness(),
+        throttle=Throttle(settings.limits, monotonic_ns=time.monotonic_ns),
+    )
+
+
+def build_aws_api(
+    settings: Settings, *, calls: OperationCalls, secrets: ServerSecrets, requests: RequestCounts
+) -> Application:
+    """Return the AWS API. It counts its requests in `requests`."""
+    own_credential = secrets.credentials[0]
+    return AwsApi(
+        calls=calls,
         credentials=CredentialStore(secrets.credentials),
         clock=SystemClock(),
-        randomness=SystemRandomness(),
         region=settings.region,
         allowed_origins=settings.allowed_origins,
         unsigned_as=own_credential if settings.auth == "off" else None,
         unsigned_hosts=(settings.address.host, urlsplit(settings.public_url or "").hostname or ""),
-        throttle=Throttle(settings.limits, monotonic_ns=time.monotonic_ns),
         body_timeout_seconds=settings.request_timeout_seconds,
+        requests=requests,
     )
 
 

@@ -14,11 +14,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from stagebook.api.access.policy import ALLOW_EVERYTHING, Policy
+from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.asgi import Message
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.aws_api import AwsApi
 from stagebook.api.aws.operation import Handler, Operation
-from stagebook.api.aws.sigv4.credentials import AwsCredential, CredentialStore
+from stagebook.api.aws.operation_calls import OperationCalls
+from stagebook.api.request_counts import RequestCounts
 from tests.api.aws.model_rules import Json
 
 REGION = "us-west-2"
@@ -141,6 +143,20 @@ def operations(**handlers: tuple[str | None, Handler]) -> dict[str, Operation]:
     }
 
 
+def new_calls(
+    operations_served: Mapping[str, Operation] | None = None, *, throttle: Throttle | None = None
+) -> OperationCalls:
+    """Return the calls of the given operations; by default, of a GetStage that returns the ARN it gets."""
+    return OperationCalls(
+        operations(GetStage=("arn", lambda call: {"stage": {"arn": call.request["arn"]}}))
+        if operations_served is None
+        else operations_served,
+        region=REGION,
+        randomness=CountingRandomness(),
+        throttle=throttle,
+    )
+
+
 def new_api(
     operations_served: Mapping[str, Operation] | None = None,
     *,
@@ -151,21 +167,19 @@ def new_api(
     unsigned_hosts: Iterable[str] = (),
     throttle: Throttle | None = None,
     body_timeout_seconds: float = 60.0,
+    requests: RequestCounts | None = None,
 ) -> AwsApi:
     """Return an API with the given operations; by default, with a GetStage that returns the ARN it gets."""
     return AwsApi(
-        operations=operations(GetStage=("arn", lambda call: {"stage": {"arn": call.request["arn"]}}))
-        if operations_served is None
-        else operations_served,
+        calls=new_calls(operations_served, throttle=throttle),
         credentials=CredentialStore([credential()] if credentials is None else credentials),
         clock=clock or FixedClock(),
-        randomness=CountingRandomness(),
         region=REGION,
         allowed_origins=allowed_origins,
         unsigned_as=unsigned_as,
         unsigned_hosts=unsigned_hosts,
-        throttle=throttle,
         body_timeout_seconds=body_timeout_seconds,
+        requests=requests,
     )
 
 

@@ -16,6 +16,7 @@ from stagebook.api.participants.events_outbox import CHANGES_LIMIT
 from stagebook.api.participants.events_websocket import CHANGES_SUBPROTOCOL
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.api.request_counts import RequestCounts
 from stagebook.manager.presence.watchers import (
     FarewellReason,
     PresentParticipant,
@@ -37,7 +38,8 @@ class FakeSocket:
     """The server side of one ASGI websocket: queues of the messages from and to the application."""
 
     def __init__(self, manager: FakeManager, *, limits: RequestLimits | None = None) -> None:
-        self.api = ParticipantsApi(manager, limits=limits, monotonic=lambda: 0.0)
+        self.requests = RequestCounts("participants")
+        self.api = ParticipantsApi(manager, limits=limits, monotonic=lambda: 0.0, requests=self.requests)
         self.to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.from_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.send_gate: Callable[[dict[str, Any]], Awaitable[None]] | None = None
@@ -136,6 +138,16 @@ class TestHandshake:
             ("open_events", "abCDEf12GHIj", tester),
             ("close_events", "connection-3", Cause.CLIENT),
         ]
+
+    async def test_an_open_websocket_is_counted_and_so_is_a_refused_one(self, manager: FakeManager) -> None:
+        async with connected(manager) as socket:
+            counted = {name: dict(of.by_status) for name, of in socket.requests}
+            assert counted == {"EventsWebsocket": {101: 1}}
+            socket.leave()
+        assert [(name, of.by_status) for name, of in socket.requests] == [("EventsWebsocket", {101: 1})]
+        refused = FakeSocket(manager)
+        await refused.serve(subprotocols=())
+        assert [(name, of.by_status) for name, of in refused.requests] == [("EventsWebsocket", {401: 1})]
 
     async def test_a_token_is_found_among_other_subprotocols(self, manager: FakeManager) -> None:
         socket = FakeSocket(manager)

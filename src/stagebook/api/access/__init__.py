@@ -1,1 +1,1 @@
-"""Access control that the AWS API and the watch API share: policies, hosts, and limits on failed attempts."""
+"""Access control that the AWS API and the watch API share: signatures, policies, hosts, limits on failures."""

@@ -18,6 +18,7 @@ from stagebook.api.aws.operation import Operation
 from stagebook.api.aws.rest_json.operation_input import ReadInput, compile_input_reader
 from stagebook.api.aws.rest_json.serialization import compile_output, has_modelled_headers
 from stagebook.api.aws.rest_json.service_model import OperationModel, ServiceModel
+from stagebook.api.aws.rest_json.validation import compile_input
 
 _log = structlog.get_logger(__name__)
 
@@ -25,12 +26,15 @@ _log = structlog.get_logger(__name__)
 class OperationRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One operation of the service model with its compiled functions.
 
-    `action` is its name in policies (`ivs:GetStage`). `operation` is None when Stagebook does not implement it.
+    `action` is its name in policies (`ivs:GetStage`). `validate` checks an input whose members are in one object, and
+    `read_input` one whose members are where the protocol has them. `operation` is None when Stagebook does not
+    implement it.
     """
 
     name: str
     action: str
     operation: Operation | None
+    validate: Callable[[dict[str, Any]], dict[str, Any]]
     read_input: ReadInput
     find_arns: FindArns
     serialise: Callable[[Mapping[str, Any]], bytes]
@@ -52,6 +56,7 @@ class OperationRouter:
             )
         self._exact: dict[bytes, dict[str, OperationRoute]] = {}
         self._labelled: dict[bytes, dict[str, OperationRoute]] = {}
+        self._by_name: dict[str, OperationRoute] = {}
         for operation_model in model.operations.values():
             route = _compile_route(
                 operation_model,
@@ -62,6 +67,16 @@ class OperationRouter:
             path, has_label, _ = operation_model.uri.partition("{")
             table = self._labelled if has_label else self._exact
             table.setdefault(path.encode(), {})[operation_model.method] = route
+            self._by_name[route.name] = route
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all operations of the service model."""
+        return tuple(self._by_name)
+
+    def named(self, name: str) -> OperationRoute:
+        """Return the route of an operation by its name; raise KeyError if there is none."""
+        return self._by_name[name]
 
     def methods(self, raw_path: bytes) -> tuple[str, ...]:
         """Return the methods of a path as sent; none for a path without an operation."""
@@ -92,11 +107,13 @@ class OperationRouter:
 
 
 def _compile_route(model: OperationModel, operation: Operation | None, *, action: str) -> OperationRoute:
+    validate = compile_input(model.input)
     return OperationRoute(
         name=model.name,
         action=action,
         operation=operation,
-        read_input=compile_input_reader(model),
+        validate=validate,
+        read_input=compile_input_reader(model, validate),
         find_arns=compile_arn_finder(model.input),
         serialise=compile_output(model.output),
         has_modelled_headers=has_modelled_headers(model.output),

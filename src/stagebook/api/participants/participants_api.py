@@ -42,6 +42,7 @@ from stagebook.api.participants.web_sdk_problems import problem_for_client
 from stagebook.api.participants.whip.layer_endpoint import ACCEPT_CHOICE, LayerEndpoint
 from stagebook.api.participants.whip.offer_turns import OfferTurns
 from stagebook.api.participants.whip.whip_endpoint import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
+from stagebook.api.request_counts import OPERATION, PREFLIGHT, UNKNOWN_OPERATION, RequestCounts
 from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.stage.errors import StagebookError
@@ -53,8 +54,12 @@ _SUBSCRIBE = re.compile(r"/whip/subscribe/([A-Za-z0-9_-]{1,64})", re.ASCII)
 _LAYERS = re.compile(r"/whip/resource/([A-Za-z0-9_-]{1,64})/layers", re.ASCII)
 _RESOURCE = re.compile(r"/whip/resource/([A-Za-z0-9_-]{1,64})", re.ASCII)
 
-_MethodHandlers: TypeAlias = dict[str, Callable[[], Awaitable[HttpResponse]]]
-"""The handler of each method that a resource has."""
+EVENTS_OPERATION = "EventsWebsocket"
+SHARED_OPERATION = "SharedWebsocket"
+_SWITCHING_PROTOCOLS = 101
+
+_MethodHandlers: TypeAlias = dict[str, tuple[str, Callable[[], Awaitable[HttpResponse]]]]
+"""The name of the operation and the handler of each method that a resource has."""
 
 
 class ParticipantsApi:
@@ -67,13 +72,16 @@ class ParticipantsApi:
         whip_redirect: bool = False,
         limits: RequestLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        requests: RequestCounts | None = None,
     ) -> None:
         """Serve the participants of a stage manager.
 
         With `whip_redirect`, `POST /` is answered with a 307 to the WHIP endpoint, as the global WHIP endpoint of AWS
         does (IVS user guide, "OBS and WHIP Support"). Without it, `POST /` publishes directly. `monotonic` returns
-        seconds of a clock that never goes back.
+        seconds of a clock that never goes back. `requests` counts the requests and websockets.
         """
+        self._requests = requests or RequestCounts("participants")
+        self._monotonic = monotonic
         limits = limits or RequestLimits()
         self._log_limit = LogRateLimit(clock=monotonic)
         self._manager = manager
@@ -119,12 +127,17 @@ class ParticipantsApi:
         return serve(scope, receive, send)
 
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_at = self._monotonic()
         response = await self._respond(scope, receive)
+        seconds = self._monotonic() - started_at
+        self._requests.observe(scope.get(OPERATION, UNKNOWN_OPERATION), response.status, seconds)
         await send_response(send, response, extra_headers=cross_origin.RESPONSE_HEADERS)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        observed = ObservedSend(send)
+        operation = SHARED_OPERATION if scope["path"] == SHARED_PATH else EVENTS_OPERATION
+        scope[OPERATION] = operation
+        observed = ObservedSend(send, on_accepted=partial(self._requests.count, operation, _SWITCHING_PROTOCOLS))
         query: bytes = scope.get("query_string") or b""
         try:
             if scope["path"] == SHARED_PATH:
@@ -138,6 +151,7 @@ class ParticipantsApi:
                 self._log_failure(error, scope)
                 return
             problem = self._problem_of(error, scope)
+            self._requests.count(operation, problem.status)
             takes_message = is_events_path(scope["path"]) and takes_join_errors(query)
             if not takes_message or not await self._events.refuse(scope, send, problem):
                 await refuse_handshake(scope, send, problem)
@@ -173,29 +187,28 @@ class ParticipantsApi:
             if path == "" and self._whip_redirect and scope["method"] == "POST":
                 location = self._manager.endpoints.whip.encode("ascii")
                 return HttpResponse(status=307, headers=((b"location", location),))
-            return await _dispatch(scope, {"POST": lambda: self._whip.publish(scope, receive)}, ACCEPT_POST)
+            publish = ("Publish", lambda: self._whip.publish(scope, receive))
+            return await _dispatch(scope, {"POST": publish}, ACCEPT_POST)
         if match := _PUBLISH.fullmatch(path):
             participant_id = match[1]
-            return await _dispatch(
-                scope, {"POST": lambda: self._whip.publish(scope, receive, participant_id)}, ACCEPT_POST
-            )
+            publish = ("Publish", lambda: self._whip.publish(scope, receive, participant_id))
+            return await _dispatch(scope, {"POST": publish}, ACCEPT_POST)
         if match := _SUBSCRIBE.fullmatch(path):
             publisher_id = match[1]
-            return await _dispatch(
-                scope, {"POST": lambda: self._whip.subscribe(scope, receive, publisher_id)}, ACCEPT_POST
-            )
+            subscribe = ("Subscribe", lambda: self._whip.subscribe(scope, receive, publisher_id))
+            return await _dispatch(scope, {"POST": subscribe}, ACCEPT_POST)
         if match := _RESOURCE.fullmatch(path):
             connection_id = match[1]
             handlers: _MethodHandlers = {
-                "PATCH": lambda: self._whip.patch(scope, receive, connection_id),
-                "DELETE": lambda: self._whip.delete(scope, connection_id),
+                "PATCH": ("PatchConnection", lambda: self._whip.patch(scope, receive, connection_id)),
+                "DELETE": ("EndConnection", lambda: self._whip.delete(scope, connection_id)),
             }
             return await _dispatch(scope, handlers, ACCEPT_PATCH)
         if match := _LAYERS.fullmatch(path):
             viewer_id = match[1]
             handlers = {
-                "GET": lambda: self._layers.list_layers(scope, viewer_id),
-                "POST": lambda: self._layers.select_layer(scope, receive, viewer_id),
+                "GET": ("ListLayers", lambda: self._layers.list_layers(scope, viewer_id)),
+                "POST": ("SelectLayer", lambda: self._layers.select_layer(scope, receive, viewer_id)),
             }
             return await _dispatch(scope, handlers, ACCEPT_CHOICE)
         if is_events_path(scope["path"]) or path == SHARED_PATH:
@@ -211,12 +224,14 @@ async def _dispatch(scope: Scope, handlers: _MethodHandlers, accept: Header) -> 
     allowed = ", ".join([*handlers, "OPTIONS"])
     allow: Header = (b"allow", allowed.encode("ascii"))
     if scope["method"] == "OPTIONS":
+        scope[OPERATION] = PREFLIGHT
         return HttpResponse(status=204, headers=(allow, accept, *cross_origin.preflight_headers(allowed)))
-    handle = handlers.get(scope["method"])
-    if handle is None:
+    found = handlers.get(scope["method"])
+    if found is None:
         raise RequestRefusedError(
             status=405, code=RequestRefusalCode.METHOD_NOT_ALLOWED, message=f"use one of {allowed}", headers=(allow,)
         )
+    scope[OPERATION], handle = found
     return await handle()
 
 

@@ -16,6 +16,7 @@ import structlog
 from stagebook.api.asgi import Header, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.request_counts import OPERATION, UNKNOWN_OPERATION, RequestCounts
 from stagebook.api.watch.watch_input import read_json, read_query
 from stagebook.api.watch.watch_problems import (
     WatchProblemCode,
@@ -46,7 +47,9 @@ class WatchApi:
         access: WatchAccess,
         body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
+        requests: RequestCounts | None = None,
     ) -> None:
+        """`requests` counts the requests, whose durations `monotonic` measures in seconds."""
         self.routes = tuple(routes)
         self._methods_by_pattern: dict[re.Pattern[str], dict[str, WatchRoute]] = {}
         for route in self.routes:
@@ -54,6 +57,8 @@ class WatchApi:
         self._access = access
         self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
         self._log_limit = LogRateLimit(clock=monotonic)
+        self._requests = requests or RequestCounts("watch")
+        self._monotonic = monotonic
 
     @staticmethod
     def serves(scope: Scope) -> bool:
@@ -72,9 +77,11 @@ class WatchApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         observed = ObservedSend(send)
+        started_at = self._monotonic()
         try:
             response = await self._serve(scope, receive)
             if isinstance(response, StreamingResponse):
+                self._requests.count(scope[OPERATION], response.status)
                 await _send_stream(observed, response)
                 return
         except ClientDisconnectedError:
@@ -84,10 +91,13 @@ class WatchApi:
             if observed.status:
                 # The response has begun. The HTTP server closes the connection, so the client sees that it is cut.
                 return
+        seconds = self._monotonic() - started_at
+        self._requests.observe(scope.get(OPERATION, UNKNOWN_OPERATION), response.status, seconds)
         await send_response(send, response, extra_headers=((b"cache-control", b"no-store"),))
 
     async def _serve(self, scope: Scope, receive: Receive) -> WatchResponse:
         route, path = self._find(scope)
+        scope[OPERATION] = route.action
         read_body = _ReadOnce(self._bodies, receive)
         watcher = await self._access.authenticate(scope, read_body)
         return await route.handle(

@@ -14,7 +14,7 @@ MODEL = load_service_model()
 
 def principal(**statement: object) -> Principal:
     policy = parse_policy({"Statement": {"Effect": "Allow", **statement}}) if statement else ALLOW_NOTHING
-    return Principal(credential(policy=policy), region=REGION)
+    return Principal(credential(policy=policy).identity, region=REGION)
 
 
 EVERYTHING = principal(Action="*", Resource="*")

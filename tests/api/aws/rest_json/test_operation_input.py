@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stagebook.api.aws.aws_errors import AwsError
 from stagebook.api.aws.rest_json.operation_input import compile_input_reader
 from stagebook.api.aws.rest_json.service_model import load_service_model
+from stagebook.api.aws.rest_json.validation import compile_input
 from stagebook.stage.errors import InvalidInputError
 from tests.api.aws.asgi_harness import STAGE_ARN
 
@@ -20,7 +21,9 @@ def read(
     operation: str, *, label: bytes = b"", query: bytes = b"", body: bytes = b"", **headers: str
 ) -> dict[str, Any]:
     lines = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    return compile_input_reader(OPERATIONS[operation])(label, query, lines, body)
+    return compile_input_reader(OPERATIONS[operation], compile_input(OPERATIONS[operation].input))(
+        label, query, lines, body
+    )
 
 
 ENCODED_ARN = quote(STAGE_ARN, safe="").encode()

@@ -9,11 +9,11 @@ the service authorization reference.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from stagebook.api.access.identity import Identity
 from stagebook.api.access.policy import PolicyEvaluator
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.api.aws.operation import Caller
 from stagebook.api.aws.rest_json.service_model import Shape, ShapeKind
-from stagebook.api.aws.sigv4.credentials import AwsCredential
 
 FindArns: TypeAlias = Callable[[Any], list[str]]
 """Takes a validated input and returns every ARN in it."""
@@ -38,13 +38,11 @@ RESOURCE_TYPES: Mapping[str, str] = {
 class Principal:
     """An authenticated caller and its policy. `region` is the region of this server."""
 
-    def __init__(self, credential: AwsCredential, *, region: str) -> None:
-        self.caller = Caller(
-            access_key_id=credential.access_key_id, account_id=credential.account_id, arn=credential.user_arn
-        )
-        self._policy = PolicyEvaluator(credential.policy)
+    def __init__(self, identity: Identity, *, region: str) -> None:
+        self.caller = Caller(access_key_id=identity.access_key_id, account_id=identity.account_id, arn=identity.arn)
+        self._policy = PolicyEvaluator(identity.policy)
         # With the colon at the end, a longer account id with the same beginning does not match.
-        self._own_arns = f"arn:aws:ivs:{region}:{credential.account_id}:"
+        self._own_arns = f"arn:aws:ivs:{region}:{identity.account_id}:"
 
     def all_resources(self, operation_name: str) -> str:
         """Return the ARN pattern of all resources that an operation without an ARN acts on."""

@@ -1,10 +1,8 @@
-"""The header fields of the AWS API: reading those of a request, and the constant ones of responses.
+"""The constant header fields of responses of the AWS API.
 
 Source of the response values: the samples of `create-ingest-configuration` and `start-participant-replication` in the
 AWS CLI reference.
 """
-
-from collections.abc import Sequence
 
 from stagebook.api.asgi import Header
 
@@ -34,15 +32,3 @@ MODELLED_HEADERS: tuple[Header, ...] = (
 )
 """The header fields that the service model gives every error and four outputs. The seventh,
 `access-control-allow-origin`, depends on the request."""
-
-
-def read_headers(lines: Sequence[Header]) -> dict[bytes, bytes]:
-    """Return the header fields of a request by name. The values of a repeated name are joined by commas."""
-    headers = dict(lines)
-    # Nearly no request repeats a name, so the loop below is rarely needed.
-    if len(headers) != len(lines):
-        joined: dict[bytes, list[bytes]] = {}
-        for name, value in lines:
-            joined.setdefault(name, []).append(value.strip())
-        headers = {name: b",".join(values) for name, values in joined.items()}
-    return headers

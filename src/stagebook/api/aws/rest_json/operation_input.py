@@ -11,20 +11,18 @@ from urllib.parse import unquote_to_bytes
 
 from stagebook.api.aws.rest_json.json_document import check_content_type, decode_document
 from stagebook.api.aws.rest_json.service_model import Location, Member, OperationModel, ShapeKind
-from stagebook.api.aws.rest_json.validation import compile_input
 from stagebook.stage.errors import InvalidInputError
 
 ReadInput: TypeAlias = Callable[[bytes, bytes, Mapping[bytes, bytes], bytes], dict[str, Any]]
 """Takes the undecoded path label and query, the header fields by name, and the body; returns the validated input."""
 
 
-def compile_input_reader(operation: OperationModel) -> ReadInput:
-    """Return the function that reads an operation's input.
+def compile_input_reader(operation: OperationModel, validate: Callable[[dict[str, Any]], dict[str, Any]]) -> ReadInput:
+    """Return the function that reads an operation's input. `validate` is that of `compile_input`.
 
     It raises InvalidInputError for a value that breaks a rule of the service model, and AwsError Serialization or
     UnsupportedMediaType for a body that is not a JSON object. Operations without members in the body ignore the body.
     """
-    validate = compile_input(operation.input)
     members = operation.input.members
     labels = [member for member in members if member.location is Location.URI]
     in_query = [member for member in members if member.location is Location.QUERY]

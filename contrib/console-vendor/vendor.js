@@ -1,0 +1,8 @@
+// What the console uses of third-party modules. `make console-vendor` bundles it into assets/vendor/vendor.js.
+import htm from "htm";
+import { h } from "preact";
+
+export { Component, render } from "preact";
+export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+export { correction, generate as generateQrCode } from "lean-qr";
+export const html = htm.bind(h);

@@ -1,0 +1,1 @@
+"""The console: a web page for people, which the server serves under `/console/`."""
