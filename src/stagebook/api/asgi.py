@@ -22,6 +22,13 @@ The application sends `{"type": "websocket.send", "text_part": <pieces>, "more_p
 pieces are a sequence of bytes, which together are the UTF-8 text of the part. The server does not copy them.
 """
 
+BOUND_OUTPUT_EXTENSION = "stagebook.http.bound_output"
+"""An extension of ASGI: a function without arguments, for responses that stay open.
+
+After it was called, `send` waits until the part before has left this process, and the kernel queues little of what the
+client has not asked for yet.
+"""
+
 DISCONNECT_REFUSED = "stagebook.refused"
 """A member of a `websocket.disconnect` message, true if the server has failed the connection: its client broke the
 protocol or a bound of the server."""

@@ -142,6 +142,24 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             maximum=16,
         ),
     ] = 2
+    watch_streams_limit: Annotated[
+        int,
+        Rule(
+            description="Maximum number of open event streams. One account may have three quarters of them, and one "
+            "key half of them. Further ones get 429 or 503.",
+            minimum=2,
+            maximum=100_000,
+        ),
+    ] = 2_000
+    watch_heartbeat_seconds: Annotated[
+        float,
+        Rule(
+            description="Interval of the comments that keep an event stream open while there are no events.",
+            unit="seconds",
+            minimum=0.1,
+            maximum=3_600,
+        ),
+    ] = 15.0
     websocket_ping_seconds: Annotated[
         float,
         Rule(description="Interval between pings on the events websocket.", unit="seconds", minimum=0.1, maximum=3_600),

@@ -3,7 +3,8 @@
     start:     data folder -> lock -> secrets -> listen sockets -> book
                -> engine processes and stage manager (recovery), side by side -> ingest processes -> HTTP
     shutdown:  refuse new requests -> wait for requests in progress -> the stage manager ends every session
-               -> HTTP -> ingest processes -> engine processes -> history processes -> book -> listen sockets
+               -> event streams -> HTTP -> ingest processes -> engine processes -> history processes -> book
+               -> listen sockets
 
 The first SIGTERM, SIGINT or SIGHUP starts a clean shutdown. A second one ends the process at once; the recovery of the
 next start then ends the sessions that were open. The server also shuts down when the book or the timers of the stage
@@ -28,8 +29,10 @@ import uvloop
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.watch.console.console_files import ConsoleFiles
 from stagebook.api.watch.health import Health, HealthApi, ServerStatus
+from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
@@ -71,8 +74,8 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_FORCED = 130
 OPEN_FILES_LIMIT = 65_536
-WEBSOCKET_CLOSE_SECONDS = 1.0
-"""How long websockets may take to send their close frames when the server stops."""
+LAST_MESSAGE_SECONDS = 1.0
+"""How long websockets and event streams may take to send their last messages when the server stops."""
 
 _log = structlog.get_logger(__name__)
 
@@ -127,6 +130,7 @@ class Server:
 
     book: SqliteBook
     history: HistoryProcesses
+    live: LiveEvents
     engines: EnginePool
     ingest: IngestPool | None
     manager: StageManager
@@ -167,6 +171,7 @@ class Server:
             parts.push_async_callback(self.book.close)
             self.history = HistoryProcesses(self._folder.book_path, processes=self._settings.watch_processes)
             parts.push_async_callback(self.history.close)
+            self.live = self._start_live_events(parts)
             self.engines = EnginePool(
                 engine_settings(self._settings, host=self._host),
                 processes=self._settings.media_processes,
@@ -219,6 +224,15 @@ class Server:
         await self._http.serve(sockets=[self._sockets.http])
         return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
 
+    def _start_live_events(self, parts: AsyncExitStack) -> LiveEvents:
+        log = SqliteEventLog.open(self._folder.book_path)
+        parts.callback(log.close)
+        live = LiveEvents(log, heartbeat_seconds=self._settings.watch_heartbeat_seconds)
+        self.book.on_durable(live.note_durable)
+        live.start()
+        parts.push_async_callback(live.end)
+        return live
+
     def _build_ingest(self) -> IngestPool | None:
         """Return the ingest pool, not started yet, or None if RTMP and RTMPS are switched off.
 
@@ -245,6 +259,8 @@ class Server:
             folder=self._folder,
             secrets=self._secrets,
             book=self.book,
+            history=self.history,
+            live=self.live,
             manager=self.manager,
             calls=calls,
             version=self._version,
@@ -335,5 +351,8 @@ class Server:
             task.cancel()
         if self._status is not ServerStatus.FAILED:
             await self.manager.shutdown()
-            await self._router.wait_for_websockets(timeout_seconds=WEBSOCKET_CLOSE_SECONDS)
+        # After the last events, so that they are sent too.
+        await self.live.end()
+        if self._status is not ServerStatus.FAILED:
+            await self._router.wait_for_lasting(timeout_seconds=LAST_MESSAGE_SECONDS)
         _log.info("server stopped")

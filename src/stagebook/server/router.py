@@ -21,6 +21,7 @@ import structlog
 from stagebook.api.asgi import Application, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.watch.console.console_files import ConsoleFiles
+from stagebook.api.watch.live_tail.event_stream import EVENT_STREAM_PATH
 from stagebook.api.watch.metrics.metrics_endpoint import METRICS_PATH
 from stagebook.api.watch.watch_api import WatchApi
 
@@ -72,6 +73,7 @@ class AsgiRouter:
         self._closed = False
         self._requests = _InProgress()
         self._websockets = _InProgress()
+        self._event_streams = _InProgress()
 
     @property
     def websockets(self) -> int:
@@ -84,7 +86,7 @@ class AsgiRouter:
             with self._websockets:
                 await (_refuse_websocket if self._closed else self._participants)(scope, receive, send)
             return
-        with self._requests:
+        with self._event_streams if scope["path"] == EVENT_STREAM_PATH else self._requests:
             serve = self._select(scope)
             if self._log_requests:
                 await self._serve_logged(serve, scope, receive, send)
@@ -94,19 +96,21 @@ class AsgiRouter:
     async def close(self, *, timeout_seconds: float) -> None:
         """Refuse new requests with 503 and wait until those in progress have ended, at most `timeout_seconds`.
 
-        Health and metrics are still served. Open websockets are not waited for: the stage manager closes them.
+        Health and metrics are still served. Open websockets and event streams are not waited for.
         """
         self._closed = True
         if not await self._requests.ended(timeout_seconds):
             _log.warning("requests still in progress at the end of the timeout", requests=self._requests.count)
 
-    async def wait_for_websockets(self, *, timeout_seconds: float) -> None:
-        """Wait until all websockets have ended, at most `timeout_seconds`.
+    async def wait_for_lasting(self, *, timeout_seconds: float) -> None:
+        """Wait until all websockets and event streams have ended, at most `timeout_seconds`.
 
-        The stage manager has closed them. Each still has to send its close frame, which tells the client why.
+        They have been ended already. Each still has to send its last message, which tells the client why.
         """
-        if not await self._websockets.ended(timeout_seconds):
-            _log.warning("websockets still open at the end of the timeout", websockets=self._websockets.count)
+        waits = (each.ended(timeout_seconds) for each in (self._websockets, self._event_streams))
+        if not all(await asyncio.gather(*waits)):
+            count = self._websockets.count + self._event_streams.count
+            _log.warning("connections still open at the end of the timeout", connections=count)
 
     def _select(self, scope: Scope) -> Application:
         path = scope["path"]

@@ -12,15 +12,19 @@ from stagebook.api.watch.access.bearer_keys import BearerKeys
 from stagebook.api.watch.access.browser_guard import BrowserGuard
 from stagebook.api.watch.access.caller_routes import CallerRoutes
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
+from stagebook.api.watch.live_tail.event_stream import EventStreams
+from stagebook.api.watch.live_tail.live_events import LiveEvents
+from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.api.watch.watch_route import WatchAccess, WatchRoute
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.config.settings import Settings
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
 from stagebook.data_folder.secrets import DataFolder
+from stagebook.history.history_reader import HistoryReader
 from stagebook.manager.stage_manager import StageManager
 from stagebook.server.server_secrets import ServerSecrets
-from stagebook.server.system_clock import SystemClock
+from stagebook.server.system_clock import SystemClock, SystemRandomness
 
 
 class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +34,8 @@ class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
     folder: DataFolder
     secrets: ServerSecrets
     book: SqliteBook
+    history: HistoryReader
+    live: LiveEvents
     manager: StageManager
     calls: OperationCalls
     version: str
@@ -39,6 +45,12 @@ class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
 def watch_routes(parts: WatchParts) -> Iterator[WatchRoute]:
     """Yield all routes of the watch API."""
     yield from CallerRoutes(version=parts.version, region=parts.settings.region, endpoint_url=parts.public_url).routes()
+    yield EventStreams(
+        live=parts.live,
+        history=parts.history,
+        places=ReaderPlaces(parts.settings.watch_streams_limit),
+        randomness=SystemRandomness(),
+    ).route()
 
 
 def build_watch_access(parts: WatchParts) -> WatchAccess:

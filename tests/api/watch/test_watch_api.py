@@ -1,5 +1,6 @@
 """The frame of the watch API: routing, validation, streams, and errors as problem details."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, MutableMapping
 from typing import Annotated, Any
@@ -98,8 +99,10 @@ async def request(
     """Send a request to the API; return its response and the parts of its body."""
     sent: list[MutableMapping[str, Any]] = []
 
+    received = [{"type": "http.request", "body": body, "more_body": False}]
+
     async def receive() -> MutableMapping[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        return received.pop() if received else await asyncio.get_running_loop().create_future()
 
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)

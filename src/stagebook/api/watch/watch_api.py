@@ -5,15 +5,17 @@ authorises, because only it knows the resource. Every refusal is an exception, a
 turns an exception into a response.
 """
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 from urllib.parse import unquote
 
 import structlog
 
-from stagebook.api.asgi import Header, ObservedSend, Receive, Scope, Send
+from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, Header, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.request_counts import OPERATION, UNKNOWN_OPERATION, RequestCounts
@@ -82,7 +84,7 @@ class WatchApi:
             response = await self._serve(scope, receive)
             if isinstance(response, StreamingResponse):
                 self._requests.count(scope[OPERATION], response.status)
-                await _send_stream(observed, response)
+                await _send_stream(scope, receive, observed, response)
                 return
         except ClientDisconnectedError:
             return
@@ -168,13 +170,47 @@ class _ReadOnce:
         return self._body
 
 
-async def _send_stream(send: Send, response: StreamingResponse) -> None:
-    """Send a response part by part. Its iterator is closed whatever ends it, also a cancellation."""
-    await send({"type": "http.response.start", "status": response.status, "headers": list(response.headers)})
+async def _send_stream(scope: Scope, receive: Receive, send: Send, response: StreamingResponse) -> None:
+    """Send a response part by part. Its generator is started, and it is closed whatever ends it.
+
+    Raises ClientDisconnectedError when the client closes the connection, also while no part is there to be sent.
+    """
+    bound_output = scope.get("extensions", {}).get(BOUND_OUTPUT_EXTENSION)
+    if bound_output is not None:
+        bound_output()
     async with aclosing(response.parts) as parts:
-        async for part in parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+        part = await anext(parts, None)
+        # The stream may be open for days, and the header fields are not needed any more.
+        scope["headers"], scope["query_string"] = (), b""
+        await send({"type": "http.response.start", "status": response.status, "headers": list(response.headers)})
+        async with _cancelled_by_disconnect(receive):
+            while part is not None:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                part = await anext(parts, None)
     await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def _cancelled_by_disconnect(receive: Receive) -> AsyncGenerator[None, None]:
+    """Cancel the block, and raise ClientDisconnectedError instead, when the client closes the connection."""
+    task = asyncio.current_task()
+    assert task is not None, "an ASGI server calls the application in a task"  # noqa: S101 - for mypy
+    disconnect = asyncio.create_task(_wait_for_disconnect(receive, task))
+    try:
+        yield
+    except asyncio.CancelledError:
+        # A task that was cancelled for another reason as well stays cancelled.
+        if not disconnect.done() or task.uncancel() > 0:
+            raise
+        raise ClientDisconnectedError from None
+    finally:
+        disconnect.cancel()
+
+
+async def _wait_for_disconnect(receive: Receive, task: asyncio.Task[Any]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    task.cancel()
 
 
 def _pattern(template: str) -> re.Pattern[str]:

@@ -7,6 +7,7 @@ Both refer to their connection weakly, so that a connection is freed when its tr
 """
 
 import asyncio
+import socket
 import weakref
 from typing import Protocol
 
@@ -19,6 +20,12 @@ from stagebook.api.http_responses import HttpResponse, send_response
 INPUT_BUDGET_BYTES = 64 * 1_024 * 1_024
 INPUT_SHARE_BYTES = 2_048
 """Bytes that a connection may hold back when the budget is spent. With this share, an ordinary head still arrives."""
+
+UNSENT_SIZE_BYTES = 16_384
+"""Bytes of a socket that the kernel holds before they are sent. Above this, the socket is not writable."""
+
+# The constant is missing in the socket module on platforms without the option.
+_NOT_SENT_LOW_WATER_MARK: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class FlowOwner(Protocol):
@@ -93,6 +100,10 @@ class ResponseTransport:
         """Write a part of the response."""
         self._transport.write(data)
 
+    def bound_output(self) -> None:
+        """See `BOUND_OUTPUT_EXTENSION`."""
+        bound_output(self._transport)
+
     def is_closing(self) -> bool:
         """Return whether nothing more can be written."""
         owner = self._owner()
@@ -103,6 +114,15 @@ class ResponseTransport:
         owner = self._owner()
         if owner is not None:
             owner.close_gracefully()
+
+
+def bound_output(transport: asyncio.Transport) -> None:
+    """Bound the buffers of a socket, so that one that is not read holds little, and stale data is not queued."""
+    # With a mark of 0, a sender waits until the part before has been taken by the kernel.
+    transport.set_write_buffer_limits(high=0)
+    connection = transport.get_extra_info("socket")
+    if connection is not None and _NOT_SENT_LOW_WATER_MARK is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOW_WATER_MARK, UNSENT_SIZE_BYTES)
 
 
 class OutputWatch:

@@ -27,7 +27,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from stagebook.api.asgi import Scope
+from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, Scope
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import (
@@ -101,6 +101,7 @@ class HttpConnection(asyncio.Protocol):
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # uvicorn only calls `shutdown`
         self._flow = InputFlow(self, self._transport)
         self._responses = ResponseTransport(self, self._transport)
+        self._extensions = {BOUND_OUTPUT_EXTENSION: self._responses.bound_output}
         self._pipeline = RequestPipeline(
             transport=self._responses,
             flow=self._flow,
@@ -257,6 +258,7 @@ class HttpConnection(asyncio.Protocol):
             "query_string": head.query,
             "headers": head.headers,
             "state": self._app_state.copy(),
+            "extensions": self._extensions,
         }
 
     def _on_body_part(self, part: BodyPart) -> None:

@@ -28,7 +28,6 @@ uvicorn (over the Sans-I/O protocol of `websockets`) trusts its peer in ways tha
 """
 
 import asyncio
-import socket
 import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -41,6 +40,7 @@ from websockets.protocol import CONNECTING, OPEN
 
 from stagebook.api.asgi import DISCONNECT_REFUSED, TEXT_PARTS_EXTENSION
 from stagebook.api.light_event import LightEvent
+from stagebook.server.http.connection_flow import bound_output
 from stagebook.server.http.request_head import RequestHead
 
 if TYPE_CHECKING:
@@ -57,12 +57,6 @@ SLICE_SIZE_BYTES = 1_024
 """Bytes that are parsed before the frames in them are counted: at most 170 frames, 4 ms of work."""
 LATE_LIMIT_BYTES = 131_072
 """Bytes that a peer may send after the server's close frame. It has to answer it, but may have sent more before."""
-UNSENT_SIZE_BYTES = 16_384
-"""Bytes of a socket that the kernel holds before they are sent. Above this, the socket is not writable."""
-
-# The constant is missing in the socket module on platforms without the option.
-_NOT_SENT_LOW_WATER_MARK: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-
 
 _EXTENSIONS: dict[str, dict[object, object]] = {"websocket.http.response": {}, TEXT_PARTS_EXTENSION: {}}
 _UVICORN_ATTRIBUTES = (
@@ -135,11 +129,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: "BaseTransport") -> None:
         """Bound the buffers of the socket, so that one that is not read holds little, and stale data is not queued."""
         super().connection_made(transport)
-        # With a mark of 0, `send` waits until the part before has been taken by the kernel.
-        self.transport.set_write_buffer_limits(high=0)
-        connection = transport.get_extra_info("socket")
-        if connection is not None and _NOT_SENT_LOW_WATER_MARK is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, _NOT_SENT_LOW_WATER_MARK, UNSENT_SIZE_BYTES)
+        bound_output(self.transport)
 
     def begin(self, head: RequestHead) -> None:
         """Begin the handshake, whose request has been parsed already.

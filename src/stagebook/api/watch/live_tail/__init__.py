@@ -1,0 +1,1 @@
+"""The live tail: events as they become durable, as server-sent events."""

@@ -1,0 +1,102 @@
+"""An event log in memory, and a client that follows it through the parts of the live tail."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+from stagebook.api.watch.live_tail.live_events import LiveEvents
+from stagebook.api.watch.live_tail.live_reader import LiveReader
+from stagebook.api.watch.live_tail.tail_page import TailPage, read_tail_page
+from stagebook.api.watch.live_tail.tail_stream import TailStream
+from stagebook.book.event_log import LoggedEvent
+from stagebook.history.event_query import EventFilter
+from stagebook.stage.events import EventName
+from tests.history.logged import ACCOUNT, TIME_MS, logged
+
+FIRST = TIME_MS << 20
+EVERYTHING = EventFilter(account_id=ACCOUNT)
+
+
+class ListedLog:
+    """Implements `EventLog`. What is appended is durable at once."""
+
+    def __init__(self) -> None:
+        self.events: list[LoggedEvent] = []
+        self.last = FIRST
+        self.reads = 0
+        self.failure: Exception | None = None
+
+    def append(self, name: EventName = EventName.JOINED, **members: Any) -> LoggedEvent:  # noqa: ANN401 - of Event
+        """Append an event."""
+        self.last += 1
+        event = logged(name, sequence=self.last, participant_id=f"p{self.last - FIRST}", **members)
+        self.events.append(event)
+        return event
+
+    def last_sequence(self) -> int:
+        """See `EventLog`."""
+        return self.last
+
+    def read_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
+        """See `EventLog`."""
+        self.reads += 1
+        if self.failure is not None:
+            raise self.failure
+        return [each for each in self.events if each.sequence > sequence][:limit]
+
+    async def read_page(self, after: int, where: EventFilter, resumed_id: str | None) -> TailPage:
+        """Read a page, not in the turn of the event loop in which it was asked for."""
+        await asyncio.sleep(0)
+        files: Any = SimpleNamespace(log=self)
+        page = read_tail_page(files, after, where, resumed_id=resumed_id)
+        await asyncio.sleep(0)
+        return page
+
+
+def allow() -> None:
+    """Let a reader go on."""
+
+
+def new_reader(live: LiveEvents, where: EventFilter = EVERYTHING) -> LiveReader:
+    """Open a reader with access."""
+    return live.open_reader(where, check_access=allow)
+
+
+async def stream(
+    live: LiveEvents, log: ListedLog, *, after: str | None = None, where: EventFilter = EVERYTHING
+) -> AsyncGenerator[bytes, None]:
+    """Return the messages of a stream."""
+    with ExitStack() as resources:
+        reader = new_reader(live, where)
+        resources.callback(live.close_reader, reader)
+        tail = TailStream(reader, live=live, read=log.read_page)
+        if after is not None:
+            await tail.begin_after_event(after)
+        return tail.messages(resources.pop_all(), retry_ms=1)
+
+
+class ReceivedEvents:
+    """What a client has received, as an `EventSource` understands it."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.names: list[str] = []
+        self.last_event_id: str | None = None
+        self.disconnect: str | None = None
+
+    def receive(self, part: bytes) -> None:
+        """Receive complete messages."""
+        for message in part.split(b"\n\n"):
+            fields = dict(line.split(b": ", 1) for line in message.split(b"\n") if b": " in line)
+            if b"id" in fields:
+                self.last_event_id = fields[b"id"].decode()
+            if b"event" in fields:
+                self.disconnect = json.loads(fields[b"data"])["code"]
+            elif b"data" in fields:
+                document = json.loads(fields[b"data"])
+                assert document["id"] == self.last_event_id
+                self.ids.append(document["id"])
+                self.names.append(document["name"])
