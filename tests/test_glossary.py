@@ -34,9 +34,9 @@ _WORDS = {
         input json lifecycle limit line listen lock machine main manager metering of orders output parse parser
         participant participants participation pending phase pipeline pool process processes protocol queries query
         queue quotas rate rates reader recovery registry replication row rows rules run schema section server
-        service setting shared sqlite stage stages state store system table timeout timeouts timer to totals traceback
+        service setting shared sqlite stage stages state store system table timeout timeouts timer to traceback
         transaction transitions unit user wall wiring work worker writer
-        calls identity routes watch
+        calls identity routes watch export file lines pages parquet scan terminal text totals views
     """,
 }
 

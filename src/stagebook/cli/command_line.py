@@ -1,16 +1,23 @@
 """The command line: `stagebook serve`, `stagebook env`, `stagebook keys` and the other commands.
 
 It parses the arguments, calls the command and maps errors to exit codes: 2 for invalid arguments and settings, 1 for
-every other failure, 130 after Ctrl-C.
+every other failure, 130 after Ctrl-C, 141 when the reader of the output has ended.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from stagebook.cli import key_commands, server_commands
-from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandFailedError
+from stagebook.cli import events_commands, key_commands, server_commands, sessions_commands
+from stagebook.cli.exit_codes import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_PIPE_CLOSED,
+    EXIT_USAGE,
+    CommandFailedError,
+)
 from stagebook.config.rules import ConfigError
 from stagebook.data_folder.folder_permissions import DataFolderError
 
@@ -20,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
+        # Within the try: what is left in the buffer may meet a pipe that is closed.
+        sys.stdout.flush()
     except ConfigError as error:
         print(f"stagebook: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -28,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes standard output at its exit, and would report the closed pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE_CLOSED
     return code
 
 
@@ -40,4 +53,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     server_commands.add_commands(commands)
     key_commands.add_commands(commands)
+    events_commands.add_commands(commands)
+    sessions_commands.add_commands(commands)
     return parser

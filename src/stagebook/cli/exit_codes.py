@@ -4,6 +4,9 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141
+"""The reader of the output has ended, for example `head`. Shells report programs that SIGPIPE ends so."""
+EXIT_TERMINATED = 143
 
 
 class CommandFailedError(Exception):

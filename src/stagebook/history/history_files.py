@@ -7,6 +7,7 @@ from typing import Self
 
 from stagebook.book.sqlite.book_connection import open_for_reading
 from stagebook.book.sqlite.reader import SqliteReader
+from stagebook.book.sqlite.session_history import SqliteSessionHistory
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 
 _STEPS_BETWEEN_CHECKS = 10_000
@@ -20,12 +21,14 @@ class HistoryInterruptedError(Exception):
 class HistoryFiles:
     """The files that reads of the history use. Only one thread may use them.
 
-    `log` has the events in the order of their sequence numbers. `book` has everything else, also of deleted stages; the
-    stream keys that it returns are sealed. Each of their reads is one statement and returns complete lists.
+    `log` has the events in the order of their sequence numbers, `sessions` those of a session by participant. `book`
+    has everything else, also of deleted stages; the stream keys that it returns are sealed. Each of their reads is one
+    statement and returns complete lists.
     """
 
     log: SqliteEventLog
     book: SqliteReader
+    sessions: SqliteSessionHistory
 
     def __init__(self, book_path: Path, *, must_stop: Callable[[], bool] = lambda: False) -> None:
         """Open the files. `must_stop` is called again and again while a statement runs, and ends it if it is true.
@@ -37,6 +40,7 @@ class HistoryFiles:
         self._connection.set_progress_handler(must_stop, _STEPS_BETWEEN_CHECKS)
         self.log = SqliteEventLog(self._connection)
         self.book = SqliteReader(self._connection, show_deleted_history=True)
+        self.sessions = SqliteSessionHistory(self._connection)
 
     def check(self) -> None:
         """Raise HistoryInterruptedError if the read must stop. For loops in Python: statements stop by themselves."""

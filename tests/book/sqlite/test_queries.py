@@ -55,6 +55,7 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
         "first",
         "ended",
         "key",
+        "before",
         "count",
     ]
     parameters = dict.fromkeys(names, 0) if ":" in statement else (0,) * statement.count("?")

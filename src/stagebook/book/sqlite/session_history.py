@@ -72,7 +72,7 @@ class ParticipantHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SqliteSessionHistory:
-    """Sessions of all accounts. Only one thread may use it.
+    """Sessions of all accounts. Only one thread may use it. Its iterators read a participant at a time, when asked.
 
     Reads raise BookDamagedError if they meet a damaged part of the book, and BookFailedError if it cannot be read.
     """

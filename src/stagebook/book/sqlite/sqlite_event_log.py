@@ -45,8 +45,15 @@ class SqliteEventLog:
 
     def read_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
         """Return the next events after `sequence`, at most `limit`, oldest first."""
+        return self._read(queries.READ_LOG, {"after": sequence, "limit": limit})
+
+    def read_before(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
+        """Return the events before `sequence`, at most `limit`, newest first."""
+        return self._read(queries.READ_LOG_BEFORE, {"before": sequence, "limit": limit})
+
+    def _read(self, statement: str, parameters: dict[str, int]) -> list[LoggedEvent]:
         try:
-            rows = self._connection.execute(queries.READ_LOG, {"after": sequence, "limit": limit}).fetchall()
+            rows = self._connection.execute(statement, parameters).fetchall()
             return [_logged_event(row) for row in rows]
         except (*UNREADABLE, *_UNDECODABLE) as error:
             raise read_failure(self._connection, error) from error

@@ -62,6 +62,11 @@ class ReportedError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cause: Cause | None = None
     detail: str | None = None
 
+    @property
+    def time_ms(self) -> int:
+        """The time of the error, in milliseconds since the epoch."""
+        return sequence_time_ms(self.sequence)
+
 
 class ParticipantReport(msgspec.Struct, frozen=True, kw_only=True):
     """The intervals of one participant in the order of their starts, its errors, and its events by name.

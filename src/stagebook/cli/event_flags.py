@@ -1,0 +1,125 @@
+"""The flags of the commands that read the book: where it is, which events, and the form of the output."""
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from stagebook.book.store import BookFailedError, BookRefusedError
+from stagebook.cli.exit_codes import CommandFailedError
+from stagebook.cli.setting_flags import add_flag, read_settings
+from stagebook.config.settings import SETTINGS
+from stagebook.data_folder.secrets import DataFolder
+from stagebook.history.event_query import EventFilter
+from stagebook.history.history_files import HistoryFiles
+from stagebook.stage.events import Cause, ErrorCode, EventName
+
+ANY_ERROR = "any"
+_AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+Moment: TypeAlias = Callable[[int], int]
+"""A time, given the present one, both in milliseconds since the epoch."""
+_Member = TypeVar("_Member", bound=StrEnum)
+
+
+def add_book_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which book is read."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the TOML file the server was started with")
+    add_flag(parser, SETTINGS["data"])
+
+
+@contextmanager
+def open_history(arguments: argparse.Namespace) -> Iterator[HistoryFiles]:
+    """Open the book of the data folder for reading, also while a server is running.
+
+    Raises CommandFailedError if there is none or it cannot be read, also for failures inside the context.
+    """
+    path = DataFolder(Path(read_settings(arguments).data)).book_path
+    if not path.exists():
+        raise CommandFailedError(f"there is no book at {path}: name the data folder of the server with --data")
+    try:
+        with HistoryFiles(path) as files:
+            yield files
+    except (BookRefusedError, BookFailedError) as error:
+        raise CommandFailedError(str(error)) from error
+
+
+def add_time_flags(parser: argparse.ArgumentParser) -> None:
+    """Add `--since` and `--until`."""
+    for flag, help_text in (("--since", "not before this time"), ("--until", "before this time")):
+        text = f"{help_text}: 2h, 30m, 7d (ago), 2026-01-31, or 2026-01-31T12:00:00Z; UTC without a zone"
+        parser.add_argument(flag, type=parse_moment, metavar="TIME", help=text)
+
+
+def add_filter_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the filters of events."""
+    parser.add_argument("--stage", metavar="ARN", help="events of this stage")
+    parser.add_argument("--session", metavar="ID", help="events of this session")
+    parser.add_argument("--participant", metavar="ID", help="events of this participant")
+    parser.add_argument("--user", metavar="ID", help="events of the participants with this user id")
+    parser.add_argument(
+        "--name", type=_member(EventName), action="append", metavar="NAME", help="events of this name; repeatable"
+    )
+    parser.add_argument(
+        "--error", type=_error, metavar="CODE", help=f"events with this error code, or `{ANY_ERROR}` of them"
+    )
+    parser.add_argument("--cause", type=_member(Cause), metavar="CAUSE", help="events with this cause")
+    add_time_flags(parser)
+
+
+def event_filter(arguments: argparse.Namespace, *, now_ms: int) -> EventFilter:
+    """Return the filter of a command with the flags of `add_filter_flags`."""
+    return EventFilter(
+        stage_arn=arguments.stage,
+        session_id=arguments.session,
+        participant_id=arguments.participant,
+        user_id=arguments.user,
+        names=frozenset(arguments.name or ()),
+        error_code=arguments.error if isinstance(arguments.error, ErrorCode) else None,
+        any_error=arguments.error == ANY_ERROR,
+        cause=arguments.cause,
+        since_ms=None if arguments.since is None else arguments.since(now_ms),
+        until_ms=None if arguments.until is None else arguments.until(now_ms),
+    )
+
+
+def positive(text: str) -> int:
+    """Return a positive whole number of the command line. Raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:12]) <= 1_000_000_000:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 1,000,000,000")
+    return int(text)
+
+
+def parse_moment(text: str) -> Moment:
+    """Return a time of the command line: `2h` ago, or ISO 8601. Raises ArgumentTypeError."""
+    if match := _AGO.fullmatch(text):
+        length_ms = int(match[1]) * _UNIT_MS[match[2]]
+        return lambda now_ms: max(0, now_ms - length_ms)
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: use 2h, 2026-01-31 or 2026-01-31T12:00:00Z") from None
+    moment_ms = max(0, int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1_000))
+    return lambda _now_ms: moment_ms
+
+
+def _error(text: str) -> ErrorCode | str:
+    return ANY_ERROR if text.lower() == ANY_ERROR else _member(ErrorCode)(text)
+
+
+def _member(kind: type[_Member]) -> Callable[[str], _Member]:
+    """Return the conversion of a text, in any case, to a member of an enum."""
+    members = {member.value.lower(): member for member in kind}
+
+    def convert(text: str) -> _Member:
+        try:
+            return members[text.lower()]
+        except KeyError:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(kind)}") from None
+
+    return convert
