@@ -45,9 +45,13 @@ class ModelStage:
     """A stage with its sessions in order of opening."""
 
     value: Stage
-    is_deleted: bool = False
+    deleted_ms: int | None = None
     sessions: dict[str, ModelSession] = field(default_factory=dict)
-    revoked: dict[str, None] = field(default_factory=dict)
+    revoked: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.deleted_ms is not None
 
     @property
     def open_session(self) -> ModelSession | None:
@@ -61,7 +65,7 @@ class BookModel:
     stages: dict[str, ModelStage] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     replicas: dict[tuple[str, str, str, str, str], Replica] = field(default_factory=dict)
-    revoked_connections: set[tuple[str, str]] = field(default_factory=set)
+    revoked_connections: dict[tuple[str, str], int] = field(default_factory=dict)
     last_sequence: int = 0
 
     def after(self, changes: list[Change]) -> tuple["BookModel", tuple[int, ...]]:
@@ -69,6 +73,34 @@ class BookModel:
         model = deepcopy(self)
         sequences = [model._apply(change) for change in changes]
         return model, tuple(sequence for sequence in sequences if sequence is not None)
+
+    def without_old(self, before_ms: int) -> "BookModel":
+        """The book after a run of retention that keeps what has ended, or was revoked, at `before_ms` or later."""
+        model = deepcopy(self)
+        model._delete_old_sessions(before_ms)
+        for arn, stage in list(model.stages.items()):
+            stage.revoked = {one: at_ms for one, at_ms in stage.revoked.items() if at_ms >= before_ms}
+            if stage.deleted_ms is not None and stage.deleted_ms < before_ms and not stage.sessions:
+                del model.stages[arn]
+        model.revoked_connections = {
+            one: at_ms for one, at_ms in model.revoked_connections.items() if at_ms >= before_ms
+        }
+        return model
+
+    def _delete_old_sessions(self, before_ms: int) -> None:
+        """Delete the sessions of each stage from the oldest one on, up to the first that must be kept."""
+        active = {end for replica in self.active_replicas() for end in replica_ends(replica)}
+        for arn, stage in self.stages.items():
+            for session_id, session in list(stage.sessions.items()):
+                end_ms = session.value.end_ms
+                if end_ms is None or end_ms >= before_ms or (arn, session_id) in active:
+                    break
+                del stage.sessions[session_id]
+        self.replicas = {
+            key: replica
+            for key, replica in self.replicas.items()
+            if all(session_id in self.stages[arn].sessions for arn, session_id in replica_ends(replica))
+        }
 
     def stage(self, stage_arn: str) -> ModelStage:
         if stage_arn not in self.stages:
@@ -97,7 +129,7 @@ class BookModel:
                 stage = self.stage(change.stage_arn)
                 if stage.is_deleted:
                     raise ContradictionError
-                stage.is_deleted = True
+                stage.deleted_ms = change.at_ms
             case OpenSession():
                 stage = self.stage(change.stage_arn)
                 if stage.is_deleted or stage.open_session is not None or change.session_id in stage.sessions:
@@ -113,14 +145,17 @@ class BookModel:
                 participants[change.participant.participant_id] = change.participant
             case AppendEvent():
                 return self._append(change)
-            case RevokeParticipant():
-                self.stage(change.stage_arn).revoked[change.participant_id] = None
             case _:
                 self._apply_other(change)
         return None
 
     def _apply_other(self, change: Change) -> None:
         match change:
+            case RevokeParticipant():
+                stage = self.stage(change.stage_arn)
+                if stage.is_deleted:
+                    raise ContradictionError
+                stage.revoked.setdefault(change.participant_id, change.at_ms)
             case PutResource():
                 self.resources[change.resource.arn] = change.resource
             case DeleteResource():
@@ -132,7 +167,7 @@ class BookModel:
                 self.session(*destination)
                 self.replicas[(*source, replica.participant_id, *destination)] = replica
             case RevokeConnectionToken():
-                self.revoked_connections.add((change.account_id, change.token_id))
+                self.revoked_connections.setdefault((change.account_id, change.token_id), change.at_ms)
             case _:
                 raise AssertionError(change)
 
@@ -154,6 +189,14 @@ class BookModel:
         self.last_sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
         session.events.setdefault(change.participant_id, []).append((self.last_sequence, change.event))
         return self.last_sequence
+
+
+def replica_ends(replica: Replica) -> list[tuple[str, str]]:
+    """The sessions at both ends of a replica, each as its stage's ARN and its id."""
+    return [
+        (replica.source_stage_arn, replica.source_session_id),
+        (replica.destination_stage_arn, replica.destination_session_id),
+    ]
 
 
 def newest_first(items: dict[str, Item]) -> list[Item]:

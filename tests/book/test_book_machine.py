@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import tempfile
 from collections.abc import Callable
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ from stagebook.book.changes import (
     RevokeParticipant,
     sequence_time_ms,
 )
+from stagebook.book.retention_policy import DAY_MS, RetentionPolicy
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import ChangeRefusedError, Durable, Page, ParticipantFilter
 from stagebook.stage.events import ErrorCode, Event, EventName, ReplicationDestination
@@ -50,6 +52,7 @@ from tests.book.sample import (
 STAGES = (ARN, OTHER_ARN)
 SESSIONS = ("st-1", "st-2", "st-3")
 PARTICIPANTS = ("p", "q", "r")
+KEEPS_A_DAY = RetentionPolicy(default_days=1, participant_token_ms=0, connection_token_ms=0)
 KEYS = (KEY_ARN, KEY_ARN + "2")
 TOKENS = ("one", "two")
 
@@ -91,11 +94,12 @@ changes = st.one_of(
         stage_arns,
     ),
     st.builds(
-        lambda arn, participant_id: RevokeParticipant(
-            stage_arn=arn, participant_id=participant_id, at_ms=NOON_MS, reason=""
+        lambda arn, participant_id, at_ms: RevokeParticipant(
+            stage_arn=arn, participant_id=participant_id, at_ms=at_ms, reason=""
         ),
         stage_arns,
         participant_ids,
+        times_ms,
     ),
     st.builds(lambda arn, name: put_resource(public_key(arn, name=name)), st.sampled_from(KEYS), st.sampled_from("ab")),
     st.builds(lambda arn: DeleteResource(arn=arn), st.sampled_from(KEYS)),
@@ -109,8 +113,9 @@ changes = st.one_of(
         st.sampled_from(ReplicationState),
     ),
     st.builds(
-        lambda token_id: RevokeConnectionToken(account_id=ACCOUNT, token_id=token_id, at_ms=NOON_MS),
+        lambda token_id, at_ms: RevokeConnectionToken(account_id=ACCOUNT, token_id=token_id, at_ms=at_ms),
         st.sampled_from(TOKENS),
+        times_ms,
     ),
 )
 
@@ -188,6 +193,29 @@ class BookMachine(RuleBasedStateMachine):
         deletion = [DeleteStage(stage_arn=arn, at_ms=at_ms)] if delete else []
         self.submit([end_session(session_id, arn=arn, end_ms=at_ms), *deletion])
 
+    @rule(before_ms=times_ms, steps=st.sampled_from([1, 2, 3, 99]), show_deleted=st.booleans())
+    def delete_what_is_old(self, before_ms: int, steps: int, *, show_deleted: bool) -> None:
+        """Make some steps of a run and restart the book if it was not complete, then make a complete run."""
+
+        async def delete() -> None:
+            await self.durable()
+            for maximum_steps in (steps, 99):
+                counted = 0
+                async with aclosing(self.book.delete_old(KEEPS_A_DAY, now_ms=before_ms + DAY_MS)) as run:
+                    async for _ in run:
+                        counted += 1
+                        if counted == maximum_steps:
+                            break
+                if counted < maximum_steps:
+                    return
+                await self.book.close()
+                self.show_deleted = show_deleted
+                self.book = self._open()
+
+        self.runner.run(delete())
+        self.model = self.model.without_old(before_ms)
+        self.check_reads()
+
     @rule(show_deleted=st.booleans())
     def close_and_reopen(self, *, show_deleted: bool) -> None:
         self.runner.run(self.book.close())
@@ -197,12 +225,13 @@ class BookMachine(RuleBasedStateMachine):
 
     @rule()
     def read_everything(self) -> None:
-        async def durable() -> None:
-            if self.last is not None:
-                await self.last
-
-        self.runner.run(durable())
+        self.runner.run(self.durable())
         self.check_reads()
+
+    async def durable(self) -> None:
+        """Wait until everything is durable."""
+        if self.last is not None:
+            await self.last
 
     def teardown(self) -> None:
         try:

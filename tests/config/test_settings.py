@@ -77,6 +77,17 @@ def test_lists_are_split_at_commas_and_tables_at_equals_signs() -> None:
     assert settings.quota_overrides == {"stages": 5, "duration_seconds": 60}
 
 
+STAGE_ARN = "arn:aws:ivs:us-west-2:123456789012:stage/abcdABCDefgh"
+
+
+def test_retention_is_set_by_account_and_by_stage_in_the_file_and_in_the_environment(tmp_path: Path) -> None:
+    overrides = {"210987654321": 30, STAGE_ARN: 0}
+    file = write(tmp_path, f'[retention_overrides]\n"210987654321" = 30\n"{STAGE_ARN}" = 0\n')
+    assert load(file=file).retention_overrides == overrides
+    environment = {"STAGEBOOK_RETENTION_OVERRIDES": f"210987654321=30,{STAGE_ARN}=0"}
+    assert load(environment=environment).retention_overrides == overrides
+
+
 def test_limits_are_the_chosen_edition_with_the_overrides(tmp_path: Path) -> None:
     assert load().limits == RELAXED
     assert load(flags={"quotas": "strict"}).limits == STRICT
@@ -118,6 +129,14 @@ def test_the_repr_of_a_credential_does_not_contain_the_secret(tmp_path: Path) ->
         ("quota_overrides", "stages=many", "whole numbers"),
         ("session_linger_seconds", "-1", "from 0 to 3600"),
         ("session_linger_seconds", "nan", "from 0 to 3600"),
+        ("retention_days", "-1", "from 0 to 36500"),
+        ("retention_days", "1.5", "a whole number from 0 to 36500"),
+        ("retention_overrides", "12345=7", "account ids of 12 digits or stage ARNs"),
+        ("retention_overrides", "123456789012", "whole numbers of days"),
+        ("retention_overrides", "123456789012=-1", "from 0 (for ever)"),
+        ("retention_overrides", "123456789012=36501", "to 36500"),
+        ("retention_overrides", "arn:aws:ivs:us-west-2:123456789012:public-key/a=7", "stage ARNs"),
+        ("retention_overrides", "arn:aws:ivs:eu-west-1:123456789012:stage/a=7", "region, us-west-2"),
         ("events_order", "random", "one of newest_first, oldest_first"),
         ("websocket_ping_seconds", "0", "from 0.1 to 3600"),
         ("media_processes", "0", "from 1 to 64"),

@@ -35,7 +35,10 @@ class PutStage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class DeleteStage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Mark a stage as deleted. Its sessions and events stay in the book; no new session can be opened on it."""
+    """Mark a stage as deleted. No new session can be opened on it.
+
+    Its sessions and events stay in the book until they are deleted by age (`Book.delete_old`).
+    """
 
     stage_arn: str
     at_ms: int
@@ -80,7 +83,10 @@ class AppendEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False)
 
 
 class RevokeParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Record that this participant id may not join this stage again (DisconnectParticipant)."""
+    """Record that this participant id may not join this stage again (DisconnectParticipant).
+
+    The stage must not be deleted.
+    """
 
     stage_arn: str
     participant_id: str

@@ -9,12 +9,13 @@ existed at the first page is shown exactly once, provided it is not deleted.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from stagebook.book.changes import Change, sequence_time_ms
+from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.stage.events import Event
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
 
@@ -47,6 +48,10 @@ class BookFailedError(Exception):
 
     Transactions that were acknowledged stay durable. The server must stop after a failure.
     """
+
+
+class BookBusyError(Exception):
+    """Housekeeping could not be done now: another program locks the file, or the disk is full. Nothing was changed."""
 
 
 class BookDamagedError(BookFailedError):
@@ -111,6 +116,13 @@ class OpenParticipant(msgspec.Struct, frozen=True, kw_only=True):
 
     record: ParticipantRecord
     events: list[RecordedEvent]
+
+
+class RetentionStep(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step of `Book.delete_old` has deleted: the number of rows by table, and bytes cut off the file."""
+
+    rows: Mapping[str, int] = {}
+    freed_bytes: int = 0
 
 
 EventRow: TypeAlias = tuple[int, int, int | None, str | None, int, bytes | None]
@@ -243,6 +255,9 @@ class BookReader(Protocol):
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
 
+    def first_event_ms(self) -> int | None:
+        """Return the time of the oldest event in milliseconds since the epoch; None if there is no event."""
+
     def last_event_ms(self, stage_arn: str, session_id: str) -> int | None:
         """Return the time of the session's newest event in milliseconds since the epoch; None if it has no event.
 
@@ -265,6 +280,20 @@ class Book(BookReader, Protocol):
 
         Raises ChangeRefusedError if the transaction contradicts the book, including transactions that are queued and
         not yet durable; no change of it is applied. Raises BookFailedError if the book has failed or is closed.
+        """
+
+    def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:
+        """Delete what is older than `policy` allows at `now_ms`, in ms since the epoch, in steps.
+
+        Deleted are ended sessions with their participants, events and replicas, the oldest of a stage first; deleted
+        stages that have no session left; and revocations that no valid token needs. A session with an active replica is
+        kept. Reads see a session as a whole or not at all. Keys, sequence numbers and positions are not used again.
+
+        A step writes a bounded number of rows. It waits until no transaction is queued, and a transaction that is
+        submitted during a step waits for its end. So pause between the steps. The steps may stop at any time, also by
+        a crash: the next call goes on. At the end, free space is cut off the file, if the file supports it.
+
+        Raises BookFailedError, and BookBusyError if a step could not be made now.
         """
 
     async def close(self) -> None:

@@ -26,6 +26,14 @@ class CredentialSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         return f"CredentialSetting(access_key_id={self.access_key_id!r})"
 
 
+RETENTION_MAXIMUM_DAYS = 36_500
+_RETENTION_NAME = re.compile(r"[0-9]{12}|arn:aws:ivs:[a-z0-9-]+:[0-9]{12}:stage/[A-Za-z0-9-]+")
+
+
+def _are_retention_days(value: dict[str, int]) -> bool:
+    return all(_RETENTION_NAME.fullmatch(name) and 0 <= days <= RETENTION_MAXIMUM_DAYS for name, days in value.items())
+
+
 def _are_overrides(value: dict[str, int]) -> bool:
     return set(value) <= set(Limits.__struct_fields__) and all(number >= 1 for number in value.values())
 
@@ -160,6 +168,24 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             maximum=3_600,
         ),
     ] = 15.0
+    retention_days: Annotated[
+        int,
+        Rule(
+            description="Age in days, counted from the end of a session, at which it is deleted with its events. "
+            "0 keeps everything for ever.",
+            minimum=0,
+            maximum=RETENTION_MAXIMUM_DAYS,
+        ),
+    ] = 0
+    retention_overrides: Annotated[
+        dict[str, int],
+        Rule(
+            description="Ages in days that differ from `retention_days`, by account id or stage ARN.",
+            requirement=f"whole numbers of days from 0 (for ever) to {RETENTION_MAXIMUM_DAYS}, named by account ids of "
+            "12 digits or stage ARNs",
+            accepts=_are_retention_days,
+        ),
+    ] = {}
     websocket_ping_seconds: Annotated[
         float,
         Rule(description="Interval between pings on the events websocket.", unit="seconds", minimum=0.1, maximum=3_600),

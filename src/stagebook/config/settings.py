@@ -75,6 +75,9 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
             yield "credentials", "must not contain an access_key_id more than once"
         if (self.rtmps_certificate is None) != (self.rtmps_private_key is None):
             yield "rtmps_certificate", "must be set together with rtmps_private_key: set both or none"
+        for name in self.retention_overrides:
+            if name.startswith("arn:") and name.split(":")[3] != self.region:
+                yield "retention_overrides", f"must name stages of the server's region, {self.region}"
         for scheme in ("rtmp", "rtmps"):
             if getattr(self, f"{scheme}_public_url") is not None and not getattr(self, f"{scheme}_listen"):
                 yield f"{scheme}_public_url", f"needs {scheme}_listen, which is switched off"

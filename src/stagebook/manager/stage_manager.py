@@ -39,7 +39,7 @@ from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.manager.tokens.token_authority import Endpoints, TokenAuthority
 from stagebook.media.port import MediaEngine
-from stagebook.stage.clock import Clock, Randomness
+from stagebook.stage.clock import Clock, Instant, Randomness
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import Limits
 from stagebook.stage.session.session_facts import SessionClosed
@@ -143,6 +143,10 @@ class StageManager:
     def unknown_stream_keys(self) -> int:
         """How many encoders were refused because their stream key names no attached configuration."""
         return self._rtmp_join.unknown_stream_keys
+
+    def now(self) -> Instant:
+        """Return the present moment of the event clock, which times the events of the book."""
+        return self._unit.now()
 
     async def settled(self) -> None:
         """Wait until all reports and requests so far are decided and durable, and their orders are carried out."""

@@ -39,6 +39,7 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.history.processes.history_processes import HistoryProcesses
+from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.ingest.tls_certificate import CertificateFiles
@@ -58,6 +59,7 @@ from stagebook.server.watch_wiring import WatchParts, build_watch_access, build_
 from stagebook.server.wiring import (
     build_aws_api,
     build_operation_calls,
+    build_retention,
     build_stage_manager,
     engine_settings,
     http_limits,
@@ -134,6 +136,7 @@ class Server:
     engines: EnginePool
     ingest: IngestPool | None
     manager: StageManager
+    retention: Retention
 
     def __init__(
         self,
@@ -156,6 +159,7 @@ class Server:
         self._status = ServerStatus.OK
         self._requests = ApiRequests.new()
         self._started_parts = AsyncExitStack()
+        self._retention_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         # Recovery makes hundreds of thousands of values at once: with the default thresholds, a quarter of its time
@@ -189,6 +193,9 @@ class Server:
                 secrets=self._secrets,
                 endpoints=public_endpoints(self._settings, public_url=self._public_url, sockets=self._sockets),
             )
+            self.retention = build_retention(self._settings, book=self.book, manager=self.manager)
+            if self.retention.is_configured and not self.book.can_shrink:
+                await self._make_book_shrinkable()
             recovered = await self.manager.start()
             await engines_start
             if recovered:
@@ -204,6 +211,17 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._started_parts.aclose()
+
+    async def _make_book_shrinkable(self) -> None:
+        """Rewrite a book of an earlier version once, so that its file becomes shorter when rows are deleted."""
+        path = str(self._folder.book_path)
+        _log.info("the book is being rewritten once, so that its file can become shorter", path=path)
+        if not await self.book.make_shrinkable():
+            _log.warning(
+                "the book could not be rewritten: its file keeps its size when rows are deleted, and the next start "
+                "tries again. It needs as much free space as its size, beside it and in SQLITE_TMPDIR (/var/tmp)",
+                path=path,
+            )
 
     async def run(self) -> int:
         """Serve until a signal or the failure of a part; return the exit code."""
@@ -221,6 +239,8 @@ class Server:
         self._watched = [asyncio.create_task(self.manager.run_timers()), asyncio.create_task(self.book.wait_ended())]
         for task in self._watched:
             task.add_done_callback(self._on_part_ended)
+        if self.retention.is_configured:
+            self._retention_task = asyncio.create_task(self.retention.run())
         await self._http.serve(sockets=[self._sockets.http])
         return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
 
@@ -349,6 +369,8 @@ class Server:
         await self._router.close(timeout_seconds=self._settings.shutdown_timeout_seconds)
         for task in self._watched:
             task.cancel()
+        if self._retention_task is not None:
+            self._retention_task.cancel()
         if self._status is not ServerStatus.FAILED:
             await self.manager.shutdown()
         # After the last events, so that they are sent too.

@@ -22,15 +22,18 @@ from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.aws.operations import operations
 from stagebook.api.participants.request_limits import RequestLimits
 from stagebook.api.request_counts import RequestCounts
+from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.store import Book
 from stagebook.config.rules import INGEST_PATH, Address, ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.rtmps_certificate import LOCAL_HOSTS, check_certificate_files
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.manager.resources.public_key_service import KeyRing
+from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.jwt_authority import JwtAuthority
 from stagebook.manager.tokens.token_authority import Endpoints
+from stagebook.manager.tokens.token_payload import CONNECTION_LIFETIME_SECONDS, LIFETIME_SECONDS
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import MediaEngine
@@ -46,6 +49,9 @@ DEFAULT_MEDIA_USER = "nobody"
 
 FEED_TICKET_MARGIN_SECONDS = 60.0
 """Extra lifetime of a feed ticket beyond `rtmp_media_timeout_seconds`. The two timeouts are independent."""
+
+TOKEN_CLOCK_MARGIN_MS = 24 * 3_600 * 1_000
+"""How much longer than the lifetime of a token its revocation is kept: the clocks of token issuers differ."""
 
 MAX_DEFAULT_INGEST_PROCESSES = 4
 """Each takes about 60 MB, and four serve 128 encoders by default."""
@@ -99,6 +105,19 @@ def build_stage_manager(
         randomness=SystemRandomness(),
         linger_ms=round(settings.session_linger_seconds * 1000),
     )
+
+
+def build_retention(settings: Settings, *, book: Book, manager: StageManager) -> Retention:
+    """Return the deletion by age, as the settings configure it."""
+    overrides = settings.retention_overrides
+    policy = RetentionPolicy(
+        default_days=settings.retention_days,
+        account_days={name: days for name, days in overrides.items() if not name.startswith("arn:")},
+        stage_days={name: days for name, days in overrides.items() if name.startswith("arn:")},
+        participant_token_ms=LIFETIME_SECONDS * 1_000 + TOKEN_CLOCK_MARGIN_MS,
+        connection_token_ms=CONNECTION_LIFETIME_SECONDS * 1_000 + TOKEN_CLOCK_MARGIN_MS,
+    )
+    return Retention(book=book, policy=policy, now=manager.now)
 
 
 def build_operation_calls(settings: Settings, *, manager: StageManager, secrets: ServerSecrets) -> OperationCalls:

@@ -57,6 +57,7 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
         "key",
         "before",
         "count",
+        "before",
     ]
     parameters = dict.fromkeys(names, 0) if ":" in statement else (0,) * statement.count("?")
     return [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()]

@@ -236,3 +236,94 @@ async def test_an_observer_is_told_of_each_commit_and_of_a_bounded_number_of_sub
     fixture.other.execute("COMMIT")
     await asyncio.gather(first, *waiting)
     assert observer.commits == [([1], 1), (list(range(2, 2 + MAXIMUM_OBSERVED_SUBMITTERS)), 100)]
+
+
+async def test_idle_work_waits_until_no_transaction_is_queued(fixture: WriterFixture) -> None:
+    fixture.other.execute("BEGIN IMMEDIATE")  # blocks the writer
+    first = fixture.put(name='"first"')
+    counted = fixture.writer.when_idle(_count_stages)
+    waiting = [fixture.put(name='"behind"') for _ in range(2 * MAXIMUM_GROUP_TRANSACTIONS)]
+    fixture.other.execute("COMMIT")
+    assert await counted == len(waiting) + 1
+    assert first.done()
+
+
+async def test_a_transaction_that_comes_during_idle_work_is_committed_before_further_work(
+    fixture: WriterFixture,
+) -> None:
+    is_running, go_on = threading.Event(), threading.Event()
+
+    def held(_connection: apsw.Connection) -> None:
+        is_running.set()
+        go_on.wait()
+
+    first = fixture.writer.when_idle(held)
+    counts = [fixture.writer.when_idle(_count_stages) for _ in range(2)]
+    await asyncio.to_thread(is_running.wait)
+    durable = fixture.put(name='"meanwhile"')
+    go_on.set()
+    await first
+    assert await asyncio.gather(*counts) == [1, 1]
+    assert durable.done()
+
+
+async def test_idle_work_does_not_wait_for_the_lock_of_another_program(fixture: WriterFixture) -> None:
+    def begin(connection: apsw.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+
+    fixture.other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(apsw.BusyError):
+        await fixture.writer.when_idle(begin)
+    fixture.other.execute("COMMIT")
+    await fixture.put(name='"one"')
+    assert fixture.count() == 1
+
+
+async def test_idle_work_on_a_full_disk_is_undone_and_the_book_goes_on(fixture: WriterFixture) -> None:
+    def grow(connection: apsw.Connection) -> None:
+        pages = connection.pragma("page_count")
+        connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        try:
+            connection.execute("BEGIN IMMEDIATE; UPDATE sequencer SET last_sequence = 9")
+            connection.execute("CREATE TABLE other AS SELECT zeroblob(1000000)")
+        finally:
+            connection.execute("PRAGMA max_page_count = 1000000").fetchall()
+
+    with pytest.raises(apsw.FullError):
+        await fixture.writer.when_idle(grow)
+    assert fixture.reader.execute("SELECT last_sequence FROM sequencer").fetchall() == [(0,)]
+    await fixture.put(name='"one"')
+    assert fixture.count() == 1
+
+
+async def test_idle_work_that_fails_otherwise_fails_the_book(fixture: WriterFixture) -> None:
+    def fail(connection: apsw.Connection) -> None:
+        connection.execute("INSERT INTO stage VALUES (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
+
+    work, later = fixture.writer.when_idle(fail), fixture.writer.when_idle(_count_stages)
+    for each in (work, later):
+        with pytest.raises(BookFailedError):
+            await each
+    assert isinstance(await fixture.writer.wait_ended(), BookFailedError)
+    with pytest.raises(BookFailedError):
+        fixture.writer.when_idle(_count_stages)
+
+
+async def test_stopping_refuses_idle_work_that_waits(fixture: WriterFixture) -> None:
+    fixture.other.execute("BEGIN IMMEDIATE")
+    durable = fixture.put(name='"one"')
+    work = fixture.writer.when_idle(_count_stages)
+    stopping = asyncio.create_task(fixture.writer.stop())
+    await asyncio.sleep(0)
+    fixture.other.execute("COMMIT")
+    await stopping
+    assert durable.done()
+    with pytest.raises(BookFailedError):
+        await work
+    with pytest.raises(BookFailedError):
+        fixture.writer.when_idle(_count_stages)
+
+
+def _count_stages(connection: apsw.Connection) -> int:
+    rows: list[Any] = connection.execute("SELECT count(*) FROM stage").fetchall()
+    return int(rows[0][0])

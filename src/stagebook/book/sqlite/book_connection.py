@@ -33,6 +33,9 @@ BUSY_TIMEOUT_MS = 5_000
 """How long a statement waits for a lock. The only writer of a book is the server, but a backup tool, or a reader that
 recovers the write-ahead log, can hold a lock for a moment (sqlite.org/wal.html, section 9)."""
 
+INCREMENTAL = 2
+"""The value of `auto_vacuum` with which a file gives its free pages back on request (sqlite.org/pragma.html)."""
+
 WRITE_CACHE_SIZE_KIB = 16_384
 READ_CACHE_SIZE_KIB = 65_536
 """Large enough for the inner B-tree pages of a large book and its recent leaf pages."""
@@ -139,6 +142,9 @@ def _prepare_writing(connection: apsw.Connection, path: Path, migrations: Sequen
     """Set up a writing connection; return the version of the book. A file that is refused is not changed."""
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     version = _identify(connection, path, migrations)
+    if version == 0:
+        # Before the first page is written. It lets free pages be cut off the file, a few at a time.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL").fetchall()
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     # FULL syncs the WAL at every commit. On macOS, fsync leaves data in the drive's cache; fullfsync flushes it.
     # A statement that deletes through a trigger has a temporary store. In a file it costs more than the rest of the
@@ -173,12 +179,40 @@ def _migrate(connection: apsw.Connection, migrations: Sequence[str], seal: Strea
     for number, migration in enumerate(migrations[version:], start=version + 1):
         if number == REWRITTEN_VERSION and connection.execute(FIRST_INGEST_CONFIGURATION).fetchall():
             # The log may hold stream keys in clear as well.
-            connection.execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            _rewrite(connection)
         # One transaction, including the header fields: the migration is applied completely or not at all.
         connection.execute(
             f"BEGIN IMMEDIATE; {migration}; PRAGMA application_id = {APPLICATION_ID};"
             f"PRAGMA user_version = {number}; COMMIT"
         ).fetchall()
+
+
+def can_shrink(connection: apsw.Connection) -> bool:
+    """Return whether free pages can be cut off the file. They cannot in a book that an earlier Stagebook made."""
+    return bool(connection.pragma("auto_vacuum") == INCREMENTAL)
+
+
+def make_shrinkable(connection: apsw.Connection) -> bool:
+    """Rewrite the book so that free pages can be cut off the file. Return whether that was possible.
+
+    It takes as much disk space as the book, in its folder and in the folder of temporary files. Without that, the book
+    stays as it is.
+    """
+    try:
+        _rewrite(connection)
+    except (apsw.FullError, apsw.CantOpenError, apsw.IOError):
+        return False
+    return can_shrink(connection)
+
+
+def _rewrite(connection: apsw.Connection) -> None:
+    """Write the whole book anew, and empty the log. The copy that VACUUM makes is a file: it can exceed the memory."""
+    try:
+        connection.execute(
+            "PRAGMA temp_store = FILE; PRAGMA auto_vacuum = INCREMENTAL; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)"
+        ).fetchall()
+    finally:
+        connection.execute("PRAGMA temp_store = MEMORY").fetchall()
 
 
 def _sealing(seal: StreamKeySeal) -> Callable[..., str]:

@@ -255,6 +255,8 @@ class ChangeTranslator:
                 )
             case RevokeParticipant():
                 known = self._keys.stage(change.stage_arn)
+                if known.deleted:
+                    raise ChangeRefusedError(f"stage {change.stage_arn} is deleted")
                 return _REVOCATIONS, (known.stage_key, change.participant_id, change.at_ms, change.reason)
             case _:
                 return self._resource_row(change)

@@ -214,6 +214,24 @@ HISTORY_PARTICIPANTS_OF_USER = _HISTORY_PARTICIPANTS.format(
 )
 HISTORY_PARTICIPANT = _HISTORY_PARTICIPANTS.format(index="", filter="AND participant_id = :participant")
 HISTORY_EVENTS = _EVENTS + "FROM event WHERE session_key = ? AND participant_number = ? ORDER BY sequence"
+FIRST_SEQUENCE = "SELECT min(sequence) FROM event INDEXED BY event_by_sequence"
+
+# What retention looks for. The sessions of a stage end in the order in which they were opened.
+STAGES_AFTER = """
+SELECT stage_key, arn, account_id, deleted_ms FROM stage WHERE stage_key > :after ORDER BY stage_key LIMIT :limit
+"""
+OLDEST_SESSIONS = """
+SELECT session_key, end_ms,
+    EXISTS (SELECT 1 FROM replica WHERE replica.source_session_key = session.session_key AND replica.state = 0)
+    OR EXISTS (SELECT 1 FROM replica INDEXED BY replica_of_destination
+        WHERE replica.destination_session_key = session.session_key AND replica.state = 0)
+FROM session INDEXED BY session_of_stage WHERE stage_key = :stage ORDER BY session_key LIMIT :limit
+"""
+HAS_SESSION = "SELECT 1 FROM session WHERE stage_key = :stage LIMIT 1"
+HAS_REVOKED_BEFORE = "SELECT 1 FROM revocation WHERE stage_key = :stage AND revoked_ms < :before LIMIT 1"
+NEXT_ACCOUNT_WITH_REVOCATIONS = """
+SELECT min(account_id) FROM connection_token_revocation WHERE account_id > :after
+"""
 
 HAS_REVOKED = """
 SELECT 1 FROM stage CROSS JOIN revocation ON revocation.stage_key = stage.stage_key WHERE stage.arn = :arn LIMIT 1

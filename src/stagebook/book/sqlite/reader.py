@@ -202,6 +202,11 @@ class SqliteReader:
         rows = self._rows(queries.LAST_SEQUENCE_OF_SESSION, arn=stage_arn, session=session_id)
         return None if rows[0][0] is None else sequence_time_ms(rows[0][0])
 
+    def first_event_ms(self) -> int | None:
+        """Return the time of the oldest event, None if there is none."""
+        ((sequence,),) = self._rows(queries.FIRST_SEQUENCE)
+        return None if sequence is None else sequence_time_ms(sequence)
+
     def has_revoked(self, stage_arn: str) -> bool:
         """Return whether any participant id may not join this stage again."""
         return bool(self._rows(queries.HAS_REVOKED, arn=stage_arn))

@@ -12,7 +12,8 @@ runs them from the last to the first.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import apsw
@@ -27,6 +28,13 @@ MAXIMUM_IDLE_STAGES = 4_096
 
 Stages with an open session are never dropped: the numbers of their participants exist here before they are in the file.
 """
+
+_LAST_KEYS = """
+SELECT max(last_stage_key, (SELECT coalesce(max(stage_key), 0) FROM stage)),
+    max(last_session_key, (SELECT coalesce(max(session_key), 0) FROM session))
+FROM sequencer
+"""
+"""The largest keys that were ever used: those of deleted rows must not be used again."""
 
 Undo: TypeAlias = list[Callable[[], object]]
 """The steps that revert a refused transaction. They must be called from the last to the first."""
@@ -77,10 +85,11 @@ class RowKeys:
         self._dropping: deque[tuple[int, Callable[[], object]]] = deque()
         """What to drop when a transaction is durable, in the order of the transactions."""
         self._stages: dict[str, StageKeys] = {}
-        self._last_stage_key: int = self._rows("SELECT coalesce(max(stage_key), 0) FROM stage")[0][0]
         self.stage_count: int = self._rows("SELECT count(*) FROM stage WHERE deleted_ms IS NULL")[0][0]
         """The stages that exist, without deleted ones."""
-        self._last_session_key: int = self._rows("SELECT coalesce(max(session_key), 0) FROM session")[0][0]
+        ((self._last_stage_key, self._last_session_key),) = self._rows(_LAST_KEYS)
+        self._expiring: set[int] = set()
+        """The keys of sessions that are about to be deleted, see `expire`."""
 
     def find_stage(self, stage_arn: str) -> StageKeys | None:
         """Return the stage, also if it is deleted; None if it never existed."""
@@ -154,11 +163,25 @@ class RowKeys:
             self._dropping.popleft()[1]()
 
     def session_key(self, stage_arn: str, session_id: str) -> int:
-        """Return the key of a session, open or ended. Raises ChangeRefusedError if it never existed."""
+        """Return the key of a session, open or ended. Raises ChangeRefusedError if there is none."""
         session_key = self._find_session_key(self.stage(stage_arn), session_id)
-        if session_key is None:
-            raise ChangeRefusedError(f"stage {stage_arn} never had a session {session_id}")
+        if session_key is None or session_key in self._expiring:
+            raise ChangeRefusedError(f"stage {stage_arn} has no session {session_id}")
         return session_key
+
+    @contextmanager
+    def expiring(self, session_keys: Collection[int]) -> Iterator[None]:
+        """Refuse changes that refer to these ended sessions, while the writer deletes them."""
+        self._expiring.update(session_keys)
+        try:
+            yield
+        finally:
+            self._expiring.difference_update(session_keys)
+
+    def forget_stages(self, stage_arns: Iterable[str]) -> None:
+        """Drop deleted stages whose rows are deleted now. Until then, changes of them are refused."""
+        for stage_arn in stage_arns:
+            self._stages.pop(stage_arn, None)
 
     def add_stage(self, stage_arn: str, undo: Undo) -> StageKeys:
         """Add a new stage and return its keys."""

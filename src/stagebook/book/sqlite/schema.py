@@ -166,7 +166,42 @@ CREATE INDEX event_by_sequence ON event (sequence);
 CREATE INDEX session_by_id ON session (session_id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+# What deletion by age needs (`deletion_steps.py`). `expired_session` has the keys of sessions whose rows are being
+# deleted, and `sequencer` the largest keys that were deleted. A replica's key is a position in pages, so the table gets
+# AUTOINCREMENT: without it, SQLite would use the key of a deleted newest replica again.
+_VERSION_7 = """
+CREATE TABLE expired_session (session_key INTEGER PRIMARY KEY) STRICT;
+ALTER TABLE sequencer ADD COLUMN last_stage_key INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sequencer ADD COLUMN last_session_key INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX revocation_of_stage ON revocation (stage_key, revoked_ms);
+CREATE INDEX connection_token_revocation_of_account ON connection_token_revocation (account_id, revoked_ms);
+
+CREATE TABLE replica_with_lasting_keys (
+    replica_key INTEGER PRIMARY KEY AUTOINCREMENT,
+    source_stage_key INTEGER NOT NULL,
+    source_session_key INTEGER NOT NULL,
+    participant_id TEXT NOT NULL,
+    destination_session_key INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    UNIQUE (source_session_key, participant_id, destination_session_key)
+) STRICT;
+INSERT INTO replica_with_lasting_keys SELECT * FROM replica;
+DROP TABLE replica;
+ALTER TABLE replica_with_lasting_keys RENAME TO replica;
+CREATE INDEX replica_of_participant ON replica (source_stage_key, participant_id);
+CREATE INDEX replica_of_destination ON replica (destination_session_key);
+CREATE INDEX replica_active ON replica (replica_key) WHERE state = 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _VERSION_1,
+    _VERSION_2,
+    _VERSION_3,
+    _VERSION_4,
+    _VERSION_5,
+    _VERSION_6,
+    _VERSION_7,
+)
 
 SEALED_VERSION = 3
 """The first version whose stream keys are sealed."""

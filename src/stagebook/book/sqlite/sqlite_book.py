@@ -6,20 +6,28 @@ caller's thread on a read-only connection, which neither blocks the writer nor w
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 from stagebook.book.changes import Change
 from stagebook.book.event_counts import EventCounts
-from stagebook.book.sqlite.book_connection import has_sealed_keys, open_for_reading, open_for_writing
+from stagebook.book.retention_policy import RetentionPolicy
+from stagebook.book.sqlite.book_connection import (
+    can_shrink,
+    has_sealed_keys,
+    make_shrinkable,
+    open_for_reading,
+    open_for_writing,
+)
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.change_rows import ChangeTranslator
 from stagebook.book.sqlite.reader import SqliteReader
+from stagebook.book.sqlite.retention_run import RetentionRun
 from stagebook.book.sqlite.row_keys import RowKeys
 from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
-from stagebook.book.sqlite.writer import BookWriter, CommitObserver
-from stagebook.book.store import BookFailedError, Submission
+from stagebook.book.sqlite.writer import CLOSED, BookWriter, CommitObserver
+from stagebook.book.store import BookFailedError, RetentionStep, Submission
 from stagebook.latency_histogram import LatencyHistogram
 
 
@@ -85,6 +93,7 @@ class SqliteBook(SqliteReader):
         self._backlog = 0
         self._listeners: list[Callable[[], None]] = []
         self._closing = False
+        self._can_shrink = can_shrink(writing)
         self._writer = BookWriter(writing, loop=loop, on_durable=self._note_durable)
 
     @property
@@ -114,7 +123,7 @@ class SqliteBook(SqliteReader):
     def submit(self, changes: Sequence[Change]) -> Submission:
         """Queue a transaction; see `Book.submit`. Raises BookFailedError or ChangeRefusedError."""
         if self._closing:
-            raise BookFailedError("the book is closed")
+            raise BookFailedError(CLOSED)
         # Before the translation, which notes what the transaction opens and ends: the same one may be submitted again.
         self._writer.require_working()
         sequences, rows = self._translator.translate(changes)
@@ -125,6 +134,24 @@ class SqliteBook(SqliteReader):
     def on_durable(self, listener: Callable[[], None]) -> None:
         """Call `listener` on the event loop each time a group of transactions has become durable. It must be quick."""
         self._listeners.append(listener)
+
+    @property
+    def can_shrink(self) -> bool:
+        """Whether the file becomes shorter when rows are deleted. The book of an earlier Stagebook does not."""
+        return self._can_shrink
+
+    async def make_shrinkable(self) -> bool:
+        """Rewrite the file so that it can shrink; return whether the disk has the space for that.
+
+        It needs as much space as the book, in its folder and in that of temporary files. Transactions wait meanwhile.
+        """
+        self._can_shrink = await self._writer.when_idle(make_shrinkable)
+        return self._can_shrink
+
+    def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:
+        """Delete what is older than `policy` allows at `now_ms`, in steps; see `Book.delete_old`."""
+        run = RetentionRun(read=self._rows, writer=self._writer, keys=self._keys, policy=policy, now_ms=now_ms)
+        return run.steps()
 
     async def wait_ended(self) -> BookFailedError | None:
         """Wait until the book accepts no more transactions. Return the failure that ended it, or None after `close`."""

@@ -10,6 +10,9 @@ transaction, and completes its future on the event loop.
 A group is queued with its first transaction, and is filled until the thread takes it. Its transactions share one
 future, because they become durable together: one future for each would cost more than the transaction's SQL.
 
+Housekeeping (retention) runs on the same thread and connection, between two groups and only while none is queued. Each
+piece of it is short, because a transaction that is submitted meanwhile waits for its end.
+
 The first failure ends the thread: it fails the futures of the group and of everything queued behind it, and `put`
 refuses further transactions.
 """
@@ -18,12 +21,14 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
+from stagebook.book.sqlite.book_connection import BUSY_TIMEOUT_MS
 from stagebook.book.sqlite.book_files import BookFiles
 from stagebook.book.sqlite.change_rows import STATEMENTS, TransactionRows
 from stagebook.book.store import BookFailedError, Durable
@@ -51,6 +56,9 @@ class CommitObserver(Protocol):
         """
 
 
+CLOSED = "the book is closed"
+
+
 class TransactionGroup:
     """Transactions that are committed together. `last_sequence` is the newest sequence number that they have."""
 
@@ -70,6 +78,19 @@ class TransactionGroup:
         self.rows += rows
         self.transactions += 1
         self.last_sequence = last_sequence
+
+
+_Result = TypeVar("_Result")
+
+
+class IdleWork:
+    """A function of the writing connection that waits for a moment without queued transactions, and its result."""
+
+    __slots__ = ("done", "run")
+
+    def __init__(self, run: Callable[[apsw.Connection], Any], done: asyncio.Future[Any]) -> None:
+        self.run = run
+        self.done = done
 
 
 class BookWriter:
@@ -96,11 +117,14 @@ class BookWriter:
         self._files = BookFiles(connection)
         self._loop = loop
         self._on_durable = on_durable
-        self._queue: SimpleQueue[TransactionGroup | None] = SimpleQueue()
+        self._queue: SimpleQueue[TransactionGroup | IdleWork | None] = SimpleQueue()
+        self._idle_work: deque[IdleWork] = deque()
+        """What waits until no transaction is queued. Only the thread uses it."""
         self._filling: TransactionGroup | None = None
         """The newest group, if the thread has not taken it and it is not full."""
         self._filling_lock = threading.Lock()
         self._failure: BookFailedError | None = None
+        self._stopping = False
         self._ended: asyncio.Future[None] = loop.create_future()
         # A daemon thread, so that a program that does not close its book can exit.
         self._thread = threading.Thread(target=self._run, name="stagebook-book-writer", daemon=True)
@@ -139,6 +163,21 @@ class BookWriter:
         if len(group.submitters) < MAXIMUM_OBSERVED_SUBMITTERS:
             group.submitters.append(observer.submitter())
 
+    def when_idle(self, run: Callable[[apsw.Connection], _Result]) -> asyncio.Future[_Result]:
+        """Call `run` on the writer thread once no transaction is queued; return the future of its result.
+
+        `run` gets the writing connection outside of a transaction and must leave it so. If another process locks the
+        book or the disk is full, it has changed nothing: its future fails with apsw.BusyError or apsw.FullError, and
+        the book goes on. Any other error fails the book. If the writer ends before, the future fails with
+        BookFailedError.
+        """
+        self.require_working()
+        if self._stopping:
+            raise BookFailedError(CLOSED)
+        work = IdleWork(run, self._loop.create_future())
+        self._queue.put(work)
+        return work.done
+
     async def wait_ended(self) -> BookFailedError | None:
         """Wait until the writer has ended. Return the failure that ended it, or None after `stop`."""
         await asyncio.shield(self._ended)
@@ -146,6 +185,7 @@ class BookWriter:
 
     async def stop(self) -> None:
         """Commit every queued transaction and end the thread. Can be awaited several times."""
+        self._stopping = True
         self._queue.put(None)
         # Shielded: a cancelled `stop` must not cancel the future that others wait for.
         await asyncio.shield(self._ended)
@@ -163,15 +203,41 @@ class BookWriter:
             self._call_on_loop(self._fail, group, error)
         finally:
             self._truncate_wal()
+            for work in self._idle_work:
+                self._call_on_loop(_complete, work.done, None, BookFailedError(CLOSED))
             self._call_on_loop(self._end)
 
     def _take_group(self) -> TransactionGroup | None:
-        """Wait for a group, and end its filling; return None when `stop` was called."""
-        group = self._queue.get()
+        """Wait for a group, and end its filling; return None when `stop` was called. Meanwhile, do the idle work."""
+        while True:
+            if self._idle_work and self._queue.empty():
+                self._run_idle(self._idle_work.popleft())
+                continue
+            taken = self._queue.get()
+            if not isinstance(taken, IdleWork):
+                break
+            self._idle_work.append(taken)
         with self._filling_lock:
-            if self._filling is group:
+            if self._filling is taken:
                 self._filling = None
-        return group
+        return taken
+
+    def _run_idle(self, work: IdleWork) -> None:
+        # It does not wait for a lock: queued transactions would wait with it.
+        self._connection.set_busy_timeout(0)
+        result: Any = None
+        failure: Exception | None = None
+        try:
+            result = work.run(self._connection)
+        except (apsw.BusyError, apsw.FullError) as error:
+            failure = error
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except Exception as error:
+            self._call_on_loop(_complete, work.done, None, _failure_of(error))
+            raise
+        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        self._call_on_loop(_complete, work.done, result, failure)
 
     def _commit(self, group: TransactionGroup) -> None:
         execute = self._connection.execute
@@ -211,18 +277,36 @@ class BookWriter:
 
     def _fail(self, group: TransactionGroup | None, error: Exception) -> None:
         """Fail the group that could not be committed and every group queued behind it."""
-        self._failure = BookFailedError(f"the book could not be written: {error}")
-        self._failure.__cause__ = error
+        self._failure = _failure_of(error)
         self._fail_group(group)
         with contextlib.suppress(Empty):
             while True:
                 self._fail_group(self._queue.get_nowait())
 
-    def _fail_group(self, group: TransactionGroup | None) -> None:
-        if group is not None and self._failure is not None and not group.durable.done():
+    def _fail_group(self, group: TransactionGroup | IdleWork | None) -> None:
+        if isinstance(group, IdleWork):
+            _complete(group.done, None, self._failure)
+        elif group is not None and self._failure is not None and not group.durable.done():
             group.durable.set_exception(self._failure)
             group.durable.exception()  # Mark it as retrieved: not every transaction has a caller that awaits it.
 
     def _end(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
+
+
+def _failure_of(error: Exception) -> BookFailedError:
+    failure = BookFailedError(f"the book could not be written: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+def _complete(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
+    """Complete a future, unless its task has cancelled it."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+        future.exception()  # Mark it as retrieved: its task may have ended.

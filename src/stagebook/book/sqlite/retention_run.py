@@ -1,0 +1,181 @@
+"""One run of retention over a SQLite book: looks for what is old, and deletes it in steps.
+
+The event loop's thread looks, on the reading connection, at a bounded number of stages and sessions at a time. The
+writer thread deletes (`deletion_steps.py`), while no transaction is queued. Rows that are to be deleted cannot change
+in between: an ended session and a deleted stage stay so, and `RowKeys` refuses changes that refer to them.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from stagebook.book.retention_policy import RetentionPolicy
+from stagebook.book.sqlite import queries
+from stagebook.book.sqlite.deletion_steps import (
+    StageDeletion,
+    delete_connection_revocations,
+    delete_expired,
+    delete_of_stages,
+    expire_sessions,
+    give_back_pages,
+    move_log,
+    truncate_log,
+)
+from stagebook.book.sqlite.row_keys import RowKeys
+from stagebook.book.sqlite.rows import Row
+from stagebook.book.sqlite.writer import BookWriter
+from stagebook.book.store import BookBusyError, RetentionStep
+
+ROWS_PER_STEP = 100
+"""The most rows that a step deletes. Each can change a page of its table and one of each index, if the sessions of many
+stages went on at the same time, so that their rows are not beside each other in the indexes."""
+STEPS_PER_CHECKPOINT = 8
+"""After so many steps the log is written to the file. It then has some hundred pages, and the writing takes a few
+milliseconds; the checkpoint that SQLite makes by itself would write thousands."""
+SESSIONS_PER_STEP = 50
+"""The most sessions that a step hides."""
+PAGES_PER_STEP = 64
+"""The most pages that a step moves to the place of free ones."""
+STAGES_PER_READ = 50
+"""How many stages are looked at before the event loop goes on with other work: about a millisecond."""
+
+_END_MS = (1 << 63) - 1
+_Result = TypeVar("_Result")
+
+
+class _Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage, and the times before which its sessions and revocations are old. None: they are kept."""
+
+    stage_key: int
+    arn: str
+    deleted_ms: int | None
+    sessions_before_ms: int | None
+    revocations_before_ms: int | None
+
+
+class RetentionRun:
+    """The steps of one run; see `Book.delete_old`. `read` executes a statement on the reading connection."""
+
+    def __init__(
+        self,
+        *,
+        read: Callable[..., list[Row]],
+        writer: BookWriter,
+        keys: RowKeys,
+        policy: RetentionPolicy,
+        now_ms: int,
+    ) -> None:
+        self._read = read
+        self._writer = writer
+        self._keys = keys
+        self._policy = policy
+        self._now_ms = now_ms
+        self._steps = 0
+
+    async def steps(self) -> AsyncGenerator[RetentionStep]:
+        """Make all steps of the run, one for each item."""
+        # What an interrupted run has left comes first.
+        async for step in self._repeat(delete_expired, ROWS_PER_STEP):
+            yield step
+        for stages in self._pages_of_stages():
+            yield RetentionStep()  # even a run that deletes nothing lets the event loop go on
+            while session_keys := self._old_sessions(stages):
+                with self._keys.expiring(session_keys):
+                    step = await self._when_idle(partial(expire_sessions, session_keys=session_keys))
+                yield step
+                async for step in self._repeat(delete_expired, ROWS_PER_STEP):
+                    yield step
+            async for step in self._delete_of_stages(stages):
+                yield step
+        for account_id, before_ms in self._accounts_with_revocations():
+            async for step in self._repeat(delete_connection_revocations, account_id, before_ms, ROWS_PER_STEP):
+                yield step
+        async for step in self._repeat(give_back_pages, PAGES_PER_STEP):
+            yield step
+        yield await self._when_idle(truncate_log)
+
+    def _pages_of_stages(self) -> Iterator[list[_Stage]]:
+        after = 0
+        while rows := self._read(queries.STAGES_AFTER, after=after, limit=STAGES_PER_READ):
+            yield [self._stage(*row) for row in rows]
+            after = rows[-1][0]
+
+    def _stage(self, stage_key: int, arn: str, account_id: str, deleted_ms: int | None) -> _Stage:
+        return _Stage(
+            stage_key=stage_key,
+            arn=arn,
+            deleted_ms=deleted_ms,
+            sessions_before_ms=self._policy.stage_cutoff_ms(account_id, arn, now_ms=self._now_ms),
+            revocations_before_ms=self._policy.revocation_cutoff_ms(account_id, arn, now_ms=self._now_ms),
+        )
+
+    def _old_sessions(self, stages: list[_Stage]) -> list[int]:
+        """Return the keys of at most SESSIONS_PER_STEP old sessions of these stages."""
+        session_keys: list[int] = []
+        for stage in stages:
+            if stage.sessions_before_ms is None:
+                continue
+            limit = SESSIONS_PER_STEP - len(session_keys)
+            for session_key, end_ms, has_active_replica in self._read(
+                queries.OLDEST_SESSIONS, stage=stage.stage_key, limit=limit
+            ):
+                if end_ms is None or end_ms >= stage.sessions_before_ms or has_active_replica:
+                    break
+                session_keys.append(session_key)
+        return session_keys
+
+    async def _delete_of_stages(self, stages: list[_Stage]) -> AsyncGenerator[RetentionStep]:
+        """Delete the old revocations of these stages, and those of them that are deleted and have no session left."""
+        gone, deletions = [], []
+        for stage in stages:
+            if stage.sessions_before_ms is None or stage.revocations_before_ms is None:
+                continue
+            where = {"stage": stage.stage_key}
+            is_old = stage.deleted_ms is not None and stage.deleted_ms < stage.sessions_before_ms
+            is_gone = is_old and not self._read(queries.HAS_SESSION, **where)
+            # A stage's ARN is never given to another one, so no token of a deleted stage is valid.
+            before_ms = _END_MS if is_gone else stage.revocations_before_ms
+            if is_gone:
+                gone.append(stage.arn)
+            if is_gone or self._read(queries.HAS_REVOKED_BEFORE, **where, before=before_ms):
+                deletions.append(StageDeletion(stage_key=stage.stage_key, revoked_before_ms=before_ms, is_gone=is_gone))
+        if deletions:
+            try:
+                async for step in self._repeat(delete_of_stages, deletions, ROWS_PER_STEP):
+                    yield step
+            finally:
+                self._keys.forget_stages(gone)
+
+    def _accounts_with_revocations(self) -> Iterator[tuple[str, int]]:
+        """Yield each account with revoked connection tokens, and the time before which they are old."""
+        account_id = ""
+        while True:
+            ((account_id,),) = self._read(queries.NEXT_ACCOUNT_WITH_REVOCATIONS, after=account_id)
+            if account_id is None:
+                return
+            before_ms = self._policy.connection_cutoff_ms(account_id, now_ms=self._now_ms)
+            if before_ms is not None:
+                yield account_id, before_ms
+
+    async def _repeat(
+        self,
+        step: Callable[..., tuple[RetentionStep, bool]],
+        *arguments: Any,  # noqa: ANN401 - those of the step
+    ) -> AsyncGenerator[RetentionStep]:
+        """Repeat a step until it says that nothing is left."""
+        has_more = True
+        while has_more:
+            done, has_more = await self._when_idle(lambda connection: step(connection, *arguments))
+            yield done
+            self._steps += 1
+            if self._steps % STEPS_PER_CHECKPOINT == 0:
+                yield await self._when_idle(move_log)
+
+    async def _when_idle(self, run: Callable[[apsw.Connection], _Result]) -> _Result:
+        try:
+            return await self._writer.when_idle(run)
+        except (apsw.BusyError, apsw.FullError) as error:
+            raise BookBusyError(str(error)) from error
