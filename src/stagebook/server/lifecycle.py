@@ -285,6 +285,7 @@ class Server:
             calls=calls,
             version=self._version,
             public_url=self._public_url,
+            engines=self.engines,
         )
         access = build_watch_access(parts)
         return AsgiRouter(

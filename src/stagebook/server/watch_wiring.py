@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +16,7 @@ from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.api.watch.watch_route import WatchAccess, WatchRoute
 from stagebook.book.sqlite.sqlite_book import SqliteBook
@@ -23,6 +25,7 @@ from stagebook.data_folder.bearer_key_file import BearerKeyFile
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.history_reader import HistoryReader
 from stagebook.manager.stage_manager import StageManager
+from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
 
@@ -40,6 +43,7 @@ class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
     calls: OperationCalls
     version: str
     public_url: str
+    engines: EnginePool
 
 
 def watch_routes(parts: WatchParts) -> Iterator[WatchRoute]:
@@ -51,6 +55,7 @@ def watch_routes(parts: WatchParts) -> Iterator[WatchRoute]:
         places=ReaderPlaces(parts.settings.watch_streams_limit),
         randomness=SystemRandomness(),
     ).route()
+    yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
 
 
 def build_watch_access(parts: WatchParts) -> WatchAccess:

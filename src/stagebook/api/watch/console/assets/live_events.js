@@ -1,19 +1,26 @@
 // New events of the book while they happen (server-sent events). SPDX-License-Identifier: Apache-2.0
 // The browser reconnects by itself and continues after the last event it has received (Last-Event-ID).
 
-import { queryOf } from "./api.js";
+import { get, queryOf } from "./api.js";
 import { useEffect, useRef, useState } from "./vendor/vendor.js";
 
 const RETRY_MS = 5_000;
 
-// Opens a stream of the events that match `filters`. Returns a function that closes it.
+// Opens a stream of the events that match `filters`. Returns a function that closes it. A page in the background has
+// none, because a browser opens only a few connections to one server; it catches up when it is shown again.
 export function openEventStream(filters, { onEvent, onState }) {
-	let source;
+	let source = null;
 	let timer;
 	let lastId = "";
+	const close = () => {
+		clearTimeout(timer);
+		source?.close();
+		source = null;
+	};
 	const open = () => {
-		source = new EventSource(`/watch/v1/events/stream${queryOf({ ...filters, ...(lastId && { after: lastId }) })}`);
+		close();
 		onState("connecting");
+		source = new EventSource(`/watch/v1/events/stream${queryOf({ ...filters, last_event_id: lastId })}`);
 		source.onopen = () => onState("live");
 		source.onmessage = ({ data, lastEventId }) => {
 			lastId = lastEventId;
@@ -21,16 +28,18 @@ export function openEventStream(filters, { onEvent, onState }) {
 		};
 		source.onerror = () => {
 			onState("connecting");
-			if (source.readyState !== EventSource.CLOSED) return; // the browser connects again
-			clearTimeout(timer);
-			timer = setTimeout(open, RETRY_MS);
+			// The browser connects again by itself, unless the server has refused the stream.
+			if (source.readyState === EventSource.CLOSED) timer = setTimeout(retry, RETRY_MS);
 		};
 	};
+	// Nobody may be signed in any more: then the request tells the page.
+	const retry = () => get("/me").then(open, () => (timer = setTimeout(retry, RETRY_MS)));
+	const follow = () => (document.hidden ? close() : open());
+	document.addEventListener("visibilitychange", follow);
 	open();
 	return () => {
-		clearTimeout(timer);
-		source.onerror = null;
-		source.close();
+		document.removeEventListener("visibilitychange", follow);
+		close();
 	};
 }
 

@@ -3,7 +3,6 @@
 import { call } from "../api.js";
 import { Breadcrumbs } from "../components/breadcrumbs.js";
 import { Badge, Check, Field, Loaded, Problem } from "../components/parts.js";
-import { toast } from "../components/toasts.js";
 import { useData } from "../data.js";
 import { overviewLink, stageLink } from "../router.js";
 import { stageArn } from "../stages.js";
@@ -158,16 +157,20 @@ function Watched({ client, participant }) {
 
 function Video({ title, stream, state, error, isOwn = false, audioMuted, videoStopped }) {
 	const element = useRef(null);
+	const [isSilent, setSilent] = useState(isOwn);
 	useEffect(() => {
 		element.current.srcObject = stream;
-		if (stream) element.current.play().catch(() => toast("Press play to start the video", "error"));
+		// A browser may refuse sound that nobody has asked for.
+		if (stream) element.current.play().catch(({ name }) => name === "NotAllowedError" && setSilent(true));
 	}, [stream]);
 	return html`<figure class="video">
-		<video ref=${element} autoplay playsinline muted=${isOwn} controls=${!isOwn} aria-label=${`Video of ${title}`}></video>
+		<video ref=${element} autoplay playsinline muted=${isSilent} aria-label=${`Video of ${title}`}></video>
 		<figcaption>
 			<span>${title}</span>
 			${audioMuted && html`<${Badge}>muted<//>`} ${videoStopped && html`<${Badge}>video stopped<//>`}
 			<span class="end"><${Badge} tone=${state === "connected" ? "green" : "amber"}>${state}<//></span>
+			${!isOwn &&
+			html`<button type="button" aria-pressed=${isSilent} aria-label=${`Silence ${title}`} onClick=${() => setSilent(!isSilent)}>Silence</button>`}
 			${error && html`<${Problem} error=${error} />`}
 		</figcaption>
 	</figure>`;

@@ -2,21 +2,21 @@
 
 import { call, get } from "../api.js";
 import { ParticipantName, shortError } from "../components/event_cells.js";
-import { Badge, Empty, EventBadge, LiveState, Loaded, Time } from "../components/parts.js";
 import { FormDialog } from "../components/dialog.js";
-import { Field } from "../components/parts.js";
+import { Badge, Empty, EventBadge, Field, LiveState, Loaded, Time } from "../components/parts.js";
 import { Table } from "../components/table.js";
 import { toast } from "../components/toasts.js";
 import { useData, useInterval, usePaced } from "../data.js";
-import { number, plural } from "../format.js";
+import { bitrate, number, plural } from "../format.js";
 import { useLiveEvents } from "../live_events.js";
 import { idOf, searchLink, stageLink } from "../router.js";
 import { loadStages } from "../stages.js";
-import { html, useMemo, useState } from "../vendor/vendor.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/vendor.js";
 
 const HOUR_MS = 3_600_000;
 const REFRESH_MS = 15_000;
 const PACE_MS = 1_000;
+const RATE_MS = 4_000; // the engines report every two seconds
 const FEED_LENGTH = 12;
 const ERRORS_LIMIT = 1_000;
 
@@ -48,7 +48,29 @@ export function OverviewPage({ identity }) {
 	`;
 }
 
+// Bits per second that the server receives and sends, null until two readings are there.
+function useMediaRate() {
+	const [rate, setRate] = useState(null);
+	const former = useRef(null);
+	const read = async () => {
+		const sum = await get("/media-traffic").catch(() => null);
+		if (!sum) return setRate(null);
+		const now = { ...sum, ms: performance.now() };
+		const last = former.current;
+		former.current = now;
+		if (!last || now.sentBytes < last.sentBytes) return setRate(null); // the server has started again
+		const perSecond = (member) => ((now[member] - last[member]) * 8_000) / (now.ms - last.ms);
+		return setRate({ received: perSecond("receivedBytes"), sent: perSecond("sentBytes") });
+	};
+	useEffect(() => {
+		read();
+	}, []);
+	useInterval(read, RATE_MS);
+	return rate;
+}
+
 function Content({ data }) {
+	const rate = useMediaRate();
 	const { stages, hasMoreStages, errors, hasMoreErrors, latest, since } = data;
 	const sum = (member) => stages.reduce((total, stage) => total + stage[member], 0);
 	const liveStages = stages.filter((stage) => stage.sessionId);
@@ -57,6 +79,8 @@ function Content({ data }) {
 			<${Tile} name="Live stages" value=${number(liveStages.length)} note=${`of ${number(stages.length)}${hasMoreStages ? "+" : ""}`} />
 			<${Tile} name="Participants" value=${number(sum("participants"))} />
 			<${Tile} name="Publishing" value=${number(sum("publishers"))} />
+			<${Tile} name="Received" value=${rate ? bitrate(rate.received) : "–"} />
+			<${Tile} name="Sent" value=${rate ? bitrate(rate.sent) : "–"} />
 			<${Tile} name="Errors of the last hour" value=${`${number(errors.length)}${hasMoreErrors ? "+" : ""}`} isBad=${errors.length > 0} />
 		</dl>
 		<div class="columns">

@@ -1,0 +1,31 @@
+"""GET /watch/v1/media-traffic: the counters of the server, for readers."""
+
+import json
+
+import pytest
+
+from stagebook.api.http_responses import HttpResponse
+from stagebook.api.watch.access.role_watcher import RoleWatcher
+from stagebook.api.watch.media_traffic import MediaTraffic, MediaTrafficRoutes
+from stagebook.api.watch.watch_problems import WatchRefusedError
+from stagebook.api.watch.watch_route import EmptyParameters, Role, WatchCall
+
+
+async def read(*, is_valid: bool) -> HttpResponse:
+    [route] = MediaTrafficRoutes(lambda: MediaTraffic(received_bytes=1_000, sent_bytes=2_000)).routes()
+    watcher = RoleWatcher(
+        account_id="1" * 12, name="reader", role=Role.READER, region="us-west-2", is_valid=lambda: is_valid
+    )
+    call = WatchCall(watcher=watcher, path={}, query=EmptyParameters(), body=None, headers={})
+    response = await route.handle(call)
+    assert isinstance(response, HttpResponse)
+    return response
+
+
+async def test_a_reader_gets_the_counters() -> None:
+    assert json.loads((await read(is_valid=True)).body) == {"receivedBytes": 1_000, "sentBytes": 2_000}
+
+
+async def test_a_revoked_key_gets_nothing() -> None:
+    with pytest.raises(WatchRefusedError):
+        await read(is_valid=False)
