@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 
 from stagebook.config.media_settings import MediaSettings
-from stagebook.config.rules import Address, ConfigError, Rule, every, is_network, parse_address
+from stagebook.config.rules import Address, ConfigError, Rule, every, is_base_url, is_network, parse_address
 from stagebook.stage.limits import EDITIONS, Limits
 
 
@@ -54,6 +54,16 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
             accepts=every(is_network),
         ),
     ] = ("127.0.0.0/8", "::1")
+    otlp_endpoint: Annotated[
+        str | None,
+        Rule(
+            description="Base URL of the OTLP/HTTP receiver of traces. Default: what the variable "
+            "OTEL_EXPORTER_OTLP_ENDPOINT says. Needs the extra `telemetry`.",
+            requirement="an http or https URL without a trailing slash, query or user name",
+            unit="URL",
+            accepts=lambda value: value is None or is_base_url(value),
+        ),
+    ] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Rule(description="Minimum log level.")] = "info"
     log_form: Annotated[Literal["text", "json"], Rule(description="Format of log lines: logfmt text or JSON.")] = "text"
 

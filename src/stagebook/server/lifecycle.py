@@ -26,6 +26,7 @@ from typing import Any, Self
 import structlog
 import uvloop
 
+from stagebook.api.asgi import Application
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.watch.console.console_files import ConsoleFiles
 from stagebook.api.watch.health import Health, HealthApi, ServerStatus
@@ -55,6 +56,7 @@ from stagebook.server.router import AsgiRouter
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.startup_banner import settings_warnings, startup_banner
 from stagebook.server.system_clock import SystemRandomness
+from stagebook.server.telemetry.start_traces import start_traces
 from stagebook.server.watch_wiring import WatchParts, build_watch_access, build_watch_api
 from stagebook.server.wiring import (
     build_aws_api,
@@ -166,6 +168,9 @@ class Server:
         # would go to collections that find nothing.
         tune_garbage_collection()
         async with AsyncExitStack() as parts:
+            self._traces = start_traces(self._settings.otlp_endpoint, version=self._version, environment=os.environ)
+            if self._traces is not None:
+                parts.push_async_callback(self._traces.close)
             self.book = SqliteBook.open(
                 self._folder.book_path,
                 read_secret=partial(self._folder.stream_key_secret, randomness=SystemRandomness()),
@@ -173,6 +178,8 @@ class Server:
                 show_deleted_history=self._settings.deleted_stage_history,
             )
             parts.push_async_callback(self.book.close)
+            if self._traces is not None:
+                self.book.observe_commits(self._traces.commits)
             self.history = HistoryProcesses(self._folder.book_path, processes=self._settings.watch_processes)
             parts.push_async_callback(self.history.close)
             self.live = self._start_live_events(parts)
@@ -226,9 +233,12 @@ class Server:
     async def run(self) -> int:
         """Serve until a signal or the failure of a part; return the exit code."""
         self._router = self._build_router()
+        application: Application = self._router
+        if self._traces is not None:
+            application = self._traces.traced(self._router, route_of=self._router.path_template)
         tune_garbage_collection()
         self._http = HttpServer(
-            self._router,
+            application,
             limits=http_limits(self._settings),
             trusted_proxies=self._settings.trusted_proxies,
             on_started=self._on_started,

@@ -128,14 +128,17 @@ class AsgiRouter:
             return self._console
         return self._participants if self._is_for_participants(scope) else self._aws
 
+    def path_template(self, scope: Scope) -> str:
+        """Return the path of a request with its ids replaced by placeholders, for the log and for traces."""
+        return self._watch.path_template(scope) if WatchApi.serves(scope) else path_template(scope["path"])
+
     async def _serve_logged(self, serve: Application, scope: Scope, receive: Receive, send: Send) -> None:
         start_seconds = time.perf_counter()
         observed = ObservedSend(send)
         try:
             await serve(scope, receive, observed)
         finally:
-            is_watch = WatchApi.serves(scope)
-            path = self._watch.path_template(scope) if is_watch else path_template(scope["path"])
+            path = self.path_template(scope)
             spent_ms = round((time.perf_counter() - start_seconds) * 1000, 2)
             _log.debug("request", method=scope["method"], path=path, status=observed.status, ms=spent_ms)
 

@@ -1,0 +1,1 @@
+"""Traces by OpenTelemetry, if an endpoint is configured. Without one, nothing here is imported or called."""
