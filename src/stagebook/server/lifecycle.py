@@ -57,7 +57,7 @@ from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.startup_banner import settings_warnings, startup_banner
 from stagebook.server.system_clock import SystemRandomness
 from stagebook.server.telemetry.start_traces import start_traces
-from stagebook.server.watch_wiring import WatchParts, build_watch_access, build_watch_api
+from stagebook.server.watch_wiring import WatchAccessParts, WatchParts, build_watch_api
 from stagebook.server.wiring import (
     build_aws_api,
     build_operation_calls,
@@ -297,7 +297,7 @@ class Server:
             public_url=self._public_url,
             engines=self.engines,
         )
-        access = build_watch_access(parts)
+        access = WatchAccessParts(parts)
         return AsgiRouter(
             aws=build_aws_api(self._settings, calls=calls, secrets=self._secrets, requests=self._requests.aws),
             participants=ParticipantsApi(
@@ -310,7 +310,7 @@ class Server:
             health=HealthApi(self._health),
             console=ConsoleFiles(public_url=self._public_url),
             watch=build_watch_api(parts, access=access, requests=self._requests.watch),
-            metrics=build_metrics(self._settings, self._measured(), keys=access),
+            metrics=build_metrics(self._settings, self._measured(), keys=access.authentication),
             log_requests=self._settings.log_level == "debug",
         )
 

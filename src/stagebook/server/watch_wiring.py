@@ -7,18 +7,23 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.request_counts import RequestCounts
 from stagebook.api.watch.access.bearer_keys import BearerKeys
 from stagebook.api.watch.access.browser_guard import BrowserGuard
-from stagebook.api.watch.access.caller_routes import CallerRoutes
+from stagebook.api.watch.access.caller_routes import CallerRoutes, ServerFacts
+from stagebook.api.watch.access.console_sessions import ConsoleSessions
+from stagebook.api.watch.access.session_cookie import SessionCookie
+from stagebook.api.watch.access.signed_requests import SignedRequests
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
+from stagebook.api.watch.operator_calls import OperatorCalls
 from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_route import WatchAccess, WatchRoute
+from stagebook.api.watch.watch_route import WatchRoute
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.config.settings import Settings
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
@@ -46,9 +51,45 @@ class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
     engines: EnginePool
 
 
-def watch_routes(parts: WatchParts) -> Iterator[WatchRoute]:
+class WatchAccessParts:
+    """The parts of the access to the watch API. Raises DataFolderError if the file of bearer keys cannot be used."""
+
+    def __init__(self, parts: WatchParts) -> None:
+        settings, clock = parts.settings, SystemClock()
+        file = BearerKeyFile(parts.folder.path)
+        file.read()  # a damaged file stops the start
+        keys = BearerKeys(stamp=file.stamp, read=file.read, now_ms=clock.now_ms, monotonic=time.monotonic)
+        self.sessions = ConsoleSessions(keys=keys, randomness=SystemRandomness(), monotonic=time.monotonic)
+        self.cookie = SessionCookie(parts.public_url)
+        self.guard = BrowserGuard(
+            hosts=(settings.address.host, urlsplit(parts.public_url).hostname or ""),
+            allowed_origins=settings.allowed_origins,
+        )
+        self.authentication = WatchAuthentication(
+            keys=keys,
+            sessions=self.sessions,
+            cookie=self.cookie,
+            signed=SignedRequests(
+                credentials=CredentialStore(parts.secrets.credentials), clock=clock, region=settings.region
+            ),
+            guard=self.guard,
+            region=settings.region,
+            now_ms=clock.now_ms,
+            monotonic=time.monotonic,
+            open_account_id=parts.secrets.access_key.account_id if settings.auth == "off" else None,
+        )
+
+
+def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchRoute]:
     """Yield all routes of the watch API."""
-    yield from CallerRoutes(version=parts.version, region=parts.settings.region, endpoint_url=parts.public_url).routes()
+    yield from CallerRoutes(
+        server=ServerFacts(version=parts.version, region=parts.settings.region, endpoint_url=parts.public_url),
+        authentication=access.authentication,
+        sessions=access.sessions,
+        cookie=access.cookie,
+        guard=access.guard,
+    ).routes()
+    yield from OperatorCalls(parts.calls.call, names=parts.calls.router.names).routes()
     yield EventStreams(
         live=parts.live,
         history=parts.history,
@@ -58,28 +99,11 @@ def watch_routes(parts: WatchParts) -> Iterator[WatchRoute]:
     yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
 
 
-def build_watch_access(parts: WatchParts) -> WatchAccess:
-    """Return the access to the watch API. Raises DataFolderError if the file of bearer keys cannot be used."""
-    settings = parts.settings
-    file = BearerKeyFile(parts.folder.path)
-    file.read()  # a damaged file stops the start
-    return WatchAuthentication(
-        keys=BearerKeys(stamp=file.stamp, read=file.read, now_ms=SystemClock().now_ms, monotonic=time.monotonic),
-        guard=BrowserGuard(
-            hosts=(settings.address.host, urlsplit(parts.public_url).hostname or ""),
-            allowed_origins=settings.allowed_origins,
-        ),
-        region=settings.region,
-        monotonic=time.monotonic,
-        open_account_id=parts.secrets.access_key.account_id if settings.auth == "off" else None,
-    )
-
-
-def build_watch_api(parts: WatchParts, *, access: WatchAccess, requests: RequestCounts) -> WatchApi:
+def build_watch_api(parts: WatchParts, *, access: WatchAccessParts, requests: RequestCounts) -> WatchApi:
     """Return the watch API. It counts its requests in `requests`."""
     return WatchApi(
-        routes=watch_routes(parts),
-        access=access,
+        routes=watch_routes(parts, access),
+        access=access.authentication,
         body_timeout_seconds=parts.settings.request_timeout_seconds,
         requests=requests,
     )

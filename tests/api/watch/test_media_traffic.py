@@ -5,17 +5,15 @@ import json
 import pytest
 
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.access.role_watcher import RoleWatcher
 from stagebook.api.watch.media_traffic import MediaTraffic, MediaTrafficRoutes
 from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.api.watch.watch_route import EmptyParameters, Role, WatchCall
+from tests.api.watch.access.access_harness import holder
 
 
 async def read(*, is_valid: bool) -> HttpResponse:
     [route] = MediaTrafficRoutes(lambda: MediaTraffic(received_bytes=1_000, sent_bytes=2_000)).routes()
-    watcher = RoleWatcher(
-        account_id="1" * 12, name="reader", role=Role.READER, region="us-west-2", is_valid=lambda: is_valid
-    )
+    watcher = holder(Role.READER, is_valid=is_valid)
     call = WatchCall(watcher=watcher, path={}, query=EmptyParameters(), body=None, headers={})
     response = await route.handle(call)
     assert isinstance(response, HttpResponse)

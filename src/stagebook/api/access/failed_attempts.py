@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from stagebook.api.access.token_bucket import TokenBucket
-from stagebook.api.asgi import Scope
 from stagebook.client_network import network_of
 
 FAILURES_BURST = 20
@@ -26,9 +25,9 @@ class FailedAttempts:
         self._tracked_networks = tracked_networks
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
-    def admit(self, scope: Scope) -> bool:
-        """Count one failure of the client of a request. Returns whether its network is still below the limit."""
-        network = network_of((scope.get("client") or ("",))[0])
+    def admit(self, address: str) -> bool:
+        """Count one failure of a client with this IP address. Returns whether its network is still below the limit."""
+        network = network_of(address)
         bucket = self._buckets.get(network)
         if bucket is None:
             bucket = self._buckets[network] = TokenBucket(

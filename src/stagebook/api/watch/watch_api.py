@@ -13,26 +13,39 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import structlog
 
 from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, Header, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeError, ClientDisconnectedError
+from stagebook.api.http_headers import read_headers
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.request_counts import OPERATION, UNKNOWN_OPERATION, RequestCounts
-from stagebook.api.watch.watch_input import read_json, read_query
+from stagebook.api.watch.watch_input import check_content_type, read_json, read_query
 from stagebook.api.watch.watch_problems import (
     WatchProblemCode,
     WatchRefusedError,
     internal_problem,
     problem_response,
 )
-from stagebook.api.watch.watch_route import StreamingResponse, WatchAccess, WatchCall, WatchResponse, WatchRoute
+from stagebook.api.watch.watch_route import (
+    NOBODY,
+    ReadBody,
+    Role,
+    StreamingResponse,
+    WatchAccess,
+    WatchCall,
+    Watcher,
+    WatchResponse,
+    WatchRoute,
+)
 from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 
 WATCH_PREFIX = "/watch/v1/"
 MAXIMUM_BODY_SIZE_BYTES = 256 * 1_024
 BODY_TIMEOUT_SECONDS = 20.0
+MAXIMUM_LOGGED_LENGTH = 128
 _CLOSE: Header = (b"connection", b"close")
 """A body that is not read completely would be parsed as the next request."""
 _PLACEHOLDER = re.compile(r"\\\{(\w+)\\\}")
@@ -101,15 +114,30 @@ class WatchApi:
         route, path = self._find(scope)
         scope[OPERATION] = route.action
         read_body = _ReadOnce(self._bodies, receive)
-        watcher = await self._access.authenticate(scope, read_body)
-        return await route.handle(
-            WatchCall(
-                watcher=watcher,
-                path=path,
-                query=read_query(route.query, scope["query_string"]),
-                body=None if route.body is None else read_json(route.body, await read_body()),
-                headers=_headers(scope),
-            )
+        watcher: Watcher = NOBODY if route.is_public else await self._access.authenticate(scope, read_body)
+        headers = read_headers(scope["headers"])
+        call = WatchCall(
+            watcher=watcher,
+            path=path,
+            query=read_query(route.query, scope["query_string"]),
+            body=None if route.body is None else await _read_json(route.body, headers, read_body),
+            headers=headers,
+            client_address=str((scope.get("client") or ("",))[0]),
+        )
+        response = await route.handle(call)
+        if route.role is Role.OPERATOR:
+            self._log_change(route, call, response.status)
+        return response
+
+    @staticmethod
+    def _log_change(route: WatchRoute, call: WatchCall, status: int) -> None:
+        _log.info(
+            "operator request",
+            action=route.action,
+            target="/".join(call.path.values())[:MAXIMUM_LOGGED_LENGTH],
+            caller=call.watcher.name,
+            account_id=call.watcher.account_id,
+            status=status,
         )
 
     def _find(self, scope: Scope) -> tuple[WatchRoute, Mapping[str, str]]:
@@ -170,6 +198,13 @@ class _ReadOnce:
         return self._body
 
 
+async def _read_json(
+    kind: type[msgspec.Struct] | type[msgspec.Raw], headers: Mapping[bytes, bytes], read_body: ReadBody
+) -> Any:  # noqa: ANN401 - a value of `kind`
+    check_content_type(headers)
+    return read_json(kind, await read_body())
+
+
 async def _send_stream(scope: Scope, receive: Receive, send: Send, response: StreamingResponse) -> None:
     """Send a response part by part. Its generator is started, and it is closed whatever ends it.
 
@@ -215,10 +250,3 @@ async def _wait_for_disconnect(receive: Receive, task: asyncio.Task[Any]) -> Non
 
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(_PLACEHOLDER.sub(r"(?P<\1>[^/]+)", re.escape(template)))
-
-
-def _headers(scope: Scope) -> Mapping[bytes, bytes]:
-    headers: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        headers[name] = headers[name] + b", " + value if name in headers else value
-    return headers

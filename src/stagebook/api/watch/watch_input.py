@@ -1,5 +1,6 @@
 """Decoding the input of a watch request: query parameters and a JSON body, as values of the types of its route."""
 
+from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -44,7 +45,21 @@ def read_query(kind: type[msgspec.Struct], raw: bytes) -> Any:  # noqa: ANN401 -
         raise _invalid(_named(str(error))) from None
 
 
-def read_json(kind: type[msgspec.Struct], body: bytes) -> Any:  # noqa: ANN401 - a value of `kind`
+def check_content_type(headers: Mapping[bytes, bytes]) -> None:
+    """Raise WatchRefusedError 415 for the Content-Type of a body that is not JSON. An absent one is accepted.
+
+    A form of a web page can only have other types, and those that it can have need no preflight.
+    """
+    stated = headers.get(b"content-type")
+    if stated is not None and stated.partition(b";")[0].strip().lower() != b"application/json":
+        raise WatchRefusedError(
+            status=415,
+            code=WatchProblemCode.UNSUPPORTED_MEDIA_TYPE,
+            detail="the content type must be application/json",
+        )
+
+
+def read_json(kind: type[msgspec.Struct] | type[msgspec.Raw], body: bytes) -> Any:  # noqa: ANN401 - a value of `kind`
     """Return a JSON body as a value of `kind`. Raises WatchRefusedError 400 that names the member and the rule."""
     if is_too_deep(body):
         raise WatchRefusedError(

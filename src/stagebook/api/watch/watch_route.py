@@ -12,6 +12,7 @@ import msgspec
 
 from stagebook.api.asgi import Header, Scope
 from stagebook.api.http_responses import HttpResponse
+from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
 
 ReadBody: TypeAlias = Callable[[], Awaitable[bytes]]
 
@@ -41,6 +42,24 @@ class Watcher(Protocol):
         """
 
 
+class Nobody:
+    """The caller of a public route. It may do nothing that needs a permission."""
+
+    account_id = ""
+    name = "nobody"
+
+    def require(self, action: str, role: Role, *, resource: str | None = None) -> None:  # noqa: ARG002 - as in Watcher
+        """Raise WatchRefusedError 401."""
+        raise WatchRefusedError(
+            status=401,
+            code=WatchProblemCode.UNAUTHENTICATED,
+            detail=f"{action} needs a caller with the role {role.value}",
+        )
+
+
+NOBODY = Nobody()
+
+
 class WatchAccess(Protocol):
     """Authenticates requests."""
 
@@ -59,7 +78,8 @@ class WatchCall(msgspec.Struct, frozen=True, kw_only=True):
     """An authorised request.
 
     `path` has the values of the placeholders of the route's template. `query` and `body` are of the types that the
-    route declares; `body` is None for a route without a body. `headers` has the lines of a field joined by commas.
+    route declares; `body` is None for a route without a body. `client_address` is an IP address, empty if it is not
+    known. `headers` has the lines of a field joined by commas.
     """
 
     watcher: Watcher
@@ -67,6 +87,7 @@ class WatchCall(msgspec.Struct, frozen=True, kw_only=True):
     query: Any
     body: Any
     headers: Mapping[bytes, bytes]
+    client_address: str = ""
 
 
 class StreamingResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +106,11 @@ class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
     """One operation of the watch API.
 
     `template` is the path, with placeholders: `/watch/v1/sessions/{session_id}`. `action` is the operation's name,
-    which policies spell `stagebook:<action>`. `query`, `body` and `response` are msgspec structs; `content_type` is
-    that of the response.
+    which policies spell `stagebook:<action>`. `query`, `body` and `response` are msgspec structs, or `msgspec.Raw` for
+    any JSON; `content_type` is that of the response. `path_values` has the values of a placeholder that has no others.
+    `error` is the body of errors that are no problem documents. A public route needs no authentication.
+
+    A completed request to a route of role operator is logged.
     """
 
     method: str
@@ -96,10 +120,13 @@ class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
     handle: Handle
     role: Role = Role.READER
     query: type[msgspec.Struct] = EmptyParameters
-    body: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | type[msgspec.Raw] | None = None
     response: type[msgspec.Struct] | None = None
     status: int = 200
     content_type: str = "application/json"
+    path_values: Mapping[str, tuple[str, ...]] = {}
+    error: type[msgspec.Struct] | None = None
+    is_public: bool = False
 
 
 def json_response(value: object, *, status: int = 200) -> HttpResponse:

@@ -2,16 +2,15 @@
 
 import pytest
 
-from stagebook.api.watch.access.role_watcher import RoleWatcher
+from stagebook.api.access.policy import PolicyEvaluator
+from stagebook.api.aws.rest_json.service_model import load_service_model
+from stagebook.api.watch.access.role_watcher import OPERATIONS_OF_ROLES, RoleWatcher
 from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.api.watch.watch_route import Role
+from tests.api.watch.access.access_harness import holder
 from tests.api.watch.access.key_store import ACCOUNT_ID, REGION
 
 STAGE = f"arn:aws:ivs:{REGION}:{ACCOUNT_ID}:stage/abcdABCDefgh"
-
-
-def watcher(role: Role, *, is_valid: bool = True) -> RoleWatcher:
-    return RoleWatcher(account_id=ACCOUNT_ID, name="key", role=role, region=REGION, is_valid=lambda: is_valid)
 
 
 def status_of(watcher: RoleWatcher, role: Role, *, resource: str | None = None) -> int:
@@ -23,8 +22,8 @@ def status_of(watcher: RoleWatcher, role: Role, *, resource: str | None = None) 
 
 
 def test_an_operator_may_do_what_a_reader_may_and_not_the_reverse() -> None:
-    assert [status_of(watcher(role), Role.READER) for role in Role] == [200, 200]
-    assert [status_of(watcher(role), Role.OPERATOR) for role in (Role.READER, Role.OPERATOR)] == [403, 200]
+    assert [status_of(holder(role), Role.READER) for role in Role] == [200, 200]
+    assert [status_of(holder(role), Role.OPERATOR) for role in (Role.READER, Role.OPERATOR)] == [403, 200]
 
 
 @pytest.mark.parametrize(
@@ -38,8 +37,16 @@ def test_an_operator_may_do_what_a_reader_may_and_not_the_reverse() -> None:
     ],
 )
 def test_a_resource_must_be_of_the_account_and_the_region(resource: str, status: int) -> None:
-    assert status_of(watcher(Role.OPERATOR), Role.READER, resource=resource) == status
+    assert status_of(holder(Role.OPERATOR), Role.READER, resource=resource) == status
 
 
 def test_a_revoked_key_may_do_nothing_more() -> None:
-    assert status_of(watcher(Role.OPERATOR, is_valid=False), Role.READER) == 401
+    assert status_of(holder(Role.OPERATOR, is_valid=False), Role.READER) == 401
+
+
+@pytest.mark.parametrize("name", load_service_model().operations)
+def test_a_reader_may_call_operations_that_read_and_return_no_secret(name: str) -> None:
+    reader, operator = (PolicyEvaluator(OPERATIONS_OF_ROLES[role]) for role in (Role.READER, Role.OPERATOR))
+    is_reading = name.startswith(("Get", "List")) and name != "GetIngestConfiguration"
+    assert reader.allows(f"ivs:{name}", STAGE) is is_reading
+    assert operator.allows(f"ivs:{name}", STAGE)

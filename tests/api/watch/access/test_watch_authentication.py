@@ -5,22 +5,12 @@ from structlog.testing import capture_logs
 
 from stagebook.api.access.failed_attempts import FAILURES_BURST
 from stagebook.api.asgi import Scope
-from stagebook.api.watch.access.browser_guard import BrowserGuard
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.api.watch.watch_route import Role, Watcher
 from stagebook.log_rate_limit import MAX_LINES
-from tests.api.watch.access.key_store import ACCOUNT_ID, REGION, KeyStore
-
-
-def access_of(store: KeyStore, *, open_account_id: str | None = None) -> WatchAuthentication:
-    return WatchAuthentication(
-        keys=store.bearer_keys(),
-        guard=BrowserGuard(hosts=[]),
-        region=REGION,
-        monotonic=lambda: store.seconds,
-        open_account_id=open_account_id,
-    )
+from tests.api.watch.access.access_harness import AccessHarness
+from tests.api.watch.access.key_store import ACCOUNT_ID
 
 
 async def no_body() -> bytes:
@@ -43,9 +33,10 @@ async def refusal(access: WatchAuthentication, *headers: tuple[str, str]) -> Wat
 
 
 async def test_the_holder_of_a_key_has_its_account_name_and_role() -> None:
-    store = KeyStore()
+    harness = AccessHarness()
+    store = harness.store
     text = store.create(Role.READER, name="dashboard")
-    watcher = await caller(access_of(store), text)
+    watcher = await caller(harness.authentication, text)
     assert (watcher.account_id, watcher.name) == (ACCOUNT_ID, f"{text.split('_')[1]} (dashboard)")
     watcher.require("stagebook:SearchEvents", Role.READER)
     with pytest.raises(WatchRefusedError, match="needs the role operator"):
@@ -53,9 +44,10 @@ async def test_the_holder_of_a_key_has_its_account_name_and_role() -> None:
 
 
 async def test_a_key_that_is_revoked_during_a_request_allows_nothing_more() -> None:
-    store = KeyStore()
+    harness = AccessHarness()
+    store = harness.store
     text = store.create()
-    watcher = await caller(access_of(store), text)
+    watcher = await caller(harness.authentication, text)
     store.revoke(text)
     store.pass_refresh()
     with pytest.raises(WatchRefusedError) as refused:
@@ -64,9 +56,10 @@ async def test_a_key_that_is_revoked_during_a_request_allows_nothing_more() -> N
 
 
 async def test_every_failure_has_the_same_answer() -> None:
-    store = KeyStore()
+    harness = AccessHarness()
+    store = harness.store
     expired, revoked, valid = store.create(expires_ms=0), store.create(), store.create()
-    access = access_of(store)
+    access = harness.authentication
     store.revoke(revoked)
     wrong = [expired, revoked, valid[:-1] + ("a" if valid[-1] != "a" else "b"), "sbk_x", "", "é" * 50]
     refusals = [await refusal(access, ("authorization", f"Bearer {key}")) for key in wrong]
@@ -76,23 +69,24 @@ async def test_every_failure_has_the_same_answer() -> None:
 
 
 async def test_a_request_without_a_key_is_refused() -> None:
-    access = access_of(KeyStore())
+    access = AccessHarness().authentication
     assert (await refusal(access)).status == 401
     assert (await refusal(access, ("authorization", "Basic eDp5"))).status == 401
 
 
 async def test_failures_are_limited_but_a_valid_key_of_the_same_address_is_accepted() -> None:
-    store = KeyStore()
+    harness = AccessHarness()
+    store = harness.store
     text = store.create()
-    access = access_of(store)
+    access = harness.authentication
     statuses = [(await refusal(access, ("authorization", "Bearer x"))).status for _ in range(FAILURES_BURST + 2)]
     assert statuses == [401] * FAILURES_BURST + [429, 429]
     assert (await caller(access, text)).account_id == ACCOUNT_ID
 
 
 async def test_failures_are_logged_with_the_id_at_a_limited_rate_and_without_the_key() -> None:
-    store = KeyStore()
-    access = access_of(store)
+    harness = AccessHarness()
+    access = harness.authentication
     wrong = "sbk_" + "a" * 10 + "_" + "b" * 52
     with capture_logs() as lines:
         for _ in range(MAX_LINES + 5):
@@ -102,7 +96,7 @@ async def test_failures_are_logged_with_the_id_at_a_limited_rate_and_without_the
 
 
 async def test_without_authentication_everybody_is_an_operator_of_the_account() -> None:
-    access = access_of(KeyStore(), open_account_id=ACCOUNT_ID)
+    access = AccessHarness(open_account_id=ACCOUNT_ID).authentication
     watcher = await access.authenticate(scope(), no_body)
     watcher.require("stagebook:CreateDestination", Role.OPERATOR)
     assert watcher.account_id == ACCOUNT_ID
@@ -110,4 +104,43 @@ async def test_without_authentication_everybody_is_an_operator_of_the_account() 
 
 @pytest.mark.parametrize("header", [("host", "evil.example"), ("origin", "http://evil.example")])
 async def test_without_authentication_pages_of_other_origins_are_refused(header: tuple[str, str]) -> None:
-    assert (await refusal(access_of(KeyStore(), open_account_id=ACCOUNT_ID), header)).status == 403
+    assert (await refusal(AccessHarness(open_account_id=ACCOUNT_ID).authentication, header)).status == 403
+
+
+async def test_a_session_that_only_reads_needs_no_header_field_of_the_console() -> None:
+    harness = AccessHarness()
+    cookie = ("cookie", await harness.sign_in(harness.store.create()))
+    watcher = await harness.authentication.authenticate(scope(cookie), no_body)
+    watcher.require("stagebook:SearchEvents", Role.READER)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [("host", "evil.example"), ("origin", "http://127.0.0.1:3000"), ("sec-fetch-site", "same-site")],
+)
+async def test_a_session_is_of_no_use_to_other_pages(header: tuple[str, str]) -> None:
+    harness = AccessHarness()
+    cookie = ("cookie", await harness.sign_in(harness.store.create()))
+    assert (await refusal(harness.authentication, cookie, header)).status == 403
+
+
+async def test_a_session_that_has_ended_is_refused() -> None:
+    harness = AccessHarness()
+    key = harness.store.create()
+    cookie = ("cookie", await harness.sign_in(key))
+    watcher = await harness.authentication.authenticate(scope(cookie), no_body)
+    harness.store.revoke(key)
+    harness.store.pass_refresh()
+    assert (await refusal(harness.authentication, cookie)).status == 401
+    with pytest.raises(WatchRefusedError, match="has ended"):
+        watcher.require("stagebook:TailEvents", Role.READER)
+
+
+async def test_a_key_is_preferred_to_a_cookie() -> None:
+    harness = AccessHarness()
+    cookie = ("cookie", await harness.sign_in(harness.store.create(Role.OPERATOR)))
+    reader = harness.store.create(Role.READER)
+    harness.store.pass_refresh()
+    watcher = await harness.authentication.authenticate(scope(cookie, ("authorization", f"bearer {reader}")), no_body)
+    with pytest.raises(WatchRefusedError, match="needs the role operator"):
+        watcher.require("stagebook:CreateDestination", Role.OPERATOR)

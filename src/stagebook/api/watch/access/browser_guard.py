@@ -12,7 +12,7 @@ while authentication is off, shows only that it came from some browser. So two t
 from collections.abc import Iterable, Mapping
 
 from stagebook.api.access.local_hosts import LocalHosts
-from stagebook.api.watch.access.role_watcher import forbidden
+from stagebook.api.watch.access.authenticated import forbidden
 
 CONSOLE_HEADER = b"x-stagebook-console"
 """A header field of our own. A page of another origin cannot send it without a preflight, which is refused."""
@@ -43,10 +43,14 @@ class BrowserGuard:
 
     def check_change(self, headers: Mapping[bytes, bytes]) -> None:
         """Raise WatchRefusedError 403 unless a request that changes something was made by a script of the console."""
-        if CONSOLE_HEADER not in headers:
-            raise forbidden("a request with a cookie that changes something needs the header field X-Stagebook-Console")
+        self.check_sign_in(headers)
         if b"origin" not in headers and headers.get(b"sec-fetch-site") != b"same-origin":
             raise forbidden("a request with a cookie that changes something needs an Origin")
+
+    def check_sign_in(self, headers: Mapping[bytes, bytes]) -> None:
+        """Raise WatchRefusedError 403 unless a request was made by a script of the console, or by no page."""
+        if CONSOLE_HEADER not in headers:
+            raise forbidden("a sign-in, or a change with a cookie, needs the header field X-Stagebook-Console: 1")
         self.check_origin(headers)
 
     def _is_allowed(self, origin: bytes) -> bool:
