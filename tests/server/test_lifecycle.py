@@ -215,6 +215,26 @@ def test_the_book_of_a_running_server_can_be_backed_up_and_restored(tmp_path: Pa
         assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [arn]
 
 
+def test_a_book_that_cannot_shrink_is_rewritten_at_the_first_start_with_an_age(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        arn = server.client().create_stage()["stage"]["arn"]
+        server.end()
+    with closing(sqlite3.connect(tmp_path / "book.sqlite3", isolation_level=None)) as book:
+        for statement in ("PRAGMA journal_mode = DELETE", "PRAGMA auto_vacuum = NONE", "VACUUM"):
+            book.execute(statement).fetchall()
+
+    for arguments, is_rewritten in (
+        ((), False),
+        (("--retention-days", "30"), True),
+        (("--retention-days", "30"), False),
+    ):
+        with ServerProcess(tmp_path, *arguments) as server:
+            assert ("the book is being rewritten once" in server.output) == is_rewritten
+            assert "could not be rewritten" not in server.output
+            assert [stage["arn"] for stage in server.client().list_stages()["stages"]] == [arn]
+            server.end()
+
+
 def test_stream_keys_need_the_secret_beside_the_book(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         made = server.client().create_ingest_configuration(ingestProtocol="RTMPS")["ingestConfiguration"]

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import msgspec
 import pytest
 from cryptography import x509
 from structlog.testing import capture_logs
 
+from stagebook.book.retention_policy import DAY_MS, RetentionPolicy
 from stagebook.config.rules import ConfigError
 from stagebook.config.server_settings import CredentialSetting
 from stagebook.config.settings import Settings
@@ -25,6 +27,7 @@ from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.server.listen_sockets import ListenSockets, open_listen_sockets
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.wiring import (
+    build_retention,
     engine_settings,
     ingest_process_count,
     ingest_settings,
@@ -290,3 +293,18 @@ def test_an_invalid_policy_is_refused(folder: DataFolder, policy: dict[str, obje
     )
     with pytest.raises(ConfigError, match="setting credentials"):
         ServerSecrets.read(folder, Settings(credentials=(credential,)))
+
+
+def test_retention_has_the_ages_of_the_settings_and_the_lifetimes_of_tokens() -> None:
+    stage_arn = "arn:aws:ivs:us-west-2:123456789012:stage/a"
+    settings = Settings(retention_days=90, retention_overrides={"210987654321": 30, stage_arn: 0})
+    retention = build_retention(settings, book=MagicMock(), manager=MagicMock())
+    assert retention.is_configured
+    assert retention._policy == RetentionPolicy(
+        default_days=90,
+        account_days={"210987654321": 30},
+        stage_days={stage_arn: 0},
+        participant_token_ms=15 * DAY_MS,
+        connection_token_ms=29 * DAY_MS,
+    )
+    assert not build_retention(Settings(), book=MagicMock(), manager=MagicMock()).is_configured

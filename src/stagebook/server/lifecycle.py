@@ -321,6 +321,7 @@ class Server:
             book=self.book,
             book_path=self._folder.book_path,
             manager=self.manager,
+            retention=self.retention,
             engines=self.engines,
             ingest=self.ingest,
             requests=self._requests,

@@ -14,11 +14,13 @@ from stagebook.api.watch.metrics.metrics_access import MetricsAccess
 from stagebook.api.watch.metrics.metrics_endpoint import MetricsEndpoint
 from stagebook.api.watch.metrics.process_metrics import ProcessMetrics
 from stagebook.api.watch.metrics.request_metrics import RequestMetrics
+from stagebook.api.watch.metrics.retention_metrics import RetentionMetrics
 from stagebook.api.watch.metrics.stage_metrics import StageMetrics
 from stagebook.api.watch.metrics.webhook_metrics import DestinationBacklog, WebhookMetrics
 from stagebook.api.watch.watch_route import WatchAccess
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.config.settings import Settings
+from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.rtc.engine.engine_pool import EnginePool
@@ -49,6 +51,7 @@ class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
     book: SqliteBook
     book_path: Path
     manager: StageManager
+    retention: Retention
     engines: EnginePool
     ingest: IngestPool | None
     requests: ApiRequests
@@ -68,6 +71,7 @@ def build_metrics(settings: Settings, server: MeasuredServer, *, keys: WatchAcce
         (
             ProcessMetrics(version=server.version, started_at=time.time()),
             BookMetrics(server.book, path=server.book_path),
+            RetentionMetrics(lambda: server.retention.status),
             StageMetrics(server.manager),
             RequestMetrics(server.requests.all, connections=server.connections, websockets=server.websockets),
             EngineMetrics(server.engines),

@@ -133,3 +133,35 @@ def test_the_key_of_a_new_session_is_dropped_when_it_is_durable(connection: apsw
     for step in reversed(undo):
         step()
     assert not keys._dropping
+
+
+def test_a_session_that_is_being_deleted_is_refused_and_its_id_is_not_given_to_another(
+    connection: apsw.Connection,
+) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
+    keys.end_session(ARN, SESSION, [])
+    with keys.expiring([9]):
+        with pytest.raises(ChangeRefusedError, match="has no session"):
+            keys.session_key(ARN, SESSION)
+        with pytest.raises(ChangeRefusedError, match="already had a session"):
+            keys.start_session(ARN, SESSION, 0, [])
+    assert keys.session_key(ARN, SESSION) == 9
+
+
+def test_new_keys_follow_the_largest_deleted_ones(connection: apsw.Connection) -> None:
+    connection.execute("UPDATE sequencer SET last_stage_key = 20, last_session_key = 30")
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
+    assert keys.add_stage(OTHER_ARN, []).stage_key == 21
+    _, session = keys.start_session(OTHER_ARN, SESSION, 0, [])
+    assert session.session_key == 31
+
+
+def test_a_stage_that_is_forgotten_is_looked_up_again(connection: apsw.Connection) -> None:
+    _insert_stage_with_open_session(connection)
+    keys = RowKeys(connection)
+    assert keys.find_stage(ARN) is not None
+    connection.execute("DELETE FROM stage")
+    keys.forget_stages([ARN, OTHER_ARN])
+    assert keys.find_stage(ARN) is None
