@@ -156,5 +156,8 @@ async def test_a_closed_reader_leaves_nothing() -> None:
         readers = [joined(live) for _ in range(3)]
         for reader in readers:
             live.close_reader(reader)
-        assert not live._readers
-        assert not live._groups
+        assert not live.is_anybody_live
+        log.append()
+        live.note_durable()
+        await asyncio.sleep(0.01)
+        assert log.reads == 0

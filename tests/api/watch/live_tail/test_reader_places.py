@@ -22,7 +22,7 @@ class NamedWatcher:
 
 def take(places: ReaderPlaces, taken: ExitStack, account_id: str, name: str, count: int) -> None:
     for _ in range(count):
-        taken.enter_context(places.place(NamedWatcher(account_id, name)))
+        taken.callback(places.take(NamedWatcher(account_id, name)).give_back)
 
 
 def test_a_key_an_account_and_all_together_have_a_limit_and_places_are_given_back() -> None:

@@ -8,7 +8,6 @@ slowly. It joins the live readers when it has reached what they still have in me
 """
 
 import asyncio
-from contextlib import ExitStack
 
 from stagebook.api.watch.event_parameters import event_filter
 from stagebook.api.watch.live_tail.event_stream_format import CONTENT_TYPE, HEADERS
@@ -65,19 +64,19 @@ class EventStreams:
 
         check_access()
         where = event_filter(parameters, account_id=watcher.account_id)
-        with ExitStack() as resources:
-            resources.enter_context(self._places.place(watcher))
-            reader = self._live.open_reader(where, check_access=check_access)
-            resources.callback(self._live.close_reader, reader)
-            stream = TailStream(reader, live=self._live, read=self._read)
+        stream = TailStream(
+            where, live=self._live, read=self._read, place=self._places.take(watcher), check_access=check_access
+        )
+        try:
             event_id = given_event_id(call.headers.get(HEADER), parameters)
             if event_id is not None:
                 await stream.begin_after_event(event_id)
             elif where.since_ms is not None:
                 stream.begin_at_time(where.since_ms)
-            # The stream releases them at its end.
-            messages = stream.messages(resources.pop_all(), retry_ms=self._retry_ms())
-            return StreamingResponse(headers=HEADERS, parts=messages)
+        except BaseException:
+            stream.close()
+            raise
+        return StreamingResponse(headers=HEADERS, parts=stream.messages(retry_ms=self._retry_ms()))
 
     async def _read(self, after: int, where: EventFilter, resumed_id: str | None) -> TailPage:
         async with self._reads:

@@ -78,6 +78,11 @@ class LiveEvents:
         if self._readers:
             self._durable.set()
 
+    @property
+    def is_anybody_live(self) -> bool:
+        """Whether there are readers that have joined and have not ended."""
+        return bool(self._groups)
+
     def last_sequence(self) -> int:
         """Return the sequence number of the newest event in the book."""
         return self._log.last_sequence()

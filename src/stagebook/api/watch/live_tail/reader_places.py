@@ -1,8 +1,6 @@
 """How many readers the live tail has: in total, of one account, and with one key."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
 from stagebook.api.watch.watch_route import Watcher
@@ -23,9 +21,8 @@ class ReaderPlaces:
         self._by_account: Counter[str] = Counter()
         self._by_key: Counter[str] = Counter()
 
-    @contextmanager
-    def place(self, watcher: Watcher) -> Iterator[None]:
-        """Take a place until the context is left. Raises WatchRefusedError 429 or 503 without one."""
+    def take(self, watcher: Watcher) -> "ReaderPlace":
+        """Take a place, which must be given back. Raises WatchRefusedError 429 or 503 without one."""
         account, key = watcher.account_id, f"{watcher.account_id}/{watcher.name}"
         if self._by_key[key] >= self._key_limit:
             raise _refused(429, f"this key has {self._key_limit} open streams, which is the maximum")
@@ -33,18 +30,31 @@ class ReaderPlaces:
             raise _refused(429, f"this account has {self._account_limit} open streams, which is the maximum")
         if self.taken >= self._limit:
             raise _refused(503, f"the server has {self._limit} open streams, which is the maximum")
-        self._change(account, key, 1)
-        try:
-            yield
-        finally:
-            self._change(account, key, -1)
+        self.change(account, key, 1)
+        return ReaderPlace(self, account, key)
 
-    def _change(self, account: str, key: str, difference: int) -> None:
+    def change(self, account: str, key: str, difference: int) -> None:
+        """Count places that are taken, or given back."""
         self.taken += difference
         for counter, counted in ((self._by_account, account), (self._by_key, key)):
             counter[counted] += difference
             if not counter[counted]:
                 del counter[counted]
+
+
+class ReaderPlace:
+    """A place that is taken until `give_back` is called, which may be called once."""
+
+    __slots__ = ("_account", "_key", "_places")
+
+    def __init__(self, places: ReaderPlaces, account: str, key: str) -> None:
+        self._places = places
+        self._account = account
+        self._key = key
+
+    def give_back(self) -> None:
+        """Let another reader have the place."""
+        self._places.change(self._account, self._key, -1)
 
 
 def _refused(status: int, detail: str) -> WatchRefusedError:

@@ -1,7 +1,7 @@
 """One event stream: where it begins, the past from there, and the live events after it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractContextManager, aclosing
+from contextlib import aclosing
 from typing import TypeAlias
 
 import msgspec
@@ -14,7 +14,7 @@ from stagebook.api.watch.live_tail.event_stream_format import (
     position_message,
 )
 from stagebook.api.watch.live_tail.live_events import LiveEvents
-from stagebook.api.watch.live_tail.live_reader import LiveReader
+from stagebook.api.watch.live_tail.reader_places import ReaderPlace
 from stagebook.api.watch.live_tail.resume_position import resumed_sequence, unknown_event_id
 from stagebook.api.watch.live_tail.tail_page import TailPage, UnknownEventError
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
@@ -30,12 +30,28 @@ _log = structlog.get_logger(__name__)
 
 
 class TailStream:
-    """Produces the messages of one stream."""
+    """Produces the messages of one stream, which has a place and a live reader until it is closed."""
 
-    def __init__(self, reader: LiveReader, *, live: LiveEvents, read: ReadPage) -> None:
-        self._reader = reader
+    __slots__ = ("_first_page", "_live", "_place", "_position", "_read", "_reader")
+
+    def __init__(
+        self,
+        where: EventFilter,
+        *,
+        live: LiveEvents,
+        read: ReadPage,
+        place: ReaderPlace,
+        check_access: Callable[[], None],
+    ) -> None:
+        """`check_access` raises WatchRefusedError when the client may not read any more."""
         self._live = live
         self._read = read
+        self._place = place
+        try:
+            self._reader = live.open_reader(where, check_access=check_access)
+        except BaseException:
+            place.give_back()
+            raise
         self._position = live.position
         self._first_page: TailPage | None = None
 
@@ -58,11 +74,14 @@ class TailStream:
         """Begin with the events of a time in milliseconds since the epoch."""
         self._position = min(max((time_ms << SEQUENCE_TIME_SHIFT) - 1, 0), self._live.last_sequence())
 
-    async def messages(
-        self, resources: AbstractContextManager[object], *, retry_ms: int
-    ) -> AsyncGenerator[bytes, None]:
-        """Yield the bytes of the stream until it ends. `resources` are released then."""
-        with resources:
+    def close(self) -> None:
+        """Give the place and the reader back. `messages` does it at its end."""
+        self._live.close_reader(self._reader)
+        self._place.give_back()
+
+    async def messages(self, *, retry_ms: int) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of the stream until it ends, and close it."""
+        try:
             yield opening_message(retry_ms=retry_ms)
             async with aclosing(self._past()) as past:
                 async for part in past:
@@ -74,6 +93,8 @@ class TailStream:
                 else:
                     await reader.wait()
             yield disconnect_message(reader.end, position=reader.sent_position)
+        finally:
+            self.close()
 
     async def _past(self) -> AsyncGenerator[bytes, None]:
         """Yield what is older than what the live readers remember, until the reader has joined them or has ended."""
