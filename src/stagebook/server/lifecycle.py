@@ -327,6 +327,9 @@ class Server:
             requests=self._requests,
             connections=lambda: len(self._http.server_state.connections),
             websockets=lambda: self._router.websockets,
+            event_streams=lambda: self.live.reader_count,
+            refused=lambda: self._http.refused,
+            history=self.history,
         )
 
     def _health(self) -> Health:

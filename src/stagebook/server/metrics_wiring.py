@@ -16,14 +16,18 @@ from stagebook.api.watch.metrics.process_metrics import ProcessMetrics
 from stagebook.api.watch.metrics.request_metrics import RequestMetrics
 from stagebook.api.watch.metrics.retention_metrics import RetentionMetrics
 from stagebook.api.watch.metrics.stage_metrics import StageMetrics
-from stagebook.api.watch.metrics.webhook_metrics import DestinationBacklog, WebhookMetrics
+from stagebook.api.watch.metrics.watch_metrics import WatchMetrics
+from stagebook.api.watch.metrics.webhook_metrics import WebhookMetrics
 from stagebook.api.watch.watch_route import WatchAccess
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.config.settings import Settings
+from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.server.system_clock import SystemClock
+from stagebook.webhooks.delivery_records import Backlog
 
 
 class ApiRequests(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +49,11 @@ class ApiRequests(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a running server that are measured. `connections` and `websockets` return how many are open."""
+    """The parts of a running server that are measured.
+
+    `connections`, `websockets` and `event_streams` return how many are open, `refused` the requests that the HTTP
+    server has refused by status, `webhook_backlogs` what waits for each destination.
+    """
 
     version: str
     book: SqliteBook
@@ -57,7 +65,10 @@ class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
     requests: ApiRequests
     connections: Callable[[], int]
     websockets: Callable[[], int]
-    webhook_backlogs: Callable[[], Mapping[str, DestinationBacklog]] = dict
+    event_streams: Callable[[], int]
+    refused: Callable[[], Mapping[int, int]]
+    history: HistoryProcesses
+    webhook_backlogs: Callable[[], Mapping[str, Backlog]] = dict
 
 
 def build_metrics(settings: Settings, server: MeasuredServer, *, keys: WatchAccess) -> MetricsEndpoint:
@@ -73,10 +84,16 @@ def build_metrics(settings: Settings, server: MeasuredServer, *, keys: WatchAcce
             BookMetrics(server.book, path=server.book_path),
             RetentionMetrics(lambda: server.retention.status),
             StageMetrics(server.manager),
-            RequestMetrics(server.requests.all, connections=server.connections, websockets=server.websockets),
+            RequestMetrics(
+                server.requests.all,
+                connections=server.connections,
+                websockets=server.websockets,
+                refused=server.refused,
+            ),
+            WatchMetrics(server.history, event_streams=server.event_streams),
             EngineMetrics(server.engines),
             IngestMetrics(server.ingest),
-            WebhookMetrics(server.webhook_backlogs),
+            WebhookMetrics(server.webhook_backlogs, now_ms=SystemClock().now_ms),
         ),
         access=MetricsAccess(networks=settings.metrics_networks, allows_host=hosts.allow, keys=keys),
     )

@@ -2,15 +2,18 @@
 
 import asyncio
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.clients.events_client import connect_events_client
 from tests.clients.publisher import Publisher
 from tests.clients.viewer import Viewer
+from tests.e2e.ingest.ingest_handle import IngestHandle
 from tests.e2e.metrics.scraped_metrics import ScrapedMetrics, scrape, scrape_until
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer
+from tests.e2e.watch.bearer import create_key
 
 
 def has_media(scraped: ScrapedMetrics) -> bool:
@@ -85,3 +88,30 @@ async def test_an_events_websocket_is_a_participant_and_a_websocket(server: Runn
     opened = {"operation": "EventsWebsocket", "status": "101"}
     requests = [each.value("stagebook_api_requests_total", **opened) for each in (before, during)]
     assert requests[1] == requests[0] + 1
+
+
+async def test_an_encoder_is_seen_by_its_ingest_process_and_by_the_engine(server: RunningServer) -> None:
+    ingest = await IngestHandle.create(StageHandle(server))
+    try:
+        await ingest.publish()
+        scraped = await scrape_until(
+            server.endpoint_url, lambda scraped: scraped.value("stagebook_engine_feed_units_total") > 10
+        )
+    finally:
+        await ingest.close()
+    assert scraped.value("stagebook_ingest_streams") == scraped.value("stagebook_ingest_connections") == 1
+    assert scraped.value("stagebook_engine_connections", kind="encoder") == 1
+    assert scraped.value("stagebook_engine_feed_bytes_total") > scraped.value("stagebook_engine_feed_units_total")
+
+
+async def test_a_stream_of_events_is_counted_while_it_is_open(server: RunningServer) -> None:
+    key = await asyncio.to_thread(create_key, server, "reader")
+    headers = {"Authorization": f"Bearer {key}"}
+    async with (
+        httpx.AsyncClient(base_url=server.endpoint_url, headers=headers) as client,
+        client.stream("GET", "/watch/v1/events/stream") as response,
+    ):
+        assert response.status_code == 200
+        during = await asyncio.to_thread(scrape, server.endpoint_url)
+    assert during.value("stagebook_event_streams") == 1
+    await scrape_until(server.endpoint_url, lambda scraped: scraped.value("stagebook_event_streams") == 0)

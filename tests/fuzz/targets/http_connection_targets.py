@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from typing import Any
 
 from uvicorn.config import Config
@@ -120,6 +121,7 @@ def _connection(budget: InputBudget, state: ServerState) -> HttpConnection:
         request_ids=RequestIds(CountingRandomness()),
         input_budget=budget,
         connection_counts=ConnectionCounts(max_per_network=1_000),
+        refused=Counter(),
     )
     config = Config(
         _echo, ws=WebSocketProtocol, lifespan="off", log_config=None, ws_max_size=4_096, ws_ping_interval=None

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.http_body import BodyReader, BodyTimeoutError
-from stagebook.server.http.http_connection import REFUSED_CONNECTIONS, HttpConnection
+from stagebook.server.http.http_connection import CLOSED, REFUSED_CONNECTIONS, HttpConnection
 from stagebook.server.http.request_head import RequestHead
 from stagebook.server.http.websocket_protocol import WebSocketProtocol
 from tests.server.http.http_harness import (
@@ -250,6 +250,21 @@ async def test_one_address_cannot_take_all_connections() -> None:
         await stack.aclose()
         await wait_until_no_connections(server)
         assert (await exchange(port, CLOSING_GET)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_what_no_application_gets_is_counted_by_its_status() -> None:
+    limits = msgspec.structs.replace(LIMITS, connections=1)
+    async with running_server(EchoApplication(), limits=limits) as (server, port):
+        assert (await exchange(port, b"no request\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+        assert (await exchange(port, CLOSING_GET)).startswith(b"HTTP/1.1 200 ")
+        await wait_until_no_connections(server)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(connection(port))
+            assert (await exchange(port, CLOSING_GET)).startswith(b"HTTP/1.1 503 ")
+            for _ in range(REFUSED_CONNECTIONS):
+                await stack.enter_async_context(connection(port))
+            assert await exchange(port) == b""
+        assert server.refused == {400: 1, 503: 1, CLOSED: 1}
 
 
 async def test_silent_connections_are_bounded() -> None:

@@ -71,6 +71,16 @@ class HistoryProcesses:
             case other:
                 raise TypeError(f"not a reply: {other!r}")
 
+    @property
+    def running_reads(self) -> int:
+        """How many reads the processes are doing."""
+        return len(self._turns)
+
+    @property
+    def waiting_reads(self) -> int:
+        """How many reads wait for a process."""
+        return self._waiting
+
     async def close(self) -> None:
         """Stop all reads and end the processes. Idempotent."""
         self._is_closed = True

@@ -19,6 +19,7 @@ A client needs no token for any of this, so every input has a bound:
 
 import asyncio
 import functools
+from collections import Counter
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -51,6 +52,8 @@ REFUSED_CONNECTIONS = 128
 """Connections above the limit that are kept until they got their 503. Further ones are closed at once: each is an open
 file of the process, and the book and the media processes need some too."""
 
+CLOSED = 0
+"""Stands for the status of a connection that was closed without a response."""
 _REQUEST_TIMEOUT = 408
 _BAD_REQUEST = 400
 _SERVICE_UNAVAILABLE = 503
@@ -66,6 +69,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     request_ids: RequestIds
     input_budget: InputBudget
     connection_counts: ConnectionCounts
+    refused: Counter[int]
+    """The requests that were refused before any application got them, by status; CLOSED counts the connections that
+    were closed without a response."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -115,6 +121,7 @@ class HttpConnection(asyncio.Protocol):
         self._network = self._settings.connection_counts.enter(self._client[0] if self._client else "")
         self._await(AwaitedInput.FIRST_BYTE)
         if self._are_connections_above(REFUSED_CONNECTIONS):
+            self._settings.refused[CLOSED] += 1
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
@@ -221,6 +228,7 @@ class HttpConnection(asyncio.Protocol):
         self._discarded_bytes = 0
         application: Any = self._config.loaded_app
         if self._are_connections_above(0):
+            self._settings.refused[_SERVICE_UNAVAILABLE] += 1
             request_id = self._settings.request_ids.next_id()
             application = refusal(_SERVICE_UNAVAILABLE, _TOO_MANY, request_id)
         self._cancel_keep_alive()
@@ -291,6 +299,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer the request that is being received with an error, after the responses before it. Then close."""
+        self._settings.refused[status] += 1
         is_in_body = self._decoder.is_in_body
         self._is_refused = True
         self._stop_input()

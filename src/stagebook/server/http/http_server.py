@@ -9,6 +9,7 @@ it, is up to `HttpConnection` and `WebSocketProtocol`.
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -65,7 +66,9 @@ class HttpServer(uvicorn.Server):
         used. `on_started` is called once connections are accepted. At the end, `before_close` is awaited when no more
         connections are accepted and the open ones are not closed yet.
         """
-        super().__init__(_configuration(application, limits, trusted_proxies))
+        self.refused: Counter[int] = Counter()
+        """The requests that were refused before the application got them, see `ConnectionSettings.refused`."""
+        super().__init__(_configuration(application, limits, trusted_proxies, self.refused))
         self._on_started = on_started
         self._before_close = before_close
 
@@ -105,7 +108,9 @@ class HttpServer(uvicorn.Server):
         await asyncio.sleep(0)  # the event loop now notifies them
 
 
-def _configuration(application: Application, limits: HttpLimits, trusted_proxies: tuple[str, ...]) -> uvicorn.Config:
+def _configuration(
+    application: Application, limits: HttpLimits, trusted_proxies: tuple[str, ...], refused: Counter[int]
+) -> uvicorn.Config:
     shared = ConnectionSettings(
         request_timeout_seconds=limits.request_timeout_seconds,
         keep_alive_seconds=limits.keep_alive_seconds,
@@ -114,6 +119,7 @@ def _configuration(application: Application, limits: HttpLimits, trusted_proxies
         connection_counts=ConnectionCounts(
             max_per_network=limits.connections_per_network, shared_networks=trusted_proxies
         ),
+        refused=refused,
     )
 
     def protocol(**arguments: Any) -> HttpConnection:  # noqa: ANN401 - arguments of uvicorn

@@ -73,6 +73,11 @@ class LiveEvents:
         self._is_ending = False
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def reader_count(self) -> int:
+        """How many readers there are."""
+        return len(self._readers)
+
     def note_durable(self) -> None:
         """Read the new events soon. `SqliteBook.on_durable` calls it."""
         if self._readers:

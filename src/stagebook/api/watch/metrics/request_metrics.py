@@ -1,6 +1,6 @@
 """Metrics of the APIs: requests by operation and status, their durations, and the open connections."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
@@ -8,11 +8,21 @@ from stagebook.api.request_counts import RequestCounts
 
 
 class RequestMetrics:
-    """Reads the counts of all APIs. `connections` and `websockets` return how many are open."""
+    """Reads the counts of all APIs.
+
+    `connections` and `websockets` return how many are open, `refused` the requests that reached no API by status; 0
+    stands for connections that were closed without a response.
+    """
 
     def __init__(
-        self, apis: Sequence[RequestCounts], *, connections: Callable[[], int], websockets: Callable[[], int]
+        self,
+        apis: Sequence[RequestCounts],
+        *,
+        connections: Callable[[], int],
+        websockets: Callable[[], int],
+        refused: Callable[[], Mapping[int, int]],
     ) -> None:
+        self._refused = refused
         self._apis = apis
         self._connections = connections
         self._websockets = websockets
@@ -40,6 +50,14 @@ class RequestMetrics:
                     buckets = list(counts.latency.cumulative())
                     durations.add_metric((api.api, operation), buckets, counts.latency.sum_seconds)
         yield durations
+        refused = CounterMetricFamily(
+            "stagebook_http_refused_requests",
+            "Requests that no API got, because they were malformed, too large, too slow or too many.",
+            labels=("status",),
+        )
+        for status, count in sorted(self._refused().items()):
+            refused.add_metric((str(status) if status else "closed",), count)
+        yield refused
         yield GaugeMetricFamily(
             "stagebook_http_connections", "Open HTTP connections and websockets.", value=self._connections()
         )
