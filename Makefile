@@ -75,9 +75,10 @@ simulate: $(VENV)/.dev
 fuzz: $(VENV)/.fuzz
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
-# schemathesis against the AWS API, with EXAMPLES random inputs for each operation.
+# schemathesis against the AWS API and the watch API, with EXAMPLES random inputs for each operation.
 conformance: $(VENV)/.dev
 	@$(BIN)/python -m tests.e2e.aws.conformance --examples $(EXAMPLES) $(ARGS)
+	@$(BIN)/python -m tests.e2e.watch.conformance --examples $(EXAMPLES) $(ARGS)
 
 # Clients and attackers against a real server, for MINUTES.
 soak: $(VENV)/.dev

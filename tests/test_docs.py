@@ -13,9 +13,11 @@ from stagebook.api.aws.operations.compositions import CompositionOperations
 from stagebook.api.aws.page_token import PageTokens
 from stagebook.api.aws.rest_json.service_model import load_service_model
 from stagebook.api.participants.problem_responses import ATTEMPT_STATUSES, OTHER_STATUSES
+from stagebook.api.watch.openapi_document import with_document
 from stagebook.config.settings import SETTINGS, Setting
 from stagebook.config.sources import describe_type
 from stagebook.manager.stage_manager import StageManager
+from stagebook.server.watch_wiring import watch_routes
 from stagebook.stage.errors import TokenRefusal
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.limits import RELAXED, STRICT, Limits
@@ -95,6 +97,14 @@ def test_every_event_name_and_error_code_has_a_state(name: str) -> None:
 @pytest.mark.parametrize("cause", Cause)
 def test_every_cause_is_explained(cause: Cause) -> None:
     assert cause.value in rows("compatibility.md")
+
+
+def test_every_route_of_the_watch_api_is_documented_with_its_role() -> None:
+    routes = with_document(watch_routes(MagicMock(), MagicMock()), version="")
+    expected = {f"{route.method} {route.template}": "none" if route.is_public else route.role.value for route in routes}
+    section = page("watch.md").partition("\n## ")[0]
+    documented = dict(re.findall(r"^\| `([A-Z]+ /watch/v1/[^`]+)` \| (\w+) \|", section, re.MULTILINE))
+    assert documented == expected
 
 
 def test_every_error_response_of_the_participants_api_is_documented() -> None:

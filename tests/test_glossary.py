@@ -36,7 +36,7 @@ _WORDS = {
         queue quotas rate rates reader recovery registry replication row rows rules run schema section server
         service setting shared sqlite stage stages state store system table timeout timeouts timer to traceback
         transaction transitions unit user wall wiring work worker writer
-        calls console cookie identity operator routes signed watch
+        calls console openapi cookie identity operator routes signed watch
         export file lines pages parquet scan terminal text totals views
     """,
 }

@@ -21,6 +21,7 @@ from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
+from stagebook.api.watch.openapi_document import with_document
 from stagebook.api.watch.operator_calls import OperatorCalls
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.api.watch.watch_route import WatchRoute
@@ -102,7 +103,7 @@ def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchR
 def build_watch_api(parts: WatchParts, *, access: WatchAccessParts, requests: RequestCounts) -> WatchApi:
     """Return the watch API. It counts its requests in `requests`."""
     return WatchApi(
-        routes=watch_routes(parts, access),
+        routes=with_document(watch_routes(parts, access), version=parts.version),
         access=access.authentication,
         body_timeout_seconds=parts.settings.request_timeout_seconds,
         requests=requests,

@@ -108,6 +108,7 @@ class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
     `template` is the path, with placeholders: `/watch/v1/sessions/{session_id}`. `action` is the operation's name,
     which policies spell `stagebook:<action>`. `query`, `body` and `response` are msgspec structs, or `msgspec.Raw` for
     any JSON; `content_type` is that of the response. `path_values` has the values of a placeholder that has no others.
+    `header_parameters` has the header fields that the route reads, and whether each is required.
     `error` is the body of errors that are no problem documents. A public route needs no authentication.
 
     A completed request to a route of role operator is logged.
@@ -125,6 +126,7 @@ class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     content_type: str = "application/json"
     path_values: Mapping[str, tuple[str, ...]] = {}
+    header_parameters: Mapping[str, bool] = {}
     error: type[msgspec.Struct] | None = None
     is_public: bool = False
 

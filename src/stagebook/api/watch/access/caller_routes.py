@@ -84,6 +84,7 @@ class CallerRoutes:
                 summary="Open a session of the console with a bearer key",
                 handle=self._sign_in,
                 is_public=True,
+                header_parameters={"X-Stagebook-Console": True},
                 body=SignIn,
                 response=WatchIdentity,
             ),

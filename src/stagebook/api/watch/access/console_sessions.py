@@ -40,7 +40,8 @@ class ConsoleSessions:
         self._randomness = randomness
         self._monotonic = monotonic
         self._by_digest: OrderedDict[str, ConsoleSession] = OrderedDict()
-        """The session that was used last is the last one."""
+        self._digests_of_keys: dict[str, OrderedDict[str, None]] = {}
+        """In both, the session that was used last is the last one."""
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -49,12 +50,12 @@ class ConsoleSessions:
         """Begin a session for a valid key and return its id, which is a secret."""
         session_id = self._randomness.token_bytes(_ID_SIZE_BYTES).hex()
         now_seconds = self._monotonic()
-        of_key = [session.digest for session in self._by_digest.values() if session.key_id == key.key_id]
-        if len(of_key) >= MAXIMUM_SESSIONS_PER_KEY:
-            del self._by_digest[of_key[0]]
+        if len(self._digests_of_keys.get(key.key_id, ())) >= MAXIMUM_SESSIONS_PER_KEY:
+            self.close(next(iter(self._digests_of_keys[key.key_id])))
         elif len(self._by_digest) >= MAXIMUM_SESSIONS:
-            self._by_digest.popitem(last=False)
+            self.close(next(iter(self._by_digest)))
         digest = _digest_of(session_id)
+        self._digests_of_keys.setdefault(key.key_id, OrderedDict())[digest] = None
         self._by_digest[digest] = ConsoleSession(
             digest=digest, key_id=key.key_id, opened_at_seconds=now_seconds, used_at_seconds=now_seconds
         )
@@ -73,10 +74,11 @@ class ConsoleSessions:
             return None
         key = self._keys.find(session.key_id)
         if key is None or self.remaining_seconds(session) <= 0:
-            del self._by_digest[digest]
+            self.close(digest)
             return None
         session.used_at_seconds = self._monotonic()
         self._by_digest.move_to_end(digest)
+        self._digests_of_keys[session.key_id].move_to_end(digest)
         return key
 
     def remaining_seconds(self, session: ConsoleSession) -> float:
@@ -89,7 +91,12 @@ class ConsoleSessions:
 
     def close(self, digest: str) -> None:
         """End a session. Idempotent."""
-        self._by_digest.pop(digest, None)
+        session = self._by_digest.pop(digest, None)
+        if session is not None:
+            of_key = self._digests_of_keys[session.key_id]
+            del of_key[digest]
+            if not of_key:
+                del self._digests_of_keys[session.key_id]
 
 
 def _digest_of(session_id: str) -> str:
