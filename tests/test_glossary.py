@@ -37,7 +37,7 @@ _WORDS = {
         service setting shared sqlite stage stages state store system table timeout timeouts timer to traceback
         transaction transitions unit user wall wiring work worker writer
         calls console openapi cookie identity operator routes signed watch
-        export file lines pages parquet scan terminal text totals views
+        export file lines pages parameters parquet reads scan terminal text totals views
     """,
 }
 

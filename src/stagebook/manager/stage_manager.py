@@ -33,7 +33,7 @@ from stagebook.manager.resources.stage_service import StageService
 from stagebook.manager.resources.tag_service import TagService
 from stagebook.manager.resources.token_service import TokenService
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
-from stagebook.manager.session.session_registry import LiveTotals
+from stagebook.manager.session.session_registry import LiveSession, LiveTotals
 from stagebook.manager.session.transaction import SessionRules
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
@@ -138,6 +138,10 @@ class StageManager:
     def live_totals(self) -> LiveTotals:
         """Return the numbers of sessions, participants, publishers and subscriptions that are live now."""
         return self._unit.registry.totals()
+
+    def live_session(self, stage_arn: str) -> LiveSession | None:
+        """Return what is live on a stage now, None without an open session."""
+        return self._unit.registry.live_session(stage_arn)
 
     @property
     def unknown_stream_keys(self) -> int:

@@ -17,12 +17,15 @@ from stagebook.api.watch.access.console_sessions import ConsoleSessions
 from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.signed_requests import SignedRequests
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
+from stagebook.api.watch.export.export_routes import ExportRoutes
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
 from stagebook.api.watch.openapi_document import with_document
 from stagebook.api.watch.operator_calls import OperatorCalls
+from stagebook.api.watch.sessions.session_routes import SessionRoutes
+from stagebook.api.watch.sessions.stage_routes import StageRoutes
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.api.watch.watch_route import WatchRoute
 from stagebook.book.sqlite.sqlite_book import SqliteBook
@@ -98,6 +101,9 @@ def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchR
         randomness=SystemRandomness(),
     ).route()
     yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
+    yield from SessionRoutes(history=parts.history, clock=SystemClock()).routes()
+    yield StageRoutes(history=parts.history, live_session=parts.manager.live_session, clock=SystemClock()).route()
+    yield ExportRoutes(history=parts.history).route()
 
 
 def build_watch_api(parts: WatchParts, *, access: WatchAccessParts, requests: RequestCounts) -> WatchApi:

@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
-from stagebook.manager.session.session_registry import LiveTotals, Route, SessionRegistry
+from stagebook.manager.session.session_registry import LiveSession, LiveTotals, Route, SessionRegistry
 from stagebook.stage.events import Cause
 from stagebook.stage.participant.transitions import ConnectionKind
 from stagebook.stage.session.session_facts import SessionClosed
+from stagebook.stage.session.session_phase import SessionPhase
 from stagebook.stage.session.session_state import Session
 from tests.stage.session.decided_session import ACCOUNT, STAGE, DecidedSession, ended, publish
 
@@ -108,3 +109,14 @@ def test_the_routes_of_a_connection_token_are_those_of_its_account(registry: Ses
         registry.close_route(connection_id)
     assert list(registry.connected_through(ACCOUNT, "one")) == []
     assert registry._by_token == {}
+
+
+def test_what_is_live_on_a_stage_is_known_once_its_session_is_open(registry: SessionRegistry) -> None:
+    assert registry.live_session(STAGE) is None
+    session = busy()
+    registry.install(msgspec.structs.replace(session, phase=SessionPhase.UNOPENED))
+    assert registry.live_session(STAGE) is None
+    registry.install(session)
+    assert registry.live_session(STAGE) == LiveSession(
+        session_id=session.session_id, start_ms=session.start_ms, participants=2, publishers=1, subscriptions=1
+    )

@@ -39,6 +39,16 @@ class LiveTotals(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions: int
 
 
+class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
+    """An open session and what is live in it, as the quotas count it: attempts in progress are included."""
+
+    session_id: str
+    start_ms: int
+    participants: int
+    publishers: int
+    subscriptions: int
+
+
 class SessionRegistry:
     """The running sessions by stage ARN, and the routes by connection id.
 
@@ -65,6 +75,19 @@ class SessionRegistry:
             participants=self._present,
             publishers=sum(publishers for publishers, _ in self._accounts.values()),
             subscriptions=sum(subscribers for _, subscribers in self._accounts.values()),
+        )
+
+    def live_session(self, stage_arn: str) -> LiveSession | None:
+        """Return what is live on a stage, None if it has no session or nothing of it is recorded yet."""
+        session = self.sessions.get(stage_arn)
+        if session is None or session.phase is _UNOPENED:
+            return None
+        return LiveSession(
+            session_id=session.session_id,
+            start_ms=session.start_ms,
+            participants=session.usage.present,
+            publishers=session.usage.publishers,
+            subscriptions=session.usage.subscribers,
         )
 
     def account_usage(self, account_id: str) -> tuple[int, int]:

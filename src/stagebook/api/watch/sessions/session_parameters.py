@@ -1,0 +1,107 @@
+"""The query parameters and the responses of the routes of sessions."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from stagebook.api.watch.event_parameters import milliseconds
+from stagebook.api.watch.sessions.list_cursor import MAXIMUM_CURSOR_LENGTH
+from stagebook.book.sqlite.session_history import SessionFilter
+from stagebook.history.sessions.session_document import (
+    ParticipantReportDocument,
+    SessionDocument,
+    SessionTotalsDocument,
+)
+
+MAXIMUM_SESSIONS = 1_000
+MAXIMUM_PARTICIPANTS = 1_000
+_MAXIMUM_TEXT_LENGTH = 2_048
+
+
+class SessionState(StrEnum):
+    """Whether a session goes on."""
+
+    OPEN = "open"
+    ENDED = "ended"
+
+
+def _text(description: str) -> msgspec.Meta:
+    return msgspec.Meta(min_length=1, max_length=_MAXIMUM_TEXT_LENGTH, description=description)
+
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with an offset, or seconds since the epoch.")]
+_Cursor = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=MAXIMUM_CURSOR_LENGTH,
+        description="`nextCursor` of the page before.",
+    ),
+]
+
+
+class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which sessions. A session must match every parameter that is given. `since` and `until` bound its start."""
+
+    stage: Annotated[str, _text("ARN of the stage.")] | None = None
+    state: SessionState | None = None
+    user: Annotated[str, _text("User id of a participant of the session.")] | None = None
+    since: _Time | None = None
+    until: _Time | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_SESSIONS, description="Sessions of a page.")] = 100
+    cursor: _Cursor | None = None
+
+
+class SessionReportParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which participants of a session, and whether the totals are computed, which takes time in a large session."""
+
+    participant: Annotated[str, _text("Id of the participant.")] | None = None
+    user: Annotated[str, _text("User id of the participants.")] | None = None
+    totals: Annotated[bool, msgspec.Meta(description="Whether the first page has the totals.")] = True
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_PARTICIPANTS, description="Participants of a page.")] = 100
+    cursor: _Cursor | None = None
+
+
+class SessionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A page of sessions, the newest first. It may have fewer than asked for, or none, and still a next page."""
+
+    sessions: list[SessionDocument]
+    next_cursor: str | None
+
+
+class SessionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A session and a page of its participants, in the order of their arrival.
+
+    Open intervals count up to `as_of_time`. The totals are those of the whole session; they are null on later pages,
+    without `totals`, and in a session that has too many events for a request.
+    """
+
+    session: SessionDocument
+    as_of_time: str
+    totals: SessionTotalsDocument | None
+    participants: list[ParticipantReportDocument]
+    next_cursor: str | None
+
+
+class EncodedSessionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A SessionReport whose participants are JSON already."""
+
+    session: SessionDocument
+    as_of_time: str
+    totals: SessionTotalsDocument | None
+    participants: msgspec.Raw
+    next_cursor: str | None
+
+
+def session_filter(parameters: SessionParameters, *, account_id: str) -> SessionFilter:
+    """Return the filter that the parameters stand for, in one account."""
+    return SessionFilter(
+        account_id=account_id,
+        stage_arn=parameters.stage,
+        is_open=None if parameters.state is None else parameters.state is SessionState.OPEN,
+        since_ms=None if parameters.since is None else milliseconds(parameters.since),
+        until_ms=None if parameters.until is None else milliseconds(parameters.until),
+        user_id=parameters.user,
+    )

@@ -1,0 +1,156 @@
+"""`GET /watch/v1/sessions`, `/sessions/{session_id}` and `/sessions/{session_id}/attendance`.
+
+The history processes do the work, in bounded steps. A client that disconnects ends the steps of its request.
+"""
+
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from stagebook.api.watch.sessions.list_cursor import decode_cursor, encode_cursor
+from stagebook.api.watch.sessions.session_parameters import (
+    EncodedSessionReport,
+    SessionList,
+    SessionParameters,
+    SessionReport,
+    SessionReportParameters,
+    session_filter,
+)
+from stagebook.api.watch.watch_route import (
+    Role,
+    StreamingResponse,
+    WatchCall,
+    WatchResponse,
+    WatchRoute,
+    json_response,
+)
+from stagebook.book.sqlite.session_history import ParticipantChoice, SessionEntry
+from stagebook.history.history_reader import HistoryReader
+from stagebook.history.sessions.attendance import attendance_heading
+from stagebook.history.sessions.session_document import SessionTotalsDocument, session_document, totals_document
+from stagebook.history.sessions.session_reads import (
+    read_attendance,
+    read_participants,
+    read_session,
+    read_sessions,
+    read_totals,
+)
+from stagebook.history.sessions.session_totals import TotalsAccumulator
+from stagebook.stage.clock import Clock
+from stagebook.stage.errors import ResourceNotFoundError
+from stagebook.stage.timestamps import iso8601
+
+MAXIMUM_TOTALS_EVENTS = 1_000_000
+"""How many events the totals of one request may take: about 3 s of a history process, in steps."""
+
+CSV_TYPE = "text/csv; charset=utf-8"
+
+
+class SessionRoutes:
+    """The routes of sessions."""
+
+    def __init__(self, *, history: HistoryReader, clock: Clock) -> None:
+        self._history = history
+        self._clock = clock
+
+    def routes(self) -> list[WatchRoute]:
+        """Return the routes."""
+        return [
+            WatchRoute(
+                method="GET",
+                template="/watch/v1/sessions",
+                action="ListSessions",
+                summary="List the sessions of all stages, the newest first",
+                handle=self._list,
+                query=SessionParameters,
+                response=SessionList,
+            ),
+            WatchRoute(
+                method="GET",
+                template="/watch/v1/sessions/{session_id}",
+                action="GetSession",
+                summary="Report who was in a session: intervals, errors and totals",
+                handle=self._show,
+                query=SessionReportParameters,
+                response=SessionReport,
+            ),
+            WatchRoute(
+                method="GET",
+                template="/watch/v1/sessions/{session_id}/attendance",
+                action="GetSessionAttendance",
+                summary="The attendance sheet of a session as CSV",
+                handle=self._attend,
+                content_type=CSV_TYPE,
+            ),
+        ]
+
+    async def _list(self, call: WatchCall) -> WatchResponse:
+        parameters: SessionParameters = call.query
+        call.watcher.require("stagebook:ListSessions", Role.READER, resource=parameters.stage)
+        where = session_filter(parameters, account_id=call.watcher.account_id)
+        after = None if parameters.cursor is None else decode_cursor(parameters.cursor, "sessions", where)
+        page = await self._history.run(read_sessions, where, after=after, limit=parameters.limit)
+        position = page.next_position
+        cursor = None if position is None else encode_cursor(position, "sessions", where)
+        return json_response(SessionList(sessions=page.sessions, next_cursor=cursor))
+
+    async def _show(self, call: WatchCall) -> WatchResponse:
+        parameters: SessionReportParameters = call.query
+        session = await self._session(call, "stagebook:GetSession")
+        choice = ParticipantChoice(participant_id=parameters.participant, user_id=parameters.user)
+        bound = ("participants", session.account_id, session.key, choice)
+        after = 0 if parameters.cursor is None else decode_cursor(parameters.cursor, *bound)
+        now_ms = self._clock.now_ms()
+        part = await self._history.run(
+            read_participants, session, choice, after=after, limit=parameters.limit, now_ms=now_ms
+        )
+        has_totals = parameters.totals and parameters.cursor is None
+        position = part.next_position
+        return json_response(
+            EncodedSessionReport(
+                session=session_document(session),
+                as_of_time=iso8601(now_ms),
+                totals=await self._totals(session, now_ms=now_ms) if has_totals else None,
+                participants=msgspec.Raw(part.content),
+                next_cursor=None if position is None else encode_cursor(position, *bound),
+            )
+        )
+
+    async def _attend(self, call: WatchCall) -> WatchResponse:
+        session = await self._session(call, "stagebook:GetSessionAttendance")
+        name = f'attachment; filename="{session.session_id}.csv"'.encode("ascii", "replace")
+        headers = (
+            (b"content-type", CSV_TYPE.encode()),
+            (b"content-disposition", name),
+            (b"cache-control", b"no-store"),
+        )
+        return StreamingResponse(headers=headers, parts=self._sheet(session, now_ms=self._clock.now_ms()))
+
+    async def _sheet(self, session: SessionEntry, *, now_ms: int) -> AsyncGenerator[bytes, None]:
+        """Yield the parts of the attendance sheet, each when the one before has been sent."""
+        position: int | None = 0
+        heading = attendance_heading()
+        while position is not None:
+            part = await self._history.run(read_attendance, session, after=position, now_ms=now_ms)
+            yield heading + part.content
+            heading, position = b"", part.next_position
+
+    async def _session(self, call: WatchCall, action: str) -> SessionEntry:
+        """Return the session of a request. Raises ResourceNotFoundError, and WatchRefusedError without the right."""
+        session_id = call.path["session_id"]
+        session = await self._history.run(read_session, session_id, account_id=call.watcher.account_id)
+        call.watcher.require(action, Role.READER, resource=None if session is None else session.stage_arn)
+        if session is None:
+            raise ResourceNotFoundError(kind="session", name=session_id)
+        return session
+
+    async def _totals(self, session: SessionEntry, *, now_ms: int) -> SessionTotalsDocument | None:
+        """Return the totals of a session, None if it has more events than MAXIMUM_TOTALS_EVENTS."""
+        accumulator, position = TotalsAccumulator(now_ms=now_ms), 0
+        while accumulator.events < MAXIMUM_TOTALS_EVENTS:
+            step = await self._history.run(read_totals, session, accumulator, after=position)
+            accumulator = step.accumulator
+            if step.next_position is None:
+                return totals_document(accumulator.totals())
+            position = step.next_position
+        return None
