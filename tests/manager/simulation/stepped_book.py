@@ -40,15 +40,13 @@ class SteppedWriter(BookWriter):
     def __init__(
         self, connection: apsw.Connection, *, loop: asyncio.AbstractEventLoop, on_durable: Callable[[int], None]
     ) -> None:
-        # The base class would start the thread, so its constructor is not called.
         connection.execute("PRAGMA synchronous=OFF")  # crashes are simulated above the file system
-        self._connection = connection
-        self._loop = loop
-        self._on_durable = on_durable
-        self._failure = None
-        self._ended = loop.create_future()
+        super().__init__(connection, loop=loop, on_durable=on_durable)
         self.waiting: list[TransactionGroup] = []
         self.written: list[TransactionGroup] = []
+
+    def _start(self) -> None:
+        """Start no thread: the scheduler steps the writer."""
 
     def put(self, rows: TransactionRows, last_sequence: int) -> Durable:
         """Queue a transaction. Raises BookFailedError after a failure."""

@@ -128,6 +128,9 @@ class BookWriter:
         self._ended: asyncio.Future[None] = loop.create_future()
         # A daemon thread, so that a program that does not close its book can exit.
         self._thread = threading.Thread(target=self._run, name="stagebook-book-writer", daemon=True)
+        self._start()
+
+    def _start(self) -> None:
         self._thread.start()
 
     def require_working(self) -> None:
