@@ -73,10 +73,26 @@ async def test_the_watch_api_counts_by_action_and_status() -> None:
 
     requests = RequestCounts("watch")
     route = WatchRoute(method="GET", template="/watch/v1/things/{id}", action="GetThing", summary="", handle=show)
-    api = WatchApi(routes=[route], access=Everybody(), requests=requests)
+    listed = WatchRoute(
+        method="GET",
+        template="/watch/v1/kinds/{kind}/{id}",
+        action="GetKind",
+        summary="",
+        handle=show,
+        path_values={"kind": ("one", "two")},
+    )
+    api = WatchApi(routes=[route, listed], access=Everybody(), requests=requests)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://stagebook")
     await client.get("/watch/v1/things/one")
     await client.get("/watch/v1/things/two")
     await client.get("/watch/v1/things/two", headers={"authorization": "no"})
     await client.get("/watch/v1/nothing")
-    assert counted(requests) == {("GetThing", 200): 2, ("GetThing", 401): 1, ("Unknown", 404): 1}
+    await client.get("/watch/v1/kinds/two/secret")
+    await client.get("/watch/v1/kinds/secret/secret")
+    assert counted(requests) == {
+        ("GetThing", 200): 2,
+        ("GetThing", 401): 1,
+        ("Unknown", 404): 1,
+        ("GetKind two", 200): 1,
+        ("GetKind", 200): 1,
+    }

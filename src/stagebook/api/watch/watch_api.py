@@ -112,7 +112,7 @@ class WatchApi:
 
     async def _serve(self, scope: Scope, receive: Receive) -> WatchResponse:
         route, path = self._find(scope)
-        scope[OPERATION] = route.action
+        scope[OPERATION] = _operation_name(route, path)
         read_body = _ReadOnce(self._bodies, receive)
         watcher: Watcher = NOBODY if route.is_public else await self._access.authenticate(scope, read_body)
         headers = read_headers(scope["headers"])
@@ -246,6 +246,12 @@ async def _wait_for_disconnect(receive: Receive, task: asyncio.Task[Any]) -> Non
     while (await receive())["type"] != "http.disconnect":
         pass
     task.cancel()
+
+
+def _operation_name(route: WatchRoute, path: Mapping[str, str]) -> str:
+    """Return the name under which a request is counted: its action, with the values that are listed by the route."""
+    listed = [path[name] for name, values in route.path_values.items() if path[name] in values]
+    return " ".join((route.action, *listed))
 
 
 def _pattern(template: str) -> re.Pattern[str]:
