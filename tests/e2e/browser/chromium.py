@@ -28,10 +28,10 @@ def find_chromium() -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def running_chromium(path: str) -> AsyncIterator[Browser]:
-    """Run a browser with a new, empty profile."""
+async def running_chromium(path: str, *arguments: str) -> AsyncIterator[Browser]:
+    """Run a browser with a new, empty profile. `arguments` are further ones of its command line."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=path, args=(*ARGUMENTS, *arguments))
         try:
             yield browser
         finally:
