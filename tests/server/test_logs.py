@@ -82,6 +82,7 @@ def test_debug_lines_of_libraries_are_not_written(stream: io.StringIO) -> None:
         ("plain", {"detail": f"key {SECRET}"}),
         ("refused rt_123456789012_us-west-2_AbCdEfGh1234_abc123", {}),
         ("plain", {"detail": b"publish rt_123456789012_us-west-2_AbCdEfGh1234_abc123\x00"}),
+        ("plain", {"detail": "sbk_k3jd72md6q_abc123 is wrong"}),
         ("plain", {"detail": "publish=live%2Frt_123456789012_us-west-2_AbCdEfGh1234_abc123%3Fx"}),
         ("plain", {"url": "rtmp://127.0.0.1/app/rt_123456789012_us-west-2_AbCdEfGh1234_abc123?x"}),
     ],

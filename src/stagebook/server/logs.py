@@ -22,6 +22,7 @@ _SECRET_PATTERN = re.compile(
     r"|(?<=Signature=)[0-9a-fA-F]+"  # SigV4
     r"|(?i:(?<=bearer ))\S+"
     r"|(?<=rt_)[0-9]{12}_[a-z0-9-]+_[a-zA-Z0-9-]+_\w+"  # a stream key, also inside a URL or an encoded string
+    r"|(?<=sbk_[a-z2-7]{10}_)[a-z2-7]+"  # a bearer key, whose id remains
 )
 
 _COMMON_PROCESSORS: tuple[structlog.typing.Processor, ...] = (
