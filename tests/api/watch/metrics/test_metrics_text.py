@@ -1,11 +1,15 @@
-"""The text of a scrape: how long the event loop waits for it at most."""
+"""The text of a scrape: complete, and with turns for others in between."""
 
 import asyncio
 from collections.abc import Iterator
 
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+import pytest
+from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from stagebook.api.watch.metrics.metrics_text import SAMPLES_PER_TURN, write_metrics
+
+FORMATS = ["", "application/openmetrics-text; version=1.0.0"]
 
 
 def many(families: int) -> Iterator[Metric]:
@@ -16,7 +20,18 @@ def many(families: int) -> Iterator[Metric]:
         yield family
 
 
-async def test_the_event_loop_gets_a_turn_after_a_number_of_samples() -> None:
+def large() -> Iterator[Metric]:
+    family = HistogramMetricFamily("durations", "Text.", labels=("operation",))
+    for number in range(SAMPLES_PER_TURN):
+        family.add_metric((str(number),), buckets=[("1.0", number), ("+Inf", number + 1)], sum_value=number)
+    yield family
+
+
+@pytest.mark.parametrize("accept", FORMATS)
+@pytest.mark.parametrize(("collect", "turns_at_least"), [(lambda: many(20), 10), (large, 4)])
+async def test_the_event_loop_gets_a_turn_after_a_number_of_samples(
+    accept: str, collect: object, turns_at_least: int
+) -> None:
     turns = 0
 
     async def count_turns() -> None:
@@ -26,7 +41,20 @@ async def test_the_event_loop_gets_a_turn_after_a_number_of_samples() -> None:
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count_turns())
-    _, text = await write_metrics([lambda: many(20)], "")
+    await write_metrics([collect], accept)  # type: ignore[list-item]  # both are callables
     counting.cancel()
-    assert turns >= 10
-    assert text.count(b"# TYPE") == 20
+    assert turns >= turns_at_least
+
+
+@pytest.mark.parametrize("accept", FORMATS)
+async def test_a_family_that_is_written_in_parts_is_one_family(accept: str) -> None:
+    _, text = await write_metrics([large, lambda: many(1)], accept)
+    assert [text.count(mark) for mark in (b"# HELP", b"# TYPE")] == [2, 2]
+    samples = [line for line in text.decode().splitlines() if not line.startswith("#")]
+    assert len(samples) == len(set(samples)) == 4 * SAMPLES_PER_TURN + SAMPLES_PER_TURN // 2
+
+
+async def test_openmetrics_can_be_parsed() -> None:
+    _, text = await write_metrics([large, lambda: many(3)], FORMATS[1])
+    parsed = list(text_string_to_metric_families(text.decode()))  # type: ignore[no-untyped-call]
+    assert [len(family.samples) for family in parsed] == [4 * SAMPLES_PER_TURN] + [SAMPLES_PER_TURN // 2] * 3
