@@ -27,6 +27,7 @@ from stagebook.stage.errors import ResourceNotFoundError, ServerBusyError
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
     name: tuple[str, ...] = ()
+    since: int | None = None
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,6 +134,7 @@ async def test_a_route_gets_its_placeholders_and_its_parameters() -> None:
         ("limit=0", "limit: Expected `int` >= 1"),
         ("limit=many", "limit: Expected `int`, got `str`"),
         ("limit=1&limit=2", "limit: may occur once only"),
+        ("since=null", "since: must not be null"),
         ("size=1", "Object contains unknown field `size`"),
         ("limit=%ff", "the query string is malformed"),
         ("&".join(["name=x"] * 65), "the query string is malformed"),

@@ -23,6 +23,14 @@ ErrorParameter: TypeAlias = Annotated[
 ]
 
 
+def time_parameter(description: str) -> msgspec.Meta:
+    """Return the rule of a parameter of type `datetime`: a text with an offset, or a number of seconds."""
+    return msgspec.Meta(
+        tz=True,
+        description=f"{description} ISO 8601 with an offset, or seconds since the epoch.",
+    )
+
+
 def _text(description: str) -> msgspec.Meta:
     return msgspec.Meta(min_length=1, max_length=_MAXIMUM_TEXT_LENGTH, description=description)
 
@@ -40,16 +48,7 @@ class EventParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ] = ()
     error: ErrorParameter | None = None
     cause: Annotated[Cause, msgspec.Meta(description="Cause of the event.")] | None = None
-    since: (
-        Annotated[
-            datetime,
-            msgspec.Meta(
-                tz=True,
-                description="Time of the oldest event: ISO 8601 with an offset, or seconds since the epoch.",
-            ),
-        ]
-        | None
-    ) = None
+    since: Annotated[datetime, time_parameter("Time of the oldest event.")] | None = None
 
 
 def event_filter(parameters: EventParameters, *, account_id: str) -> EventFilter:

@@ -151,6 +151,9 @@ def _query_parameters(route: WatchRoute, schemas: _Schemas) -> Iterable[Json]:
     for name, member in members.items():
         schema = _without_null(member)
         description = schema.pop("description", None)
+        if schema.get("format") == "date-time":
+            # The conversion of texts takes a number of seconds since the epoch as well.
+            schema["type"] = ["string", "number"]
         parameter = {"name": name, "in": "query", "required": name in required, "schema": schema}
         if description is not None:
             parameter["description"] = description
@@ -174,6 +177,9 @@ def _responses(route: WatchRoute, schemas: _Schemas) -> Json:
         success |= {"description": "Server-sent events", "content": {EVENT_STREAM: {"schema": {"type": "string"}}}}
     elif route.response is not None:
         success["content"] = {route.content_type: {"schema": schemas.reference(route.response)}}
+        success["content"] |= {other: {"schema": {"type": "string"}} for other in route.other_content_types}
+    elif route.content_type != _JSON_TYPE:
+        success["content"] = {route.content_type: {"schema": {"type": "string"}}}
     elif route.body is msgspec.Raw:
         success["content"] = {_JSON_TYPE: {"schema": {"type": "object"}}}
     error = "Problem" if route.error is None else _error_name(route.error)

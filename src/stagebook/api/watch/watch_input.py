@@ -40,9 +40,14 @@ def read_query(kind: type[msgspec.Struct], raw: bytes) -> Any:  # noqa: ANN401 -
         else:
             values[name] = value
     try:
-        return msgspec.convert(values, kind, strict=False)
+        converted = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(_named(str(error))) from None
+    for field in msgspec.structs.fields(kind):
+        # msgspec takes the text `null` as None where None is allowed. A parameter that is not given is left out.
+        if field.encode_name in values and getattr(converted, field.name) is None:
+            raise _invalid(f"{field.encode_name}: must not be null")
+    return converted
 
 
 def check_content_type(headers: Mapping[bytes, bytes]) -> None:

@@ -107,7 +107,8 @@ class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     `template` is the path, with placeholders: `/watch/v1/sessions/{session_id}`. `action` is the operation's name,
     which policies spell `stagebook:<action>`. `query`, `body` and `response` are msgspec structs, or `msgspec.Raw` for
-    any JSON; `content_type` is that of the response. `path_values` has the values of a placeholder that has no others.
+    any JSON. `content_type` is that of the response; `other_content_types` are those of responses without JSON
+    that a parameter chooses. `path_values` has the values of a placeholder that has no others.
     `header_parameters` has the header fields that the route reads, and whether each is required.
     `error` is the body of errors that are no problem documents. A public route needs no authentication.
 
@@ -125,6 +126,7 @@ class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
     response: type[msgspec.Struct] | None = None
     status: int = 200
     content_type: str = "application/json"
+    other_content_types: tuple[str, ...] = ()
     path_values: Mapping[str, tuple[str, ...]] = {}
     header_parameters: Mapping[str, bool] = {}
     error: type[msgspec.Struct] | None = None

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.event_parameters import EventParameters, event_filter, milliseconds
+from stagebook.api.watch.event_parameters import EventParameters, event_filter, milliseconds, time_parameter
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_route import Role, StreamingResponse, WatchCall, WatchRoute
 from stagebook.history.event_document import EventDocument
@@ -38,16 +38,7 @@ class ExportParameters(EventParameters, frozen=True, kw_only=True, forbid_unknow
     format: Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(TEXT_FORMATS)})$", description="`jsonl` or `csv`.")] = (
         "jsonl"
     )
-    until: (
-        Annotated[
-            datetime,
-            msgspec.Meta(
-                tz=True,
-                description="Time after the newest event: ISO 8601 with an offset, or seconds since the epoch.",
-            ),
-        ]
-        | None
-    ) = None
+    until: Annotated[datetime, time_parameter("Time after the newest event.")] | None = None
 
 
 def export_filter(parameters: ExportParameters, *, account_id: str) -> EventFilter:
@@ -77,6 +68,7 @@ class ExportRoutes:
             query=ExportParameters,
             response=EventDocument,
             content_type=CONTENT_TYPES["jsonl"],
+            other_content_types=(CONTENT_TYPES["csv"],),
         )
 
     async def _export(self, call: WatchCall) -> StreamingResponse:

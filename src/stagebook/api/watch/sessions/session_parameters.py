@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.event_parameters import milliseconds
+from stagebook.api.watch.event_parameters import milliseconds, time_parameter
 from stagebook.api.watch.sessions.list_cursor import MAXIMUM_CURSOR_LENGTH
 from stagebook.book.sqlite.session_history import SessionFilter
 from stagebook.history.sessions.session_document import (
@@ -31,7 +31,6 @@ def _text(description: str) -> msgspec.Meta:
     return msgspec.Meta(min_length=1, max_length=_MAXIMUM_TEXT_LENGTH, description=description)
 
 
-_Time = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with an offset, or seconds since the epoch.")]
 _Cursor = Annotated[
     str,
     msgspec.Meta(
@@ -48,8 +47,8 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     stage: Annotated[str, _text("ARN of the stage.")] | None = None
     state: SessionState | None = None
     user: Annotated[str, _text("User id of a participant of the session.")] | None = None
-    since: _Time | None = None
-    until: _Time | None = None
+    since: Annotated[datetime, time_parameter("Time of the first start.")] | None = None
+    until: Annotated[datetime, time_parameter("Time after the last start.")] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_SESSIONS, description="Sessions of a page.")] = 100
     cursor: _Cursor | None = None
 
