@@ -18,6 +18,8 @@ def test_each_down_track_gets_the_packet_with_its_own_numbers_at_its_own_address
     assert one.packets == [RtpPacket(100, 1, 15, 77, 1, b"payload", b"")]
     assert two.packets == [RtpPacket(100, 1, 65521, 77, 2, b"payload", b"")]
     assert [receiver.datagrams[0][1] for receiver in (one, two)] == [("192.0.2.1", 1), ("192.0.2.1", 2)]
+    counters = one.down_track.counters
+    assert (counters.sent_packets, counters.sent_bytes) == (2, 2 * (12 + len(b"payload")))
 
 
 def test_a_short_packet_contains_nothing_of_a_longer_packet_before_it() -> None:
@@ -55,3 +57,4 @@ def test_a_packet_older_than_the_srtp_window_is_dropped() -> None:
     for sequence in (5000, 1, 5001):
         fan_out([receiver.down_track], sequence=sequence, marker=0, timestamp=0, payload=b"payload")
     assert [packet.sequence for packet in receiver.packets] == [5000, 5001]
+    assert receiver.down_track.counters.sent_packets == 2
