@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from functools import partial
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -66,8 +65,11 @@ class WatchAccessParts:
         self.sessions = ConsoleSessions(keys=keys, randomness=SystemRandomness(), monotonic=time.monotonic)
         self.cookie = SessionCookie(parts.public_url)
         self.guard = BrowserGuard(
-            hosts=(settings.address.host, urlsplit(parts.public_url).hostname or ""),
-            allowed_origins=settings.allowed_origins,
+            public_url=parts.public_url,
+            hosts=(settings.address.host,),
+            # They may call the AWS API, with signatures. Without authentication this API is as open as that one; the
+            # cookie of a session is for the server's own pages.
+            allowed_origins=settings.allowed_origins if settings.auth == "off" else (),
         )
         self.authentication = WatchAuthentication(
             keys=keys,

@@ -1,5 +1,6 @@
 """The OpenAPI document: what it says of a route, and that it is a valid document."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import jsonschema_rs
@@ -16,6 +17,7 @@ class ThingParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     since: Annotated[str, msgspec.Meta(description="A time.", min_length=1)] | None = None
     name: tuple[str, ...] = ()
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+    until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class NewThing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +55,7 @@ ROUTES = [
         error=ThingError,
     ),
     route("GET", "/watch/v1/things/stream", "StreamThings", response=Thing, content_type="text/event-stream"),
+    route("GET", "/watch/v1/things/file", "ExportThings", content_type="a/b", other_content_types=("c/d",)),
     route("POST", "/watch/v1/anything", "Anything", body=msgspec.Raw, is_public=True),
     route("DELETE", "/watch/v1/things/{kind}", "DeleteThing", role=Role.OPERATOR, status=204),
 ]
@@ -80,6 +83,11 @@ def test_query_parameters_are_the_members_of_the_struct() -> None:
             "style": "form",
             "explode": True,
         },
+        "until": {
+            "in": "query",
+            "required": False,
+            "schema": {"type": ["string", "number"], "format": "date-time"},
+        },
         "limit": {"in": "query", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 1_000}},
     }
     assert "ThingParameters" not in DOCUMENT["components"]["schemas"]
@@ -103,9 +111,11 @@ def test_bodies_and_responses_are_the_structs_of_the_route() -> None:
     }
 
 
-def test_a_stream_is_a_response_of_server_sent_events() -> None:
+def test_a_response_that_is_not_json_is_a_text_of_its_types() -> None:
     content = PATHS["/watch/v1/things/stream"]["get"]["responses"]["200"]["content"]
     assert content == {"text/event-stream": {"schema": {"type": "string"}}}
+    content = PATHS["/watch/v1/things/file"]["get"]["responses"]["200"]["content"]
+    assert set(content) == {"a/b", "c/d"}
 
 
 def test_errors_are_problem_documents_or_the_error_of_the_route() -> None:

@@ -57,7 +57,8 @@ class PolicyEvaluator:
     """Evaluates one policy.
 
     The statements about an action are compiled to two regular expressions over resources, for allow and deny, when the
-    action is first evaluated. The service model has 40 actions, which bounds the cache.
+    action is first evaluated. The service model has 40 actions, and the watch API one for each route, which bounds the
+    cache.
     """
 
     def __init__(self, policy: Policy) -> None:

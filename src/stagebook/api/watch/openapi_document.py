@@ -20,7 +20,6 @@ from stagebook.api.watch.watch_route import WatchCall, WatchResponse, WatchRoute
 Json: TypeAlias = dict[str, Any]
 
 OPENAPI_PATH = "/watch/v1/openapi.json"
-EVENT_STREAM = "text/event-stream"
 ERROR_STATUSES = (400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 429, 500, 503)
 """Every status of a problem document. Any route may have each."""
 
@@ -173,13 +172,11 @@ def _without_null(schema: Json) -> Json:
 
 def _responses(route: WatchRoute, schemas: _Schemas) -> Json:
     success: Json = {"description": HTTPStatus(route.status).phrase}
-    if route.content_type == EVENT_STREAM:
-        success |= {"description": "Server-sent events", "content": {EVENT_STREAM: {"schema": {"type": "string"}}}}
+    if route.content_type != _JSON_TYPE:
+        types = (route.content_type, *route.other_content_types)
+        success["content"] = {name: {"schema": {"type": "string"}} for name in types}
     elif route.response is not None:
         success["content"] = {route.content_type: {"schema": schemas.reference(route.response)}}
-        success["content"] |= {other: {"schema": {"type": "string"}} for other in route.other_content_types}
-    elif route.content_type != _JSON_TYPE:
-        success["content"] = {route.content_type: {"schema": {"type": "string"}}}
     elif route.body is msgspec.Raw:
         success["content"] = {_JSON_TYPE: {"schema": {"type": "object"}}}
     error = "Problem" if route.error is None else _error_name(route.error)

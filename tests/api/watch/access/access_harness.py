@@ -43,7 +43,7 @@ class AccessHarness:
         keys = self.store.bearer_keys()
         self.sessions = ConsoleSessions(keys=keys, randomness=SystemRandomness(), monotonic=lambda: self.store.seconds)
         self.cookie = SessionCookie(public_url)
-        guard = BrowserGuard(hosts=[])
+        guard = BrowserGuard(public_url=public_url)
         self.authentication = WatchAuthentication(
             keys=keys,
             sessions=self.sessions,

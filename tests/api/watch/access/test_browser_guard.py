@@ -5,7 +5,7 @@ import pytest
 from stagebook.api.watch.access.browser_guard import BrowserGuard
 from stagebook.api.watch.watch_problems import WatchRefusedError
 
-GUARD = BrowserGuard(hosts=["stages.example.com"], allowed_origins=["https://app.example.com"])
+GUARD = BrowserGuard(public_url="https://stages.example.com", allowed_origins=["https://app.example.com"])
 
 
 @pytest.mark.parametrize("host", [b"127.0.0.1:8080", b"localhost", b"stages.example.com", b"[::1]:8080", b""])
@@ -31,6 +31,9 @@ OWN = {b"host": b"127.0.0.1:8080"}
         {b"origin": b"http://127.0.0.1:8080"},
         {b"origin": b"https://127.0.0.1:8080"},
         {b"origin": b"https://app.example.com", b"sec-fetch-site": b"cross-site"},
+        # A proxy has replaced the Host: the browser has compared the origins, or the page is of the public URL.
+        {b"origin": b"https://proxy.example.com", b"sec-fetch-site": b"same-origin"},
+        {b"origin": b"https://stages.example.com"},
     ],
 )
 def test_requests_of_own_and_allowed_pages_are_accepted(headers: dict[bytes, bytes]) -> None:

@@ -10,6 +10,7 @@ while authentication is off, shows only that it came from some browser. So two t
 """
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
 
 from stagebook.api.access.local_hosts import LocalHosts
 from stagebook.api.watch.access.authenticated import forbidden
@@ -19,10 +20,15 @@ CONSOLE_HEADER = b"x-stagebook-console"
 
 
 class BrowserGuard:
-    """Checks requests without a secret. `hosts` are the server's own names; `allowed_origins` those of other pages."""
+    """Checks requests without a secret. `hosts` are the server's own names, `public_url` is its URL for clients.
 
-    def __init__(self, *, hosts: Iterable[str], allowed_origins: Iterable[str] = ()) -> None:
-        self._hosts = LocalHosts(hosts)
+    `allowed_origins` are those of other pages.
+    """
+
+    def __init__(self, *, public_url: str, hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()) -> None:
+        parts = urlsplit(public_url)
+        self._public_origin = f"{parts.scheme}://{parts.netloc}".lower().encode()
+        self._hosts = LocalHosts([*hosts, parts.hostname or ""])
         self._allowed_origins = frozenset(origin.encode() for origin in allowed_origins)
 
     def check_host(self, headers: Mapping[bytes, bytes]) -> None:
@@ -34,9 +40,11 @@ class BrowserGuard:
 
     def check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Raise WatchRefusedError 403 if the request comes from a page of another origin that is not allowed."""
-        origin = headers.get(b"origin")
+        origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
+        if site == b"same-origin":
+            return  # the browser has compared the origins itself
         if origin is None:
-            if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            if site != b"none":
                 raise forbidden("pages of other origins are not allowed to call")
         elif not (self._is_own(origin, headers) or self._is_allowed(origin)):
             raise forbidden("pages of this origin are not allowed to call")
@@ -59,4 +67,4 @@ class BrowserGuard:
     def _is_own(self, origin: bytes, headers: Mapping[bytes, bytes]) -> bool:
         # The scheme is not compared: behind a TLS proxy the server sees http where the browser sees https.
         _, separator, host = origin.partition(b"://")
-        return bool(separator) and host == headers.get(b"host", b"")
+        return (bool(separator) and host == headers.get(b"host", b"")) or origin == self._public_origin
