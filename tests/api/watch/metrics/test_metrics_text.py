@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from stagebook.api.watch.metrics.metrics_text import SAMPLES_PER_TURN, write_metrics
+from stagebook.api.watch.metrics.metrics_text import SAMPLES_PER_TURN, wants_openmetrics, write_metrics
 
 FORMATS = ["", "application/openmetrics-text; version=1.0.0"]
 
@@ -52,6 +54,47 @@ async def test_a_family_that_is_written_in_parts_is_one_family(accept: str) -> N
     assert [text.count(mark) for mark in (b"# HELP", b"# TYPE")] == [2, 2]
     samples = [line for line in text.decode().splitlines() if not line.startswith("#")]
     assert len(samples) == len(set(samples)) == 4 * SAMPLES_PER_TURN + SAMPLES_PER_TURN // 2
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", False),
+        ("application/openmetrics-text", True),
+        # Prometheus 2.42 and 3.5.
+        (
+            (
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+                "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+            ),
+            True,
+        ),
+        (
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+                "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+                "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+            ),
+            True,
+        ),
+        ("Application/OpenMetrics-Text; Version=1.0.0", True),
+        ("application/openmetrics-text;version=2.0.0", False),
+        ("application/openmetrics-text;version=abc", False),
+        ("application/openmetrics-text;q=0", False),
+        ("application/openmetrics-text;q=0.000,text/plain", False),
+        ("application/openmetrics-text-more", False),
+        ("," * 1_000 + "application/openmetrics-text", False),
+    ],
+)
+def test_openmetrics_is_for_clients_that_ask_for_it(accept: str, *, expected: bool) -> None:
+    assert wants_openmetrics(accept) is expected
+
+
+@given(st.text())
+def test_any_accept_header_is_answered(accept: str) -> None:
+    assert wants_openmetrics(accept) in (True, False)
 
 
 async def test_openmetrics_can_be_parsed() -> None:

@@ -10,11 +10,18 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
 
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
 SAMPLES_PER_TURN: Final = 50
+MAXIMUM_MEDIA_RANGES: Final = 32
+"""Those of the Accept header field that are looked at. Prometheus sends five."""
+TEXT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+_OPENMETRICS: Final = "application/openmetrics-text"
+_OPENMETRICS_VERSIONS: Final = frozenset(("0.0.1", "1.0.0"))
 _OPENMETRICS_END: Final = b"# EOF\n"
 _COMMENT: Final = b"# "
 
@@ -35,24 +42,38 @@ class _OneFamily(Collector):
 async def write_metrics(collects: Iterable[Collect], accept: str) -> tuple[str, bytes]:
     """Return the content type and the text of all families, in the format that `accept` asks for.
 
-    `accept` is the value of the Accept header field: OpenMetrics if it names `application/openmetrics-text`, otherwise
-    the text format of Prometheus. A format that ends with a line of its own gets it once.
+    `accept` is the value of the Accept header field.
     """
-    encode, content_type = choose_encoder(accept)
+    is_openmetrics = wants_openmetrics(accept)
+    generate = generate_openmetrics if is_openmetrics else generate_text
     texts: list[bytes] = []
-    samples, has_end = 0, False
+    samples = 0
     for collect in collects:
         for family in collect():
             for part in _parts(family):
-                text = encode(_OneFamily(part))
-                has_end = text.endswith(_OPENMETRICS_END)
-                text = text.removesuffix(_OPENMETRICS_END)
+                text = generate(_OneFamily(part)).removesuffix(_OPENMETRICS_END)
                 texts.append(text if part is family else _without_comments(text))
                 samples += len(part.samples)
                 if samples >= SAMPLES_PER_TURN:
                     samples = 0
                     await asyncio.sleep(0)
-    return content_type, b"".join((*texts, _OPENMETRICS_END if has_end else b""))
+    if is_openmetrics:
+        texts.append(_OPENMETRICS_END)
+    return OPENMETRICS_TYPE if is_openmetrics else TEXT_TYPE, b"".join(texts)
+
+
+def wants_openmetrics(accept: str) -> bool:
+    """Return whether a client takes OpenMetrics 1.0, by its Accept header field (RFC 9110 section 12.5.1).
+
+    Not by prometheus-client, which raises for a malformed version and promises versions that it does not write.
+    """
+    for media_range in accept.lower().split(",", MAXIMUM_MEDIA_RANGES)[:MAXIMUM_MEDIA_RANGES]:
+        name, *parameters = (part.strip() for part in media_range.split(";"))
+        values = dict(parameter.partition("=")[::2] for parameter in parameters)
+        is_excluded = values.get("q", "1").strip("0") in ("", ".")
+        if name == _OPENMETRICS and values.get("version", "1.0.0") in _OPENMETRICS_VERSIONS and not is_excluded:
+            return True
+    return False
 
 
 def _parts(family: Metric) -> Iterator[Metric]:
