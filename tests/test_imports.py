@@ -116,9 +116,10 @@ def is_loaded(library: str, *, by: str) -> bool:
     return found.stdout.strip() == "True"
 
 
-def test_only_the_book_and_the_webhooks_use_sql() -> None:
-    users = {path.relative_to(ROOT).parts[0] for path in MODULES if "apsw" in imported_roots(path)}
-    assert users == {"book", "webhooks"}
+def test_only_the_book_the_webhooks_and_the_search_use_sql() -> None:
+    users = {path.relative_to(ROOT).parts[:2] for path in MODULES if "apsw" in imported_roots(path)}
+    assert {folder for folder, _ in users} == {"book", "webhooks", "history"}
+    assert {name for folder, name in users if folder == "history"} == {"search"}
 
 
 def test_no_module_name_occurs_twice() -> None:

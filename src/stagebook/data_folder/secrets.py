@@ -30,6 +30,7 @@ from stagebook.data_folder.folder_permissions import (
     read_secret_file,
 )
 from stagebook.data_folder.rtmps_certificate import is_certificate_usable, new_certificate_key, self_signed_certificate
+from stagebook.history.history_files import SEARCH_INDEX_NAME
 from stagebook.manager.tokens.jwt_authority import new_private_key_pem
 from stagebook.stage.clock import Randomness
 
@@ -76,6 +77,7 @@ class DataFolder:
         self.server_address_path = path / "server.json"
         self.certificate_path = path / "rtmps-certificate.pem"
         self.certificate_key_path = path / "rtmps-private-key.pem"
+        self.search_index_path = path / SEARCH_INDEX_NAME
         self.repaired_paths: list[Path] = []
 
     def prepare(self) -> None:
@@ -100,7 +102,8 @@ class DataFolder:
         """Return the paths of all files of the folder except the secrets, whether they exist or not."""
         # SQLite keeps the write-ahead log and its index beside the book; both hold the contents of the book.
         of_book = [self.book_path.with_name(self.book_path.name + suffix) for suffix in ("", "-wal", "-shm", ".lock")]
-        return [*of_book, self.certificate_path, self.server_address_path]
+        of_index = [self.search_index_path.with_name(SEARCH_INDEX_NAME + suffix) for suffix in ("", "-wal", "-shm")]
+        return [*of_book, *of_index, self.certificate_path, self.server_address_path]
 
     def access_key(self, *, account_id: str, randomness: Randomness) -> AccessKey:
         """Return the access key of the folder. If there is none, generate one for `account_id`."""

@@ -9,6 +9,10 @@ from stagebook.book.sqlite.book_connection import open_for_reading
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.session_history import SqliteSessionHistory
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.history.search.search_index import SearchIndex
+
+SEARCH_INDEX_NAME = "search.sqlite3"
+"""The file of the search index, beside the book."""
 
 _STEPS_BETWEEN_CHECKS = 10_000
 """After so many instructions of SQLite's virtual machine, less than a millisecond, a statement may be interrupted."""
@@ -23,7 +27,7 @@ class HistoryFiles:
 
     `log` has the events in the order of their sequence numbers, `sessions` those of a session by participant. `book`
     has everything else, also of deleted stages; the stream keys that it returns are sealed. Each of their reads is one
-    statement and returns complete lists.
+    statement and returns complete lists. `index` finds the sequence numbers of events.
     """
 
     log: SqliteEventLog
@@ -41,6 +45,19 @@ class HistoryFiles:
         self.log = SqliteEventLog(self._connection)
         self.book = SqliteReader(self._connection, show_deleted_history=True)
         self.sessions = SqliteSessionHistory(self._connection)
+        self._book_path = book_path
+        self._index: SearchIndex | None = None
+
+    @property
+    def index(self) -> SearchIndex:
+        """The search index. It is opened or created at the first use, and again if it was damaged.
+
+        Raises ServerBusyError.
+        """
+        if self._index is None or self._index.is_closed:
+            path = self._book_path.with_name(SEARCH_INDEX_NAME)
+            self._index = SearchIndex.open(path, book_path=self._book_path, must_stop=self._must_stop)
+        return self._index
 
     def check(self) -> None:
         """Raise HistoryInterruptedError if the read must stop. For loops in Python: statements stop by themselves."""
@@ -50,6 +67,8 @@ class HistoryFiles:
     def close(self) -> None:
         """Close the files. Idempotent."""
         self._connection.close()
+        if self._index is not None:
+            self._index.close()
 
     def __enter__(self) -> Self:
         return self

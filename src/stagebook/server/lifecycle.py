@@ -40,6 +40,7 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.history.processes.history_processes import HistoryProcesses
+from stagebook.history.search.search_indexer import SearchIndexer
 from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
@@ -182,6 +183,7 @@ class Server:
                 self.book.observe_commits(self._traces.commits)
             self.history = HistoryProcesses(self._folder.book_path, processes=self._settings.watch_processes)
             parts.push_async_callback(self.history.close)
+            self._start_indexer(parts)
             self.live = self._start_live_events(parts)
             self.engines = EnginePool(
                 engine_settings(self._settings, host=self._host),
@@ -253,6 +255,12 @@ class Server:
             self._retention_task = asyncio.create_task(self.retention.run())
         await self._http.serve(sockets=[self._sockets.http])
         return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
+
+    def _start_indexer(self, parts: AsyncExitStack) -> None:
+        indexer = SearchIndexer(self.history)
+        self.book.on_durable(indexer.note_durable)
+        indexer.start()
+        parts.push_async_callback(indexer.stop)
 
     def _start_live_events(self, parts: AsyncExitStack) -> LiveEvents:
         log = SqliteEventLog.open(self._folder.book_path)

@@ -8,6 +8,7 @@ import msgspec
 
 from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.aws.operation_calls import OperationCalls
+from stagebook.api.position_seal import PositionSeal
 from stagebook.api.request_counts import RequestCounts
 from stagebook.api.watch.access.bearer_keys import BearerKeys
 from stagebook.api.watch.access.browser_guard import BrowserGuard
@@ -16,6 +17,7 @@ from stagebook.api.watch.access.console_sessions import ConsoleSessions
 from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.signed_requests import SignedRequests
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
+from stagebook.api.watch.event_search_routes import CURSOR_PURPOSE, SearchRoutes
 from stagebook.api.watch.export.export_routes import ExportRoutes
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
@@ -101,11 +103,17 @@ def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchR
         history=parts.history,
         places=ReaderPlaces(parts.settings.watch_streams_limit),
         randomness=SystemRandomness(),
+        region=parts.settings.region,
     ).route()
+    yield from SearchRoutes(
+        parts.history,
+        seal=PositionSeal(secret=parts.secrets.page_token_secret, purpose=CURSOR_PURPOSE),
+        region=parts.settings.region,
+    ).routes()
     yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
     yield from SessionRoutes(history=parts.history, clock=SystemClock()).routes()
     yield StageRoutes(history=parts.history, live_session=parts.manager.live_session, clock=SystemClock()).route()
-    yield ExportRoutes(history=parts.history).route()
+    yield ExportRoutes(history=parts.history, region=parts.settings.region).route()
 
 
 def build_watch_api(parts: WatchParts, *, access: WatchAccessParts, requests: RequestCounts) -> WatchApi:

@@ -7,11 +7,11 @@ from stagebook.api.watch.watch_input import read_query
 from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.events import Cause, ErrorCode, EventName
-from tests.history.logged import ACCOUNT
+from tests.history.logged import ACCOUNT, STAGE_ARN
 
 
 def filter_of(query: str) -> EventFilter:
-    return event_filter(read_query(EventParameters, query.encode()), account_id=ACCOUNT)
+    return event_filter(read_query(EventParameters, query.encode()), account_id=ACCOUNT, region="us-west-2")
 
 
 def test_without_parameters_every_event_of_the_account_matches() -> None:
@@ -34,6 +34,10 @@ def test_each_parameter_is_a_member_of_the_filter() -> None:
         cause=Cause.LIMIT,
         since_ms=1_700_000_000_123,
     )
+
+
+def test_a_stage_may_be_named_by_its_id() -> None:
+    assert filter_of("stage=abcdABCDefgh").stage_arn == STAGE_ARN
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))

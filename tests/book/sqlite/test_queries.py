@@ -25,6 +25,7 @@ BY_FILTER = {
 # A table of one row, the array of a parameter, and partial indexes whose rows are exactly the result.
 SCANS = {
     "LAST_SEQUENCE": ["SCAN sequencer"],
+    "READ_LOG_AT": ["SCAN number VIRTUAL TABLE INDEX 1:"],
     "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
     "HISTORY_OPEN": ["SCAN session USING INDEX session_open"],
     "LIST_ACTIVE_REPLICAS": ["SCAN replica USING INDEX replica_active"],
@@ -53,6 +54,7 @@ def _plan(connection: apsw.Connection, statement: str) -> list[str]:
         "type",
         "token",
         "first",
+        "sequences",
         "ended",
         "key",
         "before",

@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from stagebook.history.event_query import EventFilter
+from stagebook.stage.arns import STAGE, Arn
 from stagebook.stage.events import Cause, ErrorCode, EventName
 
 ANY_ERROR = "any"
@@ -38,7 +39,7 @@ def _text(description: str) -> msgspec.Meta:
 class EventParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events. An event must match every parameter that is given; without one, every event of the account does."""
 
-    stage: Annotated[str, _text("ARN of the stage.")] | None = None
+    stage: Annotated[str, _text("ARN or id of the stage.")] | None = None
     session: Annotated[str, _text("Id of the stage session.")] | None = None
     participant: Annotated[str, _text("Id of the participant.")] | None = None
     user: Annotated[str, _text("User id of the participant.")] | None = None
@@ -51,11 +52,11 @@ class EventParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     since: Annotated[datetime, time_parameter("Time of the oldest event.")] | None = None
 
 
-def event_filter(parameters: EventParameters, *, account_id: str) -> EventFilter:
-    """Return the filter that the parameters stand for, in one account."""
+def event_filter(parameters: EventParameters, *, account_id: str, region: str) -> EventFilter:
+    """Return the filter that the parameters stand for, in one account. `region` is that of the server."""
     return EventFilter(
         account_id=account_id,
-        stage_arn=parameters.stage,
+        stage_arn=_stage_arn(parameters.stage, account_id=account_id, region=region),
         session_id=parameters.session,
         participant_id=parameters.participant,
         user_id=parameters.user,
@@ -65,6 +66,12 @@ def event_filter(parameters: EventParameters, *, account_id: str) -> EventFilter
         cause=parameters.cause,
         since_ms=None if parameters.since is None else milliseconds(parameters.since),
     )
+
+
+def _stage_arn(stage: str | None, *, account_id: str, region: str) -> str | None:
+    if stage is None or ":" in stage:
+        return stage
+    return str(Arn(region=region, account_id=account_id, resource_type=STAGE, resource_id=stage))
 
 
 def milliseconds(time: datetime) -> int:

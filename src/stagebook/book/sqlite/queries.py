@@ -144,18 +144,23 @@ FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN 
 WHERE stage.arn = :arn AND session.session_id = :session
 """
 
-_LOG = """
+_LOGGED_EVENT = """
 SELECT stage.account_id, stage.arn, session.session_id, participant.participant_id, participant.user_id,
     event.sequence, event.name, event.error_code, event.remote_participant_id, event.replica, event.cause, event.detail,
     event.extra
-FROM event INDEXED BY event_by_sequence
+FROM {event}
     CROSS JOIN session ON session.session_key = event.session_key
     CROSS JOIN stage ON stage.stage_key = session.stage_key
     CROSS JOIN participant ON participant.session_key = event.session_key
         AND participant.number = event.participant_number
-WHERE """
+"""
+_LOG = _LOGGED_EVENT.format(event="event INDEXED BY event_by_sequence") + "WHERE "
 READ_LOG = _LOG + "event.sequence > :after ORDER BY event.sequence LIMIT :limit"
 READ_LOG_BEFORE = _LOG + "event.sequence < :before ORDER BY event.sequence DESC LIMIT :limit"
+READ_LOG_AT = _LOGGED_EVENT.format(
+    event="json_each(:sequences) AS number CROSS JOIN event INDEXED BY event_by_sequence"
+    " ON event.sequence = number.value"
+)
 
 # Sessions of all stages, in the order in which they were opened: keys only grow. `:first` bounds the work of a page.
 _HISTORY = """

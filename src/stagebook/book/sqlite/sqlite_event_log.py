@@ -3,6 +3,7 @@
 Each read is one statement along the index of sequence numbers. The cost of a read depends on its limit only.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +17,7 @@ from stagebook.book.sqlite.rows import Row, recorded_event
 
 _UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
 _IDENTITY_COLUMNS = 5
-"""The columns of READ_LOG before those of the event."""
+"""The columns of READ_LOG and READ_LOG_AT before those of the event."""
 
 
 class SqliteEventLog:
@@ -51,7 +52,11 @@ class SqliteEventLog:
         """Return the events before `sequence`, at most `limit`, newest first."""
         return self._read(queries.READ_LOG_BEFORE, {"before": sequence, "limit": limit})
 
-    def _read(self, statement: str, parameters: dict[str, int]) -> list[LoggedEvent]:
+    def read_at(self, sequences: Sequence[int]) -> list[LoggedEvent]:
+        """Return the events with these sequence numbers, in the same order, without those that do not exist."""
+        return self._read(queries.READ_LOG_AT, {"sequences": msgspec.json.encode(sequences).decode()})
+
+    def _read(self, statement: str, parameters: dict[str, int | str]) -> list[LoggedEvent]:
         try:
             rows = self._connection.execute(statement, parameters).fetchall()
             return [_logged_event(row) for row in rows]

@@ -82,7 +82,7 @@ async def stream_server(
     live, taken = LiveEvents(log, heartbeat_seconds=heartbeat_seconds), ReaderPlaces(places)
     book.on_durable(live.note_durable)
     live.start()
-    streams = EventStreams(live=live, history=history, places=taken, randomness=SystemRandomness())
+    streams = EventStreams(live=live, history=history, places=taken, randomness=SystemRandomness(), region="us-west-2")
     api = WatchApi(routes=[streams.route()], access=OneReader())
     limits = msgspec.structs.replace(LIMITS, connections=5_000, request_timeout_seconds=timeout_seconds)
     try:

@@ -41,19 +41,20 @@ class ExportParameters(EventParameters, frozen=True, kw_only=True, forbid_unknow
     until: Annotated[datetime, time_parameter("Time after the newest event.")] | None = None
 
 
-def export_filter(parameters: ExportParameters, *, account_id: str) -> EventFilter:
+def export_filter(parameters: ExportParameters, *, account_id: str, region: str) -> EventFilter:
     """Return the filter that the parameters stand for, in one account."""
-    where = event_filter(parameters, account_id=account_id)
+    where = event_filter(parameters, account_id=account_id, region=region)
     if parameters.until is None:
         return where
     return msgspec.structs.replace(where, until_ms=milliseconds(parameters.until))
 
 
 class ExportRoutes:
-    """The route of exports."""
+    """The route of exports. `region` is that of the stages, for stages that are named by their id."""
 
-    def __init__(self, *, history: HistoryReader, busy_seconds: float = _BUSY_SECONDS) -> None:
+    def __init__(self, *, history: HistoryReader, region: str, busy_seconds: float = _BUSY_SECONDS) -> None:
         self._history = history
+        self._region = region
         self._busy_seconds = busy_seconds
         self._places = ReaderPlaces(EXPORTS_AT_ONCE)
 
@@ -73,8 +74,8 @@ class ExportRoutes:
 
     async def _export(self, call: WatchCall) -> StreamingResponse:
         parameters: ExportParameters = call.query
-        call.watcher.require(ACTION, Role.READER, resource=parameters.stage)
-        where = export_filter(parameters, account_id=call.watcher.account_id)
+        where = export_filter(parameters, account_id=call.watcher.account_id, region=self._region)
+        call.watcher.require(ACTION, Role.READER, resource=where.stage_arn)
         with ExitStack() as resources:
             resources.callback(self._places.take(call.watcher).give_back)
             within = await self._history.run(find_export_range, where)
@@ -97,7 +98,7 @@ class ExportRoutes:
             remaining: ExportRange | None = within
             while remaining is not None:
                 # A key that has been revoked ends the response.
-                call.watcher.require(ACTION, Role.READER, resource=parameters.stage)
+                call.watcher.require(ACTION, Role.READER, resource=where.stage_arn)
                 part = await self._read(where, remaining, parameters.format)
                 if part.content:
                     yield part.content

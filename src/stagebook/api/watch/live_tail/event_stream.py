@@ -34,8 +34,10 @@ class EventStreams:
     """Answers the requests for event streams."""
 
     def __init__(
-        self, *, live: LiveEvents, history: HistoryReader, places: ReaderPlaces, randomness: Randomness
+        self, *, live: LiveEvents, history: HistoryReader, places: ReaderPlaces, randomness: Randomness, region: str
     ) -> None:
+        """Serve streams. `region` is that of the stages, for stages that are named by their id."""
+        self._region = region
         self._live = live
         self._history = history
         self._places = places
@@ -59,11 +61,12 @@ class EventStreams:
         """Begin a stream. Raises WatchRefusedError if the client may not read it, or if it begins nowhere."""
         watcher, parameters = call.watcher, call.query
 
+        where = event_filter(parameters, account_id=watcher.account_id, region=self._region)
+
         def check_access() -> None:
-            watcher.require(f"stagebook:{ACTION}", Role.READER, resource=parameters.stage)
+            watcher.require(f"stagebook:{ACTION}", Role.READER, resource=where.stage_arn)
 
         check_access()
-        where = event_filter(parameters, account_id=watcher.account_id)
         stream = TailStream(
             where, live=self._live, read=self._read, place=self._places.take(watcher), check_access=check_access
         )
