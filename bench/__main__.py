@@ -13,6 +13,7 @@ from bench.ingest.run import measure_ingest
 from bench.page.run import measure_page
 from bench.recovery.run import measure_recovery
 from bench.report import Part, document, replace_measured, targets_table, verdict
+from bench.retention.run import measure_retention
 from stagebook.server.logs import configure_logging
 
 PARTS: dict[str, Callable[[Path], Part]] = {
@@ -21,6 +22,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "forwarder": measure_forwarder,
     "ingest": measure_ingest,
     "recovery": measure_recovery,
+    "retention": measure_retention,
 }
 WORK_FOLDER = Path(".bench")
 

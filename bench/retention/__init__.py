@@ -1,0 +1,1 @@
+"""The part `retention`: deletion by age beside appends."""
