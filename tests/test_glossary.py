@@ -16,7 +16,7 @@ _WORDS = {
         headers http ids json jwt key keys limits log logs material member members model operation operations
         origin origins page payload payloads policy private public recording request requests resource resources
         response responses rest router secrets serialization settings signature sigv4 socket sockets sources
-        storage tag tags timestamps token tokens validation websocket
+        storage tag tags timestamps token tokens validation webhook webhooks websocket
     """,
     "WebRTC and RTP": """
         answer bandwidth candidates choice codec codecs description dtls estimate extensions fragment ice layer layers

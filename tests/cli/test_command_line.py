@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stagebook.cli.command_line import main
-from stagebook.config.settings import SETTINGS
+from stagebook.config.settings import SECRET_SETTINGS, SETTINGS
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.server.system_clock import SystemRandomness
 from tests.serving import run_command
@@ -99,7 +99,7 @@ def test_help_lists_every_setting_except_those_with_secrets(capsys: pytest.Captu
     assert ended.value.code == 0
     words = capsys.readouterr().out.split()
     for setting in SETTINGS.values():
-        assert (setting.flag in words) == (setting.name != "credentials"), setting.name
+        assert (setting.flag in words) == (setting.name not in SECRET_SETTINGS), setting.name
 
 
 def test_the_installed_command_prints_its_version() -> None:

@@ -2,8 +2,10 @@
 fail, to hang, and to stop and start again on the same port."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -45,6 +47,7 @@ class Receiver:
         self.deliveries: list[Delivery] = []
         self.accepted: list[Delivery] = []
         self.connections = 0
+        self._sockets: list[socket.socket] = []
         self._changed = threading.Condition()
         self._port = 0
         self.start()
@@ -71,6 +74,7 @@ class Receiver:
 
             def setup(self) -> None:
                 receiver.connections += 1
+                receiver._sockets.append(self.request)
                 super().setup()
 
             def do_POST(self) -> None:
@@ -93,13 +97,17 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._server.daemon_threads = True
         self._port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop to listen. Idempotent."""
+        """Stop to listen, and cut all connections. Idempotent."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in self._sockets:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._sockets.clear()
         self._thread.join()
 
     def wait_for(self, condition: Callable[[], bool]) -> None:

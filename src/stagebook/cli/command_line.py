@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from stagebook.cli import events_commands, key_commands, server_commands, sessions_commands
+from stagebook.cli import events_commands, key_commands, server_commands, sessions_commands, webhooks_commands
 from stagebook.cli.exit_codes import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -55,4 +55,5 @@ def _parser() -> argparse.ArgumentParser:
     key_commands.add_commands(commands)
     events_commands.add_commands(commands)
     sessions_commands.add_commands(commands)
+    webhooks_commands.add_commands(commands)
     return parser

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings
-from stagebook.config.settings import SETTINGS
+from stagebook.config.settings import SECRET_SETTINGS, SETTINGS
 from stagebook.data_folder.secrets import DataFolder
 
 
@@ -15,7 +15,7 @@ def add_commands(commands: Commands) -> None:
     serve = commands.add_parser("serve", help="start the server", allow_abbrev=False)
     serve.add_argument("--config", type=Path, metavar="FILE", help="a TOML file of settings")
     for setting in SETTINGS.values():
-        if setting.name != "credentials":
+        if setting.name not in SECRET_SETTINGS:
             add_flag(serve, setting)
     serve.set_defaults(run=_serve)
 

@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from stagebook.config.rules import Rule, every, is_address, is_ingest_url, is_ip
-from stagebook.config.server_settings import ServerSettings
+from stagebook.config.webhook_settings import WebhookSettings
 
 VIDEO_CODECS = ("H264", "VP8")
 
 
-class MediaSettings(ServerSettings, frozen=True, kw_only=True):
-    """The second part of `Settings`. `Settings` checks the values."""
+class MediaSettings(WebhookSettings, frozen=True, kw_only=True):
+    """The third part of `Settings`. `Settings` checks the values."""
 
     media_processes: Annotated[
         int,

@@ -1,8 +1,8 @@
 """All settings of a server, and the table of them that the command line and the documentation are made from.
 
-Each setting is declared once, with its name, type, default, unit, rule and description. The declarations are split over
-three classes: `ServerSettings`, `MediaSettings` and, here, `Settings`. Only the server and the command line read
-settings; the server passes each part the values it needs (see `server/wiring.py`).
+Each setting is declared once, with its name, type, default, unit, rule and description. The declarations are split into
+four classes: `ServerSettings`, `WebhookSettings`, `MediaSettings` and, here, `Settings`. Only the server and the
+command line read settings; the server passes each part the values it needs (see `server/wiring.py`).
 """
 
 from collections.abc import Iterator
@@ -140,6 +140,8 @@ def _table() -> dict[str, Setting]:
     }
 
 
+SECRET_SETTINGS = frozenset({"credentials", "webhooks"})
+"""Settings that hold secrets: they can be set in the TOML file only."""
 RULES = _rules()
 SETTINGS = _table()
 """Every setting by name, in the order of its declaration."""

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from stagebook.config.rules import ConfigError
-from stagebook.config.settings import SETTINGS, Setting, Settings
+from stagebook.config.settings import SECRET_SETTINGS, SETTINGS, Setting, Settings
 
 ENVIRONMENT_PREFIX = "STAGEBOOK_"
 CONFIG_VARIABLE = "STAGEBOOK_CONFIG"
@@ -94,7 +94,7 @@ def _from_string(setting: Setting, string: str, *, source: str) -> object:
     """
     parts = [part.strip() for part in string.split(",") if part.strip()]
     value: object = string
-    if setting.name == "credentials":
+    if setting.name in SECRET_SETTINGS:
         raise ConfigError(name=setting.name, source=source, rule="can only be set in the TOML file: it holds secrets")
     if get_origin(setting.type) is tuple:
         value = parts
@@ -110,8 +110,8 @@ def _typed(setting: Setting, value: object, *, source: str, strict: bool = True)
         typed = msgspec.convert(value, setting.type, strict=strict)
     except msgspec.ValidationError as error:
         requirement = f"must be {setting.rule.requirement or describe_type(setting)}"
-        if setting.name == "credentials":
-            # The message names the member of the credential; it does not contain the value.
+        if setting.name in SECRET_SETTINGS:
+            # The message names the member; it does not contain the value.
             requirement = str(error)
         raise ConfigError(name=setting.name, source=source, rule=requirement) from error
     violation = setting.rule.violation(typed)

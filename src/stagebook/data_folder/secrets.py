@@ -74,6 +74,8 @@ class DataFolder:
         self.token_key_path = path / "token-signing-key.pem"
         self.page_secret_path = path / "page-token-secret"
         self.stream_key_secret_path = path / "stream-key-secret"
+        self.webhook_path = path / "webhooks.sqlite3"
+        self.webhook_secret_path = path / "webhook-secret"
         self.server_address_path = path / "server.json"
         self.certificate_path = path / "rtmps-certificate.pem"
         self.certificate_key_path = path / "rtmps-private-key.pem"
@@ -102,6 +104,7 @@ class DataFolder:
         """Return the paths of all files of the folder except the secrets, whether they exist or not."""
         # SQLite keeps the write-ahead log and its index beside the book; both hold the contents of the book.
         of_book = [self.book_path.with_name(self.book_path.name + suffix) for suffix in ("", "-wal", "-shm", ".lock")]
+        of_book += [self.webhook_path.with_name(self.webhook_path.name + suffix) for suffix in ("", "-wal", "-shm")]
         of_index = [self.search_index_path.with_name(SEARCH_INDEX_NAME + suffix) for suffix in ("", "-wal", "-shm")]
         return [*of_book, *of_index, self.certificate_path, self.server_address_path]
 
@@ -144,6 +147,13 @@ class DataFolder:
         secret = _read_or_generate(path, lambda: randomness.token_bytes(SECRET_SIZE_BYTES))
         if len(secret) != SECRET_SIZE_BYTES:
             raise DataFolderError(f"{path} is damaged: restore it from a backup")
+        return secret
+
+    def webhook_secret(self, *, randomness: Randomness) -> bytes:
+        """Return the secret that seals the secrets of webhooks. Generate it if there is none."""
+        secret = _read_or_generate(self.webhook_secret_path, lambda: randomness.token_bytes(SECRET_SIZE_BYTES))
+        if len(secret) != SECRET_SIZE_BYTES:
+            raise DataFolderError(f"{self.webhook_secret_path} is damaged: restore it from a backup")
         return secret
 
     def prepare_certificate(self, *, hosts: Sequence[str], now: datetime) -> None:

@@ -59,6 +59,11 @@ from stagebook.server.startup_banner import settings_warnings, startup_banner
 from stagebook.server.system_clock import SystemRandomness
 from stagebook.server.telemetry.start_traces import start_traces
 from stagebook.server.watch_wiring import WatchAccessParts, WatchParts, build_watch_api
+from stagebook.server.webhook_wiring import (
+    build_webhook_delivery,
+    use_webhook_settings,
+    webhook_service,
+)
 from stagebook.server.wiring import (
     build_aws_api,
     build_operation_calls,
@@ -74,6 +79,9 @@ from stagebook.server.wiring import (
     public_endpoints,
     rtmps_certificate_files,
 )
+from stagebook.webhooks.delivery_process import WebhookDelivery
+from stagebook.webhooks.webhook_file import WebhookFileError
+from stagebook.webhooks.webhook_service import WebhookService
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -106,7 +114,14 @@ def serve(settings: Settings) -> int:
             _raise_open_files_limit()
             with open_listen_sockets(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_serve(settings, folder, lock, secrets, sockets))
-    except (DataFolderError, ListenError, BookRefusedError, BookFailedError, WorkerStartError) as error:
+    except (
+        DataFolderError,
+        ListenError,
+        BookRefusedError,
+        BookFailedError,
+        WorkerStartError,
+        WebhookFileError,
+    ) as error:
         raise StartError(str(error)) from error
 
 
@@ -140,6 +155,8 @@ class Server:
     ingest: IngestPool | None
     manager: StageManager
     retention: Retention
+    webhooks: WebhookService
+    delivery: WebhookDelivery
 
     def __init__(
         self,
@@ -209,6 +226,7 @@ class Server:
             await engines_start
             if recovered:
                 _log.warning("sessions left open by the last run were ended", sessions=recovered)
+            self._start_webhooks(parts)
             if self.ingest is not None:
                 # Started last: encoders reconnect at once, and the manager must be ready to admit them.
                 await self.ingest.start()
@@ -290,6 +308,15 @@ class Server:
             user=self._media_user,
         )
 
+    def _start_webhooks(self, parts: AsyncExitStack) -> None:
+        """Deliver events from now on, also those of recovery. Raises ConfigError for a destination of the settings."""
+        self.webhooks = webhook_service(self._folder)
+        use_webhook_settings(self._settings, self.webhooks, account_id=self._secrets.access_key.account_id)
+        self.delivery = build_webhook_delivery(self._settings, self._folder)
+        self.delivery.start()
+        parts.push_async_callback(self.delivery.stop)
+        self.book.on_durable(self.delivery.note_durable)
+
     def _build_router(self) -> AsgiRouter:
         calls = build_operation_calls(self._settings, manager=self.manager, secrets=self._secrets)
         parts = WatchParts(
@@ -301,6 +328,8 @@ class Server:
             live=self.live,
             manager=self.manager,
             calls=calls,
+            webhooks=self.webhooks,
+            delivery=self.delivery,
             version=self._version,
             public_url=self._public_url,
             engines=self.engines,
@@ -338,6 +367,7 @@ class Server:
             event_streams=lambda: self.live.reader_count,
             refused=lambda: self._http.refused,
             history=self.history,
+            webhook_backlogs=lambda: self.delivery.backlogs,
         )
 
     def _health(self) -> Health:

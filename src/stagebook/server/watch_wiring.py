@@ -29,6 +29,7 @@ from stagebook.api.watch.sessions.session_routes import SessionRoutes
 from stagebook.api.watch.sessions.stage_routes import StageRoutes
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.api.watch.watch_route import WatchRoute
+from stagebook.api.watch.webhooks.webhook_routes import WebhookRoutes
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.config.settings import Settings
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
@@ -38,6 +39,8 @@ from stagebook.manager.stage_manager import StageManager
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
+from stagebook.webhooks.delivery_process import WebhookDelivery
+from stagebook.webhooks.webhook_service import WebhookService
 
 
 class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,8 @@ class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
     live: LiveEvents
     manager: StageManager
     calls: OperationCalls
+    webhooks: WebhookService
+    delivery: WebhookDelivery
     version: str
     public_url: str
     engines: EnginePool
@@ -98,6 +103,9 @@ def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchR
         guard=access.guard,
     ).routes()
     yield from OperatorCalls(parts.calls.call, names=parts.calls.router.names).routes()
+    yield from WebhookRoutes(
+        parts.webhooks, backlogs=lambda: parts.delivery.backlogs, on_changed=parts.delivery.note_changed
+    ).routes()
     yield EventStreams(
         live=parts.live,
         history=parts.history,

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 
 from stagebook.book.event_log import LoggedEvent
@@ -235,7 +234,7 @@ class DeliveryJournal:
         return rows
 
 
-def _parameters(entry: JournalEntry) -> dict[str, apsw.SQLiteValue]:
+def _parameters(entry: JournalEntry) -> dict[str, Any]:
     error = entry.error if entry.error is None else entry.error[:MAXIMUM_REASON_LENGTH]
     return {
         "id": entry.destination_id,

@@ -114,6 +114,10 @@ class WebhookService:
             store.add(destination, position=position)
         return destination
 
+    def check(self, account_id: str, new: NewDestination) -> None:
+        """Raise InvalidInputError unless this destination can be made."""
+        self._destination("", account_id, new)
+
     def use_settings(self, account_id: str, configured: Sequence[NewDestination]) -> None:
         """Make, change and remove destinations, so that those of the settings are these. Each must have a name.
 

@@ -103,7 +103,7 @@ class AwsTarget:
         if destination.format is DeliveryFormat.CLOUDEVENTS:
             options["MessageAttributes"] = {"content-type": {"DataType": "String", "StringValue": message.content_type}}
         if destination.kind is DestinationKind.SNS:
-            response = self._client.publish(TopicArn=destination.target, OutgoingMessage=body, **options)
+            response = self._client.publish(TopicArn=destination.target, Message=body, **options)
         else:
             response = self._client.send_message(QueueUrl=destination.target, MessageBody=body, **options)
         return [Delivered(status=response["ResponseMetadata"]["HTTPStatusCode"])]

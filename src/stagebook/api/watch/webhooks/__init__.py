@@ -1,0 +1,1 @@
+"""The webhooks of the watch API: destinations, what was delivered to them, replays."""

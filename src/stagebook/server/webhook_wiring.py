@@ -1,0 +1,58 @@
+"""The wiring of webhooks: the destinations of the settings, the delivery process, and the operations on webhooks."""
+
+import msgspec
+
+from stagebook.config.rules import ConfigError
+from stagebook.config.settings import Settings
+from stagebook.data_folder.secrets import DataFolder
+from stagebook.server.system_clock import SystemClock, SystemRandomness
+from stagebook.stage.errors import StagebookError
+from stagebook.webhooks.delivery_messages import DeliverySettings
+from stagebook.webhooks.delivery_process import WebhookDelivery
+from stagebook.webhooks.webhook_service import NewDestination, WebhookService
+
+
+def webhook_service(folder: DataFolder) -> WebhookService:
+    """Return the operations on the webhooks of a data folder. Raises DataFolderError."""
+    return WebhookService(
+        book_path=folder.book_path,
+        file_path=folder.webhook_path,
+        secret=folder.webhook_secret(randomness=SystemRandomness()),
+        randomness=SystemRandomness(),
+        now_ms=SystemClock().now_ms,
+    )
+
+
+def use_webhook_settings(settings: Settings, service: WebhookService, *, account_id: str) -> None:
+    """Make the destinations of the settings. Raises ConfigError, which names the destination and the member."""
+    configured = []
+    for setting in settings.webhooks:
+        try:
+            new = msgspec.convert(
+                {_camel(name): value for name, value in msgspec.structs.asdict(setting).items() if value is not None},
+                NewDestination,
+            )
+            service.check(account_id, new)
+        except (StagebookError, msgspec.ValidationError) as error:
+            raise ConfigError(name="webhooks", rule=f"{setting.name}: {error}") from error
+        configured.append(new)
+    service.use_settings(account_id, configured)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def build_webhook_delivery(settings: Settings, folder: DataFolder) -> WebhookDelivery:
+    """Return the delivery process, not started yet."""
+    return WebhookDelivery(
+        book_path=folder.book_path,
+        file_path=folder.webhook_path,
+        secret=folder.webhook_secret(randomness=SystemRandomness()),
+        settings=DeliverySettings(
+            timeout_seconds=settings.webhook_timeout_seconds,
+            max_age_ms=settings.webhook_max_age_seconds * 1_000,
+            denied_networks=settings.webhook_denied_networks,
+        ),
+    )
