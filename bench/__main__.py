@@ -14,6 +14,7 @@ from bench.page.run import measure_page
 from bench.recovery.run import measure_recovery
 from bench.report import Part, document, replace_measured, targets_table, verdict
 from bench.retention.run import measure_retention
+from bench.timeline.run import measure_timeline
 from stagebook.server.logs import configure_logging
 
 PARTS: dict[str, Callable[[Path], Part]] = {
@@ -23,6 +24,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "ingest": measure_ingest,
     "recovery": measure_recovery,
     "retention": measure_retention,
+    "timeline": measure_timeline,
 }
 WORK_FOLDER = Path(".bench")
 

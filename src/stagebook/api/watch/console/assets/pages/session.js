@@ -1,64 +1,76 @@
-// One session: its participants and events. SPDX-License-Identifier: Apache-2.0
+// One session: its totals, its timeline and its newest events. SPDX-License-Identifier: Apache-2.0
 
-import { get, listAll } from "../api.js";
+import { get } from "../api.js";
 import { Breadcrumbs } from "../components/breadcrumbs.js";
 import { COLUMNS } from "../components/event_cells.js";
-import { Badge, Empty, Identifier, LiveState, Loaded, Time } from "../components/parts.js";
+import { Badge, Definitions, Empty, Identifier, Loaded, Time } from "../components/parts.js";
 import { Table } from "../components/table.js";
+import { Timeline } from "../components/timeline/timeline.js";
 import { useData, usePaced } from "../data.js";
-import { plural } from "../format.js";
-import { useLiveEvents } from "../live_events.js";
-import { idOf, overviewLink, participantLink, searchLink, stageLink } from "../router.js";
+import { between, number, plural } from "../format.js";
+import { idOf, overviewLink, searchLink, stageLink } from "../router.js";
 import { html } from "../vendor/vendor.js";
 
-const PACE_MS = 1_000;
-const EVENTS_LIMIT = 200;
+const PACE_MS = 2_000;
+const EVENTS_LIMIT = 50;
 const EVENT_COLUMNS = [COLUMNS.time, COLUMNS.name, COLUMNS.participant, COLUMNS.about, COLUMNS.cause];
 
 export function SessionPage({ sessionId }) {
+	const path = `/sessions/${encodeURIComponent(sessionId)}`;
 	const load = async (signal) => {
-		const book = await get("/events", { session: sessionId, limit: EVENTS_LIMIT }, signal);
-		const stage = book.events[0]?.stageArn;
-		const list = (operation) => listAll(operation, { stageArn: stage, sessionId }, "participants", { limit: 1_000, signal });
-		// The stage may have been deleted; its events stay.
-		const participants = stage ? await list("ListParticipants").catch(() => ({ items: [] })) : { items: [] };
-		return { stage, events: book.events, hasMore: Boolean(book.cursor), participants: participants.items };
+		const [report, book] = await Promise.all([
+			get(path, { limit: 1 }, signal),
+			get("/events", { session: sessionId, limit: EVENTS_LIMIT }, signal),
+		]);
+		return { ...report, events: book.events, hasMore: Boolean(book.nextCursor) };
 	};
 	const state = useData(load, [sessionId]);
 	const refresh = usePaced(state.reload, PACE_MS);
-	const live = useLiveEvents({ session: sessionId }, refresh);
-	const stage = state.data?.stage;
+	const session = state.data?.session;
 	return html`
-		<${Breadcrumbs} links=${[["Overview", overviewLink()], ...(stage ? [[`Stage ${idOf(stage)}`, stageLink(stage, "sessions")]] : [])]} />
+		<${Breadcrumbs} links=${[["Overview", overviewLink()], ...(session ? [[`Stage ${session.stageName || idOf(session.stageArn)}`, stageLink(session.stageArn, "sessions")]] : [])]} />
 		<div class="heading">
 			<h1 tabindex="-1">Session ${sessionId}</h1>
-			<${LiveState} state=${live} />
+			${session && html`<${Badge} tone=${session.endTime ? "grey" : "green"}>${session.endTime ? "ended" : "open"}<//>`}
+			${session && html`<div class="actions"><a class="button" href=${`/watch/v1${path}/attendance`} download=${`${sessionId}.csv`}>Attendance as CSV</a></div>`}
 		</div>
 		<div class="subheading"><${Identifier} text=${sessionId} what="session id" /></div>
-		<${Loaded} state=${state} what="Loading the session">${(data) => html`<${Content} data=${data} sessionId=${sessionId} />`}<//>
+		<${Loaded} state=${state} what="Loading the session">${(data) => html`<${Totals} session=${data.session} totals=${data.totals} />`}<//>
+		${session && html`<${Timeline} sessionId=${sessionId} onEvents=${session.endTime ? undefined : refresh} />`}
+		${session && html`<${NewestEvents} events=${state.data.events} hasMore=${state.data.hasMore} sessionId=${sessionId} />`}
 	`;
 }
 
-function Content({ data, sessionId }) {
-	const { stage, participants, events, hasMore } = data;
-	if (!events.length) return html`<section class="card"><${Empty} title="There is no such session">It has no event in the book of this account.<//></section>`;
-	const columns = [
-		{ title: "Participant", render: (each) => html`<a href=${participantLink(stage, sessionId, each.participantId)}>${each.userId || each.participantId}</a>${each.userId && html` <code class="muted">${each.participantId}</code>`}` },
-		{ title: "State", render: ({ state }) => html`<${Badge} tone=${state === "CONNECTED" ? "green" : "grey"}>${state.toLowerCase()}<//>` },
-		{ title: "Published", render: ({ published }) => (published ? html`<${Badge} tone="blue">yes<//>` : html`<span class="muted">no</span>`) },
-		{ title: "First joined", render: ({ firstJoinTime }) => html`<${Time} iso=${firstJoinTime} />` },
-	];
-	return html`
-		<section class="card flush" aria-labelledby="participants-heading">
-			<header><h2 id="participants-heading">Participants</h2><span class="muted end">${plural(participants.length, "participant")}</span></header>
-			${participants.length
-				? html`<${Table} caption="Participants of the session" columns=${columns} groups=${[participants]} keyOf=${({ participantId }) => participantId} />`
-				: html`<${Empty} title="The participants are not listed any more">The stage was deleted. Its events stay in the book.<//>`}
-		</section>
-		<section class="card flush" aria-labelledby="events-heading">
-			<header><h2 id="events-heading">Events</h2><span class="muted">newest first</span>
-				${hasMore && html`<a class="end" href=${searchLink({ session: sessionId })}>All events</a>`}</header>
-			<${Table} caption="Events of the session" columns=${EVENT_COLUMNS} groups=${[events]} keyOf=${({ id }) => id} />
-		</section>
-	`;
+function Totals({ session, totals }) {
+	const errors = Object.values(totals.errorCounts).reduce((sum, count) => sum + count, 0);
+	const minutes = (value) => `${number(Math.round(value * 10) / 10)} min`;
+	const peak = ({ number: most, time }) => html`${number(most)} ${time && html`<span class="muted">at <${Time} iso=${time} isShort /></span>`}`;
+	return html`<section class="card" aria-label="Totals">
+		<${Definitions}
+			entries=${[
+				["Start", html`<${Time} iso=${session.startTime} />`],
+				["End", session.endTime ? html`<${Time} iso=${session.endTime} />` : html`<${Badge} tone="green">open<//>`],
+				["Duration", between(session.startTime, session.endTime)],
+				["Participants", number(totals.participants)],
+				["Most at once", peak(totals.peakParticipants)],
+				["Most publishers at once", peak(totals.peakPublishers)],
+				["Published", minutes(totals.publisherMinutes)],
+				["Watched", minutes(totals.subscriberMinutes)],
+				["Events", number(totals.events)],
+				["Errors", errors ? html`<a href=${searchLink({ session: session.sessionId, error: "any" })}>${plural(errors, "error")}</a>` : "none"],
+			]}
+		/>
+	</section>`;
+}
+
+function NewestEvents({ events, hasMore, sessionId }) {
+	return html`<section class="card flush" aria-labelledby="events-heading">
+		<header>
+			<h2 id="events-heading">Newest events</h2>
+			${hasMore && html`<a class="end" href=${searchLink({ session: sessionId })}>All events</a>`}
+		</header>
+		${events.length
+			? html`<${Table} caption="Events of the session" columns=${EVENT_COLUMNS} groups=${[events]} keyOf=${({ id }) => id} />`
+			: html`<${Empty} title="There is no event">They were deleted by their age.<//>`}
+	</section>`;
 }
