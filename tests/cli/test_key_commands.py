@@ -1,5 +1,6 @@
 """`stagebook keys`: what the commands print, and what they refuse."""
 
+import json
 import re
 from pathlib import Path
 
@@ -99,3 +100,18 @@ def test_a_missing_data_folder_is_an_error(tmp_path: Path, capsys: pytest.Captur
     assert main(["keys", "create", "--role", "reader", "--data", str(tmp_path / "none")]) == 1
     assert "no data folder" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_list_for_programs_has_no_digest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = create(folder, capsys, "--role", "reader", "--name", "a b", "--expires", "2999-01-31T12:00:00Z")
+    assert main(["keys", "list", "--output", "json", "--data", str(folder)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    shown = json.loads(line)
+    assert shown.pop("createdAt").endswith("Z")
+    assert shown == {
+        "id": text.split("_")[1],
+        "role": "reader",
+        "accountId": "111122223333",
+        "name": "a b",
+        "expiresAt": "2999-01-31T12:00:00.000Z",
+    }

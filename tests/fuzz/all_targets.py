@@ -9,6 +9,7 @@ from tests.fuzz.targets import (
     rtmp_targets,
     rtp_targets,
     sdp_targets,
+    watch_targets,
     worker_targets,
 )
 
@@ -22,6 +23,7 @@ TARGETS: dict[str, FuzzTarget] = {
         participant_targets,
         http_decoder_targets,
         http_connection_targets,
+        watch_targets,
         worker_targets,
     )
     for target in module.TARGETS

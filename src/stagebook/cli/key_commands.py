@@ -5,8 +5,11 @@ They work on the data folder. A running server notices a change within a second.
 
 import argparse
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+
+import msgspec
 
 from stagebook.api.watch.access.bearer_key import MAXIMUM_NAME_LENGTH, BearerKey, digest_of, id_of, new_key_text
 from stagebook.api.watch.watch_route import Role
@@ -16,6 +19,7 @@ from stagebook.config.settings import SETTINGS, Settings
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.server.system_clock import SystemClock, SystemRandomness
+from stagebook.stage.timestamps import iso8601
 
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -38,6 +42,7 @@ def add_commands(commands: Commands) -> None:
     create.set_defaults(run=_create)
 
     show = actions.add_parser("list", help="list the keys, without their secrets")
+    show.add_argument("--output", choices=("table", "json"), default="table", help="json: JSON Lines")
     show.set_defaults(run=_list)
 
     revoke = actions.add_parser("revoke", help="make a key invalid")
@@ -71,17 +76,35 @@ def _create(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     keys = _key_file(read_settings(arguments)).read()
+    if arguments.output == "json":
+        for key in keys:
+            print(msgspec.json.encode(_document(key)).decode())
+    else:
+        _print_table(keys)
+    return EXIT_OK
+
+
+def _document(key: BearerKey) -> dict[str, object]:
+    return {
+        "id": key.key_id,
+        "role": key.role,
+        "accountId": key.account_id,
+        "name": key.name,
+        "createdAt": iso8601(key.created_ms),
+        "expiresAt": None if key.expires_ms is None else iso8601(key.expires_ms),
+    }
+
+
+def _print_table(keys: Sequence[BearerKey]) -> None:
     now_ms = SystemClock().now_ms()
     rows = [("ID", "ROLE", "ACCOUNT", "CREATED", "EXPIRES", "NAME")]
     for key in keys:
-        expires = "never" if key.expires_ms is None else _time_text(key.expires_ms)
+        expires = "never" if key.expires_ms is None else iso8601(key.expires_ms)
         expired = "" if key.is_valid_at(now_ms) else " (expired)"
-        created = _time_text(key.created_ms)
-        rows.append((key.key_id, key.role.value, key.account_id, created, expires + expired, key.name))
+        rows.append((key.key_id, key.role.value, key.account_id, iso8601(key.created_ms), expires + expired, key.name))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    return EXIT_OK
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
@@ -128,7 +151,3 @@ def _expiry_ms(text: str) -> int:
     if expiry_ms <= now_ms:
         raise argparse.ArgumentTypeError("must be in the future")
     return expiry_ms
-
-
-def _time_text(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -21,7 +21,7 @@ async def test_a_key_becomes_a_cookie_that_authenticates() -> None:
         "name": f"{key.split('_')[1]} (anna)",
         "method": "session",
         "role": "operator",
-        "expiresAt": "1970-01-01T02:16:40Z",
+        "expiresAt": "1970-01-01T02:16:40.000Z",
         "version": "1.2.3",
         "region": REGION,
         "endpointUrl": URL,
@@ -32,7 +32,7 @@ async def test_the_holder_of_a_key_sees_when_it_expires() -> None:
     harness = AccessHarness()
     key = harness.store.create(expires_ms=2_000_000)
     shown = document(await harness.request("GET", "/watch/v1/me", headers=bearer(key)))
-    assert (shown["method"], shown["role"], shown["expiresAt"]) == ("bearer_key", "reader", "1970-01-01T00:33:20Z")
+    assert (shown["method"], shown["role"], shown["expiresAt"]) == ("bearer_key", "reader", "1970-01-01T00:33:20.000Z")
 
 
 async def test_the_cookie_is_strict_and_hidden_from_scripts() -> None:

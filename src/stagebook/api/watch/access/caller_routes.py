@@ -8,7 +8,6 @@ A page of another origin must not sign its visitor in either: with a session of 
 tell whose stages they see. So signing in needs the header field of the console, as every change with a cookie does.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -22,6 +21,7 @@ from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute, json_response
 from stagebook.client_network import plain_address
+from stagebook.stage.timestamps import iso8601
 
 _log = structlog.get_logger(__name__)
 
@@ -140,14 +140,10 @@ class CallerRoutes:
                 name=facts.name,
                 method=facts.method,
                 role=facts.role,
-                expires_at=None if facts.expires_ms is None else _time_text(facts.expires_ms),
+                expires_at=None if facts.expires_ms is None else iso8601(facts.expires_ms),
                 version=self._server.version,
                 region=self._server.region,
                 endpoint_url=self._server.endpoint_url,
             )
         )
         return msgspec.structs.replace(response, headers=(*response.headers, *headers))
-
-
-def _time_text(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
