@@ -1,13 +1,17 @@
 """Traces of a real server, sent to a real receiver."""
 
+import asyncio
 import signal
 from pathlib import Path
 
 import httpx
 
+from tests.clients.events_client import connect_events_client
+from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import run_server
 from tests.e2e.telemetry.otlp_receiver import OtlpReceiver
 
+DEADLINE_SECONDS = 20
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT_ID = "b7ad6b7169203331"
 TOKEN = "eyJhbGciOiJub25lIn0.eyJzZWNyZXQiOjF9.c2lnbmF0dXJl"
@@ -58,3 +62,27 @@ def test_a_receiver_that_fails_delays_neither_a_request_nor_the_end_of_the_serve
             assert response.status_code == 200
             assert server.stop(signal.SIGTERM) == 0
         assert receiver.named("CreateStage")
+
+
+async def test_a_websocket_and_a_stream_are_spans_that_end_while_they_are_open(tmp_path: Path) -> None:
+    with (
+        OtlpReceiver() as receiver,
+        run_server(tmp_path / "data", auth="off", otlp_endpoint=receiver.url) as server,
+    ):
+        _, token = await StageHandle(server).token()
+        async with (
+            connect_events_client(token),
+            httpx.AsyncClient(base_url=server.endpoint_url) as client,
+            client.stream("GET", "/watch/v1/events/stream") as stream,
+        ):
+            assert stream.status_code == 200
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while not (receiver.named("EventsWebsocket") and receiver.named("StreamEvents")):  # noqa: ASYNC110 - the spans come from another process
+                    await asyncio.sleep(0.05)
+    (websocket,), (tail,) = receiver.named("EventsWebsocket"), receiver.named("StreamEvents")
+    assert websocket.attributes["http.response.status_code"] == 101
+    assert (tail.attributes["http.response.status_code"], tail.attributes["http.route"]) == (
+        200,
+        "/watch/v1/events/stream",
+    )
+    assert token.encode() not in receiver.body

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from opentelemetry import context, trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from stagebook.api.asgi import Application, Message, Receive, Scope, Send
 from stagebook.api.request_counts import OPERATION, UNKNOWN_OPERATION
+from stagebook.server.telemetry.trace_headers import remote_context
 
-_PROPAGATOR: Final = TraceContextTextMapPropagator()
-_PROPAGATED: Final = frozenset((b"traceparent", b"tracestate"))
 _UNTRACED_PATHS: Final = frozenset(("/health", "/metrics"))
 """Requests of machines that repeat every few seconds."""
 _KNOWN_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -54,7 +52,7 @@ class TracedApplication:
         method = method if method in _KNOWN_METHODS else "_OTHER"
         return self._tracer.start_span(
             method,
-            context=_remote_context(scope),
+            context=remote_context(scope["headers"]),
             kind=trace.SpanKind.SERVER,
             attributes={"http.request.method": method, "url.scheme": scope.get("scheme", "http")},
         )
@@ -111,9 +109,3 @@ class _RequestSpan:
             self.span.set_attribute("error.type", str(self._status))
             self.span.set_status(trace.StatusCode.ERROR)
         self.span.end()
-
-
-def _remote_context(scope: Scope) -> context.Context:
-    """Return the context that the client's header fields name; an empty one without them, or if they are malformed."""
-    carrier = {name.decode("ascii"): value.decode("latin-1") for name, value in scope["headers"] if name in _PROPAGATED}
-    return _PROPAGATOR.extract(carrier, context.Context())
