@@ -144,6 +144,17 @@ async def test_a_book_that_cannot_be_rewritten_stays_in_use(tmp_path: Path) -> N
     await book.close()
 
 
+def test_the_rows_of_every_table_that_refers_to_a_session_are_deleted_with_it(tmp_path: Path) -> None:
+    connection = open_for_writing(tmp_path / "book", seal=SEAL)
+    columns = """
+    SELECT DISTINCT tables.name FROM sqlite_schema AS tables CROSS JOIN pragma_table_info(tables.name) AS columns
+    WHERE tables.type = 'table' AND columns.name LIKE '%session_key' AND columns.name != 'last_session_key'
+    """
+    referring = {name for (name,) in connection.execute(columns).fetchall()}
+    assert referring == {"session", "expired_session", *DELETE_ROWS_OF_SESSION}
+    connection.close()
+
+
 @pytest.mark.parametrize("table", DELETE_ROWS_OF_SESSION)
 def test_each_deletion_is_an_index_search(tmp_path: Path, table: str) -> None:
     connection = open_for_writing(tmp_path / "book", seal=SEAL)
