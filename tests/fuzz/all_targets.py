@@ -3,6 +3,7 @@
 from tests.fuzz.fuzz_target import FuzzTarget
 from tests.fuzz.targets import (
     aws_targets,
+    event_stream_targets,
     http_connection_targets,
     http_decoder_targets,
     participant_targets,
@@ -23,6 +24,7 @@ TARGETS: dict[str, FuzzTarget] = {
         participant_targets,
         http_decoder_targets,
         http_connection_targets,
+        event_stream_targets,
         watch_targets,
         worker_targets,
     )

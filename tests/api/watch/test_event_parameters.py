@@ -60,6 +60,7 @@ def test_a_time_has_several_forms(since: str) -> None:
         ("name=JOIN", "name[0]: Invalid enum value 'JOIN'"),
         ("&".join(["name=LEFT"] * 13), "name: Expected `array` of length <= 12"),
         ("error=ANY", "error: Expected `str` matching regex"),
+        ("error=any%0A", "error: Expected `str` matching regex"),
         ("cause=chance", "cause: Invalid enum value 'chance'"),
         ("since=yesterday", "since: Invalid RFC3339 encoded datetime"),
         ("since=2023-11-14T22:13:20", "since: Expected `datetime` with a timezone component"),

@@ -18,7 +18,8 @@ _MAXIMUM_TEXT_LENGTH = 2_048
 ErrorParameter: TypeAlias = Annotated[
     str,
     msgspec.Meta(
-        pattern=f"^({'|'.join([ANY_ERROR, *ErrorCode])})$",
+        # `$` alone would also match before a line break at the end.
+        pattern=f"^({'|'.join([ANY_ERROR, *ErrorCode])})$(?!\n)",
         description="An error code, or `any` for all events with an error code.",
     ),
 ]

@@ -102,7 +102,8 @@ async def test_a_client_resumes_after_the_event_it_names() -> None:
     first, second = log.append(), log.append(EventName.LEFT)
     received = await first_parts(log, 2, after=first.event_id)
     assert first.event_id.encode() not in received
-    assert received.startswith(b"retry: 1\n\nid: " + second.event_id.encode())
+    start = b"retry: 1\nid: " + position_id(first.sequence).encode() + b"\n\nid: "
+    assert received.startswith(start + second.event_id.encode())
 
 
 async def test_a_deleted_event_is_no_obstacle() -> None:

@@ -1,10 +1,11 @@
 r"""The bytes of an event stream (WHATWG HTML, section "Server-sent events").
 
-    retry: 1730\n\n                    once: how long a browser waits before it connects again
-    id: <event id>\ndata: <JSON>\n\n   an event, with the document of `history/event_document.py`
-    id: <position id>\n\n              the stream was read so far: sets the last event id and dispatches no event
-    :\n                                a comment, which keeps the connection alive
-    event: disconnect\n ...            the last message of a stream that the server ends
+    retry: 1730\nid: <position id>\n\n   once: how long a browser waits before it connects again, and where the stream
+                                       begins: a client that is cut before the first event resumes from there
+    id: <event id>\ndata: <JSON>\n\n      an event, with the document of `history/event_document.py`
+    id: <position id>\n\n                 the stream was read so far: sets the last event id and dispatches no event
+    :\n                                   a comment, which keeps the connection alive
+    event: disconnect\n ...               the last message of a stream that the server ends
 
 Events have no `event` field, so `EventSource.onmessage` gets all of them, whatever their name, and a client needs no
 list of names. A position id has the form of an event id, and a client resumes from it in the same way: it saves reading
@@ -56,9 +57,9 @@ class Disconnect(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-def opening_message(*, retry_ms: int) -> bytes:
-    """Return the first message of a stream."""
-    return b"retry: %d\n\n" % retry_ms
+def opening_message(*, retry_ms: int, position: int) -> bytes:
+    """Return the first message of a stream that begins after a sequence number."""
+    return b"retry: %d\n%s" % (retry_ms, position_message(position))
 
 
 def event_message(logged: LoggedEvent) -> bytes:

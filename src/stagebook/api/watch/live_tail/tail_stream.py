@@ -82,7 +82,7 @@ class TailStream:
     async def messages(self, *, retry_ms: int) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of the stream until it ends, and close it."""
         try:
-            yield opening_message(retry_ms=retry_ms)
+            yield opening_message(retry_ms=retry_ms, position=self._position)
             async with aclosing(self._past()) as past:
                 async for part in past:
                     yield part
