@@ -1,17 +1,19 @@
 """The delivery process with a real book and real receivers: order, crashes, dead destinations, replays."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stagebook.webhooks.destination import DeliveryFilter
-from stagebook.webhooks.webhook_service import DestinationPatch, ReplayRequest
+from stagebook.webhooks.destination import DeliveryFilter, DestinationKind
+from stagebook.webhooks.webhook_service import DestinationPatch, NewDestination, ReplayRequest
 from tests.book.sample import ACCOUNT
 from tests.webhooks.delivering import (
     World,
@@ -21,6 +23,7 @@ from tests.webhooks.delivering import (
     wait_until,
     without_repetitions,
 )
+from tests.webhooks.moto_services import REGION, client, make_queue, moto_server, receive
 from tests.webhooks.receiver import Answer, Delivery, Receiver
 
 SESSIONS = ("a", "b", "c")
@@ -241,6 +244,44 @@ async def test_changes_by_another_process_are_noticed(tmp_path: Path, receiver: 
         await world.append("a", "b")
         await received(receiver, 1)
     assert (numbers_of(receiver, "a"), numbers_of(receiver, "b")) == ([], [2])
+
+
+async def test_an_event_bus_gets_batches_of_all_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process has boto3 and the operator's credentials, which it gets as variables of the environment."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    names = tuple("abcdefghijkl")
+    with moto_server() as endpoint:
+        sqs, url = bus_with_queue(endpoint)
+        async with delivering(tmp_path) as world:
+            await world.open_sessions(*names)
+            made = world.service.create(
+                ACCOUNT,
+                NewDestination(target="bus", kind=DestinationKind.EVENTBRIDGE, region=REGION, endpoint_url=endpoint),
+            )
+            world.start()
+            await world.append(*names, *names)
+            await wait_until(
+                lambda: (
+                    made.destination_id in world.delivery.backlogs
+                    and world.delivery.backlogs[made.destination_id].delivered == 2 * len(names)
+                )
+            )
+        found = [json.loads(each["Body"])["detail"] for _ in range(5) for each in receive(sqs, url)]
+    assert sorted((each["sessionId"], each["detail"]) for each in found) == sorted(
+        (session_id(name), number) for name in names for number in "12"
+    )
+
+
+def bus_with_queue(endpoint: str) -> tuple[Any, str]:
+    """Make an event bus whose events all go to a queue; return a client of SQS and the URL of the queue."""
+    sqs, url, arn = make_queue(endpoint, "all")
+    events = client("events", endpoint)
+    events.create_event_bus(Name="bus")
+    pattern = {"source": ["stagebook"]}
+    events.put_rule(Name="rule", EventBusName="bus", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="rule", EventBusName="bus", Targets=[{"Id": "1", "Arn": arn}])
+    return sqs, url
 
 
 async def test_the_process_has_no_rights_to_gain_and_leaves_no_core_dump(tmp_path: Path, receiver: Receiver) -> None:

@@ -219,15 +219,48 @@ def test_a_dead_receiver_is_called_at_a_bounded_rate() -> None:
     """Events die one after the other, but each after the delay that its session has reached."""
     plan = schedule(max_age_ms=0)
     add(plan, "a" * 1_000)
-    now, attempts = START, 0
+    now, attempts = START + 1_000, 0
     while now < START + 10 * HOUR:
-        attempt = plan.take(now)
-        if attempt is not None:
+        while (attempt := plan.take(now)) is not None:
             attempts += 1
-            plan.settle(attempt, ERROR, now_ms=now + HOUR)
-            now += HOUR
-        now = max(now + 1, plan.next_time_ms(now) or now)
-    assert attempts <= 12
+            assert plan.settle(attempt, ERROR, now_ms=now).state is DeliveryState.DEAD
+        now = plan.next_time_ms(now) or now
+    # Half of 5 minutes, without jitter, is the longest delay.
+    assert attempts < 10 * 24 + 10
+
+
+def test_a_session_whose_last_event_is_dead_blocks_nothing() -> None:
+    plan = schedule(max_age_ms=0, max_blocked_sessions=1)
+    add(plan, "ab")
+    fail(plan, START + HOUR)
+    assert plan.blocked_sessions == 0
+    assert take(plan, START + HOUR).session_id == "b"
+
+
+def test_an_hour_of_errors_costs_few_attempts_and_delays_nothing_afterwards() -> None:
+    """Three sessions with ten events each; the receiver answers 500 for an hour, then it accepts."""
+    plan = schedule()
+    add(plan, "abc" * 10)
+    now, attempts, arrived = START, 0, []
+    while now < START + HOUR:
+        while (attempt := plan.take(now)) is not None:
+            attempts += 1
+            plan.settle(attempt, ERROR, now_ms=now)
+        now = plan.next_time_ms(now) or now
+    assert attempts < 3 * 40
+    first = now
+    while plan.pending:
+        attempt = plan.take(now)
+        if attempt is None:
+            now = plan.next_time_ms(now) or now
+            continue
+        arrived.append(attempt.sequence)
+        plan.settle(attempt, OK, now_ms=now)
+    assert now == first, "the first success makes everything due"
+    assert sorted(arrived) == [sequence(number) for number in range(1, 31)]
+    for offset in range(3):
+        mine = [each for each in arrived if ((each >> 20) - START - 1) % 3 == offset]
+        assert mine == sorted(mine)
 
 
 class World:

@@ -77,6 +77,7 @@ class DeliveryWorker:
         self._denied = tuple(ipaddress.ip_network(each) for each in command.settings.denied_networks)
         self._now_ms = SteadyClock()
         self._wake = asyncio.Event()
+        self._must_reload = True
         self._targets: dict[str, Target] = {}
         self._runs: dict[int, tuple[DeliveryRun, asyncio.Task[None]]] = {}
         self._reported: dict[str, Backlog] = {}
@@ -117,8 +118,10 @@ class DeliveryWorker:
         while True:
             self._wake.clear()
             try:
-                if self._journal.has_changed():
+                self._must_reload |= self._journal.has_changed()
+                if self._must_reload:
                     await self._reload()
+                    self._must_reload = False
                 self._store()
             except apsw.BusyError:
                 # Another process has written for longer than the timeout. What was collected is kept.

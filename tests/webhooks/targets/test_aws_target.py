@@ -5,9 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from stagebook.stage.events import EventName
 from stagebook.webhooks.delivery_outcome import Delivered, Failed
@@ -18,17 +16,13 @@ from stagebook.webhooks.targets.new_target import new_target
 from stagebook.webhooks.targets.target import OutgoingMessage
 from tests.history.logged import STAGE_ARN, logged
 from tests.webhooks.destinations import destination
-
-REGION = "us-west-2"
+from tests.webhooks.moto_services import REGION, client, make_queue, moto_server, receive
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(autouse=True)
@@ -37,27 +31,6 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
-def client(service: str, endpoint: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
-    make: Any = boto3.session.Session().client
-    return make(service, region_name=REGION, endpoint_url=endpoint)
-
-
-def make_queue(endpoint: str, name: str) -> tuple[Any, str, str]:
-    """Return a client of SQS, and the URL and the ARN of a new queue."""
-    sqs = client("sqs", endpoint)
-    attributes = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
-    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    return sqs, url, arn
-
-
-def receive(sqs: Any, url: str) -> list[dict[str, Any]]:  # noqa: ANN401 - a boto3 client
-    messages: list[dict[str, Any]] = sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
-    ).get("Messages", [])
-    return messages
 
 
 def aws(kind: DestinationKind, target: str, endpoint: str, **members: Any) -> Destination:  # noqa: ANN401 - members

@@ -1,0 +1,157 @@
+"""What the delivery process stores: positions, bounded history and dead letters, and what others change meanwhile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import msgspec
+import pytest
+
+from stagebook.stage.errors import ConflictError
+from stagebook.webhooks import delivery_journal
+from stagebook.webhooks.delivery_journal import DeliveryJournal, JournalEntry
+from stagebook.webhooks.delivery_records import Backlog
+from stagebook.webhooks.delivery_schedule import DeliveryState, Progress
+from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, WebhookFileError, open_webhook_file
+from stagebook.webhooks.webhook_store import UNREADABLE_SECRET, WebhookSeal, WebhookStore
+from tests.history.logged import ACCOUNT
+from tests.webhooks.destinations import SECRET, destination
+
+SEAL = WebhookSeal(bytes(64))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "webhooks.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[WebhookStore]:
+    with WebhookStore.open(path, seal=SEAL) as store:
+        store.add(destination(), position=7)
+        yield store
+
+
+@pytest.fixture
+def journal(path: Path, store: WebhookStore) -> Iterator[DeliveryJournal]:  # noqa: ARG001 - it makes the destination
+    journal = DeliveryJournal(path, seal=SEAL)
+    yield journal
+    journal.close()
+
+
+def entry(sequence: int, state: DeliveryState = DeliveryState.DELIVERED, *, run_key: int = 1) -> JournalEntry:
+    return JournalEntry(
+        destination_id="wh_1",
+        run_key=run_key,
+        sequence=sequence,
+        session_id="st-1",
+        origin=DeliveryOrigin.LIVE,
+        event_id=f"id-{sequence}",
+        name="JOINED",
+        state=state,
+        attempts=1,
+        now_ms=sequence,
+    )
+
+
+def test_progress_is_read_again_as_it_was_stored(path: Path, journal: DeliveryJournal) -> None:
+    ((run, progress),) = journal.runs()
+    assert (run.kind, progress) == (RunKind.LIVE, Progress(position=7))
+    newer = Progress(position=20, lagging={"st-1": 3, "st-2": 9})
+    journal.note_progress(run.key, newer)
+    journal.flush({})
+    again = DeliveryJournal(path, seal=SEAL)
+    assert again.runs()[0][1] == newer
+    again.close()
+
+
+def test_nothing_is_stored_before_the_flush(store: WebhookStore, journal: DeliveryJournal) -> None:
+    journal.note(entry(1, DeliveryState.DEAD))
+    journal.note_progress(1, Progress(position=20))
+    assert store.dead_letters("wh_1", after=0, limit=10) == []
+    journal.flush({})
+    assert (len(store.dead_letters("wh_1", after=0, limit=10)), store.position("wh_1")) == (1, 20)
+
+
+def test_the_attempts_of_an_event_are_one_line_of_the_history(store: WebhookStore, journal: DeliveryJournal) -> None:
+    journal.note(msgspec.structs.replace(entry(1, DeliveryState.RETRYING), next_ms=99))
+    journal.note(msgspec.structs.replace(entry(1), attempts=2, now_ms=50))
+    journal.flush({})
+    (line,) = store.deliveries("wh_1", before=None, limit=10)
+    assert (line.state, line.attempts, line.first_ms, line.last_ms, line.next_ms) == ("delivered", 2, 1, 50, None)
+
+
+def test_history_and_dead_letters_are_bounded(
+    store: WebhookStore, journal: DeliveryJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_journal, "HISTORY_SIZE", 5)
+    monkeypatch.setattr(delivery_journal, "DEAD_LETTERS_SIZE", 3)
+    for sequence in range(1, 11):
+        journal.note(entry(sequence, DeliveryState.DEAD))
+    journal.flush({})
+    assert [each.event_id for each in store.deliveries("wh_1", before=None, limit=99)] == [
+        f"id-{sequence}" for sequence in (10, 9, 8, 7, 6)
+    ]
+    assert [each.sequence for each in store.dead_letters("wh_1", after=0, limit=99)] == [8, 9, 10]
+
+
+def test_a_dead_letter_that_is_delivered_is_one_no_more(store: WebhookStore, journal: DeliveryJournal) -> None:
+    journal.note(entry(1, DeliveryState.DEAD))
+    journal.note(entry(2, DeliveryState.DEAD))
+    journal.note(entry(2, DeliveryState.DELIVERED, run_key=2))
+    journal.flush({})
+    assert [each.sequence for each in store.dead_letters("wh_1", after=0, limit=9)] == [1]
+
+
+def test_what_is_removed_meanwhile_stays_removed(store: WebhookStore, journal: DeliveryJournal) -> None:
+    journal.note(entry(1, DeliveryState.DEAD))
+    journal.note_progress(1, Progress(position=20, lagging={"st-1": 3}))
+    store.remove("wh_1")
+    journal.flush({"wh_1": Backlog(destination_id="wh_1")})
+    assert (journal.runs(), store.deliveries("wh_1", before=None, limit=9), store.backlogs()) == ([], [], {})
+
+
+def test_a_position_that_an_operator_sets_is_not_overwritten(store: WebhookStore, journal: DeliveryJournal) -> None:
+    journal.note_progress(1, Progress(position=20, lagging={"st-1": 3}))
+    store.replace(destination(), since_ms=5, position=1_000)
+    journal.flush({})
+    ((run, progress),) = journal.runs()
+    assert (run.since_ms, progress) == (5, Progress(position=1_000))
+
+
+def test_changes_of_others_are_noticed_and_own_ones_are_not(store: WebhookStore, journal: DeliveryJournal) -> None:
+    assert journal.has_changed()
+    journal.note(entry(1))
+    journal.flush({})
+    assert not journal.has_changed()
+    store.add_test("wh_1", event_id="test_1", now_ms=1)
+    assert journal.has_changed()
+
+
+def test_an_id_is_used_once(store: WebhookStore) -> None:
+    with pytest.raises(ConflictError):
+        store.add(destination(), position=0)
+
+
+def test_a_secret_of_another_data_folder_disables_its_destination(path: Path, store: WebhookStore) -> None:
+    (mine,) = store.list_destinations(ACCOUNT)
+    assert mine.secrets == (SECRET,)
+    with WebhookStore.open(path, seal=WebhookSeal(bytes([1]) * 64)) as other:
+        (theirs,) = other.list_destinations(ACCOUNT)
+    assert (theirs.secrets, theirs.disabled_reason) == ((), UNREADABLE_SECRET)
+
+
+def test_a_database_of_another_program_is_refused(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE theirs (a)")
+    connection.close()
+    with pytest.raises(WebhookFileError, match="another program"):
+        open_webhook_file(path)
+
+
+def test_a_file_of_a_newer_version_is_refused(path: Path, store: WebhookStore) -> None:  # noqa: ARG001 - it makes the file
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA user_version = 2").fetchall()
+    connection.close()
+    with pytest.raises(WebhookFileError, match="version 2"):
+        open_webhook_file(path)
