@@ -13,7 +13,7 @@ MINUTES := 30
 EXAMPLES := 30
 LOWEST := $(VENV)-lowest
 
-.PHONY: run demo test test-client test-sdk test-lowest test-all audit constraints check format bench simulate fuzz soak conformance console-vendor clean
+.PHONY: run demo test test-client test-console test-sdk test-lowest test-all audit constraints check format bench simulate fuzz soak conformance console-vendor screenshots clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -27,6 +27,10 @@ test: $(VENV)/.dev
 # The open client in Chromium and Firefox, with failures of the server and the network.
 test-client: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/e2e/client -m "client or not client" $(ARGS)
+
+# The console on every page, in Chromium and Firefox.
+test-console: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/e2e/console -m "console or not console" $(ARGS)
 
 # All versions of Amazon's Web Broadcast SDK that are tested, in Chromium.
 test-sdk: $(VENV)/.dev
@@ -49,6 +53,7 @@ audit: $(VENV)/.dev
 # What takes longer than `make test`.
 test-all: test-lowest audit
 	@$(MAKE) test-client
+	@$(MAKE) test-console
 	@$(MAKE) test-sdk
 	@$(MAKE) conformance EXAMPLES=30
 	@$(MAKE) simulate SEEDS=1000
@@ -96,6 +101,10 @@ constraints: $(BIN)/python
 # The third-party modules of the console, as one file. Needs Node.js and npm.
 console-vendor:
 	@contrib/console-vendor/bundle.sh
+
+# The pictures of the documentation, from a real session in Chromium.
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tests.e2e.console.screenshots docs/images
 
 clean:
 	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .fuzz .web-sdk

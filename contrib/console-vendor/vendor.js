@@ -4,5 +4,5 @@ import { h } from "preact";
 
 export { Component, render } from "preact";
 export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-export { correction, generate as generateQrCode } from "lean-qr";
+export { generate as generateQrCode, mode as qrMode } from "lean-qr";
 export const html = htm.bind(h);

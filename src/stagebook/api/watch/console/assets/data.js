@@ -2,32 +2,36 @@
 
 import { useCallback, useEffect, useRef, useState } from "./vendor/vendor.js";
 
-// Calls `load(signal)` now, when a dependency changes, and on `reload`. Former data stays while new data loads.
+// Calls `load(signal)` now, when a dependency changes, and on `reload`. Former data stays while new data loads. A reload
+// during a load follows it: a load that takes longer than the time between two reloads must come to its end.
 export function useData(load, dependencies) {
 	const [state, setState] = useState({ data: null, error: null, isLoading: true });
-	const current = useRef({ run: () => {} });
+	const current = useRef({ run: async () => {} });
 	useEffect(() => {
-		let abort;
-		let isEnded = false;
+		const abort = new AbortController();
+		const isEnded = () => abort.signal.aborted;
+		let isRunning = false;
+		let isWanted = false;
+		const change = (members) => isEnded() || setState((former) => ({ ...former, ...members }));
 		const run = async () => {
-			abort?.abort();
-			const mine = (abort = new AbortController());
-			setState((former) => ({ ...former, isLoading: true }));
-			try {
-				const data = await load(mine.signal);
-				if (!isEnded && mine === abort) setState({ data, error: null, isLoading: false });
-			} catch (error) {
-				if (isEnded || mine !== abort) return;
-				setState((former) => ({ ...former, error, isLoading: false }));
+			isWanted = true;
+			if (isRunning) return;
+			isRunning = true;
+			while (isWanted && !isEnded()) {
+				isWanted = false;
+				change({ isLoading: true });
+				try {
+					change({ data: await load(abort.signal), error: null, isLoading: false });
+				} catch (error) {
+					change({ error, isLoading: false });
+				}
 			}
+			isRunning = false;
 		};
 		setState({ data: null, error: null, isLoading: true });
 		current.current = { run };
 		run();
-		return () => {
-			isEnded = true;
-			abort?.abort();
-		};
+		return () => abort.abort();
 	}, dependencies);
 	const reload = useCallback(() => current.current.run(), []);
 	return { ...state, reload };

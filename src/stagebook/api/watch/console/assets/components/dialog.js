@@ -12,6 +12,7 @@ export function Dialog({ title, onClose, children }) {
 		const dialog = element.current;
 		const opener = document.activeElement;
 		dialog.showModal();
+		dialog.querySelector("form input, form select, form textarea, footer button")?.focus();
 		return () => {
 			dialog.close();
 			if (opener?.isConnected) opener.focus();

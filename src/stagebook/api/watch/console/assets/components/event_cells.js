@@ -25,13 +25,19 @@ export const COLUMNS = {
 	},
 	participant: {
 		title: "Participant",
-		render: (event) => html`<${ParticipantName} event=${event} />${event.userId && html` <code class="muted">${event.participantId}</code>`}`,
+		render: (event) => html`<span class="stack ids">
+			<${ParticipantName} event=${event} />${event.userId && html`<code class="muted">${event.participantId}</code>`}
+		</span>`,
 	},
-	stage: { title: "Stage", render: (event) => html`<a href=${stageLink(event.stageArn)}>${idOf(event.stageArn)}</a>` },
-	session: { title: "Session", render: (event) => html`<a href=${sessionLink(event.sessionId)}>${event.sessionId}</a>` },
+	where: {
+		title: "Stage and session",
+		render: ({ stageArn, sessionId }) => html`<span class="stack ids where">
+			<a href=${stageLink(stageArn)}>${idOf(stageArn)}</a><a href=${sessionLink(sessionId)}>${sessionId}</a>
+		</span>`,
+	},
 	about: { title: "About", kind: "wide", render: (event) => html`<${About} event=${event} />` },
 	cause: { title: "Cause", kind: "wide", render: (event) => html`<${Cause} cause=${event.cause} />` },
-	position: { title: "Id and sequence", render: ({ id, sequence }) => html`<span class="stack position"><code>${id}</code><code class="muted">${sequence}</code></span>` },
+	position: { title: "Id and sequence", render: ({ id, sequence }) => html`<span class="stack ids"><code>${id}</code><code class="muted">${sequence}</code></span>` },
 	detail: { title: "Detail", kind: "wide", render: (event) => event.detail || html`<span class="muted">–</span>` },
 };
 

@@ -1,13 +1,14 @@
 // A QR code, made in the browser: its text does not leave the page. SPDX-License-Identifier: Apache-2.0
 
-import { generateQrCode, html, useMemo } from "../vendor/vendor.js";
+import { generateQrCode, html, qrMode, useMemo } from "../vendor/vendor.js";
 
 const QUIET_ZONE = 4; // modules, ISO/IEC 18004
 
 export function QrCode({ text, label }) {
 	const drawing = useMemo(() => {
 		try {
-			return drawingOf(generateQrCode(text));
+			// One segment of bytes, which every reader understands.
+			return drawingOf(generateQrCode(qrMode.bytes(new TextEncoder().encode(text))));
 		} catch {
 			return null;
 		}

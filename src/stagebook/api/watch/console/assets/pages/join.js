@@ -14,7 +14,7 @@ import { openSource, SOURCES } from "./join/media_sources.js";
 const TOKEN_MINUTES = 60;
 
 export function JoinPage({ stageId, identity }) {
-	const state = useData(async (signal) => (await call("GetStage", { arn: await stageArn(stageId, identity) }, signal)).stage, [stageId]);
+	const state = useData(async (signal) => (await call("GetStage", { arn: stageArn(stageId, identity) }, signal)).stage, [stageId]);
 	const name = state.data?.name || stageId;
 	return html`
 		<${Breadcrumbs} links=${[["Overview", overviewLink()], [`Stage ${name}`, stageLink(stageId)]]} />

@@ -8,26 +8,25 @@ import { Table } from "../components/table.js";
 import { toast } from "../components/toasts.js";
 import { useData, useInterval, usePaced } from "../data.js";
 import { bitrate, number, plural } from "../format.js";
+import { searchEvents } from "../events.js";
 import { useLiveEvents } from "../live_events.js";
 import { idOf, searchLink, stageLink } from "../router.js";
 import { loadStages } from "../stages.js";
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/vendor.js";
+import { html, useEffect, useRef, useState } from "../vendor/vendor.js";
 
-const HOUR_MS = 3_600_000;
 const REFRESH_MS = 15_000;
 const PACE_MS = 1_000;
 const RATE_MS = 4_000; // the engines report every two seconds
 const FEED_LENGTH = 12;
-const ERRORS_LIMIT = 1_000;
+const ERRORS_LENGTH = 5;
 
 async function load(signal) {
-	const since = new Date(Date.now() - HOUR_MS).toISOString();
-	const [stages, errors, latest] = await Promise.all([
-		loadStages(signal),
-		get("/events", { error: "any", since, limit: ERRORS_LIMIT }, signal),
-		get("/events", { limit: FEED_LENGTH }, signal),
+	const stages = await loadStages(signal);
+	const [errors, latest] = await Promise.all([
+		searchEvents({ error: "any", since: stages.since }, { limit: ERRORS_LENGTH, signal }),
+		searchEvents({}, { limit: FEED_LENGTH, signal }),
 	]);
-	return { ...stages, errors: errors.events, hasMoreErrors: Boolean(errors.cursor), latest: latest.events, since };
+	return { ...stages, errors: errors.events, latest: latest.events };
 }
 
 export function OverviewPage({ identity }) {
@@ -71,7 +70,7 @@ function useMediaRate() {
 
 function Content({ data }) {
 	const rate = useMediaRate();
-	const { stages, hasMoreStages, errors, hasMoreErrors, latest, since } = data;
+	const { stages, hasMoreStages, errors, latest, since } = data;
 	const sum = (member) => stages.reduce((total, stage) => total + stage[member], 0);
 	const liveStages = stages.filter((stage) => stage.sessionId);
 	return html`
@@ -81,12 +80,12 @@ function Content({ data }) {
 			<${Tile} name="Publishing" value=${number(sum("publishers"))} />
 			<${Tile} name="Received" value=${rate ? bitrate(rate.received) : "–"} />
 			<${Tile} name="Sent" value=${rate ? bitrate(rate.sent) : "–"} />
-			<${Tile} name="Errors of the last hour" value=${`${number(errors.length)}${hasMoreErrors ? "+" : ""}`} isBad=${errors.length > 0} />
+			<${Tile} name="Errors of the last hour" value=${number(sum("errors"))} isBad=${sum("errors") > 0} />
 		</dl>
 		<div class="columns">
 			<section class="card flush" aria-labelledby="stages-heading">
 				<header><h2 id="stages-heading">Stages</h2></header>
-				<${StageTable} stages=${stages} errors=${errors} hasMore=${hasMoreStages} />
+				<${StageTable} stages=${stages} since=${since} hasMore=${hasMoreStages} />
 			</section>
 			<div>
 				<section class="card flush" aria-labelledby="errors-heading">
@@ -94,7 +93,7 @@ function Content({ data }) {
 						<h2 id="errors-heading">Errors of the last hour</h2>
 						${errors.length > 0 && html`<a class="end" href=${searchLink({ error: "any", since })}>All errors</a>`}
 					</header>
-					<${ErrorFeed} errors=${errors.slice(0, 5)} />
+					<${ErrorFeed} errors=${errors} />
 				</section>
 				<section class="card flush" aria-labelledby="latest-heading">
 					<header><h2 id="latest-heading">Latest events</h2><a class="end" href=${searchLink()}>All events</a></header>
@@ -108,28 +107,24 @@ function Content({ data }) {
 const Tile = ({ name, value, note, isBad }) =>
 	html`<div class="tile ${isBad ? "bad" : ""}"><dt>${name}</dt><dd>${value}${note && html`<small>${note}</small>`}</dd></div>`;
 
-function StageTable({ stages, errors, hasMore }) {
-	const errorsByStage = useMemo(() => {
-		const counts = new Map();
-		for (const { stageArn } of errors) counts.set(stageArn, (counts.get(stageArn) ?? 0) + 1);
-		return counts;
-	}, [errors]);
+function StageTable({ stages, since, hasMore }) {
 	if (!stages.length) {
 		return html`<${Empty} title="There is no stage yet">A stage is a room in which participants publish and watch live video. Create one here, or with <code>aws ivs-realtime create-stage</code>.<//>`;
 	}
 	const ordered = [...stages].sort((a, b) => Boolean(b.sessionId) - Boolean(a.sessionId) || b.participants - a.participants);
 	const columns = [
-		{ title: "Stage", render: ({ arn, name }) => html`<a href=${stageLink(arn)}>${name || idOf(arn)}</a>${name && html` <code class="muted">${idOf(arn)}</code>`}` },
+		{ title: "Stage", render: ({ stageArn: arn, name }) => html`<a href=${stageLink(arn)}>${name || idOf(arn)}</a>${name && html` <code class="muted">${idOf(arn)}</code>`}` },
 		{ title: "State", render: ({ sessionId }) => (sessionId ? html`<${Badge} tone="green">live<//>` : html`<${Badge}>idle<//>`) },
 		{ title: "Participants", kind: "number", render: ({ participants }) => number(participants) },
 		{ title: "Publishing", kind: "number", render: ({ publishers }) => number(publishers) },
+		{ title: "Subscriptions", kind: "number", render: ({ subscriptions }) => number(subscriptions) },
 		{
-			title: "Errors",
+			title: "Errors, 1 h",
 			kind: "number",
-			render: ({ arn }) => (errorsByStage.has(arn) ? html`<a href=${searchLink({ stage: arn, error: "any" })}>${number(errorsByStage.get(arn))}</a>` : "0"),
+			render: ({ stageArn: stage, errors }) => (errors ? html`<a href=${searchLink({ stage, error: "any", since })}>${number(errors)}</a>` : "0"),
 		},
 	];
-	return html`<${Table} caption="Stages" columns=${columns} groups=${[ordered]} keyOf=${({ arn }) => arn} />
+	return html`<${Table} caption="Stages" columns=${columns} groups=${[ordered]} keyOf=${({ stageArn: arn }) => arn} />
 		${hasMore && html`<p class="more muted">Only the first ${plural(stages.length, "stage")} are shown.</p>`}`;
 }
 
@@ -166,7 +161,7 @@ function CreateStageDialog({ onClose }) {
 	};
 	return html`<${FormDialog} title="Create a stage" submitLabel="Create" onSubmit=${create} onClose=${onClose}>
 		<${Field} label="Name" hint="Letters, digits, - and _, at most 128. It may be empty, and need not be unique.">
-			<input name="name" maxlength="128" pattern="[a-zA-Z0-9_\\-]*" autofocus autocomplete="off" />
+			<input name="name" maxlength="128" pattern="[a-zA-Z0-9_\\-]*" autocomplete="off" />
 		<//>
 	<//>`;
 }

@@ -1,12 +1,13 @@
 // One participant of one session: its events, and how to read them elsewhere. SPDX-License-Identifier: Apache-2.0
 
-import { call, get, listAll } from "../api.js";
+import { call, listAll } from "../api.js";
 import { listEventsCode, listEventsCommand } from "../commands.js";
 import { Breadcrumbs } from "../components/breadcrumbs.js";
 import { COLUMNS } from "../components/event_cells.js";
 import { Badge, CopyButton, Definitions, Empty, Identifier, LiveState, Loaded, Time } from "../components/parts.js";
 import { Table } from "../components/table.js";
 import { useData, usePaced } from "../data.js";
+import { searchEvents } from "../events.js";
 import { useLiveEvents } from "../live_events.js";
 import { overviewLink, sessionLink, stageLink } from "../router.js";
 import { stageArn } from "../stages.js";
@@ -18,14 +19,14 @@ const EVENT_COLUMNS = ["time", "name", "about", "cause", "detail", "position"].m
 
 export function ParticipantPage({ stageId, sessionId, participantId, identity }) {
 	const load = async (signal) => {
-		const arn = await stageArn(stageId, identity);
+		const arn = stageArn(stageId, identity);
 		const ids = { stageArn: arn, sessionId, participantId };
 		const [found, book] = await Promise.all([
 			// The stage may have been deleted; its events stay.
 			call("GetParticipant", ids, signal).catch((error) => (error.status === 404 ? { participant: null } : Promise.reject(error))),
-			get("/events", { stage: arn, session: sessionId, participant: participantId, limit: EVENTS_LIMIT }, signal),
+			searchEvents({ stage: arn, session: sessionId, participant: participantId }, { limit: EVENTS_LIMIT, signal }),
 		]);
-		return { arn, participant: found.participant, events: book.events, hasMore: Boolean(book.cursor) };
+		return { arn, participant: found.participant, events: book.events, hasMore: book.hasMore };
 	};
 	const state = useData(load, [stageId, sessionId, participantId]);
 	const refresh = usePaced(state.reload, PACE_MS);

@@ -8,12 +8,13 @@ import { CAUSES, ERROR_CODES, EVENT_NAMES } from "../explanations.js";
 import { plural } from "../format.js";
 import { useLiveEvents } from "../live_events.js";
 import { searchLink } from "../router.js";
+import { stageArn } from "../stages.js";
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/vendor.js";
 
 const PAGE_LENGTH = 100;
 const TAIL_LIMIT = 1_000;
 const FIELDS = ["stage", "session", "participant", "user", "error", "cause", "since", "until", "order"];
-const EVENT_COLUMNS = ["time", "name", "participant", "about", "cause", "stage", "session"].map((each) => COLUMNS[each]);
+const EVENT_COLUMNS = ["time", "name", "participant", "about", "cause", "where"].map((each) => COLUMNS[each]);
 
 export function SearchPage({ parameters, identity }) {
 	const query = parameters.toString();
@@ -32,23 +33,19 @@ function filtersOf(parameters) {
 	return filters;
 }
 
-// A stage may be given by its id.
-const fullStage = (text, identity) =>
-	!text || text.startsWith("arn:") || !identity.region ? text : `arn:aws:ivs:${identity.region}:${identity.accountId}:stage/${text}`;
-
 function FilterForm({ filters, identity }) {
 	const submit = (event) => {
 		event.preventDefault();
 		const form = new FormData(event.target);
 		const chosen = { name: form.getAll("name") };
 		for (const field of FIELDS) chosen[field] = `${form.get(field) ?? ""}`.trim();
-		chosen.stage = fullStage(chosen.stage, identity);
+		if (chosen.stage) chosen.stage = stageArn(chosen.stage, identity); // it may be given by its id
 		for (const field of ["since", "until"]) if (chosen[field]) chosen[field] = new Date(chosen[field]).toISOString();
 		if (chosen.order === "desc") chosen.order = "";
 		location.hash = searchLink(chosen);
 	};
 	const text = (name, label, placeholder) =>
-		html`<${Field} label=${label}><input name=${name} defaultValue=${filters[name] ?? ""} placeholder=${placeholder} autocomplete="off" spellcheck="false" /><//>`;
+		html`<${Field} label=${label}><input name=${name} defaultValue=${filters[name] ?? ""} placeholder=${placeholder} autocomplete="off" spellcheck=${false} /><//>`;
 	const moment = (name, label) =>
 		html`<${Field} label=${label}><input name=${name} type="datetime-local" step="1" defaultValue=${localText(filters[name])} /><//>`;
 	const options = (values) => values.map((value) => html`<option key=${value} value=${value}>${value}</option>`);
@@ -137,7 +134,7 @@ function usePages(filters) {
 		setState((former) => ({ ...former, isLoading: true, error: null }));
 		try {
 			const page = await get("/events", { ...filters, limit: PAGE_LENGTH, ...(cursor && { cursor }) }, signal);
-			setState(({ pages }) => ({ pages: [...pages, page.events], cursor: page.cursor ?? null, isLoading: false, error: null }));
+			setState(({ pages }) => ({ pages: [...pages, page.events], cursor: page.nextCursor ?? null, isLoading: false, error: null }));
 		} catch (error) {
 			if (!signal.aborted) setState((former) => ({ ...former, isLoading: false, error }));
 		}

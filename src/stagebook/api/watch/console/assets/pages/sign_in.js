@@ -34,7 +34,7 @@ export function SignInPage({ hasExpired, onSignedIn }) {
 		</div>
 		<form onSubmit=${submit}>
 			<${Field} label="Key" hint="The key stays in this field: it is sent to this server only, and not stored in the browser.">
-				<input ref=${field} type="password" name="key" autocomplete="current-password" required spellcheck="false" />
+				<input ref=${field} type="password" name="key" autocomplete="current-password" required spellcheck=${false} />
 			<//>
 			<button type="submit" class="primary" disabled=${isBusy}>${isBusy ? "Signing in …" : "Sign in"}</button>
 		</form>

@@ -24,7 +24,7 @@ const TABS = [
 const PACE_MS = 500;
 
 export function StagePage({ stageId, tab = "live", identity }) {
-	const state = useData(async (signal) => (await call("GetStage", { arn: await stageArn(stageId, identity) }, signal)).stage, [stageId]);
+	const state = useData(async (signal) => (await call("GetStage", { arn: stageArn(stageId, identity) }, signal)).stage, [stageId]);
 	return html`
 		<${Breadcrumbs} links=${[["Overview", overviewLink()]]} />
 		${state.data

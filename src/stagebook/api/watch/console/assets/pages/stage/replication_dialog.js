@@ -13,7 +13,7 @@ export function ReplicationDialog({ stage, participant, onClose }) {
 	const load = async (signal) => {
 		const [stages, replicas] = await Promise.all([
 			listAll("ListStages", {}, "stages", { limit: 1_000, signal }),
-			listAll("ListParticipantReplicas", source, "replicas", { signal }),
+			listAll("ListParticipantReplicas", { ...source, maxResults: 50 }, "replicas", { signal }),
 		]);
 		const active = replicas.items.filter(({ replicationState }) => replicationState === "ACTIVE").map((each) => each.destinationStageArn);
 		return { stages: stages.items.filter(({ arn }) => arn !== stage.arn), active };
