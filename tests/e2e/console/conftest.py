@@ -1,0 +1,63 @@
+"""Fixtures: a server with bearer keys, and the console in a browser."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.e2e.client.bidi_connection import BidiConnection
+from tests.e2e.client.firefox import find_firefox, running_firefox
+from tests.e2e.console.bearer_keys import create_key
+from tests.e2e.console.console_page import ConsolePage, open_console
+from tests.e2e.participants.stage_handle import StageHandle
+from tests.e2e.server import RunningServer, run_server
+
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - Firefox sends no media to 127.0.0.1
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    data = tmp_path_factory.mktemp("console") / "data"
+    with run_server(data, session_linger_seconds="60", media_bind=ANY_ADDRESS) as server:
+        yield server
+    assert "level=error" not in server.log, server.log
+
+
+@pytest.fixture(scope="session")
+def operator_key(server: RunningServer) -> str:
+    return create_key(server.data, "operator")
+
+
+@pytest.fixture(scope="session")
+def reader_key(server: RunningServer) -> str:
+    return create_key(server.data, "reader")
+
+
+@pytest.fixture
+def stage(server: RunningServer) -> StageHandle:
+    return StageHandle(server)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def console(browser: Browser, server: RunningServer, operator_key: str) -> AsyncIterator[ConsolePage]:
+    """The console of an operator who has signed in. Errors of the page and requests to other hosts fail the test."""
+    async with open_console(browser, server.endpoint_url) as console:
+        await console.sign_in(operator_key)
+        yield console
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def second_console(browser: Browser, server: RunningServer, operator_key: str) -> AsyncIterator[ConsolePage]:
+    async with open_console(browser, server.endpoint_url) as console:
+        await console.sign_in(operator_key)
+        yield console
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def firefox() -> AsyncIterator[BidiConnection]:
+    path = find_firefox()
+    if path is None:
+        pytest.skip("there is no Firefox on the path")
+    async with running_firefox(path) as connection:
+        yield connection
