@@ -77,6 +77,8 @@ class Victim:
         self.server = server
         self.context = context
         self._key = key
+        self._client = httpx.Client()
+        self.other_key = create_key(server, "reader") if key else ""
         port = urlsplit(server.endpoint_url).port
         self.url = f"http://localhost:{port}"
         self.pages = {
@@ -91,10 +93,15 @@ class Victim:
         await page.goto(self.pages[kind])
         return page, self.url if kind != "rebinding" else self.pages[kind].rstrip("/")
 
+    async def close(self) -> None:
+        """Close the browser's context and the connections."""
+        await self.context.close()
+        self._client.close()
+
     def stage_names(self) -> list[str]:
         """Return the names of all stages."""
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        response = httpx.post(self.server.endpoint_url + LIST, json={}, headers=headers)
+        response = self._client.post(self.server.endpoint_url + LIST, json={}, headers=headers)
         return [stage["name"] for stage in response.json()["stages"]]
 
 
@@ -128,7 +135,7 @@ async def victim(
         signed_in = await page.evaluate(FETCH, [f"{victim.url}/watch/v1/sign-in", options])
         assert signed_in["status"] == 200
         yield victim
-        await context.close()
+        await victim.close()
         assert "level=error" not in server.log
 
 
@@ -184,7 +191,7 @@ async def test_a_submitted_form_changes_nothing(victim: Victim, kind: str, statu
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_page_cannot_sign_its_visitor_in_or_out(victim: Victim, kind: str) -> None:
     page, url = await victim.attacker(kind)
-    for path, body in (("/watch/v1/sign-in", f'{{"key": "{create_key(victim.server, "reader")}"}}'), SIGN_OUT):
+    for path, body in (("/watch/v1/sign-in", f'{{"key": "{victim.other_key}"}}'), SIGN_OUT):
         for attack in ATTACKS.values():
             await page.evaluate(FETCH, [url + path, attack | {"body": body}])
     own = await victim.context.new_page()
@@ -214,4 +221,4 @@ async def test_without_authentication_a_page_changes_and_reads_nothing(
     read = await page.evaluate(FETCH, [f"{url}/watch/v1/me", {}])
     assert read["status"] in {0, 403}
     assert victim.stage_names() == []
-    await context.close()
+    await victim.close()
