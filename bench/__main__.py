@@ -14,6 +14,7 @@ from bench.page.run import measure_page
 from bench.recovery.run import measure_recovery
 from bench.report import Part, document, replace_measured, targets_table, verdict
 from bench.retention.run import measure_retention
+from bench.search.run import measure_search
 from bench.timeline.run import measure_timeline
 from stagebook.server.logs import configure_logging
 
@@ -25,6 +26,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "recovery": measure_recovery,
     "retention": measure_retention,
     "timeline": measure_timeline,
+    "search": measure_search,
 }
 WORK_FOLDER = Path(".bench")
 
@@ -52,7 +54,7 @@ def main() -> int:
 
 
 def _parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description="Measure Stagebook on this machine, about six minutes.")
+    parser = argparse.ArgumentParser(prog="bench", description="Measure Stagebook on this machine, about 15 minutes.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them by default")
     parser.add_argument("--write", type=Path, metavar="FILE", help="replace the results between the marks of this page")
     arguments = parser.parse_args(argv)

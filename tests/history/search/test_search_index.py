@@ -85,6 +85,23 @@ async def test_batches_add_up(book: VariedBook, path: Path, tmp_path: Path, monk
     index.close()
 
 
+async def test_an_event_that_arrives_meanwhile_does_not_make_the_index_incomplete(
+    book: VariedBook, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = open_index(book, path)
+    add_batch = index._add_batch
+
+    def add_batch_while_an_event_arrives() -> None:
+        add_batch()
+        connection = apsw.Connection(str(book.path))
+        connection.execute("UPDATE sequencer SET last_sequence = last_sequence + 1").fetchall()
+        connection.close()
+
+    monkeypatch.setattr(index, "_add_batch", add_batch_while_an_event_arrives)
+    assert index.catch_up(maximum_batches=1).is_complete
+    index.close()
+
+
 async def test_the_end_of_a_session_leaves_nothing_to_add(book: VariedBook, path: Path) -> None:
     index = open_index(book, path)
     last = index.catch_up(maximum_batches=ALL_BATCHES).last_sequence

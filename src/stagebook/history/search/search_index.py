@@ -34,7 +34,7 @@ _USER_CHANGES = {
 
 
 class IndexProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the index is: up to the event `last_sequence`, which is everything if `is_complete` is true.
+    """How far the index is: up to the event `last_sequence`. `is_complete`: that is all the book had at the call.
 
     `share` is the part of the time span of the book that is indexed, from 0 to 1.
     """
@@ -73,12 +73,15 @@ class SearchIndex:
             return self._connection.execute(statement, parameters).fetchall()
 
     def catch_up(self, *, maximum_batches: int) -> IndexProgress:
-        """Index events of the book that are not yet, at most `maximum_batches` batches."""
+        """Index the events that the book has at the call, at most `maximum_batches` batches of them."""
         with self._guarded():
+            # Not read again: events may arrive faster than this loop runs.
+            wanted = self._number(index_schema.LAST_SEQUENCE_OF_BOOK)
             for _ in range(maximum_batches):
-                if self._add_batch():
+                if self._number(index_schema.LAST_SEQUENCE) >= wanted:
                     break
-            return self._progress()
+                self._add_batch()
+            return self._progress(wanted)
 
     def trim(self) -> bool:
         """Delete entries of events that are no longer in the book; return whether there may be more.
@@ -92,17 +95,15 @@ class SearchIndex:
                 self._connection.execute(index_schema.GIVE_BACK_SPACE).fetchall()
             return more
 
-    def _progress(self) -> IndexProgress:
-        indexed, last = self._number(index_schema.LAST_SEQUENCE), self._number(index_schema.LAST_SEQUENCE_OF_BOOK)
+    def _progress(self, wanted: int) -> IndexProgress:
+        indexed = self._number(index_schema.LAST_SEQUENCE)
         first_ms = sequence_time_ms(self._number(index_schema.FIRST_SEQUENCE_OF_BOOK))
-        done_ms, all_ms = sequence_time_ms(indexed) - first_ms, sequence_time_ms(last) - first_ms
+        done_ms, all_ms = sequence_time_ms(indexed) - first_ms, sequence_time_ms(wanted) - first_ms
         share = min(max(done_ms / all_ms, 0.0), 1.0) if all_ms > 0 else 1.0
-        return IndexProgress(last_sequence=indexed, is_complete=indexed >= last, share=share)
+        return IndexProgress(last_sequence=indexed, is_complete=indexed >= wanted, share=share)
 
-    def _add_batch(self) -> bool:
-        """Index the next events in one transaction; return whether the index is complete then."""
-        if self._number(index_schema.LAST_SEQUENCE) >= self._number(index_schema.LAST_SEQUENCE_OF_BOOK):
-            return True
+    def _add_batch(self) -> None:
+        """Index the next events in one transaction."""
         with self._transaction():
             after, last = self._number(index_schema.LAST_SEQUENCE), self._number(index_schema.LAST_SEQUENCE_OF_BOOK)
             until = self._number(index_schema.BATCH_END, after=after, size=BATCH_SIZE_EVENTS) or last
@@ -113,7 +114,6 @@ class SearchIndex:
             self._execute(index_schema.ADD_ENTRIES)
             self._execute(index_schema.CLEAR_BATCH)
             self._execute(index_schema.SET_LAST_SEQUENCE, sequence=max(until, after))
-            return until >= last
 
     def _trim(self) -> bool:
         after = self._number(index_schema.TRIMMED_UP_TO)
