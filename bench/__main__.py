@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import machine
 from bench.appends.run import measure_appends
+from bench.export.run import measure_export
 from bench.forwarder.run import measure_forwarder
 from bench.ingest.run import measure_ingest
 from bench.page.run import measure_page
@@ -27,6 +28,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "retention": measure_retention,
     "timeline": measure_timeline,
     "search": measure_search,
+    "export": measure_export,
 }
 WORK_FOLDER = Path(".bench")
 

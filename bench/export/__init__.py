@@ -1,0 +1,1 @@
+"""The benchmark of exports and of session reports."""
