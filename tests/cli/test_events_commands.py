@@ -12,7 +12,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.cli.command_line import main
+from stagebook.history.history_files import HistoryFiles
 from stagebook.stage.resources import ParticipantRecord
 from tests.book.sample import (
     ARN,
@@ -44,37 +46,83 @@ def listed(data: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> list[
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.parametrize(
-    ("flags", "count"),
-    [
-        ("", EVENTS),
-        (f"--stage {ARN}", 9),
-        (f"--session {SESSION}", 9),
-        ("--session st-unknown", 0),
-        ("--participant p-bob", 5),
-        (f"--session {SESSION} --participant p-bob", 5),
-        ("--user ann", 4),
-        (f"--session {SESSION} --user ann", 4),
-        ("--name joined", 3),
-        ("--name JOINED --name LEFT", 5),
-        ("--error any", 1),
-        ("--error bitrate_exceeded", 1),
-        ("--error INVALID_INPUT", 0),
-        ("--cause peer_lost", 2),
-        ("--since 2023-11-14T22:13:29Z", 3),
-        ("--until 2023-11-14T22:13:22", 2),
-        ("--since 2023-11-14T22:13:22+00:00 --until 2023-11-14T22:13:25.001Z", 3),
-        ("--since 1h", 0),
-        ("--until 1h", EVENTS),
-        ("--limit 3", 3),
-        ("--limit 3 --order asc", 3),
-    ],
-)
+FILTERS: list[tuple[str, int]] = [
+    ("", EVENTS),
+    (f"--stage {ARN}", 9),
+    (f"--session {SESSION}", 9),
+    ("--session st-unknown", 0),
+    ("--participant p-bob", 5),
+    (f"--session {SESSION} --participant p-bob", 5),
+    ("--user ann", 4),
+    (f"--session {SESSION} --user ann", 4),
+    ("--name joined", 3),
+    ("--name JOINED --name LEFT", 5),
+    ("--error any", 1),
+    ("--error bitrate_exceeded", 1),
+    ("--error INVALID_INPUT", 0),
+    ("--cause peer_lost", 2),
+    ("--since 2023-11-14T22:13:29Z", 3),
+    ("--until 2023-11-14T22:13:22", 2),
+    ("--since 2023-11-14T22:13:22+00:00 --until 2023-11-14T22:13:25.001Z", 3),
+    ("--since 1h", 0),
+    ("--until 1h", EVENTS),
+    ("--limit 3", 3),
+    ("--limit 3 --order asc", 3),
+]
+
+
+def is_filter_of_index(flags: str) -> bool:
+    """Return whether a filter selects events by more than a session and times."""
+    return any(flag in flags for flag in ("--stage", "--part", "--user", "--name", "--error", "--cause")) and (
+        "--session" not in flags
+    )
+
+
+@pytest.mark.parametrize(("flags", "count"), FILTERS)
 def test_a_filter_selects_events(data: Path, capsys: pytest.CaptureFixture[str], flags: str, count: int) -> None:
     events = listed(data, capsys, *flags.split())
     assert len(events) == count
     sequences = [int(event["sequence"]) for event in events]
     assert sequences == sorted(sequences, reverse="asc" not in flags)
+
+
+@pytest.fixture(scope="module")
+def indexed_data(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder in which a server has made a search index."""
+    folder = tmp_path_factory.mktemp("indexed") / "data"
+    shutil.copytree(data, folder)
+    with HistoryFiles(folder / "book.sqlite3") as files:
+        assert files.index.catch_up(maximum_batches=10).is_complete
+    return folder
+
+
+@pytest.mark.parametrize("flags", [flags for flags, _ in FILTERS if is_filter_of_index(flags)])
+def test_the_search_index_finds_the_same_without_the_log(
+    data: Path,
+    indexed_data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: str,
+) -> None:
+    expected = listed(data, capsys, *flags.split())
+    monkeypatch.setattr(SqliteEventLog, "read_before", None)
+    assert listed(indexed_data, capsys, *flags.split(), "--limit", "100") == expected
+    assert listed(indexed_data, capsys, *flags.split(), "--limit", "1") == expected[:1]
+
+
+def test_the_log_is_read_while_the_index_is_being_built(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    (folder / "search.sqlite3").touch()
+    monkeypatch.setattr("stagebook.cli.event_scan.CATCH_UP_BATCHES", 0)
+    assert len(listed(folder, capsys, "--user", "bob")) == 5
+
+
+def test_a_command_makes_no_index(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed(data, capsys, "--user", "bob")
+    assert not (data / "search.sqlite3").exists()
 
 
 def test_a_limit_keeps_the_first_of_the_order(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

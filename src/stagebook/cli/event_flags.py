@@ -19,6 +19,10 @@ from stagebook.history.history_files import HistoryFiles
 from stagebook.stage.events import Cause, ErrorCode, EventName
 
 ANY_ERROR = "any"
+
+CACHE_SIZE_KIB = 8_192
+"""A command reads most pages once, so a larger cache would only take memory."""
+
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
@@ -43,7 +47,7 @@ def open_history(arguments: argparse.Namespace) -> Iterator[HistoryFiles]:
     if not path.exists():
         raise CommandFailedError(f"there is no book at {path}: name the data folder of the server with --data")
     try:
-        with HistoryFiles(path) as files:
+        with HistoryFiles(path, cache_size_kib=CACHE_SIZE_KIB) as files:
             yield files
     except (BookRefusedError, BookFailedError) as error:
         raise CommandFailedError(str(error)) from error

@@ -1,25 +1,44 @@
-"""Finding events without a server: along the log, or participant by participant if the session is known."""
+"""Finding events without a server: by the search index, participant by participant if the session is known, or along
+the log.
+
+The search index belongs to the server, which keeps it up to date. A command uses it if it exists and few events are
+missing in it, and reads the log otherwise, which takes as long as the book is large.
+"""
 
 import heapq
 from collections.abc import Callable, Iterator
+from operator import attrgetter
+
+import msgspec
 
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.session_history import ParticipantChoice
 from stagebook.history.event_query import EventFilter, EventQuery
 from stagebook.history.export.export_pages import ExportRange, export_range
 from stagebook.history.history_files import HistoryFiles
+from stagebook.history.search.event_search import CATCH_UP_BATCHES, find_page
+from stagebook.stage.errors import ServerBusyError
 
 EVENTS_PER_READ = 1_000
+_sequence = attrgetter("sequence")
 
 Advance = Callable[[float], None]
 """Takes the part of the work that is done, from 0 to 1."""
 
 
 def find_events(files: HistoryFiles, query: EventQuery, *, advance: Advance = lambda _: None) -> list[LoggedEvent]:
-    """Return the first events that match, in the order of the query, at most `query.limit`."""
+    """Return the first events that match, in the order of the query, at most `query.limit`.
+
+    `advance` is called if the log is read.
+    """
+    pick = heapq.nsmallest if query.oldest_first else heapq.nlargest
     if query.where.session_id is not None:
-        pick = heapq.nsmallest if query.oldest_first else heapq.nlargest
-        return pick(query.limit, _of_session(files, query.where), key=lambda event: event.sequence)
+        return pick(query.limit, _of_session(files, query.where), key=_sequence)
+    if is_selective(query.where) and files.has_index:
+        try:
+            return pick(query.limit, _by_index(files, query), key=_sequence)
+        except ServerBusyError:
+            pass  # It is being built, or cannot be written.
     found: list[LoggedEvent] = []
     within = export_range(files, query.where)
     for page, position in _pages(files, within, oldest_first=query.oldest_first):
@@ -30,6 +49,29 @@ def find_events(files: HistoryFiles, query: EventQuery, *, advance: Advance = la
         done = within.fraction(position)
         advance(done if query.oldest_first else 1 - done)
     return found[: query.limit]
+
+
+def is_selective(where: EventFilter) -> bool:
+    """Return whether a filter may leave so few events that the log would be read in vain."""
+    return any((where.stage_arn, where.participant_id, where.user_id, where.names, where.error_code, where.cause)) or (
+        where.any_error
+    )
+
+
+def _by_index(files: HistoryFiles, query: EventQuery) -> Iterator[LoggedEvent]:
+    """Yield the first `query.limit` events of each account that match. Raises ServerBusyError without a full index."""
+    if not files.index.catch_up(maximum_batches=CATCH_UP_BATCHES).is_complete:
+        raise ServerBusyError("the search index is being built")
+    given = query.where.account_id
+    for account_id in files.index.accounts() if given is None else [given]:
+        where = msgspec.structs.replace(query.where, account_id=account_id)
+        limit, position = query.limit, query.after
+        while limit > 0:
+            page = find_page(files, msgspec.structs.replace(query, where=where, limit=limit, after=position))
+            yield from page.items
+            limit, position = limit - len(page.items), page.next_position
+            if position is None:
+                break
 
 
 def _pages(files: HistoryFiles, within: ExportRange, *, oldest_first: bool) -> Iterator[tuple[list[LoggedEvent], int]]:

@@ -91,12 +91,12 @@ def draw_timeline(arguments: argparse.Namespace) -> int:
 
 
 def _find(files: HistoryFiles, query: EventQuery) -> list[LoggedEvent]:
-    """Return the events of a query. A scan that takes long shows its progress in a terminal."""
+    """Return the events of a query. A terminal shows how far the log has been read, if it is."""
     console = open_console(stderr=True)
-    columns = (TextColumn("reading the log"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("without the search index: reading the log"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("scan", total=1.0)
-        return find_events(files, query, advance=lambda done: progress.update(task, completed=done))
+        task = progress.add_task("scan", total=1.0, visible=False)
+        return find_events(files, query, advance=lambda done: progress.update(task, completed=done, visible=True))
 
 
 def _print(arguments: argparse.Namespace, events: list[LoggedEvent]) -> None:

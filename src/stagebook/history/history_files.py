@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stagebook.book.sqlite.book_connection import open_for_reading
+from stagebook.book.sqlite.book_connection import READ_CACHE_SIZE_KIB, open_for_reading
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.session_history import SqliteSessionHistory
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
@@ -34,19 +34,32 @@ class HistoryFiles:
     book: SqliteReader
     sessions: SqliteSessionHistory
 
-    def __init__(self, book_path: Path, *, must_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        book_path: Path,
+        *,
+        must_stop: Callable[[], bool] = lambda: False,
+        cache_size_kib: int = READ_CACHE_SIZE_KIB,
+    ) -> None:
         """Open the files. `must_stop` is called again and again while a statement runs, and ends it if it is true.
+
+        `cache_size_kib` bounds the pages of the book that are kept in memory.
 
         Raises BookRefusedError for a book that is missing or cannot be read.
         """
         self._must_stop = must_stop
-        self._connection = open_for_reading(book_path)
+        self._connection = open_for_reading(book_path, cache_size_kib=cache_size_kib)
         self._connection.set_progress_handler(must_stop, _STEPS_BETWEEN_CHECKS)
         self.log = SqliteEventLog(self._connection)
         self.book = SqliteReader(self._connection, show_deleted_history=True)
         self.sessions = SqliteSessionHistory(self._connection)
         self._book_path = book_path
         self._index: SearchIndex | None = None
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is a file of the search index."""
+        return self._book_path.with_name(SEARCH_INDEX_NAME).exists()
 
     @property
     def index(self) -> SearchIndex:

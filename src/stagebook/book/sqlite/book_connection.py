@@ -70,13 +70,17 @@ def open_for_writing(path: Path, *, seal: StreamKeySeal, migrations: Sequence[st
         return _open(path, prepare, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
 
 
-def open_for_reading(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
-    """Return a read-only connection to the existing book at `path`.
+def open_for_reading(
+    path: Path, *, migrations: Sequence[str] = MIGRATIONS, cache_size_kib: int = READ_CACHE_SIZE_KIB
+) -> apsw.Connection:
+    """Return a read-only connection to the existing book at `path`, which keeps pages of at most `cache_size_kib`.
 
     Raises BookRefusedError as `open_for_writing` does, and for a book of an older version, which it does not migrate.
     """
     with _refusals(path):
-        return _open(path, lambda connection: _prepare_reading(connection, path, migrations), flags=_READING)
+        connection = _open(path, lambda connection: _prepare_reading(connection, path, migrations), flags=_READING)
+        connection.execute(f"PRAGMA cache_size = -{cache_size_kib}").fetchall()
+        return connection
 
 
 def has_sealed_keys(path: Path) -> bool:
@@ -231,7 +235,6 @@ def _prepare_reading(connection: apsw.Connection, path: Path, migrations: Sequen
     # Query planner stability guarantee: without it, a SQLite built with STAT4 plans a statement again whenever its
     # parameters change, which doubles the time of a page of events (sqlite.org/queryplanner-ng.html, section 4).
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    connection.execute(f"PRAGMA cache_size = -{READ_CACHE_SIZE_KIB}").fetchall()
 
 
 def _identify(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> int:

@@ -9,6 +9,8 @@ is one that does not match.
 
 import msgspec
 
+from stagebook.book.event_log import LoggedEvent
+from stagebook.book.store import Page
 from stagebook.history.event_document import event_document
 from stagebook.history.event_query import EventQuery
 from stagebook.history.history_files import HistoryFiles
@@ -40,18 +42,25 @@ def search_events(files: HistoryFiles, query: EventQuery) -> SearchPage:
     The filter must have an account. Raises ServerBusyError while a large book is indexed for the first time, and
     InvalidInputError for a session id that does not name one session.
     """
+    found = find_page(files, query)
+    return SearchPage(
+        events=msgspec.json.encode([event_document(logged) for logged in found.items]),
+        next_position=found.next_position,
+    )
+
+
+def find_page(files: HistoryFiles, query: EventQuery) -> Page[LoggedEvent]:
+    """Return a page as `search_events` does, with the events themselves. It raises the same."""
     progress = files.index.catch_up(maximum_batches=CATCH_UP_BATCHES)
     if not progress.is_complete:
         raise _unfinished(progress)
     keys = search_keys(files.index, query)
     if keys is None:
-        return SearchPage(events=b"[]", next_position=None)
+        return Page(items=[], next_position=None)
     sequences, position = _page(files, keys, query)
     found = {logged.sequence: logged for logged in files.log.read_at(sequences)}
     matching = [found[each] for each in sequences if each in found and query.where.matches(found[each])]
-    return SearchPage(
-        events=msgspec.json.encode([event_document(logged) for logged in matching]), next_position=position
-    )
+    return Page(items=matching, next_position=position)
 
 
 def _unfinished(progress: IndexProgress) -> ServerBusyError:

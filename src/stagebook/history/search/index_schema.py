@@ -187,3 +187,5 @@ DELETE FROM user WHERE user_key IN (SELECT value FROM json_each(:users)) AND NOT
     SELECT 1 FROM entry INDEXED BY entry_by_user WHERE entry.user_key = user.user_key);
 """
 GIVE_BACK_SPACE = "PRAGMA incremental_vacuum(2000)"
+
+ACCOUNTS = "SELECT account_id FROM account ORDER BY account_key"

@@ -72,6 +72,10 @@ class SearchIndex:
         with self._guarded():
             return self._connection.execute(statement, parameters).fetchall()
 
+    def accounts(self) -> list[str]:
+        """Return the ids of all accounts that have events in the index."""
+        return [row[0] for row in self.rows(index_schema.ACCOUNTS)]
+
     def catch_up(self, *, maximum_batches: int) -> IndexProgress:
         """Index the events that the book has at the call, at most `maximum_batches` batches of them."""
         with self._guarded():

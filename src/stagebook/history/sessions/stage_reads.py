@@ -7,12 +7,15 @@ import msgspec
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT, sequence_time_ms
 from stagebook.book.store import Page
+from stagebook.history.event_query import EventFilter, EventQuery
 from stagebook.history.history_files import HistoryFiles
+from stagebook.history.search.event_search import find_page
+from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.resources import Stage
 
 EVENTS_PER_READ = 1_000
 MAXIMUM_EVENTS = 20_000
-"""How many of the newest events are searched for errors: about 0.1 s."""
+"""How many events one count reads: about 0.1 s."""
 
 
 class StageErrors(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,10 +31,32 @@ def read_stages(files: HistoryFiles, account_id: str, *, after: int | None, limi
 
 
 def read_stage_errors(files: HistoryFiles, account_id: str, *, since_ms: int) -> StageErrors:
-    """Count the errors of all stages of an account since a time, in the newest MAXIMUM_EVENTS events of the book.
+    """Count the errors of all stages of an account since a time: the newest MAXIMUM_EVENTS at most.
 
-    If these do not reach so far back, `since_ms` of the result is the time that they reach.
+    While there is no complete search index, those among the newest MAXIMUM_EVENTS events of the book are counted. If
+    the bound is reached, `since_ms` of the result is the time that the count reaches back to.
     """
+    try:
+        return _from_index(files, account_id, since_ms=since_ms)
+    except ServerBusyError:
+        return _from_log(files, account_id, since_ms=since_ms)
+
+
+def _from_index(files: HistoryFiles, account_id: str, *, since_ms: int) -> StageErrors:
+    counts: Counter[str] = Counter()
+    position: int | None = None
+    for _ in range(MAXIMUM_EVENTS // EVENTS_PER_READ):
+        files.check()
+        where = EventFilter(account_id=account_id, any_error=True, since_ms=since_ms)
+        page = find_page(files, EventQuery(where=where, limit=EVENTS_PER_READ, after=position))
+        counts.update(logged.stage_arn for logged in page.items)
+        position = page.next_position
+        if position is None:
+            return StageErrors(counts=counts, since_ms=since_ms)
+    return StageErrors(counts=counts, since_ms=since_ms if position is None else sequence_time_ms(position))
+
+
+def _from_log(files: HistoryFiles, account_id: str, *, since_ms: int) -> StageErrors:
     counts: Counter[str] = Counter()
     first = (since_ms << SEQUENCE_TIME_SHIFT) - 1
     position = files.log.last_sequence() + 1

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from stagebook.api.watch.sessions.stage_routes import StageRoutes
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.sessions import stage_reads
 from stagebook.manager.session.session_registry import LiveSession
+from stagebook.stage.errors import ServerBusyError
 from tests.api.watch.watch_requests import FixedClock, LocalHistory, ReaderOf, get
 from tests.book.sample import ARN, NOON_MS, OTHER_ARN
 from tests.cli.written_book import write_book
@@ -28,12 +30,11 @@ def history(path: Path) -> Iterator[LocalHistory]:
         yield LocalHistory(files)
 
 
-async def overview(history: LocalHistory, query: str = "", *, now_ms: int = NOON_MS + 60_000) -> dict[str, object]:
+async def overview(history: LocalHistory, query: str = "", *, now_ms: int = NOON_MS + 60_000) -> Any:  # noqa: ANN401 - JSON
     routes = StageRoutes(history=history, live_session=LIVE.get, clock=FixedClock(now_ms))
     response = await get([routes.route()], f"/watch/v1/stages{query}", access=ReaderOf())
     assert response.status == 200, response.body
-    page: dict[str, object] = json.loads(response.body)
-    return page
+    return json.loads(response.body)
 
 
 async def test_stages_have_their_open_session_and_their_errors(history: LocalHistory) -> None:
@@ -65,18 +66,26 @@ async def test_stages_have_their_open_session_and_their_errors(history: LocalHis
 
 async def test_older_errors_do_not_count(history: LocalHistory) -> None:
     page = await overview(history, now_ms=NOON_MS + 3_606_000)
-    assert [stage["errors"] for stage in page["stages"]] == [0, 0]  # type: ignore[attr-defined] # JSON
+    assert [stage["errors"] for stage in page["stages"]] == [0, 0]
 
 
-async def test_the_search_for_errors_is_bounded(history: LocalHistory, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_index(*_: object) -> None:
+    raise ServerBusyError("the search index is being built")
+
+
+async def test_errors_are_counted_in_the_log_while_there_is_no_index(
+    history: LocalHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_reads, "find_page", no_index)
+    assert (await overview(history))["stages"][0]["errors"] == 1
+    assert (await overview(history, now_ms=NOON_MS + 3_606_000))["stages"][0]["errors"] == 0
     monkeypatch.setattr(stage_reads, "EVENTS_PER_READ", 2)
     monkeypatch.setattr(stage_reads, "MAXIMUM_EVENTS", 4)
-    page = await overview(history)
-    assert page["errorsSinceTime"] == "2023-11-14T22:13:26.000Z"
+    assert (await overview(history))["errorsSinceTime"] == "2023-11-14T22:13:26.000Z"
 
 
 async def test_stages_come_in_pages(history: LocalHistory) -> None:
     first = await overview(history, "?limit=1")
     second = await overview(history, f"?limit=1&cursor={first['nextCursor']}")
-    assert [stage["stageArn"] for page in (first, second) for stage in page["stages"]] == [ARN, OTHER_ARN]  # type: ignore[attr-defined] # JSON
+    assert [stage["stageArn"] for page in (first, second) for stage in page["stages"]] == [ARN, OTHER_ARN]
     assert second["nextCursor"] is None
