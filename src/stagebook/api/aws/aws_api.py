@@ -113,11 +113,11 @@ class AwsApi:
                 claim, method=scope["method"], raw_path=raw_path, query=query, headers=headers, body=body
             )
             principal = self._principals[claim.context.credential.access_key_id]
-        self._calls.admit(route, principal)
+        operation = self._calls.admit(route, principal)
         request = route.read_input(label, query, headers, body)
         return HttpResponse(
             status=200,
-            body=await self._calls.perform(route, principal, request),
+            body=await self._calls.perform(route, operation, principal, request),
             headers=self._cors.response_headers(headers, modelled=route.has_modelled_headers),
         )
 

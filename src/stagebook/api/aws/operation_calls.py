@@ -62,24 +62,38 @@ class OperationCalls:
         request_id = self._request_ids.next_id()
         return request_id, (_CONTENT_TYPE, (b"x-amzn-requestid", request_id))
 
-    def admit(self, route: OperationRoute, principal: Principal) -> None:
-        """Count a call. Raises AwsError: Throttling above the rate of the account, UnknownOperation without a handler.
+    def admit(self, route: OperationRoute, principal: Principal) -> Operation:
+        """Count a call and return its operation. Raises AwsError: Throttling above the rate of the account, and
+        UnknownOperation if Stagebook does not have the operation.
 
         Must be called after authentication, so that unauthenticated requests cannot use up the rate of an account.
         """
         if self._throttle is not None:
             self._throttle.take(route.name, principal.caller.account_id)
-        _operation_of(route)
+        if route.operation is None:
+            raise AwsError(ErrorType.UNKNOWN_OPERATION, f"Stagebook does not have the operation {route.name} yet.")
+        return route.operation
 
-    async def perform(self, route: OperationRoute, principal: Principal, request: Mapping[str, Any]) -> bytes:
-        """Authorise a validated input and pass it to its handler; return the JSON body of the response."""
-        operation = _operation_of(route)
+    async def perform(
+        self, route: OperationRoute, operation: Operation, principal: Principal, request: Mapping[str, Any]
+    ) -> bytes:
+        """Authorise a validated input and pass it to its handler; return the JSON body of the response.
+
+        Synchronous handlers and encoded bodies skip the steps they do not need.
+        """
         # An optional ARN may be absent, or empty; then the call is about all resources.
         resource = request.get(operation.resource_member) if operation.resource_member else None
         principal.authorise(route.action, resource or principal.all_resources(route.name), route.find_arns(request))
         for member in operation.further_resource_members:
             principal.authorise(route.action, request[member], [])
-        return await _call_handler(route, operation, Call(caller=principal.caller, request=request))
+        result = operation.handle(Call(caller=principal.caller, request=request))
+        if isinstance(result, bytes):
+            return result
+        if isinstance(result, Awaitable):
+            result = await result
+            if isinstance(result, bytes):
+                return result
+        return route.serialise(result)
 
     async def call(self, name: str, identity: Identity, document: bytes) -> HttpResponse:
         """Call an operation by its name, with all members of its input in one JSON object; return the response.
@@ -90,8 +104,8 @@ class OperationCalls:
         request_id, headers = self.begin()
         try:
             principal = self.principal_of(identity)
-            self.admit(route, principal)
-            body = await self.perform(route, principal, route.validate(decode_document(document)))
+            operation = self.admit(route, principal)
+            body = await self.perform(route, operation, principal, route.validate(decode_document(document)))
             return HttpResponse(status=200, headers=headers, body=body)
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
             return error_response(self.as_aws_error(error, name, request_id), headers=headers)
@@ -117,21 +131,3 @@ class OperationCalls:
             aws_error = AwsError(ErrorType.INTERNAL_SERVER, message)
         drop_traceback(error)
         return aws_error
-
-
-def _operation_of(route: OperationRoute) -> Operation:
-    if route.operation is None:
-        raise AwsError(ErrorType.UNKNOWN_OPERATION, f"Stagebook does not have the operation {route.name} yet.")
-    return route.operation
-
-
-async def _call_handler(route: OperationRoute, operation: Operation, call: Call) -> bytes:
-    """Return the body of the response. Synchronous handlers and encoded bodies skip the steps they do not need."""
-    result = operation.handle(call)
-    if isinstance(result, bytes):
-        return result
-    if isinstance(result, Awaitable):
-        result = await result
-        if isinstance(result, bytes):
-            return result
-    return route.serialise(result)
