@@ -11,8 +11,9 @@ from stagebook.book.sqlite.book_connection import WAL_CHECKPOINT_PAGES, open_for
 from stagebook.book.sqlite.deletion_steps import DELETE_ROWS_OF_SESSION, delete_expired
 from stagebook.book.sqlite.retention_run import PAGES_PER_STEP, ROWS_PER_STEP, SESSIONS_PER_STEP
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.stage.events import Event, EventName
 from tests.book.retained import LATER_MS, delete_old, policy
-from tests.book.sample import ARN, SEAL, append, commit, end_session, open_book, open_session, put, put_stage
+from tests.book.sample import ARN, NOON_MS, SEAL, append, commit, end_session, open_book, open_session, put, put_stage
 from tests.book.sqlite.test_upgrades import make_book
 
 STAGES = 120
@@ -84,6 +85,29 @@ async def test_the_file_and_the_log_become_smaller_while_the_book_is_open(tmp_pa
     assert after < (tmp_path / "empty").stat().st_size + 20 * PAGE_SIZE_BYTES
     assert log == 0
     await book.close()
+
+
+async def test_what_was_deleted_is_in_no_file_any_more(tmp_path: Path) -> None:
+    """Also not in the free space of pages that hold other rows."""
+    book = open_book(tmp_path / "book")
+    await fill(book)
+    words = [b"participant-0000", b"a deleted detail", b"a kept detail"]
+    for session_id, detail, end_ms in (("st-old", "a deleted detail", NOON_MS), ("st-new", "a kept detail", LATER_MS)):
+        event = Event(name=EventName.JOINED, detail=detail)
+        appended = [append("p", event, session_id=session_id) for _ in range(20)]
+        await commit(book, put_stage(), open_session(session_id), put("p", session_id=session_id), *appended)
+        await commit(book, end_session(session_id, end_ms=end_ms))
+    assert found(tmp_path, words) == set(words)
+
+    await delete_old(book)
+
+    assert found(tmp_path, words) == {b"a kept detail"}
+    await book.close()
+
+
+def found(folder: Path, words: list[bytes]) -> set[bytes]:
+    """Return which of these words are in the files of a folder."""
+    return {word for word in words for file in folder.iterdir() if word in file.read_bytes()}
 
 
 async def test_a_reader_does_not_hold_up_a_run(tmp_path: Path) -> None:

@@ -153,10 +153,12 @@ def _prepare_writing(connection: apsw.Connection, path: Path, migrations: Sequen
     # FULL syncs the WAL at every commit. On macOS, fsync leaves data in the drive's cache; fullfsync flushes it.
     # A statement that deletes through a trigger has a temporary store. In a file it costs more than the rest of the
     # statement; in memory it is bounded by the rows of one group.
+    # Deleted rows are overwritten in pages that keep other rows; pages without rows leave the file (retention).
     for setting in (
         "synchronous = FULL",
         "fullfsync = ON",
         "temp_store = MEMORY",
+        "secure_delete = FAST",
         f"cache_size = -{WRITE_CACHE_SIZE_KIB}",
         f"wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}",
         f"journal_size_limit = {WAL_SIZE_LIMIT_BYTES}",
