@@ -78,7 +78,7 @@ async def _pictures(browser: Browser, server: RunningServer, key: str, stage: St
         await viewer.until(viewer.page.get_by_label("Video of ann"), SHOWS_VIDEO)
         statistics = viewer.page.get_by_role("table", name="Connection statistics")
         # The first reading has no bitrate yet.
-        await expect(statistics.get_by_role("cell", name=re.compile("kbit/s"))).to_have_count(4, timeout=TIMEOUT_MS)
+        await expect(statistics.get_by_role("cell", name=re.compile("[kM]bit"))).to_have_count(4, timeout=TIMEOUT_MS)
         await _save(viewer, folder / "console-join.png")
         for scheme in ("light", "dark"):
             suffix = "" if scheme == "light" else "-dark"

@@ -50,6 +50,7 @@ async def story(stage: StageHandle) -> dict[str, str]:
         f"#/sessions/{session_id}": f"Session {session_id}",
         f"{base}/sessions/{session_id}/participants/{participant_id}": "ann",
         "#/events": "Events",
+        "#/webhooks": "Webhooks",
         "#/missing": "No such page",
     }
 

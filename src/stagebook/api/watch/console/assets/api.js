@@ -58,6 +58,7 @@ const change = (path, body, options = {}) =>
 
 export const get = (path, parameters, signal) => send(path + queryOf(parameters), { signal });
 export const post = (path, body) => change(path, body);
+export const remove = (path) => change(path, undefined, { method: "DELETE" });
 
 // One of the 40 operations of the AWS API, with AWS's input and output.
 export const call = (operation, input, signal) => change(`/operations/${operation}`, input, { signal });

@@ -5,7 +5,7 @@ import { Icon, Loading, Problem } from "./components/parts.js";
 import { Toasts, toastError } from "./components/toasts.js";
 import { OverviewPage } from "./pages/overview.js";
 import { SignInPage } from "./pages/sign_in.js";
-import { overviewLink, parseRoute, searchLink } from "./router.js";
+import { overviewLink, parseRoute, searchLink, webhooksLink } from "./router.js";
 import { html, render, useEffect, useRef, useState } from "./vendor/vendor.js";
 
 // Pages that are loaded when they are opened first.
@@ -16,12 +16,15 @@ const PAGES = {
 	participant: async () => (await import("./pages/participant.js")).ParticipantPage,
 	session: async () => (await import("./pages/session.js")).SessionPage,
 	search: async () => (await import("./pages/search.js")).SearchPage,
+	webhooks: async () => (await import("./pages/webhooks.js")).WebhooksPage,
+	webhook: async () => (await import("./pages/webhook.js")).WebhookPage,
 	missing: async () => MissingPage,
 };
 
 const LINKS = [
 	["overview", "Overview", overviewLink(), ["overview", "stage", "join", "session", "participant"]],
 	["search", "Events", searchLink(), ["search"]],
+	["webhooks", "Webhooks", webhooksLink(), ["webhooks", "webhook"]],
 ];
 
 const MissingPage = () => html`<h1 tabindex="-1">No such page</h1>

@@ -8,6 +8,8 @@ const ROUTES = [
 	["participant", /^\/stages\/(?<stageId>[^/]+)\/sessions\/(?<sessionId>[^/]+)\/participants\/(?<participantId>[^/]+)$/],
 	["session", /^\/sessions\/(?<sessionId>[^/]+)$/],
 	["search", /^\/events$/],
+	["webhooks", /^\/webhooks$/],
+	["webhook", /^\/webhooks\/(?<webhookId>[^/]+)$/],
 ];
 
 // The page of a fragment, its ids, and the parameters after its question mark.
@@ -42,6 +44,9 @@ export const joinLink = (stage) => `#/stages/${part(idOf(stage))}/join`;
 export const sessionLink = (sessionId) => `#/sessions/${part(sessionId)}`;
 export const participantLink = (stage, sessionId, participantId) =>
 	`#/stages/${part(idOf(stage))}/sessions/${part(sessionId)}/participants/${part(participantId)}`;
+
+export const webhooksLink = () => "#/webhooks";
+export const webhookLink = (webhookId) => `#/webhooks/${part(webhookId)}`;
 
 export function searchLink(filters = {}) {
 	const query = new URLSearchParams();
