@@ -10,6 +10,7 @@ webhooks.
 
 import asyncio
 import ctypes
+import importlib.util
 import ipaddress
 import os
 import random
@@ -255,6 +256,10 @@ def _drop_rights() -> None:
 def main() -> int:
     """Run the process. The server receives the signals of a terminal too, and decides when its processes stop."""
     _drop_rights()
+    if importlib.util.find_spec("sniffio") is None:
+        # httpcore tries to import this optional module several times for each request, and each failed search reads
+        # all folders of modules. None makes it fail at once (Python's reference, "The module cache").
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     control_socket = socket.socket(fileno=int(sys.argv[1]))

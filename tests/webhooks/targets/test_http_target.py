@@ -1,5 +1,6 @@
 """Delivery to HTTP endpoints: what counts as success, what a failure says, and the bounds."""
 
+import asyncio
 import ipaddress
 import json
 import socket
@@ -8,12 +9,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 
+import httpx
 import pytest
 
 from stagebook.webhooks.delivery_outcome import Delivered, Failed, Outcome
 from stagebook.webhooks.targets.http_target import MAXIMUM_RESPONSE_SIZE_BYTES, HttpTarget
 from stagebook.webhooks.targets.target import OutgoingMessage
-from stagebook.webhooks.targets.target_addresses import Network
+from stagebook.webhooks.targets.target_addresses import ADDRESS_SECONDS, CheckedTransport, Network
 from tests.webhooks.destinations import destination
 from tests.webhooks.receiver import Answer, Receiver
 
@@ -196,6 +198,34 @@ async def test_a_name_is_resolved_and_checked(receiver: Receiver) -> None:
     assert isinstance(await deliver(url, denied=both), Failed)
     assert isinstance(await deliver(url, denied=both[1:]), Delivered)
     assert receiver.accepted[0].headers["host"].startswith("localhost:")
+
+
+async def test_a_checked_address_is_used_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+    now = 0.0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found.append(request.url.host)
+        return httpx.Response(204)
+
+    transport = CheckedTransport(
+        httpx.MockTransport(answer),
+        denied=(),
+        monotonic=lambda: now,
+    )
+    async with httpx.AsyncClient(transport=transport) as http:
+        await http.get("http://localhost:1/")
+        # The next answer of the resolver would be another address.
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", other_address)
+        await http.get("http://localhost:1/")
+        now = ADDRESS_SECONDS
+        await http.get("http://localhost:1/")
+    assert found[0] in {"127.0.0.1", "::1"}
+    assert found[1:] == [found[0], "192.0.2.1"]
+
+
+async def other_address(*_arguments: object, **_options: object) -> list[tuple[object, ...]]:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 1))]
 
 
 async def test_a_name_that_does_not_resolve() -> None:

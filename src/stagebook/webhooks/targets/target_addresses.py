@@ -8,11 +8,13 @@ still checked against the name.
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import httpx
 
+ADDRESS_SECONDS = 30.0
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -39,11 +41,24 @@ def _nat64(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
-    """A transport that connects to addresses outside of `denied` only."""
+    """A transport that connects to addresses outside of `denied` only. It is for one target.
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, *, denied: Sequence[Network]) -> None:
+    An address that was found and checked is used for ADDRESS_SECONDS, or until a request to it fails: a query for each
+    delivery would be slow, and the connections are kept by address.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.AsyncBaseTransport,
+        *,
+        denied: Sequence[Network],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._inner = inner
         self._denied = tuple(denied)
+        self._monotonic = monotonic
+        self._known: tuple[str, _IPAddress] | None = None
+        self._known_until = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to a checked address. Raises httpx.ConnectError."""
@@ -55,13 +70,24 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         # The Host header field and the name for TLS stay those of the target.
         request.url = request.url.copy_with(host=str(address))
         request.extensions = {**request.extensions, "sni_hostname": host}
-        return await self._inner.handle_async_request(request)
+        try:
+            return await self._inner.handle_async_request(request)
+        except httpx.TransportError:
+            self._known = None
+            raise
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._inner.aclose()
 
     async def _resolve(self, host: str, port: int) -> _IPAddress:
+        if self._known is not None and self._known[0] == host and self._monotonic() < self._known_until:
+            return self._known[1]
+        address = await self._find(host, port)
+        self._known, self._known_until = (host, address), self._monotonic() + ADDRESS_SECONDS
+        return address
+
+    async def _find(self, host: str, port: int) -> _IPAddress:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
