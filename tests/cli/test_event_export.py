@@ -6,10 +6,12 @@ import gzip
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet
@@ -58,7 +60,7 @@ def test_each_format_has_every_event(data: Path, tmp_path: Path, form: str) -> N
 def test_a_filter_selects_events(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export(data, tmp_path / "file", "--user", "bob", "--name", "LEFT") == 0
     assert len((tmp_path / "file").read_text(encoding="utf-8").splitlines()) == 1
-    assert capsys.readouterr().err == "exported 1 events\n"
+    assert capsys.readouterr().err == "exported 1 event\n"
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
@@ -160,6 +162,27 @@ def sized_books(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         asyncio.run(write_events(folder / "book.sqlite3", count))
         folders.append(folder)
     return folders
+
+
+def test_a_terminal_shows_the_progress(data: Path, tmp_path: Path) -> None:
+    shown = terminal_output([*COMMAND, "events", "export", "--data", str(data), "--output", str(tmp_path / "file")])
+    assert "0 events" in shown
+    assert f"{EVENTS} events" in shown
+    assert shown.endswith(f"exported {EVENTS} events\r\n")
+
+
+def terminal_output(command: list[str]) -> str:
+    """Return what a command writes to a terminal as its standard error."""
+    near, far = pty.openpty()
+    with subprocess.Popen(command, stderr=far, env=clean_environment(TERM="xterm")) as process:
+        os.close(far)
+        parts = []
+        with suppress(OSError):  # Linux reports the end of a terminal so.
+            while part := os.read(near, 65_536):
+                parts.append(part)
+        assert process.wait(DEADLINE_SECONDS) == 0
+    os.close(near)
+    return b"".join(parts).decode()
 
 
 def _peak_bytes(data: Path, target: Path, form: str) -> int:

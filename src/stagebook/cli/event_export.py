@@ -41,7 +41,7 @@ def export_events(arguments: argparse.Namespace) -> int:
         _writer(sink, arguments.format, compress=arguments.gzip) as write,
     ):
         count = _copy(files, where, write)
-    open_console(stderr=True).print(f"exported {count:,} events")
+    open_console(stderr=True).print(f"exported {count:,} {'event' if count == 1 else 'events'}")
     return EXIT_OK
 
 

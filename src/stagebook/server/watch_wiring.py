@@ -25,6 +25,7 @@ from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
 from stagebook.api.watch.openapi_document import with_document
 from stagebook.api.watch.operator_calls import OperatorCalls
+from stagebook.api.watch.sessions.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
 from stagebook.api.watch.sessions.session_routes import SessionRoutes
 from stagebook.api.watch.sessions.stage_routes import StageRoutes
 from stagebook.api.watch.watch_api import WatchApi
@@ -119,8 +120,12 @@ def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchR
         region=parts.settings.region,
     ).routes()
     yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
-    yield from SessionRoutes(history=parts.history, clock=SystemClock()).routes()
-    yield StageRoutes(history=parts.history, live_session=parts.manager.live_session, clock=SystemClock()).route()
+    cursors = ListCursors(PositionSeal(secret=parts.secrets.page_token_secret, purpose=LIST_CURSOR_PURPOSE))
+    clock, region = SystemClock(), parts.settings.region
+    yield from SessionRoutes(history=parts.history, cursors=cursors, clock=clock, region=region).routes()
+    yield StageRoutes(
+        history=parts.history, live_session=parts.manager.live_session, cursors=cursors, clock=clock
+    ).route()
     yield ExportRoutes(history=parts.history, region=parts.settings.region).route()
 
 

@@ -57,7 +57,7 @@ def event_filter(parameters: EventParameters, *, account_id: str, region: str) -
     """Return the filter that the parameters stand for, in one account. `region` is that of the server."""
     return EventFilter(
         account_id=account_id,
-        stage_arn=_stage_arn(parameters.stage, account_id=account_id, region=region),
+        stage_arn=full_stage_arn(parameters.stage, account_id=account_id, region=region),
         session_id=parameters.session,
         participant_id=parameters.participant,
         user_id=parameters.user,
@@ -69,7 +69,7 @@ def event_filter(parameters: EventParameters, *, account_id: str, region: str) -
     )
 
 
-def _stage_arn(stage: str | None, *, account_id: str, region: str) -> str | None:
+def full_stage_arn(stage: str | None, *, account_id: str, region: str) -> str | None:
     if stage is None or ":" in stage:
         return stage
     return str(Arn(region=region, account_id=account_id, resource_type=STAGE, resource_id=stage))

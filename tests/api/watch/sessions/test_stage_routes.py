@@ -12,7 +12,7 @@ from stagebook.history.history_files import HistoryFiles
 from stagebook.history.sessions import stage_reads
 from stagebook.manager.session.session_registry import LiveSession
 from stagebook.stage.errors import ServerBusyError
-from tests.api.watch.watch_requests import FixedClock, LocalHistory, ReaderOf, get
+from tests.api.watch.watch_requests import CURSORS, FixedClock, LocalHistory, ReaderOf, get
 from tests.book.sample import ARN, NOON_MS, OTHER_ARN
 from tests.cli.written_book import write_book
 
@@ -31,7 +31,7 @@ def history(path: Path) -> Iterator[LocalHistory]:
 
 
 async def overview(history: LocalHistory, query: str = "", *, now_ms: int = NOON_MS + 60_000) -> Any:  # noqa: ANN401 - JSON
-    routes = StageRoutes(history=history, live_session=LIVE.get, clock=FixedClock(now_ms))
+    routes = StageRoutes(history=history, live_session=LIVE.get, cursors=CURSORS, clock=FixedClock(now_ms))
     response = await get([routes.route()], f"/watch/v1/stages{query}", access=ReaderOf())
     assert response.status == 200, response.body
     return json.loads(response.body)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.event_parameters import milliseconds, time_parameter
-from stagebook.api.watch.sessions.list_cursor import MAXIMUM_CURSOR_LENGTH
+from stagebook.api.watch.event_parameters import full_stage_arn, milliseconds, time_parameter
+from stagebook.api.watch.sessions.list_cursor import CURSOR_LENGTH
 from stagebook.book.sqlite.session_history import SessionFilter
 from stagebook.history.sessions.session_document import (
     ParticipantReportDocument,
@@ -35,7 +35,7 @@ _Cursor = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
-        max_length=MAXIMUM_CURSOR_LENGTH,
+        max_length=CURSOR_LENGTH,
         description="`nextCursor` of the page before.",
     ),
 ]
@@ -44,7 +44,7 @@ _Cursor = Annotated[
 class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which sessions. A session must match every parameter that is given. `since` and `until` bound its start."""
 
-    stage: Annotated[str, _text("ARN of the stage.")] | None = None
+    stage: Annotated[str, _text("ARN or id of the stage.")] | None = None
     state: SessionState | None = None
     user: Annotated[str, _text("User id of a participant of the session.")] | None = None
     since: Annotated[datetime, time_parameter("Time of the first start.")] | None = None
@@ -94,11 +94,11 @@ class EncodedSessionReport(msgspec.Struct, frozen=True, kw_only=True, rename="ca
     next_cursor: str | None
 
 
-def session_filter(parameters: SessionParameters, *, account_id: str) -> SessionFilter:
-    """Return the filter that the parameters stand for, in one account."""
+def session_filter(parameters: SessionParameters, *, account_id: str, region: str) -> SessionFilter:
+    """Return the filter that the parameters stand for, in one account. `region` is that of the server."""
     return SessionFilter(
         account_id=account_id,
-        stage_arn=parameters.stage,
+        stage_arn=full_stage_arn(parameters.stage, account_id=account_id, region=region),
         is_open=None if parameters.state is None else parameters.state is SessionState.OPEN,
         since_ms=None if parameters.since is None else milliseconds(parameters.since),
         until_ms=None if parameters.until is None else milliseconds(parameters.until),

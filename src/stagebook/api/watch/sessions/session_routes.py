@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
-from stagebook.api.watch.sessions.list_cursor import decode_cursor, encode_cursor
+from stagebook.api.watch.sessions.list_cursor import ListCursors
 from stagebook.api.watch.sessions.session_parameters import (
     EncodedSessionReport,
     SessionList,
@@ -47,10 +47,12 @@ CSV_TYPE = "text/csv; charset=utf-8"
 
 
 class SessionRoutes:
-    """The routes of sessions."""
+    """The routes of sessions. `region` is that of the stages, for stages that are named by their id."""
 
-    def __init__(self, *, history: HistoryReader, clock: Clock) -> None:
+    def __init__(self, *, history: HistoryReader, cursors: ListCursors, clock: Clock, region: str) -> None:
         self._history = history
+        self._cursors = cursors
+        self._region = region
         self._clock = clock
 
     def routes(self) -> list[WatchRoute]:
@@ -86,33 +88,32 @@ class SessionRoutes:
 
     async def _list(self, call: WatchCall) -> WatchResponse:
         parameters: SessionParameters = call.query
-        call.watcher.require("stagebook:ListSessions", Role.READER, resource=parameters.stage)
-        where = session_filter(parameters, account_id=call.watcher.account_id)
-        after = None if parameters.cursor is None else decode_cursor(parameters.cursor, "sessions", where)
+        where = session_filter(parameters, account_id=call.watcher.account_id, region=self._region)
+        call.watcher.require("stagebook:ListSessions", Role.READER, resource=where.stage_arn)
+        binding = ("ListSessions", where)
+        after = self._cursors.read(parameters.cursor, binding=binding)
         page = await self._history.run(read_sessions, where, after=after, limit=parameters.limit)
-        position = page.next_position
-        cursor = None if position is None else encode_cursor(position, "sessions", where)
+        cursor = self._cursors.make(page.next_position, binding=binding)
         return json_response(SessionList(sessions=page.sessions, next_cursor=cursor))
 
     async def _show(self, call: WatchCall) -> WatchResponse:
         parameters: SessionReportParameters = call.query
         session = await self._session(call, "stagebook:GetSession")
         choice = ParticipantChoice(participant_id=parameters.participant, user_id=parameters.user)
-        bound = ("participants", session.account_id, session.key, choice)
-        after = 0 if parameters.cursor is None else decode_cursor(parameters.cursor, *bound)
+        binding = ("GetSession", session.account_id, session.key, choice)
+        after = self._cursors.read(parameters.cursor, binding=binding) or 0
         now_ms = self._clock.now_ms()
         part = await self._history.run(
             read_participants, session, choice, after=after, limit=parameters.limit, now_ms=now_ms
         )
         has_totals = parameters.totals and parameters.cursor is None
-        position = part.next_position
         return json_response(
             EncodedSessionReport(
                 session=session_document(session),
                 as_of_time=iso8601(now_ms),
                 totals=await self._totals(session, now_ms=now_ms) if has_totals else None,
                 participants=msgspec.Raw(part.content),
-                next_cursor=None if position is None else encode_cursor(position, *bound),
+                next_cursor=self._cursors.make(part.next_position, binding=binding),
             )
         )
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.sessions.list_cursor import MAXIMUM_CURSOR_LENGTH, decode_cursor, encode_cursor
+from stagebook.api.watch.sessions.list_cursor import CURSOR_LENGTH, ListCursors
 from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute, json_response
 from stagebook.history.history_reader import HistoryReader
 from stagebook.history.sessions.stage_reads import StageErrors, read_stage_errors, read_stages
@@ -30,9 +30,7 @@ class StageListParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     cursor: (
         Annotated[
             str,
-            msgspec.Meta(
-                min_length=1, max_length=MAXIMUM_CURSOR_LENGTH, description="`nextCursor` of the page before."
-            ),
+            msgspec.Meta(min_length=1, max_length=CURSOR_LENGTH, description="`nextCursor` of the page before."),
         ]
         | None
     ) = None
@@ -66,9 +64,15 @@ class StageRoutes:
     """The route of the overview. `live_session` returns what is live on a stage, None without an open session."""
 
     def __init__(
-        self, *, history: HistoryReader, live_session: Callable[[str], LiveSession | None], clock: Clock
+        self,
+        *,
+        history: HistoryReader,
+        live_session: Callable[[str], LiveSession | None],
+        cursors: ListCursors,
+        clock: Clock,
     ) -> None:
         self._history = history
+        self._cursors = cursors
         self._live_session = live_session
         self._clock = clock
 
@@ -88,17 +92,17 @@ class StageRoutes:
         parameters: StageListParameters = call.query
         account_id = call.watcher.account_id
         call.watcher.require("stagebook:ListStages", Role.READER)
-        after = None if parameters.cursor is None else decode_cursor(parameters.cursor, "stages", account_id)
+        binding = ("ListStages", account_id)
+        after = self._cursors.read(parameters.cursor, binding=binding)
         page, errors = await asyncio.gather(
             self._history.run(read_stages, account_id, after=after, limit=parameters.limit),
             self._history.run(read_stage_errors, account_id, since_ms=self._clock.now_ms() - HOUR_MS),
         )
-        position = page.next_position
         return json_response(
             StageOverviewList(
                 stages=[self._overview(stage, errors) for stage in page.items],
                 errors_since_time=iso8601(errors.since_ms),
-                next_cursor=None if position is None else encode_cursor(position, "stages", account_id),
+                next_cursor=self._cursors.make(page.next_position, binding=binding),
             )
         )
 
