@@ -271,6 +271,7 @@ class Server:
             task.add_done_callback(self._on_part_ended)
         if self.retention.is_configured:
             self._retention_task = asyncio.create_task(self.retention.run())
+            self._retention_task.add_done_callback(_log_end_of_retention)
         await self._http.serve(sockets=[self._sockets.http])
         return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
 
@@ -431,3 +432,9 @@ class Server:
         if self._status is not ServerStatus.FAILED:
             await self._router.wait_for_lasting(timeout_seconds=LAST_MESSAGE_SECONDS)
         _log.info("server stopped")
+
+
+def _log_end_of_retention(task: asyncio.Task[None]) -> None:
+    """Log the failure of retention. The server goes on: only a failure of the book, which it watches too, ends it."""
+    if not task.cancelled():
+        _log.error("nothing more is deleted by age until the next start", exc_info=task.exception())
