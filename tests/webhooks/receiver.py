@@ -3,6 +3,7 @@ fail, to hang, and to stop and start again on the same port."""
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,7 +42,14 @@ class Receiver:
     An answer of None closes the connection without a response. `accepted` are the deliveries answered with 2xx.
     """
 
-    def __init__(self, secret: str = SECRET, answer: Callable[[Delivery], Answer | None] = lambda _: Answer()) -> None:
+    def __init__(
+        self,
+        secret: str = SECRET,
+        answer: Callable[[Delivery], Answer | None] = lambda _: Answer(),
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self.secret = secret
         self.answer = answer
         self.deliveries: list[Delivery] = []
@@ -63,7 +71,7 @@ class Receiver:
     @property
     def url(self) -> str:
         """The URL of the receiver."""
-        return f"http://127.0.0.1:{self._port}/hook"
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}/hook"
 
     def start(self) -> None:
         """Listen, again on the same port."""
@@ -97,6 +105,8 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._server.daemon_threads = True
         self._port = self._server.server_port
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 

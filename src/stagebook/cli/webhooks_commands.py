@@ -29,8 +29,16 @@ from stagebook.stage.events import EventName
 from stagebook.webhooks.delivery_schedule import DeliveryState
 from stagebook.webhooks.destination import DeliveryFormat, DestinationKind
 from stagebook.webhooks.webhook_file import WebhookFileError
-from stagebook.webhooks.webhook_service import START_NOW, NewDestination, ReplayRequest, WebhookService
+from stagebook.webhooks.webhook_service import (
+    KEPT_SECRET_SECONDS,
+    MAXIMUM_KEPT_SECRET_SECONDS,
+    START_NOW,
+    NewDestination,
+    ReplayRequest,
+    WebhookService,
+)
 
+MAXIMUM_LIMIT = 10_000
 TEST_SECONDS = 20.0
 """How long `test` waits for the outcome."""
 POLL_SECONDS = 0.1
@@ -69,12 +77,14 @@ def add_commands(commands: Commands) -> None:
         parser = add(name, run, text, names_one=names_one)
         parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
         if names_one:
-            parser.add_argument("--limit", type=int, default=50, help="how many are shown; default: 50")
+            parser.add_argument("--limit", type=_limit, default=50, help="how many are shown; default: 50")
 
     add_list("list", _list, "list the destinations", names_one=False)
     add("show", _show, "show a destination as JSON")
     _add_options(add("add", _add, "make a destination and print its secret", names_one=False))
     add("remove", _remove, "remove a destination and its history")
+    rotate = add("rotate-secret", _rotate, "replace the secret and print the new one")
+    rotate.add_argument("--keep-previous-seconds", type=_kept_seconds, default=KEPT_SECRET_SECONDS, metavar="SECONDS")
     add("enable", _enable, "continue the deliveries where they stopped")
     add("disable", _disable, "stop the deliveries; events wait in the book")
     add_list("deliveries", _deliveries, "show what was delivered, newest first")
@@ -180,6 +190,24 @@ def _remove(context: _Context) -> int:
     context.service.remove(context.account_id, context.webhook_id)
     print(f"{context.webhook_id} is removed")
     return EXIT_OK
+
+
+def _rotate(context: _Context) -> int:
+    seconds: int = context.arguments.keep_previous_seconds
+    changed = context.service.rotate_secret(context.account_id, context.webhook_id, keep_seconds=seconds)
+    return _print_json(webhook_document(changed, shows_secret=True))
+
+
+def _kept_seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAXIMUM_KEPT_SECRET_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {MAXIMUM_KEPT_SECRET_SECONDS}")
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAXIMUM_LIMIT:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MAXIMUM_LIMIT}")
+    return int(text)
 
 
 def _enable(context: _Context) -> int:

@@ -4,14 +4,18 @@ import asyncio
 import ipaddress
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
+from stagebook.data_folder.rtmps_certificate import new_certificate_key, self_signed_certificate
 from stagebook.webhooks.delivery_outcome import Delivered, Failed, Outcome
 from stagebook.webhooks.targets.http_target import MAXIMUM_RESPONSE_SIZE_BYTES, HttpTarget
 from stagebook.webhooks.targets.target import OutgoingMessage
@@ -226,6 +230,37 @@ async def test_a_checked_address_is_used_for_a_while(monkeypatch: pytest.MonkeyP
 
 async def other_address(*_arguments: object, **_options: object) -> list[tuple[object, ...]]:
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 1))]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for `localhost` with its key, in one file."""
+    key = new_certificate_key()
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(self_signed_certificate(key, hosts=["localhost"], now=datetime.now(UTC)) + key)
+    return path
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[Receiver]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with Receiver(tls=context) as receiver:
+        yield receiver
+
+
+async def test_a_certificate_is_checked_against_the_name_of_the_target(
+    secure: Receiver, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_name = secure.url.replace("127.0.0.1", "localhost")
+    unknown = await deliver(by_name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert await deliver(by_name) == Delivered(status=204)
+    other_name = await deliver(secure.url)
+    for outcome in (unknown, other_name):
+        assert isinstance(outcome, Failed)
+        assert "CERTIFICATE_VERIFY_FAILED" in outcome.reason
+    assert len(secure.accepted) == 1
 
 
 async def test_a_name_that_does_not_resolve() -> None:

@@ -40,19 +40,19 @@ class HttpTarget:
         denied: Sequence[Network],
         timeout_seconds: float,
         connections: int,
-        verify: bool = True,
     ) -> None:
         """`timeout_seconds` bounds one delivery as a whole, and `connections` the deliveries at a time."""
         self._url = destination.target
         self._secrets = destination.signing_secrets
         self._timeout_seconds = timeout_seconds
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        # An own transport also means: no proxy of the environment, whose addresses could not be checked.
-        transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+        # The transport takes SSL_CERT_FILE and SSL_CERT_DIR of the environment, for a private authority.
+        transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=True)
         self._client = httpx.AsyncClient(
             transport=CheckedTransport(transport, denied=denied),
             timeout=httpx.Timeout(timeout_seconds),
             follow_redirects=False,
+            # No proxy of the environment: the addresses behind it could not be checked.
             trust_env=False,
         )
 
