@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, StorageState
 
 from tests.e2e.client.bidi_connection import BidiConnection
 from tests.e2e.client.firefox import find_firefox, running_firefox
@@ -39,18 +39,29 @@ def stage(server: RunningServer) -> StageHandle:
     return StageHandle(server)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def console(browser: Browser, server: RunningServer, operator_key: str) -> AsyncIterator[ConsolePage]:
-    """The console of an operator who has signed in. Errors of the page and requests to other hosts fail the test."""
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def signed_in(browser: Browser, server: RunningServer, operator_key: str) -> StorageState:
+    """The cookie of an operator who has signed in."""
     async with open_console(browser, server.endpoint_url) as console:
         await console.sign_in(operator_key)
+        return await console.page.context.storage_state()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def console(browser: Browser, server: RunningServer, signed_in: StorageState) -> AsyncIterator[ConsolePage]:
+    """The console of an operator. Errors of the page and requests to other hosts fail the test."""
+    async with open_console(browser, server.endpoint_url, signed_in=signed_in) as console:
+        await console.open()
+        await console.heading("Overview")
         yield console
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def second_console(browser: Browser, server: RunningServer, operator_key: str) -> AsyncIterator[ConsolePage]:
-    async with open_console(browser, server.endpoint_url) as console:
-        await console.sign_in(operator_key)
+async def second_console(
+    browser: Browser, server: RunningServer, signed_in: StorageState
+) -> AsyncIterator[ConsolePage]:
+    """As `console`, in another context."""
+    async with open_console(browser, server.endpoint_url, signed_in=signed_in) as console:
         yield console
 
 

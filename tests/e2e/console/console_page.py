@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, StorageState, expect
 
 from tests.e2e.participants.stage_handle import StageHandle
 
@@ -79,12 +79,21 @@ class ConsolePage:
 
 @contextlib.asynccontextmanager
 async def open_console(
-    browser: Browser, base_url: str, *, scheme: str = "light", width: int = 1_280
+    browser: Browser,
+    base_url: str,
+    *,
+    scheme: str = "light",
+    width: int = 1_280,
+    signed_in: StorageState | None = None,
 ) -> AsyncIterator[ConsolePage]:
-    """Open a new, empty context. `scheme` is the system's, light or dark; `width` is that of the page in pixels."""
+    """Open a new context, empty or with the cookie of somebody who has signed in.
+
+    `scheme` is the system's, light or dark; `width` is that of the page in pixels.
+    """
     context = await browser.new_context(
         color_scheme="dark" if scheme == "dark" else "light",
         viewport={"width": width, "height": 800},
+        storage_state=signed_in,
         permissions=[*CLIPBOARD, "camera", "microphone"],
     )
     await context.add_init_script(WATCH_VIOLATIONS)

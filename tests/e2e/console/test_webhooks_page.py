@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 from standardwebhooks.webhooks import Webhook
 
@@ -63,6 +64,7 @@ async def test_a_webhook_is_made_tested_and_deleted(console: ConsolePage, receiv
     [(body, headers)] = receiver.messages
     Webhook(secret).verify(body, headers)
 
+    assert (await Axe().run(page)).response["violations"] == []
     await page.get_by_role("button", name="Disable").click()
     await expect(page.get_by_role("button", name="Enable")).to_be_visible(timeout=TIMEOUT_MS)
     await page.get_by_role("button", name="Delete").click()

@@ -65,7 +65,7 @@ function Header({ identity, route, onSignOut }) {
 		<div class="header-end">
 			${identity && html`<span class="who" title=${`Account ${identity.accountId}`}>${identity.name} <span class="muted">${identity.role ?? ""}</span></span>`}
 			<${ThemeButton} />
-			${identity && html`<button type="button" class="quiet" onClick=${onSignOut}>Sign out</button>`}
+			${identity?.method === "session" && html`<button type="button" class="quiet" onClick=${onSignOut}>Sign out</button>`}
 		</div>
 	</header>`;
 }
