@@ -14,10 +14,10 @@ from pathlib import Path
 from playwright.async_api import Browser, expect
 
 from tests.clients.events_client import connect_events_client
-from tests.clients.stage_client import OfferRefusedError, new_peer_connection, offer, token_payload
 from tests.e2e.browser.chromium import find_chromium, running_chromium
 from tests.e2e.console.bearer_keys import create_key
 from tests.e2e.console.console_page import TIMEOUT_MS, ConsolePage, open_console
+from tests.e2e.console.timeline_screenshot import fail_to_publish, take_timeline
 from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer, run_server
 
@@ -39,8 +39,10 @@ async def _take(server: RunningServer, folder: Path) -> None:
     path = find_chromium()
     assert path is not None, "there is no Chromium on the path"
     key = create_key(server.data, "operator")
-    async with running_chromium(path) as browser, _story(browser, server, key) as stage:
-        await _pictures(browser, server, key, stage, folder)
+    async with running_chromium(path) as browser:
+        await take_timeline(browser, server, key, folder / "console-timeline.png")
+        async with _story(browser, server, key) as stage:
+            await _pictures(browser, server, key, stage, folder)
 
 
 @contextlib.asynccontextmanager
@@ -56,19 +58,8 @@ async def _story(browser: Browser, server: RunningServer, key: str) -> AsyncIter
         for user_id in VIEWERS:
             _, token = await stage.token(userId=user_id)
             await participants.enter_async_context(connect_events_client(token))
-        await _fail_to_publish(stage)
+        await fail_to_publish(stage, user_id="felix")
         yield stage
-
-
-async def _fail_to_publish(stage: StageHandle) -> None:
-    """Write a PUBLISH_ERROR: the token may only watch."""
-    _, token = await stage.token("SUBSCRIBE", userId="felix")
-    connection = new_peer_connection()
-    for kind in ("audio", "video"):
-        connection.addTransceiver(kind, direction="sendonly")
-    with contextlib.suppress(OfferRefusedError):
-        await offer(connection, token_payload(token)["whip_url"], token)
-    await connection.close()
 
 
 async def _pictures(browser: Browser, server: RunningServer, key: str, stage: StageHandle, folder: Path) -> None:
