@@ -22,6 +22,7 @@ from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind
 
 READ_SIZE = 200
 """The events that are read from the book at a time: a few milliseconds."""
+CACHE_SIZE_KIB = 4_096
 MISSING_REASON = "the book no longer has the event"
 _log = structlog.get_logger(__name__)
 
@@ -42,8 +43,12 @@ class EventSource:
 
     def __init__(self, book_path: Path) -> None:
         """Raises BookRefusedError."""
-        self._log = SqliteEventLog.open(book_path)
-        self._reader = SqliteReader(open_for_reading(book_path), show_deleted_history=True)
+        log, reader = open_for_reading(book_path), open_for_reading(book_path)
+        for connection in (log, reader):
+            # Events are read once, from the end of the book: a large cache would only fill.
+            connection.execute(f"PRAGMA cache_size = -{CACHE_SIZE_KIB}").fetchall()
+        self._log = SqliteEventLog(log)
+        self._reader = SqliteReader(reader, show_deleted_history=True)
 
     def close(self) -> None:
         """Close the connections."""

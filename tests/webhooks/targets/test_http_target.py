@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -220,7 +221,7 @@ async def test_a_checked_address_is_used_for_a_while(monkeypatch: pytest.MonkeyP
     async with httpx.AsyncClient(transport=transport) as http:
         await http.get("http://localhost:1/")
         # The next answer of the resolver would be another address.
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", other_address)
+        monkeypatch.setattr(socket, "getaddrinfo", other_address)
         await http.get("http://localhost:1/")
         now = ADDRESS_SECONDS
         await http.get("http://localhost:1/")
@@ -228,7 +229,7 @@ async def test_a_checked_address_is_used_for_a_while(monkeypatch: pytest.MonkeyP
     assert found[1:] == [found[0], "192.0.2.1"]
 
 
-async def other_address(*_arguments: object, **_options: object) -> list[tuple[object, ...]]:
+def other_address(*_arguments: object, **_options: object) -> list[tuple[object, ...]]:
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 1))]
 
 
@@ -261,6 +262,31 @@ async def test_a_certificate_is_checked_against_the_name_of_the_target(
         assert isinstance(outcome, Failed)
         assert "CERTIFICATE_VERIFY_FAILED" in outcome.reason
     assert len(secure.accepted) == 1
+
+
+async def test_a_resolver_that_hangs_holds_up_its_own_target_only(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, stopped = socket.getaddrinfo, threading.Event()
+
+    def resolve(host: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the function of the system
+        if host == "hangs.example":
+            stopped.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return original(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    async with (
+        target("http://hangs.example/") as hanging,
+        target(receiver.url.replace("127.0.0.1", "localhost")) as good,
+    ):
+        waiting = [asyncio.create_task(hanging.deliver([message(number)])) for number in range(40)]
+        await asyncio.sleep(0)
+        assert await good.deliver([message()]) == [Delivered(status=204)]
+        assert not any(task.done() for task in waiting)
+        stopped.set()
+        outcomes = await asyncio.gather(*waiting)
+    assert all(isinstance(outcome, Failed) for (outcome,) in outcomes)
 
 
 async def test_a_name_that_does_not_resolve() -> None:

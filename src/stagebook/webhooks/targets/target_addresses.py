@@ -10,6 +10,8 @@ import ipaddress
 import socket
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeAlias
 
 import httpx
@@ -44,7 +46,8 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     """A transport that connects to addresses outside of `denied` only. It is for one target.
 
     An address that was found and checked is used for ADDRESS_SECONDS, or until a request to it fails: a query for each
-    delivery would be slow, and the connections are kept by address.
+    delivery would be slow, and the connections are kept by address. The resolver has a thread of its own, because one
+    that hangs must not hold up other targets.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._monotonic = monotonic
         self._known: tuple[str, _IPAddress] | None = None
         self._known_until = 0.0
+        self._resolving = asyncio.Lock()
+        self._resolver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="webhook-resolver")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to a checked address. Raises httpx.ConnectError."""
@@ -78,18 +83,21 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close the connections."""
+        self._resolver.shutdown(wait=False, cancel_futures=True)
         await self._inner.aclose()
 
     async def _resolve(self, host: str, port: int) -> _IPAddress:
-        if self._known is not None and self._known[0] == host and self._monotonic() < self._known_until:
-            return self._known[1]
-        address = await self._find(host, port)
-        self._known, self._known_until = (host, address), self._monotonic() + ADDRESS_SECONDS
-        return address
+        async with self._resolving:
+            if self._known is not None and self._known[0] == host and self._monotonic() < self._known_until:
+                return self._known[1]
+            address = await self._find(host, port)
+            self._known, self._known_until = (host, address), self._monotonic() + ADDRESS_SECONDS
+            return address
 
     async def _find(self, host: str, port: int) -> _IPAddress:
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            query = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().run_in_executor(self._resolver, query)
         except socket.gaierror as error:
             raise TargetAddressError(f"the host of the target does not resolve: {error.strerror}") from error
         addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
