@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from types import SimpleNamespace
 from typing import Any
 
 from stagebook.api.asgi import Scope
@@ -15,6 +14,7 @@ from stagebook.api.watch.live_tail.tail_stream import TailStream
 from stagebook.api.watch.watch_route import ReadBody, Role
 from stagebook.book.event_log import LoggedEvent
 from stagebook.history.event_query import EventFilter
+from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import EventName
 from tests.history.logged import ACCOUNT, TIME_MS, logged
 
@@ -52,10 +52,22 @@ class ListedLog:
     async def read_page(self, after: int, where: EventFilter, resumed_id: str | None) -> TailPage:
         """Read a page, not in the turn of the event loop in which it was asked for."""
         await asyncio.sleep(0)
-        files: Any = SimpleNamespace(log=self)
+        files: Any = ListedFiles(self)
         page = read_tail_page(files, after, where, resumed_id=resumed_id)
         await asyncio.sleep(0)
         return page
+
+
+class ListedFiles:
+    """The part of `HistoryFiles` that reads of the past use, without a search index."""
+
+    def __init__(self, log: ListedLog) -> None:
+        self.log = log
+
+    @property
+    def index(self) -> None:
+        """There is none."""
+        raise ServerBusyError("there is no search index")
 
 
 class OneReader:

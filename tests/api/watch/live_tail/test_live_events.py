@@ -161,3 +161,14 @@ async def test_a_closed_reader_leaves_nothing() -> None:
         live.note_durable()
         await asyncio.sleep(0.01)
         assert log.reads == 0
+
+
+async def test_a_reader_that_is_ahead_of_the_others_gets_no_event_again() -> None:
+    log = ListedLog()
+    async with running(log) as live:
+        reader = new_reader(live)
+        log.append()
+        assert live.join(reader, log.last)
+        event = log.append()
+        live.note_durable()
+        assert await received(reader) == event_message(event)

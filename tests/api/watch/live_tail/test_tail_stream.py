@@ -166,3 +166,21 @@ async def test_a_read_of_the_past_that_fails_ends_the_stream_with_its_position(f
     async for part in messages:
         received.receive(part)
     assert (received.disconnect, received.last_event_id, received.ids) == (code, LONG_AGO, [])
+
+
+async def test_numbers_after_the_last_event_that_are_no_events_are_passed() -> None:
+    log = ListedLog()
+    log.append()
+    log.last += 5  # the end of a session, or events that were deleted
+    live = LiveEvents(log, heartbeat_seconds=60)
+    live.start()
+    received = ReceivedEvents()
+    async with asyncio.timeout(10), aclosing(await stream(live, log, after=LONG_AGO)) as messages:
+        for _ in range(3):
+            received.receive(await anext(messages))
+        assert received.last_event_id == position_id(log.last)
+        event = log.append()
+        live.note_durable()
+        received.receive(await anext(messages))
+    assert received.ids[-1] == event.event_id
+    await live.end()

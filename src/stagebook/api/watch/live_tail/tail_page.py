@@ -1,14 +1,25 @@
-"""Reading the past of the tail: a bounded page of the event log, filtered and encoded in a history process."""
+"""Reading the past of the tail in a history process: bounded pages, from the search index if there is a filter.
+
+The index finds the events that match without reading the others. Without a filter, or while the index is not complete,
+the event log is read.
+"""
+
+from collections.abc import Iterable
 
 import msgspec
 
 from stagebook.api.watch.live_tail.event_stream_format import event_message
 from stagebook.api.watch.live_tail.live_reader import PART_SIZE_BYTES, stream_parts
-from stagebook.history.event_query import EventFilter
+from stagebook.book.event_log import LoggedEvent
+from stagebook.history.event_query import EventFilter, EventQuery
 from stagebook.history.history_files import HistoryFiles
+from stagebook.history.search.event_search import find_page
+from stagebook.stage.errors import InvalidInputError, ServerBusyError
 
 PAGE_EVENTS = 1_000
 """Events that are examined for one page."""
+SEARCHED_EVENTS = 100
+"""Events that are searched for one page."""
 PAGE_SIZE_BYTES = 2 * PART_SIZE_BYTES
 """About how large a page is. It is held in memory while its reader takes it."""
 
@@ -38,22 +49,47 @@ def read_tail_page(files: HistoryFiles, after: int, where: EventFilter, *, resum
     """
     if resumed_id is not None:
         _require_event(files, resumed_id, after, account_id=where.account_id)
-    messages: list[tuple[int, bytes]] = []
-    position, size_bytes = after, 0
+    if where != EventFilter(account_id=where.account_id):
+        try:
+            return _page_of_search(files, after, where)
+        except (ServerBusyError, InvalidInputError):
+            # The index is not complete yet, or the id of a session is ambiguous: the log has everything.
+            pass
     examined = files.log.read_after(after, limit=PAGE_EVENTS)
-    for logged in examined:
-        position = logged.sequence
-        if where.matches(logged):
-            message = event_message(logged)
-            messages.append((position, message))
-            size_bytes += len(message)
-            if size_bytes >= PAGE_SIZE_BYTES:
-                break
+    return _page(
+        (logged for logged in examined if where.matches(logged)),
+        after=after,
+        examined_to=examined[-1].sequence if examined else after,
+        is_last=len(examined) < PAGE_EVENTS,
+    )
+
+
+def _page_of_search(files: HistoryFiles, after: int, where: EventFilter) -> TailPage:
+    """Return a page with the events that the search index finds: what does not match costs nothing."""
+    query = EventQuery(where=where, limit=SEARCHED_EVENTS, oldest_first=True, after=after)
+    found = find_page(files, query)
+    end = found.next_position
+    if end is None:
+        end = found.items[-1].sequence if found.items else after
+    return _page(found.items, after=after, examined_to=end, is_last=found.next_position is None)
+
+
+def _page(matching: Iterable[LoggedEvent], *, after: int, examined_to: int, is_last: bool) -> TailPage:
+    """Return a page of the events that match among those that were examined, cut at PAGE_SIZE_BYTES."""
+    messages: list[tuple[int, bytes]] = []
+    size_bytes = 0
+    for logged in matching:
+        message = event_message(logged)
+        messages.append((logged.sequence, message))
+        size_bytes += len(message)
+        if size_bytes >= PAGE_SIZE_BYTES:
+            examined_to, is_last = logged.sequence, False
+            break
     return TailPage(
         parts=tuple(part.data for part in stream_parts(messages)),
-        position=position,
+        position=examined_to,
         last_sent=messages[-1][0] if messages else after,
-        is_last=len(examined) < PAGE_EVENTS and size_bytes < PAGE_SIZE_BYTES,
+        is_last=is_last,
     )
 
 
