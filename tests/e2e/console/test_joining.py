@@ -66,6 +66,15 @@ async def participants(
 async def test_a_browser_publishes_and_another_watches(
     participants: Participants, stage: StageHandle, publisher: str, viewer: str, source: str
 ) -> None:
+    await converse(participants, stage, publisher, viewer, source)
+
+
+async def test_chromium_publishes_its_screen(participants: Participants, stage: StageHandle) -> None:
+    await converse(participants, stage, "chromium", "chromium", "screen")
+
+
+async def converse(participants: Participants, stage: StageHandle, publisher: str, viewer: str, source: str) -> None:
+    """One publishes and stops its video, the other sees it."""
     publishing = await participants.join(publisher, stage, user_id="ann", source=source)
     watching = await participants.join(viewer, stage, user_id="bob", source="none")
     await watching.wait_until(SHOWS_VIDEO, "ann")

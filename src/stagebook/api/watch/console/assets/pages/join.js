@@ -11,7 +11,7 @@ import { html, useEffect, useRef, useState } from "../vendor/vendor.js";
 import { ConnectionStatistics } from "./join/connection_statistics.js";
 import { openSource, SOURCES } from "./join/media_sources.js";
 
-const TOKEN_MINUTES = 60;
+const TOKEN_MINUTES = 720;
 
 export function JoinPage({ stageId, identity }) {
 	const state = useData(async (signal) => (await call("GetStage", { arn: stageArn(stageId, identity) }, signal)).stage, [stageId]);
@@ -74,7 +74,7 @@ function Participation({ stage }) {
 			<p></p>
 			<button type="submit" class="primary" disabled=${isBusy}>${isBusy ? "Joining …" : "Join"}</button>
 		</form>
-		<p class="hint">The page creates a token that is valid for an hour, and joins as an ordinary participant.</p>
+		<p class="hint">The page creates a token that is valid for 12 hours, and joins as an ordinary participant.</p>
 	</section>`;
 }
 
