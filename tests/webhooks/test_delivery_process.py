@@ -154,11 +154,14 @@ async def test_one_refused_event_blocks_its_session_only_and_becomes_a_dead_lett
     tmp_path: Path, receiver: Receiver
 ) -> None:
     receiver.answer = lambda delivery: Answer(500 if is_event(delivery, "a", 2) else 200)
-    async with delivering(tmp_path, max_age_ms=1_500) as world:
+    async with delivering(tmp_path, max_age_ms=2_000) as world:
         await world.open_sessions(*SESSIONS)
         made = world.add(receiver.url)
         world.start()
-        await world.append("a", "a", "a", "b", "c")
+        await world.append("a")
+        await received(receiver, 1)
+        # Now the process is running, so that the first attempt is made well before the maximum age.
+        await world.append("a", "a", "b", "c")
         await received(receiver, 4)
         assert numbers_of(receiver, "a") == [1, 3]
         refused = [each.number for each in receiver.deliveries if is_event(each, "a", 2)]
