@@ -1,6 +1,7 @@
 """Delivery to AWS services: boto3 against the server of moto, over HTTP."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -145,3 +146,11 @@ async def test_without_a_region_each_delivery_says_so(monkeypatch: pytest.Monkey
     (outcome,) = await target.deliver([message()])
     assert isinstance(outcome, Failed)
     assert "region" in outcome.reason
+
+
+async def test_without_boto3_each_delivery_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    made = destination(kind=DestinationKind.SQS, target="https://queue.example/1", secrets=())
+    (outcome,) = await new_target(made, denied=(), timeout_seconds=1).deliver([message()])
+    assert isinstance(outcome, Failed)
+    assert "pip install 'stagebook[aws]'" in outcome.reason

@@ -1,6 +1,7 @@
 """The routes of webhooks over ASGI, with a real file of webhooks and without a delivery process."""
 
 import json
+import sys
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,13 @@ async def test_invalid_members_are_named(client: Client, members: dict[str, obje
     problem = await client.call("POST", body={"target": TARGET} | members, status=400)
     assert named in problem["detail"]
     assert await client.call("GET") == {"webhooks": []}
+
+
+async def test_an_aws_service_needs_boto3(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    body = {"kind": "eventbridge", "target": "default"}
+    problem = await client.call("POST", body=body, status=400)
+    assert "pip install 'stagebook[aws]'" in problem["detail"]
 
 
 async def test_an_account_does_not_see_or_change_the_destinations_of_another(client: Client) -> None:
