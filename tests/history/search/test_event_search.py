@@ -76,6 +76,7 @@ async def check_pages(
                 found += ids_of(page)
                 if page.next_position is None:
                     break
+                assert page.next_position != query.after, "the pages do not advance"
                 query = msgspec.structs.replace(query, after=page.next_position)
                 if between:
                     await book.write(between.pop())
