@@ -16,6 +16,7 @@ from bench.recovery.run import measure_recovery
 from bench.report import Part, document, replace_measured, targets_table, verdict
 from bench.retention.run import measure_retention
 from bench.search.run import measure_search
+from bench.streams.run import measure_streams
 from bench.timeline.run import measure_timeline
 from stagebook.server.logs import configure_logging
 
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "retention": measure_retention,
     "timeline": measure_timeline,
     "search": measure_search,
+    "streams": measure_streams,
     "export": measure_export,
 }
 WORK_FOLDER = Path(".bench")
