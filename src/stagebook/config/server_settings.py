@@ -162,10 +162,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     watch_heartbeat_seconds: Annotated[
         float,
         Rule(
-            description="Interval of the comments that keep an event stream open while there are no events.",
+            description="Interval of the comments that keep an event stream open while there are no events, and of the "
+            "checks of its credentials.",
             unit="seconds",
             minimum=0.1,
-            maximum=3_600,
+            maximum=60,
         ),
     ] = 15.0
     retention_days: Annotated[
