@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stagebook.book.event_id import position_id
 from tests.clients.event_stream_client import EventSourceState, EventStreamConnection, event_stream
+from tests.clients.events_client import connect_events_client
 from tests.e2e.server import RunningServer, run_server, start_server
 from tests.e2e.watch.bearer import create_key, revoke_key, wait_for_status
 from tests.e2e.watch.event_maker import EventMaker, recorded_ids
@@ -173,3 +174,22 @@ async def test_an_id_that_the_book_cannot_have_issued_is_refused(server: Running
             pass
     assert connection.status == 400
     assert b'"detail":"Last-Event-ID: must be the id of an event or a position' in connection.body
+
+
+async def test_the_last_events_of_a_shutdown_reach_the_streams(tmp_path: Path) -> None:
+    with run_server(tmp_path / "data") as server:
+        key = ready_key(server)
+        ivs = server.client()
+        stage = ivs.create_stage(name="ending")["stage"]
+        token = ivs.create_participant_token(stageArn=stage["arn"], capabilities=["SUBSCRIBE"])["participantToken"]
+        client = EventSourceState()
+        async with event_stream(server.endpoint_url, client, key=key) as connection:
+            assert await connection.read()
+            async with connect_events_client(token["token"]):
+                await read_events(connection, client, 1)
+                stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+                while await connection.read():
+                    pass
+                await stopping
+        assert (client.names, client.disconnects) == (["JOINED", "LEFT"], ["STOPPING"])
+        assert client.ids == recorded_ids(server.data)
