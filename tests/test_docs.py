@@ -100,7 +100,7 @@ def test_every_cause_is_explained(cause: Cause) -> None:
 
 
 def test_every_route_of_the_watch_api_is_documented_with_its_role() -> None:
-    routes = with_document(watch_routes(MagicMock(), MagicMock()), version="")
+    routes = with_document(watch_routes(MagicMock(), MagicMock(), MagicMock()), version="")
     expected = {f"{route.method} {route.template}": "none" if route.is_public else route.role.value for route in routes}
     section = page("watch.md").partition("\n## ")[0]
     documented = dict(re.findall(r"^\| `([A-Z]+ /watch/v1/[^`]+)` \| (\w+) \|", section, re.MULTILINE))

@@ -32,8 +32,8 @@ _WORDS = {
         access app attributes book builder change changes clock code codes collection commands config demo document
         encoder end engine event events exchange exit facts flags garbage grammar health history id info ingest
         input json lifecycle limit line listen lock machine main manager metering of orders output parse parser
-        participant participants participation pending phase pipeline pool process processes protocol queries query
-        queue quotas rate rates reader recovery registry replication row rows rules run schema section server
+        participant participants participation parts pending phase pipeline pool process processes protocol queries
+        query queue quotas rate rates reader recovery registry replication row rows rules run schema section server
         service setting shared sqlite stage stages state store system table timeout timeouts timer to traceback
         transaction transitions unit user wall wiring work worker writer
         calls console openapi cookie identity operator routes signed watch

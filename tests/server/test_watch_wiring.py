@@ -14,7 +14,7 @@ PARTS = MagicMock()
 PARTS.history.run = AsyncMock(return_value=None)
 """A resource that a handler looks for before it knows what to require does not exist."""
 
-ROUTES = with_document(watch_routes(PARTS, MagicMock()), version="")
+ROUTES = with_document(watch_routes(PARTS, MagicMock(), MagicMock()), version="")
 FOR_EVERY_CALLER = {"SignOut"}
 """Actions that any authenticated caller may do, because they concern only the caller."""
 

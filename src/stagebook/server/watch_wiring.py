@@ -4,8 +4,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-import msgspec
-
 from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.position_seal import PositionSeal
@@ -20,7 +18,6 @@ from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.event_search_routes import CURSOR_PURPOSE, SearchRoutes
 from stagebook.api.watch.export.export_routes import ExportRoutes
 from stagebook.api.watch.live_tail.event_stream import EventStreams
-from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
 from stagebook.api.watch.openapi_document import with_document
@@ -31,41 +28,15 @@ from stagebook.api.watch.sessions.stage_routes import StageRoutes
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.api.watch.watch_route import WatchRoute
 from stagebook.api.watch.webhooks.webhook_routes import WebhookRoutes
-from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.config.settings import Settings
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
-from stagebook.data_folder.secrets import DataFolder
-from stagebook.history.history_reader import HistoryReader
-from stagebook.manager.stage_manager import StageManager
-from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.server.server_secrets import ServerSecrets
+from stagebook.server.server_parts import ServerParts
 from stagebook.server.system_clock import SystemClock, SystemRandomness
-from stagebook.webhooks.delivery_process import WebhookDelivery
-from stagebook.webhooks.webhook_service import WebhookService
-
-
-class WatchParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of the server that routes of the watch API use."""
-
-    settings: Settings
-    folder: DataFolder
-    secrets: ServerSecrets
-    book: SqliteBook
-    history: HistoryReader
-    live: LiveEvents
-    manager: StageManager
-    calls: OperationCalls
-    webhooks: WebhookService
-    delivery: WebhookDelivery
-    version: str
-    public_url: str
-    engines: EnginePool
 
 
 class WatchAccessParts:
     """The parts of the access to the watch API. Raises DataFolderError if the file of bearer keys cannot be used."""
 
-    def __init__(self, parts: WatchParts) -> None:
+    def __init__(self, parts: ServerParts) -> None:
         settings, clock = parts.settings, SystemClock()
         file = BearerKeyFile(parts.folder.path)
         file.read()  # a damaged file stops the start
@@ -94,7 +65,7 @@ class WatchAccessParts:
         )
 
 
-def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchRoute]:
+def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessParts) -> Iterator[WatchRoute]:
     """Yield all routes of the watch API."""
     yield from CallerRoutes(
         server=ServerFacts(version=parts.version, region=parts.settings.region, endpoint_url=parts.public_url),
@@ -103,7 +74,7 @@ def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchR
         cookie=access.cookie,
         guard=access.guard,
     ).routes()
-    yield from OperatorCalls(parts.calls.call, names=parts.calls.router.names).routes()
+    yield from OperatorCalls(calls.call, names=calls.router.names).routes()
     yield from WebhookRoutes(
         parts.webhooks, backlogs=lambda: parts.delivery.backlogs, on_changed=parts.delivery.note_changed
     ).routes()
@@ -129,10 +100,12 @@ def watch_routes(parts: WatchParts, access: WatchAccessParts) -> Iterator[WatchR
     yield ExportRoutes(history=parts.history, region=parts.settings.region).route()
 
 
-def build_watch_api(parts: WatchParts, *, access: WatchAccessParts, requests: RequestCounts) -> WatchApi:
+def build_watch_api(
+    parts: ServerParts, calls: OperationCalls, *, access: WatchAccessParts, requests: RequestCounts
+) -> WatchApi:
     """Return the watch API. It counts its requests in `requests`."""
     return WatchApi(
-        routes=with_document(watch_routes(parts, access), version=parts.version),
+        routes=with_document(watch_routes(parts, calls, access), version=parts.version),
         access=access.authentication,
         body_timeout_seconds=parts.settings.request_timeout_seconds,
         requests=requests,
