@@ -38,12 +38,12 @@ OTHER: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("members", MATCHING, ids=str)
+@pytest.mark.parametrize("members", MATCHING, ids=" ".join)
 def test_an_event_matches(members: dict[str, Any]) -> None:
     assert EventFilter(**members).matches(EVENT)
 
 
-@pytest.mark.parametrize("members", OTHER, ids=str)
+@pytest.mark.parametrize("members", OTHER, ids=" ".join)
 def test_an_event_does_not_match(members: dict[str, Any]) -> None:
     assert not EventFilter(**members).matches(EVENT)
 
