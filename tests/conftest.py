@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadlines and no health check of slow examples, because the machine may be slow. On CI the examples are the same in
@@ -13,3 +14,9 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("stagebook")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_terminal_width() -> None:
+    """The width of a terminal would cut the tables of commands. Parallel runs set it for their workers."""
+    os.environ.pop("COLUMNS", None)

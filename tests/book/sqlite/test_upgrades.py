@@ -170,6 +170,7 @@ def test_the_upgrade_leaves_no_stream_key_in_clear(path: Path) -> None:
 def test_an_upgrade_that_was_interrupted_before_the_rewrite_is_completed(path: Path) -> None:
     make_book(path, version=2)
     connection = open_for_writing(path, seal=SEAL, migrations=MIGRATIONS[: REWRITTEN_VERSION - 1])
+    connection.execute("PRAGMA secure_delete = OFF").fetchall()  # as that version had it
     connection.execute("INSERT INTO stage VALUES (9, ?, '', 'rt_key', 0, '{}', '{}', NULL)", (OTHER_ARN + "9",))
     connection.execute("DELETE FROM stage WHERE stage_key = 9")
     connection.close()
