@@ -38,3 +38,9 @@ def test_records_below_info_are_not_forwarded(forwarded: list[Logged]) -> None:
     logging.getLogger("some.module").debug("detail")
     structlog.get_logger("some.module").debug("detail")
     assert forwarded == []
+
+
+def test_libraries_forward_warnings_and_nothing_below(forwarded: list[Logged]) -> None:
+    logging.getLogger("httpx").info("HTTP Request: POST https://example.com/hooks/a-secret")
+    logging.getLogger("httpx").warning("slow")
+    assert [each.message for each in forwarded] == ["slow"]

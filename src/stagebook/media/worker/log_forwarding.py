@@ -12,6 +12,9 @@ import structlog
 
 from stagebook.media.worker.worker_messages import Logged
 
+_LIBRARIES = ("asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3")
+"""Their lines below WARNING are not forwarded: httpx has one for each request, with the URL, which may hold a secret."""
+
 
 def forward_logs(send: Callable[[Logged], None]) -> None:
     """Configure `logging` and structlog of this process to pass records of level INFO and above to `send`.
@@ -22,6 +25,8 @@ def forward_logs(send: Callable[[Logged], None]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [_ForwardingHandler(send)]
     root.setLevel(logging.INFO)
+    for name in _LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, structlog.processors.format_exc_info, _separate_fields],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -88,4 +88,4 @@ async def test_stages_come_in_pages(history: LocalHistory) -> None:
     first = await overview(history, "?limit=1")
     second = await overview(history, f"?limit=1&cursor={first['nextCursor']}")
     assert [stage["stageArn"] for page in (first, second) for stage in page["stages"]] == [ARN, OTHER_ARN]
-    assert second["nextCursor"] is None
+    assert "nextCursor" not in second

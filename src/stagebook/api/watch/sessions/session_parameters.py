@@ -63,14 +63,14 @@ class SessionReportParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_
     cursor: _Cursor | None = None
 
 
-class SessionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class SessionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A page of sessions, the newest first. It may have fewer than asked for, or none, and still a next page."""
 
     sessions: list[SessionDocument]
-    next_cursor: str | None
+    next_cursor: str | None = None
 
 
-class SessionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class SessionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A session and a page of its participants, in the order of their arrival.
 
     Open intervals count up to `as_of_time`. The totals are those of the whole session; they are null on later pages,
@@ -81,17 +81,17 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     as_of_time: str
     totals: SessionTotalsDocument | None
     participants: list[ParticipantReportDocument]
-    next_cursor: str | None
+    next_cursor: str | None = None
 
 
-class EncodedSessionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class EncodedSessionReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A SessionReport whose participants are JSON already."""
 
     session: SessionDocument
     as_of_time: str
     totals: SessionTotalsDocument | None
     participants: msgspec.Raw
-    next_cursor: str | None
+    next_cursor: str | None = None
 
 
 def session_filter(parameters: SessionParameters, *, account_id: str, region: str) -> SessionFilter:

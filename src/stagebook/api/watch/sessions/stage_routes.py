@@ -49,7 +49,7 @@ class StageOverview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     errors: int
 
 
-class StageOverviewList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StageOverviewList(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A page of stages in the order of their creation. `errors` counts those since `errors_since_time`.
 
     That is an hour ago, or less if the book has had very many events since.
@@ -57,7 +57,7 @@ class StageOverviewList(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 
     stages: list[StageOverview]
     errors_since_time: str
-    next_cursor: str | None
+    next_cursor: str | None = None
 
 
 class StageRoutes:
