@@ -13,7 +13,7 @@ import structlog
 from stagebook.media.worker.worker_messages import Logged
 
 _LIBRARIES = ("asyncio", "boto3", "botocore", "httpcore", "httpx", "urllib3")
-"""Their lines below WARNING are not forwarded: httpx has one for each request, with the URL, which may hold a secret."""
+"""Their lines below WARNING are not forwarded: httpx logs each request with its URL, which may hold a secret."""
 
 
 def forward_logs(send: Callable[[Logged], None]) -> None:

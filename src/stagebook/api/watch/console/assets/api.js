@@ -56,6 +56,11 @@ const change = (path, body, options = {}) =>
 		...options,
 	});
 
+// How long to wait before a request is repeated that the server was too busy for; NaN if it must not be repeated.
+export const busyMs = ({ status, retryAfterSeconds }) => (status === 503 ? 1_000 * (retryAfterSeconds || 1) : NaN);
+
+export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
 export const get = (path, parameters, signal) => send(path + queryOf(parameters), { signal });
 export const post = (path, body) => change(path, body);
 export const remove = (path) => change(path, undefined, { method: "DELETE" });

@@ -1,8 +1,10 @@
 // Loading data for a page. SPDX-License-Identifier: Apache-2.0
 
+import { busyMs, pause } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./vendor/vendor.js";
 
-// Calls `load(signal)` now, when a dependency changes, and on `reload`. Former data stays while new data loads. A reload
+// Calls `load(signal)` now, when a dependency changes, and on `reload`. Former data stays while new data loads. Data that the
+// server is too busy for, for example while it builds the index of a large book, is loaded again when it says so. A reload
 // during a load follows it: a load that takes longer than the time between two reloads must come to its end.
 export function useData(load, dependencies) {
 	const [state, setState] = useState({ data: null, error: null, isLoading: true });
@@ -24,6 +26,9 @@ export function useData(load, dependencies) {
 					change({ data: await load(abort.signal), error: null, isLoading: false });
 				} catch (error) {
 					change({ error, isLoading: false });
+					if (!busyMs(error)) continue;
+					await pause(busyMs(error));
+					isWanted = true;
 				}
 			}
 			isRunning = false;

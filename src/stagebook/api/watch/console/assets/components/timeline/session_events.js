@@ -1,6 +1,6 @@
 // All events of a session in the order of the book, and those that follow. SPDX-License-Identifier: Apache-2.0
 
-import { get } from "../../api.js";
+import { busyMs, get, pause } from "../../api.js";
 import { useLiveEvents } from "../../live_events.js";
 import { useEffect, useRef, useState } from "../../vendor/vendor.js";
 import { TimelineModel } from "./timeline_model.js";
@@ -14,11 +14,21 @@ export function useSessionEvents(sessionId, onChange) {
 	const [state, setState] = useState({ isLoading: true, error: null });
 	const latest = useRef(onChange);
 	latest.current = onChange;
+	const loadPage = async (cursor, signal) => {
+		for (;;) {
+			try {
+				return await get("/events", { session: sessionId, order: "asc", limit: PAGE_LENGTH, cursor }, signal);
+			} catch (error) {
+				if (!busyMs(error)) throw error;
+				await pause(busyMs(error));
+			}
+		}
+	};
 	const load = async (signal) => {
 		setState({ isLoading: true, error: null });
 		try {
 			for (let cursor; cursor !== null; ) {
-				const page = await get("/events", { session: sessionId, order: "asc", limit: PAGE_LENGTH, cursor }, signal);
+				const page = await loadPage(cursor, signal);
 				for (const event of page.events) model.current.add(event);
 				cursor = page.nextCursor ?? null;
 				latest.current();
