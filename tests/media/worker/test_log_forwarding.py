@@ -17,6 +17,7 @@ def forwarded() -> Iterator[list[Logged]]:
     handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
     records: list[Logged] = []
     forward_logs(records.append)
+    logging.getLogger("httpx").disabled = False  # a test that configured the logging of another library disables it
     yield records
     root.handlers[:] = handlers
     root.setLevel(level)
