@@ -1,6 +1,7 @@
 """Decoding the input of a watch request: query parameters and a JSON body, as values of the types of its route."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -30,10 +31,11 @@ def read_query(kind: type[msgspec.Struct], raw: bytes) -> Any:  # noqa: ANN401 -
         )
     except ValueError as error:
         raise _invalid(f"the query string is malformed: {error}") from None
-    repeated = _repeatable(kind)
+    parameters = _parameters(kind)
+    repeatable = {each.name for each in parameters if each.is_repeatable}
     values: dict[str, Any] = {}
     for name, value in pairs:
-        if name in repeated:
+        if name in repeatable:
             values.setdefault(name, []).append(value)
         elif name in values:
             raise _invalid(f"{name}: may occur once only")
@@ -43,10 +45,10 @@ def read_query(kind: type[msgspec.Struct], raw: bytes) -> Any:  # noqa: ANN401 -
         converted = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(_named(str(error))) from None
-    for field in msgspec.structs.fields(kind):
+    for each in parameters:
         # msgspec takes the text `null` as None where None is allowed. A parameter that is not given is left out.
-        if field.encode_name in values and getattr(converted, field.name) is None:
-            raise _invalid(f"{field.encode_name}: must not be null")
+        if each.name in values and getattr(converted, each.member) is None:
+            raise _invalid(f"{each.name}: must not be null")
     return converted
 
 
@@ -76,13 +78,25 @@ def read_json(kind: type[msgspec.Struct] | type[msgspec.Raw], body: bytes) -> An
         raise WatchRefusedError(status=400, code=WatchProblemCode.INVALID_BODY, detail=_named(str(error))) from None
 
 
-def _repeatable(kind: type[msgspec.Struct]) -> set[str]:
+class _Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """A query parameter: its name, the member of the struct that holds it, and whether it may occur several times."""
+
+    name: str
+    member: str
+    is_repeatable: bool
+
+
+@cache  # bounded by the routes; reading the types of a struct takes longer than the rest of a query
+def _parameters(kind: type[msgspec.Struct]) -> Sequence[_Parameter]:
     hints = get_type_hints(kind)
-    return {
-        field.encode_name
+    return tuple(
+        _Parameter(
+            name=field.encode_name,
+            member=field.name,
+            is_repeatable=get_origin(hints[field.name]) is tuple and Ellipsis in get_args(hints[field.name]),
+        )
         for field in msgspec.structs.fields(kind)
-        if get_origin(hints[field.name]) is tuple and Ellipsis in get_args(hints[field.name])
-    }
+    )
 
 
 def _named(message: str) -> str:
