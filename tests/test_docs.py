@@ -13,6 +13,7 @@ from stagebook.api.aws.operations.compositions import CompositionOperations
 from stagebook.api.aws.page_token import PageTokens
 from stagebook.api.aws.rest_json.service_model import load_service_model
 from stagebook.api.participants.problem_responses import ATTEMPT_STATUSES, OTHER_STATUSES
+from stagebook.api.watch.metrics.metrics_access import READ_METRICS
 from stagebook.api.watch.openapi_document import with_document
 from stagebook.config.settings import SETTINGS, Setting
 from stagebook.config.sources import describe_type
@@ -105,6 +106,14 @@ def test_every_route_of_the_watch_api_is_documented_with_its_role() -> None:
     section = page("watch.md").partition("\n## ")[0]
     documented = dict(re.findall(r"^\| `([A-Z]+ /watch/v1/[^`]+)` \| (\w+) \|", section, re.MULTILINE))
     assert documented == expected
+
+
+def test_the_actions_in_documented_policies_exist() -> None:
+    routes = with_document(watch_routes(MagicMock(), MagicMock(), MagicMock()), version="")
+    actions = {f"stagebook:{route.action}" for route in routes} | {READ_METRICS}
+    documented = set(re.findall(r"stagebook:[A-Z]\w+", page("watch.md")))
+    assert documented
+    assert documented <= actions
 
 
 def test_every_error_response_of_the_participants_api_is_documented() -> None:

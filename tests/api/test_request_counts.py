@@ -1,12 +1,15 @@
 """The request counts: what each API counts under which operation and status."""
 
+from collections.abc import AsyncGenerator
+
 import httpx
 import pytest
 
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.request_counts import RequestCounts
 from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_route import WatchCall, WatchResponse, WatchRoute, json_response
+from stagebook.api.watch.watch_route import StreamingResponse, WatchCall, WatchResponse, WatchRoute, json_response
+from stagebook.stage.errors import ServerBusyError
 from tests.api.aws.asgi_harness import STAGE_ARN, new_api, send_request, signed_call, unsigned
 from tests.api.participants.fake_manager import FakeManager
 from tests.api.watch.test_watch_api import Everybody
@@ -96,3 +99,21 @@ async def test_the_watch_api_counts_by_action_and_status() -> None:
         ("GetKind two", 200): 1,
         ("GetKind", 200): 1,
     }
+
+
+@pytest.mark.parametrize(("kind", "status"), [("works", 200), ("fails", 503)])
+async def test_a_stream_is_counted_once_with_the_status_that_is_sent(kind: str, status: int) -> None:
+    async def parts() -> AsyncGenerator[bytes, None]:
+        if kind == "fails":
+            raise ServerBusyError("later")
+        yield b"one"
+
+    async def stream(_call: WatchCall) -> WatchResponse:
+        return StreamingResponse(parts=parts())
+
+    requests = RequestCounts("watch")
+    route = WatchRoute(method="GET", template="/watch/v1/parts", action="ReadParts", summary="", handle=stream)
+    api = WatchApi(routes=[route], access=Everybody(), requests=requests)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://stagebook")
+    assert (await client.get("/watch/v1/parts")).status_code == status
+    assert counted(requests) == {("ReadParts", status): 1}

@@ -175,7 +175,22 @@ async def test_unknown_paths_and_methods_are_refused() -> None:
     assert (response.status, json.loads(response.body)["code"]) == (404, "NOT_FOUND")
     response, _ = await request("/watch/v1/things/1", method="PUT")
     assert (response.status, json.loads(response.body)["code"]) == (405, "METHOD_NOT_ALLOWED")
-    assert (b"allow", b"GET") in response.headers
+    assert (b"allow", b"GET, HEAD") in response.headers
+    response, _ = await request("/watch/v1/things", method="HEAD")
+    assert (response.status, response.body) == (405, b"")
+    assert (b"allow", b"POST") in response.headers
+
+
+async def test_head_is_answered_as_get_without_the_body() -> None:
+    for path in ("/watch/v1/things/1", "/watch/v1/fail/missing"):
+        got, _ = await request(path)
+        head, _ = await request(path, method="HEAD")
+        assert got.body
+        assert (head.status, head.headers, head.body) == (got.status, got.headers, b"")
+    closed.clear()
+    head, parts = await request("/watch/v1/stream", method="HEAD")
+    assert (head.status, parts, closed) == (200, [b""], ["closed"])
+    assert (b"content-type", b"text/event-stream") in head.headers
 
 
 async def test_a_request_without_credentials_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 A request passes these steps in this order: path, method, credentials, body, query parameters, handler. A handler
 authorises, because only it knows the resource. Every refusal is an exception, and `__call__` is the one place that
-turns an exception into a response.
+turns an exception into a response. HEAD is answered as GET, without the body (RFC 9110 section 9.3.2).
 """
 
 import asyncio
@@ -96,8 +96,7 @@ class WatchApi:
         try:
             response = await self._serve(scope, receive)
             if isinstance(response, StreamingResponse):
-                self._requests.count(scope[OPERATION], response.status)
-                await _send_stream(scope, receive, observed, response)
+                await self._send_stream(scope, receive, observed, response)
                 return
         except ClientDisconnectedError:
             return
@@ -108,7 +107,8 @@ class WatchApi:
                 return
         seconds = self._monotonic() - started_at
         self._requests.observe(scope.get(OPERATION, UNKNOWN_OPERATION), response.status, seconds)
-        await send_response(send, response, extra_headers=((b"cache-control", b"no-store"),))
+        no_store: Header = (b"cache-control", b"no-store")
+        await send_response(send, response, extra_headers=(no_store,), is_head=scope["method"] == "HEAD")
 
     async def _serve(self, scope: Scope, receive: Receive) -> WatchResponse:
         route, path = self._find(scope)
@@ -146,9 +146,10 @@ class WatchApi:
         raw_path = scope["raw_path"].decode("ascii", errors="replace")
         for pattern, methods in self._methods_by_pattern.items():
             if match := pattern.fullmatch(raw_path):
-                route = methods.get(scope["method"])
+                method: str = scope["method"]
+                route = methods.get("GET" if method == "HEAD" else method)
                 if route is None:
-                    allow = ", ".join(sorted(methods))
+                    allow = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
                     raise WatchRefusedError(
                         status=405,
                         code=WatchProblemCode.METHOD_NOT_ALLOWED,
@@ -157,6 +158,28 @@ class WatchApi:
                     )
                 return route, {name: unquote(value) for name, value in match.groupdict().items()}
         raise WatchRefusedError(status=404, code=WatchProblemCode.NOT_FOUND, detail="no such path")
+
+    async def _send_stream(self, scope: Scope, receive: Receive, send: Send, response: StreamingResponse) -> None:
+        """Send a response part by part. Its generator is started, and it is closed whatever ends it.
+
+        It is counted when its first part is there: an error before is another response. Raises
+        ClientDisconnectedError when the client closes the connection, also while no part is there to be sent.
+        """
+        bound_output = scope.get("extensions", {}).get(BOUND_OUTPUT_EXTENSION)
+        if bound_output is not None:
+            bound_output()
+        async with aclosing(response.parts) as parts:
+            part = await anext(parts, None)
+            self._requests.count(scope[OPERATION], response.status)
+            # The stream may be open for days, and the header fields are not needed any more.
+            scope["headers"], scope["query_string"] = (), b""
+            await send({"type": "http.response.start", "status": response.status, "headers": list(response.headers)})
+            if scope["method"] != "HEAD":
+                async with _cancelled_by_disconnect(receive):
+                    while part is not None:
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
+                        part = await anext(parts, None)
+        await send({"type": "http.response.body", "body": b""})
 
     def _problem(self, error: Exception, scope: Scope) -> HttpResponse:
         """Return the response to an error. One that the client did not cause is logged, at a limited rate."""
@@ -203,26 +226,6 @@ async def _read_json(
 ) -> Any:  # noqa: ANN401 - a value of `kind`
     check_content_type(headers)
     return read_json(kind, await read_body())
-
-
-async def _send_stream(scope: Scope, receive: Receive, send: Send, response: StreamingResponse) -> None:
-    """Send a response part by part. Its generator is started, and it is closed whatever ends it.
-
-    Raises ClientDisconnectedError when the client closes the connection, also while no part is there to be sent.
-    """
-    bound_output = scope.get("extensions", {}).get(BOUND_OUTPUT_EXTENSION)
-    if bound_output is not None:
-        bound_output()
-    async with aclosing(response.parts) as parts:
-        part = await anext(parts, None)
-        # The stream may be open for days, and the header fields are not needed any more.
-        scope["headers"], scope["query_string"] = (), b""
-        await send({"type": "http.response.start", "status": response.status, "headers": list(response.headers)})
-        async with _cancelled_by_disconnect(receive):
-            while part is not None:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-                part = await anext(parts, None)
-    await send({"type": "http.response.body", "body": b""})
 
 
 @asynccontextmanager
