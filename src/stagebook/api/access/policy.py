@@ -115,7 +115,9 @@ def _statement(document: object, where: str) -> Statement:
         raise MalformedPolicyError(f"{where}.Effect must be Allow or Deny")
     return Statement(
         effect=Effect(document["Effect"]),
-        actions=_patterns(document.get("Action"), _ACTION, f"{where}.Action", '"*" or "ivs:<operation>"'),
+        actions=_patterns(
+            document.get("Action"), _ACTION, f"{where}.Action", '"*", "ivs:<operation>" or "stagebook:<action>"'
+        ),
         resources=_patterns(document.get("Resource"), _RESOURCE, f"{where}.Resource", '"*" or an ARN'),
     )
 

@@ -15,15 +15,14 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
-from stagebook.api.asgi import Header, Scope
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
+from stagebook.api.asgi import Scope
+from stagebook.api.watch.access.authenticated import forbidden, unauthenticated
 from stagebook.api.watch.watch_route import Role, WatchAccess
 from stagebook.client_network import plain_address
 
 READ_METRICS: Final = "stagebook:ReadMetrics"
 """The action in policies. Metrics are about the whole server, so the resource is every resource."""
 _FORWARDED: Final = frozenset((b"x-forwarded-for", b"forwarded"))
-_CHALLENGE: Final[Header] = (b"www-authenticate", b'Bearer realm="stagebook"')
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -46,18 +45,9 @@ class MetricsAccess:
             watcher.require(READ_METRICS, Role.READER)
             return
         if not self._is_near(scope, headers):
-            raise WatchRefusedError(
-                status=401,
-                code=WatchProblemCode.UNAUTHENTICATED,
-                detail="scrape from a network of the setting metrics_networks, or with a key",
-                headers=(_CHALLENGE,),
-            )
+            raise unauthenticated("scrape from a network of the setting metrics_networks, or with a key")
         if not self._allows_host(headers.get(b"host", b"")):
-            raise WatchRefusedError(
-                status=403,
-                code=WatchProblemCode.FORBIDDEN,
-                detail="without a key, name the server by an IP address or a local name",
-            )
+            raise forbidden("without a key, name the server by an IP address or a local name")
 
     def _is_near(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         """Return whether the client is known to be in one of the networks."""

@@ -126,13 +126,14 @@ class Forwarder:
 
     def statistics(self, *, cpu_seconds: float) -> EngineStatistics:
         """What the engine has done so far, and what it has now. `cpu_seconds` is the CPU time of its process."""
+        viewers = self._connections.viewers
         return EngineStatistics(
             media=self._counters,
             transport=self._transport.statistics,
             cpu_seconds=cpu_seconds,
             sources=len(self._sources),
-            publishers=len(self._connections) - self._connections.viewers,
-            viewers=self._connections.viewers,
+            publishers=len(self._connections) - viewers,
+            viewers=viewers,
             feeds=len(self._feeds),
             connecting=self._connections.connecting,
         )
