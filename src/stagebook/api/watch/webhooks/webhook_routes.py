@@ -54,6 +54,7 @@ class WebhookRoutes:
         """Yield the routes."""
         yield from self._reads()
         yield from self._changes()
+        yield from self._requests()
 
     def _reads(self) -> Iterator[WatchRoute]:
         yield WatchRoute(
@@ -92,62 +93,42 @@ class WebhookRoutes:
         )
 
     def _changes(self) -> Iterator[WatchRoute]:
-        def route(
-            method: str,
-            template: str,
-            action: str,
-            summary: str,
-            handle: Handle,
-            *,
-            body: type[msgspec.Struct] | None = None,
-            response: type[msgspec.Struct] | None = WebhookDocument,
-            status: int = 200,
-        ) -> WatchRoute:
-            return WatchRoute(
-                method=method,
-                template=template,
-                action=action,
-                summary=summary,
-                handle=handle,
-                role=Role.OPERATOR,
-                body=body,
-                response=response,
-                status=status,
-            )
-
-        yield route("POST", _LIST, "CreateWebhook", "Make a destination", self._create, body=NewDestination, status=201)
-        yield route("PATCH", _ONE, "UpdateWebhook", "Change a destination", self._change, body=DestinationPatch)
-        yield route(
-            "DELETE",
-            _ONE,
-            "DeleteWebhook",
-            "Remove a destination and its history",
-            self._delete,
+        yield _change("POST", _LIST, "CreateWebhook", "Make a destination", self._create, NewDestination, status=201)
+        yield _change("PATCH", _ONE, "UpdateWebhook", "Change a destination", self._change, DestinationPatch)
+        yield WatchRoute(
+            method="DELETE",
+            template=_ONE,
+            action="DeleteWebhook",
+            summary="Remove a destination and its history",
+            handle=self._delete,
+            role=Role.OPERATOR,
             response=None,
             status=204,
         )
-        yield route(
-            "POST", f"{_ONE}/rotate-secret", "RotateWebhookSecret", "Replace the secret", self._rotate, body=RotateBody
-        )
-        yield route("POST", f"{_ONE}/enable", "EnableWebhook", "Continue the deliveries", self._enable, body=EnableBody)
-        yield route("POST", f"{_ONE}/disable", "DisableWebhook", "Stop the deliveries", self._disable, body=NoMembers)
-        yield route(
+        rotate, enable, disable = f"{_ONE}/rotate-secret", f"{_ONE}/enable", f"{_ONE}/disable"
+        yield _change("POST", rotate, "RotateWebhookSecret", "Replace the secret", self._rotate, RotateBody)
+        yield _change("POST", enable, "EnableWebhook", "Continue the deliveries", self._enable, EnableBody)
+        yield _change("POST", disable, "DisableWebhook", "Stop the deliveries", self._disable, NoMembers)
+
+    def _requests(self) -> Iterator[WatchRoute]:
+        """Yield the routes that ask for deliveries, which are made later."""
+        yield _change(
             "POST",
             f"{_ONE}/replay",
             "ReplayWebhook",
             "Deliver events again",
             self._replay,
-            body=ReplayRequest,
+            ReplayRequest,
             response=ReplayDocument,
             status=202,
         )
-        yield route(
+        yield _change(
             "POST",
             f"{_ONE}/test",
             "TestWebhook",
             "Deliver a test event",
             self._test,
-            body=NoMembers,
+            NoMembers,
             response=SampleDocument,
             status=202,
         )
@@ -256,6 +237,31 @@ class WebhookRoutes:
         result = await _in_thread(change)
         self._on_changed()
         return result
+
+
+def _change(
+    method: str,
+    template: str,
+    action: str,
+    summary: str,
+    handle: Handle,
+    body: type[msgspec.Struct],
+    *,
+    response: type[msgspec.Struct] = WebhookDocument,
+    status: int = 200,
+) -> WatchRoute:
+    """Return a route that only an operator may call."""
+    return WatchRoute(
+        method=method,
+        template=template,
+        action=action,
+        summary=summary,
+        handle=handle,
+        role=Role.OPERATOR,
+        body=body,
+        response=response,
+        status=status,
+    )
 
 
 def _require(call: WatchCall, action: str, role: Role) -> str:
