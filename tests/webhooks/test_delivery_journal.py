@@ -13,7 +13,7 @@ from stagebook.webhooks.delivery_journal import DeliveryJournal, JournalEntry
 from stagebook.webhooks.delivery_records import Backlog
 from stagebook.webhooks.delivery_schedule import DeliveryState, Progress
 from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, WebhookFileError, open_webhook_file
-from stagebook.webhooks.webhook_store import UNREADABLE_SECRET, WebhookSeal, WebhookStore
+from stagebook.webhooks.webhook_store import MAXIMUM_WAITING_TESTS, UNREADABLE_SECRET, WebhookSeal, WebhookStore
 from tests.history.logged import ACCOUNT
 from tests.webhooks.destinations import SECRET, destination
 
@@ -50,6 +50,7 @@ def entry(sequence: int, state: DeliveryState = DeliveryState.DELIVERED, *, run_
         name="JOINED",
         state=state,
         attempts=1,
+        error="refused" if state is DeliveryState.DEAD else None,
         now_ms=sequence,
     )
 
@@ -111,6 +112,19 @@ def test_what_is_removed_meanwhile_stays_removed(store: WebhookStore, journal: D
     assert (journal.runs(), store.deliveries("wh_1", before=None, limit=9), store.backlogs()) == ([], [], {})
 
 
+def test_a_destination_that_is_gone_is_disabled_with_what_else_is_stored(
+    store: WebhookStore, journal: DeliveryJournal
+) -> None:
+    journal.note_gone("wh_1", reason="the endpoint answered 410")
+    assert store.get_destination(ACCOUNT, "wh_1").is_enabled
+    journal.flush({})
+    gone = store.get_destination(ACCOUNT, "wh_1")
+    assert (gone.disabled_reason, gone.revision) == ("the endpoint answered 410", 2)
+    store.replace(destination())
+    journal.flush({})
+    assert store.get_destination(ACCOUNT, "wh_1").is_enabled
+
+
 def test_a_position_that_an_operator_sets_is_not_overwritten(store: WebhookStore, journal: DeliveryJournal) -> None:
     journal.note_progress(1, Progress(position=20, lagging={"st-1": 3}))
     store.replace(destination(), since_ms=5, position=1_000)
@@ -126,6 +140,14 @@ def test_changes_of_others_are_noticed_and_own_ones_are_not(store: WebhookStore,
     assert not journal.has_changed()
     store.add_test("wh_1", event_id="test_1", now_ms=1)
     assert journal.has_changed()
+
+
+def test_the_test_events_that_wait_are_bounded(store: WebhookStore, journal: DeliveryJournal) -> None:
+    for number in range(MAXIMUM_WAITING_TESTS):
+        store.add_test("wh_1", event_id=f"test_{number}", now_ms=1)
+    with pytest.raises(ConflictError):
+        store.add_test("wh_1", event_id="test_more", now_ms=1)
+    assert [each.event_id for each in journal.test_requests(limit=2)] == ["test_0", "test_1"]
 
 
 def test_an_id_is_used_once(store: WebhookStore) -> None:

@@ -231,6 +231,16 @@ async def test_a_receiver_that_is_gone_disables_its_destination(tmp_path: Path, 
     assert numbers_of(receiver, "a") == [1, 2]
 
 
+async def test_a_destination_that_is_disabled_gets_test_events(tmp_path: Path, receiver: Receiver) -> None:
+    async with delivering(tmp_path) as world:
+        made = world.add(receiver.url)
+        world.service.disable(ACCOUNT, made.destination_id)
+        world.start()
+        event_ids = {world.service.send_test(ACCOUNT, made.destination_id) for _ in range(10)}
+        await received(receiver, 10)
+    assert {each.body["id"] for each in receiver.accepted} == event_ids
+
+
 async def test_changes_by_another_process_are_noticed(tmp_path: Path, receiver: Receiver) -> None:
     """As the command line makes them: nobody tells the delivery process."""
     async with delivering(tmp_path) as world, asyncio.timeout(60):

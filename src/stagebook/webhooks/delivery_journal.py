@@ -89,6 +89,7 @@ class DeliveryJournal:
         self._entries: list[JournalEntry] = []
         self._progress: dict[int, Progress] = {}
         self._stored: dict[int, Progress] = {}
+        self._gone: dict[str, str] = {}
         self._version: object = None
 
     def close(self) -> None:
@@ -119,9 +120,12 @@ class DeliveryJournal:
             found.append((run, Progress(position=run.position, lagging=lagging.get(run.key, {}))))
         return found
 
-    def test_requests(self) -> list[SampleRequest]:
-        """Return the test events that were asked for."""
-        rows = self._rows("SELECT request_key, destination_id, event_id, requested_ms FROM test_request")
+    def test_requests(self, *, limit: int) -> list[SampleRequest]:
+        """Return the oldest test events that were asked for."""
+        rows = self._rows(
+            "SELECT request_key, destination_id, event_id, requested_ms FROM test_request ORDER BY request_key LIMIT ?",
+            (limit,),
+        )
         return [SampleRequest(key=row[0], destination_id=row[1], event_id=row[2], requested_ms=row[3]) for row in rows]
 
     def backlogs(self) -> dict[str, Backlog]:
@@ -150,9 +154,13 @@ class DeliveryJournal:
         if self._stored.get(run_key) != progress:
             self._progress[run_key] = progress
 
+    def note_gone(self, destination_id: str, *, reason: str) -> None:
+        """Collect that a destination wants no more events: it is disabled."""
+        self._gone[destination_id] = reason
+
     def flush(self, backlogs: Mapping[str, Backlog]) -> None:
         """Write everything that was collected, and these backlogs, in one transaction."""
-        if not (self._entries or self._progress or backlogs):
+        if not (self._entries or self._progress or self._gone or backlogs):
             return
         with transaction(self._connection):
             known = {row[0] for row in self._rows("SELECT destination_id FROM destination")}
@@ -164,21 +172,10 @@ class DeliveryJournal:
             for run_key, progress in self._progress.items():
                 self._write_progress(run_key, progress)
             self._write_backlogs([each for name, each in backlogs.items() if name in known])
+            for destination_id, reason in self._gone.items():
+                self._disable(destination_id, reason=reason)
         self._stored |= self._progress
-        self._entries, self._progress = [], {}
-
-    def disable(self, destination_id: str, *, reason: str) -> None:
-        """Disable a destination that wants no more events."""
-        with transaction(self._connection):
-            for (document,) in self._rows(
-                "SELECT document FROM destination WHERE destination_id = ?", (destination_id,)
-            ):
-                stored = msgspec.json.decode(document, type=Destination)
-                disabled = msgspec.structs.replace(stored, disabled_reason=reason, revision=stored.revision + 1)
-                self._rows(
-                    "UPDATE destination SET document = ? WHERE destination_id = ?",
-                    (msgspec.json.encode(disabled).decode(), destination_id),
-                )
+        self._entries, self._progress, self._gone = [], {}, {}
 
     def end_run(self, run_key: int) -> None:
         """Remove a run that is complete."""
@@ -202,6 +199,15 @@ class DeliveryJournal:
             "DELETE FROM dead_letter WHERE destination_id = ? AND sequence = ?",
             [(each.destination_id, each.sequence) for each in delivered],
         )
+
+    def _disable(self, destination_id: str, *, reason: str) -> None:
+        for (document,) in self._rows("SELECT document FROM destination WHERE destination_id = ?", (destination_id,)):
+            stored = msgspec.json.decode(document, type=Destination)
+            disabled = msgspec.structs.replace(stored, disabled_reason=reason, revision=stored.revision + 1)
+            self._rows(
+                "UPDATE destination SET document = ? WHERE destination_id = ?",
+                (msgspec.json.encode(disabled).decode(), destination_id),
+            )
 
     def _write_progress(self, run_key: int, progress: Progress) -> None:
         self._rows("UPDATE run SET position = ? WHERE run_key = ?", (progress.position, run_key))
@@ -235,7 +241,6 @@ class DeliveryJournal:
 
 
 def _parameters(entry: JournalEntry) -> dict[str, Any]:
-    error = entry.error if entry.error is None else entry.error[:MAXIMUM_REASON_LENGTH]
     return {
         "id": entry.destination_id,
         "run": entry.run_key,
@@ -247,7 +252,7 @@ def _parameters(entry: JournalEntry) -> dict[str, Any]:
         "state": entry.state.value,
         "attempts": entry.attempts,
         "status": entry.status,
-        "error": error if error is not None or entry.state is not DeliveryState.DEAD else "",
+        "error": entry.error and entry.error[:MAXIMUM_REASON_LENGTH],
         "now": entry.now_ms,
         "next": entry.next_ms,
     }

@@ -69,7 +69,10 @@ class _DeliveryWorkerProcess(WorkerProcess):
 
 
 class WebhookDelivery:
-    """Delivers webhooks while it is started. There is no process while there is no enabled destination."""
+    """Delivers webhooks while it is started. There is no process before there is a destination.
+
+    A disabled one counts, because it can be sent test events.
+    """
 
     def __init__(
         self,
@@ -128,7 +131,7 @@ class WebhookDelivery:
         self._process.send(EventsDurable())
 
     async def _watch(self) -> None:
-        """Start the process once there is an enabled destination. From then on it watches the file itself."""
+        """Start the process once there is a destination. From then on it watches the file itself."""
         while not self._is_started:
             self._changed.clear()
             try:
@@ -151,7 +154,7 @@ class WebhookDelivery:
 
     def _has_destination(self) -> bool:
         with WebhookStore.open(self._file_path, seal=self._seal) as store:
-            return any(each.is_enabled for each in store.list_destinations())
+            return bool(store.list_destinations())
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -59,10 +59,9 @@ class EventSource:
         """Return the next events after a position, oldest first."""
         return self._log.read_after(sequence, limit=limit)
 
-    def get(self, sequence: int) -> LoggedEvent | None:
-        """Return one event, or None if the book does not have it any more."""
-        found = self._log.read_after(sequence - 1, limit=1)
-        return found[0] if found and found[0].sequence == sequence else None
+    def read_at(self, sequences: Sequence[int]) -> list[LoggedEvent]:
+        """Return the events with these sequence numbers, in the same order, without those that are deleted."""
+        return self._log.read_at(sequences)
 
     def replica_source(self, logged: LoggedEvent) -> ReplicaSource | None:
         """Return where the participant of an event was replicated from; None if it is no replica."""
@@ -176,10 +175,9 @@ class DeliveryRun:
     def _read_dead_letters(self, position: int) -> None:
         found = self._journal.dead_letters_after(self.run, position, limit=READ_SIZE)
         self._has_read_all = len(found) < READ_SIZE
-        events = [self._source.get(sequence) for sequence in found]
         end = self.run.end_sequence or position
         self._schedule.add(
-            [(each.sequence, each.session_id) for each in events if each is not None],
+            [(each.sequence, each.session_id) for each in self._source.read_at(found)],
             read_to=end if self._has_read_all else found[-1],
         )
         self._on_noted()
@@ -210,11 +208,12 @@ class DeliveryRun:
             pass
 
     async def _attempt(self, batch: Sequence[DeliveryAttempt]) -> None:
-        events: dict[int, LoggedEvent | None] = {}
+        events: dict[int, LoggedEvent] = {}
         outcomes: dict[int, Outcome] = {}
         try:
-            events = {attempt.sequence: self._source.get(attempt.sequence) for attempt in batch}
-            outcomes = await self._deliver([event for event in events.values() if event is not None])
+            found = self._source.read_at([attempt.sequence for attempt in batch])
+            events = {event.sequence: event for event in found}
+            outcomes = await self._deliver(found)
         except Exception as error:  # noqa: BLE001 - the error of one event must not end the run
             _log.exception("a webhook could not be delivered", webhook=self.destination.destination_id)
             outcomes = dict.fromkeys(
@@ -263,6 +262,6 @@ class DeliveryRun:
         self._dead += settlement.state is DeliveryState.DEAD
         if isinstance(outcome, Failed) and outcome.is_gone:
             self._is_gone = True
-            self._journal.disable(self.destination.destination_id, reason=outcome.reason)
+            self._journal.note_gone(self.destination.destination_id, reason=outcome.reason)
             _log.warning("a webhook was disabled: its endpoint is gone", webhook=self.destination.destination_id)
         self._on_noted()

@@ -28,7 +28,7 @@ import uvloop
 
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.media.worker.worker_main import ReportWriter, run_worker
-from stagebook.webhooks.delivery_journal import DeliveryJournal
+from stagebook.webhooks.delivery_journal import DeliveryJournal, SampleRequest
 from stagebook.webhooks.delivery_messages import (
     BacklogReported,
     DeliveryCommand,
@@ -51,6 +51,8 @@ from stagebook.webhooks.webhook_store import WebhookSeal
 
 STORE_INTERVAL_SECONDS = 0.1
 """What has been delivered is stored so often. A crash repeats the deliveries of this time."""
+MAXIMUM_TESTS = 8
+"""The test events that are delivered at a time. Others wait in the file."""
 CHECK_INTERVAL_SECONDS = 0.5
 """How often the file is checked for changes by others, for example by the command line."""
 _PR_SET_NO_NEW_PRIVS = 38
@@ -82,7 +84,7 @@ class DeliveryWorker:
         self._targets: dict[str, Target] = {}
         self._runs: dict[int, tuple[DeliveryRun, asyncio.Task[None]]] = {}
         self._reported: dict[str, Backlog] = {}
-        self._tests: set[asyncio.Task[None]] = set()
+        self._tests: dict[asyncio.Task[None], Destination] = {}
 
     async def start(self) -> DeliveryRunning:
         """Open the files and start the deliveries. Raises OSError."""
@@ -167,16 +169,14 @@ class DeliveryWorker:
             destination = destinations.get(run.destination_id)
             if run.key not in self._runs and destination is not None and destination.is_enabled:
                 self._start_run(run, progress, destination, counts.get(run.destination_id))
-        for request in self._journal.test_requests():
+        for request in self._journal.test_requests(limit=MAXIMUM_TESTS - len(self._tests)):
             self._journal.end_test(request.key)
             if (destination := destinations.get(request.destination_id)) is not None:
-                test = deliver_test(
-                    request, destination, target=self._target(destination), journal=self._journal, now_ms=self._now_ms
-                )
-                self._keep(asyncio.create_task(test))
+                self._start_test(request, destination)
 
     def _is_used(self, name: str, destinations: dict[str, Destination]) -> bool:
-        return name in destinations and any(run.destination == destinations[name] for run, _ in self._runs.values())
+        users = [*(run.destination for run, _ in self._runs.values()), *self._tests.values()]
+        return name in destinations and destinations[name] in users
 
     def _target(self, destination: Destination) -> Target:
         name = destination.destination_id
@@ -216,18 +216,29 @@ class DeliveryWorker:
         self._journal.end_run(delivery.run.key)
 
     async def _end_runs(self, keys: list[int]) -> None:
-        for key in keys:
-            run, task = self._runs.pop(key)
+        if not keys:
+            return
+        ended = [self._runs.pop(key) for key in keys]
+        # All at once, before this task waits: a run that is complete removes itself.
+        for _, task in ended:
             task.cancel()
-            await asyncio.wait([task])
+        await asyncio.wait([task for _, task in ended])
+        for run, _ in ended:
             run.store_progress()
-        if keys:
-            self._journal.flush({})
+        self._journal.flush({})
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._tests.add(task)
-        task.add_done_callback(self._tests.discard)
-        task.add_done_callback(lambda _: self._wake.set())
+    def _start_test(self, request: SampleRequest, destination: Destination) -> None:
+        target = self._target(destination)
+        test = deliver_test(request, destination, target=target, journal=self._journal, now_ms=self._now_ms)
+        task = asyncio.create_task(test)
+        self._tests[task] = destination
+        task.add_done_callback(self._end_test)
+
+    def _end_test(self, task: asyncio.Task[None]) -> None:
+        """Store the outcome. The reload starts a test that waits, and closes a target that is no longer used."""
+        del self._tests[task]
+        self._must_reload = True
+        self._wake.set()
 
 
 def _exit_if_failed(task: asyncio.Task[None]) -> None:

@@ -35,6 +35,8 @@ _NO_LIMIT = (1 << 63) - 1
 UNREADABLE_SECRET = "its secret cannot be opened: restore webhook-secret from a backup, or rotate the secret"  # noqa: S105 - a text
 MAXIMUM_REPLAYS = 10
 """Replays of one destination at a time."""
+MAXIMUM_WAITING_TESTS = 10
+"""Test events of one destination that wait for the delivery process."""
 
 
 class WebhookSeal:
@@ -163,13 +165,17 @@ class WebhookStore:
         return int(count)
 
     def add_test(self, destination_id: str, *, event_id: str, now_ms: int) -> None:
-        """Ask for the delivery of a test event."""
-        self._rows(
-            "INSERT INTO test_request (destination_id, event_id, requested_ms) VALUES (:id, :event, :now)",
-            id=destination_id,
-            event=event_id,
-            now=now_ms,
-        )
+        """Ask for the delivery of a test event. Raises ConflictError while MAXIMUM_WAITING_TESTS wait."""
+        with transaction(self._connection):
+            rows = self._rows("SELECT count(*) FROM test_request WHERE destination_id = :id", id=destination_id)
+            if rows[0][0] >= MAXIMUM_WAITING_TESTS:
+                raise ConflictError(f"{MAXIMUM_WAITING_TESTS} test events wait for webhook {destination_id} already")
+            self._rows(
+                "INSERT INTO test_request (destination_id, event_id, requested_ms) VALUES (:id, :event, :now)",
+                id=destination_id,
+                event=event_id,
+                now=now_ms,
+            )
 
     def deliveries(self, destination_id: str, *, before: int | None, limit: int) -> list[DeliveryRecord]:
         """Return the newest deliveries whose keys are below `before`, newest first."""

@@ -78,9 +78,7 @@ class HttpTarget:
                 self._client.stream("POST", self._url, content=message.body, headers=headers) as response,
             ):
                 text = await _read_bounded(response)
-        except TimeoutError:
-            return Failed(reason=f"no response within {self._timeout_seconds:g} s")
-        except httpx.TimeoutException:
+        except (TimeoutError, httpx.TimeoutException):
             return Failed(reason=f"no response within {self._timeout_seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return Failed(reason=f"{type(error).__name__}: {error}")
