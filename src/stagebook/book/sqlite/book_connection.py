@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from stagebook.book.sqlite.rows import resource_value
 from stagebook.book.sqlite.schema import (
@@ -28,6 +29,9 @@ MINIMUM_SQLITE = (3, 51, 3)
 
 UNREADABLE = (apsw.Error, UnicodeDecodeError)
 """What a read of a damaged file raises: apsw decodes strings, and those of a damaged row may not be UTF-8."""
+
+UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
+"""What the conversion of rows (`rows.py`) raises for values that no writer stores."""
 
 BUSY_TIMEOUT_MS = 5_000
 """How long a statement waits for a lock. The only writer of a book is the server, but a backup tool, or a reader that

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-import msgspec
 
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.book_connection import UNREADABLE, open_for_reading, read_failure
+from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, open_for_reading, read_failure
 from stagebook.book.sqlite.rows import (
     STATE_CODE,
     Row,
@@ -36,9 +35,6 @@ _END = (1 << 63) - 1
 
 NUMBERS_PER_PAGE = 500
 """How many participants one page of those that have not published looks at: less than a millisecond."""
-
-_UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
-"""What the conversion of rows raises for values that no writer stores."""
 
 _NUMBER_COLUMN = 6
 """The column of a participant's number in LIST_OPEN_PARTICIPANTS. The count of an open event and the event follow."""
@@ -158,7 +154,7 @@ class SqliteReader:
         shown = of_each[:limit]
         try:
             items = [_open_participant(rows) for rows in shown]
-        except _UNDECODABLE as error:
+        except UNDECODABLE as error:
             raise read_failure(self._connection, error) from error
         return Page(items=items, next_position=shown[-1][0][_NUMBER_COLUMN] if len(of_each) > limit else None)
 
@@ -192,9 +188,7 @@ class SqliteReader:
                 queries.LIST_EVENTS, (stage_arn, session_id, participant_id, True)
             ).fetchall()
             return [recorded_event(participant_id, row) for row in rows]
-        except UNREADABLE as error:
-            raise read_failure(self._connection, error) from error
-        except _UNDECODABLE as error:
+        except (*UNREADABLE, *UNDECODABLE) as error:
             raise read_failure(self._connection, error) from error
 
     def last_event_ms(self, stage_arn: str, session_id: str) -> int | None:
@@ -320,7 +314,7 @@ class SqliteReader:
         """Return the values of rows. The last column of a row is its position and no part of the value."""
         try:
             return [make(row[:-1]) for row in rows]
-        except _UNDECODABLE as error:
+        except UNDECODABLE as error:
             raise read_failure(self._connection, error) from error
 
 

@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.book_connection import UNREADABLE, open_for_reading, read_failure
+from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, open_for_reading, read_failure
 from stagebook.book.sqlite.rows import Row, participant_record, recorded_event
 from stagebook.book.store import Page, RecordedEvent
 from stagebook.stage.resources import ParticipantRecord
@@ -22,7 +22,6 @@ SESSIONS_PER_PAGE = 20_000
 
 _PARTICIPANTS_PER_READ = 500
 _END = (1 << 63) - 1
-_UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 
 class SessionEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +141,7 @@ class SqliteSessionHistory:
             record, number = participant_record(row[:-1]), row[-1]
             rows = self._connection.execute(queries.HISTORY_EVENTS, (session_key, number)).fetchall()
             events = [recorded_event(record.participant_id, each) for each in rows]
-        except (*UNREADABLE, *_UNDECODABLE) as error:
+        except (*UNREADABLE, *UNDECODABLE) as error:
             raise read_failure(self._connection, error) from error
         return ParticipantHistory(record=record, number=number, events=events)
 

@@ -12,10 +12,9 @@ import msgspec
 
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.book_connection import UNREADABLE, open_for_reading, read_failure
+from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, open_for_reading, read_failure
 from stagebook.book.sqlite.rows import Row, recorded_event
 
-_UNDECODABLE = (LookupError, TypeError, ValueError, msgspec.MsgspecError)
 _IDENTITY_COLUMNS = 5
 """The columns of READ_LOG and READ_LOG_AT before those of the event."""
 
@@ -60,7 +59,7 @@ class SqliteEventLog:
         try:
             rows = self._connection.execute(statement, parameters).fetchall()
             return [_logged_event(row) for row in rows]
-        except (*UNREADABLE, *_UNDECODABLE) as error:
+        except (*UNREADABLE, *UNDECODABLE) as error:
             raise read_failure(self._connection, error) from error
 
 
