@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagebook.stage.timestamps import iso8601
+from stagebook.stage.timestamps import epoch_ms, iso8601
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,8 @@ def test_times_are_utc_with_milliseconds(time_ms: int, text: str) -> None:
 @given(st.integers(0, 4_102_444_800_000))
 def test_formatted_times_parse_back(time_ms: int) -> None:
     assert datetime.fromisoformat(iso8601(time_ms)) == datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=time_ms)
+
+
+@given(st.integers(min_value=0, max_value=4_102_444_800_000))
+def test_a_time_that_was_formatted_is_the_same_number_again(time_ms: int) -> None:
+    assert epoch_ms(datetime.fromisoformat(iso8601(time_ms))) == time_ms

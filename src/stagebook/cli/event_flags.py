@@ -17,6 +17,7 @@ from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.event_query import EventFilter
 from stagebook.history.history_files import HistoryFiles
 from stagebook.stage.events import Cause, ErrorCode, EventName
+from stagebook.stage.timestamps import epoch_ms
 
 ANY_ERROR = "any"
 
@@ -108,7 +109,7 @@ def parse_moment(text: str) -> Moment:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no time: use 2h, 2026-01-31 or 2026-01-31T12:00:00Z") from None
-    moment_ms = max(0, int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1_000))
+    moment_ms = max(0, epoch_ms(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)))
     return lambda _now_ms: moment_ms
 
 

@@ -19,7 +19,7 @@ from stagebook.config.settings import SETTINGS, Settings
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.server.system_clock import SystemClock, SystemRandomness
-from stagebook.stage.timestamps import iso8601
+from stagebook.stage.timestamps import epoch_ms, iso8601
 
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -147,7 +147,7 @@ def _expiry_ms(text: str) -> int:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise argparse.ArgumentTypeError("must be like 30d, 12h or 90m, or a time such as 2027-01-31T12:00:00Z")
-    expiry_ms = int(moment.timestamp() * 1000)
+    expiry_ms = epoch_ms(moment)
     if expiry_ms <= now_ms:
         raise argparse.ArgumentTypeError("must be in the future")
     return expiry_ms

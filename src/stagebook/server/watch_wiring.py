@@ -15,14 +15,14 @@ from stagebook.api.watch.access.console_sessions import ConsoleSessions
 from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.signed_requests import SignedRequests
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
-from stagebook.api.watch.event_search_routes import CURSOR_PURPOSE, SearchRoutes
+from stagebook.api.watch.event_search_routes import SearchRoutes
 from stagebook.api.watch.export.export_routes import ExportRoutes
+from stagebook.api.watch.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
 from stagebook.api.watch.openapi_document import with_document
 from stagebook.api.watch.operator_calls import OperatorCalls
-from stagebook.api.watch.sessions.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
 from stagebook.api.watch.sessions.session_routes import SessionRoutes
 from stagebook.api.watch.sessions.stage_routes import StageRoutes
 from stagebook.api.watch.watch_api import WatchApi
@@ -85,19 +85,15 @@ def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessP
         randomness=SystemRandomness(),
         region=parts.settings.region,
     ).route()
-    yield from SearchRoutes(
-        parts.history,
-        seal=PositionSeal(secret=parts.secrets.page_token_secret, purpose=CURSOR_PURPOSE),
-        region=parts.settings.region,
-    ).routes()
-    yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
     cursors = ListCursors(PositionSeal(secret=parts.secrets.page_token_secret, purpose=LIST_CURSOR_PURPOSE))
     clock, region = SystemClock(), parts.settings.region
+    yield from SearchRoutes(parts.history, cursors=cursors, region=region).routes()
+    yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
     yield from SessionRoutes(history=parts.history, cursors=cursors, clock=clock, region=region).routes()
     yield StageRoutes(
         history=parts.history, live_session=parts.manager.live_session, cursors=cursors, clock=clock
     ).route()
-    yield ExportRoutes(history=parts.history, region=parts.settings.region).route()
+    yield ExportRoutes(history=parts.history, region=region).route()
 
 
 def build_watch_api(

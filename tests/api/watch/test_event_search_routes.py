@@ -8,11 +8,11 @@ import pytest
 
 from stagebook.api.position_seal import PositionSeal
 from stagebook.api.watch.event_search_routes import (
-    CURSOR_PURPOSE,
     EventsDocument,
     SearchParameters,
     SearchRoutes,
 )
+from stagebook.api.watch.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
 from stagebook.api.watch.watch_input import read_query
 from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
 from stagebook.api.watch.watch_route import Role, WatchCall
@@ -56,7 +56,8 @@ def history() -> RecordingHistory:
 
 
 def routes(history: Any, *, secret: bytes = b"secret") -> SearchRoutes:  # noqa: ANN401 - a part of the port
-    return SearchRoutes(history, seal=PositionSeal(secret=secret, purpose=CURSOR_PURPOSE), region="us-west-2")
+    cursors = ListCursors(PositionSeal(secret=secret, purpose=LIST_CURSOR_PURPOSE))
+    return SearchRoutes(history, cursors=cursors, region="us-west-2")
 
 
 async def search(
@@ -150,7 +151,8 @@ async def test_the_response_is_the_documented_one() -> None:
         ("limit=all", "limit: "),
         ("order=newest", "order: Invalid enum value 'newest'"),
         ("until=soon", "until: Invalid RFC3339 encoded datetime"),
-        ("cursor=" + "x" * 129, "cursor: Expected `str` of length <= 128"),
+        ("cursor=" + "x" * 33, "cursor: Expected `str` of length <= 32"),
+        ("cursor=", "cursor: Expected `str` of length >= 1"),
         ("page=2", "Object contains unknown field `page`"),
         ("limit=1&limit=2", "limit: may occur once only"),
     ],

@@ -8,7 +8,7 @@ from typing import Any, Concatenate
 from stagebook.api.asgi import Scope
 from stagebook.api.http_responses import HttpResponse
 from stagebook.api.position_seal import PositionSeal
-from stagebook.api.watch.sessions.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
+from stagebook.api.watch.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
 from stagebook.api.watch.watch_route import ReadBody, Role, WatchRoute

@@ -1,6 +1,6 @@
-"""The query parameters that choose events, which are the same in the search and in the live tail."""
+"""The query parameters that choose events, which are the same in the search, the export and the live tail."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -8,10 +8,10 @@ import msgspec
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.arns import STAGE, Arn
 from stagebook.stage.events import Cause, ErrorCode, EventName
+from stagebook.stage.timestamps import epoch_ms
 
 ANY_ERROR = "any"
 MAXIMUM_NAMES = len(EventName)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAXIMUM_TEXT_LENGTH = 2_048
 """Longer than every ARN and every id. A user id has at most 128 characters."""
 
@@ -33,17 +33,18 @@ def time_parameter(description: str) -> msgspec.Meta:
     )
 
 
-def _text(description: str) -> msgspec.Meta:
+def text_parameter(description: str) -> msgspec.Meta:
+    """Return the rule of a parameter that is an id or an ARN."""
     return msgspec.Meta(min_length=1, max_length=_MAXIMUM_TEXT_LENGTH, description=description)
 
 
 class EventParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events. An event must match every parameter that is given; without one, every event of the account does."""
 
-    stage: Annotated[str, _text("ARN or id of the stage.")] | None = None
-    session: Annotated[str, _text("Id of the stage session.")] | None = None
-    participant: Annotated[str, _text("Id of the participant.")] | None = None
-    user: Annotated[str, _text("User id of the participant.")] | None = None
+    stage: Annotated[str, text_parameter("ARN or id of the stage.")] | None = None
+    session: Annotated[str, text_parameter("Id of the stage session.")] | None = None
+    participant: Annotated[str, text_parameter("Id of the participant.")] | None = None
+    user: Annotated[str, text_parameter("User id of the participant.")] | None = None
     name: Annotated[
         tuple[EventName, ...],
         msgspec.Meta(max_length=MAXIMUM_NAMES, description="Name of the event. May be given several times."),
@@ -53,8 +54,15 @@ class EventParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     since: Annotated[datetime, time_parameter("Time of the oldest event.")] | None = None
 
 
+class PastEventParameters(EventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events of the past, for requests whose result has an end."""
+
+    until: Annotated[datetime, time_parameter("Time after the newest event.")] | None = None
+
+
 def event_filter(parameters: EventParameters, *, account_id: str, region: str) -> EventFilter:
     """Return the filter that the parameters stand for, in one account. `region` is that of the server."""
+    until = parameters.until if isinstance(parameters, PastEventParameters) else None
     return EventFilter(
         account_id=account_id,
         stage_arn=full_stage_arn(parameters.stage, account_id=account_id, region=region),
@@ -65,16 +73,13 @@ def event_filter(parameters: EventParameters, *, account_id: str, region: str) -
         error_code=None if parameters.error in {None, ANY_ERROR} else ErrorCode(parameters.error),
         any_error=parameters.error == ANY_ERROR,
         cause=parameters.cause,
-        since_ms=None if parameters.since is None else milliseconds(parameters.since),
+        since_ms=None if parameters.since is None else epoch_ms(parameters.since),
+        until_ms=None if until is None else epoch_ms(until),
     )
 
 
 def full_stage_arn(stage: str | None, *, account_id: str, region: str) -> str | None:
+    """Return the ARN of a stage that is named by its ARN, or by its id in this account and region."""
     if stage is None or ":" in stage:
         return stage
     return str(Arn(region=region, account_id=account_id, resource_type=STAGE, resource_id=stage))
-
-
-def milliseconds(time: datetime) -> int:
-    """Return a time in milliseconds since the epoch, rounded down."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)

@@ -1,10 +1,17 @@
 """Cursors of lists of the watch API: sealed positions, which are valid for the same list with the same filters only."""
 
+from typing import Annotated, TypeAlias
+
+import msgspec
+
 from stagebook.api.position_seal import TOKEN_LENGTH, PositionSeal
 from stagebook.stage.errors import InvalidInputError
 
 LIST_CURSOR_PURPOSE = b"watch list"
-CURSOR_LENGTH = TOKEN_LENGTH
+
+CursorParameter: TypeAlias = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=TOKEN_LENGTH, description="`nextCursor` of the page before.")
+]
 
 
 class ListCursors:

@@ -4,7 +4,7 @@ import msgspec
 
 from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import TEXT_FORMATS
-from stagebook.history.export.export_pages import ExportRange, export_range, read_export_page
+from stagebook.history.export.export_pages import ExportRange, read_export_page
 from stagebook.history.history_files import HistoryFiles
 
 PAGES_PER_READ = 10
@@ -16,11 +16,6 @@ class ExportPart(msgspec.Struct, frozen=True, kw_only=True):
 
     content: bytes
     remaining: ExportRange | None
-
-
-def find_export_range(files: HistoryFiles, where: EventFilter) -> ExportRange:
-    """Return the range of an export that begins now."""
-    return export_range(files, where)
 
 
 def read_export_part(files: HistoryFiles, where: EventFilter, within: ExportRange, form: str) -> ExportPart:

@@ -7,19 +7,18 @@ connection and one page of memory; it holds no history process and no read trans
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.event_parameters import EventParameters, event_filter, milliseconds, time_parameter
+from stagebook.api.watch.event_parameters import PastEventParameters, event_filter
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_route import Role, StreamingResponse, WatchCall, WatchRoute
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import CONTENT_TYPES, TEXT_FORMATS
-from stagebook.history.export.export_pages import ExportRange
-from stagebook.history.export.export_reads import ExportPart, find_export_range, read_export_part
+from stagebook.history.export.export_pages import ExportRange, export_range
+from stagebook.history.export.export_reads import ExportPart, read_export_part
 from stagebook.history.history_reader import HistoryReader
 from stagebook.stage.errors import ServerBusyError
 
@@ -32,21 +31,12 @@ _BUSY_SECONDS = 1.0
 """A response that has begun waits for a free history process instead of being cut."""
 
 
-class ExportParameters(EventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExportParameters(PastEventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events, and the format."""
 
     format: Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(TEXT_FORMATS)})$", description="`jsonl` or `csv`.")] = (
         "jsonl"
     )
-    until: Annotated[datetime, time_parameter("Time after the newest event.")] | None = None
-
-
-def export_filter(parameters: ExportParameters, *, account_id: str, region: str) -> EventFilter:
-    """Return the filter that the parameters stand for, in one account."""
-    where = event_filter(parameters, account_id=account_id, region=region)
-    if parameters.until is None:
-        return where
-    return msgspec.structs.replace(where, until_ms=milliseconds(parameters.until))
 
 
 class ExportRoutes:
@@ -74,11 +64,11 @@ class ExportRoutes:
 
     async def _export(self, call: WatchCall) -> StreamingResponse:
         parameters: ExportParameters = call.query
-        where = export_filter(parameters, account_id=call.watcher.account_id, region=self._region)
+        where = event_filter(parameters, account_id=call.watcher.account_id, region=self._region)
         call.watcher.require(ACTION, Role.READER, resource=where.stage_arn)
         with ExitStack() as resources:
             resources.callback(self._places.take(call.watcher).give_back)
-            within = await self._history.run(find_export_range, where)
+            within = await self._history.run(export_range, where)
             headers = (
                 (b"content-type", CONTENT_TYPES[parameters.format].encode()),
                 (b"content-disposition", f'attachment; filename="events.{parameters.format}"'.encode()),

@@ -6,18 +6,18 @@ from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.event_parameters import full_stage_arn, milliseconds, time_parameter
-from stagebook.api.watch.sessions.list_cursor import CURSOR_LENGTH
+from stagebook.api.watch.event_parameters import full_stage_arn, text_parameter, time_parameter
+from stagebook.api.watch.list_cursor import CursorParameter
 from stagebook.book.sqlite.session_history import SessionFilter
 from stagebook.history.sessions.session_document import (
     ParticipantReportDocument,
     SessionDocument,
     SessionTotalsDocument,
 )
+from stagebook.stage.timestamps import epoch_ms
 
 MAXIMUM_SESSIONS = 1_000
 MAXIMUM_PARTICIPANTS = 1_000
-_MAXIMUM_TEXT_LENGTH = 2_048
 
 
 class SessionState(StrEnum):
@@ -27,40 +27,26 @@ class SessionState(StrEnum):
     ENDED = "ended"
 
 
-def _text(description: str) -> msgspec.Meta:
-    return msgspec.Meta(min_length=1, max_length=_MAXIMUM_TEXT_LENGTH, description=description)
-
-
-_Cursor = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=CURSOR_LENGTH,
-        description="`nextCursor` of the page before.",
-    ),
-]
-
-
 class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which sessions. A session must match every parameter that is given. `since` and `until` bound its start."""
 
-    stage: Annotated[str, _text("ARN or id of the stage.")] | None = None
+    stage: Annotated[str, text_parameter("ARN or id of the stage.")] | None = None
     state: SessionState | None = None
-    user: Annotated[str, _text("User id of a participant of the session.")] | None = None
+    user: Annotated[str, text_parameter("User id of a participant of the session.")] | None = None
     since: Annotated[datetime, time_parameter("Time of the first start.")] | None = None
     until: Annotated[datetime, time_parameter("Time after the last start.")] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_SESSIONS, description="Sessions of a page.")] = 100
-    cursor: _Cursor | None = None
+    cursor: CursorParameter | None = None
 
 
 class SessionReportParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which participants of a session, and whether the totals are computed, which takes time in a large session."""
 
-    participant: Annotated[str, _text("Id of the participant.")] | None = None
-    user: Annotated[str, _text("User id of the participants.")] | None = None
+    participant: Annotated[str, text_parameter("Id of the participant.")] | None = None
+    user: Annotated[str, text_parameter("User id of the participants.")] | None = None
     totals: Annotated[bool, msgspec.Meta(description="Whether the first page has the totals.")] = True
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_PARTICIPANTS, description="Participants of a page.")] = 100
-    cursor: _Cursor | None = None
+    cursor: CursorParameter | None = None
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -100,7 +86,7 @@ def session_filter(parameters: SessionParameters, *, account_id: str, region: st
         account_id=account_id,
         stage_arn=full_stage_arn(parameters.stage, account_id=account_id, region=region),
         is_open=None if parameters.state is None else parameters.state is SessionState.OPEN,
-        since_ms=None if parameters.since is None else milliseconds(parameters.since),
-        until_ms=None if parameters.until is None else milliseconds(parameters.until),
+        since_ms=None if parameters.since is None else epoch_ms(parameters.since),
+        until_ms=None if parameters.until is None else epoch_ms(parameters.until),
         user_id=parameters.user,
     )

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
-from stagebook.api.watch.sessions.list_cursor import ListCursors
+from stagebook.api.watch.list_cursor import ListCursors
 from stagebook.api.watch.sessions.session_parameters import (
     EncodedSessionReport,
     SessionList,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.sessions.list_cursor import CURSOR_LENGTH, ListCursors
+from stagebook.api.watch.list_cursor import CursorParameter, ListCursors
 from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute, json_response
 from stagebook.history.history_reader import HistoryReader
 from stagebook.history.sessions.stage_reads import StageErrors, read_stage_errors, read_stages
@@ -27,13 +27,7 @@ class StageListParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """The page of the list."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_STAGES, description="Stages of a page.")] = 100
-    cursor: (
-        Annotated[
-            str,
-            msgspec.Meta(min_length=1, max_length=CURSOR_LENGTH, description="`nextCursor` of the page before."),
-        ]
-        | None
-    ) = None
+    cursor: CursorParameter | None = None
 
 
 class StageOverview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
