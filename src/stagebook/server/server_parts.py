@@ -98,43 +98,10 @@ class ServerParts:
             self.traces = start_traces(self.settings.otlp_endpoint, version=self.version, environment=os.environ)
             if self.traces is not None:
                 parts.push_async_callback(self.traces.close)
-            self.book = SqliteBook.open(
-                self.folder.book_path,
-                read_secret=partial(self.folder.stream_key_secret, randomness=SystemRandomness()),
-                lock=self._lock,
-                show_deleted_history=self.settings.deleted_stage_history,
-            )
-            parts.push_async_callback(self.book.close)
-            if self.traces is not None:
-                self.book.observe_commits(self.traces.commits)
-            self.history = HistoryProcesses(self.folder.book_path, processes=self.settings.watch_processes)
-            parts.push_async_callback(self.history.close)
-            self._start_indexer(parts)
+            self.book = self._open_book(parts)
+            self.history = self._start_history(parts)
             self.live = self._start_live_events(parts)
-            self.engines = EnginePool(
-                engine_settings(self.settings, host=self.host),
-                processes=self.settings.media_processes,
-                user=self._media_user,
-            )
-            # The processes take about as long to start as recovery takes for thousands of participants: side by side.
-            engines_start = asyncio.create_task(self.engines.start())
-            parts.push_async_callback(self.engines.stop)
-            parts.callback(engines_start.cancel)
-            self.ingest = self._build_ingest()
-            self.manager = build_stage_manager(
-                self.settings,
-                book=self.book,
-                media=MediaRouter(self.engines, self.ingest),
-                secrets=self.secrets,
-                endpoints=public_endpoints(self.settings, public_url=self.public_url, sockets=self.sockets),
-            )
-            self.retention = build_retention(self.settings, book=self.book, manager=self.manager)
-            if self.retention.is_configured and not self.book.can_shrink:
-                await self._make_book_shrinkable()
-            recovered = await self.manager.start()
-            await engines_start
-            if recovered:
-                _log.warning("sessions left open by the last run were ended", sessions=recovered)
+            await self._start_stages(parts)
             self._start_webhooks(parts)
             if self.ingest is not None:
                 # Started last: encoders reconnect at once, and the manager must be ready to admit them.
@@ -148,6 +115,45 @@ class ServerParts:
     ) -> None:
         await self._started.aclose()
 
+    def _open_book(self, parts: AsyncExitStack) -> SqliteBook:
+        book = SqliteBook.open(
+            self.folder.book_path,
+            read_secret=partial(self.folder.stream_key_secret, randomness=SystemRandomness()),
+            lock=self._lock,
+            show_deleted_history=self.settings.deleted_stage_history,
+        )
+        parts.push_async_callback(book.close)
+        if self.traces is not None:
+            book.observe_commits(self.traces.commits)
+        return book
+
+    async def _start_stages(self, parts: AsyncExitStack) -> None:
+        """Start the media engines and the stage manager, which ends what an interrupted run has left open."""
+        self.engines = EnginePool(
+            engine_settings(self.settings, host=self.host),
+            processes=self.settings.media_processes,
+            user=self._media_user,
+        )
+        # The processes take about as long to start as recovery takes for thousands of participants: side by side.
+        engines_start = asyncio.create_task(self.engines.start())
+        parts.push_async_callback(self.engines.stop)
+        parts.callback(engines_start.cancel)
+        self.ingest = self._build_ingest()
+        self.manager = build_stage_manager(
+            self.settings,
+            book=self.book,
+            media=MediaRouter(self.engines, self.ingest),
+            secrets=self.secrets,
+            endpoints=public_endpoints(self.settings, public_url=self.public_url, sockets=self.sockets),
+        )
+        self.retention = build_retention(self.settings, book=self.book, manager=self.manager)
+        if self.retention.is_configured and not self.book.can_shrink:
+            await self._make_book_shrinkable()
+        recovered = await self.manager.start()
+        await engines_start
+        if recovered:
+            _log.warning("sessions left open by the last run were ended", sessions=recovered)
+
     async def _make_book_shrinkable(self) -> None:
         """Rewrite a book of an earlier version once, so that its file becomes shorter when rows are deleted."""
         path = str(self.folder.book_path)
@@ -159,11 +165,15 @@ class ServerParts:
                 path=path,
             )
 
-    def _start_indexer(self, parts: AsyncExitStack) -> None:
-        indexer = SearchIndexer(self.history)
+    def _start_history(self, parts: AsyncExitStack) -> HistoryProcesses:
+        """Return the processes that read the history, and let them index what becomes durable."""
+        history = HistoryProcesses(self.folder.book_path, processes=self.settings.watch_processes)
+        parts.push_async_callback(history.close)
+        indexer = SearchIndexer(history)
         self.book.on_durable(indexer.note_durable)
         indexer.start()
         parts.push_async_callback(indexer.stop)
+        return history
 
     def _start_live_events(self, parts: AsyncExitStack) -> LiveEvents:
         log = SqliteEventLog.open(self.folder.book_path)
