@@ -23,7 +23,7 @@ from stagebook.book.sqlite.book_connection import (
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.change_rows import ChangeTranslator
 from stagebook.book.sqlite.reader import SqliteReader
-from stagebook.book.sqlite.retention_run import RetentionRun
+from stagebook.book.sqlite.retention.retention_run import RetentionRun
 from stagebook.book.sqlite.row_keys import RowKeys
 from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.sqlite.writer import CLOSED, BookWriter, CommitObserver

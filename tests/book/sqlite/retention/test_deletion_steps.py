@@ -6,10 +6,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from stagebook.book.sqlite import deletion_steps
 from stagebook.book.sqlite.book_connection import WAL_CHECKPOINT_PAGES, open_for_writing
-from stagebook.book.sqlite.deletion_steps import DELETE_ROWS_OF_SESSION, delete_expired
-from stagebook.book.sqlite.retention_run import PAGES_PER_STEP, ROWS_PER_STEP, SESSIONS_PER_STEP
+from stagebook.book.sqlite.retention import deletion_steps
+from stagebook.book.sqlite.retention.deletion_steps import DELETE_ROWS_OF_SESSION, delete_expired
+from stagebook.book.sqlite.retention.retention_run import PAGES_PER_STEP, ROWS_PER_STEP, SESSIONS_PER_STEP
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.stage.events import Event, EventName
 from tests.book.retained import LATER_MS, delete_old, policy

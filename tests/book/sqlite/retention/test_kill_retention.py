@@ -18,7 +18,7 @@ SESSIONS = 120
 PARTICIPANTS = ("p", "q", "r")
 EVENTS = 40
 """Of each participant: a session has more rows than a step deletes."""
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 
 
 def session_id(number: int) -> str:

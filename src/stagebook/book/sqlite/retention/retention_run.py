@@ -14,7 +14,7 @@ import msgspec
 
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.sqlite import queries
-from stagebook.book.sqlite.deletion_steps import (
+from stagebook.book.sqlite.retention.deletion_steps import (
     StageDeletion,
     delete_connection_revocations,
     delete_expired,
