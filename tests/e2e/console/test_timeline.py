@@ -28,6 +28,10 @@ async def test_lanes_tell_in_words_who_was_there_while_it_happens(console: Conso
     async with connect_events_client(token):
         await fail_to_publish(stage, user_id="felix")
         await console.open(f"#/sessions/{await stage.session_id()}")
+        names = page.get_by_label("Participants with the event")
+        await names.select_option("PUBLISH_ERROR")
+        await expect(page.get_by_role("button", name="ann:")).to_have_count(0)
+        await names.select_option("")
         await page.get_by_role("button", name="felix: 1 error").click()
         details = page.get_by_role("region", name="felix", exact=True)
         await expect(details).to_contain_text("The token does not allow this.")

@@ -16,6 +16,7 @@ const ZOOM = 1.5;
 const PAN_PIXELS = 80;
 const NOW_PERIOD_MS = 1_000;
 const ALL_LAYERS = new Set(Object.keys(LAYERS));
+const ALL_NAMES = Object.values(LAYERS).flatMap(({ names }) => names);
 
 // `onEvents` is called when live events have been added.
 export function Timeline({ sessionId, onEvents }) {
@@ -34,8 +35,9 @@ export function Timeline({ sessionId, onEvents }) {
 	const { model } = events;
 	const [text, setText] = useState("");
 	const [layers, setLayers] = useState(ALL_LAYERS);
+	const [name, setName] = useState("");
 	const [selected, setSelected] = useState(null);
-	const lanes = useMemo(() => model.find(text, layers), [text, layers, version]);
+	const lanes = useMemo(() => model.find(text, layers, name), [text, layers, name, version]);
 	const lane = model.lanesById.get(selected);
 	return html`<section class="card flush timeline" aria-labelledby="timeline-heading">
 		<header>
@@ -44,7 +46,7 @@ export function Timeline({ sessionId, onEvents }) {
 			${events.live !== "off" && html`<${LiveState} state=${events.live} />`}
 			<input type="search" class="end timeline-search" aria-label="Find a participant" placeholder="Find a participant" value=${text} onInput=${({ target }) => setText(target.value)} />
 		</header>
-		<${LayerChoice} layers=${layers} onChange=${setLayers} />
+		<${LayerChoice} layers=${layers} onChange=${setLayers}><${NameChoice} name=${name} onChange=${setName} /><//>
 		${events.error && html`<${Problem} error=${events.error} onRetry=${events.retry} />`}
 		${events.isLoading && !model.eventCount && html`<${Loading} what="Loading the events" />`}
 		${model.eventCount > 0 && html`<${Lanes} model=${model} lanes=${lanes} layers=${layers} version=${version} isOpen=${model.openCount > 0} selected=${selected} onSelect=${setSelected} />`}
@@ -60,7 +62,15 @@ function statusText({ isLoading }, model, lanes) {
 	return `${participants}, ${plural(model.eventCount, "event")}${isLoading ? ", loading more …" : ""}`;
 }
 
-function LayerChoice({ layers, onChange }) {
+// Only the participants that have an event of this name.
+function NameChoice({ name, onChange }) {
+	return html`<select class="timeline-name end" aria-label="Participants with the event" value=${name} onChange=${({ target }) => onChange(target.value)}>
+		<option value="">all participants</option>
+		${ALL_NAMES.map((each) => html`<option key=${each} value=${each}>with ${each}</option>`)}
+	</select>`;
+}
+
+function LayerChoice({ layers, onChange, children }) {
 	const toggle = (layer) => {
 		const next = new Set(layers);
 		if (!next.delete(layer)) next.add(layer);
@@ -73,6 +83,7 @@ function LayerChoice({ layers, onChange }) {
 				<span class="swatch ${layer}" aria-hidden="true"></span><span>${title}</span>
 			</label>`,
 		)}
+		${children}
 	</div>`;
 }
 

@@ -29,7 +29,7 @@ const isAfter = (a, b) => a.length > b.length || (a.length === b.length && a > b
 
 class Lane {
 	constructor({ participantId, userId = "", stageArn }) {
-		Object.assign(this, { id: participantId, userId, stageArn, errors: [], exchanges: [], layers: new Set(), eventCount: 0 });
+		Object.assign(this, { id: participantId, userId, stageArn, errors: [], exchanges: [], layers: new Set(), names: new Set(), eventCount: 0 });
 		this.rows = Object.fromEntries(KINDS.map((kind) => [kind, []]));
 		this.open = Object.fromEntries(KINDS.map((kind) => [kind, new Map()]));
 	}
@@ -79,6 +79,7 @@ export class TimelineModel {
 		const lane = this.laneOf(event);
 		lane.eventCount += 1;
 		lane.layers.add(LAYER_OF.get(event.name));
+		lane.names.add(event.name);
 		const about = event.remoteParticipantId ?? event.destinationSessionId ?? "";
 		if (event.name in STARTS) lane.start(STARTS[event.name], about, at);
 		else if (event.name in ENDS) lane.end(ENDS[event.name], about, at, event.cause ?? "");
@@ -103,13 +104,15 @@ export class TimelineModel {
 		return this.lanesById.get(participantId)?.name ?? participantId;
 	}
 
-	// The lanes whose participant matches a text, and that have something of at least one of the layers.
-	find(text, layers) {
+	// The lanes whose participant matches a text, that have something of at least one of the layers, and, with a name,
+	// an event of that name.
+	find(text, layers, name) {
 		const wanted = text.trim().toLowerCase();
 		return this.lanes.filter(
 			(lane) =>
 				(!wanted || lane.id.toLowerCase().includes(wanted) || lane.userId.toLowerCase().includes(wanted)) &&
-				[...lane.layers].some((layer) => layers.has(layer)),
+				[...lane.layers].some((layer) => layers.has(layer)) &&
+				(!name || lane.names.has(name)),
 		);
 	}
 }
