@@ -5,10 +5,9 @@ answer does not depend on what was sent, and nothing is logged. A valid credenti
 has sent before, so that nobody can lock out a client with the same address, behind a NAT or a proxy.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 
-from stagebook.api.access.token_bucket import TokenBucket
+from stagebook.api.access.token_bucket import TokenBuckets
 from stagebook.client_network import network_of
 
 FAILURES_BURST = 20
@@ -21,19 +20,10 @@ class FailedAttempts:
     """Counts failures. `monotonic` returns seconds of a clock that never goes back."""
 
     def __init__(self, *, monotonic: Callable[[], float], tracked_networks: int = TRACKED_NETWORKS) -> None:
-        self._monotonic = monotonic
-        self._tracked_networks = tracked_networks
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._buckets = TokenBuckets(
+            burst=FAILURES_BURST, per_second=FAILURES_PER_SECOND, monotonic=monotonic, maximum=tracked_networks
+        )
 
     def admit(self, address: str) -> bool:
         """Count one failure of a client with this IP address. Returns whether its network is still below the limit."""
-        network = network_of(address)
-        bucket = self._buckets.get(network)
-        if bucket is None:
-            bucket = self._buckets[network] = TokenBucket(
-                burst=FAILURES_BURST, per_second=FAILURES_PER_SECOND, monotonic=self._monotonic
-            )
-            if len(self._buckets) > self._tracked_networks:
-                self._buckets.popitem(last=False)
-        self._buckets.move_to_end(network)
-        return bucket.take()
+        return self._buckets.take(network_of(address))

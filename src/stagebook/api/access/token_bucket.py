@@ -1,6 +1,7 @@
-"""A token bucket: the limit of a rate that allows bursts."""
+"""A token bucket: the limit of a rate that allows bursts. And buckets by key, in bounded memory."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 
 
 class TokenBucket:
@@ -33,3 +34,38 @@ class TokenBucket:
         self._units = min(self._burst, self._units + elapsed_seconds * self._per_second)
         self._refilled_at_seconds = now_seconds
         return self._units >= 1.0
+
+
+class TokenBuckets:
+    """A bucket for each key, made when it is first needed.
+
+    At most `maximum` buckets are kept; the least recently used one is dropped.
+    """
+
+    def __init__(self, *, burst: int, per_second: float, monotonic: Callable[[], float], maximum: int) -> None:
+        self._burst = burst
+        self._per_second = per_second
+        self._monotonic = monotonic
+        self._maximum = maximum
+        self._buckets: OrderedDict[Hashable, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, key: Hashable) -> bool:
+        """Take one unit from the bucket of a key and return True; return False when none is left."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = TokenBucket(
+                burst=self._burst, per_second=self._per_second, monotonic=self._monotonic
+            )
+            if len(self._buckets) > self._maximum:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(key)
+        return bucket.take()
+
+    def has_unit(self, key: Hashable) -> bool:
+        """Return whether a unit is left for a key. It makes no bucket and does not count as a use."""
+        bucket = self._buckets.get(key)
+        return bucket is None or bucket.has_unit()

@@ -1,11 +1,10 @@
 """The limits on what a client may send to this API, and the rate limiters that enforce the rates."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 import msgspec
 
-from stagebook.api.access.token_bucket import TokenBucket
+from stagebook.api.access.token_bucket import TokenBuckets
 from stagebook.api.participants.problem_responses import RETRY_SOON, RequestRefusalCode, RequestRefusedError
 from stagebook.stage.claims import Claims
 
@@ -76,27 +75,16 @@ class AttemptRateLimiter:
         per_second: float | None = None,
     ) -> None:
         """`burst` and `per_second` replace those of attempts, for another kind of request."""
-        self._limits = limits
-        self._burst = limits.attempts_burst if burst is None else burst
-        self._per_second = limits.attempts_per_second if per_second is None else per_second
-        self._monotonic = monotonic
-        self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
+        self._buckets = TokenBuckets(
+            burst=limits.attempts_burst if burst is None else burst,
+            per_second=limits.attempts_per_second if per_second is None else per_second,
+            monotonic=monotonic,
+            maximum=limits.tracked_participants,
+        )
 
     def require(self, claims: Claims) -> None:
         """Count one attempt of this participant; raise RequestRefusedError 429 when it is above the rate."""
-        participant = (claims.stage_arn, claims.participant_id)
-        bucket = self._buckets.get(participant)
-        if bucket is None:
-            bucket = self._buckets[participant] = TokenBucket(
-                burst=self._burst,
-                per_second=self._per_second,
-                monotonic=self._monotonic,
-            )
-            if len(self._buckets) > self._limits.tracked_participants:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(participant)
-        if not bucket.take():
+        if not self._buckets.take((claims.stage_arn, claims.participant_id)):
             raise too_many_requests("too many attempts with this token")
 
 

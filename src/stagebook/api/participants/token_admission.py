@@ -10,11 +10,10 @@ IPv6 addresses are grouped by network (`client_network.py`). Behind a reverse pr
 X-Forwarded-For if the proxy is in the setting `trusted_proxies`; otherwise all clients have the proxy's address.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from stagebook.api.access.token_bucket import TokenBucket
+from stagebook.api.access.token_bucket import TokenBuckets
 from stagebook.api.asgi import Scope
 from stagebook.api.participants.participant_manager import ParticipantManager
 from stagebook.api.participants.request_limits import RequestLimits, too_many_requests
@@ -36,9 +35,12 @@ class TokenAdmission:
 
     def __init__(self, manager: ParticipantManager, *, limits: RequestLimits, monotonic: Callable[[], float]) -> None:
         self._manager = manager
-        self._limits = limits
-        self._monotonic = monotonic
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._buckets = TokenBuckets(
+            burst=limits.invalid_tokens_burst,
+            per_second=limits.invalid_tokens_per_second,
+            monotonic=monotonic,
+            maximum=limits.tracked_addresses,
+        )
 
     def admit(self, scope: Scope, token: str, *, connection_token: str | None) -> Claims:
         """Return the claims of a valid participant token, optionally with a connection token beside it.
@@ -60,26 +62,12 @@ class TokenAdmission:
         if all(self._manager.is_known(token) for token in tokens):
             return verify()
         network = network_of((scope.get("client") or ("",))[0])
-        bucket = self._buckets.get(network)
-        if bucket is not None and not bucket.has_unit():
+        if not self._buckets.has_unit(network):
             raise too_many_requests("too many invalid tokens from this address")
         try:
             return verify()
         except TokenRefusedError as error:
             # A refused connection token is reported with a reason of its own, whatever is wrong with it.
             if error.refusal in INVALID or error.refusal is TokenRefusal.CONNECTION_TOKEN:
-                self._bucket(network).take()
+                self._buckets.take(network)
             raise
-
-    def _bucket(self, network: str) -> TokenBucket:
-        bucket = self._buckets.get(network)
-        if bucket is None:
-            bucket = self._buckets[network] = TokenBucket(
-                burst=self._limits.invalid_tokens_burst,
-                per_second=self._limits.invalid_tokens_per_second,
-                monotonic=self._monotonic,
-            )
-            if len(self._buckets) > self._limits.tracked_addresses:
-                self._buckets.popitem(last=False)
-        self._buckets.move_to_end(network)
-        return bucket
