@@ -11,8 +11,8 @@ from typing import Any
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.server.system_clock import SystemClock, SystemRandomness
 from stagebook.stage.events import Event, EventName
-from stagebook.webhooks.delivery_messages import DeliverySettings
-from stagebook.webhooks.delivery_process import WebhookDelivery
+from stagebook.webhooks.delivery.delivery_messages import DeliverySettings
+from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.destination import Destination
 from stagebook.webhooks.webhook_service import NewDestination, WebhookService
 from tests.book.sample import ACCOUNT, append, commit, open_book, open_session, put, put_stage

@@ -26,7 +26,7 @@ from stagebook.data_folder.secrets import DataFolder
 from stagebook.server.webhook_wiring import webhook_service
 from stagebook.stage.errors import StagebookError
 from stagebook.stage.events import EventName
-from stagebook.webhooks.delivery_schedule import DeliveryState
+from stagebook.webhooks.delivery.delivery_schedule import DeliveryState
 from stagebook.webhooks.destination import DeliveryFormat, DestinationKind
 from stagebook.webhooks.webhook_file import WebhookFileError
 from stagebook.webhooks.webhook_service import (

@@ -51,7 +51,7 @@ from stagebook.server.wiring import (
     public_endpoints,
     rtmps_certificate_files,
 )
-from stagebook.webhooks.delivery_process import WebhookDelivery
+from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import WebhookService
 
 _log = structlog.get_logger(__name__)

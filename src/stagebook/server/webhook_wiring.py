@@ -7,8 +7,8 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.server.system_clock import SystemClock, SystemRandomness
 from stagebook.stage.errors import StagebookError
-from stagebook.webhooks.delivery_messages import DeliverySettings
-from stagebook.webhooks.delivery_process import WebhookDelivery
+from stagebook.webhooks.delivery.delivery_messages import DeliverySettings
+from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import NewDestination, WebhookService
 
 

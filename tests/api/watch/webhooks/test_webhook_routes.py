@@ -15,8 +15,8 @@ from stagebook.api.watch.watch_route import ReadBody, Role
 from stagebook.api.watch.webhooks.webhook_routes import WebhookRoutes
 from stagebook.server.system_clock import SystemRandomness
 from stagebook.stage.events import EventName
-from stagebook.webhooks.delivery_journal import DeliveryJournal, JournalEntry
-from stagebook.webhooks.delivery_schedule import DeliveryState
+from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry
+from stagebook.webhooks.delivery.delivery_schedule import DeliveryState
 from stagebook.webhooks.webhook_file import DeliveryOrigin
 from stagebook.webhooks.webhook_service import MAXIMUM_DESTINATIONS, NewDestination, WebhookService
 from stagebook.webhooks.webhook_store import WebhookSeal

@@ -11,10 +11,10 @@ from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.book_connection import open_for_reading
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
-from stagebook.webhooks.delivery_journal import DeliveryJournal, JournalEntry
+from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry
+from stagebook.webhooks.delivery.delivery_schedule import DeliveryAttempt, DeliverySchedule, DeliveryState
 from stagebook.webhooks.delivery_outcome import Delivered, Failed, Missing, Outcome
 from stagebook.webhooks.delivery_records import Backlog, Run
-from stagebook.webhooks.delivery_schedule import DeliveryAttempt, DeliverySchedule, DeliveryState
 from stagebook.webhooks.destination import Destination
 from stagebook.webhooks.event_envelope import CONTENT_TYPES, ReplicaSource, message_body
 from stagebook.webhooks.targets.target import OutgoingMessage, Target

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from stagebook.stage.errors import ConflictError
-from stagebook.webhooks import delivery_journal
-from stagebook.webhooks.delivery_journal import DeliveryJournal, JournalEntry
+from stagebook.webhooks.delivery import delivery_journal
+from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry
+from stagebook.webhooks.delivery.delivery_schedule import DeliveryState, Progress
 from stagebook.webhooks.delivery_records import Backlog
-from stagebook.webhooks.delivery_schedule import DeliveryState, Progress
 from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, WebhookFileError, open_webhook_file
 from stagebook.webhooks.webhook_store import MAXIMUM_WAITING_TESTS, UNREADABLE_SECRET, WebhookSeal, WebhookStore
 from tests.history.logged import ACCOUNT

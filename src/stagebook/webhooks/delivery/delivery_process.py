@@ -12,7 +12,7 @@ from stagebook.media.worker.worker_messages import Command, Report, Request
 from stagebook.media.worker.worker_process import WorkerProcess
 from stagebook.media.worker.worker_run import WorkerProgram, WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
-from stagebook.webhooks.delivery_messages import (
+from stagebook.webhooks.delivery.delivery_messages import (
     BacklogReported,
     DeliveryRunning,
     DeliverySettings,
@@ -41,7 +41,7 @@ class _DeliveryWorkerProcess(WorkerProcess):
         program = WorkerProgram(
             name="delivery process",
             number=0,
-            module="stagebook.webhooks.delivery_worker",
+            module="stagebook.webhooks.delivery.delivery_worker",
             receive=receive_report,
             user=None,
             kept_variables=KEPT_VARIABLES,

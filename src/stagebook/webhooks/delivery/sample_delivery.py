@@ -11,9 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from stagebook.stage.timestamps import iso8601
-from stagebook.webhooks.delivery_journal import DeliveryJournal, JournalEntry, SampleRequest
+from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry, SampleRequest
+from stagebook.webhooks.delivery.delivery_schedule import DeliveryState
 from stagebook.webhooks.delivery_outcome import Delivered, Failed, Outcome
-from stagebook.webhooks.delivery_schedule import DeliveryState
 from stagebook.webhooks.destination import DeliveryFormat, Destination
 from stagebook.webhooks.event_envelope import CLOUD_EVENT_TYPE_PREFIX, CONTENT_TYPES, OWN_SOURCE, EventEnvelope
 from stagebook.webhooks.targets.target import OutgoingMessage, Target

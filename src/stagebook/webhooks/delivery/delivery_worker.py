@@ -1,6 +1,6 @@
 """The delivery process: delivers events to all destinations. `delivery_process` starts it.
 
-    python -m stagebook.webhooks.delivery_worker <file descriptor of the control socket>
+    python -m stagebook.webhooks.delivery.delivery_worker <file descriptor of the control socket>
 
 It exits when the server sends Stop or closes the socket, so it never outlives the server. It reads what receivers
 answer, so it gives up what it does not need: new privileges and core dumps, which would hold the secrets of
@@ -28,8 +28,8 @@ import uvloop
 
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.media.worker.worker_main import ReportWriter, run_worker
-from stagebook.webhooks.delivery_journal import DeliveryJournal, SampleRequest
-from stagebook.webhooks.delivery_messages import (
+from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, SampleRequest
+from stagebook.webhooks.delivery.delivery_messages import (
     BacklogReported,
     DeliveryCommand,
     DeliveryRunning,
@@ -39,11 +39,11 @@ from stagebook.webhooks.delivery_messages import (
     WebhooksChanged,
     receive_command,
 )
+from stagebook.webhooks.delivery.delivery_run import DeliveryRun, EventSource
+from stagebook.webhooks.delivery.delivery_schedule import DeliverySchedule, Progress, ScheduleLimits
+from stagebook.webhooks.delivery.sample_delivery import deliver_test
 from stagebook.webhooks.delivery_records import Backlog, Run
-from stagebook.webhooks.delivery_run import DeliveryRun, EventSource
-from stagebook.webhooks.delivery_schedule import DeliverySchedule, Progress, ScheduleLimits
 from stagebook.webhooks.destination import Destination
-from stagebook.webhooks.sample_delivery import deliver_test
 from stagebook.webhooks.targets.new_target import CALLS_PER_RUN, new_target
 from stagebook.webhooks.targets.target import Target
 from stagebook.webhooks.webhook_file import RunKind, WebhookFileError

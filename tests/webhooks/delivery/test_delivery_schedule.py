@@ -7,14 +7,14 @@ import random
 
 import pytest
 
-from stagebook.webhooks.delivery_outcome import Delivered, Failed, Missing, Outcome
-from stagebook.webhooks.delivery_schedule import (
+from stagebook.webhooks.delivery.delivery_schedule import (
     DeliveryAttempt,
     DeliverySchedule,
     DeliveryState,
     Progress,
     ScheduleLimits,
 )
+from stagebook.webhooks.delivery_outcome import Delivered, Failed, Missing, Outcome
 
 SECOND = 1_000
 HOUR = 3_600 * SECOND

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from stagebook.book.event_log import LoggedEvent
+from stagebook.webhooks.delivery.delivery_schedule import DeliveryState, Progress
 from stagebook.webhooks.delivery_outcome import MAXIMUM_REASON_LENGTH
 from stagebook.webhooks.delivery_records import Backlog, Run
-from stagebook.webhooks.delivery_schedule import DeliveryState, Progress
 from stagebook.webhooks.destination import Destination
 from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, open_webhook_file, transaction
 from stagebook.webhooks.webhook_store import WebhookSeal, read_destinations

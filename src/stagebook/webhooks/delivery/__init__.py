@@ -1,0 +1,1 @@
+"""The delivery of webhooks: what is attempted when, the process that does it, and what it stores."""
