@@ -73,6 +73,7 @@ def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessP
         sessions=access.sessions,
         cookie=access.cookie,
         guard=access.guard,
+        monotonic=time.monotonic,
     ).routes()
     yield from OperatorCalls(calls.call, names=calls.router.names).routes()
     yield from WebhookRoutes(

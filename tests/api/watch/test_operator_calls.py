@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from stagebook.api.access.identity import Identity
 from stagebook.api.http_responses import HttpResponse
 from stagebook.api.watch.watch_route import Role
+from stagebook.log_rate_limit import MAX_LINES
 from tests.api.aws.asgi_harness import STAGE_ARN
 from tests.api.watch.access.access_harness import CONSOLE, AccessHarness, bearer, document
 
@@ -68,3 +69,13 @@ async def test_each_change_is_logged_and_reading_is_not() -> None:
     (line,) = lines
     assert (line["operation"], line["caller"], line["status"]) == ("CreateStage", key.split("_")[1], 200)
     assert "secret" not in str(line)
+
+
+async def test_the_refused_calls_of_a_reader_do_not_fill_the_log() -> None:
+    harness = AccessHarness()
+    headers = bearer(harness.store.create(Role.READER))
+    with capture_logs() as lines:
+        for _ in range(MAX_LINES + 1):
+            response = await harness.request("POST", path("CreateStage"), body={}, headers=headers)
+            assert response.status >= 400
+    assert [line["event"] for line in lines] == ["operator call"] * MAX_LINES

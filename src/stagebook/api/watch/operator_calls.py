@@ -7,6 +7,7 @@ and handler are those of a signed call (`api/aws/operation_calls.py`). The conso
 Role reader calls Get and List operations, except GetIngestConfiguration, which returns a stream key.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
@@ -18,11 +19,13 @@ from stagebook.api.http_responses import HttpResponse
 from stagebook.api.watch.access.authenticated import facts_of
 from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
 from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute
+from stagebook.log_rate_limit import LogRateLimit
 
 CallOperation: TypeAlias = Callable[[str, Identity, bytes], Awaitable[HttpResponse]]
 """Calls an operation by its name, for an authenticated caller, with the JSON of its input."""
 
 _READING = ("Get", "List")
+_REFUSED = 400
 _log = structlog.get_logger(__name__)
 
 
@@ -38,6 +41,7 @@ class OperatorCalls:
     def __init__(self, call_operation: CallOperation, *, names: Sequence[str]) -> None:
         self._call_operation = call_operation
         self._names = frozenset(names)
+        self._log_limit = LogRateLimit(clock=time.monotonic)
 
     def routes(self) -> list[WatchRoute]:
         """Return the route."""
@@ -61,11 +65,12 @@ class OperatorCalls:
             raise WatchRefusedError(status=404, code=WatchProblemCode.NOT_FOUND, detail="there is no such operation")
         response = await self._call_operation(name, facts_of(call.watcher).identity, bytes(call.body))
         if not name.startswith(_READING):
-            _log.info(
-                "operator call",
-                operation=name,
-                caller=call.watcher.name,
-                account_id=call.watcher.account_id,
-                status=response.status,
-            )
+            self._log_change(name, call, response.status)
         return response
+
+    def _log_change(self, operation: str, call: WatchCall, status: int) -> None:
+        """Log a call. Those that were refused have a limit: a reader can make them at will."""
+        more = self._log_limit.admit("refused") if status >= _REFUSED else {}
+        if more is not None:
+            caller, account_id = call.watcher.name, call.watcher.account_id
+            _log.info("operator call", operation=operation, caller=caller, account_id=account_id, status=status, **more)

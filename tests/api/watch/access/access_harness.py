@@ -61,6 +61,7 @@ class AccessHarness:
             sessions=self.sessions,
             cookie=self.cookie,
             guard=guard,
+            monotonic=lambda: self.store.seconds,
         )
         calls = new_calls()
         operations = OperatorCalls(call_operation or calls.call, names=calls.router.names)

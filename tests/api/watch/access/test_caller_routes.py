@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stagebook.api.access.failed_attempts import FAILURES_BURST
-from stagebook.api.watch.access.console_sessions import LIFETIME_SECONDS
+from stagebook.api.watch.access.console_sessions import LIFETIME_SECONDS, MAXIMUM_SESSIONS_PER_KEY
 from stagebook.api.watch.watch_route import Role
 from tests.api.watch.access.access_harness import CONSOLE, URL, AccessHarness, bearer, document, set_cookie
 from tests.api.watch.access.key_store import ACCOUNT_ID, REGION
@@ -79,6 +79,18 @@ async def test_wrong_keys_are_refused_at_a_limited_rate() -> None:
         statuses.append(response.status)
     assert statuses == [401] * FAILURES_BURST + [429]
     assert len(harness.sessions) == 0
+
+
+async def test_a_key_signs_in_at_a_limited_rate() -> None:
+    harness = AccessHarness()
+    key, other = harness.store.create(), harness.store.create()
+    for _ in range(MAXIMUM_SESSIONS_PER_KEY):
+        await harness.sign_in(key)
+    refused = await harness.request("POST", "/watch/v1/sign-in", body={"key": key}, headers=CONSOLE)
+    assert (refused.status, document(refused)["code"]) == (429, "TOO_MANY_REQUESTS")
+    await harness.sign_in(other)
+    harness.store.seconds += 1.0
+    await harness.sign_in(key)
 
 
 @pytest.mark.parametrize(

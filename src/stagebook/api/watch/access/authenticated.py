@@ -61,3 +61,10 @@ def unauthenticated(detail: str) -> WatchRefusedError:
 def forbidden(detail: str) -> WatchRefusedError:
     """Return the refusal of a request whose caller may not make it."""
     return WatchRefusedError(status=403, code=WatchProblemCode.FORBIDDEN, detail=detail)
+
+
+def too_many(detail: str) -> WatchRefusedError:
+    """Return the refusal of a request above a rate."""
+    return WatchRefusedError(
+        status=429, code=WatchProblemCode.TOO_MANY_REQUESTS, detail=detail, headers=((b"retry-after", b"1"),)
+    )

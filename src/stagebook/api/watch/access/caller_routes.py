@@ -8,21 +8,30 @@ A page of another origin must not sign its visitor in either: with a session of 
 tell whose stages they see. So signing in needs the header field of the console, as every change with a cookie does.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 import structlog
 
+from stagebook.api.access.token_bucket import TokenBuckets
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.access.authenticated import Authenticated, AuthenticationMethod, facts_of
+from stagebook.api.watch.access.authenticated import Authenticated, AuthenticationMethod, facts_of, too_many
 from stagebook.api.watch.access.browser_guard import BrowserGuard
-from stagebook.api.watch.access.console_sessions import LIFETIME_SECONDS, ConsoleSessions
+from stagebook.api.watch.access.console_sessions import (
+    LIFETIME_SECONDS,
+    MAXIMUM_SESSIONS,
+    MAXIMUM_SESSIONS_PER_KEY,
+    ConsoleSessions,
+)
 from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute, json_response
 from stagebook.client_network import plain_address
 from stagebook.stage.timestamps import iso8601
 
+SIGN_INS_PER_SECOND = 1.0
+"""Of one key, after MAXIMUM_SESSIONS_PER_KEY at once. Each writes a line to the log."""
 _log = structlog.get_logger(__name__)
 
 
@@ -57,7 +66,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallerRoutes:
-    """The routes about the caller."""
+    """The routes about the caller. `monotonic` returns seconds of a clock that never goes back."""
 
     def __init__(
         self,
@@ -67,12 +76,19 @@ class CallerRoutes:
         sessions: ConsoleSessions,
         cookie: SessionCookie,
         guard: BrowserGuard,
+        monotonic: Callable[[], float],
     ) -> None:
         self._server = server
         self._authentication = authentication
         self._sessions = sessions
         self._cookie = cookie
         self._guard = guard
+        self._sign_ins = TokenBuckets(
+            burst=MAXIMUM_SESSIONS_PER_KEY,
+            per_second=SIGN_INS_PER_SECOND,
+            monotonic=monotonic,
+            maximum=MAXIMUM_SESSIONS,
+        )
 
     def routes(self) -> list[WatchRoute]:
         """Return the routes."""
@@ -110,6 +126,8 @@ class CallerRoutes:
         self._guard.check_host(call.headers)
         self._guard.check_sign_in(call.headers)
         key = self._authentication.require_key(call.body.key, address=call.client_address)
+        if not self._sign_ins.take(key.key_id):
+            raise too_many("too many sign-ins with this key")
         session_id = self._sessions.open(key)
         watcher = self._authentication.user_of(session_id)
         assert watcher is not None, "the session was opened now"  # noqa: S101 - for mypy

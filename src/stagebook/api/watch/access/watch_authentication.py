@@ -18,7 +18,7 @@ from stagebook.api.access.sigv4.authorization_header import ALGORITHM
 from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
 from stagebook.api.asgi import Scope
 from stagebook.api.http_headers import read_headers
-from stagebook.api.watch.access.authenticated import Authenticated, AuthenticationMethod, unauthenticated
+from stagebook.api.watch.access.authenticated import Authenticated, AuthenticationMethod, too_many, unauthenticated
 from stagebook.api.watch.access.bearer_key import PREFIX, BearerKey, id_of
 from stagebook.api.watch.access.bearer_keys import BearerKeys
 from stagebook.api.watch.access.browser_guard import BrowserGuard
@@ -26,7 +26,7 @@ from stagebook.api.watch.access.console_sessions import ConsoleSessions
 from stagebook.api.watch.access.role_watcher import OPERATIONS_OF_ROLES, RoleWatcher
 from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.signed_requests import SignedRequests
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
+from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.api.watch.watch_route import ReadBody, Role, Watcher
 from stagebook.client_network import plain_address
 from stagebook.log_rate_limit import LogRateLimit
@@ -164,12 +164,7 @@ class WatchAuthentication:
     def _failure(self, address: str, detail: str, *, reason: str, key_id: str = "") -> WatchRefusedError:
         """Return the refusal of credentials, and log it at a limited rate."""
         if not self._failures.admit(address):
-            return WatchRefusedError(
-                status=429,
-                code=WatchProblemCode.TOO_MANY_REQUESTS,
-                detail="too many failed attempts from this address",
-                headers=((b"retry-after", b"1"),),
-            )
+            return too_many("too many failed attempts from this address")
         if (more := self._log_limit.admit("failed")) is not None:
             _log.warning(
                 "watch authentication failed", address=plain_address(address), reason=reason, key_id=key_id, **more
