@@ -5,7 +5,8 @@ file, and bound to their destination. A copy of the file alone does not let anyb
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,7 +93,7 @@ class WebhookStore:
 
     def add(self, destination: Destination, *, position: int) -> None:
         """Add a destination that gets the events after `position`. Raises ConflictError if its id is in use."""
-        with transaction(self._connection):
+        with self._transaction():
             if self._rows("SELECT 1 FROM destination WHERE destination_id = :id", id=destination.destination_id):
                 raise ConflictError(f"webhook {destination.destination_id} exists already")
             self._put(destination)
@@ -103,7 +104,7 @@ class WebhookStore:
 
         With `position`, it continues there and not where it was.
         """
-        with transaction(self._connection):
+        with self._transaction():
             self._put(destination)
             if since_ms is not None:
                 self._rows(
@@ -120,7 +121,7 @@ class WebhookStore:
 
     def remove(self, destination_id: str) -> None:
         """Remove a destination with everything that was kept about it."""
-        with transaction(self._connection):
+        with self._transaction():
             self._rows(
                 "DELETE FROM lagging_session WHERE run_key IN (SELECT run_key FROM run WHERE destination_id = :id)",
                 id=destination_id,
@@ -132,7 +133,7 @@ class WebhookStore:
         self, destination_id: str, *, position: int, end_sequence: int, session_id: str | None, now_ms: int
     ) -> None:
         """Deliver the events after `position` up to `end_sequence` again. Raises ConflictError."""
-        with transaction(self._connection):
+        with self._transaction():
             self._require_room(destination_id)
             self._add_run(
                 destination_id,
@@ -145,7 +146,7 @@ class WebhookStore:
 
     def add_dead_letter_replay(self, destination_id: str, *, session_id: str | None, now_ms: int) -> int:
         """Deliver the dead letters again; return their number. One that is delivered is no dead letter any more."""
-        with transaction(self._connection):
+        with self._transaction():
             count, first, last = self._rows(
                 "SELECT count(*), min(sequence), max(sequence) FROM dead_letter WHERE destination_id = :id"
                 " AND session_id = coalesce(:session, session_id)",
@@ -166,7 +167,7 @@ class WebhookStore:
 
     def add_test(self, destination_id: str, *, event_id: str, now_ms: int) -> None:
         """Ask for the delivery of a test event. Raises ConflictError while MAXIMUM_WAITING_TESTS wait."""
-        with transaction(self._connection):
+        with self._transaction():
             rows = self._rows("SELECT count(*) FROM test_request WHERE destination_id = :id", id=destination_id)
             if rows[0][0] >= MAXIMUM_WAITING_TESTS:
                 raise ConflictError(f"{MAXIMUM_WAITING_TESTS} test events wait for webhook {destination_id} already")
@@ -239,11 +240,22 @@ class WebhookStore:
             since=since_ms,
         )
 
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            with transaction(self._connection):
+                yield
+        except apsw.Error as error:
+            raise self._unusable(error) from error
+
     def _rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQLite's values
         try:
             return self._connection.execute(statement, parameters).fetchall()
         except apsw.Error as error:
-            raise WebhookFileError(f"{self._connection.filename} cannot be used: {error}") from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: apsw.Error) -> WebhookFileError:
+        return WebhookFileError(f"{self._connection.filename} cannot be used: {error}")
 
 
 def read_destinations(

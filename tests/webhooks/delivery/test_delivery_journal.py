@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from stagebook.stage.errors import ConflictError
+from stagebook.webhooks import webhook_file
 from stagebook.webhooks.delivery import delivery_journal
 from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryState, Progress
 from stagebook.webhooks.delivery_records import Backlog
-from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, WebhookFileError, open_webhook_file
+from stagebook.webhooks.webhook_file import DeliveryOrigin, RunKind, WebhookFileError, open_webhook_file, transaction
 from stagebook.webhooks.webhook_store import MAXIMUM_WAITING_TESTS, UNREADABLE_SECRET, WebhookSeal, WebhookStore
 from tests.history.logged import ACCOUNT
 from tests.webhooks.destinations import SECRET, destination
@@ -161,6 +162,21 @@ def test_a_secret_of_another_data_folder_disables_its_destination(path: Path, st
     with WebhookStore.open(path, seal=WebhookSeal(bytes([1]) * 64)) as other:
         (theirs,) = other.list_destinations(ACCOUNT)
     assert (theirs.secrets, theirs.disabled_reason) == ((), UNREADABLE_SECRET)
+
+
+def test_a_file_that_another_process_writes_for_too_long_is_an_error_of_the_file(
+    path: Path, store: WebhookStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_file, "BUSY_TIMEOUT_MS", 0)
+    writing = open_webhook_file(path)
+    with (
+        WebhookStore.open(path, seal=SEAL) as other,
+        transaction(writing),
+        pytest.raises(WebhookFileError, match="cannot be used"),
+    ):
+        other.add_test("wh_1", event_id="test_1", now_ms=1)
+    writing.close()
+    store.add_test("wh_1", event_id="test_1", now_ms=1)
 
 
 def test_a_database_of_another_program_is_refused(path: Path) -> None:
