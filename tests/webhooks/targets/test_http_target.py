@@ -22,7 +22,7 @@ from stagebook.webhooks.targets.http_target import MAXIMUM_RESPONSE_SIZE_BYTES, 
 from stagebook.webhooks.targets.target import OutgoingMessage
 from stagebook.webhooks.targets.target_addresses import ADDRESS_SECONDS, CheckedTransport, Network
 from tests.webhooks.destinations import destination
-from tests.webhooks.receiver import Answer, Receiver
+from tests.webhooks.receiver import Answer, Delivery, Receiver
 
 BODY = b'{"a":1}'
 
@@ -161,6 +161,23 @@ async def test_an_endpoint_that_sends_byte_after_byte_is_cut_off() -> None:
     outcome = await deliver(serve_bytes(drip), timeout_seconds=0.3)
     stopped.set()
     assert outcome == Failed(reason="no response within 0.3 s")
+
+
+async def test_the_timeout_does_not_count_the_wait_for_a_connection(receiver: Receiver) -> None:
+    """A replay beside the live deliveries makes more of them than there are connections."""
+    stopped = threading.Event()
+
+    def hang_but_for_the_third(delivery: Delivery) -> Answer:
+        if delivery.headers["webhook-id"] != "id-3":
+            stopped.wait(60)
+        return Answer()
+
+    receiver.answer = hang_but_for_the_third
+    async with target(receiver.url, timeout_seconds=2.0) as made:
+        outcomes = await asyncio.gather(*(made.deliver([message(number)]) for number in (1, 2, 3)))
+    stopped.set()
+    late = [Failed(reason="no response within 2 s")]
+    assert outcomes == [late, late, [Delivered(status=204)]]
 
 
 async def test_a_long_response_is_not_read_to_its_end() -> None:

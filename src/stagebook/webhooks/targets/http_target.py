@@ -41,10 +41,11 @@ class HttpTarget:
         timeout_seconds: float,
         connections: int,
     ) -> None:
-        """`timeout_seconds` bounds one delivery as a whole, and `connections` the deliveries at a time."""
+        """`timeout_seconds` bounds one request as a whole, and `connections` the requests at a time."""
         self._url = destination.target
         self._secrets = destination.signing_secrets
         self._timeout_seconds = timeout_seconds
+        self._free = asyncio.Semaphore(connections)
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         # The transport takes SSL_CERT_FILE and SSL_CERT_DIR of the environment, for a private authority.
         transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=True)
@@ -58,7 +59,12 @@ class HttpTarget:
 
     async def deliver(self, messages: Sequence[OutgoingMessage]) -> list[Outcome]:
         """Deliver each message with a request of its own."""
-        return [await self._deliver(message) for message in messages]
+        outcomes = []
+        for message in messages:
+            # Live deliveries and replays share the connections. The timeout does not count the wait for one.
+            async with self._free:
+                outcomes.append(await self._deliver(message))
+        return outcomes
 
     async def close(self) -> None:
         """Close the connections."""
