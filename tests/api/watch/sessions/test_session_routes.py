@@ -194,3 +194,17 @@ async def test_an_attendance_sheet_is_csv(
     response = await get(routes, f"/watch/v1/sessions/{OTHER_SESSION}/attendance", access=access)
     (eve,) = csv.DictReader(io.StringIO(response.body.decode(), newline=""))
     assert (eve["Last leave (UTC)"], eve["Minutes present"]) == ("", "60.0")
+
+
+async def test_a_revoked_key_ends_an_attendance_sheet(
+    history: LocalHistory, access: ReaderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_reads, "PARTICIPANTS_PER_SHEET_READ", 1)
+    routes = SessionRoutes(history=history, cursors=CURSORS, clock=FixedClock(NOON_MS), region="us-west-2").routes()
+
+    def revoke(_part: bytes) -> None:
+        access.is_revoked = True
+
+    response = await get(routes, f"/watch/v1/sessions/{SESSION}/attendance", access=access, on_part=revoke)
+    (ann,) = csv.DictReader(io.StringIO(response.body.decode(), newline=""))
+    assert ann["User"] == "ann"

@@ -1,6 +1,6 @@
 """`GET /watch/v1/sessions`, `/sessions/{session_id}` and `/sessions/{session_id}/attendance`.
 
-The history processes do the work, in bounded steps. A client that disconnects ends the steps of its request.
+The history processes do the work, in bounded steps. A client that disconnects ends the steps of an attendance sheet.
 """
 
 from collections.abc import AsyncGenerator
@@ -44,6 +44,7 @@ MAXIMUM_TOTALS_EVENTS = 1_000_000
 """How many events the totals of one request may take: about 3 s of a history process, in steps."""
 
 CSV_TYPE = "text/csv; charset=utf-8"
+_ATTEND = "stagebook:GetSessionAttendance"
 
 
 class SessionRoutes:
@@ -118,20 +119,22 @@ class SessionRoutes:
         )
 
     async def _attend(self, call: WatchCall) -> WatchResponse:
-        session = await self._session(call, "stagebook:GetSessionAttendance")
+        session = await self._session(call, _ATTEND)
         name = f'attachment; filename="{session.session_id}.csv"'.encode("ascii", "replace")
         headers = (
             (b"content-type", CSV_TYPE.encode()),
             (b"content-disposition", name),
             (b"cache-control", b"no-store"),
         )
-        return StreamingResponse(headers=headers, parts=self._sheet(session, now_ms=self._clock.now_ms()))
+        return StreamingResponse(headers=headers, parts=self._sheet(call, session, now_ms=self._clock.now_ms()))
 
-    async def _sheet(self, session: SessionEntry, *, now_ms: int) -> AsyncGenerator[bytes, None]:
+    async def _sheet(self, call: WatchCall, session: SessionEntry, *, now_ms: int) -> AsyncGenerator[bytes, None]:
         """Yield the parts of the attendance sheet, each when the one before has been sent."""
         position: int | None = 0
         heading = attendance_heading()
         while position is not None:
+            # A key that has been revoked ends the response.
+            call.watcher.require(_ATTEND, Role.READER, resource=session.stage_arn)
             part = await self._history.run(read_attendance, session, after=position, now_ms=now_ms)
             yield heading + part.content
             heading, position = b"", part.next_position
