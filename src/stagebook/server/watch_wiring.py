@@ -17,6 +17,7 @@ from stagebook.api.watch.access.signed_requests import SignedRequests
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.event_search_routes import SearchRoutes
 from stagebook.api.watch.export.export_routes import ExportRoutes
+from stagebook.api.watch.export.response_parts import RESPONSES_AT_ONCE
 from stagebook.api.watch.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
@@ -90,11 +91,12 @@ def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessP
     clock, region = SystemClock(), parts.settings.region
     yield from SearchRoutes(parts.history, cursors=cursors, region=region).routes()
     yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
-    yield from SessionRoutes(history=parts.history, cursors=cursors, clock=clock, region=region).routes()
+    places = ReaderPlaces(RESPONSES_AT_ONCE)
+    yield from SessionRoutes(history=parts.history, cursors=cursors, places=places, clock=clock, region=region).routes()
     yield StageRoutes(
         history=parts.history, live_session=parts.manager.live_session, cursors=cursors, clock=clock
     ).route()
-    yield ExportRoutes(history=parts.history, region=region).route()
+    yield ExportRoutes(history=parts.history, places=places, region=region).route()
 
 
 def build_watch_api(

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stagebook.api.watch.export import export_routes
 from stagebook.api.watch.export.export_routes import ExportRoutes
+from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.watch_route import WatchRoute
 from stagebook.history.export.event_lines import CSV_COLUMNS
 from stagebook.history.export.export_pages import read_export_page
 from stagebook.history.history_files import HistoryFiles
@@ -35,6 +36,10 @@ def history(path: Path) -> Iterator[LocalHistory]:
         yield LocalHistory(files)
 
 
+def route_of(history: LocalHistory, *, places: int = 16) -> WatchRoute:
+    return ExportRoutes(history=history, places=ReaderPlaces(places), region="us-west-2", busy_seconds=0).route()
+
+
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_export_page, "__kwdefaults__", {"limit": 10})
@@ -48,9 +53,7 @@ async def test_every_event_is_a_line(history: LocalHistory) -> None:
         parts.append(len(part.splitlines()))
         assert history.reads.count("read_export_part") == min(len(parts), 4)
 
-    response = await get(
-        [ExportRoutes(history=history, region="us-west-2").route()], PATH, access=ReaderOf(), on_part=note
-    )
+    response = await get([route_of(history)], PATH, access=ReaderOf(), on_part=note)
     assert (response.status, dict(response.headers)[b"content-type"]) == (200, b"application/jsonl")
     documents = [json.loads(line) for line in response.body.splitlines()]
     assert len({document["id"] for document in documents}) == len(documents) == EVENTS
@@ -58,7 +61,7 @@ async def test_every_event_is_a_line(history: LocalHistory) -> None:
 
 
 async def test_csv_has_a_heading_also_without_events(history: LocalHistory) -> None:
-    route = ExportRoutes(history=history, region="us-west-2").route()
+    route = route_of(history)
     for query, count in (("format=csv", EVENTS), ("format=csv&name=LEFT", 5), ("format=csv&user=eve", 0)):
         response = await get([route], f"{PATH}?{query}", access=ReaderOf())
         rows = csv.DictReader(io.StringIO(response.body.decode(), newline=""))
@@ -67,32 +70,27 @@ async def test_csv_has_a_heading_also_without_events(history: LocalHistory) -> N
 
 
 async def test_times_bound_an_export(history: LocalHistory) -> None:
-    route = ExportRoutes(history=history, region="us-west-2").route()
+    route = route_of(history)
     query = "since=2023-11-14T22:13:20.005Z&until=2023-11-14T22:13:20.012Z"
     response = await get([route], f"{PATH}?{query}", access=ReaderOf())
     assert len(response.body.splitlines()) == 7
 
 
 async def test_events_of_other_accounts_are_not_exported(history: LocalHistory) -> None:
-    response = await get(
-        [ExportRoutes(history=history, region="us-west-2").route()], PATH, access=ReaderOf("000000000000")
-    )
+    response = await get([route_of(history)], PATH, access=ReaderOf("000000000000"))
     assert (response.status, response.body) == (200, b"")
 
 
 @pytest.mark.parametrize("query", ["format=parquet", "limit=5", "name=NONE", "until=tomorrow"])
 async def test_a_wrong_parameter_is_refused(history: LocalHistory, query: str) -> None:
-    response = await get(
-        [ExportRoutes(history=history, region="us-west-2").route()], f"{PATH}?{query}", access=ReaderOf()
-    )
+    response = await get([route_of(history)], f"{PATH}?{query}", access=ReaderOf())
     assert response.status == 400
 
 
 async def test_exports_at_once_are_bounded_and_give_their_places_back(
     history: LocalHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_routes, "EXPORTS_AT_ONCE", 2)
-    route = ExportRoutes(history=history, region="us-west-2").route()
+    route = route_of(history, places=2)
     read_on, run = asyncio.Event(), history.run
 
     async def held(*args: object, **kwargs: object) -> object:
@@ -114,9 +112,7 @@ async def test_a_revoked_key_ends_an_export(history: LocalHistory) -> None:
     def revoke(_part: bytes) -> None:
         access.is_revoked = True
 
-    response = await get(
-        [ExportRoutes(history=history, region="us-west-2").route()], PATH, access=access, on_part=revoke
-    )
+    response = await get([route_of(history)], PATH, access=access, on_part=revoke)
     assert len(response.body.splitlines()) == 10
 
 
@@ -131,8 +127,6 @@ async def test_a_response_that_has_begun_waits_for_a_free_process(
         return await run(*args, **kwargs)  # type: ignore[arg-type] # passed on
 
     monkeypatch.setattr(history, "run", sometimes_busy)
-    response = await get(
-        [ExportRoutes(history=history, region="us-west-2", busy_seconds=0).route()], PATH, access=ReaderOf()
-    )
+    response = await get([route_of(history)], PATH, access=ReaderOf())
     assert len(response.body.splitlines()) == EVENTS
     assert refusals == []

@@ -1,5 +1,6 @@
 """Sessions over the watch API: lists, reports and attendance sheets."""
 
+import asyncio
 import csv
 import io
 import json
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.sessions import session_routes
 from stagebook.api.watch.sessions.session_routes import SessionRoutes
 from stagebook.api.watch.watch_route import WatchRoute
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.sessions import session_reads
+from stagebook.stage.errors import ServerBusyError
 from tests.api.watch.watch_requests import CURSORS, FixedClock, LocalHistory, ReaderOf, get
 from tests.book.sample import ARN, NOON_MS, OTHER_ARN, OTHER_SESSION, SESSION
 from tests.cli.written_book import HOSTILE_USER, write_book
@@ -37,15 +40,19 @@ def access() -> ReaderOf:
     return ReaderOf()
 
 
-def routes_of(history: LocalHistory) -> list[WatchRoute]:
-    clock = FixedClock(NOON_MS + 2 * HOUR_MS)
-    return SessionRoutes(history=history, cursors=CURSORS, clock=clock, region="us-west-2").routes()
+def routes_of(history: LocalHistory, *, places: int = 16) -> list[WatchRoute]:
+    return SessionRoutes(
+        history=history,
+        cursors=CURSORS,
+        places=ReaderPlaces(places),
+        clock=FixedClock(NOON_MS + 2 * HOUR_MS),
+        region="us-west-2",
+        busy_seconds=0,
+    ).routes()
 
 
 async def show(history: LocalHistory, access: ReaderOf, path: str, *, status: int = 200) -> Any:  # noqa: ANN401 - JSON
-    routes = SessionRoutes(
-        history=history, cursors=CURSORS, clock=FixedClock(NOON_MS + 2 * HOUR_MS), region="us-west-2"
-    ).routes()
+    routes = routes_of(history)
     response = await get(routes, f"/watch/v1/sessions{path}", access=access)
     assert response.status == status, response.body
     return json.loads(response.body)
@@ -181,9 +188,7 @@ async def test_an_attendance_sheet_is_csv(
     history: LocalHistory, access: ReaderOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_reads, "PARTICIPANTS_PER_SHEET_READ", 1)
-    routes = SessionRoutes(
-        history=history, cursors=CURSORS, clock=FixedClock(NOON_MS + 2 * HOUR_MS), region="us-west-2"
-    ).routes()
+    routes = routes_of(history)
     response = await get(routes, f"/watch/v1/sessions/{SESSION}/attendance", access=access)
     headers = dict(response.headers)
     assert headers[b"content-type"] == b"text/csv; charset=utf-8"
@@ -196,15 +201,50 @@ async def test_an_attendance_sheet_is_csv(
     assert (eve["Last leave (UTC)"], eve["Minutes present"]) == ("", "60.0")
 
 
-async def test_a_revoked_key_ends_an_attendance_sheet(
+async def test_a_sheet_that_has_begun_waits_for_a_free_process(
     history: LocalHistory, access: ReaderOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_reads, "PARTICIPANTS_PER_SHEET_READ", 1)
-    routes = SessionRoutes(history=history, cursors=CURSORS, clock=FixedClock(NOON_MS), region="us-west-2").routes()
+    run, refusals = history.run, [False, False, True, True, False]
+
+    async def sometimes_busy(*args: object, **kwargs: object) -> object:
+        if refusals and refusals.pop(0):
+            raise ServerBusyError("later")
+        return await run(*args, **kwargs)  # type: ignore[arg-type] # passed on
+
+    monkeypatch.setattr(history, "run", sometimes_busy)
+    response = await get(routes_of(history), f"/watch/v1/sessions/{SESSION}/attendance", access=access)
+    assert len(list(csv.DictReader(io.StringIO(response.body.decode(), newline="")))) == 2
+    assert refusals == []
+
+
+async def test_a_revoked_key_ends_a_sheet(
+    history: LocalHistory, access: ReaderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_reads, "PARTICIPANTS_PER_SHEET_READ", 1)
 
     def revoke(_part: bytes) -> None:
         access.is_revoked = True
 
-    response = await get(routes, f"/watch/v1/sessions/{SESSION}/attendance", access=access, on_part=revoke)
-    (ann,) = csv.DictReader(io.StringIO(response.body.decode(), newline=""))
-    assert ann["User"] == "ann"
+    response = await get(routes_of(history), f"/watch/v1/sessions/{SESSION}/attendance", access=access, on_part=revoke)
+    assert len(list(csv.DictReader(io.StringIO(response.body.decode(), newline="")))) == 1
+
+
+async def test_sheets_at_once_are_bounded_and_give_their_places_back(
+    history: LocalHistory, access: ReaderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routes, target = routes_of(history, places=2), f"/watch/v1/sessions/{SESSION}/attendance"
+    read_on, run = asyncio.Event(), history.run
+
+    async def held(read: Any, *args: object, **kwargs: object) -> object:  # noqa: ANN401 - passed on
+        if read is session_reads.read_attendance:
+            await read_on.wait()
+        return await run(read, *args, **kwargs)
+
+    monkeypatch.setattr(history, "run", held)
+    first = asyncio.create_task(get(routes, target, access=access))
+    await asyncio.sleep(0)
+    assert (await get(routes, target, access=access)).status == 429
+    read_on.set()
+    assert (await first).status == 200
+    assert (await get(routes, target, access=access)).status == 200

@@ -1,10 +1,5 @@
-"""`GET /watch/v1/events/export`: all events that match, as one response of any length.
+"""`GET /watch/v1/events/export`: all events that match, as one response of any length; see `response_parts.py`."""
 
-Each part is read in a history process when the part before has been sent. A client that reads slowly costs its
-connection and one page of memory; it holds no history process and no read transaction.
-"""
-
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from typing import Annotated
@@ -12,23 +7,17 @@ from typing import Annotated
 import msgspec
 
 from stagebook.api.watch.event_parameters import PastEventParameters, event_filter
+from stagebook.api.watch.export.response_parts import BUSY_SECONDS, PartReader
 from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_route import Role, StreamingResponse, WatchCall, WatchRoute
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import CONTENT_TYPES, TEXT_FORMATS
 from stagebook.history.export.export_pages import ExportRange, export_range
-from stagebook.history.export.export_reads import ExportPart, read_export_part
+from stagebook.history.export.export_reads import read_export_part
 from stagebook.history.history_reader import HistoryReader
-from stagebook.stage.errors import ServerBusyError
-
-EXPORTS_AT_ONCE = 16
-"""One account may have three quarters of them, and one key half."""
 
 ACTION = "stagebook:ExportEvents"
-_BUSY_ATTEMPTS = 30
-_BUSY_SECONDS = 1.0
-"""A response that has begun waits for a free history process instead of being cut."""
 
 
 class ExportParameters(PastEventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,13 +29,18 @@ class ExportParameters(PastEventParameters, frozen=True, kw_only=True, forbid_un
 
 
 class ExportRoutes:
-    """The route of exports. `region` is that of the stages, for stages that are named by their id."""
+    """The route of exports. `region` is that of the stages, for stages that are named by their id.
 
-    def __init__(self, *, history: HistoryReader, region: str, busy_seconds: float = _BUSY_SECONDS) -> None:
+    An export that has begun reads the history every `busy_seconds` while it is busy.
+    """
+
+    def __init__(
+        self, *, history: HistoryReader, places: ReaderPlaces, region: str, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         self._history = history
+        self._part_reader = PartReader(history, busy_seconds=busy_seconds)
+        self._places = places
         self._region = region
-        self._busy_seconds = busy_seconds
-        self._places = ReaderPlaces(EXPORTS_AT_ONCE)
 
     def route(self) -> WatchRoute:
         """Return the route."""
@@ -89,15 +83,7 @@ class ExportRoutes:
             while remaining is not None:
                 # A key that has been revoked ends the response.
                 call.watcher.require(ACTION, Role.READER, resource=where.stage_arn)
-                part = await self._read(where, remaining, parameters.format)
+                part = await self._part_reader.run(read_export_part, where, remaining, parameters.format)
                 if part.content:
                     yield part.content
                 remaining = part.remaining
-
-    async def _read(self, where: EventFilter, within: ExportRange, form: str) -> ExportPart:
-        for _ in range(_BUSY_ATTEMPTS):
-            try:
-                return await self._history.run(read_export_part, where, within, form)
-            except ServerBusyError:
-                await asyncio.sleep(self._busy_seconds)
-        raise ServerBusyError("the export could not go on: try again")

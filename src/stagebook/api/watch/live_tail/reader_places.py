@@ -1,4 +1,4 @@
-"""How many readers the live tail has: in total, of one account, and with one key."""
+"""How many readers of long responses there may be: in total, of one account, and with one key."""
 
 from collections import Counter
 

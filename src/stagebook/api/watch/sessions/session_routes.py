@@ -1,13 +1,16 @@
 """`GET /watch/v1/sessions`, `/sessions/{session_id}` and `/sessions/{session_id}/attendance`.
 
-The history processes do the work, in bounded steps. A client that disconnects ends the steps of an attendance sheet.
+The history processes do the work, in bounded steps. A client that disconnects ends the steps of its request.
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 
 import msgspec
 
+from stagebook.api.watch.export.response_parts import BUSY_SECONDS, PartReader
 from stagebook.api.watch.list_cursor import ListCursors
+from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.sessions.session_parameters import (
     EncodedSessionReport,
     SessionList,
@@ -25,6 +28,7 @@ from stagebook.api.watch.watch_route import (
     json_response,
 )
 from stagebook.book.sqlite.session_history import ParticipantChoice, SessionEntry
+from stagebook.history.export.event_lines import CONTENT_TYPES
 from stagebook.history.history_reader import HistoryReader
 from stagebook.history.sessions.attendance import attendance_heading
 from stagebook.history.sessions.session_document import SessionTotalsDocument, session_document, totals_document
@@ -43,16 +47,30 @@ from stagebook.stage.timestamps import iso8601
 MAXIMUM_TOTALS_EVENTS = 1_000_000
 """How many events the totals of one request may take: about 3 s of a history process, in steps."""
 
-CSV_TYPE = "text/csv; charset=utf-8"
-_ATTEND = "stagebook:GetSessionAttendance"
+_CSV_TYPE = CONTENT_TYPES["csv"]
+_ATTENDANCE_ACTION = "GetSessionAttendance"
 
 
 class SessionRoutes:
-    """The routes of sessions. `region` is that of the stages, for stages that are named by their id."""
+    """The routes of sessions. `region` is that of the stages, for stages that are named by their id.
 
-    def __init__(self, *, history: HistoryReader, cursors: ListCursors, clock: Clock, region: str) -> None:
+    `places` are those of attendance sheets. One that has begun reads the history every `busy_seconds` while it is busy.
+    """
+
+    def __init__(
+        self,
+        *,
+        history: HistoryReader,
+        cursors: ListCursors,
+        places: ReaderPlaces,
+        clock: Clock,
+        region: str,
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> None:
         self._history = history
+        self._part_reader = PartReader(history, busy_seconds=busy_seconds)
         self._cursors = cursors
+        self._places = places
         self._region = region
         self._clock = clock
 
@@ -80,10 +98,10 @@ class SessionRoutes:
             WatchRoute(
                 method="GET",
                 template="/watch/v1/sessions/{session_id}/attendance",
-                action="GetSessionAttendance",
+                action=_ATTENDANCE_ACTION,
                 summary="The attendance sheet of a session as CSV",
                 handle=self._attend,
-                content_type=CSV_TYPE,
+                content_type=_CSV_TYPE,
             ),
         ]
 
@@ -119,25 +137,30 @@ class SessionRoutes:
         )
 
     async def _attend(self, call: WatchCall) -> WatchResponse:
-        session = await self._session(call, _ATTEND)
+        session = await self._session(call, f"stagebook:{_ATTENDANCE_ACTION}")
         name = f'attachment; filename="{session.session_id}.csv"'.encode("ascii", "replace")
         headers = (
-            (b"content-type", CSV_TYPE.encode()),
+            (b"content-type", _CSV_TYPE.encode()),
             (b"content-disposition", name),
             (b"cache-control", b"no-store"),
         )
-        return StreamingResponse(headers=headers, parts=self._sheet(call, session, now_ms=self._clock.now_ms()))
+        with ExitStack() as resources:
+            resources.callback(self._places.take(call.watcher).give_back)
+            # The generator releases the place at its end.
+            return StreamingResponse(headers=headers, parts=self._sheet(call, session, resources.pop_all()))
 
-    async def _sheet(self, call: WatchCall, session: SessionEntry, *, now_ms: int) -> AsyncGenerator[bytes, None]:
+    async def _sheet(self, call: WatchCall, session: SessionEntry, resources: ExitStack) -> AsyncGenerator[bytes, None]:
         """Yield the parts of the attendance sheet, each when the one before has been sent."""
-        position: int | None = 0
-        heading = attendance_heading()
-        while position is not None:
-            # A key that has been revoked ends the response.
-            call.watcher.require(_ATTEND, Role.READER, resource=session.stage_arn)
-            part = await self._history.run(read_attendance, session, after=position, now_ms=now_ms)
-            yield heading + part.content
-            heading, position = b"", part.next_position
+        with resources:
+            now_ms = self._clock.now_ms()
+            position: int | None = 0
+            heading = attendance_heading()
+            while position is not None:
+                # A key that has been revoked ends the response.
+                call.watcher.require(f"stagebook:{_ATTENDANCE_ACTION}", Role.READER, resource=session.stage_arn)
+                part = await self._part_reader.run(read_attendance, session, after=position, now_ms=now_ms)
+                yield heading + part.content
+                heading, position = b"", part.next_position
 
     async def _session(self, call: WatchCall, action: str) -> SessionEntry:
         """Return the session of a request. Raises ResourceNotFoundError, and WatchRefusedError without the right."""
