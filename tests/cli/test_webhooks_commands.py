@@ -73,6 +73,7 @@ def test_replays_are_queued(data: Path, capsys: pytest.CaptureFixture[str]) -> N
         (("add", "ftp://host/"), "target: must be an http or https URL"),
         (("add", TARGET, "--name", "a b"), "name"),
         (("add", TARGET, "--start-at", "soon"), "startAt: must be"),
+        (("enable", "wh_none", "--start-at", "soon"), "startAt: must be"),
         (("show", "wh_none"), "webhook wh_none does not exist"),
         (("remove", "wh_none"), "does not exist"),
         (("deliveries", "wh_none"), "does not exist"),

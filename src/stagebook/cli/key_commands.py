@@ -15,6 +15,7 @@ from stagebook.api.watch.access.bearer_key import MAXIMUM_NAME_LENGTH, BearerKey
 from stagebook.api.watch.watch_route import Role
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings
+from stagebook.cli.terminal.terminal_text import print_columns
 from stagebook.config.settings import SETTINGS, Settings
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
 from stagebook.data_folder.secrets import DataFolder
@@ -102,9 +103,7 @@ def _print_table(keys: Sequence[BearerKey]) -> None:
         expires = "never" if key.expires_ms is None else iso8601(key.expires_ms)
         expired = "" if key.is_valid_at(now_ms) else " (expired)"
         rows.append((key.key_id, key.role.value, key.account_id, iso8601(key.created_ms), expires + expired, key.name))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_columns(rows)
 
 
 def _revoke(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ a second.
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from stagebook.api.watch.webhooks.webhook_documents import (
 )
 from stagebook.cli.exit_codes import EXIT_FAILED, EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings
+from stagebook.cli.terminal.terminal_text import print_columns, printable
 from stagebook.config.settings import SETTINGS, Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.server.webhook_wiring import webhook_service
@@ -85,7 +86,8 @@ def add_commands(commands: Commands) -> None:
     add("remove", _remove, "remove a destination and its history")
     rotate = add("rotate-secret", _rotate, "replace the secret and print the new one")
     rotate.add_argument("--keep-previous-seconds", type=_kept_seconds, default=KEPT_SECRET_SECONDS, metavar="SECONDS")
-    add("enable", _enable, "continue the deliveries where they stopped")
+    enable = add("enable", _enable, "continue the deliveries where they stopped")
+    enable.add_argument("--start-at", metavar="WHERE", help="continue at now, an event id, or a time instead")
     add("disable", _disable, "stop the deliveries; events wait in the book")
     add_list("deliveries", _deliveries, "show what was delivered, newest first")
     add_list("dead-letters", _dead_letters, "show the events that were given up, oldest first")
@@ -145,7 +147,8 @@ def _list(context: _Context) -> int:
     if context.arguments.output == "json":
         return _print_json(documents)
     header = ("ID", "KIND", "FORMAT", "STATE", "PENDING", "DEAD", "TARGET")
-    return _print_table([header, *map(_webhook_row, documents)])
+    print_columns([header, *map(_webhook_row, documents)])
+    return EXIT_OK
 
 
 def _webhook_row(webhook: WebhookDocument) -> Sequence[str]:
@@ -211,7 +214,7 @@ def _limit(text: str) -> int:
 
 
 def _enable(context: _Context) -> int:
-    context.service.enable(context.account_id, context.webhook_id)
+    context.service.enable(context.account_id, context.webhook_id, start_at=context.arguments.start_at)
     print(f"{context.webhook_id} is enabled")
     return EXIT_OK
 
@@ -230,7 +233,8 @@ def _deliveries(context: _Context) -> int:
     if context.arguments.output == "json":
         return _print_json(documents)
     header = ("LAST ATTEMPT", "EVENT", "NAME", "ORIGIN", "STATE", "ATTEMPTS", "STATUS", "ERROR")
-    return _print_table([header, *map(_delivery_row, documents)])
+    print_columns([header, *map(_delivery_row, documents)])
+    return EXIT_OK
 
 
 def _delivery_row(each: DeliveryDocument) -> Sequence[str]:
@@ -246,7 +250,8 @@ def _dead_letters(context: _Context) -> int:
     documents = [dead_letter_document(each) for each in found]
     if context.arguments.output == "json":
         return _print_json(documents)
-    return _print_table([("GIVEN UP", "EVENT", "NAME", "SESSION", "ATTEMPTS", "ERROR"), *map(_dead_row, documents)])
+    print_columns([("GIVEN UP", "EVENT", "NAME", "SESSION", "ATTEMPTS", "ERROR"), *map(_dead_row, documents)])
+    return EXIT_OK
 
 
 def _dead_row(each: DeadLetterDocument) -> Sequence[str]:
@@ -270,7 +275,7 @@ def _test(context: _Context) -> int:
         if found is not None:
             is_delivered = found.state == DeliveryState.DELIVERED
             status = "" if found.status is None else f" with status {found.status}"
-            print(f"delivered{status}" if is_delivered else f"not delivered: {found.error}")
+            print(f"delivered{status}" if is_delivered else f"not delivered: {printable(found.error or '')}")
             return EXIT_OK if is_delivered else EXIT_FAILED
         time.sleep(POLL_SECONDS)
     raise CommandFailedError("no server has delivered the test event: it is sent when one runs on this data folder")
@@ -278,12 +283,4 @@ def _test(context: _Context) -> int:
 
 def _print_json(value: object) -> int:
     print(msgspec.json.format(msgspec.json.encode(value)).decode())
-    return EXIT_OK
-
-
-def _print_table(rows: Iterable[Sequence[str]]) -> int:
-    table = [list(row) for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return EXIT_OK

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.cli.terminal.terminal_text import plain, printable
+from stagebook.cli.terminal.terminal_text import plain, print_columns, printable
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,11 @@ from stagebook.cli.terminal.terminal_text import plain, printable
 )
 def test_what_is_not_printable_is_an_escape(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_columns_have_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
+    print_columns([("A", "ERROR"), ("long", "\x1b[2J\n" + "x" * 300)])
+    assert capsys.readouterr().out == f"A     ERROR\nlong  \\x1b[2J\\n{'x' * 300}\n"
 
 
 def test_markup_is_no_style() -> None:

@@ -6,6 +6,7 @@ of the window or hide a part of the text, so each character that is not printabl
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +20,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def print_columns(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of the same length, each on one line however long it is, so that programs can read it by line."""
+    table = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def plain(text: str, *, style: str = "") -> Text:
