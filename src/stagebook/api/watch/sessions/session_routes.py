@@ -1,6 +1,6 @@
 """`GET /watch/v1/sessions`, `/sessions/{session_id}` and `/sessions/{session_id}/attendance`.
 
-The history processes do the work, in bounded steps. A client that disconnects ends the steps of its request.
+The history processes do the work, in bounded steps. A client that disconnects ends the steps of an attendance sheet.
 """
 
 from collections.abc import AsyncGenerator
