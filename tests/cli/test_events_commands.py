@@ -14,7 +14,10 @@ import pytest
 
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.cli.command_line import main
+from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.history.history_files import HistoryFiles
+from stagebook.server.system_clock import SystemRandomness
+from stagebook.stage.arns import parse_arn
 from stagebook.stage.resources import ParticipantRecord
 from tests.book.sample import (
     ARN,
@@ -69,6 +72,19 @@ FILTERS: list[tuple[str, int]] = [
     ("--limit 3", 3),
     ("--limit 3 --order asc", 3),
 ]
+
+
+def test_a_stage_may_be_named_by_its_id(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = DataFolder(tmp_path / "data")
+    write_book(folder.path)
+    stage = parse_arn(ARN)
+    assert main(["events", "list", "--data", str(folder.path), "--stage", stage.resource_id]) == 1
+    assert "no server has been started" in capsys.readouterr().err
+    folder.access_key(account_id=stage.account_id, randomness=SystemRandomness())
+    folder.write_server_address(ServerAddress(endpoint_url="http://127.0.0.1:8080", region=stage.region))
+    of_stage = listed(folder.path, capsys, "--stage", ARN)
+    assert of_stage
+    assert listed(folder.path, capsys, "--stage", stage.resource_id) == of_stage
 
 
 def is_filter_of_index(flags: str) -> bool:

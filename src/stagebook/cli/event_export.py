@@ -4,7 +4,6 @@ import argparse
 import gzip
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
@@ -20,6 +19,7 @@ from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import TEXT_FORMATS
 from stagebook.history.export.export_pages import export_pages, export_range
 from stagebook.history.history_files import HistoryFiles
+from stagebook.server.system_clock import SystemClock
 
 PARQUET = "parquet"
 Write = Callable[[Sequence[LoggedEvent]], None]
@@ -33,7 +33,7 @@ def export_events(arguments: argparse.Namespace) -> int:
         _require_parquet()
     if arguments.output == STANDARD_OUTPUT and sys.stdout.isatty() and (arguments.format == PARQUET or arguments.gzip):
         raise CommandFailedError("this is no text for a terminal: name a file with --output")
-    where = event_filter(arguments, now_ms=time.time_ns() // 1_000_000)
+    where = event_filter(arguments, now_ms=SystemClock().now_ms())
     with (
         open_history(arguments) as files,
         _ended_by_sigterm(),

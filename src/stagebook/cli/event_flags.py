@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+from stagebook.api.watch.event_parameters import ANY_ERROR, full_stage_arn
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import add_flag, read_settings
@@ -18,8 +19,6 @@ from stagebook.history.event_query import EventFilter
 from stagebook.history.history_files import HistoryFiles
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.timestamps import epoch_ms
-
-ANY_ERROR = "any"
 
 CACHE_SIZE_KIB = 8_192
 """A command reads most pages once, so a larger cache would only take memory."""
@@ -63,7 +62,7 @@ def add_time_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_filter_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the filters of events."""
-    parser.add_argument("--stage", metavar="ARN", help="events of this stage")
+    parser.add_argument("--stage", metavar="ARN", help="events of the stage with this ARN or id")
     parser.add_argument("--session", metavar="ID", help="events of this session")
     parser.add_argument("--participant", metavar="ID", help="events of this participant")
     parser.add_argument("--user", metavar="ID", help="events of the participants with this user id")
@@ -80,7 +79,7 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> None:
 def event_filter(arguments: argparse.Namespace, *, now_ms: int) -> EventFilter:
     """Return the filter of a command with the flags of `add_filter_flags`."""
     return EventFilter(
-        stage_arn=arguments.stage,
+        stage_arn=stage_arn(arguments),
         session_id=arguments.session,
         participant_id=arguments.participant,
         user_id=arguments.user,
@@ -91,6 +90,18 @@ def event_filter(arguments: argparse.Namespace, *, now_ms: int) -> EventFilter:
         since_ms=None if arguments.since is None else arguments.since(now_ms),
         until_ms=None if arguments.until is None else arguments.until(now_ms),
     )
+
+
+def stage_arn(arguments: argparse.Namespace) -> str | None:
+    """Return the ARN that `--stage` names. An id is that of a stage of the server that last ran on the data folder.
+
+    Raises DataFolderError for an id in a folder on which no server has run.
+    """
+    stage: str | None = arguments.stage
+    if stage is None or ":" in stage:
+        return stage
+    server, access_key = DataFolder(Path(read_settings(arguments).data)).read_server_access()
+    return full_stage_arn(stage, account_id=access_key.account_id, region=server.region)
 
 
 def positive(text: str) -> int:

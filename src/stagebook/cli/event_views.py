@@ -7,7 +7,6 @@ import argparse
 import itertools
 import select
 import sys
-import time
 from collections.abc import Iterable
 
 import msgspec
@@ -15,10 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.session_history import ParticipantChoice
-from stagebook.cli.event_flags import (
-    event_filter,
-    open_history,
-)
+from stagebook.cli.event_flags import event_filter, open_history
 from stagebook.cli.event_scan import find_events
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.terminal.event_rows import event_line, event_table
@@ -28,6 +24,7 @@ from stagebook.history.event_query import EventQuery
 from stagebook.history.export.event_lines import json_lines
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.sessions.participant_report import report_participant
+from stagebook.server.system_clock import SystemClock
 
 POLL_SECONDS = 0.25
 """How often `tail` looks for new events. A look that finds none reads one row."""
@@ -40,7 +37,7 @@ EARLIER_MS = 3_600_000
 def list_events(arguments: argparse.Namespace) -> int:
     """List events; return the exit code."""
     query = EventQuery(
-        where=event_filter(arguments, now_ms=_now_ms()),
+        where=event_filter(arguments, now_ms=SystemClock().now_ms()),
         limit=arguments.limit,
         oldest_first=arguments.order == "asc",
     )
@@ -52,10 +49,10 @@ def list_events(arguments: argparse.Namespace) -> int:
 
 def tail_events(arguments: argparse.Namespace) -> int:
     """Show new events until Ctrl-C."""
-    where = event_filter(arguments, now_ms=_now_ms())
+    where = event_filter(arguments, now_ms=SystemClock().now_ms())
     with open_history(arguments) as files:
         position = files.log.last_sequence()
-        since_ms = _now_ms() - EARLIER_MS if where.since_ms is None else where.since_ms
+        since_ms = SystemClock().now_ms() - EARLIER_MS if where.since_ms is None else where.since_ms
         earlier = msgspec.structs.replace(where, since_ms=since_ms)
         newest = _find(files, EventQuery(where=earlier, limit=arguments.limit))
         _follow(arguments, [event for event in reversed(newest) if event.sequence <= position])
@@ -83,7 +80,7 @@ def draw_timeline(arguments: argparse.Namespace) -> int:
             for history in itertools.islice(histories, arguments.limit)
         ]
         more = next(histories, None) is not None
-    end_ms = max(_now_ms(), session.start_ms) if session.end_ms is None else session.end_ms
+    end_ms = max(SystemClock().now_ms(), session.start_ms) if session.end_ms is None else session.end_ms
     print_chart(console, lanes, start_ms=session.start_ms, end_ms=end_ms)
     if more:
         console.print(f"The first {arguments.limit} participants; --limit shows more.", style="dim")
@@ -129,7 +126,3 @@ def _write(text: bytes) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,13 +3,12 @@
 import argparse
 import itertools
 import sys
-import time
 
 import msgspec
 from rich.console import Console
 
 from stagebook.book.sqlite.session_history import ParticipantChoice, SessionEntry, SessionFilter
-from stagebook.cli.event_flags import open_history
+from stagebook.cli.event_flags import open_history, stage_arn
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.terminal.event_rows import duration_text, new_table, session_table
 from stagebook.cli.terminal.terminal_text import open_console, plain
@@ -23,14 +22,15 @@ from stagebook.history.sessions.session_document import (
     totals_document,
 )
 from stagebook.history.sessions.session_totals import Peak, SessionTotals, TotalsAccumulator
+from stagebook.server.system_clock import SystemClock
 from stagebook.stage.timestamps import iso8601
 
 
 def list_sessions(arguments: argparse.Namespace) -> int:
     """List sessions; return the exit code."""
-    now_ms = _now_ms()
+    now_ms = SystemClock().now_ms()
     where = SessionFilter(
-        stage_arn=arguments.stage,
+        stage_arn=stage_arn(arguments),
         is_open=None if arguments.state is None else arguments.state == "open",
         since_ms=None if arguments.since is None else arguments.since(now_ms),
         until_ms=None if arguments.until is None else arguments.until(now_ms),
@@ -58,7 +58,7 @@ def _find(files: HistoryFiles, where: SessionFilter, *, limit: int) -> list[Sess
 
 def show_session(arguments: argparse.Namespace) -> int:
     """Show one session; return the exit code."""
-    now_ms = _now_ms()
+    now_ms = SystemClock().now_ms()
     choice = ParticipantChoice(participant_id=arguments.participant, user_id=arguments.user)
     with open_history(arguments) as files:
         session = files.sessions.find_session(arguments.session)
@@ -166,7 +166,3 @@ def _write_lines(values: list[object]) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(msgspec.json.Encoder().encode_lines(values))
     sys.stdout.buffer.flush()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

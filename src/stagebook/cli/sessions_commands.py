@@ -18,7 +18,7 @@ def add_commands(commands: Commands) -> None:
     actions = sessions.add_subparsers(required=True, metavar="ACTION")
 
     show_all = actions.add_parser("list", help="list sessions, the newest first")
-    show_all.add_argument("--stage", metavar="ARN", help="sessions of this stage")
+    show_all.add_argument("--stage", metavar="ARN", help="sessions of the stage with this ARN or id")
     show_all.add_argument("--user", metavar="ID", help="sessions in which this user took part")
     show_all.add_argument("--state", choices=("open", "ended"), help="only open, or only ended sessions")
     add_time_flags(show_all)
