@@ -28,7 +28,8 @@ async def test_a_response_has_its_headers_and_its_length(*, is_head: bool, body:
     ]
 
 
-async def test_a_204_has_no_length() -> None:
-    start, body = await sent(HttpResponse(status=204))
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_response_that_never_has_a_body_has_no_length(status: int) -> None:
+    start, body = await sent(HttpResponse(status=status))
     assert start["headers"] == [EXTRA]
     assert body["body"] == b""

@@ -20,7 +20,7 @@ from stagebook.api.watch.watch_route import WatchCall, WatchResponse, WatchRoute
 Json: TypeAlias = dict[str, Any]
 
 OPENAPI_PATH = "/watch/v1/openapi.json"
-ERROR_STATUSES = (400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 429, 500, 503)
+ERROR_STATUSES = (400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 429, 500, 503)
 """Every status of a problem document. Any route may have each."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
