@@ -9,13 +9,11 @@ from stagebook.book.sqlite.book_connection import READ_CACHE_SIZE_KIB, open_for_
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.session_history import SqliteSessionHistory
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.history.search.index_file import STEPS_BETWEEN_CHECKS
 from stagebook.history.search.search_index import SearchIndex
 
 SEARCH_INDEX_NAME = "search.sqlite3"
 """The file of the search index, beside the book."""
-
-_STEPS_BETWEEN_CHECKS = 10_000
-"""After so many instructions of SQLite's virtual machine, less than a millisecond, a statement may be interrupted."""
 
 
 class HistoryInterruptedError(Exception):
@@ -49,7 +47,7 @@ class HistoryFiles:
         """
         self._must_stop = must_stop
         self._connection = open_for_reading(book_path, cache_size_kib=cache_size_kib)
-        self._connection.set_progress_handler(must_stop, _STEPS_BETWEEN_CHECKS)
+        self._connection.set_progress_handler(must_stop, STEPS_BETWEEN_CHECKS)
         self.log = SqliteEventLog(self._connection)
         self.book = SqliteReader(self._connection, show_deleted_history=True)
         self.sessions = SqliteSessionHistory(self._connection)

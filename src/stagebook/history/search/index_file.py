@@ -11,7 +11,9 @@ from stagebook.history.search import index_schema
 BUSY_TIMEOUT_MS = 1_500
 """How long a statement waits for another history process that writes to the index: longer than a batch takes."""
 
-_STEPS_BETWEEN_CHECKS = 10_000
+STEPS_BETWEEN_CHECKS = 10_000
+"""After so many instructions of SQLite's virtual machine, less than a millisecond, a statement may be interrupted."""
+
 _MODE = 0o600
 _BOOK_CACHE_SIZE_KIB = 16_384
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_NOMUTEX
@@ -31,7 +33,7 @@ def open_index(path: Path, *, book_path: Path, must_stop: Callable[[], bool]) ->
     connection = apsw.Connection(str(path), flags=_FLAGS)
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.set_progress_handler(must_stop, _STEPS_BETWEEN_CHECKS)
+        connection.set_progress_handler(must_stop, STEPS_BETWEEN_CHECKS)
         _prepare(connection)
         _attach_book(connection, book_path)
         if not _is_of_book(connection):

@@ -4,9 +4,17 @@ A page of participants ends early once their events exceed EVENTS_PER_READ, and 
 in steps of as many events. Only the events of one participant are never split.
 """
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
 import msgspec
 
-from stagebook.book.sqlite.session_history import ParticipantChoice, SessionEntry, SessionFilter
+from stagebook.book.sqlite.session_history import (
+    ParticipantChoice,
+    ParticipantHistory,
+    SessionEntry,
+    SessionFilter,
+)
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.sessions.attendance import attendance_rows
 from stagebook.history.sessions.participant_report import report_participant
@@ -22,6 +30,8 @@ EVENTS_PER_READ = 50_000
 """About 0.2 s of a history process."""
 
 PARTICIPANTS_PER_SHEET_READ = 500
+
+Made = TypeVar("Made")
 
 
 class SessionsPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,16 +70,14 @@ def read_participants(
     files: HistoryFiles, session: SessionEntry, choice: ParticipantChoice, *, after: int, limit: int, now_ms: int
 ) -> ParticipantsPart:
     """Return the documents of at most `limit` participants as a JSON array, in the order of their arrival."""
-    documents: list[ParticipantReportDocument] = []
-    events, last = 0, after
-    for history in files.sessions.participants(session.key, choice=choice, after=after):
-        if len(documents) == limit or events >= EVENTS_PER_READ:
-            return ParticipantsPart(content=msgspec.json.encode(documents), next_position=last)
-        files.check()
+
+    def document(history: ParticipantHistory) -> ParticipantReportDocument:
         report = report_participant(history.events, session_end_ms=session.end_ms)
-        documents.append(participant_document(history, report, now_ms=now_ms))
-        events, last = events + len(history.events), history.number
-    return ParticipantsPart(content=msgspec.json.encode(documents), next_position=None)
+        return participant_document(history, report, now_ms=now_ms)
+
+    histories = files.sessions.participants(session.key, choice=choice, after=after)
+    documents, next_position = _bounded(files, histories, document, limit=limit)
+    return ParticipantsPart(content=msgspec.json.encode(documents), next_position=next_position)
 
 
 def read_totals(
@@ -87,12 +95,29 @@ def read_totals(
 
 def read_attendance(files: HistoryFiles, session: SessionEntry, *, after: int, now_ms: int) -> ParticipantsPart:
     """Return rows of the attendance sheet of a session as CSV, without the heading."""
-    rows: list[bytes] = []
-    events, last = 0, after
-    for history in files.sessions.participants(session.key, after=after):
-        if len(rows) == PARTICIPANTS_PER_SHEET_READ or events >= EVENTS_PER_READ:
-            return ParticipantsPart(content=b"".join(rows), next_position=last)
+
+    def row(history: ParticipantHistory) -> bytes:
+        return attendance_rows([history], session_end_ms=session.end_ms, now_ms=now_ms)
+
+    histories = files.sessions.participants(session.key, after=after)
+    rows, next_position = _bounded(files, histories, row, limit=PARTICIPANTS_PER_SHEET_READ)
+    return ParticipantsPart(content=b"".join(rows), next_position=next_position)
+
+
+def _bounded(
+    files: HistoryFiles,
+    histories: Iterable[ParticipantHistory],
+    make: Callable[[ParticipantHistory], Made],
+    *,
+    limit: int,
+) -> tuple[list[Made], int | None]:
+    """Return what is made of the first participants, at most `limit`, and the position of the next part."""
+    made: list[Made] = []
+    events = position = 0
+    for history in histories:
+        if len(made) == limit or events >= EVENTS_PER_READ:
+            return made, position
         files.check()
-        rows.append(attendance_rows([history], session_end_ms=session.end_ms, now_ms=now_ms))
-        events, last = events + len(history.events), history.number
-    return ParticipantsPart(content=b"".join(rows), next_position=None)
+        made.append(make(history))
+        events, position = events + len(history.events), history.number
+    return made, None

@@ -43,11 +43,11 @@ def read_stage_errors(files: HistoryFiles, account_id: str, *, since_ms: int) ->
 
 
 def _from_index(files: HistoryFiles, account_id: str, *, since_ms: int) -> StageErrors:
+    where = EventFilter(account_id=account_id, any_error=True, since_ms=since_ms)
     counts: Counter[str] = Counter()
     position: int | None = None
     for _ in range(MAXIMUM_EVENTS // EVENTS_PER_READ):
         files.check()
-        where = EventFilter(account_id=account_id, any_error=True, since_ms=since_ms)
         page = find_page(files, EventQuery(where=where, limit=EVENTS_PER_READ, after=position))
         counts.update(logged.stage_arn for logged in page.items)
         position = page.next_position
