@@ -50,7 +50,9 @@ def export_range(files: HistoryFiles, where: EventFilter) -> ExportRange:
         first = max(first, _before(session.start_ms))
         newest_ms = files.book.last_event_ms(session.stage_arn, session.session_id)
         last = min(last, 0 if newest_ms is None else _before(newest_ms + 1))
-    return ExportRange(after=max(0, first), last=max(0, first, last))
+    # A time in the far future has no sequence number that SQLite can store, so the newest one bounds both.
+    last = max(0, last)
+    return ExportRange(after=min(max(0, first), last), last=last)
 
 
 def _before(time_ms: int) -> int:
