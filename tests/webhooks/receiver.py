@@ -19,12 +19,11 @@ DEADLINE_SECONDS = 60
 
 
 class Delivery:
-    """One request that has arrived: its verified JSON body, its header fields, and the number of it."""
+    """One request that has arrived: its verified JSON body and its header fields."""
 
-    def __init__(self, body: Any, headers: dict[str, str], number: int) -> None:  # noqa: ANN401 - JSON
+    def __init__(self, body: Any, headers: dict[str, str]) -> None:  # noqa: ANN401 - JSON
         self.body = body
         self.headers = headers
-        self.number = number
 
 
 class Answer:
@@ -132,7 +131,7 @@ class Receiver:
 
     def _receive(self, body: bytes, headers: dict[str, str]) -> Answer | None:
         Webhook(self.secret).verify(body, headers)
-        delivery = Delivery(json.loads(body), headers, len(self.deliveries))
+        delivery = Delivery(json.loads(body), headers)
         answer = self.answer(delivery)
         with self._changed:
             self.deliveries.append(delivery)

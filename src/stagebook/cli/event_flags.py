@@ -9,13 +9,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from stagebook.api.watch.event_parameters import ANY_ERROR, full_stage_arn
+from stagebook.api.watch.event_parameters import full_stage_arn
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import add_flag, read_settings
 from stagebook.config.settings import SETTINGS
 from stagebook.data_folder.secrets import DataFolder
-from stagebook.history.event_query import EventFilter
+from stagebook.history.event_query import ANY_ERROR, EventFilter
 from stagebook.history.history_files import HistoryFiles
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.timestamps import epoch_ms

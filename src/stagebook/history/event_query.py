@@ -1,9 +1,14 @@
 """The filters of events, which are the same in search, live tail, webhooks and export."""
 
+from typing import Final
+
 import msgspec
 
 from stagebook.book.event_log import LoggedEvent
 from stagebook.stage.events import Cause, ErrorCode, EventName
+
+ANY_ERROR: Final = "any"
+"""What users give instead of an error code for all events with one."""
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stagebook.history.event_query import EventFilter
+from stagebook.history.event_query import ANY_ERROR, EventFilter
 from stagebook.stage.errors import InvalidInputError
 from stagebook.stage.events import Cause, ErrorCode, EventName
 
@@ -21,7 +21,6 @@ MAXIMUM_TARGET_LENGTH: Final = 2_048
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the public prefix of all secrets
 SECRET_SIZES_BYTES: Final = (24, 64)
 """The smallest and the largest secret (Standard Webhooks 1.0, "Signature scheme")."""
-ANY_ERROR: Final = "any"
 
 _BUS = re.compile(r"(arn:aws[\w-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[/.\-_A-Za-z0-9]{1,256}")
 _TOPIC = re.compile(r"arn:aws[\w-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]{1,256}(\.fifo)?")

@@ -67,7 +67,7 @@ def event_envelope(logged: LoggedEvent, *, source: ReplicaSource | None = None) 
         detail_type=OWN_DETAIL_TYPE if name is None else AWS_DETAIL_TYPE,
         source=OWN_SOURCE if name is None else AWS_SOURCE,
         account=logged.account_id,
-        time=_whole_seconds(logged.time_ms),
+        time=whole_seconds(logged.time_ms),
         region=logged.stage_arn.split(":")[3],
         resources=(logged.stage_arn,),
         detail=_own_detail(logged) if name is None else _aws_detail(logged, name, source),
@@ -86,7 +86,7 @@ def _aws_detail(logged: LoggedEvent, name: str, source: ReplicaSource | None) ->
     detail: dict[str, Any] = {
         "session_id": logged.session_id,
         "event_name": name,
-        "event_time": _whole_seconds(logged.time_ms),
+        "event_time": whole_seconds(logged.time_ms),
         "user_id": logged.user_id,
         "participant_id": logged.participant_id,
     }
@@ -117,7 +117,7 @@ def _token(token: ExchangedToken) -> dict[str, Any]:
         "capabilities": token.capabilities,
         "attributes": token.attributes,
         "user_id": token.user_id,
-        "expiration_time": _whole_seconds(token.expiration_ms),
+        "expiration_time": whole_seconds(token.expiration_ms),
     }
 
 
@@ -141,7 +141,8 @@ def _cloud_event(logged: LoggedEvent) -> dict[str, Any]:
     }
 
 
-def _whole_seconds(time_ms: int) -> str:
+def whole_seconds(time_ms: int) -> str:
+    """Format milliseconds since the epoch as EventBridge does, as in `2023-04-26T20:36:28Z`."""
     return f"{iso8601(time_ms)[:-5]}Z"
 
 

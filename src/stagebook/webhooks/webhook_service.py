@@ -5,9 +5,8 @@ Each method opens the file, does one thing, and closes it; none may be called on
 
 import base64
 import importlib.util
-import math
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,6 +17,7 @@ from stagebook.book.event_id import sequence_of_event
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ConflictError, InvalidInputError, ServiceQuotaExceededError
+from stagebook.stage.timestamps import epoch_ms
 from stagebook.webhooks.destination import (
     SECRET_PREFIX,
     DeliveryFilter,
@@ -39,6 +39,7 @@ START_NOW: Final = "now"
 BY_OPERATOR: Final = "disabled by an operator"
 SETTINGS_PREFIX: Final = "settings-"
 _ID_SIZE_BYTES = 10
+_ROUNDING_UP = timedelta(microseconds=999)
 _Text = Annotated[str, msgspec.Meta(max_length=2_048)]
 
 
@@ -276,8 +277,8 @@ class WebhookService:
             moment = datetime.fromisoformat(start_at)
             if moment.tzinfo is None:
                 raise ValueError("no time zone")
-            time_ms = math.ceil(moment.timestamp() * 1_000)
-        except ValueError:
+            time_ms = epoch_ms(moment + _ROUNDING_UP)
+        except (ValueError, OverflowError):
             raise InvalidInputError(
                 member="startAt", rule="must be `now`, the id of an event, or a time such as 2026-11-28T18:00:00Z"
             ) from None

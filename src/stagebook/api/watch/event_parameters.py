@@ -5,12 +5,11 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from stagebook.history.event_query import EventFilter
+from stagebook.history.event_query import ANY_ERROR, EventFilter
 from stagebook.stage.arns import STAGE, Arn
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.timestamps import epoch_ms
 
-ANY_ERROR = "any"
 MAXIMUM_NAMES = len(EventName)
 _MAXIMUM_TEXT_LENGTH = 2_048
 """Longer than every ARN and every id. A user id has at most 128 characters."""

@@ -15,7 +15,13 @@ from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, Journa
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryState
 from stagebook.webhooks.delivery_outcome import Delivered, Failed, Outcome
 from stagebook.webhooks.destination import DeliveryFormat, Destination
-from stagebook.webhooks.event_envelope import CLOUD_EVENT_TYPE_PREFIX, CONTENT_TYPES, OWN_SOURCE, EventEnvelope
+from stagebook.webhooks.event_envelope import (
+    CLOUD_EVENT_TYPE_PREFIX,
+    CONTENT_TYPES,
+    OWN_SOURCE,
+    EventEnvelope,
+    whole_seconds,
+)
 from stagebook.webhooks.targets.target import OutgoingMessage, Target
 from stagebook.webhooks.webhook_file import DeliveryOrigin
 
@@ -71,7 +77,6 @@ async def _deliver(request: SampleRequest, destination: Destination, target: Tar
 
 def _body(request: SampleRequest, destination: Destination) -> bytes:
     detail: dict[str, Any] = {"webhook": destination.destination_id, "message": "This is a test of Stagebook."}
-    time_text = iso8601(request.requested_ms)
     if destination.format is DeliveryFormat.CLOUDEVENTS:
         return msgspec.json.encode(
             {
@@ -79,7 +84,7 @@ def _body(request: SampleRequest, destination: Destination) -> bytes:
                 "id": request.event_id,
                 "source": f"/webhooks/{destination.destination_id}",
                 "type": CLOUD_EVENT_TYPE_PREFIX + TEST_NAME,
-                "time": time_text,
+                "time": iso8601(request.requested_ms),
                 "datacontenttype": "application/json",
                 "data": detail,
             }
@@ -90,7 +95,7 @@ def _body(request: SampleRequest, destination: Destination) -> bytes:
             detail_type=TEST_DETAIL_TYPE,
             source=OWN_SOURCE,
             account=destination.account_id,
-            time=f"{time_text[:-5]}Z",
+            time=whole_seconds(request.requested_ms),
             region=destination.region or "",
             resources=(),
             detail=detail,

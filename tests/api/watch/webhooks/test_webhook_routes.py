@@ -163,6 +163,7 @@ async def test_a_destination_is_disabled_and_enabled(client: Client) -> None:
         ({"secret": "short"}, "secret"),
         ({"startAt": "yesterday"}, "startAt"),
         ({"startAt": "2023-11-14T00:00:00"}, "startAt"),
+        ({"startAt": "9999-12-31T23:59:59.9999Z"}, "startAt"),
         ({"name": "a b"}, "name"),
         ({"colour": "red"}, "colour"),
     ],
@@ -240,6 +241,22 @@ async def test_the_number_of_destinations_is_bounded(client: Client) -> None:
         client.service.create(ACCOUNT, NewDestination(target=TARGET))
     problem = await client.call("POST", body={"target": TARGET}, status=402)
     assert problem["code"] == "QUOTA_EXCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("start_at", "expected_ms"),
+    [
+        ("2023-11-14T22:13:19.001Z", 1_699_999_999_001),
+        ("2023-11-14T22:13:19.001001Z", 1_699_999_999_002),
+        ("2023-11-14T23:13:19+01:00", 1_699_999_999_000),
+    ],
+)
+async def test_a_replay_begins_with_the_first_event_at_or_after_a_time(
+    client: Client, start_at: str, expected_ms: int
+) -> None:
+    made = await client.create(startAt=start_at)
+    with client.service.open_store() as store:
+        assert store.position(made["id"]) + 1 == expected_ms << 20
 
 
 @pytest.mark.parametrize("body", [{}, {"startAt": "now", "deadLetters": True}, {"startAt": "soon"}])
