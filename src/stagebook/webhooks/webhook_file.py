@@ -12,6 +12,7 @@ Transactions are short, and a writer waits for another one (`BUSY_TIMEOUT_MS`). 
 commit: the worst that a failure of the machine can undo is that it repeats deliveries.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,16 +138,33 @@ def open_webhook_file(path: Path, *, is_synced: bool = True) -> apsw.Connection:
     Raises WebhookFileError.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            _prepare(connection, path, is_synced=is_synced)
-        except BaseException:
-            connection.close()
-            raise
+        with _locked(path.parent):
+            if not path.exists():
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+            connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+            try:
+                _prepare(connection, path, is_synced=is_synced)
+            except BaseException:
+                connection.close()
+                raise
     except (apsw.Error, OSError) as error:
         raise WebhookFileError(f"{path} cannot be used: {error}") from error
     return connection
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one opener at a time find out what the file is, and make it: SQLite does not wait to switch to its log.
+
+    The folder is locked and not the file, which is opened by SQLite only: a close of any other descriptor of it would
+    drop the locks of all connections of this process ("How To Corrupt An SQLite Database File", section 2.2).
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _prepare(connection: apsw.Connection, path: Path, *, is_synced: bool) -> None:

@@ -1,7 +1,9 @@
 """What the delivery process stores: positions, bounded history and dead letters, and what others change meanwhile."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import apsw
 import msgspec
@@ -185,6 +187,20 @@ def test_a_database_of_another_program_is_refused(path: Path) -> None:
     connection.close()
     with pytest.raises(WebhookFileError, match="another program"):
         open_webhook_file(path)
+
+
+def test_a_file_may_be_made_by_several_at_once(tmp_path: Path) -> None:
+    """The server and a command may use a new data folder at the same time."""
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(30):
+            start = Barrier(4)
+            for connection in threads.map(open_after, [start] * 4, [tmp_path / str(number)] * 4):
+                connection.close()
+
+
+def open_after(start: Barrier, path: Path) -> apsw.Connection:
+    start.wait()
+    return open_webhook_file(path)
 
 
 def test_a_file_of_a_newer_version_is_refused(path: Path, store: WebhookStore) -> None:  # noqa: ARG001 - it makes the file
