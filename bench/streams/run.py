@@ -15,7 +15,7 @@ from bench.report import Part, Table, Target, number
 from stagebook.api.asgi import Scope
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.api.watch.watch_route import ReadBody, Role
 from stagebook.book.changes import AppendEvent, OpenSession, PutParticipant, PutStage

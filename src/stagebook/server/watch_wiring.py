@@ -20,10 +20,10 @@ from stagebook.api.watch.export.export_routes import ExportRoutes
 from stagebook.api.watch.export.response_parts import RESPONSES_AT_ONCE
 from stagebook.api.watch.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
 from stagebook.api.watch.live_tail.event_stream import EventStreams
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
 from stagebook.api.watch.openapi_document import with_document
 from stagebook.api.watch.operator_calls import OperatorCalls
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.sessions.session_routes import SessionRoutes
 from stagebook.api.watch.sessions.stage_routes import StageRoutes
 from stagebook.api.watch.watch_api import WatchApi
@@ -91,7 +91,7 @@ def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessP
     clock, region = SystemClock(), parts.settings.region
     yield from SearchRoutes(parts.history, cursors=cursors, region=region).routes()
     yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
-    places = ReaderPlaces(RESPONSES_AT_ONCE)
+    places = ReaderPlaces(RESPONSES_AT_ONCE, counted="open exports")
     yield from SessionRoutes(history=parts.history, cursors=cursors, places=places, clock=clock, region=region).routes()
     yield StageRoutes(
         history=parts.history, live_session=parts.manager.live_session, cursors=cursors, clock=clock

@@ -10,7 +10,7 @@ import pytest
 
 from stagebook.api.asgi import Scope
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.watch_api import MAXIMUM_BODY_SIZE_BYTES, WatchApi
+from stagebook.api.watch.watch_api import MAXIMUM_BODY_SIZE_BYTES, MAXIMUM_REQUESTS, WatchApi
 from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
 from stagebook.api.watch.watch_route import (
     ReadBody,
@@ -67,6 +67,14 @@ async def fail(call: WatchCall) -> WatchResponse:
     raise errors[call.path["kind"]]
 
 
+gate = asyncio.Event()
+
+
+async def wait(_call: WatchCall) -> WatchResponse:
+    await gate.wait()
+    return json_response({})
+
+
 closed: list[str] = []
 
 
@@ -88,6 +96,7 @@ API = WatchApi(
         ),
         WatchRoute(method="POST", template="/watch/v1/things", action="Create", summary="", handle=create, body=Body),
         WatchRoute(method="GET", template="/watch/v1/fail/{kind}", action="Fail", summary="", handle=fail),
+        WatchRoute(method="GET", template="/watch/v1/wait", action="Wait", summary="", handle=wait),
         WatchRoute(method="GET", template="/watch/v1/stream", action="Stream", summary="", handle=stream),
     ],
     access=Everybody(),
@@ -211,3 +220,16 @@ async def test_a_stream_is_sent_part_by_part_and_closed() -> None:
     response, parts = await request("/watch/v1/stream")
     assert (response.status, parts) == (200, [b"one", b"two", b""])
     assert closed == ["closed"]
+
+
+async def test_one_key_has_half_of_the_requests_in_progress_at_most() -> None:
+    gate.clear()
+    waiting = [asyncio.create_task(request("/watch/v1/wait")) for _ in range(MAXIMUM_REQUESTS // 2)]
+    await asyncio.sleep(0)
+    response, _ = await request("/watch/v1/things/1")
+    assert (response.status, json.loads(response.body)["code"]) == (429, "TOO_MANY_REQUESTS")
+    assert "48 requests in progress" in json.loads(response.body)["detail"]
+    gate.set()
+    assert {(await each)[0].status for each in waiting} == {200}
+    response, _ = await request("/watch/v1/things/1")
+    assert response.status == 200

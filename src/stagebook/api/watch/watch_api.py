@@ -21,6 +21,7 @@ from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeEr
 from stagebook.api.http_headers import read_headers
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.request_counts import OPERATION, UNKNOWN_OPERATION, RequestCounts
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_input import check_content_type, read_json, read_query
 from stagebook.api.watch.watch_problems import (
     WatchProblemCode,
@@ -43,6 +44,8 @@ from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 
 WATCH_PREFIX = "/watch/v1/"
+MAXIMUM_REQUESTS = 96
+"""Requests in progress. Fewer reads than may wait for a history process, so no key and no account fills that queue."""
 MAXIMUM_BODY_SIZE_BYTES = 256 * 1_024
 BODY_TIMEOUT_SECONDS = 20.0
 MAXIMUM_LOGGED_LENGTH = 128
@@ -74,6 +77,7 @@ class WatchApi:
         self._log_limit = LogRateLimit(clock=monotonic)
         self._requests = requests or RequestCounts("watch")
         self._monotonic = monotonic
+        self._places = ReaderPlaces(MAXIMUM_REQUESTS, counted="requests in progress")
 
     @staticmethod
     def serves(scope: Scope) -> bool:
@@ -124,10 +128,20 @@ class WatchApi:
             headers=headers,
             client_address=str((scope.get("client") or ("",))[0]),
         )
-        response = await route.handle(call)
+        response = await self._handle(route, call)
         if route.role is Role.OPERATOR:
             self._log_change(route, call, response.status)
         return response
+
+    async def _handle(self, route: WatchRoute, call: WatchCall) -> WatchResponse:
+        """Call the handler. A long response has left its place here when it begins."""
+        if route.is_public:
+            return await route.handle(call)
+        place = self._places.take(call.watcher)
+        try:
+            return await route.handle(call)
+        finally:
+            place.give_back()
 
     @staticmethod
     def _log_change(route: WatchRoute, call: WatchCall, status: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stagebook.api.watch.export.export_routes import ExportRoutes
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_route import WatchRoute
 from stagebook.history.export.event_lines import CSV_COLUMNS
 from stagebook.history.export.export_pages import read_export_page

@@ -8,9 +8,9 @@ from typing import Any
 from stagebook.api.asgi import Scope
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.live_reader import LiveReader
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.live_tail.tail_page import TailPage, read_tail_page
 from stagebook.api.watch.live_tail.tail_stream import TailStream
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_route import ReadBody, Role
 from stagebook.book.event_log import LoggedEvent
 from stagebook.history.event_query import EventFilter

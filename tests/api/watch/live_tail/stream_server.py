@@ -10,7 +10,7 @@ import msgspec
 
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_api import WatchApi
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.sessions import session_routes
 from stagebook.api.watch.sessions.session_routes import SessionRoutes
 from stagebook.api.watch.watch_route import WatchRoute

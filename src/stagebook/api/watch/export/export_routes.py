@@ -8,7 +8,7 @@ import msgspec
 
 from stagebook.api.watch.event_parameters import PastEventParameters, event_filter
 from stagebook.api.watch.export.response_parts import BUSY_SECONDS, PartReader
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_route import Role, StreamingResponse, WatchCall, WatchRoute
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventFilter

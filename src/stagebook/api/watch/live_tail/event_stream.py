@@ -12,10 +12,10 @@ import asyncio
 from stagebook.api.watch.event_parameters import event_filter
 from stagebook.api.watch.live_tail.event_stream_format import CONTENT_TYPE, HEADERS
 from stagebook.api.watch.live_tail.live_events import LiveEvents
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
 from stagebook.api.watch.live_tail.resume_position import HEADER, StreamParameters, given_event_id
 from stagebook.api.watch.live_tail.tail_page import TailPage, read_tail_page
 from stagebook.api.watch.live_tail.tail_stream import TailStream
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_route import Role, StreamingResponse, WatchCall, WatchRoute
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventFilter

@@ -14,9 +14,9 @@ from stagebook.api.watch.live_tail.event_stream_format import (
     position_message,
 )
 from stagebook.api.watch.live_tail.live_events import LiveEvents
-from stagebook.api.watch.live_tail.reader_places import ReaderPlace
 from stagebook.api.watch.live_tail.resume_position import resumed_sequence, unknown_event_id
 from stagebook.api.watch.live_tail.tail_page import TailPage, UnknownEventError
+from stagebook.api.watch.reader_places import ReaderPlace
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_id import position_id
 from stagebook.book.store import BookFailedError

@@ -10,7 +10,7 @@ import msgspec
 
 from stagebook.api.watch.export.response_parts import BUSY_SECONDS, PartReader
 from stagebook.api.watch.list_cursor import ListCursors
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.sessions.session_parameters import (
     EncodedSessionReport,
     SessionList,

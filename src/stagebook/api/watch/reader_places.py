@@ -1,4 +1,4 @@
-"""How many readers of long responses there may be: in total, of one account, and with one key."""
+"""How many requests and long responses there may be at once: in total, of one account, and with one key."""
 
 from collections import Counter
 
@@ -11,9 +11,11 @@ _RETRY_LATER = ((b"retry-after", b"5"),)
 
 
 class ReaderPlaces:
-    """Counts readers. One account may have three quarters of all places, and one key half of them."""
+    """Counts what is open. One account may have three quarters of all places, and one key half of them."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, counted: str = "open streams") -> None:
+        """`counted` is what messages call those that take a place."""
+        self._counted = counted
         self._limit = limit
         self._account_limit = max(int(limit * _ACCOUNT_SHARE), 1)
         self._key_limit = max(int(limit * _KEY_SHARE), 1)
@@ -25,11 +27,11 @@ class ReaderPlaces:
         """Take a place, which must be given back. Raises WatchRefusedError 429 or 503 without one."""
         account, key = watcher.account_id, f"{watcher.account_id}/{watcher.name}"
         if self._by_key[key] >= self._key_limit:
-            raise _refused(429, f"this key has {self._key_limit} open streams, which is the maximum")
+            raise _refused(429, f"this key has {self._key_limit} {self._counted}, which is the maximum")
         if self._by_account[account] >= self._account_limit:
-            raise _refused(429, f"this account has {self._account_limit} open streams, which is the maximum")
+            raise _refused(429, f"this account has {self._account_limit} {self._counted}, which is the maximum")
         if self.taken >= self._limit:
-            raise _refused(503, f"the server has {self._limit} open streams, which is the maximum")
+            raise _refused(503, f"the server has {self._limit} {self._counted}, which is the maximum")
         self.change(account, key, 1)
         return ReaderPlace(self, account, key)
 

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from stagebook.api.watch.live_tail.reader_places import ReaderPlaces
+from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.api.watch.watch_route import Role
 
