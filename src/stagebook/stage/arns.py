@@ -14,6 +14,7 @@ PUBLIC_KEY = "public-key"
 INGEST_CONFIGURATION = "ingest-configuration"
 ENCODER_CONFIGURATION = "encoder-configuration"
 STORAGE_CONFIGURATION = "storage-configuration"
+COMPOSITION = "composition"
 """The types of resources, as ARNs name them."""
 
 

@@ -5,13 +5,14 @@ participant, the session, the time and the sequence number are not members of `E
 of the row.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
 
 class EventName(StrEnum):
-    """The documented names. The order of this list is the code an event is stored under: append only."""
+    """The documented names, and those of recordings. The order is the code an event is stored under: append only."""
 
     JOINED = "JOINED"
     LEFT = "LEFT"
@@ -25,6 +26,17 @@ class EventName(StrEnum):
     REPLICATION_STARTED = "REPLICATION_STARTED"
     REPLICATION_STOPPED = "REPLICATION_STOPPED"
     TOKEN_EXCHANGED = "TOKEN_EXCHANGED"  # noqa: S105 - an event's name, not a secret
+    RECORDING_STARTED = "RECORDING_STARTED"
+    RECORDING_ENDED = "RECORDING_ENDED"
+    RECORDING_START_FAILED = "RECORDING_START_FAILED"
+    RECORDING_END_FAILED = "RECORDING_END_FAILED"
+
+
+RECORDING_EVENT_NAMES = frozenset(name for name in EventName if name.value.startswith("RECORDING_"))
+"""The events of individual participant recording, which AWS sends to EventBridge only (user guide, "Using Amazon
+EventBridge with IVS Real-Time Streaming"). They are no members of shape EventName: ListParticipantEvents omits them."""
+AWS_EVENT_NAMES = tuple(name for name in EventName if name not in RECORDING_EVENT_NAMES)
+"""The names of shape EventName: all that ListParticipantEvents can return. They come first in `EventName`."""
 
 
 class ErrorCode(StrEnum):
@@ -91,12 +103,48 @@ class TokenExchange(msgspec.Struct, frozen=True, kw_only=True):
     new: ExchangedToken
 
 
+class RecordingErrorCode(StrEnum):
+    """The documented error codes of recordings (user guide, "Using Amazon EventBridge with IVS Real-Time")."""
+
+    RESOURCE_NOT_FOUND = "ResourceNotFoundException"
+    ACCESS_DENIED = "AccessDeniedException"
+    VALIDATION = "ValidationException"
+    INTERNAL_SERVER = "InternalServerException"
+
+
+RECORDING_REASONS: Mapping[RecordingErrorCode, str] = {
+    RecordingErrorCode.RESOURCE_NOT_FOUND: "S3 bucket not found. Please verify your bucket exists.",
+    RecordingErrorCode.ACCESS_DENIED: "Access denied to S3 bucket. Please verify your bucket policy.",
+    RecordingErrorCode.VALIDATION: "Video codec not supported for recording",
+    RecordingErrorCode.INTERNAL_SERVER: "Service internal error",
+}
+"""The documented reason that belongs to each error code."""
+
+
+class RecordingDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a recording is, and how it ended.
+
+    `duration_ms` is set in RECORDING_ENDED, and in RECORDING_END_FAILED if it is known. `error_code` is set in the two
+    failures.
+    """
+
+    bucket_name: str
+    prefix: str
+    duration_ms: int | None = None
+    error_code: RecordingErrorCode | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The documented text for the error code."""
+        return None if self.error_code is None else RECORDING_REASONS[self.error_code]
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event of one participant, as the domain emits it.
 
     `replica` describes the remote participant in SUBSCRIBE_* events, and the participant itself in all others (shape
-    Event). `error_code` is set in *_ERROR events, `destination` in REPLICATION_* events, `exchange` in TOKEN_EXCHANGED.
-    `cause` and `detail` are Stagebook's own members.
+    Event). `error_code` is set in *_ERROR events, `destination` in REPLICATION_* events, `exchange` in TOKEN_EXCHANGED,
+    `recording` in RECORDING_* events. `cause` and `detail` are Stagebook's own members.
     """
 
     name: EventName
@@ -105,5 +153,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replica: bool = False
     destination: ReplicationDestination | None = None
     exchange: TokenExchange | None = None
+    recording: RecordingDetails | None = None
     cause: Cause | None = None
     detail: str | None = None

@@ -36,6 +36,11 @@ def new_participant_id(randomness: Randomness) -> str:
     return _base62(randomness, RESOURCE_ID_LENGTH)
 
 
+def new_destination_id(randomness: Randomness) -> str:
+    """Return the id of a new destination of a composition: 12 base-62 characters."""
+    return _base62(randomness, RESOURCE_ID_LENGTH)
+
+
 def new_session_id(randomness: Randomness) -> str:
     """Return a new stage session id: `st-` and 13 base-62 characters, 16 in all (shape StageSessionId)."""
     return SESSION_ID_PREFIX + _base62(randomness, SESSION_ID_LENGTH - len(SESSION_ID_PREFIX))

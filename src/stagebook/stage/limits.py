@@ -46,6 +46,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ingest_configurations: int
     encoder_configurations: int
     storage_configurations: int
+    compositions: int
+    """Compositions that have not ended."""
+    compositions_per_stage: int
+    """Compositions of one stage that have not ended."""
     public_keys: int
     calls_per_second: int | None = None
     """Calls of one operation of the AWS API by one account. None: no limit. The next three replace it for their
@@ -75,6 +79,8 @@ STRICT = Limits(
     ingest_configurations=100,
     encoder_configurations=20,
     storage_configurations=5,
+    compositions=20,
+    compositions_per_stage=5,
     public_keys=3,
     calls_per_second=5,
     token_calls_per_second=50,
@@ -99,6 +105,8 @@ RELAXED = Limits(
     ingest_configurations=10_000,
     encoder_configurations=1_000,
     storage_configurations=1_000,
+    compositions=1_000,
+    compositions_per_stage=100,
     public_keys=100,
 )
 

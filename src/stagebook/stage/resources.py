@@ -44,6 +44,17 @@ class ReplicationState(StrEnum):
     STOPPED = "STOPPED"
 
 
+class RecordingState(StrEnum):
+    """Shape ParticipantRecordingState. DISABLED: the participant was not recorded in this session."""
+
+    STARTING = "STARTING"
+    ACTIVE = "ACTIVE"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+    DISABLED = "DISABLED"
+
+
 class Capability(StrEnum):
     """Shape ParticipantTokenCapability."""
 
@@ -92,6 +103,9 @@ class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `first_join_ms` is None while every attempt of the participant to join has failed. `published` stays true after the
     publication has ended. The source members are set for a replica only.
+
+    The recording members are those of the participant's newest recording in this session. `PutRecording` writes them;
+    `PutParticipant` leaves them as they are.
     """
 
     participant_id: str
@@ -108,6 +122,9 @@ class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source_session_id: str | None = None
     redundant_ingest: bool = False
     ingest_configuration_arn: str | None = None
+    recording_state: RecordingState = RecordingState.DISABLED
+    recording_bucket_name: str = ""
+    recording_prefix: str = ""
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,8 +53,10 @@ def lines_of_end(*, viewers: int, fact: SessionFact) -> int:
 @pytest.mark.parametrize(
     "fact",
     [
-        ended("P", "pub-P"),
-        ParticipantsDisconnected(participant_ids=("P",), cause=Cause.DISCONNECTED_BY_API),
+        pytest.param(ended("P", "pub-P"), marks=pytest.mark.slow),
+        pytest.param(
+            ParticipantsDisconnected(participant_ids=("P",), cause=Cause.DISCONNECTED_BY_API), marks=pytest.mark.slow
+        ),
         SessionClosed(cause=Cause.STAGE_DELETED),
     ],
     ids=["publication", "publisher", "session"],
