@@ -1,0 +1,1 @@
+"""The spool: objects on disk until the store has them."""
