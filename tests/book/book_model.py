@@ -15,16 +15,26 @@ from stagebook.book.changes import (
     EndSession,
     OpenSession,
     PutParticipant,
+    PutRecording,
     PutReplica,
     PutResource,
     PutStage,
     RevokeConnectionToken,
     RevokeParticipant,
 )
-from stagebook.stage.events import Event
-from stagebook.stage.resources import ParticipantRecord, Replica, ReplicationState, Resource, Stage, StageSession
+from stagebook.stage.events import RECORDING_EVENT_NAMES, Event
+from stagebook.stage.resources import (
+    ParticipantRecord,
+    RecordingState,
+    Replica,
+    ReplicationState,
+    Resource,
+    Stage,
+    StageSession,
+)
 
 Item = TypeVar("Item")
+OPEN_STATES = (RecordingState.STARTING, RecordingState.ACTIVE, RecordingState.STOPPING)
 
 
 class ContradictionError(Exception):
@@ -66,6 +76,8 @@ class BookModel:
     resources: dict[str, Resource] = field(default_factory=dict)
     replicas: dict[tuple[str, str, str, str, str], Replica] = field(default_factory=dict)
     revoked_connections: dict[tuple[str, str], int] = field(default_factory=dict)
+    recordings: dict[str, PutRecording] = field(default_factory=dict)
+    """The last state of each recording that is open, by its id."""
     last_sequence: int = 0
 
     def after(self, changes: list[Change]) -> tuple["BookModel", tuple[int, ...]]:
@@ -90,6 +102,7 @@ class BookModel:
     def _delete_old_sessions(self, before_ms: int) -> None:
         """Delete the sessions of each stage from the oldest one on, up to the first that must be kept."""
         active = {end for replica in self.active_replicas() for end in replica_ends(replica)}
+        active |= {(recording.stage_arn, recording.session_id) for recording in self.recordings.values()}
         for arn, stage in self.stages.items():
             for session_id, session in list(stage.sessions.items()):
                 end_ms = session.value.end_ms
@@ -142,7 +155,8 @@ class BookModel:
                 self.last_sequence = max(self.last_sequence, change.end_ms << SEQUENCE_TIME_SHIFT)
             case PutParticipant():
                 participants = self.open_session(change.stage_arn, change.session_id).participants
-                participants[change.participant.participant_id] = change.participant
+                former = participants.get(change.participant.participant_id)
+                participants[change.participant.participant_id] = with_recording_of(change.participant, former)
             case AppendEvent():
                 return self._append(change)
             case _:
@@ -160,6 +174,8 @@ class BookModel:
                 self.resources[change.resource.arn] = change.resource
             case DeleteResource():
                 self.resources.pop(change.arn, None)
+            case PutRecording():
+                self._put_recording(change)
             case PutReplica(replica=replica):
                 source = (replica.source_stage_arn, replica.source_session_id)
                 destination = (replica.destination_stage_arn, replica.destination_session_id)
@@ -182,13 +198,42 @@ class BookModel:
                 known.value, name=value.name, tags=value.tags, recording=value.recording
             )
 
+    def _put_recording(self, change: PutRecording) -> None:
+        participants = self.session(change.stage_arn, change.session_id).participants
+        if change.participant_id not in participants:
+            raise ContradictionError
+        if change.is_shown:
+            participants[change.participant_id] = msgspec.structs.replace(
+                participants[change.participant_id],
+                recording_state=change.state,
+                recording_bucket_name=change.bucket_name,
+                recording_prefix=change.prefix,
+            )
+        self.recordings.pop(change.recording_id, None)
+        if change.state in OPEN_STATES:
+            self.recordings[change.recording_id] = change
+
     def _append(self, change: AppendEvent) -> int:
-        session = self.open_session(change.stage_arn, change.session_id)
+        is_recording = change.event.name in RECORDING_EVENT_NAMES
+        find = self.session if is_recording else self.open_session
+        session = find(change.stage_arn, change.session_id)
         if change.participant_id not in session.participants:
             raise ContradictionError
         self.last_sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
         session.events.setdefault(change.participant_id, []).append((self.last_sequence, change.event))
         return self.last_sequence
+
+
+def with_recording_of(participant: ParticipantRecord, former: ParticipantRecord | None) -> ParticipantRecord:
+    """The row of a participant with the recording that its former row shows."""
+    if former is None:
+        return participant
+    return msgspec.structs.replace(
+        participant,
+        recording_state=former.recording_state,
+        recording_bucket_name=former.recording_bucket_name,
+        recording_prefix=former.recording_prefix,
+    )
 
 
 def replica_ends(replica: Replica) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from stagebook.stage.events import (
     Event,
     EventName,
     ExchangedToken,
+    RecordingDetails,
+    RecordingErrorCode,
     ReplicationDestination,
     TokenExchange,
 )
@@ -69,6 +71,15 @@ EXCHANGE = Event(
             capabilities=("PUBLISH",), attributes={"a": "b"}, user_id="ann", expiration_ms=1_700_000_000_000
         ),
         new=ExchangedToken(capabilities=("SUBSCRIBE",), attributes={}, user_id="", expiration_ms=1_700_000_000_001),
+    ),
+)
+RECORDING = Event(
+    name=EventName.RECORDING_END_FAILED,
+    recording=RecordingDetails(
+        bucket_name="bucket",
+        prefix="stage/st-session/p/2024-01-01T12-00-55Z",
+        duration_ms=547_327,
+        error_code=RecordingErrorCode.ACCESS_DENIED,
     ),
 )
 STAGE = Stage(

@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 
 from stagebook.book.changes import (
+    AppendCompositionEvent,
     AppendEvent,
     Change,
     EndSession,
     OpenSession,
+    PutComposition,
     PutParticipant,
     PutReplica,
     PutResource,
@@ -17,12 +19,15 @@ from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES, StreamKeySeal
 from stagebook.book.store import Book
+from stagebook.stage.composition.composition import Composition, CompositionDestination, CompositionState
+from stagebook.stage.composition.composition_events import CompositionEvent, CompositionEventName
 from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, PublicKey, Replica, ReplicationState, Resource, Stage
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/abcdABCDefgh"
 KEY_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:public-key/abcdABCDefgh"
+COMPOSITION_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:composition/abcdABCDefgh"
 OTHER_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT}:stage/otherOTHER00"
 SESSION = "st-a1b2c3d4e5f6g"
 OTHER_SESSION = "st-g6f5e4d3c2b1a"
@@ -121,6 +126,53 @@ def replica(
 def put_replica(participant_id: str = "p", *, state: ReplicationState = ReplicationState.ACTIVE) -> PutReplica:
     """Return the change that puts the default replica of a participant."""
     return PutReplica(replica=replica(participant_id, state=state))
+
+
+def composition(
+    arn: str = COMPOSITION_ARN, *, stage_arn: str = ARN, account_id: str = ACCOUNT, end_ms: int | None = None
+) -> Composition:
+    """Return a composition into a bucket."""
+    destination = CompositionDestination(
+        destination_id="GHFabcgefABC",
+        configuration={
+            "name": "",
+            "s3": {
+                "storageConfigurationArn": "arn:aws:ivs:us-west-2:123456789012:storage-configuration/FefABabCDcdE",
+                "encoderConfigurationArns": ["arn:aws:ivs:us-west-2:123456789012:encoder-configuration/ABabCDcdEFef"],
+            },
+        },
+        recording_prefix="abcdABCDefgh/abcdABCDefgh/GHFabcgefABC/composite",
+    )
+    return Composition(
+        arn=arn,
+        account_id=account_id,
+        stage_arn=stage_arn,
+        start_ms=NOON_MS,
+        layout={"grid": {"gridGap": 2}},
+        destinations=(destination,),
+        tags={"team": "blue"},
+        state=CompositionState.STARTING if end_ms is None else CompositionState.STOPPED,
+        end_ms=end_ms,
+        client_token="token",
+        parameters="digest",
+    )
+
+
+def put_composition(value: Composition | str = COMPOSITION_ARN) -> PutComposition:
+    """Return the change that puts a composition. A string is the ARN of a sample composition."""
+    return PutComposition(composition=composition(value) if isinstance(value, str) else value)
+
+
+def append_composition(
+    event: CompositionEvent | CompositionEventName = CompositionEventName.COMPOSITION_STARTED,
+    *,
+    arn: str = COMPOSITION_ARN,
+    at_ms: int = NOON_MS,
+) -> AppendCompositionEvent:
+    """Return the change that appends an event of a composition. A name alone means an event without further members."""
+    if isinstance(event, CompositionEventName):
+        event = CompositionEvent(name=event)
+    return AppendCompositionEvent(composition_arn=arn, event=event, at_ms=at_ms)
 
 
 async def commit(book: Book, *changes: Change) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from stagebook.book.changes import (
     Change,
     DeleteResource,
     DeleteStage,
+    PutRecording,
     PutReplica,
     PutStage,
     RevokeConnectionToken,
@@ -28,9 +29,16 @@ from stagebook.book.changes import (
 )
 from stagebook.book.retention_policy import DAY_MS, RetentionPolicy
 from stagebook.book.sqlite.sqlite_book import SqliteBook
-from stagebook.book.store import ChangeRefusedError, Durable, Page, ParticipantFilter
-from stagebook.stage.events import ErrorCode, Event, EventName, ReplicationDestination
-from stagebook.stage.resources import ParticipantRecord, ParticipantState, ReplicationState, Stage
+from stagebook.book.store import ChangeRefusedError, Durable, OpenRecording, Page, ParticipantFilter
+from stagebook.stage.events import (
+    AWS_EVENT_NAMES,
+    ErrorCode,
+    Event,
+    EventName,
+    RecordingDetails,
+    ReplicationDestination,
+)
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, RecordingState, ReplicationState, Stage
 from tests.book.book_model import BookModel, ContradictionError, ModelSession, ModelStage, newest_first
 from tests.book.sample import (
     ACCOUNT,
@@ -77,6 +85,7 @@ recorded_events = st.builds(
     replica=st.booleans(),
     destination=st.sampled_from([None, ReplicationDestination(stage_arn=OTHER_ARN, session_id="st-1")]),
     detail=st.sampled_from([None, "why"]),
+    recording=st.sampled_from([None, RecordingDetails(bucket_name="bucket", prefix="a/b", duration_ms=5)]),
 )
 changes = st.one_of(
     st.builds(lambda arn, name: PutStage(stage=stage(arn, name=name)), stage_arns, st.sampled_from("ab")),
@@ -92,6 +101,18 @@ changes = st.one_of(
         times_ms,
         session_ids,
         stage_arns,
+    ),
+    st.builds(
+        PutRecording,
+        stage_arn=stage_arns,
+        session_id=session_ids,
+        participant_id=participant_ids,
+        recording_id=st.sampled_from(["one", "two"]),
+        state=st.sampled_from([each for each in RecordingState if each is not RecordingState.DISABLED]),
+        bucket_name=st.just("bucket"),
+        prefix=st.sampled_from(["a/b", "c"]),
+        is_started=st.booleans(),
+        is_shown=st.booleans(),
     ),
     st.builds(
         lambda arn, participant_id, at_ms: RevokeParticipant(
@@ -255,6 +276,10 @@ class BookMachine(RuleBasedStateMachine):
             self.check_stage(arn, model.stages.get(arn))
         everything = [session for each in model.stages.values() for session in each.sessions.values()]
         unended = [session.value for session in everything if session.value.end_ms is None]
+        assert book.list_open_recordings() == [
+            OpenRecording(**{name: getattr(model.recordings[each], name) for name in OpenRecording.__struct_fields__})
+            for each in sorted(model.recordings)
+        ]
         assert sorted(book.list_open_sessions(), key=repr) == sorted(unended, key=repr)
         self.check_resources()
         assert book.list_active_replicas() == model.active_replicas()
@@ -299,9 +324,15 @@ class BookMachine(RuleBasedStateMachine):
         for participant_id in PARTICIPANTS:
             expected = None if session is None else session.participants.get(participant_id)
             assert book.get_participant(*where, participant_id) == expected
-        for user_id, published, state in itertools.product((None, "ada"), (None, True, False), (None, "CONNECTED")):
-            wanted = None if state is None else ParticipantState(state)
-            selected = ParticipantFilter(user_id=user_id, published=published, state=wanted)
+        for user_id, published, state, recorded in itertools.product(
+            (None, "ada"), (None, True, False), (None, "CONNECTED"), (None, "STOPPED", "DISABLED")
+        ):
+            selected = ParticipantFilter(
+                user_id=user_id,
+                published=published,
+                state=None if state is None else ParticipantState(state),
+                recording_state=None if recorded is None else RecordingState(recorded),
+            )
             listed_records = pages(partial(book.list_participants, *where, where=selected, limit=2))
             assert listed_records == [record for record in everybody if matches(record, selected)]
 
@@ -327,7 +358,7 @@ class BookMachine(RuleBasedStateMachine):
             ):
                 found += [row[0] for row in rows]
                 after = found[-1]
-            sequences = [sequence for sequence, _ in events]
+            sequences = [sequence for sequence, event in events if event.name in AWS_EVENT_NAMES]
             assert found == (sequences if oldest_first else sequences[::-1])
 
     def check_resources(self) -> None:
@@ -350,6 +381,7 @@ def matches(record: ParticipantRecord, where: ParticipantFilter) -> bool:
         where.user_id in (None, record.user_id)
         and where.published in (None, record.published)
         and where.state in (None, record.state)
+        and where.recording_state in (None, record.recording_state)
     )
 
 

@@ -23,7 +23,7 @@ from stagebook.book.changes import (
     RevokeConnectionToken,
 )
 from stagebook.book.store import Book, ChangeRefusedError
-from stagebook.stage.events import EventName
+from stagebook.stage.events import RECORDING_EVENT_NAMES, EventName
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, ReplicationState, Resource
 from tests.book.sample import (
     ACCOUNT,
@@ -93,7 +93,8 @@ def apply(model: Model, change: Change) -> None:
             model.revoked_tokens.add(change.token_id)
         case AppendEvent():
             model.newest_ms = max(model.newest_ms, change.at_ms)
-            session = _open_session(model.stages, change.stage_arn, change.session_id)
+            find = _session if change.event.name in RECORDING_EVENT_NAMES else _open_session
+            session = find(model.stages, change.stage_arn, change.session_id)
             _require(change.participant_id in session.participants)
             session.events.setdefault(change.participant_id, []).append((change.event.name, model.newest_ms))
         case _:

@@ -13,8 +13,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from stagebook.stage.composition.composition import Composition
+from stagebook.stage.composition.composition_events import CompositionEvent
 from stagebook.stage.events import Event
-from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage
+from stagebook.stage.resources import ParticipantRecord, RecordingState, Replica, Resource, Stage
 
 SEQUENCE_TIME_SHIFT = 20
 """Number of low bits of a sequence number that hold the counter; the bits above hold the milliseconds."""
@@ -68,11 +70,31 @@ class PutParticipant(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fal
     participant: ParticipantRecord
 
 
+class PutRecording(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
+    """Write the state of a recording, also in an ended session: uploads can outlast the session.
+
+    A recording that is STARTING, ACTIVE or STOPPING is open until it is put as STOPPED or FAILED. `is_started` says
+    whether RECORDING_STARTED is recorded. With `is_shown` the row of the participant shows this recording; without, it
+    keeps what it shows, because the participant has a newer one.
+    """
+
+    stage_arn: str
+    session_id: str
+    participant_id: str
+    recording_id: str
+    state: RecordingState
+    bucket_name: str
+    prefix: str
+    is_started: bool = False
+    is_shown: bool = True
+
+
 class AppendEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """Append one event of a participant.
 
-    The session must be open, and the participant must be in it: put by an earlier transaction, or earlier in this one.
-    `at_ms` must be from 0 up to the largest time that fits a sequence number (in the year 2248).
+    The session must be open, unless the event is one of RECORDING_EVENT_NAMES. The participant must be in it: put by an
+    earlier transaction, or earlier in this one. `at_ms` must be from 0 up to the largest time that fits a sequence
+    number (in the year 2248).
     """
 
     stage_arn: str
@@ -123,16 +145,36 @@ class RevokeConnectionToken(msgspec.Struct, frozen=True, kw_only=True, tag=True)
     at_ms: int
 
 
+class PutComposition(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Create a composition, or replace its state, tags and destinations. The book must know its stage."""
+
+    composition: Composition
+
+
+class AppendCompositionEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Append one event of a composition, which an earlier transaction or this one has put.
+
+    `at_ms` is as in AppendEvent.
+    """
+
+    composition_arn: str
+    event: CompositionEvent
+    at_ms: int
+
+
 Change: TypeAlias = (
     PutStage
     | DeleteStage
     | OpenSession
     | EndSession
     | PutParticipant
+    | PutRecording
     | AppendEvent
     | RevokeParticipant
     | PutResource
     | DeleteResource
     | PutReplica
     | RevokeConnectionToken
+    | PutComposition
+    | AppendCompositionEvent
 )

@@ -10,14 +10,26 @@ existed at the first page is shown exactly once, provided it is not deleted.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from stagebook.book.changes import Change, sequence_time_ms
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.stage.events import Event
-from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica, Resource, Stage, StageSession
+from stagebook.stage.resources import (
+    ParticipantRecord,
+    ParticipantState,
+    RecordingState,
+    Replica,
+    Resource,
+    Stage,
+    StageSession,
+)
+
+if TYPE_CHECKING:
+    # It has pages, which are defined here.
+    from stagebook.book.composition_reader import CompositionReader
 
 
 class Durable(asyncio.Future[None]):
@@ -92,6 +104,20 @@ class ParticipantFilter(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     published: bool | None = None
     state: ParticipantState | None = None
+    recording_state: RecordingState | None = None
+
+
+class OpenRecording(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording that is neither STOPPED nor FAILED, as `PutRecording` has written it last."""
+
+    stage_arn: str
+    session_id: str
+    participant_id: str
+    recording_id: str
+    bucket_name: str
+    prefix: str
+    is_started: bool
+    is_shown: bool
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +164,7 @@ class EventExtra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     destination_stage_arn: str | None = None
     destination_session_id: str | None = None
     exchange: msgspec.Raw = msgspec.Raw()
+    recording: msgspec.Raw = msgspec.Raw()
 
 
 class BookReader(Protocol):
@@ -149,6 +176,10 @@ class BookReader(Protocol):
     the page before, None for the first page; `limit` is the maximum number of items.
     """
 
+    @property
+    def compositions(self) -> "CompositionReader":
+        """The reads of compositions."""
+
     def last_time_ms(self) -> int:
         """Return the time of the newest durable event or session end in milliseconds since the epoch, 0 if none.
 
@@ -158,6 +189,9 @@ class BookReader(Protocol):
 
     def get_stage(self, stage_arn: str) -> Stage | None:
         """Return the stage with the id of its active session, or None."""
+
+    def has_had_stage(self, stage_arn: str) -> bool:
+        """Return whether there is a stage with this ARN, or there was one whose rows are kept."""
 
     def list_stages(self, account_id: str, *, after: int | None, limit: int) -> Page[Stage]:
         """Return a page of the account's stages in order of creation."""
@@ -198,8 +232,15 @@ class BookReader(Protocol):
         after: int | None,
         limit: int,
         oldest_first: bool = False,
+        of_deleted_stages: bool = False,
+        of_recordings: bool = False,
     ) -> list[EventRow]:
         """Return at most `limit` events of one participant in this session, newest first by default.
+
+        Only those that ListParticipantEvents can return (AWS_EVENT_NAMES), and with `of_recordings` those of
+        recordings, too.
+
+        With `of_deleted_stages`, those on a deleted stage too, whatever the book shows otherwise.
 
         `after` is the sequence number of the last event of the page before. There is no `next_position`: to learn
         whether more events remain, request one event more than is shown.
@@ -255,6 +296,12 @@ class BookReader(Protocol):
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:
         """Return all events of one participant in this session, oldest first, also on a deleted stage."""
 
+    def list_open_recordings(self) -> list[OpenRecording]:
+        """Return every recording that is neither STOPPED nor FAILED, also of ended sessions and deleted stages.
+
+        Recovery after a restart needs it.
+        """
+
     def first_event_ms(self) -> int | None:
         """Return the time of the oldest event in milliseconds since the epoch; None if there is no event."""
 
@@ -285,8 +332,9 @@ class Book(BookReader, Protocol):
     def delete_old(self, policy: RetentionPolicy, *, now_ms: int) -> AsyncGenerator[RetentionStep]:
         """Delete what is older than `policy` allows at `now_ms`, in ms since the epoch, in steps.
 
-        Deleted are ended sessions with their participants, events and replicas, the oldest of a stage first; deleted
-        stages that have no session left; and revocations that no valid token needs. A session with an active replica is
+        Deleted are ended sessions with their participants, events and replicas, the oldest of a stage first; ended
+        compositions with their events; deleted stages that have no session left; and revocations that no valid token
+        needs. A session with an active replica is
         kept. Reads see a session as a whole or not at all. Keys, sequence numbers and positions are not used again.
 
         A step writes a bounded number of rows. It waits until no transaction is queued, and a transaction that is

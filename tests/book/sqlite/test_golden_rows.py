@@ -27,7 +27,7 @@ from stagebook.book.sqlite.schema import seal_document
 from stagebook.book.store import EventExtra
 from stagebook.stage.events import Event
 from stagebook.stage.resources import ParticipantRecord, Resource
-from tests.book.golden_values import EXCHANGE, PARTICIPANT, REPLICATION, RESOURCES, STAGE
+from tests.book.golden_values import EXCHANGE, PARTICIPANT, RECORDING, REPLICATION, RESOURCES, STAGE
 from tests.book.sample import SEAL
 
 
@@ -38,8 +38,10 @@ def _rows(version: int) -> dict[str, list[Any]]:
     return rows
 
 
-GOLDEN = _rows(2) | _rows(3)
+GOLDEN = _rows(2) | _rows(3) | _rows(8)
 """Rows by name, without their keys. Those of version 3 replace those of version 2, which its migration rewrites."""
+NO_RECORDING = (None, None, None)
+"""The columns of a participant that version 8 has added."""
 
 
 def test_participants_are_stored_as_this_version_stores_them() -> None:
@@ -47,11 +49,14 @@ def test_participants_are_stored_as_this_version_stores_them() -> None:
 
     assert list(participant_row(3, 7, PARTICIPANT)[2:]) == GOLDEN["participant"]
     assert list(participant_row(3, 8, defaults)[2:]) == GOLDEN["participant with defaults"]
-    assert participant_record(tuple(GOLDEN["participant"])) == PARTICIPANT
-    assert participant_record(tuple(GOLDEN["participant with defaults"])) == defaults
+    assert participant_record((*GOLDEN["participant"], *NO_RECORDING)) == PARTICIPANT
+    assert participant_record((*GOLDEN["participant with defaults"], *NO_RECORDING)) == defaults
 
 
-@pytest.mark.parametrize(("name", "event"), [("replication event", REPLICATION), ("exchange event", EXCHANGE)])
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [("replication event", REPLICATION), ("exchange event", EXCHANGE), ("recording event", RECORDING)],
+)
 def test_events_are_stored_as_this_version_stores_them(name: str, event: Event) -> None:
     assert list(event_row(3, 7, GOLDEN[name][0], event)[2:]) == GOLDEN[name]
     stored = recorded_event("p", tuple(GOLDEN[name]))
@@ -82,7 +87,8 @@ def _members(document: str) -> set[str]:
 
 def test_the_golden_rows_have_every_member_of_the_json_columns() -> None:
     assert _members(GOLDEN["participant"][-1]) == set(ParticipantRest.__struct_fields__)
-    in_events = _members(GOLDEN["replication event"][-1]) | _members(GOLDEN["exchange event"][-1])
+    events = ("replication event", "exchange event", "recording event")
+    in_events = {member for name in events for member in _members(GOLDEN[name][-1])}
     assert in_events == set(EventExtra.__struct_fields__)
     for resource in RESOURCES:
         row = GOLDEN[str(resource.__struct_config__.tag)]
@@ -96,7 +102,7 @@ def test_every_kind_of_resource_has_a_golden_row() -> None:
 def test_members_of_a_later_version_are_ignored() -> None:
     """After a downgrade, rows can have members that this version does not know."""
     participant = [*GOLDEN["participant"][:-1], _with_unknown_member(GOLDEN["participant"][-1])]
-    assert participant_record(tuple(participant)) == PARTICIPANT
+    assert participant_record((*participant, *NO_RECORDING)) == PARTICIPANT
     for resource in RESOURCES:
         row = GOLDEN[str(resource.__struct_config__.tag)]
         assert SEAL.opened(resource_value((_with_unknown_member(row[-1]),))) == resource

@@ -22,12 +22,13 @@ BY_FILTER = {
     for published in (None, False, True)
     for by_state in (False, True)
 }
-# A table of one row, the array of a parameter, and partial indexes whose rows are exactly the result.
+# Tables of one row or whose rows are the result, the array of a parameter, and partial indexes whose rows are it.
 SCANS = {
     "LAST_SEQUENCE": ["SCAN sequencer"],
     "READ_LOG_AT": ["SCAN number VIRTUAL TABLE INDEX 1:"],
     "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
     "HISTORY_OPEN": ["SCAN session USING INDEX session_open"],
+    "LIST_OPEN_RECORDINGS": ["SCAN open_recording"],
     "LIST_ACTIVE_REPLICAS": ["SCAN replica USING INDEX replica_active"],
 }
 

@@ -23,7 +23,7 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
 def _insert_stage_with_open_session(connection: apsw.Connection) -> None:
     connection.execute("INSERT INTO stage VALUES (7, ?, 'account', 'name', 0, '{}', '{}', NULL)", (ARN,))
     connection.execute("INSERT INTO session VALUES (9, 7, ?, 5, NULL)", (SESSION,))
-    connection.execute("INSERT INTO participant VALUES (9, 1, 'p', '', 0, 0, NULL, NULL)")
+    connection.execute("INSERT INTO participant VALUES (9, 1, 'p', '', 0, 0, NULL, NULL, NULL, NULL, NULL)")
 
 
 def test_an_entry_that_is_not_cached_is_read_from_the_file(connection: apsw.Connection) -> None:
@@ -114,7 +114,7 @@ def test_a_refused_transaction_gives_its_numbers_back(connection: apsw.Connectio
 
 def test_only_connected_participants_of_an_open_session_are_read(connection: apsw.Connection) -> None:
     _insert_stage_with_open_session(connection)
-    connection.execute("INSERT INTO participant VALUES (9, 2, 'gone', '', 1, 0, NULL, NULL)")
+    connection.execute("INSERT INTO participant VALUES (9, 2, 'gone', '', 1, 0, NULL, NULL, NULL, NULL, NULL)")
     session = RowKeys(connection).open_session(ARN, SESSION)
     assert (session.numbers, session.last_number) == ({"p": 1}, 2)
 
@@ -124,11 +124,12 @@ def test_the_key_of_a_new_session_is_dropped_when_it_is_durable(connection: apsw
     keys = RowKeys(connection)
     keys.end_session(ARN, SESSION, [])
     stage, session = keys.start_session(ARN, "new", 0, [])
+    assert keys.any_session(ARN, SESSION).numbers
     keys.note_durable(1)
-    assert stage.session_keys == {}
+    assert (stage.session_keys, stage.ended) == ({}, {})
     assert keys.session_key(ARN, "new") == session.session_key
     undo: Undo = []
-    keys.end_session(ARN, "new", [])
+    keys.end_session(ARN, "new", undo)
     keys.start_session(ARN, "refused", 0, undo)
     for step in reversed(undo):
         step()

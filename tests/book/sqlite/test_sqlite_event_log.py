@@ -1,11 +1,15 @@
 """The event log of a SQLite book: every event once, in the order of the sequence numbers."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.event_id import sequence_of_event
+from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.stage.events import EventName
@@ -16,10 +20,12 @@ from tests.book.sample import (
     OTHER_SESSION,
     SESSION,
     append,
+    append_composition,
     commit,
     open_book,
     open_session,
     put,
+    put_composition,
     put_stage,
 )
 
@@ -77,4 +83,52 @@ async def test_a_listener_is_called_when_events_are_durable(book: SqliteBook, lo
     book.on_durable(lambda: seen.append(len(log.read_after(0, limit=100))))
     await write_two_sessions(book)
     assert seen[-1] == 8
+    await book.close()
+
+
+async def test_entries_have_events_of_compositions_in_the_same_order(book: SqliteBook, log: SqliteEventLog) -> None:
+    sequences = list(await write_two_sessions(book))
+    await commit(book, put_composition())
+    sequences += await commit(book, append_composition(), append("p", at_ms=0), append_composition())
+    entries = log.read_entries_after(0, limit=100)
+    assert [each.sequence for each in entries] == sequences
+    assert [isinstance(each, LoggedCompositionEvent) for each in entries[-3:]] == [True, False, True]
+    assert [sequence_of_event(each.event_id) for each in entries] == sequences
+    assert log.read_entries_at(sequences[::-1]) == entries[::-1]
+    assert log.read_entries_at([sequences[-1], 1, sequences[0]]) == [entries[-1], entries[0]]
+    await book.close()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+async def test_pages_of_entries_follow_each_other_without_a_gap(
+    book: SqliteBook, log: SqliteEventLog, limit: int
+) -> None:
+    sequences = list(await write_two_sessions(book))
+    await commit(book, put_composition())
+    for _ in range(3):
+        sequences += await commit(book, append_composition(), append("p"), append_composition())
+    read: list[int] = []
+    while page := log.read_entries_after(read[-1] if read else 0, limit=limit):
+        assert len(page) <= limit
+        read += [each.sequence for each in page]
+    assert read == sequences
+    await book.close()
+
+
+async def test_entries_are_read_as_of_one_moment(book: SqliteBook, log: SqliteEventLog) -> None:
+    """What is committed between the two reads must be in neither or both: a reader would skip the earlier event."""
+    await commit(book, put_stage(), put_composition(), open_session(), put("p"))
+    loop, between = asyncio.get_running_loop(), threading.Event()
+
+    class Interrupted(SqliteEventLog):
+        def _read(self, statement: str, parameters: dict[str, int | str]) -> list[LoggedEvent]:
+            rows = super()._read(statement, parameters)
+            asyncio.run_coroutine_threadsafe(commit(book, append("p"), append_composition()), loop).result()
+            between.set()
+            return rows
+
+    interrupted = Interrupted(log._connection)
+    assert await asyncio.to_thread(interrupted.read_entries_after, 0, limit=9) == []
+    assert between.is_set()
+    assert len(log.read_entries_after(0, limit=9)) == 2
     await book.close()

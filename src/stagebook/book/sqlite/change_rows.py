@@ -16,13 +16,16 @@ import msgspec
 
 from stagebook.book.changes import (
     SEQUENCE_TIME_SHIFT,
+    AppendCompositionEvent,
     AppendEvent,
     Change,
     DeleteResource,
     DeleteStage,
     EndSession,
     OpenSession,
+    PutComposition,
     PutParticipant,
+    PutRecording,
     PutReplica,
     PutResource,
     PutStage,
@@ -30,10 +33,12 @@ from stagebook.book.changes import (
     RevokeParticipant,
 )
 from stagebook.book.event_counts import EventCounts
+from stagebook.book.sqlite.compositions.composition_rows import composition_event_row, composition_row
 from stagebook.book.sqlite.row_keys import RowKeys, SessionKeys, Undo
 from stagebook.book.sqlite.rows import (
     ERROR_CODE_CODE,
     EVENT_NAME_CODE,
+    RECORDING_STATE_CODE,
     REPLICATION_STATE_CODE,
     Row,
     event_row,
@@ -43,6 +48,7 @@ from stagebook.book.sqlite.rows import (
 )
 from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
 from stagebook.book.store import BookFailedError, ChangeRefusedError
+from stagebook.stage.events import RECORDING_EVENT_NAMES
 from stagebook.stage.resources import ParticipantRecord, ParticipantState, Replica
 
 MAXIMUM_TIME_MS = 1 << (63 - SEQUENCE_TIME_SHIFT)
@@ -67,6 +73,24 @@ SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->
 FROM jsonb_each(?) WHERE true
 ON CONFLICT (session_key, number) DO UPDATE SET user_id = excluded.user_id, state = excluded.state,
     published = excluded.published, first_join_ms = excluded.first_join_ms, rest = excluded.rest
+"""
+# What the row of a participant shows of its recording. The row exists, so this never inserts one; an upsert applies the
+# rows of a group in their order, which UPDATE FROM would not.
+SHOW_RECORDINGS = """
+INSERT INTO participant (session_key, number, participant_id, user_id, state, published,
+    recording_state, recording_bucket, recording_prefix)
+SELECT value->>0, value->>1, value->>2, '', 1, 0, value->>3, value->>4, value->>5
+FROM jsonb_each(?) WHERE value->>8
+ON CONFLICT (session_key, number) DO UPDATE SET recording_state = excluded.recording_state,
+    recording_bucket = excluded.recording_bucket, recording_prefix = excluded.recording_prefix
+"""
+NOTE_OPEN_RECORDINGS = """
+INSERT INTO open_recording (session_key, participant_number, state, bucket, prefix, recording_id, is_started, is_shown)
+SELECT value->>0, value->>1, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8
+FROM jsonb_each(?) WHERE true
+ON CONFLICT (recording_id) DO UPDATE SET session_key = excluded.session_key,
+    participant_number = excluded.participant_number, state = excluded.state, bucket = excluded.bucket,
+    prefix = excluded.prefix, is_started = excluded.is_started, is_shown = excluded.is_shown
 """
 INSERT_EVENTS = """
 INSERT INTO event (session_key, participant_number, sequence, name, error_code, remote_participant_id, replica,
@@ -108,17 +132,29 @@ INSERT INTO connection_token_revocation (account_id, token_id, revoked_ms)
 SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?) WHERE true
 ON CONFLICT (account_id, token_id) DO NOTHING
 """
+PUT_COMPOSITIONS = """
+INSERT INTO composition (composition_key, arn, account_id, stage_arn, start_ms, end_ms, value)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM jsonb_each(?) WHERE true
+ON CONFLICT (composition_key) DO UPDATE SET end_ms = excluded.end_ms, value = excluded.value
+"""
+INSERT_COMPOSITION_EVENTS = """
+INSERT INTO composition_event (sequence, composition_key, name, destination_id, error_code, cause)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM jsonb_each(?)
+"""
 
 STATEMENTS = (
     (PUT_STAGES,),
     (DELETE_STAGES,),
     (PUT_SESSIONS,),
     (PUT_PARTICIPANTS,),
+    (SHOW_RECORDINGS, NOTE_OPEN_RECORDINGS),
     (INSERT_EVENTS, NOTE_OPEN_EVENTS),
     (INSERT_REVOCATIONS,),
     (PUT_RESOURCES,),
     (PUT_REPLICAS,),
     (INSERT_CONNECTION_REVOCATIONS,),
+    (PUT_COMPOSITIONS,),
+    (INSERT_COMPOSITION_EVENTS,),
 )
 """The statements for each kind of row. All of a kind get the same rows."""
 (
@@ -126,11 +162,14 @@ STATEMENTS = (
     _DELETIONS,
     _SESSIONS,
     _PARTICIPANTS,
+    _RECORDINGS,
     _EVENTS,
     _REVOCATIONS,
     _RESOURCES,
     _REPLICAS,
     _CONNECTION_REVOCATIONS,
+    _COMPOSITIONS,
+    _COMPOSITION_EVENTS,
 ) = range(len(STATEMENTS))
 
 TransactionRows: TypeAlias = list[tuple[int, str]]
@@ -183,7 +222,7 @@ class ChangeTranslator:
                 elif type(change) is PutParticipant:
                     table, row = _PARTICIPANTS, self._participant_row(change, undo)
                 else:
-                    table, row = self._stage_row(change, undo)
+                    table, row = self._rare_row(change, undo, sequences)
                 rows.append((table, _encode(row).decode()))
         except Exception as error:
             self.last_sequence = last_sequence
@@ -202,24 +241,34 @@ class ChangeTranslator:
 
     def _take_back(self, changes: Sequence[Change], count: int) -> None:
         """Take the first `count` events of a refused transaction out of the counters."""
-        events = [change.event for change in changes if isinstance(change, AppendEvent)]
-        for event in events[:count]:
+        events = [change for change in changes if isinstance(change, AppendEvent | AppendCompositionEvent)]
+        for event in (change.event for change in events[:count] if isinstance(change, AppendEvent)):
             self.event_counts.add(EVENT_NAME_CODE[event.name], ERROR_CODE_CODE[event.error_code], count=-1)
 
     def _event_row(self, change: AppendEvent) -> Row:
         """Return the row of an event, with the next sequence number, which is `last_sequence` then."""
-        session = self._keys.open_session(change.stage_arn, change.session_id)
+        if change.event.name in RECORDING_EVENT_NAMES:
+            session = self._keys.any_session(change.stage_arn, change.session_id)
+        else:
+            session = self._keys.open_session(change.stage_arn, change.session_id)
         number = session.numbers.get(change.participant_id)
         if number is None:
             number = self._keys.find_number(session, change.participant_id)
         if number is None:
             raise ChangeRefusedError(f"participant {change.participant_id} is not in session {change.session_id}")
-        if not 0 <= change.at_ms < MAXIMUM_TIME_MS:
-            raise ChangeRefusedError(f"{change.at_ms} ms is not a time of an event")
-        # Sequence numbers grow strictly, even when the wall clock goes back.
-        sequence = max(self.last_sequence + 1, change.at_ms << SEQUENCE_TIME_SHIFT)
-        self.last_sequence = sequence
-        return event_row(session.session_key, number, sequence, change.event)
+        return event_row(session.session_key, number, self._next_sequence(change.at_ms), change.event)
+
+    def _composition_event_row(self, change: AppendCompositionEvent, sequences: list[int]) -> Row:
+        key = self._keys.composition_key(change.composition_arn)
+        sequences.append(self._next_sequence(change.at_ms))
+        return composition_event_row(key, self.last_sequence, change.event)
+
+    def _next_sequence(self, at_ms: int) -> int:
+        """Assign the next sequence number. They grow strictly, even when the wall clock goes back."""
+        if not 0 <= at_ms < MAXIMUM_TIME_MS:
+            raise ChangeRefusedError(f"{at_ms} ms is not a time of an event")
+        self.last_sequence = max(self.last_sequence + 1, at_ms << SEQUENCE_TIME_SHIFT)
+        return self.last_sequence
 
     def _participant_row(self, change: PutParticipant, undo: Undo) -> Row:
         session = self._keys.open_session(change.stage_arn, change.session_id)
@@ -227,8 +276,37 @@ class ChangeTranslator:
         self._put.append((session, change.participant))
         return participant_row(session.session_key, number, change.participant)
 
-    def _stage_row(self, change: Change, undo: Undo) -> tuple[int, Row]:
+    def _recording_row(self, change: PutRecording) -> Row:
+        session = self._keys.any_session(change.stage_arn, change.session_id)
+        number = self._keys.find_number(session, change.participant_id)
+        if number is None:
+            raise ChangeRefusedError(f"participant {change.participant_id} is not in session {change.session_id}")
+        return (
+            session.session_key,
+            number,
+            change.participant_id,
+            RECORDING_STATE_CODE[change.state],
+            change.bucket_name,
+            change.prefix,
+            change.recording_id,
+            change.is_started,
+            change.is_shown,
+        )
+
+    def _rare_row(self, change: Change, undo: Undo, sequences: list[int]) -> tuple[int, Row]:
         """Return the statement and the row of a change that is neither of the two frequent ones."""
+        match change:
+            case PutComposition(composition=composition):
+                key = self._keys.put_composition(composition.arn, stage_arn=composition.stage_arn, undo=undo)
+                if composition.state.is_final:
+                    self._keys.note_composition_ended(composition.arn, undo)
+                return _COMPOSITIONS, composition_row(key, composition)
+            case AppendCompositionEvent():
+                return _COMPOSITION_EVENTS, self._composition_event_row(change, sequences)
+            case _:
+                return self._stage_row(change, undo)
+
+    def _stage_row(self, change: Change, undo: Undo) -> tuple[int, Row]:
         match change:
             case PutStage(stage=stage):
                 known = self._keys.find_stage(stage.arn) or self._keys.add_stage(stage.arn, undo)
@@ -267,6 +345,8 @@ class ChangeTranslator:
                 return _RESOURCES, resource_row(self._seal.sealed(resource))
             case DeleteResource():
                 return _RESOURCES, (change.arn, "", "", None)
+            case PutRecording():
+                return _RECORDINGS, self._recording_row(change)
             case PutReplica(replica=replica):
                 return _REPLICAS, self._replica_row(replica)
             case RevokeConnectionToken():

@@ -17,6 +17,7 @@ SELECT stage.arn, stage.account_id, stage.name, stage.created_ms, stage.tags, st
 FROM stage LEFT JOIN session ON session.stage_key = stage.stage_key AND session.end_ms IS NULL
 """
 GET_STAGE = _STAGE + "WHERE stage.arn = :arn AND stage.deleted_ms IS NULL"
+HAS_HAD_STAGE = "SELECT 1 FROM stage WHERE arn = :arn"
 LIST_STAGES = (
     _STAGE
     + """
@@ -52,7 +53,8 @@ WHERE session.end_ms IS NULL
 
 _PARTICIPANT = """
 SELECT participant.participant_id, participant.user_id, participant.state, participant.published,
-    participant.first_join_ms, participant.rest, participant.number
+    participant.first_join_ms, participant.rest, participant.recording_state, participant.recording_bucket,
+    participant.recording_prefix, participant.number
 FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key CROSS JOIN participant {index}
     ON participant.session_key = session.session_key
 WHERE stage.arn = :arn AND session.session_id = :session AND (stage.deleted_ms IS NULL OR :show)
@@ -61,15 +63,18 @@ GET_PARTICIPANT = _PARTICIPANT.format(index="") + "AND participant.participant_i
 
 
 @cache
-def list_participants(*, by_user: bool, published: bool | None, by_state: bool) -> str:
+def list_participants(*, by_user: bool, published: bool | None, by_state: bool, recorded: bool | None = None) -> str:
     """Return the statement for these filters. It uses the index that selects the fewest rows.
 
-    `published` is the required value, or None for no filter. Most participants of a large session have not published,
-    so there is no index for `published=False`. That statement reads the participants from number `:first` on only.
+    `published` is the required value, or None for no filter. `recorded` is True for a recording state `:recording`,
+    False for participants that were not recorded. Most participants of a large session have not published and were not
+    recorded, so there is no index for False. Such a statement reads the participants from number `:first` on only.
     """
     index = ""
     if by_user:
         index = "INDEXED BY participant_by_user"
+    elif recorded:
+        index = "INDEXED BY participant_by_recording"
     elif published:
         index = "INDEXED BY participant_published"
     elif by_state:
@@ -79,7 +84,9 @@ def list_participants(*, by_user: bool, published: bool | None, by_state: bool) 
         statement += "AND participant.user_id = :user "
     if published is not None:
         statement += f"AND participant.published = {int(published)} "
-    if published is False:
+    if recorded is not None:
+        statement += f"AND participant.recording_state {'= :recording' if recorded else 'IS NULL'} "
+    if published is False or recorded is False:
         statement += "AND participant.number >= :first "
     if by_state:
         statement += "AND participant.state = :state "
@@ -102,14 +109,20 @@ FROM event WHERE (event.session_key, event.participant_number) = (
         AND (stage.deleted_ms IS NULL OR ?)
 )
 """
-_PAGE = "SELECT sequence, name, error_code, remote_participant_id, replica, extra " + _EVENTS_OF_PARTICIPANT
+# A recording has at most two events, and a publication of its own: a page reads at most twice the rows that it shows.
+_PAGE = (
+    "SELECT sequence, name, error_code, remote_participant_id, replica, extra "
+    + _EVENTS_OF_PARTICIPANT
+    + "AND name < ? "
+)
 PAGE_NEWEST_FIRST = _PAGE + "AND sequence < ? ORDER BY sequence DESC LIMIT ?"
 PAGE_OLDEST_FIRST = _PAGE + "AND sequence > ? ORDER BY sequence LIMIT ?"
 # The rows of a participant follow each other, the participants in the order of their numbers. `:limit` bounds the
 # number of participants.
 LIST_OPEN_PARTICIPANTS = """
 SELECT participant.participant_id, participant.user_id, participant.state, participant.published,
-    participant.first_join_ms, participant.rest, participant.number, open_event.open_count,
+    participant.first_join_ms, participant.rest, participant.recording_state, participant.recording_bucket,
+    participant.recording_prefix, participant.number, open_event.open_count,
     event.sequence, event.name, event.error_code, event.remote_participant_id, event.replica, event.cause, event.detail,
     event.extra
 FROM stage CROSS JOIN session ON session.stage_key = stage.stage_key
@@ -210,7 +223,9 @@ SESSION_START_FROM = """
 SELECT session_key, start_ms FROM session WHERE session_key >= :first ORDER BY session_key LIMIT 1
 """
 _HISTORY_PARTICIPANTS = """
-SELECT participant_id, user_id, state, published, first_join_ms, rest, number FROM participant {index}
+SELECT participant_id, user_id, state, published, first_join_ms, rest, recording_state, recording_bucket,
+    recording_prefix, number
+FROM participant {index}
 WHERE session_key = :key AND number > :after {filter} ORDER BY number LIMIT :limit
 """
 HISTORY_PARTICIPANTS = _HISTORY_PARTICIPANTS.format(index="", filter="")
@@ -230,12 +245,23 @@ SELECT session_key, end_ms,
     EXISTS (SELECT 1 FROM replica WHERE replica.source_session_key = session.session_key AND replica.state = 0)
     OR EXISTS (SELECT 1 FROM replica INDEXED BY replica_of_destination
         WHERE replica.destination_session_key = session.session_key AND replica.state = 0)
+    OR EXISTS (SELECT 1 FROM open_recording WHERE open_recording.session_key = session.session_key)
 FROM session INDEXED BY session_of_stage WHERE stage_key = :stage ORDER BY session_key LIMIT :limit
 """
 HAS_SESSION = "SELECT 1 FROM session WHERE stage_key = :stage LIMIT 1"
 HAS_REVOKED_BEFORE = "SELECT 1 FROM revocation WHERE stage_key = :stage AND revoked_ms < :before LIMIT 1"
 NEXT_ACCOUNT_WITH_REVOCATIONS = """
 SELECT min(account_id) FROM connection_token_revocation WHERE account_id > :after
+"""
+
+LIST_OPEN_RECORDINGS = """
+SELECT stage.arn, session.session_id, participant.participant_id, open_recording.recording_id, open_recording.bucket,
+    open_recording.prefix, open_recording.is_started, open_recording.is_shown, 0
+FROM open_recording CROSS JOIN session ON session.session_key = open_recording.session_key
+    CROSS JOIN stage ON stage.stage_key = session.stage_key
+    CROSS JOIN participant ON participant.session_key = open_recording.session_key
+        AND participant.number = open_recording.participant_number
+ORDER BY open_recording.recording_id
 """
 
 HAS_REVOKED = """
@@ -294,3 +320,7 @@ WHERE account_id = :account AND token_id > :stage || '/' AND token_id < :stage |
 """
 """In ASCII, the zero follows the slash."""
 LAST_SEQUENCE = "SELECT last_sequence FROM sequencer"
+COMPOSITIONS_AFTER = """
+SELECT composition_key, account_id, stage_arn, end_ms FROM composition WHERE composition_key > :after
+ORDER BY composition_key LIMIT :limit
+"""

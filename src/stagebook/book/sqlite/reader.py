@@ -16,9 +16,14 @@ import apsw
 from stagebook.book.changes import sequence_time_ms
 from stagebook.book.sqlite import queries
 from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, open_for_reading, read_failure
+from stagebook.book.sqlite.compositions.composition_reads import SqliteCompositions
 from stagebook.book.sqlite.rows import (
+    END_OF_NAMES,
+    FIRST_OTHER_NAME,
+    RECORDING_STATE_CODE,
     STATE_CODE,
     Row,
+    open_recording,
     participant_record,
     recorded_event,
     replica_value,
@@ -27,16 +32,16 @@ from stagebook.book.sqlite.rows import (
     stage_value,
 )
 from stagebook.book.sqlite.stream_key_seal import StreamKeySeal
-from stagebook.book.store import EventRow, OpenParticipant, Page, ParticipantFilter, RecordedEvent
-from stagebook.stage.resources import ParticipantRecord, Replica, Resource, Stage, StageSession
+from stagebook.book.store import EventRow, OpenParticipant, OpenRecording, Page, ParticipantFilter, RecordedEvent
+from stagebook.stage.resources import ParticipantRecord, RecordingState, Replica, Resource, Stage, StageSession
 
 _END = (1 << 63) - 1
 """The largest 64-bit integer, larger than every position."""
 
 NUMBERS_PER_PAGE = 500
-"""How many participants one page of those that have not published looks at: less than a millisecond."""
+"""How many participants one page of those without a publication or recording looks at: less than a millisecond."""
 
-_NUMBER_COLUMN = 6
+_NUMBER_COLUMN = 9
 """The column of a participant's number in LIST_OPEN_PARTICIPANTS. The count of an open event and the event follow."""
 
 _sequence = attrgetter("sequence")
@@ -48,8 +53,8 @@ class SqliteReader:
 
     A deleted stage reads as absent. Its sessions, participants, events and replicas read as absent too, unless
     `show_deleted_history` is true. The reads that recovery needs after a restart (`list_open_sessions`,
-    `list_open_participants`, `list_active_replicas`, `list_events`, `last_event_ms`) always
-    include deleted stages.
+    `list_open_participants`, `list_active_replicas`, `list_open_recordings`, `list_events`,
+    `last_event_ms`) always include deleted stages.
 
     `seal` opens the stream keys of ingest configurations. Without it they read as they are stored, sealed.
     """
@@ -58,6 +63,7 @@ class SqliteReader:
         self, connection: apsw.Connection, *, show_deleted_history: bool, seal: StreamKeySeal | None = None
     ) -> None:
         self._connection = connection
+        self.compositions = SqliteCompositions(connection)
         self._show = show_deleted_history
         self._seal = seal
 
@@ -77,6 +83,10 @@ class SqliteReader:
         """Return the stage with the id of its active session, or None."""
         rows = self._rows(queries.GET_STAGE, arn=stage_arn)
         return self._first(rows, stage_value)
+
+    def has_had_stage(self, stage_arn: str) -> bool:
+        """Return whether there is a stage with this ARN, or there was one whose rows are kept."""
+        return bool(self._rows(queries.HAS_HAD_STAGE, arn=stage_arn))
 
     def list_stages(self, account_id: str, *, after: int | None, limit: int) -> Page[Stage]:
         """Return a page of the account's stages in order of creation."""
@@ -119,15 +129,15 @@ class SqliteReader:
 
         The participant that was first put last comes first. Putting a participant again does not move it.
         """
-        if where.published is False:
-            return self._page_of_unpublished(stage_arn, session_id, where, after=after, limit=limit)
+        if where.published is False or where.recording_state is RecordingState.DISABLED:
+            return self._page_of_most(stage_arn, session_id, where, after=after, limit=limit)
         rows = self._participant_rows(stage_arn, session_id, where, show=self._show, after=after, limit=limit + 1)
         return self._page(rows, limit, participant_record)
 
-    def _page_of_unpublished(
+    def _page_of_most(
         self, stage_arn: str, session_id: str, where: ParticipantFilter, *, after: int | None, limit: int
     ) -> Page[ParticipantRecord]:
-        """Return a page of participants that have not published, of the next NUMBERS_PER_PAGE numbers.
+        """Return a page of what most participants are: not published, or not recorded. Of NUMBERS_PER_PAGE numbers.
 
         Participants of a session are numbered from 1 without gaps.
         """
@@ -167,15 +177,19 @@ class SqliteReader:
         after: int | None,
         limit: int,
         oldest_first: bool = False,
+        of_deleted_stages: bool = False,
+        of_recordings: bool = False,
     ) -> list[EventRow]:
         """Return at most `limit` events of one participant after the sequence number `after`; see the port."""
         if oldest_first:
             statement, position = queries.PAGE_OLDEST_FIRST, -1 if after is None else after
         else:
             statement, position = queries.PAGE_NEWEST_FIRST, _position_before(after)
+        is_shown = self._show or of_deleted_stages
+        end_of_names = END_OF_NAMES if of_recordings else FIRST_OTHER_NAME
         try:
             rows: list[Any] = self._connection.execute(
-                statement, (stage_arn, session_id, participant_id, self._show, position, limit)
+                statement, (stage_arn, session_id, participant_id, is_shown, end_of_names, position, limit)
             ).fetchall()
         except UNREADABLE as error:
             raise read_failure(self._connection, error) from error
@@ -195,6 +209,10 @@ class SqliteReader:
         """Return the time of the session's newest event, also on a deleted stage; None if it has no event."""
         rows = self._rows(queries.LAST_SEQUENCE_OF_SESSION, arn=stage_arn, session=session_id)
         return None if rows[0][0] is None else sequence_time_ms(rows[0][0])
+
+    def list_open_recordings(self) -> list[OpenRecording]:
+        """Return every recording that is neither STOPPED nor FAILED, also of ended sessions and deleted stages."""
+        return self._all(self._rows(queries.LIST_OPEN_RECORDINGS), open_recording)
 
     def first_event_ms(self) -> int | None:
         """Return the time of the oldest event, None if there is none."""
@@ -272,7 +290,10 @@ class SqliteReader:
         first: int = 1,
     ) -> list[Row]:
         statement = queries.list_participants(
-            by_user=where.user_id is not None, published=where.published, by_state=where.state is not None
+            by_user=where.user_id is not None,
+            published=where.published,
+            by_state=where.state is not None,
+            recorded=None if where.recording_state is None else where.recording_state is not RecordingState.DISABLED,
         )
         return self._rows(
             statement,
@@ -284,6 +305,7 @@ class SqliteReader:
             limit=limit,
             user=where.user_id,
             state=None if where.state is None else STATE_CODE[where.state],
+            recording=None if where.recording_state is None else RECORDING_STATE_CODE[where.recording_state],
         )
 
     def _rows(self, statement: str, **parameters: str | int | None) -> list[Row]:

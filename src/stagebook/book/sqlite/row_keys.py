@@ -29,12 +29,14 @@ MAXIMUM_IDLE_STAGES = 4_096
 Stages with an open session are never dropped: the numbers of their participants exist here before they are in the file.
 """
 
-_LAST_KEYS = """
+LAST_KEYS = """
 SELECT max(last_stage_key, (SELECT coalesce(max(stage_key), 0) FROM stage)),
     max(last_session_key, (SELECT coalesce(max(session_key), 0) FROM session))
 FROM sequencer
 """
 """The largest keys that were ever used: those of deleted rows must not be used again."""
+LAST_COMPOSITION_KEY = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'composition'), 0)"
+"""The largest key that a composition has ever had."""
 
 Undo: TypeAlias = list[Callable[[], object]]
 """The steps that revert a refused transaction. They must be called from the last to the first."""
@@ -64,13 +66,15 @@ class SessionKeys:
 class StageKeys:
     """A stage: its key, whether it is deleted, its open session, and the keys of sessions that are not durable."""
 
-    __slots__ = ("deleted", "open_session", "session_keys", "stage_key")
+    __slots__ = ("deleted", "ended", "open_session", "session_keys", "stage_key")
 
     def __init__(self, *, stage_key: int, deleted: bool, open_session: SessionKeys | None) -> None:
         self.stage_key = stage_key
         self.deleted = deleted
         self.open_session = open_session
         self.session_keys: dict[str, int] = {}
+        self.ended: dict[str, SessionKeys] = {}
+        """The sessions whose end is not durable, by their ids."""
 
 
 class RowKeys:
@@ -87,7 +91,10 @@ class RowKeys:
         self._stages: dict[str, StageKeys] = {}
         self.stage_count: int = self._rows("SELECT count(*) FROM stage WHERE deleted_ms IS NULL")[0][0]
         """The stages that exist, without deleted ones."""
-        ((self._last_stage_key, self._last_session_key),) = self._rows(_LAST_KEYS)
+        ((self._last_stage_key, self._last_session_key),) = self._rows(LAST_KEYS)
+        self._compositions: dict[str, int] = {}
+        """The keys of compositions that have not ended, and of those whose end is not durable."""
+        ((self._last_composition_key,),) = self._rows(LAST_COMPOSITION_KEY)
         self._expiring: set[int] = set()
         """The keys of sessions that are about to be deleted, see `expire`."""
 
@@ -118,6 +125,20 @@ class RowKeys:
         if session is None or session.session_id != session_id:
             raise ChangeRefusedError(f"session {session_id} of stage {stage_arn} is not open")
         return session
+
+    def any_session(self, stage_arn: str, session_id: str) -> SessionKeys:
+        """Return a session of the stage, open or ended. Raises ChangeRefusedError if there is none.
+
+        The numbers of one that ended a while ago are in the file: it is not cached.
+        """
+        stage = self.stage(stage_arn)
+        session = stage.open_session
+        if session is None or session.session_id != session_id:
+            session = stage.ended.get(session_id)
+        if session is not None:
+            return session
+        session_key = self.session_key(stage_arn, session_id)
+        return SessionKeys(session_id=session_id, session_key=session_key, start_ms=0, numbers={}, last_number=1)
 
     def find_number(self, session: SessionKeys, participant_id: str) -> int | None:
         """Return the number of a participant in an open session, None if it is new."""
@@ -237,7 +258,45 @@ class RowKeys:
         stage = self._stages[stage_arn]
         stage.open_session = None
         undo.append(lambda: setattr(stage, "open_session", session))
+        stage.ended[session_id] = session
+        undo.append(lambda: stage.ended.pop(session_id))
+        self._dropping.append((self.submitted, lambda: stage.ended.pop(session_id, None)))
+        undo.append(self._dropping.pop)
         return stage, session
+
+    def composition_key(self, arn: str) -> int:
+        """Return the key of a composition. Raises ChangeRefusedError if there is none."""
+        key = self._find_composition_key(arn)
+        if key is None:
+            raise ChangeRefusedError(f"there is no composition {arn}")
+        return key
+
+    def put_composition(self, arn: str, *, stage_arn: str, undo: Undo) -> int:
+        """Return the key of a composition; a new one gets a key.
+
+        Raises ChangeRefusedError for a new one on a stage that never existed.
+        """
+        key = self._find_composition_key(arn)
+        if key is None:
+            self.stage(stage_arn)
+            key = self._last_composition_key = self._last_composition_key + 1
+            undo.append(lambda: setattr(self, "_last_composition_key", key - 1))
+        if arn not in self._compositions:
+            self._compositions[arn] = key
+            undo.append(lambda: self._compositions.pop(arn))
+        return key
+
+    def note_composition_ended(self, arn: str, undo: Undo) -> None:
+        """Drop the key of a composition once the transaction that is being submitted, which ends it, is durable."""
+        self._dropping.append((self.submitted, lambda: self._compositions.pop(arn, None)))
+        undo.append(self._dropping.pop)
+
+    def _find_composition_key(self, arn: str) -> int | None:
+        key = self._compositions.get(arn)
+        if key is None:
+            rows = self._rows("SELECT composition_key FROM composition WHERE arn = ?", arn)
+            key = rows[0][0] if rows else None
+        return key
 
     def drop_idle_stages(self) -> None:
         """Drop stages without an open session if the cache is too large. Call it only while nothing is queued."""

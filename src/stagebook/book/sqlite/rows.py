@@ -10,13 +10,23 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from stagebook.book.store import EventExtra, RecordedEvent
-from stagebook.stage.events import Cause, ErrorCode, Event, EventName, ReplicationDestination, TokenExchange
+from stagebook.book.store import EventExtra, OpenRecording, RecordedEvent
+from stagebook.stage.events import (
+    AWS_EVENT_NAMES,
+    Cause,
+    ErrorCode,
+    Event,
+    EventName,
+    RecordingDetails,
+    ReplicationDestination,
+    TokenExchange,
+)
 from stagebook.stage.resources import (
     ClientInfo,
     ParticipantProtocol,
     ParticipantRecord,
     ParticipantState,
+    RecordingState,
     Replica,
     ReplicationState,
     ReplicationType,
@@ -33,15 +43,22 @@ ERROR_CODES = tuple(ErrorCode)
 CAUSES = tuple(Cause)
 STATES = tuple(ParticipantState)
 REPLICATION_STATES = tuple(ReplicationState)
+RECORDING_STATES = tuple(RecordingState)
+FIRST_OTHER_NAME = len(AWS_EVENT_NAMES)
+"""The code of the first event name that is not AWS's."""
+END_OF_NAMES = len(EventName)
+"""The code after that of the last event name."""
 EVENT_NAME_CODE = {member: code for code, member in enumerate(EVENT_NAMES)}
 ERROR_CODE_CODE: dict[ErrorCode | None, int | None] = {None: None} | {
     member: code for code, member in enumerate(ERROR_CODES)
 }
 CAUSE_CODE: dict[Cause | None, int | None] = {None: None} | {member: code for code, member in enumerate(CAUSES)}
 STATE_CODE = {member: code for code, member in enumerate(STATES)}
+RECORDING_STATE_CODE = {member: code for code, member in enumerate(RECORDING_STATES)}
 REPLICATION_STATE_CODE = {member: code for code, member in enumerate(REPLICATION_STATES)}
 
 NO_CLIENT = ClientInfo()
+_DISABLED = RecordingState.DISABLED
 
 
 class ParticipantRest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,6 +79,7 @@ _encode = msgspec.json.encode
 _decode_rest = msgspec.json.Decoder(ParticipantRest).decode
 _decode_extra = msgspec.json.Decoder(EventExtra).decode
 _decode_exchange = msgspec.json.Decoder(TokenExchange).decode
+_decode_recording = msgspec.json.Decoder(RecordingDetails).decode
 _decode_resource: msgspec.json.Decoder[Resource] = msgspec.json.Decoder(Resource)
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -78,18 +96,20 @@ def event_row(session_key: int, number: int, sequence: int, event: Event) -> Row
         event.replica,
         CAUSE_CODE[event.cause],
         event.detail,
-        None if event.destination is None and event.exchange is None else _extra(event),
+        None if event.destination is None and event.exchange is None and event.recording is None else _extra(event),
     )
 
 
 def _extra(event: Event) -> str:
     # Not encoded as an EventExtra: one with an empty Raw would not encode to valid JSON.
-    members: dict[str, str | TokenExchange] = {}
+    members: dict[str, str | TokenExchange | RecordingDetails] = {}
     if event.destination is not None:
         members["destination_stage_arn"] = event.destination.stage_arn
         members["destination_session_id"] = event.destination.session_id
     if event.exchange is not None:
         members["exchange"] = event.exchange
+    if event.recording is not None:
+        members["recording"] = event.recording
     return _encode(members).decode()
 
 
@@ -102,7 +122,7 @@ def recorded_event(participant_id: str, row: Row) -> RecordedEvent:
         destination = ReplicationDestination(
             stage_arn=rare.destination_stage_arn, session_id=rare.destination_session_id
         )
-    exchange = bytes(rare.exchange)
+    exchange, recording = bytes(rare.exchange), bytes(rare.recording)
     event = Event(
         name=EVENT_NAMES[name],
         remote_participant_id=remote_participant_id,
@@ -110,6 +130,7 @@ def recorded_event(participant_id: str, row: Row) -> RecordedEvent:
         replica=bool(replica),
         destination=destination,
         exchange=_decode_exchange(exchange) if exchange else None,
+        recording=_decode_recording(recording) if recording else None,
         cause=None if cause is None else CAUSES[cause],
         detail=detail,
     )
@@ -144,8 +165,9 @@ def participant_row(session_key: int, number: int, record: ParticipantRecord) ->
 
 
 def participant_record(row: Row) -> ParticipantRecord:
-    """Return the participant of a row: id, user id, state, published, first join time, rest."""
-    participant_id, user_id, state, published, first_join_ms, rest_json = row
+    """Return the participant of a row: id, user id, state, published, first join time, rest, and the state, bucket
+    and prefix of its recording."""
+    participant_id, user_id, state, published, first_join_ms, rest_json, recording_state, bucket, prefix = row
     rest = ParticipantRest() if rest_json is None else _decode_rest(rest_json)
     return ParticipantRecord(
         participant_id=participant_id,
@@ -162,6 +184,33 @@ def participant_record(row: Row) -> ParticipantRecord:
         source_session_id=rest.source_session_id,
         redundant_ingest=rest.redundant_ingest,
         ingest_configuration_arn=rest.ingest_configuration_arn,
+        recording_state=_DISABLED if recording_state is None else RECORDING_STATES[recording_state],
+        recording_bucket_name=bucket or "",
+        recording_prefix=prefix or "",
+    )
+
+
+def recording_row(session_key: int, number: int, record: ParticipantRecord) -> Row:
+    """Return the row of a recording as an import writes it: one that is over, and that the participant shows."""
+    state = RECORDING_STATE_CODE[record.recording_state]
+    return (
+        *(session_key, number, record.participant_id, state, record.recording_bucket_name, record.recording_prefix),
+        *("", True, True),
+    )
+
+
+def open_recording(row: Row) -> OpenRecording:
+    """Return the open recording of a row: stage ARN, session, participant, its id, bucket, prefix, started, shown."""
+    stage_arn, session_id, participant_id, recording_id, bucket_name, prefix, is_started, is_shown = row
+    return OpenRecording(
+        stage_arn=stage_arn,
+        session_id=session_id,
+        participant_id=participant_id,
+        recording_id=recording_id,
+        bucket_name=bucket_name,
+        prefix=prefix,
+        is_started=bool(is_started),
+        is_shown=bool(is_shown),
     )
 
 

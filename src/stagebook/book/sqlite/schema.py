@@ -193,6 +193,63 @@ CREATE INDEX replica_of_destination ON replica (destination_session_key);
 CREATE INDEX replica_active ON replica (replica_key) WHERE state = 0;
 """
 
+# Individual participant recording. The row of a participant shows its newest recording; the columns are NULL for one
+# that was not recorded, which is most. `open_recording` has the recordings that are STARTING, ACTIVE or STOPPING (codes
+# 0 to 2, see rows.py), for recovery; a row that gets another state is deleted, by a trigger.
+_VERSION_8 = """
+ALTER TABLE participant ADD COLUMN recording_state INTEGER;
+ALTER TABLE participant ADD COLUMN recording_bucket TEXT;
+ALTER TABLE participant ADD COLUMN recording_prefix TEXT;
+CREATE INDEX participant_by_recording ON participant (session_key, recording_state)
+    WHERE recording_state IS NOT NULL;
+
+CREATE TABLE open_recording (
+    recording_id TEXT PRIMARY KEY,
+    session_key INTEGER NOT NULL,
+    participant_number INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    bucket TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    is_started INTEGER NOT NULL,
+    is_shown INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE INDEX open_recording_of_session ON open_recording (session_key);
+CREATE TRIGGER open_recording_over_at_once AFTER INSERT ON open_recording WHEN new.state > 2
+    BEGIN DELETE FROM open_recording WHERE recording_id = new.recording_id; END;
+CREATE TRIGGER open_recording_over AFTER UPDATE ON open_recording WHEN new.state > 2
+    BEGIN DELETE FROM open_recording WHERE recording_id = new.recording_id; END;
+"""
+
+# Compositions and their events, which belong to no participant and no session. Their sequence numbers are from the same
+# sequence as those of `event`. `end_ms` of a composition that has not ended is the largest 64-bit integer, so that one
+# range of an index has what has not ended and what ended lately. `expired_composition` has the keys of compositions
+# whose events are being deleted by age. AUTOINCREMENT, because a key is a position in pages and must not be reused.
+_VERSION_9 = """
+CREATE TABLE composition (
+    composition_key INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    account_id TEXT NOT NULL,
+    stage_arn TEXT NOT NULL,
+    start_ms INTEGER NOT NULL,
+    end_ms INTEGER NOT NULL,
+    value TEXT NOT NULL
+) STRICT;
+CREATE INDEX composition_by_end ON composition (end_ms);
+CREATE INDEX composition_of_account_by_end ON composition (account_id, end_ms);
+CREATE INDEX composition_of_account ON composition (account_id);
+CREATE INDEX composition_of_stage ON composition (stage_arn);
+CREATE TABLE composition_event (
+    sequence INTEGER PRIMARY KEY,
+    composition_key INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    destination_id TEXT,
+    error_code INTEGER,
+    cause INTEGER
+) STRICT;
+CREATE INDEX composition_event_of_composition ON composition_event (composition_key, sequence);
+CREATE TABLE expired_composition (composition_key INTEGER PRIMARY KEY) STRICT;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _VERSION_1,
     _VERSION_2,
@@ -201,6 +258,8 @@ MIGRATIONS: tuple[str, ...] = (
     _VERSION_5,
     _VERSION_6,
     _VERSION_7,
+    _VERSION_8,
+    _VERSION_9,
 )
 
 SEALED_VERSION = 3

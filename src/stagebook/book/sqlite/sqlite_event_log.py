@@ -1,19 +1,31 @@
 """The event log of a SQLite book, on a read-only connection of its own.
 
-Each read is one statement along the index of sequence numbers. The cost of a read depends on its limit only.
+Each read is one statement along the index of sequence numbers, and one more for the events of compositions. The cost of
+a read depends on its limit only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Self
 
 import apsw
 import msgspec
 
+from stagebook.book.composition_log import LogEntry
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite import queries
 from stagebook.book.sqlite.book_connection import UNDECODABLE, UNREADABLE, open_for_reading, read_failure
+from stagebook.book.sqlite.compositions.composition_reads import (
+    READ_COMPOSITION_LOG,
+    READ_COMPOSITION_LOG_AT,
+    READ_COMPOSITION_LOG_BEFORE,
+)
+from stagebook.book.sqlite.compositions.composition_rows import logged_composition_event
 from stagebook.book.sqlite.rows import Row, recorded_event
+
+_sequence = attrgetter("sequence")
 
 _IDENTITY_COLUMNS = 5
 """The columns of READ_LOG and READ_LOG_AT before those of the event."""
@@ -46,6 +58,53 @@ class SqliteEventLog:
     def read_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
         """Return the next events after `sequence`, at most `limit`, oldest first."""
         return self._read(queries.READ_LOG, {"after": sequence, "limit": limit})
+
+    def read_entries_after(self, sequence: int, *, limit: int) -> list[LogEntry]:
+        """Return the next events of participants and compositions after `sequence`, at most `limit`, oldest first."""
+        parameters: dict[str, int | str] = {"after": sequence, "limit": limit}
+        # One read transaction: what is committed between two reads would be in the second one only.
+        with self._snapshot():
+            events: list[LogEntry] = [*self._read(queries.READ_LOG, parameters)]
+            of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG, parameters)
+        return sorted(events + of_compositions, key=_sequence)[:limit] if of_compositions else events
+
+    def read_compositions_after(self, sequence: int, *, limit: int) -> list[LogEntry]:
+        """Return the next events of compositions after `sequence`, at most `limit`, oldest first."""
+        return self._read_of_compositions(READ_COMPOSITION_LOG, {"after": sequence, "limit": limit})
+
+    def read_compositions_before(self, sequence: int, *, limit: int) -> list[LogEntry]:
+        """Return the events of compositions before `sequence`, at most `limit`, newest first."""
+        return self._read_of_compositions(READ_COMPOSITION_LOG_BEFORE, {"before": sequence, "limit": limit})
+
+    def read_entries_at(self, sequences: Sequence[int]) -> list[LogEntry]:
+        """Return the events of participants and of compositions with these sequence numbers, in the same order.
+
+        Those that do not exist are left out.
+        """
+        parameters: dict[str, int | str] = {"sequences": msgspec.json.encode(sequences).decode()}
+        entries: list[LogEntry] = [*self._read(queries.READ_LOG_AT, parameters)]
+        if len(entries) == len(sequences):
+            return entries
+        entries += self._read_of_compositions(READ_COMPOSITION_LOG_AT, parameters)
+        by_sequence = {each.sequence: each for each in entries}
+        return [by_sequence[each] for each in sequences if each in by_sequence]
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN").fetchall()
+        except UNREADABLE as error:
+            raise read_failure(self._connection, error) from error
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT").fetchall()
+
+    def _read_of_compositions(self, statement: str, parameters: dict[str, int | str]) -> list[LogEntry]:
+        try:
+            return [logged_composition_event(row) for row in self._connection.execute(statement, parameters)]
+        except (*UNREADABLE, *UNDECODABLE) as error:
+            raise read_failure(self._connection, error) from error
 
     def read_before(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
         """Return the events before `sequence`, at most `limit`, newest first."""

@@ -199,7 +199,7 @@ def test_each_deletion_of_revocations_is_an_index_search(tmp_path: Path, stateme
 def test_a_step_that_fails_is_undone(tmp_path: Path) -> None:
     connection = open_for_writing(tmp_path / "book", seal=SEAL)
     connection.execute("INSERT INTO expired_session VALUES (1)")
-    connection.execute("INSERT INTO participant VALUES (1, 1, 'p', '', 0, 0, NULL, NULL)")
+    connection.execute("INSERT INTO participant VALUES (1, 1, 'p', '', 0, 0, NULL, NULL, NULL, NULL, NULL)")
     connection.execute("CREATE TRIGGER no BEFORE DELETE ON expired_session BEGIN SELECT RAISE (ABORT, 'no'); END")
     with pytest.raises(apsw.ConstraintError):
         delete_expired(connection, 9)

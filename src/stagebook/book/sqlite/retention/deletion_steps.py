@@ -34,6 +34,10 @@ DELETE FROM event WHERE session_key = ?1 AND (participant_number, sequence) IN (
 DELETE FROM open_event WHERE session_key = ?1 AND (participant_number, name, about) IN (
     SELECT participant_number, name, about FROM open_event WHERE session_key = ?1 LIMIT ?2)
 """,
+    "open_recording": """
+DELETE FROM open_recording WHERE recording_id IN (
+    SELECT recording_id FROM open_recording WHERE session_key = ?1 LIMIT ?2)
+""",
     "participant": """
 DELETE FROM participant WHERE session_key = ?1 AND number IN (
     SELECT number FROM participant WHERE session_key = ?1 LIMIT ?2)
@@ -45,6 +49,14 @@ DELETE FROM replica WHERE replica_key IN (
 """,
 }
 FORGET_EXPIRED_SESSION = "DELETE FROM expired_session WHERE session_key = ?"
+EXPIRE_COMPOSITIONS = "INSERT INTO expired_composition (composition_key) SELECT value FROM json_each(?)"
+DELETE_COMPOSITIONS = "DELETE FROM composition WHERE composition_key IN (SELECT value FROM json_each(?))"
+NEXT_EXPIRED_COMPOSITION = "SELECT composition_key FROM expired_composition ORDER BY composition_key LIMIT 1"
+DELETE_COMPOSITION_EVENTS = """
+DELETE FROM composition_event WHERE sequence IN (
+    SELECT sequence FROM composition_event WHERE composition_key = ?1 LIMIT ?2)
+"""
+FORGET_EXPIRED_COMPOSITION = "DELETE FROM expired_composition WHERE composition_key = ?"
 DELETE_REVOCATIONS = """
 DELETE FROM revocation WHERE stage_key = ?1 AND participant_id IN (
     SELECT participant_id FROM revocation WHERE stage_key = ?1 AND revoked_ms < ?2 LIMIT ?3)
@@ -94,6 +106,32 @@ def delete_expired(connection: apsw.Connection, maximum_rows: int) -> tuple[Rete
             else:
                 left -= _changed(connection, FORGET_EXPIRED_SESSION, session_key)
     return RetentionStep(rows=rows), left <= 0
+
+
+def expire_compositions(connection: apsw.Connection, composition_keys: Sequence[int]) -> RetentionStep:
+    """Hide ended compositions from all reads, and list them in table `expired_composition`."""
+    keys = msgspec.json.encode(composition_keys).decode()
+    with _transaction(connection):
+        connection.execute(EXPIRE_COMPOSITIONS, (keys,))
+        connection.execute(DELETE_COMPOSITIONS, (keys,))
+    return RetentionStep(rows={"composition": len(composition_keys)})
+
+
+def delete_expired_compositions(connection: apsw.Connection, maximum_rows: int) -> tuple[RetentionStep, bool]:
+    """Delete at most `maximum_rows` rows of expired compositions. Return also whether there may be more."""
+    count, left = 0, maximum_rows
+    with _transaction(connection):
+        while left > 0:
+            found: list[Any] = connection.execute(NEXT_EXPIRED_COMPOSITION).fetchall()
+            if not found:
+                break
+            ((composition_key,),) = found
+            deleted = _changed(connection, DELETE_COMPOSITION_EVENTS, composition_key, left)
+            count += deleted
+            left -= deleted
+            if left > 0:
+                left -= _changed(connection, FORGET_EXPIRED_COMPOSITION, composition_key)
+    return RetentionStep(rows={"composition_event": count}), left <= 0
 
 
 def delete_of_stages(

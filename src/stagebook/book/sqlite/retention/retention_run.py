@@ -18,7 +18,9 @@ from stagebook.book.sqlite.retention.deletion_steps import (
     StageDeletion,
     delete_connection_revocations,
     delete_expired,
+    delete_expired_compositions,
     delete_of_stages,
+    expire_compositions,
     expire_sessions,
     give_back_pages,
     move_log,
@@ -80,6 +82,8 @@ class RetentionRun:
         # What an interrupted run has left comes first.
         async for step in self._repeat(delete_expired, ROWS_PER_STEP):
             yield step
+        async for step in self._delete_compositions():
+            yield step
         for stages in self._pages_of_stages():
             yield RetentionStep()  # even a run that deletes nothing lets the event loop go on
             while session_keys := self._old_sessions(stages):
@@ -96,6 +100,24 @@ class RetentionRun:
         async for step in self._repeat(give_back_pages, PAGES_PER_STEP):
             yield step
         yield await self._when_idle(truncate_log)
+
+    async def _delete_compositions(self) -> AsyncGenerator[RetentionStep]:
+        """Delete what an interrupted run has left, and the ended compositions that are old."""
+        async for step in self._repeat(delete_expired_compositions, ROWS_PER_STEP):
+            yield step
+        after = 0
+        while rows := self._read(queries.COMPOSITIONS_AFTER, after=after, limit=STAGES_PER_READ):
+            after = rows[-1][0]
+            keys = [key for key, account_id, arn, end_ms in rows if self._is_old_composition(account_id, arn, end_ms)]
+            if keys:
+                yield await self._when_idle(partial(expire_compositions, composition_keys=keys))
+                async for step in self._repeat(delete_expired_compositions, ROWS_PER_STEP):
+                    yield step
+            yield RetentionStep()
+
+    def _is_old_composition(self, account_id: str, stage_arn: str, end_ms: int) -> bool:
+        before_ms = self._policy.stage_cutoff_ms(account_id, stage_arn, now_ms=self._now_ms)
+        return before_ms is not None and end_ms < before_ms
 
     def _pages_of_stages(self) -> Iterator[list[_Stage]]:
         after = 0

@@ -1,0 +1,1 @@
+"""Reads and writes a whole book at once: no part of a server, which works in small steps."""

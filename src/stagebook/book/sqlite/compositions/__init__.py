@@ -1,0 +1,1 @@
+"""Compositions and their events in the SQLite book."""
