@@ -1,0 +1,43 @@
+"""The timeline of a tapped source: one time for audio and video, which goes on from publisher to publisher. Sans-I/O.
+
+Time is in microseconds. It begins at ORIGIN_US when the tap begins, so that what lies a little before the first frame
+has a time as well. Within a publisher it runs by the publisher's clock (`stream_clock`); between two publishers it runs
+by the clock of this process.
+"""
+
+from typing import Final
+
+from stagebook.media.codecs.codec_names import MediaKind
+
+ORIGIN_US: Final = 1_000_000
+MIN_STEP_US: Final = 1_000
+"""The least time between two frames of a kind. Containers count in units as coarse as a millisecond."""
+
+
+class SourceTimeline:
+    """The timeline of one tap."""
+
+    def __init__(self, now: float) -> None:
+        """`now` is in monotonic seconds, also below."""
+        self._zero = now - ORIGIN_US / 1e6
+        """The time of this process's clock that is 0 on the timeline."""
+        self._last = dict.fromkeys(MediaKind, 0)
+
+    def arrival_us(self, now: float) -> float:
+        """The time on the timeline of something that happens now."""
+        return (now - self._zero) * 1e6
+
+    def last_us(self, kind: MediaKind) -> int:
+        """The time of the last frame of a kind; 0 before the first."""
+        return self._last[kind]
+
+    def begin(self, now: float) -> None:
+        """Another publisher begins: its time comes after all frames so far, also if the last clock was fast."""
+        ahead = max(self._last.values()) + MIN_STEP_US - self.arrival_us(now)
+        if ahead > 0:
+            self._zero -= ahead / 1e6
+
+    def claim(self, kind: MediaKind, time_us: float) -> int:
+        """Return the time of the next frame of a kind: the given one, or the next after the frame before it."""
+        self._last[kind] = max(round(time_us), self._last[kind] + MIN_STEP_US)
+        return self._last[kind]

@@ -1,0 +1,179 @@
+"""The receiving end of taps: one unix socket of a process that records or composes, for all of its taps.
+
+    server                          engine of the source            this process
+      | -- DescribeSourceRequest -------> |                               |
+      | -- accept: the description -------------------------------------> |   TapReceiver.accept
+      | <- the ticket --------------------------------------------------- |
+      | -- StartRelayCommand -----------> |                               |
+                                          | -- RelayHello, media -------> |
+
+A tap is a relay (`sfu.relay.relay_messages`) whose receiver is no engine. The engine sends everything that it receives
+of the source, and takes keyframe requests.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Final
+
+import msgspec
+import structlog
+
+from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, FeedTicket
+from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer, SendReply
+from stagebook.media.rtc.sfu.relay.relay_messages import (
+    RELAY_DECODER,
+    KeyframeAsked,
+    RelayHello,
+    RelayMessage,
+    SourceDescription,
+)
+from stagebook.media.rtc.sfu.relay.relayed_sources import TICKET_SECONDS
+from stagebook.media.tap.layer_follower import PictureLimit
+from stagebook.media.tap.source_tap import SourceTap
+from stagebook.media.tap.tap_listener import TapListener
+from stagebook.media.worker.framing import frame
+
+TICK_SECONDS: Final = 0.1
+"""How often lost packets are given up, layers chosen and keyframe requests repeated."""
+_TOKEN_BITS: Final = 192
+
+_log = structlog.get_logger(__name__)
+
+
+class _Tap(msgspec.Struct, kw_only=True):
+    """One tap that was accepted and has not ended."""
+
+    listener: TapListener
+    token: str
+    opened_at: float
+    media: SourceTap
+    reply: SendReply | None = None
+    """None until the engine has connected."""
+    has_failed: bool = False
+    """Whether a failure of its media was logged."""
+
+
+class TapReceiver:
+    """All taps of a process. It is the listener of their media bus."""
+
+    def __init__(self, *, clock: Callable[[], float], randomness: Random) -> None:
+        """`clock` returns monotonic seconds; `randomness` is fit for secrets."""
+        self._clock = clock
+        self._randomness = randomness
+        self._taps: dict[str, _Tap] = {}
+        self._server = MediaBusServer(self, RELAY_DECODER, clock=clock, randomness=randomness)
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self, directory: str) -> None:
+        """Listen on a new socket in `directory`, which only this user can enter. Raises OSError."""
+        await self._server.start(directory)
+        self._schedule_tick()
+
+    async def stop(self) -> None:
+        """Close all taps. No listener is called."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._taps.clear()
+        await self._server.stop()
+
+    def accept(
+        self,
+        tap_id: str,
+        description: SourceDescription,  # noqa: ARG002 - what the engine sends says it again
+        listener: TapListener,
+        *,
+        limit: PictureLimit | None = None,
+    ) -> FeedTicket:
+        """Accept a tap, and return the ticket for the engine of its source. `tap_id` is the caller's name for it.
+
+        A simulcast layer above `limit` is handed on only if the publisher sends no other one. A ticket that is not used
+        in time ends the tap. Raises ValueError for a `tap_id` in use, and RuntimeError before `start`.
+        """
+        if tap_id in self._taps:
+            raise ValueError(f"the tap {tap_id} is open")
+        if self._server.path is None:
+            raise RuntimeError("taps are accepted after start")
+        token = f"{self._randomness.getrandbits(_TOKEN_BITS):048x}"
+        now = self._clock()
+        media = SourceTap(
+            hand_on=partial(listener.frame_received, tap_id),
+            ask_for_keyframe=partial(self._ask_for_keyframe, tap_id),
+            limit=limit,
+            now=now,
+        )
+        self._taps[tap_id] = _Tap(listener=listener, token=token, opened_at=now, media=media)
+        return FeedTicket(path=self._server.path, token=token)
+
+    def close(self, tap_id: str) -> None:
+        """Close a tap. Its listener is not called again. Unknown ids are ignored."""
+        if self._taps.pop(tap_id, None) is not None:
+            self._server.disconnect(tap_id)
+
+    def request_keyframe(self, tap_id: str) -> None:
+        """Request a keyframe of the layer that is handed on, no more than one a second. Encoders cannot be asked.
+        Unknown ids are ignored."""
+        tap = self._taps.get(tap_id)
+        if tap is not None:
+            tap.media.request_keyframe(self._clock())
+
+    def choose_height(self, tap_id: str, pixels: int | None) -> None:
+        """Hand on the smallest simulcast layer that is at least so high; None: the best one, as at the start.
+
+        The change takes effect at a keyframe. Unknown ids are ignored."""
+        tap = self._taps.get(tap_id)
+        if tap is not None:
+            tap.media.choose_height(pixels, self._clock())
+
+    def _ask_for_keyframe(self, tap_id: str, ssrc: int) -> None:
+        tap = self._taps.get(tap_id)
+        if tap is not None and tap.reply is not None:
+            tap.reply(frame(KeyframeAsked(ssrc=ssrc), max_bytes=MAX_FEED_MESSAGE_BYTES))
+
+    def _schedule_tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._schedule_tick()
+        now = self._clock()
+        for tap_id, tap in list(self._taps.items()):
+            if tap.reply is None and now - tap.opened_at > TICKET_SECONDS:
+                _log.warning("the engine has not connected to a tap", tap_id=tap_id)
+                self.feed_closed(tap_id)
+            else:
+                self._call(tap_id, tap, tap.media.tick, now)
+
+    @staticmethod
+    def _call(tap_id: str, tap: _Tap, function: Callable[..., None], *arguments: object) -> None:
+        """Call a method of a tap's media. A failure is logged once, and must not end the tap."""
+        try:
+            function(*arguments)
+        except Exception:  # noqa: BLE001 - a defect that one packet meets must not end a recording
+            if not tap.has_failed:
+                tap.has_failed = True
+                _log.exception("tapped media failed", tap_id=tap_id)
+
+    # MediaBusListener: the connection id of a tap is its tap id
+
+    def feed_connected(self, hello: RelayMessage, reply: SendReply, now: float) -> str:  # noqa: ARG002 - of the interface
+        """The engine of a source has connected. Raises FeedRefusedError without a valid token."""
+        token = hello.token if isinstance(hello, RelayHello) else None
+        for tap_id, tap in self._taps.items():
+            if tap.token == token and tap.reply is None:
+                tap.reply = reply
+                return tap_id
+        raise FeedRefusedError("a tap has no valid token")
+
+    def feed_received(self, connection_id: str, message: RelayMessage, now: float) -> None:
+        """The engine has sent what it has received. Raises FeedRefusedError for a second hello."""
+        if isinstance(message, RelayHello):
+            raise FeedRefusedError("it sent a second hello")
+        tap = self._taps[connection_id]
+        self._call(connection_id, tap, tap.media.receive, message, now)
+
+    def feed_closed(self, connection_id: str) -> None:
+        """A tap has ended without `close`."""
+        tap = self._taps.pop(connection_id, None)
+        if tap is not None:
+            tap.listener.tap_ended(connection_id)
