@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagebook.media.codecs import h264
 from stagebook.media.codecs.h264 import (
     MAX_AGGREGATED_UNITS,
     SliceType,
@@ -82,3 +83,25 @@ def test_only_so_many_units_of_an_aggregation_packet_are_looked_at() -> None:
     assert len(list(nal_units(payload))) == MAX_AGGREGATED_UNITS
     # An IDR slice behind them does not make the packet a keyframe.
     assert not starts_keyframe(payload + b"\0\2\x65\x88")
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b"\x41\x9a", 0),  # a slice that others refer to
+        (b"\x01\x9a", 1),  # one that no other refers to
+        (b"\x65\x88", 0),
+        (b"\x1c\x81\x9a", 1),  # the first fragment of such a slice
+        (b"\x1c\x01\x00", 1),  # a later one
+        (b"\x5c\x05\x00", 0),
+        (b"\x06\x05", None),
+        (b"\x67\x42", None),
+        (b"\x6e\xc0\x80\x40", 2),  # a prefix with temporal_id 2
+        (b"\x18\x00\x04\x0e\xc0\x80\x20\x00\x02\x01\x9a", 1),
+        (b"\x6e\x00\x80\x40", None),  # not the header of SVC
+        (b"", None),
+        (b"\x41", None),
+    ],
+)
+def test_the_temporal_layer_is_that_of_the_prefix_or_of_the_references(payload: bytes, expected: int | None) -> None:
+    assert h264.temporal_id(payload) == expected

@@ -144,6 +144,8 @@ class FeedClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.all.append(self)
         self.reader, self.writer = reader, writer
+        self.sent_units = 0
+        """The units that `play` has sent."""
         self._playing: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -152,10 +154,12 @@ class FeedClient:
         return cls(*await asyncio.open_unix_connection(path))
 
     @classmethod
-    async def open(cls, ticket: FeedTicket, *, video_parameters: str = PARAMETERS) -> "FeedClient":
+    async def open(
+        cls, ticket: FeedTicket, *, video_parameters: str = PARAMETERS, video_tracks: int = 1
+    ) -> "FeedClient":
         """Connect to the socket and send a Hello with the ticket's token."""
         client = await cls.connect(ticket.path)
-        client.send(Hello(token=ticket.token, video_parameters=video_parameters))
+        client.send(Hello(token=ticket.token, video_parameters=video_parameters, video_tracks=video_tracks))
         return client
 
     def send(self, message: FeedMessage) -> None:
@@ -180,6 +184,7 @@ class FeedClient:
         for due, unit in units:
             await asyncio.sleep(max(0.0, started + due - time.monotonic()))
             self.send(unit)
+            self.sent_units += 1
 
     async def pause(self) -> None:
         """Stop sending; the connection stays open."""
@@ -213,7 +218,9 @@ async def running_engine_with_feeds(settings: EngineSettings | None = None) -> A
             yield engine
 
 
-async def open_feed(engine: RunningEngine, connection_id: str = "f", *, is_redundant: bool = False) -> FeedClient:
+async def open_feed(
+    engine: RunningEngine, connection_id: str = "f", *, is_redundant: bool = False, video_tracks: int = 1
+) -> FeedClient:
     """Get a ticket for `source` and connect a feed with it."""
     ticket = engine.forwarder.open_feed(connection_id=connection_id, source_id="source", is_redundant=is_redundant)
-    return await FeedClient.open(ticket)
+    return await FeedClient.open(ticket, video_tracks=video_tracks)

@@ -19,9 +19,11 @@ from stagebook.media.rtc.rtp.rtcp import RtcpMessage, make_parse_budget, parse_r
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, parse_rtp
 from stagebook.media.rtc.sdp.header_extensions import REPAIRED_RID_URI, RID_URI
 
-VIDEO_PAYLOAD_TYPE, RTX_PAYLOAD_TYPE, AUDIO_PAYLOAD_TYPE = 96, 97, 111
+VIDEO_PAYLOAD_TYPE, RTX_PAYLOAD_TYPE, AUDIO_PAYLOAD_TYPE, RED_PAYLOAD_TYPE = 96, 97, 111, 63
 RID_EXTENSION, REPAIRED_RID_EXTENSION = 5, 6
 WAIT_SECONDS = 10.0
+BINDING_REQUEST = b"\x00\x01"
+"""The type of a STUN message (RFC 8489 section 5)."""
 
 # For each profile: pylibsrtp's number, the size of the key and the size of the salt.
 _POLICIES = {
@@ -81,16 +83,24 @@ class RawPeer:
         audio: bool = True,
         rids: tuple[str, ...] = (),
         extra_video: tuple[str, ...] = (),
+        extra_audio: tuple[str, ...] = (),
+        red: bool = False,
     ) -> str:
         """Return an offer with a video section and, with `audio`, an audio section.
 
-        `direction` is sendonly or recvonly, `extra_video` further lines of the video section.
+        `direction` is sendonly or recvonly, `extra_video` and `extra_audio` further lines of a section. With `red`,
+        audio is offered with redundancy.
         """
         lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
         lines.append("a=group:BUNDLE 0 1" if audio else "a=group:BUNDLE 1")
         if audio:
-            lines += [f"m=audio 9 UDP/TLS/RTP/SAVPF {AUDIO_PAYLOAD_TYPE}", *self._transport("0", direction)]
+            types = f"{AUDIO_PAYLOAD_TYPE} {RED_PAYLOAD_TYPE}" if red else f"{AUDIO_PAYLOAD_TYPE}"
+            lines += [f"m=audio 9 UDP/TLS/RTP/SAVPF {types}", *self._transport("0", direction)]
             lines.append(f"a=rtpmap:{AUDIO_PAYLOAD_TYPE} opus/48000/2")
+            if red:
+                lines.append(f"a=rtpmap:{RED_PAYLOAD_TYPE} red/48000/2")
+                lines.append(f"a=fmtp:{RED_PAYLOAD_TYPE} {AUDIO_PAYLOAD_TYPE}/{AUDIO_PAYLOAD_TYPE}")
+            lines += extra_audio
         types = f"{VIDEO_PAYLOAD_TYPE} {RTX_PAYLOAD_TYPE}" if rtx else f"{VIDEO_PAYLOAD_TYPE}"
         lines += [f"m=video 9 UDP/TLS/RTP/SAVPF {types}", *self._transport("1", direction)]
         lines.append(f"a=rtpmap:{VIDEO_PAYLOAD_TYPE} {codec}/90000")
@@ -163,7 +173,7 @@ class RawPeer:
         await self.send_datagram(self.check_message(nominate=nominate))
         while True:
             datagram = await self.receive_datagram()
-            if datagram[0] < 4:
+            if datagram[0] < 4 and datagram[:2] != BINDING_REQUEST:
                 assert stun.parse_message(datagram).check_message_integrity(self.server_pwd.encode())
                 return
 
@@ -186,9 +196,39 @@ class RawPeer:
         await asyncio.get_running_loop().sock_sendto(self.socket, datagram, self._engine)
 
     async def receive_datagram(self, timeout_seconds: float = WAIT_SECONDS) -> bytes:
-        """Return the next datagram. Raises TimeoutError."""
-        receiving = asyncio.get_running_loop().sock_recv(self.socket, 2048)
-        return await asyncio.wait_for(receiving, timeout_seconds)
+        """Return the next datagram. The engine's binding requests before it are dropped. Raises TimeoutError."""
+        while True:
+            receiving = asyncio.get_running_loop().sock_recv(self.socket, 2048)
+            datagram = await asyncio.wait_for(receiving, timeout_seconds)
+            if datagram[:2] != BINDING_REQUEST:
+                return datagram
+
+    async def receive_probe(self) -> stun.Message:
+        """Return the engine's next binding request. Other datagrams before it are dropped. Raises TimeoutError."""
+        while True:
+            receiving = asyncio.get_running_loop().sock_recv(self.socket, 2048)
+            datagram = await asyncio.wait_for(receiving, WAIT_SECONDS)
+            if datagram[:2] == BINDING_REQUEST:
+                message = stun.parse_message(datagram)
+                assert message.check_message_integrity(self.pwd.encode())
+                return message
+
+    async def answer_probe(self) -> None:
+        """Answer the engine's next binding request. Raises TimeoutError."""
+        probe = await self.receive_probe()
+        assert probe.attributes["USERNAME"] == f"{self.ufrag}:{self.server_ufrag}"
+        await self.send_datagram(self.probe_response(probe, password=self.pwd))
+
+    def probe_response(self, probe: stun.Message, *, password: str) -> bytes:
+        """Return a response to a binding request of the engine, signed with a password."""
+        response = stun.Message(
+            message_method=stun.Method.BINDING,
+            message_class=stun.Class.RESPONSE,
+            transaction_id=probe.transaction_id,
+        )
+        response.attributes["XOR-MAPPED-ADDRESS"] = self._engine
+        response.add_message_integrity(password.encode())
+        return bytes(response)
 
     def _open_socket(self) -> socket.socket:
         opened = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_DGRAM)

@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 
 from stagebook.media.port import Connected, MediaFact
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.rtc.ice.tcp_listener import bind_tcp_listeners
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.sfu.forwarder import Forwarder
+from stagebook.media.rtc.transport.tcp_connections import TcpSockets
 from tests.media.rtc.packets import rtp, vp8_keyframe
 from tests.media.rtc.raw_peer import VIDEO_PAYLOAD_TYPE, RawPeer
+from tests.media.rtc.tcp_peer import TcpPeer
 
 DEADLINE_SECONDS = 30.0
 """Long, because the machine may be busy. A test that passes never waits for it."""
@@ -34,12 +38,16 @@ class RunningEngine:
         self.skipped_seconds = 0.0
         """What a test adds to the forwarder's clock."""
         self._peers: list[RawPeer] = []
+        self._listeners: list[socket.socket] = []
+        if settings.tcp_port is not None:
+            self._listeners = bind_tcp_listeners(settings.bind_addresses, settings.tcp_port)
         self.forwarder = Forwarder(
             settings,
             on_fact=self.facts.append,
             clock=lambda: time.monotonic() + self.skipped_seconds,
             wall_clock=time.time,
             randomness=random.SystemRandom(),
+            tcp=TcpSockets(listeners=self._listeners) if self._listeners else None,
         )
 
     async def wait_for(self, fact: MediaFact) -> None:
@@ -74,10 +82,30 @@ class RunningEngine:
         await peer.connect(answer.sdp, self.forwarder.udp_port)
         return peer
 
-    def close_peers(self) -> None:
-        """Close the sockets of all raw peers."""
+    @property
+    def tcp_port(self) -> int:
+        """The TCP port; IndexError for an engine without TCP."""
+        return int(self._listeners[0].getsockname()[1])
+
+    def tcp_peer(self, host: str = "127.0.0.1") -> TcpPeer:
+        """Make a raw peer over TCP that is not connected."""
+        peer = TcpPeer(host)
+        self._peers.append(peer)
+        return peer
+
+    async def tcp_viewer(self, connection_id: str = "v", *, host: str = "127.0.0.1") -> TcpPeer:
+        """Connect a raw peer over TCP that watches `source`."""
+        peer = self.tcp_peer(host)
+        answer = self.forwarder.subscribe(connection_id=connection_id, source_id="source", offer=peer.offer("recvonly"))
+        await peer.connect(answer.sdp, self.tcp_port)
+        return peer
+
+    def close_sockets(self) -> None:
+        """Close the sockets of all raw peers, and the listening ones."""
         for peer in self._peers:
             peer.close()
+        for listener in self._listeners:
+            listener.close()
 
 
 @contextlib.asynccontextmanager
@@ -89,7 +117,7 @@ async def running_engine(settings: EngineSettings | None = None) -> AsyncIterato
         yield engine
     finally:
         await engine.forwarder.stop()
-        engine.close_peers()
+        engine.close_sockets()
 
 
 SSRC = 1000

@@ -9,7 +9,17 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from stagebook.media.codecs.bit_reader import BitReader, OutOfBitsError
-from stagebook.media.codecs.h264_nal import FU_A, FU_START, IDR_SLICE, NON_IDR_SLICE, SPS, STAP_A, TYPE_MASK
+from stagebook.media.codecs.h264_nal import (
+    FU_A,
+    FU_START,
+    IDR_SLICE,
+    NON_IDR_SLICE,
+    PREFIX,
+    REF_IDC_MASK,
+    SPS,
+    STAP_A,
+    TYPE_MASK,
+)
 
 MAX_AGGREGATED_UNITS = 32
 """The NAL units of a STAP-A that are looked at. A sender aggregates the parameter sets and the small slices of a frame;
@@ -18,6 +28,11 @@ a packet of units of one byte would hold six hundred."""
 # The slice header begins with first_mb_in_slice as ue(v). It is 0 for a frame's first slice, and the code of 0 is a
 # single one bit, so the byte after the NAL unit header is at least 0x80 (section 7.3.3).
 _FIRST_SLICE = b"\x80"
+
+# A prefix NAL unit has three bytes behind its header; the third begins with temporal_id. The first bit of the first one
+# says that they are those of SVC.
+_PREFIX_BYTES = 4
+_SVC_EXTENSION = 0x80
 
 
 class SliceType(StrEnum):
@@ -75,6 +90,33 @@ def nal_units(payload: bytes) -> Iterator[bytes]:
         yield from _aggregated(payload)
     elif 1 <= nal_type < STAP_A:
         yield payload
+
+
+def temporal_id(payload: bytes) -> int | None:
+    """The temporal layer of the frame that an RTP payload belongs to; None if the payload holds no slice.
+
+    It is that of a prefix NAL unit (ITU-T H.264 section G.7.3.1.1). Without one, a frame to which no other refers
+    (nal_ref_idc 0) is in layer 1, and every other in layer 0.
+    """
+    if len(payload) < 2:
+        return None
+    nal_type = payload[0] & TYPE_MASK
+    if nal_type == FU_A:
+        return _temporal_id(payload[0] & REF_IDC_MASK, payload[1] & TYPE_MASK)
+    found = None
+    for unit in nal_units(payload):
+        nal_type = unit[0] & TYPE_MASK
+        if nal_type == PREFIX and len(unit) >= _PREFIX_BYTES and unit[1] & _SVC_EXTENSION:
+            return unit[3] >> 5
+        if found is None:
+            found = _temporal_id(unit[0] & REF_IDC_MASK, nal_type)
+    return found
+
+
+def _temporal_id(ref_idc: int, nal_type: int) -> int | None:
+    if nal_type not in (NON_IDR_SLICE, IDR_SLICE):
+        return None
+    return 0 if ref_idc or nal_type == IDR_SLICE else 1
 
 
 def slice_type(unit: bytes) -> SliceType | None:

@@ -21,6 +21,8 @@ IDR_SLICE: Final = 5
 SEI: Final = 6
 SPS: Final = 7
 PPS: Final = 8
+PREFIX: Final = 14
+"""Prefix NAL unit: it gives the following slice the header of SVC, with its temporal layer (H.264 annex G)."""
 
 STAP_A: Final = 24
 """Single-time aggregation packet: several NAL units of one frame, each after its 16-bit size (RFC 6184, 5.7.1)."""

@@ -43,7 +43,7 @@ class ParameterSets:
         self._timestamp: int | None = None
         self._types_in_frame: set[int] = set()
         for unit in _decode_signalled(signalled):
-            self._keep(unit)
+            self.keep(unit)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,7 +74,7 @@ class ParameterSets:
             unit_type = unit[0] & TYPE_MASK
             if unit_type in (SPS, PPS):
                 if nal_type != FU_A:
-                    self._keep(unit)
+                    self.keep(unit)
                 self._types_in_frame.add(unit_type)
             elif unit_type == IDR_SLICE:
                 # A PPS without its SPS is sent again behind the SPS.
@@ -83,7 +83,8 @@ class ParameterSets:
                 return self._aggregate(missing)
         return None
 
-    def _keep(self, unit: bytes) -> None:
+    def keep(self, unit: bytes) -> None:
+        """Keep a parameter set in the place of the one with its id. Other NAL units are ignored."""
         key = _key(unit)
         if key is None or self._sets.get(key) == unit:
             return
@@ -94,9 +95,13 @@ class ParameterSets:
         while self._size_bytes > MAX_PARAMETER_SETS_BYTES:
             self._size_bytes -= len(self._sets.pop(next(iter(self._sets))))
 
+    def units(self, types: tuple[int, ...] = (SPS, PPS)) -> list[bytes]:
+        """The kept sets of these types, SPS first."""
+        return [unit for wanted in types for (kept, _), unit in self._sets.items() if kept == wanted]
+
     def _aggregate(self, types: tuple[int, ...]) -> bytes | None:
         """Return the kept sets of these types, SPS first, as a STAP-A (RFC 6184 section 5.7.1)."""
-        units = [unit for wanted in types for (kept, _), unit in self._sets.items() if kept == wanted]
+        units = self.units(types)
         if not units:
             return None
         header = bytes([max(unit[0] & REF_IDC_MASK for unit in units) | STAP_A])

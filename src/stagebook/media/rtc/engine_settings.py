@@ -14,6 +14,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The IP addresses on which media is received."""
     udp_port: int = 0
     """One port number for all `bind_addresses`; 0 lets the system choose. In a pool, engine n gets `udp_port + n`."""
+    tcp_port: int | None = None
+    """One TCP port for all `bind_addresses` and all engines of a pool, which the pool binds; 0 lets the system choose.
+    None: media is sent and received over UDP alone."""
+    engine_number: int = 0
+    """Distinguishes the engines of a pool."""
     announced_addresses: tuple[str, ...] = ()
     """The IP addresses of the ICE candidates, for example the outer address of a NAT. Empty means the bind addresses,
     and for a wildcard address all addresses of the host."""
@@ -38,6 +43,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("bind_addresses: at least one address is needed")
         if not 0 <= self.udp_port <= 65535:
             raise ValueError("udp_port: 0 to 65535")
+        if self.tcp_port is not None and not 0 <= self.tcp_port <= 65535:
+            raise ValueError("tcp_port: 0 to 65535")
+        if not 0 <= self.engine_number < MAX_ENGINES:
+            raise ValueError(f"engine_number: less than {MAX_ENGINES}")
         if self.consent_timeout_seconds <= 0 or self.connect_timeout_seconds <= 0:
             raise ValueError("consent_timeout_seconds and connect_timeout_seconds: more than 0")
         if self.max_connections < 1:

@@ -11,6 +11,7 @@ from stagebook.media.port import (
     MediaFact,
 )
 from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.rtc.engine.source_placement import RELAY_MARGIN
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
@@ -80,8 +81,11 @@ async def running_pool(
     settings: EngineSettings | None = None,
     timeouts: WorkerTimeouts = FAST_RESTART,
     user: ProcessUser | None = None,
+    relay_margin: int = RELAY_MARGIN,
 ) -> AsyncIterator[Scenario]:
-    pool = EnginePool(settings or EngineSettings(), processes=processes, timeouts=timeouts, user=user)
+    pool = EnginePool(
+        settings or EngineSettings(), processes=processes, timeouts=timeouts, user=user, relay_margin=relay_margin
+    )
     await pool.start()
     try:
         async with closing_feeds():

@@ -7,14 +7,28 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import Answer, CloseCause, Closed, PatchAnswer, RefusalReason, SourceMeasured, VideoLayers
+from stagebook.media.port import (
+    Answer,
+    CloseCause,
+    Closed,
+    LayerChoice,
+    PatchAnswer,
+    RefusalReason,
+    SourceMeasured,
+    VideoLayers,
+)
 from stagebook.media.rtc.engine import engine_messages
 from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.rtc.sdp.negotiation import negotiate_publisher
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS
+from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.worker import worker_messages
 from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.worker_messages import MAX_CONTROL_BYTES
+from tests.media.rtc import offers
 
 
 @asynccontextmanager
@@ -31,14 +45,24 @@ async def socket_pair() -> AsyncIterator[tuple[asyncio.StreamWriter, asyncio.Str
             await end.wait_closed()
 
 
+DESCRIPTION = SourceDescription(
+    plan=negotiate_publisher(
+        parse_description(offers.CHROMIUM_SIMULCAST), video_codecs=(Codec.H264, Codec.VP8), current=None
+    )
+)
+"""With everything that a plan can have."""
+
 COMMANDS: list[engine_messages.EngineCommand] = [
     engine_messages.StartEngine(settings=EngineSettings(bind_addresses=("127.0.0.1", "::1"), udp_port=40_000)),
     engine_messages.PublishRequest(request_id=1, connection_id="c", source_id="s", offer="v=0"),
     engine_messages.SubscribeRequest(request_id=2, connection_id="c", source_id="s", offer="v=0"),
     engine_messages.PatchRequest(request_id=3, connection_id="c", fragment="a=x", ice_session=None),
     engine_messages.LayersRequest(request_id=5, connection_id="c"),
-    engine_messages.SelectLayerRequest(request_id=6, connection_id="c", encoding_id=None),
+    engine_messages.SelectLayerRequest(request_id=6, connection_id="c", choice=LayerChoice()),
     engine_messages.OpenFeedRequest(request_id=4, connection_id="c", source_id="s", is_redundant=True),
+    engine_messages.DescribeSourceRequest(request_id=7, connection_id="c", source_id="s", feed_id="f"),
+    engine_messages.AcceptRelayRequest(request_id=8, connection_id="c", source_id="s", description=DESCRIPTION),
+    engine_messages.StartRelayCommand(source_id="s", ticket=FeedTicket(path="/p", token="t"), feed_id="f"),
     engine_messages.CloseCommand(connection_id="c"),
     engine_messages.EndSourceCommand(source_id="s"),
     worker_messages.Stop(),
@@ -52,6 +76,7 @@ REPORTS: list[engine_messages.EngineReport] = [
     engine_messages.LayersListed(request_id=5, layers=VideoLayers(section=1, layers=())),
     engine_messages.LayerSelected(request_id=6),
     engine_messages.FeedOpened(request_id=4, ticket=FeedTicket(path="/p", token="t")),
+    engine_messages.SourceDescribed(request_id=7, description=DESCRIPTION),
     worker_messages.RequestRefused(request_id=2, reason=RefusalReason.BUSY, detail="no"),
     worker_messages.FactReported(fact=Closed(connection_id="c", cause=CloseCause.CONSENT_LOST)),
     worker_messages.FactReported(

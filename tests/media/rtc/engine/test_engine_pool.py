@@ -12,6 +12,7 @@ from stagebook.media.port import (
     Closed,
     Connected,
     InitialLayer,
+    LayerChoice,
     MediaRefusedError,
     RefusalReason,
     SourceMeasured,
@@ -26,6 +27,7 @@ from stagebook.media.worker.worker_messages import Command
 from stagebook.media.worker.worker_run import WorkerStartError
 from tests.media.rtc import offers
 from tests.media.rtc.engine.running_pool import (
+    Scenario,
     running_pool,
     until,
 )
@@ -66,14 +68,14 @@ async def test_layers_are_listed_and_chosen_by_the_engine_of_the_connection() ->
         assert answer.has_layers
         # The publisher is not connected, so it sends no layer.
         assert await pool.layers(connection_id="v") == VideoLayers(section=1, layers=())
-        await pool.select_layer(connection_id="v", encoding_id=None)
+        await pool.select_layer(connection_id="v", choice=LayerChoice())
         for connection_id, reason in (
             ("v", RefusalReason.UNKNOWN_LAYER),
             ("p", RefusalReason.UNKNOWN_CONNECTION),
             ("nobody", RefusalReason.UNKNOWN_CONNECTION),
         ):
             with pytest.raises(MediaRefusedError) as refused:
-                await pool.select_layer(connection_id=connection_id, encoding_id="q")
+                await pool.select_layer(connection_id=connection_id, choice=LayerChoice.exactly("q"))
             assert refused.value.reason is reason
 
 
@@ -192,3 +194,29 @@ async def test_an_aiortc_peer_connects_and_its_source_is_measured() -> None:
             await connection.close()
         assert scenario.facts[0] == Connected(connection_id="c")
         await until(lambda: Closed(connection_id="c", cause=CloseCause.PEER_CLOSED) in scenario.facts)
+
+
+async def test_engines_on_demand_start_with_the_first_publisher() -> None:
+    pool = EnginePool(EngineSettings(), processes=1, on_demand=True)
+    await pool.start()
+    try:
+        scenario = Scenario(pool)
+        assert [engine.process_id for engine in pool.engines] == [None]
+        assert pool.describe() == "127.0.0.1, UDP ports once somebody publishes"
+        ports = await asyncio.gather(scenario.publish("a"), scenario.publish("b"))
+        assert set(ports) == {pool.engines[0].udp_port}
+    finally:
+        await pool.stop()
+
+
+async def test_engines_on_demand_that_cannot_start_refuse_publishers() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        pool = EnginePool(EngineSettings(udp_port=taken.getsockname()[1]), processes=1, on_demand=True)
+        await pool.start()
+        try:
+            with pytest.raises(MediaRefusedError, match="media cannot be received") as refused:
+                await Scenario(pool).publish("a")
+            assert refused.value.reason is RefusalReason.ENGINE_LOST
+        finally:
+            await pool.stop()

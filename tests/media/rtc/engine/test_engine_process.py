@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -12,12 +12,14 @@ import pytest
 import structlog
 from msgspec import structs
 
+from stagebook.media.connection_statistics import ConnectionRole, ConnectionStatistics, StreamStatistics
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import (
     Answer,
     CloseCause,
     Closed,
     InitialLayer,
+    LayerChoice,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
@@ -30,12 +32,43 @@ from stagebook.media.rtc.engine import engine_messages, engine_process
 from stagebook.media.rtc.engine.engine_process import serve
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.engine_statistics import NO_STATISTICS, EngineStatistics
+from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.transport.tcp_connections import TcpSockets
 from stagebook.media.worker import worker_messages
 
 MEASURED = SourceMeasured(source_id="s", connection_id="c", bitrate_bps=1)
 LAYERS = VideoLayers(
     section=1,
     layers=(VideoLayer(encoding_id="low", bitrate_bps=1, width=2, height=3, frames_per_second=30, is_selected=True),),
+)
+STATISTICS = ConnectionStatistics(
+    connection_id="c",
+    role=ConnectionRole.VIEWER,
+    transport="udp",
+    seconds=1.5,
+    bitrate_bps=1_000,
+    estimate_bps=None,
+    round_trip_seconds=0.02,
+    loss=0.0,
+    nacked_packets=1,
+    resent_packets=1,
+    keyframe_requests=0,
+    layer_reason=None,
+    is_video_paused=False,
+    streams=(
+        StreamStatistics(
+            kind="audio",
+            layer=None,
+            width=None,
+            height=None,
+            frames_per_second=None,
+            bitrate_bps=None,
+            packets=3,
+            lost_packets=1,
+            repaired_packets=0,
+            jitter_seconds=0.001,
+        ),
+    ),
 )
 CLOSED = Closed(connection_id="c", cause=CloseCause.PEER_CLOSED)
 
@@ -93,16 +126,28 @@ class ScriptedForwarder:
         self.calls.append(f"layers {connection_id}")
         return LAYERS
 
-    def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
-        if encoding_id == "refuse":
+    def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None:
+        if choice.encoding_id == "refuse":
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="no")
-        self.calls.append(f"select {connection_id} {encoding_id}")
+        self.calls.append(f"select {connection_id} {choice.encoding_id}")
 
     def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
         return FeedTicket(path=f"{connection_id} {source_id}", token=str(is_redundant))
 
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
         return PatchAnswer(fragment=f"patched {connection_id} {fragment}", ice_session=ice_session or "none")
+
+    def connection_statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        return tuple(structs.replace(STATISTICS, connection_id=each) for each in connection_ids)
+
+    def describe_source(self, *, source_id: str, feed_id: str | None) -> SourceDescription:
+        return SourceDescription(plan=None, video_parameters=f"described {source_id} {feed_id}")
+
+    def accept_relay(self, *, source_id: str, description: SourceDescription) -> FeedTicket:
+        return FeedTicket(path=f"relay {source_id}", token=description.video_parameters)
+
+    def start_relay(self, *, source_id: str, ticket: FeedTicket, is_tap: bool, feed_id: str | None) -> None:
+        self.calls.append(f"relay {source_id} {ticket.token} {is_tap} {feed_id}")
 
     def close(self, *, connection_id: str, as_failure: bool) -> None:
         if connection_id == "fail":
@@ -141,7 +186,9 @@ class FakeServer:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         randomness: Random,
+        tcp: TcpSockets | None,
     ) -> ScriptedForwarder:
+        assert tcp is None
         self.forwarders.append(
             ScriptedForwarder(settings, on_fact=on_fact, clock=clock, wall_clock=wall_clock, randomness=randomness)
         )
@@ -185,9 +232,11 @@ async def test_requests_are_replied_to_with_their_request_id(server: FakeServer)
     server.send(engine_messages.PatchRequest(request_id=9, connection_id="d", fragment="f", ice_session=None))
     server.send(engine_messages.OpenFeedRequest(request_id=10, connection_id="e", source_id="s", is_redundant=True))
     server.send(engine_messages.LayersRequest(request_id=11, connection_id="d"))
-    server.send(engine_messages.SelectLayerRequest(request_id=12, connection_id="d", encoding_id="low"))
-    server.send(engine_messages.SelectLayerRequest(request_id=13, connection_id="d", encoding_id="refuse"))
-    answered = [await server.report() for _ in range(7)]
+    server.send(engine_messages.SelectLayerRequest(request_id=12, connection_id="d", choice=LayerChoice.exactly("low")))
+    refused = LayerChoice.exactly("refuse")
+    server.send(engine_messages.SelectLayerRequest(request_id=13, connection_id="d", choice=refused))
+    server.send(engine_messages.StatisticsRequest(request_id=14, connection_id="s", connection_ids=("c",)))
+    answered = [await server.report() for _ in range(8)]
     assert answered == [
         engine_messages.OfferAnswered(request_id=7, answer=Answer(sdp="published c s offer", ice_session="i")),
         engine_messages.OfferAnswered(request_id=8, answer=Answer(sdp="subscribed d s offer lowest", ice_session="i")),
@@ -196,8 +245,29 @@ async def test_requests_are_replied_to_with_their_request_id(server: FakeServer)
         engine_messages.LayersListed(request_id=11, layers=LAYERS),
         engine_messages.LayerSelected(request_id=12),
         worker_messages.RequestRefused(request_id=13, reason=RefusalReason.UNKNOWN_LAYER, detail="no"),
+        engine_messages.ConnectionsMeasured(request_id=14, connections=(STATISTICS,)),
     ]
     assert server.forwarders[0].calls[-2:] == ["layers d", "select d low"]
+
+
+async def test_a_source_is_described_accepted_and_relayed(server: FakeServer) -> None:
+    await server.start()
+    described = SourceDescription(plan=None, video_parameters="described s f")
+    ticket = FeedTicket(path="relay s", token="described s f")
+    server.send(
+        engine_messages.DescribeSourceRequest(request_id=1, connection_id="relay:s", source_id="s", feed_id="f")
+    )
+    server.send(
+        engine_messages.AcceptRelayRequest(request_id=2, connection_id="relay:s", source_id="s", description=described)
+    )
+    server.send(engine_messages.StartRelayCommand(source_id="s", ticket=ticket, is_tap=True, feed_id="f"))
+    assert [await server.report() for _ in range(2)] == [
+        engine_messages.SourceDescribed(request_id=1, description=described),
+        engine_messages.FeedOpened(request_id=2, ticket=ticket),
+    ]
+    server.send(worker_messages.Stop())
+    assert await server.serving == 0
+    assert server.forwarders[0].calls == ["relay s described s f True f", "stop"]
 
 
 async def test_commands_without_a_reply_are_carried_out_in_order(server: FakeServer) -> None:

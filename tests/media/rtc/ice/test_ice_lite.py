@@ -1,6 +1,12 @@
 """The ICE-lite agent: path selection, consent and restarts."""
 
-from stagebook.media.rtc.ice.ice_lite import CONSENT_SECONDS, QUIET_PATH_SECONDS, IceCredentials, IceLiteAgent
+from stagebook.media.rtc.ice.ice_lite import (
+    CONSENT_SECONDS,
+    PROBE_SECONDS,
+    QUIET_PATH_SECONDS,
+    IceCredentials,
+    IceLiteAgent,
+)
 from stagebook.media.rtc.ice.udp_socket import Path, UdpSocket
 
 FIRST, SECOND = IceCredentials(ufrag="first", pwd="p" * 24), IceCredentials(ufrag="second", pwd="q" * 24)
@@ -79,9 +85,52 @@ def test_without_consent_there_is_no_path_until_the_next_verified_datagram() -> 
 def test_a_restart_keeps_the_previous_credentials_until_the_new_ones_are_used() -> None:
     agent = IceLiteAgent(FIRST, now=0.0)
     path, _ = paths()
-    agent.restart(SECOND)
+    agent.restart(SECOND, now=0.0)
     agent.receive_check(path=path, ufrag="first", nominated=True, now=1.0)
     assert (agent.password_for("first"), agent.password_for("second")) == (FIRST.pwd, SECOND.pwd)
     agent.receive_check(path=path, ufrag="second", nominated=True, now=2.0)
     assert (agent.password_for("first"), agent.password_for("second")) == (None, SECOND.pwd)
     assert agent.password_for("unknown") is None
+
+
+def test_a_restart_is_a_sign_of_the_peer_and_gives_no_consent() -> None:
+    path, _ = paths()
+    agent = agent_on(path)
+    consent_at = agent.consent_at
+    agent.restart(SECOND, now=14.0)
+    assert (agent.last_received_at, agent.consent_at) == (14.0, consent_at)
+
+
+def test_checks_of_a_peer_that_answers_probes_neither_move_the_path_nor_renew_consent() -> None:
+    path, other = paths()
+    agent = agent_on(path)
+    agent.receive_response(path, nominated=False, now=1.0)
+    assert not agent.receive_check(path=path, ufrag="first", nominated=True, now=4.0)
+    assert (agent.consent_at, agent.last_received_at) == (1.0, 4.0)
+    assert not agent.receive_check(path=other, ufrag="first", nominated=True, now=5.0)
+    assert not agent.receive_check(path=other, ufrag="first", nominated=False, now=25.0)
+    assert agent.path == path
+    assert agent.expire_consent(1.0 + CONSENT_SECONDS + 0.1)
+    assert not agent.receive_check(path=other, ufrag="first", nominated=True, now=32.0)
+    assert agent.path is None
+
+
+def test_the_response_to_a_probe_after_a_nomination_moves_the_path_at_once() -> None:
+    path, other = paths()
+    agent = agent_on(path)
+    assert agent.receive_response(other, nominated=True, now=1.0)
+    assert agent.path == other
+    # The response on an address that was not nominated is like media from there.
+    assert not agent.receive_response(path, nominated=False, now=1.0 + QUIET_PATH_SECONDS - 0.1)
+    assert agent.receive_response(path, nominated=False, now=1.0 + QUIET_PATH_SECONDS)
+    assert agent.path == path
+
+
+def test_a_probe_is_needed_for_another_address_and_for_a_path_that_nothing_has_proved() -> None:
+    path, other = paths()
+    agent = agent_on(path)
+    assert agent.needs_probe(other, 0.1)
+    assert not agent.needs_probe(path, PROBE_SECONDS - 0.1)
+    assert agent.needs_probe(path, PROBE_SECONDS)
+    agent.receive_verified(path, 6.0)
+    assert not agent.needs_probe(path, 6.0)

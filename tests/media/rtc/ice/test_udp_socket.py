@@ -1,12 +1,17 @@
 """UDP sockets: one port for all addresses, batches, and a receiver that raises."""
 
 import asyncio
+import errno
 import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 from structlog.testing import capture_logs
 
-from stagebook.media.rtc.ice.udp_socket import DATAGRAMS_PER_WAKE_UP, Address, Path, UdpSocket
+from stagebook.media.rtc.ice.udp_socket import DATAGRAMS_PER_WAKE_UP, Address, Path, UdpSocket, _waited_seconds
 from stagebook.media.rtc.ice.wildcard_socket import bind_all
 from tests.media.rtc.running_engine import wait_until
 
@@ -60,3 +65,108 @@ async def test_datagrams_arrive_in_order_with_one_time_per_batch_and_an_exceptio
     assert [entry["event"] for entry in logs] == ["datagram_failed"]
     bound.stop_receiving(loop)
     bound.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not say when a datagram arrived")
+async def test_a_datagram_has_waited_since_it_arrived_in_the_machine() -> None:
+    loop = asyncio.get_running_loop()
+    bound = UdpSocket("127.0.0.1", 0)
+    waited: list[float] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        bound.start_receiving(loop, lambda *_: waited.append(bound.waited_seconds), time.monotonic)
+        sent_at = time.time()
+        sender.sendto(b"first", ("127.0.0.1", bound.port))
+        sender.sendto(b"second", ("127.0.0.1", bound.port))
+        await wait_until(lambda: len(waited) == 2, "the datagrams")
+    assert 0 < waited[1] < waited[0] < time.time() - sent_at
+    assert bound.waited_seconds == 0.0
+    bound.stop_receiving(loop)
+    bound.close()
+
+
+@pytest.mark.parametrize(("arrived_at", "waited"), [(99.5, 0.5), (100.25, -0.25), (98.0, 0.0), (3_000.0, 0.0)])
+def test_a_time_of_arrival_of_another_clock_is_ignored(arrived_at: float, waited: float) -> None:
+    timespec = struct.pack("@ll", int(arrived_at), int(arrived_at % 1 * 1e9))
+    assert _waited_seconds(timespec, 100.0) == pytest.approx(waited)
+    assert _waited_seconds(timespec[:8], 100.0) == 0.0
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[UdpSocket, socket.socket]]:
+    """A socket, and another one that receives what it sends."""
+    sender = UdpSocket("127.0.0.1", 0)
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    receiver.settimeout(0)
+    yield sender, receiver
+    sender.close()
+    receiver.close()
+
+
+def received_by(receiver: socket.socket) -> list[bytes]:
+    """What has arrived: on the loopback interface everything that was sent."""
+    datagrams = []
+    try:
+        while True:
+            datagrams.append(receiver.recv(2048))
+    except BlockingIOError:
+        return datagrams
+
+
+RUN = b"a" * 1000 + b"b" * 1000 + b"c" * 300
+DATAGRAMS = [b"a" * 1000, b"b" * 1000, b"c" * 300]
+
+
+def test_a_run_is_sent_as_datagrams_of_one_size(pair: tuple[UdpSocket, socket.socket]) -> None:
+    sender, receiver = pair
+    assert sender.send_run(memoryview(RUN), 1000, receiver.getsockname()) == 3
+    assert received_by(receiver) == DATAGRAMS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GSO is Linux's")
+def test_a_run_is_one_call_where_the_kernel_cuts_it(pair: tuple[UdpSocket, socket.socket]) -> None:
+    sender, receiver = pair
+    sender.sendto = lambda _data, _address: pytest.fail("a call for one datagram")
+    assert sender.send_run(memoryview(RUN), 1000, receiver.getsockname()) == 3
+    assert received_by(receiver) == DATAGRAMS
+
+
+class RefusingSocket:
+    """A system socket whose `sendmsg` fails."""
+
+    def __init__(self, error: int) -> None:
+        self.calls = 0
+        self._error = error
+
+    def sendmsg(self, *_arguments: object) -> int:
+        """Fail."""
+        self.calls += 1
+        raise OSError(self._error, "refused")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GSO is Linux's")
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EIO, errno.EMSGSIZE])
+def test_a_path_that_refuses_runs_gets_single_datagrams(
+    pair: tuple[UdpSocket, socket.socket], monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    sender, receiver = pair
+    refusing = RefusingSocket(error)
+    with monkeypatch.context() as patched:
+        patched.setattr(sender, "_socket", refusing)
+        for size in (1000, 1000, 500, 2000):
+            assert sender.send_run(memoryview(RUN)[: 2 * size], size, receiver.getsockname()) == 2
+    # Once for 1000 and once for the smaller size, which might have passed.
+    assert refusing.calls == 2
+    assert [len(datagram) for datagram in received_by(receiver)] == [1000] * 4 + [500] * 2 + [2000, 300]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GSO is Linux's")
+def test_a_run_for_which_the_send_buffer_has_no_room_is_lost(
+    pair: tuple[UdpSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, receiver = pair
+    with monkeypatch.context() as patched:
+        patched.setattr(sender, "_socket", RefusingSocket(errno.EAGAIN))
+        assert sender.send_run(memoryview(RUN), 1000, receiver.getsockname()) == 0
+    assert received_by(receiver) == []
+    assert sender.send_run(memoryview(RUN), 1000, receiver.getsockname()) == 3

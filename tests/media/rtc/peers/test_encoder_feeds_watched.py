@@ -9,8 +9,9 @@ import pytest
 from stagebook.media.port import Connected
 from tests.media.rtc.feed_client import FeedClient, VideoOptions, open_feed, running_engine_with_feeds
 from tests.media.rtc.peers.aiortc_peers import AiortcViewer
-from tests.media.rtc.peers.lossy_relay import lossy_relay
 from tests.media.rtc.running_engine import RunningEngine, wait_until
+from tests.network.emulator.emulated_network import emulated_network
+from tests.network.emulator.link_conditions import LinkConditions
 
 LONG_GOP = VideoOptions(gop_frames=900)
 """Half a minute."""
@@ -69,11 +70,10 @@ async def test_a_silent_feed_is_replaced_by_the_standby() -> None:
 
 
 async def test_audio_and_video_arrive_with_5_percent_loss() -> None:
-    async with running_engine_with_feeds() as engine:
+    lossy = LinkConditions(loss=0.05)
+    async with running_engine_with_feeds() as engine, emulated_network() as network:
         await open_playing_feed(engine, "f", VideoOptions(gop_frames=900, bitrate_bps=1_000_000))
-        async with (
-            lossy_relay(engine.forwarder.udp_port, loss=0.05, seed=3) as downlink,
-            running_viewer(engine, port=downlink.port) as viewer,
-        ):
+        downlink = await network.relay("127.0.0.1", engine.forwarder.udp_port, to_server=lossy, to_peer=lossy, seed=3)
+        async with running_viewer(engine, port=downlink.port) as viewer:
             await viewer.wait_for_frames(60)
-            assert downlink.dropped > 0
+            assert (await downlink.report()).to_peer.total.lost_packets > 0

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from stagebook.media.rtc.rtp.rtcp import (
     MAX_RTCP_ITEMS_AT_ONCE,
     RTCP_ITEMS_PER_SECOND,
+    EstimatedMaximum,
     KeyframeRequest,
     Nack,
     ReceiverReport,
     ReportBlock,
     RtcpMessage,
     SenderReport,
+    TransportFeedback,
     make_parse_budget,
     parse_rtcp,
 )
@@ -23,6 +25,7 @@ from stagebook.media.rtc.rtp.rtcp_writer import (
     write_nack,
     write_pli,
     write_receiver_report,
+    write_remb,
     write_sender_report,
 )
 
@@ -59,6 +62,20 @@ def test_a_compound_is_parsed_to_its_end_and_unknown_packets_are_skipped() -> No
         KeyframeRequest(media_ssrcs=(2,)),
         Nack(media_ssrc=3, items=b"\0\4\0\0"),
     ]
+
+
+def test_remb_has_a_bitrate_of_a_mantissa_and_an_exponent() -> None:
+    assert parse(write_remb(sender_ssrc=1, bitrate_bps=250_000, media_ssrcs=[2, 3])) == [
+        EstimatedMaximum(bitrate_bps=250_000)
+    ]
+    (message,) = parse(write_remb(sender_ssrc=1, bitrate_bps=1 << 40, media_ssrcs=[2]))
+    assert message == EstimatedMaximum(bitrate_bps=1 << 40)
+    assert parse(b"\x8f\xce\0\3" + bytes(8) + b"REMB") == []
+
+
+def test_transport_wide_feedback_has_what_follows_its_ssrcs() -> None:
+    assert parse(b"\x8f\xcd\0\4" + bytes(8) + b"12345678") == [TransportFeedback(body=b"12345678")]
+    assert parse(b"\x8f\xcd\0\1" + bytes(4)) == []
 
 
 def test_messages_before_a_malformed_packet_are_returned() -> None:

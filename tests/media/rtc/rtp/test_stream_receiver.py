@@ -2,9 +2,12 @@
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagebook.media.rtc.rtp.path_timing import FIRST_RETRY_SECONDS, PathTiming
+from stagebook.media.rtc.rtp.rtcp import ReportBlock
 from stagebook.media.rtc.rtp.stream_receiver import (
     KEPT_PACKETS,
     MAX_DROPOUT_PACKETS,
@@ -59,15 +62,71 @@ def test_a_packet_is_requested_at_growing_intervals_and_then_given_up() -> None:
 def test_a_packet_that_arrived_is_not_requested() -> None:
     stream = receiver(1, 4)
     take(stream, 2)
-    assert stream.repair(3)
+    assert stream.repair(3, 0.0)
     assert stream.due_nacks(0.0) == []
-    assert not stream.repair(3)
+    assert not stream.repair(3, 0.0)
     assert stream.recovered_packets == 2
 
 
 def test_a_repair_of_a_packet_that_is_not_missing_is_rejected() -> None:
-    assert not StreamReceiver(ssrc=7, clock_rate=90_000).repair(1)
-    assert not receiver(1, 2).repair(1)
+    assert not StreamReceiver(ssrc=7, clock_rate=90_000).repair(1, 0.0)
+    assert not receiver(1, 2).repair(1, 0.0)
+
+
+class LatePackets:
+    """A stream of 100 packets a second, each tenth of which arrives `late_seconds` late, and its requests."""
+
+    def __init__(self, *, late_seconds: float, has_rtx: bool, count: int = 1000) -> None:
+        self.timing = PathTiming()
+        self.stream = StreamReceiver(ssrc=7, clock_rate=90_000, timing=self.timing, has_rtx=has_rtx)
+        self.requests = 0
+        arrivals = [(number / 100 + (late_seconds if number % 10 == 9 else 0), number) for number in range(count)]
+        for now, number in sorted(arrivals):
+            self.stream.receive(sequence=number, timestamp=number * 900, now=now)
+            for sequence in self.stream.due_nacks(now):
+                self.requests += 1
+                if has_rtx:
+                    # The retransmission comes before the packet itself.
+                    self.stream.repair(sequence, now)
+
+
+@pytest.mark.parametrize("late_seconds", [0.025, 0.06])
+def test_nacks_wait_for_the_measured_reordering(late_seconds: float) -> None:
+    late = LatePackets(late_seconds=late_seconds, has_rtx=True)
+    assert late.requests <= 2
+    # A gap is noticed up to 10 ms after the missing packet was sent.
+    assert late_seconds - 0.01 < late.timing.reordering_seconds <= 1.5 * late_seconds
+    report = late.stream.report(10.0)
+    assert report is not None
+    assert report.packets_lost == 0
+    assert late.stream.take_unrepaired() == (1000, 0)
+
+
+def test_the_wait_for_reordered_packets_is_bounded() -> None:
+    late = LatePackets(late_seconds=0.5, has_rtx=True)
+    assert late.timing.reordering_seconds == 0.0
+    report = late.stream.report(10.0)
+    assert report is not None
+    assert report.packets_lost == 0
+
+
+@pytest.mark.parametrize("round_trip_seconds", [0.02, 0.25, 0.6])
+def test_a_packet_is_requested_at_most_once_in_a_round_trip_time(round_trip_seconds: float) -> None:
+    stream = StreamReceiver(ssrc=7, clock_rate=90_000, has_rtx=True)
+    repairs: list[tuple[float, int]] = []
+    requests = losses = 0
+    for step in range(20_000):
+        now = step / 1000
+        if step % 10 == 0 and step % 500 != 490:
+            stream.receive(sequence=step // 10, timestamp=0, now=now)
+        while repairs and repairs[0][0] <= now:
+            losses += stream.repair(repairs.pop(0)[1], now)
+        due = stream.due_nacks(now)
+        requests += len(due)
+        repairs += [(now + round_trip_seconds, sequence) for sequence in due]
+    # Only before the first measurement a packet may be requested sooner.
+    assert losses >= 38
+    assert requests <= losses + 6
 
 
 def test_the_packets_of_an_outage_are_not_requested() -> None:
@@ -95,8 +154,7 @@ def test_one_implausible_number_is_discarded_and_two_in_a_row_restart_the_stream
 
 def test_a_report_has_the_loss_of_its_interval_and_the_total_loss() -> None:
     stream = receiver(10, 11, 12, 15)
-    first = stream.report(0.0)
-    assert first is not None
+    first = lost_after_requests(stream)
     assert (first.ssrc, first.fraction_lost, first.packets_lost, first.highest_sequence) == (7, 256 * 2 // 6, 2, 15)
     take(stream, 16)
     second = stream.report(1.0)
@@ -104,12 +162,51 @@ def test_a_report_has_the_loss_of_its_interval_and_the_total_loss() -> None:
     assert (second.fraction_lost, second.packets_lost) == (0, 2)
 
 
-def test_a_repair_by_rtx_still_counts_as_a_loss() -> None:
+def lost_after_requests(stream: StreamReceiver) -> ReportBlock:
+    """Return the report after the missing packets have been requested twice."""
+    stream.due_nacks(0.0)
+    stream.due_nacks(FIRST_RETRY_SECONDS)
+    report = stream.report(FIRST_RETRY_SECONDS)
+    assert report is not None
+    return report
+
+
+def test_a_packet_counts_as_lost_once_it_is_not_repaired_within_a_round_trip_time() -> None:
     stream = receiver(1, 3)
-    stream.repair(2)
+    stream.due_nacks(0.0)
     report = stream.report(0.0)
     assert report is not None
-    assert report.packets_lost == 1
+    assert report.packets_lost == 0
+    assert stream.take_unrepaired() == (3, 0)
+    assert lost_after_requests(stream).packets_lost == 1
+    assert stream.take_unrepaired() == (0, 1)
+
+
+def test_a_packet_that_is_repaired_in_time_was_never_lost() -> None:
+    stream = receiver(1, 3)
+    stream.due_nacks(0.0)
+    stream.repair(2, 0.01)
+    assert lost_after_requests(stream).packets_lost == 0
+    assert stream.take_unrepaired() == (3, 0)
+
+
+def test_a_late_repair_takes_the_loss_back_and_still_tells_of_congestion() -> None:
+    stream = receiver(1, 3)
+    assert lost_after_requests(stream).packets_lost == 1
+    stream.repair(2, 1.0)
+    report = stream.report(1.0)
+    assert report is not None
+    assert report.packets_lost == 0
+    assert stream.take_unrepaired() == (3, 1)
+
+
+def test_the_packets_of_an_outage_and_those_too_far_behind_are_lost() -> None:
+    outage = receiver(1, MAX_MISSING_PACKETS + 3).report(0.0)
+    assert outage is not None
+    assert outage.packets_lost == MAX_MISSING_PACKETS + 1
+    behind = receiver(1, 3, *range(4, KEPT_PACKETS + 10), KEPT_PACKETS + 20).report(0.0)
+    assert behind is not None
+    assert behind.packets_lost == 1
 
 
 def test_there_is_no_report_before_the_first_packet() -> None:

@@ -75,15 +75,15 @@ def test_a_track_has_what_identifies_its_packets() -> None:
     assert video.clock_rate == 90_000
     assert video.ssrcs == (2001,)
     assert video.rtx_of == {2002: 2001}
-    assert video.feedback == ("nack", "nack pli", "ccm fir", "goog-remb")
-    assert video.extensions == HeaderExtensions(mid=4)
+    assert video.feedback == ("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc")
+    assert video.extensions == HeaderExtensions(mid=4, transport_sequence=3)
     assert video.rtcp_reduced_size
 
 
 def test_simulcast_by_rid_keeps_the_layers_and_their_extensions() -> None:
     video = published_video(offers.CHROMIUM_SIMULCAST)
     assert video.rids == ("q", "h", "f")
-    assert video.extensions == HeaderExtensions(mid=4, rid=10, repaired_rid=11)
+    assert video.extensions == HeaderExtensions(mid=4, rid=10, repaired_rid=11, transport_sequence=3)
     assert video.ssrcs == ()
 
 
@@ -135,7 +135,7 @@ def test_a_publisher_without_video_is_accepted(video: str, idle: int, rejected: 
     assert [track.kind for track in plan.tracks] == [MediaKind.AUDIO]
     assert [track.kind for track in plan.idle] == [MediaKind.VIDEO] * idle
     assert [section.kind for section in plan.rejected] == ["video"] * rejected
-    assert plan.inbound.payload_types == {111}
+    assert plan.inbound.payload_types == {111, 63}
     assert plan.bundled
 
 
@@ -276,7 +276,7 @@ def test_a_viewers_plan_has_no_attributes_of_a_sender() -> None:
     for track in plan.tracks:
         assert track.ssrcs == ()
         assert track.rtx_of == {}
-        assert track.extensions == HeaderExtensions()
+        assert track.extensions == HeaderExtensions(transport_sequence=3)
 
 
 def test_a_viewer_may_receive_only_one_kind() -> None:
@@ -346,7 +346,7 @@ def test_a_publisher_gets_one_payload_type_of_each_allowed_codec_that_it_offers(
     assert video.payload_types == (109, 114, 96, 97)
     (vp8,) = video.alternatives
     assert (vp8.codec, vp8.ssrcs, vp8.alternatives) == (Codec.VP8, video.ssrcs, ())
-    assert publisher(offers.CHROMIUM).inbound.payload_types == {111, 109, 114, 96, 97}
+    assert publisher(offers.CHROMIUM).inbound.payload_types == {111, 63, 109, 114, 96, 97}
     assert published_video(offers.OBS).alternatives == ()
     assert published_video(offers.CHROMIUM, Codec.H264).alternatives == ()
 

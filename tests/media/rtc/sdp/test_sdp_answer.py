@@ -1,9 +1,11 @@
 """SDP answers: their lines, and how our own parser and aiortc read them."""
 
+import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from stagebook.media.codecs.codec_names import Codec
+from stagebook.media.rtc.sdp.header_extensions import TRANSPORT_SEQUENCE_URI
 from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack, write_publisher_answer, write_viewer_answer
@@ -76,6 +78,7 @@ def test_a_publishers_video_section_has_h264_first_and_then_vp8_each_with_its_rt
         "a=rtcp-fb:109 nack pli",
         "a=rtcp-fb:109 ccm fir",
         "a=rtcp-fb:109 goog-remb",
+        "a=rtcp-fb:109 transport-cc",
         "a=rtpmap:114 rtx/90000",
         "a=fmtp:114 apt=109",
         "a=rtpmap:96 VP8/90000",
@@ -83,14 +86,71 @@ def test_a_publishers_video_section_has_h264_first_and_then_vp8_each_with_its_rt
         "a=rtcp-fb:96 nack pli",
         "a=rtcp-fb:96 ccm fir",
         "a=rtcp-fb:96 goog-remb",
+        "a=rtcp-fb:96 transport-cc",
         "a=rtpmap:97 rtx/90000",
         "a=fmtp:97 apt=96",
         "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
+        f"a=extmap:3 {TRANSPORT_SEQUENCE_URI}",
     ]
 
 
-def test_transport_wide_feedback_is_never_accepted() -> None:
-    assert "transport" not in publisher_answer(offers.CHROMIUM)
+@pytest.mark.parametrize("missing", ["transport-wide-cc-extensions-01", "transport-cc"])
+def test_publishers_without_a_part_of_transport_wide_feedback_get_remb_alone(missing: str) -> None:
+    offer = "\r\n".join(line for line in offers.CHROMIUM.splitlines() if not line.endswith(missing)) + "\r\n"
+    answer = publisher_answer(offer)
+    assert "transport" not in answer
+    assert "goog-remb" in answer
+
+
+def test_audio_of_a_publisher_has_transport_wide_feedback_and_red_which_comes_first() -> None:
+    audio = section(publisher_answer(offers.CHROMIUM), "audio")
+    assert audio[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 63 111"
+    assert {"a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111", "a=rtcp-fb:111 transport-cc"} <= set(audio)
+    assert f"a=extmap:3 {TRANSPORT_SEQUENCE_URI}" in audio
+    assert "useinbandfec=1" in "".join(audio)
+
+
+def test_audio_is_requested_again_from_publishers_that_offer_nack_for_it() -> None:
+    offer = offers.CHROMIUM.replace("a=fmtp:111 ", "a=rtcp-fb:111 nack\r\na=fmtp:111 ")
+    audio = section(publisher_answer(offer), "audio")
+    assert "a=rtcp-fb:111 nack" in audio
+    # The same packet is sent again, so it can have no new transport-wide number.
+    assert "transport" not in "".join(audio)
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_transport_wide_feedback_of_viewers_takes_the_place_of_remb(kind: str) -> None:
+    lines = section(viewer_answer(offers.CHROMIUM_VIEWER), kind)
+    extensions = [line for line in lines if line.startswith("a=extmap:")]
+    assert extensions == [f"a=extmap:3 {TRANSPORT_SEQUENCE_URI}"]
+    assert [line.split(" ", 1)[1] for line in lines if line.startswith("a=rtcp-fb")][-1] == "transport-cc"
+    assert "goog-remb" not in "".join(lines)
+
+
+@pytest.mark.parametrize("missing", ["transport-wide-cc-extensions-01", "transport-cc"])
+def test_viewers_without_a_part_of_transport_wide_feedback_get_remb(missing: str) -> None:
+    offer = "\r\n".join(line for line in offers.CHROMIUM_VIEWER.splitlines() if not line.endswith(missing)) + "\r\n"
+    answer = viewer_answer(offer)
+    assert "transport" not in answer
+    assert "goog-remb" in answer
+
+
+def test_a_viewer_has_red_for_its_opus_payload_type() -> None:
+    audio = section(viewer_answer(offers.CHROMIUM_VIEWER), "audio")
+    assert audio[0] == "m=audio 9 UDP/TLS/RTP/SAVPF 63 111"
+    assert {"a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111"} <= set(audio)
+    assert " red" not in viewer_answer(offers.CHROMIUM_VIEWER.replace("63 111/111", "63 110/110"))
+
+
+def test_audio_is_retransmitted_to_viewers_that_offer_nack_for_it() -> None:
+    assert "a=rtcp-fb:111 nack" not in section(viewer_answer(offers.CHROMIUM_VIEWER), "audio")
+    offer = offers.CHROMIUM_VIEWER.replace("a=fmtp:111 ", "a=rtcp-fb:111 nack\r\na=fmtp:111 ")
+    # With RED it is not: redundancy needs no round trip.
+    assert "a=rtcp-fb:111 nack" not in section(viewer_answer(offer), "audio")
+    audio = section(viewer_answer(offer.replace("63 111/111", "63 110/110")), "audio")
+    assert "a=rtcp-fb:111 nack" in audio
+    # The same packet is sent again, so it can have no new transport-wide number.
+    assert "transport" not in "".join(audio)
 
 
 def test_reduced_size_rtcp_is_accepted_only_if_offered() -> None:

@@ -21,16 +21,26 @@ class FakeViewer:
         self._sender = SrtpSession(keys)
         self._receiver = SrtpSession(SrtpKeys(profile=profile, client=keys.server, server=keys.client))
         self.datagrams: list[tuple[bytes, Address]] = []
+        self.runs: list[int] = []
+        """The number of datagrams of each call that sends several."""
         self.down_track = DownTrack(ssrc=ssrc, payload_type=100, counters=MediaCounters())
         self.down_track.srtp = self._sender.outbound
         self.down_track.sequence_offset = sequence_offset
         self.down_track.address = ("192.0.2.1", ssrc)
         self.down_track.sendto = self._sendto
+        self.down_track.send_run = self._send_run
 
     def _sendto(self, data: memoryview, address: Address) -> int:
         """Record what a socket would send. The buffer is reused, so a copy is kept."""
         self.datagrams.append((bytes(data), address))
         return len(data)
+
+    def _send_run(self, data: memoryview, size: int, address: Address) -> int:
+        """Record what a socket would send by one call, datagram by datagram."""
+        self.runs.append(-(-len(data) // size))
+        for start in range(0, len(data), size):
+            self._sendto(data[start : start + size], address)
+        return self.runs[-1]
 
     @property
     def packets(self) -> list[RtpPacket]:

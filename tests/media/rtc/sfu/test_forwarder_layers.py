@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from stagebook.media.port import Connected, InitialLayer, MediaRefusedError, RefusalReason
+from stagebook.media.port import Connected, InitialLayer, LayerChoice, MediaRefusedError, RefusalReason
 from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, SenderReport
 from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
 from tests.media.rtc import offers
@@ -24,11 +24,11 @@ class Simulcast:
         self._peer = peer
         self._sequences = {LOW: 100, HIGH: 50_000}
 
-    async def send(self, layer: int, *, is_key: bool = False) -> bytes:
-        """Send a packet of a layer and return its payload."""
+    async def send(self, layer: int, *, is_key: bool = False, has_rid: bool = True) -> bytes:
+        """Send a packet of a layer and return its payload. Browsers send the RID with the first packets alone."""
         self._sequences[layer] += 1
         payload = vp8_keyframe(*SIZES[layer]) if is_key else vp8_delta(filler=layer)
-        extension = one_byte_extension({RID_EXTENSION: RIDS[layer]})
+        extension = one_byte_extension({RID_EXTENSION: RIDS[layer]}) if has_rid else b""
         sequence = self._sequences[layer]
         await self._peer.send_rtp(
             rtp(payload, sequence=sequence, timestamp=sequence * 90, ssrc=layer, marker=True, extension=extension)
@@ -78,7 +78,7 @@ async def test_a_viewer_chooses_a_layer_and_returns_to_the_best() -> None:
         ]
         assert selected(engine) == ["h"]
 
-        engine.forwarder.select_layer(connection_id="v", encoding_id="l")
+        engine.forwarder.select_layer(connection_id="v", choice=LayerChoice.exactly("l"))
         assert selected(engine) == ["l"]
         while await simulcast.keyframe_request() != LOW:
             pass
@@ -88,7 +88,7 @@ async def test_a_viewer_chooses_a_layer_and_returns_to_the_best() -> None:
         third = await viewer.receive_rtp()
         assert third.payload == vp8_keyframe(320, 180)
 
-        engine.forwarder.select_layer(connection_id="v", encoding_id=None)
+        engine.forwarder.select_layer(connection_id="v", choice=LayerChoice())
         await simulcast.send(HIGH, is_key=True)
         fourth = await viewer.receive_rtp()
         assert fourth.payload == vp8_keyframe(1280, 720)
@@ -104,7 +104,7 @@ async def test_a_sender_report_has_the_time_of_the_layer_that_the_viewer_is_sent
         await engine.wait_for(Connected(connection_id="v"))
         await simulcast.send(HIGH, is_key=True)
         await viewer.receive_rtp()
-        engine.forwarder.select_layer(connection_id="v", encoding_id="l")
+        engine.forwarder.select_layer(connection_id="v", choice=LayerChoice.exactly("l"))
         await simulcast.send(LOW, is_key=True)
         low = await viewer.receive_rtp()
         # Of the timestamp that the last packet of the layer had.
@@ -139,7 +139,7 @@ async def test_an_unknown_layer_and_an_unknown_connection_are_refused() -> None:
             ("w", None, RefusalReason.UNKNOWN_CONNECTION),
         ):
             with pytest.raises(MediaRefusedError) as refused:
-                engine.forwarder.select_layer(connection_id=connection_id, encoding_id=encoding_id)
+                engine.forwarder.select_layer(connection_id=connection_id, choice=LayerChoice.exactly(encoding_id))
             assert refused.value.reason is reason
         with pytest.raises(MediaRefusedError):
             engine.forwarder.layers(connection_id="p")
@@ -152,9 +152,9 @@ async def test_a_publisher_without_simulcast_has_no_layers() -> None:
         answer = engine.forwarder.subscribe(connection_id="v", source_id="source", offer=peer.offer("recvonly"))
         assert not answer.has_layers
         assert engine.forwarder.layers(connection_id="v").layers == ()
-        engine.forwarder.select_layer(connection_id="v", encoding_id=None)
+        engine.forwarder.select_layer(connection_id="v", choice=LayerChoice())
         with pytest.raises(MediaRefusedError):
-            engine.forwarder.select_layer(connection_id="v", encoding_id="l")
+            engine.forwarder.select_layer(connection_id="v", choice=LayerChoice.exactly("l"))
 
 
 async def test_the_layers_of_a_sim_group_are_named_by_their_positions() -> None:

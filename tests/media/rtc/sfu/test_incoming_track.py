@@ -7,7 +7,7 @@ from stagebook.media.rtc.rtp.rtp_packet import RtpPacket
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
 from stagebook.media.rtc.sdp.media_plan import TrackPlan
-from stagebook.media.rtc.sfu.incoming_track import MAX_LAYERS, IncomingTrack
+from stagebook.media.rtc.sfu.incoming_track import MAX_KNOWN_RIDS, MAX_LAYERS, IncomingTrack
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast.keyframe_requests import KEYFRAME_INTERVAL_SECONDS, MAX_KEYFRAMES_AT_ONCE
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import FORGET_SECONDS, SILENCE_SECONDS, Layer
@@ -165,6 +165,27 @@ def test_silent_layers_are_removed_except_the_current_one() -> None:
     scenario.send(2, 1, vp8_delta())
     scenario.incoming.select_layers(FORGET_SECONDS + 1)
     assert list(scenario.incoming.layers) == [1]
+
+
+def test_a_layer_that_resumes_without_its_rid_is_the_same_layer() -> None:
+    scenario = Scenario()
+    for ssrc, rid in ((1, "l"), (2, "h")):
+        scenario.send(ssrc, 1, SMALL, rid=rid)
+    scenario.incoming.select_layers(FORGET_SECONDS + 1)
+    assert 2 not in scenario.incoming.layers
+    scenario.send(2, 2, LARGE)
+    assert scenario.incoming.layers[2].rid == "h"
+
+
+def test_the_kept_rids_are_bounded() -> None:
+    scenario = Scenario()
+    for ssrc in range(MAX_KNOWN_RIDS + 2):
+        scenario.send(ssrc, 1, SMALL, rid=str(ssrc))
+        scenario.now += FORGET_SECONDS + 1
+        scenario.incoming.select_layers(scenario.now)
+    for ssrc in (1, 2):  # the layer of the first SSRC is followed, and so not removed
+        scenario.send(ssrc, 2, SMALL)
+    assert [scenario.incoming.layers[ssrc].rid for ssrc in (1, 2)] == [None, "2"]
 
 
 @pytest.mark.parametrize("found_by", ["SDP", "repaired-rid", "missing packet"])

@@ -120,3 +120,41 @@ async def test_feedback_follows_a_publisher_to_its_new_port() -> None:
         assert isinstance(request, KeyframeRequest)
         assert request.media_ssrcs == (SSRC,)
         assert Connected(connection_id="p") in engine.facts
+
+
+async def test_a_replayed_check_does_not_move_the_path_of_a_peer_that_answers_probes() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        await viewer.answer_probe()
+        await start_video(engine, publisher, viewer)
+        captured = viewer.check_message(nominate=True)
+        attacker = RawPeer()
+        attacker.pwd, attacker._engine = viewer.pwd, viewer.engine_address  # to read the request, not to sign
+        engine.skipped_seconds += 3.1
+        await attacker.send_datagram(captured)
+        probe = await attacker.receive_probe()
+        await attacker.send_datagram(attacker.probe_response(probe, password="p" * 24))
+        await attacker.send_datagram(captured)
+        await send_video(publisher, 11, vp8_delta())
+        assert (await viewer.receive_rtp()).payload == vp8_delta()
+        entry = engine.forwarder._connections.get("v")
+        assert entry is not None
+        assert entry.peer.ice.path is not None
+        assert entry.peer.ice.path.address == viewer.socket.getsockname()
+        attacker.close()
+
+
+async def test_a_peer_that_answers_probes_is_followed_to_its_new_port_with_the_first_nominated_check() -> None:
+    async with running_engine() as engine:
+        publisher, viewer = await engine.publisher(), await engine.viewer()
+        await viewer.answer_probe()
+        await start_video(engine, publisher, viewer)
+        viewer.change_address()
+        await viewer.check(nominate=True)
+        await viewer.answer_probe()
+        entry = engine.forwarder._connections.get("v")
+        assert entry is not None
+        new_address = viewer.socket.getsockname()
+        await wait_until(lambda: entry.peer.ice.path is not None and entry.peer.ice.path.address == new_address, "path")
+        await send_video(publisher, 11, vp8_delta())
+        assert (await viewer.receive_rtp()).payload == vp8_delta()

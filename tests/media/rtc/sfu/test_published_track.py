@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
 from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
+from stagebook.media.rtc.sfu.simulcast.picture_layers import PictureLayer
 from tests.media.rtc.sfu.fake_viewer import FakeViewer
 from tests.media.rtc.sfu.test_source_track import make_track, send
 
@@ -65,7 +66,7 @@ def test_a_viewer_never_gets_two_payloads_with_one_sequence_number(
                 timestamp=step * 3000,
                 payload=f"{number}:{step}".encode(),
                 now=now,
-                can_start=True,
+                layer=PictureLayer(starts_keyframe=True),
             )
     content: dict[int, bytes] = {}
     for packet in viewer.packets:

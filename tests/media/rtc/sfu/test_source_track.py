@@ -1,18 +1,25 @@
 """A track of a source: where viewers start, their own sequence numbers, and the packets kept for retransmission."""
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
+from stagebook.media.rtc.sfu.fault_isolation import FaultIsolation
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
+from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
+from stagebook.media.rtc.sfu.simulcast.picture_layers import PictureLayer
 from stagebook.media.rtc.sfu.source_track import HISTORY_PACKETS
 from tests.media.rtc.sfu.fake_viewer import FakeViewer
+from tests.media.rtc.sfu.sending.manual_timers import ManualTimers
 
 
-def make_track(kind: MediaKind = MediaKind.VIDEO, *, start: int = 1000) -> PublishedTrack:
+def make_track(
+    kind: MediaKind = MediaKind.VIDEO, *, start: int = 1000, schedule: SendSchedule | None = None
+) -> PublishedTrack:
     """A track that follows a stream from sequence number `start` on. The first sequence number of a viewer is 7."""
     track = PublishedTrack(
         kind=kind,
         codec=Codec.VP8 if kind is MediaKind.VIDEO else Codec.OPUS,
         clock_rate=90_000,
         random_bits=lambda _: 7,
+        schedule=schedule,
     )
     track.switch(sequence=start, timestamp=0, now=0.0)
     return track
@@ -26,7 +33,7 @@ def send(track: PublishedTrack, sequence: int, *, can_start: bool = False, paylo
         timestamp=sequence * 10,
         payload=payload,
         now=sequence / 100,
-        can_start=can_start,
+        layer=PictureLayer(starts_keyframe=can_start),
     )
 
 
@@ -96,3 +103,18 @@ def test_the_timestamp_is_extrapolated_from_the_last_packet() -> None:
     assert track.timestamp_at(0.0) is None
     send(track, 1000)
     assert track.timestamp_at(10.0 + 0.5) == 10_000 + 45_000
+
+
+def test_a_run_ends_with_what_waited_to_be_sent() -> None:
+    timers = ManualTimers()
+    isolation = FaultIsolation(clock=timers.clock)
+    schedule = SendSchedule(call_later=timers.call_later, clock=timers.clock, isolation=isolation)
+    track, viewer = make_track(schedule=schedule), FakeViewer()
+    track.add(viewer.down_track, 0.0)
+    send(track, 1000, can_start=True)
+    send(track, 1001)
+    assert viewer.datagrams == []
+    ended = track.end_run(viewer.down_track)
+    timers.advance(1.0)
+    assert [packet.sequence for packet in viewer.packets] == [7, 8]
+    assert ended.next_sequence == 9

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
+from stagebook.media.rtc.ice.stun_probe import StunProbes
 from stagebook.media.rtc.ice.udp_socket import Address, UdpSocket
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.transport.demultiplexer import (
@@ -29,6 +30,7 @@ from tests.media.rtc.transport.null_endpoint import NullEndpoint
 PWD = "p" * 24
 ADDRESS_1, ADDRESS_2 = ("192.0.2.1", 1000), ("192.0.2.2", 2000)
 CONTEXT = dtls_context(make_certificate(datetime(2026, 1, 1, tzinfo=UTC)))
+TRANSACTION_ID = b"probe-number"
 
 
 class Harness:
@@ -46,6 +48,7 @@ class Harness:
     def add_peer(self, ufrag: str) -> PeerConnection:
         """Add another connection."""
         peer = PeerConnection(
+            probes=StunProbes(lambda: TRANSACTION_ID),
             connection_id=ufrag,
             credentials=IceCredentials(ufrag=ufrag, pwd=PWD),
             remote=RemoteTransport(ufrag="theirs", pwd="q" * 24, fingerprints=()),
@@ -168,7 +171,7 @@ def test_a_connection_keeps_only_its_latest_addresses(harness: Harness) -> None:
 
 
 def test_the_previous_ufrag_is_removed_by_the_first_check_with_the_new_one(harness: Harness) -> None:
-    harness.peer.ice.restart(IceCredentials(ufrag="new", pwd=PWD))
+    harness.peer.ice.restart(IceCredentials(ufrag="new", pwd=PWD), now=0.0)
     harness.ufrags.add("new", harness.peer)
     assert harness.check(ADDRESS_1)
     assert harness.check(ADDRESS_1, ufrag="new")

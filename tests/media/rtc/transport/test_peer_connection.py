@@ -10,6 +10,7 @@ from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.ice.ice_lite import IceCredentials
+from stagebook.media.rtc.ice.stun_probe import StunProbes
 from stagebook.media.rtc.ice.udp_socket import Address, Path, UdpSocket
 from stagebook.media.rtc.rtp.rtcp_writer import write_pli
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
@@ -31,6 +32,7 @@ from tests.media.rtc.transport.null_endpoint import NullEndpoint
 CONTEXT = dtls_context(make_certificate(datetime(2026, 1, 1, tzinfo=UTC)))
 ADDRESS = ("192.0.2.1", 1000)
 ADDRESS_2 = ("192.0.2.2", 2000)
+TRANSACTION_ID = b"probe-number"
 
 
 class Harness:
@@ -48,6 +50,7 @@ class Harness:
         self.socket.close()
         expected = fingerprint or self.client.certificate.fingerprint
         self.peer = PeerConnection(
+            probes=StunProbes(lambda: TRANSACTION_ID),
             connection_id="c",
             credentials=IceCredentials(ufrag="ours", pwd="p" * 24),
             remote=RemoteTransport(ufrag="theirs", pwd="q" * 24, fingerprints=(expected,)),

@@ -37,7 +37,7 @@ def open_peer(transport: SharedTransport) -> PeerConnection:
 
 def test_credentials_are_long_enough_and_different_for_each_connection(transport: SharedTransport) -> None:
     first, second = transport.describe(open_peer(transport)), transport.describe(open_peer(transport))
-    assert (len(first.ufrag), len(first.pwd)) == (12, 24)
+    assert (len(first.ufrag), len(first.pwd)) == (13, 24)
     assert first.ufrag != second.ufrag
     assert first.pwd != second.pwd
     assert first.fingerprint == second.fingerprint

@@ -11,8 +11,15 @@
       | <- LayersListed ------------------------ |
       | -- SelectLayerRequest -----------------> |
       | <- LayerSelected ----------------------- |
+      | -- StatisticsRequest ------------------> |
+      | <- ConnectionsMeasured ----------------- |
       | -- OpenFeedRequest --------------------> |
       | <- FeedOpened -------------------------- |
+      | -- DescribeSourceRequest --------------> |   of the source's own engine
+      | <- SourceDescribed --------------------- |
+      | -- AcceptRelayRequest -----------------> |   to another engine, for viewers of that source
+      | <- FeedOpened -------------------------- |
+      | -- StartRelayCommand ------------------> |   to the source's own engine; no reply
       | -- CloseCommand, EndSourceCommand -----> |   no reply
       | <- StatisticsReported ------------------ |   every STATISTICS_INTERVAL_SECONDS
 
@@ -25,10 +32,12 @@ from typing import TypeAlias
 
 import msgspec
 
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import Answer, InitialLayer, PatchAnswer, VideoLayers
+from stagebook.media.port import Answer, InitialLayer, LayerChoice, PatchAnswer, VideoLayers
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.engine_statistics import EngineStatistics
+from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.worker.framing import MessageReader
 from stagebook.media.worker.worker_messages import (
     MAX_CONTROL_BYTES,
@@ -45,10 +54,22 @@ from stagebook.media.worker.worker_messages import (
 )
 
 
+class TcpDescriptors(msgspec.Struct, frozen=True, kw_only=True):
+    """The file descriptors of the sockets of TCP, which the process inherits."""
+
+    listeners: tuple[int, ...]
+    inbox: int
+    """The socket through which other engines hand connections over."""
+    outboxes: dict[int, int]
+    """Those of the other engines, by their number."""
+
+
 class StartEngine(Command, frozen=True, kw_only=True):
     """The first command."""
 
     settings: EngineSettings
+    tcp: TcpDescriptors | None = None
+    """None for media over UDP alone."""
 
 
 class PublishRequest(Request, frozen=True, kw_only=True):
@@ -80,7 +101,7 @@ class LayersRequest(Request, frozen=True, kw_only=True):
 class SelectLayerRequest(Request, frozen=True, kw_only=True):
     """MediaEngine.select_layer."""
 
-    encoding_id: str | None
+    choice: LayerChoice
 
 
 class OpenFeedRequest(Request, frozen=True, kw_only=True):
@@ -88,6 +109,36 @@ class OpenFeedRequest(Request, frozen=True, kw_only=True):
 
     source_id: str
     is_redundant: bool
+
+
+class DescribeSourceRequest(Request, frozen=True, kw_only=True):
+    """Describe a source for another engine or a tap (`Forwarder.describe_source`)."""
+
+    source_id: str
+    feed_id: str | None = None
+
+
+class AcceptRelayRequest(Request, frozen=True, kw_only=True):
+    """Accept the relay of a source from another engine (`Forwarder.accept_relay`)."""
+
+    source_id: str
+    description: SourceDescription
+
+
+class StartRelayCommand(Command, frozen=True, kw_only=True):
+    """Relay a source to the engine, or to the process with the tap, that has accepted it."""
+
+    source_id: str
+    ticket: FeedTicket
+    is_tap: bool = False
+    feed_id: str | None = None
+    """The connection id of the one encoder to relay; None for what viewers see."""
+
+
+class StatisticsRequest(Request, frozen=True, kw_only=True):
+    """MediaEngine.statistics, for connections of this engine."""
+
+    connection_ids: tuple[str, ...]
 
 
 class CloseCommand(Command, frozen=True, kw_only=True):
@@ -132,9 +183,21 @@ class LayerSelected(Reply, frozen=True, kw_only=True):
 
 
 class FeedOpened(Reply, frozen=True, kw_only=True):
-    """The ticket for an OpenFeedRequest."""
+    """The ticket for an OpenFeedRequest or an AcceptRelayRequest."""
 
     ticket: FeedTicket
+
+
+class SourceDescribed(Reply, frozen=True, kw_only=True):
+    """The description for a DescribeSourceRequest."""
+
+    description: SourceDescription
+
+
+class ConnectionsMeasured(Reply, frozen=True, kw_only=True):
+    """The open ones of the connections of a StatisticsRequest."""
+
+    connections: tuple[ConnectionStatistics, ...]
 
 
 class StatisticsReported(Report, frozen=True, kw_only=True):
@@ -145,10 +208,27 @@ class StatisticsReported(Report, frozen=True, kw_only=True):
 
 OpeningRequest: TypeAlias = PublishRequest | SubscribeRequest | OpenFeedRequest
 """The requests that open a connection. The others are about an open one."""
-EngineRequest: TypeAlias = OpeningRequest | PatchRequest | LayersRequest | SelectLayerRequest
-EngineReply: TypeAlias = OfferAnswered | FragmentAnswered | LayersListed | LayerSelected | FeedOpened | RequestRefused
+EngineRequest: TypeAlias = (
+    OpeningRequest
+    | PatchRequest
+    | LayersRequest
+    | SelectLayerRequest
+    | StatisticsRequest
+    | DescribeSourceRequest
+    | AcceptRelayRequest
+)
+EngineReply: TypeAlias = (
+    OfferAnswered
+    | FragmentAnswered
+    | LayersListed
+    | LayerSelected
+    | ConnectionsMeasured
+    | FeedOpened
+    | SourceDescribed
+    | RequestRefused
+)
 
-EngineCommand: TypeAlias = StartEngine | EngineRequest | CloseCommand | EndSourceCommand | Stop
+EngineCommand: TypeAlias = StartEngine | EngineRequest | StartRelayCommand | CloseCommand | EndSourceCommand | Stop
 EngineReport: TypeAlias = (
     EngineRunning | StartFailed | EngineReply | FactReported | StatisticsReported | Heartbeat | Logged
 )

@@ -11,15 +11,27 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random, SystemRandom
 from typing import Protocol
 
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.media_bus import FeedTicket
-from stagebook.media.port import Answer, InitialLayer, MediaFact, MediaRefusedError, PatchAnswer, VideoLayers
+from stagebook.media.port import (
+    Answer,
+    InitialLayer,
+    LayerChoice,
+    MediaFact,
+    MediaRefusedError,
+    PatchAnswer,
+    VideoLayers,
+)
 from stagebook.media.rtc.engine.engine_messages import (
+    AcceptRelayRequest,
     CloseCommand,
+    ConnectionsMeasured,
+    DescribeSourceRequest,
     EndSourceCommand,
     EngineCommand,
     EngineReply,
@@ -35,14 +47,21 @@ from stagebook.media.rtc.engine.engine_messages import (
     PatchRequest,
     PublishRequest,
     SelectLayerRequest,
+    SourceDescribed,
     StartEngine,
+    StartRelayCommand,
     StatisticsReported,
+    StatisticsRequest,
     SubscribeRequest,
+    TcpDescriptors,
     receive_command,
 )
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.engine_statistics import EngineStatistics
 from stagebook.media.rtc.sfu.forwarder import Forwarder
+from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.transport.tcp_connections import TcpSockets
+from stagebook.media.rtc.transport.tcp_handover import TcpHandover
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
 from stagebook.media.worker.worker_messages import RequestRefused
 
@@ -64,8 +83,12 @@ class ForwarderLike(Protocol):
     ) -> Answer: ...
     def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket: ...
     def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer: ...
+    def connection_statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]: ...
+    def describe_source(self, *, source_id: str, feed_id: str | None) -> SourceDescription: ...
+    def accept_relay(self, *, source_id: str, description: SourceDescription) -> FeedTicket: ...
+    def start_relay(self, *, source_id: str, ticket: FeedTicket, is_tap: bool, feed_id: str | None) -> None: ...
     def layers(self, *, connection_id: str) -> VideoLayers: ...
-    def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None: ...
+    def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None: ...
     def close(self, *, connection_id: str, as_failure: bool) -> None: ...
     def end_source(self, *, source_id: str) -> None: ...
 
@@ -81,6 +104,7 @@ class ForwarderFactory(Protocol):
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         randomness: Random,
+        tcp: TcpSockets | None,
     ) -> ForwarderLike: ...
 
 
@@ -125,6 +149,8 @@ class _EngineWork:
         match command:
             case CloseCommand():
                 self._forwarder.close(connection_id=command.connection_id, as_failure=command.as_failure)
+            case StartRelayCommand(source_id=source_id, ticket=ticket, is_tap=is_tap, feed_id=feed_id):
+                self._forwarder.start_relay(source_id=source_id, ticket=ticket, is_tap=is_tap, feed_id=feed_id)
             case EndSourceCommand():
                 self._forwarder.end_source(source_id=command.source_id)
             case (
@@ -133,7 +159,10 @@ class _EngineWork:
                 | PatchRequest()
                 | LayersRequest()
                 | SelectLayerRequest()
+                | StatisticsRequest()
                 | OpenFeedRequest()
+                | DescribeSourceRequest()
+                | AcceptRelayRequest()
             ):
                 self._reports.send(self._reply(command))
 
@@ -159,14 +188,37 @@ class _EngineWork:
                 return FragmentAnswered(request_id=request_id, answer=patched)
             case LayersRequest():
                 return LayersListed(request_id=request_id, layers=forwarder.layers(connection_id=connection_id))
-            case SelectLayerRequest(encoding_id=encoding_id):
-                forwarder.select_layer(connection_id=connection_id, encoding_id=encoding_id)
+            case SelectLayerRequest(choice=choice):
+                forwarder.select_layer(connection_id=connection_id, choice=choice)
                 return LayerSelected(request_id=request_id)
+            case StatisticsRequest(connection_ids=connection_ids):
+                measured = forwarder.connection_statistics(connection_ids)
+                return ConnectionsMeasured(request_id=request_id, connections=measured)
             case OpenFeedRequest(source_id=source_id, is_redundant=is_redundant):
                 ticket = forwarder.open_feed(
                     connection_id=connection_id, source_id=source_id, is_redundant=is_redundant
                 )
                 return FeedOpened(request_id=request_id, ticket=ticket)
+            case DescribeSourceRequest(source_id=source_id, feed_id=feed_id):
+                description = forwarder.describe_source(source_id=source_id, feed_id=feed_id)
+                return SourceDescribed(request_id=request_id, description=description)
+            case AcceptRelayRequest(source_id=source_id, description=description):
+                ticket = forwarder.accept_relay(source_id=source_id, description=description)
+                return FeedOpened(request_id=request_id, ticket=ticket)
+
+
+def _tcp_sockets(descriptors: TcpDescriptors) -> TcpSockets:
+    """The sockets of TCP that this process has inherited."""
+    handover = TcpHandover(
+        inbox=socket.socket(fileno=descriptors.inbox),
+        outboxes={number: socket.socket(fileno=outbox) for number, outbox in descriptors.outboxes.items()},
+    )
+    listeners = [socket.socket(fileno=listener) for listener in descriptors.listeners]
+    return TcpSockets(listeners=listeners, handover=handover if descriptors.outboxes else None)
+
+
+LATE_MODULES = ("cryptography.hazmat.backends.openssl.backend", "cryptography.hazmat.primitives.serialization")
+"""Modules that cryptography and pyOpenSSL import when the first certificate is made (`worker_main`)."""
 
 
 async def serve(control_socket: socket.socket, make_forwarder: ForwarderFactory) -> int:
@@ -183,9 +235,10 @@ def _make_work(make_forwarder: ForwarderFactory, command: EngineCommand, reports
         clock=time.monotonic,
         wall_clock=time.time,
         randomness=SystemRandom(),
+        tcp=None if command.tcp is None else _tcp_sockets(command.tcp),
     )
     return _EngineWork(forwarder, reports, feed_directory=command.settings.feed_directory)
 
 
 if __name__ == "__main__":
-    sys.exit(worker_main(lambda control_socket: serve(control_socket, Forwarder)))
+    sys.exit(worker_main(lambda control_socket: serve(control_socket, Forwarder), late_modules=LATE_MODULES))

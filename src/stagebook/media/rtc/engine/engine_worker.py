@@ -11,6 +11,7 @@ from stagebook.media.rtc.engine.engine_messages import (
     OpeningRequest,
     StartEngine,
     StatisticsReported,
+    TcpDescriptors,
     receive_report,
 )
 from stagebook.media.rtc.engine_settings import EngineSettings
@@ -60,11 +61,21 @@ class EngineWorker(WorkerProcess):
         self._ended_runs = NO_STATISTICS
         """The totals of the runs that have ended."""
         self._settings = settings
+        self._tcp: TcpDescriptors | None = None
         self._report_loss = on_lost
+
+    def use_tcp(self, descriptors: TcpDescriptors) -> None:
+        """Let the process serve TCP as well, from the next run on. The descriptors stay valid until the last run."""
+        self._tcp = descriptors
+        inherited = (*descriptors.listeners, descriptors.inbox, *descriptors.outboxes.values())
+        self._program = msgspec.structs.replace(self._program, pass_fds=inherited)
 
     def _start_command(self) -> StartEngine:
         return StartEngine(
-            settings=msgspec.structs.replace(self._settings, udp_port=self.udp_port, feed_directory=self.feed_directory)
+            settings=msgspec.structs.replace(
+                self._settings, udp_port=self.udp_port, feed_directory=self.feed_directory
+            ),
+            tcp=self._tcp,
         )
 
     def _on_started(self, report: Report) -> None:

@@ -25,8 +25,11 @@ After the nomination three questions remain, and peers differ in what they send 
   closes a connection that has been silent for too long.
 * May we send there? RFC 7675 asks for consent, renewed within 30 seconds, for each pair of addresses. A full agent asks
   for it by checks of its own. A lite agent sends none, and takes the verified datagrams that come from the address:
-  checks, and media and reports, which are authenticated and protected against replay like checks. An indication is
-  not enough, because anybody can forge one. Without consent `path` is None.
+  checks, and media and reports, which are authenticated as well. An indication is not enough, because anybody can
+  forge one. Without consent `path` is None.
+* Is a check new? Whoever has captured one can send it again from elsewhere. So once the peer is known to answer
+  requests of ours (`stun_probe`), as full agents do, its checks alone neither move the path nor renew consent: a
+  response to our request does, and media, which is protected against replay.
 * Has the peer's address changed? After a NAT has rebound its port, or a client its network, the peer's datagrams come
   from elsewhere. Most agents do not nominate the pair again, since it is the same pair to them. So the path follows
   the verified datagrams once the current path has been quiet for 3 seconds. Before that, a datagram from elsewhere
@@ -42,6 +45,9 @@ CONSENT_SECONDS = 30.0
 QUIET_PATH_SECONDS = 3.0
 """The path moves to another verified address after so long without a verified datagram on it. Longer than the reports
 of a viewer of video (1 s) and the checks of browsers on the selected pair (2.5 s) are apart."""
+
+PROBE_SECONDS = 5.0
+"""A check on the path is followed by a request of ours if nothing else has renewed consent for so long."""
 
 
 class IceCredentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +68,11 @@ class IceLiteAgent:
         """Where to send. None before the first check, and without consent."""
         self.last_received_at = now
         """The last sign of the peer: the time of the last verified datagram from any address or Binding indication on
-        the path, or of the creation of the agent."""
+        the path, of the last ICE restart, or of the creation of the agent."""
         self.consent_at = now
         """The time of the last verified datagram on the path."""
+        self.answers_probes = False
+        """Whether the peer has answered a request of ours. From then on its checks prove nothing alone."""
         self._selected: Path | None = None
         """The path, also without consent."""
 
@@ -79,10 +87,30 @@ class IceLiteAgent:
         """Take a verified connectivity check that came over `path` and named our `ufrag`.
 
         The first check selects its path provisionally; after that only a nominated check changes the path (RFC 8445
-        sections 7.3.1.5 and 8.2), or a check from elsewhere when the path is quiet. Return True if the path changed.
+        sections 7.3.1.5 and 8.2), or a check from elsewhere when the path is quiet. From a peer that answers probes no
+        check changes it. Return True if the path changed.
         """
         if ufrag == self.credentials.ufrag:
             self.previous_credentials = None
+        if self.answers_probes:
+            self.last_received_at = now
+            return False
+        if nominated and path != self.path:
+            self._select(path, now)
+            return True
+        return self.receive_verified(path, now)
+
+    def needs_probe(self, path: Path, now: float) -> bool:
+        """Whether a check that came over `path` leaves open if the peer is there: the address is another one, or
+        nothing has proved it for PROBE_SECONDS."""
+        return path != self.path or now - self.consent_at >= PROBE_SECONDS
+
+    def receive_response(self, path: Path, *, nominated: bool, now: float) -> bool:
+        """Take a response to a request of ours that we sent over `path` after a check. Return True if the path changed.
+
+        The path changes at once if the check was `nominated`, otherwise when the current one is quiet.
+        """
+        self.answers_probes = True
         if nominated and path != self.path:
             self._select(path, now)
             return True
@@ -113,13 +141,26 @@ class IceLiteAgent:
         self.path = None
         return True
 
+    def lose_path(self, path: Path) -> bool:
+        """Stop sending over a path whose TCP connection has ended. Return True if that was the path. The next verified
+        datagram, from any address, selects a path again."""
+        if path != self.path:
+            return False
+        self.path = self._selected = None
+        return True
+
     def _select(self, path: Path, now: float) -> None:
         self.path = self._selected = path
         self.last_received_at = self.consent_at = now
 
-    def restart(self, credentials: IceCredentials) -> None:
+    def restart(self, credentials: IceCredentials, *, now: float) -> None:
         """Start a new ICE session (RFC 8445 section 9). The path stays, and so do the credentials in use until the
-        peer uses the new ones. Credentials of an earlier restart that the peer never used become void."""
+        peer uses the new ones. Credentials of an earlier restart that the peer never used become void.
+
+        The request for it is a sign of the peer, and gives no consent. A peer asks when it has lost its path, some
+        seconds ago, and then needs time to find another one.
+        """
+        self.last_received_at = now
         if self.previous_credentials is None:
             self.previous_credentials = self.credentials
         self.credentials = credentials

@@ -9,6 +9,8 @@ these attributes (RFC 8445 sections 7.1 and 7.2):
 * USE-CANDIDATE: the controlling agent nominates this pair;
 * FINGERPRINT: a CRC-32, which distinguishes STUN from other protocols on the same port.
 
+Our own requests (`stun_probe`) have ICE-CONTROLLED, the role of a lite agent towards a full one.
+
 A success response carries the sender's address as we see it (XOR-MAPPED-ADDRESS) and is signed with the same password.
 All functions are pure: bytes in, bytes out.
 """
@@ -44,6 +46,7 @@ _XOR_MAPPED_ADDRESS = 0x0020
 _PRIORITY = 0x0024
 _USE_CANDIDATE = 0x0025
 _FINGERPRINT = 0x8028
+_ICE_CONTROLLED = 0x8029
 
 # Types from here on may be ignored by a receiver that does not know them (RFC 8489 section 14).
 _COMPREHENSION_OPTIONAL = 0x8000
@@ -53,6 +56,8 @@ _UNDERSTOOD_ATTRIBUTES = frozenset(
 
 _INTEGRITY_SIZE_BYTES = 20
 _FINGERPRINT_XOR_MASK = 0x5354554E
+_PEER_REFLEXIVE_PRIORITY = 110 << 24 | 65_535 << 8 | 255
+"""PRIORITY of our requests: that of a peer-reflexive candidate (RFC 8445 sections 5.1.2.1 and 7.1.1)."""
 
 
 class BindingRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,19 +97,20 @@ def is_binding_indication(datagram: bytes) -> bool:
     return is_stun(datagram) and int.from_bytes(datagram[:2]) == _BINDING_INDICATION
 
 
+def is_binding_success(datagram: bytes) -> bool:
+    """Return whether a datagram has the type of a success response. `is_success_response` verifies it."""
+    return is_stun(datagram) and int.from_bytes(datagram[:2]) == _BINDING_SUCCESS
+
+
 def parse_binding_request(datagram: bytes) -> BindingRequest | None:
     """Parse a binding request (RFC 8489 section 6.3).
 
     Return None for everything else: another message type, broken lengths, more than 32 attributes, more than 1500
     bytes, a wrong FINGERPRINT. Never raises. The result is not authenticated: call `verify`.
     """
-    if not is_stun(datagram) or len(datagram) > _MAX_DATAGRAM_SIZE_BYTES:
-        return None
-    kind, length, _, transaction_id = _HEADER.unpack_from(datagram)
-    if kind != _BINDING_REQUEST or length % 4 or length != len(datagram) - _HEADER_SIZE_BYTES:
-        return None
-    attributes = _attributes(datagram)
-    if attributes is None:
+    transaction_id = _transaction_id(datagram, _BINDING_REQUEST)
+    attributes = None if transaction_id is None else _attributes(datagram)
+    if transaction_id is None or attributes is None:
         return None
     username = signed = integrity = b""
     unknown = []
@@ -112,8 +118,7 @@ def parse_binding_request(datagram: bytes) -> BindingRequest | None:
         if code == _USERNAME:
             username = datagram[start : start + size]
         elif code == _MESSAGE_INTEGRITY:
-            integrity = datagram[start : start + size]
-            signed = _with_length(datagram[: start - 4], start - _HEADER_SIZE_BYTES + _INTEGRITY_SIZE_BYTES)
+            signed, integrity = _integrity(datagram, start)
         elif code < _COMPREHENSION_OPTIONAL and code not in _UNDERSTOOD_ATTRIBUTES:
             unknown.append(code)
     return BindingRequest(
@@ -124,6 +129,30 @@ def parse_binding_request(datagram: bytes) -> BindingRequest | None:
         signed=signed,
         integrity=integrity,
     )
+
+
+def binding_request(transaction_id: bytes, *, username: str, password: bytes) -> bytes:
+    """Return a request of ours, which nominates nothing. `username` is `<peer's ufrag>:<our ufrag>`, `password` the
+    peer's (RFC 8445 section 7.2.2)."""
+    body = _attribute(_USERNAME, username.encode("ascii"))
+    body += _attribute(_PRIORITY, _PEER_REFLEXIVE_PRIORITY.to_bytes(4))
+    # The tie-breaker decides between agents with the same role. A lite agent never takes the other role.
+    body += _attribute(_ICE_CONTROLLED, transaction_id[:8])
+    return _signed_message(_BINDING_REQUEST, transaction_id, body, password)
+
+
+def is_success_response(datagram: bytes, transaction_id: bytes, password: bytes) -> bool:
+    """Return whether a datagram is a success response to our request, signed with `password` (RFC 8489 section 9.1.4).
+
+    Its XOR-MAPPED-ADDRESS is not read: a lite agent learns no candidates.
+    """
+    if _transaction_id(datagram, _BINDING_SUCCESS) != transaction_id:
+        return False
+    for code, start, _ in _attributes(datagram) or ():
+        if code == _MESSAGE_INTEGRITY:
+            signed, integrity = _integrity(datagram, start)
+            return hmac.compare_digest(hmac.digest(password, signed, "sha1"), integrity)
+    return False
 
 
 def binding_success(request: BindingRequest, address: tuple[str, int], password: bytes) -> bytes:
@@ -143,6 +172,22 @@ def unknown_attributes_error(request: BindingRequest, password: bytes) -> bytes:
     body = _attribute(_ERROR_CODE, struct.pack("!HBB", 0, 4, 20) + b"Unknown Attribute")
     body += _attribute(_UNKNOWN_ATTRIBUTES, struct.pack(f"!{len(unknown)}H", *unknown))
     return _signed_message(_BINDING_ERROR, request.transaction_id, body, password)
+
+
+def _transaction_id(datagram: bytes, message_type: int) -> bytes | None:
+    """Return the transaction id of a message of this type; None for any other datagram."""
+    if not is_stun(datagram) or len(datagram) > _MAX_DATAGRAM_SIZE_BYTES:
+        return None
+    kind, length, _, transaction_id = _HEADER.unpack_from(datagram)
+    if kind != message_type or length % 4 or length != len(datagram) - _HEADER_SIZE_BYTES:
+        return None
+    return bytes(transaction_id)
+
+
+def _integrity(datagram: bytes, start: int) -> tuple[bytes, bytes]:
+    """Return what a MESSAGE-INTEGRITY with its value at `start` covers, and the value."""
+    covered = _with_length(datagram[: start - 4], start - _HEADER_SIZE_BYTES + _INTEGRITY_SIZE_BYTES)
+    return covered, datagram[start : start + _INTEGRITY_SIZE_BYTES]
 
 
 def _attributes(datagram: bytes) -> list[tuple[int, int, int]] | None:

@@ -5,11 +5,14 @@ tells the connections apart. Sockets are non-blocking and read in batches from t
 """
 
 import asyncio
+import errno
 import socket
+import struct
+import sys
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import structlog
 
@@ -18,7 +21,7 @@ from stagebook.media.rtc.srtp.srtp_session import MAX_PACKET_SIZE_BYTES
 
 DATAGRAMS_PER_WAKE_UP = 64
 """The size of a batch. After it the event loop serves other sockets and timers."""
-_SOCKET_BUFFER_SIZE_BYTES = 4 << 20
+SOCKET_BUFFER_SIZE_BYTES = 4 << 20
 """Holds a keyframe to some hundred viewers. The system may grant less."""
 
 Address: TypeAlias = tuple[Any, ...]
@@ -26,11 +29,36 @@ Address: TypeAlias = tuple[Any, ...]
 DatagramReceiver: TypeAlias = Callable[[bytes, Address, float], None]
 """Called with a datagram, the sender's address and the time in monotonic seconds."""
 
+_SOL_UDP = 17
+_UDP_SEGMENT = 103
+"""Linux's socket option and control message of UDP segmentation offload (GSO; udp(7)). The socket module has no names
+for them."""
+MAX_SEGMENTS = 64
+"""The most datagrams that kernels before 6.9 cut from one buffer."""
+_GSO_REFUSALS = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
+_MAX_REFUSED_ADDRESSES = 1024
+_SEGMENT_CONTROLS = [[(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", size))] for size in range(MAX_PACKET_SIZE_BYTES + 1)]
+"""The control messages of `sendmsg` for every size of segments."""
+
+_SO_TIMESTAMPNS = 35
+"""Linux's socket option, and type of control message, for the time at which a datagram arrived (socket(7))."""
+_TIMESPEC = struct.Struct("@ll")
+_TIMESTAMP_SIZE_BYTES = 64
+"""Room for the control message with a timespec."""
+_MAX_WAIT_SECONDS = 1.0
+"""A datagram that seems to have waited longer arrived before the system's clock was set."""
+
 _log = structlog.get_logger(__name__)
 
 
 class UdpSocket:
-    """One bound, non-blocking socket. `sendto(data, address)` is the system socket's own method, for the hot loop."""
+    """One bound, non-blocking socket. `sendto(data, address)` is the system socket's own method, for the hot loop.
+
+    On Linux 4.18 and later the kernel cuts a buffer into datagrams of one size (GSO), which costs about a third of a
+    call for each of them. Whether it does is tried when the socket is made. A path may refuse it all the same: its MTU
+    may be smaller than the datagrams (EINVAL), or its interface may not compute checksums (EIO). The datagrams are then
+    sent one by one, and so are later ones of the same size to that address.
+    """
 
     def __init__(self, bind_address: str, port: int, *, scope_id: int = 0, shares_port: bool = False) -> None:
         """Bind the socket. Raises OSError.
@@ -47,8 +75,8 @@ class UdpSocket:
                 # With V6ONLY off, "::" also takes the IPv4 port, and binding "0.0.0.0" beside it would fail.
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             # Sizes above net.core.rmem_max and wmem_max are cut to them without an error.
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER_SIZE_BYTES)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_SIZE_BYTES)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_SIZE_BYTES)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_SIZE_BYTES)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shares_port)
             self._socket.bind(address)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
@@ -57,6 +85,12 @@ class UdpSocket:
             raise
         self._log_limit = LogRateLimit(clock=time.monotonic)
         self.sendto: Callable[[memoryview | bytes, Address], int] = self._socket.sendto
+        self._has_gso = _has_gso(self._socket)
+        self._has_arrival_times = False
+        self.waited_seconds = 0.0
+        """How long the datagram that is being delivered has waited in the receive buffer, where the kernel says so."""
+        self._refused: dict[Address, int] = {}
+        """The smallest size of datagrams for which the kernel refused GSO, by address."""
         self.port: int = self._socket.getsockname()[1]
 
     @property
@@ -71,10 +105,41 @@ class UdpSocket:
         except OSError:
             return
 
+    def send_run(self, data: memoryview, size: int, address: Address) -> int:
+        """Send `data` as datagrams of `size` bytes each, of which the last may be smaller, by as few calls as possible.
+
+        At most 64 KiB and MAX_SEGMENTS datagrams. Returns how many datagrams were sent: those for which the send buffer
+        has no room, or that have no route, are lost.
+        """
+        if self._has_gso and (not self._refused or size < self._refused.get(address, MAX_PACKET_SIZE_BYTES + 1)):
+            try:
+                self._socket.sendmsg((data,), _SEGMENT_CONTROLS[size], 0, address)
+            except OSError as error:
+                if error.errno not in _GSO_REFUSALS:
+                    return 0
+                self._refuse(size, address)
+            else:
+                return -(-len(data) // size)
+        sent = 0
+        for start in range(0, len(data), size):
+            try:
+                self.sendto(data[start : start + size], address)
+            except OSError:
+                continue
+            sent += 1
+        return sent
+
+    def _refuse(self, size: int, address: Address) -> None:
+        if len(self._refused) >= _MAX_REFUSED_ADDRESSES:
+            self._refused.clear()
+        self._refused[address] = size
+
     def start_receiving(
         self, loop: asyncio.AbstractEventLoop, receive: DatagramReceiver, clock: Callable[[], float]
     ) -> None:
-        """Call `receive(datagram, address, now)` for each datagram. `clock` is read once for a batch."""
+        """Call `receive(datagram, address, now)` for each datagram. `clock` is read once for a batch, and
+        `waited_seconds` has how much earlier a datagram arrived."""
+        self._has_arrival_times = _enable_arrival_times(self._socket)
         loop.add_reader(self._socket.fileno(), self._drain, receive, clock)
 
     def stop_receiving(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -86,19 +151,23 @@ class UdpSocket:
         self._socket.close()
 
     def _drain(self, receive: DatagramReceiver, clock: Callable[[], float]) -> None:
-        recvfrom = self._socket.recvfrom
-        # One time for the batch: the datagrams have waited in the receive buffer together, and reading the clock for
-        # each would cost more than the difference tells.
-        now = clock()
+        recvmsg = self._socket.recvmsg
+        ancillary_size = _TIMESTAMP_SIZE_BYTES if self._has_arrival_times else 0
+        # One time for the batch. The time since a datagram arrived is that of the kernel: while the loop is busy, some
+        # wait for many milliseconds, which would look like a queue on the path.
+        now, wall_time = clock(), time.time()
         for _ in range(DATAGRAMS_PER_WAKE_UP):
             try:
-                datagram, address = recvfrom(MAX_PACKET_SIZE_BYTES)
+                datagram, ancillary, _, address = recvmsg(MAX_PACKET_SIZE_BYTES, ancillary_size)
             except BlockingIOError:
-                return
+                break
             except OSError:
                 # The system reports an ICMP error of an earlier send here; no datagram was read.
                 continue
+            if ancillary:
+                self.waited_seconds = _waited_seconds(ancillary[0][2], wall_time)
             self.deliver(receive, datagram, address, now)
+        self.waited_seconds = 0.0
 
     def deliver(self, receive: DatagramReceiver, datagram: bytes, address: Address, now: float) -> None:
         """Call the receiver of a datagram. An exception is logged: one peer must not stop the media of others."""
@@ -110,10 +179,60 @@ class UdpSocket:
                 _log.exception("datagram_failed", size_bytes=len(datagram), **suppressed)
 
 
+def _enable_arrival_times(udp_socket: socket.socket) -> bool:
+    """Let the kernel say when each datagram arrived. False if it cannot."""
+    if sys.platform != "linux":
+        return False
+    try:
+        udp_socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    except OSError:
+        return False
+    return True
+
+
+def _waited_seconds(timespec: bytes, wall_time: float) -> float:
+    """How long before `wall_time` a datagram arrived; negative if it arrived after. 0.0 if the clocks do not agree."""
+    if len(timespec) != _TIMESPEC.size:
+        return 0.0
+    seconds, nanoseconds = _TIMESPEC.unpack(timespec)
+    waited: float = wall_time - seconds - nanoseconds * 1e-9
+    return waited if abs(waited) < _MAX_WAIT_SECONDS else 0.0
+
+
+def _has_gso(udp_socket: socket.socket) -> bool:
+    """Whether the kernel knows UDP segmentation offload."""
+    if sys.platform != "linux":
+        return False
+    try:
+        udp_socket.getsockopt(_SOL_UDP, _UDP_SEGMENT)
+    except OSError:
+        return False
+    return True
+
+
+class MediaSocket(Protocol):
+    """What a path sends on: a UDP socket, or the TCP connection of one peer (`tcp_connection`)."""
+
+    @property
+    def sendto(self) -> Callable[[memoryview | bytes, Address], int]:
+        """Send a datagram, for the hot loop. Raises OSError if it cannot be sent; it is lost then."""
+
+    @property
+    def send_run(self) -> Callable[[memoryview, int, Address], int]:
+        """Send the datagrams of a buffer, all of one size but the last, for the hot loop. Returns how many are sent."""
+
+    def send(self, datagram: bytes, address: Address) -> None:
+        """Send a datagram. It may be lost."""
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long the datagram that is being delivered has waited for this process."""
+
+
 class Path(NamedTuple):
     """The way to a peer: our socket that the peer reaches, and the peer's address."""
 
-    socket: UdpSocket
+    socket: MediaSocket
     address: Address
 
     def send(self, datagram: bytes) -> None:

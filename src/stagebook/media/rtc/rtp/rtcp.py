@@ -26,8 +26,9 @@ loss sends about 50 NACKs and some reports a second."""
 # Packet types (RFC 3550 section 12.1, RFC 4585 section 6.1).
 SENDER_REPORT, RECEIVER_REPORT, SOURCE_DESCRIPTION = 200, 201, 202
 TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK = 205, 206
-# Feedback message types (RFC 4585 sections 6.2 and 6.3, RFC 5104 section 4.3.1).
-FORMAT_NACK = 1
+# Feedback message types (RFC 4585 sections 6.2 and 6.3, RFC 5104 section 4.3.1,
+# draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1).
+FORMAT_NACK, FORMAT_TRANSPORT_WIDE = 1, 15
 FORMAT_PLI, FORMAT_FIR, FORMAT_APPLICATION = 1, 4, 15
 
 REPORT_BLOCK = struct.Struct("!LLLLLL")
@@ -91,7 +92,20 @@ class KeyframeRequest(msgspec.Struct, frozen=True, kw_only=True):
     media_ssrcs: tuple[int, ...]
 
 
-RtcpMessage: TypeAlias = SenderReport | ReceiverReport | Nack | KeyframeRequest
+class TransportFeedback(msgspec.Struct, frozen=True, kw_only=True):
+    """When each packet of the connection arrived (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1)."""
+
+    body: bytes
+    """What follows the two SSRCs. `congestion.transport_feedback` reads it."""
+
+
+class EstimatedMaximum(msgspec.Struct, frozen=True, kw_only=True):
+    """REMB: the most that the peer wants to be sent in all (draft-alvestrand-rmcat-remb-03 section 2.2)."""
+
+    bitrate_bps: int
+
+
+RtcpMessage: TypeAlias = SenderReport | ReceiverReport | Nack | KeyframeRequest | TransportFeedback | EstimatedMaximum
 
 
 def make_parse_budget() -> RtcpBudget:
@@ -125,6 +139,8 @@ def _parse_packet(packet_type: int, count: int, body: bytes, budget: RtcpBudget)
         yield ReceiverReport(ssrc=_word(body, 0), blocks=_parse_blocks(count, body[4:], budget))
     elif packet_type == TRANSPORT_FEEDBACK and count == FORMAT_NACK and len(body) >= 8:
         yield Nack(media_ssrc=_word(body, 4), items=body[8:])
+    elif packet_type == TRANSPORT_FEEDBACK and count == FORMAT_TRANSPORT_WIDE and len(body) >= 8:
+        yield TransportFeedback(body=body[8:])
     elif packet_type == PAYLOAD_FEEDBACK and len(body) >= 8:
         if count == FORMAT_PLI:
             yield KeyframeRequest(media_ssrcs=(_word(body, 4),))
@@ -132,6 +148,8 @@ def _parse_packet(packet_type: int, count: int, body: bytes, budget: RtcpBudget)
             # FIR names the streams in its items of eight bytes; the media SSRC of the header is unused.
             entries = range(8, len(body) - 7, 8)
             yield KeyframeRequest(media_ssrcs=tuple(_word(body, at) for at in entries if budget.take()))
+        elif count == FORMAT_APPLICATION and body[8:12] == b"REMB" and len(body) >= 16:
+            yield EstimatedMaximum(bitrate_bps=(_word(body, 12) & 0x3FFFF) << (body[13] >> 2))
 
 
 def _parse_sender_report(count: int, body: bytes, budget: RtcpBudget) -> Iterator[RtcpMessage]:

@@ -117,6 +117,16 @@ def choose_opus(section: MediaSection) -> CodecChoice | None:
     return None
 
 
+def red_of_opus(section: MediaSection, payload_type: int) -> int | None:
+    """Return the payload type of RED with blocks of this Opus payload type (RFC 2198 section 5); None without one."""
+    for payload in section.payloads:
+        is_red = payload.encoding.lower() == "red" and payload.clock_rate == _OPUS_CLOCK_RATE
+        blocks = set(payload.parameters.strip().split("/"))
+        if is_red and blocks == {str(payload_type)} and not _is_rtcp_like(payload.payload_type):
+            return payload.payload_type
+    return None
+
+
 def append_parameter(parameters: str, parameter: str) -> str:
     """Return an a=fmtp value with one more `name=value`."""
     return f"{parameters};{parameter}" if parameters else parameter

@@ -57,8 +57,10 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
     parameters: str
     """The value of the answer's a=fmtp, "" for none."""
     rtx_payload_type: int | None = None
+    red_payload_type: int | None = None
+    """The payload type of audio with redundancy (RED, RFC 2198)."""
     feedback: tuple[str, ...] = ()
-    """The accepted a=rtcp-fb values: nack, nack pli, ccm fir, goog-remb."""
+    """The accepted a=rtcp-fb values: nack, nack pli, ccm fir, goog-remb, transport-cc."""
     extensions: HeaderExtensions = HeaderExtensions()
     ssrcs: tuple[int, ...] = ()
     """The signalled media SSRCs, without RTX. SSRC-based simulcast layers come lowest first. Empty if the offer signals
@@ -79,8 +81,12 @@ class TrackPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def payload_types(self) -> tuple[int, ...]:
-        """The accepted payload types in the order of the answer: each codec with its RTX, then the alternatives."""
-        own = (self.payload_type,) if self.rtx_payload_type is None else (self.payload_type, self.rtx_payload_type)
+        """The accepted payload types in the order of the answer: each codec with its RTX and RED, then alternatives.
+
+        RED comes before its codec: Chromium sends the first one.
+        """
+        numbers = (self.red_payload_type, self.payload_type, self.rtx_payload_type)
+        own = (number for number in numbers if number is not None)
         return (*own, *(number for plan in self.alternatives for number in plan.payload_types))
 
     @property

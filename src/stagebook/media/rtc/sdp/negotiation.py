@@ -45,10 +45,11 @@ from stagebook.media.rtc.sdp.section_choice import (
     has_kind,
     idle_tracks,
     plan_track,
+    publisher_track,
     rejected_sections,
     sends_video,
     usable_sections,
-    without_sender_attributes,
+    viewer_track,
 )
 from stagebook.media.rtc.sdp.session_description import MediaSection, SdpMalformedError, SessionDescription
 
@@ -85,6 +86,8 @@ def negotiate_publisher(
     audio = first_track(sending, MediaKind.AUDIO, choose_opus)
     if audio is None and has_kind(sending, MediaKind.AUDIO):
         raise MediaRefusedError(reason=RefusalReason.AUDIO_CODEC, detail="the offer sends audio, but not as Opus")
+    if audio is not None:
+        audio = publisher_track(audio, offer.sections[audio.section])
     tracks = [track for track in (video, audio) if track is not None]
     idle = idle_tracks(offer, tracks, lambda section: choose_publisher_video(section, video_codecs, current))
     accepted = [*tracks, *idle]
@@ -119,7 +122,7 @@ def negotiate_viewer(offer: SessionDescription, *, source: SourceFormat) -> View
     if audio is not None and source.audio_is_stereo:
         # What the answerer sends (RFC 7587 section 6.1): browsers decode to one channel without it.
         audio = msgspec.structs.replace(audio, parameters=append_parameter(audio.parameters, "sprop-stereo=1"))
-    tracks = [without_sender_attributes(track) for track in (video, audio) if track is not None]
+    tracks = [viewer_track(track, offer.sections[track.section]) for track in (video, audio) if track is not None]
     if not tracks:
         raise SdpMalformedError("the offer has no audio or video section that receives")
     idle = idle_tracks(offer, tracks, lambda section: choose_viewer_video(section, source))
@@ -139,8 +142,9 @@ def _with_alternatives(
 ) -> TrackPlan:
     """Return a publisher's video track with the other `codecs` that its section offers, in their order."""
     choices = [choose_publisher_video(section, (codec,), current) for codec in codecs if codec is not video.codec]
-    alternatives = [plan_track(video.section, section, video.kind, choice) for choice in choices if choice is not None]
-    return msgspec.structs.replace(video, alternatives=tuple(alternatives))
+    plans = [plan_track(video.section, section, video.kind, choice) for choice in choices if choice is not None]
+    alternatives = tuple(publisher_track(plan, section) for plan in plans)
+    return msgspec.structs.replace(publisher_track(video, section), alternatives=alternatives)
 
 
 def _is_bundled(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> bool:

@@ -15,7 +15,12 @@ from stagebook.media.rtc.sdp.session_description import Fingerprint
 
 _HOST_TYPE_PREFERENCE = 126
 """RFC 8445 section 5.1.2.2."""
+_TCP_TYPE_PREFERENCE = 90
+"""Below that of UDP (RFC 6544 section 4.2), and as browsers have it: TCP delays what follows a lost packet."""
 _TOP_LOCAL_PREFERENCE = 65_535
+_TCP_PASSIVE_PREFERENCE = 4 << 13
+"""The direction preference of a passive host candidate (RFC 6544 section 4.2)."""
+_TOP_OTHER_PREFERENCE = 8_191
 _COMPONENT_ID = 1
 """RTP and RTCP share one component (RFC 5761)."""
 
@@ -27,7 +32,9 @@ class LocalTransport(msgspec.Struct, frozen=True, kw_only=True):
     pwd: str
     fingerprint: Fingerprint
     addresses: tuple[tuple[str, int], ...]
-    """The (IP, port) pairs of the candidates, IPv4 and IPv6, the preferred first."""
+    """The (IP, port) pairs of the UDP candidates, IPv4 and IPv6, the preferred first."""
+    tcp_addresses: tuple[tuple[str, int], ...] = ()
+    """Those of the passive TCP candidates."""
     session_id: int
     """The session id of the o= line: 63 random bits (RFC 8829 section 5.2.1)."""
 
@@ -59,6 +66,7 @@ def write_viewer_answer(
     sections = {
         track.section: [
             *_accepted(track, plan.remote, local, "sendonly"),
+            *_extensions(track),
             f"a=msid:{stream_id} {stream_id}-{track.kind}",
             *_ssrcs(sent[track.mid], cname),
         ]
@@ -70,12 +78,22 @@ def write_viewer_answer(
 def candidate_lines(local: LocalTransport) -> Iterator[str]:
     """Yield the a= lines of our host candidates, the preferred first, and a=end-of-candidates.
 
-    See RFC 8839 section 5.1 for the grammar, RFC 8445 section 5.1.2.1 for the priority and RFC 8840 for the end.
+    See RFC 8839 section 5.1 for the grammar, RFC 6544 section 4.5 for that of TCP, RFC 8445 section 5.1.2.1 for the
+    priority and RFC 8840 for the end.
     """
     for index, (address, port) in enumerate(local.addresses):
-        priority = _HOST_TYPE_PREFERENCE << 24 | (_TOP_LOCAL_PREFERENCE - index) << 8 | (256 - _COMPONENT_ID)
+        priority = _priority(_HOST_TYPE_PREFERENCE, _TOP_LOCAL_PREFERENCE - index)
         yield f"a=candidate:{index + 1} {_COMPONENT_ID} udp {priority} {address} {port} typ host"
+    for index, (address, port) in enumerate(local.tcp_addresses):
+        priority = _priority(_TCP_TYPE_PREFERENCE, _TCP_PASSIVE_PREFERENCE + _TOP_OTHER_PREFERENCE - index)
+        foundation = len(local.addresses) + index + 1
+        yield f"a=candidate:{foundation} {_COMPONENT_ID} tcp {priority} {address} {port} typ host tcptype passive"
     yield "a=end-of-candidates"
+
+
+def _priority(type_preference: int, local_preference: int) -> int:
+    """The priority of a candidate (RFC 8445 section 5.1.2.1)."""
+    return type_preference << 24 | local_preference << 8 | (256 - _COMPONENT_ID)
 
 
 def _description(plan: PublisherPlan | ViewerPlan, local: LocalTransport, sections: dict[int, list[str]]) -> str:
@@ -122,7 +140,7 @@ def _accepted(track: TrackPlan, remote: RemoteTransport, local: LocalTransport, 
 
 
 def _codec(track: TrackPlan) -> Iterator[str]:
-    """Yield the codec of a section with its RTX (RFC 8866 section 6.6, RFC 4588 section 8.1)."""
+    """Yield the codec of a section with its RTX and RED (RFC 8866 section 6.6, RFC 4588 section 8.1, RFC 2198)."""
     number, rtx = track.payload_type, track.rtx_payload_type
     channels = f"/{track.channels}" if track.channels > 1 else ""
     yield f"a=rtpmap:{number} {track.encoding}/{track.clock_rate}{channels}"
@@ -133,6 +151,9 @@ def _codec(track: TrackPlan) -> Iterator[str]:
     if rtx is not None:
         yield f"a=rtpmap:{rtx} rtx/{track.clock_rate}"
         yield f"a=fmtp:{rtx} apt={number}"
+    if track.red_payload_type is not None:
+        yield f"a=rtpmap:{track.red_payload_type} red/{track.clock_rate}{channels}"
+        yield f"a=fmtp:{track.red_payload_type} {number}/{number}"
 
 
 def _extensions(track: TrackPlan) -> Iterator[str]:

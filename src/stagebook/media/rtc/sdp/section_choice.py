@@ -9,8 +9,14 @@ from typing import Final, TypeAlias
 import msgspec
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.rtc.sdp.codec_choice import CodecChoice, choose_opus, parse_fmtp
-from stagebook.media.rtc.sdp.header_extensions import RID_URI, HeaderExtensions, accepted_id, negotiate_extensions
+from stagebook.media.rtc.sdp.codec_choice import CodecChoice, choose_opus, parse_fmtp, red_of_opus
+from stagebook.media.rtc.sdp.header_extensions import (
+    RID_URI,
+    TRANSPORT_SEQUENCE_URI,
+    HeaderExtensions,
+    accepted_id,
+    negotiate_extensions,
+)
 from stagebook.media.rtc.sdp.media_plan import RejectedSection, TrackPlan
 from stagebook.media.rtc.sdp.session_description import MediaSection, SdpMalformedError, SessionDescription
 
@@ -98,7 +104,7 @@ def plan_track(index: int, section: MediaSection, kind: MediaKind, choice: Codec
         channels=payload.channels,
         parameters=choice.parameters,
         rtx_payload_type=choice.rtx_payload_type,
-        feedback=payload.feedback if kind is MediaKind.VIDEO else (),
+        feedback=_without(payload.feedback, "transport-cc") if kind is MediaKind.VIDEO else (),
         extensions=negotiate_extensions(section.extensions, is_simulcast=bool(rids)),
         ssrcs=ssrcs,
         rtx_of=rtx_of,
@@ -117,6 +123,63 @@ def without_sender_attributes(track: TrackPlan) -> TrackPlan:
     return msgspec.structs.replace(
         track, extensions=HeaderExtensions(), ssrcs=(), rtx_of={}, rids=(), parameter_sets=""
     )
+
+
+def viewer_track(track: TrackPlan, section: MediaSection) -> TrackPlan:
+    """Return the track of a viewer in its section: with the feedback by which the engine sends to it.
+
+    Transport-wide congestion control takes the place of REMB. Audio is retransmitted to a viewer that offers NACK for
+    it, unless it has RED: redundancy needs no round trip, and a packet that is repeated in place must not change.
+    """
+    number, feedback = _counted(track, section)
+    red = _red(track, section)
+    if red is not None:
+        feedback = _without(feedback, "nack")
+    return msgspec.structs.replace(
+        without_sender_attributes(track),
+        feedback=feedback if number is None else _without(feedback, "goog-remb"),
+        extensions=HeaderExtensions(transport_sequence=number),
+        red_payload_type=red,
+    )
+
+
+def publisher_track(track: TrackPlan, section: MediaSection) -> TrackPlan:
+    """Return the track of a publisher in its section: with the feedback that the engine sends, and with RED.
+
+    REMB stays beside transport-wide congestion control, to tell the publisher its bitrate limit.
+    """
+    number, feedback = _counted(track, section)
+    return msgspec.structs.replace(
+        track,
+        feedback=feedback,
+        extensions=msgspec.structs.replace(track.extensions, transport_sequence=number),
+        red_payload_type=_red(track, section),
+    )
+
+
+def _counted(track: TrackPlan, section: MediaSection) -> tuple[int | None, tuple[str, ...]]:
+    """Return the id of the header extension for transport-wide numbers, None without them, and the feedback that goes
+    with it.
+
+    Transport-wide congestion control needs the feedback and the header extension; a browser offers both in each
+    section. A stream that is retransmitted without RTX cannot have it: the repeated packet must be the same as before,
+    to the last byte, and its number would be a new one.
+    """
+    payload = next(each for each in section.payloads if each.payload_type == track.payload_type)
+    number = accepted_id(section.extensions, TRANSPORT_SEQUENCE_URI)
+    if "transport-cc" not in payload.feedback or ("nack" in payload.feedback and track.rtx_payload_type is None):
+        number = None
+    feedback = payload.feedback if number is not None else _without(payload.feedback, "transport-cc")
+    is_audio = track.kind is MediaKind.AUDIO
+    return number, tuple(value for value in feedback if not is_audio or value in ("nack", "transport-cc"))
+
+
+def _red(track: TrackPlan, section: MediaSection) -> int | None:
+    return red_of_opus(section, track.payload_type) if track.kind is MediaKind.AUDIO else None
+
+
+def _without(feedback: tuple[str, ...], left_out: str) -> tuple[str, ...]:
+    return tuple(value for value in feedback if value != left_out)
 
 
 def rejected_sections(offer: SessionDescription, tracks: Sequence[TrackPlan]) -> tuple[RejectedSection, ...]:

@@ -12,8 +12,9 @@ import msgspec
 
 from stagebook.media.port import MediaRefusedError, RefusalReason
 
-KNOWN_FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
-"""The RTCP feedback that the engine implements (RFC 4585, RFC 5104, draft-alvestrand-rmcat-remb)."""
+KNOWN_FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc")
+"""The RTCP feedback that the engine implements (RFC 4585, RFC 5104, draft-alvestrand-rmcat-remb,
+draft-holmer-rmcat-transport-wide-cc-extensions)."""
 
 
 class SdpMalformedError(MediaRefusedError):

@@ -60,6 +60,8 @@ class EngineStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Open feeds of encoders, unused tickets included."""
     connecting: int = 0
     """WebRTC connections whose handshake is not complete."""
+    tcp_connections: int = 0
+    """Open TCP connections of media, those without a verified check included."""
 
     def continued_from(self, ended: "EngineStatistics") -> "EngineStatistics":
         """Return these statistics with the totals of an engine that has ended added: the new engine continues them."""
@@ -72,7 +74,9 @@ class EngineStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_connections(self) -> "EngineStatistics":
         """Return the totals alone, as of an engine that has lost all that it had."""
-        return msgspec.structs.replace(self, sources=0, publishers=0, viewers=0, feeds=0, connecting=0)
+        return msgspec.structs.replace(
+            self, sources=0, publishers=0, viewers=0, feeds=0, connecting=0, tcp_connections=0
+        )
 
 
 NO_STATISTICS = EngineStatistics(media=MediaCounters(), transport=TransportStatistics())

@@ -13,9 +13,10 @@ noticed the loss. The newest connected one feeds the source:
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import (
     Answer,
@@ -23,6 +24,7 @@ from stagebook.media.port import (
     Closed,
     Connected,
     InitialLayer,
+    LayerChoice,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
@@ -30,7 +32,6 @@ from stagebook.media.port import (
     VideoLayers,
 )
 from stagebook.media.rtc.engine_settings import EngineSettings
-from stagebook.media.rtc.sdp.media_plan import PublisherPlan
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_answer import write_publisher_answer, write_viewer_answer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
@@ -43,9 +44,16 @@ from stagebook.media.rtc.sfu.ice_fragment_answer import answer_fragment
 from stagebook.media.rtc.sfu.media_source import MediaSource
 from stagebook.media.rtc.sfu.published_source import PublishedSource
 from stagebook.media.rtc.sfu.publisher import Publisher
+from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.sfu.relay.relay_senders import RelaySenders
+from stagebook.media.rtc.sfu.relay.relayed_sources import RelayedSources
+from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
+from stagebook.media.rtc.sfu.source_factory import SourceFactory
+from stagebook.media.rtc.sfu.statistics.connection_readings import ConnectionReadings
 from stagebook.media.rtc.sfu.viewer import Viewer, make_viewer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
+from stagebook.media.rtc.transport.tcp_connections import TcpSockets
 
 TICK_SECONDS = 0.25
 """Interval of the timers: handshake retransmissions, timeouts, layer selection, repeated NACKs. The first NACK for a
@@ -64,10 +72,12 @@ class Forwarder:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         randomness: Random,
+        tcp: TcpSockets | None = None,
     ) -> None:
         """`on_fact` receives every fact. `clock` returns monotonic seconds, `wall_clock` seconds since 1970 (for the
         NTP times of sender reports and for the certificate). `randomness` must be cryptographically secure
-        (random.SystemRandom): ICE passwords and feed tokens come from it."""
+        (random.SystemRandom): ICE passwords and feed tokens come from it. `tcp` are the sockets of media over TCP, None
+        for UDP alone."""
         self._settings = settings
         self._on_fact = on_fact
         self._clock = clock
@@ -80,11 +90,23 @@ class Forwarder:
             wall_clock=wall_clock,
             clock=clock,
             randomness=randomness,
+            engine_number=settings.engine_number,
+            max_connections=settings.max_connections,
+            tcp=tcp,
         )
         self._counters = MediaCounters()
-        self._cname = self._random_name()
         self._connections = ConnectionTable(self._transport, settings, listener=self)
+        self._readings = ConnectionReadings(self._connections)
         self._sources: dict[str, MediaSource] = {}
+        self._isolation = FaultIsolation(clock=clock)
+        self._schedule = SendSchedule(
+            call_later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
+            clock=clock,
+            isolation=self._isolation,
+        )
+        self._factory = SourceFactory(
+            settings, wall_clock=wall_clock, randomness=randomness, on_codec_changed=self._feed, schedule=self._schedule
+        )
         self._feeds = EncoderFeeds(
             self._sources,
             on_fact=on_fact,
@@ -94,8 +116,21 @@ class Forwarder:
             call_later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
             ticket_seconds=settings.feed_ticket_seconds,
             counters=self._counters,
+            factory=self._factory,
+            on_publisher=self._feed,
+            schedule=self._schedule,
         )
-        self._isolation = FaultIsolation(clock=clock)
+        self._relay_senders = RelaySenders(clock=clock)
+        self._relayed = RelayedSources(
+            self._sources,
+            factory=self._factory,
+            feeds=self._feeds,
+            on_publisher=self._feed,
+            on_lost=self._lose_source,
+            clock=clock,
+            randomness=randomness,
+            isolation=self._isolation,
+        )
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -106,6 +141,7 @@ class Forwarder:
         """
         if self._settings.feed_directory:
             await self._feeds.start(self._settings.feed_directory)
+            await self._relayed.start(self._settings.feed_directory)
         self._transport.start(asyncio.get_running_loop())
         self._schedule_tick()
 
@@ -116,6 +152,8 @@ class Forwarder:
         for connection_id in self._connections:
             self._connections.close(connection_id)
         await self._feeds.stop()
+        await self._relay_senders.stop()
+        await self._relayed.stop()
         self._sources.clear()
         self._transport.stop(asyncio.get_running_loop())
 
@@ -136,6 +174,7 @@ class Forwarder:
             viewers=viewers,
             feeds=len(self._feeds),
             connecting=self._connections.connecting,
+            tcp_connections=self._transport.tcp_connections,
         )
 
     # Commands (media.port.MediaEngine, without waiting)
@@ -150,23 +189,17 @@ class Forwarder:
         """
         self._check_limits()
         source = self._sources.get(source_id)
-        if not isinstance(source, PublishedSource | None):
-            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="an encoder publishes the source")
+        is_fed = isinstance(source, PublishedSource) and source.is_of_encoders
+        if not isinstance(source, PublishedSource | None) or is_fed or source_id in self._relayed:
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="an encoder or another engine feeds the source")
         plan = negotiate_publisher(
             parse_description(offer),
             video_codecs=self._settings.video_codecs,
             current=None if source is None else source.format,
         )
         if source is None:
-            source = self._make_source(source_id, plan)
-        publisher = Publisher(
-            plan,
-            ssrc=self._randomness.getrandbits(32),
-            cname=self._cname.encode(),
-            ceiling_bps=self._settings.max_bitrate_bps,
-            listener=source,
-            counters=self._counters,
-        )
+            source = self._factory.make_source(source_id, plan)
+        publisher = self._factory.make_publisher(plan, source, self._counters)
         self._connections.make_room_for_publisher(source)
         peer = self._connections.open(connection_id, plan, source, publisher, now=self._clock())
         self._sources[source_id] = source
@@ -183,9 +216,9 @@ class Forwarder:
     ) -> Answer:
         """Answer a viewer's offer for a source, with the source's codecs.
 
-        The source need not have a publisher: the viewer is connected and gets media when one sends. With LOWEST it
-        starts with the lowest simulcast layer and goes on with the best one after a moment; otherwise it is sent the
-        best layer. The rest is as for `publish`.
+        The source need not have a publisher: the viewer is connected and gets media when one sends. With LOWEST, or
+        without a preference if its bandwidth can be estimated by transport-wide feedback, it starts with the lowest
+        simulcast layer, otherwise with the best one. The rest is as for `publish`.
 
         Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, UNKNOWN_SOURCE, BUSY), ValueError for a
         connection id in use.
@@ -201,10 +234,11 @@ class Forwarder:
             name=source.name,
             random_bits=self._randomness.getrandbits,
             counters=self._counters,
+            schedule=self._schedule,
         )
         peer = self._connections.open(connection_id, plan, source, viewer, now=self._clock())
         source.viewers[connection_id] = viewer
-        if initial_layer is InitialLayer.LOWEST:
+        if initial_layer is InitialLayer.LOWEST or (initial_layer is None and viewer.bandwidth.send_side is not None):
             source.start_low(viewer, self._clock())
         local = self._transport.describe(peer)
         answer = write_viewer_answer(plan, local=local, sent=sent, stream_id=source.name, cname=source.name)
@@ -239,13 +273,17 @@ class Forwarder:
         video = entry.plan.video
         return VideoLayers(section=None if video is None else video.section, layers=entry.source.layers(viewer))
 
-    def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
-        """Send a viewer the simulcast layer with this encoding id from its next keyframe on; None: the best one.
+    def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None:
+        """Send a viewer what it chooses, from the next keyframe on.
 
         Raises MediaRefusedError (UNKNOWN_CONNECTION, UNKNOWN_LAYER, BUSY).
         """
         entry, viewer = self._viewer(connection_id)
-        entry.source.choose_layer(viewer, encoding_id, self._clock())
+        entry.source.choose_layer(viewer, choice, self._clock())
+
+    def connection_statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        """What is known of the open ones of these connections."""
+        return self._readings.read(connection_ids, self._clock())
 
     def _viewer(self, connection_id: str) -> tuple[TableEntry, Viewer]:
         entry = self._connections.get(connection_id)
@@ -266,10 +304,54 @@ class Forwarder:
         Its viewers see a failure, as they have not asked for the end.
         """
         self._feeds.end_source(source_id)
+        self._relayed.end_source(source_id)
         source = self._sources.pop(source_id, None)
         if source is not None:
+            self._relay_senders.end_source(source)
             for connection_id in self._connections.of_source(source):
                 self._connections.close(connection_id, as_failure=connection_id in source.viewers)
+
+    # Relays
+
+    def describe_source(self, *, source_id: str, feed_id: str | None = None) -> SourceDescription:
+        """What another engine needs for viewers of a source, or a tap of it. `feed_id` is that of `start_relay`.
+
+        Raises MediaRefusedError (UNKNOWN_SOURCE, UNKNOWN_CONNECTION)."""
+        source = self._sources.get(source_id)
+        if source is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
+        if feed_id is None:
+            return source.describe()
+        feed = self._feeds.find(source_id, feed_id)
+        if feed is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="the source has no such feed")
+        return SourceDescription(plan=None, video_parameters=feed.video_parameters)
+
+    def accept_relay(self, *, source_id: str, description: SourceDescription) -> FeedTicket:
+        """Make a source that another engine relays, and return the ticket for that engine.
+
+        Viewers can subscribe to it from now on. Raises MediaRefusedError (BUSY)."""
+        self._check_limits()
+        return self._relayed.accept(source_id, description)
+
+    def start_relay(
+        self, *, source_id: str, ticket: FeedTicket, is_tap: bool = False, feed_id: str | None = None
+    ) -> None:
+        """Relay a source to the engine of a ticket, or to the process with the tap.
+
+        `feed_id` is the connection id of an encoder: only its feed is relayed then, whether viewers see it or not, for
+        as long as it is open. An unknown source or feed is ignored: it has ended meanwhile, and the unused ticket
+        expires."""
+        source = self._sources.get(source_id)
+        feed = None if feed_id is None else self._feeds.find(source_id, feed_id)
+        if source is not None and (feed is not None or feed_id is None):
+            self._relay_senders.start(source, ticket, is_tap=is_tap, feed=feed)
+
+    def _lose_source(self, source: MediaSource) -> None:
+        """Close the viewers of a source whose relay is lost, and report them as if their engine was lost."""
+        for connection_id in list(source.viewers):
+            if self._connections.close(connection_id, as_failure=True):
+                self._on_fact(Closed(connection_id=connection_id, cause=CloseCause.ENGINE_LOST))
 
     # PeerListener
 
@@ -309,23 +391,9 @@ class Forwarder:
         source.take_over(publisher, now)
 
     def _check_limits(self) -> None:
-        count = len(self._connections) + len(self._feeds)
+        count = len(self._connections) + len(self._feeds) + len(self._relayed)
         if count >= self._settings.max_connections or not self._connections.make_room(self._clock()):
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the engine has too many connections")
-
-    def _make_source(self, source_id: str, plan: PublisherPlan) -> PublishedSource:
-        return PublishedSource(
-            source_id,
-            plan,
-            name=self._random_name(),
-            video_codec=self._settings.video_codecs[0],
-            random_bits=self._randomness.getrandbits,
-            wall_clock=self._wall_clock,
-            on_codec_changed=self._feed,
-        )
-
-    def _random_name(self) -> str:
-        return f"{self._randomness.getrandbits(96):024x}"
 
     # Time
 
@@ -338,6 +406,8 @@ class Forwarder:
         self._ticks += 1
         for source in list(self._sources.values()):
             self._isolation.call("source", source.handle_timers, now)
+            for viewer in list(source.viewers.values()):
+                self._isolation.call("viewer", viewer.handle_timers, now)
         self._connections.handle_timers(now, self._isolation)
         if self._ticks % _TICKS_PER_SECOND == 0:
             self._each_second(now)
@@ -346,6 +416,7 @@ class Forwarder:
         self._transport.reset_rate_limits()
         self._connections.reset_rate_limits()
         self._isolation.call("feed tickets", self._feeds.expire_tickets, now)
+        self._isolation.call("relay tickets", self._relayed.expire_tickets, now)
         for source in list(self._sources.values()):
             self._isolation.call("source reports", source.each_second, now)
             self._isolation.call("source measurement", self._measure, source, now)

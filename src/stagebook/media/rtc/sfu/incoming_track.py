@@ -6,14 +6,16 @@ several. For each of them a `LayerSelection` says which layer it follows.
 A keyframe of H.264 that comes without its parameter sets gets them inserted (`h264_parameter_sets`).
 
 Retransmissions come as a stream of their own with its own SSRC and payload type (RTX, RFC 4588); each is unpacked and
-treated as the late arrival of the original packet.
+treated as the late arrival of the original packet. Audio may repeat its frames in later packets (RED, RFC 2198): the
+section is then received as if it came without, and a repeated frame whose packet is missing is its late arrival.
 """
 
 from collections.abc import Callable, Iterable
 
-from stagebook.media.codecs import h264, vp8
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.codecs.h264_parameter_sets import ParameterSets
+from stagebook.media.rtc.rtp.path_timing import PathTiming
+from stagebook.media.rtc.rtp.red_payload import unpack_red
 from stagebook.media.rtc.rtp.rtp_packet import RTX_HEADER_SIZE_BYTES, RtpPacket, extension_value
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.rtp.stream_receiver import Arrival
@@ -21,6 +23,7 @@ from stagebook.media.rtc.sdp.media_plan import TrackPlan
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast.keyframe_requests import KeyframeRequests
 from stagebook.media.rtc.sfu.simulcast.layer_selection import LayerSelection
+from stagebook.media.rtc.sfu.simulcast.picture_layers import ANY_START, PictureLayer, PictureLayerReader
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import FORGET_SECONDS, Layer
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 
@@ -28,6 +31,12 @@ _PACKETS_BEFORE_KEYFRAME = 4
 """The packets just before a keyframe's first slice that may hold its parameter sets: delimiter, SPS, PPS and SEI."""
 MAX_LAYERS = 6
 """Three simulcast layers, and three more for a sender that restarts with new SSRCs."""
+MAX_KNOWN_RIDS = 32
+"""SSRCs whose RID is kept, those of removed layers included."""
+
+SIZE_SECONDS = 2.0
+MAX_SIZE_REQUESTS = 3
+"""When a keyframe is requested of a simulcast layer whose size is unknown, and how often at most."""
 
 # Looking up a member of an Enum class takes 0.2 us in Python 3.11. This code runs for each packet.
 _NEWEST, _LATE, _DISCARDED, _RESTARTED = Arrival.NEWEST, Arrival.LATE, Arrival.DISCARDED, Arrival.RESTARTED
@@ -36,9 +45,16 @@ _NEWEST, _LATE, _DISCARDED, _RESTARTED = Arrival.NEWEST, Arrival.LATE, Arrival.D
 class IncomingTrack:
     """The receiving end of one media section."""
 
-    def __init__(self, plan: TrackPlan, *, send_keyframe_request: Callable[["IncomingTrack", Layer], None]) -> None:
-        """`send_keyframe_request` sends a PLI or FIR for a layer to the publisher."""
+    def __init__(
+        self,
+        plan: TrackPlan,
+        *,
+        send_keyframe_request: Callable[["IncomingTrack", Layer], None],
+        timing: PathTiming | None = None,
+    ) -> None:
+        """`send_keyframe_request` sends a PLI or FIR for a layer to the publisher. `timing` is that of its path."""
         self.plan = plan
+        self._timing = timing or PathTiming()
         self.layers: dict[int, Layer] = {}
         """By media SSRC."""
         self.selections: tuple[LayerSelection, ...] = ()
@@ -47,11 +63,13 @@ class IncomingTrack:
         self.ignored_packets = 0
         """Packets of an SSRC beyond MAX_LAYERS, and retransmissions of an unknown layer."""
         self._is_audio = plan.kind is MediaKind.AUDIO
-        self._is_vp8 = plan.codec is Codec.VP8
         self._meter: SourceMeter | None = None
         """The meter of the source."""
         self._rtx_layers: dict[int, Layer] = {}
         """Layers by the SSRC of their RTX stream."""
+        self.rids: dict[int, str] = {}
+        """RIDs by media SSRC. They are kept when a layer is removed: Chromium sends the RID of an SSRC only until the
+        first receiver report about it, and not again when it resumes a layer."""
         self._keyframes = KeyframeRequests(lambda layer: send_keyframe_request(self, layer))
 
     # The tracks of the source
@@ -109,11 +127,13 @@ class IncomingTrack:
     # Packets
 
     def receive(self, packet: RtpPacket, now: float) -> Layer | None:
-        """Receive a packet with the section's payload type, and forward it if its layer is followed.
+        """Receive a packet with the section's payload type or that of its RED, and forward it if its layer is followed.
 
         An unknown SSRC becomes a layer. Returns the layer, or None if the packet was ignored, because there are
         MAX_LAYERS active ones. The caller sends the NACKs that the layer's receiver has due.
         """
+        if packet.payload_type == self.plan.red_payload_type:
+            return self._receive_red(packet, now)
         layer = self.layers.get(packet.ssrc) or self._add_layer(packet, now)
         if layer is None:
             self.ignored_packets += 1
@@ -129,6 +149,21 @@ class IncomingTrack:
         self._forward(layer, arrival, packet.sequence, packet.marker, packet.timestamp, packet.payload, now)
         return layer
 
+    def _receive_red(self, packet: RtpPacket, now: float) -> Layer | None:
+        audio = unpack_red(packet.payload, self.plan.payload_type)
+        if audio is None:
+            self.ignored_packets += 1
+            return None
+        layer = self.receive(packet._replace(payload_type=self.plan.payload_type, payload=audio.payload), now)
+        if layer is None:
+            return None
+        for frame in audio.repeated:
+            sequence = (packet.sequence - frame.packets_before) & 0xFFFF
+            if layer.receiver.repair(sequence, now):
+                timestamp = (packet.timestamp - frame.timestamp_offset) & 0xFFFFFFFF
+                self._forward(layer, _LATE, sequence, 0, timestamp, frame.payload, now)
+        return layer
+
     def receive_rtx(self, packet: RtpPacket, now: float) -> None:
         """Receive a packet with the section's RTX payload type: two bytes with the original sequence number, then the
         original payload (RFC 4588 section 4)."""
@@ -142,7 +177,7 @@ class IncomingTrack:
             return
         payload = packet.payload[RTX_HEADER_SIZE_BYTES:]
         layer.octets += len(payload)
-        if layer.receiver.repair(sequence):
+        if layer.receiver.repair(sequence, now):
             self._forward(layer, _LATE, sequence, packet.marker, packet.timestamp, payload, now)
 
     def select_layers(self, now: float) -> None:
@@ -155,12 +190,23 @@ class IncomingTrack:
             if not self.is_followed(layer):
                 self._remove_layer(layer)
         for layer in self.layers.values():
+            layer.meter.end_interval(now)
             if layer.parameter_sets is not None:
                 layer.size = layer.parameter_sets.size
+            if not layer.pixels and self.selections and len(self.plan.encoding_ids) > 1:
+                self._ask_for_size(layer, now)
         for selection in self.selections:
             selection.choose(self.layers.values())
             if selection.target is not None:
                 selection.request_keyframe(now)
+
+    def _ask_for_size(self, layer: Layer, now: float) -> None:
+        """Request a keyframe, which tells the size, of a layer whose first one was lost or came before this engine
+        received the layer. Of unknown size, it would never be the best one."""
+        if layer.size_requests < MAX_SIZE_REQUESTS and now - layer.size_requested_at >= SIZE_SECONDS:
+            layer.size_requests += 1
+            layer.size_requested_at = now
+            self.request_keyframe(layer, now)
 
     def _forward(
         self, layer: Layer, arrival: Arrival, sequence: int, marker: int, timestamp: int, payload: bytes, now: float
@@ -175,7 +221,8 @@ class IncomingTrack:
             return
         # A late packet is no start: the packets after it have already been sent.
         is_late = arrival is _LATE
-        can_start = self._can_start(layer, payload) and not is_late
+        picture = self._read_picture(layer, sequence, marker, timestamp, payload, is_late=is_late)
+        can_start = picture.starts_keyframe and not is_late
         sent = None
         for selection in self.selections:
             if layer is not selection.current:
@@ -192,7 +239,7 @@ class IncomingTrack:
                 timestamp=timestamp,
                 payload=payload,
                 now=now,
-                can_start=can_start,
+                layer=picture,
                 is_late=is_late,
                 before=before,
             )
@@ -219,20 +266,20 @@ class IncomingTrack:
         is_behind_gap = any(layer.receiver.is_missing((sequence - distance) & 0xFFFF) for distance in distances)
         return None if is_behind_gap else missing
 
-    def _can_start(self, layer: Layer, payload: bytes) -> bool:
-        """Whether a viewer can start at this packet. Updates the layer's frame size from a keyframe of VP8."""
-        if self._is_audio:
-            return True
-        if self._is_vp8:
-            size = vp8.keyframe_size(payload)
-            if size is not None:
-                layer.size = size
-            starts = vp8.starts_keyframe(payload)
-        else:
-            starts = h264.starts_keyframe(payload)
-        if starts:
+    def _read_picture(
+        self, layer: Layer, sequence: int, marker: int, timestamp: int, payload: bytes, *, is_late: bool
+    ) -> PictureLayer:
+        """Say where a viewer can start. Updates what is measured of the layer."""
+        if layer.pictures is None:
+            layer.meter.add(len(payload), temporal_id=0, ends_frame=True)
+            return ANY_START
+        picture = layer.pictures.read(sequence=sequence, timestamp=timestamp, payload=payload, is_late=is_late)
+        layer.meter.add(len(payload), temporal_id=picture.temporal_id, ends_frame=bool(marker))
+        if picture.starts_keyframe:
             layer.wants_keyframe = False
-        return starts
+            if picture.vp8 is not None and any(layer.pictures.keyframe_size):
+                layer.size = layer.pictures.keyframe_size
+        return picture
 
     def _add_layer(self, packet: RtpPacket, now: float) -> Layer | None:
         """Add a layer for a new SSRC. At the limit, the layer that is silent for longest makes way; None if none is."""
@@ -241,7 +288,7 @@ class IncomingTrack:
             if self.is_followed(stalest) or now - stalest.last_packet_at < FORGET_SECONDS / 2:
                 return None
             self._remove_layer(stalest)
-        rid = _extension_string(packet.extension, self.plan.extensions.rid)
+        rid = self._rid(packet)
         sets = ParameterSets(self.plan.parameter_sets) if self.plan.codec is Codec.H264 else None
         layer = Layer(
             ssrc=packet.ssrc,
@@ -250,9 +297,22 @@ class IncomingTrack:
             encoding_id=self._encoding_id(packet.ssrc, rid),
             now=now,
             parameter_sets=sets,
+            pictures=None if self._is_audio else PictureLayerReader(self.plan.codec),
+            timing=self._timing,
+            has_rtx=self.plan.rtx_payload_type is not None,
         )
         self.layers[packet.ssrc] = layer
         return layer
+
+    def _rid(self, packet: RtpPacket) -> str | None:
+        """The RID of a packet's SSRC: that of the packet, or that of an earlier one."""
+        rid = _extension_string(packet.extension, self.plan.extensions.rid)
+        if rid is None:
+            return self.rids.get(packet.ssrc)
+        if packet.ssrc not in self.rids and len(self.rids) >= MAX_KNOWN_RIDS:
+            del self.rids[next(iter(self.rids))]
+        self.rids[packet.ssrc] = rid
+        return rid
 
     def _encoding_id(self, ssrc: int, rid: str | None) -> str | None:
         if self.plan.rids:

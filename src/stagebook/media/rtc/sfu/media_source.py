@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.port import MediaRefusedError, RefusalReason, SourceMeasured, VideoLayer
+from stagebook.media.connection_statistics import LayerReason
+from stagebook.media.port import LayerChoice, LayerMode, MediaRefusedError, RefusalReason, SourceMeasured, VideoLayer
 from stagebook.media.rtc.rtp.source_meter import SourceMeasurement
 from stagebook.media.rtc.sdp.media_plan import SourceFormat
 from stagebook.media.rtc.sfu.down_track import DownTrack
+from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.sfu.relay.source_relay import SourceRelay
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.viewer import Viewer
 
@@ -35,6 +38,8 @@ class MediaSource(ABC):
         """Visible to viewers, as the media stream id in SDP (RFC 8830) and as the RTCP CNAME."""
         self.viewers: dict[str, Viewer] = {}
         """By connection id."""
+        self.relays: list[SourceRelay] = []
+        """The open relays to other engines with viewers of the source."""
         self._wall_clock = wall_clock
 
     @property
@@ -51,16 +56,45 @@ class MediaSource(ABC):
         """The layers that a viewer can choose; empty for a source without simulcast."""
         return ()
 
-    def choose_layer(self, viewer: Viewer, encoding_id: str | None, now: float) -> None:  # noqa: ARG002 - see `layers`
-        """Send a viewer the layer with this encoding id from its next keyframe on; None returns to the engine's choice.
-
-        Raises MediaRefusedError: UNKNOWN_LAYER, or BUSY if viewers have chosen too many different layers.
-        """
-        if encoding_id is not None:
+    def choose_layer(self, viewer: Viewer, choice: LayerChoice, now: float) -> None:
+        """Send a viewer what it chooses. Raises MediaRefusedError: UNKNOWN_LAYER, or BUSY if viewers have chosen too
+        many different layers."""
+        if choice.encoding_id is not None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="the publisher has no such layer")
+        for viewer_track, stopped in (
+            (viewer.video, (LayerMode.AUDIO_ONLY, LayerMode.PAUSED)),
+            (viewer.audio, (LayerMode.PAUSED,)),
+        ):
+            if viewer_track is not None and choice.mode in stopped:
+                viewer_track.pause(now)
+            elif viewer_track is not None and viewer_track.is_paused:
+                viewer_track.resume(now)
+
+    def layer_reason(self, viewer: Viewer) -> LayerReason | None:  # noqa: ARG002 - encoders have one version
+        """Why a viewer is sent the video that it is sent; None where there is no choice."""
+        return None
 
     def start_low(self, viewer: Viewer, now: float) -> None:  # noqa: B027 - nothing to do without layers
         """Let a viewer that is not connected yet start with the lowest layer. No effect without simulcast."""
+
+    # Relays to other engines
+
+    @abstractmethod
+    def describe(self) -> SourceDescription:
+        """What another engine needs to answer viewers of this source."""
+
+    @abstractmethod
+    def add_relay(self, relay: SourceRelay) -> None:
+        """Relay from now on what the source receives, beginning with what feeds it at the moment."""
+
+    def remove_relay(self, relay: SourceRelay) -> None:
+        """Relay to this engine no longer."""
+        self.relays.remove(relay)
+
+    def request_relayed_keyframe(self, ssrc: int, now: float) -> None:  # noqa: B027 - encoders cannot be asked
+        """Viewers on another engine need a keyframe of the stream with this SSRC. Throttled with the other requests."""
+
+    # Time
 
     @abstractmethod
     def handle_timers(self, now: float) -> None:
@@ -83,7 +117,7 @@ class MediaSource(ABC):
         for viewer in self.viewers.values():
             viewer.send_report(track, ntp=ntp, rtp_timestamp=rtp_timestamp, only=down_track)
 
-    def _ntp_now(self) -> int:
+    def ntp_now(self) -> int:
         """The server's time in NTP's 64-bit format."""
         return int((self._wall_clock() + _NTP_EPOCH_SECONDS) * (1 << 32))
 

@@ -1,4 +1,5 @@
-"""A source published by WebRTC: the publisher that feeds it, and the sender reports for its viewers.
+"""A source published by WebRTC, or by an encoder with several video tracks: the publisher that feeds it, and the sender
+reports for its viewers.
 
 Publishers may replace each other. The tracks outlive them, so the viewers' streams continue. Viewers may choose a
 simulcast layer of the video (`simulcast.layer_tracks`).
@@ -7,7 +8,15 @@ simulcast layer of the video (`simulcast.layer_tracks`).
 from collections.abc import Callable, Iterator, Mapping
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
-from stagebook.media.port import SourceMeasured, VideoLayer
+from stagebook.media.connection_statistics import LayerReason
+from stagebook.media.port import (
+    LayerChoice,
+    LayerMode,
+    MediaRefusedError,
+    RefusalReason,
+    SourceMeasured,
+    VideoLayer,
+)
 from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.source_meter import SourceMeter
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat
@@ -15,6 +24,10 @@ from stagebook.media.rtc.sfu.incoming_track import IncomingTrack
 from stagebook.media.rtc.sfu.media_source import OPUS_CLOCK_RATE, VIDEO_CLOCK_RATE, MediaSource
 from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.publisher import Publisher
+from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.sfu.relay.source_relay import SourceRelay
+from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
+from stagebook.media.rtc.sfu.simulcast.layer_allocation import LayerAllocation
 from stagebook.media.rtc.sfu.simulcast.layer_tracks import LayerTracks
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer
 from stagebook.media.rtc.sfu.viewer import Viewer
@@ -36,6 +49,7 @@ class PublishedSource(MediaSource):
         random_bits: Callable[[int], int],
         wall_clock: Callable[[], float],
         on_codec_changed: Callable[["PublishedSource", Publisher, float], None],
+        schedule: SendSchedule | None = None,
     ) -> None:
         """`plan` is the negotiated offer of the first publisher: viewers may subscribe before it is connected. Without
         video, they negotiate `video_codec` for a later publisher.
@@ -44,9 +58,12 @@ class PublishedSource(MediaSource):
         another video codec than before. It ends the viewers' connections and calls `take_over` again.
         """
         super().__init__(source_id, name=name, wall_clock=wall_clock)
+        self.is_of_encoders = False
+        """Whether encoders with several video tracks feed the source. WebRTC cannot publish it then."""
         self.publisher: Publisher | None = None
         """The connected publisher that feeds the tracks."""
         self._random_bits = random_bits
+        self._schedule = schedule
         self._on_codec_changed = on_codec_changed
         self._meter: SourceMeter | None = None
         self._ntp_offset: int | None = None
@@ -60,6 +77,7 @@ class PublishedSource(MediaSource):
         self.format = source_format
         # Always both kinds: a viewer may subscribe to audio or video that only a later publisher sends.
         self._video = LayerTracks(self._video_track)
+        self._allocation = LayerAllocation(self._video, limit_publisher=self._limit_publisher)
         self._audio = PublishedTrack(
             kind=MediaKind.AUDIO, codec=Codec.OPUS, clock_rate=OPUS_CLOCK_RATE, random_bits=self._random_bits
         )
@@ -71,6 +89,7 @@ class PublishedSource(MediaSource):
             codec=self.format.video_codec,
             clock_rate=VIDEO_CLOCK_RATE,
             random_bits=self._random_bits,
+            schedule=self._schedule,
             encoding_id=encoding_id,
             beside=beside,
         )
@@ -85,6 +104,11 @@ class PublishedSource(MediaSource):
         yield self._audio
         yield from self._video
 
+    def _send_report_of(self, track: PublishedTrack, *, ntp: int, rtp_timestamp: int) -> None:
+        """Send a sender report to the viewers of a track and of its thinned versions, which have the same clock."""
+        for each in (track, *track.thinned.values()):
+            self._send_report(each, ntp=ntp, rtp_timestamp=rtp_timestamp)
+
     # Layers
 
     @property
@@ -96,17 +120,53 @@ class PublishedSource(MediaSource):
         """The layers of the publisher's video that a viewer can choose."""
         return () if viewer.video is None else self._video.layers(viewer.video)
 
-    def choose_layer(self, viewer: Viewer, encoding_id: str | None, now: float) -> None:
-        """Send a viewer a layer from its next keyframe on; None: the best one."""
-        if viewer.video is None:
-            super().choose_layer(viewer, encoding_id, now)
-        else:
-            self._video.choose(viewer.video, encoding_id, now)
+    def choose_layer(self, viewer: Viewer, choice: LayerChoice, now: float) -> None:
+        """Send a viewer what it chooses, from the next keyframe on."""
+        if viewer.video is not None:
+            self._allocation.choose(viewer, viewer.video, choice, now)
+        elif choice.encoding_id is not None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="the viewer has no video")
+        if viewer.audio is not None:
+            if choice.mode is LayerMode.PAUSED:
+                viewer.audio.pause(now)
+            else:
+                viewer.audio.move_to(self._audio, now)
+
+    def layer_reason(self, viewer: Viewer) -> LayerReason | None:
+        """Why a viewer is sent the version of the video that it is sent."""
+        return None if viewer.video is None else self._allocation.reason(viewer, viewer.video)
 
     def start_low(self, viewer: Viewer, now: float) -> None:
         """Let a viewer that is not connected yet start with the lowest layer."""
         if viewer.video is not None:
             self._video.start_low(viewer.video, now)
+
+    # Relays
+
+    def describe(self) -> SourceDescription:
+        """The offer of the publisher that feeds the source, or of the last or first one."""
+        return SourceDescription(plan=self._plan)
+
+    def add_relay(self, relay: SourceRelay) -> None:
+        """Relay the packets of the publisher that feeds the source, now and later."""
+        self.relays.append(relay)
+        if self.publisher is not None:
+            relay.start_publisher(self.publisher.plan, self.publisher.rids, self.publisher.sender_reports)
+            # A limit for the viewers here may be too low for those of the other engine.
+            self.publisher.limit_to(None)
+            self._allocation.publisher_changed()
+
+    def remove_relay(self, relay: SourceRelay) -> None:
+        """Relay to this engine no longer. The publisher is limited for the viewers here again."""
+        super().remove_relay(relay)
+        self._allocation.publisher_changed()
+
+    def request_relayed_keyframe(self, ssrc: int, now: float) -> None:
+        """Request a keyframe of a layer, within the publisher's budget. Unknown SSRCs are ignored."""
+        video = None if self.publisher is None else self.publisher.track_of(MediaKind.VIDEO)
+        layer = None if video is None else video.layers.get(ssrc)
+        if video is not None and layer is not None:
+            video.request_keyframe(layer, now)
 
     # Publishers
 
@@ -131,6 +191,11 @@ class PublishedSource(MediaSource):
         self._ntp_offset = None
         self._reported_at = dict.fromkeys(self._all_tracks(), now)
         self._meter = SourceMeter(codec=self.format.video_codec, now=now)
+        # Before the first packet: the other engines need the plan to understand it.
+        publisher.relays = self.relays
+        self._allocation.publisher_changed()
+        for relay in self.relays:
+            relay.start_publisher(publisher.plan, publisher.rids)
         for incoming in publisher.tracks:
             if incoming.plan.kind is MediaKind.VIDEO:
                 self._video.feed_from(incoming, self._meter)
@@ -145,6 +210,9 @@ class PublishedSource(MediaSource):
         if publisher is None or publisher is not self.publisher:
             return
         self.publisher = None
+        publisher.relays = ()
+        for relay in self.relays:
+            relay.end_publisher()
         self._meter = None
         self._video.detach()
         for incoming in publisher.tracks:
@@ -171,19 +239,27 @@ class PublishedSource(MediaSource):
         if publisher is not self.publisher:
             return
         if self._ntp_offset is None:
-            self._ntp_offset = self._ntp_now() - report.ntp
+            self._ntp_offset = self.ntp_now() - report.ntp
         ntp = (report.ntp + self._ntp_offset) & 0xFFFFFFFFFFFFFFFF
         for selection in incoming.selections:
             if selection.current is layer:
                 track = selection.track
                 self._reported_at[track] = now
-                self._send_report(track, ntp=ntp, rtp_timestamp=track.outgoing_timestamp(report.rtp_timestamp))
+                self._send_report_of(track, ntp=ntp, rtp_timestamp=track.outgoing_timestamp(report.rtp_timestamp))
 
     def handle_timers(self, now: float) -> None:
-        """Let the publisher send its NACKs, reports and keyframe requests, and end the low starts of viewers."""
+        """Let the publisher send its NACKs, reports and keyframe requests, and choose what viewers are sent."""
         if self.publisher is not None:
             self.publisher.handle_timers(now)
-        self._video.end_low_starts(now)
+            audio = self.publisher.track_of(MediaKind.AUDIO)
+            rates = [each.meter.rates() for each in audio.layers.values()] if audio is not None else []
+            self._allocation.audio_bps = max((each[-1].bitrate_bps for each in rates if each), default=0)
+        self._allocation.handle_timers(self.viewers.values(), now)
+
+    def _limit_publisher(self, bitrate_bps: int | None) -> None:
+        # The viewers of other engines are not known here.
+        if self.publisher is not None and not self.relays:
+            self.publisher.limit_to(bitrate_bps)
 
     def each_second(self, now: float) -> None:
         """Send sender reports by the server's clock for a track whose publisher has sent none for 3 s, and drop the
@@ -197,7 +273,7 @@ class PublishedSource(MediaSource):
         for track in tracks:
             timestamp = track.timestamp_at(now)
             if timestamp is not None and now - self._reported_at[track] > _MAX_REPORT_SILENCE_SECONDS:
-                self._send_report(track, ntp=self._ntp_now(), rtp_timestamp=timestamp)
+                self._send_report_of(track, ntp=self.ntp_now(), rtp_timestamp=timestamp)
 
     def measure(self, now: float) -> list[SourceMeasured]:
         """The measurement of the last second; empty without a connected publisher."""

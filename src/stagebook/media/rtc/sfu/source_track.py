@@ -5,32 +5,33 @@ The track sends every packet to the down tracks of its viewers and keeps the las
 obtained depends on the publisher, so the two subclasses decide when a down track goes live: `PublishedTrack` requests a
 keyframe from a WebRTC publisher, `EncoderTrack` replays the cached GOP.
 
-Each viewer sees its own sequence numbers: the source's number plus the down track's `sequence_offset`. Timestamps are
-the same for all viewers, except for those that were sent another track of the source before: theirs are shifted, so
-that they continue. Viewers with equal shifts are served together, so the loop over viewers does not compute timestamps.
+Each viewer sees its own sequence numbers: the source's number plus the down track's `sequence_offset`. Timestamps and
+the numbers of VP8's pictures are the same for all viewers, except for those that were sent another track of the source
+before: theirs are shifted, so that they continue. Viewers with equal shifts are served together, so the loop over
+viewers computes none of them.
+
+The packets pass a queue (`sending.send_queue`), which makes batches of them and paces bursts.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
+from stagebook.media.rtc.rtp.red_payload import pack_red
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
-from stagebook.media.rtc.sfu.down_track import DownTrack, fan_out
+from stagebook.media.rtc.sfu.down_track import DownTrack
+from stagebook.media.rtc.sfu.sending.send_queue import SendQueue
+from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
+from stagebook.media.rtc.sfu.sending.sent_packet import NO_SHIFT, SentPacket, Shift
 
 HISTORY_PACKETS = 1024
 """Packets kept for retransmission: one second at 8.5 Mbit/s, seven seconds at 1.5 Mbit/s."""
+REPEATED_FRAMES = 2
+"""Of audio with redundancy. Where lost packets come in runs, one would be lost with the packet that it repeats."""
 _RECENT_PACKETS = 0x4000
 _START_SPREAD_PACKETS = 0x4000
-
-
-class SentPacket(NamedTuple):
-    """One sent packet. `sequence` is the source's number, or, in a GOP replay, the one viewer's own number."""
-
-    sequence: int
-    marker: int
-    timestamp: int
-    payload: bytes
 
 
 class _StartPoint(NamedTuple):
@@ -40,12 +41,11 @@ class _StartPoint(NamedTuple):
     packets: int
     octets: int
     """Reduced by what the viewer had been sent before it went live."""
-    timestamp_offset: int
-    """What is added to the source's timestamps, modulo 2^32."""
+    shift: Shift
 
 
 class EndedRun(NamedTuple):
-    """What a track sent to a down track that another track serves now. It answers the viewer's NACKs for it."""
+    """What a track sent to a down track that it serves no longer. It answers the viewer's NACKs for it."""
 
     track: "SourceTrack"
     start: _StartPoint
@@ -68,8 +68,17 @@ class EndedRun(NamedTuple):
 class SourceTrack(ABC):
     """One continuous stream of a source to the down tracks of all viewers."""
 
-    def __init__(self, *, kind: MediaKind, codec: Codec, clock_rate: int, random_bits: Callable[[int], int]) -> None:
-        """`random_bits` returns a random integer of so many bits."""
+    def __init__(
+        self,
+        *,
+        kind: MediaKind,
+        codec: Codec,
+        clock_rate: int,
+        random_bits: Callable[[int], int],
+        schedule: SendSchedule | None = None,
+    ) -> None:
+        """`random_bits` returns a random integer of so many bits. Without a schedule each packet is sent at once, as
+        those of audio are in any case."""
         self.kind = kind
         self.codec = codec
         self.clock_rate = clock_rate
@@ -79,8 +88,10 @@ class SourceTrack(ABC):
         self._history: list[SentPacket | None] = [None] * HISTORY_PACKETS
         self._newest: SentPacket | None = None
         self._newest_at = 0.0
-        self._live: dict[int, list[DownTrack]] = {}
-        """The live down tracks, by what is added to the timestamps."""
+        self.schedule = schedule
+        self._queue = SendQueue(schedule if kind is MediaKind.VIDEO else None)
+        self._red_queues: dict[int, SendQueue] = {}
+        """Of audio with redundancy, by the payload type of Opus in it."""
         self._starts: dict[DownTrack, _StartPoint] = {}
         """The start point of each live down track."""
 
@@ -100,14 +111,27 @@ class SourceTrack(ABC):
         """Stop sending to a down track. A down track that was never added is ignored."""
         start = self._starts.pop(down_track, None)
         if start is not None:
-            live = self._live[start.timestamp_offset]
-            live.remove(down_track)
-            if not live:
-                del self._live[start.timestamp_offset]
+            self._leave_queue(down_track, start)
+
+    def set_redundancy(self, down_track: DownTrack, *, payload_type: int, block_type: int, now: float) -> None:
+        """Send audio to a down track with redundancy (RED, RFC 2198): `payload_type` is that of RED, and `block_type`
+        that of Opus. Without redundancy again, `payload_type` is that of Opus, and `block_type` 0."""
+        start = self._starts.get(down_track)
+        if start is not None:
+            self._leave_queue(down_track, start)
+        down_track.payload_type, down_track.red_block_type = payload_type, block_type
+        if start is not None:
+            self._queue_of(down_track).add(down_track, start.shift, now)
+
+    def hold(self, down_track: DownTrack) -> None:
+        """Stop sending to a down track, so that `add` goes on with its numbers if it has been sent anything."""
+        self.remove(down_track)
 
     def end_run(self, down_track: DownTrack) -> EndedRun:
-        """Stop sending to a live down track, which another track continues. Raises KeyError unless it `has_started`."""
+        """Stop sending to a live down track, whose stream may go on later or on another track. Raises KeyError unless
+        it `has_started`."""
         start = self._starts[down_track]
+        self._send_queued(down_track)
         newest = start.sequence if self._newest is None else self._newest.sequence
         ended = EndedRun(
             track=self,
@@ -128,10 +152,16 @@ class SourceTrack(ABC):
         """Payload bytes sent to a down track, for its sender reports. Raises KeyError unless it `has_started`."""
         return self.octets - self._starts[down_track].octets
 
-    def timestamp_offset(self, down_track: DownTrack) -> int:
-        """What is added to the track's timestamps for a down track, modulo 2^32; 0 for one that is not live."""
+    def shift(self, down_track: DownTrack) -> Shift:
+        """What is added to the numbers of the track's packets for a down track; nothing for one that is not live."""
         start = self._starts.get(down_track)
-        return 0 if start is None else start.timestamp_offset
+        return NO_SHIFT if start is None else start.shift
+
+    def newest_sequence(self, down_track: DownTrack) -> int | None:
+        """The number of the newest packet as a live down track is sent it; None for one that is not live."""
+        if down_track not in self._starts or self._newest is None:
+            return None
+        return (self._newest.sequence + down_track.sequence_offset) & 0xFFFF
 
     def find_sent(self, down_track: DownTrack, sequence: int) -> SentPacket | None:
         """The packet that the viewer received as `sequence`. None if the history no longer holds it, or if it was sent
@@ -155,27 +185,55 @@ class SourceTrack(ABC):
         self._history[packet.sequence % HISTORY_PACKETS] = packet
         self.packets += 1
         self.octets += len(packet.payload)
-        live = self._live
+        if self._red_queues:
+            self._send_redundant(packet, now, is_late=is_late)
+        if is_late and self._newest is not None and sequence_distance(packet.sequence, self._newest.sequence) > 0:
+            # A thinned track has left out the packets that came before it, so here it is the newest one. Otherwise a
+            # track that goes on with a viewer's stream would use its number again.
+            is_late = False
         if is_late:
-            live = self._live_since(packet.sequence)
+            # The numbers before a viewer's start may belong to another packet of its stream.
+            self._queue.send_late(packet, now, may_send=partial(self._may_have, packet.sequence))
         else:
             self._newest, self._newest_at = packet, now
-        for offset, down_tracks in live.items():
-            fan_out(
-                down_tracks,
-                sequence=packet.sequence,
-                marker=packet.marker,
-                timestamp=(packet.timestamp + offset) & 0xFFFFFFFF,
-                payload=packet.payload,
-            )
+            self._queue.put(packet, now)
 
-    def _live_since(self, sequence: int) -> dict[int, list[DownTrack]]:
-        """The live down tracks that started at the source's `sequence` or before. The numbers before its start may
-        belong to another packet of the viewer's stream."""
-        return {
-            offset: [each for each in down_tracks if not self._is_before(sequence, self._starts[each])]
-            for offset, down_tracks in self._live.items()
-        }
+    def _send_redundant(self, packet: SentPacket, now: float, *, is_late: bool) -> None:
+        """Send one packet of audio with those before it. Each form is made once for all viewers that have it."""
+        repeated: list[tuple[int, bytes]] = []
+        for behind in () if is_late else range(1, REPEATED_FRAMES + 1):
+            number = (packet.sequence - behind) & 0xFFFF
+            before = self._history[number % HISTORY_PACKETS]
+            if before is None or before.sequence != number:
+                # Receivers may take the repeated frames for those of the numbers just before.
+                break
+            repeated.insert(0, ((packet.timestamp - before.timestamp) & 0xFFFFFFFF, before.payload))
+        for block_type, queue in self._red_queues.items():
+            redundant = packet._replace(payload=pack_red(packet.payload, block_type, repeated))
+            if is_late:
+                queue.send_late(redundant, now, may_send=partial(self._may_have, packet.sequence))
+            else:
+                queue.put(redundant, now)
+
+    def _may_have(self, sequence: int, down_track: DownTrack) -> bool:
+        return not self._is_before(sequence, self._starts[down_track])
+
+    def _queue_of(self, down_track: DownTrack) -> SendQueue:
+        """The queue of the packets in the form that a down track is sent."""
+        block_type = down_track.red_block_type
+        if not block_type:
+            return self._queue
+        return self._red_queues.setdefault(block_type, SendQueue(None))
+
+    def _leave_queue(self, down_track: DownTrack, start: _StartPoint) -> None:
+        queue = self._queue_of(down_track)
+        queue.remove(down_track, start.shift)
+        if queue is not self._queue and not queue.groups:
+            del self._red_queues[down_track.red_block_type]
+
+    def _send_queued(self, down_track: DownTrack) -> None:
+        """Send a live down track what waits for it, because something else continues its stream."""
+        self._queue_of(down_track).finish(down_track, self._starts[down_track].shift)
 
     def _is_before(self, sequence: int, start: _StartPoint) -> bool:
         """Whether a number of the source is from before a start point."""
@@ -189,21 +247,27 @@ class SourceTrack(ABC):
         packet = self._history[wanted % HISTORY_PACKETS]
         if packet is None or packet.sequence != wanted or self._is_before(wanted, start):
             return None
-        if not start.timestamp_offset:
-            return packet
-        return packet._replace(timestamp=(packet.timestamp + start.timestamp_offset) & 0xFFFFFFFF)
+        return start.shift.apply(packet)
 
     def _go_live(
-        self, down_track: DownTrack, *, sequence: int, first: int, octets: int = 0, timestamp_offset: int = 0
+        self,
+        down_track: DownTrack,
+        *,
+        sequence: int,
+        first: int,
+        now: float,
+        octets: int = 0,
+        shift: Shift = NO_SHIFT,
     ) -> None:
-        """Send the down track all packets from the source's `sequence` on.
+        """Send the down track all packets from the source's `sequence` on, the next one.
 
         `first` is the viewer's own number for that packet. `octets` counts the payload bytes that it was sent before.
-        `timestamp_offset` is added to the timestamps.
         """
+        if shift == NO_SHIFT:
+            shift = NO_SHIFT
         down_track.sequence_offset = first - sequence
-        self._starts[down_track] = _StartPoint(sequence, self.packets, self.octets - octets, timestamp_offset)
-        self._live.setdefault(timestamp_offset, []).append(down_track)
+        self._starts[down_track] = _StartPoint(sequence, self.packets, self.octets - octets, shift)
+        self._queue_of(down_track).add(down_track, shift, now)
 
     def _first_sequence(self) -> int:
         """The first sequence number of a new viewer: random (RFC 3550 section 5.1), in the lower quarter of 16 bits."""

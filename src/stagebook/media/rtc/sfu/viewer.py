@@ -1,28 +1,35 @@
 """A viewer's end of one connection: its streams on a source's tracks, its RTCP feedback, and the reports it is sent.
 
 A viewer sends NACKs and keyframe requests. NACKs are answered from the track's history (as RTX, RFC 4588, if that was
-negotiated); keyframe requests go to the track. The losses of receiver reports are counted; nothing depends on them.
+negotiated; `repair.viewer_repair`); keyframe requests go to the track. Transport-wide feedback, REMB and receiver
+reports make the estimate of what the viewer's line carries (`congestion.viewer_bandwidth`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.rtc.rtp.rtcp import KeyframeRequest, Nack, ReceiverReport, make_parse_budget, parse_rtcp
+from stagebook.media.rtc.congestion.viewer_bandwidth import ViewerBandwidth
+from stagebook.media.rtc.rtp.rtcp import (
+    EstimatedMaximum,
+    KeyframeRequest,
+    Nack,
+    ReceiverReport,
+    TransportFeedback,
+    make_parse_budget,
+    parse_rtcp,
+)
 from stagebook.media.rtc.rtp.rtcp_budget import RtcpBudget
 from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
 from stagebook.media.rtc.sdp.media_plan import ViewerPlan
 from stagebook.media.rtc.sdp.sdp_answer import SentTrack
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.engine_statistics import MediaCounters
+from stagebook.media.rtc.sfu.repair.viewer_repair import ViewerRepair
+from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 from stagebook.media.rtc.sfu.source_track import SourceTrack
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 
-RESENDS_PER_SECOND = 600
-MAX_RESENDS_AT_ONCE = 300
-"""Limits of the retransmissions to one viewer: rate and burst. One NACK message may list thousands of packets, so
-without a limit a viewer could multiply its own traffic. A packet that the track no longer holds counts too, because
-looking it up is work as well."""
 KEYFRAME_REQUESTS_PER_SECOND = 0.5
 MAX_KEYFRAME_REQUESTS_AT_ONCE = 6
 """Limits of the keyframe requests of one viewer: rate and burst. A keyframe costs the publisher, and so all viewers,
@@ -30,34 +37,77 @@ the bits of many frames."""
 KEYFRAME_REQUEST_INTERVAL_SECONDS = 0.3
 """Requests of a viewer that follow each other faster count as one: clients repeat one until the keyframe comes."""
 
+CONGESTED_KEYFRAME_SECONDS = 2.0
+MAX_CONGESTED_KEYFRAME_SECONDS = 16.0
+"""The wait after a keyframe request of a viewer whose estimate has just fallen. It doubles with each further one."""
+MAX_NOTED_REPORTS = 8
+"""Sender reports whose time is known, for the round trip: a viewer answers the last one of each stream."""
+
 
 class Viewer:
     """The media endpoint of a viewer's connection."""
 
-    def __init__(self, *, tracks: Mapping[int, ViewerTrack], cname: bytes, counters: MediaCounters) -> None:
+    def __init__(
+        self,
+        *,
+        tracks: Mapping[int, ViewerTrack],
+        cname: bytes,
+        counters: MediaCounters,
+        bandwidth: ViewerBandwidth | None = None,
+        schedule: SendSchedule | None = None,
+    ) -> None:
         """`tracks` by the SSRC of their down track. `cname` is the RTCP CNAME of the source. `counters` are those of
-        the engine."""
+        the engine. `schedule` has its timers and its clock; without it nothing is probed or measured in time."""
         self._tracks = tracks
         self._counters = counters
         self._cname = cname
         self._peer: PeerConnection | None = None
         self._rtcp = make_parse_budget()
-        self._resends = RtcpBudget(per_second=RESENDS_PER_SECOND, burst=MAX_RESENDS_AT_ONCE)
         self._keyframe_requests = RtcpBudget(
             per_second=KEYFRAME_REQUESTS_PER_SECOND, burst=MAX_KEYFRAME_REQUESTS_AT_ONCE
         )
         self._keyframe_requested_at = float("-inf")
+        self._congested_wait_seconds = 0.0
+        self.keyframe_requests = 0
+        """Keyframes that the viewer asked for."""
+        self.bandwidth = bandwidth or ViewerBandwidth()
+        """How much can be sent to the viewer."""
+        self.repair = ViewerRepair(
+            tracks.values(),
+            bandwidth=self.bandwidth,
+            counters=counters,
+            call_later=None if schedule is None else schedule.call_later,
+        )
+        self._clock = None if schedule is None else schedule.clock
+        self._reports_sent_at: dict[int, float] = {}
+        """When the last sender reports were sent, by the middle 32 bits of their NTP times."""
+
+    @property
+    def streams(self) -> Collection[ViewerTrack]:
+        """The streams of audio and video."""
+        return self._tracks.values()
+
+    @property
+    def sent_octets(self) -> int:
+        """All bytes of media that were sent, retransmissions included."""
+        return self.repair.resent_octets + sum(each.sent_bytes() for each in self._tracks.values())
 
     @property
     def video(self) -> ViewerTrack | None:
         """The stream of video; None for a viewer of audio alone."""
         return next((each for each in self._tracks.values() if each.track.kind is MediaKind.VIDEO), None)
 
+    @property
+    def audio(self) -> ViewerTrack | None:
+        """The stream of audio; None for a viewer of video alone."""
+        return next((each for each in self._tracks.values() if each.track.kind is MediaKind.AUDIO), None)
+
     # MediaEndpoint
 
     def connected(self, peer: PeerConnection, now: float) -> None:
         """The transport is up: give the down tracks their SRTP session and path, and start them."""
         self._peer = peer
+        self.repair.start(peer)
         self.path_changed()
         for viewer_track in self._tracks.values():
             viewer_track.down_track.srtp = peer.outbound_srtp
@@ -71,6 +121,7 @@ class Viewer:
 
     def closed(self) -> None:
         """The connection is closed: stop the down tracks, which hold libsrtp's handle, before it is freed."""
+        self.repair.stop()
         for viewer_track in self._tracks.values():
             viewer_track.close()
 
@@ -78,22 +129,36 @@ class Viewer:
         """Drop the packet: viewers send no media."""
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
-        """Answer NACKs (RFC 4585 section 6.2.1), pass keyframe requests to the track, and count reported losses.
+        """Answer NACKs (RFC 4585 section 6.2.1), pass keyframe requests to the track, and follow what is reported.
 
         Each packet and item of a compound, each lookup of a NACK and each keyframe request takes a unit of a budget.
         What is above a budget is dropped: the viewer repeats what it still needs.
         """
-        for budget in (self._rtcp, self._resends, self._keyframe_requests):
+        for budget in (self._rtcp, self._keyframe_requests):
             budget.renew(now)
+        nacks: list[tuple[ViewerTrack, Nack]] = []
         for message in parse_rtcp(compound, self._rtcp):
-            if isinstance(message, Nack):
+            if isinstance(message, TransportFeedback):
+                self.bandwidth.receive_feedback(message.body, now)
+            elif isinstance(message, Nack):
                 viewer_track = self._tracks.get(message.media_ssrc)
                 if viewer_track is not None:
-                    self._resend(viewer_track, message)
+                    nacks.append((viewer_track, message))
             elif isinstance(message, KeyframeRequest):
                 self._request_keyframes(message, now)
             elif isinstance(message, ReceiverReport):
-                self._count_losses(message)
+                self._receive_report(message, now)
+            elif isinstance(message, EstimatedMaximum):
+                self.bandwidth.receive_maximum(message.bitrate_bps, now)
+        if nacks:
+            self.repair.answer(nacks, now)
+
+    def handle_timers(self, now: float) -> None:
+        """Follow a viewer that has become silent, and the loss. Called every `forwarder.TICK_SECONDS`."""
+        self.bandwidth.handle_timers(now)
+        loss = self.bandwidth.loss
+        for viewer_track in self._tracks.values():
+            viewer_track.follow_loss(loss, now)
 
     # To the viewer
 
@@ -110,42 +175,55 @@ class Viewer:
                 report = write_sender_report(
                     ssrc=down_track.ssrc,
                     ntp=ntp,
-                    rtp_timestamp=(rtp_timestamp + track.timestamp_offset(down_track)) & 0xFFFFFFFF,
+                    rtp_timestamp=(rtp_timestamp + track.shift(down_track).timestamp) & 0xFFFFFFFF,
                     packets=down_track.packets,
                     octets=track.sent_octets(down_track),
                     cname=self._cname,
                 )
                 self._peer.send_rtcp(report)
+                self._note_report(ntp)
+
+    def _note_report(self, ntp: int) -> None:
+        if self._clock is not None:
+            self._reports_sent_at[ntp >> 16 & 0xFFFFFFFF] = self._clock()
+            if len(self._reports_sent_at) > MAX_NOTED_REPORTS:
+                del self._reports_sent_at[next(iter(self._reports_sent_at))]
 
     def _request_keyframes(self, request: KeyframeRequest, now: float) -> None:
         for ssrc in request.media_ssrcs:
             if ssrc in self._tracks and self._may_request_keyframe(now):
+                self.keyframe_requests += 1
                 self._counters.keyframe_requests += 1
-                viewer_track = self._tracks[ssrc]
-                viewer_track.track.handle_keyframe_request(viewer_track.down_track, now)
+                self._tracks[ssrc].handle_keyframe_request(now)
 
-    def _count_losses(self, report: ReceiverReport) -> None:
+    def _receive_report(self, report: ReceiverReport, now: float) -> None:
+        received = lost = 0
         for block in report.blocks:
             viewer_track = self._tracks.get(block.ssrc)
             if viewer_track is not None:
-                self._counters.lost_packets += viewer_track.take_lost(block.packets_lost)
+                expected, newly_lost = viewer_track.take_report(block.highest_sequence, block.packets_lost)
+                received, lost = received + expected - newly_lost, lost + newly_lost
+                viewer_track.jitter_seconds = block.jitter / viewer_track.track.clock_rate
+                sent_at = self._reports_sent_at.get(block.last_sender_report)
+                if sent_at is not None:
+                    self.bandwidth.receive_round_trip(max(0.0, now - sent_at - block.delay / 65536))
+        self._counters.lost_packets += lost
+        if received or lost:
+            octets = sum(each.sent_bytes() for each in self._tracks.values())
+            self.bandwidth.receive_losses(max(0, received), lost, octets, now)
 
     def _may_request_keyframe(self, now: float) -> bool:
-        if now - self._keyframe_requested_at < KEYFRAME_REQUEST_INTERVAL_SECONDS or not self._keyframe_requests.take():
+        wait = max(KEYFRAME_REQUEST_INTERVAL_SECONDS, self._congested_wait_seconds)
+        if now - self._keyframe_requested_at < wait or not self._keyframe_requests.take():
             return False
         self._keyframe_requested_at = now
+        if self.bandwidth.is_congested(now):
+            # A keyframe is many frames large: the line that is full cannot take it.
+            doubled = max(CONGESTED_KEYFRAME_SECONDS, 2 * self._congested_wait_seconds)
+            self._congested_wait_seconds = min(doubled, MAX_CONGESTED_KEYFRAME_SECONDS)
+        else:
+            self._congested_wait_seconds = 0.0
         return True
-
-    def _resend(self, viewer_track: ViewerTrack, nack: Nack) -> None:
-        for sequence in nack.sequences():
-            if self._peer is None or not self._resends.take():
-                return
-            self._counters.nacked_packets += 1
-            packet = viewer_track.resend(sequence)
-            if packet is not None:
-                self._counters.resent_packets += 1
-                self._counters.resent_bytes += len(packet)
-                self._peer.send_rtp(packet)
 
 
 def make_viewer(
@@ -155,16 +233,22 @@ def make_viewer(
     name: str,
     random_bits: Callable[[int], int],
     counters: MediaCounters,
+    schedule: SendSchedule | None = None,
 ) -> tuple[Viewer, dict[str, SentTrack]]:
     """Make a viewer of a source's tracks, with random SSRCs, from its negotiated offer.
 
-    `name` is the RTCP CNAME of the source, `counters` are those of the engine. Returns the viewer, and what its answer
-    says of each stream, by the media section's mid.
+    `name` is the RTCP CNAME of the source, `counters` and `schedule` are those of the engine. Returns the viewer, and
+    what its answer says of each stream, by the media section's mid.
     """
+    is_counted = any(section.extensions.transport_sequence is not None for section in plan.tracks)
+    bandwidth = ViewerBandwidth(has_transport_feedback=is_counted)
     by_ssrc: dict[int, ViewerTrack] = {}
     sent: dict[str, SentTrack] = {}
     for section in plan.tracks:
         down_track = DownTrack(ssrc=random_bits(32), payload_type=section.payload_type, counters=counters)
+        if section.extensions.transport_sequence is not None and bandwidth.send_side is not None:
+            down_track.transport = bandwidth.send_side.history
+            down_track.transport_extension_id = section.extensions.transport_sequence
         rtx_ssrc = None if section.rtx_payload_type is None else random_bits(32)
         by_ssrc[down_track.ssrc] = ViewerTrack(
             track=tracks[section.kind],
@@ -172,6 +256,8 @@ def make_viewer(
             rtx_payload_type=section.rtx_payload_type,
             rtx_ssrc=rtx_ssrc,
             rtx_sequence=random_bits(15),
+            red_payload_type=section.red_payload_type,
         )
         sent[section.mid] = SentTrack(ssrc=down_track.ssrc, rtx_ssrc=rtx_ssrc)
-    return Viewer(tracks=by_ssrc, cname=name.encode(), counters=counters), sent
+    viewer = Viewer(tracks=by_ssrc, cname=name.encode(), counters=counters, bandwidth=bandwidth, schedule=schedule)
+    return viewer, sent

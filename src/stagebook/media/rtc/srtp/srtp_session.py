@@ -19,7 +19,7 @@ forged packet, copies twice and takes no packet above 1,356 bytes.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from pylibsrtp import Error, ffi, lib  # type: ignore[attr-defined]  # libsrtp's C interface, left out of __all__
@@ -52,6 +52,8 @@ class SrtpProfile(msgspec.Struct, frozen=True, kw_only=True):
     """libsrtp's number of the profile."""
     key_size_bytes: int
     salt_size_bytes: int
+    tag_size_bytes: int
+    """What it adds to an RTP packet: the authentication tag."""
 
 
 AEAD_AES_128_GCM = SrtpProfile(
@@ -59,12 +61,14 @@ AEAD_AES_128_GCM = SrtpProfile(
     number=lib.srtp_profile_aead_aes_128_gcm,
     key_size_bytes=16,
     salt_size_bytes=12,
+    tag_size_bytes=16,
 )
 AES128_CM_SHA1_80 = SrtpProfile(
     name=b"SRTP_AES128_CM_SHA1_80",
     number=lib.srtp_profile_aes128_cm_sha1_80,
     key_size_bytes=16,
     salt_size_bytes=14,
+    tag_size_bytes=10,
 )
 PROFILES = (AEAD_AES_128_GCM, AES128_CM_SHA1_80)
 """In order of preference: AES-GCM takes a fifth less time than AES-CM with SHA-1."""
@@ -100,6 +104,17 @@ def keying_material_size_bytes(profile: SrtpProfile) -> int:
     return 2 * (profile.key_size_bytes + profile.salt_size_bytes)
 
 
+class OutboundSrtp(NamedTuple):
+    """The outbound direction of a session, for the hot loop."""
+
+    handle: CData
+    """libsrtp's."""
+    trailer_size_bytes: int
+    """What encryption adds to each RTP packet."""
+    owner: CData
+    """Keeps the memory behind `handle` while anybody holds this value, also after the end of the session."""
+
+
 class SrtpSession:
     """SRTP and SRTCP in both directions. No method raises for the content of a packet.
 
@@ -120,14 +135,15 @@ class SrtpSession:
         inbound, outbound = (keys.server, keys.client) if is_dtls_client else (keys.client, keys.server)
         self._inbound = _create(keys.profile, inbound, lib.ssrc_any_inbound)
         self._outbound = _create(keys.profile, outbound, lib.ssrc_any_outbound)
+        self._tag_size_bytes = keys.profile.tag_size_bytes
         self._memory = ffi.new("char[]", MAX_PACKET_SIZE_BYTES)
         self._buffer = ffi.buffer(self._memory)
         self._size = ffi.new("int *")
 
     @property
-    def outbound(self) -> CData:
-        """libsrtp's handle of the outbound direction, for the hot loop. It is valid as long as this object exists."""
-        return self._outbound[0]
+    def outbound(self) -> OutboundSrtp:
+        """The outbound direction, for the hot loop."""
+        return OutboundSrtp(self._outbound[0], self._tag_size_bytes, self._outbound)
 
     def is_beyond_limit(self, ssrc: bytes) -> bool:
         """Return whether packets of an SSRC, in its four bytes, are dropped before libsrtp.

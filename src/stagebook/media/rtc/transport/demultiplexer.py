@@ -9,7 +9,8 @@ follows from it in one of two ways:
 * DTLS and SRTP carry no name. They belong to the connection whose route has the sender's address; from any other
   address they are dropped.
 
-A Binding indication carries no name either (RFC 8445 section 11). From a route it is a sign that the peer exists.
+A Binding indication carries no name either (RFC 8445 section 11). From a route it is a sign that the peer exists. Nor
+does a response to a request of ours (`stun_probe`), which is known by its transaction id.
 
 So an address is trusted only after a check with a valid MESSAGE-INTEGRITY, and a datagram of an unauthenticated client
 costs one table lookup. The HMAC of a check is the expensive part; rate limits bound it for one address and for all
@@ -19,7 +20,7 @@ unknown addresses together.
 from typing import NamedTuple, TypeAlias
 
 from stagebook.media.rtc.ice import stun
-from stagebook.media.rtc.ice.udp_socket import Address, Path, UdpSocket
+from stagebook.media.rtc.ice.udp_socket import Address, MediaSocket, Path
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
@@ -78,6 +79,16 @@ class UfragTable:
             if address in routes and routes[address].peer is peer:
                 del routes[address]
 
+    def remove_routes(self, routes: Routes) -> None:
+        """Remove all routes of a socket that is gone, a TCP connection. A path over it is lost."""
+        while routes:
+            address, route = routes.popitem()
+            known = self._routes.get(route.peer)
+            if known is not None:
+                # By identity: the routes of two connections are equal once both are empty.
+                known[:] = [each for each in known if each[0] is not routes or each[1] != address]
+            route.peer.lose_path(route.path)
+
     def add_route(self, peer: PeerConnection, routes: Routes, path: Path) -> None:
         """Add the address of `path` to its socket's `routes` after a verified check of `peer`. The oldest route is
         removed if there are more than MAX_ADDRESSES_PER_CONNECTION."""
@@ -94,9 +105,9 @@ class UfragTable:
 
 
 class Demultiplexer:
-    """The receiver of one socket's datagrams."""
+    """The receiver of the datagrams of one UDP socket, or of the packets of one TCP connection."""
 
-    def __init__(self, socket: UdpSocket, ufrags: UfragTable, statistics: TransportStatistics) -> None:
+    def __init__(self, socket: MediaSocket, ufrags: UfragTable, statistics: TransportStatistics) -> None:
         self._socket = socket
         self._ufrags = ufrags
         self._statistics = statistics
@@ -128,6 +139,15 @@ class Demultiplexer:
                 return
         self._statistics.unknown_datagrams += 1
 
+    @property
+    def has_route(self) -> bool:
+        """Whether a connection has a route over this socket: a check has been verified."""
+        return bool(self._routes)
+
+    def close(self) -> None:
+        """The socket is gone: no connection has a route or a path over it any more."""
+        self._ufrags.remove_routes(self._routes)
+
     def reset_rate_limits(self) -> None:
         """Start a new second of the rate limits. The caller does so about once a second."""
         self._checks.clear()
@@ -138,6 +158,9 @@ class Demultiplexer:
         route = self._routes.get(address)
         if route is not None and stun.is_binding_indication(datagram):
             route.peer.ice.receive_indication(route.path, now)
+            return
+        if route is not None and stun.is_binding_success(datagram):
+            route.peer.receive_response(datagram, route.path, now)
             return
         request = stun.parse_binding_request(datagram)
         peer = None if request is None else self._ufrags.get(request.local_ufrag)
@@ -163,6 +186,7 @@ class Demultiplexer:
             self._ufrags.remove_ufrag(previous.ufrag)
         ip = str(address[0]).partition("%")[0]
         self._socket.send(stun.binding_success(request, (ip, address[1]), password.encode()), address)
+        peer.probe(path, nominated=request.use_candidate, now=now)
         # After the response: a client that waits for it would drop a ClientHello before it.
         peer.start_dtls(path, now)
 

@@ -22,9 +22,10 @@ from typing import Protocol
 from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation, DtlsState
 from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
+from stagebook.media.rtc.ice.stun_probe import StunProbes
 from stagebook.media.rtc.ice.udp_socket import Path
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
-from stagebook.media.rtc.srtp.srtp_session import CData, SrtpSession
+from stagebook.media.rtc.srtp.srtp_session import OutboundSrtp, SrtpSession
 from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
@@ -89,17 +90,21 @@ class PeerConnection:
         statistics: TransportStatistics,
         handshakes: HandshakeSlots,
         inbound: InboundStreams,
+        probes: StunProbes,
         now: float,
     ) -> None:
         """`handshakes` are shared by the connections of an engine. `inbound` are the RTP streams that the peer may
-        send."""
+        send. `probes` are the STUN requests of this connection alone."""
         self.connection_id = connection_id
+        self.waited_seconds = 0.0
+        """How long the RTP packet that the endpoint receives has waited for this process."""
         self.ice = IceLiteAgent(credentials, now=now)
         self.remote = remote
         self.endpoint = endpoint
         self.state = PeerState.CONNECTING
         self.opened_at = now
         self._dtls = dtls
+        self._probes = probes
         self._inbound = inbound
         self._payload_types = inbound.payload_types
         self._rtp_packets_left = RTP_PACKETS_PER_SECOND
@@ -116,7 +121,7 @@ class PeerConnection:
         self._statistics = statistics
 
     @property
-    def outbound_srtp(self) -> CData:
+    def outbound_srtp(self) -> OutboundSrtp:
         """libsrtp's handle for protecting what we send. Raises RuntimeError unless the connection is CONNECTED."""
         if self._srtp is None:
             raise RuntimeError("the handshake is not finished")
@@ -130,15 +135,40 @@ class PeerConnection:
         if path_changed and self.state is PeerState.CONNECTED:
             self.endpoint.path_changed()
 
+    def probe(self, path: Path, *, nominated: bool, now: float) -> None:
+        """Ask the peer for a sign over `path` after a check from there, if it is needed. Before the handshake there is
+        nothing to protect."""
+        if self.state is PeerState.CONNECTED and self.ice.needs_probe(path, now):
+            self._send_probe(path, nominated=nominated, now=now)
+
+    def _send_probe(self, path: Path, *, nominated: bool, now: float) -> None:
+        username = f"{self.remote.ufrag}:{self.ice.credentials.ufrag}"
+        self._probes.send(path, username=username, password=self.remote.pwd, nominated=nominated, now=now)
+
+    def receive_response(self, datagram: bytes, path: Path, now: float) -> None:
+        """Take a STUN response that came over `path`. It is dropped unless it answers a request of ours."""
+        answered = self._probes.take_response(datagram, path, password=self.remote.pwd)
+        if answered is None:
+            return
+        path_changed = self.ice.receive_response(path, nominated=answered.nominated, now=now)
+        if path_changed and self.state is PeerState.CONNECTED:
+            self.endpoint.path_changed()
+
     def expire_consent(self, now: float) -> None:
         """Stop sending without consent (RFC 7675). The caller does so several times a second."""
         if self.ice.expire_consent(now) and self.state is PeerState.CONNECTED:
             self.endpoint.path_changed()
 
-    def restart_ice(self, *, credentials: IceCredentials, remote: RemoteTransport) -> None:
+    def lose_path(self, path: Path) -> None:
+        """A path cannot be used any more: its TCP connection has ended. The next verified datagram from anywhere gives
+        another one."""
+        if self.ice.lose_path(path) and self.state is PeerState.CONNECTED:
+            self.endpoint.path_changed()
+
+    def restart_ice(self, *, credentials: IceCredentials, remote: RemoteTransport, now: float) -> None:
         """Start a new ICE session with new credentials of both sides. The DTLS association and the SRTP keys stay:
         the certificate fingerprints are the same (RFC 8842 section 5.5)."""
-        self.ice.restart(credentials)
+        self.ice.restart(credentials, now=now)
         self.remote = remote
 
     # DTLS
@@ -227,6 +257,9 @@ class PeerConnection:
             self.ice.receive_verified(self._dtls_path, now)
         self._listener.peer_connected(self, now)
         self.endpoint.connected(self, now)
+        if self.ice.path is not None:
+            # To know whether the peer answers.
+            self._send_probe(self.ice.path, nominated=False, now=now)
 
     def _fail(self, reason: str) -> None:
         """Log why the handshake failed, once for a connection, and report it."""
@@ -275,6 +308,7 @@ class PeerConnection:
                 self._statistics.received_bytes += len(packet)
                 if self.ice.receive_verified(path, now):
                     self.endpoint.path_changed()
+                self.waited_seconds = path.socket.waited_seconds
                 self.endpoint.receive_rtp(packet, now)
                 return
         self._count_rejected(srtp, datagram)

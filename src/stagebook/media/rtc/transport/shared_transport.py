@@ -1,4 +1,4 @@
-"""What the connections of one engine share: the UDP sockets, the DTLS certificate and the table of ICE credentials.
+"""What the connections of one engine share: the sockets, the DTLS certificate and the table of ICE credentials.
 
 It opens and closes peer connections and describes our side of each for its SDP answer. All connections use the same
 sockets and the same certificate; each has ICE credentials of its own, by which the demultiplexers find it.
@@ -12,22 +12,20 @@ from random import Random
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.ice.candidates import candidate_ips
-from stagebook.media.rtc.ice.ice_lite import IceCredentials
+from stagebook.media.rtc.ice.stun_probe import TRANSACTION_ID_SIZE_BYTES, StunProbes
 from stagebook.media.rtc.ice.udp_socket import DatagramReceiver, UdpSocket
+from stagebook.media.rtc.ice.ufrag import make_credentials
 from stagebook.media.rtc.ice.wildcard_socket import WildcardSocket, bind_all
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.sdp.sdp_answer import LocalTransport
 from stagebook.media.rtc.transport.demultiplexer import Demultiplexer, UfragTable
 from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
 from stagebook.media.rtc.transport.peer_connection import MediaEndpoint, PeerConnection, PeerListener
+from stagebook.media.rtc.transport.tcp_connections import TcpConnections, TcpSockets
 from stagebook.media.rtc.transport.transport_statistics import TransportStatistics
 
-_ICE_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-"""The ice-char alphabet of RFC 8839 section 5.4: 6 bits for each character."""
-_UFRAG_CHARACTERS = 12
-"""72 bits make a fragment unique among all connections of an engine. RFC 8445 section 5.3 asks for 24."""
-_PWD_CHARACTERS = 24
-"""144 bits. RFC 8445 section 5.3 asks for 128."""
+TCP_CONNECTIONS_PER_PEER = 2
+"""The TCP connections that an engine has at most, for each of the connections that it may have."""
 
 
 class SharedTransport:
@@ -42,12 +40,16 @@ class SharedTransport:
         wall_clock: Callable[[], float],
         clock: Callable[[], float],
         randomness: Random,
+        engine_number: int = 0,
+        max_connections: int = 0,
+        tcp: TcpSockets | None = None,
     ) -> None:
         """`wall_clock` returns seconds since 1970 and dates the certificate; `clock` returns monotonic seconds.
 
         `randomness` makes the ICE credentials and must be fit for secrets (random.SystemRandom). `udp_port` 0 lets the
         system choose a port. `announced_addresses` are the IP addresses of the candidates; empty means the bind
-        addresses.
+        addresses. `engine_number` distinguishes the engines of a server. `tcp` are the sockets of TCP, None for none;
+        `max_connections` limits the TCP connections.
         """
         self.statistics = TransportStatistics()
         self._bind_addresses = bind_addresses
@@ -59,9 +61,25 @@ class SharedTransport:
         self._dtls_context = dtls_context(self._certificate)
         self.ufrags = UfragTable()
         self._handshakes = HandshakeSlots(clock=clock)
+        self._engine_number = engine_number
+        self._tcp: TcpConnections | None = None
+        if tcp is not None:
+            self._tcp = TcpConnections(
+                tcp,
+                engine_number=engine_number,
+                max_verified=max_connections * TCP_CONNECTIONS_PER_PEER,
+                ufrags=self.ufrags,
+                statistics=self.statistics,
+                clock=clock,
+            )
         self._sockets: list[UdpSocket | WildcardSocket] = []
         self._demultiplexers: list[Demultiplexer] = []
-        self._candidate_addresses: tuple[tuple[str, int], ...] = ()
+        self._candidate_ips: tuple[str, ...] = ()
+
+    @property
+    def tcp_connections(self) -> int:
+        """The number of open TCP connections."""
+        return 0 if self._tcp is None else len(self._tcp)
 
     @property
     def udp_port(self) -> int:
@@ -76,8 +94,11 @@ class SharedTransport:
                 socket.start_receiving(loop, self._make_receiver, self._clock)
             else:
                 socket.start_receiving(loop, self._make_receiver(socket), self._clock)
-        ips = candidate_ips(bind_addresses=self._bind_addresses, announced_addresses=self._announced_addresses)
-        self._candidate_addresses = tuple((ip, self.udp_port) for ip in ips)
+        if self._tcp is not None:
+            self._tcp.start(loop)
+        self._candidate_ips = candidate_ips(
+            bind_addresses=self._bind_addresses, announced_addresses=self._announced_addresses
+        )
 
     def stop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Stop receiving and close the sockets. The caller has closed the connections before."""
@@ -85,6 +106,8 @@ class SharedTransport:
             socket.stop_receiving(loop)
             socket.close()
         self._sockets = []
+        if self._tcp is not None:
+            self._tcp.stop()
 
     def _make_receiver(self, socket: UdpSocket) -> DatagramReceiver:
         demultiplexer = Demultiplexer(socket, self.ufrags, self.statistics)
@@ -92,9 +115,11 @@ class SharedTransport:
         return demultiplexer.receive
 
     def reset_rate_limits(self) -> None:
-        """Start a new second of the rate limits for connectivity checks. The caller does so about once a second."""
+        """Start a new second of the limits for connectivity checks and TCP. The caller does so about once a second."""
         for demultiplexer in self._demultiplexers:
             demultiplexer.reset_rate_limits()
+        if self._tcp is not None:
+            self._tcp.each_second()
 
     def open_peer(
         self,
@@ -112,7 +137,7 @@ class SharedTransport:
         """
         peer = PeerConnection(
             connection_id=connection_id,
-            credentials=self._make_credentials(),
+            credentials=make_credentials(self._randomness, engine_number=self._engine_number),
             remote=remote,
             dtls=DtlsAssociation(self._dtls_context, is_client=remote.is_dtls_server),
             endpoint=endpoint,
@@ -121,6 +146,7 @@ class SharedTransport:
             now=now,
             handshakes=self._handshakes,
             inbound=inbound,
+            probes=StunProbes(lambda: self._randomness.randbytes(TRANSACTION_ID_SIZE_BYTES)),
         )
         self.ufrags.add(peer.ice.credentials.ufrag, peer)
         return peer
@@ -136,7 +162,8 @@ class SharedTransport:
         if peer.ice.previous_credentials is not None:
             # A second restart before the peer used the credentials of the first one: those become void.
             self.ufrags.remove_ufrag(peer.ice.credentials.ufrag)
-        peer.restart_ice(credentials=self._make_credentials(), remote=remote)
+        credentials = make_credentials(self._randomness, engine_number=self._engine_number)
+        peer.restart_ice(credentials=credentials, remote=remote, now=self._clock())
         self.ufrags.add(peer.ice.credentials.ufrag, peer)
 
     def describe(self, peer: PeerConnection) -> LocalTransport:
@@ -148,12 +175,7 @@ class SharedTransport:
             ufrag=peer.ice.credentials.ufrag,
             pwd=peer.ice.credentials.pwd,
             fingerprint=self._certificate.fingerprint,
-            addresses=self._candidate_addresses,
+            addresses=tuple((ip, self.udp_port) for ip in self._candidate_ips),
+            tcp_addresses=() if self._tcp is None else tuple((ip, self._tcp.port) for ip in self._candidate_ips),
             session_id=self._randomness.getrandbits(63),
         )
-
-    def _make_credentials(self) -> IceCredentials:
-        return IceCredentials(ufrag=self._ice_string(_UFRAG_CHARACTERS), pwd=self._ice_string(_PWD_CHARACTERS))
-
-    def _ice_string(self, count: int) -> str:
-        return "".join(self._randomness.choices(_ICE_CHARACTERS, k=count))

@@ -1,4 +1,4 @@
-"""Counters of the datagrams that an engine received."""
+"""Counters of the datagrams that an engine received, and of its TCP connections."""
 
 import msgspec
 
@@ -22,3 +22,9 @@ class TransportStatistics(msgspec.Struct, kw_only=True):
     """SRTP and SRTCP packets of a known peer that were forged, replayed or malformed."""
     unknown_ssrc_packets: int = 0
     """SRTP and SRTCP packets of a known peer with an SSRC beyond its number of them. They are dropped undecrypted."""
+    verified_tcp_connections: int = 0
+    """TCP connections whose first packet was a connectivity check with the right password."""
+    refused_tcp_connections: int = 0
+    """TCP connections that were closed because they were not verified, or beyond a limit."""
+    dropped_tcp_packets: int = 0
+    """Packets to peers over TCP that were dropped because the line, or the peer, was too slow for them."""

@@ -196,3 +196,25 @@ def test_another_feed_continues_the_stream_from_its_keyframe(frames: int) -> Non
     seen = frames_of(viewer.packets)
     assert is_decodable(seen)
     assert len(seen) == 2 + frames + 2
+
+
+@pytest.mark.parametrize("turns", [0, 1, 9])
+def test_a_stream_that_is_held_goes_on_with_the_numbers_that_follow(turns: int) -> None:
+    scenario = Scenario()
+    scenario.send_frame(key=True, packets=PACKETS_PER_TURN + 5)
+    viewer = scenario.join()
+    for _ in range(turns):
+        scenario.loop.run()
+    scenario.send_frame()
+    scenario.track.hold(viewer.down_track)
+    sent = len(viewer.datagrams)
+    for key in (False, True, False):
+        scenario.send_frame(key=key)
+    scenario.loop.run_all()
+    assert len(viewer.datagrams) == sent
+    scenario.track.add(viewer.down_track, scenario.loop.now)
+    scenario.loop.run_all()
+    scenario.send_frame()
+    sequences = [packet.sequence for packet in viewer.packets]
+    assert sequences == list(range(FIRST_SEQUENCE, FIRST_SEQUENCE + len(sequences)))
+    assert len(sequences) > sent

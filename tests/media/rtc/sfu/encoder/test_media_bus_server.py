@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, Hello, Unit
+from stagebook.media.media_bus import FEED_DECODER, MAX_FEED_MESSAGE_BYTES, FeedMessage, Hello, Unit
 from stagebook.media.rtc.sfu.encoder import media_bus_server
-from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer
+from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer, SendReply
 from tests.media.rtc.feed_client import FeedClient, closing_feeds
 from tests.media.rtc.running_engine import wait_until
 
@@ -30,20 +30,23 @@ class RecordingListener:
         self.units: list[Unit] = []
         self.closed: list[str] = []
 
-    def feed_connected(self, hello: Hello, _now: float) -> str:
+    def feed_connected(self, hello: FeedMessage, reply: SendReply, now: float) -> str:
         """Accept the token `secret`."""
-        if hello.token != "secret":
+        del reply, now
+        if not isinstance(hello, Hello) or hello.token != "secret":
             raise FeedRefusedError("wrong token")
         return "c"
 
-    def feed_received(self, connection_id: str, unit: Unit, _now: float) -> None:
+    def feed_received(self, connection_id: str, message: FeedMessage, now: float) -> None:
         """Record the unit; refuse it, or raise, if it is one of the special ones."""
+        del now
         assert connection_id == "c"
-        if unit == REFUSED:
+        assert isinstance(message, Unit)
+        if message == REFUSED:
             raise FeedRefusedError("bad")
-        if unit == FAILING:
+        if message == FAILING:
             raise ZeroDivisionError
-        self.units.append(unit)
+        self.units.append(message)
 
     def feed_closed(self, connection_id: str) -> None:
         """Record the id."""
@@ -53,7 +56,7 @@ class RecordingListener:
 class Scenario:
     """A running server and its listener."""
 
-    def __init__(self, server: MediaBusServer, listener: RecordingListener) -> None:
+    def __init__(self, server: MediaBusServer[FeedMessage], listener: RecordingListener) -> None:
         assert server.path is not None
         self.server, self.listener, self.path = server, listener, server.path
 
@@ -69,7 +72,7 @@ class Scenario:
 @asynccontextmanager
 async def running_server() -> AsyncIterator[Scenario]:
     listener = RecordingListener()
-    server = MediaBusServer(listener, clock=time.monotonic, randomness=random.SystemRandom())
+    server = MediaBusServer(listener, FEED_DECODER, clock=time.monotonic, randomness=random.SystemRandom())
     with tempfile.TemporaryDirectory(prefix="stagebook-") as directory:
         await server.start(directory)
         try:
@@ -172,7 +175,7 @@ def _mode_of(path: str) -> int | None:
 
 
 async def test_the_error_for_a_path_that_is_too_long_names_the_path() -> None:
-    server = MediaBusServer(RecordingListener(), clock=time.monotonic, randomness=random.SystemRandom())
-    with pytest.raises(OSError, match=r"cannot listen for encoder feeds in /xxx.*path too long"):
+    server = MediaBusServer(RecordingListener(), FEED_DECODER, clock=time.monotonic, randomness=random.SystemRandom())
+    with pytest.raises(OSError, match=r"cannot listen for feeds in /xxx.*path too long"):
         await server.start("/" + "x" * 120)
     await server.stop()

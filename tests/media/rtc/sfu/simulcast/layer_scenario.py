@@ -12,12 +12,14 @@ from stagebook.media.rtc.sfu.published_track import PublishedTrack
 from stagebook.media.rtc.sfu.simulcast.layer_tracks import LayerTracks
 from stagebook.media.rtc.sfu.simulcast.simulcast_layers import Layer
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
-from tests.media.rtc.packets import one_byte_extension, vp8_delta, vp8_keyframe
+from tests.media.rtc.packets import one_byte_extension, vp8_delta, vp8_descriptor, vp8_keyframe
 from tests.media.rtc.sfu.fake_viewer import FakeViewer
 
 RID = 5
 SIZES = {"low": (320, 180), "mid": (640, 360), "high": (1280, 720)}
 FRAME_SECONDS = 1 / 30
+PATTERN = ((0, False), (2, True), (1, True), (2, False))
+"""The temporal layer of successive frames, and whether they depend on layer 0 alone, as libvpx makes three layers."""
 
 
 class SentLayer:
@@ -29,18 +31,40 @@ class SentLayer:
         self.sequence = sequence
         self.timestamp = timestamp
         self.keyframe_is_due = True
+        self.filler_bytes = 0
+        self.picture_id = sequence * 3
+        self.tl0 = sequence
+        self._position = 0
+
+    def next_frame(self, *, is_key: bool) -> None:
+        """Begin a frame: a keyframe begins the pattern of temporal layers again."""
+        self._position = 0 if is_key else (self._position + 1) % len(PATTERN)
+        self.picture_id += 1
+        self.tl0 += self.temporal_id == 0
+
+    @property
+    def temporal_id(self) -> int:
+        """The temporal layer of the current frame."""
+        return PATTERN[self._position][0]
 
     def payload(self, *, is_key: bool, number: int) -> bytes:
-        """The payload of a frame's packet; the first one has the frame header. It ends with the name of the layer."""
+        """The payload of a packet of the current frame; the first one has the frame header. It ends with the name of
+        the layer."""
         first = vp8_keyframe(*SIZES.get(self.rid, (100, 100))) if is_key else vp8_delta()
-        kind = b"" if number else first
+        descriptor = vp8_descriptor(
+            picture_id=self.picture_id,
+            tl0=self.tl0,
+            temporal_id=self.temporal_id,
+            is_sync=PATTERN[self._position][1],
+            starts_frame=not number,
+        )
         # Without the start bit, the packet continues the frame.
-        return (kind or b"\x00") + self.rid.encode()
+        return descriptor + (b"\x01" if number else first[1:]) + bytes(self.filler_bytes) + self.rid.encode()
 
 
 def rid_of(payload: bytes) -> str:
     """The layer of a payload that a viewer received."""
-    return next(rid for rid in ("low", "mid", "high", "other") if payload.endswith(rid.encode()))
+    return next(rid for rid in ("low", "mid", "high", "other", "only") if payload.endswith(rid.encode()))
 
 
 class Watching(FakeViewer):
@@ -65,6 +89,8 @@ class LayerScenario:
     def __init__(self, rids: Iterable[str] = SIZES) -> None:
         self.now = 100.0
         self.requested: list[str] = []
+        self.answers_requests = True
+        """Whether the publisher makes the keyframes that are requested."""
         self.tracks = LayerTracks(self._make_track)
         self._incoming: IncomingTrack | None = None
         self.publish(rids)
@@ -115,7 +141,7 @@ class LayerScenario:
     def _send_keyframe_request(self, _incoming: IncomingTrack, layer: Layer) -> None:
         assert layer.encoding_id is not None
         self.requested.append(layer.encoding_id)
-        self.sent[layer.encoding_id].keyframe_is_due = True
+        self.sent[layer.encoding_id].keyframe_is_due |= self.answers_requests
 
     def watch(self, *, ssrc: int = 5) -> Watching:
         """A viewer whose connection is up."""
@@ -137,14 +163,23 @@ class LayerScenario:
 
     def send_frame(self, *rids: str, packets: int = 2) -> None:
         """Advance the time by a frame, and send one of these layers, by default of all: a keyframe if one is due."""
+        self.advance()
+        for rid in rids or tuple(self.sent):
+            self.send_frame_of(rid, packets=packets)
+
+    def advance(self) -> None:
+        """Advance the time by a frame."""
         self.now += FRAME_SECONDS
         for layer in self.sent.values():
             layer.timestamp += 3000
-        for rid in rids or tuple(self.sent):
-            layer, is_key = self.sent[rid], self.sent[rid].keyframe_is_due
-            layer.keyframe_is_due = False
-            for number in range(packets):
-                self.receive(self.packet(rid, is_key=is_key, number=number, marker=int(number == packets - 1)))
+
+    def send_frame_of(self, rid: str, *, packets: int) -> None:
+        """Send a frame of a layer: a keyframe if one is due."""
+        layer, is_key = self.sent[rid], self.sent[rid].keyframe_is_due
+        layer.keyframe_is_due = False
+        layer.next_frame(is_key=is_key)
+        for number in range(packets):
+            self.receive(self.packet(rid, is_key=is_key, number=number, marker=int(number == packets - 1)))
 
     def run(self, seconds: float, *rids: str) -> None:
         """Send frames of these layers, by default of all, and run the timers as the forwarder does."""

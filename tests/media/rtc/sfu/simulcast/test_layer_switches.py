@@ -7,13 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagebook.media.codecs import vp8
+from stagebook.media.codecs.vp8_descriptor import parse_descriptor
 from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, timestamp_distance
+from stagebook.media.rtc.sfu.published_track import PublishedTrack
+from stagebook.media.rtc.sfu.simulcast.switchable_track import SwitchableTrack
 from tests.media.rtc.sfu.simulcast.layer_scenario import FRAME_SECONDS, SIZES, LayerScenario, Watching, rid_of
 
 RIDS = tuple(SIZES)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("choose"), st.integers(0, 1), st.sampled_from([*RIDS, None])),
+        st.tuples(st.just("thin"), st.integers(0, 1), st.sampled_from([0, 1, None])),
+        st.tuples(st.just("pause_video"), st.integers(0, 1), st.none()),
+        st.tuples(st.just("cut"), st.integers(0, 1), st.none()),
         st.tuples(st.just("frames"), st.integers(1, 12), st.sets(st.sampled_from(RIDS), min_size=1)),
         st.tuples(st.just("lose"), st.integers(1, 3), st.sampled_from(RIDS)),
         st.tuples(st.just("hold"), st.integers(1, 3), st.sampled_from(RIDS)),
@@ -37,6 +43,20 @@ class Switches(LayerScenario):
     def choose(self, number: int, rid: str | None) -> None:
         """Let a viewer choose."""
         self.tracks.choose(self.viewers[number].track, rid, self.now)
+
+    def thin(self, number: int, max_temporal_id: int | None) -> None:
+        """Move a viewer to a version of the layer that it is sent."""
+        track = self.viewers[number].track
+        if isinstance(track.track, SwitchableTrack) and isinstance(track.track.whole, PublishedTrack):
+            track.move_to(track.track.whole.version(max_temporal_id), self.now)
+
+    def pause_video(self, number: int, *_: object) -> None:
+        """Pause a viewer's video."""
+        self.viewers[number].track.pause(self.now)
+
+    def cut(self, number: int, *_: object) -> None:
+        """Send a viewer nothing until its next track begins."""
+        self.viewers[number].track.cut(self.now)
 
     def frames(self, number: int, rids: set[str]) -> None:
         """Send frames of these layers; the others are silent."""
@@ -78,15 +98,32 @@ def check(viewer: Watching) -> None:
     by_number: dict[int, RtpPacket] = {}
     for packet in viewer.packets:
         assert by_number.setdefault(packet.sequence, packet) == packet
-    ordered = [by_number[number] for number in sorted(by_number)]
-    assert all(packet.sequence >= 7 for packet in ordered)
+    numbers = sorted(by_number)
+    assert all(number >= 7 for number in numbers)
+    # An empty packet stands for one that came too late to be left out without a gap.
+    ordered = [by_number[number] for number in numbers if by_number[number].payload]
     for before, after in pairwise(ordered):
         assert timestamp_distance(after.timestamp, before.timestamp) >= 0
         if rid_of(after.payload) != rid_of(before.payload):
             assert vp8.starts_keyframe(after.payload)
-            assert after.sequence == before.sequence + 1
+            assert after.sequence == before.sequence + 1 or not by_number[after.sequence - 1].payload
             assert after.timestamp != before.timestamp
+        check_pictures(before.payload, after.payload)
     assert not ordered or vp8.starts_keyframe(ordered[0].payload)
+
+
+def check_pictures(before: bytes, after: bytes) -> None:
+    """The numbers of VP8 grow by one for each frame, and with each frame of layer 0."""
+    first, second = parse_descriptor(before), parse_descriptor(after)
+    assert first is not None
+    assert second is not None
+    assert first.picture_id is not None
+    assert second.picture_id is not None
+    assert first.tl0 is not None
+    assert second.tl0 is not None
+    new_frame = (second.picture_id - first.picture_id) & 0x7FFF
+    assert new_frame in (0, 1)
+    assert (second.tl0 - first.tl0) & 0xFF == int(bool(new_frame) and second.temporal_id == 0)
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,6 +1,7 @@
 """One feed of a source: the units that one encoder sends, their measurement, and the cached GOP.
 
-Every feed of a source is received and measured, the active one (which viewers see) and the standby ones.
+Every feed of a source is received and measured, the active one (which viewers see) and the standby ones. A feed can be
+relayed by itself, to a tap that records this encoder whatever viewers see.
 """
 
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.media_bus import Unit
 from stagebook.media.rtc.rtp.source_meter import SourceMeasurement, SourceMeter
 from stagebook.media.rtc.sfu.encoder.gop_cache import GopCache
+from stagebook.media.rtc.sfu.relay.source_relay import SourceRelay
 
 _log = structlog.get_logger(__name__)
 
@@ -38,12 +40,17 @@ class EncoderFeed:
         """When the last video frame arrived."""
         self.has_ended = False
         """The media bus connection is closed, but the encoder's connection has not been closed yet."""
+        self.relays: list[SourceRelay] = []
+        """The open relays of this feed alone."""
+        self._is_closed = False
         self._meter = SourceMeter(codec=Codec.H264, now=now)
         self._warned_of_rare_keyframes = False
 
     def receive(self, unit: Unit, now: float) -> None:
-        """Measure a unit, and add a video frame to the cached GOP. Logs once if keyframes are too rare for the
-        cache."""
+        """Measure a unit, relay it, and add a video frame to the cached GOP. Logs once if keyframes are too rare for
+        the cache."""
+        for relay in self.relays:
+            relay.relay_unit(unit)
         newest = self.newest.get(unit.kind)
         if newest is None or unit.timestamp > newest.timestamp:
             self.newest[unit.kind] = ClockSample(unit.timestamp, now)
@@ -57,13 +64,31 @@ class EncoderFeed:
 
     def _cache(self, unit: Unit) -> None:
         had_gop = self.gop_cache.current is not None
-        self.gop_cache.add(unit.payloads, is_keyframe=unit.is_keyframe)
+        self.gop_cache.add(unit.payloads, is_keyframe=unit.is_keyframe, timestamp=unit.timestamp)
         if had_gop and self.gop_cache.current is None and not self._warned_of_rare_keyframes:
             self._warned_of_rare_keyframes = True
             _log.warning(
                 "the encoder sends keyframes too rarely: new viewers get no video until the next keyframe",
                 connection_id=self.connection_id,
             )
+
+    def add_relay(self, relay: SourceRelay) -> None:
+        """Relay this feed from now on, active or not, with its GOP so far. The relay of a closed feed is closed."""
+        self.relays.append(relay)
+        gop = self.gop_cache.current
+        relay.start_encoder(self.video_parameters, () if gop is None else gop.timed_frames())
+        if self._is_closed:
+            relay.close()
+
+    def remove_relay(self, relay: SourceRelay) -> None:
+        """Relay to this receiver no longer."""
+        self.relays.remove(relay)
+
+    def close(self) -> None:
+        """The encoder's connection is closed: end the relays."""
+        self.has_ended = self._is_closed = True
+        for relay in self.relays:
+            relay.close()
 
     def measure(self, now: float) -> SourceMeasurement:
         """The bitrate, frame rate and frame size since the last call, or since the feed began."""

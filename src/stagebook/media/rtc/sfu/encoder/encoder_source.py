@@ -25,6 +25,9 @@ from stagebook.media.rtc.sfu.encoder.encoder_feed import ClockSample, EncoderFee
 from stagebook.media.rtc.sfu.encoder.encoder_track import EncoderTrack
 from stagebook.media.rtc.sfu.encoder.replay_pacer import ReplayPacer
 from stagebook.media.rtc.sfu.media_source import MediaSource
+from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
+from stagebook.media.rtc.sfu.relay.source_relay import SourceRelay
+from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 
 SILENCE_SECONDS: Final = 1.0
 """An active feed without a video frame for so long is replaced by a standby feed that brings one."""
@@ -45,6 +48,7 @@ class EncoderSource(MediaSource):
         random_bits: Callable[[int], int],
         wall_clock: Callable[[], float],
         pacer: ReplayPacer,
+        schedule: SendSchedule | None = None,
     ) -> None:
         """`video_parameters` is the SDP fmtp value of the first feed's Hello."""
         super().__init__(source_id, name=name, wall_clock=wall_clock)
@@ -67,6 +71,7 @@ class EncoderSource(MediaSource):
                 random_bits=random_bits,
                 pacer=pacer,
                 on_started=self._report_to,
+                schedule=schedule,
             )
             for kind, codec in _CODECS.items()
         }
@@ -97,7 +102,7 @@ class EncoderSource(MediaSource):
         """Remove a feed whose connection is closed. Unknown ids are ignored."""
         feed = self.feeds.pop(connection_id, None)
         if feed is not None:
-            feed.has_ended = True
+            feed.close()
 
     def set_ended(self, connection_id: str) -> None:
         """Note that a feed's media bus connection is closed; the feed stays until `remove`. Unknown ids are ignored."""
@@ -124,6 +129,8 @@ class EncoderSource(MediaSource):
             gop=feed.gop_cache.current if unit.kind is MediaKind.VIDEO else None,
             now=now,
         )
+        for relay in self.relays:
+            relay.relay_unit(unit)
 
     def _is_active_replaceable(self, now: float) -> bool:
         """Whether a feed that has just brought a video frame shall become the active one."""
@@ -136,6 +143,23 @@ class EncoderSource(MediaSource):
         self._set_offset(feed, now)
         newest = feed.newest[MediaKind.VIDEO].timestamp + self._offset(MediaKind.VIDEO)
         self._tracks[MediaKind.VIDEO].switch_feed(feed.gop_cache.current, newest_timestamp=newest, now=now)
+        gop = feed.gop_cache.current
+        for relay in self.relays:
+            # Without the frame that has just come, which is relayed as a unit.
+            relay.start_encoder(feed.video_parameters, () if gop is None else gop.timed_frames()[:-1])
+
+    # Relays
+
+    def describe(self) -> SourceDescription:
+        """The format of the video; the audio of encoders has only one."""
+        return SourceDescription(plan=None, video_parameters=self.format.video_parameters)
+
+    def add_relay(self, relay: SourceRelay) -> None:
+        """Relay the active feed, now and later, with its GOP so far."""
+        self.relays.append(relay)
+        if self.active is not None:
+            gop = self.active.gop_cache.current
+            relay.start_encoder(self.active.video_parameters, () if gop is None else gop.timed_frames())
 
     # Clocks
 
@@ -165,7 +189,7 @@ class EncoderSource(MediaSource):
         self._offset_steps = max(steps) if steps else self._random_bits(_FIRST_OFFSET_BITS)
         if self._clock is None:
             clock_steps = video.timestamp // (CLOCK_RATES[MediaKind.VIDEO] // _STEPS_PER_SECOND) + self._offset_steps
-            self._clock = (now, self._ntp_now(), clock_steps)
+            self._clock = (now, self.ntp_now(), clock_steps)
 
     def _report_clock(self, track: EncoderTrack, now: float, down_track: DownTrack | None = None) -> None:
         """Send the viewers of a track, or one down track, the NTP time and the RTP timestamp of `now`."""

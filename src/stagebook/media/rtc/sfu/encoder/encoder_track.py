@@ -12,19 +12,30 @@ Audio needs no keyframe: a viewer starts with the next packet.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
 from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.encoder.gop_cache import Gop
 from stagebook.media.rtc.sfu.encoder.gop_replay import NOTHING_SENT, GopReplay, ReplayState
 from stagebook.media.rtc.sfu.encoder.replay_pacer import PACKETS_PER_TURN, ReplayPacer
-from stagebook.media.rtc.sfu.source_track import SentPacket, SourceTrack
+from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
+from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
+from stagebook.media.rtc.sfu.source_track import SourceTrack
 
 MIN_REPLAY_INTERVAL_SECONDS: Final = 1.0
 """Minimum time between two replays to one viewer: each sends a whole GOP."""
 REPLAY_HISTORY_SECONDS: Final = 5.0
 """How long after a replay its packets can be retransmitted."""
+
+
+class _Position(NamedTuple):
+    """Where a viewer's stream stands."""
+
+    next_sequence: int
+    last_timestamp: int
+    """Not wrapped; NOTHING_SENT before the first packet."""
+    octets: int
 
 
 class EncoderTrack(SourceTrack):
@@ -39,9 +50,10 @@ class EncoderTrack(SourceTrack):
         random_bits: Callable[[int], int],
         pacer: ReplayPacer,
         on_started: Callable[["EncoderTrack", DownTrack, float], None],
+        schedule: SendSchedule | None = None,
     ) -> None:
         """`on_started` is called when a down track has been sent its first packets, and again when it goes live."""
-        super().__init__(kind=kind, codec=codec, clock_rate=clock_rate, random_bits=random_bits)
+        super().__init__(kind=kind, codec=codec, clock_rate=clock_rate, random_bits=random_bits, schedule=schedule)
         self.newest_timestamp: int | None = None
         """The highest outgoing timestamp, not wrapped."""
         self.newest_at = 0.0
@@ -49,6 +61,8 @@ class EncoderTrack(SourceTrack):
         self._gop: Gop | None = None
         self._replays: dict[DownTrack, GopReplay] = {}
         """The replay of each down track that is not live yet, and of those that went live a short time ago."""
+        self._held: dict[DownTrack, _Position] = {}
+        """Where the streams stand that are held."""
         self._pacer = pacer
         self._on_started = on_started
 
@@ -57,14 +71,27 @@ class EncoderTrack(SourceTrack):
     def add(self, down_track: DownTrack, now: float) -> None:
         """Start sending to a down track whose connection is up: with a replay of the cached GOP, or, if none is cached,
         with the next keyframe. Call it once for a down track."""
-        self._start_replay(
-            down_track, next_sequence=self._first_sequence(), last_timestamp=NOTHING_SENT, octets=0, now=now
-        )
+        held = self._held.pop(down_track, None) or _Position(self._first_sequence(), NOTHING_SENT, 0)
+        self._replay_from(held, down_track, now)
 
     def remove(self, down_track: DownTrack) -> None:
         """Stop sending to a down track. A down track that was never added is ignored."""
+        self._held.pop(down_track, None)
         self._replays.pop(down_track, None)
         super().remove(down_track)
+
+    def hold(self, down_track: DownTrack) -> None:
+        """Stop sending to a down track, so that `add` goes on with its numbers if it has been sent anything."""
+        replay = self._replays.get(down_track)
+        position = None
+        if down_track in self._starts:
+            position = self._position(down_track)
+            self._send_queued(down_track)
+        elif replay is not None and replay.has_started:
+            position = _Position(replay.next_sequence, replay.last_timestamp, replay.octets)
+        self.remove(down_track)
+        if position is not None:
+            self._held[down_track] = position
 
     def handle_keyframe_request(self, down_track: DownTrack, now: float) -> None:
         """Replay the GOP to a viewer that sent a PLI or FIR, since an encoder cannot be asked for a keyframe.
@@ -131,21 +158,21 @@ class EncoderTrack(SourceTrack):
 
     def _restart(self, down_track: DownTrack, now: float) -> None:
         """Take a live down track out of the live ones and replay the GOP to it, as a continuation of its stream."""
-        octets = self.sent_octets(down_track)
-        next_sequence = (self._next_sequence + down_track.sequence_offset) & 0xFFFF
+        position = self._position(down_track)
+        self._send_queued(down_track)
         super().remove(down_track)
-        last = self.newest_timestamp
-        self._start_replay(
-            down_track,
-            next_sequence=next_sequence,
-            last_timestamp=NOTHING_SENT if last is None else last,
-            octets=octets,
-            now=now,
+        self._replay_from(position, down_track, now)
+
+    def _position(self, down_track: DownTrack) -> _Position:
+        """Where the stream of a live down track stands."""
+        return _Position(
+            (self._next_sequence + down_track.sequence_offset) & 0xFFFF,
+            NOTHING_SENT if self.newest_timestamp is None else self.newest_timestamp,
+            self.sent_octets(down_track),
         )
 
-    def _start_replay(
-        self, down_track: DownTrack, *, next_sequence: int, last_timestamp: int, octets: int, now: float
-    ) -> None:
+    def _replay_from(self, position: _Position, down_track: DownTrack, now: float) -> None:
+        next_sequence, last_timestamp, octets = position
         replay = GopReplay(
             down_track, next_sequence=next_sequence, last_timestamp=last_timestamp, octets=octets, now=now
         )
@@ -163,7 +190,9 @@ class EncoderTrack(SourceTrack):
         if self._replays.get(down_track) is not replay or replay.ended_at is not None:
             # The viewer has left, has gone live with a keyframe, or is sent a newer replay.
             return False
-        state = replay.send_next(self._gop, newest_timestamp=self.newest_timestamp or 0, max_packets=PACKETS_PER_TURN)
+        state = replay.send_next(
+            self._gop, newest_timestamp=self.newest_timestamp or 0, max_packets=PACKETS_PER_TURN, now=now
+        )
         if state is ReplayState.CAUGHT_UP:
             self._end_replay(replay, now)
         if state is ReplayState.CAUGHT_UP or (not had_started and replay.has_started):
@@ -173,7 +202,13 @@ class EncoderTrack(SourceTrack):
 
     def _end_replay(self, replay: GopReplay, now: float) -> None:
         replay.ended_at = now
-        self._go_live(replay.down_track, sequence=self._next_sequence, first=replay.next_sequence, octets=replay.octets)
+        self._go_live(
+            replay.down_track,
+            sequence=self._next_sequence,
+            first=replay.next_sequence,
+            now=now,
+            octets=replay.octets,
+        )
 
     def _start_with(self, timestamp: int, now: float) -> list[DownTrack]:
         """Make those down tracks live that can start with the keyframe of this timestamp. Returns them."""

@@ -6,6 +6,7 @@ that sends keyframes too rarely has no cached GOP, and new viewers wait for its 
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final, NamedTuple
 
 MAX_GOP_BYTES: Final = 8 << 20
@@ -25,26 +26,44 @@ class GopPacket(NamedTuple):
     """The index of its frame in the GOP, from 0."""
 
 
+class TimedFrame(NamedTuple):
+    """One frame of a GOP."""
+
+    timestamp: int
+    payloads: tuple[bytes, ...]
+
+
 class Gop:
     """A keyframe and the frames after it, in decoding order. It only grows, by whole frames."""
 
     def __init__(self) -> None:
         self.packets: list[GopPacket] = []
+        self.timestamps: list[int] = []
+        """Of the frames, on the encoder's clock."""
         self.frames = 0
         self.size_bytes = 0
 
-    def add(self, payloads: Sequence[bytes]) -> bool:
-        """Append a frame, given as its RTP payloads. False, and nothing is appended, if the GOP would exceed
-        MAX_GOP_BYTES, MAX_GOP_PACKETS or MAX_GOP_FRAMES."""
+    def add(self, payloads: Sequence[bytes], timestamp: int = 0) -> bool:
+        """Append a frame, given as its RTP payloads, with its timestamp on the encoder's clock.
+
+        False, and nothing is appended, if the GOP would exceed MAX_GOP_BYTES, MAX_GOP_PACKETS or MAX_GOP_FRAMES."""
         size_bytes = self.size_bytes + sum(len(payload) for payload in payloads)
         packets = len(self.packets) + len(payloads)
         if size_bytes > MAX_GOP_BYTES or packets > MAX_GOP_PACKETS or self.frames == MAX_GOP_FRAMES:
             return False
         last = len(payloads) - 1
         self.packets += [GopPacket(payload, int(index == last), self.frames) for index, payload in enumerate(payloads)]
+        self.timestamps.append(timestamp)
         self.frames += 1
         self.size_bytes = size_bytes
         return True
+
+    def timed_frames(self) -> list[TimedFrame]:
+        """The frames, each with its timestamp and its RTP payloads."""
+        return [
+            TimedFrame(self.timestamps[index], tuple(packet.payload for packet in packets))
+            for index, packets in groupby(self.packets, key=lambda packet: packet.frame)
+        ]
 
 
 class GopCache:
@@ -54,10 +73,10 @@ class GopCache:
         self.current: Gop | None = None
         """None before the first keyframe, and from the frame that exceeds a limit until the next keyframe."""
 
-    def add(self, payloads: Sequence[bytes], *, is_keyframe: bool) -> None:
+    def add(self, payloads: Sequence[bytes], *, is_keyframe: bool, timestamp: int = 0) -> None:
         """Append the stream's next frame. A keyframe starts a new GOP; the former object stays as it is, because
         replays may still be sending from it."""
         if is_keyframe:
             self.current = Gop()
-        if self.current is not None and not self.current.add(payloads):
+        if self.current is not None and not self.current.add(payloads, timestamp):
             self.current = None

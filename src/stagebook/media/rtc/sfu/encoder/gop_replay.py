@@ -14,9 +14,10 @@ from enum import StrEnum
 from typing import Final
 
 from stagebook.media.rtc.rtp.rtp_packet import sequence_distance
-from stagebook.media.rtc.sfu.down_track import DownTrack, fan_out
+from stagebook.media.rtc.sfu.down_track import DownTrack
 from stagebook.media.rtc.sfu.encoder.gop_cache import Gop
-from stagebook.media.rtc.sfu.source_track import SentPacket
+from stagebook.media.rtc.sfu.sending.fan_out import fan_out
+from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
 
 MAX_KEPT_GOPS: Final = 4
 """GOPs of one replay whose packets can be retransmitted."""
@@ -91,11 +92,20 @@ class GopReplay:
         """Whether the last frame has been sent completely, so that another GOP may follow."""
         return not self._sent or self._sent[-1].is_at_frame_boundary
 
-    def send_next(self, gop: Gop | None, *, newest_timestamp: int, max_packets: int) -> ReplayState:
-        """Send up to `max_packets` packets of `gop`, the currently cached one.
+    def send_next(self, gop: Gop | None, *, newest_timestamp: int, max_packets: int, now: float) -> ReplayState:
+        """Send up to `max_packets` packets of `gop`, the currently cached one, as one batch.
 
         `newest_timestamp` is the outgoing timestamp of its last frame, not wrapped.
         """
+        batch: list[SentPacket] = []
+        state = self._take_next(gop, newest_timestamp, max_packets, batch)
+        fan_out([self.down_track], batch, now=now)
+        return state
+
+    def _take_next(
+        self, gop: Gop | None, newest_timestamp: int, max_packets: int, batch: list[SentPacket]
+    ) -> ReplayState:
+        """Append the next packets to `batch`."""
         for _ in range(max_packets):
             sent = self._sent[-1] if self._sent else None
             if sent is None or (sent.gop is not gop and sent.is_at_frame_boundary):
@@ -104,7 +114,7 @@ class GopReplay:
                 sent = self._start_gop(gop)
             if sent.count == len(sent.gop.packets):
                 return ReplayState.CAUGHT_UP if self.last_timestamp <= newest_timestamp else ReplayState.WAITING
-            self._send_packet(sent, newest_timestamp)
+            batch.append(self._next_packet(sent, newest_timestamp))
         return ReplayState.SENDING
 
     def find_sent(self, sequence: int) -> SentPacket | None:
@@ -119,20 +129,14 @@ class GopReplay:
         self.down_track.sequence_offset = 0
         return self._sent[-1]
 
-    def _send_packet(self, sent: _SentGop, newest_timestamp: int) -> None:
+    def _next_packet(self, sent: _SentGop, newest_timestamp: int) -> SentPacket:
         frame = sent.gop.packets[sent.count].frame
         if frame == len(sent.timestamps):
             frames_behind = sent.gop.frames - 1 - frame
             self.last_timestamp = max(self.last_timestamp + 1, newest_timestamp - frames_behind)
             sent.timestamps.append(self.last_timestamp)
         packet = sent.packet(sent.count)
-        fan_out(
-            [self.down_track],
-            sequence=packet.sequence,
-            marker=packet.marker,
-            timestamp=packet.timestamp,
-            payload=packet.payload,
-        )
         sent.count += 1
         self.next_sequence = (self.next_sequence + 1) & 0xFFFF
         self.octets += len(packet.payload)
+        return packet

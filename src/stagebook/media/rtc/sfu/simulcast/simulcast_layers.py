@@ -12,7 +12,11 @@ from collections.abc import Collection
 
 from stagebook.media.codecs.h264_parameter_sets import ParameterSets
 from stagebook.media.rtc.rtp.bandwidth_estimate import QueueDelay
+from stagebook.media.rtc.rtp.path_timing import PathTiming
+from stagebook.media.rtc.rtp.rtcp import SenderReport
 from stagebook.media.rtc.rtp.stream_receiver import StreamReceiver
+from stagebook.media.rtc.sfu.simulcast.layer_meter import LayerMeter
+from stagebook.media.rtc.sfu.simulcast.picture_layers import PictureLayerReader
 
 SILENCE_SECONDS = 0.7
 """A layer without packets for this long, while another layer sends, is inactive. Chromium stops its high layers when
@@ -53,19 +57,25 @@ class Layer:
     """One SSRC of a track, with its receive statistics."""
 
     __slots__ = (
+        "_octets_before",
         "bitrate_bps",
         "encoding_id",
         "frames",
         "keyframe_requested_at",
         "last_packet_at",
+        "meter",
         "octets",
         "parameter_sets",
+        "pictures",
         "queue",
         "receiver",
         "rid",
+        "sender_report",
         "shown_bitrate_bps",
         "shown_frames_per_second",
         "size",
+        "size_requested_at",
+        "size_requests",
         "ssrc",
         "wants_keyframe",
     )
@@ -79,16 +89,21 @@ class Layer:
         now: float,
         encoding_id: str | None = None,
         parameter_sets: ParameterSets | None = None,
+        pictures: PictureLayerReader | None = None,
+        timing: PathTiming | None = None,
+        has_rtx: bool = False,
     ) -> None:
+        """`timing` and `has_rtx` are those of StreamReceiver."""
         self.ssrc = ssrc
         self.rid = rid
         """The RTP stream id (RFC 8852) that the SSRC's packets carried; None without simulcast."""
         self.encoding_id = encoding_id
         """None without simulcast."""
-        self.receiver = StreamReceiver(ssrc=ssrc, clock_rate=clock_rate)
+        self.receiver = StreamReceiver(ssrc=ssrc, clock_rate=clock_rate, timing=timing, has_rtx=has_rtx)
         self.queue = QueueDelay(clock_rate=clock_rate)
         self.octets = 0
         """Payload bytes since the last `take_rate`."""
+        self._octets_before = 0
         self.frames = 0
         """Packets with the marker bit, which end a frame, since the last `take_rate`."""
         self.bitrate_bps = 0
@@ -96,21 +111,36 @@ class Layer:
         self.shown_frames_per_second = SteadyValue()
         self.size = (0, 0)
         """Width and height of its last keyframe; zeros while unknown."""
+        self.size_requests = 0
+        self.size_requested_at = now
+        """How often a keyframe was requested to know the size, and when last; or when the layer was first received."""
         self.last_packet_at = now
         self.wants_keyframe = False
         """Whether a keyframe of it was asked for that has not been requested from the publisher yet."""
         self.keyframe_requested_at = float("-inf")
+        self.sender_report: SenderReport | None = None
+        """The newest one, for relays that begin later."""
         self.parameter_sets = parameter_sets
         """The parameter sets of a layer of H.264; None for other codecs."""
+        self.pictures = pictures
+        """Reads the frames of video; None for audio."""
+        self.meter = LayerMeter(now)
+        """What each temporal layer takes."""
 
     @property
     def pixels(self) -> int:
         """Width times height; 0 while unknown."""
         return self.size[0] * self.size[1]
 
+    @property
+    def received_octets(self) -> int:
+        """All payload bytes so far, retransmissions included."""
+        return self._octets_before + self.octets
+
     def take_rate(self, seconds: float) -> int:
         """The bitrate over the `seconds` since the last call, in bits per second of RTP payload, retransmissions
         included. Starts the next interval, also of the frame rate. `seconds` must not be 0."""
+        self._octets_before += self.octets
         self.bitrate_bps, self.octets = int(self.octets * 8 / seconds), 0
         self.shown_bitrate_bps.add(self.bitrate_bps)
         self.shown_frames_per_second.add(self.frames / seconds)
