@@ -1,0 +1,1 @@
+"""Individual participant recording: the media of a source as HLS in a bucket."""

@@ -1,0 +1,1 @@
+"""HLS recordings: encoded media to fragmented MP4 segments and playlists."""

@@ -1,0 +1,319 @@
+"""Records one participant: tapped frames to an HLS recording with its metadata and thumbnails.
+
+H.264 is copied, Opus becomes AAC. What a publisher leaves out is filled, so that sound and pictures stay together:
+silence for sound, the last picture for pictures. A recording is a sequence of streams:
+
+* The first one begins when both kinds have come, or one has been waited for (`stream_opening`). A recording of audio
+  and video has both tracks in any case: silence, or a black picture (`black_picture`).
+* Another one begins, without a gap, at a keyframe with other parameter sets, and with another publication.
+* After the end of a part, a jump of the source's time, or a pause of this process, another one begins as the first one
+  did, where the recording ended.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from stagebook.media.codecs.codec_names import Codec, MediaKind
+from stagebook.media.recording.black_picture import black_picture
+from stagebook.media.recording.hls.access_unit import video_format
+from stagebook.media.recording.hls.encoded_media import EncodedPicture, EncodedSound, VideoFormat
+from stagebook.media.recording.hls.hls_writer import HlsWriter
+from stagebook.media.recording.object_writer import ObjectWriter
+from stagebook.media.recording.opus_to_aac import OpusToAac
+from stagebook.media.recording.recording_journal import RecordingBegan, RecordingClosed, encode_record
+from stagebook.media.recording.recording_metadata import (
+    JSON_TYPE,
+    PARTICIPANT_RENDITION,
+    RecordingStatus,
+    describe_participant,
+    metadata_document,
+    metadata_name,
+)
+from stagebook.media.recording.recording_port import RecordingRequest
+from stagebook.media.recording.recording_timeline import RecordingTimeline
+from stagebook.media.recording.stream_opening import StreamOpening
+from stagebook.media.recording.thumbnail_writer import ThumbnailWriter
+from stagebook.media.tap.tapped_frame import TappedFrame
+
+UNSUPPORTED_CODEC: Final = "Video codec not supported for recording"
+"""AWS's reason for a publisher whose video is not H.264 (user guide, "Using Amazon EventBridge")."""
+_SOUND_LAG_US: Final = 2_000_000
+"""How much later than the pictures sound may arrive. What is missing then is silence."""
+_MIN_STREAM_US: Final = 1_000_000
+"""A stream lasts at least this long, so that a publisher that changes its format all the time makes few objects."""
+_REQUEST_INTERVAL_MS: Final = 500
+_MAX_PAUSE_MS: Final = 30_000
+"""Ticks come each second. After such a time without one the process was stopped, or the wall clock was set: what has
+passed is no gap in the media, and it could be days."""
+_TICK_LAG_US: Final = 3_000_000
+"""How much later than the wall clock says media may arrive."""
+
+
+class UnsupportedVideoError(Exception):
+    """The publisher sends video that is not recorded: its codec is not H.264."""
+
+    def __init__(self, *, duration_ms: int) -> None:
+        """`duration_ms` is what was recorded before; 0 if the recording could not start."""
+        super().__init__(UNSUPPORTED_CODEC)
+        self.duration_ms = duration_ms
+
+
+class ParticipantRecorder:
+    """One recording, with all of its parts."""
+
+    def __init__(
+        self,
+        *,
+        request: RecordingRequest,
+        objects: ObjectWriter,
+        journal: Callable[[bytes], None],
+        request_keyframe: Callable[[], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        """`journal` appends bytes to a file of the recording, which must be in the file when it returns; it is read by
+        `recover_recording`. `now_ms` returns the wall-clock time in milliseconds since the epoch."""
+        self._request = request
+        self._description = describe_participant(request)
+        self._objects = objects
+        self._journal = journal
+        self._keyframe_requester = request_keyframe
+        self._requested_ms = 0
+        self._now_ms = now_ms
+        self._seen_ms = now_ms()
+        """The wall-clock time of the last frame or tick."""
+        self._timeline = RecordingTimeline(now_ms=now_ms)
+        self._writer = HlsWriter(
+            objects=objects,
+            rendition=PARTICIPANT_RENDITION,
+            segment_seconds=request.segment_seconds,
+            request_keyframe=self._request_keyframe,
+            journal=journal,
+        )
+        self._thumbnails = self._make_thumbnails()
+        self._opening: StreamOpening | None = None
+        self._is_streaming = False
+        self._video: VideoFormat | None = None
+        """The format of the pictures of the stream. None if video is not recorded."""
+        self._is_black = False
+        """Whether the stream has no picture of the publisher."""
+        self._sound: OpusToAac | None = None
+        """The sound of the stream."""
+        self._is_other_publication = False
+        """Whether another stream begins with the next keyframe, and pictures before it are left out."""
+        self._stream_us = 0
+        """When the stream began."""
+        self._end_us = 0
+        """Where the newest part that has ended ends."""
+        self._has_begun = False
+        self._is_closed = False
+        self._duration_ms = 0
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether media was written. It stays true at the end."""
+        return self._has_begun
+
+    def receive(self, frame: TappedFrame) -> None:
+        """Take the next frame. Frames after the end are ignored.
+
+        Raises UnsupportedVideoError: the recording has failed, and its metadata says so.
+        """
+        if self._is_closed or (frame.kind is MediaKind.VIDEO and not self._request.has_video):
+            return
+        if frame.kind is MediaKind.VIDEO and frame.codec is not Codec.H264:
+            raise UnsupportedVideoError(duration_ms=self.fail(UNSUPPORTED_CODEC))
+        self._notice_pause()
+        if not self._timeline.agrees(frame.time_us):
+            self.end_part()
+        time_us = self._timeline.place(frame.time_us)
+        if self._is_streaming:
+            self._record(frame, time_us)
+            return
+        if self._opening is None:
+            self._opening = StreamOpening(time_us=time_us, has_video=self._request.has_video)
+        self._opening.add(frame, time_us)
+        if self._opening.is_ready(time_us):
+            self._begin_stream(self._opening)
+
+    def tick(self) -> None:
+        """Do what is due by the wall clock. To be called about every second."""
+        self._notice_pause()
+        now_us = self._timeline.now_us
+        if now_us is None or self._is_closed:
+            return
+        if self._opening is not None:
+            if self._opening.is_ready(now_us):
+                self._begin_stream(self._opening)
+            elif self._opening.needs_keyframe:
+                self._request_keyframe()
+        elif self._is_streaming:
+            self._fill_sound(now_us - _TICK_LAG_US)
+            self._writer.advance(now_us - _TICK_LAG_US)
+
+    def end_part(self) -> None:
+        """The publisher has stopped and may return: write what there is. Frames after it belong to a new part."""
+        if self._opening is not None and self._opening.frames:
+            self._begin_stream(self._opening)
+        self._opening = None
+        if self._is_streaming:
+            end_us = self._writer.end_us
+            if self._sound is not None:
+                end_us = max(end_us, self._sound.end_us)
+                self._write_sounds(self._sound.finish(end_us))
+            self._end_us = self._writer.end_stream(end_us)
+        self._timeline.resume_at(self._end_us)
+        self._is_streaming = self._is_other_publication = False
+        self._video = self._sound = None
+
+    def _notice_pause(self) -> None:
+        """End the part if neither frames nor ticks have come for long."""
+        now_ms = self._now_ms()
+        has_paused, self._seen_ms = now_ms - self._seen_ms > _MAX_PAUSE_MS, now_ms
+        if has_paused and not self._is_closed:
+            self.end_part()
+
+    def end(self) -> int:
+        """Complete the recording. Returns its duration in milliseconds; 0 if no media has come, and nothing was put."""
+        return self._complete(RecordingStatus.ENDED, None)
+
+    def fail(self, message: str) -> int:
+        """Complete the recording as far as it got, with the metadata of a failure. Returns its duration in
+        milliseconds."""
+        if self._has_begun:
+            return self._complete(RecordingStatus.ENDED_WITH_FAILURE, message)
+        self._opening = None
+        return self._complete(RecordingStatus.START_FAILED, message)
+
+    def _complete(self, status: RecordingStatus, message: str | None) -> int:
+        if self._is_closed:
+            return self._duration_ms
+        self.end_part()
+        self._is_closed = True
+        if not self._has_begun and status is RecordingStatus.ENDED:
+            return 0
+        ended_ms = self._now_ms()
+        if self._has_begun:
+            self._journal(encode_record(RecordingClosed(status=status, ended_ms=ended_ms, message=message)))
+        self._duration_ms = self._writer.end()
+        document = metadata_document(
+            self._description, status, ended_ms=ended_ms, duration_ms=self._duration_ms, message=message
+        )
+        self._objects.put(metadata_name(status), document, JSON_TYPE)
+        return self._duration_ms
+
+    def _begin_stream(self, opening: StreamOpening) -> None:
+        """Begin the first stream of a part with the frames that were kept."""
+        self._opening = None
+        if not self._has_begun:
+            self._begin()
+        distance_us = self._timeline.start_part_at(opening.start_us)
+        start_us = opening.start_us - distance_us
+        self._is_streaming = True
+        self._video = opening.video
+        self._sound = OpusToAac(start_us=start_us)
+        self._is_black = self._video is None and self._request.has_video
+        self._start_stream(start_us)
+        for placed in opening.frames:
+            self._record(placed.frame, placed.time_us - distance_us, is_first=True)
+
+    def _begin(self) -> None:
+        """Write down what the recording is, before anything of it."""
+        self._has_begun = True
+        began = RecordingBegan(
+            description=self._description, segment_seconds=self._request.segment_seconds, request=self._request
+        )
+        self._journal(encode_record(began))
+        document = metadata_document(self._description, RecordingStatus.STARTED)
+        self._objects.put(metadata_name(RecordingStatus.STARTED), document, JSON_TYPE)
+
+    def _start_stream(self, start_us: int) -> None:
+        self._is_other_publication = False
+        self._stream_us = start_us
+        if self._is_black:
+            self._video = video_format(black_picture())
+        self._writer.start_stream(
+            video=self._video,
+            sound=None if self._sound is None else self._sound.format,
+            start_us=start_us,
+            wall_clock_ms=self._timeline.wall_clock_ms(start_us),
+        )
+        if self._is_black:
+            # The writer repeats it: it is a picture that does not change.
+            self._writer.write_picture(EncodedPicture(time_us=start_us, body=black_picture(), is_keyframe=True))
+
+    def _record(self, frame: TappedFrame, time_us: int, *, is_first: bool = False) -> None:
+        """Record a frame. `is_first` says that the stream has begun with it: it begins no other one."""
+        is_new_stream = frame.is_new_stream and not is_first
+        if frame.kind is MediaKind.AUDIO:
+            self._record_sound(frame, time_us, is_new_stream=is_new_stream)
+        else:
+            self._is_other_publication |= is_new_stream
+            self._record_picture(frame, time_us)
+
+    def _record_picture(self, frame: TappedFrame, time_us: int) -> None:
+        if frame.is_keyframe:
+            if not self._follow_format(frame, time_us):
+                return
+        elif self._is_other_publication or self._is_black:
+            self._request_keyframe()
+            return
+        # Before the picture: segments that it completes are written with the sound that there is.
+        self._fill_sound(time_us - _SOUND_LAG_US)
+        self._writer.write_picture(EncodedPicture(time_us=time_us, body=frame.body, is_keyframe=frame.is_keyframe))
+        if self._thumbnails is not None:
+            self._thumbnails.take_picture(time_us=time_us, body=frame.body, is_keyframe=frame.is_keyframe)
+
+    def _follow_format(self, frame: TappedFrame, time_us: int) -> bool:
+        """Begin another stream with a keyframe, if it needs one. Returns whether the keyframe can be recorded."""
+        video = video_format(frame.body)
+        if video is None:
+            return False
+        if video == self._video and not self._is_other_publication:
+            return True
+        if not self._may_start_stream(time_us):
+            self._is_other_publication = True
+            self._request_keyframe()
+            return False
+        self._video, self._is_black = video, False
+        self._start_stream(time_us)
+        return True
+
+    def _may_start_stream(self, time_us: int) -> bool:
+        return time_us - self._stream_us >= _MIN_STREAM_US and self._writer.accepts(time_us)
+
+    def _record_sound(self, frame: TappedFrame, time_us: int, *, is_new_stream: bool) -> None:
+        if self._sound is None:
+            return
+        if is_new_stream:
+            self._sound.reset_decoder()
+            self._fill_sound(time_us)
+            # With pictures, the stream begins with the first keyframe of the other publication.
+            has_no_pictures = self._video is None or self._is_black
+            if has_no_pictures and self._may_start_stream(self._writer.end_us):
+                self._start_stream(self._writer.end_us)
+        self._write_sounds(self._sound.transcode(frame.body, time_us=time_us))
+
+    def _fill_sound(self, until_us: int) -> None:
+        if self._sound is not None:
+            self._write_sounds(self._sound.fill_until(until_us))
+
+    def _write_sounds(self, sounds: list[EncodedSound]) -> None:
+        for sound in sounds:
+            self._writer.write_sound(sound)
+
+    def _request_keyframe(self) -> None:
+        now_ms = self._now_ms()
+        if now_ms - self._requested_ms >= _REQUEST_INTERVAL_MS:
+            self._requested_ms = now_ms
+            self._keyframe_requester()
+
+    def _make_thumbnails(self) -> ThumbnailWriter | None:
+        settings = self._request.thumbnails
+        if settings is None or not self._request.has_video:
+            return None
+        return ThumbnailWriter(
+            objects=self._objects,
+            settings=settings,
+            folder=PARTICIPANT_RENDITION,
+            request_keyframe=self._request_keyframe,
+        )

@@ -1,0 +1,1 @@
+"""The recorder process and its supervision: what implements `RecordingEngine` in the server."""

@@ -1,0 +1,245 @@
+"""The recorder process: all recordings of a server. `recorder_worker` starts it.
+
+    python -m stagebook.media.recording.processes.recorder_process <file descriptor of the control socket>
+
+Its working directory is the folder of recordings, where it has its spool. At its start it completes what an earlier
+process has left there. It exits when the server sends Stop or closes the control socket.
+"""
+
+import asyncio
+import re
+import socket
+import sys
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from random import SystemRandom
+from typing import Final
+
+import structlog
+
+from stagebook.media.port import RefusalReason
+from stagebook.media.recording.processes.recorder_messages import (
+    SPOOL_NAME,
+    AcceptTapRequest,
+    EndPartCommand,
+    EndRecordingCommand,
+    FailCommand,
+    RecordCommand,
+    RecorderCommand,
+    RecorderMeasured,
+    RecorderRunning,
+    RecordingReported,
+    StartRecorder,
+    TapAccepted,
+    TapLost,
+    receive_command,
+)
+from stagebook.media.recording.processes.recorder_statistics import STATISTICS_INTERVAL_SECONDS, RecorderStatistics
+from stagebook.media.recording.processes.recording_run import RecordingRun
+from stagebook.media.recording.processes.upload_recovery import recover_uploads
+from stagebook.media.recording.recording_port import (
+    RecordingEnded,
+    RecordingFact,
+    RecordingFailed,
+    RecordingRequest,
+)
+from stagebook.media.tap.tap_receiver import TapReceiver
+from stagebook.media.tap.tapped_frame import TappedFrame
+from stagebook.media.worker.framing import BrokenStreamError
+from stagebook.media.worker.least_rights import KeptRights
+from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
+from stagebook.media.worker.worker_messages import RequestRefused
+from stagebook.storage.object_store import StorageFault
+from stagebook.storage.spool.spool_folder import UploadTarget
+from stagebook.storage.spool.upload_spool import UploadSpool
+from stagebook.storage.stores import open_store
+
+MAX_FILE_BYTES: Final = 1 << 30
+TICK_SECONDS: Final = 1.0
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+_log = structlog.get_logger(__name__)
+
+
+class _Recordings:
+    """Carries out the server's commands (`worker_main.Worker`). It is the listener of all taps."""
+
+    def __init__(self, command: StartRecorder, reports: ReportWriter, is_server_lost: Callable[[], bool]) -> None:
+        self._is_server_lost = is_server_lost
+        self._settings = command.settings
+        self._tap_directory = command.tap_directory
+        self._reports = reports
+        store = open_store(command.settings.storage)
+        self._spool = UploadSpool(Path(SPOOL_NAME), store, max_bytes=command.settings.spool_bytes)
+        self._taps = TapReceiver(clock=asyncio.get_running_loop().time, randomness=SystemRandom())
+        self._runs: dict[str, RecordingRun] = {}
+        self._tap_ids: dict[str, str] = {}
+        """The open tap of a recording."""
+        self._recording_ids: dict[str, str] = {}
+        """The recording of an open tap."""
+        self._next_tap = 0
+        self._ticks: asyncio.Task[None] | None = None
+        self._measurements: asyncio.Task[None] | None = None
+
+    async def start(self) -> RecorderRunning:
+        """Record from now on, and complete what was left. Raises OSError."""
+        await self._taps.start(self._tap_directory)
+        await recover_uploads(self._spool, ended_ms=_now_ms())
+        self._ticks = asyncio.create_task(self._tick_regularly())
+        self._measurements = asyncio.create_task(self._report_statistics())
+        return RecorderRunning()
+
+    async def stop(self) -> None:
+        """End all recordings, and upload what the store takes in time.
+
+        If the server is lost, its recordings have failed: they stay as they are, and the next process completes them.
+        """
+        for task in (self._ticks, self._measurements):
+            if task is not None:
+                task.cancel()
+        await self._taps.stop()
+        runs = [] if self._is_server_lost() else list(self._runs.values())
+        for run in runs:
+            run.shorten(timeout_seconds=self._settings.stop_timeout_seconds)
+        if runs:
+            endings = [asyncio.create_task(run.finished()) for run in runs]
+            await asyncio.wait(endings, timeout=self._settings.stop_timeout_seconds)
+        await self._spool.stop()
+
+    def handle(self, command: RecorderCommand) -> None:
+        """Carry out a command, and reply to it if it is a request."""
+        match command:
+            case RecordCommand():
+                self._record(command.request)
+            case AcceptTapRequest():
+                self._reports.send(self._accept_tap(command))
+            case FailCommand():
+                self._fail(command)
+            case EndPartCommand():
+                self._close_tap(command.recording_id)
+                if run := self._runs.get(command.recording_id):
+                    run.end_part()
+            case EndRecordingCommand():
+                self._close_tap(command.recording_id)
+                if run := self._runs.get(command.recording_id):
+                    run.end()
+
+    # TapListener
+
+    def frame_received(self, tap_id: str, frame: TappedFrame) -> None:
+        """As TapListener.frame_received."""
+        self._runs[self._recording_ids[tap_id]].receive(frame)
+
+    def tap_ended(self, tap_id: str) -> None:
+        """As TapListener.tap_ended. The server opens another one if the source goes on."""
+        recording_id = self._recording_ids.pop(tap_id)
+        self._tap_ids.pop(recording_id, None)
+        self._reports.send(TapLost(recording_id=recording_id))
+
+    def _record(self, request: RecordingRequest) -> None:
+        recording_id = request.recording_id
+        target = UploadTarget(bucket_name=request.bucket_name, prefix=request.prefix)
+        try:
+            upload = self._spool.open(_folder_name(recording_id), target)
+        except OSError as error:
+            _log.error("the spool cannot be written", recording=recording_id, detail=str(error))
+            failed = RecordingFailed(recording_id=recording_id, fault=StorageFault.UNAVAILABLE, duration_ms=0)
+            self._reports.send(RecordingReported(recorded=failed))
+            return
+        self._runs[recording_id] = RecordingRun(
+            request,
+            spool=self._spool,
+            upload=upload,
+            request_keyframe=lambda: self._request_keyframe(recording_id),
+            now_ms=_now_ms,
+            report=self._report,
+            end_timeout_seconds=self._settings.end_timeout_seconds,
+        )
+
+    def _accept_tap(self, request: AcceptTapRequest) -> TapAccepted | RequestRefused:
+        recording_id = request.connection_id
+        self._close_tap(recording_id)
+        run = self._runs.get(recording_id)
+        if run is None or run.is_over:
+            return RequestRefused(
+                request_id=request.request_id,
+                reason=RefusalReason.UNKNOWN_CONNECTION,
+                detail="there is no such recording",
+            )
+        self._next_tap += 1
+        tap_id = str(self._next_tap)
+        ticket = self._taps.accept(tap_id, request.description, self)
+        self._tap_ids[recording_id], self._recording_ids[tap_id] = tap_id, recording_id
+        return TapAccepted(request_id=request.request_id, ticket=ticket)
+
+    def _fail(self, command: FailCommand) -> None:
+        self._close_tap(command.recording_id)
+        if run := self._runs.get(command.recording_id):
+            _log.error("a recording has no source", recording=command.recording_id, detail=command.detail)
+            run.fail(StorageFault.UNAVAILABLE)
+
+    def _close_tap(self, recording_id: str) -> None:
+        tap_id = self._tap_ids.pop(recording_id, None)
+        if tap_id is not None:
+            del self._recording_ids[tap_id]
+            self._taps.close(tap_id)
+
+    def _request_keyframe(self, recording_id: str) -> None:
+        tap_id = self._tap_ids.get(recording_id)
+        if tap_id is not None:
+            self._taps.request_keyframe(tap_id)
+
+    def _report(self, fact: RecordingFact) -> None:
+        self._reports.send(RecordingReported(recorded=fact))
+        if isinstance(fact, RecordingEnded | RecordingFailed):
+            self._close_tap(fact.recording_id)
+            self._runs.pop(fact.recording_id, None)
+
+    async def _tick_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            for run in list(self._runs.values()):
+                run.tick()
+
+    async def _report_statistics(self) -> None:
+        while True:
+            await asyncio.sleep(STATISTICS_INTERVAL_SECONDS)
+            statistics = RecorderStatistics(
+                cpu_seconds=time.process_time(),
+                waiting_bytes=self._spool.waiting_bytes,
+                failed_attempts=self._spool.failed_attempts,
+            )
+            self._reports.send_measurement(RecorderMeasured(statistics=statistics))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _folder_name(recording_id: str) -> str:
+    """Return the name of a recording's folder in the spool: its id if that is the name of a file."""
+    return recording_id if _FOLDER_NAME.fullmatch(recording_id) else sha256(recording_id.encode()).hexdigest()
+
+
+async def serve(control_socket: socket.socket) -> int:
+    """Record until Stop, or until the server closes the control socket. Returns the exit code."""
+    lost = asyncio.Event()
+
+    async def receive(reader: asyncio.StreamReader) -> RecorderCommand:
+        try:
+            return await receive_command(reader)
+        except BrokenStreamError:
+            lost.set()
+            raise
+
+    def make_worker(command: RecorderCommand, reports: ReportWriter) -> _Recordings | None:
+        return _Recordings(command, reports, lost.is_set) if isinstance(command, StartRecorder) else None
+
+    return await run_worker(control_socket, receive, make_worker)
+
+
+if __name__ == "__main__":
+    rights = KeptRights(max_file_bytes=MAX_FILE_BYTES, starts_threads=True)
+    sys.exit(worker_main(serve, late_modules=("stagebook.storage.s3_store",), kept_rights=rights))

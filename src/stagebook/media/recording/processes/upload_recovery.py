@@ -1,0 +1,42 @@
+"""Completes what an earlier process has left in the spool: recordings that were interrupted, and objects that wait."""
+
+import asyncio
+
+import structlog
+
+from stagebook.media.recording.recording_metadata import RecordingStatus
+from stagebook.media.recording.recording_recovery import recover_recording
+from stagebook.storage.spool.spool_folder import Leftover
+from stagebook.storage.spool.upload_spool import UploadSpool
+
+_log = structlog.get_logger(__name__)
+
+
+async def recover_uploads(spool: UploadSpool, *, ended_ms: int) -> None:
+    """Put the objects that close interrupted recordings, and upload everything that waits. Raises OSError.
+
+    `ended_ms` is the wall-clock time for the metadata, in milliseconds since the epoch.
+    """
+    for leftover in await asyncio.to_thread(spool.read_leftovers):
+        upload = spool.adopt(leftover)
+        try:
+            recovered = await asyncio.to_thread(recover_recording, leftover.journal, ended_ms=ended_ms)
+        except Exception:  # noqa: BLE001 - a damaged journal must not keep the others from their store
+            _log.exception("a recording cannot be completed", upload=leftover.upload_id)
+            recovered = None
+        objects = () if recovered is None else recovered.objects
+        for each in objects:
+            upload.put_last(each.name, each.body, each.content_type)
+        has_failed = recovered is not None and recovered.status is RecordingStatus.ENDED_WITH_FAILURE
+        _log_recovery(leftover, was_interrupted=has_failed)
+        spool.leave(upload)
+
+
+def _log_recovery(leftover: Leftover, *, was_interrupted: bool) -> None:
+    _log.warning(
+        "an interrupted recording is completed" if was_interrupted else "objects that wait are uploaded",
+        upload=leftover.upload_id,
+        bucket=leftover.target.bucket_name,
+        prefix=leftover.target.prefix,
+        objects=len(leftover.waiting),
+    )
