@@ -1,0 +1,1 @@
+"""The part `drawing`: what drawing and mixing cost."""

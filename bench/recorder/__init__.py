@@ -1,0 +1,1 @@
+"""What the recording of one participant costs."""

@@ -1,0 +1,1 @@
+"""Server-side composition: the publishers of a stage in one picture and one sound."""

@@ -1,0 +1,1 @@
+"""Encoding of what a composition makes: H.264 and AAC."""

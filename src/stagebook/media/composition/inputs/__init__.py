@@ -1,0 +1,1 @@
+"""The inputs of a composition: decoders of the publishers' video and audio."""

@@ -1,0 +1,1 @@
+"""Layouts: which participant is where in the picture of a composition. Pure."""

@@ -1,0 +1,1 @@
+"""Mixing: the sound of the publishers in one stream."""

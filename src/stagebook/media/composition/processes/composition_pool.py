@@ -1,0 +1,171 @@
+"""All compositions of a server: one process for each, and no more than `max_compositions`."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import reduce
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from stagebook.media.composition.composition_port import (
+    ComposedParticipant,
+    CompositionFact,
+    CompositionLost,
+    CompositionRequest,
+)
+from stagebook.media.composition.layout.layout_settings import GridLayout
+from stagebook.media.composition.processes.composing_statistics import (
+    NO_COMPOSING_STATISTICS,
+    ComposingStatistics,
+    CompositionCounts,
+)
+from stagebook.media.composition.processes.composition_messages import SPOOLS_NAME, ComposingSetup
+from stagebook.media.composition.processes.composition_run import CompositionRun
+from stagebook.media.composition.processes.composition_taps import SourceTaps
+from stagebook.media.recording.processes.recordings_folder import RecordingsFolder
+from stagebook.media.worker.least_rights import ProcessUser
+from stagebook.media.worker.worker_run import WorkerStartError
+from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+
+STOP_SECONDS: Final = 15.0
+"""How long a server that stops waits for the outputs of its compositions."""
+
+_COMPLETING: Final = "leftovers"
+"""The name of the run that completes what lost compositions have left. No composition has such an id."""
+
+_log = structlog.get_logger(__name__)
+
+
+class CompositionPool:
+    """The compositions of a server (`composition_port.CompositionEngine`)."""
+
+    def __init__(
+        self,
+        setup: ComposingSetup,
+        opener: SourceTaps,
+        *,
+        folder: Path,
+        max_compositions: int,
+        user: ProcessUser | None = None,
+        timeouts: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - frozen
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        """`opener` is the engine pool. `folder` is that of recordings, the working directory of the processes; it is
+        made when it is needed. The processes run as `user`, or as this process's user."""
+        self._setup = setup
+        self._opener = opener
+        self._folder = RecordingsFolder(folder, user=user)
+        self.max_compositions = max_compositions
+        self._user = user
+        self._timeouts = timeouts
+        self._stop_seconds = stop_seconds
+        self._on_fact: Callable[[CompositionFact], None] = _ignore
+        self._runs: dict[str, CompositionRun] = {}
+        self._numbers = count()
+        self.counts = CompositionCounts()
+        self._ended_runs = NO_COMPOSING_STATISTICS
+        self._is_stopping = False
+
+    @property
+    def runs(self) -> Mapping[str, CompositionRun]:
+        """The compositions whose processes have not exited, by composition id."""
+        return dict(self._runs)
+
+    @property
+    def composition_count(self) -> int:
+        """The number of compositions whose processes have not exited."""
+        return len(self._runs.keys() - {_COMPLETING})
+
+    @property
+    def statistics(self) -> ComposingStatistics:
+        """The sums over all processes since the start, as last reported."""
+        return reduce(ComposingStatistics.plus, (run.statistics for run in self._runs.values()), self._ended_runs)
+
+    def listen(self, on_fact: Callable[[CompositionFact], None]) -> None:
+        """As CompositionEngine.listen."""
+        self._on_fact = on_fact
+
+    def start_composition(self, request: CompositionRequest) -> None:
+        """As CompositionEngine.start_composition. Above `max_compositions`, the composition is lost at once."""
+        composition_id = request.composition_id
+        try:
+            # A process whose composition is complete has only to exit.
+            if sum(not run.is_complete for run in self._runs.values()) >= self.max_compositions:
+                raise WorkerStartError(f"{self.max_compositions} compositions are running (max_compositions)")
+            directory = self._prepare()
+        except (OSError, WorkerStartError) as error:
+            _log.error("a composition does not start", composition=composition_id, detail=str(error))
+            lost = CompositionLost(composition_id=composition_id)
+            asyncio.get_running_loop().call_soon(self._report, lost)
+            return
+        self._start(request, directory)
+
+    def _start(self, request: CompositionRequest, tap_directory: str, *, leftovers: tuple[str, ...] = ()) -> None:
+        composition_id = request.composition_id
+        self._runs[composition_id] = CompositionRun(
+            request,
+            number=next(self._numbers),
+            setup=self._setup,
+            folder=str(self._folder.path),
+            tap_directory=tap_directory,
+            leftovers=leftovers,
+            opener=self._opener,
+            user=self._user,
+            on_fact=self._report,
+            on_gone=lambda: self._forget(composition_id),
+            timeouts=self._timeouts,
+        )
+
+    def complete_leftovers(self) -> None:
+        """Let a process complete what lost compositions have left on disk, if there is anything."""
+        spools = self._folder.path / SPOOLS_NAME
+        names = [path.name for path in spools.iterdir() if path.is_dir()] if spools.is_dir() else []
+        leftovers = tuple(name for name in sorted(names) if name not in self._runs)
+        if not leftovers or _COMPLETING in self._runs or self._is_stopping:
+            return
+        nothing = CompositionRequest(
+            composition_id=_COMPLETING, composition_arn="", stage_arn="", started_ms=0, layout=GridLayout(), outputs=()
+        )
+        self._start(nothing, self._prepare(), leftovers=leftovers)
+        self._runs[_COMPLETING].end()
+
+    def show_participants(self, composition_id: str, participants: tuple[ComposedParticipant, ...]) -> None:
+        """As CompositionEngine.show_participants."""
+        if composition_id in self._runs:
+            self._runs[composition_id].show(participants)
+
+    def end_composition(self, composition_id: str) -> None:
+        """As CompositionEngine.end_composition."""
+        if composition_id in self._runs:
+            self._runs[composition_id].end()
+
+    async def stop(self) -> None:
+        """End all compositions and their processes, within a bounded time."""
+        self._is_stopping = True
+        await asyncio.gather(*(run.stop(seconds=self._stop_seconds) for run in self._runs.values()))
+        self._folder.close()
+
+    def _prepare(self) -> str:
+        """Make the folders of the process. Returns that of the sockets of taps. Raises OSError."""
+        self._folder.prepare(SPOOLS_NAME)
+        return self._folder.open_tap_directory()
+
+    def _report(self, fact: CompositionFact) -> None:
+        self.counts.note(fact)
+        self._on_fact(fact)
+
+    def _forget(self, composition_id: str) -> None:
+        run = self._runs.pop(composition_id, None)
+        if run is not None:
+            self._ended_runs = self._ended_runs.plus(run.statistics.without_waiting())
+        if composition_id != _COMPLETING:
+            try:
+                self.complete_leftovers()
+            except OSError as error:
+                _log.error("what a composition has left cannot be completed", detail=str(error))
+
+
+def _ignore(_fact: CompositionFact) -> None:
+    """The listener before `listen`."""

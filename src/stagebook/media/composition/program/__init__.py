@@ -1,0 +1,1 @@
+"""The program of a composition: pictures and sound at the pace of one clock, whatever the participants do."""

@@ -1,0 +1,141 @@
+"""The output to a bucket: what it stores, and what becomes of a bucket that is missing or goes away."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import av
+import pytest
+
+from stagebook.media.composition.composition_port import (
+    BucketOutput,
+    OutputEnded,
+    OutputFact,
+    OutputFailed,
+    OutputFault,
+    OutputStarted,
+)
+from stagebook.media.composition.outputs import hls_output
+from stagebook.media.composition.outputs.hls_output import HlsOutput
+from stagebook.media.recording.recording_port import ThumbnailSettings
+from stagebook.storage.folder_store import FolderStore
+from stagebook.storage.object_store import StorageError, StorageFault
+from stagebook.storage.spool.spool_folder import UploadTarget
+from stagebook.storage.spool.upload_spool import UploadSpool
+from tests.media.composition.encoded_media import CANVAS, packets, stream_format
+
+IDS = {"composition_id": "composition", "destination_id": "abcdefghijkl"}
+OUTPUT = BucketOutput(
+    destination_id="abcdefghijkl",
+    canvas=CANVAS,
+    bucket_name="my-bucket",
+    prefix="a/b/composite",
+    thumbnails=ThumbnailSettings(interval_seconds=2, is_latest=True),
+)
+
+
+class FaultyStore(FolderStore):
+    """A folder store that fails as it is told."""
+
+    fault: StorageFault | None = None
+
+    async def check_bucket(self, bucket_name: str) -> None:
+        """As ObjectStore.check_bucket."""
+        self._fail()
+        await super().check_bucket(bucket_name)
+
+    async def put(self, bucket_name: str, key: str, body: bytes, *, content_type: str) -> None:
+        """As ObjectStore.put."""
+        self._fail()
+        await super().put(bucket_name, key, body, content_type=content_type)
+
+    def _fail(self) -> None:
+        if self.fault is not None:
+            raise StorageError(fault=self.fault, detail="as the test wants it")
+
+
+class Storage:
+    """A folder store with its spool, and an output that writes to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "recordings"
+        self.store = FaultyStore(self.path)
+        self.spool = UploadSpool(folder / "spool", self.store, max_bytes=16 << 20)
+        self.facts: asyncio.Queue[OutputFact] = asyncio.Queue()
+
+    @property
+    def prefix(self) -> Path:
+        return self.path / OUTPUT.bucket_name / OUTPUT.prefix
+
+    def start(self) -> HlsOutput:
+        upload = self.spool.open("upload", UploadTarget(bucket_name=OUTPUT.bucket_name, prefix=OUTPUT.prefix))
+        output = HlsOutput(
+            OUTPUT,
+            composition_id="composition",
+            stage_arn="arn:aws:ivs:us-west-2:123456789012:stage/abc",
+            stream_format=stream_format(),
+            report=self.facts.put_nowait,
+            upload=upload,
+            check_bucket=partial(self.store.check_bucket, OUTPUT.bucket_name),
+            now_ms=lambda: 1_764_000_000_000,
+        )
+        output.start()
+        return output
+
+
+@pytest.fixture(name="storage")
+async def storage_fixture(tmp_path: Path) -> AsyncIterator[Storage]:
+    storage = Storage(tmp_path)
+    yield storage
+    await storage.spool.stop()
+
+
+async def test_a_composition_is_stored_with_the_documented_layout(storage: Storage) -> None:
+    output = storage.start()
+    assert await storage.facts.get() == OutputStarted(**IDS)
+    for packet in packets(150):
+        output.put(packet)
+    await output.end()
+    assert await storage.facts.get() == OutputEnded(**IDS)
+    names = {path.relative_to(storage.prefix).as_posix() for path in storage.prefix.rglob("*") if path.is_file()}
+    assert {"media/hls/multivariant.m3u8", "media/hls/180p30-abcdefghijkl/playlist.m3u8"} <= names
+    assert {"events/recording-started.json", "events/recording-ended.json"} <= names
+    assert {"media/thumbnails/320x180/1.jpg", "media/latest_thumbnail/320x180/thumb.jpg"} <= names
+    ended = json.loads((storage.prefix / "events" / "recording-ended.json").read_bytes())
+    assert ended["recording_status"] == "RECORDING_ENDED"
+    rendition = ended["media"]["hls"]["renditions"][0]
+    assert (rendition["resolution_width"], rendition["resolution_height"]) == (320, 180)
+    assert ended["media"]["hls"]["duration_ms"] == pytest.approx(5_000, abs=100)
+    with av.open(str(storage.prefix / "media" / "hls" / "180p30-abcdefghijkl" / "playlist.m3u8")) as player:
+        assert sum(1 for _ in player.decode(video=0)) == 150
+
+
+@pytest.mark.parametrize("fault", [StorageFault.BUCKET_NOT_FOUND, StorageFault.ACCESS_DENIED])
+async def test_a_bucket_that_takes_nothing_fails_the_output(storage: Storage, fault: StorageFault) -> None:
+    storage.store.fault = fault
+    output = storage.start()
+    assert await storage.facts.get() == OutputFailed(**IDS, fault=OutputFault(fault.value))
+    await output.end()
+    assert storage.facts.empty()
+
+
+async def test_a_bucket_that_goes_away_fails_the_output(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hls_output, "WATCH_SECONDS", 0.01)
+    output = storage.start()
+    assert await storage.facts.get() == OutputStarted(**IDS)
+    storage.store.fault = StorageFault.BUCKET_NOT_FOUND
+    for packet in packets(70):
+        output.put(packet)
+    assert await storage.facts.get() == OutputFailed(**IDS, fault=OutputFault.BUCKET_NOT_FOUND)
+    await output.end()
+    assert storage.facts.empty()
+
+
+async def test_a_bucket_that_is_gone_at_the_end_fails_the_output(storage: Storage) -> None:
+    output = storage.start()
+    assert await storage.facts.get() == OutputStarted(**IDS)
+    storage.store.fault = StorageFault.ACCESS_DENIED
+    await output.end()
+    assert await storage.facts.get() == OutputFailed(**IDS, fault=OutputFault.ACCESS_DENIED)
