@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from stagebook.media.codecs.codec_names import MediaKind
-from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, MAX_HELLO_BYTES, FeedMessage, Hello, Unit
+from stagebook.media.media_bus import FEED_DECODER, MAX_FEED_MESSAGE_BYTES, MAX_HELLO_BYTES, FeedMessage, Hello, Unit
 from stagebook.media.media_bus_reader import MAX_UNREAD_BYTES, MediaBusReader
 from stagebook.media.worker.framing import BrokenStreamError, frame
 
@@ -22,7 +22,7 @@ MESSAGES: list[FeedMessage] = [
 DEEP = (3_010).to_bytes(4) + b"\x94\xa5Hello\xa1t\xa1v" + b"\x91" * 2_998 + b"\xc0"
 """A message with a fourth element, which the decoder skips, that is nested in itself."""
 
-Scenario = Callable[[MediaBusReader, socket.socket], Awaitable[None]]
+Scenario = Callable[[MediaBusReader[FeedMessage], socket.socket], Awaitable[None]]
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -37,14 +37,14 @@ def run(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
 
 
 async def _run(scenario: Scenario) -> None:
-    async def serve(_reader: MediaBusReader) -> None:
+    async def serve(_reader: MediaBusReader[FeedMessage]) -> None:
         """The scenario itself calls `next`."""
 
     client, server = socket.socketpair()
     client.settimeout(0)
     with client:
         loop = asyncio.get_running_loop()
-        _, reader = await loop.create_unix_connection(lambda: MediaBusReader(serve), sock=server)
+        _, reader = await loop.create_unix_connection(lambda: MediaBusReader(serve, FEED_DECODER), sock=server)
         async with asyncio.timeout(30):
             await scenario(reader, client)
         reader.close()
@@ -56,7 +56,7 @@ def encoded(message: FeedMessage) -> bytes:
 
 
 def test_messages_arrive_as_they_were_sent(run: Callable[[Scenario], None]) -> None:
-    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+    async def scenario(reader: MediaBusReader[FeedMessage], client: socket.socket) -> None:
         client.sendall(b"".join(encoded(message) for message in MESSAGES))
         assert [await reader.next() for _ in MESSAGES] == MESSAGES
 
@@ -70,7 +70,7 @@ def test_messages_may_arrive_in_parts_of_any_size(run: Callable[[Scenario], None
         Unit(kind=MediaKind.VIDEO, timestamp=size, is_keyframe=False, payloads=(bytes(size), b"end")) for size in sizes
     ]
 
-    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+    async def scenario(reader: MediaBusReader[FeedMessage], client: socket.socket) -> None:
         async def send() -> None:
             data = encoded(HELLO) + b"".join(encoded(unit) for unit in units)
             for start in range(0, len(data), part_bytes):
@@ -85,7 +85,7 @@ def test_messages_may_arrive_in_parts_of_any_size(run: Callable[[Scenario], None
 
 
 def test_complete_messages_are_read_before_the_end_is_reported(run: Callable[[Scenario], None]) -> None:
-    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+    async def scenario(reader: MediaBusReader[FeedMessage], client: socket.socket) -> None:
         client.sendall(encoded(HELLO) + encoded(MESSAGES[1])[:-1])
         client.close()
         await asyncio.sleep(0.05)
@@ -109,7 +109,7 @@ def test_complete_messages_are_read_before_the_end_is_reported(run: Callable[[Sc
     ],
 )
 def test_bytes_that_are_not_a_message_are_an_error(run: Callable[[Scenario], None], data: bytes, error: str) -> None:
-    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+    async def scenario(reader: MediaBusReader[FeedMessage], client: socket.socket) -> None:
         client.sendall(data)
         if data.startswith(encoded(HELLO)):
             assert await reader.next() == HELLO
@@ -123,7 +123,7 @@ def test_a_client_is_slowed_down_while_its_messages_are_not_read(run: Callable[[
     unit = Unit(kind=MediaKind.VIDEO, timestamp=0, is_keyframe=True, payloads=(bytes(MAX_UNREAD_BYTES // 2),))
     count = 100
 
-    async def scenario(reader: MediaBusReader, client: socket.socket) -> None:
+    async def scenario(reader: MediaBusReader[FeedMessage], client: socket.socket) -> None:
         data = encoded(HELLO) + encoded(unit) * count
         sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(client, data))
         await asyncio.sleep(0.2)

@@ -22,6 +22,10 @@ MAX_HELLO_BYTES: Final = 4 << 10
 CLOCK_RATES: Final = {MediaKind.VIDEO: 90_000, MediaKind.AUDIO: 48_000}
 """Ticks per second of a unit's timestamp: the RTP clock rates of H.264 (RFC 6184) and Opus (RFC 7587)."""
 
+VIDEO_TICKS_PER_MS: Final = CLOCK_RATES[MediaKind.VIDEO] // 1_000
+MAX_VIDEO_TRACKS: Final = 6
+"""Maximum number of video tracks of one encoder: one for each layer that an engine receives of a publisher."""
+
 
 class FeedTicket(msgspec.Struct, frozen=True, kw_only=True):
     """Permission to feed one connection: the path of the engine's unix socket, and a token that is valid once."""
@@ -42,9 +46,11 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True
 
     token: str
     video_parameters: str
+    video_tracks: int = 1
+    """The number of video tracks, the same picture at several qualities. 1 to MAX_VIDEO_TRACKS."""
 
     def __repr__(self) -> str:
-        return f"Hello(video_parameters={self.video_parameters!r})"
+        return f"Hello(video_parameters={self.video_parameters!r}, video_tracks={self.video_tracks})"
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, gc=False):
@@ -59,6 +65,10 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True,
     timestamp: int
     is_keyframe: bool
     payloads: tuple[bytes, ...]
+    track: int = 0
+    """The number of the video track, below the `video_tracks` of the Hello. `Hello.video_parameters` are those of track
+    0."""
 
 
 FeedMessage: TypeAlias = Hello | Unit
+FEED_DECODER: msgspec.msgpack.Decoder[FeedMessage] = msgspec.msgpack.Decoder(FeedMessage)

@@ -16,26 +16,29 @@ Flow control: the socket is not read while messages of MAX_UNREAD_BYTES or more 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Final, cast
+from typing import Final, Generic, cast
 
 import msgspec
 
-from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, MAX_HELLO_BYTES, FeedMessage
-from stagebook.media.worker.framing import LENGTH_BYTES, MALFORMED_ERRORS, BrokenStreamError
+from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, MAX_HELLO_BYTES
+from stagebook.media.worker.framing import LENGTH_BYTES, MALFORMED_ERRORS, BrokenStreamError, MessageT
 
 MAX_UNREAD_BYTES: Final = 256 << 10
 _RECEIVE_BUFFER_BYTES: Final = 64 << 10
 """One frame at 15 Mbit/s and 30 frames per second."""
 
-_decoder: msgspec.msgpack.Decoder[FeedMessage] = msgspec.msgpack.Decoder(FeedMessage)
 
-
-class MediaBusReader(asyncio.BufferedProtocol):
+class MediaBusReader(asyncio.BufferedProtocol, Generic[MessageT]):
     """One connection. It is served by a task of its own, which calls `next` for each message and `close` at the end."""
 
-    def __init__(self, serve: Callable[["MediaBusReader"], Coroutine[None, None, None]]) -> None:
-        """`serve` starts when the connection is made."""
+    def __init__(
+        self,
+        serve: Callable[["MediaBusReader[MessageT]"], Coroutine[None, None, None]],
+        decoder: msgspec.msgpack.Decoder[MessageT],
+    ) -> None:
+        """`serve` starts when the connection is made. `decoder` accepts the messages of this kind of connection."""
         self._serve = serve
+        self._decoder = decoder
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._receive_buffer = memoryview(bytearray(_RECEIVE_BUFFER_BYTES))
@@ -44,14 +47,14 @@ class MediaBusReader(asyncio.BufferedProtocol):
         self._filled_bytes = 0
         """Of the buffer that is in use."""
         self._max_bytes = MAX_HELLO_BYTES
-        self._unread: deque[tuple[FeedMessage, int]] = deque()
+        self._unread: deque[tuple[MessageT, int]] = deque()
         """Decoded messages with their sizes in bytes."""
         self._unread_bytes = 0
         self._is_paused = False
         self._error = ""
         self._changed = asyncio.Event()
 
-    async def next(self) -> FeedMessage:
+    async def next(self) -> MessageT:
         """Return the next message.
 
         Raises BrokenStreamError when the connection has ended, for a length that is 0 or too large, and for a body that
@@ -66,6 +69,11 @@ class MediaBusReader(asyncio.BufferedProtocol):
         self._unread_bytes -= size_bytes
         self._control_flow()
         return message
+
+    def send(self, data: bytes | bytearray) -> None:
+        """Send a framed message to the other end. It is dropped if the connection has ended."""
+        if self._transport is not None:
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close the connection."""
@@ -121,7 +129,7 @@ class MediaBusReader(asyncio.BufferedProtocol):
 
     def _decode(self, body: memoryview) -> None:
         try:
-            message = _decoder.decode(body)
+            message = self._decoder.decode(body)
         except MALFORMED_ERRORS as error:
             self._fail(f"not a message of the media bus: {error}")
             return

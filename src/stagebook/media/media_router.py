@@ -8,8 +8,9 @@ halves together and reports the end of a connection once:
 * The engine pool reports the loss of an engine. The router closes the RTMP connections that fed it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.port import (
     SERVER_FAULT,
@@ -18,6 +19,7 @@ from stagebook.media.port import (
     IngestAsked,
     IngestFailed,
     InitialLayer,
+    LayerChoice,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
@@ -66,9 +68,9 @@ class MediaRouter:
         """As MediaEngine.layers."""
         return await self._engines.layers(connection_id=connection_id)
 
-    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+    async def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None:
         """As MediaEngine.select_layer."""
-        await self._engines.select_layer(connection_id=connection_id, encoding_id=encoding_id)
+        await self._engines.select_layer(connection_id=connection_id, choice=choice)
 
     async def ingest(self, *, ask_id: str, connection_id: str, source_id: str, is_redundant: bool) -> None:
         """As MediaEngine.ingest: open a feed on an engine, and let the encoder write its media to it."""
@@ -94,6 +96,10 @@ class MediaRouter:
         """As MediaEngine.refuse_ingest."""
         if self._ingest is not None:
             self._ingest.refuse(ask_id=ask_id, detail=detail, is_wrong_key=is_wrong_key)
+
+    async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        """As MediaEngine.statistics. Nothing is known of encoders' connections."""
+        return await self._engines.statistics(connection_ids)
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         """As MediaEngine.close."""

@@ -11,11 +11,13 @@ Stages, participants, sessions and tokens are the manager's concern; an engine n
 plain values that can be serialised, so an engine can run in another process or on another machine.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 import msgspec
+
+from stagebook.media.connection_statistics import ConnectionStatistics
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -70,6 +72,32 @@ class VideoLayers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     section: int | None = None
     """Index of the video section in the viewer's offer; None for audio alone."""
     layers: tuple[VideoLayer, ...] = ()
+
+
+class LayerMode(StrEnum):
+    """What a viewer wants to be sent of a source."""
+
+    AUTO = "auto"
+    """The best that its line carries."""
+    EXACTLY = "exactly"
+    """One layer, and of the others only what replaces it while the publisher does not send it."""
+    AT_MOST = "atMost"
+    """The best that its line carries, up to one layer."""
+    AUDIO_ONLY = "audioOnly"
+    PAUSED = "paused"
+    """Neither audio nor video."""
+
+
+class LayerChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A viewer's choice. It has an encoding id if the mode is EXACTLY or AT_MOST."""
+
+    mode: LayerMode = LayerMode.AUTO
+    encoding_id: str | None = None
+
+    @classmethod
+    def exactly(cls, encoding_id: str | None) -> "LayerChoice":
+        """The choice of one layer; None: the engine's choice."""
+        return cls() if encoding_id is None else cls(mode=LayerMode.EXACTLY, encoding_id=encoding_id)
 
 
 class RefusalReason(StrEnum):
@@ -206,9 +234,9 @@ class MediaEngine(Protocol):
     ) -> Answer:
         """Accept a viewer's SDP offer for a source and return the answer.
 
-        With simulcast, the viewer is sent one layer of the video. LOWEST is the layer that it starts with, until the
-        engine finds that it can take more; otherwise the engine chooses, and without an estimate of the viewer's
-        bandwidth that is the best layer.
+        With simulcast, the viewer is sent one layer of the video, by its bandwidth: the best one while that is not
+        known. LOWEST and HIGHEST say with which one it starts. Without either, a viewer that reports how packets arrive
+        starts with the lowest.
 
         Raises MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, UNKNOWN_SOURCE, BUSY, ENGINE_LOST).
         """
@@ -240,12 +268,18 @@ class MediaEngine(Protocol):
         Raises MediaRefusedError (UNKNOWN_CONNECTION, also for a publisher's connection; ENGINE_LOST).
         """
 
-    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
-        """Send a viewer the simulcast layer with this encoding id; None returns to the engine's choice.
+    async def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None:
+        """Send a viewer what it chooses.
 
-        It takes effect with the next keyframe of that layer, and lasts until the next call. While the publisher does
-        not send the layer, the viewer is sent the next lower one. Raises MediaRefusedError (UNKNOWN_CONNECTION,
-        UNKNOWN_LAYER, BUSY, ENGINE_LOST).
+        It takes effect with the next keyframe, and lasts until the next call. While the publisher does not send the
+        chosen layer, the viewer is sent the next lower one. What the viewer's line does not carry is left out: frames,
+        or the video. Raises MediaRefusedError (UNKNOWN_CONNECTION, UNKNOWN_LAYER, BUSY, ENGINE_LOST).
+        """
+
+    async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        """Return what is known of the open ones of these connections of WebRTC.
+
+        Raises MediaRefusedError (BUSY, ENGINE_LOST).
         """
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:

@@ -124,6 +124,15 @@ def video_frames(count: int, *, width: int, height: int, is_bright: Callable[[in
         yield frame
 
 
+class FurtherVideo(msgspec.Struct, frozen=True, kw_only=True):
+    """One more video track of the same picture."""
+
+    width: int
+    height: int
+    encoder: str = "libx264"
+    b_frames: int = 0
+
+
 @cache
 def stream(
     *,
@@ -135,19 +144,34 @@ def stream(
     b_frames: int = 0,
     keyframe_interval: int = 30,
     slices: int = 1,
+    further: tuple[FurtherVideo, ...] = (),
 ) -> list[Message]:
-    """Return a stream of video and a tone, as ffmpeg would send it. The result is cached: do not modify it."""
+    """Return a stream of video and a tone, as ffmpeg would send it. The result is cached: do not modify it.
+
+    The `further` tracks come as multitrack video (Enhanced RTMP v2), with the track ids 1, 2 and so on.
+    """
     memory = io.BytesIO()
+    tracks = (FurtherVideo(width=width, height=height, b_frames=b_frames), *further)
     with av.open(memory, "w", format="flv") as container:
-        video = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        video.options = {"preset": "ultrafast", "bf": str(b_frames), "g": str(keyframe_interval), "b_strategy": "0"}
-        video.options |= {"x264-params": f"slice-max-mbs={-(-width // 16) * -(-height // 16) // slices}"}
+        videos: list[av.VideoStream] = []
+        for track in tracks:
+            video = container.add_stream(track.encoder, rate=FRAMES_PER_SECOND)
+            assert isinstance(video, av.VideoStream)
+            video.width, video.height, video.pix_fmt = track.width, track.height, "yuv420p"
+            video.options = {"preset": "ultrafast", "bf": str(track.b_frames), "g": str(keyframe_interval)}
+            video.options |= {"b_strategy": "0", "x265-params": "log-level=error"}
+            blocks = -(-track.width // 16) * -(-track.height // 16)
+            video.options |= {"x264-params": f"slice-max-mbs={blocks // slices}"}
+            videos.append(video)
         audio = container.add_stream("aac", rate=sampling_rate, layout=_layout(channels))
         audio.bit_rate = 96_000
         tone_frames = audio_frames(tone(sampling_rate=sampling_rate, seconds=seconds), sampling_rate, channels)
-        frames = video_frames(seconds * FRAMES_PER_SECOND, width=width, height=height, is_bright=lambda _: False)
-        packets = [packet for frame in frames for packet in video.encode(frame)] + video.encode(None)
+        packets: list[av.Packet[av.stream.Stream]] = []
+        for track, video in zip(tracks, videos, strict=True):
+            frames = video_frames(
+                seconds * FRAMES_PER_SECOND, width=track.width, height=track.height, is_bright=lambda _: False
+            )
+            packets += [packet for frame in frames for packet in video.encode(frame)] + video.encode(None)
         packets += [packet for frame in tone_frames for packet in audio.encode(frame)] + audio.encode(None)
         container.mux(sorted(packets, key=decoding_seconds))
     return list(messages(memory.getvalue()))

@@ -19,7 +19,7 @@ from stagebook.media.ingest.processes.connection_handover import HandedConnectio
 from stagebook.media.ingest.processes.connection_limits import ConnectionLimits
 from stagebook.media.ingest.rtmp_server import RtmpServer
 from stagebook.media.ingest.tls_certificate import CertificateFiles, CertificatePair
-from stagebook.media.media_bus import FeedTicket, Hello, Unit
+from stagebook.media.media_bus import FEED_DECODER, FeedMessage, FeedTicket, Hello, Unit
 from stagebook.media.media_bus_reader import MediaBusReader
 from stagebook.media.port import IngestAsked, MediaFact
 from stagebook.media.worker.framing import BrokenStreamError
@@ -51,12 +51,14 @@ class FakeMediaEngine:
         self.feeds = 0
         self.ended = 0
         self.reads = True
-        self._open: list[MediaBusReader] = []
+        self._open: list[MediaBusReader[FeedMessage]] = []
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: MediaBusReader(self._serve), self.ticket.path)
+        self._server = await loop.create_unix_server(
+            lambda: MediaBusReader(self._serve, FEED_DECODER), self.ticket.path
+        )
 
     def drop_feeds(self) -> None:
         """Close every feed, as the crash of an engine does."""
@@ -71,7 +73,7 @@ class FakeMediaEngine:
     def kinds(self) -> set[MediaKind]:
         return {unit.kind for unit in self.units}
 
-    async def _serve(self, reader: MediaBusReader) -> None:
+    async def _serve(self, reader: MediaBusReader[FeedMessage]) -> None:
         self.feeds += 1
         self._open.append(reader)
         if not self.reads:

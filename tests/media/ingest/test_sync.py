@@ -114,7 +114,11 @@ def _with_clock_error(stream: list[Message], parts_per_million: int, *, until_se
 
 
 @pytest.mark.parametrize(
-    ("sampling_rate", "parts_per_million", "max_ms"), [(48_000, 0, 2), (44_100, 100, 5)], ids=["48000", "44100-fast"]
+    ("sampling_rate", "parts_per_million", "max_ms"),
+    [
+        pytest.param(48_000, 0, 2, id="48000", marks=pytest.mark.slow),
+        pytest.param(44_100, 100, 5, id="44100-fast"),
+    ],
 )
 def test_flash_and_beep_stay_together_for_ten_minutes(
     sampling_rate: int, parts_per_million: int, max_ms: float, record_property: Callable[[str, object], None]

@@ -95,7 +95,10 @@ class EncoderStream:
             if parameters is None:
                 raise AssertionError("the pipeline returned units before the video was configured")
             self._feed = await FeedWriter.open(
-                self._ticket, video_parameters=parameters, timeout_seconds=_FEED_TIMEOUT_SECONDS
+                self._ticket,
+                video_parameters=parameters,
+                video_tracks=self._pipeline.video_tracks,
+                timeout_seconds=_FEED_TIMEOUT_SECONDS,
             )
         for unit in units:
             self._feed.write(unit)

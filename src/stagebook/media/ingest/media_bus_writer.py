@@ -28,7 +28,9 @@ class FeedWriter:
         self._end_watcher = asyncio.create_task(self._wait_for_end(reader))
 
     @classmethod
-    async def open(cls, ticket: FeedTicket, *, video_parameters: str, timeout_seconds: float) -> "FeedWriter":
+    async def open(
+        cls, ticket: FeedTicket, *, video_parameters: str, video_tracks: int = 1, timeout_seconds: float
+    ) -> "FeedWriter":
         """Connect to the engine and send the Hello. Raises FeedLostError."""
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -36,7 +38,7 @@ class FeedWriter:
         except OSError as error:  # TimeoutError is an OSError
             raise FeedLostError(f"cannot connect to the engine: {error}") from error
         feed = cls(reader, writer)
-        feed._send(Hello(token=ticket.token, video_parameters=video_parameters))
+        feed._send(Hello(token=ticket.token, video_parameters=video_parameters, video_tracks=video_tracks))
         return feed
 
     def write(self, unit: Unit) -> None:

@@ -7,8 +7,9 @@ an attacker gets. A worker only reads and writes sockets, so before the first pa
   what only root can read, above all the data folder. Of the capabilities of root it keeps at most the one to bind ports
   below 1024 (capabilities(7), CAP_NET_BIND_SERVICE), if media is received on one;
 * new privileges: no setuid program that it might start has an effect (prctl(2), PR_SET_NO_NEW_PRIVS);
-* new processes and threads (RLIMIT_NPROC; the system does not apply it to root);
-* writing files (RLIMIT_FSIZE): what is in the data folder cannot be changed through a file that it opens;
+* new processes and threads (RLIMIT_NPROC; the system does not apply it to root), unless it needs threads;
+* writing files (RLIMIT_FSIZE): what is in the data folder cannot be changed through a file that it opens. A worker that
+  writes recordings keeps the right to write files of a bounded size;
 * core dumps (RLIMIT_CORE): they would hold the DTLS keys and the media of all connections.
 
 It inherits the descriptors that its command line names, and no environment variables but those that Python and the
@@ -29,7 +30,6 @@ _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_NET_BIND_SERVICE = 1 << 10
 _IS_LINUX = sys.platform == "linux"
-_NO_RIGHTS = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC)
 _KEPT_VARIABLES = frozenset({"LANG", "PATH", "TZ", "VIRTUAL_ENV"})
 _KEPT_PREFIXES = ("LC_", "LD_", "PYTHON")
 
@@ -42,7 +42,16 @@ class ProcessUser(msgspec.Struct, frozen=True, kw_only=True):
     binds_low_ports: bool = False
 
 
-def drop_rights(user: ProcessUser | None = None) -> None:
+class KeptRights(msgspec.Struct, frozen=True, kw_only=True):
+    """The rights that a kind of worker needs beyond reading and writing sockets."""
+
+    max_file_bytes: int = 0
+    """The size up to which it may write files."""
+    starts_threads: bool = False
+    """Whether it starts threads, for instance to encode video. The system does not tell threads from processes."""
+
+
+def drop_rights(user: ProcessUser | None = None, *, kept: KeptRights = KeptRights()) -> None:  # noqa: B008 - frozen
     """Give up the rights of this process that a worker does not need; become `user`, which only root can.
 
     The modules of the process must be imported before: the user may be unable to read them. Raises OSError if the
@@ -53,10 +62,19 @@ def drop_rights(user: ProcessUser | None = None) -> None:
     library = ctypes.CDLL(None, use_errno=True) if _IS_LINUX else None
     if user is not None:
         _become(user, library)
-    for limit in _NO_RIGHTS:
-        resource.setrlimit(limit, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_files(kept.max_file_bytes)
+    if not kept.starts_threads:
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     if library is not None:
         _check(library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def _limit_files(max_bytes: int) -> None:
+    """Limit the size of files. A lower limit that the process was started with stays."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = max_bytes if hard == resource.RLIM_INFINITY else min(max_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def _become(user: ProcessUser, library: ctypes.CDLL | None) -> None:

@@ -21,7 +21,7 @@ import uvloop
 from stagebook.log_rate_limit import LogRateLimit
 from stagebook.media.port import MediaFact, RefusalReason, SourceMeasured
 from stagebook.media.worker.framing import BrokenStreamError
-from stagebook.media.worker.least_rights import ProcessUser, drop_rights
+from stagebook.media.worker.least_rights import KeptRights, ProcessUser, drop_rights
 from stagebook.media.worker.log_forwarding import forward_logs
 from stagebook.media.worker.worker_messages import (
     Command,
@@ -177,7 +177,12 @@ def _handle(worker: Worker[CommandT], command: CommandT, reports: ReportWriter, 
             )
 
 
-def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]], *, late_modules: Sequence[str] = ()) -> int:
+def worker_main(
+    serve: Callable[[socket.socket], Coroutine[Any, Any, int]],
+    *,
+    late_modules: Sequence[str] = (),
+    kept_rights: KeptRights = KeptRights(),  # noqa: B008 - frozen
+) -> int:
     """The entry point of a worker process.
 
     Its arguments are the file descriptor of the control socket and, if it becomes another user, the ids of that user
@@ -194,7 +199,7 @@ def worker_main(serve: Callable[[socket.socket], Coroutine[Any, Any, int]], *, l
         user = ProcessUser(user_id=identity[0], group_id=identity[1], binds_low_ports=bool(identity[2]))
         for module in late_modules:
             importlib.import_module(module)
-    drop_rights(user)
+    drop_rights(user, kept=kept_rights)
     # A terminal sends SIGINT and SIGHUP to the whole group, and a supervisor may send SIGTERM to all processes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -44,6 +44,9 @@ class WorkerProgram(msgspec.Struct, frozen=True, kw_only=True):
     """The file descriptors that each run inherits under the same numbers."""
     kept_variables: tuple[str, ...] = ()
     """Prefixes of the variables of the server's environment that each run gets as well."""
+    folder: str | None = None
+    """The working directory; None: that of the server. The process can use what is in it, even if its user may not
+    enter the folders above."""
     user: ProcessUser | None
     """The user that the process becomes before it reads from the control socket, which only root can; None keeps the
     server's user."""
@@ -154,6 +157,7 @@ async def _create_process(program: WorkerProgram, control_descriptor: int) -> as
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         start_new_session=True,
+        cwd=program.folder,
         env=worker_environment(os.environ, kept=program.kept_variables),
     )
 

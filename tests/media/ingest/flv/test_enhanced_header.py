@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.media.codecs.input_fault import InputFaultError
-from stagebook.media.ingest.flv.enhanced_header import EnhancedPacket, PacketType, read_enhanced_header
+from stagebook.media.ingest.flv.enhanced_header import EnhancedPacket, PacketType, default_track, read_enhanced_header
 from stagebook.media.port import IngestFault
 
 MULTITRACK = 6
 
 
 def read(*parts: bytes) -> EnhancedPacket | None:
-    return read_enhanced_header(b"".join(parts), multitrack=MULTITRACK)
+    """The packet of track 0."""
+    return default_track(read_enhanced_header(b"".join(parts), multitrack=MULTITRACK))
 
 
 def expect(packet: EnhancedPacket | None, *, packet_type: int, fourcc: bytes, body: bytes) -> None:
@@ -54,6 +55,12 @@ def test_each_track_may_have_its_own_codec() -> None:
     expect(packet, packet_type=PacketType.SEQUENCE_START, fourcc=b"avc1", body=b"zero")
 
 
+def test_the_packets_of_all_tracks_are_read() -> None:
+    tracks = [sized_track(2, b"two"), sized_track(0, b"zero"), sized_track(255, b"")]
+    packets = read_enhanced_header(b"\x96\x11avc1" + b"".join(tracks), multitrack=MULTITRACK)
+    assert [(packet.track_id, bytes(packet.body)) for packet in packets] == [(2, b"two"), (0, b"zero"), (255, b"")]
+
+
 def test_a_message_without_track_0_is_skipped() -> None:
     assert read(b"\x96", b"\x01", b"hvc1", b"\x01", b"data") is None
     assert read(b"\x96", b"\x11", b"avc1", sized_track(1, b"one"), sized_track(2, b"")) is None
@@ -84,5 +91,5 @@ def test_a_broken_header_is_an_input_fault(message: bytes, error: str) -> None:
 @given(st.binary(min_size=1, max_size=60), st.sampled_from([5, 6]), st.sampled_from([5, 6, 7]))
 def test_random_bytes_are_read_or_refused(payload: bytes, multitrack: int, packet_type: int) -> None:
     with suppress(InputFaultError):
-        packet = read_enhanced_header(bytes([0x90 | packet_type]) + payload, multitrack=multitrack)
-        assert packet is None or len(packet.fourcc) == 4
+        packets = read_enhanced_header(bytes([0x90 | packet_type]) + payload, multitrack=multitrack)
+        assert all(len(packet.fourcc) == 4 for packet in packets)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagebook.media.codecs.input_fault import InputFaultError
-from stagebook.media.ingest.flv.video_tag import VideoTagType, read_video_tag
+from stagebook.media.ingest.flv.video_tag import VideoTag, VideoTagType, read_further_tags, read_video_tag
 from stagebook.media.port import IngestFault
 
 
@@ -84,6 +84,37 @@ def test_a_broken_header_is_an_input_fault(payload: bytes) -> None:
     with pytest.raises(InputFaultError) as caught:
         read_video_tag(payload)
     assert caught.value.fault is IngestFault.INPUT
+
+
+def test_further_tracks_are_read_beside_track_0() -> None:
+    payload = b"\x96\x21avc1\x00\x00\x00\x07\x00\x00\x00zeroavc1\x01\x00\x00\x06\x00\x00\x2aone"
+    _expect(payload, tag_type=VideoTagType.FRAME, body=b"zero")
+    (further,) = read_further_tags(payload)
+    assert further.track_id == 1
+    assert isinstance(further.tag, VideoTag)
+    assert (further.tag.type, further.tag.composition_ms, bytes(further.tag.body)) == (VideoTagType.FRAME, 42, b"one")
+
+
+def test_extensions_may_precede_a_further_track() -> None:
+    (further,) = read_further_tags(b"\x97\x00\x00\x06\x00avc1\x03data")
+    assert further.track_id == 3
+    assert isinstance(further.tag, VideoTag)
+    assert further.tag.type is VideoTagType.CONFIGURATION
+
+
+def test_a_further_track_of_another_codec_does_not_hide_the_others() -> None:
+    payload = b"\x96\x20hvc1\x01\x00\x00\x01xavc1\x02\x00\x00\x01x"
+    other, h264 = read_further_tags(payload)
+    assert isinstance(other.tag, InputFaultError)
+    assert other.tag.fault is IngestFault.VIDEO_CODEC
+    assert isinstance(h264.tag, VideoTag)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x17\x01\x00\x00\x00data", b"\x91avc1\x00\x00\x00data", b"\x96\x01avc1\x00\x00\x00\x00data"]
+)
+def test_most_messages_have_no_further_track(payload: bytes) -> None:
+    assert read_further_tags(payload) == []
 
 
 @given(st.binary(max_size=40))

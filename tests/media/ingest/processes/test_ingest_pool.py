@@ -99,6 +99,7 @@ async def running_ingest(
     processes: int = 1,
     settings: IngestSettings = IngestSettings(),  # noqa: B008 - frozen
     timeouts: WorkerTimeouts = FAST_RESTART,
+    on_demand: bool = False,
 ) -> AsyncIterator[RunningIngest]:
     stream()  # encoded and cached now, so that encoding does not consume the timeouts of a test
     with socket.create_server(("127.0.0.1", 0)) as rtmp, socket.create_server(("127.0.0.1", 0)) as rtmps:
@@ -109,6 +110,7 @@ async def running_ingest(
             rtmps=rtmps,
             certificate=new_certificate(folder),
             timeouts=timeouts,
+            on_demand=on_demand,
         )
         media_engine = FakeMediaEngine(str(folder / "feed"))
         await media_engine.start()
@@ -241,6 +243,14 @@ async def test_the_codec_libraries_are_loaded_only_for_a_stream(tmp_path: Path) 
 async def test_describe_names_the_addresses(tmp_path: Path) -> None:
     async with running_ingest(tmp_path) as ingest:
         assert ingest.pool.describe() == "RTMP on 127.0.0.1:{rtmp}, RTMPS on 127.0.0.1:{rtmps}".format(**ingest.ports)
+
+
+async def test_processes_on_demand_start_with_the_first_encoder(tmp_path: Path) -> None:
+    async with running_ingest(tmp_path, processes=2, on_demand=True) as ingest:
+        assert [worker.process_id for worker in ingest.pool.workers] == [None, None]
+        async with RtmpPublisher("127.0.0.1", ingest.ports["rtmp"]) as encoder:
+            await ingest.admit_encoder(encoder)
+        assert any(worker.is_running for worker in ingest.pool.workers)
 
 
 async def test_a_missing_certificate_is_named_at_the_start(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from stagebook.media.codecs.input_fault import InputFaultError, invalid_input, unsupported_audio
-from stagebook.media.ingest.flv.enhanced_header import PacketType, read_enhanced_header
+from stagebook.media.ingest.flv.enhanced_header import PacketType, default_track, read_enhanced_header
 
 _ENHANCED = 9
 _AAC = 10
@@ -80,7 +80,7 @@ def read_audio_tag(payload: bytes | bytearray) -> AudioTag | None:
 
 
 def _read_enhanced(payload: bytes | bytearray) -> AudioTag | None:
-    packet = read_enhanced_header(payload, multitrack=_MULTITRACK)
+    packet = default_track(read_enhanced_header(payload, multitrack=_MULTITRACK))
     if packet is None:
         return None
     if packet.fourcc != b"mp4a":

@@ -7,21 +7,23 @@
     multitrack, many tracks:  arrangement, packet type | FourCC | (track id | size | body) ...
     multitrack, many codecs:  arrangement, packet type | (FourCC | track id | size | body) ...
 
-Of several tracks only track 0 is read, which the specification recommends as the default track. ModEx parts are
-skipped: the only defined one adds nanoseconds to the timestamp, which has no effect at RTP's resolution.
+A packet that is not multitrack belongs to track 0, which the specification recommends as the default track. ModEx
+parts are skipped: the only defined one adds nanoseconds to the timestamp, which has no effect at RTP's resolution.
 """
 
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
 from stagebook.media.codecs.input_fault import invalid_input
 
-_MOD_EX = 7
+MOD_EX: Final = 7
 _ONE_TRACK = 0
 _MANY_TRACKS = 1
 _MANY_CODECS = 2
-_DEFAULT_TRACK_ID = 0
+
+DEFAULT_TRACK_ID: Final = 0
 
 _MAX_EXTENSIONS = 8
 _MAX_TRACKS = 16
@@ -41,8 +43,9 @@ class PacketType(IntEnum):
 
 
 class EnhancedPacket(msgspec.Struct, frozen=True, kw_only=True):
-    """The packet of track 0: its packet type, its codec, and a view of the bytes behind the header."""
+    """The packet of one track: its packet type, its codec, and a view of the bytes behind the header."""
 
+    track_id: int = DEFAULT_TRACK_ID
     packet_type: int
     fourcc: bytes
     body: memoryview
@@ -53,27 +56,33 @@ class EnhancedPacket(msgspec.Struct, frozen=True, kw_only=True):
         return repr(self.fourcc)[2:-1]
 
 
-def read_enhanced_header(payload: bytes | bytearray, *, multitrack: int) -> EnhancedPacket | None:
+def read_enhanced_header(payload: bytes | bytearray, *, multitrack: int) -> list[EnhancedPacket]:
     """Read the header of a message with at least one byte.
 
-    `multitrack` is the packet type that means "several tracks" (6 for video, 5 for audio). Returns None if the message
-    has no packet of track 0. Raises InputFaultError (INPUT) for a header that is truncated or has unknown values.
+    `multitrack` is the packet type that means "several tracks" (6 for video, 5 for audio). Returns the packets of all
+    tracks, in the order of the message. Raises InputFaultError (INPUT) for a header that is truncated or has unknown
+    values.
     """
     packet_type, rest = _skip_extensions(memoryview(payload))
     if packet_type != multitrack:
-        return EnhancedPacket(packet_type=packet_type, fourcc=bytes(_take(rest, 0, 4)), body=rest[4:])
+        return [EnhancedPacket(packet_type=packet_type, fourcc=bytes(_take(rest, 0, 4)), body=rest[4:])]
     arrangement_and_type = _take(rest, 0, 1)[0]
     packet_type = arrangement_and_type & 0x0F
     if packet_type == multitrack:
         raise invalid_input("an enhanced message has a multitrack packet within a multitrack packet")
-    return _read_default_track(rest[1:], packet_type=packet_type, arrangement=arrangement_and_type >> 4)
+    return _read_tracks(rest[1:], packet_type=packet_type, arrangement=arrangement_and_type >> 4)
+
+
+def default_track(packets: list[EnhancedPacket]) -> EnhancedPacket | None:
+    """The packet of track 0; None if there is none."""
+    return next((packet for packet in packets if packet.track_id == DEFAULT_TRACK_ID), None)
 
 
 def _skip_extensions(data: memoryview) -> tuple[int, memoryview]:
     """Skip all ModEx parts. Returns the packet type behind them and the bytes that follow it."""
     packet_type, position = data[0] & 0x0F, 1
     for _ in range(_MAX_EXTENSIONS + 1):
-        if packet_type != _MOD_EX:
+        if packet_type != MOD_EX:
             return packet_type, data[position:]
         size = _take(data, position, 1)[0] + 1
         position += 1
@@ -86,10 +95,10 @@ def _skip_extensions(data: memoryview) -> tuple[int, memoryview]:
     raise invalid_input(f"an enhanced message has more than {_MAX_EXTENSIONS} extensions")
 
 
-def _read_default_track(data: memoryview, *, packet_type: int, arrangement: int) -> EnhancedPacket | None:
-    """Find the packet of track 0 among the tracks. None if there is none."""
+def _read_tracks(data: memoryview, *, packet_type: int, arrangement: int) -> list[EnhancedPacket]:
     if arrangement not in (_ONE_TRACK, _MANY_TRACKS, _MANY_CODECS):
         raise invalid_input(f"an enhanced message has the unknown multitrack type {arrangement}")
+    packets: list[EnhancedPacket] = []
     fourcc, position = b"", 0
     if arrangement != _MANY_CODECS:
         fourcc, position = bytes(_take(data, 0, 4)), 4
@@ -103,12 +112,11 @@ def _read_default_track(data: memoryview, *, packet_type: int, arrangement: int)
             size = int.from_bytes(_take(data, position, 3))
             position += 3
         body = _take(data, position, size)
-        if track_id == _DEFAULT_TRACK_ID:
-            return EnhancedPacket(packet_type=packet_type, fourcc=fourcc, body=body)
+        packets.append(EnhancedPacket(track_id=track_id, packet_type=packet_type, fourcc=fourcc, body=body))
         # The number of tracks is not in the header: the message ends behind the last one.
         position += size
         if position == len(data):
-            return None
+            return packets
     raise invalid_input(f"an enhanced message has more than {_MAX_TRACKS} tracks")
 
 

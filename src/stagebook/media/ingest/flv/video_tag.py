@@ -7,6 +7,9 @@ byte; for H.264 four more bytes follow:
 
 The enhanced one (Enhanced RTMP v2, "Enhanced Video") sets the top bit of the first byte and names the codec by a
 FourCC; `enhanced_header` reads it. Both carry H.264 as ISO/IEC 14496-15 defines it, which `codecs.avc` reads.
+
+An enhanced message may have packets of several tracks, each with the same picture at another quality. Track 0 is the
+default track; the others are further tracks, which `read_further_tags` reads.
 """
 
 from enum import StrEnum
@@ -14,7 +17,14 @@ from enum import StrEnum
 import msgspec
 
 from stagebook.media.codecs.input_fault import InputFaultError, invalid_input, unsupported_video
-from stagebook.media.ingest.flv.enhanced_header import PacketType, read_enhanced_header
+from stagebook.media.ingest.flv.enhanced_header import (
+    DEFAULT_TRACK_ID,
+    MOD_EX,
+    EnhancedPacket,
+    PacketType,
+    default_track,
+    read_enhanced_header,
+)
 
 _ENHANCED_FLAG = 0x80
 _COMMAND_FRAME = 5
@@ -22,6 +32,8 @@ _AVC = 7
 _LEGACY_HEADER_BYTES = 5
 
 _MULTITRACK = 6
+_MAY_BE_MULTITRACK = frozenset({_MULTITRACK, MOD_EX})
+"""The packet types of a message that may have further tracks: behind its extensions a message has another type."""
 
 _LEGACY_CODECS = {
     2: "Sorenson H.263",
@@ -58,6 +70,14 @@ class VideoTag(msgspec.Struct, frozen=True, kw_only=True):
     body: memoryview
 
 
+class FurtherTag(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message has of a track other than track 0."""
+
+    track_id: int
+    tag: VideoTag | InputFaultError | None
+    """As `read_video_tag` returns or raises it."""
+
+
 def read_video_tag(payload: bytes | bytearray) -> VideoTag | None:
     """Read the payload of a video message.
 
@@ -74,6 +94,26 @@ def read_video_tag(payload: bytes | bytearray) -> VideoTag | None:
     if first & _ENHANCED_FLAG:
         return _read_enhanced(payload)
     return _read_legacy(payload)
+
+
+def read_further_tags(payload: bytes | bytearray) -> list[FurtherTag]:
+    """Read the packets of other tracks than track 0 in the payload of a video message. Most messages have none.
+
+    Raises InputFaultError (INPUT) for a header that is truncated or has unknown values.
+    """
+    if not payload or not payload[0] & _ENHANCED_FLAG or payload[0] & 0x0F not in _MAY_BE_MULTITRACK:
+        return []
+    if payload[0] >> 4 & 0x07 == _COMMAND_FRAME:
+        return []
+    packets = read_enhanced_header(payload, multitrack=_MULTITRACK)
+    return [_further_tag(packet) for packet in packets if packet.track_id != DEFAULT_TRACK_ID]
+
+
+def _further_tag(packet: EnhancedPacket) -> FurtherTag:
+    try:
+        return FurtherTag(track_id=packet.track_id, tag=_read_packet(packet))
+    except InputFaultError as error:
+        return FurtherTag(track_id=packet.track_id, tag=error)
 
 
 def _read_legacy(payload: bytes | bytearray) -> VideoTag | None:
@@ -96,9 +136,11 @@ def _read_legacy(payload: bytes | bytearray) -> VideoTag | None:
 
 
 def _read_enhanced(payload: bytes | bytearray) -> VideoTag | None:
-    packet = read_enhanced_header(payload, multitrack=_MULTITRACK)
-    if packet is None:
-        return None
+    packet = default_track(read_enhanced_header(payload, multitrack=_MULTITRACK))
+    return None if packet is None else _read_packet(packet)
+
+
+def _read_packet(packet: EnhancedPacket) -> VideoTag | None:
     if packet.fourcc != b"avc1":
         raise _unsupported(_FOURCCS.get(packet.fourcc, f"of the unknown codec {packet.fourcc_text}"))
     match packet.packet_type:

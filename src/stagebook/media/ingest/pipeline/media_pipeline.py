@@ -4,6 +4,9 @@
                                                                                                      +-> StartBuffer
     audio message -> FLV header -> Timeline -> AudioTrack (AAC to Opus) -------------------> Units --+
 
+A video message may also have packets of further tracks, which go their own way beside this one (`further_tracks`). Of
+several audio tracks only track 0 is read.
+
 The timestamps of units are on the clock of the stream (`timeline`). The first units come out when the stream is
 complete: both tracks are configured, a keyframe was received and audio was decoded. `StartBuffer` keeps the units until
 then.
@@ -27,13 +30,12 @@ from stagebook.media.ingest.flv.audio_tag import AudioTag, AudioTagType, read_au
 from stagebook.media.ingest.flv.video_tag import VideoTag, VideoTagType, read_video_tag
 from stagebook.media.ingest.pipeline.audio_track import AudioTrack
 from stagebook.media.ingest.pipeline.frame_assembler import FrameAssembler
+from stagebook.media.ingest.pipeline.further_tracks import FurtherTracks
 from stagebook.media.ingest.pipeline.start_buffer import StartBuffer
 from stagebook.media.ingest.pipeline.timeline import MAX_STEP_MS, Timeline
 from stagebook.media.ingest.pipeline.video_track import VideoFrame, VideoTrack
-from stagebook.media.media_bus import CLOCK_RATES, Unit
+from stagebook.media.media_bus import VIDEO_TICKS_PER_MS, Unit
 from stagebook.media.port import IngestFault
-
-_VIDEO_TICKS_PER_MS = CLOCK_RATES[MediaKind.VIDEO] // 1_000
 
 
 class StreamDamage(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class MediaPipeline:
         self._audio = AudioTrack()
         self._timeline = Timeline(clock=clock, on_jump=self._on_jump)
         self._frames = FrameAssembler()
+        self._further = FurtherTracks(self._timeline, log_damage=self._log_damage)
         self._has_unconfigured: set[MediaKind] = set()
         """The kinds of which frames came before a configuration."""
         self._clock_jumps = 0
@@ -74,6 +77,11 @@ class MediaPipeline:
     def video_parameters(self) -> str | None:
         """The fmtp value for SDP with the profile of the stream's SPS. None before the video is configured."""
         return self._video.parameters
+
+    @property
+    def video_tracks(self) -> int:
+        """The number of video tracks. It is fixed when the stream is complete."""
+        return 1 + len(self._further)
 
     @property
     def damage(self) -> StreamDamage:
@@ -103,6 +111,12 @@ class MediaPipeline:
 
         Raises InputFaultError.
         """
+        units = self._process_default_track(timestamp_ms=timestamp_ms, payload=payload)
+        further = self._further.process(timestamp_ms=timestamp_ms, payload=payload)
+        return self._buffered([*units, *further]) if units or further else []
+
+    def _process_default_track(self, *, timestamp_ms: int, payload: bytes | bytearray) -> list[Unit]:
+        """Process what a video message has of track 0. Returns its complete frames. Raises InputFaultError."""
         try:
             tag = read_video_tag(payload)
             frame = None if tag is None else self._read_video(tag)
@@ -117,11 +131,11 @@ class MediaPipeline:
         presentation_ms = self._timeline.place_video(timestamp_ms) + tag.composition_ms
         unit = Unit(
             kind=MediaKind.VIDEO,
-            timestamp=max(0, presentation_ms) * _VIDEO_TICKS_PER_MS,
+            timestamp=max(0, presentation_ms) * VIDEO_TICKS_PER_MS,
             is_keyframe=frame.is_keyframe,
             payloads=frame.payloads,
         )
-        return self._buffered(self._frames.begin(unit))
+        return self._frames.begin(unit)
 
     def process_audio(self, *, timestamp_ms: int, payload: bytes | bytearray) -> list[Unit]:
         """Process an audio message: its payload and its unwrapped timestamp. Returns the units to send now.
@@ -225,4 +239,5 @@ class MediaPipeline:
         released = self._start_buffer.add(units)
         if released:
             self._start_buffer = None
+            self._further.complete()
         return released

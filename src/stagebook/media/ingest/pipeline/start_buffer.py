@@ -7,6 +7,8 @@ A stream starts with its most recent keyframe, once audio has been decoded too:
                           kept     |     audio is there: release K2 V A
                                    drops K1 V V
 
+Further video tracks do not matter: their frames are kept with the others.
+
 If no audio comes, the buffer drops its content at MAX_BUFFERED_BYTES and waits for the next keyframe.
 """
 
@@ -22,7 +24,7 @@ class StartBuffer:
 
     def __init__(self) -> None:
         self._units: list[Unit] = []
-        """Empty, or a keyframe and the units after it."""
+        """Empty, or a keyframe of track 0 and the units after it."""
         self._size_bytes = 0
         self._kinds: set[MediaKind] = set()
         """The kinds of which any unit came."""
@@ -44,7 +46,7 @@ class StartBuffer:
         """
         for unit in units:
             self._kinds.add(unit.kind)
-            if unit.is_keyframe:
+            if unit.is_keyframe and unit.track == 0:
                 self._drop()
             elif not self._units:
                 continue

@@ -82,6 +82,15 @@ class Timeline:
         self._advance(MediaKind.VIDEO, time_ms)
         return time_ms
 
+    def follow_video(self, timestamp_ms: int) -> int | None:
+        """Return the decoding time of a frame of a further video track, by the clock of the first one.
+
+        Returns None for a timestamp that is not on that clock. Neither the clock nor any track is changed.
+        """
+        track = self._tracks[MediaKind.VIDEO]
+        time_ms = timestamp_ms + track.offset_ms
+        return time_ms if self._is_on_clock(track, time_ms) else None
+
     def place_audio(self, timestamp_ms: int) -> int:
         """Return the presentation time of the next audio frame. `AudioClock` corrects small steps back.
 

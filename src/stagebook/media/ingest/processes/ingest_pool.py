@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 import msgspec
+import structlog
 
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.ingest.processes.connection_acceptor import ConnectionAcceptor
@@ -29,6 +30,9 @@ from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 MAX_INGEST_PROCESSES = 64
 RENEWAL_INTERVAL_SECONDS = 60.0
 """How often the files of the certificate are checked."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class IngestLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +55,10 @@ class IngestPool:
         certificate: CertificateFiles | None = None,
         user: ProcessUser | None = None,
         timeouts: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - frozen
+        on_demand: bool = False,
     ) -> None:
-        """`rtmp` and `rtmps` are listening sockets. The processes run as `user`, or as this process's user.
+        """`rtmp` and `rtmps` are listening sockets. The processes run as `user`, or as this process's user. With
+        `on_demand` they start with the first connection.
 
         Raises ValueError for RTMPS without a certificate, and unless `processes` is from 1 to MAX_INGEST_PROCESSES.
         """
@@ -66,6 +72,9 @@ class IngestPool:
         self._shed_encoders = 0
         self._certificate = certificate
         self._renewal: asyncio.Task[None] | None = None
+        self._is_on_demand = on_demand
+        self._starting: asyncio.Task[None] | None = None
+        """The start of the processes on demand; None before it has begun."""
         self._workers = [
             IngestWorker(
                 settings,
@@ -110,14 +119,15 @@ class IngestPool:
         self._on_fact = on_fact
 
     async def start(self) -> None:
-        """Start all processes, side by side, and accept connections.
+        """Start all processes, side by side, unless they start on demand; accept connections.
 
         Raises WorkerStartError, also for a certificate that cannot be used; no process is left running then.
         """
         try:
             if self._certificate is not None:
                 self._certificate.pair()
-            await asyncio.gather(*(worker.start() for worker in self._workers))
+            if not self._is_on_demand:
+                await self._start_workers()
         except BaseException as error:
             await self.stop()
             if isinstance(error, OSError):
@@ -127,10 +137,15 @@ class IngestPool:
         if self._certificate is not None:
             self._renewal = asyncio.create_task(self._renew_regularly())
 
+    async def _start_workers(self) -> None:
+        await asyncio.gather(*(worker.start() for worker in self._workers))
+
     async def stop(self) -> None:
         """Stop accepting connections and stop all processes. The encoders receive a message; no facts are reported."""
         if self._renewal is not None:
             self._renewal.cancel()
+        if self._starting is not None:
+            self._starting.cancel()
         await self._acceptor.stop()
         await asyncio.gather(*(worker.stop() for worker in self._workers))
 
@@ -175,6 +190,9 @@ class IngestPool:
 
         Returns False if none can, and if all would refuse the encoder while another is restarting.
         """
+        if self._is_on_demand and self._starting is None:
+            self._starting = asyncio.create_task(self._start_workers())
+            self._starting.add_done_callback(_log_failed_start)
         is_restarting = any(worker.is_restarting for worker in self._workers)
         for worker in sorted(self._workers, key=lambda worker: worker.rank):
             if worker.will_refuse and is_restarting:
@@ -189,6 +207,11 @@ class IngestPool:
 
     def _worker_with(self, ask_id: str) -> IngestWorker | None:
         return next((worker for worker in self._workers if worker.has(ask_id)), None)
+
+
+def _log_failed_start(starting: asyncio.Task[None]) -> None:
+    if not starting.cancelled() and starting.exception() is not None:
+        _log.error("encoders are not served", detail=str(starting.exception()))
 
 
 def _address(listener: socket.socket) -> str:
