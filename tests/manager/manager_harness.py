@@ -2,23 +2,29 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.book.store import BookReader
+from stagebook.manager.controlled.seeded_ids import SeededIds
 from stagebook.manager.presence.watchers import FarewellReason, StageChange, StageSnapshot
 from stagebook.manager.resources.ingest_configuration_service import IngestSpec
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.claims import Claims, ConnectionClaims
+from stagebook.stage.clock import Clock
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import Capability, ClientInfo, IngestConfiguration, IngestProtocol, Stage
 from tests.book.sample import open_book
+from tests.manager.compositions.scripted_composer import ScriptedComposer
+from tests.manager.recordings.scripted_recorder import ScriptedRecorder
 from tests.manager.scripted_engine import ScriptedEngine
 
 REGION = "us-west-2"
@@ -55,9 +61,13 @@ class SeededRandomness:
 
 
 class PlainTokens:
-    """A token authority whose tokens are participant ids. JWTs are tested with the real authority."""
+    """A token authority whose tokens are participant ids. JWTs are tested with the real authority.
 
-    def __init__(self) -> None:
+    The imported keys are those of `book`.
+    """
+
+    def __init__(self, book: BookReader | None = None) -> None:
+        self._book = book
         self.known: dict[str, Claims] = {}
         self.connections: dict[str, ConnectionClaims] = {}
 
@@ -67,6 +77,9 @@ class PlainTokens:
 
     def is_known(self, token: str) -> bool:
         return token in self.known
+
+    def has_key(self, arn: str) -> bool:
+        return self._book is not None and self._book.get_resource(arn) is not None
 
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
         claims = self.known.get(token)
@@ -110,10 +123,19 @@ class ManagerHarness:
     engine: ScriptedEngine
     clock: SettableClock
     tokens: PlainTokens
+    composer: ScriptedComposer
+    recorder: ScriptedRecorder
 
-    async def stage(self, name: str = "studio") -> Stage:
-        stage, _ = await self.manager.stages.create(account_id=ACCOUNT, name=name, tags={}, recording={}, tokens=[])
+    async def stage(self, name: str = "studio", *, recording: Mapping[str, Any] | None = None) -> Stage:
+        stage, _ = await self.manager.stages.create(
+            account_id=ACCOUNT, name=name, tags={}, recording=dict(recording or {}), tokens=[]
+        )
         return stage
+
+    async def recorded_stage(self, **members: object) -> Stage:
+        """Create a stage whose participants are recorded, with these members of its configuration."""
+        storage = await self.manager.configurations.create_storage(account_id=ACCOUNT, tags={}, bucket_name="bucket")
+        return await self.stage(recording={"storageConfigurationArn": storage.arn, **members})
 
     def claims(self, stage: Stage, participant_id: str, *capabilities: Capability) -> Claims:
         return Claims(
@@ -212,12 +234,23 @@ def no_sources(harness: ManagerHarness) -> bool:
 
 @asynccontextmanager
 async def running_manager(
-    path: Path, *, limits: Limits = RELAXED, clock: SettableClock | None = None, seed: int = 1
+    path: Path,
+    *,
+    limits: Limits = RELAXED,
+    clock: SettableClock | None = None,
+    moved_clock: Clock | None = None,
+    seed: int = 1,
+    ids: SeededIds | None = None,
+    channels: Mapping[str, str] | None = None,
+    records: bool = True,
 ) -> AsyncIterator[ManagerHarness]:
-    """Run a manager on the book at `path`. It ends without a shutdown, as in a crash; only the book is closed."""
+    """Run a manager on the book at `path`. It ends without a shutdown, as in a crash; only the book is closed.
+
+    With `moved_clock`, the manager has this clock in place of `clock`, and with `ids` their randomness.
+    """
     clock = clock or SettableClock()
     book = open_book(path)
-    engine, tokens = ScriptedEngine(), PlainTokens()
+    engine, tokens, composer, recorder = ScriptedEngine(), PlainTokens(book), ScriptedComposer(), ScriptedRecorder()
     manager = StageManager(
         book=book,
         media=engine,
@@ -225,13 +258,25 @@ async def running_manager(
         endpoints=Endpoints(events="ws://e", whip="http://w", rtmp="rtmp://r/app/", rtmps="rtmps://r/app/"),
         limits=limits,
         region=REGION,
-        clock=clock,
-        randomness=SeededRandomness(seed),
+        clock=moved_clock or clock,
+        randomness=SeededRandomness(seed) if ids is None else ids.of_resources,
+        connection_randomness=None if ids is None else ids.of_connections,
         linger_ms=LINGER_MS,
+        recording=recorder if records else None,
+        composition=composer,
+        channel_url=(channels or {}).get,
     )
     await manager.start()
     try:
-        yield ManagerHarness(manager=manager, book=book, engine=engine, clock=clock, tokens=tokens)
+        yield ManagerHarness(
+            manager=manager,
+            book=book,
+            engine=engine,
+            clock=clock,
+            tokens=tokens,
+            composer=composer,
+            recorder=recorder,
+        )
     finally:
         await manager.stop_watching()  # scheduled snapshots must not outlive the event loop
         await book.close()

@@ -2,8 +2,9 @@
 asks to be admitted. The end-to-end tests use real peers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.port import (
     Answer,
     CloseCause,
@@ -13,6 +14,7 @@ from stagebook.media.port import (
     IngestFailed,
     IngestFault,
     InitialLayer,
+    LayerChoice,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
@@ -121,11 +123,16 @@ class ScriptedEngine:
         self._require_viewer(connection_id)
         return self.video_layers
 
-    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+    async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        """As MediaEngine.statistics: nothing is known."""
+        del connection_ids
+        return ()
+
+    async def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None:
         self._require_viewer(connection_id)
-        if encoding_id is not None and encoding_id not in {each.encoding_id for each in self.video_layers.layers}:
+        if choice.encoding_id not in {None, *(each.encoding_id for each in self.video_layers.layers)}:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_LAYER, detail="scripted")
-        self.selected[connection_id] = encoding_id
+        self.selected[connection_id] = choice.encoding_id
 
     def _require_viewer(self, connection_id: str) -> None:
         if self.refuse is not None:

@@ -1,6 +1,6 @@
 """Closes what an interrupted run left open.
 
-Each JOINED gets its LEFT, and each REPLICATION_STARTED its REPLICATION_STOPPED.
+Each JOINED gets its LEFT, and each REPLICATION_STARTED its REPLICATION_STOPPED. Each recording that ran has failed.
 
 What was open is derived from the events that nothing has ended, which the book finds without reading the others. So
 the time of a start depends on how much was open, not on how much had happened. Participants that
@@ -26,6 +26,7 @@ from msgspec.structs import replace
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, PutParticipant, PutReplica
 from stagebook.book.store import BookReader, OpenParticipant
+from stagebook.manager.recordings.recording_service import interrupted_recordings
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.events import Cause
 from stagebook.stage.participant.event_replay import replay
@@ -52,7 +53,11 @@ async def recover(unit: UnitOfWork) -> int:
     replicas = book.list_active_replicas()
     ties = {end for replica in replicas for end in (_source(replica), _destination(replica))}
     tied: list[Change] = [PutReplica(replica=replace(replica, state=ReplicationState.STOPPED)) for replica in replicas]
-    submitted = 0
+    # First, so that a crash in between leaves no recording of a participant that has left.
+    recordings = interrupted_recordings(book, at_ms=unit.now().wall_ms)
+    if recordings:
+        unit.submit(recordings)
+    submitted = len(recordings)
     for session in sessions:
         parts = _close(book, session, at_ms=unit.now().wall_ms, linger_ms=linger_ms)
         if (session.stage_arn, session.session_id) in ties:

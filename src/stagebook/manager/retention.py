@@ -51,6 +51,7 @@ class Retention:
         self._policy = policy
         self._now = now
         self.status = RetentionStatus()
+        self._running = asyncio.Lock()
 
     async def run(self, *, interval_seconds: float = INTERVAL_SECONDS, pause_seconds: float = PAUSE_SECONDS) -> None:
         """Start a run now and after each interval, until cancelled.
@@ -58,11 +59,16 @@ class Retention:
         Raises BookFailedError. A damaged or busy book ends the present run only.
         """
         while True:
+            await self.try_run(pause_seconds=pause_seconds)
+            await asyncio.sleep(interval_seconds)
+
+    async def try_run(self, *, pause_seconds: float = 0.0) -> None:
+        """Make one run, after any other run. A damaged or busy book ends it early. Raises BookFailedError."""
+        async with self._running:
             try:
                 await self.run_once(pause_seconds=pause_seconds)
             except (BookBusyError, BookDamagedError) as error:
                 _log.warning("old rows could not be deleted", error=str(error))
-            await asyncio.sleep(interval_seconds)
 
     @property
     def is_configured(self) -> bool:

@@ -12,16 +12,23 @@ services directly:
     manager.public_keys            public keys
     manager.ingest_configurations  ingest configurations
     manager.configurations         encoder and storage configurations
+    manager.compositions           server-side composition
+    manager.control                what a test controls in decisions
     manager.book                   reads
 """
 
 import asyncio
+from collections.abc import Collection, Sequence
+from itertools import islice
 
 from stagebook.book.store import Book, BookReader
+from stagebook.manager.compositions.composition_requests import CompositionRequests
+from stagebook.manager.compositions.composition_service import ChannelDirectory, CompositionService
 from stagebook.manager.participants.engine_events import EngineEvents
 from stagebook.manager.participants.participant_service import ParticipantService
 from stagebook.manager.participants.rtmp_join import RtmpJoin
 from stagebook.manager.presence.presence import PresencePublisher
+from stagebook.manager.recordings.recording_service import RecordingService
 from stagebook.manager.recovery import recover
 from stagebook.manager.resources.configuration_service import ConfigurationService
 from stagebook.manager.resources.connection_token_service import ConnectionTokenService
@@ -32,17 +39,23 @@ from stagebook.manager.resources.replication_service import ReplicationService
 from stagebook.manager.resources.stage_service import StageService
 from stagebook.manager.resources.tag_service import TagService
 from stagebook.manager.resources.token_service import TokenService
+from stagebook.manager.session.decision_control import DecisionControl
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
-from stagebook.manager.session.session_registry import LiveSession, LiveTotals
+from stagebook.manager.session.session_registry import LiveConnection, LiveSession, LiveTotals
 from stagebook.manager.session.transaction import SessionRules
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.manager.tokens.token_authority import Endpoints, TokenAuthority
-from stagebook.media.port import MediaEngine
+from stagebook.media.composition.composition_port import CompositionEngine
+from stagebook.media.connection_statistics import ConnectionStatistics
+from stagebook.media.port import MediaEngine, MediaRefusedError
+from stagebook.media.recording.recording_port import RecordingEngine
 from stagebook.stage.clock import Clock, Instant, Randomness
+from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import Limits
 from stagebook.stage.session.session_facts import SessionClosed
+from stagebook.stage.session.session_state import Session
 
 TIMER_INTERVAL_SECONDS = 0.2
 """How often the queue is checked for due timers, whose durations are whole seconds."""
@@ -62,8 +75,20 @@ class StageManager:
         region: str,
         clock: Clock,
         randomness: Randomness,
+        connection_randomness: Randomness | None = None,
         linger_ms: int,
+        recording: RecordingEngine | None = None,
+        composition: CompositionEngine | None = None,
+        channel_url: ChannelDirectory = lambda _channel_arn: None,
     ) -> None:
+        """`recording` records participants; without it, no stage can be configured for it.
+
+        `composition` composes stages; without it, StartComposition is refused. `channel_url` finds its channels.
+
+        `connection_randomness` is for ids that are unique in the server; by default `randomness`, which is for all.
+
+        `randomness` may repeat itself: an id that exists is drawn again.
+        """
         self.book: BookReader = book
         self.endpoints = endpoints
         self.limits = limits
@@ -72,13 +97,43 @@ class StageManager:
         dispatcher = OrderDispatcher(media=media)
         rules = SessionRules(limits=limits, linger_ms=linger_ms)
         self._unit = UnitOfWork(book=book, clock=clock, randomness=randomness, rules=rules, dispatcher=dispatcher)
+        self.control = DecisionControl(self._unit)
         self._presence = PresencePublisher(sessions=self._unit.registry.sessions, durable=self._unit.durable)
-        self._unit.changed = self._presence.changed
+        self._unit.changed = self._session_changed
         dispatcher.close_events = self._presence.close
+        self._recordings = RecordingService(
+            engine=recording,
+            book=book,
+            pending=self._unit.pending,
+            randomness=connection_randomness or randomness,
+            now=self._unit.now,
+            submit=self._unit.submit,
+        )
+        if recording is not None:
+            self._unit.recordings = self._recordings
         self._index = IngestConfigurationIndex(book=book)
         self._authorization = Authorization(book=book, tokens=tokens, is_ingest_participant=self._index.has_participant)
-        self._open_participants(media, randomness)
+        self.compositions = CompositionService(
+            unit=self._unit,
+            engine=composition,
+            requests=CompositionRequests(
+                unit=self._unit,
+                authorization=self._authorization,
+                channel_url=channel_url,
+                limits=limits,
+                region=region,
+                randomness=randomness,
+            ),
+        )
+        self._open_participants(media, connection_randomness or randomness)
         self._open_resources(book, tokens, randomness)
+        self.replications = ReplicationService(
+            book=book,
+            unit=self._unit,
+            authorization=self._authorization,
+            limits=limits,
+            randomness=connection_randomness or randomness,
+        )
 
     def _open_participants(self, media: MediaEngine, randomness: Randomness) -> None:
         """Create the services of participants and the listener of the media engine."""
@@ -98,8 +153,10 @@ class StageManager:
     def _open_resources(self, book: Book, tokens: TokenAuthority, randomness: Randomness) -> None:
         """Create the services of resources."""
         unit, authorization, limits, region = self._unit, self._authorization, self.limits, self.region
-        self.public_keys = PublicKeyService(unit=unit, limits=limits, region=region, randomness=randomness)
-        self.configurations = ConfigurationService(unit=unit, limits=limits, region=region, randomness=randomness)
+        self.public_keys = PublicKeyService(unit=unit, limits=limits, region=region)
+        self.configurations = ConfigurationService(
+            unit=unit, limits=limits, region=region, require_unused=self._require_unused
+        )
         self.ingest_configurations = IngestConfigurationService(
             unit=unit,
             authorization=authorization,
@@ -107,9 +164,6 @@ class StageManager:
             limits=limits,
             region=region,
             randomness=randomness,
-        )
-        self.replications = ReplicationService(
-            book=book, unit=unit, authorization=authorization, limits=limits, randomness=randomness
         )
         self.connection_tokens = ConnectionTokenService(unit=unit, authorization=authorization)
         self.tokens = TokenService(
@@ -123,9 +177,10 @@ class StageManager:
             tokens=self.tokens,
             limits=limits,
             region=region,
-            randomness=randomness,
+            on_deleted=self.compositions.stage_deleted,
+            recordings=self._recordings,
         )
-        self.tags = TagService(unit=unit, stages=self.stages)
+        self.tags = TagService(unit=unit, stages=self.stages, compositions=self.compositions)
 
     async def start(self) -> int:
         """Register for the reports of the media engine, and close the sessions that an interrupted run left open.
@@ -133,7 +188,17 @@ class StageManager:
         Returns how many sessions were open. Call it before the APIs accept requests.
         """
         self._media.listen(self._engine_events.on_fact)
-        return await recover(self._unit)
+        recovered = await recover(self._unit)
+        await self.compositions.recover()
+        return recovered
+
+    def _require_unused(self, arn: str) -> None:
+        self.compositions.require_unused(arn)
+        self._recordings.require_unused(arn)
+
+    def _session_changed(self, session: Session, participant_ids: Collection[str]) -> None:
+        self._presence.changed(session, participant_ids)
+        self.compositions.session_changed(session)
 
     def live_totals(self) -> LiveTotals:
         """Return the numbers of sessions, participants, publishers and subscriptions that are live now."""
@@ -142,6 +207,20 @@ class StageManager:
     def live_session(self, stage_arn: str) -> LiveSession | None:
         """Return what is live on a stage now, None without an open session."""
         return self._unit.registry.live_session(stage_arn)
+
+    def live_connections(self, stage_arn: str, participant_id: str) -> tuple[LiveConnection, ...]:
+        """Return the media connections of a participant that is on a stage now; empty if it is not."""
+        return self._unit.registry.live_connections(stage_arn, participant_id)
+
+    async def connection_statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        """Return what the media engine knows of the open ones of these connections.
+
+        Raises ServerBusyError.
+        """
+        try:
+            return await self._media.statistics(connection_ids)
+        except MediaRefusedError as error:
+            raise ServerBusyError(error.detail) from error
 
     @property
     def unknown_stream_keys(self) -> int:
@@ -156,6 +235,8 @@ class StageManager:
         """Wait until all reports and requests so far are decided and durable, and their orders are carried out."""
         await self._rtmp_join.settled()
         await self._unit.settled()
+        await self.compositions.settled()
+        await self._unit.settled()
 
     async def shutdown(self) -> None:
         """Let all participants leave, end all sessions, and return when that is durable.
@@ -163,6 +244,7 @@ class StageManager:
         The manager must not be used afterwards.
         """
         self._rtmp_join.stop()
+        await self.compositions.shutdown()
         for session in tuple(self._unit.registry.sessions.values()):
             transaction = self._unit.begin()
             # The end of one session can end another one, whose last participants were replicas.
@@ -171,21 +253,36 @@ class StageManager:
                 transaction.apply(current, SessionClosed(cause=Cause.SHUTDOWN))
                 transaction.commit()
         await self._unit.settled()
+        await self._recordings.shutdown()
         await self._presence.stop()
         await self.settled()
 
     async def stop_watching(self) -> None:
-        """Cancel the snapshots that are scheduled, without a shutdown."""
+        """Cancel the snapshots and pictures that are scheduled, without a shutdown."""
+        await self.compositions.stop_showing()
         await self._presence.stop()
 
-    def tick(self) -> None:
-        """Decide the timers that are due: lingers, stream durations, reconnect windows. Each is one transaction."""
-        for timer in self._unit.timers.due(self._unit.now().monotonic_ms):
+    @property
+    def next_timer_ms(self) -> int | None:
+        """The monotonic time at which the next timer is due, None without timers."""
+        due = (self._unit.timers.next_due_ms, self.compositions.next_due_ms, self._recordings.next_due_ms)
+        return min((each for each in due if each is not None), default=None)
+
+    def tick(self, *, at_most: int | None = None) -> None:
+        """Decide the timers that are due: lingers, stream durations, reconnect windows, compositions.
+
+        Each is one transaction.
+
+        With `at_most`, the timers above this number stay due.
+        """
+        for timer in islice(self._unit.timers.due(self._unit.now().monotonic_ms), at_most):
             session = self._unit.registry.sessions.get(timer.stage_arn)
             if session is not None:
                 transaction = self._unit.begin()
                 transaction.apply(session, timer.fact)
                 transaction.commit()
+        self.compositions.tick()
+        self._recordings.tick()
 
     async def run_timers(self, *, interval_seconds: float = TIMER_INTERVAL_SECONDS) -> None:
         """Call `tick` until cancelled."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagebook.media.port import InitialLayer, RefusalReason, VideoLayer, VideoLayers
+from stagebook.media.port import InitialLayer, LayerChoice, RefusalReason, VideoLayer, VideoLayers
 from stagebook.stage.errors import ConnectionNotFoundError, LayerNotFoundError, ServerBusyError
 from tests.manager.manager_harness import CLIENT, ManagerHarness, Watcher
 
@@ -19,10 +19,10 @@ async def test_a_viewer_lists_and_chooses_the_layers_of_its_connection(harness: 
 
     assert await participants.layers(viewer, connection_id=connection_id) == harness.engine.video_layers
     for choice in ("low", None):
-        await participants.select_layer(viewer, connection_id=connection_id, encoding_id=choice)
+        await participants.select_layer(viewer, connection_id=connection_id, choice=LayerChoice.exactly(choice))
         assert harness.engine.selected[connection_id] == choice
     with pytest.raises(LayerNotFoundError):
-        await participants.select_layer(viewer, connection_id=connection_id, encoding_id="other")
+        await participants.select_layer(viewer, connection_id=connection_id, choice=LayerChoice.exactly("other"))
 
 
 async def test_others_and_other_kinds_of_connections_have_no_layers(harness: ManagerHarness) -> None:
@@ -37,7 +37,7 @@ async def test_others_and_other_kinds_of_connections_have_no_layers(harness: Man
         with pytest.raises(ConnectionNotFoundError):
             await participants.layers(claims, connection_id=connection_id)
         with pytest.raises(ConnectionNotFoundError):
-            await participants.select_layer(claims, connection_id=connection_id, encoding_id=None)
+            await participants.select_layer(claims, connection_id=connection_id, choice=LayerChoice())
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ async def test_the_refusals_of_the_engine_are_mapped(
     harness.engine.refuse = reason
 
     with pytest.raises(expected):
-        await harness.manager.participants.select_layer(viewer, connection_id=connection_id, encoding_id=None)
+        await harness.manager.participants.select_layer(viewer, connection_id=connection_id, choice=LayerChoice())
 
 
 async def test_the_engine_gets_the_initial_layer(harness: ManagerHarness) -> None:

@@ -38,6 +38,9 @@ class HeldBook:
         sequences = tuple(range(sum(isinstance(change, AppendEvent) for change in changes)))
         return Submission(sequences=sequences, durable=durable)
 
+    def get_session(self, _stage_arn: str, _session_id: str) -> None:
+        """Each session is a new one."""
+
     async def release(self, count: int = 1) -> None:
         """Make the next transactions durable and let their callbacks run."""
         for _ in range(count):

@@ -41,6 +41,16 @@ def test_a_timer_is_due_once() -> None:
     assert (len(queue), queue.size) == (0, 0)
 
 
+def test_the_next_timer_is_the_earliest_that_is_set() -> None:
+    queue = queue_of(a=10, b=20, c=30)
+    queue.cancel("a")
+    queue.set("b", timer(40, "b"))
+
+    assert queue.next_due_ms == 30
+    assert names(queue, 40) == ["c", "b"]
+    assert queue.next_due_ms is None
+
+
 def test_a_timer_carries_its_stage_and_fact() -> None:
     queue = TimerQueue()
     linger = Timer(stage_arn="here", due_ms=5, fact=LingerElapsed())
@@ -141,3 +151,12 @@ def test_it_behaves_like_a_sorted_list(actions: list[tuple[str, str, int]]) -> N
             expected = {each: at for each, at in expected.items() if at > now_ms}
         assert len(queue) == len(expected)
         assert queue.size <= 2 * len(queue) + _SLACK + 1
+
+
+def test_a_timer_is_taken_before_it_is_due() -> None:
+    queue = TimerQueue()
+    queue.set("a", timer(10))
+    queue.set("b", timer(20))
+    assert queue.take("a") == timer(10)
+    assert queue.take("a") is None
+    assert list(queue.due(30)) == [timer(20)]

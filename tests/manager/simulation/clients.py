@@ -75,6 +75,9 @@ class World:
     barred: dict[tuple[str, str], int] = field(default_factory=dict)
     """How often participants had joined a stage when they were disconnected from it for good."""
     key_arn: str = ""
+    storage_arn: str = ""
+    windows: dict[str, int] = field(default_factory=dict)
+    """The reconnect windows of recordings in seconds, by stage ARN."""
     configurations: list[IngestConfiguration] = field(default_factory=list)
 
     @property
@@ -104,6 +107,11 @@ class Clients:
     async def prepare(self) -> None:
         """Create the resources of the world, once."""
         world = self.world
+        if not world.storage_arn:
+            storage = await self.manager.configurations.create_storage(
+                account_id=ACCOUNT, tags={}, bucket_name="bucket"
+            )
+            world.storage_arn = storage.arn
         while len(world.stages) < 3:
             await self.create_stage()
         if not world.key_arn:
@@ -116,7 +124,15 @@ class Clients:
 
     async def create_stage(self) -> None:
         """CreateStage."""
-        stage, _ = await self.manager.stages.create(account_id=ACCOUNT, name="", tags={}, recording={}, tokens=[])
+        window_seconds = self.chance.choice([0, 0, 5])
+        recording = {
+            "storageConfigurationArn": self.world.storage_arn if self.chance.random() < 0.7 else "",
+            "recordingReconnectWindowSeconds": window_seconds,
+        }
+        stage, _ = await self.manager.stages.create(
+            account_id=ACCOUNT, name="", tags={}, recording=recording, tokens=[]
+        )
+        self.world.windows[stage.arn] = window_seconds
         self.world.stages.append(stage)
 
     async def create_configuration(self) -> None:
@@ -144,7 +160,7 @@ class Clients:
             expires_at_seconds=self.world.clock.ms // 1000 + 1_000_000,
         )
         if participant_id in PARTICIPANTS[4:]:
-            claims = replace(claims, capabilities=frozenset(BOTH), key_arn=self.world.key_arn, expires_at_seconds=2**40)
+            claims = replace(claims, capabilities=frozenset(BOTH), key_arn=self.world.key_arn, expires_at_seconds=2**32)
             if self.chance.random() < 0.3:
                 claims = replace(claims, connection_token_id="connection")
         return claims

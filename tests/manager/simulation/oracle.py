@@ -12,7 +12,7 @@ import msgspec
 
 from stagebook.book.store import BookFailedError, BookReader, ParticipantFilter, RecordedEvent
 from stagebook.manager.presence.watchers import PresentParticipant
-from stagebook.stage.events import EventName, ReplicationDestination
+from stagebook.stage.events import RECORDING_EVENT_NAMES, EventName, ReplicationDestination
 from stagebook.stage.resources import (
     ParticipantRecord,
     ParticipantState,
@@ -26,11 +26,12 @@ LIMIT = 10_000
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """One participant of one session: its row and its events, oldest first."""
+    """One participant of one session: its row, its events, and those of its recordings, oldest first."""
 
     session: StageSession
     record: ParticipantRecord
     events: list[RecordedEvent]
+    recordings: list[RecordedEvent]
 
     @property
     def names(self) -> list[EventName]:
@@ -46,7 +47,14 @@ def histories(book: BookReader, stage_arns: list[str]) -> list[History]:
             where = (stage_arn, session.session_id)
             for record in book.list_participants(*where, where=ParticipantFilter(), after=None, limit=LIMIT).items:
                 events = book.list_events(*where, record.participant_id)
-                found.append(History(session=session, record=record, events=events))
+                found.append(
+                    History(
+                        session=session,
+                        record=record,
+                        events=[each for each in events if each.event.name not in RECORDING_EVENT_NAMES],
+                        recordings=[each for each in events if each.event.name in RECORDING_EVENT_NAMES],
+                    )
+                )
     return found
 
 
@@ -180,7 +188,7 @@ def check_marks(history: History) -> None:
 
 def check_sequences(everything: list[History]) -> None:
     """Rule 3: no two events of the book share a sequence number."""
-    sequences = Counter(entry.sequence for history in everything for entry in history.events)
+    sequences = Counter(entry.sequence for history in everything for entry in (*history.events, *history.recordings))
     assert not [sequence for sequence, count in sequences.items() if count > 1]
 
 

@@ -30,11 +30,14 @@ from stagebook.stage.session.decide import decide
 from stagebook.stage.session.decision import Context, Decision
 from stagebook.stage.session.session_facts import SessionFact
 from stagebook.stage.session.session_state import Session
+from tests.audit.sound_book import require_sound
 from tests.manager.manager_harness import LINGER_MS, REGION, PlainTokens, SeededRandomness, SettableClock
 from tests.manager.simulation import virtual_loop
 from tests.manager.simulation.clients import ACTIONS, PARTICIPANTS, Action, Clients, World
 from tests.manager.simulation.oracle import Observer, check_barred, check_end, check_state, histories
+from tests.manager.simulation.recording_oracle import check_recordings, check_recordings_over
 from tests.manager.simulation.simulated_engine import SimulatedEngine
+from tests.manager.simulation.simulated_recorder import SimulatedRecorder
 from tests.manager.simulation.stepped_book import SteppedWriter, stepped_book
 
 RUNS = 3
@@ -123,6 +126,7 @@ class ServerRun:
             finally:
                 await self._abandon(writer, manager)
             self._check(book)
+            require_sound(self._path)
 
     async def _run(
         self, book: SqliteBook, writer: SteppedWriter, manager: StageManager, engine: SimulatedEngine
@@ -148,16 +152,20 @@ class ServerRun:
             manager, _ = self._start(book)
             await self._step_until_done(manager.start(), writer, may_crash=False)
             check_end(book, self._world.stage_arns)
+            check_recordings(book, self._world.stage_arns, self._world.windows)
+            check_recordings_over(book, self._world.stage_arns)
+            require_sound(self._path)
             for history in histories(book, self._world.stage_arns):
-                for entry in history.events:
+                for entry in (*history.events, *history.recordings):
                     self._progress.events[entry.event.name.value] += 1
                     if entry.event.error_code is not None:
                         self._progress.codes[entry.event.error_code.value] += 1
             await manager.stop_watching()
 
     def _start(self, book: SqliteBook) -> tuple[StageManager, SimulatedEngine]:
-        self._tokens = PlainTokens()
+        self._tokens = PlainTokens(book)
         engine = SimulatedEngine(self._chance)
+        self._recorder = SimulatedRecorder(self._chance)
         manager = StageManager(
             book=book,
             media=engine,
@@ -168,6 +176,7 @@ class ServerRun:
             clock=self._world.clock,
             randomness=SeededRandomness(self._seed),
             linger_ms=LINGER_MS,
+            recording=self._recorder,
         )
         return manager, engine
 
@@ -200,6 +209,7 @@ class ServerRun:
             engine.answer: 18,
             engine.connect: 18,
             engine.deliver: 24,
+            self._recorder.report: 8,
             partial(self._commit, writer): 26,
             partial(self._let_time_pass, clients.manager, SOME_MS): 6,
             engine.lose: 1,
@@ -267,6 +277,7 @@ class ServerRun:
         """Check the book as it is now, and that no request met an unexpected error."""
         check_state(book, self._world.stage_arns)
         check_barred(book, self._world.barred)
+        check_recordings(book, self._world.stage_arns, self._world.windows)
         for failure in (*self._failures, *self._observer.violations):
             raise failure
 
@@ -279,6 +290,7 @@ class ServerRun:
             await self._shut_down(book, writer, manager, clients)
             check_state(book, self._world.stage_arns)
             assert book.list_open_sessions() == []
+            assert book.list_open_recordings() == []
             assert not engine.connections, "a connection was left in the engine"
             assert not engine.sources, "a source was left in the engine"
         elif how == "crash after the commit":
@@ -321,8 +333,12 @@ class ServerRun:
             writer.report()
         self._check_connections(book, clients)
         ending = asyncio.ensure_future(manager.shutdown())
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, virtual_loop.VirtualLoop)
         while not ending.done():
             engine.answer()
+            self._recorder.report()
+            loop.advance(100)  # a recording without a report is waited for, for some seconds
             writer.write(len(writer.waiting))
             writer.report()
             await asyncio.sleep(0)

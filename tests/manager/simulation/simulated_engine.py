@@ -6,9 +6,10 @@ publisher of a source takes over when it connects.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.port import (
     Answer,
     CloseCause,
@@ -18,6 +19,7 @@ from stagebook.media.port import (
     IngestFailed,
     IngestFault,
     InitialLayer,
+    LayerChoice,
     MediaFact,
     MediaRefusedError,
     PatchAnswer,
@@ -114,9 +116,14 @@ class SimulatedEngine:
         del connection_id
         return VideoLayers()
 
-    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+    async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        """As MediaEngine.statistics: nothing is known."""
+        del connection_ids
+        return ()
+
+    async def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None:
         """As MediaEngine.select_layer."""
-        del connection_id, encoding_id
+        del connection_id, choice
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
         """As MediaEngine.close."""

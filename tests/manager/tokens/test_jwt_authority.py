@@ -119,6 +119,15 @@ def test_a_signature_is_in_the_raw_form_of_jose() -> None:
     assert len(base64.urlsafe_b64decode(signature + "==")) == 96
 
 
+def test_equal_claims_have_equal_tokens_only_where_a_test_asks_for_it() -> None:
+    deterministic = JwtAuthority(private_key_pem=KEY, endpoints=ENDPOINTS, is_deterministic=True)
+    token = deterministic.mint(claims())
+
+    assert deterministic.mint(claims()) == token
+    assert verify(token) == claims()
+    assert authority().mint(claims()) != authority().mint(claims())
+
+
 @pytest.mark.parametrize(
     ("capabilities", "expected"),
     [

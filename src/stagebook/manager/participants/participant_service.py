@@ -22,6 +22,7 @@ from stagebook.manager.tokens.authorization import Authorization
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.media.port import (
     InitialLayer,
+    LayerChoice,
     MediaEngine,
     MediaRefusedError,
     PatchAnswer,
@@ -280,14 +281,14 @@ class ParticipantService:
         except MediaRefusedError as error:
             raise ConnectionNotFoundError from error
 
-    async def select_layer(self, claims: Claims, *, connection_id: str, encoding_id: str | None) -> None:
-        """Let a viewer's connection choose a simulcast layer; None returns to the engine's choice.
+    async def select_layer(self, claims: Claims, *, connection_id: str, choice: LayerChoice) -> None:
+        """Let a viewer's connection choose what it is sent of the publisher.
 
         Raises ConnectionNotFoundError, LayerNotFoundError and ServerBusyError.
         """
         self._own_viewer(claims, connection_id)
         try:
-            await self._media.select_layer(connection_id=connection_id, encoding_id=encoding_id)
+            await self._media.select_layer(connection_id=connection_id, choice=choice)
         except MediaRefusedError as error:
             if error.reason is RefusalReason.UNKNOWN_LAYER:
                 raise LayerNotFoundError from error

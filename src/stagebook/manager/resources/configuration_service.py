@@ -1,14 +1,14 @@
 """Encoder and storage configurations (API reference, those pages and the operations on them).
 
-They are resources only: compositions and recordings, which use them, do not exist yet.
+One that a composition uses cannot be deleted.
 """
+
+from collections.abc import Callable
 
 from stagebook.book.changes import DeleteResource, PutResource
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.arns import ENCODER_CONFIGURATION, STORAGE_CONFIGURATION
-from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ResourceNotFoundError
-from stagebook.stage.ids import new_arn
 from stagebook.stage.input_rules import check_frame_size, check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration
@@ -17,11 +17,12 @@ from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration
 class ConfigurationService:
     """Serves the operations that change encoder and storage configurations."""
 
-    def __init__(self, *, unit: UnitOfWork, limits: Limits, region: str, randomness: Randomness) -> None:
+    def __init__(self, *, unit: UnitOfWork, limits: Limits, region: str, require_unused: Callable[[str], None]) -> None:
+        """`require_unused` raises ConflictError if the resource with an ARN is in use."""
         self._unit = unit
         self._limits = limits
         self._region = region
-        self._randomness = randomness
+        self._require_unused = require_unused
 
     async def create_encoder(
         self,
@@ -76,19 +77,18 @@ class ConfigurationService:
         return configuration
 
     async def delete_encoder(self, *, arn: str) -> None:
-        """Delete an encoder configuration. Raises ResourceNotFoundError."""
+        """Delete an encoder configuration. Raises ResourceNotFoundError and ConflictError."""
         if not isinstance(self._unit.pending.find(arn), EncoderConfiguration):
             raise ResourceNotFoundError(kind="encoder configuration", name=arn)
+        self._require_unused(arn)
         await self._unit.submit([DeleteResource(arn=arn)])
 
     async def delete_storage(self, *, arn: str) -> None:
-        """Delete a storage configuration. Raises ResourceNotFoundError."""
+        """Delete a storage configuration. Raises ResourceNotFoundError and ConflictError."""
         if not isinstance(self._unit.pending.find(arn), StorageConfiguration):
             raise ResourceNotFoundError(kind="storage configuration", name=arn)
+        self._require_unused(arn)
         await self._unit.submit([DeleteResource(arn=arn)])
 
     def _new_arn(self, account_id: str, resource_type: str) -> str:
-        arn = new_arn(
-            region=self._region, account_id=account_id, resource_type=resource_type, randomness=self._randomness
-        )
-        return str(arn)
+        return str(self._unit.new_arn(region=self._region, account_id=account_id, resource_type=resource_type))

@@ -22,7 +22,7 @@ from stagebook.stage.arns import INGEST_CONFIGURATION, Arn, parse_arn
 from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ConflictError, InvalidInputError, ResourceNotFoundError
 from stagebook.stage.events import Cause
-from stagebook.stage.ids import new_arn, new_participant_id, new_stream_key
+from stagebook.stage.ids import new_participant_id, new_stream_key
 from stagebook.stage.input_rules import check_attributes, check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import IngestConfiguration, IngestCredential, IngestProtocol, Resource
@@ -82,12 +82,7 @@ class IngestConfigurationService:
         """
         self._check(account_id, spec)
         self._unit.pending.require_quota(account_id, INGEST_CONFIGURATION, maximum=self._limits.ingest_configurations)
-        arn = new_arn(
-            region=self._region,
-            account_id=account_id,
-            resource_type=INGEST_CONFIGURATION,
-            randomness=self._randomness,
-        )
+        arn = self._unit.new_arn(region=self._region, account_id=account_id, resource_type=INGEST_CONFIGURATION)
         configuration = IngestConfiguration(
             arn=str(arn),
             account_id=account_id,

@@ -15,9 +15,7 @@ from stagebook.book.store import BookReader
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.key_material import fingerprint, read_material
 from stagebook.stage.arns import PUBLIC_KEY
-from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ConflictError, ResourceNotFoundError
-from stagebook.stage.ids import new_arn
 from stagebook.stage.input_rules import check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import PublicKey
@@ -54,11 +52,10 @@ class KeyRing:
 class PublicKeyService:
     """Imports and deletes public keys."""
 
-    def __init__(self, *, unit: UnitOfWork, limits: Limits, region: str, randomness: Randomness) -> None:
+    def __init__(self, *, unit: UnitOfWork, limits: Limits, region: str) -> None:
         self._unit = unit
         self._limits = limits
         self._region = region
-        self._randomness = randomness
         self._arns = _read_fingerprints(unit.book)
 
     async def import_key(self, *, account_id: str, name: str, tags: dict[str, str], material: str) -> PublicKey:
@@ -72,7 +69,7 @@ class PublicKeyService:
         digest = fingerprint(read_material(material))
         self._require_new(account_id, digest)
         self._unit.pending.require_quota(account_id, PUBLIC_KEY, maximum=self._limits.public_keys)
-        arn = new_arn(region=self._region, account_id=account_id, resource_type=PUBLIC_KEY, randomness=self._randomness)
+        arn = self._unit.new_arn(region=self._region, account_id=account_id, resource_type=PUBLIC_KEY)
         key = PublicKey(
             arn=str(arn),
             account_id=account_id,

@@ -1,26 +1,26 @@
 """Stages: CreateStage, UpdateStage, DeleteStage, and DisconnectParticipant (API reference, those pages)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from stagebook.book.changes import Change, DeleteStage, PutStage, RevokeParticipant
 from stagebook.book.store import BookReader
+from stagebook.manager.recordings.recording_service import RecordingService
 from stagebook.manager.resources.ingest_configuration_service import IngestConfigurationService
 from stagebook.manager.resources.token_service import TokenService
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.stage.arns import STAGE
 from stagebook.stage.claims import MintedToken, TokenSpec
-from stagebook.stage.clock import Randomness
 from stagebook.stage.errors import ResourceNotFoundError, ServiceQuotaExceededError
 from stagebook.stage.events import Cause
-from stagebook.stage.ids import new_arn
 from stagebook.stage.input_rules import check_tags
 from stagebook.stage.limits import Limits
-from stagebook.stage.resources import Stage
+from stagebook.stage.recording.recording_plan import check_recording, completed, recording_is_off, unknown_storage
+from stagebook.stage.resources import Stage, StorageConfiguration
 from stagebook.stage.session.session_facts import ParticipantsDisconnected, SessionClosed
 
 
@@ -37,8 +37,10 @@ class StageService:
         tokens: TokenService,
         limits: Limits,
         region: str,
-        randomness: Randomness,
+        recordings: RecordingService,
+        on_deleted: Callable[[str], None] = lambda _stage_arn: None,
     ) -> None:
+        """`on_deleted` is called with the ARN of a stage whose deletion was submitted."""
         self._book = book
         self._unit = unit
         self._authorization = authorization
@@ -46,7 +48,8 @@ class StageService:
         self._tokens = tokens
         self._limits = limits
         self._region = region
-        self._randomness = randomness
+        self._recordings = recordings
+        self._on_deleted = on_deleted
         # By account. The book counts the stages of an account once; then the number follows each change.
         self._counts: dict[str, int] = {}
         # A stage is read from the book and written back whole. One change at a time, or the later one loses the
@@ -75,11 +78,12 @@ class StageService:
         be left behind otherwise. Raises InvalidInputError (tags, attributes) and ServiceQuotaExceededError.
         """
         check_tags(tags)
+        self._check_recording(account_id, recording)
         for spec in tokens:
             self._tokens.check(spec)
         if self._count(account_id) >= self._limits.stages:
             raise ServiceQuotaExceededError(quota="stages", maximum=self._limits.stages)
-        arn = new_arn(region=self._region, account_id=account_id, resource_type=STAGE, randomness=self._randomness)
+        arn = self._unit.new_arn(region=self._region, account_id=account_id, resource_type=STAGE)
         stage = Stage(
             arn=str(arn),
             account_id=account_id,
@@ -93,6 +97,21 @@ class StageService:
         await durable
         return stage, [self._tokens.mint(stage.arn, spec) for spec in tokens]
 
+    def _check_recording(self, account_id: str, recording: Mapping[str, Any]) -> None:
+        """Raise InvalidInputError if a recording configuration breaks a rule, or names no storage of the account. One
+        that is valid and records lets the recorder start."""
+        check_recording(recording)
+        arn = recording.get("storageConfigurationArn", "")
+        if not arn:
+            return
+        if not self._recordings.is_enabled:
+            raise recording_is_off()
+        storage = self._unit.pending.find(arn)
+        # ARNs of resources are in the server's region.
+        if not isinstance(storage, StorageConfiguration) or storage.account_id != account_id:
+            raise unknown_storage()
+        self._recordings.prepare()
+
     def _count(self, account_id: str) -> int:
         """Return how many stages the account has, including those whose creation is not durable yet."""
         known = self._counts.get(account_id)
@@ -101,12 +120,17 @@ class StageService:
         return known
 
     async def update(self, *, stage_arn: str, name: str | None, recording: dict[str, Any] | None) -> Stage:
-        """Change the given members of a stage; None leaves one as it is. Raises ResourceNotFoundError.
+        """Change the given members of a stage; None leaves one as it is.
 
-        `recording` replaces the whole configuration: AWS has no way to change a part of it.
+        `recording` replaces the whole configuration: AWS has no way to change a part of it. Raises
+        ResourceNotFoundError, InvalidInputError (recording), and ConflictError for another recording configuration
+        while a participant of the stage is recorded.
         """
         async with self.changing:
             stage = self.find(stage_arn)
+            if recording is not None and completed(recording) != completed(stage.recording):
+                self._check_recording(stage.account_id, recording)
+                self._recordings.require_idle(stage_arn)
             changed = replace(
                 stage,
                 name=stage.name if name is None else name,
@@ -132,7 +156,9 @@ class StageService:
                 if session is not None:
                     transaction.apply(session, SessionClosed(cause=Cause.STAGE_DELETED))
                 transaction.add(DeleteStage(stage_arn=stage_arn, at_ms=transaction.at.wall_ms))
-                await self._unit.wait(transaction.commit())
+                durable = transaction.commit()
+                self._on_deleted(stage_arn)
+                await self._unit.wait(durable)
                 self._counts[stage.account_id] -= 1
             finally:
                 self._authorization.finish_deletion(stage_arn)

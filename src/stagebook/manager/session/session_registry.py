@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from stagebook.stage.errors import StagebookError
-from stagebook.stage.participant.transitions import ConnectionKind
+from stagebook.stage.participant.transitions import ConnectionKind, ConnectionState
 from stagebook.stage.session.session_phase import SessionPhase
 from stagebook.stage.session.session_state import NO_USAGE, Session, Usage
 
@@ -47,6 +47,17 @@ class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
     participants: int
     publishers: int
     subscriptions: int
+
+
+class LiveConnection(msgspec.Struct, frozen=True, kw_only=True):
+    """A media connection of a participant that is on a stage."""
+
+    connection_id: str
+    kind: ConnectionKind
+    is_flowing: bool
+    """Whether its transport is up."""
+    remote_participant_id: str | None
+    """The publisher that a SUBSCRIBE connection watches."""
 
 
 class SessionRegistry:
@@ -88,6 +99,23 @@ class SessionRegistry:
             participants=session.usage.present,
             publishers=session.usage.publishers,
             subscriptions=session.usage.subscribers,
+        )
+
+    def live_connections(self, stage_arn: str, participant_id: str) -> tuple[LiveConnection, ...]:
+        """Return the media connections of a participant. Empty if it is not on the stage."""
+        session = self.sessions.get(stage_arn)
+        participant = None if session is None else session.participants.get(participant_id)
+        if participant is None:
+            return ()
+        return tuple(
+            LiveConnection(
+                connection_id=connection_id,
+                kind=connection.kind,
+                is_flowing=connection.state is ConnectionState.FLOWING,
+                remote_participant_id=connection.remote_participant_id,
+            )
+            for connection_id, connection in participant.machine.connections.items()
+            if connection.kind in MEDIA_KINDS
         )
 
     def account_usage(self, account_id: str) -> tuple[int, int]:

@@ -40,6 +40,17 @@ class TimerQueue:
         """How many entries the heap has, stale ones included."""
         return len(self._heap)
 
+    @property
+    def next_due_ms(self) -> int | None:
+        """The monotonic time at which the next timer is due, None if no timer is set."""
+        while self._heap:
+            due_ms, key = self._heap[0]
+            timer = self._timers.get(key)
+            if timer is not None and timer.due_ms == due_ms:
+                return due_ms
+            heapq.heappop(self._heap)
+        return None
+
     def set(self, key: str, timer: Timer) -> None:
         """Set a timer, in place of one with the same key."""
         self._timers[key] = timer
@@ -50,6 +61,12 @@ class TimerQueue:
         """Remove a timer. An unknown key is ignored."""
         self._timers.pop(key, None)
         self._compact()
+
+    def take(self, key: str) -> Timer | None:
+        """Remove a timer and return it, before it is due; None for an unknown key."""
+        timer = self._timers.pop(key, None)
+        self._compact()
+        return timer
 
     def due(self, now_ms: int) -> Iterator[Timer]:
         """Remove and yield the timers that are due at the monotonic time `now_ms`, in order of time.

@@ -8,6 +8,7 @@ has no effect and needs no rollback.
 from collections.abc import Callable, Collection, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, OpenSession, PutParticipant, PutReplica
 from stagebook.book.store import Durable
@@ -24,10 +25,14 @@ from stagebook.stage.session.session_state import Session, Usage
 
 
 class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What all decisions share: the quotas, and how long a session lingers."""
+    """What all decisions share: the quotas, and how long a session lingers.
+
+    `lowered` has quotas that replace them for one participant of one stage, by their ids (`decision_control.py`).
+    """
 
     limits: Limits
     linger_ms: int
+    lowered: Mapping[tuple[str, str], Limits] = {}
 
 
 class Transaction:
@@ -118,7 +123,10 @@ class Transaction:
 
     def _decide(self, session: Session, fact: SessionFact) -> StagebookError | None:
         """Decide one fact; collect the session, the changes and the orders of the decision, and return the refusal."""
-        decision = decide(session, fact, self._context(session.account_id))
+        context = self._context(session.account_id)
+        if self._rules.lowered:
+            context = _with_lowered(context, session.stage_arn, fact, self._rules)
+        decision = decide(session, fact, context)
         before, session = session.usage, decision.session
         self._uncounted = session.account_id, before, session.usage
         stage_arn, session_id, at_ms = session.stage_arn, session.session_id, self.at.wall_ms
@@ -169,6 +177,13 @@ class Transaction:
             publishers + after.publishers - before.publishers,
             subscribers + after.subscribers - before.subscribers,
         )
+
+
+def _with_lowered(context: Context, stage_arn: str, fact: SessionFact, rules: SessionRules) -> Context:
+    """Return the context with the quotas of the participant that requests something, if they are lowered."""
+    claims = getattr(fact, "claims", None)
+    limits = None if claims is None else rules.lowered.get((stage_arn, claims.participant_id))
+    return context if limits is None else replace(context, limits=limits)
 
 
 _RANKS: Mapping[type[Change], int] = {

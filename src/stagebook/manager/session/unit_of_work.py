@@ -10,9 +10,9 @@ can succeed and the server stops, so state in memory that never became durable i
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from stagebook.book.changes import (
     Change,
@@ -24,9 +24,10 @@ from stagebook.manager.session.pending_resources import PendingResources
 from stagebook.manager.session.session_registry import Route, SessionRegistry
 from stagebook.manager.session.timer_queue import Timer, TimerQueue
 from stagebook.manager.session.transaction import SessionRules, Transaction
+from stagebook.stage.arns import Arn
 from stagebook.stage.clock import Clock, Instant, Randomness
 from stagebook.stage.errors import ServerBusyError, StagebookError
-from stagebook.stage.ids import new_session_id
+from stagebook.stage.ids import new_arn, new_session_id
 from stagebook.stage.resources import ParticipantRecord, Stage
 from stagebook.stage.session import orders
 from stagebook.stage.session.session_facts import SessionFact
@@ -41,6 +42,16 @@ Only attempts of participants and encoders are refused. Ends are always taken, b
 
 VISIBLE_ORDERS = (orders.CloseConnection, orders.EndSource, orders.CloseEvents)
 """The orders that clients can observe. They wait until the transaction is durable."""
+
+
+class RecordingFollower(Protocol):
+    """What adds the changes of recordings to the transactions of sessions."""
+
+    def follow(self, transaction: Transaction, changes: Sequence[Change]) -> Any:  # noqa: ANN401 - its own draft
+        """Return what a transaction changes of the recordings, with `changes` for the book; None for nothing."""
+
+    def install(self, draft: Any, durable: Durable) -> None:  # noqa: ANN401 - its own draft
+        """Keep what a transaction that was submitted has changed."""
 
 
 class UnitOfWork:
@@ -58,6 +69,7 @@ class UnitOfWork:
         self.timers = TimerQueue()
         self.pending = PendingResources(book=book)
         self.rules = rules
+        self.recordings: RecordingFollower | None = None
         self.changed: Callable[[Session, Collection[str]], None] = lambda _session, _participant_ids: None
         self._clock = clock
         self._event_clock = EventClock(clock, floor_ms=book.last_time_ms())
@@ -106,8 +118,24 @@ class UnitOfWork:
         """Return the running session of a stage, or a new one, which is not recorded until its first event."""
         running = self.registry.sessions.get(stage.arn)
         return running or Session(
-            stage_arn=stage.arn, account_id=stage.account_id, session_id=new_session_id(self._randomness)
+            stage_arn=stage.arn, account_id=stage.account_id, session_id=self._new_session_id(stage.arn)
         )
+
+    def new_arn(self, *, region: str, account_id: str, resource_type: str) -> Arn:
+        """Return the ARN of a new stage or resource. One that is or was in use is drawn again."""
+        while True:
+            arn = new_arn(
+                region=region, account_id=account_id, resource_type=resource_type, randomness=self._randomness
+            )
+            is_known = self.book.has_had_stage(str(arn)) or self.book.compositions.find(str(arn)) is not None
+            if not is_known and self.pending.find(str(arn)) is None:
+                return arn
+
+    def _new_session_id(self, stage_arn: str) -> str:
+        while True:
+            session_id = new_session_id(self._randomness)
+            if self.book.get_session(stage_arn, session_id) is None:
+                return session_id
 
     def known_record(self, session: Session, participant_id: str) -> ParticipantRecord | None:
         """Return the row of a participant that was in a session before and has left it, or None.
@@ -164,7 +192,7 @@ class UnitOfWork:
     def commit(self, transaction: Transaction) -> Durable | None:
         """Commit a transaction; see Transaction.commit."""
         changes = transaction.changes()
-        durable = self.submit(changes) if changes else self._last
+        durable = self._submit_followed(transaction, changes) if changes else self._last
         if transaction.departed:
             self._remember_departed(transaction, durable)
         for session in transaction.sessions.values():
@@ -186,6 +214,15 @@ class UnitOfWork:
             durable.add_done_callback(lambda done: self._carry_out(done, visible))
         elif visible:
             self.dispatcher.carry_out(visible)
+        return durable
+
+    def _submit_followed(self, transaction: Transaction, changes: list[Change]) -> Durable:
+        """Submit the changes of a transaction together with those that it makes of recordings."""
+        draft = None if self.recordings is None else self.recordings.follow(transaction, changes)
+        if self.recordings is None or draft is None:
+            return self.submit(changes)
+        durable = self.submit([*changes, *draft.changes])
+        self.recordings.install(draft, durable)
         return durable
 
     def _carry_out(self, durable: asyncio.Future[None], visible: list[orders.Order]) -> None:

@@ -112,7 +112,7 @@ class Authorization:
                 refusal=TokenRefusal.JTI_IN_USE,
                 detail="the token's jti is the participant id of an ingest configuration: use its stream key",
             )
-        if claims.key_arn is not None and self._book.get_resource(claims.key_arn) is None:
+        if claims.key_arn is not None and not self._tokens.has_key(claims.key_arn):
             raise TokenRefusedError(
                 refusal=TokenRefusal.SIGNATURE, detail="the public key that the token names (kid) was deleted"
             )

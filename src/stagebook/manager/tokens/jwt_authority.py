@@ -25,9 +25,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import jwt
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from stagebook.manager.tokens.deterministic_ecdsa import DeterministicEcdsa
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.manager.tokens.token_payload import read_connection, read_participant, write_participant
 from stagebook.stage.arns import parse_arn
@@ -101,13 +102,14 @@ class JwtAuthority:
         find_key: FindKey = no_imported_keys,
         attributes_size_bytes: int = ATTRIBUTES_SIZE_BYTES,
         cache_size_tokens: int = CACHE_SIZE_TOKENS,
+        is_deterministic: bool = False,
     ) -> None:
         """Create an authority.
 
         `private_key_pem` is a key of `new_private_key_pem`; ValueError is raised for any other kind of key. `endpoints`
         are written into minted tokens and required in self-signed ones. `find_key` finds imported keys.
         `attributes_size_bytes` is the quota of attributes, in bytes of UTF-8. Each of the two caches holds
-        `cache_size_tokens` tokens.
+        `cache_size_tokens` tokens. With `is_deterministic`, equal claims have equal tokens.
         """
         key = serialization.load_pem_private_key(private_key_pem, password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
@@ -117,6 +119,9 @@ class JwtAuthority:
         self._endpoints = endpoints
         self._find_key = find_key
         self._jws = jwt.PyJWS(algorithms=[ALGORITHM])
+        if is_deterministic:
+            self._jws.unregister_algorithm(ALGORITHM)
+            self._jws.register_algorithm(ALGORITHM, DeterministicEcdsa(hashes.SHA384))
         self._verified: OrderedDict[bytes, Claims | ConnectionClaims] = OrderedDict()
         self._refusals = _Refusals(cache_size_tokens)
         self._attributes_size_bytes = attributes_size_bytes
@@ -135,6 +140,10 @@ class JwtAuthority:
             return True
         digests = (_digest(token, _PARTICIPANT), _digest(token, _CONNECTION))
         return any(digest in self._verified or digest in self._refusals for digest in digests)
+
+    def has_key(self, arn: str) -> bool:
+        """Return whether the key of a self-signed token exists."""
+        return self._find_key(arn) is not None
 
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
         """Return the claims of a participant token that is valid at `now_ms`, in ms of Unix time.

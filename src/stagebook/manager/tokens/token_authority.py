@@ -32,6 +32,9 @@ class TokenAuthority(Protocol):
         The API limits the rate of other tokens for each address: each of them costs the check of a signature.
         """
 
+    def has_key(self, arn: str) -> bool:
+        """Return whether the key of a self-signed token exists."""
+
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
         """Return the claims of a participant token. `now_ms` is the wall clock; with None, its times are not checked.
 

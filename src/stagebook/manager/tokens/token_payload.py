@@ -28,7 +28,8 @@ CONNECTION_LIFETIME_SECONDS = 28 * 24 * 3_600
 USER_ID_LENGTH = 128
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_LATEST_SECONDS = 1 << 40
+_LATEST_SECONDS = 253_402_300_800
+"""The year 10000: ISO 8601 has years of four digits, and TOKEN_EXCHANGED shows when a token expires."""
 
 
 class _Capabilities(msgspec.Struct, frozen=True, omit_defaults=True):

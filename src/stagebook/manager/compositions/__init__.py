@@ -1,0 +1,1 @@
+"""Compositions: their requests, what runs, and what each of them shows."""

@@ -1,0 +1,355 @@
+"""The recordings that run, and what moves them.
+
+A transaction of sessions is followed: PUBLISH_STARTED begins a recording or continues one that waits, PUBLISH_STOPPED
+ends it or lets it wait. The states and the events of recordings are a part of that same transaction. Reports of the
+recorder and reconnect windows have transactions of their own. The recorder is told once a transaction is durable.
+
+A recording that fails has no effect on its publication. Without a recorder nothing here does anything.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+
+from stagebook.book.changes import AppendEvent, Change, DeleteStage, PutRecording, RevokeParticipant
+from stagebook.book.store import BookReader
+from stagebook.manager.recordings.recording_draft import Command, RecordingDraft
+from stagebook.manager.session.pending_resources import PendingResources
+from stagebook.manager.session.transaction import Transaction
+from stagebook.media.recording.recording_port import (
+    RecordingEnded,
+    RecordingEngine,
+    RecordingFact,
+    RecordingFailed,
+    RecordingStarted,
+)
+from stagebook.stage.clock import Instant, Randomness
+from stagebook.stage.errors import ConflictError
+from stagebook.stage.events import Cause, Event, EventName, RecordingDetails, RecordingErrorCode
+from stagebook.stage.ids import new_participant_id
+from stagebook.stage.recording.recording_machine import (
+    Recording,
+    RecordingPhase,
+    RecordingTurn,
+    continues,
+    prefix_of,
+    take_turn,
+    waits,
+)
+from stagebook.stage.recording.recording_plan import RecordingPlan, plan_of
+from stagebook.stage.resources import RecordingState, StorageConfiguration
+from stagebook.stage.session.session_state import Session
+from stagebook.storage.object_store import StorageFault
+
+END_SECONDS = 8.0
+"""How long a server that ends waits for the recorder. What is not complete then has failed."""
+
+_CODES = {
+    None: RecordingErrorCode.VALIDATION,
+    StorageFault.BUCKET_NOT_FOUND: RecordingErrorCode.RESOURCE_NOT_FOUND,
+    StorageFault.ACCESS_DENIED: RecordingErrorCode.ACCESS_DENIED,
+    StorageFault.UNAVAILABLE: RecordingErrorCode.INTERNAL_SERVER,
+}
+_CURRENT = frozenset((RecordingPhase.RECORDING, RecordingPhase.AWAITING))
+_PUBLICATION = frozenset((EventName.PUBLISH_STARTED, EventName.PUBLISH_STOPPED))
+_END_OF_WAITING = (DeleteStage, RevokeParticipant)
+_log = structlog.get_logger(__name__)
+
+
+class RecordingService:
+    """Follows the transactions of sessions, and listens to the recorder."""
+
+    def __init__(
+        self,
+        *,
+        engine: RecordingEngine | None,
+        book: BookReader,
+        pending: PendingResources,
+        randomness: Randomness,
+        now: Callable[[], Instant],
+        submit: Callable[[list[Change]], asyncio.Future[None]],
+    ) -> None:
+        """`submit` submits a transaction of the book and returns a future for its durability."""
+        self._engine = engine
+        self._book = book
+        self._pending = pending
+        self._randomness = randomness
+        self._now = now
+        self._submit = submit
+        self._running: dict[str, Recording] = {}
+        self._of_participant: dict[tuple[str, str], tuple[str, ...]] = {}
+        """Their ids by stage ARN and participant id. At most one of a participant records or waits."""
+        self._deadlines: dict[str, int] = {}
+        """The monotonic times at which the windows of waiting recordings close, by their ids."""
+        self._starts: dict[tuple[str, str], int] = {}
+        """The last seconds in which recordings began, by session and participant: no two share a prefix."""
+        self._changed = asyncio.Event()
+        if engine is not None:
+            engine.listen(self.on_fact)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether there is a recorder."""
+        return self._engine is not None
+
+    def prepare(self) -> None:
+        """Note that a stage records from now on: the recorder is started, so that no publisher waits for it."""
+        if self._engine is not None:
+            self._engine.prepare()
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """The monotonic time at which the next reconnect window closes, None without one."""
+        return min(self._deadlines.values(), default=None)
+
+    def require_idle(self, stage_arn: str) -> None:
+        """Raise ConflictError while a participant of the stage is recorded (API reference, UpdateStage)."""
+        for recording in self._running.values():
+            if recording.stage_arn == stage_arn and recording.phase is RecordingPhase.RECORDING:
+                raise ConflictError(
+                    f"participant {recording.participant_id} is being recorded: the recording configuration of the"
+                    " stage cannot be changed"
+                )
+
+    def require_unused(self, storage_configuration_arn: str) -> None:
+        """Raise ConflictError while a recording writes with a storage configuration."""
+        for recording in self._running.values():
+            if recording.plan.storage_configuration_arn == storage_configuration_arn:
+                raise ConflictError(f"a recording of participant {recording.participant_id} uses this configuration")
+
+    def follow(self, transaction: Transaction, changes: Sequence[Change]) -> RecordingDraft | None:
+        """Return what a transaction of sessions changes of the recordings, None for nothing.
+
+        Call `install` once it is submitted.
+        """
+        if self._engine is None:
+            return None
+        draft: RecordingDraft | None = None
+        for change in changes:
+            if type(change) is AppendEvent:
+                if change.event.name in _PUBLICATION:
+                    draft = draft or RecordingDraft(self._running, at=transaction.at)
+                    self._publication(draft, transaction.sessions[change.stage_arn], change)
+            elif isinstance(change, _END_OF_WAITING):
+                draft = draft or RecordingDraft(self._running, at=transaction.at)
+                self._end_waiting(draft, change)
+        return draft
+
+    def install(self, draft: RecordingDraft, durable: asyncio.Future[None]) -> None:
+        """Keep what a draft has changed, and tell the recorder when it is durable."""
+        for recording in draft.changed.values():
+            self._install(recording, draft.at)
+        if draft.commands:
+            durable.add_done_callback(partial(self._run_commands, draft.commands))
+        self._changed.set()
+
+    def _install(self, recording: Recording, at: Instant) -> None:
+        recording_id, key = recording.recording_id, (recording.stage_arn, recording.participant_id)
+        if recording.phase is RecordingPhase.AWAITING:
+            due_ms = at.monotonic_ms + recording.plan.window_seconds * 1_000
+            self._deadlines.setdefault(recording_id, due_ms)
+        else:
+            self._deadlines.pop(recording_id, None)
+        others = tuple(each for each in self._of_participant.pop(key, ()) if each != recording_id)
+        if recording.phase is RecordingPhase.OVER:
+            self._running.pop(recording_id, None)
+        else:
+            self._running[recording_id] = recording
+            others = (*others, recording_id)
+        if others:
+            self._of_participant[key] = others
+
+    def _publication(self, draft: RecordingDraft, session: Session, change: AppendEvent) -> None:
+        recording = self._newest_of(draft, change.stage_arn, change.participant_id)
+        if change.event.name is EventName.PUBLISH_STARTED:
+            self._publish_started(draft, session, change, recording)
+        elif recording is not None and recording.session_id == change.session_id:
+            turn = RecordingTurn.PAUSED if waits(recording, change.event.cause) else RecordingTurn.STOPPED
+            draft.take(take_turn(recording, turn), turn)
+
+    def _newest_of(self, draft: RecordingDraft, stage_arn: str, participant_id: str) -> Recording | None:
+        """Return the recording of a participant that records or waits."""
+        found = self._all_of(draft, stage_arn, participant_id)
+        return next((each for each in found if each.phase in _CURRENT), None)
+
+    def _all_of(self, draft: RecordingDraft, stage_arn: str, participant_id: str) -> list[Recording]:
+        """Return the recordings of a participant on a stage, as the draft has them."""
+        key = (stage_arn, participant_id)
+        known = [draft.find(recording_id) for recording_id in self._of_participant.get(key, ())]
+        begun = [
+            recording
+            for recording in draft.changed.values()
+            if recording.recording_id not in self._running and (recording.stage_arn, recording.participant_id) == key
+        ]
+        return [each for each in (*known, *begun) if each is not None]
+
+    def _publish_started(
+        self, draft: RecordingDraft, session: Session, change: AppendEvent, waiting: Recording | None
+    ) -> None:
+        """Continue a recording that waits, or begin one, as the configuration of the stage says."""
+        plan = self._plan(change.stage_arn, is_replica=change.event.replica)
+        place = _place_of(session, change.participant_id)
+        if waiting is not None and plan is not None and place is not None and continues(waiting, plan):
+            moved = draft.move(waiting, session_id=change.session_id, source_id=place[0], connection_id=place[1])
+            draft.take(take_turn(moved, RecordingTurn.RETURNED), RecordingTurn.RETURNED)
+            return
+        if waiting is not None:
+            draft.take(take_turn(waiting, RecordingTurn.STOPPED), RecordingTurn.STOPPED)
+        if plan is not None and place is not None:
+            self._hide_former(draft, change)
+            self._begin(draft, change, plan, place)
+
+    def _hide_former(self, draft: RecordingDraft, change: AppendEvent) -> None:
+        """Let the row of a participant no longer show the recordings whose uploads go on."""
+        for former in self._all_of(draft, change.stage_arn, change.participant_id):
+            if former.session_id == change.session_id:
+                draft.hide(former)
+
+    def _begin(
+        self, draft: RecordingDraft, change: AppendEvent, plan: RecordingPlan, place: tuple[str, str | None]
+    ) -> None:
+        source_id, connection_id = place
+        start_seconds = self._free_second(change, draft.at.wall_ms // 1_000)
+        recording = Recording(
+            recording_id=new_participant_id(self._randomness),
+            stage_arn=change.stage_arn,
+            session_id=change.session_id,
+            participant_id=change.participant_id,
+            source_id=source_id,
+            connection_id=connection_id,
+            plan=plan,
+            prefix=prefix_of(
+                stage_arn=change.stage_arn,
+                session_id=change.session_id,
+                participant_id=change.participant_id,
+                start_seconds=start_seconds,
+            ),
+            started_ms=draft.at.wall_ms,
+        )
+        if plan.bucket_name:
+            draft.begin(recording)
+            return
+        # The storage configuration was deleted: there is no bucket to tell the recorder.
+        code = RecordingErrorCode.RESOURCE_NOT_FOUND
+        step = take_turn(recording, RecordingTurn.FAILED, error_code=code)
+        draft.take(step, RecordingTurn.FAILED)
+
+    def _free_second(self, change: AppendEvent, now_seconds: int) -> int:
+        """Return a second for the prefix that no other recording of the participant in this session has."""
+        self._starts = {key: second for key, second in self._starts.items() if second >= now_seconds}
+        key = (change.session_id, change.participant_id)
+        second = max(now_seconds, self._starts.get(key, 0) + 1)
+        self._starts[key] = second
+        return second
+
+    def _plan(self, stage_arn: str, *, is_replica: bool) -> RecordingPlan | None:
+        stage = self._book.get_stage(stage_arn)
+        if stage is None or not stage.recording.get("storageConfigurationArn"):
+            return None
+        storage = self._pending.find(stage.recording["storageConfigurationArn"])
+        bucket_name = storage.bucket_name if isinstance(storage, StorageConfiguration) else ""
+        return plan_of(stage.recording, bucket_name=bucket_name, is_replica=is_replica)
+
+    def _end_waiting(self, draft: RecordingDraft, change: DeleteStage | RevokeParticipant) -> None:
+        """End the recordings that wait for publishers who cannot return."""
+        only = change.participant_id if isinstance(change, RevokeParticipant) else None
+        for recording_id in self._deadlines:
+            recording = draft.find(recording_id)
+            if recording is None or recording.stage_arn != change.stage_arn:
+                continue
+            if only in (None, recording.participant_id):
+                draft.take(take_turn(recording, RecordingTurn.STOPPED), RecordingTurn.STOPPED)
+
+    def on_fact(self, fact: RecordingFact) -> None:
+        """Take a report of the recorder. One of a recording that does not run is ignored."""
+        match fact:
+            case RecordingStarted():
+                self._apply(fact.recording_id, RecordingTurn.STARTED)
+            case RecordingEnded():
+                self._apply(fact.recording_id, RecordingTurn.COMPLETED, duration_ms=fact.duration_ms)
+            case RecordingFailed():
+                code = _CODES[fact.fault]
+                self._apply(fact.recording_id, RecordingTurn.FAILED, duration_ms=fact.duration_ms, error_code=code)
+
+    def tick(self) -> None:
+        """Close the reconnect windows that are over."""
+        now_ms = self._now().monotonic_ms
+        for recording_id in [each for each, due_ms in self._deadlines.items() if due_ms <= now_ms]:
+            self._apply(recording_id, RecordingTurn.STOPPED)
+
+    def _apply(self, recording_id: str, turn: RecordingTurn, **details: Any) -> None:  # noqa: ANN401 - of take_turn
+        recording = self._running.get(recording_id)
+        step = None if recording is None else take_turn(recording, turn, **details)
+        if step is None:
+            return
+        draft = RecordingDraft(self._running, at=self._now())
+        draft.take(step, turn)
+        self.install(draft, self._submit(draft.changes))
+
+    def _run_commands(self, commands: Sequence[tuple[str, Command]], durable: asyncio.Future[None]) -> None:
+        if self._engine is None or durable.exception() is not None:
+            return
+        for recording_id, command in commands:
+            try:
+                command(self._engine)
+            except Exception:  # noqa: BLE001 - whatever a recorder does, publications go on
+                _log.exception("the recorder failed", recording_id=recording_id)
+                failed = RecordingFailed(recording_id=recording_id, fault=StorageFault.UNAVAILABLE, duration_ms=0)
+                asyncio.get_running_loop().call_soon(self.on_fact, failed)
+
+    async def shutdown(self, *, timeout_seconds: float = END_SECONDS) -> None:
+        """End all recordings; return when their outcomes are durable. Those without one in time have failed."""
+        for recording_id in list(self._deadlines):
+            self._apply(recording_id, RecordingTurn.STOPPED)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self._running:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            _log.warning("recordings were not complete at the end of the server", number=len(self._running))
+        for recording_id in list(self._running):
+            self._apply(recording_id, RecordingTurn.FAILED, cause=Cause.SHUTDOWN)
+
+
+def interrupted_recordings(book: BookReader, *, at_ms: int) -> list[Change]:
+    """Return the changes that end the recordings of a run that did not end them: each has failed."""
+    changes: list[Change] = []
+    for entry in book.list_open_recordings():
+        where = {"stage_arn": entry.stage_arn, "session_id": entry.session_id, "participant_id": entry.participant_id}
+        details = RecordingDetails(
+            bucket_name=entry.bucket_name, prefix=entry.prefix, error_code=RecordingErrorCode.INTERNAL_SERVER
+        )
+        name = EventName.RECORDING_END_FAILED if entry.is_started else EventName.RECORDING_START_FAILED
+        changes += [
+            PutRecording(
+                recording_id=entry.recording_id,
+                state=RecordingState.FAILED,
+                bucket_name=entry.bucket_name,
+                prefix=entry.prefix,
+                is_started=entry.is_started,
+                is_shown=entry.is_shown,
+                **where,
+            ),
+            AppendEvent(event=Event(name=name, recording=details, cause=Cause.CRASH_RECOVERY), at_ms=at_ms, **where),
+        ]
+    return changes
+
+
+def _place_of(session: Session, participant_id: str) -> tuple[str, str | None] | None:
+    """Return the source of a participant, and the connection that feeds it if it is one of several redundant streams.
+
+    None for a virtual participant: each of its streams is recorded by itself (user guide, "RTMP Publishing").
+    """
+    participant = session.participants.get(participant_id)
+    if participant is None or participant.is_virtual:
+        return None
+    virtual_id = participant.virtual_id
+    source = session.sources.get(virtual_id or participant_id)
+    if source is None:
+        return None
+    connection_id = next(iter(participant.machine.connections)) if virtual_id is not None else None
+    return source.source_id, connection_id
