@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.bearer_key import BearerKey
-from stagebook.api.watch.watch_route import Role
 from stagebook.data_folder.bearer_key_file import MAXIMUM_KEYS, BearerKeyFile
 from stagebook.data_folder.folder_permissions import DataFolderError
 

@@ -15,9 +15,8 @@ import msgspec
 
 from stagebook.api.watch.access.bearer_key import BearerKey
 from stagebook.data_folder.folder_permissions import DataFolderError, read_secret_file, require_owner
-from stagebook.data_folder.secrets import write_atomically
+from stagebook.data_folder.secrets import BEARER_KEY_FILE_NAME, write_atomically
 
-FILE_NAME = "bearer-keys.json"
 MAXIMUM_KEYS = 1_000
 MAXIMUM_FILE_SIZE_BYTES = 1_048_576
 VERSION = 1
@@ -35,7 +34,7 @@ class BearerKeyFile:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.path = folder / FILE_NAME
+        self.path = folder / BEARER_KEY_FILE_NAME
 
     def stamp(self) -> Hashable:
         """Return a value that differs after each change of the file. Raises OSError."""

@@ -13,7 +13,6 @@ otherwise generate two sets: the one that loses the lock could replace a key tha
 """
 
 import os
-import string
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
+from stagebook.api.access.sigv4.access_key_form import new_access_key_id, new_secret_access_key
 from stagebook.book.sqlite.stream_key_seal import SECRET_SIZE_BYTES
 from stagebook.data_folder.folder_permissions import (
     FILE_MODE,
@@ -35,9 +35,7 @@ from stagebook.manager.tokens.jwt_authority import new_private_key_pem
 from stagebook.stage.clock import Randomness
 
 PAGE_SECRET_SIZE_BYTES = 32
-
-_KEY_ID_LETTERS = string.ascii_uppercase + "234567"
-_SECRET_LETTERS = string.ascii_letters + string.digits + "+/"
+BEARER_KEY_FILE_NAME = "bearer-keys.json"
 
 
 class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +77,9 @@ class DataFolder:
         self.server_address_path = path / "server.json"
         self.certificate_path = path / "rtmps-certificate.pem"
         self.certificate_key_path = path / "rtmps-private-key.pem"
+        self.testing_mark_path = path / "for-testing"
         self.search_index_path = path / SEARCH_INDEX_NAME
+        self.recordings_path = path / "recordings"
         self.repaired_paths: list[Path] = []
 
     def prepare(self) -> None:
@@ -97,16 +97,23 @@ class DataFolder:
             raise DataFolderError(f"data folder {self.path} cannot be written to by this user")
         # The folder first: once it is private, no other user can reach the files while they are checked.
         repaired = [self.path] if make_private(self.path, mode=FOLDER_MODE) else []
-        files = [path for path in self._files_without_own_check() if path.exists()]
+        files = [path for path in self.other_paths if path.exists()]
         self.repaired_paths = repaired + [path for path in files if make_private(path, mode=FILE_MODE)]
 
-    def _files_without_own_check(self) -> list[Path]:
-        """Return the paths of all files of the folder except the secrets, whether they exist or not."""
+    @property
+    def secret_paths(self) -> list[Path]:
+        """The paths of all secrets of the folder, whether they exist or not."""
+        keys = [self.access_key_path, self.token_key_path, self.certificate_key_path, self.path / BEARER_KEY_FILE_NAME]
+        return [*keys, self.page_secret_path, self.stream_key_secret_path, self.webhook_secret_path]
+
+    @property
+    def other_paths(self) -> list[Path]:
+        """The paths of all files of the folder except the secrets, whether they exist or not."""
         # SQLite keeps the write-ahead log and its index beside the book; both hold the contents of the book.
         of_book = [self.book_path.with_name(self.book_path.name + suffix) for suffix in ("", "-wal", "-shm", ".lock")]
         of_book += [self.webhook_path.with_name(self.webhook_path.name + suffix) for suffix in ("", "-wal", "-shm")]
         of_index = [self.search_index_path.with_name(SEARCH_INDEX_NAME + suffix) for suffix in ("", "-wal", "-shm")]
-        return [*of_book, *of_index, self.certificate_path, self.server_address_path]
+        return [*of_book, *of_index, self.certificate_path, self.server_address_path, self.testing_mark_path]
 
     def access_key(self, *, account_id: str, randomness: Randomness) -> AccessKey:
         """Return the access key of the folder. If there is none, generate one for `account_id`."""
@@ -197,18 +204,13 @@ class _AccessKeyGenerator(msgspec.Struct, frozen=True, kw_only=True):
     randomness: Randomness
 
     def __call__(self) -> bytes:
-        """Return a new access key as JSON. Its id has the form of AWS: AKIA and 16 base32 characters."""
+        """Return a new access key as JSON."""
         access_key = AccessKey(
-            access_key_id="AKIA" + _letters(self.randomness, _KEY_ID_LETTERS, count=16),
-            secret_access_key=_letters(self.randomness, _SECRET_LETTERS, count=40),
+            access_key_id=new_access_key_id(self.randomness),
+            secret_access_key=new_secret_access_key(self.randomness),
             account_id=self.account_id,
         )
         return msgspec.json.format(msgspec.json.encode(access_key)) + b"\n"
-
-
-def _letters(randomness: Randomness, alphabet: str, *, count: int) -> str:
-    # The sizes of both alphabets are powers of two that divide 256, so the remainder of a byte has no bias.
-    return "".join(alphabet[byte % len(alphabet)] for byte in randomness.token_bytes(count))
 
 
 def _decode(content: bytes, kind: type[Decoded], *, path: Path) -> Decoded:
