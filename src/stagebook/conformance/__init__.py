@@ -1,0 +1,1 @@
+"""Black-box checks of the rules of the IVS Real-Time API, for any server that claims to speak it."""

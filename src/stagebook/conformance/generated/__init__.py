@@ -1,0 +1,1 @@
+"""The checks that are made from the service model, for every operation alike."""
