@@ -15,7 +15,18 @@ from stagebook.webhooks.delivery.delivery_messages import DeliverySettings
 from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.destination import Destination
 from stagebook.webhooks.webhook_service import NewDestination, WebhookService
-from tests.book.sample import ACCOUNT, append, commit, open_book, open_session, put, put_stage
+from tests.book.sample import (
+    ACCOUNT,
+    append,
+    append_composition,
+    commit,
+    composition,
+    open_book,
+    open_session,
+    put,
+    put_composition,
+    put_stage,
+)
 from tests.webhooks.destinations import SECRET
 from tests.webhooks.receiver import Receiver
 
@@ -74,6 +85,16 @@ class World:
                 )
             )
         await commit(self.book, *changes)
+
+    async def compose(self, name: str) -> str:
+        """Put a composition of a stage; return its ARN."""
+        made = composition(stage_arn=stage_arn(name))
+        await commit(self.book, put_composition(made))
+        return made.arn
+
+    async def append_composition(self, arn: str) -> None:
+        """Append an event of a composition."""
+        await commit(self.book, append_composition(arn=arn, at_ms=SystemClock().now_ms()))
 
     def add(self, target: str, **members: Any) -> Destination:  # noqa: ANN401 - the members of NewDestination
         """Make a destination. A running delivery process is told."""

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from stagebook.book.composition_log import LoggedCompositionEvent
+from stagebook.stage.composition.composition_events import CompositionEvent, CompositionEventName
 from stagebook.stage.errors import InvalidInputError
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.webhooks.destination import (
@@ -103,3 +105,16 @@ def test_the_previous_secret_signs_for_a_while() -> None:
 
 def test_the_representation_has_no_secret() -> None:
     assert "whsec" not in repr(destination())
+
+
+def test_names_of_compositions_choose_their_events_alone() -> None:
+    where = msgspec.convert({"name": ["COMPOSITION_FAILED"]}, DeliveryFilter).of_account(ACCOUNT)
+    failed, ended = (
+        LoggedCompositionEvent(
+            account_id=ACCOUNT, stage_arn=STAGE_ARN, composition_arn="a", sequence=1, event=CompositionEvent(name=name)
+        )
+        for name in (CompositionEventName.COMPOSITION_FAILED, CompositionEventName.COMPOSITION_ENDED)
+    )
+    assert [where.matches(each) for each in (failed, ended, logged())] == [True, False, False]
+    both = msgspec.convert({"name": ["COMPOSITION_FAILED", "JOINED"]}, DeliveryFilter).of_account(ACCOUNT)
+    assert [both.matches(each) for each in (failed, ended, logged())] == [True, False, True]

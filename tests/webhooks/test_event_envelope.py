@@ -13,11 +13,19 @@ from stagebook.stage.events import (
     ErrorCode,
     EventName,
     ExchangedToken,
+    RecordingDetails,
+    RecordingErrorCode,
     ReplicationDestination,
     TokenExchange,
 )
 from stagebook.webhooks.destination import DeliveryFormat
-from stagebook.webhooks.event_envelope import AWS_EVENT_NAMES, CONTENT_TYPES, ReplicaSource, message_body
+from stagebook.webhooks.event_envelope import (
+    AWS_EVENT_NAMES,
+    AWS_RECORDING_NAMES,
+    CONTENT_TYPES,
+    ReplicaSource,
+    message_body,
+)
 from tests.history.logged import ACCOUNT, SESSION, STAGE_ARN, logged
 
 OTHER_ARN = STAGE_ARN.replace("abcd", "dcba")
@@ -111,7 +119,69 @@ def test_a_replica_names_its_source() -> None:
     }
 
 
-@pytest.mark.parametrize("name", [name for name in EventName if name not in AWS_EVENT_NAMES])
+RECORDING = {
+    "session_id": SESSION,
+    "participant_id": "p",
+    "recording_s3_bucket_name": "shows",
+    "recording_s3_key_prefix": "abcd/st-1/p/2024-01-01T12-00-55Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "detail"),
+    [
+        (EventName.RECORDING_STARTED, {}, {"event_name": "Recording Start"}),
+        (
+            EventName.RECORDING_ENDED,
+            {"duration_ms": 547_327},
+            {"event_name": "Recording End", "recording_duration_ms": 547_327},
+        ),
+        (
+            EventName.RECORDING_START_FAILED,
+            {"error_code": RecordingErrorCode.VALIDATION},
+            {
+                "event_name": "Recording Start Failure",
+                "error_code": "ValidationException",
+                "reason": "Video codec not supported for recording",
+            },
+        ),
+        (
+            EventName.RECORDING_END_FAILED,
+            {"duration_ms": 1_000, "error_code": RecordingErrorCode.RESOURCE_NOT_FOUND},
+            {
+                "event_name": "Recording End Failure",
+                "recording_duration_ms": 1_000,
+                "error_code": "ResourceNotFoundException",
+                "reason": "S3 bucket not found. Please verify your bucket exists.",
+            },
+        ),
+        (
+            EventName.RECORDING_END_FAILED,
+            {"error_code": RecordingErrorCode.INTERNAL_SERVER},
+            {
+                "event_name": "Recording End Failure",
+                "recording_duration_ms": 0,
+                "error_code": "InternalServerException",
+                "reason": "Service internal error",
+            },
+        ),
+    ],
+)
+def test_the_details_of_recordings(name: EventName, members: dict[str, Any], detail: dict[str, Any]) -> None:
+    prefix = RECORDING["recording_s3_key_prefix"]
+    recording = RecordingDetails(bucket_name="shows", prefix=prefix, **members)
+    found = envelope(name, recording=recording, cause=Cause.CLIENT)
+    assert found["detail"] == RECORDING | detail
+    assert (found["detail-type"], found["source"], found["resources"]) == (
+        "IVS Participant Recording State Change",
+        "aws.ivs",
+        [STAGE_ARN],
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in EventName if name not in AWS_EVENT_NAMES and name not in AWS_RECORDING_NAMES]
+)
 def test_events_that_aws_does_not_send_have_a_detail_type_and_a_source_of_their_own(name: EventName) -> None:
     found = envelope(name, cause=Cause.CLIENT)
     assert (found["detail-type"], found["source"]) == ("Stagebook Participant Event", "stagebook")

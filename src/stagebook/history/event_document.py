@@ -8,7 +8,7 @@ out. The sequence number is a string, because it exceeds the integers that JavaS
 import msgspec
 
 from stagebook.book.event_log import LoggedEvent
-from stagebook.stage.events import ExchangedToken
+from stagebook.stage.events import ExchangedToken, RecordingDetails
 from stagebook.stage.timestamps import iso8601
 
 
@@ -19,6 +19,16 @@ class ExchangedTokenDocument(msgspec.Struct, frozen=True, kw_only=True, rename="
     attributes: dict[str, str]
     user_id: str
     expiration_time: str
+
+
+class RecordingDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A recording, in RECORDING_* events: where it is, its length, and the failure if there was one."""
+
+    s3_bucket_name: str
+    s3_prefix: str
+    duration_ms: int | None = None
+    error_code: str | None = None
+    reason: str | None = None
 
 
 class EventDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -42,6 +52,7 @@ class EventDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     new_token: ExchangedTokenDocument | None = None
     cause: str | None = None
     detail: str | None = None
+    recording: RecordingDocument | None = None
 
 
 def event_document(logged: LoggedEvent) -> EventDocument:
@@ -66,6 +77,17 @@ def event_document(logged: LoggedEvent) -> EventDocument:
         new_token=None if exchange is None else _token_document(exchange.new),
         cause=None if event.cause is None else event.cause.value,
         detail=event.detail,
+        recording=None if event.recording is None else _recording_document(event.recording),
+    )
+
+
+def _recording_document(recording: RecordingDetails) -> RecordingDocument:
+    return RecordingDocument(
+        s3_bucket_name=recording.bucket_name,
+        s3_prefix=recording.prefix,
+        duration_ms=recording.duration_ms,
+        error_code=None if recording.error_code is None else recording.error_code.value,
+        reason=recording.reason,
     )
 
 

@@ -13,9 +13,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stagebook.history.event_query import ANY_ERROR, EventFilter
+from stagebook.history.event_query import (
+    EVENT_LOG_ERRORS,
+    EVENT_LOG_NAMES,
+    EventFilter,
+    EventLogCause,
+    EventLogName,
+    chosen_events,
+)
 from stagebook.stage.errors import InvalidInputError
-from stagebook.stage.events import Cause, ErrorCode, EventName
 
 MAXIMUM_TARGET_LENGTH: Final = 2_048
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the public prefix of all secrets
@@ -52,28 +58,21 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     session: _Text | None = None
     participant: _Text | None = None
     user: _Text | None = None
-    name: Annotated[tuple[EventName, ...], msgspec.Meta(max_length=len(EventName))] = ()
+    name: Annotated[tuple[EventLogName, ...], msgspec.Meta(max_length=len(EVENT_LOG_NAMES))] = ()
     error: _Text | None = None
-    cause: Cause | None = None
+    cause: EventLogCause | None = None
 
     def of_account(self, account_id: str) -> EventFilter:
         """Return the filter of events of this account. Raises InvalidInputError for an unknown error code."""
-        code = None
-        if self.error not in (None, ANY_ERROR):
-            try:
-                code = ErrorCode(self.error)
-            except ValueError:
-                raise InvalidInputError(member="filter.error", rule="must be an error code or `any`") from None
+        if self.error is not None and self.error not in EVENT_LOG_ERRORS:
+            raise InvalidInputError(member="filter.error", rule="must be an error code or `any`")
         return EventFilter(
             account_id=account_id,
             stage_arn=self.stage,
             session_id=self.session,
             participant_id=self.participant,
             user_id=self.user,
-            names=frozenset(self.name),
-            error_code=code,
-            any_error=self.error == ANY_ERROR,
-            cause=self.cause,
+            **chosen_events(names=self.name, error=self.error, cause=self.cause),
         )
 
 

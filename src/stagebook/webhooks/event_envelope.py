@@ -14,12 +14,13 @@ import msgspec
 
 from stagebook.book.event_log import LoggedEvent
 from stagebook.history.event_document import event_document
-from stagebook.stage.events import EventName, ExchangedToken
+from stagebook.stage.events import EventName, ExchangedToken, RecordingDetails
 from stagebook.stage.timestamps import iso8601
 from stagebook.webhooks.destination import DeliveryFormat
 
 AWS_SOURCE: Final = "aws.ivs"
-AWS_DETAIL_TYPE: Final = "IVS Stage Update"
+STAGE_DETAIL_TYPE: Final = "IVS Stage Update"
+RECORDING_DETAIL_TYPE: Final = "IVS Participant Recording State Change"
 OWN_SOURCE: Final = "stagebook"
 OWN_DETAIL_TYPE: Final = "Stagebook Participant Event"
 CLOUD_EVENT_TYPE_PREFIX: Final = "stagebook.participant."
@@ -35,7 +36,15 @@ AWS_EVENT_NAMES: Final = {
     EventName.REPLICATION_STOPPED: "Participant Replication End",
     EventName.TOKEN_EXCHANGED: "Token Exchanged",
 }
-"""The events that AWS sends to EventBridge, by their name in the book."""
+"""The events that AWS sends to EventBridge with the detail-type of stages, by their name in the book."""
+AWS_RECORDING_NAMES: Final = {
+    EventName.RECORDING_STARTED: "Recording Start",
+    EventName.RECORDING_ENDED: "Recording End",
+    EventName.RECORDING_START_FAILED: "Recording Start Failure",
+    EventName.RECORDING_END_FAILED: "Recording End Failure",
+}
+"""Those that it sends with the detail-type of recordings."""
+_RECORDING_ENDS: Final = frozenset((EventName.RECORDING_ENDED, EventName.RECORDING_END_FAILED))
 
 
 class ReplicaSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,16 +70,16 @@ class EventEnvelope(msgspec.Struct, frozen=True, kw_only=True):
 
 def event_envelope(logged: LoggedEvent, *, source: ReplicaSource | None = None) -> EventEnvelope:
     """Return the envelope of an event. `source` is where a replica comes from."""
-    name = AWS_EVENT_NAMES.get(logged.event.name)
+    detail_type, detail = _detail(logged, source)
     return EventEnvelope(
         id=logged.event_id,
-        detail_type=OWN_DETAIL_TYPE if name is None else AWS_DETAIL_TYPE,
-        source=OWN_SOURCE if name is None else AWS_SOURCE,
+        detail_type=detail_type,
+        source=OWN_SOURCE if detail_type == OWN_DETAIL_TYPE else AWS_SOURCE,
         account=logged.account_id,
         time=whole_seconds(logged.time_ms),
         region=logged.stage_arn.split(":")[3],
         resources=(logged.stage_arn,),
-        detail=_own_detail(logged) if name is None else _aws_detail(logged, name, source),
+        detail=detail,
     )
 
 
@@ -81,7 +90,33 @@ def message_body(logged: LoggedEvent, form: DeliveryFormat, *, source: ReplicaSo
     return msgspec.json.encode(event_envelope(logged, source=source))
 
 
-def _aws_detail(logged: LoggedEvent, name: str, source: ReplicaSource | None) -> dict[str, Any]:
+def _detail(logged: LoggedEvent, source: ReplicaSource | None) -> tuple[str, dict[str, Any]]:
+    """Return the detail-type and the detail of an event."""
+    event = logged.event
+    if (name := AWS_EVENT_NAMES.get(event.name)) is not None:
+        return STAGE_DETAIL_TYPE, _stage_detail(logged, name, source)
+    if event.recording is not None and (name := AWS_RECORDING_NAMES.get(event.name)) is not None:
+        return RECORDING_DETAIL_TYPE, _recording_detail(logged, event.recording, name)
+    return OWN_DETAIL_TYPE, msgspec.to_builtins(event_document(logged))
+
+
+def _recording_detail(logged: LoggedEvent, recording: RecordingDetails, name: str) -> dict[str, Any]:
+    detail: dict[str, Any] = {
+        "session_id": logged.session_id,
+        "event_name": name,
+        "participant_id": logged.participant_id,
+        "recording_s3_bucket_name": recording.bucket_name,
+        "recording_s3_key_prefix": recording.prefix,
+    }
+    if logged.event.name in _RECORDING_ENDS:
+        # A rule or a function that was written for AWS expects the member in each end.
+        detail["recording_duration_ms"] = recording.duration_ms or 0
+    if recording.error_code is not None:
+        detail |= {"error_code": recording.error_code.value, "reason": recording.reason}
+    return detail
+
+
+def _stage_detail(logged: LoggedEvent, name: str, source: ReplicaSource | None) -> dict[str, Any]:
     event = logged.event
     detail: dict[str, Any] = {
         "session_id": logged.session_id,
@@ -119,11 +154,6 @@ def _token(token: ExchangedToken) -> dict[str, Any]:
         "user_id": token.user_id,
         "expiration_time": whole_seconds(token.expiration_ms),
     }
-
-
-def _own_detail(logged: LoggedEvent) -> dict[str, Any]:
-    detail: dict[str, Any] = msgspec.to_builtins(event_document(logged))
-    return detail
 
 
 def _cloud_event(logged: LoggedEvent) -> dict[str, Any]:

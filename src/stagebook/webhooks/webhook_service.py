@@ -91,12 +91,15 @@ class WebhookService:
         secret: bytes,
         randomness: Randomness,
         now_ms: Callable[[], int],
+        event_now_ms: Callable[[], int] | None = None,
     ) -> None:
+        """`event_now_ms` is the time of new events, by default `now_ms`. A testing server moves it."""
         self._book_path = book_path
         self._file_path = file_path
         self._seal = WebhookSeal(secret)
         self._randomness = randomness
         self._now_ms = now_ms
+        self._event_now_ms = event_now_ms or now_ms
 
     def open_store(self) -> WebhookStore:
         """Open the file, for reads. The caller closes it."""
@@ -282,7 +285,7 @@ class WebhookService:
             raise InvalidInputError(
                 member="startAt", rule="must be `now`, the id of an event, or a time such as 2026-11-28T18:00:00Z"
             ) from None
-        return max(min(time_ms, self._now_ms() + 1) << SEQUENCE_TIME_SHIFT, 1) - 1
+        return max(min(time_ms, self._event_now_ms() + 1) << SEQUENCE_TIME_SHIFT, 1) - 1
 
     def _last_sequence(self) -> int:
         if not self._book_path.exists():

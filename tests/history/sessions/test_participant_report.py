@@ -4,7 +4,15 @@ import pytest
 
 from stagebook.book.store import RecordedEvent
 from stagebook.history.sessions.participant_report import Interval, ParticipantReport, report_participant
-from stagebook.stage.events import Cause, ErrorCode, Event, EventName, ReplicationDestination
+from stagebook.stage.events import (
+    Cause,
+    ErrorCode,
+    Event,
+    EventName,
+    RecordingDetails,
+    RecordingErrorCode,
+    ReplicationDestination,
+)
 
 JOINED, LEFT = EventName.JOINED, EventName.LEFT
 STARTED, STOPPED = EventName.SUBSCRIBE_STARTED, EventName.SUBSCRIBE_STOPPED
@@ -113,3 +121,30 @@ def test_errors_are_listed_and_all_events_counted() -> None:
     ]
     assert found.errors[1].cause is Cause.LIMIT
     assert found.event_counts == {EventName.SUBSCRIBE_ERROR: 1, JOINED: 1, EventName.PUBLISH_ERROR: 1}
+
+
+def recorded(second: int, name: EventName, prefix: str, **members: object) -> RecordedEvent:
+    details = RecordingDetails(bucket_name="shows", prefix=prefix, **members)  # type: ignore[arg-type] # members of it
+    return at(second, name, recording=details)
+
+
+def test_a_recording_begins_and_ends_with_its_events_and_lasts_as_long_as_they_say() -> None:
+    found = report(
+        at(1, JOINED),
+        recorded(2, EventName.RECORDING_STARTED, "a"),
+        at(5, LEFT),
+        recorded(8, EventName.RECORDING_ENDED, "a", duration_ms=2_500),
+        recorded(9, EventName.RECORDING_STARTED, "b"),
+        end=6,
+    )
+    times = [(each.prefix, each.start_ms, each.end_ms, each.duration_ms) for each in found.recordings]
+    assert times == [("a", 2_000, 8_000, 2_500), ("b", 9_000, None, None)]
+    assert found.recorded_ms() == 2_500
+    assert seconds(found.joined) == [(1, 5)]
+
+
+def test_a_recording_that_fails_says_why() -> None:
+    code = RecordingErrorCode.ACCESS_DENIED
+    (found,) = report(recorded(2, EventName.RECORDING_START_FAILED, "a", error_code=code)).recordings
+    assert (found.start_ms, found.end_ms, found.duration_ms) == (2_000, 2_000, None)
+    assert (found.error_code, found.reason) == (code, "Access denied to S3 bucket. Please verify your bucket policy.")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stagebook.stage.events import EventName
 from stagebook.webhooks.destination import DeliveryFilter, DestinationKind
 from stagebook.webhooks.webhook_service import DestinationPatch, NewDestination, ReplayRequest
 from tests.book.sample import ACCOUNT
@@ -332,3 +333,21 @@ async def one_destination(folder: Path, url: str) -> World:
     async with delivering(folder) as world:
         world.add(url)
     return world
+
+
+async def test_events_of_compositions_come_among_those_of_participants(tmp_path: Path, receiver: Receiver) -> None:
+    async with delivering(tmp_path) as world:
+        await world.open_sessions("a")
+        composition_arn = await world.compose("a")
+        world.add(receiver.url)
+        world.add(receiver.url, filter=DeliveryFilter(name=(EventName.JOINED,)))
+        world.start()
+        await world.append("a")
+        await world.append_composition(composition_arn)
+        await world.append("a")
+        await wait_until(lambda: len(receiver.accepted) == 5)
+        bodies = [each.body for each in receiver.accepted]
+        assert sorted(each["detail-type"] for each in bodies) == [
+            "IVS Composition State Change",
+            *["Stagebook Participant Event"] * 4,
+        ]

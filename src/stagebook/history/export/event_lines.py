@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from stagebook.book.composition_log import LogEntry
 from stagebook.book.event_log import LoggedEvent
+from stagebook.history.composition_document import entry_document
 from stagebook.history.event_document import EventDocument, event_document
 
 CSV_COLUMNS: tuple[str, ...] = tuple(field.encode_name for field in msgspec.structs.fields(EventDocument))
@@ -20,9 +22,9 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "
 _encoder = msgspec.json.Encoder()
 
 
-def json_lines(events: Sequence[LoggedEvent]) -> bytes:
+def json_lines(events: Sequence[LogEntry]) -> bytes:
     """Return the events as JSON Lines."""
-    return _encoder.encode_lines([event_document(event) for event in events])
+    return _encoder.encode_lines([entry_document(event) for event in events])
 
 
 def csv_lines(events: Sequence[LoggedEvent]) -> bytes:

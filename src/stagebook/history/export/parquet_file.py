@@ -1,8 +1,8 @@
 """Parquet files of events, with the optional library pyarrow.
 
 The columns are the members of `EventDocument`. Texts that repeat are dictionary-encoded, `eventTime` is a timestamp in
-UTC with milliseconds, `sequence` a 64-bit integer; tokens are JSON. Rows are written in groups of ROWS_PER_GROUP: a
-reader can skip groups by their statistics, and the writer keeps one group in memory.
+UTC with milliseconds, `sequence` a 64-bit integer; tokens and recordings are JSON. Rows are written in groups of
+ROWS_PER_GROUP: a reader can skip groups by their statistics, and the writer keeps one group in memory.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,7 @@ _TYPES: dict[str, Any] = {
     "replica": pyarrow.bool_(),
     "previous_token": _TEXT,
     "new_token": _TEXT,
+    "recording": _TEXT,
     "detail": _TEXT,
 }
 """The types of the columns that are not texts which repeat."""
@@ -78,7 +79,7 @@ def _value(event: LoggedEvent, name: str, value: object) -> object:
             return event.sequence
         case "event_time":
             return event.time_ms
-        case "previous_token" | "new_token":
+        case "previous_token" | "new_token" | "recording":
             return None if value is None else msgspec.json.encode(value).decode()
         case _:
             return value

@@ -25,6 +25,7 @@ import msgspec
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT, sequence_time_ms
 from stagebook.book.store import RecordedEvent
+from stagebook.history.sessions.session_recording import RecordingFold, SessionRecording
 from stagebook.stage.events import Cause, ErrorCode, Event, EventName, ReplicationDestination
 
 
@@ -69,7 +70,7 @@ class ReportedError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ParticipantReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The intervals of one participant in the order of their starts, its errors, and its events by name.
+    """The intervals of one participant in the order of their starts, its errors, recordings, and events by name.
 
     `watched` is by the id of the remote participant.
     """
@@ -79,6 +80,7 @@ class ParticipantReport(msgspec.Struct, frozen=True, kw_only=True):
     watched: Mapping[str, tuple[Interval, ...]] = {}
     replicated: Mapping[ReplicationDestination, tuple[Interval, ...]] = {}
     errors: tuple[ReportedError, ...] = ()
+    recordings: tuple[SessionRecording, ...] = ()
     event_counts: Mapping[EventName, int] = {}
 
     def joined_ms(self, now_ms: int) -> int:
@@ -88,6 +90,10 @@ class ParticipantReport(msgspec.Struct, frozen=True, kw_only=True):
     def published_ms(self, now_ms: int) -> int:
         """Return how long it published, in milliseconds."""
         return _sum_ms(self.published, now_ms)
+
+    def recorded_ms(self) -> int:
+        """Return how much of it was recorded, in milliseconds, by the recordings that have ended."""
+        return sum(recording.duration_ms or 0 for recording in self.recordings)
 
     def watched_ms(self, now_ms: int) -> int:
         """Return how long it watched, in milliseconds. Two publishers at the same time count twice."""
@@ -144,6 +150,7 @@ class _IntervalFold:
         self._open: dict[_Key, _OpenInterval] = {}
         self._intervals: dict[_Key, list[Interval]] = {}
         self._errors: list[ReportedError] = []
+        self._recordings = RecordingFold()
         self._counts: Counter[EventName] = Counter()
 
     def add(self, recorded: RecordedEvent) -> None:
@@ -151,6 +158,7 @@ class _IntervalFold:
         event, sequence = recorded.event, recorded.sequence
         name = event.name
         self._counts[name] += 1
+        self._recordings.add(recorded)
         if event.error_code is not None:
             self._errors.append(
                 ReportedError(
@@ -206,5 +214,6 @@ class _IntervalFold:
             watched=watched,
             replicated=replicated,
             errors=tuple(self._errors),
+            recordings=tuple(self._recordings),
             event_counts=dict(self._counts),
         )

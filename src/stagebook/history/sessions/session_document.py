@@ -11,8 +11,10 @@ import msgspec
 
 from stagebook.book.sqlite.session_history import ParticipantHistory, SessionEntry
 from stagebook.history.sessions.participant_report import Interval, ParticipantReport, ReportedError
+from stagebook.history.sessions.session_recording import SessionRecording
 from stagebook.history.sessions.session_totals import Peak, SessionTotals
-from stagebook.stage.events import Cause, ErrorCode, EventName
+from stagebook.stage.events import Cause, ErrorCode, EventName, RecordingErrorCode
+from stagebook.stage.resources import RecordingState
 from stagebook.stage.timestamps import iso8601
 
 MINUTE_DIGITS = 3
@@ -59,11 +61,25 @@ class ErrorDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     detail: str | None = None
 
 
+class SessionRecordingDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One recording of a participant. `end` is null while it goes on; see `SessionRecording`."""
+
+    start: str
+    end: str | None
+    s3_bucket_name: str
+    s3_prefix: str
+    duration_ms: int | None = None
+    error_code: RecordingErrorCode | None = None
+    reason: str | None = None
+
+
 class ParticipantReportDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One participant of a session.
 
     `watched` names the participant that was watched, `replicated` the stage and the session of the destination.
-    `truncated` says that a list has more than MAXIMUM_LISTED items, of which the newest are shown.
+    `recording_state` and the two members after it are those of GetParticipant: of its newest recording. `recorded_ms`
+    is the sum of all that have ended. `truncated` says that a list has more than MAXIMUM_LISTED items, of which the
+    newest are shown.
     """
 
     participant_id: str
@@ -76,12 +92,18 @@ class ParticipantReportDocument(msgspec.Struct, frozen=True, kw_only=True, renam
     watched: list[IntervalDocument]
     replicated: list[IntervalDocument]
     errors: list[ErrorDocument]
+    recording_state: RecordingState
+    recording_s3_bucket_name: str
+    recording_s3_prefix: str
+    recordings: list[SessionRecordingDocument]
     joined_ms: int
     joined_minutes: float
     published_ms: int
     published_minutes: float
     watched_ms: int
     watched_minutes: float
+    recorded_ms: int
+    recorded_minutes: float
     events: int
     truncated: bool
 
@@ -140,7 +162,7 @@ def participant_document(
         _interval(each, stage_arn=where.stage_arn, session_id=where.session_id)
         for where, each in _pairs(report.replicated)
     ]
-    lists = (report.joined, report.published, watched, replicated, report.errors)
+    lists = (report.joined, report.published, watched, replicated, report.errors, report.recordings)
     joined_ms, published_ms, watched_ms = (
         report.joined_ms(now_ms),
         report.published_ms(now_ms),
@@ -157,12 +179,18 @@ def participant_document(
         watched=watched[-MAXIMUM_LISTED:],
         replicated=replicated[-MAXIMUM_LISTED:],
         errors=[_error(each) for each in report.errors[-MAXIMUM_LISTED:]],
+        recording_state=history.record.recording_state,
+        recording_s3_bucket_name=history.record.recording_bucket_name,
+        recording_s3_prefix=history.record.recording_prefix,
+        recordings=[_recording(each) for each in report.recordings[-MAXIMUM_LISTED:]],
         joined_ms=joined_ms,
         joined_minutes=minutes(joined_ms),
         published_ms=published_ms,
         published_minutes=minutes(published_ms),
         watched_ms=watched_ms,
         watched_minutes=minutes(watched_ms),
+        recorded_ms=report.recorded_ms(),
+        recorded_minutes=minutes(report.recorded_ms()),
         events=sum(report.event_counts.values()),
         truncated=max(map(len, lists)) > MAXIMUM_LISTED,
     )
@@ -220,6 +248,18 @@ def _error(error: ReportedError) -> ErrorDocument:
         remote_participant_id=error.remote_participant_id,
         cause=error.cause,
         detail=error.detail,
+    )
+
+
+def _recording(recording: SessionRecording) -> SessionRecordingDocument:
+    return SessionRecordingDocument(
+        start=iso8601(recording.start_ms),
+        end=_time(recording.end_ms),
+        s3_bucket_name=recording.bucket_name,
+        s3_prefix=recording.prefix,
+        duration_ms=recording.duration_ms,
+        error_code=recording.error_code,
+        reason=recording.reason,
     )
 
 

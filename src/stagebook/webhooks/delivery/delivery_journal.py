@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from stagebook.book.event_log import LoggedEvent
+from stagebook.book.composition_log import LogEntry
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryState, Progress
 from stagebook.webhooks.delivery_outcome import MAXIMUM_REASON_LENGTH
 from stagebook.webhooks.delivery_records import Backlog, Run
@@ -75,7 +75,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
     next_ms: int | None = None
 
-    def of_event(self, event: LoggedEvent) -> "JournalEntry":
+    def of_event(self, event: LogEntry) -> "JournalEntry":
         """Return the entry with what the history shows of the event."""
         return msgspec.structs.replace(self, event_id=event.event_id, name=event.event.name.value)
 

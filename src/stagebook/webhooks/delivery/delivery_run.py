@@ -7,10 +7,12 @@ from pathlib import Path
 
 import structlog
 
+from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.book_connection import open_for_reading
 from stagebook.book.sqlite.reader import SqliteReader
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.webhooks.composition_envelope import composition_message_body
 from stagebook.webhooks.delivery.delivery_journal import DeliveryJournal, JournalEntry
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryAttempt, DeliverySchedule, DeliveryState
 from stagebook.webhooks.delivery_outcome import Delivered, Failed, Missing, Outcome
@@ -38,6 +40,11 @@ def reason_of(outcome: Outcome) -> str | None:
             return MISSING_REASON
 
 
+def ordering_key(logged: LogEntry) -> str:
+    """Return what the order of deliveries is kept within: the id of the session, or the ARN of the composition."""
+    return logged.composition_arn if isinstance(logged, LoggedCompositionEvent) else logged.session_id
+
+
 class EventSource:
     """Reads events from the book of a running server, on connections of its own."""
 
@@ -55,13 +62,13 @@ class EventSource:
         self._log.close()
         self._reader.close_reading()
 
-    def read_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
+    def read_after(self, sequence: int, *, limit: int) -> list[LogEntry]:
         """Return the next events after a position, oldest first."""
-        return self._log.read_after(sequence, limit=limit)
+        return self._log.read_entries_after(sequence, limit=limit)
 
-    def read_at(self, sequences: Sequence[int]) -> list[LoggedEvent]:
+    def read_at(self, sequences: Sequence[int]) -> list[LogEntry]:
         """Return the events with these sequence numbers, in the same order, without those that are deleted."""
-        return self._log.read_at(sequences)
+        return self._log.read_entries_at(sequences)
 
     def replica_source(self, logged: LoggedEvent) -> ReplicaSource | None:
         """Return where the participant of an event was replicated from; None if it is no replica."""
@@ -167,7 +174,7 @@ class DeliveryRun:
             self._has_read_all, position = True, end
         elif page:
             position = page[-1].sequence
-        wanted = [(each.sequence, each.session_id) for each in page if self._is_wanted(each)]
+        wanted = [(each.sequence, ordering_key(each)) for each in page if self._is_wanted(each)]
         self._schedule.add(wanted, read_to=position)
         if page:
             self._on_noted()
@@ -177,14 +184,14 @@ class DeliveryRun:
         self._has_read_all = len(found) < READ_SIZE
         end = self.run.end_sequence or position
         self._schedule.add(
-            [(each.sequence, each.session_id) for each in self._source.read_at(found)],
+            [(each.sequence, ordering_key(each)) for each in self._source.read_at(found)],
             read_to=end if self._has_read_all else found[-1],
         )
         self._on_noted()
 
-    def _is_wanted(self, logged: LoggedEvent) -> bool:
+    def _is_wanted(self, logged: LogEntry) -> bool:
         session_id = self.run.session_id
-        return (session_id is None or session_id == logged.session_id) and self._filter.matches(logged)
+        return (session_id is None or session_id == ordering_key(logged)) and self._filter.matches(logged)
 
     def _start_attempts(self) -> None:
         while True:
@@ -208,7 +215,7 @@ class DeliveryRun:
             pass
 
     async def _attempt(self, batch: Sequence[DeliveryAttempt]) -> None:
-        events: dict[int, LoggedEvent] = {}
+        events: dict[int, LogEntry] = {}
         outcomes: dict[int, Outcome] = {}
         try:
             found = self._source.read_at([attempt.sequence for attempt in batch])
@@ -223,24 +230,28 @@ class DeliveryRun:
             self._settle(attempt, events.get(attempt.sequence), outcomes.get(attempt.sequence, Missing()))
         self._wake.set()
 
-    async def _deliver(self, events: Sequence[LoggedEvent]) -> dict[int, Outcome]:
+    async def _deliver(self, events: Sequence[LogEntry]) -> dict[int, Outcome]:
         """Deliver events with one call; return the outcomes by sequence number."""
         if not events:
             return {}
         outcomes = await self._target.deliver([self._message(event) for event in events])
         return {event.sequence: outcome for event, outcome in zip(events, outcomes, strict=True)}
 
-    def _message(self, logged: LoggedEvent) -> OutgoingMessage:
+    def _message(self, logged: LogEntry) -> OutgoingMessage:
         form = self.destination.format
+        if isinstance(logged, LoggedCompositionEvent):
+            body = composition_message_body(logged, form)
+        else:
+            body = message_body(logged, form, source=self._source.replica_source(logged))
         return OutgoingMessage(
             event_id=logged.event_id,
-            session_id=logged.session_id,
-            body=message_body(logged, form, source=self._source.replica_source(logged)),
+            session_id=ordering_key(logged),
+            body=body,
             content_type=CONTENT_TYPES[form],
             time_s=int(time.time()),
         )
 
-    def _settle(self, attempt: DeliveryAttempt, event: LoggedEvent | None, outcome: Outcome) -> None:
+    def _settle(self, attempt: DeliveryAttempt, event: LogEntry | None, outcome: Outcome) -> None:
         now_ms = self._now_ms()
         settlement = self._schedule.settle(attempt, outcome, now_ms=now_ms)
         entry = JournalEntry(
