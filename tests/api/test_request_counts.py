@@ -7,12 +7,12 @@ import pytest
 
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.request_counts import RequestCounts
-from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_route import StreamingResponse, WatchCall, WatchResponse, WatchRoute, json_response
+from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, StreamingResponse, json_response
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.stage.errors import ServerBusyError
 from tests.api.aws.asgi_harness import STAGE_ARN, new_api, send_request, signed_call, unsigned
 from tests.api.participants.fake_manager import FakeManager
-from tests.api.watch.test_watch_api import Everybody
+from tests.api.routes.test_route_api import Everybody
 
 
 def counted(requests: RequestCounts) -> dict[tuple[str, int], int]:
@@ -71,12 +71,12 @@ async def test_the_participants_api_counts_by_operation_and_status(method: str, 
 
 
 async def test_the_watch_api_counts_by_action_and_status() -> None:
-    async def show(_call: WatchCall) -> WatchResponse:
+    async def show(_call: ApiCall) -> ApiResponse:
         return json_response({})
 
     requests = RequestCounts("watch")
-    route = WatchRoute(method="GET", template="/watch/v1/things/{id}", action="GetThing", summary="", handle=show)
-    listed = WatchRoute(
+    route = ApiRoute(method="GET", template="/watch/v1/things/{id}", action="GetThing", summary="", handle=show)
+    listed = ApiRoute(
         method="GET",
         template="/watch/v1/kinds/{kind}/{id}",
         action="GetKind",
@@ -84,7 +84,7 @@ async def test_the_watch_api_counts_by_action_and_status() -> None:
         handle=show,
         path_values={"kind": ("one", "two")},
     )
-    api = WatchApi(routes=[route, listed], access=Everybody(), requests=requests)
+    api = RouteApi(prefix="/watch/v1/", routes=[route, listed], access=Everybody(), requests=requests)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://stagebook")
     await client.get("/watch/v1/things/one")
     await client.get("/watch/v1/things/two")
@@ -108,12 +108,12 @@ async def test_a_stream_is_counted_once_with_the_status_that_is_sent(kind: str, 
             raise ServerBusyError("later")
         yield b"one"
 
-    async def stream(_call: WatchCall) -> WatchResponse:
+    async def stream(_call: ApiCall) -> ApiResponse:
         return StreamingResponse(parts=parts())
 
     requests = RequestCounts("watch")
-    route = WatchRoute(method="GET", template="/watch/v1/parts", action="ReadParts", summary="", handle=stream)
-    api = WatchApi(routes=[route], access=Everybody(), requests=requests)
+    route = ApiRoute(method="GET", template="/watch/v1/parts", action="ReadParts", summary="", handle=stream)
+    api = RouteApi(prefix="/watch/v1/", routes=[route], access=Everybody(), requests=requests)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://stagebook")
     assert (await client.get("/watch/v1/parts")).status_code == status
     assert counted(requests) == {("ReadParts", status): 1}

@@ -29,6 +29,10 @@ After it was called, `send` waits until the part before has left this process, a
 client has not asked for yet.
 """
 
+CUT_EXTENSION = "stagebook.http.cut"
+"""An extension of ASGI: a function without arguments that closes the connection after what was sent. Only a testing
+server has it."""
+
 DISCONNECT_REFUSED = "stagebook.refused"
 """A member of a `websocket.disconnect` message, true if the server has failed the connection: its client broke the
 protocol or a bound of the server."""

@@ -17,9 +17,11 @@ from stagebook.api.access.policy import ALLOW_EVERYTHING, Policy
 from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.asgi import Message
 from stagebook.api.aws.access.call_rates import Throttle
+from stagebook.api.aws.access.injected_faults import InjectedFaults
 from stagebook.api.aws.aws_api import AwsApi
 from stagebook.api.aws.operation import Handler, Operation
 from stagebook.api.aws.operation_calls import OperationCalls
+from stagebook.api.fault_table import FaultTable
 from stagebook.api.request_counts import RequestCounts
 from tests.api.aws.model_rules import Json
 
@@ -168,6 +170,7 @@ def new_api(
     throttle: Throttle | None = None,
     body_timeout_seconds: float = 60.0,
     requests: RequestCounts | None = None,
+    faults: FaultTable | None = None,
 ) -> AwsApi:
     """Return an API with the given operations; by default, with a GetStage that returns the ARN it gets."""
     return AwsApi(
@@ -180,6 +183,7 @@ def new_api(
         unsigned_hosts=unsigned_hosts,
         body_timeout_seconds=body_timeout_seconds,
         requests=requests,
+        faults=None if faults is None else InjectedFaults(faults),
     )
 
 

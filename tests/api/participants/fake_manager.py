@@ -7,7 +7,7 @@ import msgspec
 from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.manager.presence.watchers import StageWatcher
 from stagebook.manager.tokens.token_authority import Endpoints
-from stagebook.media.port import Answer, InitialLayer, PatchAnswer, VideoLayers
+from stagebook.media.port import Answer, InitialLayer, LayerChoice, PatchAnswer, VideoLayers
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.events import Cause
@@ -107,8 +107,8 @@ class FakeManager:
         self._record("layers", claims.participant_id, connection_id)
         return self.video_layers
 
-    async def select_layer(self, claims: Claims, *, connection_id: str, encoding_id: str | None) -> None:
-        self._record("select_layer", claims.participant_id, connection_id, encoding_id)
+    async def select_layer(self, claims: Claims, *, connection_id: str, choice: LayerChoice) -> None:
+        self._record("select_layer", claims.participant_id, connection_id, choice)
 
     async def close(self, claims: Claims, *, connection_id: str) -> None:
         self._record("close", claims.participant_id, connection_id)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from stagebook.api.watch.event_parameters import EventParameters, event_filter
-from stagebook.api.watch.watch_input import read_query
-from stagebook.api.watch.watch_problems import WatchRefusedError
+from stagebook.api.routes.api_input import read_query
+from stagebook.api.routes.api_problems import ApiRefusedError
+from stagebook.api.watch.event_parameters import EventLogParameters, EventParameters, event_filter
 from stagebook.history.event_query import EventFilter
+from stagebook.stage.composition.composition_events import CompositionCause, CompositionErrorCode, CompositionEventName
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from tests.history.logged import ACCOUNT, STAGE_ARN
 
@@ -49,6 +50,29 @@ def test_any_error() -> None:
     assert filter_of("error=any") == EventFilter(account_id=ACCOUNT, any_error=True)
 
 
+@pytest.mark.parametrize("composition", ["abcdABCDefgh", f"arn:aws:ivs:us-west-2:{ACCOUNT}:composition/abcdABCDefgh"])
+def test_the_event_log_has_parameters_of_compositions(composition: str) -> None:
+    query = f"composition={composition}&name=COMPOSITION_FAILED&name=LEFT&error=StageDeleted&cause=stage_deleted"
+    parameters = read_query(EventLogParameters, query.encode())
+    assert event_filter(parameters, account_id=ACCOUNT, region="us-west-2") == EventFilter(
+        account_id=ACCOUNT,
+        composition_arn=f"arn:aws:ivs:us-west-2:{ACCOUNT}:composition/abcdABCDefgh",
+        names=frozenset({EventName.LEFT}),
+        composition_names=frozenset({CompositionEventName.COMPOSITION_FAILED}),
+        composition_error_code=CompositionErrorCode.STAGE_DELETED,
+        cause=Cause.STAGE_DELETED,
+        composition_cause=CompositionCause.STAGE_DELETED,
+    )
+
+
+@pytest.mark.parametrize(
+    "query", ["name=COMPOSED", "error=StageDeletedX", "error=any%0A", "cause=chance", "composition="]
+)
+def test_the_event_log_has_no_other_values(query: str) -> None:
+    with pytest.raises(ApiRefusedError, match=f"^{query.partition('=')[0]}"):
+        read_query(EventLogParameters, query.encode())
+
+
 @pytest.mark.parametrize("since", ["1700000000.123", "1700000000.1239", "2023-11-14T23:13:20.123%2B01:00"])
 def test_a_time_has_several_forms(since: str) -> None:
     assert filter_of(f"since={since}").since_ms == 1_700_000_000_123
@@ -58,7 +82,7 @@ def test_a_time_has_several_forms(since: str) -> None:
     ("query", "detail"),
     [
         ("name=JOIN", "name[0]: Invalid enum value 'JOIN'"),
-        ("&".join(["name=LEFT"] * 13), "name: Expected `array` of length <= 12"),
+        ("&".join(["name=LEFT"] * 17), "name: Expected `array` of length <= 16"),
         ("error=ANY", "error: Expected `str` matching regex"),
         ("error=any%0A", "error: Expected `str` matching regex"),
         ("cause=chance", "cause: Invalid enum value 'chance'"),
@@ -70,6 +94,6 @@ def test_a_time_has_several_forms(since: str) -> None:
     ],
 )
 def test_a_wrong_parameter_is_named(query: str, detail: str) -> None:
-    with pytest.raises(WatchRefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         filter_of(query)
     assert str(refused.value).startswith(detail)

@@ -7,15 +7,15 @@ import msgspec
 import pytest
 
 from stagebook.api.position_seal import PositionSeal
+from stagebook.api.routes.api_input import read_query
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import ApiCall, Role
 from stagebook.api.watch.event_search_routes import (
     EventsDocument,
     SearchParameters,
     SearchRoutes,
 )
 from stagebook.api.watch.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
-from stagebook.api.watch.watch_input import read_query
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import Role, WatchCall
 from stagebook.history.event_document import event_document
 from stagebook.history.event_query import EventQuery
 from stagebook.history.search.event_search import SearchPage, search_events
@@ -63,8 +63,8 @@ def routes(history: Any, *, secret: bytes = b"secret") -> SearchRoutes:  # noqa:
 async def search(
     history: RecordingHistory, query: str = "", *, watcher: Reader | None = None, secret: bytes = b"secret"
 ) -> Mapping[str, Any]:
-    call = WatchCall(
-        watcher=watcher or Reader(),
+    call = ApiCall(
+        caller=watcher or Reader(),
         path={},
         query=read_query(SearchParameters, query.encode()),
         body=None,
@@ -102,9 +102,9 @@ async def test_the_right_to_search_a_stage_is_required(history: RecordingHistory
 async def test_without_the_right_nothing_is_searched(history: RecordingHistory) -> None:
     class Stranger(Reader):
         def require(self, action: str, role: Role, *, resource: str | None = None) -> None:
-            raise WatchRefusedError(status=403, code=WatchProblemCode.FORBIDDEN, detail=f"{action} {role} {resource}")
+            raise ApiRefusedError(status=403, code=ApiProblemCode.FORBIDDEN, detail=f"{action} {role} {resource}")
 
-    with pytest.raises(WatchRefusedError):
+    with pytest.raises(ApiRefusedError):
         await search(history, watcher=Stranger())
     assert history.queries == []
 
@@ -158,6 +158,6 @@ async def test_the_response_is_the_documented_one() -> None:
     ],
 )
 async def test_a_wrong_parameter_is_named(history: RecordingHistory, query: str, detail: str) -> None:
-    with pytest.raises(WatchRefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         await search(history, query)
     assert str(refused.value).startswith(detail)

@@ -5,16 +5,16 @@ import json
 import pytest
 
 from stagebook.api.http_responses import HttpResponse
+from stagebook.api.routes.api_problems import ApiRefusedError
+from stagebook.api.routes.api_route import ApiCall, EmptyParameters, Role
 from stagebook.api.watch.media_traffic import MediaTraffic, MediaTrafficRoutes
-from stagebook.api.watch.watch_problems import WatchRefusedError
-from stagebook.api.watch.watch_route import EmptyParameters, Role, WatchCall
 from tests.api.watch.access.access_harness import holder
 
 
 async def read(*, is_valid: bool) -> HttpResponse:
     [route] = MediaTrafficRoutes(lambda: MediaTraffic(received_bytes=1_000, sent_bytes=2_000)).routes()
     watcher = holder(Role.READER, is_valid=is_valid)
-    call = WatchCall(watcher=watcher, path={}, query=EmptyParameters(), body=None, headers={})
+    call = ApiCall(caller=watcher, path={}, query=EmptyParameters(), body=None, headers={})
     response = await route.handle(call)
     assert isinstance(response, HttpResponse)
     return response
@@ -25,5 +25,5 @@ async def test_a_reader_gets_the_counters() -> None:
 
 
 async def test_a_revoked_key_gets_nothing() -> None:
-    with pytest.raises(WatchRefusedError):
+    with pytest.raises(ApiRefusedError):
         await read(is_valid=False)

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from stagebook.api.access.identity import Identity
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.watch_route import Role
+from stagebook.api.routes.api_route import Role
 from stagebook.log_rate_limit import MAX_LINES
 from tests.api.aws.asgi_harness import STAGE_ARN
 from tests.api.watch.access.access_harness import CONSOLE, AccessHarness, bearer, document

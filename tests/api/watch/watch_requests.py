@@ -8,10 +8,10 @@ from typing import Any, Concatenate
 from stagebook.api.asgi import Scope
 from stagebook.api.http_responses import HttpResponse
 from stagebook.api.position_seal import PositionSeal
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import ApiRoute, ReadBody, Role
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
-from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import ReadBody, Role, WatchRoute
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.history_reader import Parameters, Result
 from tests.book.sample import ACCOUNT
@@ -67,11 +67,11 @@ class ReaderOf:
         assert role is Role.READER
         self.required.append((action, resource))
         if self.is_revoked:
-            raise WatchRefusedError(status=401, code=WatchProblemCode.UNAUTHENTICATED, detail="the key was revoked")
+            raise ApiRefusedError(status=401, code=ApiProblemCode.UNAUTHENTICATED, detail="the key was revoked")
 
 
 async def get(
-    routes: Iterable[WatchRoute],
+    routes: Iterable[ApiRoute],
     path: str,
     *,
     access: ReaderOf,
@@ -99,7 +99,7 @@ async def get(
         "query_string": query.encode(),
         "headers": [],
     }
-    await WatchApi(routes=routes, access=access)(scope, receive, send)
+    await RouteApi(prefix="/watch/v1/", routes=routes, access=access)(scope, receive, send)
     body = b"".join(message["body"] for message in sent[1:])
     return HttpResponse(status=sent[0]["status"], headers=tuple(sent[0]["headers"]), body=body)
 

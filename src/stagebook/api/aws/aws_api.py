@@ -15,11 +15,13 @@ from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStor
 from stagebook.api.access.sigv4.signature import SignatureVerifier
 from stagebook.api.asgi import Receive, Scope, Send
 from stagebook.api.aws.access.browser_origins import CorsRules
+from stagebook.api.aws.access.injected_faults import InjectedFaults
 from stagebook.api.aws.access.resource_access import Principal
 from stagebook.api.aws.aws_errors import AwsError, ErrorType
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.aws.rest_json.error_response import error_response
 from stagebook.api.aws.rest_json.request_body import read_request_body
+from stagebook.api.connection_cut import ConnectionCutError, cut_connection, send_or_cut
 from stagebook.api.http_body import BodyReader, ClientDisconnectedError
 from stagebook.api.http_headers import read_headers
 from stagebook.api.http_responses import HttpResponse, send_response
@@ -37,8 +39,8 @@ class AwsApi:
     `credentials` are the access keys that may sign requests. With `unsigned_as`, authentication is off: signatures are
     not verified, and every request is made by that credential; `unsigned_hosts` are the names of the server that are
     accepted then, besides IP addresses and local names. `allowed_origins` are the origins of the web pages that
-    may call from a browser. `requests` counts the requests, whose durations `monotonic` measures in seconds. Raises
-    ValueError for a malformed origin.
+    may call from a browser. `faults` are those that a test asks for. `requests` counts the requests, whose durations
+    `monotonic` measures in seconds. Raises ValueError for a malformed origin.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class AwsApi:
         allowed_origins: Iterable[str] = (),
         unsigned_as: AwsCredential | None = None,
         unsigned_hosts: Iterable[str] = (),
+        faults: InjectedFaults | None = None,
         body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
         requests: RequestCounts | None = None,
         monotonic: Callable[[], float] = time.perf_counter,
@@ -60,11 +63,11 @@ class AwsApi:
         self._verifier = SignatureVerifier(
             credentials=credentials, clock=clock, region=region, services=(calls.signing_name,)
         )
-        self._principals = {
-            credential.access_key_id: Principal(credential.identity, region=region) for credential in credentials
-        }
+        self._principals: dict[str, Principal] = {}
+        self._region = region
         self._unsigned_principal = Principal(unsigned_as.identity, region=region) if unsigned_as is not None else None
         self._unsigned_hosts = LocalHosts(unsigned_hosts)
+        self._faults = faults
         self._cors = CorsRules(allowed_origins)
         self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
         self._requests = requests or RequestCounts("aws")
@@ -88,6 +91,9 @@ class AwsApi:
                 response = await self._serve(scope, headers, receive)
         except ClientDisconnectedError:
             return
+        except ConnectionCutError:
+            await cut_connection(scope, receive)
+            return
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
             response = error_response(
                 self._calls.as_aws_error(error, scope["path"], request_id),
@@ -95,7 +101,10 @@ class AwsApi:
             )
         seconds = self._monotonic() - started_at
         self._requests.observe(scope.get(OPERATION, UNKNOWN_OPERATION), response.status, seconds)
-        await send_response(send, response, extra_headers=extra_headers)
+        if self._faults is None:
+            await send_response(send, response, extra_headers=extra_headers)
+        else:
+            await send_or_cut(scope, receive, send, response, extra_headers=extra_headers)
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive) -> HttpResponse:
         raw_path: bytes = scope["raw_path"]
@@ -112,14 +121,24 @@ class AwsApi:
             query = self._verifier.verify(
                 claim, method=scope["method"], raw_path=raw_path, query=query, headers=headers, body=body
             )
-            principal = self._principals[claim.context.credential.access_key_id]
+            principal = self._principal_of(claim.context.credential)
         operation = self._calls.admit(route, principal)
+        if self._faults is not None:
+            operation = self._faults.apply(route, operation, principal, scope)
         request = route.read_input(label, query, headers, body)
         return HttpResponse(
             status=200,
             body=await self._calls.perform(route, operation, principal, request),
             headers=self._cors.response_headers(headers, modelled=route.has_modelled_headers),
         )
+
+    def _principal_of(self, credential: AwsCredential) -> Principal:
+        """Return the caller with a key. A testing server gets keys while it runs, so this is made later."""
+        principal = self._principals.get(credential.access_key_id)
+        if principal is None:
+            principal = Principal(credential.identity, region=self._region)
+            self._principals[credential.access_key_id] = principal
+        return principal
 
     def _check_unsigned(self, headers: Headers) -> None:
         """Refuse requests of web pages, which could call without signatures from any browser on this machine.

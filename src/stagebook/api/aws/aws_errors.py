@@ -96,6 +96,11 @@ class AwsError(Exception):
         return STATUSES[self.error_type]
 
 
+def internal_error() -> AwsError:
+    """Return the error that hides an unexpected exception from the caller."""
+    return AwsError(ErrorType.INTERNAL_SERVER, "An unexpected error occurred; the server's log has its cause.")
+
+
 def aws_error_of(error: StagebookError) -> AwsError | None:
     """Return the AWS error for a domain error; None when no operation of this API may raise it."""
     for ancestor in type(error).__mro__:

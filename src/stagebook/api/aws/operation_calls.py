@@ -16,7 +16,7 @@ from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
 from stagebook.api.asgi import Header
 from stagebook.api.aws.access.call_rates import Throttle
 from stagebook.api.aws.access.resource_access import Principal
-from stagebook.api.aws.aws_errors import AwsError, ErrorType, aws_error_of
+from stagebook.api.aws.aws_errors import AwsError, ErrorType, aws_error_of, internal_error
 from stagebook.api.aws.operation import Call, Operation
 from stagebook.api.aws.operation_router import OperationRoute, OperationRouter
 from stagebook.api.aws.request_ids import RequestIds
@@ -127,7 +127,6 @@ class OperationCalls:
         if aws_error is None:
             if (more := self._log_limit.admit(type(error).__name__)) is not None:
                 _log.error("aws_request_failed", path=where, request_id=request_id.decode(), exc_info=error, **more)
-            message = "An unexpected error occurred; the server's log has its cause."
-            aws_error = AwsError(ErrorType.INTERNAL_SERVER, message)
+            aws_error = internal_error()
         drop_traceback(error)
         return aws_error

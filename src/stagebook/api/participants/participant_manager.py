@@ -5,7 +5,7 @@ from typing import Protocol
 from stagebook.manager.participants.offer_negotiation import Opened
 from stagebook.manager.presence.watchers import StageWatcher
 from stagebook.manager.tokens.token_authority import Endpoints
-from stagebook.media.port import InitialLayer, PatchAnswer, VideoLayers
+from stagebook.media.port import InitialLayer, LayerChoice, PatchAnswer, VideoLayers
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ClientInfo
@@ -48,8 +48,8 @@ class ParticipantManager(Protocol):
     async def layers(self, claims: Claims, *, connection_id: str) -> VideoLayers:
         """Return the simulcast layers that a viewer's connection of this participant can choose."""
 
-    async def select_layer(self, claims: Claims, *, connection_id: str, encoding_id: str | None) -> None:
-        """Let a viewer's connection of this participant choose a layer; None returns to the server's choice."""
+    async def select_layer(self, claims: Claims, *, connection_id: str, choice: LayerChoice) -> None:
+        """Let a viewer's connection of this participant choose what it is sent of the publisher."""
 
     async def close(self, claims: Claims, *, connection_id: str) -> None:
         """End a connection of this participant."""

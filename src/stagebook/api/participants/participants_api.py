@@ -21,7 +21,9 @@ from typing import TypeAlias
 import structlog
 
 from stagebook.api.asgi import Header, ObservedSend, Receive, Scope, Send
-from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.connection_cut import ConnectionCutError, cut_connection, send_or_cut
+from stagebook.api.fault_table import FaultTable
+from stagebook.api.http_responses import HttpResponse
 from stagebook.api.participants import cross_origin
 from stagebook.api.participants.dialects.events_address import events_address, is_events_path, takes_join_errors
 from stagebook.api.participants.events_websocket import EventsEndpoint, refuse_handshake
@@ -39,6 +41,8 @@ from stagebook.api.participants.realtime.shared_websocket import SHARED_PATH, Sh
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.web_sdk_problems import problem_for_client
+from stagebook.api.participants.whip.faulty_requests import FaultyRequests, InjectedFailureError
+from stagebook.api.participants.whip.ice_server_headers import IceServerHeaders
 from stagebook.api.participants.whip.layer_endpoint import ACCEPT_CHOICE, LayerEndpoint
 from stagebook.api.participants.whip.offer_turns import OfferTurns
 from stagebook.api.participants.whip.whip_endpoint import ACCEPT_PATCH, ACCEPT_POST, WhipEndpoint
@@ -73,13 +77,17 @@ class ParticipantsApi:
         limits: RequestLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         requests: RequestCounts | None = None,
+        faults: FaultTable | None = None,
+        ice_servers: IceServerHeaders | None = None,
     ) -> None:
         """Serve the participants of a stage manager.
 
         With `whip_redirect`, `POST /` is answered with a 307 to the WHIP endpoint, as the global WHIP endpoint of AWS
         does (IVS user guide, "OBS and WHIP Support"). Without it, `POST /` publishes directly. `monotonic` returns
-        seconds of a clock that never goes back. `requests` counts the requests and websockets.
+        seconds of a clock that never goes back. `requests` counts the requests and websockets. `faults` are
+        those that a test asks for. `ice_servers` are the STUN and TURN servers that participants are told about.
         """
+        self._faults = None if faults is None else FaultyRequests(faults)
         self._requests = requests or RequestCounts("participants")
         self._monotonic = monotonic
         limits = limits or RequestLimits()
@@ -89,7 +97,14 @@ class ParticipantsApi:
         attempts = AttemptRateLimiter(limits=limits, monotonic=monotonic)
         admission = TokenAdmission(manager, limits=limits, monotonic=monotonic)
         turns = OfferTurns(limits=limits)
-        self._whip = WhipEndpoint(manager, limits=limits, attempts=attempts, admission=admission, turns=turns)
+        self._whip = WhipEndpoint(
+            manager,
+            limits=limits,
+            attempts=attempts,
+            admission=admission,
+            turns=turns,
+            ice_servers=ice_servers or IceServerHeaders(lifetime_seconds=0, wall_clock=time.time),
+        )
         layer_rate = AttemptRateLimiter(
             limits=limits,
             monotonic=monotonic,
@@ -128,10 +143,14 @@ class ParticipantsApi:
 
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_at = self._monotonic()
-        response = await self._respond(scope, receive)
+        try:
+            response = await self._respond(scope, receive)
+        except ConnectionCutError:
+            await cut_connection(scope, receive)
+            return
         seconds = self._monotonic() - started_at
         self._requests.observe(scope.get(OPERATION, UNKNOWN_OPERATION), response.status, seconds)
-        await send_response(send, response, extra_headers=cross_origin.RESPONSE_HEADERS)
+        await send_or_cut(scope, receive, send, response, extra_headers=cross_origin.RESPONSE_HEADERS)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -159,6 +178,8 @@ class ParticipantsApi:
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
         try:
             return await self._route(scope, receive)
+        except ConnectionCutError:
+            raise
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes a response
             problem = problem_for_client(self._problem_of(error, scope), scope)
             headers = ((b"content-type", b"application/json"), *problem.headers)
@@ -169,7 +190,8 @@ class ParticipantsApi:
         if isinstance(error, StagebookError | RequestRefusedError):
             drop_traceback(error)
             return problem_of(error)
-        self._log_failure(error, scope)
+        if not isinstance(error, InjectedFailureError):
+            self._log_failure(error, scope)
         return INTERNAL
 
     def _log_failure(self, error: Exception, scope: Scope) -> None:
@@ -188,29 +210,29 @@ class ParticipantsApi:
                 location = self._manager.endpoints.whip.encode("ascii")
                 return HttpResponse(status=307, headers=((b"location", location),))
             publish = ("Publish", lambda: self._whip.publish(scope, receive))
-            return await _dispatch(scope, {"POST": publish}, ACCEPT_POST)
+            return await self._dispatch(scope, {"POST": publish}, ACCEPT_POST)
         if match := _PUBLISH.fullmatch(path):
             participant_id = match[1]
             publish = ("Publish", lambda: self._whip.publish(scope, receive, participant_id))
-            return await _dispatch(scope, {"POST": publish}, ACCEPT_POST)
+            return await self._dispatch(scope, {"POST": publish}, ACCEPT_POST)
         if match := _SUBSCRIBE.fullmatch(path):
             publisher_id = match[1]
             subscribe = ("Subscribe", lambda: self._whip.subscribe(scope, receive, publisher_id))
-            return await _dispatch(scope, {"POST": subscribe}, ACCEPT_POST)
+            return await self._dispatch(scope, {"POST": subscribe}, ACCEPT_POST)
         if match := _RESOURCE.fullmatch(path):
             connection_id = match[1]
             handlers: _MethodHandlers = {
                 "PATCH": ("PatchConnection", lambda: self._whip.patch(scope, receive, connection_id)),
                 "DELETE": ("EndConnection", lambda: self._whip.delete(scope, connection_id)),
             }
-            return await _dispatch(scope, handlers, ACCEPT_PATCH)
+            return await self._dispatch(scope, handlers, ACCEPT_PATCH)
         if match := _LAYERS.fullmatch(path):
             viewer_id = match[1]
             handlers = {
                 "GET": ("ListLayers", lambda: self._layers.list_layers(scope, viewer_id)),
                 "POST": ("SelectLayer", lambda: self._layers.select_layer(scope, receive, viewer_id)),
             }
-            return await _dispatch(scope, handlers, ACCEPT_CHOICE)
+            return await self._dispatch(scope, handlers, ACCEPT_CHOICE)
         if is_events_path(scope["path"]) or path == SHARED_PATH:
             headers = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
             raise RequestRefusedError(
@@ -218,21 +240,25 @@ class ParticipantsApi:
             )
         raise _not_found()
 
-
-async def _dispatch(scope: Scope, handlers: _MethodHandlers, accept: Header) -> HttpResponse:
-    """Call the handler of the request's method. OPTIONS is answered here; any other method is a 405 (RFC 9725 4.1)."""
-    allowed = ", ".join([*handlers, "OPTIONS"])
-    allow: Header = (b"allow", allowed.encode("ascii"))
-    if scope["method"] == "OPTIONS":
-        scope[OPERATION] = PREFLIGHT
-        return HttpResponse(status=204, headers=(allow, accept, *cross_origin.preflight_headers(allowed)))
-    found = handlers.get(scope["method"])
-    if found is None:
-        raise RequestRefusedError(
-            status=405, code=RequestRefusalCode.METHOD_NOT_ALLOWED, message=f"use one of {allowed}", headers=(allow,)
-        )
-    scope[OPERATION], handle = found
-    return await handle()
+    async def _dispatch(self, scope: Scope, handlers: _MethodHandlers, accept: Header) -> HttpResponse:
+        """Call the handler of the request's method. OPTIONS is answered here; any other is a 405 (RFC 9725 4.1)."""
+        allowed = ", ".join([*handlers, "OPTIONS"])
+        allow: Header = (b"allow", allowed.encode("ascii"))
+        if scope["method"] == "OPTIONS":
+            scope[OPERATION] = PREFLIGHT
+            servers = self._whip.options(scope) if accept is ACCEPT_POST else ()
+            headers = (allow, accept, *cross_origin.preflight_headers(allowed), *servers)
+            return HttpResponse(status=204, headers=headers)
+        found = handlers.get(scope["method"])
+        if found is None:
+            raise RequestRefusedError(
+                status=405,
+                code=RequestRefusalCode.METHOD_NOT_ALLOWED,
+                message=f"use one of {allowed}",
+                headers=(allow,),
+            )
+        scope[OPERATION], handle = found
+        return await (handle() if self._faults is None else self._faults.perform(scope, handle))
 
 
 def _not_found() -> RequestRefusedError:

@@ -1,12 +1,20 @@
 """The query parameters that choose events, which are the same in the search, the export and the live tail."""
 
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import msgspec
 
-from stagebook.history.event_query import ANY_ERROR, EventFilter
-from stagebook.stage.arns import STAGE, Arn
+from stagebook.history.event_query import (
+    ANY_ERROR,
+    EVENT_LOG_NAMES,
+    EventFilter,
+    EventLogCause,
+    EventLogError,
+    EventLogName,
+    chosen_events,
+)
+from stagebook.stage.arns import COMPOSITION, STAGE, Arn
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.timestamps import epoch_ms
 
@@ -14,14 +22,11 @@ MAXIMUM_NAMES = len(EventName)
 _MAXIMUM_TEXT_LENGTH = 2_048
 """Longer than every ARN and every id. A user id has at most 128 characters."""
 
-ErrorParameter: TypeAlias = Annotated[
-    str,
-    msgspec.Meta(
-        # `$` alone would also match before a line break at the end.
-        pattern=f"^({'|'.join([ANY_ERROR, *ErrorCode])})$(?!\n)",
-        description="An error code, or `any` for all events with an error code.",
-    ),
-]
+_NAME = "Name of the event. May be given several times."
+_ERROR = "An error code, or `any` for all events with an error code."
+_CAUSE = "Cause of the event."
+# `$` alone would also match before a line break at the end.
+_ERROR_PATTERN = f"^({'|'.join([ANY_ERROR, *ErrorCode])})$(?!\n)"
 
 
 def time_parameter(description: str) -> msgspec.Meta:
@@ -46,11 +51,21 @@ class EventParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     user: Annotated[str, text_parameter("User id of the participant.")] | None = None
     name: Annotated[
         tuple[EventName, ...],
-        msgspec.Meta(max_length=MAXIMUM_NAMES, description="Name of the event. May be given several times."),
+        msgspec.Meta(max_length=MAXIMUM_NAMES, description=_NAME),
     ] = ()
-    error: ErrorParameter | None = None
-    cause: Annotated[Cause, msgspec.Meta(description="Cause of the event.")] | None = None
+    error: Annotated[str, msgspec.Meta(pattern=_ERROR_PATTERN, description=_ERROR)] | None = None
+    cause: Annotated[Cause, msgspec.Meta(description=_CAUSE)] | None = None
     since: Annotated[datetime, time_parameter("Time of the oldest event.")] | None = None
+
+
+class EventLogParameters(EventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events of participants and of compositions. An event must match every parameter that is given."""
+
+    composition: Annotated[str, text_parameter("ARN or id of the composition.")] | None = None
+    # Not the types of the base class: names, error codes and causes of both kinds of events.
+    name: Annotated[tuple[EventLogName, ...], msgspec.Meta(max_length=len(EVENT_LOG_NAMES), description=_NAME)] = ()  # type: ignore[assignment]
+    error: Annotated[EventLogError, msgspec.Meta(description=_ERROR)] | None = None
+    cause: Annotated[EventLogCause, msgspec.Meta(description=_CAUSE)] | None = None  # type: ignore[assignment]
 
 
 class PastEventParameters(EventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,16 +77,15 @@ class PastEventParameters(EventParameters, frozen=True, kw_only=True, forbid_unk
 def event_filter(parameters: EventParameters, *, account_id: str, region: str) -> EventFilter:
     """Return the filter that the parameters stand for, in one account. `region` is that of the server."""
     until = parameters.until if isinstance(parameters, PastEventParameters) else None
+    composition = parameters.composition if isinstance(parameters, EventLogParameters) else None
     return EventFilter(
         account_id=account_id,
         stage_arn=full_stage_arn(parameters.stage, account_id=account_id, region=region),
         session_id=parameters.session,
         participant_id=parameters.participant,
         user_id=parameters.user,
-        names=frozenset(parameters.name),
-        error_code=None if parameters.error in {None, ANY_ERROR} else ErrorCode(parameters.error),
-        any_error=parameters.error == ANY_ERROR,
-        cause=parameters.cause,
+        composition_arn=full_composition_arn(composition, account_id=account_id, region=region),
+        **chosen_events(names=parameters.name, error=parameters.error, cause=parameters.cause),
         since_ms=None if parameters.since is None else epoch_ms(parameters.since),
         until_ms=None if until is None else epoch_ms(until),
     )
@@ -79,6 +93,15 @@ def event_filter(parameters: EventParameters, *, account_id: str, region: str) -
 
 def full_stage_arn(stage: str | None, *, account_id: str, region: str) -> str | None:
     """Return the ARN of a stage that is named by its ARN, or by its id in this account and region."""
-    if stage is None or ":" in stage:
-        return stage
-    return str(Arn(region=region, account_id=account_id, resource_type=STAGE, resource_id=stage))
+    return _full_arn(stage, STAGE, account_id=account_id, region=region)
+
+
+def full_composition_arn(composition: str | None, *, account_id: str, region: str) -> str | None:
+    """Return the ARN of a composition, as `full_stage_arn` does."""
+    return _full_arn(composition, COMPOSITION, account_id=account_id, region=region)
+
+
+def _full_arn(text: str | None, resource_type: str, *, account_id: str, region: str) -> str | None:
+    if text is None or ":" in text:
+        return text
+    return str(Arn(region=region, account_id=account_id, resource_type=resource_type, resource_id=text))

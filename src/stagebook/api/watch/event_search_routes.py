@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from stagebook.api.http_responses import HttpResponse
+from stagebook.api.routes.api_route import ApiCall, ApiRoute, Role, json_response
 from stagebook.api.watch.event_parameters import PastEventParameters, event_filter
 from stagebook.api.watch.list_cursor import CursorParameter, ListCursors
-from stagebook.api.watch.watch_route import Role, WatchCall, WatchRoute, json_response
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventQuery
 from stagebook.history.history_reader import HistoryReader
@@ -56,10 +56,10 @@ class SearchRoutes:
         self._cursors = cursors
         self._region = region
 
-    def routes(self) -> tuple[WatchRoute, ...]:
+    def routes(self) -> tuple[ApiRoute, ...]:
         """Return the route."""
         return (
-            WatchRoute(
+            ApiRoute(
                 method="GET",
                 template=EVENTS_PATH,
                 action=ACTION,
@@ -70,11 +70,11 @@ class SearchRoutes:
             ),
         )
 
-    async def handle(self, call: WatchCall) -> HttpResponse:
+    async def handle(self, call: ApiCall) -> HttpResponse:
         """Return a page of events. Raises InvalidInputError for a cursor of another query."""
         parameters: SearchParameters = call.query
-        where = event_filter(parameters, account_id=call.watcher.account_id, region=self._region)
-        call.watcher.require(f"stagebook:{ACTION}", Role.READER, resource=where.stage_arn)
+        where = event_filter(parameters, account_id=call.caller.account_id, region=self._region)
+        call.caller.require(f"stagebook:{ACTION}", Role.READER, resource=where.stage_arn)
         binding = (ACTION, parameters.order, where)
         query = EventQuery(
             where=where,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute, json_response
+from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, Role, json_response
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 
 
@@ -34,10 +34,10 @@ class MediaTrafficRoutes:
     def __init__(self, read: Callable[[], MediaTraffic]) -> None:
         self._read = read
 
-    def routes(self) -> list[WatchRoute]:
+    def routes(self) -> list[ApiRoute]:
         """Return the routes."""
         return [
-            WatchRoute(
+            ApiRoute(
                 method="GET",
                 template="/watch/v1/media-traffic",
                 action="GetMediaTraffic",
@@ -47,6 +47,6 @@ class MediaTrafficRoutes:
             )
         ]
 
-    async def _show(self, call: WatchCall) -> WatchResponse:
-        call.watcher.require("stagebook:GetMediaTraffic", Role.READER)
+    async def _show(self, call: ApiCall) -> ApiResponse:
+        call.caller.require("stagebook:GetMediaTraffic", Role.READER)
         return json_response(self._read())

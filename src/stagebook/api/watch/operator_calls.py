@@ -16,9 +16,9 @@ import structlog
 
 from stagebook.api.access.identity import Identity
 from stagebook.api.http_responses import HttpResponse
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, Role
 from stagebook.api.watch.access.authenticated import facts_of
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute
 from stagebook.log_rate_limit import LogRateLimit
 
 CallOperation: TypeAlias = Callable[[str, Identity, bytes], Awaitable[HttpResponse]]
@@ -43,10 +43,10 @@ class OperatorCalls:
         self._names = frozenset(names)
         self._log_limit = LogRateLimit(clock=time.monotonic)
 
-    def routes(self) -> list[WatchRoute]:
+    def routes(self) -> list[ApiRoute]:
         """Return the route."""
         return [
-            WatchRoute(
+            ApiRoute(
                 method="POST",
                 template="/watch/v1/operations/{operation}",
                 action="CallOperation",
@@ -58,19 +58,19 @@ class OperatorCalls:
             )
         ]
 
-    async def _call(self, call: WatchCall) -> WatchResponse:
-        call.watcher.require("stagebook:CallOperation", Role.READER)
+    async def _call(self, call: ApiCall) -> ApiResponse:
+        call.caller.require("stagebook:CallOperation", Role.READER)
         name = call.path["operation"]
         if name not in self._names:
-            raise WatchRefusedError(status=404, code=WatchProblemCode.NOT_FOUND, detail="there is no such operation")
-        response = await self._call_operation(name, facts_of(call.watcher).identity, bytes(call.body))
+            raise ApiRefusedError(status=404, code=ApiProblemCode.NOT_FOUND, detail="there is no such operation")
+        response = await self._call_operation(name, facts_of(call.caller).identity, bytes(call.body))
         if not name.startswith(_READING):
             self._log_change(name, call, response.status)
         return response
 
-    def _log_change(self, operation: str, call: WatchCall, status: int) -> None:
+    def _log_change(self, operation: str, call: ApiCall, status: int) -> None:
         """Log a call. Those that were refused have a limit: a reader can make them at will."""
         more = self._log_limit.admit("refused") if status >= _REFUSED else {}
         if more is not None:
-            caller, account_id = call.watcher.name, call.watcher.account_id
+            caller, account_id = call.caller.name, call.caller.account_id
             _log.info("operator call", operation=operation, caller=caller, account_id=account_id, status=status, **more)

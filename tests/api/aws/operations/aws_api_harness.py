@@ -5,7 +5,7 @@ the decoded JSON body that AWS clients get.
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,11 +22,14 @@ from stagebook.manager.presence.watchers import FarewellReason, StageChange, Sta
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.jwt_authority import JwtAuthority, new_private_key_pem
 from stagebook.manager.tokens.token_authority import Endpoints
+from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.port import Answer, Connected, IngestAsked, MediaEngine, MediaFact, PatchAnswer, VideoLayers
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import RELAXED, Limits
 from stagebook.stage.resources import ClientInfo
 from tests.book.sample import open_book
+from tests.manager.compositions.scripted_composer import ScriptedComposer
+from tests.manager.recordings.scripted_recorder import ScriptedRecorder
 
 Json: TypeAlias = Any
 """A decoded JSON value."""
@@ -41,6 +44,10 @@ ENDPOINTS = Endpoints(
     rtmp="rtmp://127.0.0.1:1935/app",
     rtmps="rtmps://127.0.0.1:1936/app",
 )
+CHANNEL_ARN = f"arn:aws:ivs:{REGION}:{ACCOUNT_ID}:channel/abcABCdefDEg"
+OTHER_CHANNEL_ARN = f"arn:aws:ivs:{REGION}:{ACCOUNT_ID}:channel/otherOTHER00"
+CHANNELS = {CHANNEL_ARN: "rtmp://127.0.0.1/app/key", OTHER_CHANNEL_ARN: "rtmp://127.0.0.1/app/other"}
+"""The channels that the server has."""
 MODEL: ServiceModel = load_service_model()
 PRIVATE_KEY_PEM = new_private_key_pem()
 
@@ -107,7 +114,10 @@ class FakeMediaEngine(MediaEngine):
     async def layers(self, **_connection: str) -> VideoLayers:
         return VideoLayers()
 
-    async def select_layer(self, **_choice: str | None) -> None:
+    async def statistics(self, _connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        return ()
+
+    async def select_layer(self, **_choice: object) -> None:
         pass
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:
@@ -139,10 +149,12 @@ class RecordingWatcher:
 class AwsApiHarness:
     """All operations over a real stage manager. Tests use `call`."""
 
-    def __init__(self, book: SqliteBook, *, limits: Limits, oldest_first: bool) -> None:
+    def __init__(self, book: SqliteBook, *, limits: Limits, oldest_first: bool, composes: bool = True) -> None:
         self.book = book
         self.clock = ManualClock()
         self.engine = FakeMediaEngine()
+        self.composer = ScriptedComposer()
+        self.recorder = ScriptedRecorder(completes=True)
         self.manager = StageManager(
             book=book,
             media=self.engine,
@@ -153,6 +165,9 @@ class AwsApiHarness:
             clock=self.clock,
             randomness=SeededRandomness(),
             linger_ms=LINGER_MS,
+            recording=self.recorder,
+            composition=self.composer if composes else None,
+            channel_url=CHANNELS.get,
         )
         self._operations = operations(self.manager, page_token_secret=b"secret", oldest_first=oldest_first)
 
@@ -181,6 +196,12 @@ class AwsApiHarness:
     async def create_stage(self, **members: Json) -> str:
         """Create a stage and return its ARN."""
         arn: str = (await self.call("CreateStage", **members))["stage"]["arn"]
+        return arn
+
+    async def create_storage(self, bucket_name: str = "bucket") -> str:
+        """Create a storage configuration and return its ARN."""
+        created = await self.call("CreateStorageConfiguration", s3={"bucketName": bucket_name})
+        arn: str = created["storageConfiguration"]["arn"]
         return arn
 
     async def join(self, stage_arn: str, *, client: ClientInfo | None = None, **token: Json) -> "JoinedParticipant":
@@ -264,11 +285,11 @@ class JoinedParticipant:
 
 @asynccontextmanager
 async def open_api(
-    folder: Path, *, limits: Limits = RELAXED, oldest_first: bool = False
+    folder: Path, *, limits: Limits = RELAXED, oldest_first: bool = False, composes: bool = True
 ) -> AsyncIterator[AwsApiHarness]:
     """Open a harness with an empty book and close it afterwards."""
     book = open_book(folder / "book.sqlite3")
-    harness = AwsApiHarness(book, limits=limits, oldest_first=oldest_first)
+    harness = AwsApiHarness(book, limits=limits, oldest_first=oldest_first, composes=composes)
     await harness.manager.start()
     try:
         yield harness

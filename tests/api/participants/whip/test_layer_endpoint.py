@@ -7,7 +7,7 @@ import pytest
 
 from stagebook.api.participants.participants_api import ParticipantsApi
 from stagebook.api.participants.request_limits import RequestLimits
-from stagebook.media.port import InitialLayer, VideoLayer, VideoLayers
+from stagebook.media.port import InitialLayer, LayerChoice, LayerMode, VideoLayer, VideoLayers
 from stagebook.stage.errors import ConnectionNotFoundError, LayerNotFoundError, ServerBusyError
 from tests.api.participants.fake_manager import TOKEN, FakeManager
 
@@ -120,7 +120,44 @@ class TestChoice:
     ) -> None:
         response = await client.post(LAYERS, content=body, headers=JSON)
         assert (response.status_code, response.json()) == (200, {})
+        assert manager.calls == [("select_layer", "abCDEf12GHIj", "connection-2", LayerChoice.exactly(chosen))]
+
+    @pytest.mark.parametrize(
+        ("body", "chosen"),
+        [
+            ('{"mode":"auto"}', LayerChoice()),
+            ('{"encodingId":"low","mode":"exactly"}', LayerChoice.exactly("low")),
+            ('{"rid":"low","mode":"atMost"}', LayerChoice(mode=LayerMode.AT_MOST, encoding_id="low")),
+            ('{"mode":"audioOnly"}', LayerChoice(mode=LayerMode.AUDIO_ONLY)),
+            ('{"mediaId":"1","mode":"paused"}', LayerChoice(mode=LayerMode.PAUSED)),
+            ('{"mode":null}', LayerChoice()),
+        ],
+    )
+    async def test_a_mode_says_how_a_layer_is_chosen_or_that_none_is_wanted(
+        self, client: httpx.AsyncClient, manager: FakeManager, body: str, chosen: LayerChoice
+    ) -> None:
+        response = await client.post(LAYERS, content=body, headers=JSON)
+        assert (response.status_code, response.json()) == (200, {})
         assert manager.calls == [("select_layer", "abCDEf12GHIj", "connection-2", chosen)]
+
+    @pytest.mark.parametrize(
+        ("body", "named"),
+        [
+            ('{"mode":"best"}', "`mode`"),
+            ('{"mode":7}', "`mode`"),
+            ('{"mode":"atMost"}', "`encodingId`"),
+            ('{"mode":"exactly"}', "`encodingId`"),
+            ('{"mode":"paused","encodingId":"low"}', "`encodingId`"),
+            ('{"mode":"auto","rid":"low"}', "`encodingId`"),
+        ],
+    )
+    async def test_a_refusal_names_the_member(
+        self, client: httpx.AsyncClient, manager: FakeManager, body: str, named: str
+    ) -> None:
+        response = await client.post(LAYERS, content=body, headers=JSON)
+        assert (response.status_code, response.json()["code"]) == (400, "MALFORMED_MESSAGE")
+        assert named in response.json()["message"]
+        assert manager.calls == []
 
     @pytest.mark.parametrize(
         "body",

@@ -7,6 +7,8 @@ from typing import Any
 from stagebook.api.access.identity import Identity
 from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.http_responses import HttpResponse
+from stagebook.api.routes.api_route import Role
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.access.authenticated import Authenticated, AuthenticationMethod
 from stagebook.api.watch.access.browser_guard import BrowserGuard
 from stagebook.api.watch.access.caller_routes import CallerRoutes, ServerFacts
@@ -16,8 +18,6 @@ from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.signed_requests import SignedRequests
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
 from stagebook.api.watch.operator_calls import CallOperation, OperatorCalls
-from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_route import Role
 from stagebook.server.system_clock import SystemRandomness
 from tests.api.aws.asgi_harness import FixedClock, new_calls
 from tests.api.watch.access.key_store import ACCOUNT_ID, REGION, KeyStore
@@ -65,7 +65,9 @@ class AccessHarness:
         )
         calls = new_calls()
         operations = OperatorCalls(call_operation or calls.call, names=calls.router.names)
-        self.api = WatchApi(routes=[*callers.routes(), *operations.routes()], access=self.authentication)
+        self.api = RouteApi(
+            prefix="/watch/v1/", routes=[*callers.routes(), *operations.routes()], access=self.authentication
+        )
 
     async def request(
         self, method: str, path: str, *, body: object = None, headers: dict[str, str] | None = None, host: str = HOST

@@ -2,9 +2,9 @@
 
 from collections.abc import Hashable, Iterable
 
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.bearer_key import BearerKey, digest_of, id_of, new_key_text
 from stagebook.api.watch.access.bearer_keys import REFRESH_SECONDS, BearerKeys
-from stagebook.api.watch.watch_route import Role
 from stagebook.server.system_clock import SystemRandomness
 
 ACCOUNT_ID = "123456789012"

@@ -5,8 +5,8 @@ from hashlib import sha256
 
 import pytest
 
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.bearer_key import BearerKey, digest_of, id_of, new_key_text
-from stagebook.api.watch.watch_route import Role
 from stagebook.server.system_clock import SystemRandomness
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from stagebook.api.routes.api_problems import ApiRefusedError
 from stagebook.api.watch.access.browser_guard import BrowserGuard
-from stagebook.api.watch.watch_problems import WatchRefusedError
 
 GUARD = BrowserGuard(public_url="https://stages.example.com", allowed_origins=["https://app.example.com"])
 
@@ -15,7 +15,7 @@ def test_own_names_and_addresses_are_accepted(host: bytes) -> None:
 
 @pytest.mark.parametrize("host", [b"evil.example", b"evil.example:8080", b"stages.example.com.evil.example"])
 def test_a_name_that_an_attacker_can_own_is_refused(host: bytes) -> None:
-    with pytest.raises(WatchRefusedError, match="must name this server"):
+    with pytest.raises(ApiRefusedError, match="must name this server"):
         GUARD.check_host({b"host": host})
 
 
@@ -52,20 +52,20 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_requests_of_other_pages_are_refused(headers: dict[bytes, bytes]) -> None:
-    with pytest.raises(WatchRefusedError, match="not allowed to call"):
+    with pytest.raises(ApiRefusedError, match="not allowed to call"):
         GUARD.check_origin(OWN | headers)
 
 
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_another_page_may_not_change_anything(headers: dict[bytes, bytes]) -> None:
-    with pytest.raises(WatchRefusedError):
+    with pytest.raises(ApiRefusedError):
         GUARD.check_change(OWN | headers | {b"x-stagebook-console": b"1"})
 
 
 @pytest.mark.parametrize("headers", [{b"origin": b"http://127.0.0.1:8080"}, {b"sec-fetch-site": b"same-origin"}])
 def test_a_change_needs_the_header_field_of_the_console_and_an_origin(headers: dict[bytes, bytes]) -> None:
     GUARD.check_change(OWN | headers | {b"x-stagebook-console": b"1"})
-    with pytest.raises(WatchRefusedError, match="X-Stagebook-Console"):
+    with pytest.raises(ApiRefusedError, match="X-Stagebook-Console"):
         GUARD.check_change(OWN | headers)
-    with pytest.raises(WatchRefusedError, match="Origin"):
+    with pytest.raises(ApiRefusedError, match="Origin"):
         GUARD.check_change(OWN | {b"x-stagebook-console": b"1"})

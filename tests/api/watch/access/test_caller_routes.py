@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from stagebook.api.access.failed_attempts import FAILURES_BURST
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.console_sessions import LIFETIME_SECONDS, MAXIMUM_SESSIONS_PER_KEY
-from stagebook.api.watch.watch_route import Role
 from tests.api.watch.access.access_harness import CONSOLE, URL, AccessHarness, bearer, document, set_cookie
 from tests.api.watch.access.key_store import ACCOUNT_ID, REGION
 

@@ -4,9 +4,9 @@ import pytest
 
 from stagebook.api.access.policy import PolicyEvaluator
 from stagebook.api.aws.rest_json.service_model import load_service_model
+from stagebook.api.routes.api_problems import ApiRefusedError
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.role_watcher import OPERATIONS_OF_ROLES, RoleWatcher
-from stagebook.api.watch.watch_problems import WatchRefusedError
-from stagebook.api.watch.watch_route import Role
 from tests.api.watch.access.access_harness import holder
 from tests.api.watch.access.key_store import ACCOUNT_ID, REGION
 
@@ -16,7 +16,7 @@ STAGE = f"arn:aws:ivs:{REGION}:{ACCOUNT_ID}:stage/abcdABCDefgh"
 def status_of(watcher: RoleWatcher, role: Role, *, resource: str | None = None) -> int:
     try:
         watcher.require("stagebook:Act", role, resource=resource)
-    except WatchRefusedError as error:
+    except ApiRefusedError as error:
         return error.status
     return 200
 

@@ -6,15 +6,15 @@ import pytest
 
 from stagebook.api.access.policy import ALLOW_EVERYTHING, Policy, parse_policy
 from stagebook.api.asgi import Scope
-from stagebook.api.watch.watch_problems import WatchRefusedError
-from stagebook.api.watch.watch_route import Role, Watcher
+from stagebook.api.routes.api_problems import ApiRefusedError
+from stagebook.api.routes.api_route import ApiCaller, Role
 from tests.api.aws.asgi_harness import STAGE_ARN, Request, credential, scope_of, signed
 from tests.api.watch.access.access_harness import AccessHarness
 
 OTHER_STAGE = STAGE_ARN.replace("abcdABCDefgh", "ijklIJKLmnop")
 
 
-async def authenticate(request: Request, *, policy: Policy = ALLOW_EVERYTHING, scope: Scope | None = None) -> Watcher:
+async def authenticate(request: Request, *, policy: Policy = ALLOW_EVERYTHING, scope: Scope | None = None) -> ApiCaller:
     harness = AccessHarness(credentials=(credential(policy=policy),))
 
     async def body() -> bytes:
@@ -41,14 +41,14 @@ async def test_both_services_sign(service: str) -> None:
     ids=str,
 )
 async def test_another_signature_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(WatchRefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         await authenticate(signed("GET", "/watch/v1/things", **changes))
     assert refused.value.status == 401
 
 
 async def test_a_signature_of_another_path_is_refused() -> None:
     request = signed("GET", "/watch/v1/things")
-    with pytest.raises(WatchRefusedError, match="does not match"):
+    with pytest.raises(ApiRefusedError, match="does not match"):
         await authenticate(request, scope={**scope_of(request), "raw_path": b"/watch/v1/others"})
 
 
@@ -60,11 +60,11 @@ async def test_the_query_is_read_as_it_was_signed(query: str, read: bytes) -> No
     assert scope["query_string"] == read
 
 
-def allows(watcher: Watcher, resource: str | None) -> bool:
+def allows(watcher: ApiCaller, resource: str | None) -> bool:
     """Return whether the caller may search for events of a resource."""
     try:
         watcher.require("stagebook:SearchEvents", Role.READER, resource=resource)
-    except WatchRefusedError as error:
+    except ApiRefusedError as error:
         return error.status != 403
     return True
 
@@ -103,7 +103,7 @@ async def test_the_policy_decides_for_the_stage_or_the_account(
 
 async def test_a_policy_gives_no_access_to_another_account() -> None:
     watcher = await authenticate(signed("GET", "/watch/v1/events"))
-    with pytest.raises(WatchRefusedError, match="not authorized"):
+    with pytest.raises(ApiRefusedError, match="not authorized"):
         watcher.require(
             "stagebook:SearchEvents", Role.READER, resource=STAGE_ARN.replace("123456789012", "999999999999")
         )

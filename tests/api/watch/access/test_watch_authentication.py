@@ -5,9 +5,9 @@ from structlog.testing import capture_logs
 
 from stagebook.api.access.failed_attempts import FAILURES_BURST
 from stagebook.api.asgi import Scope
+from stagebook.api.routes.api_problems import ApiRefusedError
+from stagebook.api.routes.api_route import ApiCaller, Role
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
-from stagebook.api.watch.watch_problems import WatchRefusedError
-from stagebook.api.watch.watch_route import Role, Watcher
 from stagebook.log_rate_limit import MAX_LINES
 from tests.api.watch.access.access_harness import AccessHarness
 from tests.api.watch.access.key_store import ACCOUNT_ID
@@ -22,12 +22,12 @@ def scope(*headers: tuple[str, str], address: str = "192.0.2.1") -> Scope:
     return {"type": "http", "method": "GET", "headers": lines, "client": (address, 1)}
 
 
-async def caller(access: WatchAuthentication, key: str, *, address: str = "192.0.2.1") -> Watcher:
+async def caller(access: WatchAuthentication, key: str, *, address: str = "192.0.2.1") -> ApiCaller:
     return await access.authenticate(scope(("authorization", f"Bearer {key}"), address=address), no_body)
 
 
-async def refusal(access: WatchAuthentication, *headers: tuple[str, str]) -> WatchRefusedError:
-    with pytest.raises(WatchRefusedError) as refused:
+async def refusal(access: WatchAuthentication, *headers: tuple[str, str]) -> ApiRefusedError:
+    with pytest.raises(ApiRefusedError) as refused:
         await access.authenticate(scope(*headers), no_body)
     return refused.value
 
@@ -39,7 +39,7 @@ async def test_the_holder_of_a_key_has_its_account_name_and_role() -> None:
     watcher = await caller(harness.authentication, text)
     assert (watcher.account_id, watcher.name) == (ACCOUNT_ID, f"{text.split('_')[1]} (dashboard)")
     watcher.require("stagebook:SearchEvents", Role.READER)
-    with pytest.raises(WatchRefusedError, match="needs the role operator"):
+    with pytest.raises(ApiRefusedError, match="needs the role operator"):
         watcher.require("stagebook:CreateDestination", Role.OPERATOR)
 
 
@@ -50,7 +50,7 @@ async def test_a_key_that_is_revoked_during_a_request_allows_nothing_more() -> N
     watcher = await caller(harness.authentication, text)
     store.revoke(text)
     store.pass_refresh()
-    with pytest.raises(WatchRefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         watcher.require("stagebook:TailEvents", Role.READER)
     assert refused.value.status == 401
 
@@ -132,7 +132,7 @@ async def test_a_session_that_has_ended_is_refused() -> None:
     harness.store.revoke(key)
     harness.store.pass_refresh()
     assert (await refusal(harness.authentication, cookie)).status == 401
-    with pytest.raises(WatchRefusedError, match="has ended"):
+    with pytest.raises(ApiRefusedError, match="has ended"):
         watcher.require("stagebook:TailEvents", Role.READER)
 
 
@@ -142,5 +142,5 @@ async def test_a_key_is_preferred_to_a_cookie() -> None:
     reader = harness.store.create(Role.READER)
     harness.store.pass_refresh()
     watcher = await harness.authentication.authenticate(scope(cookie, ("authorization", f"bearer {reader}")), no_body)
-    with pytest.raises(WatchRefusedError, match="needs the role operator"):
+    with pytest.raises(ApiRefusedError, match="needs the role operator"):
         watcher.require("stagebook:CreateDestination", Role.OPERATOR)

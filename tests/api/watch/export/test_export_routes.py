@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.api.routes.api_route import ApiRoute
+from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.api.watch.export.export_routes import ExportRoutes
-from stagebook.api.watch.reader_places import ReaderPlaces
-from stagebook.api.watch.watch_route import WatchRoute
 from stagebook.history.export.event_lines import CSV_COLUMNS
 from stagebook.history.export.export_pages import read_export_page
 from stagebook.history.history_files import HistoryFiles
@@ -36,7 +36,7 @@ def history(path: Path) -> Iterator[LocalHistory]:
         yield LocalHistory(files)
 
 
-def route_of(history: LocalHistory, *, places: int = 16) -> WatchRoute:
+def route_of(history: LocalHistory, *, places: int = 16) -> ApiRoute:
     return ExportRoutes(history=history, places=ReaderPlaces(places), region="us-west-2", busy_seconds=0).route()
 
 

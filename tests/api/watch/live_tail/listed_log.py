@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from stagebook.api.asgi import Scope
+from stagebook.api.routes.api_route import ReadBody, Role
+from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.live_reader import LiveReader
 from stagebook.api.watch.live_tail.tail_page import TailPage, read_tail_page
 from stagebook.api.watch.live_tail.tail_stream import TailStream
-from stagebook.api.watch.reader_places import ReaderPlaces
-from stagebook.api.watch.watch_route import ReadBody, Role
 from stagebook.book.event_log import LoggedEvent
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.errors import ServerBusyError
@@ -42,7 +42,7 @@ class ListedLog:
         """See `EventLog`."""
         return self.last
 
-    def read_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
+    def read_entries_after(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
         """See `EventLog`."""
         self.reads += 1
         if self.failure is not None:

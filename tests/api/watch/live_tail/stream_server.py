@@ -8,10 +8,10 @@ from typing import Concatenate
 
 import msgspec
 
+from stagebook.api.routes.reader_places import ReaderPlaces
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
-from stagebook.api.watch.reader_places import ReaderPlaces
-from stagebook.api.watch.watch_api import WatchApi
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.history.history_files import HistoryFiles
@@ -83,7 +83,7 @@ async def stream_server(
     book.on_durable(live.note_durable)
     live.start()
     streams = EventStreams(live=live, history=history, places=taken, randomness=SystemRandomness(), region="us-west-2")
-    api = WatchApi(routes=[streams.route()], access=OneReader())
+    api = RouteApi(prefix="/watch/v1/", routes=[streams.route()], access=OneReader())
     limits = msgspec.structs.replace(LIMITS, connections=5_000, request_timeout_seconds=timeout_seconds)
     try:
         async with running_server(api, limits=limits) as port:

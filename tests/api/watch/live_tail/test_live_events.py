@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
 from stagebook.api.watch.live_tail import live_events
 from stagebook.api.watch.live_tail.event_stream_format import HEARTBEAT, DisconnectCode, event_message, position_message
 from stagebook.api.watch.live_tail.live_events import TURN_STEPS, LiveEvents
 from stagebook.api.watch.live_tail.live_reader import LiveReader
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
 from stagebook.book.event_log import LoggedEvent
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.events import EventName
@@ -106,7 +106,7 @@ async def test_a_reader_whose_access_ends_gets_no_more_events() -> None:
 
     def check() -> None:
         if is_revoked:
-            raise WatchRefusedError(status=401, code=WatchProblemCode.UNAUTHENTICATED, detail="revoked")
+            raise ApiRefusedError(status=401, code=ApiProblemCode.UNAUTHENTICATED, detail="revoked")
 
     async with running(log, heartbeat_seconds=0.01) as live:
         reader = live.open_reader(EVERYTHING, check_access=check)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from stagebook.api.routes.api_input import read_query
+from stagebook.api.routes.api_problems import ApiRefusedError
 from stagebook.api.watch.live_tail.resume_position import StreamParameters, given_event_id, resumed_sequence
-from stagebook.api.watch.watch_input import read_query
-from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.book.event_id import event_id, position_id
 
 NEWEST = 1_700_000_000_000 << 20
@@ -42,6 +42,6 @@ OTHER_UUID = "94c3969d-74ae-4cde-9073-fb0d592b0189"
     ["7", "\xff", "x" * 36, OTHER_UUID, "{" + position_id(0)[:34] + "}", position_id(NEWEST + 1), "f" * 8_000],
 )
 def test_any_other_text_is_refused_and_the_rule_is_named(text: str) -> None:
-    with pytest.raises(WatchRefusedError, match="Last-Event-ID: must be the id of an event or a position") as refused:
+    with pytest.raises(ApiRefusedError, match="Last-Event-ID: must be the id of an event or a position") as refused:
         resumed_sequence(text, last_sequence=NEWEST)
     assert refused.value.status == 400

@@ -15,6 +15,19 @@ from stagebook.history.event_query import EventFilter
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.search import event_search
 from stagebook.stage.events import EventName
+from tests.book.sample import (
+    ACCOUNT,
+    ARN,
+    COMPOSITION_ARN,
+    append,
+    append_composition,
+    commit,
+    open_book,
+    open_session,
+    put,
+    put_composition,
+    put_stage,
+)
 from tests.history.search.varied_book import ACCOUNTS, FILTERS, PLANNED, PlannedEvent, VariedBook
 
 EXAMPLES = 40
@@ -80,4 +93,32 @@ async def test_events_that_do_not_match_cost_no_pages(tmp_path: Path, monkeypatc
         found, pages, _ = read_pages(files, ONLY_LEFT)
         assert (len(found), pages) == (1, 1)
         assert read_pages(files, EventFilter(account_id=ACCOUNTS[0]))[1] == 9
+    await book.close()
+
+
+@pytest.mark.parametrize("is_filtered", [False, True])
+@pytest.mark.parametrize("is_indexed", [False, True])
+async def test_events_of_compositions_come_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_filtered: bool, is_indexed: bool
+) -> None:
+    """With a filter the index finds the events of participants, and small pages end in the middle of either kind."""
+    monkeypatch.setattr(tail_page, "SEARCHED_EVENTS", 3)
+    monkeypatch.setattr(tail_page, "PAGE_EVENTS", 3)
+    book = open_book(tmp_path / "book.sqlite3")
+    await commit(book, put_stage(), put_composition(), open_session(), put("p"))
+    written: list[int] = []
+    for number in range(24):
+        changes = [append_composition()] * (number % 5 == 0) + [append("p")] * (number % 3 > 0)
+        written += await commit(book, *changes)
+    where = EventFilter(account_id=ACCOUNT, stage_arn=ARN if is_filtered else None)
+    with HistoryFiles(tmp_path / "book.sqlite3") as files:
+        if is_indexed:
+            files.index.catch_up(maximum_batches=99)
+        ids, _, _ = read_pages(files, where)
+        assert ids == [each.event_id for each in files.log.read_entries_at(written)]
+        named = EventFilter(account_id=ACCOUNT, names=frozenset({EventName.JOINED}))
+        assert len(read_pages(files, named)[0]) == 16
+        of_composition = EventFilter(account_id=ACCOUNT, composition_arn=COMPOSITION_ARN)
+        assert len(read_pages(files, of_composition)[0]) == 5
+        assert read_pages(files, EventFilter(account_id=ACCOUNT, composition_arn=ARN))[0] == []
     await book.close()

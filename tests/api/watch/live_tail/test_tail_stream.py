@@ -6,9 +6,9 @@ from contextlib import aclosing
 
 import pytest
 
+from stagebook.api.routes.api_problems import ApiRefusedError
 from stagebook.api.watch.live_tail import live_events, tail_page
 from stagebook.api.watch.live_tail.live_events import LiveEvents
-from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.book.event_id import event_id, position_id, sequence_of_event
 from stagebook.book.store import BookDamagedError
 from stagebook.history.event_query import EventFilter
@@ -126,7 +126,7 @@ async def test_an_event_of_another_book_is_refused(*, is_recent: bool) -> None:
     await asyncio.sleep(0.01)
     foreign = event_id(event.sequence, session_id=SESSION, participant_id="of another book")
     assert live.remembers(event.sequence) is is_recent
-    with pytest.raises(WatchRefusedError, match="Last-Event-ID"):
+    with pytest.raises(ApiRefusedError, match="Last-Event-ID"):
         await stream(live, log, after=foreign)
     if is_recent:
         await live.end()
@@ -135,7 +135,7 @@ async def test_an_event_of_another_book_is_refused(*, is_recent: bool) -> None:
 async def test_a_position_newer_than_the_book_is_refused() -> None:
     log = ListedLog()
     log.append()
-    with pytest.raises(WatchRefusedError, match="Last-Event-ID"):
+    with pytest.raises(ApiRefusedError, match="Last-Event-ID"):
         await stream(LiveEvents(log, heartbeat_seconds=60), log, after=position_id(log.last + 1))
 
 

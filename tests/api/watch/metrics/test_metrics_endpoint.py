@@ -10,11 +10,11 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from stagebook.api.access.local_hosts import LocalHosts
 from stagebook.api.asgi import Scope
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import ReadBody, Role
 from stagebook.api.watch.metrics.metrics_access import MetricsAccess
 from stagebook.api.watch.metrics.metrics_endpoint import MetricsEndpoint
 from stagebook.api.watch.metrics.metrics_text import Collect
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import ReadBody, Role
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0, text/plain; q=0.5"
 
@@ -37,7 +37,7 @@ class OneKey:
     async def authenticate(self, scope: Scope, read_body: ReadBody) -> "OneKey":
         assert await read_body() == b""
         if (b"authorization", b"Bearer good") not in scope["headers"]:
-            raise WatchRefusedError(status=401, code=WatchProblemCode.UNAUTHENTICATED, detail="no such key")
+            raise ApiRefusedError(status=401, code=ApiProblemCode.UNAUTHENTICATED, detail="no such key")
         return self
 
     def require(self, action: str, role: Role, *, resource: str | None = None) -> None:

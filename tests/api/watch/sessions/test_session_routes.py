@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from stagebook.api.watch.reader_places import ReaderPlaces
+from stagebook.api.routes.api_route import ApiRoute
+from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.api.watch.sessions import session_routes
 from stagebook.api.watch.sessions.session_routes import SessionRoutes
-from stagebook.api.watch.watch_route import WatchRoute
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.sessions import session_reads
 from stagebook.stage.errors import ServerBusyError
@@ -40,7 +40,7 @@ def access() -> ReaderOf:
     return ReaderOf()
 
 
-def routes_of(history: LocalHistory, *, places: int = 16) -> list[WatchRoute]:
+def routes_of(history: LocalHistory, *, places: int = 16) -> list[ApiRoute]:
     return SessionRoutes(
         history=history,
         cursors=CURSORS,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stagebook.api.asgi import Scope
-from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import ReadBody, Role
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import ReadBody, Role
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.webhooks.webhook_routes import WebhookRoutes
 from stagebook.server.system_clock import SystemRandomness
 from stagebook.stage.events import EventName
@@ -45,7 +45,7 @@ class Caller:
         assert action.startswith("stagebook:")
         assert resource is None
         if role is Role.OPERATOR and self.role is not Role.OPERATOR:
-            raise WatchRefusedError(status=403, code=WatchProblemCode.FORBIDDEN, detail="an operator may")
+            raise ApiRefusedError(status=403, code=ApiProblemCode.FORBIDDEN, detail="an operator may")
 
 
 class Client:
@@ -63,7 +63,7 @@ class Client:
             now_ms=lambda: NOW_MS,
         )
         routes = WebhookRoutes(self.service, backlogs=dict, on_changed=self._count)
-        self.api = WatchApi(routes=routes.routes(), access=self.caller)
+        self.api = RouteApi(prefix="/watch/v1/", routes=routes.routes(), access=self.caller)
 
     def _count(self) -> None:
         self.changes += 1

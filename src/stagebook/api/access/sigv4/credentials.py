@@ -59,9 +59,13 @@ class CredentialStore:
     def __init__(self, credentials: Iterable[AwsCredential] = ()) -> None:
         self._by_id: dict[str, AwsCredential] = {}
         for credential in credentials:
-            if credential.access_key_id in self._by_id:
-                raise ValueError(f"access key {credential.access_key_id} occurs twice")
-            self._by_id[credential.access_key_id] = credential
+            self.add(credential)
+
+    def add(self, credential: AwsCredential) -> None:
+        """Let a further key sign requests. Raises ValueError for an access key id that the server has."""
+        if credential.access_key_id in self._by_id:
+            raise ValueError(f"access key {credential.access_key_id} occurs twice")
+        self._by_id[credential.access_key_id] = credential
 
     def find(self, access_key_id: str) -> AwsCredential | None:
         """Return the credential of an access key id, or None."""

@@ -46,5 +46,10 @@ class Throttle:
         now_ns = self._monotonic_ns()
         arrival_ns = max(now_ns, self._arrival_ns.get((account_id, operation_name), now_ns))
         if arrival_ns - now_ns > (rate - 1) * interval_ns:
-            raise AwsError(ErrorType.THROTTLING, "Rate exceeded")
+            raise rate_exceeded()
         self._arrival_ns[account_id, operation_name] = arrival_ns + interval_ns
+
+
+def rate_exceeded() -> AwsError:
+    """Return the error of a call above its rate."""
+    return AwsError(ErrorType.THROTTLING, "Rate exceeded")

@@ -54,11 +54,12 @@ class Principal:
         # Ownership comes first: a policy with wildcards must not give access to another account's resources.
         for arn in arns:
             if not arn.startswith(self._own_arns):
-                raise self._denied(action, arn)
+                raise self.denied(action, arn)
         if not self._policy.allows(action, resource):
-            raise self._denied(action, resource)
+            raise self.denied(action, resource)
 
-    def _denied(self, action: str, resource: str) -> AwsError:
+    def denied(self, action: str, resource: str) -> AwsError:
+        """Return the error of a caller that may not do `action` on `resource`."""
         return AwsError(
             ErrorType.ACCESS_DENIED,
             f"User: {self.caller.arn} is not authorized to perform: {action} on resource: {resource}",

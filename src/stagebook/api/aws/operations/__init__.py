@@ -40,7 +40,7 @@ def operations(manager: StageManager, *, page_token_secret: bytes, oldest_first:
         *IngestConfigurationOperations(manager, page_tokens).operations(),
         *EncoderConfigurationOperations(manager, page_tokens).operations(),
         *StorageConfigurationOperations(manager, page_tokens).operations(),
-        *CompositionOperations(page_tokens).operations(),
+        *CompositionOperations(manager, page_tokens).operations(),
         *ReplicationOperations(manager, page_tokens).operations(),
         *TagOperations(manager).operations(),
     )

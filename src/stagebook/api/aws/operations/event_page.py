@@ -15,13 +15,15 @@ import msgspec
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.store import EventExtra, EventRow
-from stagebook.stage.events import ErrorCode, EventName, ExchangedToken, TokenExchange
+from stagebook.stage.events import AWS_EVENT_NAMES, ErrorCode, ExchangedToken, TokenExchange
 from stagebook.stage.timestamps import iso8601
 
 _MINUTE_MS = 60_000
-_NAME_PREFIXES = tuple(f'{{"name":"{name}","eventTime":"' for name in EventName)
+_NAME_PREFIXES = tuple(f'{{"name":"{name}","eventTime":"' for name in AWS_EVENT_NAMES)
 _ERROR_CODES = tuple(ErrorCode)
-_TIME_IN_MINUTE = tuple(f"{ms // 1000:02d}.{ms % 1000:03d}Z" for ms in range(_MINUTE_MS))
+_MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1_000))
+# Made of two strings each, because the start of every server waits for it.
+_TIME_IN_MINUTE = tuple([f"{second:02d}" + ms for second in range(60) for ms in _MILLISECONDS])
 _encode = msgspec.json.Encoder().encode
 _decode_extra = msgspec.json.Decoder(EventExtra).decode
 _decode_exchange = msgspec.json.Decoder(TokenExchange).decode

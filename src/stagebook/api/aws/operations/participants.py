@@ -8,11 +8,9 @@ from stagebook.api.aws.page_token import PageTokens, page_size
 from stagebook.book.store import ParticipantFilter
 from stagebook.manager.stage_manager import StageManager
 from stagebook.stage.errors import InvalidInputError, ResourceNotFoundError
-from stagebook.stage.resources import ParticipantRecord, ParticipantState
+from stagebook.stage.resources import ParticipantRecord, ParticipantState, RecordingState
 
 _FILTERS = ("filterByUserId", "filterByPublished", "filterByState", "filterByRecordingState")
-_RECORDING_STATE = "DISABLED"
-"""The recordingState of every participant, because Stagebook does not record."""
 
 
 class ParticipantOperations:
@@ -35,8 +33,6 @@ class ParticipantOperations:
         request = call.request
         where = _filter(request)
         after = self._page_tokens.open("ListParticipants", call)
-        if request.get("filterByRecordingState", _RECORDING_STATE) != _RECORDING_STATE:
-            return {"participants": []}
         page = self._manager.book.list_participants(
             request["stageArn"], request["sessionId"], where=where, after=after, limit=page_size(call)
         )
@@ -71,11 +67,12 @@ def _filter(request: Mapping[str, Any]) -> ParticipantFilter:
     given = [member for member in _FILTERS if member in request]
     if len(given) > 1:
         raise InvalidInputError(member=given[1], rule=f"cannot be given together with {given[0]}: only one filter")
-    state = request.get("filterByState")
+    state, recording_state = request.get("filterByState"), request.get("filterByRecordingState")
     return ParticipantFilter(
         user_id=request.get("filterByUserId"),
         published=request.get("filterByPublished"),
         state=None if state is None else ParticipantState(state),
+        recording_state=None if recording_state is None else RecordingState(recording_state),
     )
 
 
@@ -87,7 +84,7 @@ def _summary(participant: ParticipantRecord) -> dict[str, Any]:
         "state": participant.state,
         "firstJoinTime": participant.first_join_ms,
         "published": participant.published,
-        "recordingState": _RECORDING_STATE,
+        "recordingState": participant.recording_state,
         "replicationType": participant.replication_type,
         "replicationState": participant.replication_state,
         "sourceStageArn": participant.source_stage_arn,
@@ -109,7 +106,7 @@ def _show_participant(participant: ParticipantRecord) -> dict[str, Any]:
         "browserName": client.browser_name,
         "browserVersion": client.browser_version,
         "sdkVersion": client.sdk_version,
-        "recordingS3BucketName": "",
-        "recordingS3Prefix": "",
+        "recordingS3BucketName": participant.recording_bucket_name,
+        "recordingS3Prefix": participant.recording_prefix,
         "protocol": participant.protocol,
     }

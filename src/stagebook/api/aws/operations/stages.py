@@ -4,11 +4,11 @@ from typing import Any
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.api.aws.operations.participant_tokens import show_token, token_spec
-from stagebook.api.aws.operations.recording_configuration import accept_recording, show_recording
 from stagebook.api.aws.page_token import PageTokens, page_size
 from stagebook.manager.stage_manager import StageManager
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.stage.errors import ResourceNotFoundError
+from stagebook.stage.recording.recording_plan import completed
 from stagebook.stage.resources import Stage
 
 
@@ -36,7 +36,7 @@ class StageOperations:
             account_id=call.caller.account_id,
             name=request.get("name", ""),
             tags=request.get("tags", {}),
-            recording=accept_recording(request.get("autoParticipantRecordingConfiguration", {})),
+            recording=request.get("autoParticipantRecordingConfiguration", {}),
             tokens=[token_spec(configuration) for configuration in request.get("participantTokenConfigurations", ())],
         )
         return {
@@ -68,7 +68,7 @@ class StageOperations:
         stage = await self._manager.stages.update(
             stage_arn=call.request["arn"],
             name=call.request.get("name"),
-            recording=None if recording is None else accept_recording(recording),
+            recording=recording,
         )
         return {"stage": show_stage(stage, self._manager.endpoints)}
 
@@ -92,7 +92,7 @@ def show_stage(stage: Stage, endpoints: Endpoints) -> dict[str, Any]:
     """Return shape Stage."""
     return {
         **_summary(stage),
-        "autoParticipantRecordingConfiguration": show_recording(stage.recording),
+        "autoParticipantRecordingConfiguration": completed(stage.recording),
         "endpoints": {
             "events": endpoints.events,
             "whip": endpoints.whip,

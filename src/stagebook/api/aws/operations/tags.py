@@ -2,6 +2,7 @@
 
 from stagebook.api.aws.operation import Call, Operation, Result
 from stagebook.manager.stage_manager import StageManager
+from stagebook.stage.composition.composition import Composition
 from stagebook.stage.errors import ResourceNotFoundError
 
 
@@ -32,7 +33,13 @@ class TagOperations:
     def list(self, call: Call) -> Result:
         """Return a resource's tags; ResourceNotFoundError when it does not exist."""
         arn = call.request["resourceArn"]
-        resource = self._manager.book.get_resource(arn) or self._manager.book.get_stage(arn)
+        book = self._manager.book
+        resource = book.get_resource(arn) or book.get_stage(arn) or self._composition(arn)
         if resource is None:
             raise ResourceNotFoundError(kind="resource", name=arn)
         return {"tags": resource.tags}
+
+    def _composition(self, arn: str) -> Composition | None:
+        composition = self._manager.book.compositions.find(arn)
+        is_shown = composition is not None and composition.is_shown(self._manager.now().wall_ms)
+        return composition if is_shown else None

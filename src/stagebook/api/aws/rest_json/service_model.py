@@ -4,12 +4,14 @@ AWS publishes the model as JSON in botocore (`ivs-realtime`, API version 2020-07
 turned into values. Two tables correct its known defects; everything else is used as published.
 """
 
+import gzip
 from collections.abc import Mapping
 from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from botocore.loaders import Loader
 
 SERVICE = "ivs-realtime"
 API_VERSION = "2020-07-14"
@@ -109,7 +111,7 @@ class ServiceModel(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_service_model() -> ServiceModel:
     """Return the service model of the installed botocore."""
-    raw: Mapping[str, Any] = Loader().load_service_model(SERVICE, "service-2", API_VERSION)
+    raw = _published()
     reader = _ShapeReader(raw["shapes"])
     operations = {
         name: OperationModel(
@@ -122,6 +124,19 @@ def load_service_model() -> ServiceModel:
         for name, operation in raw["operations"].items()
     }
     return ServiceModel(signing_name=raw["metadata"]["signingName"], operations=operations)
+
+
+def _published() -> Mapping[str, Any]:
+    """Return the JSON of botocore's file. The loader of botocore would import its HTTP client, too, which takes longer.
+
+    Raises FileNotFoundError if botocore or the file is missing.
+    """
+    package = find_spec("botocore")
+    if package is None or package.origin is None:
+        raise FileNotFoundError("botocore is not installed")
+    path = Path(package.origin).parent / "data" / SERVICE / API_VERSION / "service-2.json.gz"
+    model: Mapping[str, Any] = msgspec.json.decode(gzip.decompress(path.read_bytes()))
+    return model
 
 
 class _ShapeReader:

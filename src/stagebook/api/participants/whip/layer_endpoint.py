@@ -59,11 +59,11 @@ class LayerEndpoint:
         return HttpResponse(status=200, headers=_RESPONSE_HEADERS, body=layer_list(listed))
 
     async def select_layer(self, scope: Scope, receive: Receive, connection_id: str) -> HttpResponse:
-        """Choose a layer, or return to the server's choice: 200. It takes effect with the layer's next keyframe."""
+        """Choose a layer or nothing, or return to the server's choice: 200. It takes effect with the next keyframe."""
         claims = self._claims(scope)
         require_content_type(scope, _JSON, ACCEPT_CHOICE)
         body = await read_text(scope, receive, self._bodies, max_size_bytes=self._limits.layer_choice_size_bytes)
-        await self._manager.select_layer(claims, connection_id=connection_id, encoding_id=parse_choice(body))
+        await self._manager.select_layer(claims, connection_id=connection_id, choice=parse_choice(body))
         return HttpResponse(status=200, headers=_RESPONSE_HEADERS, body=b"{}")
 
     def _claims(self, scope: Scope) -> Claims:

@@ -6,6 +6,11 @@
     PATCH  {whip}/resource/{connection id}     trickle ICE candidates, or an ICE restart
     DELETE {whip}/resource/{connection id}     end the connection
 
+    OPTIONS the addresses that take a POST     what they accept: 204
+
+The responses to POST, the 200 to PATCH, and the 204 to OPTIONS with a participant token name the STUN and TURN servers
+of the settings (RFC 9725 section 4.6).
+
 The ETag of a connection names its current ICE session. A PATCH carries it in If-Match, or `*` for an ICE restart (RFC
 9725 section 4.3). SDP is passed to the media engine unparsed.
 """
@@ -22,6 +27,7 @@ from stagebook.api.participants.problem_responses import RequestRefusalCode, Req
 from stagebook.api.participants.request_limits import AttemptRateLimiter, RequestLimits
 from stagebook.api.participants.token_admission import TokenAdmission
 from stagebook.api.participants.web_sdk_problems import SDK_HEADER
+from stagebook.api.participants.whip.ice_server_headers import IceServerHeaders
 from stagebook.api.participants.whip.layer_endpoint import initial_layer, layers_link
 from stagebook.api.participants.whip.offer_turns import OfferTurns
 from stagebook.manager.participants.offer_negotiation import Opened
@@ -53,8 +59,10 @@ class WhipEndpoint:
         attempts: AttemptRateLimiter,
         admission: TokenAdmission,
         turns: OfferTurns,
+        ice_servers: IceServerHeaders,
     ) -> None:
         self._manager = manager
+        self._ice_servers = ice_servers
         self._admission = admission
         self._limits = limits
         self._attempts = attempts
@@ -71,7 +79,7 @@ class WhipEndpoint:
         client = _client_of(scope)
         async with self._turns.turn(claims):
             opened = await self._manager.publish(claims, offer=offer, client=client)
-        return self._created(opened)
+        return self._created(opened, claims)
 
     async def subscribe(self, scope: Scope, receive: Receive, publisher_id: str) -> HttpResponse:
         """Open a connection that receives one publisher, named by its participant id: 201 with the SDP answer."""
@@ -81,7 +89,7 @@ class WhipEndpoint:
             opened = await self._manager.subscribe(
                 claims, publisher_id=publisher_id, offer=offer, client=client, initial_layer=initial_layer(scope)
             )
-        return self._created(opened)
+        return self._created(opened, claims)
 
     async def patch(self, scope: Scope, receive: Receive, connection_id: str) -> HttpResponse:
         """Apply a fragment (RFC 9725 section 4.3): 204, or 200 with the server's fragment and ETag after a restart."""
@@ -96,8 +104,25 @@ class WhipEndpoint:
         )
         if answer.fragment is None:
             return HttpResponse(status=204)
-        headers = ((b"content-type", SDP_FRAGMENT.encode()), _etag(answer.ice_session))
+        # The client gathers candidates anew, perhaps after its TURN credentials have expired.
+        links = self._ice_servers.for_participant(claims.participant_id)
+        headers = ((b"content-type", SDP_FRAGMENT.encode()), _etag(answer.ice_session), *links)
         return HttpResponse(status=200, headers=headers, body=answer.fragment.encode("utf-8"))
+
+    def options(self, scope: Scope) -> tuple[Header, ...]:
+        """Return the header fields of STUN and TURN servers for OPTIONS of an address that takes a POST.
+
+        Some clients cannot change their servers after they have made the offer (RFC 9725 section 4.6). Without an
+        Authorization header, thus in every preflight of a browser, the result is empty. The token is checked, and
+        refused, as in a POST.
+        """
+        if not self._ice_servers or header(scope, b"authorization") is None:
+            return ()
+        claims = self._admission.admit(
+            scope, bearer_token(scope), connection_token=header(scope, CONNECTION_TOKEN_HEADER)
+        )
+        self._attempts.require(claims)
+        return self._ice_servers.for_participant(claims.participant_id)
 
     async def delete(self, scope: Scope, connection_id: str) -> HttpResponse:
         """End a connection (RFC 9725 section 4.2). If-Match is ignored. The token may have expired."""
@@ -119,7 +144,7 @@ class WhipEndpoint:
         offer = await read_text(scope, receive, self._bodies, max_size_bytes=self._limits.offer_size_bytes)
         return claims, offer
 
-    def _created(self, opened: Opened) -> HttpResponse:
+    def _created(self, opened: Opened, claims: Claims) -> HttpResponse:
         # An absolute URL: after a redirect, some WHIP clients resolve a relative one against the original URL.
         location = f"{self._manager.endpoints.whip}/resource/{opened.connection_id}"
         headers = (
@@ -128,6 +153,7 @@ class WhipEndpoint:
             _etag(opened.answer.ice_session),
             ACCEPT_PATCH,
             *((layers_link(location),) if opened.answer.has_layers else ()),
+            *self._ice_servers.for_participant(claims.participant_id),
         )
         return HttpResponse(status=201, headers=headers, body=opened.answer.sdp.encode("utf-8"))
 

@@ -1,4 +1,4 @@
-"""What is known about the caller of an authenticated request, beside what `Watcher` says."""
+"""What is known about the caller of an authenticated request, beside what `ApiCaller` says."""
 
 from enum import StrEnum
 from typing import Protocol, cast
@@ -6,8 +6,8 @@ from typing import Protocol, cast
 import msgspec
 
 from stagebook.api.access.identity import Identity
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import Role
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import Role
 
 
 class AuthenticationMethod(StrEnum):
@@ -48,23 +48,23 @@ def facts_of(watcher: object) -> Authenticated:
     return cast("HasFacts", watcher).facts
 
 
-def unauthenticated(detail: str) -> WatchRefusedError:
+def unauthenticated(detail: str) -> ApiRefusedError:
     """Return the refusal of a request without valid credentials (RFC 9110 section 15.5.2, RFC 6750 section 3)."""
-    return WatchRefusedError(
+    return ApiRefusedError(
         status=401,
-        code=WatchProblemCode.UNAUTHENTICATED,
+        code=ApiProblemCode.UNAUTHENTICATED,
         detail=detail,
         headers=((b"www-authenticate", b'Bearer realm="Stagebook"'),),
     )
 
 
-def forbidden(detail: str) -> WatchRefusedError:
+def forbidden(detail: str) -> ApiRefusedError:
     """Return the refusal of a request whose caller may not make it."""
-    return WatchRefusedError(status=403, code=WatchProblemCode.FORBIDDEN, detail=detail)
+    return ApiRefusedError(status=403, code=ApiProblemCode.FORBIDDEN, detail=detail)
 
 
-def too_many(detail: str) -> WatchRefusedError:
+def too_many(detail: str) -> ApiRefusedError:
     """Return the refusal of a request above a rate."""
-    return WatchRefusedError(
-        status=429, code=WatchProblemCode.TOO_MANY_REQUESTS, detail=detail, headers=((b"retry-after", b"1"),)
+    return ApiRefusedError(
+        status=429, code=ApiProblemCode.TOO_MANY_REQUESTS, detail=detail, headers=((b"retry-after", b"1"),)
     )

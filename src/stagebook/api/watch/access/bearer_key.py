@@ -16,7 +16,7 @@ from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.watch_route import Role
+from stagebook.api.routes.api_route import Role
 from stagebook.stage.clock import Randomness
 
 PREFIX = "sbk"

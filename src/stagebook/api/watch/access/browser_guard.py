@@ -32,14 +32,14 @@ class BrowserGuard:
         self._allowed_origins = frozenset(origin.encode() for origin in allowed_origins)
 
     def check_host(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raise WatchRefusedError 403 if the Host could be a name that an attacker owns."""
+        """Raise ApiRefusedError 403 if the Host could be a name that an attacker owns."""
         if not self._hosts.allow(headers.get(b"host", b"")):
             raise forbidden(
                 "requests without a key must name this server by an IP address, a local name or the host of public_url"
             )
 
     def check_origin(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raise WatchRefusedError 403 if the request comes from a page of another origin that is not allowed."""
+        """Raise ApiRefusedError 403 if the request comes from a page of another origin that is not allowed."""
         origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
         if site == b"same-origin":
             return  # the browser has compared the origins itself
@@ -50,13 +50,13 @@ class BrowserGuard:
             raise forbidden("pages of this origin are not allowed to call")
 
     def check_change(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raise WatchRefusedError 403 unless a request that changes something was made by a script of the console."""
+        """Raise ApiRefusedError 403 unless a request that changes something was made by a script of the console."""
         self.check_sign_in(headers)
         if b"origin" not in headers and headers.get(b"sec-fetch-site") != b"same-origin":
             raise forbidden("a request with a cookie that changes something needs an Origin")
 
     def check_sign_in(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raise WatchRefusedError 403 unless a request was made by a script of the console, or by no page."""
+        """Raise ApiRefusedError 403 unless a request was made by a script of the console, or by no page."""
         if CONSOLE_HEADER not in headers:
             raise forbidden("a sign-in, or a change with a cookie, needs the header field X-Stagebook-Console: 1")
         self.check_origin(headers)

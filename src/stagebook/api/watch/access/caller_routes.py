@@ -16,6 +16,7 @@ import structlog
 
 from stagebook.api.access.token_bucket import TokenBuckets
 from stagebook.api.http_responses import HttpResponse
+from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, Role, json_response
 from stagebook.api.watch.access.authenticated import Authenticated, AuthenticationMethod, facts_of, too_many
 from stagebook.api.watch.access.browser_guard import BrowserGuard
 from stagebook.api.watch.access.console_sessions import (
@@ -26,7 +27,6 @@ from stagebook.api.watch.access.console_sessions import (
 )
 from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
-from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute, json_response
 from stagebook.client_network import plain_address
 from stagebook.stage.timestamps import iso8601
 
@@ -90,10 +90,10 @@ class CallerRoutes:
             maximum=MAXIMUM_SESSIONS,
         )
 
-    def routes(self) -> list[WatchRoute]:
+    def routes(self) -> list[ApiRoute]:
         """Return the routes."""
         return [
-            WatchRoute(
+            ApiRoute(
                 method="POST",
                 template="/watch/v1/sign-in",
                 action="SignIn",
@@ -104,7 +104,7 @@ class CallerRoutes:
                 body=SignIn,
                 response=WatchIdentity,
             ),
-            WatchRoute(
+            ApiRoute(
                 method="POST",
                 template="/watch/v1/sign-out",
                 action="SignOut",
@@ -112,7 +112,7 @@ class CallerRoutes:
                 handle=self._sign_out,
                 status=204,
             ),
-            WatchRoute(
+            ApiRoute(
                 method="GET",
                 template="/watch/v1/me",
                 action="GetCaller",
@@ -122,7 +122,7 @@ class CallerRoutes:
             ),
         ]
 
-    async def _sign_in(self, call: WatchCall) -> WatchResponse:
+    async def _sign_in(self, call: ApiCall) -> ApiResponse:
         self._guard.check_host(call.headers)
         self._guard.check_sign_in(call.headers)
         key = self._authentication.require_key(call.body.key, address=call.client_address)
@@ -140,16 +140,16 @@ class CallerRoutes:
         )
         return self._identity(watcher.facts, self._cookie.set_header(session_id, lifetime_seconds=LIFETIME_SECONDS))
 
-    async def _sign_out(self, call: WatchCall) -> WatchResponse:
-        facts = facts_of(call.watcher)
+    async def _sign_out(self, call: ApiCall) -> ApiResponse:
+        facts = facts_of(call.caller)
         if facts.session_digest is not None:
             self._sessions.close(facts.session_digest)
             _log.info("console sign-out", key_id=facts.identity.access_key_id, account_id=facts.identity.account_id)
         return HttpResponse(status=204, headers=(self._cookie.clear_header(),))
 
-    async def _show(self, call: WatchCall) -> WatchResponse:
-        call.watcher.require("stagebook:GetCaller", Role.READER)
-        return self._identity(facts_of(call.watcher))
+    async def _show(self, call: ApiCall) -> ApiResponse:
+        call.caller.require("stagebook:GetCaller", Role.READER)
+        return self._identity(facts_of(call.caller))
 
     def _identity(self, facts: Authenticated, *headers: tuple[bytes, bytes]) -> HttpResponse:
         response = json_response(

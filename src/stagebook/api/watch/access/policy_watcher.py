@@ -6,8 +6,8 @@ allows `*` allows all. The policy is evaluated on the stage of a request, or on 
 """
 
 from stagebook.api.access.policy import PolicyEvaluator
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.authenticated import Authenticated, forbidden
-from stagebook.api.watch.watch_route import Role
 
 
 class PolicyWatcher:
@@ -29,7 +29,7 @@ class PolicyWatcher:
         return self.facts.name
 
     def require(self, action: str, _role: Role, *, resource: str | None = None) -> None:
-        """Raise WatchRefusedError 403 unless the policy allows `action` on a resource of the caller's account."""
+        """Raise ApiRefusedError 403 unless the policy allows `action` on a resource of the caller's account."""
         wanted = f"{self._own_arns}*" if resource is None else resource
         # Ownership comes first: a policy with wildcards must not give access to another account's resources.
         if not wanted.startswith(self._own_arns) or not self._policy.allows(action, wanted):

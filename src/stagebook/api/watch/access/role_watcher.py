@@ -4,8 +4,8 @@ authentication."""
 from collections.abc import Callable
 
 from stagebook.api.access.policy import Effect, Policy, Statement
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.authenticated import Authenticated, forbidden, unauthenticated
-from stagebook.api.watch.watch_route import Role
 
 OPERATIONS_OF_ROLES = {
     Role.OPERATOR: Policy(statements=(Statement(effect=Effect.ALLOW, actions=("ivs:*",), resources=("*",)),)),
@@ -43,7 +43,7 @@ class RoleWatcher:
         return self.facts.name
 
     def require(self, action: str, role: Role, *, resource: str | None = None) -> None:
-        """Raise WatchRefusedError: 401 once the key is invalid, 403 for a higher role or another account's resource."""
+        """Raise ApiRefusedError: 401 once the key is invalid, 403 for a higher role or another account's resource."""
         if not self._is_valid():
             raise unauthenticated("the key has been revoked or has expired, or the session has ended")
         if role is Role.OPERATOR and self._role is not Role.OPERATOR:

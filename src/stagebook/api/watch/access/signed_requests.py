@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from stagebook.api.access.policy import PolicyEvaluator
-from stagebook.api.access.sigv4.credentials import CredentialStore
+from stagebook.api.access.sigv4.credentials import AwsCredential, CredentialStore
 from stagebook.api.access.sigv4.signature import SignatureVerifier
 from stagebook.api.asgi import Scope
+from stagebook.api.routes.api_route import ReadBody
 from stagebook.api.watch.access.authenticated import Authenticated, AuthenticationMethod
 from stagebook.api.watch.access.policy_watcher import PolicyWatcher
-from stagebook.api.watch.watch_route import ReadBody
 from stagebook.stage.clock import Clock
 
 SERVICES = ("stagebook", "ivs")
@@ -19,18 +19,8 @@ class SignedRequests:
 
     def __init__(self, *, credentials: CredentialStore, clock: Clock, region: str) -> None:
         self._verifier = SignatureVerifier(credentials=credentials, clock=clock, region=region, services=SERVICES)
-        self._watchers = {
-            credential.access_key_id: PolicyWatcher(
-                Authenticated(
-                    method=AuthenticationMethod.SIGNATURE,
-                    name=f"{credential.access_key_id} ({credential.user_name})",
-                    identity=credential.identity,
-                ),
-                policy=PolicyEvaluator(credential.policy),
-                region=region,
-            )
-            for credential in credentials
-        }
+        self._region = region
+        self._watchers: dict[str, PolicyWatcher] = {}
 
     async def verify(self, scope: Scope, headers: Mapping[bytes, bytes], read_body: ReadBody) -> PolicyWatcher:
         """Return the caller of a signed request. Raises SignatureRefusedError.
@@ -49,4 +39,17 @@ class SignedRequests:
             body=await read_body(),
         )
         scope["query_string"] = signed_query.replace(b"+", b"%2B")
-        return self._watchers[claim.context.credential.access_key_id]
+        return self._watcher_of(claim.context.credential)
+
+    def _watcher_of(self, credential: AwsCredential) -> PolicyWatcher:
+        """Return the caller with a key. A testing server gets keys while it runs, so this is made later."""
+        watcher = self._watchers.get(credential.access_key_id)
+        if watcher is None:
+            authenticated = Authenticated(
+                method=AuthenticationMethod.SIGNATURE,
+                name=f"{credential.access_key_id} ({credential.user_name})",
+                identity=credential.identity,
+            )
+            watcher = PolicyWatcher(authenticated, policy=PolicyEvaluator(credential.policy), region=self._region)
+            self._watchers[credential.access_key_id] = watcher
+        return watcher

@@ -18,6 +18,8 @@ from stagebook.api.access.sigv4.authorization_header import ALGORITHM
 from stagebook.api.access.sigv4.signature_errors import SignatureRefusedError
 from stagebook.api.asgi import Scope
 from stagebook.api.http_headers import read_headers
+from stagebook.api.routes.api_problems import ApiRefusedError
+from stagebook.api.routes.api_route import ApiCaller, ReadBody, Role
 from stagebook.api.watch.access.authenticated import Authenticated, AuthenticationMethod, too_many, unauthenticated
 from stagebook.api.watch.access.bearer_key import PREFIX, BearerKey, id_of
 from stagebook.api.watch.access.bearer_keys import BearerKeys
@@ -26,8 +28,6 @@ from stagebook.api.watch.access.console_sessions import ConsoleSessions
 from stagebook.api.watch.access.role_watcher import OPERATIONS_OF_ROLES, RoleWatcher
 from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.signed_requests import SignedRequests
-from stagebook.api.watch.watch_problems import WatchRefusedError
-from stagebook.api.watch.watch_route import ReadBody, Role, Watcher
 from stagebook.client_network import plain_address
 from stagebook.log_rate_limit import LogRateLimit
 
@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 
 
 class WatchAuthentication:
-    """Implements `WatchAccess`. With `open_account_id`, authentication is off: everybody is an operator of it."""
+    """Implements `ApiAccess`. With `open_account_id`, authentication is off: everybody is an operator of it."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class WatchAuthentication:
         self._failures = FailedAttempts(monotonic=monotonic)
         self._log_limit = LogRateLimit(clock=monotonic)
 
-    async def authenticate(self, scope: Scope, read_body: ReadBody) -> Watcher:
-        """Return the caller of a request. Raises WatchRefusedError 401, 403 or 429."""
+    async def authenticate(self, scope: Scope, read_body: ReadBody) -> ApiCaller:
+        """Return the caller of a request. Raises ApiRefusedError 401, 403 or 429."""
         headers = read_headers(scope["headers"])
         if self._open_account_id is not None:
             self._guard.check_host(headers)
@@ -84,7 +84,7 @@ class WatchAuthentication:
         raise unauthenticated("the Authorization header field must have the scheme Bearer or AWS4-HMAC-SHA256")
 
     def require_key(self, text: str, *, address: str) -> BearerKey:
-        """Return the valid key with this text. Raises WatchRefusedError 401, and 429 above the limit of a network."""
+        """Return the valid key with this text. Raises ApiRefusedError 401, and 429 above the limit of a network."""
         key = self._keys.authenticate(text)
         if key is None:
             detail = "the key is unknown, expired or revoked"
@@ -111,7 +111,7 @@ class WatchAuthentication:
         )
         return self._role_watcher(facts, key.role, lambda: self._sessions.use_digest(session.digest) is not None)
 
-    def _from_cookie(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Watcher:
+    def _from_cookie(self, scope: Scope, headers: Mapping[bytes, bytes]) -> ApiCaller:
         self._guard.check_host(headers)
         session_id = self._cookie.read(headers.get(b"cookie", b""))
         if session_id is None:
@@ -125,7 +125,7 @@ class WatchAuthentication:
             self._guard.check_change(headers)
         return watcher
 
-    def _open_watcher(self, account_id: str) -> Watcher:
+    def _open_watcher(self, account_id: str) -> ApiCaller:
         identity = Identity(
             access_key_id="",
             account_id=account_id,
@@ -161,7 +161,7 @@ class WatchAuthentication:
     def _role_watcher(self, facts: Authenticated, role: Role, is_valid: Callable[[], bool]) -> RoleWatcher:
         return RoleWatcher(facts, role=role, region=self._region, is_valid=is_valid)
 
-    def _failure(self, address: str, detail: str, *, reason: str, key_id: str = "") -> WatchRefusedError:
+    def _failure(self, address: str, detail: str, *, reason: str, key_id: str = "") -> ApiRefusedError:
         """Return the refusal of credentials, and log it at a limited rate."""
         if not self._failures.admit(address):
             return too_many("too many failed attempts from this address")

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
+from stagebook.api.routes.api_route import ApiCall, ApiRoute, Role, StreamingResponse
+from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.api.watch.event_parameters import PastEventParameters, event_filter
 from stagebook.api.watch.export.response_parts import BUSY_SECONDS, PartReader
-from stagebook.api.watch.reader_places import ReaderPlaces
-from stagebook.api.watch.watch_route import Role, StreamingResponse, WatchCall, WatchRoute
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import CONTENT_TYPES, TEXT_FORMATS
@@ -42,9 +42,9 @@ class ExportRoutes:
         self._places = places
         self._region = region
 
-    def route(self) -> WatchRoute:
+    def route(self) -> ApiRoute:
         """Return the route."""
-        return WatchRoute(
+        return ApiRoute(
             method="GET",
             template="/watch/v1/events/export",
             action="ExportEvents",
@@ -56,12 +56,12 @@ class ExportRoutes:
             other_content_types=(CONTENT_TYPES["csv"],),
         )
 
-    async def _export(self, call: WatchCall) -> StreamingResponse:
+    async def _export(self, call: ApiCall) -> StreamingResponse:
         parameters: ExportParameters = call.query
-        where = event_filter(parameters, account_id=call.watcher.account_id, region=self._region)
-        call.watcher.require(ACTION, Role.READER, resource=where.stage_arn)
+        where = event_filter(parameters, account_id=call.caller.account_id, region=self._region)
+        call.caller.require(ACTION, Role.READER, resource=where.stage_arn)
         with ExitStack() as resources:
-            resources.callback(self._places.take(call.watcher).give_back)
+            resources.callback(self._places.take(call.caller).give_back)
             within = await self._history.run(export_range, where)
             headers = (
                 (b"content-type", CONTENT_TYPES[parameters.format].encode()),
@@ -73,7 +73,7 @@ class ExportRoutes:
             return StreamingResponse(headers=headers, parts=parts)
 
     async def _parts(
-        self, call: WatchCall, where: EventFilter, within: ExportRange, resources: ExitStack
+        self, call: ApiCall, where: EventFilter, within: ExportRange, resources: ExitStack
     ) -> AsyncGenerator[bytes, None]:
         parameters: ExportParameters = call.query
         with resources:
@@ -82,7 +82,7 @@ class ExportRoutes:
             remaining: ExportRange | None = within
             while remaining is not None:
                 # A key that has been revoked ends the response.
-                call.watcher.require(ACTION, Role.READER, resource=where.stage_arn)
+                call.caller.require(ACTION, Role.READER, resource=where.stage_arn)
                 part = await self._part_reader.run(read_export_part, where, remaining, parameters.format)
                 if part.content:
                     yield part.content

@@ -9,14 +9,15 @@ slowly. It joins the live readers when it has reached what they still have in me
 
 import asyncio
 
+from stagebook.api.routes.api_route import ApiCall, ApiRoute, Role, StreamingResponse
+from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.api.watch.event_parameters import event_filter
 from stagebook.api.watch.live_tail.event_stream_format import CONTENT_TYPE, HEADERS
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.resume_position import HEADER, StreamParameters, given_event_id
 from stagebook.api.watch.live_tail.tail_page import TailPage, read_tail_page
 from stagebook.api.watch.live_tail.tail_stream import TailStream
-from stagebook.api.watch.reader_places import ReaderPlaces
-from stagebook.api.watch.watch_route import Role, StreamingResponse, WatchCall, WatchRoute
+from stagebook.history.composition_document import CompositionEventDocument
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventFilter
 from stagebook.history.history_reader import HistoryReader
@@ -44,22 +45,22 @@ class EventStreams:
         self._randomness = randomness
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
-    def route(self) -> WatchRoute:
+    def route(self) -> ApiRoute:
         """Return the route of the event stream."""
-        return WatchRoute(
+        return ApiRoute(
             method="GET",
             template=EVENT_STREAM_PATH,
             action=ACTION,
-            summary="Follow events as server-sent events, from any position of the book",
+            summary="Follow events of participants and compositions as server-sent events, from any position",
             handle=self.handle,
             query=StreamParameters,
-            response=EventDocument,
+            messages=(EventDocument, CompositionEventDocument),
             content_type=CONTENT_TYPE,
         )
 
-    async def handle(self, call: WatchCall) -> StreamingResponse:
-        """Begin a stream. Raises WatchRefusedError if the client may not read it, or if it begins nowhere."""
-        watcher, parameters = call.watcher, call.query
+    async def handle(self, call: ApiCall) -> StreamingResponse:
+        """Begin a stream. Raises ApiRefusedError if the client may not read it, or if it begins nowhere."""
+        watcher, parameters = call.caller, call.query
 
         where = event_filter(parameters, account_id=watcher.account_id, region=self._region)
 

@@ -2,7 +2,8 @@ r"""The bytes of an event stream (WHATWG HTML, section "Server-sent events").
 
     retry: 1730\nid: <position id>\n\n   once: how long a browser waits before it connects again, and where the stream
                                        begins: a client that is cut before the first event resumes from there
-    id: <event id>\ndata: <JSON>\n\n      an event, with the document of `history/event_document.py`
+    id: <event id>\ndata: <JSON>\n\n      an event, with its document: `history/event_document.py`, or for
+                                       compositions `history/composition_document.py`
     id: <position id>\n\n                 the stream was read so far: sets the last event id and dispatches no event
     :\n                                   a comment, which keeps the connection alive
     event: disconnect\n ...               the last message of a stream that the server ends
@@ -17,9 +18,9 @@ from enum import StrEnum
 import msgspec
 
 from stagebook.api.asgi import Header
+from stagebook.book.composition_log import LogEntry
 from stagebook.book.event_id import position_id
-from stagebook.book.event_log import LoggedEvent
-from stagebook.history.event_document import event_document
+from stagebook.history.composition_document import entry_document
 
 CONTENT_TYPE = "text/event-stream"
 HEADERS: tuple[Header, ...] = (
@@ -62,9 +63,9 @@ def opening_message(*, retry_ms: int, position: int) -> bytes:
     return b"retry: %d\n%s" % (retry_ms, position_message(position))
 
 
-def event_message(logged: LoggedEvent) -> bytes:
+def event_message(logged: LogEntry) -> bytes:
     """Return the message of an event. Its JSON has no line breaks."""
-    document = event_document(logged)
+    document = entry_document(logged)
     return b"id: %s\ndata: %s\n\n" % (document.id.encode("ascii"), msgspec.json.encode(document))
 
 

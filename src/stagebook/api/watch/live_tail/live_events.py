@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from stagebook.api.light_event import LightEvent
+from stagebook.api.routes.api_problems import ApiRefusedError
 from stagebook.api.watch.live_tail.event_stream_format import HEARTBEAT, DisconnectCode, event_message, position_message
 from stagebook.api.watch.live_tail.live_reader import LiveReader, QueueBudget, StreamPart, stream_parts
-from stagebook.api.watch.watch_problems import WatchRefusedError
-from stagebook.book.event_log import EventLog, LoggedEvent
+from stagebook.book.composition_log import EntryLog, LogEntry
 from stagebook.history.event_query import EventFilter
 
 BATCH_EVENTS = 64
@@ -38,7 +38,7 @@ class LiveEvent:
 
     __slots__ = ("_message", "logged", "sequence")
 
-    def __init__(self, logged: LoggedEvent) -> None:
+    def __init__(self, logged: LogEntry) -> None:
         self.logged = logged
         self.sequence = logged.sequence
         self._message: bytes | None = None
@@ -54,7 +54,7 @@ class LiveEvent:
 class LiveEvents:
     """Gives durable events to all readers, between `start` and `end`."""
 
-    def __init__(self, log: EventLog, *, heartbeat_seconds: float, budget: QueueBudget | None = None) -> None:
+    def __init__(self, log: EntryLog, *, heartbeat_seconds: float, budget: QueueBudget | None = None) -> None:
         """Read `log`, which nothing else may use."""
         self._log = log
         self._heartbeat_seconds = heartbeat_seconds
@@ -114,7 +114,7 @@ class LiveEvents:
         """Return whether an event with this sequence number would be among those in memory."""
         return self._recent_after < sequence <= self.position
 
-    def find_recent(self, sequence: int) -> LoggedEvent | None:
+    def find_recent(self, sequence: int) -> LogEntry | None:
         """Return the event in memory with this sequence number, if there is one."""
         return next((each.logged for each in self._recent if each.sequence == sequence), None)
 
@@ -161,7 +161,7 @@ class LiveEvents:
     async def _read_on(self) -> None:
         is_behind = True
         while is_behind and self._readers:
-            events = self._log.read_after(self.position, limit=BATCH_EVENTS)
+            events = self._log.read_entries_after(self.position, limit=BATCH_EVENTS)
             # A shorter batch is the newest: what is durable after this read sets `_durable` again.
             is_behind = len(events) == BATCH_EVENTS
             if events:
@@ -202,7 +202,7 @@ class LiveEvents:
     def _beat_one(self, reader: LiveReader) -> None:
         try:
             reader.check_access()
-        except WatchRefusedError:
+        except ApiRefusedError:
             reader.finish(DisconnectCode.ACCESS_ENDED, drop=True)
             self._leave(reader)
             return

@@ -75,7 +75,7 @@ class LiveReader:
     )
 
     def __init__(self, where: EventFilter, *, check_access: Callable[[], None], budget: QueueBudget) -> None:
-        """`check_access` raises WatchRefusedError when the reader may not read any more."""
+        """`check_access` raises ApiRefusedError when the reader may not read any more."""
         self.where = where
         self._check_access = check_access
         self._budget = budget
@@ -96,7 +96,7 @@ class LiveReader:
         return self.is_live and not self._parts
 
     def check_access(self) -> None:
-        """Raise WatchRefusedError if the reader may not read any more."""
+        """Raise ApiRefusedError if the reader may not read any more."""
         self._check_access()
 
     def put(self, part: StreamPart) -> None:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from stagebook.api.watch.event_parameters import EventParameters
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.watch.event_parameters import EventLogParameters
 from stagebook.book.event_id import sequence_of_event
 
 HEADER = b"last-event-id"
@@ -21,7 +21,7 @@ EventIdParameter = Annotated[
 ]
 
 
-class StreamParameters(EventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamParameters(EventLogParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query parameters of the event stream."""
 
     last_event_id: EventIdParameter | None = None
@@ -41,7 +41,7 @@ def given_event_id(header: bytes | None, parameters: StreamParameters) -> str | 
 def resumed_sequence(text: str, *, last_sequence: int) -> int:
     """Return the sequence number of an id. `last_sequence` is the newest one of the book.
 
-    Raises WatchRefusedError 400 for what is no id, and for an id that is newer than the book.
+    Raises ApiRefusedError 400 for what is no id, and for an id that is newer than the book.
     """
     try:
         sequence = sequence_of_event(text) if len(text) == _ID_LENGTH else None
@@ -52,6 +52,6 @@ def resumed_sequence(text: str, *, last_sequence: int) -> int:
     return sequence
 
 
-def unknown_event_id() -> WatchRefusedError:
+def unknown_event_id() -> ApiRefusedError:
     """Return the refusal of an id that does not belong to this book."""
-    return WatchRefusedError(status=400, code=WatchProblemCode.INVALID_PARAMETER, detail=f"Last-Event-ID: {_RULE}")
+    return ApiRefusedError(status=400, code=ApiProblemCode.INVALID_PARAMETER, detail=f"Last-Event-ID: {_RULE}")

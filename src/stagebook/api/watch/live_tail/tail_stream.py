@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 import structlog
 
+from stagebook.api.routes.reader_places import ReaderPlace
 from stagebook.api.watch.live_tail.event_stream_format import (
     DisconnectCode,
     disconnect_message,
@@ -16,7 +17,6 @@ from stagebook.api.watch.live_tail.event_stream_format import (
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.api.watch.live_tail.resume_position import resumed_sequence, unknown_event_id
 from stagebook.api.watch.live_tail.tail_page import TailPage, UnknownEventError
-from stagebook.api.watch.reader_places import ReaderPlace
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
 from stagebook.book.event_id import position_id
 from stagebook.book.store import BookFailedError
@@ -43,7 +43,7 @@ class TailStream:
         place: ReaderPlace,
         check_access: Callable[[], None],
     ) -> None:
-        """`check_access` raises WatchRefusedError when the client may not read any more."""
+        """`check_access` raises ApiRefusedError when the client may not read any more."""
         self._live = live
         self._read = read
         self._place = place
@@ -56,7 +56,7 @@ class TailStream:
         self._first_page: TailPage | None = None
 
     async def begin_after_event(self, event_id: str) -> None:
-        """Begin after an event, or after a position. Raises WatchRefusedError 400 if the book cannot have issued it."""
+        """Begin after an event, or after a position. Raises ApiRefusedError 400 if the book cannot have issued it."""
         self._position = resumed_sequence(event_id, last_sequence=self._live.last_sequence())
         if event_id == position_id(self._position):
             return

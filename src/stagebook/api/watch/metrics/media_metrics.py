@@ -34,6 +34,9 @@ _MEDIA_COUNTERS: Final = (
 _TRANSPORT_COUNTERS: Final = (
     ("received_packets", "RTP packets received from publishers over WebRTC, retransmissions included."),
     ("received_bytes", "Bytes of the RTP packets received from publishers over WebRTC."),
+    ("verified_tcp_connections", "TCP connections of media whose first packet proved that the peer has an answer."),
+    ("refused_tcp_connections", "TCP connections of media that were closed: not verified, or beyond a limit."),
+    ("dropped_tcp_packets", "Packets to peers over TCP that were dropped because the line or the peer was too slow."),
 )
 _DROP_REASONS: Final = {
     "unknown_datagrams": "unknown",
@@ -64,6 +67,7 @@ class EngineMetrics:
         yield gauge(
             "connecting", "WebRTC connections whose handshake is not complete.", lambda each: each.statistics.connecting
         )
+        yield gauge("tcp_connections", "Open TCP connections of media.", lambda each: each.statistics.tcp_connections)
         for name, text in _TRANSPORT_COUNTERS:
             yield counter(name, text, attrgetter(f"statistics.transport.{name}"))
         for name, text in _MEDIA_COUNTERS:

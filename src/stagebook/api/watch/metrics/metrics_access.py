@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from stagebook.api.asgi import Scope
+from stagebook.api.routes.api_route import ApiAccess, Role
 from stagebook.api.watch.access.authenticated import forbidden, unauthenticated
-from stagebook.api.watch.watch_route import Role, WatchAccess
 from stagebook.client_network import plain_address
 
+METRICS_PATH: Final = "/metrics"
 READ_METRICS: Final = "stagebook:ReadMetrics"
 """The action in policies. Metrics are about the whole server, so the resource is every resource."""
 _FORWARDED: Final = frozenset((b"x-forwarded-for", b"forwarded"))
@@ -30,7 +31,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 class MetricsAccess:
     """The check of a scrape."""
 
-    def __init__(self, *, networks: Iterable[str], allows_host: Callable[[bytes], bool], keys: WatchAccess) -> None:
+    def __init__(self, *, networks: Iterable[str], allows_host: Callable[[bytes], bool], keys: ApiAccess) -> None:
         """`networks` (addresses and networks in CIDR notation) need no key. `allows_host` returns whether a Host header
         field is one that no web page of the internet can have. `keys` authenticates the others."""
         self._networks = tuple(ipaddress.ip_network(network) for network in networks)
@@ -38,7 +39,7 @@ class MetricsAccess:
         self._keys = keys
 
     async def require(self, scope: Scope) -> None:
-        """Raise WatchRefusedError unless the client may read the metrics: 401 without a key, 403 for its host."""
+        """Raise ApiRefusedError unless the client may read the metrics: 401 without a key, 403 for its host."""
         headers = dict(scope["headers"])
         if b"authorization" in headers:
             watcher = await self._keys.authenticate(scope, _no_body)

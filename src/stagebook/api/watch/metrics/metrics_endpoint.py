@@ -8,18 +8,17 @@ import structlog
 from stagebook.api.asgi import Header, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.request_counts import OPERATION
-from stagebook.api.watch.metrics.metrics_access import MetricsAccess
-from stagebook.api.watch.metrics.metrics_text import Collect, write_metrics
-from stagebook.api.watch.watch_problems import (
-    WatchProblemCode,
-    WatchRefusedError,
+from stagebook.api.routes.api_problems import (
+    ApiProblemCode,
+    ApiRefusedError,
     internal_problem,
     problem_response,
 )
+from stagebook.api.watch.metrics.metrics_access import MetricsAccess
+from stagebook.api.watch.metrics.metrics_text import Collect, write_metrics
 from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 
-METRICS_PATH = "/metrics"
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _log = structlog.get_logger(__name__)
 
@@ -50,9 +49,9 @@ class MetricsEndpoint:
 
     async def _serve(self, scope: Scope) -> HttpResponse:
         if scope["method"] not in {"GET", "HEAD"}:
-            raise WatchRefusedError(
+            raise ApiRefusedError(
                 status=405,
-                code=WatchProblemCode.METHOD_NOT_ALLOWED,
+                code=ApiProblemCode.METHOD_NOT_ALLOWED,
                 detail="use GET",
                 headers=((b"allow", b"GET, HEAD"),),
             )

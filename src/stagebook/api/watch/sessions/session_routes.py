@@ -8,9 +8,17 @@ from contextlib import ExitStack
 
 import msgspec
 
+from stagebook.api.routes.api_route import (
+    ApiCall,
+    ApiResponse,
+    ApiRoute,
+    Role,
+    StreamingResponse,
+    json_response,
+)
+from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.api.watch.export.response_parts import BUSY_SECONDS, PartReader
 from stagebook.api.watch.list_cursor import ListCursors
-from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.sessions.session_parameters import (
     EncodedSessionReport,
     SessionList,
@@ -18,14 +26,6 @@ from stagebook.api.watch.sessions.session_parameters import (
     SessionReport,
     SessionReportParameters,
     session_filter,
-)
-from stagebook.api.watch.watch_route import (
-    Role,
-    StreamingResponse,
-    WatchCall,
-    WatchResponse,
-    WatchRoute,
-    json_response,
 )
 from stagebook.book.sqlite.session_history import ParticipantChoice, SessionEntry
 from stagebook.history.export.event_lines import CONTENT_TYPES
@@ -74,10 +74,10 @@ class SessionRoutes:
         self._region = region
         self._clock = clock
 
-    def routes(self) -> list[WatchRoute]:
+    def routes(self) -> list[ApiRoute]:
         """Return the routes."""
         return [
-            WatchRoute(
+            ApiRoute(
                 method="GET",
                 template="/watch/v1/sessions",
                 action="ListSessions",
@@ -86,7 +86,7 @@ class SessionRoutes:
                 query=SessionParameters,
                 response=SessionList,
             ),
-            WatchRoute(
+            ApiRoute(
                 method="GET",
                 template="/watch/v1/sessions/{session_id}",
                 action="GetSession",
@@ -95,7 +95,7 @@ class SessionRoutes:
                 query=SessionReportParameters,
                 response=SessionReport,
             ),
-            WatchRoute(
+            ApiRoute(
                 method="GET",
                 template="/watch/v1/sessions/{session_id}/attendance",
                 action=_ATTENDANCE_ACTION,
@@ -105,17 +105,17 @@ class SessionRoutes:
             ),
         ]
 
-    async def _list(self, call: WatchCall) -> WatchResponse:
+    async def _list(self, call: ApiCall) -> ApiResponse:
         parameters: SessionParameters = call.query
-        where = session_filter(parameters, account_id=call.watcher.account_id, region=self._region)
-        call.watcher.require("stagebook:ListSessions", Role.READER, resource=where.stage_arn)
+        where = session_filter(parameters, account_id=call.caller.account_id, region=self._region)
+        call.caller.require("stagebook:ListSessions", Role.READER, resource=where.stage_arn)
         binding = ("ListSessions", where)
         after = self._cursors.read(parameters.cursor, binding=binding)
         page = await self._history.run(read_sessions, where, after=after, limit=parameters.limit)
         cursor = self._cursors.make(page.next_position, binding=binding)
         return json_response(SessionList(sessions=page.sessions, next_cursor=cursor))
 
-    async def _show(self, call: WatchCall) -> WatchResponse:
+    async def _show(self, call: ApiCall) -> ApiResponse:
         parameters: SessionReportParameters = call.query
         session = await self._session(call, "stagebook:GetSession")
         choice = ParticipantChoice(participant_id=parameters.participant, user_id=parameters.user)
@@ -136,7 +136,7 @@ class SessionRoutes:
             )
         )
 
-    async def _attend(self, call: WatchCall) -> WatchResponse:
+    async def _attend(self, call: ApiCall) -> ApiResponse:
         session = await self._session(call, f"stagebook:{_ATTENDANCE_ACTION}")
         name = f'attachment; filename="{session.session_id}.csv"'.encode("ascii", "replace")
         headers = (
@@ -145,11 +145,11 @@ class SessionRoutes:
             (b"cache-control", b"no-store"),
         )
         with ExitStack() as resources:
-            resources.callback(self._places.take(call.watcher).give_back)
+            resources.callback(self._places.take(call.caller).give_back)
             # The generator releases the place at its end.
             return StreamingResponse(headers=headers, parts=self._sheet(call, session, resources.pop_all()))
 
-    async def _sheet(self, call: WatchCall, session: SessionEntry, resources: ExitStack) -> AsyncGenerator[bytes, None]:
+    async def _sheet(self, call: ApiCall, session: SessionEntry, resources: ExitStack) -> AsyncGenerator[bytes, None]:
         """Yield the parts of the attendance sheet, each when the one before has been sent."""
         with resources:
             now_ms = self._clock.now_ms()
@@ -157,16 +157,16 @@ class SessionRoutes:
             heading = attendance_heading()
             while position is not None:
                 # A key that has been revoked ends the response.
-                call.watcher.require(f"stagebook:{_ATTENDANCE_ACTION}", Role.READER, resource=session.stage_arn)
+                call.caller.require(f"stagebook:{_ATTENDANCE_ACTION}", Role.READER, resource=session.stage_arn)
                 part = await self._part_reader.run(read_attendance, session, after=position, now_ms=now_ms)
                 yield heading + part.content
                 heading, position = b"", part.next_position
 
-    async def _session(self, call: WatchCall, action: str) -> SessionEntry:
-        """Return the session of a request. Raises ResourceNotFoundError, and WatchRefusedError without the right."""
+    async def _session(self, call: ApiCall, action: str) -> SessionEntry:
+        """Return the session of a request. Raises ResourceNotFoundError, and ApiRefusedError without the right."""
         session_id = call.path["session_id"]
-        session = await self._history.run(read_session, session_id, account_id=call.watcher.account_id)
-        call.watcher.require(action, Role.READER, resource=None if session is None else session.stage_arn)
+        session = await self._history.run(read_session, session_id, account_id=call.caller.account_id)
+        call.caller.require(action, Role.READER, resource=None if session is None else session.stage_arn)
         if session is None:
             raise ResourceNotFoundError(kind="session", name=session_id)
         return session

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import msgspec
 
+from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, Role, json_response
 from stagebook.api.watch.list_cursor import CursorParameter, ListCursors
-from stagebook.api.watch.watch_route import Role, WatchCall, WatchResponse, WatchRoute, json_response
 from stagebook.history.history_reader import HistoryReader
 from stagebook.history.sessions.stage_reads import StageErrors, read_stage_errors, read_stages
 from stagebook.manager.session.session_registry import LiveSession
@@ -70,9 +70,9 @@ class StageRoutes:
         self._live_session = live_session
         self._clock = clock
 
-    def route(self) -> WatchRoute:
+    def route(self) -> ApiRoute:
         """Return the route."""
-        return WatchRoute(
+        return ApiRoute(
             method="GET",
             template="/watch/v1/stages",
             action="ListStages",
@@ -82,10 +82,10 @@ class StageRoutes:
             response=StageOverviewList,
         )
 
-    async def _list(self, call: WatchCall) -> WatchResponse:
+    async def _list(self, call: ApiCall) -> ApiResponse:
         parameters: StageListParameters = call.query
-        account_id = call.watcher.account_id
-        call.watcher.require("stagebook:ListStages", Role.READER)
+        account_id = call.caller.account_id
+        call.caller.require("stagebook:ListStages", Role.READER)
         binding = ("ListStages", account_id)
         after = self._cursors.read(parameters.cursor, binding=binding)
         page, errors = await asyncio.gather(

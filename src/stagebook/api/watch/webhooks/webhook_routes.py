@@ -8,8 +8,8 @@ import msgspec
 import structlog
 
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import Handle, Role, WatchCall, WatchResponse, WatchRoute, json_response
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, Handle, Role, json_response
 from stagebook.api.watch.webhooks.webhook_documents import (
     DeadLetterPage,
     DeliveryPage,
@@ -50,14 +50,14 @@ class WebhookRoutes:
         self._backlogs = backlogs
         self._on_changed = on_changed
 
-    def routes(self) -> Iterator[WatchRoute]:
+    def routes(self) -> Iterator[ApiRoute]:
         """Yield the routes."""
         yield from self._reads()
         yield from self._changes()
         yield from self._requests()
 
-    def _reads(self) -> Iterator[WatchRoute]:
-        yield WatchRoute(
+    def _reads(self) -> Iterator[ApiRoute]:
+        yield ApiRoute(
             method="GET",
             template=_LIST,
             action="ListWebhooks",
@@ -65,7 +65,7 @@ class WebhookRoutes:
             handle=self._list,
             response=WebhookList,
         )
-        yield WatchRoute(
+        yield ApiRoute(
             method="GET",
             template=_ONE,
             action="GetWebhook",
@@ -73,7 +73,7 @@ class WebhookRoutes:
             handle=self._get,
             response=WebhookDocument,
         )
-        yield WatchRoute(
+        yield ApiRoute(
             method="GET",
             template=f"{_ONE}/deliveries",
             action="ListWebhookDeliveries",
@@ -82,7 +82,7 @@ class WebhookRoutes:
             query=PageParameters,
             response=DeliveryPage,
         )
-        yield WatchRoute(
+        yield ApiRoute(
             method="GET",
             template=f"{_ONE}/dead-letters",
             action="ListWebhookDeadLetters",
@@ -92,10 +92,10 @@ class WebhookRoutes:
             response=DeadLetterPage,
         )
 
-    def _changes(self) -> Iterator[WatchRoute]:
+    def _changes(self) -> Iterator[ApiRoute]:
         yield _change("POST", _LIST, "CreateWebhook", "Make a destination", self._create, NewDestination, status=201)
         yield _change("PATCH", _ONE, "UpdateWebhook", "Change a destination", self._change, DestinationPatch)
-        yield WatchRoute(
+        yield ApiRoute(
             method="DELETE",
             template=_ONE,
             action="DeleteWebhook",
@@ -110,7 +110,7 @@ class WebhookRoutes:
         yield _change("POST", enable, "EnableWebhook", "Continue the deliveries", self._enable, EnableBody)
         yield _change("POST", disable, "DisableWebhook", "Stop the deliveries", self._disable, NoMembers)
 
-    def _requests(self) -> Iterator[WatchRoute]:
+    def _requests(self) -> Iterator[ApiRoute]:
         """Yield the routes that ask for deliveries, which are made later."""
         yield _change(
             "POST",
@@ -133,7 +133,7 @@ class WebhookRoutes:
             status=202,
         )
 
-    async def _list(self, call: WatchCall) -> WatchResponse:
+    async def _list(self, call: ApiCall) -> ApiResponse:
         account_id = _require(call, "ListWebhooks", Role.READER)
 
         def read() -> WebhookList:
@@ -144,7 +144,7 @@ class WebhookRoutes:
 
         return json_response(await _in_thread(read))
 
-    async def _get(self, call: WatchCall) -> WatchResponse:
+    async def _get(self, call: ApiCall) -> ApiResponse:
         account_id = _require(call, "GetWebhook", Role.READER)
 
         def read() -> WebhookDocument:
@@ -157,7 +157,7 @@ class WebhookRoutes:
         name = destination.destination_id
         return webhook_document(destination, backlog=self._backlogs().get(name) or stored.get(name))
 
-    async def _deliveries(self, call: WatchCall) -> WatchResponse:
+    async def _deliveries(self, call: ApiCall) -> ApiResponse:
         account_id = _require(call, "ListWebhookDeliveries", Role.READER)
         page: PageParameters = call.query
 
@@ -174,7 +174,7 @@ class WebhookRoutes:
 
         return json_response(await _in_thread(read))
 
-    async def _dead_letters(self, call: WatchCall) -> WatchResponse:
+    async def _dead_letters(self, call: ApiCall) -> ApiResponse:
         account_id = _require(call, "ListWebhookDeadLetters", Role.READER)
         page: PageParameters = call.query
 
@@ -190,45 +190,45 @@ class WebhookRoutes:
 
         return json_response(await _in_thread(read))
 
-    async def _create(self, call: WatchCall) -> WatchResponse:
+    async def _create(self, call: ApiCall) -> ApiResponse:
         account_id = _require(call, "CreateWebhook", Role.OPERATOR)
         made = await self._change_file(lambda: self._service.create(account_id, call.body))
         return json_response(webhook_document(made, shows_secret=True), status=201)
 
-    async def _change(self, call: WatchCall) -> WatchResponse:
+    async def _change(self, call: ApiCall) -> ApiResponse:
         account_id, name = _require(call, "UpdateWebhook", Role.OPERATOR), call.path["webhook_id"]
         return json_response(
             webhook_document(await self._change_file(lambda: self._service.change(account_id, name, call.body)))
         )
 
-    async def _delete(self, call: WatchCall) -> WatchResponse:
+    async def _delete(self, call: ApiCall) -> ApiResponse:
         account_id, name = _require(call, "DeleteWebhook", Role.OPERATOR), call.path["webhook_id"]
         await self._change_file(lambda: self._service.remove(account_id, name))
         return HttpResponse(status=204, headers=(), body=b"")
 
-    async def _rotate(self, call: WatchCall) -> WatchResponse:
+    async def _rotate(self, call: ApiCall) -> ApiResponse:
         account_id, name = _require(call, "RotateWebhookSecret", Role.OPERATOR), call.path["webhook_id"]
         seconds: int = call.body.keep_previous_seconds
         changed = await self._change_file(lambda: self._service.rotate_secret(account_id, name, keep_seconds=seconds))
         return json_response(webhook_document(changed, shows_secret=True))
 
-    async def _enable(self, call: WatchCall) -> WatchResponse:
+    async def _enable(self, call: ApiCall) -> ApiResponse:
         account_id, name = _require(call, "EnableWebhook", Role.OPERATOR), call.path["webhook_id"]
         start_at: str | None = call.body.start_at
         return json_response(
             webhook_document(await self._change_file(lambda: self._service.enable(account_id, name, start_at=start_at)))
         )
 
-    async def _disable(self, call: WatchCall) -> WatchResponse:
+    async def _disable(self, call: ApiCall) -> ApiResponse:
         account_id, name = _require(call, "DisableWebhook", Role.OPERATOR), call.path["webhook_id"]
         return json_response(webhook_document(await self._change_file(lambda: self._service.disable(account_id, name))))
 
-    async def _replay(self, call: WatchCall) -> WatchResponse:
+    async def _replay(self, call: ApiCall) -> ApiResponse:
         account_id, name = _require(call, "ReplayWebhook", Role.OPERATOR), call.path["webhook_id"]
         count = await self._change_file(lambda: self._service.replay(account_id, name, call.body))
         return json_response(ReplayDocument(webhook_id=name, dead_letters=count), status=202)
 
-    async def _test(self, call: WatchCall) -> WatchResponse:
+    async def _test(self, call: ApiCall) -> ApiResponse:
         account_id, name = _require(call, "TestWebhook", Role.OPERATOR), call.path["webhook_id"]
         event_id = await self._change_file(lambda: self._service.send_test(account_id, name))
         return json_response(SampleDocument(webhook_id=name, event_id=event_id), status=202)
@@ -249,9 +249,9 @@ def _change(
     *,
     response: type[msgspec.Struct] = WebhookDocument,
     status: int = 200,
-) -> WatchRoute:
+) -> ApiRoute:
     """Return a route that only an operator may call."""
-    return WatchRoute(
+    return ApiRoute(
         method=method,
         template=template,
         action=action,
@@ -264,10 +264,10 @@ def _change(
     )
 
 
-def _require(call: WatchCall, action: str, role: Role) -> str:
-    """Return the account of the caller. Raises WatchRefusedError unless it may do this."""
-    call.watcher.require(f"stagebook:{action}", role)
-    return call.watcher.account_id
+def _require(call: ApiCall, action: str, role: Role) -> str:
+    """Return the account of the caller. Raises ApiRefusedError unless it may do this."""
+    call.caller.require(f"stagebook:{action}", role)
+    return call.caller.account_id
 
 
 async def _in_thread(work: Callable[[], ResultT]) -> ResultT:
@@ -275,8 +275,8 @@ async def _in_thread(work: Callable[[], ResultT]) -> ResultT:
         return await asyncio.to_thread(work)
     except WebhookFileError as error:
         _log.error("the file of webhooks cannot be used", detail=str(error))
-        raise WatchRefusedError(
-            status=503, code=WatchProblemCode.BUSY, detail="the file of webhooks cannot be used; the log has the reason"
+        raise ApiRefusedError(
+            status=503, code=ApiProblemCode.BUSY, detail="the file of webhooks cannot be used; the log has the reason"
         ) from error
 
 

@@ -15,6 +15,7 @@ const PAGES = {
 	join: async () => (await import("./pages/join.js")).JoinPage,
 	participant: async () => (await import("./pages/participant.js")).ParticipantPage,
 	session: async () => (await import("./pages/session.js")).SessionPage,
+	composition: async () => (await import("./pages/composition.js")).CompositionPage,
 	search: async () => (await import("./pages/search.js")).SearchPage,
 	webhooks: async () => (await import("./pages/webhooks.js")).WebhooksPage,
 	webhook: async () => (await import("./pages/webhook.js")).WebhookPage,
@@ -22,7 +23,7 @@ const PAGES = {
 };
 
 const LINKS = [
-	["overview", "Overview", overviewLink(), ["overview", "stage", "join", "session", "participant"]],
+	["overview", "Overview", overviewLink(), ["overview", "stage", "join", "session", "participant", "composition"]],
 	["search", "Events", searchLink(), ["search"]],
 	["webhooks", "Webhooks", webhooksLink(), ["webhooks", "webhook"]],
 ];

@@ -15,6 +15,21 @@ export const EVENT_NAMES = {
 	REPLICATION_STARTED: ["is shown on another stage as well", "purple"],
 	REPLICATION_STOPPED: ["is no longer shown on the other stage", "grey"],
 	TOKEN_EXCHANGED: ["replaced its token by another one", "amber"],
+	RECORDING_STARTED: ["is being recorded", "pink"],
+	RECORDING_ENDED: ["its recording is complete, and all of it is stored", "grey"],
+	RECORDING_START_FAILED: ["could not be recorded", "red"],
+	RECORDING_END_FAILED: ["its recording ended with a failure, and may be incomplete", "red"],
+};
+
+// Those of compositions: what happened to the composition or to the destination.
+export const COMPOSITION_EVENTS = {
+	COMPOSITION_STARTED: ["the publishers of the stage are being composed", "teal"],
+	COMPOSITION_ENDED: ["the composition ended, and all of it is written", "grey"],
+	COMPOSITION_FAILED: ["the composition ended with a failure", "red"],
+	COMPOSITION_DESTINATION_STARTED: ["the destination is being written to", "teal"],
+	COMPOSITION_DESTINATION_ENDED: ["the destination is complete", "grey"],
+	COMPOSITION_DESTINATION_RECONNECTING: ["the connection to the channel was lost, and is being made again", "amber"],
+	COMPOSITION_DESTINATION_FAILED: ["the destination was given up", "red"],
 };
 
 // What it means, and what to do.
@@ -56,6 +71,40 @@ export const ERROR_CODES = {
 	INTERNAL_SERVER_EXCEPTION: ["A media process failed or was full.", "Try again. The log of the server has the reason."],
 };
 
+// The error codes of recordings: what it means, and what to do.
+export const RECORDING_ERRORS = {
+	ResourceNotFoundException: ["S3 bucket not found.", "Create the bucket that the storage configuration names."],
+	AccessDeniedException: ["Access denied to S3 bucket.", "Let the server's credentials write to the bucket."],
+	ValidationException: ["Video codec not supported for recording.", "Publish H.264, or record AUDIO_ONLY."],
+	InternalServerException: ["The recorder or the store failed.", "The log of the server has the reason; stagebook doctor checks the store."],
+};
+
+// Those of compositions, beside what they share with recordings.
+export const COMPOSITION_ERRORS = {
+	StageDeleted: ["The stage was deleted.", "Compose another stage."],
+	DestinationFailure: ["One or more destinations failed.", "The events of the destinations have the reasons."],
+	ConflictException: ["The channel has another stream already.", "Stop the other stream, or write to another channel."],
+};
+
+// The state of a composition or of a destination: the text of its badge, its tone, and the explanation.
+export const COMPOSITION_STATES = {
+	STARTING: ["starting", "blue", "Nothing is written yet"],
+	ACTIVE: ["active", "teal", "It is being written"],
+	STOPPING: ["stopping", "amber", "The last parts are being written"],
+	RECONNECTING: ["reconnecting", "amber", "The connection to the channel was lost"],
+	STOPPED: ["stopped", "grey", "It is complete"],
+	FAILED: ["failed", "red", "The events have the reason"],
+};
+
+// A participant's recordingState: the text of its badge, its tone, and the explanation. DISABLED has none.
+export const RECORDING_STATES = {
+	STARTING: ["recording starts", "pink", "Nothing is stored yet"],
+	ACTIVE: ["recording", "pink", "The participant is being recorded"],
+	STOPPING: ["recording ends", "amber", "The last parts are being stored, or the participant may return within the reconnect window"],
+	STOPPED: ["recorded", "grey", "The recording is complete"],
+	FAILED: ["recording failed", "red", "The events have the reason"],
+};
+
 export const CAUSES = {
 	client: "the participant asked for it, or its encoder closed the connection",
 	peer_lost: "the connection was lost: nothing arrived from the participant any more",
@@ -73,8 +122,21 @@ export const CAUSES = {
 	connection_token_revoked: "RevokeConnectionToken was called",
 };
 
-export const eventText = (name) => EVENT_NAMES[name]?.[0] ?? "";
-export const toneOf = (name) => EVENT_NAMES[name]?.[1] ?? "grey";
+// Those of compositions, beside what they share with participants.
+export const COMPOSITION_CAUSES = {
+	stopped_by_api: "StopComposition was called",
+	no_publisher: "nobody published on the stage for a while",
+	duration: "the composition lasted as long as one may",
+	output: "a destination did not take what was written",
+	timeout: "the composition did not start or end in time",
+};
+
+const explanationOf = (name) => EVENT_NAMES[name] ?? COMPOSITION_EVENTS[name] ?? ["", "grey"];
+export const eventText = (name) => explanationOf(name)[0];
+export const toneOf = (name) => explanationOf(name)[1];
+// What an error code of any event means, and what to do; what a cause means.
+export const errorMeaning = (code) => ERROR_CODES[code] ?? RECORDING_ERRORS[code] ?? COMPOSITION_ERRORS[code];
+export const causeText = (cause) => CAUSES[cause] ?? COMPOSITION_CAUSES[cause] ?? "";
 
 // The explanation of an error code in one sentence or two; "" for an unknown one.
-export const errorCodeText = (code) => ERROR_CODES[code]?.join(" ") ?? "";
+export const errorCodeText = (code) => errorMeaning(code)?.join(" ") ?? "";

@@ -43,15 +43,20 @@ export function openEventStream(filters, { onEvent, onState }) {
 	};
 }
 
-// The state of a stream ("off", "connecting", "live") whose events go to `onEvent`. Without filters there is none.
-export function useLiveEvents(filters, onEvent) {
+// The state of a stream ("off", "connecting", "live") whose events go to `onEvent`. Without filters there is none. `onOpen` is
+// called when the stream has opened, also again: what was loaded before can lack what happened in between.
+export function useLiveEvents(filters, onEvent, onOpen = () => {}) {
 	const [state, setState] = useState("off");
-	const latest = useRef(onEvent);
-	latest.current = onEvent;
+	const latest = useRef({});
+	latest.current = { onEvent, onOpen };
 	const key = filters ? queryOf(filters) : null;
 	useEffect(() => {
 		if (key === null) return setState("off");
-		return openEventStream(filters, { onEvent: (event) => latest.current(event), onState: setState });
+		const onState = (next) => {
+			setState(next);
+			if (next === "live") latest.current.onOpen();
+		};
+		return openEventStream(filters, { onEvent: (event) => latest.current.onEvent(event), onState });
 	}, [key]);
 	return state;
 }

@@ -3,10 +3,11 @@
 
 const ROUTES = [
 	["overview", /^\/$/],
-	["stage", /^\/stages\/(?<stageId>[^/]+)(?:\/(?<tab>live|sessions|tokens|ingest))?$/],
+	["stage", /^\/stages\/(?<stageId>[^/]+)(?:\/(?<tab>live|sessions|compositions|tokens|ingest))?$/],
 	["join", /^\/stages\/(?<stageId>[^/]+)\/join$/],
 	["participant", /^\/stages\/(?<stageId>[^/]+)\/sessions\/(?<sessionId>[^/]+)\/participants\/(?<participantId>[^/]+)$/],
 	["session", /^\/sessions\/(?<sessionId>[^/]+)$/],
+	["composition", /^\/compositions\/(?<compositionId>[^/]+)$/],
 	["search", /^\/events$/],
 	["webhooks", /^\/webhooks$/],
 	["webhook", /^\/webhooks\/(?<webhookId>[^/]+)$/],
@@ -42,6 +43,7 @@ export const overviewLink = () => "#/";
 export const stageLink = (stage, tab) => `#/stages/${part(idOf(stage))}${tab ? `/${tab}` : ""}`;
 export const joinLink = (stage) => `#/stages/${part(idOf(stage))}/join`;
 export const sessionLink = (sessionId) => `#/sessions/${part(sessionId)}`;
+export const compositionLink = (composition) => `#/compositions/${part(idOf(composition))}`;
 export const participantLink = (stage, sessionId, participantId) =>
 	`#/stages/${part(idOf(stage))}/sessions/${part(sessionId)}/participants/${part(participantId)}`;
 

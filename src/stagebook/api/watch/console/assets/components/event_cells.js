@@ -1,17 +1,18 @@
 // The cells of an event in the tables of several pages. SPDX-License-Identifier: Apache-2.0
 
-import { CAUSES, ERROR_CODES, errorCodeText } from "../explanations.js";
-import { idOf, participantLink, sessionLink, stageLink } from "../router.js";
+import { causeText, errorCodeText, errorMeaning } from "../explanations.js";
+import { duration } from "../format.js";
+import { compositionLink, idOf, participantLink, sessionLink, stageLink } from "../router.js";
 import { html } from "../vendor/vendor.js";
-import { Badge, EventBadge, Time } from "./parts.js";
+import { Badge, CopyButton, EventBadge, Time } from "./parts.js";
 
 export const ErrorExplanation = ({ code }) => {
-	const [meaning, remedy] = ERROR_CODES[code] ?? ["", ""];
+	const [meaning, remedy] = errorMeaning(code) ?? ["", ""];
 	return html`<span class="explanation"><code>${code}</code>${meaning && html`<span>${meaning} ${remedy}</span>`}</span>`;
 };
 
 export const Cause = ({ cause }) =>
-	cause ? html`<span class="explanation"><code>${cause}</code>${cause !== "client" && html`<span>${CAUSES[cause] ?? ""}</span>`}</span>` : html`<span class="muted">–</span>`;
+	cause ? html`<span class="explanation"><code>${cause}</code>${cause !== "client" && html`<span>${causeText(cause)}</span>`}</span>` : html`<span class="muted">–</span>`;
 
 export const ParticipantName = ({ event }) => html`<a href=${participantLink(event.stageArn, event.sessionId, event.participantId)}>
 	${event.userId || event.participantId}
@@ -25,14 +26,15 @@ export const COLUMNS = {
 	},
 	participant: {
 		title: "Participant",
-		render: (event) => html`<span class="stack ids">
+		// An event of a composition has neither a participant nor a session.
+		render: (event) => event.participantId && html`<span class="stack ids">
 			<${ParticipantName} event=${event} />${event.userId && html`<code class="muted">${event.participantId}</code>`}
 		</span>`,
 	},
 	where: {
 		title: "Stage and session",
 		render: ({ stageArn, sessionId }) => html`<span class="stack ids where">
-			<a href=${stageLink(stageArn)}>${idOf(stageArn)}</a><a href=${sessionLink(sessionId)}>${sessionId}</a>
+			<a href=${stageLink(stageArn)}>${idOf(stageArn)}</a>${sessionId && html`<a href=${sessionLink(sessionId)}>${sessionId}</a>`}
 		</span>`,
 	},
 	about: { title: "About", kind: "wide", render: (event) => html`<${About} event=${event} />` },
@@ -43,8 +45,10 @@ export const COLUMNS = {
 
 // Whom or what the event is about: the watched participant, the other stage, the error, the tokens.
 function About({ event }) {
-	const { remoteParticipantId: remote, destinationStageArn: destination, errorCode, previousToken, newToken } = event;
+	const { remoteParticipantId: remote, destinationStageArn: destination, errorCode, previousToken, newToken, recording } = event;
 	const parts = [];
+	if (event.compositionArn) parts.push(html`<span>composition <a href=${compositionLink(event.compositionArn)}>${idOf(event.compositionArn)}</a></span>`);
+	if (event.destinationId) parts.push(html`<span>destination <code>${event.destinationId}</code></span>`);
 	if (remote) {
 		parts.push(html`<a href=${participantLink(event.stageArn, event.sessionId, remote)}><code>${remote}</code></a>`);
 	}
@@ -53,8 +57,14 @@ function About({ event }) {
 	}
 	if (errorCode) parts.push(html`<${ErrorExplanation} code=${errorCode} />`);
 	if (newToken) parts.push(html`<span>${tokenText(previousToken)} → ${tokenText(newToken)}</span>`);
+	if (recording) parts.push(html`<${RecordingPlace} bucket=${recording.s3BucketName} prefix=${recording.s3Prefix} />`);
+	if (recording?.durationMs !== undefined) parts.push(html`<span>${duration(recording.durationMs)} long</span>`);
+	if (recording?.errorCode) parts.push(html`<${ErrorExplanation} code=${recording.errorCode} />`);
 	return parts.length ? html`<span class="stack">${parts}</span>` : html`<span class="muted">–</span>`;
 }
+
+// Where a recording is: below this key prefix of the bucket.
+export const RecordingPlace = ({ bucket, prefix }) => html`<span class="recording-place"><code>${bucket}/<wbr />${prefix}</code><${CopyButton} text=${`${bucket}/${prefix}`} what="place of the recording" /></span>`;
 
 const tokenText = ({ capabilities, userId }) => `${capabilities.join(" and ") || "no capability"}${userId ? `, user ${userId}` : ""}`;
 

@@ -1,7 +1,7 @@
 // Small parts of pages: badges, notices, fields, definitions, icons. SPDX-License-Identifier: Apache-2.0
 
 import { errorText } from "../api.js";
-import { eventText, toneOf } from "../explanations.js";
+import { RECORDING_STATES, eventText, toneOf } from "../explanations.js";
 import { shortTime, time } from "../format.js";
 import { html } from "../vendor/vendor.js";
 import { copy } from "./toasts.js";
@@ -19,6 +19,12 @@ export const Icon = ({ name }) =>
 export const Badge = ({ tone = "grey", title, children }) => html`<span class="badge ${tone}" title=${title}>${children}</span>`;
 
 export const EventBadge = ({ name }) => html`<${Badge} tone=${toneOf(name)} title=${eventText(name)}>${name}<//>`;
+
+// Nothing for a participant that is not recorded.
+export function RecordingBadge({ state }) {
+	const [text, tone, explanation] = RECORDING_STATES[state] ?? [];
+	return text ? html`<${Badge} tone=${tone} title=${explanation}>${text}<//>` : null;
+}
 
 export const Loading = ({ what = "Loading" }) =>
 	html`<p class="loading" role="status"><span class="spinner" aria-hidden="true"></span>${what} …</p>`;

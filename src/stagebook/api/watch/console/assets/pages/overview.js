@@ -33,7 +33,7 @@ export function OverviewPage({ identity }) {
 	const state = useData(load, []);
 	const [isCreating, setCreating] = useState(false);
 	const refresh = usePaced(state.reload, PACE_MS);
-	const live = useLiveEvents({}, refresh);
+	const live = useLiveEvents({}, refresh, refresh);
 	useInterval(refresh, REFRESH_MS);
 	const isOperator = identity.role !== "reader";
 	return html`

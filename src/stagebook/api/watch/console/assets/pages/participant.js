@@ -3,8 +3,9 @@
 import { call, listAll } from "../api.js";
 import { listEventsCode, listEventsCommand } from "../commands.js";
 import { Breadcrumbs } from "../components/breadcrumbs.js";
-import { COLUMNS } from "../components/event_cells.js";
-import { Badge, CopyButton, Definitions, Empty, Identifier, LiveState, Loaded, Time } from "../components/parts.js";
+import { Connections } from "../components/connections.js";
+import { COLUMNS, RecordingPlace } from "../components/event_cells.js";
+import { Badge, CopyButton, Definitions, Empty, Identifier, LiveState, Loaded, RecordingBadge, Time } from "../components/parts.js";
 import { Table } from "../components/table.js";
 import { useData, usePaced } from "../data.js";
 import { searchEvents } from "../events.js";
@@ -30,7 +31,7 @@ export function ParticipantPage({ stageId, sessionId, participantId, identity })
 	};
 	const state = useData(load, [stageId, sessionId, participantId]);
 	const refresh = usePaced(state.reload, PACE_MS);
-	const live = useLiveEvents({ session: sessionId, participant: participantId }, refresh);
+	const live = useLiveEvents({ session: sessionId, participant: participantId }, refresh, refresh);
 	const userId = state.data?.participant?.userId || state.data?.events[0]?.userId;
 	return html`
 		<${Breadcrumbs} links=${[["Overview", overviewLink()], [`Stage ${stageId}`, stageLink(stageId)], [`Session ${sessionId}`, sessionLink(sessionId)]]} />
@@ -43,6 +44,7 @@ export function ParticipantPage({ stageId, sessionId, participantId, identity })
 		<${Loaded} state=${state} what="Loading the participant">
 			${({ arn, participant, events, hasMore }) => html`
 				${participant && html`<${Description} participant=${participant} />`}
+				${participant?.state === "CONNECTED" && html`<${Connections} stageArn=${arn} participantId=${participantId} />`}
 				<${Events} ids=${{ stageArn: arn, sessionId, participantId }} events=${events} hasMore=${hasMore} identity=${identity} />
 			`}
 		<//>
@@ -56,11 +58,12 @@ function ParticipantState({ participant }) {
 		<${Badge} tone=${isConnected ? "green" : "grey"}>${isConnected ? "connected" : "disconnected"}<//>
 		${participant.published && html`<${Badge} tone="blue">has published<//>`}
 		${participant.replicationType === "REPLICA" && html`<${Badge} tone="purple">replica<//>`}
+		<${RecordingBadge} state=${participant.recordingState} />
 	</span>`;
 }
 
 function Description({ participant }) {
-	const { userId, firstJoinTime, protocol, browserName, browserVersion, osName, osVersion, ispName, sdkVersion, attributes = {} } = participant;
+	const { userId, firstJoinTime, protocol, browserName, browserVersion, osName, osVersion, ispName, sdkVersion, recordingS3BucketName: bucket, recordingS3Prefix: prefix, attributes = {} } = participant;
 	const words = (...parts) => parts.filter(Boolean).join(" ");
 	return html`<section class="card" aria-labelledby="description-heading">
 		<header><h2 id="description-heading">Participant</h2></header>
@@ -72,6 +75,7 @@ function Description({ participant }) {
 			["Operating system", words(osName, osVersion)],
 			["Provider", ispName],
 			["SDK", sdkVersion],
+			["Recording", prefix && html`<${RecordingPlace} bucket=${bucket} prefix=${prefix} />`],
 			...Object.entries(attributes).map(([key, value]) => [html`Attribute <code>${key}</code>`, value]),
 		]} />
 	</section>`;

@@ -34,7 +34,10 @@ export function SessionPage({ sessionId }) {
 			${session && html`<${Badge} tone=${session.endTime ? "grey" : "green"}>${session.endTime ? "ended" : "open"}<//>`}
 			${session && html`<div class="actions"><a class="button" href=${`/watch/v1${path}/attendance`} download=${`${sessionId}.csv`}>Attendance as CSV</a></div>`}
 		</div>
-		<div class="subheading"><${Identifier} text=${sessionId} what="session id" /></div>
+		<div class="subheading">
+			<${Identifier} text=${sessionId} what="session id" />
+			${session && html`<a href=${stageLink(session.stageArn, "compositions")}>Compositions of the stage</a>`}
+		</div>
 		<${Loaded} state=${state} what="Loading the session">${(data) => data.totals && html`<${Totals} session=${data.session} totals=${data.totals} />`}<//>
 		${session && html`<${Timeline} sessionId=${sessionId} onEvents=${session.endTime ? undefined : refresh} />`}
 		${session && html`<${NewestEvents} events=${state.data.events} hasMore=${state.data.hasMore} sessionId=${sessionId} />`}

@@ -1,4 +1,4 @@
-// One stage: who is there now, its sessions, tokens and ingest keys. SPDX-License-Identifier: Apache-2.0
+// One stage: who is there now, its sessions, compositions, tokens and ingest keys. SPDX-License-Identifier: Apache-2.0
 
 import { call } from "../api.js";
 import { Breadcrumbs } from "../components/breadcrumbs.js";
@@ -12,12 +12,14 @@ import { stageArn } from "../stages.js";
 import { html, useState } from "../vendor/vendor.js";
 import { IngestKeys } from "./stage/ingest_keys.js";
 import { LiveParticipants } from "./stage/live_participants.js";
+import { StageCompositions } from "./stage/stage_compositions.js";
 import { StageSessions } from "./stage/stage_sessions.js";
 import { StageTokens } from "./stage/stage_tokens.js";
 
 const TABS = [
 	["live", "Live", LiveParticipants],
 	["sessions", "Sessions", StageSessions],
+	["compositions", "Compositions", StageCompositions],
 	["tokens", "Tokens", StageTokens],
 	["ingest", "Ingest keys", IngestKeys],
 ];
@@ -40,7 +42,7 @@ function Stage({ stage, tab, identity, onChanged }) {
 		onChanged();
 		setChanges((count) => count + 1);
 	}, PACE_MS);
-	const live = useLiveEvents({ stage: stage.arn }, notice);
+	const live = useLiveEvents({ stage: stage.arn }, notice, notice);
 	const isOperator = identity.role !== "reader";
 	const View = TABS.find(([name]) => name === tab)[2];
 	return html`

@@ -10,7 +10,7 @@ import { Table } from "../table.js";
 import { KINDS, LAYERS } from "./timeline_model.js";
 
 const SHOWN_LIMIT = 200;
-const TONES = { joined: "green", published: "blue", watched: "teal", replicated: "purple" };
+const TONES = { joined: "green", published: "blue", watched: "teal", replicated: "purple", recorded: "pink" };
 
 const iso = (at) => new Date(at).toISOString();
 const lengthOf = ({ start, end }) => duration((end === Infinity ? Date.now() : end) - start);

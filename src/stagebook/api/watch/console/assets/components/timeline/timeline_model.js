@@ -1,5 +1,5 @@
 // The bars and marks of a session, from its events. SPDX-License-Identifier: Apache-2.0
-// A lane is one participant. Its bars are intervals: joined, published, watched (whom), replicated (where). An interval
+// A lane is one participant. Its bars are intervals: joined, published, watched (whom), replicated (where), recorded. An interval
 // that nothing has ended has the end Infinity. Concurrent intervals of a kind are in several rows; within a row they do
 // not overlap, so that the bars of a period are found by binary search.
 
@@ -8,10 +8,18 @@ const STARTS = {
 	PUBLISH_STARTED: "published",
 	SUBSCRIBE_STARTED: "watched",
 	REPLICATION_STARTED: "replicated",
+	RECORDING_STARTED: "recorded",
 };
-const ENDS = { LEFT: "joined", PUBLISH_STOPPED: "published", SUBSCRIBE_STOPPED: "watched", REPLICATION_STOPPED: "replicated" };
+const ENDS = {
+	LEFT: "joined",
+	PUBLISH_STOPPED: "published",
+	SUBSCRIBE_STOPPED: "watched",
+	REPLICATION_STOPPED: "replicated",
+	RECORDING_ENDED: "recorded",
+	RECORDING_END_FAILED: "recorded",
+};
 
-export const KINDS = ["joined", "published", "watched", "replicated"];
+export const KINDS = ["joined", "published", "watched", "replicated", "recorded"];
 
 // What each kind of bar or mark is called, and the event names that it shows.
 export const LAYERS = {
@@ -19,7 +27,8 @@ export const LAYERS = {
 	published: { title: "Published", names: ["PUBLISH_STARTED", "PUBLISH_STOPPED"] },
 	watched: { title: "Watched", names: ["SUBSCRIBE_STARTED", "SUBSCRIBE_STOPPED"] },
 	replicated: { title: "Replicated", names: ["REPLICATION_STARTED", "REPLICATION_STOPPED"] },
-	errors: { title: "Errors", names: ["JOIN_ERROR", "PUBLISH_ERROR", "SUBSCRIBE_ERROR"] },
+	recorded: { title: "Recorded", names: ["RECORDING_STARTED", "RECORDING_ENDED"] },
+	errors: { title: "Errors", names: ["JOIN_ERROR", "PUBLISH_ERROR", "SUBSCRIBE_ERROR", "RECORDING_START_FAILED", "RECORDING_END_FAILED"] },
 	exchanges: { title: "Token exchanges", names: ["TOKEN_EXCHANGED"] },
 };
 const LAYER_OF = new Map(Object.entries(LAYERS).flatMap(([layer, { names }]) => names.map((name) => [name, layer])));
@@ -81,10 +90,11 @@ export class TimelineModel {
 		lane.layers.add(LAYER_OF.get(event.name));
 		lane.names.add(event.name);
 		const about = event.remoteParticipantId ?? event.destinationSessionId ?? "";
+		const code = event.errorCode ?? event.recording?.errorCode;
 		if (event.name in STARTS) lane.start(STARTS[event.name], about, at);
 		else if (event.name in ENDS) lane.end(ENDS[event.name], about, at, event.cause ?? "");
-		else if (event.errorCode) lane.errors.push({ at, name: event.name, code: event.errorCode, detail: event.detail ?? "", cause: event.cause ?? "" });
 		else if (event.name === "TOKEN_EXCHANGED") lane.exchanges.push({ at, name: event.name });
+		if (code) lane.errors.push({ at, name: event.name, code, detail: event.detail ?? "", cause: event.cause ?? "" });
 		if (event.name === "JOINED") this.openCount += 1;
 		if (event.name === "LEFT") this.openCount -= 1;
 		return true;

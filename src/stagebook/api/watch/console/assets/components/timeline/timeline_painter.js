@@ -9,9 +9,10 @@ export const LANE_HEIGHT = 46;
 export const AXIS_HEIGHT = 28;
 const WATCH_ROWS = 2;
 const PUBLISH = { y: 6, height: 12 };
+const RECORD = { y: LANE_HEIGHT - 5, height: 3 };
 const WATCH = { y: 21, height: 9, pitch: 11 };
 const MARK_REACH = 7;
-const COLORS = ["text", "muted", "border", "surface", "raised", "accent", "green", "green-tint", "red", "red-tint", "blue", "teal", "purple", "amber", "grey-tint"];
+const COLORS = ["text", "muted", "border", "surface", "raised", "accent", "green", "green-tint", "red", "red-tint", "blue", "teal", "purple", "pink", "amber", "grey-tint"];
 
 // The colours of the page as the canvas needs them. `element` must be in the document.
 export function readColors(element) {
@@ -95,6 +96,7 @@ export class TimelinePainter {
 		if (layers.has("joined")) for (const row of lane.rows.joined) this.paintRow(row, scale, y + 3, LANE_HEIGHT - 7, colors["green-tint"], { edge: colors.green });
 		if (layers.has("published")) for (const row of lane.rows.published) this.paintRow(row, scale, y + PUBLISH.y, PUBLISH.height, colors.blue, { text: () => "published" });
 		if (layers.has("replicated")) for (const row of lane.rows.replicated) this.paintRow(row, scale, y + PUBLISH.y + PUBLISH.height - 3, 3, colors.purple);
+		if (layers.has("recorded")) for (const row of lane.rows.recorded) this.paintRow(row, scale, y + RECORD.y, RECORD.height, colors.pink);
 		if (layers.has("watched")) {
 			lane.rows.watched.slice(0, WATCH_ROWS).forEach((row, index) => {
 				this.paintRow(row, scale, y + WATCH.y + index * WATCH.pitch, WATCH.height, colors.teal, { text: ({ about }) => nameOf(about) });
@@ -178,6 +180,7 @@ export function hitTest(lane, x, y, scale, layers) {
 	const at = scale.timeAt(x);
 	const slack = scale.timeAt(2) - scale.timeAt(0);
 	const candidates = [];
+	if (y >= RECORD.y - 1) candidates.push(["recorded", lane.rows.recorded]);
 	if (y >= WATCH.y) candidates.push(["watched", [lane.rows.watched[Math.floor((y - WATCH.y) / WATCH.pitch)] ?? []]]);
 	if (y < WATCH.y) candidates.push(["published", lane.rows.published], ["replicated", lane.rows.replicated]);
 	candidates.push(["joined", lane.rows.joined]);

@@ -2,7 +2,7 @@
 
 import { call } from "../../api.js";
 import { FormDialog } from "../../components/dialog.js";
-import { Badge, Empty, Field, Loaded, Time } from "../../components/parts.js";
+import { Badge, Empty, Field, Loaded, RecordingBadge, Time } from "../../components/parts.js";
 import { Table } from "../../components/table.js";
 import { toast } from "../../components/toasts.js";
 import { useData } from "../../data.js";
@@ -51,10 +51,11 @@ function Participants({ items, hasMore, stage, isOperator, onAct }) {
 		},
 		{
 			title: "State",
-			render: ({ published, replicationType }) => html`<span class="badges">
+			render: ({ published, replicationType, recordingState }) => html`<span class="badges">
 				<${Badge} tone=${published ? "blue" : "green"}>${published ? "has published" : "connected"}<//>
 				${replicationType === "SOURCE" && html`<${Badge} tone="purple">replicated<//>`}
 				${replicationType === "REPLICA" && html`<${Badge} tone="purple">replica<//>`}
+				<${RecordingBadge} state=${recordingState} />
 			</span>`,
 		},
 		{ title: "First joined", render: ({ firstJoinTime }) => html`<${Time} iso=${firstJoinTime} isShort />` },

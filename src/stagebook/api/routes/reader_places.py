@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import Watcher
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import ApiCaller
 
 _ACCOUNT_SHARE = 0.75
 _KEY_SHARE = 0.5
@@ -23,9 +23,9 @@ class ReaderPlaces:
         self._by_account: Counter[str] = Counter()
         self._by_key: Counter[str] = Counter()
 
-    def take(self, watcher: Watcher) -> "ReaderPlace":
-        """Take a place, which must be given back. Raises WatchRefusedError 429 or 503 without one."""
-        account, key = watcher.account_id, f"{watcher.account_id}/{watcher.name}"
+    def take(self, caller: ApiCaller) -> "ReaderPlace":
+        """Take a place, which must be given back. Raises ApiRefusedError 429 or 503 without one."""
+        account, key = caller.account_id, f"{caller.account_id}/{caller.name}"
         if self._by_key[key] >= self._key_limit:
             raise _refused(429, f"this key has {self._key_limit} {self._counted}, which is the maximum")
         if self._by_account[account] >= self._account_limit:
@@ -59,6 +59,6 @@ class ReaderPlace:
         self._places.change(self._account, self._key, -1)
 
 
-def _refused(status: int, detail: str) -> WatchRefusedError:
-    code = WatchProblemCode.TOO_MANY_REQUESTS if status == 429 else WatchProblemCode.BUSY
-    return WatchRefusedError(status=status, code=code, detail=detail, headers=_RETRY_LATER)
+def _refused(status: int, detail: str) -> ApiRefusedError:
+    code = ApiProblemCode.TOO_MANY_REQUESTS if status == 429 else ApiProblemCode.BUSY
+    return ApiRefusedError(status=status, code=code, detail=detail, headers=_RETRY_LATER)

@@ -10,17 +10,17 @@ import pytest
 
 from stagebook.api.asgi import Scope
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.watch_api import MAXIMUM_BODY_SIZE_BYTES, MAXIMUM_REQUESTS, WatchApi
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import (
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import (
+    ApiCall,
+    ApiResponse,
+    ApiRoute,
     ReadBody,
     Role,
     StreamingResponse,
-    WatchCall,
-    WatchResponse,
-    WatchRoute,
     json_response,
 )
+from stagebook.api.routes.route_api import MAXIMUM_BODY_SIZE_BYTES, MAXIMUM_REQUESTS, RouteApi
 from stagebook.stage.errors import ResourceNotFoundError, ServerBusyError
 
 
@@ -42,7 +42,7 @@ class Everybody:
 
     async def authenticate(self, scope: Scope, read_body: ReadBody) -> "Everybody":
         if (b"authorization", b"no") in scope["headers"]:
-            raise WatchRefusedError(status=401, code=WatchProblemCode.UNAUTHENTICATED, detail="no such key")
+            raise ApiRefusedError(status=401, code=ApiProblemCode.UNAUTHENTICATED, detail="no such key")
         await read_body()
         return self
 
@@ -50,15 +50,15 @@ class Everybody:
         """Allow it."""
 
 
-async def show(call: WatchCall) -> WatchResponse:
+async def show(call: ApiCall) -> ApiResponse:
     return json_response({"path": dict(call.path), "limit": call.query.limit, "name": call.query.name})
 
 
-async def create(call: WatchCall) -> WatchResponse:
+async def create(call: ApiCall) -> ApiResponse:
     return json_response({"url": call.body.url}, status=201)
 
 
-async def fail(call: WatchCall) -> WatchResponse:
+async def fail(call: ApiCall) -> ApiResponse:
     errors: dict[str, Exception] = {
         "missing": ResourceNotFoundError(kind="session", name="st-1"),
         "busy": ServerBusyError("later"),
@@ -70,7 +70,7 @@ async def fail(call: WatchCall) -> WatchResponse:
 gate = asyncio.Event()
 
 
-async def wait(_call: WatchCall) -> WatchResponse:
+async def wait(_call: ApiCall) -> ApiResponse:
     await gate.wait()
     return json_response({})
 
@@ -78,7 +78,7 @@ async def wait(_call: WatchCall) -> WatchResponse:
 closed: list[str] = []
 
 
-async def stream(_call: WatchCall) -> WatchResponse:
+async def stream(_call: ApiCall) -> ApiResponse:
     async def parts() -> AsyncGenerator[bytes, None]:
         try:
             yield b"one"
@@ -89,15 +89,25 @@ async def stream(_call: WatchCall) -> WatchResponse:
     return StreamingResponse(parts=parts(), headers=((b"content-type", b"text/event-stream"),))
 
 
-API = WatchApi(
+API = RouteApi(
+    prefix="/watch/v1/",
     routes=[
-        WatchRoute(
+        ApiRoute(
             method="GET", template="/watch/v1/things/{id}", action="Show", summary="", handle=show, query=Parameters
         ),
-        WatchRoute(method="POST", template="/watch/v1/things", action="Create", summary="", handle=create, body=Body),
-        WatchRoute(method="GET", template="/watch/v1/fail/{kind}", action="Fail", summary="", handle=fail),
-        WatchRoute(method="GET", template="/watch/v1/wait", action="Wait", summary="", handle=wait),
-        WatchRoute(method="GET", template="/watch/v1/stream", action="Stream", summary="", handle=stream),
+        ApiRoute(method="POST", template="/watch/v1/things", action="Create", summary="", handle=create, body=Body),
+        ApiRoute(
+            method="PUT",
+            template="/watch/v1/things",
+            action="Replace",
+            summary="",
+            handle=create,
+            body=Body,
+            is_body_optional=True,
+        ),
+        ApiRoute(method="GET", template="/watch/v1/fail/{kind}", action="Fail", summary="", handle=fail),
+        ApiRoute(method="GET", template="/watch/v1/wait", action="Wait", summary="", handle=wait),
+        ApiRoute(method="GET", template="/watch/v1/stream", action="Stream", summary="", handle=stream),
     ],
     access=Everybody(),
 )
@@ -125,7 +135,7 @@ async def request(
         "query_string": query.encode(),
         "headers": list(headers),
     }
-    assert WatchApi.serves(scope)
+    assert API.serves(scope)
     await API(scope, receive, send)
     parts = [message["body"] for message in sent[1:]]
     return HttpResponse(status=sent[0]["status"], headers=sent[0]["headers"], body=b"".join(parts)), parts
@@ -172,6 +182,11 @@ async def test_a_wrong_body_is_explained(body: bytes, detail: str) -> None:
     assert (response.status, json.loads(response.body)["detail"]) == (400, detail)
 
 
+async def test_an_empty_body_is_an_empty_object_where_the_body_is_optional() -> None:
+    response, _ = await request("/watch/v1/things", method="PUT")
+    assert json.loads(response.body)["detail"] == "Object missing required field `url`"
+
+
 async def test_a_body_is_decoded_and_bounded() -> None:
     response, _ = await request("/watch/v1/things", method="POST", body=b'{"url": "x"}')
     assert (response.status, json.loads(response.body)) == (201, {"url": "x"})
@@ -187,7 +202,7 @@ async def test_unknown_paths_and_methods_are_refused() -> None:
     assert (b"allow", b"GET, HEAD") in response.headers
     response, _ = await request("/watch/v1/things", method="HEAD")
     assert (response.status, response.body) == (405, b"")
-    assert (b"allow", b"POST") in response.headers
+    assert (b"allow", b"POST, PUT") in response.headers
 
 
 async def test_head_is_answered_as_get_without_the_body() -> None:

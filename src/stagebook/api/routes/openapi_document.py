@@ -1,4 +1,4 @@
-"""GET /watch/v1/openapi.json: the OpenAPI 3.1 document of the watch API.
+"""GET .../openapi.json: the OpenAPI 3.1 document of an API that is made of routes.
 
 It is made from the routes: their templates, their query parameters and bodies as msgspec structs, and their responses.
 The API validates with the same structs, so the document cannot say other rules than the ones that are enforced.
@@ -6,6 +6,7 @@ Anybody may read it, since it holds nothing of the server but its version.
 Source: the OpenAPI Specification 3.1.1.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -14,12 +15,12 @@ from typing import Any, TypeAlias
 import msgspec
 
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.watch_problems import WatchProblem
-from stagebook.api.watch.watch_route import WatchCall, WatchResponse, WatchRoute
+from stagebook.api.routes.api_problems import ApiProblem
+from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute
 
 Json: TypeAlias = dict[str, Any]
 
-OPENAPI_PATH = "/watch/v1/openapi.json"
+DOCUMENT_NAME = "openapi.json"
 ERROR_STATUSES = (400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 429, 500, 503)
 """Every status of a problem document. Any route may have each."""
 
@@ -28,15 +29,33 @@ _REFERENCE = "#/components/schemas/{name}"
 _JSON_TYPE = "application/json"
 
 
-def with_document(routes: Iterable[WatchRoute], *, version: str) -> list[WatchRoute]:
-    """Return the routes and the route of the document that describes all of them. `version` is that of the server."""
+class ApiDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """What the document says about the API as a whole. `prefix` begins the paths of all routes.
 
-    async def show(_call: WatchCall) -> WatchResponse:
-        return response
+    `version` is that of the server. `security_schemes` are the objects that OpenAPI calls so, by name.
+    """
 
-    route = WatchRoute(
+    prefix: str
+    title: str
+    version: str
+    security_schemes: Mapping[str, Json]
+
+
+def with_document(routes: Iterable[ApiRoute], description: ApiDescription) -> list[ApiRoute]:
+    """Return the routes and the route of the document that describes all of them.
+
+    The document is made for its first reader, on a thread: it takes milliseconds, for which no start waits.
+    """
+    made: list[bytes] = []
+
+    async def show(_call: ApiCall) -> ApiResponse:
+        if not made:
+            made.append(await asyncio.to_thread(_encoded, all_routes, description))
+        return HttpResponse(status=200, headers=((b"content-type", _JSON_TYPE.encode()),), body=made[0])
+
+    route = ApiRoute(
         method="GET",
-        template=OPENAPI_PATH,
+        template=f"{description.prefix}{DOCUMENT_NAME}",
         action="GetOpenApiDocument",
         summary="This document",
         handle=show,
@@ -44,9 +63,11 @@ def with_document(routes: Iterable[WatchRoute], *, version: str) -> list[WatchRo
         response=OpenApiDocument,
     )
     all_routes = [*routes, route]
-    body = msgspec.json.encode(openapi_document(all_routes, version=version))
-    response = HttpResponse(status=200, headers=((b"content-type", _JSON_TYPE.encode()),), body=body)
     return all_routes
+
+
+def _encoded(routes: Iterable[ApiRoute], description: ApiDescription) -> bytes:
+    return msgspec.json.encode(openapi_document(routes, description))
 
 
 class OpenApiDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +81,7 @@ class OpenApiDocument(msgspec.Struct, frozen=True, kw_only=True):
     components: Json
 
 
-def openapi_document(routes: Iterable[WatchRoute], *, version: str) -> OpenApiDocument:
+def openapi_document(routes: Iterable[ApiRoute], description: ApiDescription) -> OpenApiDocument:
     """Return the document of these routes."""
     routes = list(routes)
     schemas = _Schemas(routes)
@@ -69,14 +90,14 @@ def openapi_document(routes: Iterable[WatchRoute], *, version: str) -> OpenApiDo
         paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, schemas)
     return OpenApiDocument(
         openapi="3.1.1",
-        info={"title": "Stagebook watch API", "version": version},
+        info={"title": description.title, "version": description.version},
         servers=[{"url": "/"}],
-        security=[{name: []} for name in _SECURITY_SCHEMES],
+        security=[{name: []} for name in description.security_schemes],
         paths=paths,
         components={
             "schemas": schemas.components,
             "responses": _error_responses(routes, schemas),
-            "securitySchemes": _SECURITY_SCHEMES,
+            "securitySchemes": dict(description.security_schemes),
         },
     )
 
@@ -84,20 +105,23 @@ def openapi_document(routes: Iterable[WatchRoute], *, version: str) -> OpenApiDo
 class _Schemas:
     """The JSON Schemas of the structs of all routes."""
 
-    def __init__(self, routes: Iterable[WatchRoute]) -> None:
+    def __init__(self, routes: Iterable[ApiRoute]) -> None:
         kinds = [
             kind
             for route in routes
-            for kind in (route.query, route.body, route.response, route.error)
+            for kind in (route.query, route.body, route.response, route.error, *route.messages)
             if kind is not None and kind is not msgspec.Raw
         ]
-        kinds = list(dict.fromkeys([*kinds, WatchProblem]))
+        kinds = list(dict.fromkeys([*kinds, ApiProblem]))
         references, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
         self._references = dict(zip(kinds, references, strict=True))
         queries = {self._name(route.query) for route in routes}
         self._components = components
         used = {
-            self._name(kind) for route in routes for kind in (route.body, route.response) if kind in self._references
+            self._name(kind)
+            for route in routes
+            for kind in (route.body, route.response, *route.messages)
+            if kind in self._references
         }
         self.components = {name: schema for name, schema in components.items() if name not in queries - used}
 
@@ -114,7 +138,7 @@ class _Schemas:
         return str(self._references[kind]["$ref"]).rpartition("/")[2]
 
 
-def _operation(route: WatchRoute, schemas: _Schemas) -> Json:
+def _operation(route: ApiRoute, schemas: _Schemas) -> Json:
     operation: Json = {
         "operationId": route.action,
         "summary": route.summary,
@@ -126,13 +150,13 @@ def _operation(route: WatchRoute, schemas: _Schemas) -> Json:
         operation["security"] = []
     if route.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not route.is_body_optional,
             "content": {_JSON_TYPE: {"schema": schemas.reference(route.body)}},
         }
     return operation
 
 
-def _path_parameters(route: WatchRoute) -> Iterable[Json]:
+def _path_parameters(route: ApiRoute) -> Iterable[Json]:
     for name in _PLACEHOLDER.findall(route.template):
         schema: Json = {"type": "string", "minLength": 1}
         if name in route.path_values:
@@ -140,12 +164,12 @@ def _path_parameters(route: WatchRoute) -> Iterable[Json]:
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _header_parameters(route: WatchRoute) -> Iterable[Json]:
+def _header_parameters(route: ApiRoute) -> Iterable[Json]:
     for name, is_required in route.header_parameters.items():
         yield {"name": name, "in": "header", "required": is_required, "schema": {"type": "string"}}
 
 
-def _query_parameters(route: WatchRoute, schemas: _Schemas) -> Iterable[Json]:
+def _query_parameters(route: ApiRoute, schemas: _Schemas) -> Iterable[Json]:
     members, required = schemas.members(route.query)
     for name, member in members.items():
         schema = _without_null(member)
@@ -170,11 +194,11 @@ def _without_null(schema: Json) -> Json:
     return {**rest, "anyOf": kinds} if kinds else rest
 
 
-def _responses(route: WatchRoute, schemas: _Schemas) -> Json:
+def _responses(route: ApiRoute, schemas: _Schemas) -> Json:
     success: Json = {"description": HTTPStatus(route.status).phrase}
     if route.content_type != _JSON_TYPE:
         types = (route.content_type, *route.other_content_types)
-        success["content"] = {name: {"schema": {"type": "string"}} for name in types}
+        success["content"] = {name: {"schema": {"type": "string"} | _messages(route, schemas)} for name in types}
     elif route.response is not None:
         success["content"] = {route.content_type: {"schema": schemas.reference(route.response)}}
     elif route.body is msgspec.Raw:
@@ -184,9 +208,16 @@ def _responses(route: WatchRoute, schemas: _Schemas) -> Json:
     return {str(route.status): success, **problems}
 
 
-def _error_responses(routes: Iterable[WatchRoute], schemas: _Schemas) -> Json:
+def _messages(route: ApiRoute, schemas: _Schemas) -> Json:
+    """Return what the messages of a stream have. OpenAPI 3.1 has no member for it, so its name begins with `x-`."""
+    if not route.messages:
+        return {}
+    return {"x-stagebook-messages": {"anyOf": [schemas.reference(kind) for kind in route.messages]}}
+
+
+def _error_responses(routes: Iterable[ApiRoute], schemas: _Schemas) -> Json:
     """Return the responses to errors, which the routes share."""
-    problem: Json = {"application/problem+json": {"schema": schemas.reference(WatchProblem)}}
+    problem: Json = {"application/problem+json": {"schema": schemas.reference(ApiProblem)}}
     responses: Json = {"Problem": {"description": "A problem document (RFC 9457)", "content": problem}}
     for kind in dict.fromkeys(route.error for route in routes):
         if kind is not None:
@@ -197,22 +228,3 @@ def _error_responses(routes: Iterable[WatchRoute], schemas: _Schemas) -> Json:
 
 def _error_name(kind: type[msgspec.Struct]) -> str:
     return f"ProblemOr{kind.__name__}"
-
-
-_SECURITY_SCHEMES: Json = {
-    "bearerKey": {"type": "http", "scheme": "bearer", "description": "A key of `stagebook keys create`."},
-    "signature": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Authorization",
-        "description": "AWS Signature Version 4 with the service `stagebook` or `ivs`.",
-        "x-amazon-apigateway-authtype": "awsSigv4",
-    },
-    "session": {
-        "type": "apiKey",
-        "in": "cookie",
-        "name": "__Host-stagebook",
-        "description": "The session of the console; without https, the cookie is stagebook_<port>. Requests that change"
-        " something need the header field X-Stagebook-Console and an Origin.",
-    },
-}

@@ -1,4 +1,4 @@
-"""The error responses of the watch API: problem details (RFC 9457) with a constant `code` for programs.
+"""The error responses of APIs that are made of routes: problem details (RFC 9457) with a constant `code` for programs.
 
 {"status": 400, "code": "INVALID_PARAMETER", "detail": "limit: expected `int` <= 1000"}
 """
@@ -23,7 +23,7 @@ _CONTENT_TYPE: Header = (b"content-type", b"application/problem+json")
 _RETRY_SOON: Header = (b"retry-after", b"1")
 
 
-class WatchProblemCode(StrEnum):
+class ApiProblemCode(StrEnum):
     """Why a request was refused."""
 
     INVALID_PARAMETER = "INVALID_PARAMETER"
@@ -42,20 +42,20 @@ class WatchProblemCode(StrEnum):
     INTERNAL = "INTERNAL"
 
 
-_STATUSES: dict[type[StagebookError], tuple[int, WatchProblemCode]] = {
-    InvalidInputError: (400, WatchProblemCode.INVALID_PARAMETER),
-    MalformedArnError: (400, WatchProblemCode.INVALID_PARAMETER),
-    ResourceNotFoundError: (404, WatchProblemCode.NOT_FOUND),
-    ConflictError: (409, WatchProblemCode.CONFLICT),
-    ServiceQuotaExceededError: (402, WatchProblemCode.QUOTA_EXCEEDED),
-    ServerBusyError: (503, WatchProblemCode.BUSY),
+_STATUSES: dict[type[StagebookError], tuple[int, ApiProblemCode]] = {
+    InvalidInputError: (400, ApiProblemCode.INVALID_PARAMETER),
+    MalformedArnError: (400, ApiProblemCode.INVALID_PARAMETER),
+    ResourceNotFoundError: (404, ApiProblemCode.NOT_FOUND),
+    ConflictError: (409, ApiProblemCode.CONFLICT),
+    ServiceQuotaExceededError: (402, ApiProblemCode.QUOTA_EXCEEDED),
+    ServerBusyError: (503, ApiProblemCode.BUSY),
 }
 
 
-class WatchRefusedError(Exception):
+class ApiRefusedError(Exception):
     """A request breaks a rule of this API. `detail` is for people and contains no secret."""
 
-    def __init__(self, *, status: int, code: WatchProblemCode, detail: str, headers: tuple[Header, ...] = ()) -> None:
+    def __init__(self, *, status: int, code: ApiProblemCode, detail: str, headers: tuple[Header, ...] = ()) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
@@ -63,21 +63,21 @@ class WatchRefusedError(Exception):
         self.headers = headers
 
 
-class WatchProblem(msgspec.Struct, frozen=True, kw_only=True):
+class ApiProblem(msgspec.Struct, frozen=True, kw_only=True):
     """The body of an error response."""
 
     status: int
-    code: WatchProblemCode
+    code: ApiProblemCode
     detail: str
 
 
 def problem_response(error: Exception) -> HttpResponse | None:
     """Return the response to an error that the client caused; None for any other error."""
     match error:
-        case WatchRefusedError():
+        case ApiRefusedError():
             return _response(error.status, error.code, error.detail, error.headers)
         case StagebookError():
-            status, code = _STATUSES.get(type(error), (400, WatchProblemCode.INVALID_PARAMETER))
+            status, code = _STATUSES.get(type(error), (400, ApiProblemCode.INVALID_PARAMETER))
             return _response(status, code, str(error), (_RETRY_SOON,) if status == 503 else ())
         case _:
             return None
@@ -85,9 +85,9 @@ def problem_response(error: Exception) -> HttpResponse | None:
 
 def internal_problem() -> HttpResponse:
     """Return the response to an unexpected error. Its cause is in the log only."""
-    return _response(500, WatchProblemCode.INTERNAL, "the server failed; its log has the reason", ())
+    return _response(500, ApiProblemCode.INTERNAL, "the server failed; its log has the reason", ())
 
 
-def _response(status: int, code: WatchProblemCode, detail: str, headers: tuple[Header, ...]) -> HttpResponse:
-    problem = WatchProblem(status=status, code=code, detail=detail)
+def _response(status: int, code: ApiProblemCode, detail: str, headers: tuple[Header, ...]) -> HttpResponse:
+    problem = ApiProblem(status=status, code=code, detail=detail)
     return HttpResponse(status=status, headers=(_CONTENT_TYPE, *headers), body=msgspec.json.encode(problem))

@@ -1,13 +1,14 @@
-"""Decoding the input of a watch request: query parameters and a JSON body, as values of the types of its route."""
+"""Decoding the input of a request: query parameters and a JSON body, as values of the types of its route."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
 from stagebook.stage.json_depth import MAX_JSON_DEPTH, is_too_deep
 
 MAXIMUM_PARAMETERS = 64
@@ -17,7 +18,7 @@ MAXIMUM_QUERY_SIZE_BYTES = 8_192
 def read_query(kind: type[msgspec.Struct], raw: bytes) -> Any:  # noqa: ANN401 - a value of `kind`
     """Return the query parameters as a value of `kind`. A parameter whose type is a tuple may occur several times.
 
-    Raises WatchRefusedError 400 that names the parameter and the rule.
+    Raises ApiRefusedError 400 that names the parameter and the rule.
     """
     if len(raw) > MAXIMUM_QUERY_SIZE_BYTES:
         raise _invalid(f"the query may have at most {MAXIMUM_QUERY_SIZE_BYTES} bytes")
@@ -44,7 +45,7 @@ def read_query(kind: type[msgspec.Struct], raw: bytes) -> Any:  # noqa: ANN401 -
     try:
         converted = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(_named(str(error))) from None
+        raise _invalid(_named(str(error), kind)) from None
     for each in parameters:
         # msgspec takes the text `null` as None where None is allowed. A parameter that is not given is left out.
         if each.name in values and getattr(converted, each.member) is None:
@@ -53,29 +54,29 @@ def read_query(kind: type[msgspec.Struct], raw: bytes) -> Any:  # noqa: ANN401 -
 
 
 def check_content_type(headers: Mapping[bytes, bytes]) -> None:
-    """Raise WatchRefusedError 415 for the Content-Type of a body that is not JSON. An absent one is accepted.
+    """Raise ApiRefusedError 415 for the Content-Type of a body that is not JSON. An absent one is accepted.
 
     A form of a web page can only have other types, and those that it can have need no preflight.
     """
     stated = headers.get(b"content-type")
     if stated is not None and stated.partition(b";")[0].strip().lower() != b"application/json":
-        raise WatchRefusedError(
+        raise ApiRefusedError(
             status=415,
-            code=WatchProblemCode.UNSUPPORTED_MEDIA_TYPE,
+            code=ApiProblemCode.UNSUPPORTED_MEDIA_TYPE,
             detail="the content type must be application/json",
         )
 
 
 def read_json(kind: type[msgspec.Struct] | type[msgspec.Raw], body: bytes) -> Any:  # noqa: ANN401 - a value of `kind`
-    """Return a JSON body as a value of `kind`. Raises WatchRefusedError 400 that names the member and the rule."""
+    """Return a JSON body as a value of `kind`. Raises ApiRefusedError 400 that names the member and the rule."""
     if is_too_deep(body):
-        raise WatchRefusedError(
-            status=400, code=WatchProblemCode.INVALID_BODY, detail=f"the body is nested deeper than {MAX_JSON_DEPTH}"
+        raise ApiRefusedError(
+            status=400, code=ApiProblemCode.INVALID_BODY, detail=f"the body is nested deeper than {MAX_JSON_DEPTH}"
         )
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WatchRefusedError(status=400, code=WatchProblemCode.INVALID_BODY, detail=_named(str(error))) from None
+        raise ApiRefusedError(status=400, code=ApiProblemCode.INVALID_BODY, detail=_named(str(error), kind)) from None
 
 
 class _Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,11 +100,28 @@ def _parameters(kind: type[msgspec.Struct]) -> Sequence[_Parameter]:
     )
 
 
-def _named(message: str) -> str:
-    """Return msgspec's message with the member first: "limit: Expected `int` <= 1000"."""
+def _named(message: str, kind: type[msgspec.Struct] | type[msgspec.Raw]) -> str:
+    """Return msgspec's message with the member first: "limit: Expected `int` <= 1000".
+
+    For a member of `kind` with an enumeration it says the values, which msgspec does not.
+    """
     rule, separator, path = message.partition(" - at `$.")
-    return f"{path.rstrip('`')}: {rule}" if separator else message
+    if not separator:
+        return message
+    member = path.rstrip("`")
+    if rule.startswith("Invalid enum value") and issubclass(kind, msgspec.Struct):
+        hints = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        choices = _enumerated(hints.get(member.partition("[")[0]))
+        rule = f"{rule}, expected one of {', '.join(choices)}" if choices else rule
+    return f"{member}: {rule}"
 
 
-def _invalid(detail: str) -> WatchRefusedError:
-    return WatchRefusedError(status=400, code=WatchProblemCode.INVALID_PARAMETER, detail=detail)
+def _enumerated(hint: object) -> list[str]:
+    """Return the values of the enumeration in a type such as `tuple[Capability, ...] | None`."""
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return [str(each.value) for each in hint]
+    return next((found for part in get_args(hint) if (found := _enumerated(part))), [])
+
+
+def _invalid(detail: str) -> ApiRefusedError:
+    return ApiRefusedError(status=400, code=ApiProblemCode.INVALID_PARAMETER, detail=detail)

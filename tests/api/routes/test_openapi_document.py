@@ -8,8 +8,9 @@ import msgspec
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.openapi_document import openapi_document, with_document
-from stagebook.api.watch.watch_route import EmptyParameters, Role, WatchCall, WatchResponse, WatchRoute
+from stagebook.api.routes.api_route import ApiCall, ApiResponse, ApiRoute, EmptyParameters, Role
+from stagebook.api.routes.openapi_document import openapi_document, with_document
+from stagebook.api.watch.watch_description import watch_description
 from tests.api.watch.access.access_harness import document, holder
 
 
@@ -28,16 +29,20 @@ class Thing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     thing_id: str
 
 
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+
+
 class ThingError(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-async def unused(_call: WatchCall) -> WatchResponse:
+async def unused(_call: ApiCall) -> ApiResponse:
     raise AssertionError("the document is made without a request")
 
 
-def route(method: str, template: str, action: str, **members: Any) -> WatchRoute:  # noqa: ANN401 - members of WatchRoute
-    return WatchRoute(method=method, template=template, action=action, summary=f"{action}.", handle=unused, **members)
+def route(method: str, template: str, action: str, **members: Any) -> ApiRoute:  # noqa: ANN401 - members of ApiRoute
+    return ApiRoute(method=method, template=template, action=action, summary=f"{action}.", handle=unused, **members)
 
 
 ROUTES = [
@@ -54,12 +59,12 @@ ROUTES = [
         header_parameters={"If-Match": False},
         error=ThingError,
     ),
-    route("GET", "/watch/v1/things/stream", "StreamThings", response=Thing, content_type="text/event-stream"),
+    route("GET", "/watch/v1/things/stream", "StreamThings", messages=(Thing, Letter), content_type="text/event-stream"),
     route("GET", "/watch/v1/things/file", "ExportThings", content_type="a/b", other_content_types=("c/d",)),
     route("POST", "/watch/v1/anything", "Anything", body=msgspec.Raw, is_public=True),
     route("DELETE", "/watch/v1/things/{kind}", "DeleteThing", role=Role.OPERATOR, status=204),
 ]
-DOCUMENT: Any = msgspec.json.decode(msgspec.json.encode(openapi_document(ROUTES, version="1.2.3")))
+DOCUMENT: Any = msgspec.json.decode(msgspec.json.encode(openapi_document(ROUTES, watch_description(version="1.2.3"))))
 PATHS = DOCUMENT["paths"]
 
 
@@ -113,7 +118,9 @@ def test_bodies_and_responses_are_the_structs_of_the_route() -> None:
 
 def test_a_response_that_is_not_json_is_a_text_of_its_types() -> None:
     content = PATHS["/watch/v1/things/stream"]["get"]["responses"]["200"]["content"]
-    assert content == {"text/event-stream": {"schema": {"type": "string"}}}
+    messages = [{"$ref": "#/components/schemas/Thing"}, {"$ref": "#/components/schemas/Letter"}]
+    assert content == {"text/event-stream": {"schema": {"type": "string", "x-stagebook-messages": {"anyOf": messages}}}}
+    assert DOCUMENT["components"]["schemas"]["Letter"]["required"] == ["text"]
     content = PATHS["/watch/v1/things/file"]["get"]["responses"]["200"]["content"]
     assert set(content) == {"a/b", "c/d"}
 
@@ -134,9 +141,9 @@ def test_roles_and_public_routes_are_marked() -> None:
 
 
 async def test_the_served_document_describes_itself() -> None:
-    *others, served = with_document(ROUTES, version="1.2.3")
+    *others, served = with_document(ROUTES, watch_description(version="1.2.3"))
     assert others == ROUTES
-    call = WatchCall(watcher=holder(Role.READER), path={}, query=EmptyParameters(), body=None, headers={})
+    call = ApiCall(caller=holder(Role.READER), path={}, query=EmptyParameters(), body=None, headers={})
     response = await served.handle(call)
     assert isinstance(response, HttpResponse)
     assert served.is_public

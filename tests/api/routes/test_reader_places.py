@@ -4,9 +4,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from stagebook.api.watch.reader_places import ReaderPlaces
-from stagebook.api.watch.watch_problems import WatchRefusedError
-from stagebook.api.watch.watch_route import Role
+from stagebook.api.routes.api_problems import ApiRefusedError
+from stagebook.api.routes.api_route import Role
+from stagebook.api.routes.reader_places import ReaderPlaces
 
 
 class NamedWatcher:
@@ -29,15 +29,15 @@ def test_a_key_an_account_and_all_together_have_a_limit_and_places_are_given_bac
     places = ReaderPlaces(8)
     with ExitStack() as taken:
         take(places, taken, "1", "first", 4)
-        with pytest.raises(WatchRefusedError, match="this key has 4 open streams") as refused:
+        with pytest.raises(ApiRefusedError, match="this key has 4 open streams") as refused:
             take(places, taken, "1", "first", 1)
         assert refused.value.status == 429
         take(places, taken, "1", "second", 2)
-        with pytest.raises(WatchRefusedError, match="this account has 6 open streams") as refused:
+        with pytest.raises(ApiRefusedError, match="this account has 6 open streams") as refused:
             take(places, taken, "1", "third", 1)
         assert refused.value.status == 429
         take(places, taken, "2", "first", 2)
-        with pytest.raises(WatchRefusedError, match="the server has 8 open streams") as refused:
+        with pytest.raises(ApiRefusedError, match="the server has 8 open streams") as refused:
             take(places, taken, "3", "first", 1)
         assert refused.value.status == 503
     assert places.taken == 0

@@ -1,4 +1,4 @@
-"""The routes of the watch API as values: what a request must look like, who may make it, and what answers it.
+"""The routes of an API as values: what a request must look like, who may make it, and what answers it.
 
 Query parameters and JSON bodies are msgspec structs, so their types and constraints are stated once: the API validates
 with them, and the OpenAPI document describes them.
@@ -12,7 +12,7 @@ import msgspec
 
 from stagebook.api.asgi import Header, Scope
 from stagebook.api.http_responses import HttpResponse
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
 
 ReadBody: TypeAlias = Callable[[], Awaitable[bytes]]
 
@@ -24,8 +24,8 @@ class Role(StrEnum):
     OPERATOR = "operator"
 
 
-class Watcher(Protocol):
-    """An authenticated caller of the watch API."""
+class ApiCaller(Protocol):
+    """An authenticated caller."""
 
     @property
     def account_id(self) -> str:
@@ -36,7 +36,7 @@ class Watcher(Protocol):
         """What the log calls it. Not a secret."""
 
     def require(self, action: str, role: Role, *, resource: str | None = None) -> None:
-        """Raise WatchRefusedError unless it may do `action` (`stagebook:SearchEvents`) on `resource`, an ARN.
+        """Raise ApiRefusedError unless it may do `action` (`stagebook:SearchEvents`) on `resource`, an ARN.
 
         None stands for all resources of the account.
         """
@@ -48,11 +48,11 @@ class Nobody:
     account_id = ""
     name = "nobody"
 
-    def require(self, action: str, role: Role, *, resource: str | None = None) -> None:  # noqa: ARG002 - as in Watcher
-        """Raise WatchRefusedError 401."""
-        raise WatchRefusedError(
+    def require(self, action: str, role: Role, *, resource: str | None = None) -> None:  # noqa: ARG002 - as in ApiCaller
+        """Raise ApiRefusedError 401."""
+        raise ApiRefusedError(
             status=401,
-            code=WatchProblemCode.UNAUTHENTICATED,
+            code=ApiProblemCode.UNAUTHENTICATED,
             detail=f"{action} needs a caller with the role {role.value}",
         )
 
@@ -60,11 +60,11 @@ class Nobody:
 NOBODY = Nobody()
 
 
-class WatchAccess(Protocol):
+class ApiAccess(Protocol):
     """Authenticates requests."""
 
-    async def authenticate(self, scope: Scope, read_body: ReadBody) -> Watcher:
-        """Return the caller of a request. Raises WatchRefusedError 401 without valid credentials.
+    async def authenticate(self, scope: Scope, read_body: ReadBody) -> ApiCaller:
+        """Return the caller of a request. Raises ApiRefusedError 401 without valid credentials.
 
         `read_body` returns the body. It is read only if the header fields name credentials that are known.
         """
@@ -74,7 +74,7 @@ class EmptyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The query parameters of a route that has none."""
 
 
-class WatchCall(msgspec.Struct, frozen=True, kw_only=True):
+class ApiCall(msgspec.Struct, frozen=True, kw_only=True):
     """An authorised request.
 
     `path` has the values of the placeholders of the route's template. `query` and `body` are of the types that the
@@ -82,7 +82,7 @@ class WatchCall(msgspec.Struct, frozen=True, kw_only=True):
     known. `headers` has the lines of a field joined by commas.
     """
 
-    watcher: Watcher
+    caller: ApiCaller
     path: Mapping[str, str]
     query: Any
     body: Any
@@ -98,18 +98,20 @@ class StreamingResponse(msgspec.Struct, frozen=True, kw_only=True):
     parts: AsyncGenerator[bytes, None]
 
 
-WatchResponse: TypeAlias = HttpResponse | StreamingResponse
-Handle: TypeAlias = Callable[[WatchCall], Awaitable[WatchResponse]]
+ApiResponse: TypeAlias = HttpResponse | StreamingResponse
+Handle: TypeAlias = Callable[[ApiCall], Awaitable[ApiResponse]]
 
 
-class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation of the watch API.
+class ApiRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of an API.
 
     `template` is the path, with placeholders: `/watch/v1/sessions/{session_id}`. `action` is the operation's name,
     which policies spell `stagebook:<action>`. `query`, `body` and `response` are msgspec structs, or `msgspec.Raw` for
-    any JSON. `content_type` is that of the response; `other_content_types` are those of responses without JSON
-    that a parameter chooses. `path_values` has the values of a placeholder that has no others.
-    `header_parameters` has the header fields that the route reads, and whether each is required.
+    any JSON. With `is_body_optional`, an empty body is an empty object. `content_type` is that of the response;
+    `other_content_types` are those of responses without JSON that a parameter chooses. `path_values` has the values of
+    a placeholder that has no others. `header_parameters` has the header fields that the route reads, and whether each
+    is required.
+    `messages` are the structs that the messages of a stream of events have as JSON.
     `error` is the body of errors that are no problem documents. A public route needs no authentication.
 
     A completed request to a route of role operator is logged.
@@ -123,10 +125,12 @@ class WatchRoute(msgspec.Struct, frozen=True, kw_only=True):
     role: Role = Role.READER
     query: type[msgspec.Struct] = EmptyParameters
     body: type[msgspec.Struct] | type[msgspec.Raw] | None = None
+    is_body_optional: bool = False
     response: type[msgspec.Struct] | None = None
     status: int = 200
     content_type: str = "application/json"
     other_content_types: tuple[str, ...] = ()
+    messages: tuple[type[msgspec.Struct], ...] = ()
     path_values: Mapping[str, tuple[str, ...]] = {}
     header_parameters: Mapping[str, bool] = {}
     error: type[msgspec.Struct] | None = None

@@ -1,4 +1,4 @@
-"""The ASGI application of the watch API: routing, authentication, validation, and the translation of errors.
+"""The ASGI application that serves routes: routing, authentication, validation, and the translation of errors.
 
 A request passes these steps in this order: path, method, credentials, body, query parameters, handler. A handler
 authorises, because only it knows the resource. Every refusal is an exception, and `__call__` is the one place that
@@ -13,7 +13,6 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
-import msgspec
 import structlog
 
 from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, Header, ObservedSend, Receive, Scope, Send
@@ -21,29 +20,28 @@ from stagebook.api.http_body import BodyReader, BodyTimeoutError, BodyTooLargeEr
 from stagebook.api.http_headers import read_headers
 from stagebook.api.http_responses import HttpResponse, send_response
 from stagebook.api.request_counts import OPERATION, UNKNOWN_OPERATION, RequestCounts
-from stagebook.api.watch.reader_places import ReaderPlaces
-from stagebook.api.watch.watch_input import check_content_type, read_json, read_query
-from stagebook.api.watch.watch_problems import (
-    WatchProblemCode,
-    WatchRefusedError,
+from stagebook.api.routes.api_input import check_content_type, read_json, read_query
+from stagebook.api.routes.api_problems import (
+    ApiProblemCode,
+    ApiRefusedError,
     internal_problem,
     problem_response,
 )
-from stagebook.api.watch.watch_route import (
+from stagebook.api.routes.api_route import (
     NOBODY,
+    ApiAccess,
+    ApiCall,
+    ApiCaller,
+    ApiResponse,
+    ApiRoute,
     ReadBody,
     Role,
     StreamingResponse,
-    WatchAccess,
-    WatchCall,
-    Watcher,
-    WatchResponse,
-    WatchRoute,
 )
+from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.error_traceback import drop_traceback
 from stagebook.log_rate_limit import LogRateLimit
 
-WATCH_PREFIX = "/watch/v1/"
 MAXIMUM_REQUESTS = 96
 """Requests in progress. Fewer reads than may wait for a history process, so no key and no account fills that queue."""
 MAXIMUM_BODY_SIZE_BYTES = 256 * 1_024
@@ -55,35 +53,36 @@ _PLACEHOLDER = re.compile(r"\\\{(\w+)\\\}")
 _log = structlog.get_logger(__name__)
 
 
-class WatchApi:
-    """The ASGI application that serves `routes`, whose paths start with WATCH_PREFIX."""
+class RouteApi:
+    """The ASGI application that serves `routes`, whose paths start with `prefix`."""
 
     def __init__(
         self,
         *,
-        routes: Iterable[WatchRoute],
-        access: WatchAccess,
+        prefix: str,
+        routes: Iterable[ApiRoute],
+        access: ApiAccess,
         body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
         requests: RequestCounts | None = None,
     ) -> None:
         """`requests` counts the requests, whose durations `monotonic` measures in seconds."""
         self.routes = tuple(routes)
-        self._methods_by_pattern: dict[re.Pattern[str], dict[str, WatchRoute]] = {}
+        self._prefix = prefix
+        self._methods_by_pattern: dict[re.Pattern[str], dict[str, ApiRoute]] = {}
         for route in self.routes:
             self._methods_by_pattern.setdefault(_pattern(route.template), {})[route.method] = route
         self._access = access
         self._bodies = BodyReader(timeout_seconds=body_timeout_seconds)
         self._log_limit = LogRateLimit(clock=monotonic)
-        self._requests = requests or RequestCounts("watch")
+        self._requests = requests or RequestCounts("routes")
         self._monotonic = monotonic
         self._places = ReaderPlaces(MAXIMUM_REQUESTS, counted="requests in progress")
 
-    @staticmethod
-    def serves(scope: Scope) -> bool:
+    def serves(self, scope: Scope) -> bool:
         """Return whether a request belongs to this API."""
         path: str = scope["path"]
-        return scope["type"] == "http" and path.startswith(WATCH_PREFIX)
+        return scope["type"] == "http" and path.startswith(self._prefix)
 
     def path_template(self, scope: Scope) -> str:
         """Return the path of a request with its ids replaced by placeholders, so that it can be logged."""
@@ -91,7 +90,7 @@ class WatchApi:
         for pattern, methods in self._methods_by_pattern.items():
             if pattern.fullmatch(raw_path):
                 return next(iter(methods.values())).template
-        return f"{WATCH_PREFIX}(other)"
+        return f"{self._prefix}(other)"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -114,17 +113,17 @@ class WatchApi:
         no_store: Header = (b"cache-control", b"no-store")
         await send_response(send, response, extra_headers=(no_store,), is_head=scope["method"] == "HEAD")
 
-    async def _serve(self, scope: Scope, receive: Receive) -> WatchResponse:
+    async def _serve(self, scope: Scope, receive: Receive) -> ApiResponse:
         route, path = self._find(scope)
         scope[OPERATION] = _operation_name(route, path)
         read_body = _ReadOnce(self._bodies, receive)
-        watcher: Watcher = NOBODY if route.is_public else await self._access.authenticate(scope, read_body)
+        caller: ApiCaller = NOBODY if route.is_public else await self._access.authenticate(scope, read_body)
         headers = read_headers(scope["headers"])
-        call = WatchCall(
-            watcher=watcher,
+        call = ApiCall(
+            caller=caller,
             path=path,
             query=read_query(route.query, scope["query_string"]),
-            body=None if route.body is None else await _read_json(route.body, headers, read_body),
+            body=await _read_json(route, headers, read_body),
             headers=headers,
             client_address=str((scope.get("client") or ("",))[0]),
         )
@@ -133,29 +132,29 @@ class WatchApi:
             self._log_change(route, call, response.status)
         return response
 
-    async def _handle(self, route: WatchRoute, call: WatchCall) -> WatchResponse:
+    async def _handle(self, route: ApiRoute, call: ApiCall) -> ApiResponse:
         """Call the handler. A long response has left its place here when it begins."""
         if route.is_public:
             return await route.handle(call)
-        place = self._places.take(call.watcher)
+        place = self._places.take(call.caller)
         try:
             return await route.handle(call)
         finally:
             place.give_back()
 
     @staticmethod
-    def _log_change(route: WatchRoute, call: WatchCall, status: int) -> None:
+    def _log_change(route: ApiRoute, call: ApiCall, status: int) -> None:
         _log.info(
             "operator request",
             action=route.action,
             target="/".join(call.path.values())[:MAXIMUM_LOGGED_LENGTH],
-            caller=call.watcher.name,
-            account_id=call.watcher.account_id,
+            caller=call.caller.name,
+            account_id=call.caller.account_id,
             status=status,
         )
 
-    def _find(self, scope: Scope) -> tuple[WatchRoute, Mapping[str, str]]:
-        """Return the route of a request and the values of its placeholders; raise WatchRefusedError 404 or 405."""
+    def _find(self, scope: Scope) -> tuple[ApiRoute, Mapping[str, str]]:
+        """Return the route of a request and the values of its placeholders; raise ApiRefusedError 404 or 405."""
         # A scope's path is decoded. A placeholder must not match an encoded slash, so the undecoded path is matched.
         raw_path = scope["raw_path"].decode("ascii", errors="replace")
         for pattern, methods in self._methods_by_pattern.items():
@@ -164,14 +163,14 @@ class WatchApi:
                 route = methods.get("GET" if method == "HEAD" else method)
                 if route is None:
                     allow = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
-                    raise WatchRefusedError(
+                    raise ApiRefusedError(
                         status=405,
-                        code=WatchProblemCode.METHOD_NOT_ALLOWED,
+                        code=ApiProblemCode.METHOD_NOT_ALLOWED,
                         detail=f"use {allow}",
                         headers=((b"allow", allow.encode("ascii")),),
                     )
                 return route, {name: unquote(value) for name, value in match.groupdict().items()}
-        raise WatchRefusedError(status=404, code=WatchProblemCode.NOT_FOUND, detail="no such path")
+        raise ApiRefusedError(status=404, code=ApiProblemCode.NOT_FOUND, detail="no such path")
 
     async def _send_stream(self, scope: Scope, receive: Receive, send: Send, response: StreamingResponse) -> None:
         """Send a response part by part. Its generator is started, and it is closed whatever ends it.
@@ -200,7 +199,7 @@ class WatchApi:
         response = problem_response(error)
         if response is None:
             if (more := self._log_limit.admit(type(error).__name__)) is not None:
-                _log.error("watch_request_failed", path=scope["path"], exc_info=error, **more)
+                _log.error("request_failed", path=scope["path"], exc_info=error, **more)
             response = internal_problem()
         drop_traceback(error)
         return response
@@ -219,27 +218,28 @@ class _ReadOnce:
             try:
                 self._body = await self._bodies.read(self._receive, max_size_bytes=MAXIMUM_BODY_SIZE_BYTES)
             except BodyTooLargeError:
-                raise WatchRefusedError(
+                raise ApiRefusedError(
                     status=413,
-                    code=WatchProblemCode.TOO_LARGE,
+                    code=ApiProblemCode.TOO_LARGE,
                     detail=f"the body may have at most {MAXIMUM_BODY_SIZE_BYTES} bytes",
                     headers=(_CLOSE,),
                 ) from None
             except BodyTimeoutError:
-                raise WatchRefusedError(
+                raise ApiRefusedError(
                     status=408,
-                    code=WatchProblemCode.TIMEOUT,
+                    code=ApiProblemCode.TIMEOUT,
                     detail="the body did not arrive in time",
                     headers=(_CLOSE,),
                 ) from None
         return self._body
 
 
-async def _read_json(
-    kind: type[msgspec.Struct] | type[msgspec.Raw], headers: Mapping[bytes, bytes], read_body: ReadBody
-) -> Any:  # noqa: ANN401 - a value of `kind`
+async def _read_json(route: ApiRoute, headers: Mapping[bytes, bytes], read_body: ReadBody) -> Any:  # noqa: ANN401 - a value of the type of the route's body
+    if route.body is None:
+        return None
     check_content_type(headers)
-    return read_json(kind, await read_body())
+    body = await read_body()
+    return read_json(route.body, b"{}" if route.is_body_optional and not body else body)
 
 
 @asynccontextmanager
@@ -265,7 +265,7 @@ async def _wait_for_disconnect(receive: Receive, task: asyncio.Task[Any]) -> Non
     task.cancel()
 
 
-def _operation_name(route: WatchRoute, path: Mapping[str, str]) -> str:
+def _operation_name(route: ApiRoute, path: Mapping[str, str]) -> str:
     """Return the name under which a request is counted: its action, with the values that are listed by the route."""
     listed = [path[name] for name, values in route.path_values.items() if path[name] in values]
     return " ".join((route.action, *listed))

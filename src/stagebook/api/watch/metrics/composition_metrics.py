@@ -1,0 +1,72 @@
+"""Metrics of the compositions, as sums over their processes.
+
+Each composition has a process of its own, which reports what it uses every two seconds (`composing_statistics`). What
+the processes that have exited had counted stays in the totals.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from stagebook.media.composition.processes.composition_pool import CompositionPool
+
+
+class CompositionMetrics:
+    """Reads the metrics of the compositions."""
+
+    def __init__(self, pool: CompositionPool) -> None:
+        self._pool = pool
+
+    def __call__(self) -> Iterator[Metric]:
+        """Yield the families."""
+        counts = self._pool.counts
+        yield GaugeMetricFamily(
+            "stagebook_compositions",
+            "Compositions whose process runs.",
+            value=self._pool.composition_count,
+        )
+        yield CounterMetricFamily(
+            "stagebook_compositions_lost",
+            "Compositions that failed because their process could not start or exited by itself.",
+            value=counts.lost,
+        )
+        failed = CounterMetricFamily(
+            "stagebook_composition_failed_destinations",
+            "Destinations of compositions that failed, by error code.",
+            labels=("error_code",),
+        )
+        for fault, count in counts.failed_outputs.items():
+            failed.add_metric((fault.value,), count)
+        yield failed
+        yield CounterMetricFamily(
+            "stagebook_composition_reconnects",
+            "Times that the connection of a composition to a channel was lost and is tried again.",
+            value=counts.reconnects,
+        )
+        yield from self._processes()
+
+    def _processes(self) -> Iterator[Metric]:
+        statistics = self._pool.statistics
+        yield CounterMetricFamily(
+            "stagebook_composition_cpu_seconds", "CPU time of all composition processes.", value=statistics.cpu_seconds
+        )
+        yield CounterMetricFamily(
+            "stagebook_composition_repeated_frames",
+            "Frames that repeat the one before, because the machine was too slow.",
+            value=statistics.repeated_frames,
+        )
+        yield CounterMetricFamily(
+            "stagebook_composition_omitted_frames",
+            "Frames that were left out, because the machine was too slow.",
+            value=statistics.omitted_frames,
+        )
+        yield GaugeMetricFamily(
+            "stagebook_composition_waiting_bytes",
+            "Bytes of compositions that wait for the store, on disk.",
+            value=statistics.waiting_bytes,
+        )
+        yield CounterMetricFamily(
+            "stagebook_composition_failed_uploads",
+            "Attempts to store an object of a composition that failed.",
+            value=statistics.failed_attempts,
+        )
