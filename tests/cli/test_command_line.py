@@ -10,7 +10,7 @@ from stagebook.cli.command_line import main
 from stagebook.config.settings import SECRET_SETTINGS, SETTINGS
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.server.system_clock import SystemRandomness
-from tests.serving import run_command
+from tests.serving import COMMAND, clean_environment, run_command
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +100,24 @@ def test_help_lists_every_setting_except_those_with_secrets(capsys: pytest.Captu
     words = capsys.readouterr().out.split()
     for setting in SETTINGS.values():
         assert (setting.flag in words) == (setting.name not in SECRET_SETTINGS), setting.name
+
+
+def test_a_closed_pipe_ends_the_version_without_a_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [*COMMAND, "--version"],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=clean_environment(),
+        )
+    finally:
+        os.close(writer)
+    assert ended.returncode == 141
+    assert ended.stderr == ""
 
 
 def test_the_installed_command_prints_its_version() -> None:

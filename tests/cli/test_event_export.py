@@ -155,9 +155,9 @@ def test_a_closed_pipe_ends_an_export_without_a_traceback(tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def sized_books(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Return data folders whose books have 2,000 and 20,000 events."""
+    """Return data folders whose books have 2,000 and 8,000 events."""
     folders = []
-    for count in (2_000, 20_000):
+    for count in (2_000, 8_000):
         folder = tmp_path_factory.mktemp("sized")
         asyncio.run(write_events(folder / "book.sqlite3", count))
         folders.append(folder)

@@ -21,6 +21,7 @@ from stagebook.stage.arns import parse_arn
 from stagebook.stage.resources import ParticipantRecord
 from tests.book.sample import (
     ARN,
+    COMPOSITION_ARN,
     NOON_MS,
     OTHER_ARN,
     OTHER_SESSION,
@@ -32,7 +33,7 @@ from tests.book.sample import (
     put,
 )
 from tests.book.sqlite.test_upgrades import make_book
-from tests.cli.written_book import EVENTS, write_book
+from tests.cli.written_book import COMPOSITION_EVENTS, EVENTS, write_book, write_composition
 from tests.serving import COMMAND, DEADLINE_SECONDS, clean_environment
 
 
@@ -103,6 +104,54 @@ def test_a_filter_selects_events(data: Path, capsys: pytest.CaptureFixture[str],
     assert len(events) == count
     sequences = [int(event["sequence"]) for event in events]
     assert sequences == sorted(sequences, reverse="asc" not in flags)
+
+
+@pytest.fixture(scope="module")
+def composed_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("composed") / "data"
+    write_composition(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("flags", "count"),
+    [
+        ("", EVENTS + COMPOSITION_EVENTS),
+        ("--order asc --limit 12", EVENTS + 2),
+        (f"--stage {ARN}", 9 + COMPOSITION_EVENTS),
+        (f"--composition {COMPOSITION_ARN}", COMPOSITION_EVENTS),
+        (f"--composition {COMPOSITION_ARN} --limit 2", 2),
+        (f"--composition {COMPOSITION_ARN} --name left", 0),
+        (f"--composition {COMPOSITION_ARN}0", 0),
+        ("--name composition_failed", 1),
+        ("--name composition_failed --name JOINED --order asc", 4),
+        ("--error any", 3),
+        ("--error accessdeniedexception", 2),
+        ("--cause output", 2),
+        ("--user ann", 4),
+        (f"--session {SESSION}", 9),
+        ("--since 2023-11-14T23:13:22Z", 2),
+        ("--until 2023-11-14T23:13:22Z", EVENTS + 1),
+    ],
+)
+def test_events_of_compositions_are_among_those_of_participants(
+    composed_data: Path, capsys: pytest.CaptureFixture[str], flags: str, count: int
+) -> None:
+    test_a_filter_selects_events(composed_data, capsys, flags, count)
+
+
+def test_a_table_says_which_composition_and_why(composed_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["events", "list", "--data", str(composed_data), "--error", "AccessDeniedException"]) == 0
+    shown = "".join(capsys.readouterr().out.split())
+    assert "composition/abcdABCDefgh,destinationGHFabcgefABC,AccessDeniedException:AccessdeniedtoS3bucket." in shown
+
+
+def test_an_export_has_no_names_of_compositions(composed_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["events", "export", "--data", str(composed_data), "--output", "-", "--name", "COMPOSITION_FAILED"])
+    assert "must be one of JOINED" in capsys.readouterr().err
+    assert main(["events", "export", "--data", str(composed_data), "--output", "-"]) == 0
+    assert "composition" not in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,12 @@ import asyncio
 from pathlib import Path
 
 from stagebook.data_folder.secrets import DataFolder
+from stagebook.stage.composition.composition_events import (
+    CompositionCause,
+    CompositionErrorCode,
+    CompositionEvent,
+    CompositionEventName,
+)
 from stagebook.stage.events import Cause, ErrorCode, Event, EventName
 from stagebook.stage.resources import ParticipantRecord
 from tests.book.sample import (
@@ -12,17 +18,22 @@ from tests.book.sample import (
     OTHER_SESSION,
     SESSION,
     append,
+    append_composition,
     commit,
+    composition,
     end_session,
     open_book,
     open_session,
     put,
+    put_composition,
     put_stage,
 )
 
 HOSTILE_USER = "\x1b]0;owned\x07[red]=1+1"
 SECOND_MS = 1_000
+LATE_MS = NOON_MS + 3_600_000
 EVENTS = 10
+COMPOSITION_EVENTS = 3
 
 
 def write_book(folder: Path) -> Path:
@@ -35,6 +46,37 @@ def write_book(folder: Path) -> Path:
     data.prepare()
     asyncio.run(_write(data.book_path))
     return data.book_path
+
+
+def write_composition(folder: Path) -> Path:
+    """Write the book of `write_book`, with a composition of the first stage whose only destination failed."""
+    path = write_book(folder)
+    asyncio.run(_write_composition(path))
+    return path
+
+
+async def _write_composition(path: Path) -> None:
+    book = open_book(path)
+    await commit(
+        book,
+        put_composition(composition(end_ms=LATE_MS + 2 * SECOND_MS)),
+        append_composition(at_ms=LATE_MS + SECOND_MS),
+        append_composition(
+            _failed(CompositionEventName.COMPOSITION_DESTINATION_FAILED, of="GHFabcgefABC"),
+            at_ms=LATE_MS + 2 * SECOND_MS,
+        ),
+        append_composition(_failed(CompositionEventName.COMPOSITION_FAILED), at_ms=LATE_MS + 2 * SECOND_MS),
+    )
+    await book.close()
+
+
+def _failed(name: CompositionEventName, *, of: str | None = None) -> CompositionEvent:
+    return CompositionEvent(
+        name=name,
+        destination_id=of,
+        error_code=CompositionErrorCode.ACCESS_DENIED_EXCEPTION,
+        cause=CompositionCause.OUTPUT,
+    )
 
 
 async def _write(path: Path) -> None:
@@ -55,12 +97,11 @@ async def _write(path: Path) -> None:
     ):
         await commit(book, append(who, event, at_ms=NOON_MS + second * SECOND_MS))
     await commit(book, end_session(SESSION, end_ms=NOON_MS + 10 * SECOND_MS))
-    late_ms = NOON_MS + 3_600_000
-    await commit(book, open_session(OTHER_SESSION, arn=OTHER_ARN, start_ms=late_ms))
+    await commit(book, open_session(OTHER_SESSION, arn=OTHER_ARN, start_ms=LATE_MS))
     hostile = ParticipantRecord(participant_id="p-eve", user_id=HOSTILE_USER, attributes={"seat": "=2+2"})
     await commit(
         book,
         put(hostile, arn=OTHER_ARN, session_id=OTHER_SESSION),
-        append("p-eve", EventName.JOINED, arn=OTHER_ARN, session_id=OTHER_SESSION, at_ms=late_ms),
+        append("p-eve", EventName.JOINED, arn=OTHER_ARN, session_id=OTHER_SESSION, at_ms=LATE_MS),
     )
     await book.close()

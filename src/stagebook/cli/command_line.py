@@ -8,9 +8,17 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
-from stagebook.cli import events_commands, key_commands, server_commands, sessions_commands, webhooks_commands
+from stagebook.cli import (
+    conformance_commands,
+    events_commands,
+    key_commands,
+    play_command,
+    server_commands,
+    sessions_commands,
+    webhooks_commands,
+)
+from stagebook.cli.books import check_command
 from stagebook.cli.exit_codes import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -18,14 +26,19 @@ from stagebook.cli.exit_codes import (
     EXIT_USAGE,
     CommandFailedError,
 )
+from stagebook.cli.installation import completion_command, doctor_command
+from stagebook.cli.installation.version_action import VersionAction
 from stagebook.config.rules import ConfigError
 from stagebook.data_folder.folder_permissions import DataFolderError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. `argv` defaults to the arguments of the process."""
-    arguments = _parser().parse_args(argv)
     try:
+        try:
+            arguments = parser_of_commands().parse_args(argv)
+        finally:
+            sys.stdout.flush()  # `--version` ends here
         code: int = arguments.run(arguments)
         # Within the try: what is left in the buffer may meet a pipe that is closed.
         sys.stdout.flush()
@@ -44,16 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_commands() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="stagebook",
         description="Open, self-hosted Amazon IVS Real-Time: stages, participants, and the book of their events.",
     )
-    parser.add_argument("--version", action="version", version=f"stagebook {metadata.version('stagebook')}")
+    parser.add_argument("--version", action=VersionAction)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     server_commands.add_commands(commands)
     key_commands.add_commands(commands)
     events_commands.add_commands(commands)
     sessions_commands.add_commands(commands)
     webhooks_commands.add_commands(commands)
+    check_command.add_commands(commands)
+    doctor_command.add_commands(commands)
+    play_command.add_commands(commands)
+    completion_command.add_commands(commands, parser)
+    conformance_commands.add_commands(commands)
     return parser

@@ -14,7 +14,7 @@ from stagebook.book.event_log import LoggedEvent
 from stagebook.cli.event_flags import event_filter, open_history
 from stagebook.cli.exit_codes import EXIT_OK, EXIT_TERMINATED, CommandFailedError
 from stagebook.cli.output_file import STANDARD_OUTPUT, open_output
-from stagebook.cli.terminal.terminal_text import open_console
+from stagebook.cli.terminal.terminal_text import counted, open_console
 from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import TEXT_FORMATS
 from stagebook.history.export.export_pages import export_pages, export_range
@@ -41,7 +41,7 @@ def export_events(arguments: argparse.Namespace) -> int:
         _writer(sink, arguments.format, compress=arguments.gzip) as write,
     ):
         count = _copy(files, where, write)
-    open_console(stderr=True).print(f"exported {count:,} {'event' if count == 1 else 'events'}")
+    open_console(stderr=True).print(f"exported {counted(count, 'event')}")
     return EXIT_OK
 
 

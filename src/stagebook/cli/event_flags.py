@@ -2,20 +2,26 @@
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-from stagebook.api.watch.event_parameters import full_stage_arn
+from stagebook.api.watch.event_parameters import full_composition_arn, full_stage_arn
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.cli.exit_codes import CommandFailedError
 from stagebook.cli.setting_flags import add_flag, read_settings
 from stagebook.config.settings import SETTINGS
 from stagebook.data_folder.secrets import DataFolder
-from stagebook.history.event_query import ANY_ERROR, EventFilter
+from stagebook.history.event_query import (
+    ANY_ERROR,
+    EVENT_LOG_CAUSES,
+    EVENT_LOG_ERRORS,
+    EVENT_LOG_NAMES,
+    EventFilter,
+    chosen_events,
+)
 from stagebook.history.history_files import HistoryFiles
 from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.timestamps import epoch_ms
@@ -28,7 +34,6 @@ _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_8
 
 Moment: TypeAlias = Callable[[int], int]
 """A time, given the present one, both in milliseconds since the epoch."""
-_Member = TypeVar("_Member", bound=StrEnum)
 
 
 def add_book_flags(parser: argparse.ArgumentParser) -> None:
@@ -60,19 +65,24 @@ def add_time_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, type=parse_moment, metavar="TIME", help=text)
 
 
-def add_filter_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the filters of events."""
+def add_filter_flags(parser: argparse.ArgumentParser, *, of_participants_only: bool = False) -> None:
+    """Add the flags of the filters of events, of participants and of compositions."""
+    names, errors, causes = EVENT_LOG_NAMES, EVENT_LOG_ERRORS, EVENT_LOG_CAUSES
+    if of_participants_only:
+        names, errors, causes = tuple(EventName), (ANY_ERROR, *ErrorCode), tuple(Cause)
+    else:
+        parser.add_argument("--composition", metavar="ARN", help="events of the composition with this ARN or id")
     parser.add_argument("--stage", metavar="ARN", help="events of the stage with this ARN or id")
     parser.add_argument("--session", metavar="ID", help="events of this session")
     parser.add_argument("--participant", metavar="ID", help="events of this participant")
     parser.add_argument("--user", metavar="ID", help="events of the participants with this user id")
     parser.add_argument(
-        "--name", type=_member(EventName), action="append", metavar="NAME", help="events of this name; repeatable"
+        "--name", type=_one_of(names), action="append", metavar="NAME", help="events of this name; repeatable"
     )
     parser.add_argument(
-        "--error", type=_error, metavar="CODE", help=f"events with this error code, or `{ANY_ERROR}` of them"
+        "--error", type=_one_of(errors), metavar="CODE", help=f"events with this error code, or `{ANY_ERROR}` of them"
     )
-    parser.add_argument("--cause", type=_member(Cause), metavar="CAUSE", help="events with this cause")
+    parser.add_argument("--cause", type=_one_of(causes), metavar="CAUSE", help="events with this cause")
     add_time_flags(parser)
 
 
@@ -83,10 +93,8 @@ def event_filter(arguments: argparse.Namespace, *, now_ms: int) -> EventFilter:
         session_id=arguments.session,
         participant_id=arguments.participant,
         user_id=arguments.user,
-        names=frozenset(arguments.name or ()),
-        error_code=arguments.error if isinstance(arguments.error, ErrorCode) else None,
-        any_error=arguments.error == ANY_ERROR,
-        cause=arguments.cause,
+        composition_arn=composition_arn(arguments),
+        **chosen_events(names=arguments.name or (), error=arguments.error, cause=arguments.cause),
         since_ms=None if arguments.since is None else arguments.since(now_ms),
         until_ms=None if arguments.until is None else arguments.until(now_ms),
     )
@@ -97,11 +105,19 @@ def stage_arn(arguments: argparse.Namespace) -> str | None:
 
     Raises DataFolderError for an id in a folder on which no server has run.
     """
-    stage: str | None = arguments.stage
-    if stage is None or ":" in stage:
-        return stage
+    return _full_arn(arguments, arguments.stage, full_stage_arn)
+
+
+def composition_arn(arguments: argparse.Namespace) -> str | None:
+    """Return the ARN that `--composition` names, as `stage_arn` does."""
+    return _full_arn(arguments, getattr(arguments, "composition", None), full_composition_arn)
+
+
+def _full_arn(arguments: argparse.Namespace, text: str | None, full_arn: Callable[..., str | None]) -> str | None:
+    if text is None or ":" in text:
+        return text
     server, access_key = DataFolder(Path(read_settings(arguments).data)).read_server_access()
-    return full_stage_arn(stage, account_id=access_key.account_id, region=server.region)
+    return full_arn(text, account_id=access_key.account_id, region=server.region)
 
 
 def positive(text: str) -> int:
@@ -124,18 +140,14 @@ def parse_moment(text: str) -> Moment:
     return lambda _now_ms: moment_ms
 
 
-def _error(text: str) -> ErrorCode | str:
-    return ANY_ERROR if text.lower() == ANY_ERROR else _member(ErrorCode)(text)
+def _one_of(texts: Collection[str]) -> Callable[[str], str]:
+    """Return the conversion of a text, in any case, to one of these."""
+    known = {text.lower(): str(text) for text in texts}
 
-
-def _member(kind: type[_Member]) -> Callable[[str], _Member]:
-    """Return the conversion of a text, in any case, to a member of an enum."""
-    members = {member.value.lower(): member for member in kind}
-
-    def convert(text: str) -> _Member:
+    def convert(text: str) -> str:
         try:
-            return members[text.lower()]
+            return known[text.lower()]
         except KeyError:
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(kind)}") from None
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(texts)}") from None
 
     return convert

@@ -6,11 +6,13 @@ missing in it, and reads the log otherwise, which takes as long as the book is l
 """
 
 import heapq
+import itertools
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 
 import msgspec
 
+from stagebook.book.composition_log import LogEntry
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.session_history import ParticipantChoice
 from stagebook.history.event_query import EventFilter, EventQuery
@@ -26,11 +28,20 @@ Advance = Callable[[float], None]
 """Takes the part of the work that is done, from 0 to 1."""
 
 
-def find_events(files: HistoryFiles, query: EventQuery, *, advance: Advance = lambda _: None) -> list[LoggedEvent]:
+def find_events(files: HistoryFiles, query: EventQuery, *, advance: Advance = lambda _: None) -> list[LogEntry]:
     """Return the first events that match, in the order of the query, at most `query.limit`.
 
     `advance` is called if the log is read.
     """
+    found: list[LogEntry] = []
+    if query.where.can_match_participants:
+        found += _of_participants(files, query, advance=advance)
+    if query.where.can_match_compositions:
+        found += itertools.islice(_of_compositions(files, query), query.limit)
+    return sorted(found, key=_sequence, reverse=not query.oldest_first)[: query.limit]
+
+
+def _of_participants(files: HistoryFiles, query: EventQuery, *, advance: Advance) -> list[LoggedEvent]:
     pick = heapq.nsmallest if query.oldest_first else heapq.nlargest
     if query.where.session_id is not None:
         return pick(query.limit, _of_session(files, query.where), key=_sequence)
@@ -84,6 +95,18 @@ def _pages(files: HistoryFiles, within: ExportRange, *, oldest_first: bool) -> I
             return
         position = page[-1].sequence
         yield page, position
+
+
+def _of_compositions(files: HistoryFiles, query: EventQuery) -> Iterator[LogEntry]:
+    """Yield the events of compositions that match. Nothing finds them but a read of all, which are few."""
+    within = export_range(files, query.where)
+    position = within.after if query.oldest_first else within.last + 1
+    read = files.log.read_compositions_after if query.oldest_first else files.log.read_compositions_before
+    while page := read(position, limit=EVENTS_PER_READ):
+        position = page[-1].sequence
+        yield from (each for each in page if within.after < each.sequence <= within.last and query.where.matches(each))
+        if not within.after < position <= within.last:
+            return
 
 
 def _of_session(files: HistoryFiles, where: EventFilter) -> Iterator[LoggedEvent]:

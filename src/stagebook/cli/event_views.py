@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stagebook.book.event_log import LoggedEvent
+from stagebook.book.composition_log import LogEntry
 from stagebook.book.sqlite.session_history import ParticipantChoice
 from stagebook.cli.event_flags import event_filter, open_history
 from stagebook.cli.event_scan import find_events
@@ -57,7 +57,7 @@ def tail_events(arguments: argparse.Namespace) -> int:
         newest = _find(files, EventQuery(where=earlier, limit=arguments.limit))
         _follow(arguments, [event for event in reversed(newest) if event.sequence <= position])
         while True:
-            while events := files.log.read_after(position, limit=EVENTS_PER_READ):
+            while events := files.log.read_entries_after(position, limit=EVENTS_PER_READ):
                 position = events[-1].sequence
                 _follow(arguments, [event for event in events if where.matches(event)])
             _wait(POLL_SECONDS)
@@ -87,7 +87,7 @@ def draw_timeline(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _find(files: HistoryFiles, query: EventQuery) -> list[LoggedEvent]:
+def _find(files: HistoryFiles, query: EventQuery) -> list[LogEntry]:
     """Return the events of a query. A terminal shows how far the log has been read, if it is."""
     console = open_console(stderr=True)
     columns = (TextColumn("without the search index: reading the log"), BarColumn(), TimeRemainingColumn())
@@ -96,14 +96,14 @@ def _find(files: HistoryFiles, query: EventQuery) -> list[LoggedEvent]:
         return find_events(files, query, advance=lambda done: progress.update(task, completed=done, visible=True))
 
 
-def _print(arguments: argparse.Namespace, events: list[LoggedEvent]) -> None:
+def _print(arguments: argparse.Namespace, events: list[LogEntry]) -> None:
     if arguments.output == "json":
         _write(json_lines(events))
     else:
         open_console().print(event_table(events))
 
 
-def _follow(arguments: argparse.Namespace, events: Iterable[LoggedEvent]) -> None:
+def _follow(arguments: argparse.Namespace, events: Iterable[LogEntry]) -> None:
     """Write events line by line, and let the reader of a pipe have them at once."""
     if arguments.output == "json":
         _write(json_lines(list(events)))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.bearer_key import MAXIMUM_NAME_LENGTH, BearerKey, digest_of, id_of, new_key_text
-from stagebook.api.watch.watch_route import Role
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings
 from stagebook.cli.terminal.terminal_text import print_columns

@@ -2,7 +2,11 @@
 
 import argparse
 import shlex
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
+
+import msgspec
 
 from stagebook.cli.exit_codes import EXIT_OK, CommandFailedError
 from stagebook.cli.setting_flags import Commands, add_flag, read_settings
@@ -14,6 +18,21 @@ def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
     serve = commands.add_parser("serve", help="start the server", allow_abbrev=False)
     serve.add_argument("--config", type=Path, metavar="FILE", help="a TOML file of settings")
+    serve.add_argument(
+        "--testing",
+        action="store_true",
+        help="let programs on this machine control the clock, participants without media, and faults, over /testing/v1",
+    )
+    serve.add_argument(
+        "--until-stdin-ends",
+        action="store_true",
+        help="stop when standard input ends: when the program that holds the other end of its pipe is gone",
+    )
+    serve.add_argument(
+        "--temporary",
+        action="store_true",
+        help="delete the data folder when the server stops; without --data it is a new one for temporary files",
+    )
     for setting in SETTINGS.values():
         if setting.name not in SECRET_SETTINGS:
             add_flag(serve, setting)
@@ -33,10 +52,18 @@ def add_commands(commands: Commands) -> None:
 def _serve(arguments: argparse.Namespace) -> int:
     # Imported late: printing a usage text needs none of its libraries.
     from stagebook.server.lifecycle import StartError, serve
+    from stagebook.testing.temporary_run import FolderInUseError, end_with_stdin, temporary_folder
 
+    settings = read_settings(arguments)
+    if arguments.temporary and arguments.setting_data is None:
+        settings = msgspec.structs.replace(settings, data=tempfile.mkdtemp(prefix="stagebook-"))
+    folder = Path(settings.data)
+    if arguments.until_stdin_ends:
+        end_with_stdin(folder if arguments.temporary else None)
     try:
-        return serve(read_settings(arguments))
-    except StartError as error:
+        with temporary_folder(folder) if arguments.temporary else nullcontext():
+            return serve(settings, is_testing=arguments.testing)
+    except (StartError, FolderInUseError) as error:
         raise CommandFailedError(str(error)) from error
 
 

@@ -135,7 +135,16 @@ def _print_participants(
     now_ms: int,
 ) -> None:
     table = new_table(
-        "Participant", "User", "First join", "Last leave", "Present", "Published", "Watched", "Errors", "Left because"
+        "Participant",
+        "User",
+        "First join",
+        "Last leave",
+        "Present",
+        "Published",
+        "Watched",
+        "Recorded",
+        "Errors",
+        "Left because",
     )
     histories = files.sessions.participants(session.key, choice=choice)
     for history in itertools.islice(histories, limit):
@@ -157,9 +166,22 @@ def _cells(report: ParticipantReport, *, now_ms: int) -> list[str]:
         duration_text(report.joined_ms(now_ms)),
         duration_text(report.published_ms(now_ms)),
         duration_text(report.watched_ms(now_ms)),
+        _recorded(report),
         str(len(report.errors)) if report.errors else "",
         "" if last is None or last.end_cause is None else last.end_cause.value,
     ]
+
+
+def _recorded(report: ParticipantReport) -> str:
+    """Return how much was recorded, and whether a recording goes on or has failed."""
+    if not report.recordings:
+        return ""
+    parts = [duration_text(report.recorded_ms())]
+    if any(recording.end is None for recording in report.recordings):
+        parts.append("active")
+    if any(recording.error_code is not None for recording in report.recordings):
+        parts.append("failed")
+    return ", ".join(parts)
 
 
 def _write_lines(values: list[object]) -> None:

@@ -24,9 +24,9 @@ from stagebook.cli.setting_flags import Commands, add_flag, read_settings
 from stagebook.cli.terminal.terminal_text import print_columns, printable
 from stagebook.config.settings import SETTINGS, Settings
 from stagebook.data_folder.secrets import DataFolder
+from stagebook.history.event_query import EVENT_LOG_NAMES
 from stagebook.server.webhook_wiring import webhook_service
 from stagebook.stage.errors import StagebookError
-from stagebook.stage.events import EventName
 from stagebook.webhooks.delivery.delivery_schedule import DeliveryState
 from stagebook.webhooks.destination import DeliveryFormat, DestinationKind
 from stagebook.webhooks.webhook_file import WebhookFileError
@@ -116,8 +116,9 @@ def _add_options(parser: _Parser) -> None:
     events = parser.add_argument_group("filter")
     for member in ("stage", "session", "participant", "user", "error", "cause"):
         events.add_argument(f"--{member}", metavar="VALUE", help=f"only events with this {member}")
-    names = [each.value for each in EventName]
-    events.add_argument("--event", action="append", choices=names, default=[], metavar="NAME", help="may be repeated")
+    events.add_argument(
+        "--event", action="append", choices=EVENT_LOG_NAMES, default=[], metavar="NAME", help="may be repeated"
+    )
 
 
 def _run(arguments: argparse.Namespace, run: Callable[[_Context], int]) -> int:

@@ -42,7 +42,7 @@ def temporary_server() -> Iterator[ServerAccess]:
         with log_path.open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - the arguments are not user input
                 [
-                    *(sys.executable, "-m", "stagebook.cli", "serve"),
+                    *(sys.executable, "-m", "stagebook", "serve"),
                     *("--listen", "127.0.0.1:0", "--rtmp-listen", "", "--rtmps-listen", ""),
                     *("--data", str(folder / "data")),
                 ],

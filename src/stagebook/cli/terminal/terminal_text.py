@@ -30,6 +30,11 @@ def print_columns(rows: Iterable[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 event`, `2,000 events`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def plain(text: str, *, style: str = "") -> Text:
     """Return a text for a table, without the markup of rich."""
     return Text(printable(text), style=style)

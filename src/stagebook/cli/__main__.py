@@ -1,7 +1,0 @@
-"""`python -m stagebook.cli` runs the command line without its installed script."""
-
-import sys
-
-from stagebook.cli.command_line import main
-
-sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands for a whole book: import and check."""

@@ -1,0 +1,20 @@
+"""`stagebook check`: reads the whole book of a data folder and reports every rule that it breaks."""
+
+import argparse
+
+from stagebook.cli.event_flags import add_book_flags
+from stagebook.cli.setting_flags import Commands
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the command of this module."""
+    check = commands.add_parser("check", help="check the whole book against its rules, also while a server runs")
+    check.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
+    add_book_flags(check)
+    check.set_defaults(run=_check)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from stagebook.cli.books.check_output import check_data_folder
+
+    return check_data_folder(arguments)
