@@ -9,6 +9,7 @@ from stagebook.config.rules import ConfigError, parse_address
 from stagebook.config.settings import SETTINGS, Settings
 from stagebook.config.sources import load_settings
 from stagebook.stage.limits import RELAXED, STRICT
+from stagebook.storage.storage_settings import S3Storage
 
 CREDENTIAL = """
 [[credentials]]
@@ -143,6 +144,9 @@ def test_the_repr_of_a_credential_does_not_contain_the_secret(tmp_path: Path) ->
         ("media_processes", "two", "a whole number from 1 to 64"),
         ("media_bind", "localhost", "IP addresses"),
         ("media_port", "65536", "from 0 to 65535"),
+        ("media_tcp", "maybe", "true or false"),
+        ("media_tcp_port", "65536", "from 0 to 65535"),
+        ("media_tcp_port", "none", "a whole number from 0 to 65535"),
         ("video_codecs", "AV1", "H264 and VP8"),
         ("video_codecs", "", "at least one"),
         ("offer_limit_bytes", "12", "from 1024"),
@@ -166,6 +170,20 @@ def test_a_value_that_violates_its_rule_is_refused_by_name(name: str, value: str
     with pytest.raises(ConfigError, match=f"setting {name}") as refused:
         load(environment={f"STAGEBOOK_{name.upper()}": value})
     assert requirement in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "port"),
+    [
+        ({}, 0),
+        ({"media_port": 50_000}, 50_000),
+        ({"media_port": 50_000, "media_tcp_port": 443}, 443),
+        ({"media_port": 50_000, "media_tcp_port": 0}, 0),
+        ({"media_port": 50_000, "media_tcp": False}, None),
+    ],
+)
+def test_the_tcp_port_of_media_is_that_of_udp_unless_it_is_set(settings: dict[str, int], port: int | None) -> None:
+    assert Settings(**settings).tcp_media_port == port  # type: ignore[arg-type]  # settings of two types
 
 
 def test_the_error_names_the_source() -> None:
@@ -287,3 +305,22 @@ def test_every_setting_has_a_description_a_unit_and_a_valid_default() -> None:
         assert setting.rule.description.endswith("."), setting.name
         assert setting.name.endswith("_seconds") == (setting.rule.unit == "seconds"), setting.name
         assert setting.name.endswith("_bytes") == (setting.rule.unit == "bytes"), setting.name
+
+
+def test_s3_needs_both_halves_of_an_access_key(tmp_path: Path) -> None:
+    half = write(tmp_path, 'storage = "s3"\nstorage_s3_access_key_id = "key"\n')
+    with pytest.raises(ConfigError, match="storage_s3_access_key_id: must be set together"):
+        load(file=half)
+    with pytest.raises(ConfigError, match='storage_s3_endpoint: needs storage = "s3"'):
+        load(environment={"STAGEBOOK_STORAGE_S3_ENDPOINT": "http://127.0.0.1:9000"})
+
+
+def test_the_secret_of_s3_is_set_in_the_file_only_and_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="only be set in the TOML file"):
+        load(environment={"STAGEBOOK_STORAGE_S3_SECRET_ACCESS_KEY": "hidden"})
+    file = write(
+        tmp_path, 'storage = "s3"\nstorage_s3_access_key_id = "key"\nstorage_s3_secret_access_key = "hidden"\n'
+    )
+    storage = load(file=file).object_storage(tmp_path)
+    assert "hidden" not in repr(storage)
+    assert storage == S3Storage(region="us-west-2", access_key_id="key", secret_access_key="hidden")

@@ -111,7 +111,10 @@ def test_a_first_start_without_the_lock_generates_no_secret(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["book.sqlite3.lock"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGHUP))],
+)
 def test_a_signal_shuts_the_server_down(tmp_path: Path, number: signal.Signals) -> None:
     with ServerProcess(tmp_path) as server:
         assert server.end(number) == 0

@@ -6,9 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from stagebook.api.asgi import Application, Message, Receive, Scope, Send
-from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_problems import WatchProblemCode, WatchRefusedError
-from stagebook.api.watch.watch_route import ReadBody, WatchCall, Watcher, WatchResponse, WatchRoute
+from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
+from stagebook.api.routes.api_route import ApiCall, ApiCaller, ApiResponse, ApiRoute, ReadBody
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.server.router import AsgiRouter, path_template
 
 
@@ -27,15 +27,15 @@ def named_application(name: str) -> Application:
 class NoAccess:
     """Lets nobody in."""
 
-    async def authenticate(self, _scope: Scope, _read_body: ReadBody) -> Watcher:
-        raise WatchRefusedError(status=401, code=WatchProblemCode.UNAUTHENTICATED, detail="nobody")
+    async def authenticate(self, _scope: Scope, _read_body: ReadBody) -> ApiCaller:
+        raise ApiRefusedError(status=401, code=ApiProblemCode.UNAUTHENTICATED, detail="nobody")
 
 
-async def not_reached(_call: WatchCall) -> WatchResponse:
+async def not_reached(_call: ApiCall) -> ApiResponse:
     raise AssertionError("nobody is let in")
 
 
-SHOW_THING = WatchRoute(
+SHOW_THING = ApiRoute(
     method="GET", template="/watch/v1/things/{id}", action="ShowThing", summary="", handle=not_reached
 )
 
@@ -46,7 +46,7 @@ def router(*, aws: Application | None = None, log_requests: bool = False) -> Asg
         participants=named_application("participants"),
         is_for_participants=is_for_participants,
         health=named_application("health"),
-        watch=WatchApi(routes=[SHOW_THING], access=NoAccess()),
+        watch=RouteApi(prefix="/watch/v1/", routes=[SHOW_THING], access=NoAccess()),
         log_requests=log_requests,
         console=named_application("console"),
         metrics=named_application("metrics"),

@@ -53,12 +53,20 @@ def test_the_env_command_can_be_run_as_printed(
     assert env_command(Settings()) == expected
 
 
+def test_the_env_command_of_python_m_stagebook_can_be_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "stagebook" / "__main__.py")])
+    monkeypatch.setattr("sys.executable", "/opt/my python")
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    assert env_command(Settings()) == "'/opt/my python' -m stagebook env"
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
         (Settings(), []),
         (Settings(auth="off"), ["auth is off: this machine"]),
         (Settings(**PUBLIC, **NO_RTMP), []),
+        (Settings(**PUBLIC, **NO_RTMP, media_tcp_port=0), ["media_tcp_port is 0"]),
         (
             Settings(listen=EVERYWHERE, auth="off", **NO_RTMP),
             [

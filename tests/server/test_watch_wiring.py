@@ -6,15 +6,16 @@ from unittest.mock import AsyncMock, MagicMock
 import msgspec
 import pytest
 
-from stagebook.api.watch.openapi_document import with_document
-from stagebook.api.watch.watch_route import WatchCall, WatchRoute
+from stagebook.api.routes.api_route import ApiCall, ApiRoute
+from stagebook.api.routes.openapi_document import with_document
+from stagebook.api.watch.watch_description import watch_description
 from stagebook.server.watch_wiring import watch_routes
 
 PARTS = MagicMock()
 PARTS.history.run = AsyncMock(return_value=None)
 """A resource that a handler looks for before it knows what to require does not exist."""
 
-ROUTES = with_document(watch_routes(PARTS, MagicMock(), MagicMock()), version="")
+ROUTES = with_document(watch_routes(PARTS, MagicMock(), MagicMock()), watch_description(version=""))
 FOR_EVERY_CALLER = {"SignOut"}
 """Actions that any authenticated caller may do, because they concern only the caller."""
 
@@ -38,13 +39,13 @@ class RefusingWatcher:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.action)
-async def test_a_route_requires_its_own_action_and_role(route: WatchRoute) -> None:
+async def test_a_route_requires_its_own_action_and_role(route: ApiRoute) -> None:
     if route.is_public or route.action in FOR_EVERY_CALLER:
         return
     watcher = RefusingWatcher()
-    call = WatchCall(
-        watcher=watcher, path=MagicMock(), query=msgspec.convert({}, route.query), body=MagicMock(), headers={}
-    )
+    required = {field.encode_name: "x" for field in msgspec.structs.fields(route.query) if field.required}
+    query = msgspec.convert(required, route.query)
+    call = ApiCall(caller=watcher, path=MagicMock(), query=query, body=MagicMock(), headers={})
     with pytest.raises(RequiredError):
         await route.handle(call)
     assert watcher.required == [(f"stagebook:{route.action}", route.role)]

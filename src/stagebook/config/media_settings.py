@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from stagebook.config.ice_server_setting import MAX_ICE_SERVERS, IceServerSetting
 from stagebook.config.rules import Rule, every, is_address, is_ingest_url, is_ip
 from stagebook.config.webhook_settings import WebhookSettings
 
@@ -14,7 +15,8 @@ class MediaSettings(WebhookSettings, frozen=True, kw_only=True):
     media_processes: Annotated[
         int,
         Rule(
-            description="Number of engine processes, which forward media. Use one per CPU core for media.",
+            description="Number of engine processes, which forward media. Use one per CPU core for media. The "
+            "viewers of one publisher may be on all of them.",
             minimum=1,
             maximum=64,
         ),
@@ -45,6 +47,21 @@ class MediaSettings(WebhookSettings, frozen=True, kw_only=True):
             maximum=65_535,
         ),
     ] = 0
+    media_tcp: Annotated[
+        bool,
+        Rule(description="Whether media passes over TCP as well, for peers whose network blocks UDP."),
+    ] = True
+    media_tcp_port: Annotated[
+        int | None,
+        Rule(
+            description="TCP port of media, one for all engine processes. Default: the number of `media_port`. 0 "
+            "chooses a free port.",
+            requirement="a whole number from 0 to 65535",
+            unit="TCP port",
+            minimum=0,
+            maximum=65_535,
+        ),
+    ] = None
     media_announce: Annotated[
         tuple[str, ...],
         Rule(
@@ -53,6 +70,22 @@ class MediaSettings(WebhookSettings, frozen=True, kw_only=True):
             accepts=every(is_ip),
         ),
     ] = ()
+    ice_servers: Annotated[
+        tuple[IceServerSetting, ...],
+        Rule(
+            description="STUN and TURN servers that participants are told about; only in the TOML file.",
+            requirement=f"a list of at most {MAX_ICE_SERVERS} servers",
+        ),
+    ] = ()
+    ice_credentials_seconds: Annotated[
+        int,
+        Rule(
+            description="Lifetime of the TURN credentials that are made from the `secret` of an ICE server.",
+            unit="seconds",
+            minimum=60,
+            maximum=604_800,
+        ),
+    ] = 43_200
     media_connect_timeout_seconds: Annotated[
         float,
         Rule(

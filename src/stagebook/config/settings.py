@@ -1,8 +1,9 @@
 """All settings of a server, and the table of them that the command line and the documentation are made from.
 
 Each setting is declared once, with its name, type, default, unit, rule and description. The declarations are split into
-four classes: `ServerSettings`, `WebhookSettings`, `MediaSettings` and, here, `Settings`. Only the server and the
-command line read settings; the server passes each part the values it needs (see `server/wiring.py`).
+six classes: `ServerSettings`, `WebhookSettings`, `MediaSettings`, `RecordingSettings`, `CompositionSettings` and, here,
+`Settings`. Only the server and the command line read settings; the server passes each part the values it needs (see
+`server/wiring.py`).
 """
 
 from collections.abc import Iterator
@@ -10,12 +11,13 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
-from stagebook.config.media_settings import MediaSettings
+from stagebook.config.composition_settings import CompositionSettings
+from stagebook.config.ice_server_setting import ice_server_violation
 from stagebook.config.rules import Address, ConfigError, Rule, every, is_base_url, is_network, parse_address
 from stagebook.stage.limits import EDITIONS, Limits
 
 
-class Settings(MediaSettings, frozen=True, kw_only=True):
+class Settings(CompositionSettings, frozen=True, kw_only=True):
     """All settings of a server. The constructor raises ConfigError for a value that violates its rule."""
 
     connections_limit: Annotated[
@@ -80,11 +82,15 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
         """Yield each setting that conflicts with another one, and what is required."""
         if self.media_port + self.media_processes - 1 > 65_535:
             yield "media_port", "must leave one port up to 65535 for each engine process"
+        if violation := ice_server_violation(self.ice_servers):
+            yield "ice_servers", violation
         keys = [credential.access_key_id for credential in self.credentials]
         if len(set(keys)) != len(keys):
             yield "credentials", "must not contain an access_key_id more than once"
         if (self.rtmps_certificate is None) != (self.rtmps_private_key is None):
             yield "rtmps_certificate", "must be set together with rtmps_private_key: set both or none"
+        yield from self._storage_conflicts()
+        yield from self._channel_conflicts()
         for name in self.retention_overrides:
             if name.startswith("arn:") and name.split(":")[3] != self.region:
                 yield "retention_overrides", f"must name stages of the server's region, {self.region}"
@@ -106,6 +112,13 @@ class Settings(MediaSettings, frozen=True, kw_only=True):
     def rtmps_address(self) -> Address | None:
         """The address of the RTMPS server; None if it is switched off."""
         return parse_address(self.rtmps_listen) if self.rtmps_listen else None
+
+    @property
+    def tcp_media_port(self) -> int | None:
+        """The TCP port of media, 0 for a free one; None if media passes over UDP alone."""
+        if not self.media_tcp:
+            return None
+        return self.media_port if self.media_tcp_port is None else self.media_tcp_port
 
     @property
     def limits(self) -> Limits:
@@ -140,7 +153,7 @@ def _table() -> dict[str, Setting]:
     }
 
 
-SECRET_SETTINGS = frozenset({"credentials", "webhooks"})
+SECRET_SETTINGS = frozenset({"channels", "credentials", "ice_servers", "storage_s3_secret_access_key", "webhooks"})
 """Settings that hold secrets: they can be set in the TOML file only."""
 RULES = _rules()
 SETTINGS = _table()

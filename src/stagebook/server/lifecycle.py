@@ -22,32 +22,27 @@ import structlog
 import uvloop
 
 from stagebook.api.asgi import Application
-from stagebook.api.participants.participants_api import ParticipantsApi
-from stagebook.api.watch.console.console_files import ConsoleFiles
-from stagebook.api.watch.health import Health, HealthApi, ServerStatus
+from stagebook.api.watch.health import Health, ServerStatus
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.store import BookFailedError, BookRefusedError
 from stagebook.config.rules import Address
 from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
+from stagebook.data_folder.testing_mark import claim_folder
 from stagebook.media.worker.worker_run import WorkerStartError
+from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.server.http.http_server import HttpServer
 from stagebook.server.listen_sockets import ListenError, ListenSockets, open_listen_sockets
 from stagebook.server.logs import configure_logging
-from stagebook.server.metrics_wiring import ApiRequests, MeasuredServer, build_metrics
-from stagebook.server.router import AsgiRouter
+from stagebook.server.metrics.measured_server import ApiRequests, MeasuredServer
+from stagebook.server.router_wiring import build_router
 from stagebook.server.server_parts import ServerParts
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.startup_banner import settings_warnings, startup_banner
-from stagebook.server.watch_wiring import WatchAccessParts, build_watch_api
-from stagebook.server.wiring import (
-    build_aws_api,
-    build_operation_calls,
-    http_limits,
-    participant_request_limits,
-)
+from stagebook.server.wiring import http_limits
+from stagebook.storage.stores import open_store
 from stagebook.webhooks.webhook_file import WebhookFileError
 
 EXIT_OK = 0
@@ -57,6 +52,10 @@ OPEN_FILES_LIMIT = 65_536
 LAST_MESSAGE_SECONDS = 1.0
 """How long websockets and event streams may take to send their last messages when the server stops."""
 
+TESTING_WARNING = (
+    "with --testing, every program on this machine controls the clock, the participants and the faults of this server"
+)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -64,8 +63,10 @@ class StartError(Exception):
     """The server cannot start on this machine. The message says why and what to do."""
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, *, is_testing: bool = False) -> int:
     """Run the server until a signal or a failure ends it; return the exit code.
+
+    With `is_testing` it has the testing API.
 
     Raises ConfigError for settings that cannot be used, and StartError if the data folder, the book, a listen address
     or a worker process cannot be used.
@@ -76,11 +77,12 @@ def serve(settings: Settings) -> int:
         folder.prepare()
         # The first start generates the secrets. Only one server may do that, so the lock is taken before.
         with BookLock.take(folder.book_path) as lock:
+            claim_folder(folder, is_testing=is_testing)
             secrets = ServerSecrets.read(folder, settings)
             configure_logging(level=settings.log_level, form=settings.log_form, secrets=secrets.secret_strings())
             _raise_open_files_limit()
             with open_listen_sockets(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_serve(settings, folder, lock, secrets, sockets))
+                return runner.run(_serve(settings, folder, lock, secrets, sockets, is_testing=is_testing))
     except (
         DataFolderError,
         ListenError,
@@ -101,9 +103,20 @@ def _raise_open_files_limit() -> None:
 
 
 async def _serve(
-    settings: Settings, folder: DataFolder, lock: BookLock, secrets: ServerSecrets, sockets: ListenSockets
+    settings: Settings,
+    folder: DataFolder,
+    lock: BookLock,
+    secrets: ServerSecrets,
+    sockets: ListenSockets,
+    *,
+    is_testing: bool,
 ) -> int:
-    async with ServerParts(settings, folder=folder, lock=lock, secrets=secrets, sockets=sockets) as parts:
+    controlled = None
+    if is_testing:
+        controlled = ControlledParts(store=open_store(settings.object_storage(folder.recordings_path)))
+    async with ServerParts(
+        settings, folder=folder, lock=lock, secrets=secrets, sockets=sockets, controlled=controlled
+    ) as parts:
         return await Server(parts).run()
 
 
@@ -118,7 +131,9 @@ class Server:
 
     async def run(self) -> int:
         """Serve until a signal or the failure of a part; return the exit code."""
-        self._router = self._build_router()
+        self._router = build_router(
+            self._parts, requests=self._requests, measured=self._measured(), health=self._health
+        )
         application: Application = self._router
         if self._parts.traces is not None:
             application = self._parts.traces.traced(self._router, route_of=self._router.path_template)
@@ -129,6 +144,7 @@ class Server:
             trusted_proxies=self._parts.settings.trusted_proxies,
             on_started=self._on_started,
             before_close=self._shut_down,
+            can_cut=self._parts.controlled is not None,
         )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
@@ -144,26 +160,6 @@ class Server:
         await self._http.serve(sockets=[self._parts.sockets.http])
         return EXIT_FAILED if self._status is ServerStatus.FAILED else EXIT_OK
 
-    def _build_router(self) -> AsgiRouter:
-        parts, settings = self._parts, self._parts.settings
-        calls = build_operation_calls(settings, manager=parts.manager, secrets=parts.secrets)
-        access = WatchAccessParts(parts)
-        return AsgiRouter(
-            aws=build_aws_api(settings, calls=calls, secrets=parts.secrets, requests=self._requests.aws),
-            participants=ParticipantsApi(
-                parts.manager.participants,
-                whip_redirect=settings.whip_redirect,
-                limits=participant_request_limits(settings),
-                requests=self._requests.participants,
-            ),
-            is_for_participants=ParticipantsApi.serves,
-            health=HealthApi(self._health),
-            console=ConsoleFiles(public_url=parts.public_url),
-            watch=build_watch_api(parts, calls, access=access, requests=self._requests.watch),
-            metrics=build_metrics(settings, self._measured(), keys=access.authentication),
-            log_requests=settings.log_level == "debug",
-        )
-
     def _measured(self) -> MeasuredServer:
         """The parts that are measured. The HTTP server and the router are read when they run."""
         parts = self._parts
@@ -175,6 +171,8 @@ class Server:
             retention=parts.retention,
             engines=parts.engines,
             ingest=parts.ingest,
+            recorders=parts.recorders,
+            compositions=parts.compositions,
             requests=self._requests,
             connections=lambda: len(self._http.server_state.connections),
             websockets=lambda: self._router.websockets,
@@ -210,6 +208,9 @@ class Server:
         print(banner, flush=True)
         for warning in settings_warnings(parts.settings):
             print(f"WARNING: {warning}", flush=True)
+        if parts.controlled is not None:
+            print(f"WARNING: {TESTING_WARNING}", flush=True)
+            _log.warning("this server is for tests", rule=TESTING_WARNING)
         if parts.folder.repaired_paths:
             paths = [str(path) for path in parts.folder.repaired_paths]
             _log.warning("other users could read these paths: their modes were repaired", paths=paths)
@@ -235,6 +236,8 @@ class Server:
 
     async def _shut_down(self) -> None:
         """Wait for requests in progress, then end every session, so that the book has a LEFT of each participant."""
+        if self._parts.controlled is not None:
+            self._parts.controlled.faults.end_delays()
         await self._router.close(timeout_seconds=self._parts.settings.shutdown_timeout_seconds)
         for task in self._watched:
             task.cancel()

@@ -4,6 +4,7 @@
     GET /metrics                 the metrics
     GET /                        a description of the server, as plain text
     /watch/v1/...                the watch API
+    /testing/v1/...              the testing API, only with `--testing`
     /console/...                 the files of the console, a web page
     paths of the participants    the participants API (WHIP, the events websocket)
     every other path             the AWS API, which answers unknown operations as AWS does
@@ -20,10 +21,10 @@ import structlog
 
 from stagebook.api.asgi import Application, ObservedSend, Receive, Scope, Send
 from stagebook.api.http_responses import HttpResponse, send_response
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.console.console_files import ConsoleFiles
 from stagebook.api.watch.live_tail.event_stream import EVENT_STREAM_PATH
-from stagebook.api.watch.metrics.metrics_endpoint import METRICS_PATH
-from stagebook.api.watch.watch_api import WatchApi
+from stagebook.api.watch.metrics.metrics_access import METRICS_PATH
 
 _log = structlog.get_logger(__name__)
 
@@ -46,8 +47,8 @@ _TEMPLATES = (
 class AsgiRouter:
     """The ASGI application that contains the others.
 
-    `is_for_participants` returns whether an HTTP request is for the participants API; all websockets are. With
-    `log_requests`, every HTTP request is logged at level debug.
+    `is_for_participants` returns whether an HTTP request is for the participants API; all websockets are. `testing` is
+    the testing API of a server with `--testing`. With `log_requests`, every HTTP request is logged at level debug.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class AsgiRouter:
         participants: Application,
         is_for_participants: Callable[[Scope], bool],
         health: Application,
-        watch: WatchApi,
+        watch: RouteApi,
         console: Application,
         metrics: Application,
+        testing: RouteApi | None = None,
         log_requests: bool = False,
     ) -> None:
         self._aws = aws
@@ -69,6 +71,7 @@ class AsgiRouter:
         self._watch = watch
         self._console = console
         self._metrics = metrics
+        self._testing = testing
         self._log_requests = log_requests
         self._closed = False
         self._requests = _InProgress()
@@ -122,15 +125,17 @@ class AsgiRouter:
             return _unavailable
         if path == "/" and scope["method"] in {"GET", "HEAD"}:
             return _welcome
-        if WatchApi.serves(scope):
+        if self._watch.serves(scope):
             return self._watch
+        if self._testing is not None and self._testing.serves(scope):
+            return self._testing
         if ConsoleFiles.serves(scope):
             return self._console
         return self._participants if self._is_for_participants(scope) else self._aws
 
     def path_template(self, scope: Scope) -> str:
         """Return the path of a request with its ids replaced by placeholders, for the log and for traces."""
-        return self._watch.path_template(scope) if WatchApi.serves(scope) else path_template(scope["path"])
+        return self._watch.path_template(scope) if self._watch.serves(scope) else path_template(scope["path"])
 
     async def _serve_logged(self, serve: Application, scope: Scope, receive: Receive, send: Send) -> None:
         start_seconds = time.perf_counter()

@@ -1,12 +1,14 @@
 """The parts of a running server below HTTP: the book, the stage manager, the media processes, the readers of the book.
 
 start:  traces -> book -> history processes, live tail
-        -> engine processes and stage manager (recovery), side by side -> webhooks -> ingest processes
+        -> engine processes and stage manager (recovery), side by side -> recorder process, if one is needed
+        -> webhooks -> ingest processes
 end:    in the reverse order
 """
 
 import asyncio
 import os
+import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +18,7 @@ from typing import Self
 
 import structlog
 
+from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
@@ -26,14 +29,23 @@ from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.history.search.search_indexer import SearchIndexer
 from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
+from stagebook.media.composition.composition_port import CompositionEngine
+from stagebook.media.composition.processes.composition_pool import CompositionPool
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.ingest.tls_certificate import CertificateFiles
 from stagebook.media.media_router import MediaRouter
+from stagebook.media.port import MediaEngine
+from stagebook.media.recording.processes.recorder_pool import RecorderPool
+from stagebook.media.recording.recording_port import RecordingEngine
 from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.simulated.mixed_media import MixedMedia
+from stagebook.media.simulated.silent_feeds import SilentFeeds
+from stagebook.server.composition_wiring import build_compositions
+from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.server.listen_sockets import ListenSockets
 from stagebook.server.server_secrets import ServerSecrets
-from stagebook.server.system_clock import SystemRandomness
+from stagebook.server.system_clock import SystemClock, SystemRandomness
 from stagebook.server.telemetry.start_traces import start_traces
 from stagebook.server.webhook_wiring import (
     build_webhook_delivery,
@@ -41,6 +53,7 @@ from stagebook.server.webhook_wiring import (
     webhook_service,
 )
 from stagebook.server.wiring import (
+    build_recorders,
     build_retention,
     build_stage_manager,
     engine_settings,
@@ -51,6 +64,7 @@ from stagebook.server.wiring import (
     public_endpoints,
     rtmps_certificate_files,
 )
+from stagebook.stage.clock import Clock, Randomness
 from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import WebhookService
 
@@ -61,10 +75,13 @@ class ServerParts:
     """Entering the context starts the parts, leaving it stops them."""
 
     book: SqliteBook
+    event_log: SqliteEventLog
     history: HistoryProcesses
     live: LiveEvents
     engines: EnginePool
     ingest: IngestPool | None
+    compositions: CompositionPool
+    recorders: RecorderPool
     manager: StageManager
     retention: Retention
     webhooks: WebhookService
@@ -78,16 +95,28 @@ class ServerParts:
         lock: BookLock,
         secrets: ServerSecrets,
         sockets: ListenSockets,
+        controlled: ControlledParts | None = None,
     ) -> None:
+        """`controlled` is what the testing API controls, in a server with `--testing`."""
         self.settings = settings
         self.folder = folder
         self.secrets = secrets
         self.sockets = sockets
+        self.controlled = controlled
+        self.credentials = CredentialStore(secrets.credentials)
+        self.clock: Clock = SystemClock() if controlled is None else controlled.clock
+        self.running_ns = time.monotonic_ns if controlled is None else controlled.clock.running_ns
+        self.randomness: Randomness = SystemRandomness() if controlled is None else controlled.ids.of_resources
+        self.connection_randomness: Randomness = (
+            self.randomness if controlled is None else controlled.ids.of_connections
+        )
         self.host, self.port = sockets.http.getsockname()[:2]
         self.public_url = public_base_url(settings, port=self.port)
         self.version = metadata.version("stagebook")
         self._lock = lock
         self._media_user = media_process_user(settings)
+        # Most tests use no media, and a test run starts servers all the time.
+        self._starts_media_on_demand = controlled is not None
         self._started = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -99,6 +128,9 @@ class ServerParts:
             if self.traces is not None:
                 parts.push_async_callback(self.traces.close)
             self.book = self._open_book(parts)
+            if self.controlled is not None:
+                # An earlier run may have moved its clock.
+                self.controlled.clock.start_at(self.book.last_time_ms())
             self.history = self._start_history(parts)
             self.live = self._start_live_events(parts)
             await self._start_stages(parts)
@@ -133,26 +165,60 @@ class ServerParts:
             engine_settings(self.settings, host=self.host),
             processes=self.settings.media_processes,
             user=self._media_user,
+            on_demand=self._starts_media_on_demand,
         )
         # The processes take about as long to start as recovery takes for thousands of participants: side by side.
         engines_start = asyncio.create_task(self.engines.start())
         parts.push_async_callback(self.engines.stop)
         parts.callback(engines_start.cancel)
+        self.compositions = build_compositions(
+            self.settings,
+            engines=self.engines,
+            folder=self.folder,
+            user=self._media_user,
+            cores=_usable_cores(),
+        )
+        parts.push_async_callback(self.compositions.stop)
+        self.recorders = build_recorders(self.settings, engines=self.engines, folder=self.folder, user=self._media_user)
+        parts.push_async_callback(self.recorders.stop)
         self.ingest = self._build_ingest()
         self.manager = build_stage_manager(
             self.settings,
             book=self.book,
-            media=MediaRouter(self.engines, self.ingest),
+            media=self._media(),
+            recording=self._recorder(),
+            composition=self._composer(),
             secrets=self.secrets,
             endpoints=public_endpoints(self.settings, public_url=self.public_url, sockets=self.sockets),
+            clock=self.clock,
+            randomness=self.randomness,
+            test_keys=None if self.controlled is None else self.controlled.keys,
+            connection_randomness=self.connection_randomness,
         )
         self.retention = build_retention(self.settings, book=self.book, manager=self.manager)
         if self.retention.is_configured and not self.book.can_shrink:
             await self._make_book_shrinkable()
         recovered = await self.manager.start()
         await engines_start
+        self.compositions.complete_leftovers()
+        await self.recorders.start()
         if recovered:
             _log.warning("sessions left open by the last run were ended", sessions=recovered)
+
+    def _media(self) -> MediaEngine:
+        """Return the real engines, and with `--testing` those of participants without media as well."""
+        real = MediaRouter(self.engines, self.ingest)
+        if self.controlled is None:
+            return real
+        return MixedMedia(real, self.controlled.simulated, SilentFeeds(self.engines))
+
+    def _recorder(self) -> RecordingEngine:
+        """Return the real recorder, and with `--testing` that of participants without media as well."""
+        return self.recorders if self.controlled is None else self.controlled.with_recorder(self.recorders)
+
+    def _composer(self) -> CompositionEngine:
+        """Return the real composer, and with `--testing` that of participants without media as well."""
+        return self.compositions if self.controlled is None else self.controlled.with_composer(self.compositions)
 
     async def _make_book_shrinkable(self) -> None:
         """Rewrite a book of an earlier version once, so that its file becomes shorter when rows are deleted."""
@@ -176,9 +242,9 @@ class ServerParts:
         return history
 
     def _start_live_events(self, parts: AsyncExitStack) -> LiveEvents:
-        log = SqliteEventLog.open(self.folder.book_path)
-        parts.callback(log.close)
-        live = LiveEvents(log, heartbeat_seconds=self.settings.watch_heartbeat_seconds)
+        self.event_log = SqliteEventLog.open(self.folder.book_path)
+        parts.callback(self.event_log.close)
+        live = LiveEvents(self.event_log, heartbeat_seconds=self.settings.watch_heartbeat_seconds)
         self.book.on_durable(live.note_durable)
         live.start()
         parts.push_async_callback(live.end)
@@ -201,11 +267,12 @@ class ServerParts:
             rtmps=rtmps,
             certificate=None if files is None else CertificateFiles(*files),
             user=self._media_user,
+            on_demand=self._starts_media_on_demand,
         )
 
     def _start_webhooks(self, parts: AsyncExitStack) -> None:
         """Deliver events from now on, also those of recovery. Raises ConfigError for a destination of the settings."""
-        self.webhooks = webhook_service(self.folder)
+        self.webhooks = webhook_service(self.folder, event_clock=self.clock)
         use_webhook_settings(self.settings, self.webhooks, account_id=self.secrets.access_key.account_id)
         self.delivery = build_webhook_delivery(self.settings, self.folder)
         self.delivery.start()

@@ -6,6 +6,7 @@ import msgspec
 
 from stagebook.api.access.policy import parse_policy
 from stagebook.api.access.sigv4.credentials import AwsCredential
+from stagebook.config.composition_settings import channel_secrets
 from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import AccessKey, DataFolder
@@ -19,6 +20,10 @@ class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
     token_signing_key_pem: bytes
     page_token_secret: bytes
     credentials: tuple[AwsCredential, ...]
+    storage_secret: str | None = None
+    """Of the access key for S3."""
+    channel_secrets: tuple[str, ...] = ()
+    """Of the URLs of channels."""
 
     def __repr__(self) -> str:
         return "ServerSecrets(...)"
@@ -41,12 +46,20 @@ class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
             token_signing_key_pem=folder.token_signing_key(),
             page_token_secret=folder.page_token_secret(randomness=randomness),
             credentials=(own, *_configured_credentials(settings)),
+            storage_secret=settings.storage_s3_secret_access_key,
+            channel_secrets=tuple(channel_secrets(settings.channels)),
         )
 
     def secret_strings(self) -> Sequence[str]:
         """Return the strings that must not appear in a log line."""
         tokens = [credential.session_token for credential in self.credentials if credential.session_token]
-        return [*(credential.secret_access_key for credential in self.credentials), *tokens]
+        storage = [] if self.storage_secret is None else [self.storage_secret]
+        return [
+            *(credential.secret_access_key for credential in self.credentials),
+            *tokens,
+            *storage,
+            *self.channel_secrets,
+        ]
 
 
 def _configured_credentials(settings: Settings) -> Sequence[AwsCredential]:

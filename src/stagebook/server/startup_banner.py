@@ -35,7 +35,12 @@ def startup_banner(
 def env_command(settings: Settings) -> str:
     """Return the `stagebook env` command for this server, quoted for a shell in the working directory of the server."""
     program = Path(sys.argv[0])
-    name = "stagebook" if shutil.which("stagebook") else shlex.quote(_short(program))
+    if shutil.which("stagebook"):
+        name = "stagebook"
+    elif program.name == "__main__.py":  # python -m stagebook
+        name = f"{shlex.quote(sys.executable)} -m stagebook"
+    else:
+        name = shlex.quote(_short(program))
     if settings.data == SETTINGS["data"].default:
         return f"{name} env"
     return f"{name} env --data {shlex.quote(settings.data)}"
@@ -50,6 +55,8 @@ def settings_warnings(settings: Settings) -> Sequence[str]:
         found.append(f"auth is off: {clients} may call every operation without signing; for tests only")
     if not address.is_loopback and settings.media_port == 0:
         found.append("media_port is 0: media uses any free UDP ports, so a firewall cannot open them by number")
+    elif not address.is_loopback and settings.tcp_media_port == 0:
+        found.append("media_tcp_port is 0: media uses any free TCP port, so a firewall cannot open it by number")
     if address.is_wildcard and settings.public_url is None:
         found.append("public_url is not set: the endpoints of stages contain a loopback address")
     if address.is_wildcard and not settings.media_announce and not settings.media_bind:

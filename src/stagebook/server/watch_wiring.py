@@ -4,10 +4,13 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.position_seal import PositionSeal
 from stagebook.api.request_counts import RequestCounts
+from stagebook.api.routes.api_route import ApiRoute
+from stagebook.api.routes.openapi_document import with_document
+from stagebook.api.routes.reader_places import ReaderPlaces
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.access.bearer_keys import BearerKeys
 from stagebook.api.watch.access.browser_guard import BrowserGuard
 from stagebook.api.watch.access.caller_routes import CallerRoutes, ServerFacts
@@ -15,19 +18,18 @@ from stagebook.api.watch.access.console_sessions import ConsoleSessions
 from stagebook.api.watch.access.session_cookie import SessionCookie
 from stagebook.api.watch.access.signed_requests import SignedRequests
 from stagebook.api.watch.access.watch_authentication import WatchAuthentication
+from stagebook.api.watch.composition_routes import CompositionRoutes
+from stagebook.api.watch.connection_routes import ConnectionRoutes
 from stagebook.api.watch.event_search_routes import SearchRoutes
 from stagebook.api.watch.export.export_routes import ExportRoutes
 from stagebook.api.watch.export.response_parts import RESPONSES_AT_ONCE
 from stagebook.api.watch.list_cursor import LIST_CURSOR_PURPOSE, ListCursors
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.media_traffic import MediaTrafficRoutes, total_traffic
-from stagebook.api.watch.openapi_document import with_document
 from stagebook.api.watch.operator_calls import OperatorCalls
-from stagebook.api.watch.reader_places import ReaderPlaces
 from stagebook.api.watch.sessions.session_routes import SessionRoutes
 from stagebook.api.watch.sessions.stage_routes import StageRoutes
-from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_route import WatchRoute
+from stagebook.api.watch.watch_description import WATCH_PREFIX, watch_description
 from stagebook.api.watch.webhooks.webhook_routes import WebhookRoutes
 from stagebook.data_folder.bearer_key_file import BearerKeyFile
 from stagebook.server.server_parts import ServerParts
@@ -38,7 +40,7 @@ class WatchAccessParts:
     """The parts of the access to the watch API. Raises DataFolderError if the file of bearer keys cannot be used."""
 
     def __init__(self, parts: ServerParts) -> None:
-        settings, clock = parts.settings, SystemClock()
+        settings, clock = parts.settings, parts.clock
         file = BearerKeyFile(parts.folder.path)
         file.read()  # a damaged file stops the start
         keys = BearerKeys(stamp=file.stamp, read=file.read, now_ms=clock.now_ms, monotonic=time.monotonic)
@@ -56,7 +58,10 @@ class WatchAccessParts:
             sessions=self.sessions,
             cookie=self.cookie,
             signed=SignedRequests(
-                credentials=CredentialStore(parts.secrets.credentials), clock=clock, region=settings.region
+                # Clients sign with the time of their machine, also while a test has moved the clock.
+                credentials=parts.credentials,
+                clock=SystemClock(),
+                region=settings.region,
             ),
             guard=self.guard,
             region=settings.region,
@@ -66,7 +71,7 @@ class WatchAccessParts:
         )
 
 
-def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessParts) -> Iterator[WatchRoute]:
+def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessParts) -> Iterator[ApiRoute]:
     """Yield all routes of the watch API."""
     yield from CallerRoutes(
         server=ServerFacts(version=parts.version, region=parts.settings.region, endpoint_url=parts.public_url),
@@ -88,7 +93,7 @@ def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessP
         region=parts.settings.region,
     ).route()
     cursors = ListCursors(PositionSeal(secret=parts.secrets.page_token_secret, purpose=LIST_CURSOR_PURPOSE))
-    clock, region = SystemClock(), parts.settings.region
+    clock, region = parts.clock, parts.settings.region
     yield from SearchRoutes(parts.history, cursors=cursors, region=region).routes()
     yield from MediaTrafficRoutes(partial(total_traffic, parts.engines)).routes()
     places = ReaderPlaces(RESPONSES_AT_ONCE, counted="open exports")
@@ -96,15 +101,22 @@ def watch_routes(parts: ServerParts, calls: OperationCalls, access: WatchAccessP
     yield StageRoutes(
         history=parts.history, live_session=parts.manager.live_session, cursors=cursors, clock=clock
     ).route()
+    yield from CompositionRoutes(history=parts.history, cursors=cursors, region=region).routes()
+    yield ConnectionRoutes(
+        live_connections=parts.manager.live_connections,
+        statistics=parts.manager.connection_statistics,
+        region=region,
+    ).route()
     yield ExportRoutes(history=parts.history, places=places, region=region).route()
 
 
 def build_watch_api(
     parts: ServerParts, calls: OperationCalls, *, access: WatchAccessParts, requests: RequestCounts
-) -> WatchApi:
+) -> RouteApi:
     """Return the watch API. It counts its requests in `requests`."""
-    return WatchApi(
-        routes=with_document(watch_routes(parts, calls, access), version=parts.version),
+    return RouteApi(
+        prefix=WATCH_PREFIX,
+        routes=with_document(watch_routes(parts, calls, access), watch_description(version=parts.version)),
         access=access.authentication,
         body_timeout_seconds=parts.settings.request_timeout_seconds,
         requests=requests,

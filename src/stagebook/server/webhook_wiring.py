@@ -6,20 +6,25 @@ from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.server.system_clock import SystemClock, SystemRandomness
+from stagebook.stage.clock import Clock
 from stagebook.stage.errors import StagebookError
 from stagebook.webhooks.delivery.delivery_messages import DeliverySettings
 from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import NewDestination, WebhookService
 
 
-def webhook_service(folder: DataFolder) -> WebhookService:
-    """Return the operations on the webhooks of a data folder. Raises DataFolderError."""
+def webhook_service(folder: DataFolder, *, event_clock: Clock | None = None) -> WebhookService:
+    """Return the operations on the webhooks of a data folder. Raises DataFolderError.
+
+    `event_clock` is the clock of new events, by default that of the machine.
+    """
     return WebhookService(
         book_path=folder.book_path,
         file_path=folder.webhook_path,
         secret=folder.webhook_secret(randomness=SystemRandomness()),
         randomness=SystemRandomness(),
         now_ms=SystemClock().now_ms,
+        event_now_ms=None if event_clock is None else event_clock.now_ms,
     )
 
 

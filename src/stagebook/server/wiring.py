@@ -7,7 +7,7 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,10 +17,13 @@ import structlog
 from stagebook.api.access.sigv4.credentials import CredentialStore
 from stagebook.api.asgi import Application
 from stagebook.api.aws.access.call_rates import Throttle
+from stagebook.api.aws.access.injected_faults import InjectedFaults
 from stagebook.api.aws.aws_api import AwsApi
 from stagebook.api.aws.operation_calls import OperationCalls
 from stagebook.api.aws.operations import operations
+from stagebook.api.fault_table import FaultTable
 from stagebook.api.participants.request_limits import RequestLimits
+from stagebook.api.participants.whip.ice_server_headers import IceServer, IceServerHeaders
 from stagebook.api.request_counts import RequestCounts
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.store import Book
@@ -28,6 +31,7 @@ from stagebook.config.rules import INGEST_PATH, Address, ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.rtmps_certificate import LOCAL_HOSTS, check_certificate_files
 from stagebook.data_folder.secrets import DataFolder
+from stagebook.manager.controlled.keys_of_tests import KeysOfTests
 from stagebook.manager.resources.public_key_service import KeyRing
 from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
@@ -35,14 +39,20 @@ from stagebook.manager.tokens.jwt_authority import JwtAuthority
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.manager.tokens.token_payload import CONNECTION_LIFETIME_SECONDS, LIFETIME_SECONDS
 from stagebook.media.codecs.codec_names import Codec
+from stagebook.media.composition.composition_port import CompositionEngine
 from stagebook.media.ingest.ingest_settings import IngestSettings
 from stagebook.media.port import MediaEngine
+from stagebook.media.recording.processes.recorder_pool import RecorderPool
+from stagebook.media.recording.recording_port import RecordingEngine
+from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.worker.least_rights import ProcessUser
+from stagebook.server.composition_wiring import channel_directory
 from stagebook.server.http.http_server import HttpLimits
 from stagebook.server.listen_sockets import ListenSockets
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
+from stagebook.stage.clock import Clock, Randomness
 
 DEFAULT_MEDIA_USER = "nobody"
 """The user of the media processes of a server that root starts."""
@@ -86,24 +96,45 @@ def public_endpoints(settings: Settings, *, public_url: str, sockets: ListenSock
 
 
 def build_stage_manager(
-    settings: Settings, *, book: Book, media: MediaEngine, secrets: ServerSecrets, endpoints: Endpoints
+    settings: Settings,
+    *,
+    book: Book,
+    media: MediaEngine,
+    composition: CompositionEngine,
+    recording: RecordingEngine,
+    secrets: ServerSecrets,
+    endpoints: Endpoints,
+    clock: Clock,
+    randomness: Randomness,
+    connection_randomness: Randomness,
+    test_keys: KeysOfTests | None = None,
 ) -> StageManager:
-    """Return a stage manager that is not started yet."""
+    """Return a stage manager that is not started yet.
+
+    With `test_keys`, for a testing server, these are valid beside the imported ones, equal tokens have equal
+    signatures, and every channel is known.
+    """
+    imported = KeyRing(book).find
     return StageManager(
         book=book,
         media=media,
         tokens=JwtAuthority(
             private_key_pem=secrets.token_signing_key_pem,
             endpoints=endpoints,
-            find_key=KeyRing(book).find,
+            find_key=imported if test_keys is None else test_keys.before(imported),
             attributes_size_bytes=settings.limits.attributes_size_bytes,
+            is_deterministic=test_keys is not None,
         ),
         endpoints=endpoints,
         limits=settings.limits,
         region=settings.region,
-        clock=SystemClock(),
-        randomness=SystemRandomness(),
+        clock=clock,
+        randomness=randomness,
+        connection_randomness=connection_randomness,
         linger_ms=round(settings.session_linger_seconds * 1000),
+        composition=composition,
+        recording=recording,
+        channel_url=channel_directory(settings, is_testing=test_keys is not None),
     )
 
 
@@ -120,8 +151,10 @@ def build_retention(settings: Settings, *, book: Book, manager: StageManager) ->
     return Retention(book=book, policy=policy, now=manager.now)
 
 
-def build_operation_calls(settings: Settings, *, manager: StageManager, secrets: ServerSecrets) -> OperationCalls:
-    """Return the AWS operations of this stage manager."""
+def build_operation_calls(
+    settings: Settings, *, manager: StageManager, secrets: ServerSecrets, running_ns: Callable[[], int]
+) -> OperationCalls:
+    """Return the AWS operations of this stage manager. `running_ns` is the clock of the call rates, in nanoseconds."""
     return OperationCalls(
         operations(
             manager,
@@ -130,23 +163,31 @@ def build_operation_calls(settings: Settings, *, manager: StageManager, secrets:
         ),
         region=settings.region,
         randomness=SystemRandomness(),
-        throttle=Throttle(settings.limits, monotonic_ns=time.monotonic_ns),
+        throttle=Throttle(settings.limits, monotonic_ns=running_ns),
     )
 
 
 def build_aws_api(
-    settings: Settings, *, calls: OperationCalls, secrets: ServerSecrets, requests: RequestCounts
+    settings: Settings,
+    *,
+    calls: OperationCalls,
+    credentials: CredentialStore,
+    requests: RequestCounts,
+    faults: FaultTable | None = None,
 ) -> Application:
-    """Return the AWS API. It counts its requests in `requests`."""
-    own_credential = secrets.credentials[0]
+    """Return the AWS API. It counts its requests in `requests`. The first of `credentials` is that of the server.
+
+    `faults` are those that a test asks for.
+    """
     return AwsApi(
         calls=calls,
-        credentials=CredentialStore(secrets.credentials),
+        credentials=credentials,
         clock=SystemClock(),
         region=settings.region,
         allowed_origins=settings.allowed_origins,
-        unsigned_as=own_credential if settings.auth == "off" else None,
+        unsigned_as=next(iter(credentials)) if settings.auth == "off" else None,
         unsigned_hosts=(settings.address.host, urlsplit(settings.public_url or "").hostname or ""),
+        faults=None if faults is None else InjectedFaults(faults),
         body_timeout_seconds=settings.request_timeout_seconds,
         requests=requests,
     )
@@ -157,6 +198,19 @@ def participant_request_limits(settings: Settings) -> RequestLimits:
     return RequestLimits(
         offer_size_bytes=settings.offer_limit_bytes, body_timeout_seconds=settings.request_timeout_seconds
     )
+
+
+def ice_server_headers(settings: Settings) -> IceServerHeaders:
+    """Return the STUN and TURN servers that participants are told about. STUN needs no credentials."""
+    servers = [
+        IceServer(url=url, secret=server.secret, username=server.username, credential=server.credential)
+        if url.startswith("turn")
+        else IceServer(url=url)
+        for server in settings.ice_servers
+        for url in server.urls
+    ]
+    # A TURN server has the real time, also when a test moves the server's.
+    return IceServerHeaders(servers, lifetime_seconds=settings.ice_credentials_seconds, wall_clock=time.time)
 
 
 def http_limits(settings: Settings) -> HttpLimits:
@@ -199,6 +253,7 @@ def engine_settings(settings: Settings, *, host: str) -> EngineSettings:
     return EngineSettings(
         bind_addresses=settings.media_bind or (host,),
         udp_port=settings.media_port,
+        tcp_port=settings.tcp_media_port,
         announced_addresses=settings.media_announce,
         consent_timeout_seconds=settings.media_consent_timeout_seconds,
         connect_timeout_seconds=settings.media_connect_timeout_seconds,
@@ -206,6 +261,21 @@ def engine_settings(settings: Settings, *, host: str) -> EngineSettings:
         video_codecs=tuple(Codec[codec] for codec in settings.video_codecs),
         max_bitrate_bps=settings.limits.publish_bitrate_bps,
         feed_ticket_seconds=settings.rtmp_media_timeout_seconds + FEED_TICKET_MARGIN_SECONDS,
+    )
+
+
+def build_recorders(
+    settings: Settings, *, engines: EnginePool, folder: DataFolder, user: ProcessUser | None
+) -> RecorderPool:
+    """Return what records participants. Its process starts when it is needed, as `user`."""
+    return RecorderPool(
+        engines,
+        # The process has the folder of recordings as its working directory.
+        storage=settings.object_storage(Path()),
+        folder=folder.recordings_path,
+        spool_bytes=settings.recording_spool_megabytes * 1_000_000,
+        end_timeout_seconds=settings.recording_end_timeout_seconds,
+        user=user,
     )
 
 

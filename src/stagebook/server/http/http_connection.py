@@ -28,7 +28,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, Scope
+from stagebook.api.asgi import BOUND_OUTPUT_EXTENSION, CUT_EXTENSION, Scope
 from stagebook.api.aws.request_ids import RequestIds
 from stagebook.server.http.connection_counts import ConnectionCounts
 from stagebook.server.http.connection_flow import (
@@ -72,6 +72,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     refused: Counter[int]
     """The requests that were refused before any application got them, by status; CLOSED counts the connections that
     were closed without a response."""
+    can_cut: bool = False
+    """Whether applications may close a connection on purpose (`CUT_EXTENSION`)."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -108,6 +110,8 @@ class HttpConnection(asyncio.Protocol):
         self._flow = InputFlow(self, self._transport)
         self._responses = ResponseTransport(self, self._transport)
         self._extensions = {BOUND_OUTPUT_EXTENSION: self._responses.bound_output}
+        if self._settings.can_cut:
+            self._extensions[CUT_EXTENSION] = self._responses.close
         self._pipeline = RequestPipeline(
             transport=self._responses,
             flow=self._flow,

@@ -59,16 +59,18 @@ class HttpServer(uvicorn.Server):
         trusted_proxies: tuple[str, ...],
         on_started: Callable[[], None],
         before_close: Callable[[], Awaitable[None]],
+        can_cut: bool = False,
     ) -> None:
         """Serve `application` within `limits`.
 
         The X-Forwarded-For and X-Forwarded-Proto header fields of `trusted_proxies` (IP addresses and networks) are
         used. `on_started` is called once connections are accepted. At the end, `before_close` is awaited when no more
-        connections are accepted and the open ones are not closed yet.
+        connections are accepted and the open ones are not closed yet. With `can_cut`, `application` may close
+        connections on purpose.
         """
         self.refused: Counter[int] = Counter()
         """The requests that were refused before the application got them, see `ConnectionSettings.refused`."""
-        super().__init__(_configuration(application, limits, trusted_proxies, self.refused))
+        super().__init__(_configuration(application, limits, trusted_proxies, self.refused, can_cut=can_cut))
         self._on_started = on_started
         self._before_close = before_close
 
@@ -109,7 +111,12 @@ class HttpServer(uvicorn.Server):
 
 
 def _configuration(
-    application: Application, limits: HttpLimits, trusted_proxies: tuple[str, ...], refused: Counter[int]
+    application: Application,
+    limits: HttpLimits,
+    trusted_proxies: tuple[str, ...],
+    refused: Counter[int],
+    *,
+    can_cut: bool,
 ) -> uvicorn.Config:
     shared = ConnectionSettings(
         request_timeout_seconds=limits.request_timeout_seconds,
@@ -120,6 +127,7 @@ def _configuration(
             max_per_network=limits.connections_per_network, shared_networks=trusted_proxies
         ),
         refused=refused,
+        can_cut=can_cut,
     )
 
     def protocol(**arguments: Any) -> HttpConnection:  # noqa: ANN401 - arguments of uvicorn

@@ -1,0 +1,60 @@
+"""The parts of a running server that `/metrics` shows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from stagebook.api.request_counts import RequestCounts
+from stagebook.book.sqlite.sqlite_book import SqliteBook
+from stagebook.history.processes.history_processes import HistoryProcesses
+from stagebook.manager.retention import Retention
+from stagebook.manager.stage_manager import StageManager
+from stagebook.media.composition.processes.composition_pool import CompositionPool
+from stagebook.media.ingest.processes.ingest_pool import IngestPool
+from stagebook.media.recording.processes.recorder_pool import RecorderPool
+from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.webhooks.delivery_records import Backlog
+
+
+class ApiRequests(msgspec.Struct, frozen=True, kw_only=True):
+    """The request counts of each API of a server."""
+
+    aws: RequestCounts
+    participants: RequestCounts
+    watch: RequestCounts
+
+    @classmethod
+    def new(cls) -> "ApiRequests":
+        """Return counts of no requests."""
+        return cls(aws=RequestCounts("aws"), participants=RequestCounts("participants"), watch=RequestCounts("watch"))
+
+    @property
+    def all(self) -> Sequence[RequestCounts]:
+        """The counts of all APIs."""
+        return (self.aws, self.participants, self.watch)
+
+
+class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a running server that are measured.
+
+    `connections`, `websockets` and `event_streams` return how many are open, `refused` the requests that the HTTP
+    server has refused by status, `webhook_backlogs` what waits for each destination.
+    """
+
+    version: str
+    book: SqliteBook
+    book_path: Path
+    manager: StageManager
+    retention: Retention
+    engines: EnginePool
+    ingest: IngestPool | None
+    recorders: RecorderPool
+    compositions: CompositionPool
+    requests: ApiRequests
+    connections: Callable[[], int]
+    websockets: Callable[[], int]
+    event_streams: Callable[[], int]
+    refused: Callable[[], Mapping[int, int]]
+    history: HistoryProcesses
+    webhook_backlogs: Callable[[], Mapping[str, Backlog]] = dict
