@@ -87,7 +87,10 @@ export interface StageEventMap {
 }
 
 export interface StageOptions {
-	/** For RTCPeerConnection, for instance `{ iceTransportPolicy: "relay", iceServers: [...] }`. */
+	/**
+	 * For RTCPeerConnection, for instance `{ iceTransportPolicy: "relay" }`. `iceServers` replace the STUN and TURN servers
+	 * that the server names.
+	 */
 	rtcConfiguration?: RTCConfiguration;
 }
 
@@ -193,8 +196,12 @@ export class Stage {
 
 	/** The simulcast layers of a publisher that is subscribed to. */
 	layers(participantId: string): Promise<Layer[]>;
-	/** Chooses a layer; null leaves the choice to the server. It is chosen again after a reconnect. */
-	selectLayer(participantId: string, encodingId: string | null): Promise<void>;
+	/**
+	 * Chooses a layer; null leaves the choice to the server. With "atMost" the server chooses up to this layer. Without a
+	 * layer, "audioOnly" stops the video and "paused" all. It is chosen again after a reconnect.
+	 */
+	selectLayer(participantId: string, encodingId: string, mode?: "exactly" | "atMost"): Promise<void>;
+	selectLayer(participantId: string, encodingId: null, mode?: "auto" | "audioOnly" | "paused"): Promise<void>;
 
 	/** Replaces a self-signed token by another one for the same participant. What it no longer permits is ended. */
 	exchangeToken(token: string): Promise<void>;

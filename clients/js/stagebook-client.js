@@ -8,6 +8,7 @@ const FAREWELLS = ["PARTICIPANT_DISCONNECTED", "STAGE_DELETED", "CONNECTION_TOKE
 const KINDS = ["audio", "video"];
 const LAYERS = [["low", 4, 0.08], ["mid", 2, 0.3], ["hi", 1, 1]]; // rid, scale, share of maxBitrate
 const LAYER_LINK = /<([^>]+)>[^,]*whep:ext:core:layer/;
+const ICE_LINK = /<((?:stun|turn)s?:[^>]+)>([^<]*)/g;
 
 const backoffMs = (failures) => Math.min(16_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
 
@@ -120,20 +121,27 @@ class Link {
 
 	// The first offer, or an ICE restart (RFC 9725 section 4.3.3), during which media goes on if it can.
 	async #negotiate(stage, peer) {
-		await peer.setLocalDescription();
-		let { sdp } = peer.localDescription;
+		const offer = await peer.createOffer();
+		let { sdp } = offer;
+		let response;
 		if (this.location) {
 			const type = "application/trickle-ice-sdpfrag";
-			const response = await stage._request("PATCH", this.location, { type, match: "*", body: fragmentOf(sdp) });
+			response = await stage._request("PATCH", this.location, { type, match: "*", body: fragmentOf(sdp) });
 			sdp = withFragment(peer.remoteDescription.sdp, await response.text());
 		} else {
 			const url = stage._claims.whip_url + this.path;
-			const response = await stage._request("POST", url, { type: "application/sdp", body: sdp });
+			response = await stage._request("POST", url, { type: "application/sdp", body: sdp });
 			this.location = new URL(response.headers.get("Location"), url).href;
 			this.layersUrl = LAYER_LINK.exec(response.headers.get("Link"))?.[1];
 			sdp = await response.text();
 		}
 		if (this._end) throw this._end;
+		// Before the local description, with which the search for candidates begins.
+		const iceServers = iceServersOf(response.headers.get("Link"));
+		if (iceServers.length && !stage._configuration?.iceServers) {
+			peer.setConfiguration({ ...peer.getConfiguration(), iceServers });
+		}
+		await peer.setLocalDescription(offer);
 		await peer.setRemoteDescription({ type: "answer", sdp });
 		peer.getReceivers()[0].transport.onstatechange = stage._changed;
 		const isConnected = () => peer.connectionState === "connected";
@@ -264,7 +272,7 @@ export class Stage extends EventTarget {
 			connected: (peer) => {
 				for (const old of stream.getTracks()) stream.removeTrack(old);
 				for (const receiver of peer.getReceivers()) show(peer, receiver);
-				if (link.layer) this.selectLayer(id, link.layer).catch(() => {});
+				if (link.choice) this.selectLayer(id, ...link.choice).catch(() => {});
 			},
 		});
 		subscriptions.set(id, link);
@@ -280,10 +288,12 @@ export class Stage extends EventTarget {
 		return (await (await this.#requestLayers(id)).json()).layers;
 	}
 
-	async selectLayer(id, encodingId) {
+	async selectLayer(id, encodingId, mode) {
 		const link = this.subscriptions.get(id);
-		await this.#requestLayers(id, JSON.stringify(encodingId === null ? {} : { encodingId }));
-		link.layer = encodingId;
+		// Video and audio can be stopped without simulcast, too.
+		const url = encodingId === null && link?.location ? `${link.location}/layers` : undefined;
+		await this.#requestLayers(id, JSON.stringify({ encodingId, mode }), url);
+		link.choice = [encodingId, mode];
 	}
 
 	async exchangeToken(token) {
@@ -335,8 +345,7 @@ export class Stage extends EventTarget {
 		throw fail(code, message, response.status, +response.headers.get("Retry-After"));
 	}
 
-	async #requestLayers(id, body) {
-		const url = this.subscriptions.get(id)?.layersUrl;
+	async #requestLayers(id, body, url = this.subscriptions.get(id)?.layersUrl) {
 		if (!url) throw fail("NO_LAYERS");
 		return this._request(body ? "POST" : "GET", url, { type: "application/json", body });
 	}
@@ -472,6 +481,14 @@ function encodings(track, { simulcast, maxBitrate = 2_500_000 }) {
 	const layers = LAYERS.filter(([, scale]) => simulcast && Math.min(width, height) / scale >= 170);
 	if (layers.length < 2) return [{ maxBitrate }];
 	return layers.map(([rid, scale, share]) => ({ rid, scaleResolutionDownBy: scale, maxBitrate: maxBitrate * share }));
+}
+
+// The STUN and TURN servers of a response (RFC 9725 section 4.6).
+function iceServersOf(links) {
+	return [...(links ?? "").matchAll(ICE_LINK)].map(([, urls, attributes]) => {
+		const value = (name) => RegExp(`${name}="([^"]*)"`).exec(attributes)?.[1];
+		return { urls, username: value("username"), credential: value("credential") };
+	});
 }
 
 // The ICE part of a description as an SDP fragment (RFC 8840).

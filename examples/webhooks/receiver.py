@@ -5,17 +5,26 @@ It verifies each message with `pip install standardwebhooks`, and skips what it 
 
 import os
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+MAX_BODY_BYTES = 1_048_576
+
 webhook = Webhook(os.environ["WEBHOOK_SECRET"])
-seen = set()  # an application keeps the ids in its database, in the transaction that processes the event
+seen: set[str] = set()  # an application keeps the ids in its database, in the transaction that processes the event
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
+    timeout = 10  # seconds, of each read and each write
+
+    def do_POST(self) -> None:
+        length = self.headers.get("content-length", "")
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+            self.send_response_only(413)
+            self.end_headers()
+            return
+        body = self.rfile.read(int(length))
         try:
             event = webhook.verify(body, {name.lower(): value for name, value in self.headers.items()})
         except WebhookVerificationError:
@@ -30,4 +39,4 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
