@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from stagebook.data_folder.secrets import DataFolder
 
-COMMAND = (sys.executable, "-m", "stagebook.cli")
+COMMAND = (sys.executable, "-m", "stagebook")
 FREE_PORTS = tuple(f"--{setting}=127.0.0.1:0" for setting in ("listen", "rtmp-listen", "rtmps-listen"))
 DEADLINE_SECONDS = 60
 ONE_ATTEMPT = Config(retries={"total_max_attempts": 1})

@@ -9,18 +9,18 @@ from unittest.mock import MagicMock
 import pytest
 
 from stagebook.api.aws.operations import operations
-from stagebook.api.aws.operations.compositions import CompositionOperations
-from stagebook.api.aws.page_token import PageTokens
 from stagebook.api.aws.rest_json.service_model import load_service_model
 from stagebook.api.participants.problem_responses import ATTEMPT_STATUSES, OTHER_STATUSES
+from stagebook.api.routes.openapi_document import with_document
 from stagebook.api.watch.metrics.metrics_access import READ_METRICS
-from stagebook.api.watch.openapi_document import with_document
+from stagebook.api.watch.watch_description import watch_description
+from stagebook.audit.book_rules import RULES
 from stagebook.config.settings import SETTINGS, Setting
 from stagebook.config.sources import describe_type
 from stagebook.manager.stage_manager import StageManager
 from stagebook.server.watch_wiring import watch_routes
 from stagebook.stage.errors import TokenRefusal
-from stagebook.stage.events import Cause, ErrorCode, EventName
+from stagebook.stage.events import AWS_EVENT_NAMES, Cause, ErrorCode
 from stagebook.stage.limits import RELAXED, STRICT, Limits
 from tests.e2e.ingest.commands import GSTREAMER, PUBLISH, VARIABLES
 from tests.e2e.ingest.error_causes import ERROR_CAUSES
@@ -84,13 +84,12 @@ def test_every_quota_is_documented_with_both_editions(name: str) -> None:
 
 def test_every_operation_of_the_service_model_has_a_state() -> None:
     served = operations(cast("StageManager", MagicMock()), page_token_secret=bytes(32))
-    refused = {operation.name for operation in CompositionOperations(PageTokens(secret=bytes(32))).operations()}
     states = compatibility()
     for name in load_service_model().operations:
-        assert states[name] == ("done" if name in served and name not in refused else "not yet"), name
+        assert states[name] == ("done" if name in served else "not yet"), name
 
 
-@pytest.mark.parametrize("name", [*EventName, *ErrorCode], ids=str)
+@pytest.mark.parametrize("name", [*AWS_EVENT_NAMES, *ErrorCode], ids=str)
 def test_every_event_name_and_error_code_has_a_state(name: str) -> None:
     assert compatibility()[name] in {"done", "not yet"}
 
@@ -100,8 +99,13 @@ def test_every_cause_is_explained(cause: Cause) -> None:
     assert cause.value in rows("compatibility.md")
 
 
+def test_every_rule_of_the_book_is_documented() -> None:
+    shown = {name: cells for name, cells in rows("import.md").items() if len(cells) == 2}
+    assert shown == {rule.name: [rule.text, rule.source] for rule in RULES}
+
+
 def test_every_route_of_the_watch_api_is_documented_with_its_role() -> None:
-    routes = with_document(watch_routes(MagicMock(), MagicMock(), MagicMock()), version="")
+    routes = with_document(watch_routes(MagicMock(), MagicMock(), MagicMock()), watch_description(version=""))
     expected = {f"{route.method} {route.template}": "none" if route.is_public else route.role.value for route in routes}
     section = page("watch.md").partition("\n## ")[0]
     documented = dict(re.findall(r"^\| `([A-Z]+ /watch/v1/[^`]+)` \| (\w+) \|", section, re.MULTILINE))
@@ -109,7 +113,7 @@ def test_every_route_of_the_watch_api_is_documented_with_its_role() -> None:
 
 
 def test_the_actions_in_documented_policies_exist() -> None:
-    routes = with_document(watch_routes(MagicMock(), MagicMock(), MagicMock()), version="")
+    routes = with_document(watch_routes(MagicMock(), MagicMock(), MagicMock()), watch_description(version=""))
     actions = {f"stagebook:{route.action}" for route in routes} | {READ_METRICS}
     documented = set(re.findall(r"stagebook:[A-Z]\w+", page("watch.md")))
     assert documented
@@ -161,7 +165,28 @@ def test_the_web_page_of_the_readme_is_the_example() -> None:
     assert f"```html\n{example}```" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-PAGES = sorted(path for pattern in ("docs/*.md", "*.md", "clients/*/*.md") for path in ROOT.glob(pattern))
+def test_every_folder_of_tests_has_its_kind_in_the_contributors_page() -> None:
+    tests = ROOT / "tests"
+    folders = [path for path in [*tests.iterdir(), *(tests / "e2e").iterdir()] if next(path.rglob("test_*.py"), None)]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    missing = {f"`{path.relative_to(ROOT)}`" for path in folders if path.name not in {"e2e", "__pycache__"}}
+    assert {name for name in missing if name not in text} == set()
+
+
+def test_every_target_of_make_is_in_the_contributors_page() -> None:
+    targets = re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8") + (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [target for target in targets if f"make {target}" not in text] == []
+
+
+def test_every_example_is_in_the_index() -> None:
+    folders = {f"{path.name}/" for path in (ROOT / "examples").iterdir() if path.is_dir()}
+    index = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    assert folders - set(re.findall(r"^\| \[([\w-]+/)\]", index, re.MULTILINE)) == set()
+
+
+PATTERNS = ("docs/*.md", "*.md", "clients/*/*.md", "examples/*.md", "examples/*/*.md")
+PAGES = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

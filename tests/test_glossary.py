@@ -10,7 +10,7 @@ GLOSSARY = Path(__file__).parents[1] / "docs" / "glossary.md"
 
 _WORDS = {
     "HTTP, AWS, security": """
-        api arns asgi authority authorization authorization_header aws bearer body bucket caller canonical
+        api arns asgi authority authorization authorization_header aws bearer body bucket caller canonical s3
         certificate certificates cli
         client compositions configuration configurations connection credentials cross endpoint error errors header
         headers http ids json jwt key keys limits log logs material member members model operation operations
@@ -19,23 +19,32 @@ _WORDS = {
         storage tag tags timestamps token tokens validation webhook webhooks websocket
     """,
     "WebRTC and RTP": """
-        answer bandwidth candidates choice codec codecs description dtls estimate extensions fragment ice layer layers
-        lite alert fatal hello media negotiation offer packet peer plan published publisher receiver rtc rtcp rtp sdp
-        session sessions sfu simulcast srtp statistics stream streams stun track tracks transport trickle udp viewer
-        whip
+        answer bandwidth candidates choice codec codecs congestion delay description dtls estimate extensions
+        fragment ice layer layers lite alert fatal feedback hello jitter loss media nack negotiation offer
+        packet packets pacer peer plan probe probing published publisher receiver red relay rtc rtcp rtp rtt rtx
+        sdp session sessions sfu simulcast srtp statistics stream streams stun tcp temporal track tracks
+        transport trickle turn udp viewer whip
     """,
     "RTMP and codecs": """
         aac amf0 audio avc bit chunk command control enhanced flv h264 handshake message messages nal names opus
-        packetizer parameter rtmp rtmps sets sps tls video vp8
+        packetizer parameter push rtmp rtmps sets sps tls video vp8
+    """,
+    "recording and composition": """
+        aspect address backoff bodies canvas channel clip composition compositor decoder encoded encoders encoding fmp4
+        frame frames grid hls inputs layout manifest metadata mixer mp4 multivariant object objects outputs
+        picture pictures pip playlist recorder recordings renditions resampler scaler segment segmenter segments sound
+        spool store stores thumbnail thumbnails upload uploader uploads
+        buffer drawing fades limiter memory mixing order sample tile window
     """,
     "software": """
         access app attributes book builder change changes clock code codes collection commands config demo document
         encoder end engine event events exchange exit facts flags garbage grammar health history id info ingest
-        input json lifecycle limit line listen lock machine main manager metering of orders output parse parser
+        input json lifecycle limit line listen lock machine main manager metering of order orders output parse parser
         participant participants participation parts pending phase pipeline pool process processes protocol queries
         query queue quotas rate rates reader recovery registry replication row rows rules run schema section server
         service setting shared sqlite stage stages state store system table timeout timeouts timer to traceback
         transaction transitions unit user wall wiring work worker writer
+        action checks completion finding folder installation library port version versions
         calls console openapi cookie identity operator routes signed watch
         export file lines pages parameters parquet reads scan terminal text totals views
     """,

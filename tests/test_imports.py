@@ -89,13 +89,14 @@ def test_test_clients_are_no_part_of_the_server(path: Path) -> None:
     if relative(path).startswith("webhooks/targets/"):
         # Webhooks are delivered with these, in a process of their own.
         clients -= {"boto3", "httpx"}
-    if not relative(path).startswith("demo/"):
+    if not relative(path).startswith(("demo/", "scenarios/", "testing/")):
         assert not imported_roots(path) & clients
 
 
-def test_pyav_is_used_in_one_module() -> None:
+def test_pyav_is_used_where_media_is_transcoded() -> None:
     users = {relative(path) for path in MODULES if "av" in imported_roots(path)}
-    assert {name for name in users if not name.startswith("demo/")} == {"media/ingest/pipeline/aac_to_opus.py"}
+    transcoding = ("demo/", "media/composition/", "media/recording/", "media/ingest/pipeline/aac_to_opus.py")
+    assert not [name for name in users if not name.startswith(transcoding)]
 
 
 def test_the_stage_process_does_not_load_pyav() -> None:
@@ -107,6 +108,10 @@ def test_the_stage_process_does_not_load_pyav() -> None:
 def test_the_stage_process_does_not_load_the_clients_of_webhooks(client: str) -> None:
     """They call hosts that anybody may run. That is the delivery process's work."""
     assert not is_loaded(client, by="stagebook.server.lifecycle")
+
+
+def test_only_a_server_for_tests_loads_the_testing_api() -> None:
+    assert not is_loaded("stagebook.api.testing.testing_access", by="stagebook.server.lifecycle")
 
 
 def is_loaded(library: str, *, by: str) -> bool:
@@ -145,3 +150,14 @@ def test_no_module_is_a_catch_all(name: str) -> None:
 def test_folders_hold_at_most_sixteen_modules() -> None:
     folders = Counter(path.parent for path in MODULES if path.name != "__init__.py")
     assert {relative(folder): count for folder, count in folders.items() if count > 16} == {}
+
+
+def test_only_the_testing_api_controls_the_stage_manager() -> None:
+    users = {
+        relative(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "control" and ast.unparse(node.value).endswith("manager")
+    }
+    assert users
+    assert {name for name in users if not name.startswith("api/testing/")} == set()

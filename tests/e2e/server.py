@@ -24,6 +24,7 @@ import msgspec
 from botocore.config import Config
 
 from stagebook.data_folder.secrets import DataFolder
+from tests.audit.sound_book import require_sound
 
 Client: TypeAlias = Any
 """A boto3 client. Its type is Any because botocore generates its methods from the service model at run time."""
@@ -112,19 +113,25 @@ class RunningServer:
 
 
 def start_server(
-    data: Path, *, config: Path | None = None, program: str = "stagebook.cli", **settings: str
+    data: Path,
+    *,
+    config: Path | None = None,
+    program: str = "stagebook",
+    flags: str = "",
+    **settings: str,
 ) -> RunningServer:
     """Start a server on the data folder `data` and return it when `/health` reports 200. The caller must stop it.
 
-    `config` is a TOML file; `program` is the module to run; `settings` are command line options. The log is appended to
-    `<data>.log` beside the folder. Raises ServerFailedError when the server exits or is not healthy within
-    START_TIMEOUT_SECONDS.
+    `config` is a TOML file; `program` is the module to run; `settings` are command line options, and `flags` those
+    without a value, such as `--testing`. The log is appended to `<data>.log` beside the folder. Raises
+    ServerFailedError when the server exits or is not healthy within START_TIMEOUT_SECONDS.
     """
     free_ports = dict.fromkeys(("listen", "rtmp_listen", "rtmps_listen"), "127.0.0.1:0")
     options = {**free_ports, "data": str(data), **settings}
     command = [sys.executable, "-m", program, "serve"]
     command += [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     command += [] if config is None else ["--config", str(config)]
+    command += flags.split()
     presence_path = DataFolder(data).server_address_path
     presence_path.unlink(missing_ok=True)  # a previous run may have left it
     log_path = data.with_name(f"{data.name}.log")
@@ -154,10 +161,29 @@ def _is_healthy(endpoint_url: str) -> bool:
 
 @contextmanager
 def run_server(
-    data: Path, *, config: Path | None = None, program: str = "stagebook.cli", **settings: str
+    data: Path,
+    *,
+    config: Path | None = None,
+    program: str = "stagebook",
+    flags: str = "",
+    **settings: str,
 ) -> Iterator[RunningServer]:
-    """Run a server for the duration of a `with` block. The arguments are those of `start_server`."""
-    server = start_server(data, config=config, program=program, **settings)
+    """Run a server for the duration of a `with` block, and check the rules of its book at the end.
+
+    The arguments are those of `start_server`.
+    """
+    server = start_server(data, config=config, program=program, flags=flags, **settings)
+    try:
+        yield server
+    finally:
+        server.stop()
+    require_sound(DataFolder(data).book_path)
+
+
+@contextmanager
+def run_server_on_random_book(data: Path) -> Iterator[RunningServer]:
+    """Run a server on a book that a test has filled with random events. The rules of the book are not checked."""
+    server = start_server(data)
     try:
         yield server
     finally:

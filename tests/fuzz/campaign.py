@@ -70,9 +70,11 @@ def fuzz(name: str, *, seconds: int, repeatable: Repeatable | None = None) -> Fu
         "timeout": TIMEOUT_SECONDS,
         "rss_limit_mb": MEMORY_LIMIT_MB,
         "artifact_prefix": f"{defects}/",
-        "dict": FOLDER / name / "words",
         "print_final_stats": 1,
     }
+    words = FOLDER / name / "words"
+    if words.stat().st_size:  # The fuzzer refuses an empty one, which inputs without short words have.
+        options["dict"] = words
     if repeatable is not None:
         options |= {"seed": repeatable.seed, "runs": repeatable.executions}
     module = TARGETS[name].check.__module__

@@ -1,7 +1,7 @@
 """A sequence of calls that covers all 40 operations.
 
 Each operation is called at a point where its response has contents: the lists are not empty. A step is an operation,
-its request (built from the responses of earlier steps), and the expected error for what Stagebook does not support yet.
+its request (built from the responses of earlier steps), and the expected error.
 """
 
 import subprocess
@@ -15,9 +15,9 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from tests.e2e.aws.output_shapes import RawResponse, record_responses
-from tests.e2e.aws.valid_inputs import COMPOSITION_ARN, PUBLIC_KEY, Json
+from tests.e2e.aws.valid_inputs import PUBLIC_KEY, Json
 from tests.e2e.aws.websocket_client import joined
-from tests.e2e.server import RunningServer
+from tests.e2e.server import Client, RunningServer
 
 DEADLINE_SECONDS = 30.0
 POLL_SECONDS = 0.05
@@ -29,12 +29,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     `request` builds the input from the resources of earlier steps, by their names. `keep` is the name under which the
     resource in the response is stored for later steps. `refusal` is the expected error code, or empty for success.
+    `until` is the state of the composition that the next step waits for.
     """
 
     operation: str
     request: Callable[[Mapping[str, Json]], dict[str, Json]] = lambda _resources: {}
     keep: str = ""
     refusal: str = ""
+    until: str = ""
 
 
 def _arn(name: str) -> Callable[[Mapping[str, Json]], dict[str, Json]]:
@@ -155,10 +157,10 @@ STEPS_WITH_PARTICIPANTS = (
     ),
     Step(operation="GetStorageConfiguration", request=_arn("storage")),
     Step(operation="ListStorageConfigurations"),
-    Step(operation="StartComposition", request=_composition, refusal="ValidationException"),
-    Step(operation="GetComposition", request=lambda _: {"arn": COMPOSITION_ARN}, refusal="ResourceNotFoundException"),
+    Step(operation="StartComposition", request=_composition, keep="composition", until="ACTIVE"),
+    Step(operation="GetComposition", request=_arn("composition")),
     Step(operation="ListCompositions", request=lambda resources: {"filterByStageArn": resources["stage"]["arn"]}),
-    Step(operation="StopComposition", request=lambda _: {"arn": COMPOSITION_ARN}, refusal="ResourceNotFoundException"),
+    Step(operation="StopComposition", request=_arn("composition"), until="STOPPED"),
     Step(operation="TagResource", request=lambda resources: {**_resource(resources), "tags": {"cost": "1"}}),
     Step(operation="UntagResource", request=lambda resources: {**_resource(resources), "tagKeys": ["team"]}),
     Step(operation="ListTagsForResource", request=_resource),
@@ -177,7 +179,7 @@ class OperationSequence:
     """Calls all steps once and keeps the raw response of each, in order."""
 
     def __init__(self, server: RunningServer) -> None:
-        self._ivs = server.client()
+        self._ivs, self._observer = server.client(), server.client()
         self._methods = {api: name for name, api in self._ivs.meta.method_to_api_mapping.items()}
         self._resources: dict[str, Json] = {}
         self.responses: list[RawResponse] = record_responses(self._ivs)
@@ -203,6 +205,8 @@ class OperationSequence:
             assert not step.refusal, f"{step.operation} was not refused"
             if step.keep:
                 self._resources[step.keep] = next(value for value in response.values() if {"arn", "token"} & set(value))
+            if step.until:
+                wait_for_composition(self._observer, self._resources["composition"]["arn"], state=step.until)
 
     def _call(self, operation: str, request: dict[str, Json]) -> Json:
         return getattr(self._ivs, self._methods[operation])(**request)
@@ -220,6 +224,18 @@ class OperationSequence:
                 return session
             assert time.monotonic() < deadline_seconds, response["events"]
             time.sleep(POLL_SECONDS)
+
+
+def wait_for_composition(ivs: Client, arn: str, *, state: str) -> Json:
+    """Wait until a composition has a state; return it."""
+    deadline_seconds = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        composition = ivs.get_composition(arn=arn)["composition"]
+        if composition["state"] == state:
+            return composition
+        assert composition["state"] in {"STARTING", "ACTIVE", "STOPPING"}, composition
+        assert time.monotonic() < deadline_seconds, composition
+        time.sleep(POLL_SECONDS)
 
 
 @contextmanager

@@ -6,15 +6,19 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-import awscli
 import msgspec
 
 from tests.e2e.aws.valid_inputs import Json
 from tests.e2e.server import RunningServer
 
-PAGES = Path(awscli.__file__).parent / "examples" / "ivs-realtime"
+_PACKAGE = find_spec("awscli")
+assert _PACKAGE is not None, "awscli is not installed"
+assert _PACKAGE.origin is not None
+# The package is not imported: it puts its own botocore, with other files of models, in the place of the installed one.
+PAGES = Path(_PACKAGE.origin).parent / "examples" / "ivs-realtime"
 TIMEOUT_SECONDS = 60
 
 _COMMAND = re.compile(r"^    aws ivs-realtime .*\n(?:    .+\n)*", re.MULTILINE)

@@ -111,7 +111,8 @@ def _structure(shape: Raw, value: Json, path: str) -> Iterator[str]:
 
 def _string(name: str, shape: Raw, value: str, path: str) -> Iterator[str]:
     yield from _bounds(shape, len(value), path)
-    if "enum" in shape and value not in shape["enum"]:
+    # An unset fill mode is "" (AWS CLI reference, start-composition).
+    if "enum" in shape and value not in shape["enum"] and (name, value) != ("VideoFillMode", ""):
         yield f"{path} is not in the enumeration: {value}"
     if (
         "pattern" in shape

@@ -102,9 +102,9 @@ def test_errors_have_the_codes_of_the_model(ivs: Client) -> None:
         ivs.create_encoder_configuration(video={"width": 1_920, "height": 1_920})
     with refused("ValidationException", naming="bucketName"):
         ivs.create_storage_configuration(s3={"bucketName": "A"})
-    with refused("ValidationException", naming="does not record"):
-        storage_arn = ivs.create_storage_configuration(s3=BUCKET)["storageConfiguration"]["arn"]
-        ivs.create_stage(autoParticipantRecordingConfiguration={"storageConfigurationArn": storage_arn})
+    with refused("ValidationException", naming="autoParticipantRecordingConfiguration.storageConfigurationArn"):
+        unknown = f"{OWN}:storage-configuration/000000000000"
+        ivs.create_stage(autoParticipantRecordingConfiguration={"storageConfigurationArn": unknown})
 
 
 @pytest.mark.parametrize("kind", ["ingest", "encoder", "storage"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from stagebook.book.changes import OpenSession, PutParticipant, PutReplica, PutStage
 from stagebook.data_folder.secrets import DataFolder
@@ -208,6 +209,7 @@ def token_for(server: RunningServer) -> str:
     return authority.mint(claims)
 
 
+@pytest.mark.slow
 def test_the_documented_commands_start_and_stop_a_replication(tmp_path: Path) -> None:
     start, stop = only("start-participant-replication"), only("stop-participant-replication")
     assert STAGE_ARN in start.words

@@ -57,11 +57,34 @@ def test_an_unknown_stage_is_not_found(ivs: Client) -> None:
 
 
 def test_a_recording_configuration_is_refused(ivs: Client, stage_arn: str) -> None:
-    recording = {"storageConfigurationArn": f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/abcdABCDefgh"}
+    recording = {"storageConfigurationArn": f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:storage-configuration/000000000000"}
     with refused("ValidationException", naming="storageConfigurationArn"):
         ivs.create_stage(autoParticipantRecordingConfiguration=recording)
     with refused("ValidationException", naming="storageConfigurationArn"):
         ivs.update_stage(arn=stage_arn, autoParticipantRecordingConfiguration=recording)
+
+
+def test_a_recording_configuration_is_set_shown_and_switched_off(ivs: Client, stage_arn: str) -> None:
+    storage = ivs.create_storage_configuration(s3={"bucketName": "recordings"})["storageConfiguration"]
+    recording = {
+        "storageConfigurationArn": storage["arn"],
+        "mediaTypes": ["AUDIO_VIDEO"],
+        "thumbnailConfiguration": {"targetIntervalSeconds": 5, "storage": ["LATEST"], "recordingMode": "INTERVAL"},
+        "recordingReconnectWindowSeconds": 60,
+        "hlsConfiguration": {"targetSegmentDurationSeconds": 2},
+        "recordParticipantReplicas": False,
+    }
+    ivs.update_stage(arn=stage_arn, autoParticipantRecordingConfiguration=recording)
+    assert ivs.get_stage(arn=stage_arn)["stage"]["autoParticipantRecordingConfiguration"] == recording
+    with refused("ValidationException", naming="thumbnailConfiguration.targetIntervalSeconds"):
+        wrong = recording | {"thumbnailConfiguration": {"targetIntervalSeconds": 5, "recordingMode": "DISABLED"}}
+        ivs.update_stage(arn=stage_arn, autoParticipantRecordingConfiguration=wrong)
+    for member, value in (("recordingReconnectWindowSeconds", 301), ("mediaTypes", ["AUDIO_VIDEO", "NONE"])):
+        with refused("ValidationException", naming=member):
+            ivs.update_stage(arn=stage_arn, autoParticipantRecordingConfiguration=recording | {member: value})
+    off = ivs.update_stage(arn=stage_arn, autoParticipantRecordingConfiguration={"storageConfigurationArn": ""})
+    assert off["stage"]["autoParticipantRecordingConfiguration"]["storageConfigurationArn"] == ""
+    ivs.delete_storage_configuration(arn=storage["arn"])
 
 
 def test_stages_above_the_quota_are_refused(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ VALID_INPUTS: Mapping[str, dict[str, Json]] = {
 EXPECTED_REFUSALS: Mapping[str, tuple[int, str]] = {
     "ListParticipants": (400, "only one filter"),
     "ListIngestConfigurations": (400, "only one filter"),
-    "StartComposition": (400, "does not compose stages yet"),
+    "StartComposition": (400, "exactly one of channel and s3"),
     "GetComposition": (404, COMPOSITION_ARN),
     "StopComposition": (404, COMPOSITION_ARN),
     "GetPublicKey": (404, PUBLIC_KEY_ARN),

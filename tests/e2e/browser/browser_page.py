@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 from playwright.async_api import Browser, BrowserContext, Error, Page
 
+from tests.e2e.browser.chromium import new_context
+
 DEADLINE_SECONDS = 30.0
 POLL_SECONDS = 0.1
 
@@ -57,7 +59,7 @@ class PageOpener:
 
     async def open(self, address: str) -> tuple[BrowserContext, Page]:
         """Open a page in a new context."""
-        context = await self._browser.new_context()
+        context = await new_context(self._browser)
         self._contexts.append(context)
         page = await context.new_page()
         page.on("pageerror", self._on_error)

@@ -3,8 +3,9 @@
 import contextlib
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -22,6 +23,9 @@ ARGUMENTS = (
 )
 
 
+STEADY_BITRATE = Path(__file__).parent / "pages" / "steady_bitrate.js"
+
+
 def find_chromium() -> str | None:
     """Return the path of an installed Chromium; None if there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -36,3 +40,15 @@ async def running_chromium(path: str, *arguments: str) -> AsyncIterator[Browser]
             yield browser
         finally:
             await browser.close()
+
+
+async def new_context(browser: Browser, *, is_steady: bool = True) -> BrowserContext:
+    """Return a new context, with its own cookies and permissions, whose pages do not change with the machine's load.
+
+    No check sees a page in the middle of an animation. The bitrate of what a page publishes is steady, unless a test
+    says otherwise because the browser's own estimate matters.
+    """
+    context = await browser.new_context(reduced_motion="reduce")
+    if is_steady:
+        await context.add_init_script(path=STEADY_BITRATE)
+    return context

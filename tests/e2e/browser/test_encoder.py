@@ -10,7 +10,9 @@ from tests.e2e.participants.stage_handle import StageHandle
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.mark.parametrize("command", [PUBLISH, GSTREAMER], ids=["ffmpeg", "gstreamer"])
+@pytest.mark.parametrize(
+    "command", [pytest.param(PUBLISH, id="ffmpeg"), pytest.param(GSTREAMER, id="gstreamer", marks=pytest.mark.slow)]
+)
 async def test_a_page_watches_an_encoder(stage: StageHandle, participants: Participants, command: str) -> None:
     ingest = await IngestHandle.create(stage)
     _, token = await stage.token("SUBSCRIBE")
@@ -28,6 +30,7 @@ async def test_a_page_watches_an_encoder(stage: StageHandle, participants: Parti
         await ingest.close()
 
 
+@pytest.mark.slow
 async def test_a_viewer_continues_when_one_of_two_redundant_encoders_stops(
     stage: StageHandle, participants: Participants
 ) -> None:

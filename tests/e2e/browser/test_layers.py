@@ -18,6 +18,7 @@ LAYERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
+@pytest.mark.slow
 async def test_the_best_active_layer_is_forwarded(stage: StageHandle, participants: Participants, codec: str) -> None:
     publisher_id, publisher_token = await stage.token()
     viewer_id, viewer_token = await stage.token()
@@ -39,7 +40,7 @@ async def test_the_best_active_layer_is_forwarded(stage: StageHandle, participan
     assert await stage.events(viewer_id) == ["JOINED", ("SUBSCRIBE_STARTED", publisher_id)]
 
 
-@pytest.mark.parametrize("codec", ["H264", "VP8"])
+@pytest.mark.parametrize("codec", ["H264", pytest.param("VP8", marks=pytest.mark.slow)])
 async def test_a_viewer_chooses_its_layer(stage: StageHandle, participants: Participants, codec: str) -> None:
     publisher_id, publisher_token = await stage.token()
     _, chooser_token = await stage.token()

@@ -45,6 +45,7 @@ async def publish_and_watch(stage: StageHandle, participants: Participants) -> P
     return PublisherAndViewer(publisher, viewer)
 
 
+@pytest.mark.slow
 async def test_viewers_stay_when_a_page_crashes_and_publishes_again(
     stage: StageHandle, participants: Participants
 ) -> None:
@@ -57,6 +58,7 @@ async def test_viewers_stay_when_a_page_crashes_and_publishes_again(
     await pair.expect_both_live(stage)
 
 
+@pytest.mark.slow
 async def test_a_second_page_takes_over_and_the_first_is_closed(stage: StageHandle, participants: Participants) -> None:
     pair = await publish_and_watch(stage, participants)
     second = await participants.publisher(pair.publisher.token)
@@ -78,6 +80,7 @@ async def test_closing_the_peer_connection_ends_the_participation(
     assert await pair.viewer.run("() => connection.connections") == ["connecting", "connected", "failed"]
 
 
+@pytest.mark.slow
 async def test_a_crash_ends_the_participation_after_the_consent_timeout(
     tmp_path: Path, participants: Participants
 ) -> None:
@@ -90,7 +93,9 @@ async def test_a_crash_ends_the_participation_after_the_consent_timeout(
 
 
 # A viewer receives media, a publisher only RTCP.
-@pytest.mark.parametrize(("role", "more_than_bytes"), [("publisher", 0), ("viewer", 20_000)])
+@pytest.mark.parametrize(
+    ("role", "more_than_bytes"), [pytest.param("publisher", 0, marks=pytest.mark.slow), ("viewer", 20_000)]
+)
 async def test_media_continues_after_an_ice_restart(
     stage: StageHandle, participants: Participants, role: str, more_than_bytes: int
 ) -> None:

@@ -8,7 +8,10 @@ from tests.e2e.participants.stage_handle import StageHandle
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.mark.parametrize(("offered", "sent"), [(None, "H264"), ("VP8", "VP8"), ("H264", "H264")])
+@pytest.mark.parametrize(
+    ("offered", "sent"),
+    [(None, "H264"), *(pytest.param(codec, codec, marks=pytest.mark.slow) for codec in ("VP8", "H264"))],
+)
 async def test_publish_watch_and_leave(
     stage: StageHandle, participants: Participants, offered: str | None, sent: str
 ) -> None:

@@ -16,6 +16,7 @@ async def watch(stage: StageHandle, participants: Participants, publisher_id: st
     return viewer
 
 
+@pytest.mark.slow
 async def test_a_viewer_can_subscribe_to_audio_or_video_alone(stage: StageHandle, participants: Participants) -> None:
     publisher_id, token = await stage.token("PUBLISH")
     publisher = await participants.publisher(token)
@@ -26,6 +27,7 @@ async def test_a_viewer_can_subscribe_to_audio_or_video_alone(stage: StageHandle
     await video_viewer.wait_for_video()
 
 
+@pytest.mark.slow
 async def test_video_can_be_published_without_audio(stage: StageHandle, participants: Participants) -> None:
     publisher_id, token = await stage.token("PUBLISH")
     publisher = await participants.publisher(token)
@@ -35,6 +37,7 @@ async def test_video_can_be_published_without_audio(stage: StageHandle, particip
     assert (await viewer.stats("inbound-rtp", kind="audio")).get("packetsReceived", 0) == 0
 
 
+@pytest.mark.slow
 async def test_audio_can_be_published_with_a_video_section_that_sends_nothing(
     stage: StageHandle, participants: Participants
 ) -> None:
@@ -47,7 +50,12 @@ async def test_audio_can_be_published_with_a_video_section_that_sends_nothing(
 
 
 @pytest.mark.parametrize(
-    "sections", [[], [("video", "recvonly")], [("video", "inactive")]], ids=["no-video", "recvonly", "inactive"]
+    "sections",
+    [
+        pytest.param([], id="no-video"),
+        pytest.param([("video", "recvonly")], id="recvonly", marks=pytest.mark.slow),
+        pytest.param([("video", "inactive")], id="inactive", marks=pytest.mark.slow),
+    ],
 )
 async def test_audio_can_be_published_alone(
     stage: StageHandle, participants: Participants, sections: list[tuple[str, str]]

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 from playwright.async_api import Browser, Page
 
 from tests.clients.stage_client import token_payload
+from tests.e2e.browser.chromium import new_context
 from tests.e2e.client.bidi_connection import BidiConnection
 
 DEADLINE_SECONDS = 40.0
@@ -63,13 +64,13 @@ class FirefoxTab:
         await self._connection.command("browsingContext.close", context=self._context)
 
 
-async def open_tab(browser: Browser | BidiConnection, address: str) -> Tab:
-    """Open an address in a new tab, and wait until it is loaded."""
+async def open_tab(browser: Browser | BidiConnection, address: str, *, is_steady: bool = True) -> Tab:
+    """Open an address in a new tab, and wait until it is loaded. `is_steady` is that of `new_context`."""
     if isinstance(browser, BidiConnection):
         context = (await browser.command("browsingContext.create", type="window"))["context"]
         await browser.command("browsingContext.navigate", context=context, url=address, wait="complete")
         return FirefoxTab(browser, context)
-    page = await (await browser.new_context()).new_page()
+    page = await (await new_context(browser, is_steady=is_steady)).new_page()
     await page.goto(address)
     return ChromiumTab(page)
 

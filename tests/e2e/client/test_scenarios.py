@@ -75,6 +75,9 @@ async def test_a_viewer_chooses_a_layer(stage: StageHandle, tabs: ClientTabs) ->
     await viewer.wait_until(size, [publisher.participant_id, 320])
     selected = "async (id) => (await stage.layers(id)).find(({ selected }) => selected)?.encodingId === 'low'"
     await viewer.wait_until(selected, publisher.participant_id)
+    await viewer.run("(id) => stage.selectLayer(id, null, 'audioOnly')", publisher.participant_id)
+    stopped = "async (id) => (await stage.layers(id)).every(({ selected }) => !selected)"
+    await viewer.wait_until(stopped, publisher.participant_id)
     await viewer.run("(id) => stage.selectLayer(id, null)", publisher.participant_id)
     await viewer.wait_until(size, [publisher.participant_id, 1280])
 

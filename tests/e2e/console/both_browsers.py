@@ -16,6 +16,13 @@ DEADLINE_SECONDS = 40.0
 POLL_SECONDS = 0.1
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 
+# Half transparent text has less contrast. Endless animations, such as that of a spinner, go on.
+END_ANIMATIONS = """() => {
+    for (const animation of document.getAnimations()) {
+        if (Number.isFinite(animation.effect.getComputedTiming().endTime)) animation.finish();
+    }
+}"""
+
 FIND = """
     globalThis.named = (selector, name) => [...document.querySelectorAll(selector)].find((element) => {
         const label = element.closest("label")?.querySelector(".label, span") ?? element;
@@ -87,8 +94,9 @@ class ConsoleTab:
         await self.tab.run("(theme) => stagebookTheme.choose(theme)", theme)
 
     async def accessibility_violations(self) -> list[str]:
-        """Return what axe-core finds on the page."""
+        """Return what axe-core finds on the page when its animations have ended."""
         await self.tab.run(f"() => {{ if (!globalThis.axe) {{ {AXE.read_text(encoding='utf-8')} }} }}")
+        await self.tab.run(END_ANIMATIONS)
         found: list[str] = await self.tab.run(
             """async () => (await axe.run()).violations.map(
                 ({ id, nodes }) => `${location.hash} ${id}: ${nodes.map(({ html }) => html.slice(0, 200))}`,

@@ -92,6 +92,7 @@ async def open_console(
     """
     context = await browser.new_context(
         color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
         viewport={"width": width, "height": 800},
         storage_state=signed_in,
         permissions=[*CLIPBOARD, "camera", "microphone"],

@@ -44,6 +44,7 @@ async def story(stage: StageHandle) -> dict[str, str]:
         "#/": "Overview",
         base: "test",
         f"{base}/sessions": "test",
+        f"{base}/compositions": "test",
         f"{base}/tokens": "test",
         f"{base}/ingest": "test",
         f"{base}/join": "Join test",

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
+@pytest.mark.console
 async def test_names_are_shown_as_text_on_every_page(console: ConsolePage, stage: StageHandle) -> None:
     stage.ivs.tag_resource(resourceArn=stage.arn, tags={"owner": HOSTILE})
     participant_id, token = await stage.token(userId=HOSTILE, attributes={HOSTILE: HOSTILE})

@@ -7,7 +7,7 @@ from tests.clients.events_client import connect_events_client
 from tests.e2e.console.console_page import TIMEOUT_MS, ConsolePage
 from tests.e2e.participants.stage_handle import StageHandle
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.console]
 
 
 async def test_filters_choose_events_and_are_in_the_address(console: ConsolePage, stage: StageHandle) -> None:

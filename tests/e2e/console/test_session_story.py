@@ -1,5 +1,6 @@
 """What an operator does on one stage: create it, join from the browser, look at the events, disconnect, delete."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.e2e.console.console_page import TIMEOUT_MS, ConsolePage
 from tests.e2e.participants.stage_handle import StageHandle
@@ -42,6 +43,23 @@ async def test_two_browsers_see_each_other_and_one_is_disconnected(
     await expect(statistics).to_contain_text(re.compile(r"[1-9]\d* × [1-9]\d*"), timeout=TIMEOUT_MS)
     await expect(statistics).to_contain_text("bit/s")
 
+    session_id = await stage.session_id()
+    [ann] = [
+        each
+        for each in (await stage.call("list_participants", sessionId=session_id))["participants"]
+        if each.get("userId") == "ann"
+    ]
+    watched = await second_console.page.context.new_page()
+    await watched.goto(
+        f"{second_console.page.url.partition('#')[0]}#/stages/{stage.stage_id}/sessions/{session_id}"
+        f"/participants/{ann['participantId']}"
+    )
+    connections = watched.get_by_role("table", name="Connections of the participant")
+    await expect(connections.get_by_role("row", name="publishes")).to_contain_text(
+        re.compile(r"UDP.*bit/s.*[1-9]\d* × [1-9]\d*", re.DOTALL), timeout=TIMEOUT_MS
+    )
+    await watched.close()
+
     await console.open(f"#/stages/{stage.stage_id}")  # leaves the stage
     live = console.page.get_by_role("table", name="Participants on the stage")
     await expect(live.get_by_role("row", name="bob")).to_be_visible(timeout=TIMEOUT_MS)
@@ -53,6 +71,30 @@ async def test_two_browsers_see_each_other_and_one_is_disconnected(
     await expect(console.page.get_by_text("Nobody is on the stage")).to_be_visible(timeout=TIMEOUT_MS)
 
 
+@pytest.mark.console
+async def test_what_happened_before_the_stream_opened_is_shown(
+    console: ConsolePage, second_console: ConsolePage, stage: StageHandle
+) -> None:
+    await second_console.join(stage, user_id="ann", source="Nothing")
+    has_left = asyncio.Event()
+
+    async def delay(route: Route) -> None:
+        await has_left.wait()
+        await route.continue_()
+
+    await console.page.route("**/watch/v1/events/stream*", delay)
+    await console.open(f"#/stages/{stage.stage_id}")
+    live = console.page.get_by_role("table", name="Participants on the stage")
+    await expect(live.get_by_role("row", name="ann")).to_be_visible(timeout=TIMEOUT_MS)
+    session_id = await stage.session_id()
+    [ann] = (await stage.call("list_participants", sessionId=session_id))["participants"]
+    await second_console.page.get_by_role("button", name="Leave").click()
+    await stage.expect_events(ann["participantId"], "JOINED", "LEFT")
+    has_left.set()
+    await expect(console.page.get_by_text("Nobody is on the stage")).to_be_visible(timeout=TIMEOUT_MS)
+
+
+@pytest.mark.console
 async def test_what_is_copied_runs(console: ConsolePage, server: RunningServer, stage: StageHandle) -> None:
     await console.join(stage, user_id="ann", source="Nothing")
     await console.page.get_by_role("button", name="Leave").click()

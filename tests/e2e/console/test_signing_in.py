@@ -11,6 +11,7 @@ from tests.e2e.server import RunningServer, run_server
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.console
 async def test_a_wrong_key_is_refused_in_words(browser: Browser, server: RunningServer) -> None:
     async with open_console(browser, server.endpoint_url) as console:
         await console.open()

@@ -4,9 +4,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+import pytest
+
 from tests.e2e.server import RunningServer
 
-COMMAND = [sys.executable, "-m", "stagebook.cli", "demo"]
+COMMAND = [sys.executable, "-m", "stagebook", "demo"]
 
 
 def run(*options: str, environment: Mapping[str, str] | None = None) -> str:
@@ -33,6 +35,7 @@ def test_the_demo_prints_the_events_of_publisher_and_viewer() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_demo_uses_a_running_server(server: RunningServer) -> None:
     output = run("--endpoint-url", server.endpoint_url, environment=server.environment)
     assert "Starting a server" not in output

@@ -66,12 +66,18 @@ class UnreliableNetwork:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect a TCP connection of a tab to the server."""
+        writers = [writer]
         try:
             far_reader, far_writer = await asyncio.open_connection(FAR, self.port)
+            writers.append(far_writer)
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         except OSError:
             writer.close()
-            return
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        except asyncio.CancelledError:
+            # The network ends. A socket that still has something to send would stay open.
+            for each in writers:
+                each.transport.abort()
+            raise
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -145,6 +151,7 @@ def unreliable_server(data: Path) -> Iterator[tuple[RunningServer, UnreliableNet
             media_announce=NEAR,
             media_bind=FAR,
             media_port=str(network.media_port),
+            media_tcp="false",
             session_linger_seconds="60",
             websocket_ping_seconds="5",  # the end of a websocket is noticed 15 to 20 s after the loss
         ) as server:

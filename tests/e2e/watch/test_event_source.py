@@ -35,6 +35,7 @@ async def start(data: Path, port: int) -> RunningServer:
     return await asyncio.to_thread(start_server, data, listen=f"127.0.0.1:{port}", auth="off")
 
 
+@pytest.mark.slow
 async def test_a_browser_follows_over_restarts_by_itself(tmp_path: Path, browser: Browser) -> None:
     data, port = tmp_path / "data", free_port()
     server = await start(data, port)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from stagebook.book.event_id import position_id
 from tests.clients.event_stream_client import EventSourceState, EventStreamConnection, event_stream
 from tests.clients.events_client import connect_events_client
@@ -54,6 +56,7 @@ async def read_all(server: RunningServer, client: EventSourceState, *, key: str,
             assert await connection.read()
 
 
+@pytest.mark.slow
 async def test_a_client_that_is_cut_a_hundred_times_misses_nothing_and_gets_nothing_twice(tmp_path: Path) -> None:
     chance = random.Random(7)
     with run_server(tmp_path / "data") as server:
@@ -110,6 +113,7 @@ async def read_events(connection: EventStreamConnection, client: EventSourceStat
         assert await connection.read()
 
 
+@pytest.mark.slow
 async def test_a_thousand_readers_at_once_get_every_event(tmp_path: Path) -> None:
     with open_files(2 * READERS), run_server(tmp_path / "data") as server:
         key = ready_key(server)

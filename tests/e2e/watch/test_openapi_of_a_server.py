@@ -51,6 +51,7 @@ def is_stream(operation: Any) -> bool:  # noqa: ANN401 - JSON
     return "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
 
 
+@pytest.mark.slow
 def test_the_server_keeps_to_its_document(tmp_path: Path) -> None:
     # A server of its own: the requests without a key use up the failures that an address may have.
     with run_server(tmp_path / "data") as server:

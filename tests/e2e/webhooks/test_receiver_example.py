@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,18 @@ async def test_the_example_verifies_signatures(port: int) -> None:
     outcome = await deliver(port, other)
     assert isinstance(outcome, Failed)
     assert outcome.status == 400
+
+
+@pytest.mark.parametrize("length", [None, "1048577", "-1", "many"])
+async def test_the_example_reads_no_body_of_unknown_or_great_length(port: int, length: str | None) -> None:
+    await deliver(port, SECRET)  # when it has started
+    connection = HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)
+    connection.putrequest("POST", "/")
+    if length is not None:
+        connection.putheader("Content-Length", length)
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
 
 
 def test_the_documentation_shows_the_example() -> None:

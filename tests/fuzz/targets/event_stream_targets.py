@@ -1,9 +1,9 @@
 """What a client of the live tail sends: where an event stream begins, and which events it has."""
 
+from stagebook.api.routes.api_input import read_query
+from stagebook.api.routes.api_problems import ApiRefusedError
 from stagebook.api.watch.event_parameters import event_filter
 from stagebook.api.watch.live_tail.resume_position import StreamParameters, given_event_id, resumed_sequence
-from stagebook.api.watch.watch_input import read_query
-from stagebook.api.watch.watch_problems import WatchRefusedError
 from stagebook.book.event_id import event_id, position_id, sequence_of_event
 from tests.fuzz.fuzz_target import FuzzTarget
 
@@ -19,7 +19,7 @@ def check_event_stream(data: bytes) -> None:
         where = event_filter(parameters, account_id=_ACCOUNT, region="us-west-2")
         text = given_event_id(header or None, parameters)
         sequence = None if text is None else resumed_sequence(text, last_sequence=_NEWEST)
-    except WatchRefusedError as error:
+    except ApiRefusedError as error:
         assert error.status == 400
         assert error.detail
         return

@@ -23,6 +23,7 @@ from stagebook.manager.tokens.jwt_authority import JwtAuthority
 from stagebook.manager.tokens.key_material import fingerprint, read_material
 from stagebook.manager.tokens.token_authority import Endpoints
 from stagebook.manager.tokens.token_payload import read_connection, read_participant, write_participant
+from stagebook.media.port import LayerMode
 from stagebook.stage.claims import Claims
 from stagebook.stage.errors import InvalidInputError, TokenRefusedError
 from stagebook.stage.resources import Capability
@@ -125,7 +126,9 @@ def check_layer_choice(data: bytes) -> None:
         return
     body = json.loads(text)
     named = body.get("encodingId")
-    assert chosen == (body.get("rid") if named is None else named)
+    assert chosen.encoding_id == (body.get("rid") if named is None else named)
+    assert (chosen.encoding_id is None) == (chosen.mode not in (LayerMode.EXACTLY, LayerMode.AT_MOST))
+    assert body.get("mode") in (None, chosen.mode.value)
 
 
 def check_set_state(data: bytes) -> None:

@@ -8,9 +8,9 @@ from stagebook.media.codecs.h264_packetizer import MAX_PAYLOAD_BYTES, packetize,
 from stagebook.media.codecs.h264_sps import parse_sps
 from stagebook.media.codecs.input_fault import InputFaultError
 from stagebook.media.ingest.flv.audio_tag import AudioTagType, read_audio_tag
-from stagebook.media.ingest.flv.video_tag import VideoTagType, read_video_tag
+from stagebook.media.ingest.flv.video_tag import VideoTag, VideoTagType, read_further_tags, read_video_tag
 from stagebook.media.ingest.pipeline.media_pipeline import MediaPipeline
-from stagebook.media.media_bus import Unit
+from stagebook.media.media_bus import MAX_VIDEO_TRACKS, Unit
 from stagebook.media.rtmp.amf0 import read_values, write_values
 from stagebook.media.rtmp.chunk_reader import ChunkReader
 from stagebook.media.rtmp.chunk_writer import write_message
@@ -74,11 +74,18 @@ def check_amf0(data: bytes) -> None:
 
 
 def check_video_tag(data: bytes) -> None:
-    """A video message is refused, or has a configuration, or NAL units that viewers can reassemble."""
+    """A video message is refused, or its tracks have a configuration, or NAL units that viewers can reassemble."""
     try:
-        tag = read_video_tag(data)
-        if tag is None:
-            return
+        tags = [read_video_tag(data), *(further.tag for further in read_further_tags(data))]
+    except InputFaultError:
+        return
+    for tag in tags:
+        if isinstance(tag, VideoTag):
+            _check_video(tag)
+
+
+def _check_video(tag: VideoTag) -> None:
+    try:
         if tag.type is VideoTagType.CONFIGURATION:
             sets = parse_decoder_configuration(tag.body).parameter_sets
             assert _depacketized(list(packetize_together(list(sets.values())))) == list(sets.values())
@@ -143,12 +150,13 @@ def check_media(data: bytes) -> None:
             for unit in process(timestamp_ms=timestamp_ms, payload=data[start:position]):
                 assert all(0 < len(payload) <= MAX_PAYLOAD_BYTES for payload in unit.payloads)
                 assert unit.timestamp >= 0
+                assert 0 <= unit.track < MAX_VIDEO_TRACKS
     except InputFaultError as error:
         assert error.detail
 
 
-def _media(session: bytes) -> bytes:
-    """Return the first media messages of a session as `check_media` reads them."""
+def _media(session: bytes, *, further_tracks: int = 0) -> bytes:
+    """Return the first media messages of a session as `check_media` reads them, the video also as further tracks."""
     parts: list[bytes] = []
     last_ms = 0
     for event in replay(session, piece_bytes=1_400):
@@ -156,7 +164,16 @@ def _media(session: bytes) -> bytes:
             kind = isinstance(event, AudioMessage) * _AUDIO | max(0, min(event.timestamp_ms - last_ms, 0x7F))
             parts.append(bytes([kind]) + len(event.payload).to_bytes(2) + bytes(event.payload))
             last_ms = event.timestamp_ms
+            for track_id in range(1, 1 + further_tracks if isinstance(event, VideoMessage) else 1):
+                payload = _as_further_track(bytes(event.payload), track_id)
+                parts.append(b"\0" + len(payload).to_bytes(2) + payload)
     return b"".join(parts)
+
+
+def _as_further_track(payload: bytes, track_id: int) -> bytes:
+    """Return a video message of the legacy layout as one of a further track (Enhanced RTMP v2)."""
+    body = payload[2:] if payload[1] == 1 else payload[5:]
+    return bytes([0x86 | payload[0] & 0x70, payload[1]]) + b"avc1" + bytes([track_id]) + body
 
 
 def _payloads(kind: type[AudioMessage | VideoMessage]) -> tuple[bytes, ...]:
@@ -198,7 +215,7 @@ TARGETS = (
         name="flv-video",
         check=check_video_tag,
         max_size_bytes=16_384,
-        seeds=_payloads(VideoMessage),
+        seeds=(*_payloads(VideoMessage), *(_as_further_track(payload, 1) for payload in _payloads(VideoMessage)[:3])),
         operations_per_byte=150,
     ),
     FuzzTarget(name="flv-audio", check=check_audio_tag, max_size_bytes=4_096, seeds=_payloads(AudioMessage)),
@@ -207,7 +224,7 @@ TARGETS = (
         name="rtmp-media",
         check=check_media,
         max_size_bytes=32_768,
-        seeds=tuple(_media(session) for session in CORPUS.values()),
+        seeds=tuple(_media(session, further_tracks=further) for session in CORPUS.values() for further in (0, 2)),
         operations_per_input=100_000,
     ),
 )

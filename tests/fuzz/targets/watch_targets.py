@@ -6,11 +6,11 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from stagebook.api.asgi import Message
+from stagebook.api.routes.api_input import read_query
+from stagebook.api.routes.api_problems import ApiRefusedError
+from stagebook.api.routes.api_route import Role
 from stagebook.api.watch.access.bearer_key import BearerKey, digest_of, id_of
 from stagebook.api.watch.event_parameters import EventParameters, event_filter
-from stagebook.api.watch.watch_input import read_query
-from stagebook.api.watch.watch_problems import WatchRefusedError
-from stagebook.api.watch.watch_route import Role
 from stagebook.server.http.request_decoder import RequestDecoder
 from stagebook.server.http.request_head import HttpRequestError, RequestHead
 from tests.api.aws.asgi_harness import STAGE_ARN
@@ -72,7 +72,7 @@ def check_watch_query(data: bytes) -> None:
     """Query parameters are refused, or they are a filter of one account."""
     try:
         parameters = read_query(EventParameters, data)
-    except WatchRefusedError as error:
+    except ApiRefusedError as error:
         assert error.status == 400
         assert error.detail
         return
