@@ -8,10 +8,13 @@ from pathlib import Path
 
 from bench import machine
 from bench.appends.run import measure_appends
+from bench.composition.run import measure_composition
+from bench.drawing.run import measure_drawing
 from bench.export.run import measure_export
 from bench.forwarder.run import measure_forwarder
 from bench.ingest.run import measure_ingest
 from bench.page.run import measure_page
+from bench.recorder.run import measure_recorder
 from bench.recovery.run import measure_recovery
 from bench.report import Part, document, replace_measured, targets_table, verdict
 from bench.retention.run import measure_retention
@@ -25,12 +28,15 @@ PARTS: dict[str, Callable[[Path], Part]] = {
     "appends": measure_appends,
     "forwarder": measure_forwarder,
     "ingest": measure_ingest,
+    "recorder": measure_recorder,
+    "composition": measure_composition,
     "recovery": measure_recovery,
     "retention": measure_retention,
     "timeline": measure_timeline,
     "search": measure_search,
     "streams": measure_streams,
     "export": measure_export,
+    "drawing": measure_drawing,
 }
 WORK_FOLDER = Path(".bench")
 

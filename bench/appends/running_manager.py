@@ -40,6 +40,11 @@ class UnusedTokenAuthority:
         del token
         return True
 
+    def has_key(self, arn: str) -> bool:
+        """See TokenAuthority.has_key."""
+        del arn
+        return False
+
     def verify(self, token: str, *, now_ms: int | None) -> Claims:
         """See TokenAuthority.verify."""
         del token, now_ms

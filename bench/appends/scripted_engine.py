@@ -1,8 +1,9 @@
 """A media engine without media: it answers every offer at once, and reports a connection when it is told to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from stagebook.media.port import Answer, Connected, InitialLayer, MediaFact, PatchAnswer, VideoLayers
+from stagebook.media.connection_statistics import ConnectionStatistics
+from stagebook.media.port import Answer, Connected, InitialLayer, LayerChoice, MediaFact, PatchAnswer, VideoLayers
 
 
 class ScriptedEngine:
@@ -47,7 +48,12 @@ class ScriptedEngine:
         del connection_id
         return VideoLayers()
 
-    async def select_layer(self, *, connection_id: str, encoding_id: str | None) -> None:
+    async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:
+        """Nothing is known."""
+        del connection_ids
+        return ()
+
+    async def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None:
         """See MediaEngine.select_layer."""
 
     async def close(self, *, connection_id: str, detail: str = "", as_failure: bool = False) -> None:

@@ -13,7 +13,7 @@ from bench.forwarder.sdp import LocalPeer, RemotePeer, read_answer
 from stagebook.media.rtc.dtls.dtls_certificate import dtls_context, make_certificate
 from stagebook.media.rtc.srtp.srtp_session import PROFILES, SrtpKeys, keying_material_size_bytes
 
-_CONNECT_TIMEOUT_SECONDS = 10.0
+_CONNECT_TIMEOUT_SECONDS = 30.0
 _RETRY_SECONDS = 0.25
 _BUFFER_SIZE_BYTES = 1 << 20
 _DATAGRAM_SIZE_BYTES = 2_048
@@ -69,7 +69,10 @@ class Peer:
                 self.check_consent()
                 await _wait(self._ice_connected, _RETRY_SECONDS)
             self._handshake()
-            await self._dtls_connected.wait()
+            while not self._dtls_connected.is_set():
+                await _wait(self._dtls_connected, _RETRY_SECONDS)
+                self._dtls.DTLSv1_handle_timeout()
+                self._flush()
 
     def close(self) -> None:
         """Close the socket without a notice to the engine."""
@@ -96,25 +99,41 @@ class Peer:
         receive = self._socket.recv
         try:
             while True:
-                datagram = receive(_DATAGRAM_SIZE_BYTES)
-                if 127 < datagram[0] < 192:
-                    # RFC 5761 section 4: packet types 192 to 223 are RTCP.
-                    if 191 < datagram[1] < 224:
-                        self.on_rtcp(datagram)
-                    else:
-                        self.on_rtp(datagram)
-                elif 19 < datagram[0] < 64:
-                    self._on_dtls(datagram)
-                else:
-                    self._on_stun(datagram)
+                self._dispatch(receive(_DATAGRAM_SIZE_BYTES))
         except BlockingIOError:
             return
+
+    def _dispatch(self, datagram: bytes) -> None:
+        if 127 < datagram[0] < 192:
+            # RFC 5761 section 4: packet types 192 to 223 are RTCP.
+            if 191 < datagram[1] < 224:
+                self.on_rtcp(datagram)
+            else:
+                self.on_rtp(datagram)
+        elif 19 < datagram[0] < 64:
+            self._on_dtls(datagram)
+        else:
+            self._on_stun(datagram)
 
     def _on_stun(self, datagram: bytes) -> None:
         assert self._remote is not None
         message = stun.parse_message(datagram)
+        if message.message_class is stun.Class.REQUEST:
+            self._answer_check(message)
+            return
         if message.message_class is stun.Class.RESPONSE and message.check_message_integrity(self._remote.pwd.encode()):
             self._ice_connected.set()
+
+    def _answer_check(self, request: stun.Message) -> None:
+        """Answer a connectivity check of a full ICE agent (RFC 8445 section 7.3)."""
+        response = stun.Message(
+            message_method=stun.Method.BINDING,
+            message_class=stun.Class.RESPONSE,
+            transaction_id=request.transaction_id,
+            attributes={"XOR-MAPPED-ADDRESS": self._socket.getpeername()},
+        )
+        response.add_message_integrity(self.local.pwd.encode())
+        self.send(bytes(response))
 
     def _on_dtls(self, datagram: bytes) -> None:
         self._dtls.bio_write(datagram)

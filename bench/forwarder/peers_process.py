@@ -12,15 +12,17 @@ from typing import TypeAlias
 import msgspec
 import uvloop
 
+from bench.figures import percentile
 from bench.forwarder.peer import DtlsIdentity
-from bench.forwarder.publisher_and_viewer import Publisher, Viewer
+from bench.forwarder.publisher_and_viewer import Publisher, TimedViewer, Viewer
 from bench.forwarder.sdp import write_offer
 
 
 class MakeOffer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Create a peer. The reply is an Offer."""
+    """Create a peer. The reply is an Offer. A timed viewer takes the delays of its packets."""
 
     publishes: bool
+    is_timed: bool = False
 
 
 class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -31,6 +33,10 @@ class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Count the packets of all viewers, once media has reached each of them. The reply is Counted."""
+
+
+class TakeDelays(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Return the delays since the last TakeDelays. The reply is Delays."""
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -50,8 +56,16 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     highest: int
 
 
-PeerCommand: TypeAlias = MakeOffer | Connect | Count
-Reply: TypeAlias = Offer | Connected | Counted
+class Delays(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """How long the packets to all timed viewers were on their way."""
+
+    p50_seconds: float
+    p99_seconds: float
+    count: int
+
+
+PeerCommand: TypeAlias = MakeOffer | Connect | Count | TakeDelays
+Reply: TypeAlias = Offer | Connected | Counted | Delays
 
 command_decoder: msgspec.json.Decoder[PeerCommand] = msgspec.json.Decoder(PeerCommand)
 reply_decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
@@ -68,8 +82,9 @@ class Peers:
     async def handle(self, command: PeerCommand) -> Reply:
         """Execute a command and return its reply."""
         match command:
-            case MakeOffer(publishes=publishes):
-                self._newest = Publisher(self._identity) if publishes else Viewer(self._identity)
+            case MakeOffer(publishes=publishes, is_timed=is_timed):
+                kind = Publisher if publishes else TimedViewer if is_timed else Viewer
+                self._newest = kind(self._identity)
                 return Offer(sdp=write_offer(self._newest.local, sends=publishes))
             case Connect(answer=answer):
                 await self._newest.connect(answer)
@@ -81,6 +96,16 @@ class Peers:
                 await asyncio.gather(*(viewer.media_flowing.wait() for viewer in self._viewers))
                 totals = [viewer.totals() for viewer in self._viewers]
                 return Counted(received=sum(one.received for one in totals), highest=sum(one.highest for one in totals))
+            case TakeDelays():
+                return self._take_delays()
+
+    def _take_delays(self) -> Delays:
+        delays: list[float] = []
+        for viewer in self._viewers:
+            if isinstance(viewer, TimedViewer):
+                delays += viewer.delays
+                viewer.delays.clear()
+        return Delays(p50_seconds=percentile(delays, 50), p99_seconds=percentile(delays, 99), count=len(delays))
 
 
 async def serve() -> None:

@@ -1,7 +1,10 @@
 """The peers of the benchmark: a publisher of the synthetic stream, and viewers that count the received packets."""
 
 import asyncio
+import socket
+import struct
 import time
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -36,6 +39,12 @@ CONSENT_INTERVAL_SECONDS = 2.5
 _NTP_EPOCH_SECONDS = 2_208_988_800
 _VIEWER_SSRC = 1
 _BITRATE_BPS = 2_500_000
+_STAMP = struct.Struct("!d")
+"""The last bytes of a packet of slice data or audio: when it was sent, in seconds since 1970."""
+_MIN_STAMPED_SIZE_BYTES = 64
+"""Smaller packets hold the parameter sets, which the server reads."""
+_SO_TIMESTAMPNS = 35  # Linux; the socket module has no name for it.
+_TIMESPEC = struct.Struct("@ll")
 
 
 class StreamCount(msgspec.Struct, kw_only=True):
@@ -69,10 +78,12 @@ class Publisher(Peer):
         super().__init__(identity)
         self._video = SyntheticVideo(ssrc=VIDEO_SSRC)
         self._audio = SyntheticAudio(ssrc=AUDIO_SSRC)
+        self._queued: deque[bytes] = deque()
+        """Packets of video that wait for their time."""
 
     def start(self) -> None:
         """Start to send in real time."""
-        _repeat(self._loop, 1 / FRAMES_PER_SECOND, self._send_frame)
+        _repeat(self._loop, 1 / FRAMES_PER_SECOND, self._queue_frame)
         _repeat(self._loop, AUDIO_INTERVAL_SECONDS, self._send_audio)
         _repeat(self._loop, REPORT_INTERVAL_SECONDS, self._send_reports)
         _repeat(self._loop, CONSENT_INTERVAL_SECONDS, self.check_consent)
@@ -83,14 +94,23 @@ class Publisher(Peer):
             if isinstance(packet, RtcpPsfbPacket) and packet.fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
                 self._video.request_keyframe()
 
-    def _send_frame(self) -> None:
-        for number, packet in enumerate(self._video.next_frame()):
-            self._loop.call_later(number * PACKET_INTERVAL_SECONDS, self._send_rtp, packet)
+    def _queue_frame(self) -> None:
+        is_idle = not self._queued
+        self._queued.extend(self._video.next_frame())
+        if is_idle:
+            self._send_queued()
+
+    def _send_queued(self) -> None:
+        self._send_rtp(self._queued.popleft())
+        if self._queued:
+            self._loop.call_later(PACKET_INTERVAL_SECONDS, self._send_queued)
 
     def _send_audio(self) -> None:
         self._send_rtp(self._audio.next_frame())
 
     def _send_rtp(self, packet: bytes) -> None:
+        if len(packet) >= _MIN_STAMPED_SIZE_BYTES:
+            packet = packet[: -_STAMP.size] + _STAMP.pack(time.time())
         self.send(self.outbound.protect(packet))
 
     def _send_reports(self) -> None:
@@ -141,6 +161,36 @@ class Viewer(Peer):
             fci=pack_remb_fci(_BITRATE_BPS, [int.from_bytes(ssrc) for ssrc in self._counts]),
         )
         self.send(self.outbound.protect_rtcp(bytes(report) + bytes(remb)))
+
+
+class TimedViewer(Viewer):
+    """Decrypts all packets, and takes how long each was on its way: from the publisher's call that sent it until the
+    system received it for the viewer's socket. The wait of this process for its turn does not count."""
+
+    def __init__(self, identity: DtlsIdentity) -> None:
+        super().__init__(identity)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._received_at = 0.0
+        self.delays: list[float] = []
+        """In seconds."""
+
+    def _drain(self) -> None:
+        try:
+            while True:
+                datagram, ancillary, _, _ = self._socket.recvmsg(2048, 64)
+                seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+                self._received_at = seconds + nanoseconds / 1e9
+                self._dispatch(datagram)
+        except BlockingIOError:
+            return
+
+    def on_rtp(self, datagram: bytes) -> None:
+        """Count a packet, and take its delay."""
+        if not self._unchecked:
+            packet = self.inbound.unprotect(datagram)
+            if len(packet) >= _MIN_STAMPED_SIZE_BYTES:
+                self.delays.append(self._received_at - _STAMP.unpack_from(packet, len(packet) - _STAMP.size)[0])
+        super().on_rtp(datagram)
 
 
 def _receiver_info(ssrc: int, count: StreamCount) -> RtcpReceiverInfo:

@@ -1,45 +1,51 @@
-"""The part `forwarder`: an engine process as the server runs it, one publisher and an increasing number of viewers."""
+"""The part `forwarder`: an engine process as the server runs it, with publishers and viewers, beside other servers.
+
+Three measurements of the engine: one publisher and an increasing number of viewers, twelve publishers that all watch
+each other, and the delay of packets to eight viewers. The first is made with other servers, too, where they are
+installed, in turns with the engine.
+"""
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import uvloop
 
 from bench.figures import Line, fit_line
-from bench.forwarder.peers_process import (
-    Connect,
-    Connected,
-    Count,
-    Counted,
-    MakeOffer,
-    Offer,
-    PeerCommand,
-    Reply,
-    reply_decoder,
-)
+from bench.forwarder.forwarding_server import ForwardingServer, stagebook_engine
+from bench.forwarder.livekit_server import livekit_binary, livekit_server
+from bench.forwarder.peers_process import Delays
+from bench.forwarder.running_peers import PeersProcess, running_peers
 from bench.forwarder.synthetic_stream import HEIGHT, WIDTH
-from bench.machine import cpu_seconds
 from bench.report import Part, Table, Target, number
-from stagebook.media.port import MediaFact, SourceMeasured
-from stagebook.media.rtc.engine.engine_pool import EnginePool
-from stagebook.media.rtc.engine_settings import EngineSettings
+from stagebook.media.port import SourceMeasured
 
-VIEWERS = (1, 5, 10, 20, 60)
+OtherServer: TypeAlias = Callable[[str, Path], AbstractAsyncContextManager[ForwardingServer]]
+"""Runs the server with this binary, with its files in this folder."""
+
+VIEWERS = (1, 20, 60)
+EVERYBODY = 12
+"""Publishers that all watch each other."""
+TIMED_VIEWERS = 8
 SETTLE_SECONDS = 1.5
 WINDOW_SECONDS = 6.0
-TARGET_VIEWERS_PER_CORE = 400
-TARGET_LOSS_PERCENT = 0.1
-_REPLY_TIMEOUT_SECONDS = 20.0
-_SOURCE_ID = "source"
+TARGET_VIEWERS_PER_CORE = 700
+TARGET_STREAMS_PER_CORE = 600
+TARGET_LOSS_PERCENT = 0.0
+TARGET_P50_MS = 2.0
+TARGET_P99_MS = 8.0
+TARGET_TIMES = {"LiveKit": 2.5, "Janus": 4.0}
+"""How many times the viewers of another server a core is to carry."""
+OTHERS: tuple[tuple[str, Callable[[], str | None], OtherServer], ...] = (("LiveKit", livekit_binary, livekit_server),)
+"""The other servers: name, where the binary is, and how it is run."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a window: the CPU time of the engine, and the packets that the viewers received and expected."""
+    """The result of a window: the CPU time of the server, and the packets that the viewers received and expected."""
 
     viewers: int
     seconds: float
@@ -49,7 +55,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def load(self) -> float:
-        """CPU seconds of the engine per second."""
+        """CPU seconds of the server per second."""
         return self.cpu_seconds / self.seconds
 
     @property
@@ -58,150 +64,189 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         return 100 * (1 - self.received / self.expected)
 
 
-class PeersProcess:
-    """The process of the publisher and the viewers."""
+class OneSource(msgspec.Struct, frozen=True, kw_only=True):
+    """One server with one source."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    server: str
+    measured: tuple[Measured, ...]
+    source: SourceMeasured | None
+    """The source as the server measures it, at the end of the last window."""
 
-    async def request(self, command: PeerCommand) -> Reply:
-        """Send a command and return its reply. Raises TimeoutError."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(command) + b"\n")
-        async with asyncio.timeout(_REPLY_TIMEOUT_SECONDS):
-            return reply_decoder.decode(await self._process.stdout.readline())
+    @property
+    def line(self) -> Line:
+        """The load by the number of viewers."""
+        return fit_line([(one.viewers, one.load) for one in self.measured])
 
-    async def count(self) -> Counted:
-        """Return the totals of the viewers so far."""
-        reply = await self.request(Count())
-        assert isinstance(reply, Counted)
-        return reply
+    @property
+    def viewers_per_core(self) -> float:
+        """Where the line reaches one CPU second per second."""
+        return self.line.x_at(1.0)
 
 
-class ForwarderBench:
-    """An engine process and its peers."""
+async def measure_window(server: ForwardingServer, viewers: PeersProcess, count: int) -> Measured:
+    """Measure a window with the connected viewers, whose number is `count`."""
+    await viewers.count()  # returns when media has reached every viewer
+    await asyncio.sleep(SETTLE_SECONDS)
+    before, cpu, start = await viewers.count(), server.cpu_seconds(), time.perf_counter()
+    await asyncio.sleep(WINDOW_SECONDS)
+    used, seconds, after = server.cpu_seconds() - cpu, time.perf_counter() - start, await viewers.count()
+    return Measured(
+        viewers=count,
+        seconds=seconds,
+        cpu_seconds=used,
+        received=after.received - before.received,
+        expected=after.highest - before.highest,
+    )
 
-    def __init__(self, pool: EnginePool, peers: PeersProcess) -> None:
-        self._pool = pool
-        self._peers = peers
-        self.viewers = 0
-        self.source: SourceMeasured | None = None
-        pool.listen(self._on_fact)
 
-    def _on_fact(self, fact: MediaFact) -> None:
-        if isinstance(fact, SourceMeasured):
-            self.source = fact
+async def measure_one_source(server: ForwardingServer) -> OneSource:
+    """Measure one publisher and an increasing number of viewers."""
+    async with running_peers() as publishers, running_peers() as viewers:
+        await server.add_publisher(publishers, "source")
+        measured: list[Measured] = []
+        connected = 0
+        for count in VIEWERS:
+            while connected < count:
+                await server.add_viewer(viewers, "source")
+                connected += 1
+            measured.append(await measure_window(server, viewers, count))
+        return OneSource(server=server.name, measured=tuple(measured), source=server.measured)
 
-    async def add_publisher(self) -> None:
-        """Connect the publisher, which then sends."""
-        offer = await self._offer(publishes=True)
-        answer = await self._pool.publish(connection_id="publisher", source_id=_SOURCE_ID, offer=offer)
-        assert isinstance(await self._peers.request(Connect(answer=answer.sdp)), Connected)
 
-    async def add_viewer(self) -> None:
-        """Connect one more viewer."""
-        offer = await self._offer(publishes=False)
-        self.viewers += 1
-        connection_id = f"viewer-{self.viewers}"
-        answer = await self._pool.subscribe(connection_id=connection_id, source_id=_SOURCE_ID, offer=offer)
-        assert isinstance(await self._peers.request(Connect(answer=answer.sdp)), Connected)
+async def measure_everybody(server: ForwardingServer) -> Measured:
+    """Measure publishers that all watch each other."""
+    async with running_peers() as publishers, running_peers() as viewers:
+        sources = [f"source {number}" for number in range(EVERYBODY)]
+        for source in sources:
+            await server.add_publisher(publishers, source)
+        for source in sources:
+            for _ in range(EVERYBODY - 1):
+                await server.add_viewer(viewers, source)
+        return await measure_window(server, viewers, EVERYBODY * (EVERYBODY - 1))
 
-    async def measure(self) -> Measured:
-        """Measure a window with the connected viewers."""
-        process_id = self._pool.engines[0].process_id
-        assert process_id is not None
-        await self._peers.count()  # returns when media has reached every viewer
+
+async def measure_delays(server: ForwardingServer) -> Delays:
+    """Measure how long packets are on their way to TIMED_VIEWERS viewers."""
+    async with running_peers() as publishers, running_peers() as viewers:
+        await server.add_publisher(publishers, "source")
+        for _ in range(TIMED_VIEWERS):
+            await server.add_viewer(viewers, "source", is_timed=True)
+        await viewers.count()
         await asyncio.sleep(SETTLE_SECONDS)
-        before, cpu, start = await self._peers.count(), cpu_seconds(process_id), time.perf_counter()
+        await viewers.take_delays()
         await asyncio.sleep(WINDOW_SECONDS)
-        used, seconds, after = cpu_seconds(process_id) - cpu, time.perf_counter() - start, await self._peers.count()
-        return Measured(
-            viewers=self.viewers,
-            seconds=seconds,
-            cpu_seconds=used,
-            received=after.received - before.received,
-            expected=after.highest - before.highest,
-        )
-
-    async def _offer(self, *, publishes: bool) -> str:
-        reply = await self._peers.request(MakeOffer(publishes=publishes))
-        assert isinstance(reply, Offer)
-        return reply.sdp
+        return await viewers.take_delays()
 
 
-def measure_forwarder(_folder: Path) -> Part:
+def measure_forwarder(folder: Path) -> Part:
     """Measure the part and return its report."""
-    return uvloop.run(_measure())
+    return uvloop.run(_measure(folder))
 
 
-async def _measure() -> Part:
-    pool = EnginePool(EngineSettings(), processes=1)
-    await pool.start()
-    try:
-        async with _peers() as peers:
-            bench = ForwarderBench(pool, peers)
-            await bench.add_publisher()
-            measured = []
-            for viewers in VIEWERS:
-                while bench.viewers < viewers:
-                    await bench.add_viewer()
-                measured.append(await bench.measure())
-            assert bench.source is not None
-            return _report(measured, bench.source)
-    finally:
-        await pool.stop()
+async def _measure(folder: Path) -> Part:
+    async with stagebook_engine() as engine:
+        one_source = await measure_one_source(engine)
+    async with stagebook_engine() as engine:
+        everybody = await measure_everybody(engine)
+    async with stagebook_engine() as engine:
+        delays = await measure_delays(engine)
+    return _report(one_source, everybody, delays, await _measure_others(folder))
 
 
-@asynccontextmanager
-async def _peers() -> AsyncIterator[PeersProcess]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.forwarder.peers_process"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=1 << 20,
-    )
-    try:
-        yield PeersProcess(process)
-    finally:
-        process.terminate()
-        await process.wait()
+async def _measure_others(folder: Path) -> list[OneSource]:
+    """Measure the same source with the other servers that are installed."""
+    measured = []
+    for name, binary, running in OTHERS:
+        path = binary()
+        if path is None:
+            print(f"{name} is not installed and is left out", flush=True)
+            continue
+        async with running(path, folder) as server:
+            measured.append(await measure_one_source(server))
+    return measured
 
 
-def _report(measured: list[Measured], source: SourceMeasured) -> Part:
+def _report(one_source: OneSource, everybody: Measured, delays: Delays, others: list[OneSource]) -> Part:
+    source = one_source.source
+    assert source is not None
     assert (source.width, source.height) == (WIDTH, HEIGHT), "the engine did not parse the stream"
-    line = fit_line([(one.viewers, one.load) for one in measured])
-    worst_loss = max(one.loss_percent for one in measured)
-    rows = tuple(
-        (
-            str(one.viewers),
-            number(one.received / one.seconds),
-            number(one.received / one.seconds / one.viewers),
-            f"{one.loss_percent:.3f}",
-            f"{one.load:.3f}",
-        )
-        for one in measured
+    windows = [*one_source.measured, everybody]
+    rows = [(f"1, {one.viewers}", *_cells(one)) for one in one_source.measured]
+    rows.append((f"{EVERYBODY}, {everybody.viewers}", *_cells(everybody)))
+    headings = ("sources, viewers", "packets/s", "packets/s per viewer", "loss %", "CPU s/s", "CPU us/packet")
+    p50, p99 = (f"{seconds * 1e3:.2f}" for seconds in (delays.p50_seconds, delays.p99_seconds))
+    delay_table = Table(
+        headings=("delay of a packet", "p50 ms", "p99 ms"), rows=((f"1 source, {TIMED_VIEWERS} viewers", p50, p99),)
     )
-    headings = ("viewers", "packets/s", "packets/s per viewer", "loss %", "CPU s/s")
     return Part(
         title="The forwarder",
-        method=_method(line, source),
-        tables=(Table(headings=headings, rows=rows),),
+        method=_method(one_source, source),
+        tables=(Table(headings=headings, rows=tuple(rows)), delay_table, _servers_table([one_source, *others])),
         targets=(
-            Target(what="viewers per core", measured=int(line.x_at(1.0)), at_least=TARGET_VIEWERS_PER_CORE),
-            Target(what="forwarder, maximum loss", measured=worst_loss, at_most=TARGET_LOSS_PERCENT, unit="%"),
+            Target(
+                what="viewers per core", measured=int(one_source.viewers_per_core), at_least=TARGET_VIEWERS_PER_CORE
+            ),
+            Target(
+                what=f"{EVERYBODY} publishers that watch each other, streams per core",
+                measured=int(everybody.viewers / everybody.load),
+                at_least=TARGET_STREAMS_PER_CORE,
+            ),
+            Target(
+                what="forwarder, maximum loss",
+                measured=max(one.loss_percent for one in windows),
+                at_most=TARGET_LOSS_PERCENT,
+                unit="%",
+            ),
+            Target(what="delay of a packet, p50", measured=delays.p50_seconds * 1e3, at_most=TARGET_P50_MS, unit="ms"),
+            Target(what="delay of a packet, p99", measured=delays.p99_seconds * 1e3, at_most=TARGET_P99_MS, unit="ms"),
+            *(
+                Target(
+                    what=f"viewers per core, relative to {other.server}",
+                    measured=one_source.viewers_per_core / other.viewers_per_core,
+                    at_least=TARGET_TIMES[other.server],
+                    unit="x",
+                )
+                for other in others
+            ),
         ),
     )
 
 
-def _method(line: Line, source: SourceMeasured) -> str:
+def _servers_table(servers: list[OneSource]) -> Table:
+    """The servers on the same source."""
+    rows = tuple(
+        (
+            one.server,
+            f"{one.line.base * 1e3:.1f}",
+            f"{one.line.slope * 1e3:.2f}",
+            str(int(one.viewers_per_core)),
+            f"{max(each.loss_percent for each in one.measured):.3f}",
+        )
+        for one in servers
+    )
+    headings = ("server", "CPU ms/s of the source", "CPU ms/s of a viewer", "viewers per core", "maximum loss %")
+    return Table(headings=headings, rows=rows)
+
+
+def _cells(one: Measured) -> tuple[str, ...]:
     return (
-        f"One publisher of {source.width}x{source.height} at {source.frames_per_second:.0f} frames/s, "
+        number(one.received / one.seconds),
+        number(one.received / one.seconds / one.viewers),
+        f"{one.loss_percent:.3f}",
+        f"{one.load:.3f}",
+        f"{one.cpu_seconds / one.received * 1e6:.2f}",
+    )
+
+
+def _method(one_source: OneSource, source: SourceMeasured) -> str:
+    return (
+        f"A publisher sends {source.width}x{source.height} at {source.frames_per_second:.0f} frames/s, "
         f"{source.bitrate_bps / 1e6:.1f} Mbit/s of H.264 and Opus together, as the engine measures it; the packets of "
         "a frame are 2 ms apart, as browsers pace them. Every viewer has its own connection (ICE, DTLS, SRTP with "
         "AES-GCM), sends reports and consent checks like a browser, decrypts its first 50 packets and counts the "
-        "others. The publisher and the viewers are in another process. CPU is user and system time of the engine "
+        "others. The publishers and the viewers are in two other processes. CPU is user and system time of the engine "
         f"process in windows of {WINDOW_SECONDS:.0f} s. Viewers per core is where the least-squares line through the "
-        f"rows reaches one CPU second per second: {line.base * 1e3:.1f} ms for the source and {line.slope * 1e3:.2f} "
-        "ms per viewer."
+        f"rows of one source reaches one CPU second per second: {one_source.line.base * 1e3:.1f} ms for the source and "
+        f"{one_source.line.slope * 1e3:.2f} ms per viewer. A delay is the time from the call with which the publisher "
+        "sends a packet to the moment when the system receives it for the viewer's socket."
     )

@@ -54,7 +54,7 @@ def write_offer(local: LocalPeer, *, sends: bool) -> str:
     transport = f"""a=ice-ufrag:{local.ufrag}
 a=ice-pwd:{local.pwd}
 a=fingerprint:sha-256 {local.digest.hex(":").upper()}
-a=setup:actpass
+a=setup:active
 a=rtcp-mux
 a=rtcp-rsize
 a={"sendonly" if sends else "recvonly"}"""

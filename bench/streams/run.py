@@ -13,11 +13,11 @@ import uvloop
 from bench.page.books import ACCOUNT_ID, REGION, START_MS, no_secret
 from bench.report import Part, Table, Target, number
 from stagebook.api.asgi import Scope
+from stagebook.api.routes.api_route import ReadBody, Role
+from stagebook.api.routes.reader_places import ReaderPlaces
+from stagebook.api.routes.route_api import RouteApi
 from stagebook.api.watch.live_tail.event_stream import EventStreams
 from stagebook.api.watch.live_tail.live_events import LiveEvents
-from stagebook.api.watch.reader_places import ReaderPlaces
-from stagebook.api.watch.watch_api import WatchApi
-from stagebook.api.watch.watch_route import ReadBody, Role
 from stagebook.book.changes import AppendEvent, OpenSession, PutParticipant, PutStage
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
@@ -163,7 +163,7 @@ async def _server(book: SqliteBook, path: Path, places: ReaderPlaces) -> AsyncIt
     started = asyncio.Event()
     with bind_listen_socket(Address(host="127.0.0.1", port=0)) as bound:
         server = HttpServer(
-            WatchApi(routes=[streams.route()], access=_Everybody()),
+            RouteApi(prefix="/watch/v1/", routes=[streams.route()], access=_Everybody()),
             limits=_LIMITS,
             trusted_proxies=(),
             on_started=started.set,
