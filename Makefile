@@ -12,8 +12,18 @@ SECONDS := 600
 MINUTES := 30
 EXAMPLES := 30
 LOWEST := $(VENV)-lowest
+# Tests wait for processes and peers, so one worker more than cores; more than four do not help. The order of the files
+# stays: by their numbers of tests, the longest would come last.
+WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
+CODE := $(wildcard src tests bench examples contrib/site)
+# Exercises every dependency: the book, the AWS wire, WebRTC peers, encoders, webhooks, the history, the commands, traces.
+LOWEST_TESTS := $(addprefix tests/,book cli config storage server/http api/watch/metrics) \
+	$(addprefix tests/media/,composition ingest recording rtc/dtls rtc/peers rtc/srtp tap) \
+	$(addprefix tests/e2e/,aws ingest telemetry webhooks)
+# The tests start many servers. Without cached bytecode each one compiles its modules again.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run demo test test-client test-console test-sdk test-lowest test-all audit constraints check format bench simulate fuzz soak conformance console-vendor screenshots clean
+.PHONY: run demo test test-client test-console test-examples test-network test-package test-recording test-sdk test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -22,21 +32,45 @@ demo: $(VENV)/.demo
 	@$(BIN)/stagebook demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The open client in Chromium and Firefox, with failures of the server and the network.
 test-client: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/e2e/client -m "client or not client" $(ARGS)
+	$(BIN)/python -m pytest tests/e2e/client -m client --numprocesses 2 $(ARGS)
 
 # The console on every page, in Chromium and Firefox.
 test-console: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/e2e/console -m "console or not console" $(ARGS)
+	$(BIN)/python -m pytest tests/e2e/console -m console --numprocesses 2 --dist loadfile $(ARGS)
+
+# The examples in other languages, which npm, Go and Maven build, and the web page on Amazon's SDK, in Chromium.
+test-examples: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/e2e/examples -m examples $(ARGS)
+
+# Media on emulated networks, with browsers and other peers.
+test-network: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/network -m network --numprocesses 2 --dist loadfile $(ARGS)
+
+# Recordings and compositions: real publishers, players, encoders and an S3 server.
+test-recording: $(VENV)/.dev
+	$(BIN)/python -m pytest -m recording tests/e2e/recording tests/storage --numprocesses 2 --dist loadfile $(ARGS)
 
 # All versions of Amazon's Web Broadcast SDK that are tested, in Chromium.
 test-sdk: $(VENV)/.dev
-	$(BIN)/python -m pytest -m sdk --numprocesses 2 tests/e2e/sdk $(ARGS)
+	$(BIN)/python -m pytest -m sdk --numprocesses $(WORKERS) tests/e2e/sdk $(ARGS)
 
-# The tests with the lower bounds of the dependencies, in an environment of their own.
+# The wheel, installed as users install it.
+test-package: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/e2e/package -m package --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+# The tutorials, and the examples of the documentation site with the AWS CLI and Node.js.
+test-site: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/e2e/site -m site --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+# What `make test` proves with one codec, form or size, with the others; and long runs.
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+# LOWEST_TESTS with the lower bounds of the dependencies, in an environment of their own.
 test-lowest: $(BIN)/python pyproject.toml
 	@$(BIN)/python -m venv $(LOWEST)
 	@$(BIN)/python -c 'import tomllib; \
@@ -44,31 +78,32 @@ test-lowest: $(BIN)/python pyproject.toml
 	| sed 's/>=/==/' > $(LOWEST)/constraints.txt
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 	--constraint $(LOWEST)/constraints.txt --editable '.[dev]'
-	$(LOWEST)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Known vulnerabilities of the pinned and of the lowest versions. Succeeds without a result where no service can be reached.
 audit: $(VENV)/.dev
 	@$(BIN)/python -m tests.dependency_audit constraints/development.txt $(wildcard $(LOWEST)/constraints.txt)
 
-# What takes longer than `make test`.
-test-all: test-lowest audit
-	@$(MAKE) test-client
-	@$(MAKE) test-console
-	@$(MAKE) test-sdk
-	@$(MAKE) conformance EXAMPLES=30
-	@$(MAKE) simulate SEEDS=1000
-	@$(MAKE) fuzz SECONDS=300 ARGS="--seed 1 --executions 10000"
-	@$(MAKE) soak MINUTES=3
+# What takes longer than `make test`, one after the other. With `make -k`, the others run after one that failed.
+test-all: EXAMPLES := 15
+test-all: SEEDS := 300
+test-all: SECONDS := 300
+test-all: EXECUTIONS := 4000
+test-all: MINUTES := 2
+test-all: test-lowest audit test-slow test-client test-console test-examples test-network test-recording test-sdk \
+	test-package test-site conformance simulate fuzz soak
+.NOTPARALLEL: test-all
 
 check: $(VENV)/.dev
-	$(BIN)/ruff format --check $(wildcard src tests bench)
-	$(BIN)/ruff check $(wildcard src tests bench)
-	$(BIN)/mypy $(wildcard src tests bench)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
+	@$(MAKE) --no-print-directory site
 
 format: $(VENV)/.dev
-	$(BIN)/ruff format $(wildcard src tests bench)
-	$(BIN)/ruff check --fix $(wildcard src tests bench)
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ARGS)
@@ -78,12 +113,15 @@ simulate: $(VENV)/.dev
 
 # Fuzzes the parsers of what strangers send, for SECONDS altogether.
 fuzz: $(VENV)/.fuzz
-	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(EXECUTIONS),--seed 1 --executions $(EXECUTIONS)) $(ARGS)
 
-# schemathesis against the AWS API and the watch API, with EXAMPLES random inputs for each operation.
+# The whole conformance suite, with media and against broken servers; then schemathesis against the AWS API, the watch API
+# and the testing API, with EXAMPLES random inputs for each operation.
 conformance: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/conformance -m conformance
 	@$(BIN)/python -m tests.e2e.aws.conformance --examples $(EXAMPLES) $(ARGS)
 	@$(BIN)/python -m tests.e2e.watch.conformance --examples $(EXAMPLES) $(ARGS)
+	@$(BIN)/python -m tests.e2e.testing.conformance --examples $(EXAMPLES) $(ARGS)
 
 # Clients and attackers against a real server, for MINUTES.
 soak: $(VENV)/.dev
@@ -98,6 +136,10 @@ constraints: $(BIN)/python
 	@$(COMPILE) --extra demo --extra dev --output-file constraints/development.txt
 	@$(COMPILE) --constraint constraints/development.txt --output-file constraints/server.txt
 
+# The sdist and the wheel of what git tracks, into dist/.
+package: $(VENV)/.dev
+	@$(BIN)/python -m tests.e2e.package.package_build dist
+
 # The third-party modules of the console, as one file. Needs Node.js and npm.
 console-vendor:
 	@contrib/console-vendor/bundle.sh
@@ -106,10 +148,22 @@ console-vendor:
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m tests.e2e.console.screenshots docs/images
 
-clean:
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .fuzz .web-sdk
+# The pictures of the layouts of compositions, from the layouts themselves.
+layout-pictures: $(VENV)/.dev
+	$(BIN)/python -m tests.media.composition.layout.layout_pictures docs/images
 
-# The first installation downloads about 65 MB of packages for `run`, 1 MB more for `demo`, and 105 MB more for `test`.
+# The documentation site, in site/. Warnings are errors: broken links and anchors, pages that the navigation lacks.
+site: $(VENV)/.dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS)
+
+# The same on http://127.0.0.1:8000, built again when a page changes.
+site-serve: $(VENV)/.dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve $(ARGS)
+
+clean:
+	rm -rf dist site $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .fuzz .web-sdk
+
+# The first installation downloads about 90 MB of packages for `run`, 1 MB more for `demo`, and 105 MB more for `test`.
 $(VENV)/.run: $(BIN)/python pyproject.toml
 	@echo "Installing Stagebook into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
