@@ -23,7 +23,7 @@ LOWEST_TESTS := $(addprefix tests/,book cli config storage server/http api/watch
 # The tests start many servers. Without cached bytecode each one compiles its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run demo test test-client test-console test-examples test-network test-package test-recording test-sdk test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
+.PHONY: run demo test test-client test-console test-examples test-livekit test-network test-package test-recording test-sdk test-site test-slow test-lowest test-all audit constraints package check format bench simulate fuzz soak conformance console-vendor screenshots layout-pictures site site-serve clean
 
 run: $(VENV)/.run
 	@$(BIN)/stagebook serve $(ARGS)
@@ -45,6 +45,10 @@ test-console: $(VENV)/.dev
 # The examples in other languages, which npm, Go and Maven build, and the web page on Amazon's SDK, in Chromium.
 test-examples: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/e2e/examples -m examples $(ARGS)
+
+# A real LiveKit server as the media engine, and the history of one. Go builds the server first, once.
+test-livekit: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/e2e/livekit -m livekit --numprocesses 2 --dist loadfile $(ARGS)
 
 # Media on emulated networks, with browsers and other peers.
 test-network: $(VENV)/.dev
@@ -90,7 +94,7 @@ test-all: SEEDS := 300
 test-all: SECONDS := 300
 test-all: EXECUTIONS := 4000
 test-all: MINUTES := 2
-test-all: test-lowest audit test-slow test-client test-console test-examples test-network test-recording test-sdk \
+test-all: test-lowest audit test-slow test-client test-console test-examples test-livekit test-network test-recording test-sdk \
 	test-package test-site conformance simulate fuzz soak
 .NOTPARALLEL: test-all
 

@@ -29,6 +29,9 @@ _WORDS = {
         aac amf0 audio avc bit chunk command control enhanced flv h264 handshake message messages nal names opus
         packetizer parameter push rtmp rtmps sets sps tls video vp8
     """,
+    "LiveKit": """
+        livekit room rooms twirp uplink
+    """,
     "recording and composition": """
         aspect address backoff bodies canvas channel clip composition compositor decoder encoded encoders encoding fmp4
         frame frames grid hls inputs layout manifest metadata mixer mp4 multivariant object objects outputs

@@ -1,0 +1,1 @@
+"""LiveKit as a media engine: its server carries the media, and this package speaks its protocols."""

@@ -1,0 +1,122 @@
+"""The client of LiveKit's room service: rooms and their participants, over Twirp.
+
+Twirp is one POST for a call, here with protobuf as the body (https://twitchtv.github.io/twirp/docs/spec_v7.html). Any
+node answers for any room: it asks the room's node through Redis.
+"""
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import httpx
+import msgspec
+from google.protobuf.message import DecodeError, Message
+from livekit.protocol import models, room
+
+from stagebook.media.livekit.livekit_access import LiveKitAccess
+
+CALL_TIMEOUT_SECONDS: Final = 5.0
+"""A call about a room of a dead node is answered after 3 s, by 503."""
+MAX_ANSWER_SIZE_BYTES: Final = 16 * 2**20
+"""A participant takes about 1 KB in a list."""
+
+_Answer = TypeVar("_Answer", bound=Message)
+
+
+class RoomServiceError(Exception):
+    """LiveKit did not answer, or refused the call. `code` is Twirp's error code, empty if there was no answer."""
+
+    def __init__(self, detail: str, *, code: str = "") -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class _TwirpError(msgspec.Struct, frozen=True, kw_only=True):
+    code: str = ""
+    msg: str = ""
+
+
+class RoomService:
+    """Calls of one LiveKit deployment. Every call raises RoomServiceError."""
+
+    def __init__(self, client: httpx.AsyncClient, *, url: str, access: LiveKitAccess) -> None:
+        """`url` is the deployment's HTTP URL, without a slash at the end. The caller closes `client`."""
+        self._client = client
+        self._url = url
+        self._access = access
+
+    async def create_room(self, name: str, *, empty_timeout_seconds: int, metadata: str = "") -> models.Room:
+        """Return the room with this name, which is created if there is none.
+
+        LiveKit ends it when nobody has been in it for `empty_timeout_seconds`.
+        """
+        request = room.CreateRoomRequest(
+            name=name,
+            empty_timeout=empty_timeout_seconds,
+            departure_timeout=empty_timeout_seconds,
+            metadata=metadata,
+        )
+        return await self._call("CreateRoom", request, models.Room(), of_room=name)
+
+    async def delete_room(self, name: str) -> None:
+        """End a room with all its connections. An unknown room is none."""
+        await self._call_if_there("DeleteRoom", room.DeleteRoomRequest(room=name), room.DeleteRoomResponse(), name)
+
+    async def list_rooms(self, names: Sequence[str] = ()) -> list[models.Room]:
+        """Return the rooms with these names; without names, all of them."""
+        answer = await self._call("ListRooms", room.ListRoomsRequest(names=names), room.ListRoomsResponse(), of_room="")
+        return list(answer.rooms)
+
+    async def list_participants(self, name: str) -> list[models.ParticipantInfo]:
+        """Return the participants of a room, also the hidden ones. An unknown room has none."""
+        request = room.ListParticipantsRequest(room=name)
+        answer = await self._call_if_there("ListParticipants", request, room.ListParticipantsResponse(), name)
+        return [] if answer is None else list(answer.participants)
+
+    async def get_participant(self, name: str, identity: str) -> models.ParticipantInfo | None:
+        """Return a participant of a room, or None."""
+        request = room.RoomParticipantIdentity(room=name, identity=identity)
+        return await self._call_if_there("GetParticipant", request, models.ParticipantInfo(), name)
+
+    async def remove_participant(self, name: str, identity: str) -> None:
+        """End a participant's connection. An unknown one is none."""
+        request = room.RoomParticipantIdentity(room=name, identity=identity)
+        await self._call_if_there("RemoveParticipant", request, room.RemoveParticipantResponse(), name)
+
+    async def _call_if_there(self, method: str, request: Message, answer: _Answer, of_room: str) -> _Answer | None:
+        """Make a call; return None if what it is about does not exist."""
+        try:
+            return await self._call(method, request, answer, of_room=of_room)
+        except RoomServiceError as error:
+            if error.code == "not_found":
+                return None
+            raise
+
+    async def _call(self, method: str, request: Message, answer: _Answer, *, of_room: str) -> _Answer:
+        headers = {
+            "Content-Type": "application/protobuf",
+            "Authorization": f"Bearer {self._access.service_token(room=of_room)}",
+        }
+        try:
+            response = await self._client.post(
+                f"{self._url}/twirp/livekit.RoomService/{method}",
+                content=request.SerializeToString(),
+                headers=headers,
+                timeout=CALL_TIMEOUT_SECONDS,
+            )
+        except httpx.HTTPError as error:
+            raise RoomServiceError(f"LiveKit did not answer {method}: {type(error).__name__}") from error
+        if response.status_code != httpx.codes.OK:
+            raise _refusal(method, response)
+        try:
+            answer.ParseFromString(response.content)
+        except DecodeError as error:
+            raise RoomServiceError(f"LiveKit's answer to {method} is not protobuf") from error
+        return answer
+
+
+def _refusal(method: str, response: httpx.Response) -> RoomServiceError:
+    try:
+        refused = msgspec.json.decode(response.content, type=_TwirpError)
+    except msgspec.DecodeError:
+        refused = _TwirpError(msg=f"HTTP status {response.status_code}")
+    return RoomServiceError(f"LiveKit refused {method}: {refused.msg[:200]}", code=refused.code)
