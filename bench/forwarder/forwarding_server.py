@@ -42,18 +42,18 @@ class StagebookEngine(ForwardingServer):
         process_id = pool.engines[0].process_id
         assert process_id is not None
         self.process_id = process_id
-        self._pool = pool
-        self._pool.listen(self._on_fact)
+        self.pool = pool
+        self.pool.listen(self._on_fact)
         self._connections = 0
 
     def _on_fact(self, fact: MediaFact) -> None:
         if isinstance(fact, SourceMeasured):
             self.measured = fact
 
-    async def add_publisher(self, peers: PeersProcess, source: str) -> None:
-        """Connect a publisher of a new source."""
-        offer = await peers.make_offer(publishes=True)
-        answer = await self._pool.publish(connection_id=f"publisher of {source}", source_id=source, offer=offer)
+    async def add_publisher(self, peers: PeersProcess, source: str, *, sound: tuple[bytes, ...] = ()) -> None:
+        """Connect a publisher of a new source. `sound` is that of `Publisher`."""
+        offer = await peers.make_offer(publishes=True, sound=sound)
+        answer = await self.pool.publish(connection_id=f"publisher of {source}", source_id=source, offer=offer)
         await peers.connect(answer.sdp)
 
     async def add_viewer(self, peers: PeersProcess, source: str, *, is_timed: bool = False) -> None:
@@ -61,7 +61,7 @@ class StagebookEngine(ForwardingServer):
         offer = await peers.make_offer(publishes=False, is_timed=is_timed)
         self._connections += 1
         connection_id = f"viewer {self._connections}"
-        answer = await self._pool.subscribe(connection_id=connection_id, source_id=source, offer=offer)
+        answer = await self.pool.subscribe(connection_id=connection_id, source_id=source, offer=offer)
         await peers.connect(answer.sdp)
 
 

@@ -19,10 +19,12 @@ from bench.forwarder.sdp import write_offer
 
 
 class MakeOffer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Create a peer. The reply is an Offer. A timed viewer takes the delays of its packets."""
+    """Create a peer. The reply is an Offer. A timed viewer takes the delays of its packets. `sound` is that of a
+    publisher (`Publisher`)."""
 
     publishes: bool
     is_timed: bool = False
+    sound: tuple[bytes, ...] = ()
 
 
 class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -82,9 +84,11 @@ class Peers:
     async def handle(self, command: PeerCommand) -> Reply:
         """Execute a command and return its reply."""
         match command:
-            case MakeOffer(publishes=publishes, is_timed=is_timed):
-                kind = Publisher if publishes else TimedViewer if is_timed else Viewer
-                self._newest = kind(self._identity)
+            case MakeOffer(publishes=publishes, is_timed=is_timed, sound=sound):
+                if publishes:
+                    self._newest = Publisher(self._identity, sound=sound)
+                else:
+                    self._newest = (TimedViewer if is_timed else Viewer)(self._identity)
                 return Offer(sdp=write_offer(self._newest.local, sends=publishes))
             case Connect(answer=answer):
                 await self._newest.connect(answer)

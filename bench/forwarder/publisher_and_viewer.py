@@ -5,7 +5,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiortc.rtp import (
@@ -26,6 +26,7 @@ from bench.forwarder.sdp import AUDIO_SSRC, VIDEO_SSRC
 from bench.forwarder.synthetic_stream import (
     AUDIO_INTERVAL_SECONDS,
     FRAMES_PER_SECOND,
+    LARGE_FRAME_FRAGMENTS,
     PACKET_INTERVAL_SECONDS,
     RtpStream,
     SyntheticAudio,
@@ -74,10 +75,15 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 class Publisher(Peer):
     """Sends the synthetic stream after `start`, and a keyframe for each PLI or FIR."""
 
-    def __init__(self, identity: DtlsIdentity) -> None:
+    def __init__(self, identity: DtlsIdentity, *, sound: Sequence[bytes] = ()) -> None:
+        """With the packets of a sound, which are sent as they are, video has 2.5 Mbit/s."""
         super().__init__(identity)
         self._video = SyntheticVideo(ssrc=VIDEO_SSRC)
         self._audio = SyntheticAudio(ssrc=AUDIO_SSRC)
+        self._is_stamped = not sound
+        if sound:
+            self._video = SyntheticVideo(ssrc=VIDEO_SSRC, fragments=LARGE_FRAME_FRAGMENTS)
+            self._audio = SyntheticAudio(ssrc=AUDIO_SSRC, packets=sound)
         self._queued: deque[bytes] = deque()
         """Packets of video that wait for their time."""
 
@@ -109,7 +115,7 @@ class Publisher(Peer):
         self._send_rtp(self._audio.next_frame())
 
     def _send_rtp(self, packet: bytes) -> None:
-        if len(packet) >= _MIN_STAMPED_SIZE_BYTES:
+        if self._is_stamped and len(packet) >= _MIN_STAMPED_SIZE_BYTES:
             packet = packet[: -_STAMP.size] + _STAMP.pack(time.time())
         self.send(self.outbound.protect(packet))
 

@@ -30,9 +30,9 @@ class PeersProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def make_offer(self, *, publishes: bool, is_timed: bool = False) -> str:
+    async def make_offer(self, *, publishes: bool, is_timed: bool = False, sound: tuple[bytes, ...] = ()) -> str:
         """Create a peer and return its offer."""
-        reply = await self._request(MakeOffer(publishes=publishes, is_timed=is_timed))
+        reply = await self._request(MakeOffer(publishes=publishes, is_timed=is_timed, sound=sound))
         assert isinstance(reply, Offer)
         return reply.sdp
 

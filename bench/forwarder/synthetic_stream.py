@@ -1,11 +1,13 @@
-"""A synthetic stream of RTP packets: H.264 at 720p, 30 frames/s and 1.5 Mbit/s, and Opus.
+"""A synthetic stream of RTP packets: H.264 at 720p, 30 frames/s and 1.5 or 2.5 Mbit/s, and Opus.
 
 The RTP and H.264 headers are valid (RFC 6184: STAP-A for the parameter sets, FU-A for slices); the slice data is not. A
-forwarder reads the headers and copies the rest, so its cost does not depend on the slice data.
+forwarder and a recorder read the headers and copy the rest, so their cost does not depend on the slice data. A recorder
+decodes the audio, which is then given.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 
 import msgspec
 
@@ -20,6 +22,8 @@ PACKET_INTERVAL_SECONDS = 0.002
 _GROUP_FRAMES = 60
 _KEYFRAME_FRAGMENTS = 22
 _FRAME_FRAGMENTS = 6
+LARGE_FRAME_FRAGMENTS = 10
+"""Of the frames of a stream of 2.5 Mbit/s."""
 _FRAGMENT_SIZE_BYTES = 995
 _OPUS_SIZE_BYTES = 80
 _VIDEO_TICKS = 90_000 // FRAMES_PER_SECOND
@@ -63,8 +67,10 @@ class RtpStream(msgspec.Struct, kw_only=True):
 class SyntheticVideo:
     """Video frames with a keyframe every two seconds, or earlier on request."""
 
-    def __init__(self, *, ssrc: int) -> None:
+    def __init__(self, *, ssrc: int, fragments: int = _FRAME_FRAGMENTS) -> None:
+        """`fragments` is the number of packets of a frame that is no keyframe."""
         self.stream = RtpStream(payload_type=VIDEO_PAYLOAD_TYPE, ssrc=ssrc)
+        self._fragments = fragments
         self._position = 0
 
     def request_keyframe(self) -> None:
@@ -75,7 +81,7 @@ class SyntheticVideo:
         """Return the packets of the next frame."""
         keyframe = self._position == 0
         self._position = (self._position + 1) % _GROUP_FRAMES
-        payloads = list(_keyframe() if keyframe else _fragments(_P, _FRAME_FRAGMENTS))
+        payloads = list(_keyframe() if keyframe else _fragments(_P, self._fragments))
         packets = [
             self.stream.packet(payload, marker=number == len(payloads)) for number, payload in enumerate(payloads, 1)
         ]
@@ -86,12 +92,14 @@ class SyntheticVideo:
 class SyntheticAudio:
     """Opus frames of 20 ms."""
 
-    def __init__(self, *, ssrc: int) -> None:
+    def __init__(self, *, ssrc: int, packets: Sequence[bytes] = (bytes(_OPUS_SIZE_BYTES),)) -> None:
+        """`packets` are sent again and again."""
         self.stream = RtpStream(payload_type=AUDIO_PAYLOAD_TYPE, ssrc=ssrc)
+        self._packets = cycle(packets)
 
     def next_frame(self) -> bytes:
         """Return the next packet."""
-        packet = self.stream.packet(bytes(_OPUS_SIZE_BYTES), marker=False)
+        packet = self.stream.packet(next(self._packets), marker=False)
         self.stream.timestamp = self.stream.timestamp + _AUDIO_TICKS & 0xFFFFFFFF
         return packet
 

@@ -24,7 +24,7 @@ class MediaServers:
         self.media = MediaRouter(engines, ingest)
         self.measured: dict[str, SourceMeasured] = {}
         """The newest measurement of each source, by source id."""
-        self._engines = engines
+        self.engines = engines
         self._ingest = ingest
         self._port = port
         self._connected: dict[str, asyncio.Event] = {}
@@ -43,7 +43,7 @@ class MediaServers:
     @property
     def engine_process_id(self) -> int:
         """The process id of the engine."""
-        process_id = self._engines.engines[0].process_id
+        process_id = self.engines.engines[0].process_id
         assert process_id is not None
         return process_id
 

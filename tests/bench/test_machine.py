@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench.machine import cpu_model, cpu_seconds, describe_build
+from bench.machine import cpu_model, cpu_seconds, cpu_times, describe_build
 
 
 def test_the_name_of_the_processor_is_that_of_the_kernel() -> None:
@@ -35,3 +35,10 @@ def test_cpu_time_of_another_process_can_be_read_while_it_runs() -> None:
         process.communicate(b"\n")
     with pytest.raises(OSError, match=r"."):
         cpu_seconds(process.pid)
+
+
+def test_user_and_system_time_are_apart() -> None:
+    before = cpu_times(os.getpid())
+    sum(range(30_000_000))
+    after = cpu_times(os.getpid())
+    assert after.user - before.user > after.system - before.system >= 0.0

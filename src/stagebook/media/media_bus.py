@@ -28,10 +28,12 @@ MAX_VIDEO_TRACKS: Final = 6
 
 
 class FeedTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """Permission to feed one connection: the path of the engine's unix socket, and a token that is valid once."""
+    """Permission to feed one connection: the path of the receiver's unix socket, and a token that is valid once."""
 
     path: str
     token: str
+    batch_seconds: float = 0.0
+    """How long a relay may hold back what it sends, to send more at once. Each batch wakes up the receiver."""
 
     def __repr__(self) -> str:
         return f"FeedTicket(path={self.path!r})"

@@ -1,6 +1,13 @@
 """The synthetic stream, parsed by the modules of the forwarder."""
 
-from bench.forwarder.synthetic_stream import FRAMES_PER_SECOND, HEIGHT, WIDTH, SyntheticAudio, SyntheticVideo
+from bench.forwarder.synthetic_stream import (
+    FRAMES_PER_SECOND,
+    HEIGHT,
+    LARGE_FRAME_FRAGMENTS,
+    WIDTH,
+    SyntheticAudio,
+    SyntheticVideo,
+)
 from stagebook.media.codecs import h264, h264_sps
 
 HEADER_SIZE_BYTES = 12
@@ -17,6 +24,19 @@ def test_the_video_has_a_bitrate_of_one_and_a_half_megabits() -> None:
         video.next_frame()
     bitrate_bps = video.stream.payload_bytes * 8 / SECONDS
     assert abs(bitrate_bps - 1_500_000) < 15_000
+
+
+def test_large_frames_have_a_bitrate_of_two_and_a_half_megabits() -> None:
+    video = SyntheticVideo(ssrc=1, fragments=LARGE_FRAME_FRAGMENTS)
+    for _ in range(SECONDS * FRAMES_PER_SECOND):
+        video.next_frame()
+    bitrate_bps = video.stream.payload_bytes * 8 / SECONDS
+    assert abs(bitrate_bps - 2_500_000) < 100_000
+
+
+def test_given_packets_of_sound_are_repeated() -> None:
+    audio = SyntheticAudio(ssrc=1, packets=(b"a", b"b"))
+    assert payloads([audio.next_frame() for _ in range(3)]) == [b"a", b"b", b"a"]
 
 
 def test_video_and_audio_have_about_238_packets_a_second() -> None:

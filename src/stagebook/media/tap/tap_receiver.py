@@ -58,10 +58,12 @@ class _Tap(msgspec.Struct, kw_only=True):
 class TapReceiver:
     """All taps of a process. It is the listener of their media bus."""
 
-    def __init__(self, *, clock: Callable[[], float], randomness: Random) -> None:
-        """`clock` returns monotonic seconds; `randomness` is fit for secrets."""
+    def __init__(self, *, clock: Callable[[], float], randomness: Random, batch_seconds: float = 0.0) -> None:
+        """`clock` returns monotonic seconds; `randomness` is fit for secrets. `batch_seconds` is how long engines may
+        hold back what they send: each batch costs this process and the engine a call of the system."""
         self._clock = clock
         self._randomness = randomness
+        self._batch_seconds = batch_seconds
         self._taps: dict[str, _Tap] = {}
         self._server = MediaBusServer(self, RELAY_DECODER, clock=clock, randomness=randomness)
         self._timer: asyncio.TimerHandle | None = None
@@ -104,7 +106,7 @@ class TapReceiver:
             now=now,
         )
         self._taps[tap_id] = _Tap(listener=listener, token=token, opened_at=now, media=media)
-        return FeedTicket(path=self._server.path, token=token)
+        return FeedTicket(path=self._server.path, token=token, batch_seconds=self._batch_seconds)
 
     def close(self, tap_id: str) -> None:
         """Close a tap. Its listener is not called again. Unknown ids are ignored."""

@@ -38,6 +38,8 @@ from stagebook.media.worker.worker_messages import RequestRefused
 
 MAX_FILE_BYTES: Final = 256 << 20
 """The largest file of a spool is a segment: 10 s at 8.5 Mbit/s have 11 MB."""
+TAP_BATCH_SECONDS: Final = 0.02
+"""One packet of sound. Pictures and sound that arrive later are shown and heard later."""
 
 
 class _ComposingWorker:
@@ -46,7 +48,9 @@ class _ComposingWorker:
     def __init__(self, command: StartComposing, reports: ReportWriter) -> None:
         self._reports = reports
         self._tap_directory = command.tap_directory
-        self._taps = TapReceiver(clock=asyncio.get_running_loop().time, randomness=random.SystemRandom())
+        self._taps = TapReceiver(
+            clock=asyncio.get_running_loop().time, randomness=random.SystemRandom(), batch_seconds=TAP_BATCH_SECONDS
+        )
         self._stage = ComposedStage(
             command.request,
             setup=command.setup,

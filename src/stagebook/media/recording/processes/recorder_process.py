@@ -58,6 +58,8 @@ from stagebook.storage.stores import open_store
 
 MAX_FILE_BYTES: Final = 1 << 30
 TICK_SECONDS: Final = 1.0
+TAP_BATCH_SECONDS: Final = 0.1
+"""Media may come late: a segment takes seconds."""
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _log = structlog.get_logger(__name__)
@@ -73,7 +75,9 @@ class _Recordings:
         self._reports = reports
         store = open_store(command.settings.storage)
         self._spool = UploadSpool(Path(SPOOL_NAME), store, max_bytes=command.settings.spool_bytes)
-        self._taps = TapReceiver(clock=asyncio.get_running_loop().time, randomness=SystemRandom())
+        self._taps = TapReceiver(
+            clock=asyncio.get_running_loop().time, randomness=SystemRandom(), batch_seconds=TAP_BATCH_SECONDS
+        )
         self._runs: dict[str, RecordingRun] = {}
         self._tap_ids: dict[str, str] = {}
         """The open tap of a recording."""

@@ -16,7 +16,12 @@ from stagebook.media.rtc.sfu.relay.relay_messages import (
     RelayHello,
     RelayMessage,
 )
-from stagebook.media.rtc.sfu.relay.source_relay import MAX_UNSENT_BYTES, MAX_UNSENT_TAP_BYTES, SourceRelay
+from stagebook.media.rtc.sfu.relay.source_relay import (
+    MAX_BATCH_BYTES,
+    MAX_UNSENT_BYTES,
+    MAX_UNSENT_TAP_BYTES,
+    SourceRelay,
+)
 from stagebook.media.worker.framing import MessageReader
 
 PACKET_BYTES = 1200
@@ -25,12 +30,14 @@ SOCKET_BUFFERS_BYTES = 2 << 20
 
 
 @contextlib.asynccontextmanager
-async def relay_and_receiver(*, is_tap: bool) -> AsyncIterator[tuple[SourceRelay, socket.socket]]:
+async def relay_and_receiver(
+    *, is_tap: bool, batch_seconds: float = 0.0
+) -> AsyncIterator[tuple[SourceRelay, socket.socket]]:
     """A relay over a real socket, and its other end, which nobody reads."""
     ours, theirs = socket.socketpair()
     theirs.settimeout(0)
     _, writer = await asyncio.open_connection(sock=ours)
-    relay = SourceRelay(writer, token="t", is_tap=is_tap)
+    relay = SourceRelay(writer, token="t", batch_seconds=batch_seconds, is_tap=is_tap)
     try:
         yield relay, theirs
     finally:
@@ -59,14 +66,31 @@ async def test_a_receiver_that_does_not_read_ends_the_relay(*, is_tap: bool, lim
         relay.relay_packet(bytes(PACKET_BYTES))
 
 
-async def test_what_a_tap_is_sent_at_once_is_written_once() -> None:
-    async with relay_and_receiver(is_tap=True) as (relay, receiver):
+async def test_what_a_receiver_of_batches_is_sent_is_written_once() -> None:
+    async with relay_and_receiver(is_tap=True, batch_seconds=0.05) as (relay, receiver):
         for number in range(3):
             relay.relay_packet(bytes([number]))
         with pytest.raises(BlockingIOError):
             receiver.recv(1)
         messages = await receive(receiver, 4)
         assert messages == [RelayHello(token="t"), *(PacketRelayed(packet=bytes([number])) for number in range(3))]
+
+
+async def test_a_large_batch_does_not_wait() -> None:
+    async with relay_and_receiver(is_tap=True, batch_seconds=1_000.0) as (relay, receiver):
+        packets = MAX_BATCH_BYTES // PACKET_BYTES + 1
+        for _ in range(packets):
+            relay.relay_packet(bytes(PACKET_BYTES))
+        await receive(receiver, packets - 1)
+
+
+async def test_without_batches_each_message_is_written_at_once() -> None:
+    async with relay_and_receiver(is_tap=False) as (relay, receiver):
+        written = 0
+        for _ in range(3):
+            relay.relay_packet(bytes(PACKET_BYTES))
+            before, written = written, len(receiver.recv(1 << 20, socket.MSG_PEEK))
+            assert written - before > PACKET_BYTES
 
 
 async def test_a_gop_that_leaves_no_room_is_not_sent_to_a_tap() -> None:

@@ -59,7 +59,7 @@ class RelaySenders:
         except OSError as error:  # TimeoutError is an OSError
             _log.warning("relay not connected", source_id=source.source_id, reason=str(error))
             return
-        relay = SourceRelay(writer, token=ticket.token, is_tap=is_tap)
+        relay = SourceRelay(writer, token=ticket.token, batch_seconds=ticket.batch_seconds, is_tap=is_tap)
         try:
             relayed.add_relay(relay)
             while True:

@@ -31,19 +31,19 @@ MAX_UNSENT_BYTES: Final = 16 << 20
 MAX_UNSENT_TAP_BYTES: Final = 4 << 20
 """Maximum number of bytes that wait to be sent to a tap: some four seconds of a publisher at its highest bitrate. A
 source may have several taps, and an engine many sources."""
-TAP_BATCH_SECONDS: Final = 0.04
-"""What a tap is sent waits for so long for what follows: each time that data is sent costs both processes more than the
-data itself."""
 MAX_BATCH_BYTES: Final = 64 << 10
+"""A batch of this size is sent at once. Each time that data is sent costs both processes more than the data itself."""
 
 
 class SourceRelay:
     """An open connection to another engine, or to a process with a tap."""
 
-    def __init__(self, writer: asyncio.StreamWriter, *, token: str, is_tap: bool = False) -> None:
-        """Send the hello with the token of the relay's ticket."""
+    def __init__(
+        self, writer: asyncio.StreamWriter, *, token: str, batch_seconds: float = 0.0, is_tap: bool = False
+    ) -> None:
+        """Send the hello. `token` and `batch_seconds` are those of the relay's ticket."""
         self._writer = writer
-        self._is_tap = is_tap
+        self._batch_seconds = batch_seconds
         self._max_unsent_bytes = MAX_UNSENT_TAP_BYTES if is_tap else MAX_UNSENT_BYTES
         self._batch = bytearray()
         self._batch_timer: asyncio.TimerHandle | None = None
@@ -108,14 +108,14 @@ class SourceRelay:
             self.close()
             return
         framed = frame(message, max_bytes=MAX_FEED_MESSAGE_BYTES)
-        if not self._is_tap:
+        if not self._batch_seconds:
             self._writer.write(framed)
             return
         self._batch += framed
         if len(self._batch) >= MAX_BATCH_BYTES:
             self._write_batch()
         elif self._batch_timer is None:
-            self._batch_timer = asyncio.get_running_loop().call_later(TAP_BATCH_SECONDS, self._write_batch)
+            self._batch_timer = asyncio.get_running_loop().call_later(self._batch_seconds, self._write_batch)
 
     def _write_batch(self) -> None:
         self._writer.write(self._end_batch())
