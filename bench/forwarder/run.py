@@ -241,8 +241,9 @@ def _cells(one: Measured) -> tuple[str, ...]:
 def _method(one_source: OneSource, source: SourceMeasured) -> str:
     return (
         f"A publisher sends {source.width}x{source.height} at {source.frames_per_second:.0f} frames/s, "
-        f"{source.bitrate_bps / 1e6:.1f} Mbit/s of H.264 and Opus together, as the engine measures it; the packets of "
-        "a frame are 2 ms apart, as browsers pace them. Every viewer has its own connection (ICE, DTLS, SRTP with "
+        f"{(source.bitrate_bps or 0) / 1e6:.1f} Mbit/s of H.264 and Opus together, as the engine measures it; the "
+        "packets of a frame are 2 ms apart, as browsers pace them. "
+        "Every viewer has its own connection (ICE, DTLS, SRTP with "
         "AES-GCM), sends reports and consent checks like a browser, decrypts its first 50 packets and counts the "
         "others. The publishers and the viewers are in two other processes. CPU is user and system time of the engine "
         f"process in windows of {WINDOW_SECONDS:.0f} s. Viewers per core is where the least-squares line through the "

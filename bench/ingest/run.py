@@ -65,7 +65,7 @@ async def _measure_load(servers: MediaServers, clip: Path, counts: Sequence[int]
                 await encoders.enter_async_context(running_encoder(servers, f"encoder-{index}", clip))
             await asyncio.sleep(SETTLE_SECONDS)
             measured.append(await _window(servers, count))
-        bitrates = [source.bitrate_bps for source in servers.measured.values()]
+        bitrates = [source.bitrate_bps or 0 for source in servers.measured.values()]
     return measured, int(median(bitrates))
 
 

@@ -47,3 +47,7 @@ def test_one_b_frame_breaks_the_limit_at_once() -> None:
 
 def test_the_resolution_is_reported_before_b_frames() -> None:
     assert verdicts(replace(seen(size=(1_920, 1_080)), has_b_frames=True)) == [ErrorCode.RESOLUTION_EXCEEDED]
+
+
+def test_a_bitrate_that_is_not_measured_breaks_no_limit_and_ends_a_run_above_it() -> None:
+    assert set(verdicts(*[seen(20_000_000)] * 4, replace(seen(), bitrate_bps=None), *[seen(20_000_000)] * 4)) == {None}

@@ -133,7 +133,8 @@ class CloseCause(StrEnum):
     PEER_CLOSED = "peer_closed"
     TRANSPORT_FAILED = "transport_failed"
     SOURCE_CHANGED = "source_changed"
-    """The source's new publisher sends another video codec than the viewer negotiated."""
+    """The viewer cannot be sent the media of the source's new publisher: it sends another video codec than the viewer
+    negotiated, or the engine moves no viewers."""
     REPLACED = "replaced"
     """A newer publisher of the same source has connected and taken the source over."""
     ENGINE_LOST = "engine_lost"
@@ -164,13 +165,13 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
 class SourceMeasured(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """A measurement of a source's RTP stream over the last second. A member is None if its value is not known.
 
-    Reported once a second for every source with a connected publisher. `bitrate_bps` counts the RTP payload of audio
-    and of all simulcast layers that arrived.
+    Reported about once a second for every source with a connected publisher. `bitrate_bps` counts the RTP payload of
+    audio and of all simulcast layers that arrived.
     """
 
     source_id: str
     connection_id: str
-    bitrate_bps: int
+    bitrate_bps: int | None
     video_codec: str | None = None
     audio_codec: str | None = None
     width: int | None = None
@@ -225,8 +226,9 @@ class MediaEngine(Protocol):
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         """Accept a publisher's SDP offer and return the answer.
 
-        If the source exists, the new connection takes it over as soon as it is connected, and the viewers stay. Raises
-        MediaRefusedError (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, BUSY, ENGINE_LOST).
+        If the source exists, the new connection takes it over as soon as it is connected. The viewers stay, or are
+        reported as Closed with SOURCE_CHANGED if they cannot be sent the media of the new one. Raises MediaRefusedError
+        (MALFORMED, AUDIO_CODEC, VIDEO_CODEC, BUSY, ENGINE_LOST).
         """
 
     async def subscribe(

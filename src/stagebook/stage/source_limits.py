@@ -20,11 +20,11 @@ class SourceWatch(msgspec.Struct, frozen=True, kw_only=True):
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """One second of a source.
 
-    `bitrate_bps` counts the RTP payload of audio and of all simulcast layers. `width` and `height` are those of the
-    newest keyframe, in pixels; None until one has been parsed.
+    `bitrate_bps` counts the RTP payload of audio and of all simulcast layers; None from an engine that does not measure
+    it. `width` and `height` are those of the newest keyframe, in pixels; None until one has been parsed.
     """
 
-    bitrate_bps: int
+    bitrate_bps: int | None
     width: int | None
     height: int | None
     has_b_frames: bool = False
@@ -35,9 +35,10 @@ def judge(watch: SourceWatch, seen: Measurement, limits: Limits) -> tuple[Source
 
     Returns the state for the next measurement, and the error code if a limit is broken: RESOLUTION_EXCEEDED or
     B_FRAME_PRESENT at once, BITRATE_EXCEEDED after `publish_bitrate_window_seconds` measurements in a row. Of several
-    broken limits the first in this order is returned.
+    broken limits the first in this order is returned. What was not measured breaks no limit.
     """
-    above = watch.seconds_above + 1 if seen.bitrate_bps > limits.publish_bitrate_bps else 0
+    is_above = seen.bitrate_bps is not None and seen.bitrate_bps > limits.publish_bitrate_bps
+    above = watch.seconds_above + 1 if is_above else 0
     kept = SourceWatch(seconds_above=above)
     if seen.width is not None and seen.height is not None:
         long_side, short_side = max(seen.width, seen.height), min(seen.width, seen.height)

@@ -156,7 +156,8 @@ def _media_connection(draft: Draft, participant_id: str, connection_id: str) -> 
 
 
 def _broken_limit(code: ErrorCode, seen: Measurement) -> str:
-    """Return the detail of the event: the measured value that is above its limit."""
+    """Return the detail of the event: the measured values, of which one is above its limit."""
     if code is ErrorCode.B_FRAME_PRESENT:
         return "the video has B-frames"
-    return f"{seen.width}x{seen.height} at {seen.bitrate_bps} bit/s"
+    size = f"{seen.width}x{seen.height}"
+    return size if seen.bitrate_bps is None else f"{size} at {seen.bitrate_bps} bit/s"

@@ -1,0 +1,310 @@
+"""The sources and connections of the LiveKit engine: bookkeeping without I/O.
+
+A source is a LiveKit room, and a connection is a participant in it whose identity is the connection's id. What happens
+in LiveKit is heard of in several ways: webhooks, polls, signalling sockets. Each way may be late, doubled or lost. So
+they all `note` what they learn here, and the first note of a change counts: the listener gets each fact once, and
+unknown ids are ignored.
+
+A connection is opened before LiveKit knows it. Its facts wait until `note_answered`, because the listener does not know
+the connection before the answer to its offer.
+
+The rules are those of `media.port`, with one difference. In LiveKit a new publisher has new tracks, and a viewer with
+one offer cannot be sent them. So viewers of a replaced publisher are ended with SOURCE_CHANGED.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from stagebook.media.connection_statistics import ConnectionRole
+from stagebook.media.port import CloseCause, Closed, Connected, MediaFact, SourceMeasured
+
+NO_ACCOUNT: Final = "-"
+"""Stands for the account in the name of a room whose account is not known."""
+
+
+def room_name(source_id: str, *, account_id: str = NO_ACCOUNT) -> str:
+    """Return the name of a source's room, `sb.<account>.<source id>`."""
+    return f"sb.{account_id}.{source_id}"
+
+
+class TrackFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What LiveKit tells about a publisher's tracks. A member is None if it is not known."""
+
+    audio_codec: str | None = None
+    """The name of a `Codec`, such as opus."""
+    video_codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class RoomConnection(msgspec.Struct, frozen=True, kw_only=True):
+    """A publisher or viewer in a room."""
+
+    connection_id: str
+    source_id: str
+    room: str
+    role: ConnectionRole
+    opened_at: float
+    """The monotonic time of the call that opened it, in seconds."""
+    publisher_id: str | None
+    """For a viewer: the connection id of the publisher that it watches."""
+    is_redundant: bool = False
+    """For a publisher: whether it feeds the source beside others, and replaces none."""
+    is_answered: bool = False
+    is_connected: bool = False
+    has_socket: bool = False
+    """Whether a signalling socket reports the end of the connection."""
+    tracks: TrackFacts | None = None
+    """What is known of a publisher's tracks; None before the first note."""
+
+
+class _Source(msgspec.Struct, kw_only=True):
+    room: str
+    is_established: bool = False
+    """Whether a publisher was answered. The source then stays until it is ended."""
+    connection_ids: list[str] = []
+    """The oldest first."""
+
+
+class LiveKitRooms:
+    """The open sources and connections. The caller does what must be done in LiveKit: `remove` says what."""
+
+    def __init__(self, *, report: Callable[[MediaFact], None], remove: Callable[[RoomConnection], None]) -> None:
+        """`report` is the listener for facts. `remove` is called with each connection that has ended here, but not in
+        LiveKit: its participant is to be removed."""
+        self._report = report
+        self._remove = remove
+        self._sources: dict[str, _Source] = {}
+        self._connections: dict[str, RoomConnection] = {}
+        self._held: dict[str, list[MediaFact]] = {}
+        """The facts of connections that are not answered yet."""
+
+    # Connections that are opened and closed
+
+    def open_publisher(
+        self,
+        connection_id: str,
+        source_id: str,
+        *,
+        now: float,
+        account_id: str = NO_ACCOUNT,
+        is_redundant: bool = False,
+    ) -> RoomConnection:
+        """Add a publisher, and its source if that is new. `now` is the monotonic time in seconds."""
+        source = self._sources.get(source_id)
+        if source is None:
+            source = self._sources[source_id] = _Source(room=room_name(source_id, account_id=account_id))
+        return self._open(
+            RoomConnection(
+                connection_id=connection_id,
+                source_id=source_id,
+                room=source.room,
+                role=ConnectionRole.PUBLISHER,
+                opened_at=now,
+                publisher_id=None,
+                is_redundant=is_redundant,
+            )
+        )
+
+    def open_viewer(self, connection_id: str, source_id: str, *, now: float) -> RoomConnection | None:
+        """Add a viewer of a source's publisher: the connected one, or else the newest. None if there is none."""
+        source = self._sources.get(source_id)
+        publisher = self.publisher_of(source_id)
+        if source is None or publisher is None:
+            return None
+        return self._open(
+            RoomConnection(
+                connection_id=connection_id,
+                source_id=source_id,
+                room=source.room,
+                role=ConnectionRole.VIEWER,
+                opened_at=now,
+                publisher_id=publisher.connection_id,
+            )
+        )
+
+    def note_answered(self, connection_id: str) -> None:
+        """The listener knows the connection: its offer was answered. Report the facts that have waited for this."""
+        connection = self._change(connection_id, is_answered=True)
+        if connection is not None and connection.role is ConnectionRole.PUBLISHER:
+            self._sources[connection.source_id].is_established = True
+        for fact in self._held.pop(connection_id, ()):
+            self._report(fact)
+
+    def close(self, connection_id: str) -> RoomConnection | None:
+        """Forget a connection, without a fact. Return it, or None if it is unknown.
+
+        A source that had no answered publisher is forgotten with its last connection.
+        """
+        self._held.pop(connection_id, None)
+        connection = self._connections.pop(connection_id, None)
+        if connection is None:
+            return None
+        source = self._sources[connection.source_id]
+        source.connection_ids.remove(connection_id)
+        if not source.is_established and not source.connection_ids:
+            del self._sources[connection.source_id]
+        return connection
+
+    def end_source(self, source_id: str) -> str | None:
+        """Forget a source with all its connections, without a fact. Return its room, or None if it is unknown."""
+        source = self._sources.pop(source_id, None)
+        if source is None:
+            return None
+        for connection_id in source.connection_ids:
+            self._held.pop(connection_id, None)
+            del self._connections[connection_id]
+        return source.room
+
+    # What LiveKit is known to have done
+
+    def note_connected(self, connection_id: str) -> None:
+        """The participant is connected: report it. A publisher replaces the older ones of its source."""
+        known = self._connections.get(connection_id)
+        connection = None if known is None or known.is_connected else self._change(connection_id, is_connected=True)
+        if connection is None:
+            return
+        replaced = self._replaced_by(connection)
+        for viewer in self._left_behind(connection, replaced):
+            self._end(viewer, CloseCause.SOURCE_CHANGED, is_in_livekit=True)
+        self._tell(connection_id, Connected(connection_id=connection_id))
+        # After Connected, as `media.port.Closed` says.
+        for publisher in replaced:
+            self._end(publisher, CloseCause.REPLACED, is_in_livekit=True)
+
+    def note_ended(self, connection_id: str, cause: CloseCause) -> None:
+        """The participant is gone from LiveKit: report it. One that was never connected has not lost its consent."""
+        connection = self._connections.get(connection_id)
+        if connection is None:
+            return
+        if not connection.is_connected and cause in (CloseCause.CONSENT_LOST, CloseCause.PEER_CLOSED):
+            cause = CloseCause.NEVER_CONNECTED
+        self._end(connection, cause, is_in_livekit=False)
+
+    def note_tracks(self, connection_id: str, tracks: TrackFacts) -> None:
+        """LiveKit tells about a publisher's tracks. What it does not tell is kept as it was known.
+
+        Of a connected publisher each note is reported, so that its size is judged each time.
+        """
+        connection = self._connections.get(connection_id)
+        if connection is None or connection.role is not ConnectionRole.PUBLISHER:
+            return
+        known = tracks if connection.tracks is None else _joined(connection.tracks, tracks)
+        self._change(connection_id, tracks=known)
+        if connection.is_connected:
+            measured = SourceMeasured(
+                source_id=connection.source_id,
+                connection_id=connection_id,
+                bitrate_bps=None,
+                audio_codec=known.audio_codec,
+                video_codec=known.video_codec,
+                width=known.width,
+                height=known.height,
+            )
+            self._tell(connection_id, measured)
+
+    def note_socket(self, connection_id: str, *, is_open: bool) -> None:
+        """A signalling socket reports the end of this connection from now on, or no longer."""
+        self._change(connection_id, has_socket=is_open)
+
+    def note_lost(self, source_id: str) -> None:
+        """The node with the source's room is lost: report the loss of its connections, and forget the source."""
+        lost = sorted(self._of(source_id), key=lambda each: each.role is ConnectionRole.PUBLISHER)
+        for connection in lost:
+            self._end(connection, CloseCause.ENGINE_LOST, is_in_livekit=False)
+        self._sources.pop(source_id, None)
+
+    # What polls ask for
+
+    def find(self, connection_id: str) -> RoomConnection | None:
+        """Return an open connection, or None."""
+        return self._connections.get(connection_id)
+
+    def publisher_of(self, source_id: str) -> RoomConnection | None:
+        """Return the publisher whom viewers of a source watch: the connected one, or else the newest; or None."""
+        publishers = [each for each in self._of(source_id) if each.role is ConnectionRole.PUBLISHER]
+        connected = [each for each in publishers if each.is_connected]
+        return next(reversed(connected or publishers), None)
+
+    def rooms(self) -> dict[str, str]:
+        """Return the rooms of the open sources by source id."""
+        return {source_id: source.room for source_id, source in self._sources.items()}
+
+    def unconnected(self) -> list[RoomConnection]:
+        """Return the connections that are answered and not known to be connected."""
+        return [each for each in self._connections.values() if each.is_answered and not each.is_connected]
+
+    def connected_publishers(self) -> list[RoomConnection]:
+        """Return the connected publishers. Nothing but webhooks and polls tells their end."""
+        return [
+            each for each in self._connections.values() if each.is_connected and each.role is ConnectionRole.PUBLISHER
+        ]
+
+    def viewers_without_socket(self) -> list[RoomConnection]:
+        """Return the connected viewers whose end no socket reports."""
+        viewers = [each for each in self._connections.values() if each.role is ConnectionRole.VIEWER]
+        return [each for each in viewers if each.is_connected and not each.has_socket]
+
+    def __len__(self) -> int:
+        """Return the number of open connections."""
+        return len(self._connections)
+
+    # Parts
+
+    def _open(self, connection: RoomConnection) -> RoomConnection:
+        self._connections[connection.connection_id] = connection
+        self._sources[connection.source_id].connection_ids.append(connection.connection_id)
+        self._held[connection.connection_id] = []
+        return connection
+
+    def _of(self, source_id: str) -> Iterator[RoomConnection]:
+        source = self._sources.get(source_id)
+        return iter(()) if source is None else (self._connections[each] for each in list(source.connection_ids))
+
+    def _change(self, connection_id: str, **members: object) -> RoomConnection | None:
+        """Replace an open connection by one with other members. Return it, or None if it is unknown."""
+        known = self._connections.get(connection_id)
+        if known is None:
+            return None
+        changed = self._connections[connection_id] = msgspec.structs.replace(known, **members)
+        return changed
+
+    def _replaced_by(self, connection: RoomConnection) -> list[RoomConnection]:
+        """Return the publishers of the source that are older than one that has connected."""
+        if connection.role is not ConnectionRole.PUBLISHER or connection.is_redundant:
+            return []
+        publishers = [each for each in self._of(connection.source_id) if each.role is ConnectionRole.PUBLISHER]
+        return publishers[: publishers.index(connection)]
+
+    def _left_behind(self, connection: RoomConnection, replaced: list[RoomConnection]) -> list[RoomConnection]:
+        """Return the viewers whose publisher has gone or is replaced, if the connection is a publisher's that replaces
+        others."""
+        if connection.role is not ConnectionRole.PUBLISHER or connection.is_redundant:
+            return []
+        stay = {each.connection_id for each in self._of(connection.source_id) if each not in replaced}
+        return [each for each in self._of(connection.source_id) if each.publisher_id not in (None, *stay)]
+
+    def _end(self, connection: RoomConnection, cause: CloseCause, *, is_in_livekit: bool) -> None:
+        held = self._held.get(connection.connection_id)
+        fact = Closed(connection_id=connection.connection_id, cause=cause)
+        self.close(connection.connection_id)
+        if is_in_livekit:
+            self._remove(connection)
+        if held is None:
+            self._report(fact)
+        else:
+            self._held[connection.connection_id] = [*held, fact]
+
+    def _tell(self, connection_id: str, fact: MediaFact) -> None:
+        held = self._held.get(connection_id)
+        if held is None:
+            self._report(fact)
+        else:
+            held.append(fact)
+
+
+def _joined(known: TrackFacts, newer: TrackFacts) -> TrackFacts:
+    told = {name: value for name, value in msgspec.structs.asdict(newer).items() if value is not None}
+    return msgspec.structs.replace(known, **told)
