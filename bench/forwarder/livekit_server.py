@@ -1,7 +1,7 @@
 """LiveKit as one of the measured servers: one node, publishers by WHIP, viewers by its client protocol.
 
-The binary is `livekit-server` in PATH, or the one that STAGEBOOK_BENCH_LIVEKIT names. The module proxy of Go has it:
-`GOBIN=... go install github.com/livekit/livekit-server/cmd/server@v1.13.5` builds it as `server` in some minutes.
+The binary is the one that STAGEBOOK_BENCH_LIVEKIT names, `livekit-server` in PATH, or the one that `make test-livekit`
+has built.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from bench.forwarder.livekit_messages import (
     write_subscription,
 )
 from bench.forwarder.running_peers import PeersProcess
+from tests.e2e.livekit.livekit_build import built_program
 
 _KEY: Final = "bench"
 _SECRET: Final = "a secret of the benchmark's own server"  # noqa: S105 - it lives as long as the measurement
@@ -46,7 +47,10 @@ _TRACKS: Final = 2
 
 def livekit_binary() -> str | None:
     """The path of LiveKit's server; None if it is not installed."""
-    return os.environ.get("STAGEBOOK_BENCH_LIVEKIT") or shutil.which("livekit-server")
+    named = os.environ.get("STAGEBOOK_BENCH_LIVEKIT") or shutil.which("livekit-server")
+    if named is None and built_program().exists():
+        return str(built_program())
+    return named
 
 
 class LiveKitServer(ForwardingServer):
