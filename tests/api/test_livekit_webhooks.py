@@ -1,0 +1,103 @@
+"""The receiver of LiveKit's webhooks: who is believed, what counts once, and what strangers can cause."""
+
+import asyncio
+import base64
+import hashlib
+import time
+
+import jwt
+import pytest
+from livekit.protocol.webhook import WebhookEvent
+
+from stagebook.api.access.failed_attempts import FAILURES_BURST
+from stagebook.api.asgi import Message
+from stagebook.api.livekit_webhooks import LiveKitWebhooks
+from stagebook.media.livekit.livekit_access import LiveKitKey
+from stagebook.media.livekit.webhook_event import MAX_WEBHOOK_SIZE_BYTES
+from tests.api.body_client import BodyClient, body_part
+
+KEY = LiveKitKey(key="test", secret="the secret of the key of these tests")
+
+
+def signed(body: bytes) -> bytes:
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    claims = {"iss": KEY.key, "sha256": digest, "exp": int(time.time()) + 60}
+    return jwt.encode(claims, KEY.secret, algorithm="HS256").encode()
+
+
+def joined(event_id: str) -> bytes:
+    return b'{"event":"participant_joined","id":"%s","participant":{"identity":"one"}}' % event_id.encode()
+
+
+class Receiver:
+    """An endpoint, and the events that it has handed on."""
+
+    def __init__(self, *, remembered_events: int = 100) -> None:
+        self.events: list[WebhookEvent] = []
+        self.application = LiveKitWebhooks(
+            KEY, on_event=self.events.append, monotonic=lambda: 0.0, remembered_events=remembered_events
+        )
+
+    async def post(self, body: bytes, *, token: bytes | None = None, method: str = "POST") -> int:
+        """Send a request and return the status."""
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        authorization = signed(body) if token is None else token
+        scope = {
+            "type": "http",
+            "method": method,
+            "headers": [(b"authorization", authorization)],
+            "client": ("192.0.2.1", 1),
+        }
+        await self.application(scope, BodyClient(body_part(body, more=False)).receive, send)
+        await asyncio.sleep(0)
+        return int(sent[0]["status"])
+
+    @property
+    def ids(self) -> list[str]:
+        return [event.id for event in self.events]
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+async def test_an_event_of_livekit_is_handed_on_once(receiver: Receiver) -> None:
+    statuses = [await receiver.post(joined(each)) for each in ("EV_1", "EV_2", "EV_1")]
+    assert (statuses, receiver.ids) == ([200, 200, 200], ["EV_1", "EV_2"])
+    assert (receiver.application.accepted, receiver.application.repeated) == (2, 1)
+
+
+async def test_the_answer_comes_before_the_event_is_worked_on(receiver: Receiver) -> None:
+    def fail(_event: WebhookEvent) -> None:
+        raise AssertionError("worked on before the answer")
+
+    receiver.application._on_event = fail
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    assert await receiver.post(joined("EV_1")) == 200
+
+
+async def test_the_memory_of_events_is_bounded() -> None:
+    receiver = Receiver(remembered_events=2)
+    for each in ("EV_1", "EV_2", "EV_3", "EV_3", "EV_1"):
+        await receiver.post(joined(each))
+    assert receiver.ids == ["EV_1", "EV_2", "EV_3", "EV_1"]
+
+
+async def test_a_stranger_is_refused_and_then_limited(receiver: Receiver) -> None:
+    statuses = [await receiver.post(joined("EV_1"), token=b"no") for _ in range(FAILURES_BURST + 2)]
+    assert statuses == [401] * FAILURES_BURST + [429] * 2
+    assert await receiver.post(joined("EV_1")) == 200, "LiveKit behind the same address is heard"
+    assert receiver.ids == ["EV_1"]
+
+
+@pytest.mark.parametrize(
+    ("body", "method", "status"), [(b"", "GET", 405), (b"x" * (MAX_WEBHOOK_SIZE_BYTES + 1), "POST", 413)]
+)
+async def test_other_requests_are_refused(receiver: Receiver, body: bytes, method: str, status: int) -> None:
+    assert await receiver.post(body, method=method) == status
+    assert receiver.events == []
