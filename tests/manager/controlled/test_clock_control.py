@@ -40,6 +40,19 @@ class RunningClock(SettableClock):
         return super().monotonic_ms()
 
 
+@dataclass
+class RoundedClock(SettableClock):
+    """A clock of a machine whose readings are rounded to milliseconds at different moments."""
+
+    microseconds: int = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + (self.microseconds + 900) // 1_000
+
+    def monotonic_ms(self) -> int:
+        return super().monotonic_ms() + self.microseconds // 1_000
+
+
 class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     """A manager whose clock can be advanced."""
 
@@ -102,13 +115,27 @@ async def test_the_machine_takes_no_time_of_an_advance(tmp_path: Path) -> None:
     async with advanced(tmp_path / "book", base) as one:
         stage = await one.harness.stage()
         await one.harness.publish(one.harness.claims(stage, "P"))
-        one.clock.freeze()
+        await one.control.freeze()
         before_ms = one.clock.now_ms()
         base.is_running = True
 
         state = await one.control.advance(90_000)
 
         assert (state.now_ms, state.is_frozen) == (before_ms + 90_000, True)
+        assert (await times(one, stage, "P"))[-1] == ("LEFT", LIMIT_SECONDS * 1_000)
+
+
+@pytest.mark.parametrize("microseconds", [50, 150, 950])
+async def test_rounding_to_milliseconds_moves_no_event(tmp_path: Path, microseconds: int) -> None:
+    base = RoundedClock()
+    async with advanced(tmp_path / "book", base) as one:
+        base.microseconds = microseconds
+        await one.control.freeze()
+        stage = await one.harness.stage()
+        await one.harness.publish(one.harness.claims(stage, "P"))
+
+        await one.control.advance(DAY_MS)
+
         assert (await times(one, stage, "P"))[-1] == ("LEFT", LIMIT_SECONDS * 1_000)
 
 

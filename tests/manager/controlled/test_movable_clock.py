@@ -6,11 +6,17 @@ from hypothesis import strategies as st
 
 from stagebook.manager.controlled.movable_clock import MovableClock
 from stagebook.manager.session.event_clock import EventClock
+from stagebook.stage.clock import Instant
 from tests.manager.manager_harness import SettableClock
 
 
 def times(clock: MovableClock) -> tuple[int, int]:
     return clock.now_ms(), clock.monotonic_ms()
+
+
+def freeze(clock: MovableClock) -> None:
+    wall_ms, monotonic_ms = times(clock)
+    clock.freeze(Instant(wall_ms=wall_ms, monotonic_ms=monotonic_ms))
 
 
 def test_it_follows_the_clock_of_the_machine() -> None:
@@ -36,7 +42,7 @@ def test_a_frozen_clock_stands_still_and_can_be_advanced() -> None:
     clock = MovableClock(base)
     wall, monotonic = times(clock)
 
-    clock.freeze()
+    freeze(clock)
     base.ms += 5_000
     clock.advance(10)
 
@@ -48,7 +54,7 @@ def test_a_resumed_clock_goes_on_from_where_it_stood() -> None:
     base = SettableClock()
     clock = MovableClock(base)
     wall, monotonic = times(clock)
-    clock.freeze()
+    freeze(clock)
     base.ms += 5_000
 
     clock.resume()
@@ -62,7 +68,7 @@ def test_the_clock_of_call_rates_advances_and_never_stands_still() -> None:
     base = SettableClock()
     clock = MovableClock(base)
     start_ns = clock.running_ns()
-    clock.freeze()
+    freeze(clock)
 
     base.ms += 3
     clock.advance(1_000)
@@ -108,7 +114,7 @@ def test_the_event_clock_follows_every_move_at_once(moves: list[tuple[str, int]]
             case "advance":
                 clock.advance(duration_ms)
             case "freeze":
-                clock.freeze()
+                freeze(clock)
             case _:
                 clock.resume()
         now = events.now()

@@ -69,7 +69,7 @@ class ClockControl:
         """
         async with self._lock:
             was_frozen = self._clock.is_frozen
-            self._clock.freeze()
+            self._clock.freeze(self._manager.now())
             try:
                 await self._move(duration_ms, member="seconds")
                 return msgspec.structs.replace(self.state, is_frozen=was_frozen)
@@ -84,7 +84,7 @@ class ClockControl:
         """
         async with self._lock:
             was_frozen = self._clock.is_frozen
-            self._clock.freeze()
+            self._clock.freeze(self._manager.now())
             try:
                 await self._move(0 if at_ms is None else at_ms - self._clock.now_ms(), member="at")
             except BaseException:

@@ -59,9 +59,15 @@ class MovableClock:
         """Advance to `earliest_ms` unless the wall clock is there already: the newest time of an earlier run."""
         self.advance(max(earliest_ms - self.now_ms(), 0))
 
-    def freeze(self) -> None:
-        """Let both clocks stand still."""
-        self._still = Instant(wall_ms=self.now_ms(), monotonic_ms=self.monotonic_ms())
+    def freeze(self, at: Instant) -> None:
+        """Let both clocks stand still at `at`, the present moment of the event clock. A clock that stands still stays.
+
+        Both clocks of the machine are rounded to milliseconds, so two readings of them are apart by 1 ms more or less
+        than the event clock has them. Standing still at its moment, they and it agree, and an event after an hour is
+        an hour later to the millisecond.
+        """
+        if self._still is None:
+            self._still = at
 
     def resume(self) -> None:
         """Let both clocks go on from where they stand."""
