@@ -1,6 +1,7 @@
 """Replication with boto3 and with the documented commands of the AWS CLI; the publisher sends real media."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from tests.e2e.aws.documented_example import (
     in_ms,
     write_book,
 )
-from tests.e2e.aws.websocket_client import joined
+from tests.e2e.aws.websocket_client import TIMEOUT_SECONDS, joined
 from tests.e2e.server import REGION, Client, RunningServer, run_server
 
 UNKNOWN_ARN = f"arn:aws:ivs:us-west-2:{ACCOUNT_ID}:stage/000000000000"
@@ -49,7 +50,17 @@ def published(ivs: Client, stage_arn: str) -> Iterator[str]:
     token = ivs.create_participant_token(stageArn=stage_arn)["participantToken"]
     # The websocket makes the participant join before it publishes, so that a session exists and can be read.
     with joined(token["token"]), publishing(token["token"]):
+        wait_for_publication(ivs, stage_arn)
         yield token["participantId"]
+
+
+def wait_for_publication(ivs: Client, stage_arn: str) -> None:
+    """Wait until the server has seen that a participant publishes. The publisher is connected a little earlier."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    session_id: str = ivs.get_stage(arn=stage_arn)["stage"]["activeSessionId"]
+    while not ivs.list_participants(stageArn=stage_arn, sessionId=session_id, filterByPublished=True)["participants"]:
+        assert time.monotonic() < deadline, "nobody publishes"
+        time.sleep(0.02)
 
 
 def new_stage(ivs: Client) -> str:
@@ -215,6 +226,7 @@ def test_the_documented_commands_start_and_stop_a_replication(tmp_path: Path) ->
     assert STAGE_ARN in start.words
     write_book(tmp_path / "data", stage(STAGE_ARN), stage(destination_arn(in_one_account(start))))
     with run_server(tmp_path / "data") as server, joined(token_for(server)), publishing(token_for(server)):
+        wait_for_publication(server.client(), STAGE_ARN)
         for example in (start, stop):
             unchanged = run(server, example, region=REGION)
             assert "AccessDeniedException" in unchanged.stderr

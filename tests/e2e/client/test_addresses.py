@@ -24,9 +24,14 @@ IPV4_ADDRESS = candidate_ips(bind_addresses=(ANY_ADDRESS,), announced_addresses=
 PATHS = """async () => {
   const addresses = [];
   for (const peer of made.filter((each) => each instanceof RTCPeerConnection && each.connectionState === "connected")) {
-    const report = await peer.getStats();
-    const pair = [...report.values()].find(({ type, nominated, state }) =>
-      type === "candidate-pair" && nominated && state === "succeeded");
+    let report, pair;
+    // A browser shows which pair it has nominated some time after it is connected.
+    while (pair === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      report = await peer.getStats();
+      pair = [...report.values()].find(({ type, nominated, state }) =>
+        type === "candidate-pair" && nominated && state === "succeeded");
+    }
     addresses.push(report.get(pair.remoteCandidateId).address);
   }
   return addresses;

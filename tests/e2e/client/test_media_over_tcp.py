@@ -37,10 +37,15 @@ REWRITE = r"""(udpPort) => {
 PROTOCOLS = """async () => {
   const protocols = [];
   for (const peer of made.filter((each) => each instanceof RTCPeerConnection && each.connectionState === "connected")) {
-    const report = await peer.getStats();
-    const entries = [...report.values()];
-    const transport = entries.find(({ type }) => type === "transport");
-    const pair = report.get(transport?.selectedCandidatePairId) ?? entries.find(({ selected }) => selected);
+    let report, pair;
+    // A browser shows which pair it has selected some time after it is connected.
+    while (pair === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      report = await peer.getStats();
+      const entries = [...report.values()];
+      const transport = entries.find(({ type }) => type === "transport");
+      pair = report.get(transport?.selectedCandidatePairId) ?? entries.find(({ selected }) => selected);
+    }
     protocols.push(report.get(pair.localCandidateId).protocol);
   }
   return protocols;

@@ -22,9 +22,14 @@ RELAY_ONLY = {"rtcConfiguration": {"iceTransportPolicy": "relay"}}
 PATHS = """async () => {
   const paths = [];
   for (const peer of made.filter((each) => each instanceof RTCPeerConnection && each.connectionState === "connected")) {
-    const report = await peer.getStats();
-    const pair = [...report.values()].find(({ type, nominated, state }) =>
-      type === "candidate-pair" && nominated && state === "succeeded");
+    let report, pair;
+    // A browser shows which pair it has nominated some time after it is connected.
+    while (pair === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      report = await peer.getStats();
+      pair = [...report.values()].find(({ type, nominated, state }) =>
+        type === "candidate-pair" && nominated && state === "succeeded");
+    }
     const { candidateType, relayProtocol } = report.get(pair.localCandidateId);
     paths.push([candidateType, relayProtocol]);
   }

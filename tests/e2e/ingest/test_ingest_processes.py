@@ -15,6 +15,7 @@ from tests.e2e.participants.stage_handle import StageHandle
 from tests.e2e.server import RunningServer
 
 PUBLISHING = ("JOINED", "PUBLISH_STARTED")
+REPORT_POLLS = 200
 LOST = (("PUBLISH_ERROR", "INTERNAL_SERVER_EXCEPTION"), "PUBLISH_STOPPED", "LEFT")
 
 
@@ -55,6 +56,11 @@ async def test_two_processes_serve_two_encoders_and_the_loss_of_one_process_ends
         assert (
             "INTERNAL_SERVER_EXCEPTION: the server is at its limit of 1 encoder streams per process" in refused.errors
         )
+        # The report of the process that refused it follows the end of the connection.
+        for _ in range(REPORT_POLLS):
+            if await encoder_counts(server) == (2, 1):
+                break
+            await asyncio.sleep(0.05)
         assert await encoder_counts(server) == (2, 1)
 
         # The first encoder is shown, and the process with the lower number had no connection before the other one.
