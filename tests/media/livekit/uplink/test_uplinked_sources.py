@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.livekit.uplink.packet_publisher import WhipFailedError
 from stagebook.media.livekit.uplink.uplink_messages import UplinkConnected, UplinkLost, UplinkSettings
 from stagebook.media.livekit.uplink.uplinked_sources import UplinkedSources
-from stagebook.media.livekit.uplink.whip_peer import WhipFailedError
 from stagebook.media.port import Connected, MediaFact, SourceMeasured
 from tests.media.rtc.feed_client import FeedClient, audio_units, closing_feeds, video_units
 from tests.media.rtc.running_engine import wait_until

@@ -14,6 +14,7 @@ from random import SystemRandom
 
 import httpx
 
+from stagebook.media.livekit.uplink.packet_publisher import PacketPublisher
 from stagebook.media.livekit.uplink.uplink_messages import (
     CloseUplinkFeedCommand,
     EndUplinkCommand,
@@ -26,7 +27,6 @@ from stagebook.media.livekit.uplink.uplink_messages import (
     receive_command,
 )
 from stagebook.media.livekit.uplink.uplinked_sources import UplinkedSources
-from stagebook.media.livekit.uplink.whip_peer import WhipPeer
 from stagebook.media.port import MediaRefusedError
 from stagebook.media.worker.least_rights import KeptRights
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
@@ -51,7 +51,7 @@ class _UplinkWork:
         self._sources = UplinkedSources(
             settings,
             listener=reports,
-            make_publisher=lambda token: WhipPeer(self._http, url=settings.whip_url, token=token),
+            make_publisher=lambda token: PacketPublisher(self._http, url=settings.whip_url, token=token),
             clock=time.monotonic,
             wall_clock=time.time,
             randomness=SystemRandom(),

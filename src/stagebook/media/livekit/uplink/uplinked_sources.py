@@ -20,9 +20,9 @@ import msgspec
 import structlog
 
 from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.livekit.uplink.packet_publisher import WhipFailedError
 from stagebook.media.livekit.uplink.uplink_messages import UplinkConnected, UplinkLost, UplinkSettings
 from stagebook.media.livekit.uplink.uplink_relay import FrameReceiver, UplinkRelay
-from stagebook.media.livekit.uplink.whip_peer import WhipFailedError
 from stagebook.media.media_bus import FeedMessage, FeedTicket, Hello
 from stagebook.media.port import Connected, MediaFact
 from stagebook.media.rtc.engine_settings import EngineSettings
@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 
 class UplinkPublisher(Protocol):
-    """A publisher in LiveKit (`whip_peer`)."""
+    """A publisher in LiveKit (`packet_publisher`)."""
 
     @property
     def tracks(self) -> Mapping[MediaKind, FrameReceiver]: ...

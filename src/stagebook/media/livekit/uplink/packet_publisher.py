@@ -34,7 +34,7 @@ class WhipFailedError(Exception):
     """The server did not accept the publisher, or the connection has ended. The message says why, for the log."""
 
 
-class WhipPeer:
+class PacketPublisher:
     """One publisher, from `start` to `stop`."""
 
     def __init__(self, http: httpx.AsyncClient, *, url: str, token: str) -> None:
