@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import cast
 
@@ -39,6 +39,7 @@ from stagebook.storage.storage_settings import FolderStorage
 CANVAS = CanvasSettings(width=1280, height=720, frames_per_second=30, bitrate_bps=2_500_000)
 MEASURED_SECONDS = 20.0
 WARM_UP_SECONDS = 4.0
+LONG_INTERVALS = 10
 _POLL_SECONDS = 0.004
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -49,8 +50,10 @@ class _Taps:
     def __init__(self) -> None:
         self.listeners: dict[str, TapListener] = {}
 
-    def accept(self, tap_id: str, description: SourceDescription, listener: TapListener) -> FeedTicket:
-        del description
+    def accept(
+        self, tap_id: str, description: SourceDescription, listener: TapListener, **options: object
+    ) -> FeedTicket:
+        del description, options
         self.listeners[tap_id] = listener
         return FeedTicket(path="", token="")
 
@@ -69,6 +72,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
     cpu_seconds_per_second: float
     pictures_per_second: float
+    late_frames: int
+    """Frames that repeat the picture before, or are left out, because the machine was too slow."""
     resident_megabytes: tuple[float, float]
     """After the warm-up, and at the end."""
 
@@ -83,9 +88,17 @@ class _Measured:
         self._taps = _Taps()
         self.started = 0.0
         self._sent = 0
+        self._stage: ComposedStage
 
     @contextlib.asynccontextmanager
     async def running(self, folder: Path) -> AsyncIterator[None]:
+        folder.mkdir()  # noqa: ASYNC240 - a quick call before the measurement
+        with contextlib.chdir(folder):  # where the spool is
+            async with self._composing():
+                yield
+
+    @contextlib.asynccontextmanager
+    async def _composing(self) -> AsyncIterator[None]:
         server = await asyncio.start_server(self.receiver.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         outputs: tuple[Output, ...] = (
@@ -96,9 +109,9 @@ class _Measured:
             composition_id="bench", composition_arn="", stage_arn="", started_ms=0, layout=GridLayout(), outputs=outputs
         )
         cores = os.cpu_count() or 1
-        stage = ComposedStage(
+        stage = self._stage = ComposedStage(
             request,
-            setup=ComposingSetup(storage=FolderStorage(path=str(folder)), spool_bytes=1 << 30, decoding_threads=cores),
+            setup=ComposingSetup(storage=FolderStorage(path="store"), spool_bytes=1 << 30, decoding_threads=cores),
             taps=cast("TapReceiver", self._taps),
             report=lambda _fact: None,
             on_tap_ended=lambda _tap_id: None,
@@ -115,6 +128,12 @@ class _Measured:
             await stage.end()
             await stage.close()
             server.close()
+
+    @property
+    def late_frames(self) -> int:
+        """Frames so far that repeat the picture before, or were left out."""
+        statistics = self._stage.statistics()
+        return statistics.repeated_frames + statistics.omitted_frames
 
     async def send(self, seconds: float) -> None:
         """Send what is due, for some time."""
@@ -136,12 +155,35 @@ async def _measure_cost(clip: list[TappedFrame], participants: int, folder: Path
     async with measured.running(folder):
         await measured.send(WARM_UP_SECONDS)
         cpu, pictures, megabytes = time.process_time(), measured.receiver.pictures, _resident_megabytes()
+        late_frames = measured.late_frames
         await measured.send(MEASURED_SECONDS)
         return Cost(
             cpu_seconds_per_second=(time.process_time() - cpu) / MEASURED_SECONDS,
             pictures_per_second=(measured.receiver.pictures - pictures) / MEASURED_SECONDS,
+            late_frames=measured.late_frames - late_frames,
             resident_megabytes=(megabytes, _resident_megabytes()),
         )
+
+
+async def composed_for(folder: Path, interval_seconds: float, note: Callable[[float], None]) -> None:
+    """Compose four participants of 180p for LONG_INTERVALS. Resident memory is noted at the start and after each."""
+    measured = _Measured(make_clip(320, 180), 4, decodes=False)
+    async with measured.running(folder):
+        await measured.send(2 * WARM_UP_SECONDS)
+        note(_resident_megabytes())
+        for _ in range(LONG_INTERVALS):
+            await measured.send(interval_seconds)
+            note(_resident_megabytes())
+
+
+def _measure_on_one_core(clip: list[TappedFrame], participants: int, folder: Path) -> Cost:
+    """Measure with all threads on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        return asyncio.run(_measure_cost(clip, participants, folder))
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 async def _measure_delay(folder: Path) -> float:
@@ -165,24 +207,27 @@ def measure_composition(folder: Path) -> Part:
         name: asyncio.run(_measure_cost(make_clip(width, height), count, folder / f"composition-{count}-{height}"))
         for name, (width, height, count) in layers.items()
     }
+    costs["12 x 720p, on one core"] = _measure_on_one_core(make_clip(1280, 720), 12, folder / "composition-one-core")
     delay = asyncio.run(_measure_delay(folder / "composition-delay"))
     rows = tuple(
         (
             name,
             f"{cost.cpu_seconds_per_second:.2f}",
             f"{cost.pictures_per_second:.1f}",
+            str(cost.late_frames),
             f"{cost.resident_megabytes[0]:.0f}",
             f"{cost.resident_megabytes[1]:.0f}",
         )
         for name, cost in costs.items()
     )
-    headings = ("Participants", "CPU s/s", "pictures/s", "MB at first", "MB at the end")
+    headings = ("Participants", "CPU s/s", "pictures/s", "late frames", "MB at first", "MB at the end")
     return Part(
         title="Composition",
         method=(
             "A composition of 1280x720 at 30 pictures a second, 2.5 Mbit/s, to a folder as HLS and to an RTMP server "
             f"at the same time, for {MEASURED_SECONDS:.0f} s. Every participant sends H.264 with motion everywhere, "
-            f"and Opus. From a picture's time to its decoding by the RTMP server: {delay * 1_000:.0f} ms (median)."
+            "and Opus. Late frames repeat the picture before, or are left out, because the machine was too slow. "
+            f"From a picture's time to its decoding by the RTMP server: {delay * 1_000:.0f} ms (median)."
         ),
         tables=(Table(headings=headings, rows=rows),),
         targets=(

@@ -28,6 +28,7 @@ PUBLISHERS = (1, 4, 12)
 SETTLE_SECONDS = 4.0
 WINDOW_SECONDS = 12.0
 """Two segments."""
+LONG_INTERVALS = 10
 _END_TIMEOUT_SECONDS = 30.0
 
 AddPublisher: TypeAlias = Callable[[str], Awaitable[None]]
@@ -135,6 +136,24 @@ def _request(source: str, recording_id: str) -> RecordingRequest:
 async def measure_publishers(folder: Path) -> list[PublishersRecorded]:
     """Measure WebRTC publishers and encoders."""
     return [*await _measure_webrtc(folder / "webrtc"), *await _measure_rtmp(folder / "rtmp")]
+
+
+async def recorded_for(folder: Path, interval_seconds: float, note: Callable[[float], None]) -> None:
+    """Record a WebRTC publisher for LONG_INTERVALS, and note the resident memory at the start and after each."""
+    sound = tuple(encode_packets())
+    async with stagebook_engine() as engine, running_peers() as peers:
+        await engine.add_publisher(peers, "source", sound=sound)
+        recorder = _Recorder(engine.pool, folder)
+        await recorder.start()
+        try:
+            async with recorder.recording(["source"]):
+                await asyncio.sleep(2 * SETTLE_SECONDS)
+                note(_resident_megabytes(recorder.process_id))
+                for _ in range(LONG_INTERVALS):
+                    await asyncio.sleep(interval_seconds)
+                    note(_resident_megabytes(recorder.process_id))
+        finally:
+            await recorder.stop()
 
 
 async def _measure_webrtc(folder: Path) -> list[PublishersRecorded]:

@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -30,8 +31,22 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 def shown_colors(playlist: Path) -> list[Shown]:
     """Return every change in a composition of one or two tiles side by side."""
+    return _changes(playlist, _colors)
+
+
+def shown_points(playlist: Path, points: Sequence[tuple[float, float]]) -> list[Shown]:
+    """Return every change of the colors at these points, each as shares of the width and height."""
+
+    def colors(frame: av.VideoFrame) -> str:
+        places = [(round(x * frame.width), round(y * frame.height)) for x, y in points]
+        return " ".join(_name(color_at(frame, *place)) for place in places)
+
+    return _changes(playlist, colors)
+
+
+def _changes(playlist: Path, describe: Callable[[av.VideoFrame], str]) -> list[Shown]:
     with av.open(str(playlist)) as player:
-        frames = [(frame.time or 0.0, _colors(frame)) for frame in player.decode(video=0)]
+        frames = [(frame.time or 0.0, describe(frame)) for frame in player.decode(video=0)]
     start = _start(playlist) - frames[0][0]
     groups = itertools.groupby(frames, key=lambda frame: frame[1])
     return [Shown(time=start + next(group)[0], colors=colors) for colors, group in groups]

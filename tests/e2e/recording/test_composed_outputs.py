@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import pytest
 from tests.clients.encoder import Encoder
 from tests.clients.publisher import Publisher
 from tests.e2e.ingest.commands import PUBLISH, VARIABLES
+from tests.e2e.recording.recorded_stage import objects_below, segments_of
+from tests.e2e.recording.recorded_time import MAXIMUM_LOSS_SECONDS, recorded_until
 from tests.e2e.server import RunningServer, start_server
 from tests.media.recording.hls_rules import check_recording
 
@@ -81,7 +84,11 @@ class ComposedServer:
             {"channel": {"channelArn": arn, "encoderConfigurationArn": self.encoder_arn}} for arn in channel_arns
         ]
         if stores:
-            s3 = {"storageConfigurationArn": self.bucket_arn, "encoderConfigurationArns": [self.encoder_arn]}
+            s3 = {
+                "storageConfigurationArn": self.bucket_arn,
+                "encoderConfigurationArns": [self.encoder_arn],
+                "recordingConfiguration": {"hlsConfiguration": {"targetSegmentDurationSeconds": 2}},
+            }
             destinations.append({"s3": s3})
         started = self.ivs.start_composition(stageArn=self.stage_arn, destinations=destinations)
         return str(started["composition"]["arn"])
@@ -100,12 +107,16 @@ class ComposedServer:
         variables = {"URL": self.listen_url, "FILE": str(self.folder / name)}
         return await Encoder.start(LISTEN, variables=variables)
 
-    def stored(self, arn: str) -> dict[str, bytes]:
-        """Return the objects of a composition by name."""
+    def stored_folder(self, arn: str) -> Path:
+        """Return the folder of a composition in the embedded store."""
         found = self.ivs.get_composition(arn=arn)["composition"]["destinations"]
         prefix = next(each["detail"]["s3"]["recordingPrefix"] for each in found if "detail" in each)
-        folder = self.folder / "data" / "recordings" / "my-bucket" / prefix
-        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        return self.folder / "data" / "recordings" / "my-bucket" / str(prefix)
+
+    def kill_composition(self) -> None:
+        """Kill the process of the composition."""
+        (process_id,) = re.findall(r"composition process runs\S* process_id=(\d+)", self.server.log)
+        os.kill(int(process_id), signal.SIGKILL)
 
     async def close(self) -> None:
         """End the publishers and the server."""
@@ -130,7 +141,7 @@ async def test_a_composition_is_stored_and_pushed(composed: ComposedServer) -> N
     composed.ivs.stop_composition(arn=arn)
     await composed.until(arn, lambda state, outputs: state == "STOPPED" and outputs == ["STOPPED", "STOPPED"])
     await listener.wait_until_ended()
-    objects = composed.stored(arn)
+    objects = objects_below(composed.stored_folder(arn))
     (rendition,) = {name.rpartition("/")[0] for name in objects if name.endswith("/playlist.m3u8")}
     assert rendition.startswith("media/hls/180p15-")
     recording = check_recording(objects, folder=rendition)
@@ -174,7 +185,26 @@ async def test_a_listener_that_comes_back_is_found_and_a_killed_process_is_a_fai
     await composed.until(arn, lambda _state, outputs: outputs == ["RECONNECTING"])
     second = await composed.listener("second.flv")
     await composed.until(arn, lambda state, outputs: state == "ACTIVE" and outputs == ["ACTIVE"])
-    (process_id,) = re.findall(r"composition process runs\S* process_id=(\d+)", composed.server.log)
-    os.kill(int(process_id), signal.SIGKILL)
+    composed.kill_composition()
     await composed.until(arn, lambda state, outputs: state == "FAILED" and outputs == ["FAILED"])
     await second.wait_until_ended()
+
+
+async def test_a_killed_composition_keeps_its_complete_segments(composed: ComposedServer) -> None:
+    arn = composed.compose()
+    await composed.until(arn, lambda state, _outputs: state == "ACTIVE")
+    folder = composed.stored_folder(arn)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while segments_of(folder) < 2:  # noqa: ASYNC110 - another process writes them
+            await asyncio.sleep(0.05)
+    composed.kill_composition()
+    killed = time.time()
+    await composed.until(arn, lambda state, outputs: state == "FAILED" and outputs == ["FAILED"])
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not (folder / "events" / "recording-failed.json").exists():  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.05)
+    objects = objects_below(folder)
+    (rendition,) = {name.rpartition("/")[0] for name in objects if name.endswith("/playlist.m3u8")}
+    check_recording(objects, folder=rendition)
+    assert b"RECORDING_ENDED_WITH_FAILURE" in objects["events/recording-failed.json"]
+    assert killed - recorded_until(folder) < MAXIMUM_LOSS_SECONDS

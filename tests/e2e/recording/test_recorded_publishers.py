@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.clients.encoder import Encoder
 from tests.e2e.recording.recorded_stage import BUCKET, RecordedStage, objects_below, segments_of
+from tests.e2e.recording.recorded_time import MAXIMUM_LOSS_SECONDS, recorded_until
 from tests.media.recording.hls_rules import check_recording
 from tests.storage.s3_server import REGION, ROOT_KEY, ROOT_SECRET, S3Server, running_s3_server
 
@@ -97,10 +99,12 @@ async def test_the_recorder_is_killed_and_the_recording_is_completed(tmp_path: P
         folder = stage.stored_folder / found["recordingS3Prefix"]
         await stage.until(lambda: segments_of(folder) >= 2)
         stage.kill_recorder()
+        killed = time.time()
         await stage.until_states("FAILED")
         await stage.until(lambda: (folder / "events" / "recording-failed.json").exists())
         check_recording(objects_below(folder))
         assert status_of(folder, "recording-failed") == "RECORDING_ENDED_WITH_FAILURE"
+        assert killed - recorded_until(folder) < MAXIMUM_LOSS_SECONDS
         # The next publication is recorded by the next process.
         other = await stage.publish()
         await stage.until_states("FAILED", "ACTIVE")
@@ -116,12 +120,14 @@ async def test_the_server_is_killed_and_the_next_one_completes_the_recording(tmp
         folder = stage.stored_folder / found["recordingS3Prefix"]
         await stage.until(lambda: segments_of(folder) >= 2)
         await asyncio.to_thread(stage.server.kill)
+        killed = time.time()
         await publisher.stop()
         await asyncio.to_thread(stage.restart)
         await stage.until_states("FAILED")
         await stage.until(lambda: (folder / "events" / "recording-failed.json").exists())
         check_recording(objects_below(folder))
         assert status_of(folder, "recording-failed") == "RECORDING_ENDED_WITH_FAILURE"
+        assert killed - recorded_until(folder) < MAXIMUM_LOSS_SECONDS
 
 
 async def test_a_server_that_is_stopped_completes_its_recordings(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from stagebook.media.rtc.rtp.rtcp_writer import write_sender_report
 from stagebook.media.rtc.sdp.header_extensions import HeaderExtensions
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, RemoteTransport, TrackPlan
 from stagebook.media.rtc.sfu.relay.relay_messages import PacketRelayed, PublisherRelayed, ReportRelayed
-from stagebook.media.tap.layer_follower import PictureLimit
+from stagebook.media.tap.layer_follower import SETTLING_SECONDS, PictureLimit
 from stagebook.media.tap.packet_order import MediaPacket
 from stagebook.media.tap.source_tap import SourceTap
 from stagebook.media.tap.tapped_frame import TappedFrame
@@ -53,12 +53,24 @@ def publisher_plan(ufrag: str = "u", codec: Codec = Codec.H264, **changes: objec
 class TappedPublisher:
     """A tap with one publisher after the other."""
 
-    def __init__(self, plan: PublisherPlan | None = None, *, limit: PictureLimit | None = None) -> None:
+    def __init__(
+        self,
+        plan: PublisherPlan | None = None,
+        *,
+        limit: PictureLimit | None = None,
+        settling_seconds: float = SETTLING_SECONDS,
+    ) -> None:
         self.now = 100.0
         self.frames: list[TappedFrame] = []
         self.asked: list[int] = []
         """The SSRCs of which a keyframe was requested."""
-        self.tap = SourceTap(hand_on=self.frames.append, ask_for_keyframe=self.asked.append, limit=limit, now=self.now)
+        self.tap = SourceTap(
+            hand_on=self.frames.append,
+            ask_for_keyframe=self.asked.append,
+            limit=limit,
+            settling_seconds=settling_seconds,
+            now=self.now,
+        )
         self.sequences: dict[int, int] = {}
         self.start(plan or publisher_plan())
 

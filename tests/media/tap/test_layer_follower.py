@@ -5,7 +5,7 @@ import pytest
 
 from stagebook.media.codecs.codec_names import Codec
 from stagebook.media.media_bus import MAX_VIDEO_TRACKS
-from stagebook.media.tap.layer_follower import PictureLimit
+from stagebook.media.tap.layer_follower import SETTLING_SECONDS, PictureLimit
 from tests.media.tap.sent_packets import h264_frames, normalised
 from tests.media.tap.tapped_publisher import TappedPublisher, publisher_plan
 
@@ -16,8 +16,8 @@ LAYERS = {11: ("q", 160, 120), 12: ("h", 320, 240), 13: ("f", 640, 480)}
 class Simulcast(TappedPublisher):
     """A publisher with three layers."""
 
-    def __init__(self, *, limit: PictureLimit | None = None) -> None:
-        super().__init__(publisher_plan(rids=("q", "h", "f")), limit=limit)
+    def __init__(self, *, limit: PictureLimit | None = None, settling_seconds: float = SETTLING_SECONDS) -> None:
+        super().__init__(publisher_plan(rids=("q", "h", "f")), limit=limit, settling_seconds=settling_seconds)
         self.sent = 0
 
     def send_all(self, *ssrcs: int, keyframes: bool = False, frames: int = 1) -> None:
@@ -51,6 +51,17 @@ def test_the_best_layer_is_handed_on() -> None:
     publisher.send_all(frames=5)
     assert publisher.heights == [480]
     assert len(publisher.video) == 5
+
+
+@pytest.mark.parametrize(("settling_seconds", "heights"), [(0.0, [120, 240, 480]), (SETTLING_SECONDS, [480])])
+def test_without_settling_the_first_layer_is_handed_on_until_a_better_one_has_a_keyframe(
+    settling_seconds: float, heights: list[int]
+) -> None:
+    publisher = Simulcast(settling_seconds=settling_seconds)
+    publisher.send_all(11)
+    assert len(publisher.video) == (1 if settling_seconds == 0 else 0)
+    publisher.send_all(11, 12, 13, frames=3)
+    assert publisher.heights == heights
 
 
 @pytest.mark.parametrize(("wanted", "height"), [(None, 240), (480, 240), (240, 240), (100, 120)])

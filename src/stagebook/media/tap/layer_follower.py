@@ -7,7 +7,8 @@ that is silent while another one sends was paused by the publisher, and the next
 A layer above a `PictureLimit` is chosen only if there is no other one.
 
 The heights are in the keyframes. So at the start the frames of all layers are kept until all heights are known, or for
-SETTLING_SECONDS from the first keyframe on, and the best layer begins with its first keyframe.
+the settling time from the first keyframe on, and the best layer begins with its first keyframe. A recording has this
+time, and needs no change of the picture size in its first second; a composition shows what comes first.
 """
 
 from collections.abc import Callable, Collection
@@ -35,10 +36,17 @@ class LayerFollower:
     """The choice for one publisher's video."""
 
     def __init__(
-        self, *, layers: int, height: int | None, limit: PictureLimit | None, ask_for_keyframe: Callable[[int], None]
+        self,
+        *,
+        layers: int,
+        height: int | None,
+        limit: PictureLimit | None,
+        settling_seconds: float = SETTLING_SECONDS,
+        ask_for_keyframe: Callable[[int], None],
     ) -> None:
         """`layers` is the number of layers of the publisher's offer; 1 without simulcast. `height` is the wanted one in
         pixels; None for the best. `ask_for_keyframe` requests a keyframe of an SSRC from the engine."""
+        self._settling_seconds = settling_seconds
         self._limit = limit
         self.height = height
         self.streams: dict[int, TappedStream] = {}
@@ -75,7 +83,7 @@ class LayerFollower:
         """Begin with the best layer if it is known which one that is."""
         known = [each for each in self._active() if each.height]
         began_at = now if self._first_keyframe_at is None else self._first_keyframe_at
-        is_settled = len(known) >= self._layers or now - began_at >= SETTLING_SECONDS
+        is_settled = len(known) >= self._layers or now - began_at >= self._settling_seconds
         if self._target is None or not self._target.held or not is_settled:
             return []
         self.current = self._target

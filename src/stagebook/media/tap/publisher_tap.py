@@ -50,13 +50,14 @@ class PublisherTap:
         timeline: SourceTimeline,
         height: int | None,
         limit: PictureLimit | None,
+        settling_seconds: float,
         patience_seconds: float,
         hand_on: Callable[[TappedStream, StreamFrame], None],
         ask_for_keyframe: Callable[[int], None],
     ) -> None:
         """`rids` are the RIDs by SSRC that the publisher has sent before. `height` is the wanted height of the video in
-        pixels; None for the best layer. Layers above `limit` are avoided. `patience_seconds` is how long lost packets
-        are waited for.
+        pixels; None for the best layer. Layers above `limit` are avoided. `settling_seconds` is how long the
+        layers may take to show their heights at the start. `patience_seconds` is how long lost packets are waited for.
 
         `hand_on` gets each frame with its stream. `ask_for_keyframe` requests a keyframe of an SSRC.
         """
@@ -67,7 +68,13 @@ class PublisherTap:
         self._hand_on = hand_on
         self._types = _payload_types(plan)
         layers = 1 if plan.video is None else max(1, len(plan.video.encoding_ids))
-        self._video = LayerFollower(layers=layers, height=height, limit=limit, ask_for_keyframe=ask_for_keyframe)
+        self._video = LayerFollower(
+            layers=layers,
+            height=height,
+            limit=limit,
+            settling_seconds=settling_seconds,
+            ask_for_keyframe=ask_for_keyframe,
+        )
         self._audio: dict[int, TappedStream] = {}
         self._rtx_streams: dict[int, TappedStream] = {}
         """Streams by the SSRC that repairs them."""

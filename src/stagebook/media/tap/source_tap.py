@@ -17,7 +17,7 @@ from stagebook.media.rtc.sfu.relay.relay_messages import (
 )
 from stagebook.media.tap.encoder_tap import EncoderTap
 from stagebook.media.tap.frame_builder import BuiltFrame
-from stagebook.media.tap.layer_follower import PictureLimit
+from stagebook.media.tap.layer_follower import SETTLING_SECONDS, PictureLimit
 from stagebook.media.tap.publisher_tap import PublisherTap
 from stagebook.media.tap.source_timeline import SourceTimeline
 from stagebook.media.tap.tapped_frame import TappedFrame
@@ -36,11 +36,14 @@ class SourceTap:
         hand_on: Callable[[TappedFrame], None],
         ask_for_keyframe: Callable[[int], None],
         limit: PictureLimit | None = None,
+        settling_seconds: float = SETTLING_SECONDS,
         now: float,
     ) -> None:
         """`hand_on` gets the frames. `ask_for_keyframe` requests a keyframe of an SSRC from the engine. Simulcast
-        layers above `limit` are avoided. `now` is in monotonic seconds, also below."""
+        layers above `limit` are avoided, and `settling_seconds` is how long they may take to show their heights. `now`
+        is in monotonic seconds, also below."""
         self._limit = limit
+        self._settling_seconds = settling_seconds
         self._hand_on = hand_on
         self._ask_for_keyframe = ask_for_keyframe
         self._timeline = SourceTimeline(now)
@@ -114,6 +117,7 @@ class SourceTap:
             timeline=self._timeline,
             height=self._height,
             limit=self._limit,
+            settling_seconds=self._settling_seconds,
             patience_seconds=PATIENCE_SECONDS,
             hand_on=self._hand_on_stream,
             ask_for_keyframe=self._ask_for_keyframe,

@@ -30,7 +30,7 @@ from stagebook.media.rtc.sfu.relay.relay_messages import (
     SourceDescription,
 )
 from stagebook.media.rtc.sfu.relay.relayed_sources import TICKET_SECONDS
-from stagebook.media.tap.layer_follower import PictureLimit
+from stagebook.media.tap.layer_follower import SETTLING_SECONDS, PictureLimit
 from stagebook.media.tap.source_tap import SourceTap
 from stagebook.media.tap.tap_listener import TapListener
 from stagebook.media.worker.framing import frame
@@ -87,11 +87,15 @@ class TapReceiver:
         listener: TapListener,
         *,
         limit: PictureLimit | None = None,
+        settling_seconds: float = SETTLING_SECONDS,
     ) -> FeedTicket:
         """Accept a tap, and return the ticket for the engine of its source. `tap_id` is the caller's name for it.
 
-        A simulcast layer above `limit` is handed on only if the publisher sends no other one. A ticket that is not used
-        in time ends the tap. Raises ValueError for a `tap_id` in use, and RuntimeError before `start`.
+        A simulcast layer above `limit` is handed on only if the publisher sends no other one. At the start, frames are
+        kept for up to `settling_seconds`, until it is known which layer is the best one: 0 hands on the first.
+
+        A ticket that is not used in time ends the tap. Raises ValueError for a `tap_id` in use, and RuntimeError before
+        `start`.
         """
         if tap_id in self._taps:
             raise ValueError(f"the tap {tap_id} is open")
@@ -103,6 +107,7 @@ class TapReceiver:
             hand_on=partial(listener.frame_received, tap_id),
             ask_for_keyframe=partial(self._ask_for_keyframe, tap_id),
             limit=limit,
+            settling_seconds=settling_seconds,
             now=now,
         )
         self._taps[tap_id] = _Tap(listener=listener, token=token, opened_at=now, media=media)

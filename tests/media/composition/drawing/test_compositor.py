@@ -209,9 +209,15 @@ def test_a_change_of_the_layout_scales_only_what_has_another_size(scaled: list[P
 @pytest.mark.parametrize(
     ("layout", "heights"),
     [
-        (GRID, {"red": 360, "green": 360, "tall": 1138}),
-        (GridLayout(grid_gap_pixels=0, video_fill_mode=VideoFillMode.CONTAIN), {"red": 360, "green": 360, "tall": 360}),
-        (GridLayout(grid_gap_pixels=0, video_fill_mode=VideoFillMode.FILL), {"red": 360, "green": 360, "tall": 360}),
+        (GRID, {"red": 360, "green": 360, "tall": 1138, "off": 360}),
+        (
+            GridLayout(grid_gap_pixels=0, video_fill_mode=VideoFillMode.CONTAIN),
+            {"red": 360, "green": 360, "tall": 360, "off": 360},
+        ),
+        (
+            GridLayout(grid_gap_pixels=0, video_fill_mode=VideoFillMode.FILL),
+            {"red": 360, "green": 360, "tall": 360, "off": 360},
+        ),
     ],
 )
 def test_a_picture_needs_so_many_lines_that_it_is_not_enlarged(layout: GridLayout, heights: dict[str, int]) -> None:
@@ -219,6 +225,18 @@ def test_a_picture_needs_so_many_lines_that_it_is_not_enlarged(layout: GridLayou
     participants = (composed("red"), composed("green"), composed("tall"), composed("off", is_video_stopped=True))
     compositor.show_participants(participants)
     compositor.receive_picture("tall", plain(BLUE, 360, 640), 0)
+    compositor.draw({})
+    assert compositor.wanted_heights() == heights
+
+
+@pytest.mark.parametrize(
+    ("stopped", "heights"), [((), {"red": 360, "green": 360}), (("red",), {"red": 720, "green": 720})]
+)
+def test_stopped_video_that_is_omitted_goes_on_to_be_received(
+    stopped: tuple[str, ...], heights: dict[str, int]
+) -> None:
+    compositor = two(GridLayout(grid_gap_pixels=0, omits_stopped_video=True))
+    compositor.show_participants(tuple(composed(one, is_video_stopped=one in stopped) for one in ("red", "green")))
     compositor.draw({})
     assert compositor.wanted_heights() == heights
 

@@ -1,7 +1,9 @@
 """The output to a bucket: what it stores, and what becomes of a bucket that is missing or goes away."""
 
 import asyncio
+import datetime
 import json
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,9 @@ from stagebook.storage.spool.spool_folder import UploadTarget
 from stagebook.storage.spool.upload_spool import UploadSpool
 from tests.media.composition.encoded_media import CANVAS, packets, stream_format
 
+NOW_MS = 1_764_000_010_000
+LATE_MS = 1_500
+"""How long the first packet has waited."""
 IDS = {"composition_id": "composition", "destination_id": "abcdefghijkl"}
 OUTPUT = BucketOutput(
     destination_id="abcdefghijkl",
@@ -79,7 +84,8 @@ class Storage:
             report=self.facts.put_nowait,
             upload=upload,
             check_bucket=partial(self.store.check_bucket, OUTPUT.bucket_name),
-            now_ms=lambda: 1_764_000_000_000,
+            now_ms=lambda: NOW_MS,
+            start_ms=lambda: NOW_MS - LATE_MS,
         )
         output.start()
         return output
@@ -110,6 +116,16 @@ async def test_a_composition_is_stored_with_the_documented_layout(storage: Stora
     assert ended["media"]["hls"]["duration_ms"] == pytest.approx(5_000, abs=100)
     with av.open(str(storage.prefix / "media" / "hls" / "180p30-abcdefghijkl" / "playlist.m3u8")) as player:
         assert sum(1 for _ in player.decode(video=0)) == 150
+
+
+async def test_the_playlist_has_the_time_of_the_first_picture_and_not_of_its_arrival(storage: Storage) -> None:
+    output = storage.start()
+    for packet in packets(70):
+        output.put(packet)
+    await output.end()
+    (playlist,) = storage.prefix.glob("media/hls/*/playlist.m3u8")
+    date_times = re.findall(r"#EXT-X-PROGRAM-DATE-TIME:(\S+)", playlist.read_text(encoding="utf-8"))
+    assert [datetime.datetime.fromisoformat(each).timestamp() * 1_000 for each in date_times] == [NOW_MS - LATE_MS]
 
 
 @pytest.mark.parametrize("fault", [StorageFault.BUCKET_NOT_FOUND, StorageFault.ACCESS_DENIED])

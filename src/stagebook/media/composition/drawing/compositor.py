@@ -90,14 +90,18 @@ class Compositor:
     def wanted_heights(self) -> Mapping[str, int]:
         """Return how many lines the pictures of each participant need, for instance to choose a simulcast layer.
 
-        Pictures of participants that are not in it are not drawn, and need no decoding. A publisher above 1080p is in
-        it, so that its pictures show when they become smaller.
+        Pictures of participants that are not in it are not drawn, and need no decoding. Who has stopped its video is in
+        it: its next picture is shown at once, and waits for no keyframe. A publisher above 1080p is in it, so that its
+        pictures show when they become smaller.
         """
         heights = {placement.participant_id: self._wanted_height(placement) for placement in self._arrange()}
-        receiving = [one.participant_id for one in self._participants if not one.is_video_stopped]
-        return {one: heights[one] for one in receiving if one in heights} | {
-            one: SHORTER_SIDE for one in receiving if self._is_hidden(one)
-        }
+        omitted_height = min(heights.values(), default=self._size.height)
+        for one in self._participants:
+            if one.is_video_stopped:
+                heights.setdefault(one.participant_id, omitted_height)
+            elif self._is_hidden(one.participant_id):
+                heights[one.participant_id] = SHORTER_SIDE
+        return heights
 
     def _due_us(self, played_us: int | None) -> int | None:
         return None if played_us is None else played_us + self._half_frame_us

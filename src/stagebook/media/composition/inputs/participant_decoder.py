@@ -70,7 +70,7 @@ class ParticipantDecoder:
         """The time of the last one that was."""
         self._audio: AudioCodecContext | None = None
         self.shows_video = True
-        """Whether pictures are decoded. Nobody sees those of a participant without a tile."""
+        """Whether pictures are decoded: not those of a participant without a tile, unless it has stopped its video."""
 
     @property
     def thread(self) -> DecodingThread:

@@ -94,14 +94,17 @@ class HlsOutput:
         upload: OutputUpload,
         check_bucket: Callable[[], Awaitable[None]],
         now_ms: Callable[[], int],
+        start_ms: Callable[[], int],
     ) -> None:
-        """`check_bucket` raises StorageError; `now_ms` is the wall-clock time since the epoch."""
+        """`check_bucket` raises StorageError; `now_ms` is the wall-clock time since the epoch, and `start_ms` that at
+        which the times of the packets begin. A packet may have waited for this process."""
         self._ids = {"composition_id": composition_id, "destination_id": output.destination_id}
         self._format = stream_format
         self._report = report
         self._upload = upload
         self._check_bucket = check_bucket
         self._now_ms = now_ms
+        self._start_ms = start_ms
         self._is_streaming = False
         self._has_failed = False
         self._is_interrupted = False
@@ -186,7 +189,8 @@ class HlsOutput:
             pps=tuple(unit for unit in units if unit[0] & TYPE_MASK == PPS),
         )
         sound = SoundFormat(description=self._format.audio_description)
-        self._writer.start_stream(video=video, sound=sound, start_us=keyframe.time_us, wall_clock_ms=self._now_ms())
+        wall_clock_ms = self._start_ms() + keyframe.time_us // 1_000
+        self._writer.start_stream(video=video, sound=sound, start_us=keyframe.time_us, wall_clock_ms=wall_clock_ms)
         self._is_streaming = True
 
     async def _watch(self) -> None:

@@ -150,7 +150,9 @@ class ComposedStage:
             request_keyframe=lambda: self._on_loop(partial(self._taps.request_keyframe, tap_id)),
         )
         tapped = _TappedParticipant(participant_id, decoder, self._end_tap)
-        ticket = self._taps.accept(tap_id, description, tapped, limit=PictureLimit(LONGER_SIDE, SHORTER_SIDE))
+        limit = PictureLimit(LONGER_SIDE, SHORTER_SIDE)
+        # Whoever joins is seen with the first keyframe of any layer.
+        ticket = self._taps.accept(tap_id, description, tapped, limit=limit, settling_seconds=0.0)
         self._participants[tap_id] = tapped
         self._apply_heights()
         return ticket
@@ -257,6 +259,7 @@ class ComposedStage:
             upload=upload,
             check_bucket=partial(self._spool.store.check_bucket, output.bucket_name),
             now_ms=lambda: time.time_ns() // 1_000_000,
+            start_ms=lambda: program.started_ms,
         )
 
     def _on_loop(self, callback: Callable[[], None]) -> None:
@@ -277,7 +280,7 @@ class ComposedStage:
         self._apply_heights()
 
     def _apply_heights(self) -> None:
-        """Choose the layer of each participant: the highest that a program needs. Who has no tile is not decoded."""
+        """Choose the layer of each participant: the highest that a program needs. Who needs none is not decoded."""
         for tap_id, tapped in self._participants.items():
             heights = [opened.heights.get(tapped.participant_id) for _, opened in self._programs]
             wanted = max((height for height in heights if height is not None), default=None)

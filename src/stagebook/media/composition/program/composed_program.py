@@ -81,6 +81,8 @@ class ComposedProgram:
         self._heights: Mapping[str, int] = {}
         self._frame: VideoFrame | None = None
         self._mixed_samples = 0
+        self.started_ms = 0
+        """The wall-clock time of the first frame, in milliseconds since the epoch. 0 before it is made."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="program", daemon=True)
         self.stream_format = StreamFormat(
@@ -115,7 +117,7 @@ class ComposedProgram:
         self._new_sounds.append(_Sound(participant_id, samples, time_us))
 
     def _run(self) -> None:
-        started = time.monotonic()
+        started, self.started_ms = time.monotonic(), time.time_ns() // 1_000_000
         try:
             while not self._stopping.wait(max(0.0, started + self.clock.due_seconds() - time.monotonic())):
                 self._make_frame(time.monotonic() - started)
@@ -131,10 +133,11 @@ class ComposedProgram:
             )
 
     def _make_frame(self, now_seconds: float) -> None:
-        self._take_inputs()
+        # A change of the participants is drawn however late the frame is: it is not to wait for those behind it.
+        has_changed = self._take_inputs()
         step = self.clock.step(now_seconds)
         packets = self._mix_before(step.number)
-        if self._frame is None or not step.repeats:
+        if self._frame is None or has_changed or not step.repeats:
             self._frame = self._compositor.draw(self._mixer.played_us())
             self._tell_heights()
         packets += self._pictures.encode(self._frame, number=step.number)
@@ -153,7 +156,8 @@ class ComposedProgram:
         """Let the sound last as long as the last picture."""
         self._deliver([*self._mix_before(self.clock.next_number), *self._sound.flush()])
 
-    def _take_inputs(self) -> None:
+    def _take_inputs(self) -> bool:
+        """Take what is new. Returns whether the participants have changed."""
         participants, self._participants = self._participants, None
         if participants is not None:
             self._compositor.show_participants(participants)
@@ -165,6 +169,7 @@ class ComposedProgram:
         for _ in range(len(self._new_sounds)):
             sound = self._new_sounds.popleft()
             self._mixer.receive(sound.participant_id, sound.samples, sound.time_us)
+        return participants is not None
 
     def _tell_heights(self) -> None:
         heights = self._compositor.wanted_heights()
