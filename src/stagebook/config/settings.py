@@ -1,9 +1,9 @@
 """All settings of a server, and the table of them that the command line and the documentation are made from.
 
 Each setting is declared once, with its name, type, default, unit, rule and description. The declarations are split into
-six classes: `ServerSettings`, `WebhookSettings`, `MediaSettings`, `RecordingSettings`, `CompositionSettings` and, here,
-`Settings`. Only the server and the command line read settings; the server passes each part the values it needs (see
-`server/wiring.py`).
+seven classes: `ServerSettings`, `WebhookSettings`, `MediaSettings`, `RecordingSettings`, `CompositionSettings`,
+`MediaEngineSettings` and, here, `Settings`. Only the server and the command line read settings; the server passes each
+part the values it needs (see `server/wiring.py`).
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
-from stagebook.config.composition_settings import CompositionSettings
 from stagebook.config.ice_server_setting import ice_server_violation
+from stagebook.config.media_engine_settings import MediaEngineSettings
 from stagebook.config.rules import Address, ConfigError, Rule, every, is_base_url, is_network, parse_address
 from stagebook.stage.limits import EDITIONS, Limits
 
 
-class Settings(CompositionSettings, frozen=True, kw_only=True):
+class Settings(MediaEngineSettings, frozen=True, kw_only=True):
     """All settings of a server. The constructor raises ConfigError for a value that violates its rule."""
 
     connections_limit: Annotated[
@@ -91,6 +91,7 @@ class Settings(CompositionSettings, frozen=True, kw_only=True):
             yield "rtmps_certificate", "must be set together with rtmps_private_key: set both or none"
         yield from self._storage_conflicts()
         yield from self._channel_conflicts()
+        yield from self._media_engine_conflicts()
         for name in self.retention_overrides:
             if name.startswith("arn:") and name.split(":")[3] != self.region:
                 yield "retention_overrides", f"must name stages of the server's region, {self.region}"
@@ -153,8 +154,16 @@ def _table() -> dict[str, Setting]:
     }
 
 
-SECRET_SETTINGS = frozenset({"channels", "credentials", "ice_servers", "storage_s3_secret_access_key", "webhooks"})
-"""Settings that hold secrets: they can be set in the TOML file only."""
+ENVIRONMENT_SECRETS = frozenset({"livekit_api_secret"})
+"""Settings that are a secret by themselves, and may be set in the environment."""
+SECRET_SETTINGS = ENVIRONMENT_SECRETS | {
+    "channels",
+    "credentials",
+    "ice_servers",
+    "storage_s3_secret_access_key",
+    "webhooks",
+}
+"""Settings that hold secrets: they can be set in the TOML file only, except ENVIRONMENT_SECRETS."""
 RULES = _rules()
 SETTINGS = _table()
 """Every setting by name, in the order of its declaration."""

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from stagebook.config.rules import ConfigError
-from stagebook.config.settings import SECRET_SETTINGS, SETTINGS, Setting, Settings
+from stagebook.config.settings import ENVIRONMENT_SECRETS, SECRET_SETTINGS, SETTINGS, Setting, Settings
 
 ENVIRONMENT_PREFIX = "STAGEBOOK_"
 CONFIG_VARIABLE = "STAGEBOOK_CONFIG"
@@ -82,7 +82,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for variable, value in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and variable != CONFIG_VARIABLE:
             setting = _known(variable.removeprefix(ENVIRONMENT_PREFIX).lower(), source=variable)
-            values[setting.name] = _from_string(setting, value, source=variable)
+            if setting.name in ENVIRONMENT_SECRETS:
+                values[setting.name] = _typed(setting, value, source=variable)
+            else:
+                values[setting.name] = _from_string(setting, value, source=variable)
     return values
 
 

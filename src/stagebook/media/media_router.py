@@ -1,17 +1,20 @@
-"""The MediaEngine of the server: the engine pool and the ingest pool as one engine.
+"""The MediaEngine of the server: the forwarding engine and the ingest pool as one engine.
 
-WebRTC connections belong to the engine pool alone. An encoder's connection has two halves: its RTMP connection in an
+The forwarding engine is the pool of engine processes, or LiveKit. WebRTC connections belong to it alone. An encoder's
+connection has two halves: its RTMP connection in an
 ingest process, and the feed that it writes to an engine process over the media bus. The router opens and closes both
 halves together and reports the end of a connection once:
 
 * The ingest pool reports how an encoder's connection ended. The router closes the feed.
-* The engine pool reports the loss of an engine. The router closes the RTMP connections that fed it.
+* The forwarding engine reports the loss of an engine. The router closes the RTMP connections that fed it.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from stagebook.media.connection_statistics import ConnectionStatistics
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
+from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import (
     SERVER_FAULT,
     Answer,
@@ -26,13 +29,29 @@ from stagebook.media.port import (
     RefusalReason,
     VideoLayers,
 )
-from stagebook.media.rtc.engine.engine_pool import EnginePool
+
+
+class ForwardingEngine(Protocol):
+    """What forwards media: `EnginePool` or `LiveKitEngine`. The methods are those of MediaEngine, and feeds."""
+
+    def listen(self, on_fact: Callable[[MediaFact], None], *, on_feed_lost: Callable[[str], None]) -> None: ...
+    async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer: ...
+    async def subscribe(
+        self, *, connection_id: str, source_id: str, offer: str, initial_layer: InitialLayer | None = None
+    ) -> Answer: ...
+    async def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket: ...
+    async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer: ...
+    async def layers(self, *, connection_id: str) -> VideoLayers: ...
+    async def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None: ...
+    async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]: ...
+    def close(self, *, connection_id: str, as_failure: bool = False) -> None: ...
+    def end_source(self, *, source_id: str) -> None: ...
 
 
 class MediaRouter:
-    """Implements `media.port.MediaEngine`. The owner of the two pools starts and stops them."""
+    """Implements `media.port.MediaEngine`. The owner of the two engines starts and stops them."""
 
-    def __init__(self, engines: EnginePool, ingest: IngestPool | None) -> None:
+    def __init__(self, engines: ForwardingEngine, ingest: IngestPool | None) -> None:
         """`ingest` is None if the server does not accept RTMP."""
         self._engines = engines
         self._ingest = ingest

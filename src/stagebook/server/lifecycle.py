@@ -202,7 +202,7 @@ class Server:
             listening=str(Address(host=parts.host, port=parts.port)),
             public_url=parts.public_url,
             data=parts.folder.path,
-            media=parts.engines.describe(),
+            media=parts.media_description,
             ingest="" if parts.ingest is None else parts.ingest.describe(),
         )
         print(banner, flush=True)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
@@ -23,6 +23,7 @@ from stagebook.api.watch.live_tail.live_events import LiveEvents
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
+from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.processes.history_processes import HistoryProcesses
@@ -68,6 +69,9 @@ from stagebook.stage.clock import Clock, Randomness
 from stagebook.webhooks.delivery.delivery_process import WebhookDelivery
 from stagebook.webhooks.webhook_service import WebhookService
 
+if TYPE_CHECKING:
+    from stagebook.server.media_engine.livekit_wiring import LiveKitMedia
+
 _log = structlog.get_logger(__name__)
 
 
@@ -79,6 +83,7 @@ class ServerParts:
     history: HistoryProcesses
     live: LiveEvents
     engines: EnginePool
+    livekit: "LiveKitMedia | None"
     ingest: IngestPool | None
     compositions: CompositionPool
     recorders: RecorderPool
@@ -161,11 +166,12 @@ class ServerParts:
 
     async def _start_stages(self, parts: AsyncExitStack) -> None:
         """Start the media engines and the stage manager, which ends what an interrupted run has left open."""
+        self.livekit = await self._start_livekit(parts)
         self.engines = EnginePool(
             engine_settings(self.settings, host=self.host),
             processes=self.settings.media_processes,
             user=self._media_user,
-            on_demand=self._starts_media_on_demand,
+            on_demand=self._starts_media_on_demand or self.livekit is not None,
         )
         # The processes take about as long to start as recovery takes for thousands of participants: side by side.
         engines_start = asyncio.create_task(self.engines.start())
@@ -205,19 +211,45 @@ class ServerParts:
         if recovered:
             _log.warning("sessions left open by the last run were ended", sessions=recovered)
 
+    async def _start_livekit(self, parts: AsyncExitStack) -> "LiveKitMedia | None":
+        """Return LiveKit as the media engine, if the settings say so. Raises ConfigError if it cannot be used."""
+        if self.settings.media_engine != "livekit":
+            return None
+        try:
+            # Late: it needs the extra, and its libraries take long to load.
+            from stagebook.server.media_engine.livekit_wiring import LiveKitMedia
+        except ImportError as error:
+            rule = f"livekit needs the extra: pip install 'stagebook[livekit]' ({error})"
+            raise ConfigError(name="media_engine", rule=rule) from error
+        media = LiveKitMedia(self.settings, page_token_secret=self.secrets.page_token_secret, user=self._media_user)
+        parts.push_async_callback(media.stop)
+        await media.start()
+        return media
+
+    @property
+    def media_description(self) -> str:
+        """What forwards media, for the operator."""
+        return self.engines.describe() if self.livekit is None else self.livekit.engine.describe()
+
     def _media(self) -> MediaEngine:
         """Return the real engines, and with `--testing` those of participants without media as well."""
-        real = MediaRouter(self.engines, self.ingest)
+        real = MediaRouter(self.engines if self.livekit is None else self.livekit.engine, self.ingest)
         if self.controlled is None:
             return real
         return MixedMedia(real, self.controlled.simulated, SilentFeeds(self.engines))
 
     def _recorder(self) -> RecordingEngine:
         """Return the real recorder, and with `--testing` that of participants without media as well."""
-        return self.recorders if self.controlled is None else self.controlled.with_recorder(self.recorders)
+        real = self.recorders if self.livekit is None else self.livekit.recorder
+        return real if self.controlled is None else self.controlled.with_recorder(real)
 
-    def _composer(self) -> CompositionEngine:
-        """Return the real composer, and with `--testing` that of participants without media as well."""
+    def _composer(self) -> CompositionEngine | None:
+        """Return the real composer, and with `--testing` that of participants without media as well.
+
+        With LiveKit there is none: nothing hands out the media of a source.
+        """
+        if self.livekit is not None:
+            return None
         return self.compositions if self.controlled is None else self.controlled.with_composer(self.compositions)
 
     async def _make_book_shrinkable(self) -> None:

@@ -24,6 +24,8 @@ class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
     """Of the access key for S3."""
     channel_secrets: tuple[str, ...] = ()
     """Of the URLs of channels."""
+    livekit_secret: str | None = None
+    """Of LiveKit's API key."""
 
     def __repr__(self) -> str:
         return "ServerSecrets(...)"
@@ -48,16 +50,17 @@ class ServerSecrets(msgspec.Struct, frozen=True, kw_only=True):
             credentials=(own, *_configured_credentials(settings)),
             storage_secret=settings.storage_s3_secret_access_key,
             channel_secrets=tuple(channel_secrets(settings.channels)),
+            livekit_secret=settings.livekit_api_secret,
         )
 
     def secret_strings(self) -> Sequence[str]:
         """Return the strings that must not appear in a log line."""
         tokens = [credential.session_token for credential in self.credentials if credential.session_token]
-        storage = [] if self.storage_secret is None else [self.storage_secret]
+        optional = [secret for secret in (self.storage_secret, self.livekit_secret) if secret is not None]
         return [
             *(credential.secret_access_key for credential in self.credentials),
             *tokens,
-            *storage,
+            *optional,
             *self.channel_secrets,
         ]
 

@@ -100,7 +100,7 @@ def build_stage_manager(
     *,
     book: Book,
     media: MediaEngine,
-    composition: CompositionEngine,
+    composition: CompositionEngine | None,
     recording: RecordingEngine,
     secrets: ServerSecrets,
     endpoints: Endpoints,
@@ -253,7 +253,8 @@ def engine_settings(settings: Settings, *, host: str) -> EngineSettings:
     return EngineSettings(
         bind_addresses=settings.media_bind or (host,),
         udp_port=settings.media_port,
-        tcp_port=settings.tcp_media_port,
+        # With LiveKit no engine process starts.
+        tcp_port=settings.tcp_media_port if settings.media_engine == "stagebook" else None,
         announced_addresses=settings.media_announce,
         consent_timeout_seconds=settings.media_consent_timeout_seconds,
         connect_timeout_seconds=settings.media_connect_timeout_seconds,

@@ -1,0 +1,427 @@
+"""LiveKit as the engine: sources are rooms, connections are participants, and LiveKit's nodes carry the media.
+
+Publishers go by LiveKit's WHIP endpoint, those with simulcast and all viewers by signalling (`signalling_exchange`).
+Offers and viewers' codecs are checked by the rules of the own engine (`media.rtc.sdp.negotiation`), so that peers get
+the same refusals. What happens without a request is noted in `rooms`, which reports it: by signalling sockets here, and
+by webhooks and polls elsewhere.
+
+The engine has the requests of `EnginePool`; `media_router` joins it with the ingest processes.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol
+
+import httpx
+import msgspec
+import structlog
+
+from stagebook.media.codecs.codec_names import Codec, MediaKind
+from stagebook.media.connection_statistics import ConnectionRole, ConnectionStatistics
+from stagebook.media.livekit.livekit_access import LiveKitAccess
+from stagebook.media.livekit.livekit_probe import probe
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection
+from stagebook.media.livekit.livekit_sdp import publisher_answer, viewer_codecs, with_track_ids
+from stagebook.media.livekit.livekit_settings import LiveKitSettings
+from stagebook.media.livekit.room_service import RoomService, RoomServiceError
+from stagebook.media.livekit.signalling.layer_settings import layer_messages, video_layers
+from stagebook.media.livekit.signalling.publisher_exchange import PublisherExchange, ordered_rids
+from stagebook.media.livekit.signalling.signalling_exchange import SignallingExchange
+from stagebook.media.livekit.signalling.signalling_peer import SignallingPeer
+from stagebook.media.livekit.signalling.signalling_socket import SignallingSocket
+from stagebook.media.livekit.signalling.viewer_exchange import ViewerExchange
+from stagebook.media.livekit.whip_client import WhipClient
+from stagebook.media.livekit.whip_publisher import WhipPublisher
+from stagebook.media.media_bus import FeedTicket
+from stagebook.media.port import (
+    Answer,
+    Closed,
+    InitialLayer,
+    LayerChoice,
+    MediaFact,
+    MediaRefusedError,
+    PatchAnswer,
+    RefusalReason,
+    VideoLayers,
+)
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat, ViewerPlan
+from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
+from stagebook.media.rtc.sdp.sdp_parser import parse_description
+from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
+
+EMPTY_ROOM_SECONDS: Final = 30
+"""LiveKit ends a room in which nobody is for so long."""
+MAX_EXCHANGES: Final = 256
+"""Offers that LiveKit works on at the same time."""
+_REMOVAL_DELAYS_SECONDS: Final = (0.0, 0.5, 2.0, 5.0)
+_STOP_TIMEOUT_SECONDS: Final = 5.0
+_ROOM_PREFIX: Final = "sb."
+
+_log = structlog.get_logger(__name__)
+
+
+class ForwardedEncoders(Protocol):
+    """Sends the media of encoders to LiveKit (`uplink.encoder_uplinks`)."""
+
+    def listen(self, on_fact: Callable[[MediaFact], None], *, on_feed_lost: Callable[[str], None]) -> None: ...
+    async def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket: ...
+    def close(self, connection_id: str) -> None: ...
+    def end_source(self, source_id: str) -> None: ...
+    def takes(self, fact: MediaFact) -> bool: ...
+
+
+class _OpenConnection(msgspec.Struct, kw_only=True):
+    """What the engine keeps of a connection beside `rooms`."""
+
+    source_id: str
+    plan: PublisherPlan | ViewerPlan
+    peer: WhipPublisher | SignallingPeer
+    exchange: SignallingExchange | None
+    ufrag: str
+    """The peer's own ICE credentials."""
+    pwd: str
+    chosen_layer: str | None = None
+
+
+class LiveKitEngine:
+    """The sources and connections of this server in one LiveKit deployment."""
+
+    def __init__(
+        self,
+        settings: LiveKitSettings,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`wall_clock` returns seconds since the epoch."""
+        self._settings = settings
+        self._clock = clock
+        self.access = LiveKitAccess(settings.key, wall_clock=wall_clock)
+        self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=MAX_EXCHANGES))
+        self._whip = WhipClient(self._client, url=settings.url)
+        self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
+        self._feeds: ForwardedEncoders | None = None
+        self._open: dict[str, _OpenConnection] = {}
+        self._exchanges = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.version = ""
+        """LiveKit's version, known from `start` on."""
+        self.service = RoomService(self._client, url=settings.url, access=self.access)
+        self.rooms = LiveKitRooms(report=self._report, remove=self._remove)
+
+    # Life
+
+    def use_feeds(self, feeds: ForwardedEncoders) -> None:
+        """Send the media of encoders by these feeds. Without this, encoders are refused. Called before `listen`."""
+        self._feeds = feeds
+
+    async def start(self) -> str | None:
+        """Check the deployment, and end the rooms that an earlier run of this server has left.
+
+        Returns a warning if the version is not one that is tested. Raises LiveKitUnusableError and RoomServiceError.
+        """
+        found = await probe(self._settings.url, access=self.access)
+        self.version = found.version
+        await self.service.delete_room(found.room)
+        for room in await self.service.list_rooms():
+            if room.name.startswith(_ROOM_PREFIX) and room.metadata == self._settings.server_id:
+                await self.service.delete_room(room.name)
+        return found.warning
+
+    async def stop(self) -> None:
+        """Wait shortly for what is to be ended at LiveKit. No facts are reported after this."""
+        self._on_fact = lambda _fact: None
+        for connection in list(self._open.values()):
+            self._spawn(connection.peer.close())
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await self._client.aclose()
+
+    def describe(self) -> str:
+        """The engine, for the operator."""
+        return f"LiveKit {self.version} at {self._settings.url}"
+
+    def listen(
+        self,
+        on_fact: Callable[[MediaFact], None],
+        *,
+        on_feed_lost: Callable[[str], None] = lambda _connection_id: None,
+    ) -> None:
+        """As EnginePool.listen."""
+        self._on_fact = on_fact
+        if self._feeds is not None:
+            self._feeds.listen(on_fact, on_feed_lost=on_feed_lost)
+
+    # Offers
+
+    async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
+        """As MediaEngine.publish."""
+        plan = negotiate_publisher(parse_description(offer), video_codecs=self._settings.video_codecs)
+        self._check_room()
+        connection = self.rooms.open_publisher(connection_id, source_id, now=self._clock())
+        opened = self._publisher(connection, offer, plan)
+        answer = await self._answered(connection, opened)
+        sdp = publisher_answer(
+            answer, video_codecs=self._settings.video_codecs, bitrate_bps=self._settings.max_bitrate_bps
+        )
+        return Answer(
+            sdp=sdp,
+            ice_session=opened.peer.ice_session,
+            sends_audio=plan.audio is not None,
+            sends_video=plan.video is not None,
+        )
+
+    async def subscribe(
+        self,
+        *,
+        connection_id: str,
+        source_id: str,
+        offer: str,
+        initial_layer: InitialLayer | None = None,  # noqa: ARG002 - LiveKit chooses the first layer itself
+    ) -> Answer:
+        """As MediaEngine.subscribe. LiveKit chooses the layer that a viewer starts with."""
+        description = parse_description(offer)
+        self._check_room()
+        publisher = self.rooms.publisher_of(source_id)
+        if publisher is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
+        source = self._format(publisher)
+        plan = negotiate_viewer(description, source=source)
+        connection = self.rooms.open_viewer(connection_id, source_id, now=self._clock())
+        assert connection is not None, "its publisher was found"  # noqa: S101
+        sends = [kind for kind, sent in _sent_kinds(source).items() if sent]
+        exchange = ViewerExchange(
+            offer=offer,
+            publisher_id=publisher.connection_id,
+            codecs=viewer_codecs(description, plan, sends=sends),
+        )
+        opened = self._signalling(connection, offer, plan, exchange)
+        answer = await self._answered(connection, opened)
+        return Answer(sdp=answer, ice_session=opened.peer.ice_session, has_layers=self._has_layers(publisher))
+
+    async def open_feed(self, *, connection_id: str, source_id: str, is_redundant: bool) -> FeedTicket:
+        """As EnginePool.open_feed."""
+        if self._feeds is None:
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="encoders cannot be forwarded to LiveKit")
+        return await self._feeds.open_feed(connection_id=connection_id, source_id=source_id, is_redundant=is_redundant)
+
+    # Open connections
+
+    async def patch(self, *, connection_id: str, fragment: str, ice_session: str | None) -> PatchAnswer:
+        """As MediaEngine.patch."""
+        parsed = parse_fragment(fragment)
+        opened = self._find(connection_id)
+        if ice_session not in (None, "*", opened.peer.ice_session):
+            raise MediaRefusedError(
+                reason=RefusalReason.ICE_SESSION_MISMATCH, detail="the ICE session is not the current one"
+            )
+        if not parsed.restarts(ufrag=opened.ufrag, pwd=opened.pwd):
+            await opened.peer.trickle(fragment)
+            return PatchAnswer(fragment=None, ice_session=opened.peer.ice_session)
+        answer = await opened.peer.restart(fragment, parsed)
+        opened.ufrag, opened.pwd = parsed.ufrag or "", parsed.pwd or ""
+        return answer
+
+    async def layers(self, *, connection_id: str) -> VideoLayers:
+        """As MediaEngine.layers, without bitrates and frame rates."""
+        opened, exchange, _ = self._viewer(connection_id)
+        track = exchange.tracks.get(MediaKind.VIDEO)
+        video = opened.plan.video
+        if track is None or video is None:
+            return VideoLayers()
+        return VideoLayers(section=video.section, layers=video_layers(track, chosen=opened.chosen_layer))
+
+    async def select_layer(self, *, connection_id: str, choice: LayerChoice) -> None:
+        """As MediaEngine.select_layer. LiveKit sends at most the chosen layer, and less if the line carries less."""
+        opened, exchange, peer = self._viewer(connection_id)
+        await peer.send(*layer_messages(choice, exchange.tracks))
+        opened.chosen_layer = choice.encoding_id
+
+    async def statistics(self, connection_ids: Sequence[str]) -> tuple[ConnectionStatistics, ...]:  # noqa: ARG002
+        """As MediaEngine.statistics: nothing, because LiveKit's API does not tell what flows."""
+        return ()
+
+    def close(self, *, connection_id: str, as_failure: bool = False) -> None:  # noqa: ARG002 - LiveKit has one way
+        """As MediaEngine.close, in the background. The peer sees its connection end as LiveKit does it."""
+        if self._feeds is not None:
+            self._feeds.close(connection_id)
+        connection = self.rooms.close(connection_id)
+        if connection is not None:
+            self._remove(connection)
+
+    def end_source(self, *, source_id: str) -> None:
+        """As MediaEngine.end_source, in the background: LiveKit's room ends with all its participants."""
+        room = self.rooms.end_source(source_id)
+        if self._feeds is not None:
+            self._feeds.end_source(source_id)
+        for connection_id in [each for each, opened in self._open.items() if opened.source_id == source_id]:
+            self._spawn(self._open.pop(connection_id).peer.close())
+        if room is not None:
+            self._spawn(self._in_livekit(lambda: self.service.delete_room(room)))
+
+    # Parts
+
+    def _publisher(self, connection: RoomConnection, offer: str, plan: PublisherPlan) -> _OpenConnection:
+        """Return a publisher that is not open yet."""
+        rids = () if plan.video is None else ordered_rids(plan.video.rids)
+        if len(rids) < 2:
+            peer = WhipPublisher(self._whip, offer=offer, token=lambda: self._token(connection))
+            return self._note(connection, plan, peer, None)
+        offered, ids = with_track_ids(offer, plan, name=connection.connection_id)
+        exchange = PublisherExchange(offer=offered, audio_track=ids.audio, video_track=ids.video or "", rids=rids)
+        return self._signalling(connection, offered, plan, exchange)
+
+    def _signalling(
+        self, connection: RoomConnection, offer: str, plan: PublisherPlan | ViewerPlan, exchange: SignallingExchange
+    ) -> _OpenConnection:
+        connection_id = connection.connection_id
+        socket = SignallingSocket(
+            exchange,
+            url=self._settings.url,
+            token=lambda: self._token(connection),
+            on_open=lambda: self.rooms.note_socket(connection_id, is_open=True),
+            on_lost=lambda: self.rooms.note_socket(connection_id, is_open=False),
+            on_end=lambda cause: self.rooms.note_ended(connection_id, cause),
+        )
+        return self._note(connection, plan, SignallingPeer(socket, offer=offer, plan=plan), exchange)
+
+    def _note(
+        self,
+        connection: RoomConnection,
+        plan: PublisherPlan | ViewerPlan,
+        peer: WhipPublisher | SignallingPeer,
+        exchange: SignallingExchange | None,
+    ) -> _OpenConnection:
+        opened = self._open[connection.connection_id] = _OpenConnection(
+            source_id=connection.source_id,
+            plan=plan,
+            peer=peer,
+            exchange=exchange,
+            ufrag=plan.remote.ufrag,
+            pwd=plan.remote.pwd,
+        )
+        return opened
+
+    async def _answered(self, connection: RoomConnection, opened: _OpenConnection) -> str:
+        """Return LiveKit's answer to an offer. Without one, the connection is forgotten. Raises MediaRefusedError."""
+        self._exchanges += 1
+        try:
+            if connection.role is ConnectionRole.PUBLISHER:
+                await self._make_room(connection.room)
+            answer = await opened.peer.open()
+            if self._open.get(connection.connection_id) is not opened:
+                raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="the source has ended meanwhile")
+        except BaseException:
+            self._forget(connection)
+            raise
+        finally:
+            self._exchanges -= 1
+        # The caller knows the connection when it has the answer.
+        asyncio.get_running_loop().call_soon(self.rooms.note_answered, connection.connection_id)
+        return answer
+
+    def _forget(self, connection: RoomConnection) -> None:
+        """Forget a connection whose offer has no answer, also at LiveKit, with its room if nobody else needs that."""
+        self.rooms.close(connection.connection_id)
+        self._remove(connection)
+        if connection.source_id not in self.rooms.rooms():
+            self._spawn(self._in_livekit(lambda: self.service.delete_room(connection.room)))
+
+    async def create_room(self, name: str, *, empty_timeout_seconds: int) -> None:
+        """Make a room that is this server's. Raises RoomServiceError."""
+        await self.service.create_room(
+            name, empty_timeout_seconds=empty_timeout_seconds, metadata=self._settings.server_id
+        )
+
+    async def _make_room(self, room: str) -> None:
+        try:
+            await self.create_room(room, empty_timeout_seconds=EMPTY_ROOM_SECONDS)
+        except RoomServiceError as error:
+            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=str(error)) from error
+
+    def _check_room(self) -> None:
+        """Raise MediaRefusedError (BUSY) if there are too many connections or exchanges."""
+        if len(self.rooms) >= self._settings.max_connections:
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the server has too many connections")
+        if self._exchanges >= MAX_EXCHANGES:
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="LiveKit works on too many offers")
+
+    def _format(self, publisher: RoomConnection) -> SourceFormat:
+        """Return the format of what a publisher sends: by its offer, and by what LiveKit tells of its tracks."""
+        opened = self._open.get(publisher.connection_id)
+        expected = SourceFormat.expected(self._settings.video_codecs[0])
+        if opened is not None and isinstance(opened.plan, PublisherPlan):
+            known = expected.fed_by(opened.plan)
+        else:
+            # An encoder's: the uplink sends both, and always these codecs.
+            known = msgspec.structs.replace(SourceFormat.expected(Codec.H264), has_video=True, audio_codec=Codec.OPUS)
+        codec = None if publisher.tracks is None else publisher.tracks.video_codec
+        if codec is None or codec == known.video_codec or codec not in tuple(Codec):
+            return known
+        video = SourceFormat.expected(Codec(codec))
+        return msgspec.structs.replace(known, video_codec=video.video_codec, video_parameters=video.video_parameters)
+
+    def _has_layers(self, publisher: RoomConnection) -> bool:
+        opened = self._open.get(publisher.connection_id)
+        video = None if opened is None else opened.plan.video
+        return video is not None and len(video.rids) > 1
+
+    def _find(self, connection_id: str) -> _OpenConnection:
+        """Return an open connection. Raises MediaRefusedError (UNKNOWN_CONNECTION)."""
+        opened = self._open.get(connection_id)
+        if opened is None:
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
+        return opened
+
+    def _viewer(self, connection_id: str) -> tuple[_OpenConnection, ViewerExchange, SignallingPeer]:
+        opened = self._find(connection_id)
+        if not isinstance(opened.exchange, ViewerExchange) or not isinstance(opened.peer, SignallingPeer):
+            raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="no viewer has this connection")
+        return opened, opened.exchange, opened.peer
+
+    def _token(self, connection: RoomConnection) -> str:
+        sign = self.access.publisher_token if connection.role is ConnectionRole.PUBLISHER else self.access.viewer_token
+        return sign(room=connection.room, identity=connection.connection_id)
+
+    def _report(self, fact: MediaFact) -> None:
+        if isinstance(fact, Closed):
+            self._drop(fact.connection_id)
+        # The publisher of encoders is none that the listener knows.
+        if self._feeds is None or not self._feeds.takes(fact):
+            self._on_fact(fact)
+
+    def _drop(self, connection_id: str) -> None:
+        """Close what a connection has here."""
+        opened = self._open.pop(connection_id, None)
+        if opened is not None:
+            self._spawn(opened.peer.close())
+
+    def _remove(self, connection: RoomConnection) -> None:
+        """Remove a participant from LiveKit, in the background."""
+        self._drop(connection.connection_id)
+        room, identity = connection.room, connection.connection_id
+        self._spawn(self._in_livekit(lambda: self.service.remove_participant(room, identity)))
+
+    async def _in_livekit(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make a call of the room service that ends something. It is repeated a few times while LiveKit fails."""
+        for delay_seconds in _REMOVAL_DELAYS_SECONDS:
+            await asyncio.sleep(delay_seconds)
+            try:
+                await call()
+            except RoomServiceError as error:
+                failure = error
+            else:
+                return
+        _log.warning("LiveKit could not be told to end a connection or a room", error=str(failure))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _sent_kinds(source: SourceFormat) -> dict[MediaKind, bool]:
+    return {MediaKind.AUDIO: source.audio_codec is not None, MediaKind.VIDEO: source.has_video}

@@ -1,0 +1,237 @@
+"""The websocket of one participant: it drives a signalling exchange, and stays open until the connection ends.
+
+LiveKit ends a participant whose websocket closes before its media is connected. After that the loss of the websocket
+harms nothing, and it is opened again by the participant's id, so that ICE can be restarted and the end of the
+connection is heard of at once.
+"""
+
+import asyncio
+import base64
+import gzip
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from livekit.protocol import rtc
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from stagebook.media.livekit.signalling.signalling_exchange import ExchangeState, SignallingExchange
+from stagebook.media.port import CloseCause, MediaRefusedError, RefusalReason
+
+EXCHANGE_TIMEOUT_SECONDS: Final = 8.0
+"""From the start to the answer."""
+CANDIDATES_TIMEOUT_SECONDS: Final = 1.0
+"""From the answer to its last candidate."""
+MAX_MESSAGE_SIZE_BYTES: Final = 1 << 20
+_MAX_QUEUED_MESSAGES: Final = 16
+_CLOSE_TIMEOUT_SECONDS: Final = 1.0
+_UNANSWERED_PINGS: Final = 3
+"""LiveKit answers each ping. After so many without any message the websocket is lost."""
+_REOPEN_DELAYS_SECONDS: Final = (0.2, 1.0, 2.0, 4.0, 8.0, 8.0)
+_LASTING_SECONDS: Final = 60.0
+"""After a websocket that lasted so long, all delays are there again."""
+
+
+class SignallingSocket:
+    """The websocket of one exchange."""
+
+    def __init__(
+        self,
+        exchange: SignallingExchange,
+        *,
+        url: str,
+        token: Callable[[], str],
+        on_open: Callable[[], None],
+        on_lost: Callable[[], None],
+        on_end: Callable[[CloseCause], None],
+    ) -> None:
+        """`url` is the deployment's HTTP URL, without a slash at the end, and `token` makes the participant's access
+        token.
+
+        `on_open` is called when a websocket reports the end of the answered connection from now on, and `on_lost` when
+        it does no longer. `on_end` is called with the cause when LiveKit has ended the answered connection.
+        """
+        self.exchange = exchange
+        self._url = url
+        self._token = token
+        self._on_open = on_open
+        self._on_lost = on_lost
+        self._on_end = on_end
+        self._socket: ClientConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._restarting = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Join, and drive the exchange until it is complete. Raises MediaRefusedError (the reasons of exchanges)."""
+        try:
+            async with asyncio.timeout(EXCHANGE_TIMEOUT_SECONDS):
+                self._socket = await self._connect(self.exchange.join_request())
+                self._task = asyncio.create_task(self._keep(self._socket))
+                await self._until_settled()
+        except TimeoutError:
+            self.exchange.time_out()
+        except (OSError, InvalidHandshake) as error:
+            raise _refused_handshake(error) from error
+        await self._complete()
+        self._on_open()
+
+    async def restart(self, offer: str) -> None:
+        """Send another offer of the same peer and wait for its answer. Raises MediaRefusedError (BUSY, ENGINE_LOST)."""
+        async with self._restarting:
+            await self._send(self.exchange.restart(offer))
+            try:
+                async with asyncio.timeout(EXCHANGE_TIMEOUT_SECONDS):
+                    await self._until_settled()
+            except TimeoutError:
+                self.exchange.time_out()
+            await self._complete()
+
+    async def send(self, *messages: rtc.SignalRequest) -> None:
+        """Send messages. Raises MediaRefusedError (BUSY) while the websocket is lost."""
+        await self._send(messages)
+
+    async def close(self) -> None:
+        """Close the websocket. Nothing is reported after this."""
+        self._on_open = self._on_lost = lambda: None
+        self._on_end = lambda _cause: None
+        if self._task is not None:
+            self._task.cancel()
+        if self._socket is not None:
+            await self._socket.close()
+
+    # Parts
+
+    async def _connect(self, request: rtc.JoinRequest) -> ClientConnection:
+        return await connect_signalling(self._url, request, token=self._token())
+
+    async def _complete(self) -> None:
+        """Wait for the candidates of an answer. Raises MediaRefusedError if there is no answer."""
+        if self.exchange.failure is None:
+            try:
+                async with asyncio.timeout(CANDIDATES_TIMEOUT_SECONDS):
+                    await self._until(lambda: self.exchange.is_complete)
+            except TimeoutError:
+                self.exchange.time_out()
+        if self.exchange.failure is not None:
+            if self.exchange.state is ExchangeState.FAILED:
+                await self.close()
+            raise self.exchange.failure
+
+    async def _until_settled(self) -> None:
+        await self._until(lambda: self.exchange.state in (ExchangeState.ANSWERED, ExchangeState.FAILED))
+
+    async def _until(self, is_reached: Callable[[], bool]) -> None:
+        while not is_reached():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _send(self, messages: Iterable[rtc.SignalRequest]) -> None:
+        if self._socket is None:
+            raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the signalling connection to LiveKit is lost")
+        try:
+            for message in messages:
+                await self._socket.send(message.SerializeToString())
+        except ConnectionClosed as error:
+            raise MediaRefusedError(
+                reason=RefusalReason.BUSY, detail="the signalling connection to LiveKit is lost"
+            ) from error
+
+    async def _keep(self, socket: ClientConnection) -> None:
+        """Read messages until LiveKit ends the connection. Open a lost websocket again."""
+        delays_seconds = iter(_REOPEN_DELAYS_SECONDS)
+        while True:
+            opened_at = time.monotonic()
+            await self._read(socket)
+            if time.monotonic() - opened_at > _LASTING_SECONDS:
+                delays_seconds = iter(_REOPEN_DELAYS_SECONDS)
+            self._socket = None
+            self.exchange.lose_socket()
+            self._changed.set()
+            if self.exchange.end_cause is not None:
+                self._on_end(self.exchange.end_cause)
+                return
+            self._on_lost()
+            reopened = None if self.exchange.state is ExchangeState.FAILED else await self._reopen(delays_seconds)
+            if reopened is None:
+                return
+            self._socket = socket = reopened
+            self._on_open()
+
+    async def _reopen(self, delays_seconds: Iterator[float]) -> ClientConnection | None:
+        for delay_seconds in delays_seconds:
+            await asyncio.sleep(delay_seconds)
+            try:
+                return await self._connect(self.exchange.rejoin_request())
+            except InvalidStatus as error:
+                if error.response.status_code < 500:
+                    return None
+            except (OSError, TimeoutError, InvalidHandshake):
+                continue
+        return None
+
+    async def _read(self, socket: ClientConnection) -> None:
+        """Take messages until the websocket or the connection ends; send pings between them."""
+        loop = asyncio.get_running_loop()
+        next_ping, unanswered = loop.time() + self.exchange.ping_interval_seconds, 0
+        try:
+            while self.exchange.end_cause is None and unanswered <= _UNANSWERED_PINGS:
+                try:
+                    async with asyncio.timeout_at(next_ping):
+                        data = await socket.recv(decode=False)
+                except TimeoutError:
+                    await socket.send(_ping(loop.time()))
+                    next_ping, unanswered = loop.time() + self.exchange.ping_interval_seconds, unanswered + 1
+                    continue
+                unanswered = 0
+                await self._take(socket, data)
+        except ConnectionClosed:
+            return
+        await socket.close()
+
+    async def _take(self, socket: ClientConnection, data: bytes) -> None:
+        message = rtc.SignalResponse()
+        try:
+            message.ParseFromString(data)
+        except DecodeError:
+            return
+        for answer in self.exchange.receive(message):
+            await socket.send(answer.SerializeToString())
+        self._changed.set()
+
+
+async def connect_signalling(url: str, request: rtc.JoinRequest, *, token: str) -> ClientConnection:
+    """Open a websocket for signalling. Raises OSError, TimeoutError and InvalidHandshake."""
+    # The token is in a header: URLs are logged.
+    return await connect(
+        f"ws{url.removeprefix('http')}/rtc/v1?join_request={_wrapped(request)}",
+        additional_headers={"Authorization": f"Bearer {token}"},
+        compression=None,
+        open_timeout=EXCHANGE_TIMEOUT_SECONDS,
+        close_timeout=_CLOSE_TIMEOUT_SECONDS,
+        ping_interval=None,
+        max_size=MAX_MESSAGE_SIZE_BYTES,
+        max_queue=_MAX_QUEUED_MESSAGES,
+    )
+
+
+def _wrapped(request: rtc.JoinRequest) -> str:
+    """Return a join request as the URL has it."""
+    wrapped = rtc.WrappedJoinRequest(
+        compression=rtc.WrappedJoinRequest.Compression.GZIP, join_request=gzip.compress(request.SerializeToString())
+    )
+    return base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()
+
+
+def _ping(seconds: float) -> bytes:
+    return rtc.SignalRequest(ping_req=rtc.Ping(timestamp=int(seconds * 1_000))).SerializeToString()
+
+
+def _refused_handshake(error: Exception) -> MediaRefusedError:
+    detail = type(error).__name__
+    if isinstance(error, InvalidStatus):
+        body = (error.response.body or b"")[:200].decode(errors="replace")
+        detail = f"status {error.response.status_code} {body}".strip()
+    return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=f"LiveKit did not let the peer join: {detail}")

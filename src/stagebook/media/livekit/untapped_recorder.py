@@ -1,0 +1,40 @@
+"""The recorder of a server with LiveKit: each recording fails at once.
+
+Recordings need what a source's engine receives (`media.tap`), and LiveKit does not hand that out. So a stage that
+records its participants says so: their recordings are in the state FAILED, with an event.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from stagebook.media.recording.recording_port import RecordingFact, RecordingFailed, RecordingRequest
+
+_log = structlog.get_logger(__name__)
+
+
+class UntappedRecorder:
+    """Implements `RecordingEngine`."""
+
+    def __init__(self) -> None:
+        self._on_fact: Callable[[RecordingFact], None] = lambda _fact: None
+
+    def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
+        """As RecordingEngine.listen."""
+        self._on_fact = on_fact
+
+    def prepare(self) -> None:
+        """As RecordingEngine.prepare: nothing."""
+
+    def start_recording(self, request: RecordingRequest) -> None:
+        """As RecordingEngine.start_recording: report that it has failed."""
+        _log.warning("participants are not recorded with media_engine livekit", recording_id=request.recording_id)
+        failed = RecordingFailed(recording_id=request.recording_id, fault=None, duration_ms=0)
+        asyncio.get_running_loop().call_soon(lambda: self._on_fact(failed))
+
+    def end_part(self, recording_id: str) -> None:
+        """As RecordingEngine.end_part: nothing."""
+
+    def end_recording(self, recording_id: str) -> None:
+        """As RecordingEngine.end_recording: nothing, because every recording has failed before."""

@@ -1,0 +1,90 @@
+"""The client of LiveKit's WHIP endpoint, `/whip/v1` (RFC 9725): publishers without simulcast.
+
+The resource of a session stays within the server: a peer speaks to Stagebook's own WHIP resource.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import httpx
+import msgspec
+
+from stagebook.media.port import MediaRefusedError, RefusalReason
+
+EXCHANGE_TIMEOUT_SECONDS: Final = 8.0
+MAX_ANSWER_SIZE_BYTES: Final = 256 * 1_024
+_MAX_DETAIL_CHARACTERS: Final = 200
+
+
+class WhipSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A publisher's session at LiveKit."""
+
+    answer: str
+    resource: str
+    """The path of the resource."""
+    etag: str
+    """LiveKit's entity tag of the ICE session."""
+
+
+class WhipFragment(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an SDP fragment; `fragment` is None for trickled candidates."""
+
+    fragment: str | None
+    etag: str
+
+
+class WhipClient:
+    """WHIP requests to one LiveKit deployment. All raise MediaRefusedError (MALFORMED, BUSY, ENGINE_LOST)."""
+
+    def __init__(self, client: httpx.AsyncClient, *, url: str) -> None:
+        """`url` is the deployment's HTTP URL, without a slash at the end. The caller closes `client`."""
+        self._client = client
+        self._url = url
+
+    async def publish(self, offer: str, *, token: str) -> WhipSession:
+        """Post an offer."""
+        response = await self._request(
+            "POST", "/whip/v1", offer, {"Content-Type": "application/sdp", "Authorization": f"Bearer {token}"}
+        )
+        resource = response.headers.get("Location", "")
+        if response.status_code != httpx.codes.CREATED or not resource.startswith("/"):
+            raise _refusal(response)
+        return WhipSession(answer=response.text, resource=resource, etag=response.headers.get("ETag", ""))
+
+    async def patch(self, resource: str, fragment: str, *, token: str, etag: str) -> WhipFragment:
+        """Send a fragment with candidates, or with `etag` "*" one that restarts ICE."""
+        headers = {
+            "Content-Type": "application/trickle-ice-sdpfrag",
+            "If-Match": etag,
+            "Authorization": f"Bearer {token}",
+        }
+        response = await self._request("PATCH", resource, fragment, headers)
+        tag = response.headers.get("ETag", etag)
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return WhipFragment(fragment=None, etag=tag)
+        if response.status_code != httpx.codes.OK:
+            raise _refusal(response)
+        return WhipFragment(fragment=response.text, etag=tag)
+
+    async def _request(self, method: str, path: str, body: str, headers: Mapping[str, str]) -> httpx.Response:
+        try:
+            response = await self._client.request(
+                method, self._url + path, content=body, headers=headers, timeout=EXCHANGE_TIMEOUT_SECONDS
+            )
+        except httpx.HTTPError as error:
+            detail = f"LiveKit did not answer: {type(error).__name__}"
+            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=detail) from error
+        if len(response.content) > MAX_ANSWER_SIZE_BYTES:
+            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="LiveKit's answer is too large")
+        return response
+
+
+def _refusal(response: httpx.Response) -> MediaRefusedError:
+    """Return the error for a status: LiveKit's own state, or the peer's offer."""
+    status = response.status_code
+    detail = f"LiveKit refused the offer with status {status}: {response.text[:_MAX_DETAIL_CHARACTERS]}"
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return MediaRefusedError(reason=RefusalReason.BUSY, detail=detail)
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=detail)
+    return MediaRefusedError(reason=RefusalReason.MALFORMED, detail=detail)

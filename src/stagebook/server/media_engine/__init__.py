@@ -1,0 +1,1 @@
+"""The wiring of the media engine that is not the own one."""

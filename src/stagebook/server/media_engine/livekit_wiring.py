@@ -1,0 +1,78 @@
+"""The wiring of LiveKit as the media engine.
+
+The module is imported by servers that use LiveKit only: it needs the extra `livekit`.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+
+import structlog
+
+from stagebook.config.rules import ConfigError
+from stagebook.config.settings import Settings
+from stagebook.media.codecs.codec_names import Codec
+from stagebook.media.livekit.livekit_access import LiveKitKey
+from stagebook.media.livekit.livekit_engine import LiveKitEngine
+from stagebook.media.livekit.livekit_probe import LiveKitUnusableError
+from stagebook.media.livekit.livekit_settings import LiveKitSettings
+from stagebook.media.livekit.room_service import RoomServiceError
+from stagebook.media.livekit.untapped_recorder import UntappedRecorder
+from stagebook.media.livekit.uplink.encoder_uplinks import EncoderUplinks
+from stagebook.media.livekit.uplink.uplink_messages import UplinkSettings
+from stagebook.media.livekit.uplink.uplink_pool import UplinkPool
+from stagebook.media.worker.least_rights import ProcessUser
+
+_log = structlog.get_logger(__name__)
+
+
+def livekit_settings(settings: Settings, *, page_token_secret: bytes) -> LiveKitSettings:
+    """Return the settings of the engine. `page_token_secret` is the one of the data folder."""
+    url, key, secret = settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret
+    assert url and key and secret, "the settings were checked"  # noqa: S101, PT018 - for the type checker
+    return LiveKitSettings(
+        url=url,
+        key=LiveKitKey(key=key, secret=secret),
+        # The same in each run of the server, and not to be guessed by others who use the deployment.
+        server_id=hmac.new(page_token_secret, b"rooms of LiveKit", hashlib.sha256).hexdigest()[:32],
+        video_codecs=tuple(Codec[codec] for codec in settings.video_codecs),
+        max_bitrate_bps=settings.limits.publish_bitrate_bps,
+        max_connections=settings.media_connections_limit * settings.media_processes,
+    )
+
+
+class LiveKitMedia:
+    """The engine, and the processes that send the media of encoders to it."""
+
+    def __init__(self, settings: Settings, *, page_token_secret: bytes, user: ProcessUser | None) -> None:
+        """The uplink processes run as `user`."""
+        self.recorder = UntappedRecorder()
+        self.engine = LiveKitEngine(livekit_settings(settings, page_token_secret=page_token_secret))
+        self._uplinks = UplinkPool(
+            UplinkSettings(whip_url=f"{settings.livekit_url}/whip/v1"), processes=settings.media_processes, user=user
+        )
+        self.engine.use_feeds(
+            EncoderUplinks(
+                self._uplinks,
+                rooms=self.engine.rooms,
+                service=self.engine,
+                access=self.engine.access,
+                new_id=lambda: secrets.token_hex(16),
+                monotonic=time.monotonic,
+            )
+        )
+
+    async def start(self) -> None:
+        """Check the deployment. Raises ConfigError if it cannot be used."""
+        try:
+            warning = await self.engine.start()
+        except (LiveKitUnusableError, RoomServiceError) as error:
+            raise ConfigError(name="livekit_url", rule=str(error)) from error
+        if warning is not None:
+            _log.warning("LiveKit may not work as it should", reason=warning)
+
+    async def stop(self) -> None:
+        """Stop the uplink processes, and end what is left in LiveKit."""
+        await self._uplinks.stop()
+        await self.engine.stop()
