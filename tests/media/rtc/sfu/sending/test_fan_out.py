@@ -12,6 +12,7 @@ from stagebook.media.rtc.sfu.down_track import MAX_PAYLOAD_SIZE_BYTES
 from stagebook.media.rtc.sfu.sending.fan_out import fan_out
 from stagebook.media.rtc.sfu.sending.sent_packet import SentPacket
 from stagebook.media.rtc.srtp.srtp_session import AEAD_AES_128_GCM, AES128_CM_SHA1_80, SrtpProfile
+from tests.media.rtc.operation_count import count_operations
 from tests.media.rtc.sfu.fake_viewer import FakeViewer
 
 
@@ -130,6 +131,36 @@ class RecordedHistory:
     def add(self, first: int, sizes: Sequence[int], now: float) -> None:
         """Keep what has been sent."""
         self.added.append((first, list(sizes), now))
+
+
+def test_a_packet_alone_has_a_transport_wide_number_as_well() -> None:
+    numbered, plain, history = FakeViewer(1), FakeViewer(2), RecordedHistory()
+    numbered.down_track.transport, numbered.down_track.transport_extension_id = history, 14
+    for sequence in range(2):
+        packet = SentPacket(sequence, 1, 960, b"opus")
+        fan_out([numbered.down_track, plain.down_track], [packet], now=3.0)
+    received = numbered.packets
+    assert [extension_value(packet.extension, 14) for packet in received] == [b"\xff\xfe", b"\xff\xff"]
+    assert [packet._replace(extension=b"") for packet in received] == [
+        RtpPacket(100, 1, sequence, 960, 1, b"opus", b"") for sequence in range(2)
+    ]
+    assert history.added == [(65_534, [40], 3.0), (65_535, [40], 3.0)]
+    assert [packet.extension for packet in plain.packets] == [b"", b""]
+    counters = numbered.down_track.counters
+    assert (counters.sent_packets, counters.sent_bytes) == (4, 2 * (12 + 8 + 4) + 2 * (12 + 4))
+
+
+def work_for(viewers: int, packets: int) -> int:
+    """The operations of a batch of equal packets to so many viewers, without those of a socket."""
+    down_tracks = [FakeViewer(ssrc).down_track for ssrc in range(1, viewers + 1)]
+    for down_track in down_tracks:
+        down_track.sendto, down_track.send_run = (lambda *_: 0), (lambda *_: 0)
+    return count_operations(lambda: fan_out(down_tracks, packets_of(*[900] * packets), now=0.0))
+
+
+def test_a_further_viewer_costs_little() -> None:
+    assert work_for(30, 1) - work_for(10, 1) < 20 * 120
+    assert work_for(30, 6) - work_for(10, 6) < 20 * 420
 
 
 def test_a_viewer_with_the_extension_gets_transport_wide_numbers() -> None:

@@ -11,11 +11,14 @@ batch. What makes it cheap:
 * One buffer serves all viewers, because the kernel has copied the data when a call returns. What is the same for all
   viewers is worked out once for a batch (`_Layout`): positions, views, and the batch itself with its payloads.
 * It calls libsrtp's C function directly, without pylibsrtp's copies and checks.
+* A packet that is sent alone, as those of audio are, needs none of the above: it has a loop of its own, without
+  positions and runs.
 """
 
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 from pylibsrtp import ffi, lib  # type: ignore[attr-defined]  # libsrtp's C interface, left out of __all__
@@ -46,6 +49,8 @@ _PLAIN_FLAGS = 0x8000
 _EXTENSION_FLAGS = 0x9000
 _ONE_BYTE_PROFILE = 0xBEDE
 
+_Write: TypeAlias = Callable[..., None]
+"""Writes a packet into a buffer at a position: the fields of its header, then the payload."""
 _Slot: TypeAlias = tuple[int, CData, CData, int, int, int]
 """A packet in the buffer: position, pointer, pointer to its size, flags with marker, sequence number, timestamp."""
 _Run: TypeAlias = tuple[memoryview, int, int]
@@ -58,9 +63,52 @@ def fan_out(down_tracks: Sequence[DownTrack], packets: Sequence[SentPacket], *, 
     Each payload has at most MAX_PAYLOAD_SIZE_BYTES. `now` is in monotonic seconds. Network errors are not raised: a
     packet that cannot be sent is lost for that viewer only.
     """
-    if down_tracks:
-        for first in range(0, len(packets), MAX_BATCH_PACKETS):
-            _send_batch(down_tracks, packets[first : first + MAX_BATCH_PACKETS], now)
+    if not down_tracks:
+        return
+    if len(packets) == 1:
+        _send_alone(down_tracks, packets[0], now)
+        return
+    for first in range(0, len(packets), MAX_BATCH_PACKETS):
+        _send_batch(down_tracks, packets[first : first + MAX_BATCH_PACKETS], now)
+
+
+def _send_alone(down_tracks: Sequence[DownTrack], packet: SentPacket, now: float) -> None:
+    sequence, marker, timestamp, payload = packet
+    write, write_numbered = _writer(len(payload)), _numbered_writer(len(payload))
+    buffer, sizes, protect, ok = _BUFFER, _SIZES_BUFFER, lib.srtp_protect, _OK
+    plain_size = HEADER_SIZE_BYTES + len(payload)
+    sent_packets = sent_bytes = 0
+    for down_track in down_tracks:
+        if down_track.srtp is None:
+            continue
+        handle, trailer_bytes, _ = down_track.srtp
+        own, transport = (sequence + down_track.sequence_offset) & 0xFFFF, down_track.transport
+        first = marker << 7 | down_track.payload_type
+        if transport is None:
+            size = plain_size
+            write(buffer, 0, _PLAIN_FLAGS | first, own, timestamp, down_track.ssrc, payload)
+        else:
+            size, first = plain_size + TRANSPORT_EXTENSION_SIZE_BYTES, _EXTENSION_FLAGS | first
+            number, element = transport.take(1), down_track.transport_extension_id << 4 | 1
+            transport.add(number, (size + trailer_bytes,), now)
+            write_numbered(
+                *(buffer, 0, first, own, timestamp, down_track.ssrc, _ONE_BYTE_PROFILE, 1, element, number, payload)
+            )
+        sizes[0] = size
+        if protect(handle, _MEMORY, _SIZES) != ok:
+            # Older than the replay window (`_encrypt`).
+            continue
+        try:
+            down_track.sendto(buffer[: size + trailer_bytes], down_track.address)
+        except OSError:
+            # A full send buffer, or an address without a route.
+            continue
+        down_track.packets += 1
+        sent_packets += 1
+        sent_bytes += size
+    counters = down_tracks[0].counters
+    counters.sent_packets += sent_packets
+    counters.sent_bytes += sent_bytes
 
 
 def _send_batch(down_tracks: Sequence[DownTrack], packets: Sequence[SentPacket], now: float) -> None:
@@ -131,6 +179,16 @@ def _encrypt_numbered(layout: "_Layout", down_track: DownTrack, srtp: OutboundSr
         if protect(handle, pointer, size_pointer) != ok:
             failed = [*(failed or ()), layout.index_at(position)]
     return failed
+
+
+@lru_cache(maxsize=MAX_PACKET_SIZE_BYTES)
+def _writer(payload_bytes: int) -> _Write:
+    return struct.Struct(f"{_PLAIN_HEADER.format}{payload_bytes}s").pack_into
+
+
+@lru_cache(maxsize=MAX_PACKET_SIZE_BYTES)
+def _numbered_writer(payload_bytes: int) -> _Write:
+    return struct.Struct(f"{_NUMBERED_HEADER.format}{payload_bytes}s").pack_into
 
 
 class _Layout:
