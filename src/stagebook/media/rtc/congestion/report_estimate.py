@@ -43,8 +43,10 @@ class ReportEstimate:
     @property
     def bitrate_bps(self) -> int | None:
         """The estimate in bits per second; None without REMB and without loss so far."""
-        known = [each for each in (self._maximum_bps, self._by_loss_bps) if each is not None]
-        return max(int(min(known)), self.trial_bps) if known else None
+        known, by_loss_bps = self._maximum_bps, self._by_loss_bps
+        if by_loss_bps is not None:
+            known = int(by_loss_bps if known is None else min(known, by_loss_bps))
+        return None if known is None else max(known, self.trial_bps)
 
     def receive_maximum(self, bitrate_bps: int, now: float) -> None:
         """Take a REMB of so many bits per second."""

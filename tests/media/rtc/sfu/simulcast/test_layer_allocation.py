@@ -12,6 +12,7 @@ from stagebook.media.rtc.rtp.rtp_packet import RtpPacket, timestamp_distance
 from stagebook.media.rtc.sfu.incoming_track import MAX_SIZE_REQUESTS
 from stagebook.media.rtc.sfu.simulcast.layer_allocation import LayerAllocation
 from stagebook.media.rtc.sfu.viewer_track import ViewerTrack
+from tests.media.rtc.operation_count import count_operations
 from tests.media.rtc.sfu.simulcast.layer_scenario import SIZES, LayerScenario, Watching, rid_of
 
 PACKETS = {"low": 1, "mid": 2, "high": 4, "only": 4}
@@ -198,6 +199,26 @@ def test_a_viewer_that_stopped_its_video_before_a_low_start_goes_on_with_the_bes
     scenario.choose(viewer, LayerMode.AUTO)
     scenario.run(2)
     assert viewer.received()[-1] == "high"
+
+
+def timer_work(scenario: AllocationScenario) -> int:
+    """The operations of a timer for a scenario's viewers."""
+    return count_operations(lambda: scenario.allocation.handle_timers(scenario.viewers, scenario.now))
+
+
+def test_the_timer_of_a_viewer_for_whom_there_is_nothing_to_choose_costs_little() -> None:
+    scenario = AllocationScenario(("only",))
+    scenario.watching(5_000_000)
+    scenario.run(2)
+    one = timer_work(scenario)
+    for _ in range(10):
+        scenario.watching(5_000_000)
+    scenario.run(2)
+    assert timer_work(scenario) - one < 10 * 200
+    scenario.viewers[3].narrow(100_000)
+    scenario.run(1)
+    assert scenario.viewers[2].video.track is scenario.tracks.best
+    assert scenario.viewers[3].video.track is not scenario.tracks.best
 
 
 def test_viewers_without_an_estimate_share_the_track_of_the_best_layer() -> None:

@@ -145,12 +145,15 @@ class LayerAllocation:
         self._versions = ladder([each for layer in self._layers() for each in _versions_of(layer)])
         self._resumes.renew(now)
         watching = [(viewer, video) for viewer in viewers if (video := viewer.video) is not None]
+        top = self._top_version()
         for viewer, video in watching:
             bandwidth = viewer.bandwidth
             if video not in self._watched and bandwidth.estimate_bps is None:
                 continue
             if bandwidth.on_estimate_fell is None:
                 bandwidth.on_estimate_fell = partial(self._allocate, viewer, video)
+            elif top is not None and self._stays(viewer, video, top):
+                continue
             self._allocate(viewer, video, now)
         measured = {
             video for viewer, video in watching if viewer.bandwidth.estimate_bps is not None or self.is_stopped(video)
@@ -163,6 +166,29 @@ class LayerAllocation:
     def _layers(self) -> list[Layer]:
         incoming = self.tracks.incoming
         return [] if incoming is None else active_layers(incoming.layers.values())
+
+    def _top_version(self) -> Version | None:
+        """The best version, where the track of the best layer sends it; None otherwise."""
+        incoming = self.tracks.incoming
+        if incoming is None or not self._versions:
+            return None
+        best, top = incoming.wanted_by(self.tracks.best), self._versions[-1]
+        return top if top.key == VersionKey(None if best is None else best.encoding_id) else None
+
+    def _stays(self, viewer: VideoViewer, video: ViewerTrack, top: Version) -> bool:
+        """Whether a viewer is sent the best version and its line carries it, so that there is nothing to choose. Most
+        viewers are asked for nothing else, several times a second."""
+        watched, estimate_bps = self._watched.get(video), viewer.bandwidth.estimate_bps
+        return (
+            watched is not None
+            and watched.choice is AUTOMATIC
+            and not watched.is_starved
+            and video.track is self.tracks.best
+            and video.next_track is None
+            and not video.is_paused
+            and estimate_bps is not None
+            and top.bitrate_bps <= max(0, estimate_bps - self.audio_bps) * KEEP_FACTOR
+        )
 
     # One viewer
 
