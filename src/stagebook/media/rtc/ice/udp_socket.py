@@ -87,11 +87,17 @@ class UdpSocket:
         self.sendto: Callable[[memoryview | bytes, Address], int] = self._socket.sendto
         self._has_gso = _has_gso(self._socket)
         self._has_arrival_times = False
-        self.waited_seconds = 0.0
-        """How long the datagram that is being delivered has waited in the receive buffer, where the kernel says so."""
+        self._arrival = b""
+        """When the datagram that is being delivered arrived, as the kernel says it, and the time of its batch."""
+        self._wall_time = 0.0
         self._refused: dict[Address, int] = {}
         """The smallest size of datagrams for which the kernel refused GSO, by address."""
         self.port: int = self._socket.getsockname()[1]
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long the datagram that is being delivered has waited in the receive buffer, where the kernel says so."""
+        return _waited_seconds(self._arrival, self._wall_time)
 
     @property
     def system_socket(self) -> socket.socket:
@@ -155,7 +161,7 @@ class UdpSocket:
         ancillary_size = _TIMESTAMP_SIZE_BYTES if self._has_arrival_times else 0
         # One time for the batch. The time since a datagram arrived is that of the kernel: while the loop is busy, some
         # wait for many milliseconds, which would look like a queue on the path.
-        now, wall_time = clock(), time.time()
+        now, self._wall_time = clock(), time.time()
         for _ in range(DATAGRAMS_PER_WAKE_UP):
             try:
                 datagram, ancillary, _, address = recvmsg(MAX_PACKET_SIZE_BYTES, ancillary_size)
@@ -165,9 +171,9 @@ class UdpSocket:
                 # The system reports an ICMP error of an earlier send here; no datagram was read.
                 continue
             if ancillary:
-                self.waited_seconds = _waited_seconds(ancillary[0][2], wall_time)
+                self._arrival = ancillary[0][2]
             self.deliver(receive, datagram, address, now)
-        self.waited_seconds = 0.0
+        self._arrival = b""
 
     def deliver(self, receive: DatagramReceiver, datagram: bytes, address: Address, now: float) -> None:
         """Call the receiver of a datagram. An exception is logged: one peer must not stop the media of others."""

@@ -23,7 +23,7 @@ from stagebook.media.port import CloseCause
 from stagebook.media.rtc.dtls.dtls_association import DtlsAssociation, DtlsState
 from stagebook.media.rtc.ice.ice_lite import IceCredentials, IceLiteAgent
 from stagebook.media.rtc.ice.stun_probe import StunProbes
-from stagebook.media.rtc.ice.udp_socket import Path
+from stagebook.media.rtc.ice.udp_socket import MediaSocket, Path
 from stagebook.media.rtc.sdp.media_plan import InboundStreams, RemoteTransport
 from stagebook.media.rtc.srtp.srtp_session import OutboundSrtp, SrtpSession
 from stagebook.media.rtc.transport.handshake_slots import HandshakeSlots
@@ -96,8 +96,8 @@ class PeerConnection:
         """`handshakes` are shared by the connections of an engine. `inbound` are the RTP streams that the peer may
         send. `probes` are the STUN requests of this connection alone."""
         self.connection_id = connection_id
-        self.waited_seconds = 0.0
-        """How long the RTP packet that the endpoint receives has waited for this process."""
+        self._received_on: MediaSocket | None = None
+        """The socket of the RTP packet that the endpoint receives."""
         self.ice = IceLiteAgent(credentials, now=now)
         self.remote = remote
         self.endpoint = endpoint
@@ -119,6 +119,11 @@ class PeerConnection:
         self._srtp: SrtpSession | None = None
         self._listener = listener
         self._statistics = statistics
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long the RTP packet that the endpoint receives has waited for this process."""
+        return 0.0 if self._received_on is None else self._received_on.waited_seconds
 
     @property
     def outbound_srtp(self) -> OutboundSrtp:
@@ -308,7 +313,7 @@ class PeerConnection:
                 self._statistics.received_bytes += len(packet)
                 if self.ice.receive_verified(path, now):
                     self.endpoint.path_changed()
-                self.waited_seconds = path.socket.waited_seconds
+                self._received_on = path.socket
                 self.endpoint.receive_rtp(packet, now)
                 return
         self._count_rejected(srtp, datagram)
