@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,6 +28,11 @@ from tests.audit.sound_book import require_sound
 
 Client: TypeAlias = Any
 """A boto3 client. Its type is Any because botocore generates its methods from the service model at run time."""
+
+default_config: list[Path] = []
+"""The TOML file of all servers that are started without one: with another media engine, for instance. At most one."""
+on_started: list[Callable[["RunningServer"], None]] = []
+"""Called with each server that has started."""
 
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
@@ -130,7 +135,8 @@ def start_server(
     options = {**free_ports, "data": str(data), **settings}
     command = [sys.executable, "-m", program, "serve"]
     command += [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
-    command += [] if config is None else ["--config", str(config)]
+    for path in default_config if config is None else [config]:
+        command += ["--config", str(path)]
     command += flags.split()
     presence_path = DataFolder(data).server_address_path
     presence_path.unlink(missing_ok=True)  # a previous run may have left it
@@ -144,7 +150,10 @@ def start_server(
         if presence_path.exists():
             endpoint_url = DataFolder(data).read_server_access()[0].endpoint_url
             if _is_healthy(endpoint_url):
-                return RunningServer(process, data=data, log_path=log_path, endpoint_url=endpoint_url)
+                server = RunningServer(process, data=data, log_path=log_path, endpoint_url=endpoint_url)
+                for call in on_started:
+                    call(server)
+                return server
         time.sleep(POLL_SECONDS)
     process.kill()
     process.wait()

@@ -40,7 +40,9 @@ SHOW_THING = ApiRoute(
 )
 
 
-def router(*, aws: Application | None = None, log_requests: bool = False) -> AsgiRouter:
+def router(
+    *, aws: Application | None = None, log_requests: bool = False, livekit_webhooks: Application | None = None
+) -> AsgiRouter:
     return AsgiRouter(
         aws=aws or named_application("aws"),
         participants=named_application("participants"),
@@ -50,6 +52,7 @@ def router(*, aws: Application | None = None, log_requests: bool = False) -> Asg
         log_requests=log_requests,
         console=named_application("console"),
         metrics=named_application("metrics"),
+        livekit_webhooks=livekit_webhooks,
     )
 
 
@@ -186,3 +189,9 @@ async def test_a_failed_request_is_not_counted_as_in_progress() -> None:
 )
 def test_a_logged_path_contains_no_ids(path: str, template: str) -> None:
     assert path_template(path) == template
+
+
+async def test_webhooks_of_livekit_are_served_with_livekit_only() -> None:
+    with_livekit = router(livekit_webhooks=named_application("livekit"))
+    for application, expected in ((with_livekit, b"livekit"), (router(), b"aws")):
+        assert (await request(application, "POST", "/livekit/webhook"))[-1]["body"] == expected

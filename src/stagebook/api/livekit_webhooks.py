@@ -24,7 +24,6 @@ from stagebook.media.livekit.livekit_access import LiveKitKey
 from stagebook.media.livekit.webhook_event import MAX_WEBHOOK_SIZE_BYTES, WebhookRefusedError, read_webhook
 from stagebook.stage.errors import ServerBusyError
 
-LIVEKIT_WEBHOOK_PATH: Final = "/livekit/webhook"
 BODY_TIMEOUT_SECONDS: Final = 5.0
 HELD_LIMIT_BYTES: Final = 4 << 20
 """Bytes of incomplete bodies, of all senders."""

@@ -6,6 +6,7 @@
     /watch/v1/...                the watch API
     /testing/v1/...              the testing API, only with `--testing`
     /console/...                 the files of the console, a web page
+    /livekit/webhook             the receiver of LiveKit's webhooks, only with LiveKit as the media engine
     paths of the participants    the participants API (WHIP, the events websocket)
     every other path             the AWS API, which answers unknown operations as AWS does
 
@@ -29,6 +30,7 @@ from stagebook.api.watch.metrics.metrics_access import METRICS_PATH
 _log = structlog.get_logger(__name__)
 
 HEALTH_PATH = "/health"
+LIVEKIT_WEBHOOK_PATH = "/livekit/webhook"
 WELCOME = (
     b"Stagebook: open, self-hosted Amazon IVS Real-Time.\n"
     b"AWS clients use this address as AWS_ENDPOINT_URL_IVS_REALTIME (`stagebook env` prints all variables).\n"
@@ -40,6 +42,7 @@ _TEMPLATES = (
     (re.compile(r"/whip/subscribe/.*", re.DOTALL), "/whip/subscribe/{participantId}"),
     (re.compile(r"/whip/resource/.*", re.DOTALL), "/whip/resource/{connectionId}"),
     (re.compile(r"/events/.*", re.DOTALL), "/events/{topic}"),
+    (re.compile(LIVEKIT_WEBHOOK_PATH), None),
     (re.compile(r"/[A-Za-z]*"), None),
 )
 
@@ -62,6 +65,7 @@ class AsgiRouter:
         console: Application,
         metrics: Application,
         testing: RouteApi | None = None,
+        livekit_webhooks: Application | None = None,
         log_requests: bool = False,
     ) -> None:
         self._aws = aws
@@ -72,6 +76,7 @@ class AsgiRouter:
         self._console = console
         self._metrics = metrics
         self._testing = testing
+        self._livekit_webhooks = livekit_webhooks
         self._log_requests = log_requests
         self._closed = False
         self._requests = _InProgress()
@@ -131,6 +136,8 @@ class AsgiRouter:
             return self._testing
         if ConsoleFiles.serves(scope):
             return self._console
+        if self._livekit_webhooks is not None and path == LIVEKIT_WEBHOOK_PATH:
+            return self._livekit_webhooks
         return self._participants if self._is_for_participants(scope) else self._aws
 
     def path_template(self, scope: Scope) -> str:

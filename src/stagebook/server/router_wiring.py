@@ -43,6 +43,7 @@ def build_router(
         watch=build_watch_api(parts, calls, access=access, requests=requests.watch),
         testing=_testing_api(parts, operations=calls.router.names),
         metrics=_metrics(parts, measured, access=access),
+        livekit_webhooks=None if parts.livekit is None else parts.livekit.webhooks,
         log_requests=settings.log_level == "debug",
     )
 

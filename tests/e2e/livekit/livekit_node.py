@@ -52,6 +52,17 @@ class LiveKitNode:
         if redis_port is not None:
             config["redis"] = {"address": f"127.0.0.1:{redis_port}"}
         self._config_path.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
+        self.stagebook_config = folder / f"stagebook-{self.port}.toml"
+        """The file with the settings of a Stagebook server that uses this node."""
+        settings = {
+            "media_engine": "livekit",
+            "livekit_url": self.url,
+            "livekit_api_key": KEY.key,
+            "livekit_api_secret": KEY.secret,
+        }
+        lines = (f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+        self.stagebook_config.write_text("".join(lines), encoding="utf-8")
+        self.stagebook_config.chmod(0o600)
 
     @property
     def process_id(self) -> int:

@@ -3,6 +3,7 @@
 The module is imported by servers that use LiveKit only: it needs the extra `livekit`.
 """
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -10,9 +11,12 @@ import time
 
 import structlog
 
+from stagebook.api.livekit_webhooks import LiveKitWebhooks
 from stagebook.config.rules import ConfigError
 from stagebook.config.settings import Settings
 from stagebook.media.codecs.codec_names import Codec
+from stagebook.media.livekit.facts.livekit_polls import LiveKitPolls
+from stagebook.media.livekit.facts.webhook_notes import note_event
 from stagebook.media.livekit.livekit_access import LiveKitKey
 from stagebook.media.livekit.livekit_engine import LiveKitEngine
 from stagebook.media.livekit.livekit_probe import LiveKitUnusableError
@@ -48,7 +52,18 @@ class LiveKitMedia:
     def __init__(self, settings: Settings, *, page_token_secret: bytes, user: ProcessUser | None) -> None:
         """The uplink processes run as `user`."""
         self.recorder = UntappedRecorder()
-        self.engine = LiveKitEngine(livekit_settings(settings, page_token_secret=page_token_secret))
+        of_livekit = livekit_settings(settings, page_token_secret=page_token_secret)
+        self.engine = LiveKitEngine(of_livekit)
+        self.webhooks = LiveKitWebhooks(
+            of_livekit.key, on_event=lambda event: note_event(event, self.engine.rooms), monotonic=time.monotonic
+        )
+        self._polls = LiveKitPolls(
+            self.engine.rooms,
+            self.engine.service,
+            connect_timeout_seconds=settings.media_connect_timeout_seconds,
+            monotonic=time.monotonic,
+        )
+        self._polling: asyncio.Task[None] | None = None
         self._uplinks = UplinkPool(
             UplinkSettings(whip_url=f"{settings.livekit_url}/whip/v1"), processes=settings.media_processes, user=user
         )
@@ -69,10 +84,13 @@ class LiveKitMedia:
             warning = await self.engine.start()
         except (LiveKitUnusableError, RoomServiceError) as error:
             raise ConfigError(name="livekit_url", rule=str(error)) from error
+        self._polling = asyncio.create_task(self._polls.run())
         if warning is not None:
             _log.warning("LiveKit may not work as it should", reason=warning)
 
     async def stop(self) -> None:
         """Stop the uplink processes, and end what is left in LiveKit."""
+        if self._polling is not None:
+            self._polling.cancel()
         await self._uplinks.stop()
         await self.engine.stop()

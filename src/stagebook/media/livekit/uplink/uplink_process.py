@@ -39,6 +39,8 @@ LATE_MODULES = (
     "anyio._backends._asyncio",
 )
 """Modules that cryptography and httpx import when they are first used (`worker_main`)."""
+_TLS = httpx.create_ssl_context(trust_env=False)
+"""Made while the process can still read the certificates of Python's packages."""
 
 
 class _UplinkWork:
@@ -47,7 +49,7 @@ class _UplinkWork:
     def __init__(self, settings: UplinkSettings, reports: ReportWriter) -> None:
         self._reports = reports
         self._feed_directory = settings.feed_directory
-        self._http = httpx.AsyncClient()
+        self._http = httpx.AsyncClient(verify=_TLS, trust_env=False)
         self._sources = UplinkedSources(
             settings,
             listener=reports,

@@ -1,0 +1,182 @@
+"""Polls of LiveKit: the facts that webhooks and signalling sockets may lose.
+
+Each second, the connections that are due are asked for by GetParticipant, spread over the second:
+
+* a connection that is not known to be connected: each second;
+* a connected publisher, whose end nothing else tells for sure: every 2 s;
+* a connected viewer without a signalling socket: every 5 s.
+
+A participant that LiveKit does not know has ended. One that is not connected yet may be so new that LiveKit's nodes do
+not find it: it gets some seconds. One that is not connected in time is ended in LiveKit too, which itself waits longer.
+
+A room whose node is dead answers no call. Three failures in a row over LOST_AFTER_SECONDS mean that the source is lost.
+A restart of Redis takes less: its rooms go on. All failures of a source count together, whoever was asked for.
+
+The number of calls is bounded: MAX_CALLS_PER_SECOND together, of which MAX_CALLS_AT_ONCE wait for an answer. What does
+not fit waits for the next second, the longest due first. So up to 400 publishers are asked for every 2 s, and 4,000
+every 20 s, at about 6 ms of LiveKit's time each.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+from livekit.protocol.models import ParticipantInfo
+
+from stagebook.media.livekit.facts.webhook_notes import note_participant
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection
+from stagebook.media.livekit.room_service import RoomServiceError
+from stagebook.media.port import CloseCause
+
+UNCONNECTED_SECONDS: Final = 1.0
+PUBLISHER_SECONDS: Final = 2.0
+VIEWER_SECONDS: Final = 5.0
+NEW_CONNECTION_SECONDS: Final = 5.0
+"""For so long after it was opened, a connection that is not found may still appear."""
+LOST_AFTER_FAILURES: Final = 3
+LOST_AFTER_SECONDS: Final = 6.0
+"""The third failed answer comes at most 11 s after the death of a node: the first call begins within 2 s, and each is
+answered after 3 s."""
+MAX_CALLS_PER_SECOND: Final = 200
+MAX_CALLS_AT_ONCE: Final = 32
+_TOLERANCE_SECONDS: Final = 0.5
+"""Rounds begin about once a second. What is due before the middle of one is asked for in it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class ParticipantLookup(Protocol):
+    """What the polls call (`room_service`)."""
+
+    async def get_participant(self, name: str, identity: str) -> ParticipantInfo | None: ...
+    async def remove_participant(self, name: str, identity: str) -> None: ...
+
+
+class _Failures(msgspec.Struct, kw_only=True):
+    """The failed calls about a source since the last that succeeded."""
+
+    first_at: float
+    """When the first one began."""
+    count: int = 0
+
+
+class LiveKitPolls:
+    """Polls for the connections of one engine."""
+
+    def __init__(
+        self,
+        rooms: LiveKitRooms,
+        service: ParticipantLookup,
+        *,
+        connect_timeout_seconds: float,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """A connection has `connect_timeout_seconds` from its offer until it is connected. `monotonic` returns seconds.
+        `sleep` waits for some."""
+        self.calls = 0
+        """All calls so far."""
+        self._rooms = rooms
+        self._service = service
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._asked_at: dict[str, float] = {}
+        """When the round began in which each connection was last asked for."""
+        self._failures: dict[str, _Failures] = {}
+        """By source id."""
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        try:
+            while True:
+                await self.run_second()
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+
+    async def run_second(self) -> None:
+        """Ask for what is due, spread over a second."""
+        now = self._monotonic()
+        due = self._due(now)[:MAX_CALLS_PER_SECOND]
+        for connection in due:
+            while len(self._asking) >= MAX_CALLS_AT_ONCE:
+                await asyncio.wait(self._asking.values(), return_when=asyncio.FIRST_COMPLETED)
+            self._ask(connection, now)
+            await self._sleep(1.0 / len(due))
+        if not due:
+            await self._sleep(1.0)
+
+    def _due(self, now: float) -> list[RoomConnection]:
+        """Return the connections that are to be asked for in this second, the longest due first."""
+        due: list[tuple[float, RoomConnection]] = []
+        known: dict[str, float] = {}
+        for connection, interval in self._polled():
+            asked_at = self._asked_at.get(connection.connection_id, connection.opened_at)
+            known[connection.connection_id] = asked_at
+            overdue_seconds = now - asked_at - interval + _TOLERANCE_SECONDS
+            if overdue_seconds >= 0 and connection.connection_id not in self._asking:
+                due.append((overdue_seconds, connection))
+        self._asked_at = known
+        open_sources = self._rooms.rooms()
+        self._failures = {each: failures for each, failures in self._failures.items() if each in open_sources}
+        return [connection for _, connection in sorted(due, key=lambda each: each[0], reverse=True)]
+
+    def _polled(self) -> Iterator[tuple[RoomConnection, float]]:
+        """The connections with the interval in seconds at which they are asked for."""
+        for connection in self._rooms.unconnected():
+            yield connection, UNCONNECTED_SECONDS
+        for connection in self._rooms.connected_publishers():
+            yield connection, PUBLISHER_SECONDS
+        for connection in self._rooms.viewers_without_socket():
+            yield connection, VIEWER_SECONDS
+
+    def _ask(self, connection: RoomConnection, second: float) -> None:
+        """Ask for a connection. `second` is the time at which the round began."""
+        self.calls += 1
+        self._asked_at[connection.connection_id] = second
+        task = asyncio.create_task(self._ask_for(connection))
+        self._asking[connection.connection_id] = task
+        task.add_done_callback(lambda _: self._asking.pop(connection.connection_id, None))
+
+    async def _ask_for(self, connection: RoomConnection) -> None:
+        began_at = self._monotonic()
+        try:
+            participant = await self._service.get_participant(connection.room, connection.connection_id)
+            if participant is not None:
+                note_participant(participant, self._rooms)
+                await self._end_if_late(connection, began_at)
+        except RoomServiceError as error:
+            self._note_failure(connection, began_at, str(error))
+            return
+        except Exception:  # noqa: BLE001 - the polls go on
+            _log.exception("a poll of LiveKit failed", connection_id=connection.connection_id)
+            return
+        self._failures.pop(connection.source_id, None)
+        if participant is None and (
+            connection.is_connected or began_at - connection.opened_at > NEW_CONNECTION_SECONDS
+        ):
+            self._rooms.note_ended(connection.connection_id, CloseCause.CONSENT_LOST)
+
+    async def _end_if_late(self, connection: RoomConnection, now: float) -> None:
+        """End a connection that was not connected in time. Raises RoomServiceError."""
+        known = self._rooms.find(connection.connection_id)
+        is_late = now - connection.opened_at > self._connect_timeout_seconds
+        if known is not None and not known.is_connected and is_late:
+            self._rooms.note_ended(connection.connection_id, CloseCause.NEVER_CONNECTED)
+            await self._service.remove_participant(connection.room, connection.connection_id)
+
+    def _note_failure(self, connection: RoomConnection, began_at: float, detail: str) -> None:
+        failures = self._failures.setdefault(connection.source_id, _Failures(first_at=began_at))
+        failures.count += 1
+        if (
+            failures.count >= LOST_AFTER_FAILURES
+            and self._monotonic() - failures.first_at >= LOST_AFTER_SECONDS
+            and connection.source_id in self._rooms.rooms()
+        ):
+            del self._failures[connection.source_id]
+            _log.error("a room of LiveKit is lost", room=connection.room, detail=detail)
+            self._rooms.note_lost(connection.source_id)

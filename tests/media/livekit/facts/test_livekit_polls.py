@@ -1,0 +1,192 @@
+"""Polls repair what webhooks lose, within the bounds of time and of calls that the module states."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from livekit.protocol.models import ParticipantInfo
+
+from stagebook.media.livekit.facts.livekit_polls import (
+    LOST_AFTER_SECONDS,
+    MAX_CALLS_AT_ONCE,
+    MAX_CALLS_PER_SECOND,
+    NEW_CONNECTION_SECONDS,
+    LiveKitPolls,
+)
+from stagebook.media.livekit.room_service import RoomServiceError
+from stagebook.media.port import CloseCause
+from tests.media.livekit.livekit_book import RecordedRooms, participant
+
+
+class Clock:
+    """Time that passes in `sleep` only. Tasks that are ready run first."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.now += seconds
+
+
+class ScriptedService:
+    """Answers by the dictionary `participants`; a call fails while `is_down`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.participants: dict[str, ParticipantInfo] = {}
+        self.is_down = False
+        self.asked: list[tuple[float, str]] = []
+        self.removed: list[str] = []
+        self._clock = clock
+
+    async def get_participant(self, name: str, identity: str) -> ParticipantInfo | None:  # noqa: ARG002 - one room
+        self.asked.append((self._clock.now, identity))
+        if self.is_down:
+            raise RoomServiceError("down", code="unavailable")
+        return self.participants.get(identity)
+
+    async def remove_participant(self, name: str, identity: str) -> None:  # noqa: ARG002 - one room
+        self.removed.append(identity)
+
+
+class Polled:
+    """Polls with a clock, a service and rooms of their own."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.service = ScriptedService(self.clock)
+        self.book = RecordedRooms()
+        self.polls = LiveKitPolls(
+            self.book.rooms,
+            self.service,
+            connect_timeout_seconds=15.0,
+            monotonic=self.clock,
+            sleep=self.clock.sleep,
+        )
+
+    async def run(self, seconds: float) -> None:
+        end = self.clock.now + seconds
+        while self.clock.now < end:
+            await self.polls.run_second()
+        await self.clock.sleep(0)
+
+    def connected(self) -> None:
+        """A connected publisher that LiveKit knows."""
+        self.book.publisher(now=self.clock.now)
+        self.book.rooms.note_connected("publisher")
+        self.service.participants["publisher"] = participant("publisher")
+
+
+@pytest.fixture
+def polled() -> Polled:
+    return Polled()
+
+
+async def test_a_lost_join_is_found_in_the_next_second(polled: Polled) -> None:
+    polled.book.publisher()
+    polled.service.participants["publisher"] = participant("publisher")
+    await polled.run(2)
+    assert polled.book.connected == ["publisher"]
+
+
+async def test_a_new_connection_may_not_be_found_yet(polled: Polled) -> None:
+    polled.book.publisher()
+    await polled.run(NEW_CONNECTION_SECONDS - 1)
+    assert polled.book.facts == []
+    await polled.run(3)
+    assert polled.book.closed == [("publisher", CloseCause.NEVER_CONNECTED)]
+
+
+async def test_a_peer_that_does_not_connect_in_time_is_ended(polled: Polled) -> None:
+    polled.book.publisher()
+    polled.service.participants["publisher"] = participant("publisher", state=ParticipantInfo.JOINED)
+    await polled.run(15)
+    assert polled.book.facts == []
+    await polled.run(3)
+    assert polled.book.closed == [("publisher", CloseCause.NEVER_CONNECTED)]
+    assert polled.service.removed == ["publisher"]
+
+
+async def test_a_publisher_that_is_gone_is_found_within_4_s(polled: Polled) -> None:
+    polled.connected()
+    await polled.run(10)
+    del polled.service.participants["publisher"]
+    await polled.run(4)
+    assert polled.book.closed == [("publisher", CloseCause.CONSENT_LOST)]
+
+
+async def test_viewers_are_asked_for_without_a_socket_only(polled: Polled) -> None:
+    polled.connected()
+    for viewer_id, has_socket in (("with", True), ("without", False)):
+        polled.book.viewer(viewer_id, has_socket=has_socket)
+        polled.book.rooms.note_connected(viewer_id)
+        polled.service.participants[viewer_id] = participant(viewer_id)
+    await polled.run(20)
+    counts = Counter(identity for _, identity in polled.service.asked)
+    assert counts["with"] == 0
+    assert 3 <= counts["without"] <= 5
+    assert 9 <= counts["publisher"] <= 11
+
+
+async def test_a_dead_node_ends_its_sources_within_12_s(polled: Polled) -> None:
+    polled.connected()
+    polled.book.viewer()
+    polled.book.rooms.note_connected("viewer")
+    await polled.run(10)
+    polled.service.is_down = True
+    await polled.run(12)
+    assert polled.book.closed == [("viewer", CloseCause.ENGINE_LOST), ("publisher", CloseCause.ENGINE_LOST)]
+
+
+async def test_a_short_outage_ends_nothing(polled: Polled) -> None:
+    polled.connected()
+    await polled.run(10)
+    for _ in range(3):
+        polled.service.is_down = True
+        await polled.run(LOST_AFTER_SECONDS - 1)
+        polled.service.is_down = False
+        await polled.run(3)
+    assert polled.book.closed == []
+
+
+async def test_the_number_of_calls_is_bounded_and_nobody_is_forgotten(polled: Polled) -> None:
+    for number in range(1_000):
+        identity = f"publisher {number}"
+        polled.book.publisher(identity, source_id=identity)
+        polled.book.rooms.note_connected(identity)
+        polled.service.participants[identity] = participant(identity)
+    await polled.run(10)
+    per_second = Counter(int(at + 1e-9) for at, _ in polled.service.asked)
+    assert max(per_second.values()) <= MAX_CALLS_PER_SECOND + 1
+    counts = Counter(identity for _, identity in polled.service.asked)
+    assert len(counts) == 1_000
+    assert max(counts.values()) <= min(counts.values()) + 1
+
+
+async def test_few_calls_wait_for_an_answer_at_the_same_time(polled: Polled) -> None:
+    waiting: set[str] = set()
+    most = 0
+    release = asyncio.Event()
+
+    async def hang(name: str, identity: str) -> ParticipantInfo | None:  # noqa: ARG001 - one room
+        nonlocal most
+        waiting.add(identity)
+        most = max(most, len(waiting))
+        await release.wait()
+        waiting.remove(identity)
+        return participant(identity)
+
+    polled.service.get_participant = hang  # type: ignore[method-assign] # a service that does not answer
+    for number in range(100):
+        polled.book.publisher(f"publisher {number}", source_id=f"source {number}")
+    polled.clock.now = 1.0
+    second = asyncio.create_task(polled.polls.run_second())
+    await asyncio.sleep(0.05)
+    assert (most, second.done()) == (MAX_CALLS_AT_ONCE, False)
+    release.set()
+    await second
+    assert most == MAX_CALLS_AT_ONCE
