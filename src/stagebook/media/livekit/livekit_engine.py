@@ -164,11 +164,8 @@ class LiveKitEngine:
         connection = self.rooms.open_publisher(connection_id, source_id, now=self._clock())
         opened = self._publisher(connection, offer, plan)
         answer = await self._answered(connection, opened)
-        sdp = publisher_answer(
-            answer, video_codecs=self._settings.video_codecs, bitrate_bps=self._settings.max_bitrate_bps
-        )
         return Answer(
-            sdp=sdp,
+            sdp=publisher_answer(answer, plan, bitrate_bps=self._settings.max_bitrate_bps),
             ice_session=opened.peer.ice_session,
             sends_audio=plan.audio is not None,
             sends_video=plan.video is not None,

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from stagebook.media.codecs.codec_names import Codec, MediaKind
+from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from stagebook.media.rtc.sdp.media_plan import PublisherPlan, ViewerPlan
 from stagebook.media.rtc.sdp.section_choice import RECEIVING, usable_sections
 from stagebook.media.rtc.sdp.session_description import SessionDescription
 from stagebook.media.rtc.sdp.trickle_fragment import IceFragment
 
-_RTPMAP = re.compile(r"a=rtpmap:(\d+) ([^/\s]+)/")
-_APT = re.compile(r"a=fmtp:(\d+) (?:.*;)?\s*apt=(\d+)")
 _OF_PAYLOAD = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
 
 
@@ -77,18 +75,18 @@ def with_track_ids(offer: str, plan: PublisherPlan, *, name: str) -> tuple[str, 
     return _join(sections), TrackIds(audio=ids.get(MediaKind.AUDIO), video=ids.get(MediaKind.VIDEO))
 
 
-def publisher_answer(answer: str, *, video_codecs: Sequence[Codec], bitrate_bps: int) -> str:
-    """Return LiveKit's answer to a publisher with the video codecs that the server allows, in its order of preference.
+def publisher_answer(answer: str, plan: PublisherPlan, *, bitrate_bps: int) -> str:
+    """Return LiveKit's answer to a publisher with the video payload types that the own engine would accept.
 
-    Browsers send the first codec of an answer, and LiveKit lists VP8 first. `bitrate_bps` becomes the bandwidth of the
-    video section (`b=TIAS`, RFC 3890), which browsers keep to.
+    They are in the order of the plan: browsers send the first codec of an answer, and LiveKit lists VP8 first.
+    `bitrate_bps` becomes the bandwidth of the video section (`b=TIAS`, RFC 3890), which browsers keep to.
     """
     sections = _split(answer)
-    for lines in sections[1:]:
-        if lines[0].startswith("m=video ") and not lines[0].startswith("m=video 0 "):
-            _choose_codecs(lines, video_codecs)
-            at = next((index + 1 for index, line in enumerate(lines) if line.startswith("c=")), 1)
-            lines.insert(at, f"b=TIAS:{bitrate_bps}")
+    if plan.video is not None and plan.video.section + 1 < len(sections):
+        lines = sections[plan.video.section + 1]
+        _choose_formats(lines, [str(number) for number in plan.video.payload_types])
+        at = next((index + 1 for index, line in enumerate(lines) if line.startswith("c=")), 1)
+        lines.insert(at, f"b=TIAS:{bitrate_bps}")
     return _join(sections)
 
 
@@ -142,27 +140,13 @@ def restart_fragment(answer: str, candidates: Sequence[str], *, mid: str, kind: 
     return "\r\n".join(lines) + "\r\n"
 
 
-def _choose_codecs(lines: list[str], codecs: Sequence[Codec]) -> None:
-    """Keep the payload types of some codecs in a section, with their RTX, in the order of `codecs`.
-
-    Without any of them the section stays as it is.
-    """
-    names = {number: name.upper() for number, name in (found.groups() for found in _found(_RTPMAP, lines))}
-    rtx_of = {apt: number for number, apt in (found.groups() for found in _found(_APT, lines))}
-    order = [codec.upper() for codec in codecs]
-    formats = lines[0].split()[3:]
-    chosen = sorted(
-        (number for number in formats if names.get(number) in order), key=lambda number: order.index(names[number])
-    )
-    kept = [each for number in chosen for each in (number, rtx_of.get(number)) if each is not None]
-    if not kept:
-        return
-    lines[0] = " ".join([*lines[0].split()[:3], *kept])
-    lines[:] = [line for line in lines if (of := _OF_PAYLOAD.match(line)) is None or of[1] in kept]
-
-
-def _found(pattern: re.Pattern[str], lines: Sequence[str]) -> list[re.Match[str]]:
-    return [found for line in lines if (found := pattern.match(line)) is not None]
+def _choose_formats(lines: list[str], wanted: Sequence[str]) -> None:
+    """Keep these payload types of a section, in this order. Without any of them the section stays as it is."""
+    kind, port, protocol, *formats = lines[0].split()
+    kept = [number for number in wanted if number in formats]
+    if kept:
+        lines[0] = " ".join([kind, port, protocol, *kept])
+        lines[:] = [line for line in lines if (of := _OF_PAYLOAD.match(line)) is None or of[1] in kept]
 
 
 def _split(sdp: str) -> list[list[str]]:

@@ -1,0 +1,308 @@
+"""The engine against a fake LiveKit: offers, facts, ends and failures."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+
+import pytest
+from livekit.protocol import models, rtc
+
+from stagebook.media.codecs.codec_names import Codec
+from stagebook.media.livekit.livekit_access import LiveKitKey
+from stagebook.media.livekit.livekit_engine import LiveKitEngine
+from stagebook.media.livekit.livekit_probe import LiveKitUnusableError
+from stagebook.media.livekit.livekit_settings import LiveKitSettings
+from stagebook.media.port import (
+    Answer,
+    CloseCause,
+    Closed,
+    Connected,
+    LayerChoice,
+    LayerMode,
+    MediaFact,
+    MediaRefusedError,
+    RefusalReason,
+    VideoLayers,
+)
+from tests.media.ingest.running_rtmp_server import until
+from tests.media.livekit.fake_livekit import KEY, FakeLiveKit, running_fake
+from tests.media.rtc import offers
+
+VIEWER = offers.CHROMIUM.replace("a=sendonly", "a=recvonly")
+RESTART = (
+    "a=ice-ufrag:another\r\na=ice-pwd:another-password-of-24-bytes\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+)
+TRICKLE = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n"
+ROOM = "sb.-.s"
+
+
+class Running:
+    """An engine and its fake deployment."""
+
+    def __init__(self, fake: FakeLiveKit, *, key: LiveKitKey = KEY, max_connections: int = 100) -> None:
+        self.fake = fake
+        self.facts: list[MediaFact] = []
+        self.engine = LiveKitEngine(
+            LiveKitSettings(
+                url=fake.url,
+                key=key,
+                server_id="this server",
+                video_codecs=(Codec.H264, Codec.VP8),
+                max_bitrate_bps=2_000_000,
+                max_connections=max_connections,
+            )
+        )
+        self.engine.listen(self.facts.append)
+
+    async def publish(self, connection_id: str = "p", offer: str = offers.CHROMIUM) -> Answer:
+        answer = await self.engine.publish(connection_id=connection_id, source_id="s", offer=offer)
+        await asyncio.sleep(0)
+        return answer
+
+    async def watch(self, connection_id: str = "v", offer: str = VIEWER) -> Answer:
+        answer = await self.engine.subscribe(connection_id=connection_id, source_id="s", offer=offer)
+        await asyncio.sleep(0)
+        return answer
+
+    async def sent(self, connection_id: str, kind: str) -> list[rtc.SignalRequest]:
+        """Return what LiveKit has received from a connection of one kind, once there is something."""
+
+        def found() -> list[rtc.SignalRequest]:
+            return [each for each in self.fake.received[connection_id] if each.WhichOneof("message") == kind]
+
+        await until(lambda: bool(found()), "the message")
+        return found()
+
+
+@asynccontextmanager
+async def running(*, key: LiveKitKey = KEY, max_connections: int = 100) -> AsyncIterator[Running]:
+    async with running_fake() as fake:
+        started = Running(fake, key=key, max_connections=max_connections)
+        try:
+            yield started
+        finally:
+            await started.engine.stop()
+
+
+async def refusal(call: Awaitable[object]) -> RefusalReason:
+    with pytest.raises(MediaRefusedError) as caught:
+        await call
+    return caught.value.reason
+
+
+async def test_a_publisher_is_answered_with_the_preferred_codec_first() -> None:
+    async with running() as one:
+        answer = await one.publish()
+        assert (answer.sends_audio, answer.sends_video) == (True, True)
+        assert "m=video 9 UDP/TLS/RTP/SAVPF 109 114 96 97\r\n" in answer.sdp
+        assert "\r\nb=TIAS:2000000\r\n" in answer.sdp
+        assert one.fake.requests == ["CreateRoom", "POST WHIP"]
+        assert one.fake.rooms[ROOM].metadata == "this server"
+
+
+async def test_a_publisher_with_simulcast_goes_by_signalling() -> None:
+    async with running() as one:
+        answer = await one.publish(offer=offers.CHROMIUM_SIMULCAST)
+        assert "a=simulcast:recv q;h;f" in answer.sdp
+        assert answer.sdp.count("a=candidate:") == 4, "two in each section"
+        assert one.fake.requests == ["CreateRoom"]
+
+
+async def test_a_viewer_is_answered_once_it_has_subscribed() -> None:
+    async with running() as one:
+        await one.publish()
+        answer = await one.watch()
+        assert answer.sdp.count("a=candidate:") == 4
+        assert answer.has_layers is False
+        requests = [request.WhichOneof("message") for request in one.fake.received["v"]]
+        assert requests == ["subscription", "offer"]
+
+
+@pytest.mark.parametrize(
+    ("offer", "reason"),
+    [
+        ("no description", RefusalReason.MALFORMED),
+        (offers.CHROMIUM.replace("H264", "AV1").replace("VP8", "AV1"), RefusalReason.VIDEO_CODEC),
+        (offers.CHROMIUM.replace("opus", "PCMU"), RefusalReason.AUDIO_CODEC),
+    ],
+)
+async def test_offers_are_refused_before_livekit_hears_of_them(offer: str, reason: RefusalReason) -> None:
+    async with running() as one:
+        assert await refusal(one.publish(offer=offer)) is reason
+        assert one.fake.requests == []
+
+
+async def test_a_viewer_without_the_codec_of_the_source_is_refused() -> None:
+    async with running() as one:
+        await one.publish()
+        assert await refusal(one.watch(offer=VIEWER.replace("H264", "AV1"))) is RefusalReason.VIDEO_CODEC
+        assert "v" not in one.fake.received
+
+
+async def test_there_is_no_viewer_without_a_source() -> None:
+    async with running() as one:
+        assert await refusal(one.watch()) is RefusalReason.UNKNOWN_SOURCE
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (400, RefusalReason.MALFORMED),
+        (429, RefusalReason.BUSY),
+        (503, RefusalReason.ENGINE_LOST),
+        (401, RefusalReason.ENGINE_LOST),
+    ],
+)
+async def test_refusals_of_livekit(status: int, reason: RefusalReason) -> None:
+    async with running() as one:
+        one.fake.whip_status = status
+        assert await refusal(one.publish()) is reason
+        await until(lambda: ROOM not in one.fake.rooms, "the end of the room")
+        assert len(one.engine.rooms) == 0
+
+
+async def test_more_connections_than_allowed_are_refused() -> None:
+    async with running(max_connections=1) as one:
+        await one.publish()
+        assert await refusal(one.watch()) is RefusalReason.BUSY
+
+
+async def test_an_engine_without_uplinks_refuses_encoders() -> None:
+    async with running() as one:
+        opening = one.engine.open_feed(connection_id="e", source_id="s", is_redundant=False)
+        assert await refusal(opening) is RefusalReason.BUSY
+
+
+async def test_candidates_and_restarts_of_a_whip_publisher_are_passed_on() -> None:
+    async with running() as one:
+        first = (await one.publish()).ice_session
+        trickled = await one.engine.patch(connection_id="p", fragment=TRICKLE, ice_session=first)
+        assert (trickled.fragment, trickled.ice_session) == (None, first)
+        restarted = await one.engine.patch(connection_id="p", fragment=RESTART, ice_session=None)
+        assert restarted.ice_session == "restarted"
+        assert restarted.fragment is not None
+        stale = one.engine.patch(connection_id="p", fragment=TRICKLE, ice_session=first)
+        assert await refusal(stale) is RefusalReason.ICE_SESSION_MISMATCH
+
+
+async def test_a_restart_of_a_viewer_offers_again_with_its_new_credentials() -> None:
+    async with running() as one:
+        await one.publish()
+        first = (await one.watch()).ice_session
+        await one.engine.patch(connection_id="v", fragment=TRICKLE, ice_session=first)
+        assert "192.0.2.1" in (await one.sent("v", "trickle"))[0].trickle.candidateInit
+        restarted = await one.engine.patch(connection_id="v", fragment=RESTART, ice_session="*")
+        assert restarted.ice_session != first
+        assert restarted.fragment is not None
+        assert f"a=ice-ufrag:{restarted.ice_session}\r\n" in restarted.fragment
+        offered = (await one.sent("v", "offer"))[-1].offer.sdp
+        assert offered.count("a=ice-ufrag:another\r\n") == 2
+
+
+async def test_a_connection_that_is_closed_leaves_livekit_without_a_fact() -> None:
+    async with running() as one:
+        await one.publish()
+        await one.watch()
+        one.engine.close(connection_id="v")
+        one.engine.close(connection_id="unknown")
+        await until(lambda: (ROOM, "v") not in one.fake.participants, "the removal of the viewer")
+        patched = one.engine.patch(connection_id="v", fragment=TRICKLE, ice_session=None)
+        assert await refusal(patched) is RefusalReason.UNKNOWN_CONNECTION
+        assert one.facts == []
+
+
+async def test_the_end_of_a_source_deletes_its_room_without_a_fact() -> None:
+    async with running() as one:
+        await one.publish()
+        await one.watch()
+        one.engine.end_source(source_id="s")
+        await until(lambda: ROOM not in one.fake.rooms, "the end of the room")
+        assert (one.facts, len(one.engine.rooms)) == ([], 0)
+
+
+async def test_what_livekit_ends_is_reported_by_the_websocket() -> None:
+    async with running() as one:
+        await one.publish()
+        await one.watch()
+        one.engine.rooms.note_connected("v")
+        await one.engine.service.remove_participant(ROOM, "v")
+        await until(lambda: len(one.facts) == 2, "two facts")
+        assert one.facts == [
+            Connected(connection_id="v"),
+            Closed(connection_id="v", cause=CloseCause.ENGINE_LOST),
+        ]
+
+
+async def test_a_replaced_publisher_leaves_livekit_with_its_viewers() -> None:
+    async with running() as one:
+        await one.publish("p")
+        one.engine.rooms.note_connected("p")
+        await one.watch()
+        await one.publish("q")
+        one.engine.rooms.note_connected("q")
+        await until(lambda: set(one.fake.participants) == {(ROOM, "q")}, "the removals")
+        closed = [fact for fact in one.facts if isinstance(fact, Closed)]
+        assert [(fact.connection_id, fact.cause) for fact in closed] == [
+            ("v", CloseCause.SOURCE_CHANGED),
+            ("p", CloseCause.REPLACED),
+        ]
+
+
+async def test_a_lost_websocket_is_opened_again_and_no_end() -> None:
+    async with running() as one:
+        await one.publish()
+        await one.watch()
+        one.engine.rooms.note_connected("v")
+        await one.fake.drop_socket("v")
+        await until(
+            lambda: [each.connection_id for each in one.engine.rooms.viewers_without_socket()] == ["v"],
+            "the loss of the websocket",
+        )
+        await until(lambda: not one.engine.rooms.viewers_without_socket(), "another websocket")
+        await one.engine.select_layer(connection_id="v", choice=LayerChoice())
+        assert one.facts == [Connected(connection_id="v")]
+
+
+async def test_a_viewer_chooses_what_it_is_sent() -> None:
+    async with running() as one:
+        await one.publish()
+        await one.watch()
+        assert await one.engine.layers(connection_id="v") == VideoLayers(section=1)
+        await one.engine.select_layer(connection_id="v", choice=LayerChoice(mode=LayerMode.AUDIO_ONLY))
+        await until(lambda: len(one.fake.received["v"]) == 4, "the settings")
+        settings = [each.track_setting for each in await one.sent("v", "track_setting")]
+        assert [each.disabled for each in settings] == [False, True]
+        chosen = one.engine.select_layer(connection_id="v", choice=LayerChoice.exactly("q"))
+        assert await refusal(chosen) is RefusalReason.UNKNOWN_LAYER
+        assert await refusal(one.engine.layers(connection_id="p")) is RefusalReason.UNKNOWN_CONNECTION
+
+
+async def test_an_end_that_livekit_does_not_hear_is_tried_again() -> None:
+    async with running() as one:
+        await one.publish()
+        one.fake.failures = 1
+        one.engine.end_source(source_id="s")
+        await until(lambda: ROOM not in one.fake.rooms, "the end of the room")
+        assert one.fake.requests.count("DeleteRoom") == 2
+
+
+async def test_the_start_deletes_what_an_earlier_run_has_left() -> None:
+    async with running() as one:
+        one.fake.rooms["sb.-.left"] = models.Room(name="sb.-.left", metadata="this server")
+        one.fake.rooms["sb.-.other"] = models.Room(name="sb.-.other", metadata="another server")
+        one.fake.rooms["somebody's"] = models.Room(name="somebody's", metadata="this server")
+        assert await one.engine.start() is None
+        assert set(one.fake.rooms) == {"sb.-.other", "somebody's"}
+        assert one.engine.describe() == f"LiveKit 1.13.5 at {one.fake.url}"
+
+
+async def test_a_key_that_livekit_does_not_know_stops_the_start() -> None:
+    async with running(key=LiveKitKey(key="test", secret="another secret that is long enough")) as one:
+        with pytest.raises(LiveKitUnusableError, match="refuses the key"):
+            await one.engine.start()
+
+
+async def test_statistics_are_empty() -> None:
+    async with running() as one:
+        await one.publish()
+        assert await one.engine.statistics(["p"]) == ()
