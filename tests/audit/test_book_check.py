@@ -77,7 +77,8 @@ DAMAGES = {
     "values of another resource": "UPDATE resource SET account_id = '999999999999'",
     "session-times of a negative sequence number": f"UPDATE event SET sequence = -1 WHERE {one('JOINED')}",
     "last-sequence that is missing": "DELETE FROM sequencer",
-    "last-sequence": "UPDATE sequencer SET last_sequence = 1",
+    "last-sequence": """UPDATE sequencer SET last_sequence = 1; UPDATE session SET end_ms = end_ms + 1000000000
+        WHERE session_key = (SELECT max(session_key) FROM session WHERE end_ms IS NOT NULL)""",
     "recording-details": f"UPDATE event SET name = {CODE['RECORDING_STARTED']} WHERE {one('LEFT')}",
     "recordings": f"""INSERT INTO event SELECT session_key, participant_number, sequence + 1,
         {CODE["RECORDING_ENDED"]}, NULL, NULL, 0, 0, NULL, CAST(
@@ -190,7 +191,7 @@ async def test_a_book_that_is_written_is_checked_as_it_was_at_one_moment(tmp_pat
     joined = ParticipantRecord(participant_id="p", state=ParticipantState.CONNECTED, first_join_ms=NOON_MS)
     await commit(book, put_stage(), open_session(), put(joined), append("p"))
     require_sound(path)
-    damage(path, "DELETE FROM open_event")
+    damage(path, "INSERT INTO open_event SELECT session_key, number, 0, '', 1, 1 FROM participant")
     assert [violation.rule for violation in violations(path)] == ["open-events"]
     await book.close()
 

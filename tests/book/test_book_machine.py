@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -28,6 +30,7 @@ from stagebook.book.changes import (
     sequence_time_ms,
 )
 from stagebook.book.retention_policy import DAY_MS, RetentionPolicy
+from stagebook.book.sqlite import open_events
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import ChangeRefusedError, Durable, OpenRecording, Page, ParticipantFilter
 from stagebook.stage.events import (
@@ -163,6 +166,9 @@ class BookMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # Small, so that some events are noted and some are not.
+        self.unnoted = mock.patch.object(open_events, "MAXIMUM_UNNOTED_EVENTS", 4)
+        self.unnoted.start()
         self.folder = tempfile.TemporaryDirectory()
         self.runner = asyncio.Runner()
         self.model = BookModel()
@@ -243,11 +249,24 @@ class BookMachine(RuleBasedStateMachine):
         self.show_deleted = show_deleted
         self.book = self._open()
         self.check_reads()
+        self.check_recovery(self.book)
 
     @rule()
     def read_everything(self) -> None:
         self.runner.run(self.durable())
         self.check_reads()
+        self.check_crash()
+
+    def check_crash(self) -> None:
+        """Open the files as a crash at this moment would leave them."""
+        with tempfile.TemporaryDirectory() as folder:
+            for file in Path(self.folder.name).glob("book*"):
+                shutil.copy(file, folder)
+            book = open_book(Path(folder) / "book", loop=self.runner.get_loop())
+            try:
+                self.check_recovery(book)
+            finally:
+                self.runner.run(book.close())
 
     async def durable(self) -> None:
         """Wait until everything is durable."""
@@ -258,6 +277,7 @@ class BookMachine(RuleBasedStateMachine):
         try:
             self.read_everything()
         finally:
+            self.unnoted.stop()
             self.runner.run(self.book.close())
             self.runner.close()
             self.folder.cleanup()
@@ -311,7 +331,6 @@ class BookMachine(RuleBasedStateMachine):
     def check_session(self, arn: str, session_id: str, session: ModelSession | None, *, is_readable: bool) -> None:
         book, where = self.book, (arn, session_id)
         everybody = [] if session is None else newest_first(session.participants)
-        self.check_open_participants(where, session)
         for participant_id in PARTICIPANTS:
             events = [] if session is None else session.events.get(participant_id, [])
             listed = book.list_events(*where, participant_id)
@@ -336,8 +355,16 @@ class BookMachine(RuleBasedStateMachine):
             listed_records = pages(partial(book.list_participants, *where, where=selected, limit=2))
             assert listed_records == [record for record in everybody if matches(record, selected)]
 
-    def check_open_participants(self, where: tuple[str, str], session: ModelSession | None) -> None:
-        listed = pages(partial(self.book.list_open_participants, *where, limit=2))
+    def check_recovery(self, book: SqliteBook) -> None:
+        """Check what a book that was just opened says of its last sequence number, and of what is open."""
+        assert book.last_sequence() == self.model.last_sequence
+        for arn, session_id in itertools.product(STAGES, SESSIONS):
+            model = self.model.stages.get(arn)
+            session = None if model is None else model.sessions.get(session_id)
+            self.check_open_participants(book, (arn, session_id), session)
+
+    def check_open_participants(self, book: SqliteBook, where: tuple[str, str], session: ModelSession | None) -> None:
+        listed = pages(partial(book.list_open_participants, *where, limit=2))
         found = {each.record.participant_id: [entry.event for entry in each.events] for each in listed}
         assert len(found) == len(listed)
         if session is not None and session.value.end_ms is None:

@@ -221,8 +221,11 @@ async def test_a_deleted_stage_and_its_contents_read_as_absent(book: Book) -> No
     assert book.page_events(ARN, SESSION, "p", after=None, limit=9) == []
 
 
-async def test_an_open_session_of_a_deleted_stage_can_still_be_ended(book: Book) -> None:
+async def test_an_open_session_of_a_deleted_stage_can_still_be_ended(books: SqliteBooks) -> None:
+    book = books.open()
     await _delete_a_used_stage(book)
+    await book.close()
+    book = books.open()
     assert [one.session_id for one in book.list_open_sessions()] == [SESSION]
     (still_open,) = book.list_open_participants(ARN, SESSION, after=None, limit=9).items
     assert still_open.record.participant_id == "p"

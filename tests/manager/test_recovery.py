@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from stagebook.book.sqlite import open_events
 from stagebook.book.store import OpenParticipant
 from stagebook.stage.events import Cause
 from stagebook.stage.resources import ParticipantState, Stage
@@ -39,7 +42,10 @@ async def test_recovery_closes_what_the_last_run_left_open(tmp_path: Path) -> No
             assert left.event.cause is Cause.CRASH_RECOVERY
 
 
-async def test_each_of_two_subscriptions_to_one_publisher_is_stopped(tmp_path: Path) -> None:
+async def test_each_of_two_subscriptions_to_one_publisher_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_events, "MAXIMUM_UNNOTED_EVENTS", 1)  # so that what is open can be read at once
     async with running_manager(tmp_path / "book") as harness:
         stage = await harness.stage()
         await harness.publish(harness.claims(stage, "P"))

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from stagebook.book.changes import Change
+from stagebook.book.sqlite import open_events
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.store import Durable, Submission
 from stagebook.manager import recovery
@@ -22,6 +23,12 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.book.sample import ARN, SESSION, append, commit, open_book, open_session, put, put_stage
 from tests.manager.manager_harness import LINGER_MS, SeededRandomness, SettableClock
 from tests.manager.scripted_engine import ScriptedEngine
+
+
+@pytest.fixture(autouse=True)
+def each_event_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is open can be read from a book that was not opened again."""
+    monkeypatch.setattr(open_events, "MAXIMUM_UNNOTED_EVENTS", 1)
 
 
 def unit_of_work(book: SqliteBook) -> UnitOfWork:

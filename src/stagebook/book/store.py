@@ -290,7 +290,7 @@ class BookReader(Protocol):
         """Return a page of the participants of an open session with events that nothing has ended.
 
         Also on a deleted stage. The cost does not depend on how many other events there are. Recovery after a restart
-        needs it.
+        needs it. Events that were submitted since the book was opened may be missing.
         """
 
     def list_events(self, stage_arn: str, session_id: str, participant_id: str) -> list[RecordedEvent]:

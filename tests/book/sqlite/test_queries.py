@@ -25,6 +25,7 @@ BY_FILTER = {
 # Tables of one row or whose rows are the result, the array of a parameter, and partial indexes whose rows are it.
 SCANS = {
     "LAST_SEQUENCE": ["SCAN sequencer"],
+    "NOTE_LAST_SEQUENCE": ["SCAN sequencer", "SCAN sequencer"],
     "READ_LOG_AT": ["SCAN number VIRTUAL TABLE INDEX 1:"],
     "LIST_OPEN_SESSIONS": ["SCAN session USING INDEX session_open"],
     "HISTORY_OPEN": ["SCAN session USING INDEX session_open"],

@@ -11,7 +11,9 @@ import apsw
 import pytest
 
 from stagebook.book.sqlite.book_connection import open_for_reading, open_for_writing
-from stagebook.book.sqlite.change_rows import PUT_STAGES, STATEMENTS
+from stagebook.book.sqlite.change_rows import EVENTS_INDEX, PUT_STAGES, STATEMENTS
+from stagebook.book.sqlite.open_events import MAXIMUM_UNNOTED_EVENTS
+from stagebook.book.sqlite.queries import LAST_SEQUENCE
 from stagebook.book.sqlite.writer import (
     MAXIMUM_GROUP_TRANSACTIONS,
     MAXIMUM_OBSERVED_SUBMITTERS,
@@ -22,6 +24,13 @@ from stagebook.book.store import BookFailedError
 from tests.book.sample import SEAL
 
 PUT_STAGES_INDEX = STATEMENTS.index((PUT_STAGES,))
+
+
+def wal_pages(connection: apsw.Connection) -> int:
+    """Return how many pages the write-ahead log has (sqlite.org/pragma.html, wal_checkpoint)."""
+    rows: list[Any] = connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchall()
+    pages: int = rows[0][1]
+    return pages
 
 
 class WriterFixture:
@@ -55,6 +64,17 @@ class WriterFixture:
         self._last_key += 1
         row = f'[{self._last_key},"arn{self._last_key}","account",{name},0,"{{}}","{{}}"]'
         return self.writer.put([(PUT_STAGES_INDEX, row)], self._last_key)
+
+    def put_event(self, *, sequence: int) -> asyncio.Future[None]:
+        """Queue a transaction that appends one JOINED, of a participant for each number."""
+        row = f"[1,{sequence},{sequence},0,null,null,0,null,null,null]"
+        return self.writer.put([(EVENTS_INDEX, row)], sequence, sequence)
+
+    def noted(self) -> tuple[int, int]:
+        """Return how many open events are noted, and the newest sequence number that is."""
+        statement = "SELECT (SELECT count(*) FROM open_event), noted_sequence FROM sequencer"
+        rows: list[Any] = self.reader.execute(statement).fetchall()
+        return rows[0][0], rows[0][1]
 
     def wait_until_taken(self) -> None:
         """Wait until the writer thread has taken the group that is being filled."""
@@ -136,6 +156,53 @@ async def test_the_sequencer_is_stored_with_the_group(fixture: WriterFixture) ->
     fixture.put(name='"one"')
     await fixture.put(name='"two"')
     assert fixture.reader.execute("SELECT last_sequence FROM sequencer").fetchall() == [(2,)]
+
+
+async def test_the_number_of_an_event_is_not_stored_twice(fixture: WriterFixture) -> None:
+    """Its row has it. To write it to the sequencer as well would cost a page of the log for each event."""
+    await fixture.put_event(sequence=7)
+    assert fixture.reader.execute("SELECT last_sequence FROM sequencer").fetchall() == [(0,)]
+    assert fixture.reader.execute(LAST_SEQUENCE).fetchall() == [(7,)]
+
+
+async def test_an_event_changes_the_page_of_its_row_and_that_of_the_log_index(fixture: WriterFixture) -> None:
+    await fixture.put_event(sequence=1)
+    before = wal_pages(fixture.connection)
+    await fixture.put_event(sequence=2)
+    assert wal_pages(fixture.connection) - before == 2
+
+
+async def test_what_is_open_is_noted_for_many_events_at_once(fixture: WriterFixture) -> None:
+    for sequence in range(1, MAXIMUM_UNNOTED_EVENTS):
+        durable = fixture.put_event(sequence=sequence)
+    await durable
+    assert fixture.noted() == (0, 0)
+    await fixture.put_event(sequence=MAXIMUM_UNNOTED_EVENTS)
+    assert fixture.noted() == (MAXIMUM_UNNOTED_EVENTS, MAXIMUM_UNNOTED_EVENTS)
+
+
+async def test_what_is_open_is_noted_when_the_writer_stops(fixture: WriterFixture) -> None:
+    await fixture.put_event(sequence=1)
+    await fixture.writer.stop()
+    assert fixture.noted() == (1, 1)
+
+
+async def test_what_is_open_is_noted_before_rows_are_deleted(fixture: WriterFixture) -> None:
+    await fixture.put_event(sequence=1)
+    await fixture.writer.when_idle(lambda _connection: None)
+    assert fixture.noted() == (0, 0)
+    await fixture.writer.when_idle(lambda _connection: None, is_deletion=True)
+    assert fixture.noted() == (1, 1)
+
+
+async def test_what_could_not_be_noted_is_noted_later(fixture: WriterFixture) -> None:
+    await fixture.put_event(sequence=1)
+    fixture.other.execute("BEGIN IMMEDIATE")  # blocks the writer
+    with pytest.raises(apsw.BusyError):
+        await fixture.writer.when_idle(lambda _connection: None, is_deletion=True)
+    fixture.other.execute("COMMIT")
+    await fixture.writer.when_idle(lambda _connection: None, is_deletion=True)
+    assert fixture.noted() == (1, 1)
 
 
 async def test_stopping_commits_queued_transactions(fixture: WriterFixture) -> None:

@@ -38,22 +38,27 @@ class SteppedWriter(BookWriter):
     """A writer without a thread. Each transaction is a group, so that a crash can come between any two of them."""
 
     def __init__(
-        self, connection: apsw.Connection, *, loop: asyncio.AbstractEventLoop, on_durable: Callable[[int], None]
+        self,
+        connection: apsw.Connection,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        on_durable: Callable[[int], None],
+        last_sequence: int,
     ) -> None:
         connection.execute("PRAGMA synchronous=OFF")  # crashes are simulated above the file system
-        super().__init__(connection, loop=loop, on_durable=on_durable)
+        super().__init__(connection, loop=loop, on_durable=on_durable, last_sequence=last_sequence)
         self.waiting: list[TransactionGroup] = []
         self.written: list[TransactionGroup] = []
 
     def _start(self) -> None:
         """Start no thread: the scheduler steps the writer."""
 
-    def put(self, rows: TransactionRows, last_sequence: int) -> Durable:
+    def put(self, rows: TransactionRows, last_sequence: int, event_sequence: int = 0) -> Durable:
         """Queue a transaction. Raises BookFailedError after a failure."""
         if self._failure is not None:
             raise self._failure
         group = TransactionGroup(Durable(loop=self._loop), opened_at=0.0)
-        group.add(rows, last_sequence)
+        group.add(rows, last_sequence, event_sequence)
         self.waiting.append(group)
         return group.durable
 

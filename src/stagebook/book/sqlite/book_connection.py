@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
+from stagebook.book.sqlite.open_events import note_unnoted
 from stagebook.book.sqlite.rows import resource_value
 from stagebook.book.sqlite.schema import (
     APPLICATION_ID,
@@ -68,6 +69,8 @@ def open_for_writing(path: Path, *, seal: StreamKeySeal, migrations: Sequence[st
         if version >= SEALED_VERSION:
             _require_secret(connection, path, seal)
         _migrate(connection, migrations, seal, version=version)
+        if migrations is MIGRATIONS:
+            note_unnoted(connection)
 
     with _refusals(path):
         _create_private(path)

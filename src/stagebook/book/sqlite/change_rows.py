@@ -99,19 +99,6 @@ SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->
     CAST(value->>9 AS BLOB)
 FROM jsonb_each(?)
 """
-# The starts and ends among the same rows, see table `open_event`. The order within a group does not matter.
-# MATERIALIZED, so that each member of a row is read from the JSON once.
-NOTE_OPEN_EVENTS = """
-WITH made AS MATERIALIZED (
-    SELECT value->>0 AS session_key, value->>1 AS participant_number, value->>2 AS sequence, value->>3 AS name,
-        coalesce(value->>5, value->>9, '') AS about, (value->>3) IN (1, 3, 5, 10) AS is_end
-    FROM jsonb_each(?))
-INSERT INTO open_event (session_key, participant_number, name, about, sequence, open_count)
-SELECT session_key, participant_number, name - is_end, about, iif(is_end, 0, sequence), iif(is_end, -1, 1)
-FROM made WHERE name IN (0, 1, 2, 3, 4, 5, 9, 10)
-ON CONFLICT (session_key, participant_number, name, about) DO UPDATE SET
-    open_count = open_count + excluded.open_count, sequence = max(sequence, excluded.sequence)
-"""
 INSERT_REVOCATIONS = """
 INSERT OR IGNORE INTO revocation (stage_key, participant_id, revoked_ms, reason)
 SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?)
@@ -148,7 +135,7 @@ STATEMENTS = (
     (PUT_SESSIONS,),
     (PUT_PARTICIPANTS,),
     (SHOW_RECORDINGS, NOTE_OPEN_RECORDINGS),
-    (INSERT_EVENTS, NOTE_OPEN_EVENTS),
+    (INSERT_EVENTS,),
     (INSERT_REVOCATIONS,),
     (PUT_RESOURCES,),
     (PUT_REPLICAS,),
@@ -157,6 +144,8 @@ STATEMENTS = (
     (INSERT_COMPOSITION_EVENTS,),
 )
 """The statements for each kind of row. All of a kind get the same rows."""
+EVENTS_INDEX = STATEMENTS.index((INSERT_EVENTS,))
+"""The statement of events. The writer notes its rows in table `open_event` as well (`open_events.py`)."""
 (
     _STAGES,
     _DELETIONS,

@@ -319,7 +319,14 @@ SELECT 1 FROM connection_token_revocation
 WHERE account_id = :account AND token_id > :stage || '/' AND token_id < :stage || '0' LIMIT 1
 """
 """In ASCII, the zero follows the slash."""
-LAST_SEQUENCE = "SELECT last_sequence FROM sequencer"
+# The writer stores in `sequencer` only numbers that no event has; retention stores the newest one before it deletes.
+LAST_SEQUENCE = """
+SELECT max(last_sequence, (SELECT coalesce(max(sequence), 0) FROM event INDEXED BY event_by_sequence),
+    (SELECT coalesce(max(sequence), 0) FROM composition_event))
+FROM sequencer
+"""
+"""The newest sequence number that was ever given: that of an event, or the time of a session's end."""
+NOTE_LAST_SEQUENCE = "UPDATE sequencer SET last_sequence = (" + LAST_SEQUENCE + ")"  # noqa: S608 - a constant
 COMPOSITIONS_AFTER = """
 SELECT composition_key, account_id, stage_arn, end_ms FROM composition WHERE composition_key > :after
 ORDER BY composition_key LIMIT :limit

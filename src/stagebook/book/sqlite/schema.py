@@ -250,6 +250,13 @@ CREATE INDEX composition_event_of_composition ON composition_event (composition_
 CREATE TABLE expired_composition (composition_key INTEGER PRIMARY KEY) STRICT;
 """
 
+# Table `open_event` has what is open after the event `noted_sequence`. The writer notes later events many at a time,
+# and the next start those that it has not noted (`open_events.py`).
+_VERSION_10 = """
+ALTER TABLE sequencer ADD COLUMN noted_sequence INTEGER NOT NULL DEFAULT 0;
+UPDATE sequencer SET noted_sequence = last_sequence;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _VERSION_1,
     _VERSION_2,
@@ -260,6 +267,7 @@ MIGRATIONS: tuple[str, ...] = (
     _VERSION_7,
     _VERSION_8,
     _VERSION_9,
+    _VERSION_10,
 )
 
 SEALED_VERSION = 3

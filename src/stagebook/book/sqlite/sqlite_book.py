@@ -94,7 +94,9 @@ class SqliteBook(SqliteReader):
         self._listeners: list[Callable[[], None]] = []
         self._closing = False
         self._can_shrink = can_shrink(writing)
-        self._writer = BookWriter(writing, loop=loop, on_durable=self._note_durable)
+        self._writer = BookWriter(
+            writing, loop=loop, on_durable=self._note_durable, last_sequence=self._translator.last_sequence
+        )
 
     @property
     def backlog(self) -> int:
@@ -127,7 +129,7 @@ class SqliteBook(SqliteReader):
         # Before the translation, which notes what the transaction opens and ends: the same one may be submitted again.
         self._writer.require_working()
         sequences, rows = self._translator.translate(changes)
-        durable = self._writer.put(rows, self._translator.last_sequence)
+        durable = self._writer.put(rows, self._translator.last_sequence, sequences[-1] if sequences else 0)
         self._backlog += 1
         return Submission(sequences=sequences, durable=durable)
 

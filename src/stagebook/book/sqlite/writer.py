@@ -30,7 +30,8 @@ import apsw
 
 from stagebook.book.sqlite.book_connection import BUSY_TIMEOUT_MS
 from stagebook.book.sqlite.book_files import BookFiles
-from stagebook.book.sqlite.change_rows import STATEMENTS, TransactionRows
+from stagebook.book.sqlite.change_rows import EVENTS_INDEX, STATEMENTS, TransactionRows
+from stagebook.book.sqlite.open_events import UnnotedEvents
 from stagebook.book.store import BookFailedError, Durable
 from stagebook.latency_histogram import LatencyHistogram
 
@@ -60,9 +61,12 @@ CLOSED = "the book is closed"
 
 
 class TransactionGroup:
-    """Transactions that are committed together. `last_sequence` is the newest sequence number that they have."""
+    """Transactions that are committed together.
 
-    __slots__ = ("durable", "last_sequence", "opened_at", "rows", "submitters", "transactions")
+    `last_sequence` is the newest sequence number that they have, `event_sequence` that of their newest event.
+    """
+
+    __slots__ = ("durable", "event_sequence", "last_sequence", "opened_at", "rows", "submitters", "transactions")
 
     def __init__(self, durable: Durable, *, opened_at: float) -> None:
         """`opened_at` is when the first transaction was submitted, in monotonic seconds."""
@@ -71,13 +75,14 @@ class TransactionGroup:
         self.submitters: list[Any] = []
         self.rows: TransactionRows = []
         self.transactions = 0
-        self.last_sequence = 0
+        self.last_sequence = self.event_sequence = 0
 
-    def add(self, rows: TransactionRows, last_sequence: int) -> None:
-        """Add a transaction."""
+    def add(self, rows: TransactionRows, last_sequence: int, event_sequence: int) -> None:
+        """Add a transaction. `event_sequence` is 0 if it has no event."""
         self.rows += rows
         self.transactions += 1
         self.last_sequence = last_sequence
+        self.event_sequence = event_sequence or self.event_sequence
 
 
 _Result = TypeVar("_Result")
@@ -86,11 +91,12 @@ _Result = TypeVar("_Result")
 class IdleWork:
     """A function of the writing connection that waits for a moment without queued transactions, and its result."""
 
-    __slots__ = ("done", "run")
+    __slots__ = ("done", "is_deletion", "run")
 
-    def __init__(self, run: Callable[[apsw.Connection], Any], done: asyncio.Future[Any]) -> None:
+    def __init__(self, run: Callable[[apsw.Connection], Any], done: asyncio.Future[Any], *, is_deletion: bool) -> None:
         self.run = run
         self.done = done
+        self.is_deletion = is_deletion
 
 
 class BookWriter:
@@ -106,9 +112,10 @@ class BookWriter:
         *,
         loop: asyncio.AbstractEventLoop,
         on_durable: Callable[[int], None],
+        last_sequence: int = 0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`clock` returns monotonic seconds."""
+        """`last_sequence` is the newest sequence number of the book. `clock` returns monotonic seconds."""
         self.latency = LatencyHistogram(LATENCY_BOUNDS_SECONDS)
         """The time from the submission to the durability, for each transaction that of the first one of its group."""
         self.observer: CommitObserver | None = None
@@ -120,6 +127,9 @@ class BookWriter:
         self._queue: SimpleQueue[TransactionGroup | IdleWork | None] = SimpleQueue()
         self._idle_work: deque[IdleWork] = deque()
         """What waits until no transaction is queued. Only the thread uses it."""
+        self._last_sequence = last_sequence
+        """The newest sequence number that the file has. Only the thread uses it and `_unnoted`."""
+        self._unnoted = UnnotedEvents()
         self._filling: TransactionGroup | None = None
         """The newest group, if the thread has not taken it and it is not full."""
         self._filling_lock = threading.Lock()
@@ -138,24 +148,24 @@ class BookWriter:
         if self._failure is not None:
             raise BookFailedError(str(self._failure)) from self._failure
 
-    def put(self, rows: TransactionRows, last_sequence: int) -> Durable:
+    def put(self, rows: TransactionRows, last_sequence: int, event_sequence: int = 0) -> Durable:
         """Queue the rows of a transaction; return the future of its group.
 
-        `last_sequence` is the newest sequence number that was assigned up to and including this transaction. Raises
-        BookFailedError if an earlier commit failed.
+        `last_sequence` is the newest sequence number that was assigned up to and including this transaction,
+        `event_sequence` that of its newest event, 0 if it has none. Raises BookFailedError if an earlier commit failed.
         """
         self.require_working()
         with self._filling_lock:
             group = self._filling
             if group is not None:
-                group.add(rows, last_sequence)
+                group.add(rows, last_sequence, event_sequence)
                 if self.observer is not None:
                     self._note_submitter(group, self.observer)
                 if group.transactions == MAXIMUM_GROUP_TRANSACTIONS:
                     self._filling = None
                 return group.durable
             group = self._filling = TransactionGroup(Durable(loop=self._loop), opened_at=self._clock())
-            group.add(rows, last_sequence)
+            group.add(rows, last_sequence, event_sequence)
             if self.observer is not None:
                 self._note_submitter(group, self.observer)
         self._queue.put(group)
@@ -166,18 +176,20 @@ class BookWriter:
         if len(group.submitters) < MAXIMUM_OBSERVED_SUBMITTERS:
             group.submitters.append(observer.submitter())
 
-    def when_idle(self, run: Callable[[apsw.Connection], _Result]) -> asyncio.Future[_Result]:
+    def when_idle(
+        self, run: Callable[[apsw.Connection], _Result], *, is_deletion: bool = False
+    ) -> asyncio.Future[_Result]:
         """Call `run` on the writer thread once no transaction is queued; return the future of its result.
 
-        `run` gets the writing connection outside of a transaction and must leave it so. If another process locks the
-        book or the disk is full, it has changed nothing: its future fails with apsw.BusyError or apsw.FullError, and
-        the book goes on. Any other error fails the book. If the writer ends before, the future fails with
-        BookFailedError.
+        `is_deletion`: it may delete rows of sessions. `run` gets the writing connection outside of a transaction and
+        must leave it so. If another process locks the book or the disk is full, it has changed nothing: its future
+        fails with apsw.BusyError or apsw.FullError, and the book goes on. Any other error fails the book. If the writer
+        ends before, the future fails with BookFailedError.
         """
         self.require_working()
         if self._stopping:
             raise BookFailedError(CLOSED)
-        work = IdleWork(run, self._loop.create_future())
+        work = IdleWork(run, self._loop.create_future(), is_deletion=is_deletion)
         self._queue.put(work)
         return work.done
 
@@ -202,6 +214,9 @@ class BookWriter:
                 # After the commit and before it is acknowledged: what is written to a deleted file is lost.
                 self._files.require_in_place()
                 self._call_on_loop(self._resolve, group)
+            # Optional: the next open notes what stays.
+            with contextlib.suppress(apsw.Error):
+                self._note_open_events()
         except Exception as error:  # noqa: BLE001 - every failure must reach the futures, or their tasks wait forever
             self._call_on_loop(self._fail, group, error)
         finally:
@@ -231,6 +246,9 @@ class BookWriter:
         result: Any = None
         failure: Exception | None = None
         try:
+            # Otherwise an end that is noted after the deletion of its start would get a row of its own.
+            if work.is_deletion:
+                self._note_open_events()
             result = work.run(self._connection)
         except (apsw.BusyError, apsw.FullError) as error:
             failure = error
@@ -254,8 +272,26 @@ class BookWriter:
                 rows = ("[" + ",".join(encoded) + "]",)
                 for statement in statements:
                     execute(statement, rows)
-        execute("UPDATE sequencer SET last_sequence = ?", (group.last_sequence,))
+        if rows_by_statement[EVENTS_INDEX]:
+            self._unnoted.add(rows_by_statement[EVENTS_INDEX], group.event_sequence)
+        is_noting = self._unnoted.is_full
+        if is_noting:
+            self._unnoted.note(self._connection)
+        # The number of an event is read from its row: to store it once more would write another page.
+        if group.last_sequence > max(self._last_sequence, group.event_sequence):
+            execute("UPDATE sequencer SET last_sequence = ?", (group.last_sequence,))
         execute("COMMIT")
+        self._last_sequence = group.last_sequence
+        if is_noting:
+            self._unnoted.clear()
+
+    def _note_open_events(self) -> None:
+        """Note what is collected, in a transaction of its own."""
+        if not self._unnoted.is_empty:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._unnoted.note(self._connection)
+            self._connection.execute("COMMIT")
+            self._unnoted.clear()
 
     def _truncate_wal(self) -> None:
         # Optional: the next open replays a WAL that stays. So a failure here loses nothing.

@@ -143,7 +143,12 @@ CLEAR_BATCH = "DELETE FROM batch; DELETE FROM keyed_batch"
 
 LAST_SEQUENCE = "SELECT last_sequence FROM position"
 SET_LAST_SEQUENCE = "UPDATE position SET last_sequence = :sequence"
-LAST_SEQUENCE_OF_BOOK = "SELECT last_sequence FROM book.sequencer"
+# The same as LAST_SEQUENCE of `book/sqlite/queries.py`.
+LAST_SEQUENCE_OF_BOOK = """
+SELECT max(last_sequence, (SELECT coalesce(max(sequence), 0) FROM book.event INDEXED BY event_by_sequence),
+    (SELECT coalesce(max(sequence), 0) FROM book.composition_event))
+FROM book.sequencer
+"""
 FIRST_SEQUENCE_OF_BOOK = "SELECT min(sequence) FROM book.event INDEXED BY event_by_sequence"
 
 # Whether the newest entry is an event of the book: not if another book was restored. NULL if there is no entry.

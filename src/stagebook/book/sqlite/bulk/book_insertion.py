@@ -27,14 +27,14 @@ from stagebook.book.sqlite.book_connection import (
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.change_rows import (
     INSERT_EVENTS,
-    NOTE_OPEN_EVENTS,
     PUT_PARTICIPANTS,
     PUT_REPLICAS,
     PUT_SESSIONS,
     PUT_STAGES,
     SHOW_RECORDINGS,
 )
-from stagebook.book.sqlite.queries import HISTORY_EVENTS
+from stagebook.book.sqlite.open_events import NOTE_OPEN_EVENTS, SET_NOTED_SEQUENCE
+from stagebook.book.sqlite.queries import HISTORY_EVENTS, LAST_SEQUENCE
 from stagebook.book.sqlite.row_keys import LAST_KEYS
 from stagebook.book.sqlite.rows import (
     REPLICATION_STATE_CODE,
@@ -104,7 +104,7 @@ class BookInsertion:
         seal = StreamKeySeal(read_secret(may_generate=not has_sealed_keys(path)))
         self._connection = open_for_writing(path, seal=seal)
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_SIZE_KIB}; BEGIN IMMEDIATE").fetchall()
-        self.last_sequence: int = self._rows("SELECT last_sequence FROM sequencer")[0][0]
+        self.last_sequence: int = self._rows(LAST_SEQUENCE)[0][0]
         """The newest sequence number of the book, also of a session end; that of this insertion does not count."""
         self.last_stage_key, self.last_session_key = self._rows(LAST_KEYS)[0]
         self._log = SqliteEventLog(self._connection)
@@ -224,6 +224,7 @@ class BookInsertion:
         """Make everything durable."""
         self._flush()
         self._execute("UPDATE sequencer SET last_sequence = max(last_sequence, ?)", self.last_sequence)
+        self._execute(SET_NOTED_SEQUENCE, self.last_sequence)
         self._execute("COMMIT")
         self._is_done = True
 

@@ -8,8 +8,10 @@ The scan is one read transaction. A server can go on writing meanwhile, and its 
 ends.
 """
 
+import itertools
 from array import array
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias, TypeVar
@@ -22,6 +24,7 @@ from stagebook.book.sqlite.book_connection import UNDECODABLE, open_for_reading
 from stagebook.book.sqlite.bulk.scan_rows import KeyedRows, ScannedParticipant, ScannedSession, Undecodable
 from stagebook.book.sqlite.compositions.composition_reads import LIST_COMPOSITION_EVENTS
 from stagebook.book.sqlite.compositions.composition_rows import composition_value, logged_composition_event
+from stagebook.book.sqlite.open_events import STARTS, UNNOTED_EVENTS
 from stagebook.book.sqlite.rows import (
     EVENT_NAME_CODE,
     Row,
@@ -38,6 +41,8 @@ from stagebook.stage.events import Event, EventName
 from stagebook.stage.resources import ParticipantRecord, Replica
 
 _PUBLISH_STOPPED = EVENT_NAME_CODE[EventName.PUBLISH_STOPPED]
+_NAMES = tuple(EventName)
+_STARTS = frozenset(EVENT_NAME_CODE[name] for name in STARTS)
 _CACHE_SIZE_KIB = 32_768
 _MOST_DATABASE_FAULTS = 100
 
@@ -118,6 +123,7 @@ class BookScan:
         self._connection.execute("BEGIN").fetchall()
         self.open_recordings: set[tuple[int, int]] = set(self._connection.execute(_OPEN_RECORDINGS))
         """The session keys and participant numbers of recordings that run, and that the participants show."""
+        self._unnoted = _unnoted_counts(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -134,10 +140,13 @@ class BookScan:
                 yield str(text)
 
     def newest(self) -> tuple[int | None, int, int]:
-        """Return the last sequence number of the book, that of its newest event, and the latest session end in ms."""
+        """Return the last sequence number of the book, that of its newest event, and the latest session end in ms.
+
+        The first is None if the book has no row for it.
+        """
         rows: list[Row] = self._connection.execute(_NEWEST).fetchall()
-        last, newest, end_ms = rows[0]
-        return last, newest or 0, end_ms or 0
+        stored, newest, end_ms = rows[0]
+        return None if stored is None else max(stored, newest), newest, end_ms or 0
 
     def double_sequences(self) -> Iterator[tuple[int, int]]:
         """Yield each sequence number that several events have, and how many."""
@@ -182,7 +191,7 @@ class BookScan:
                 number=key[1],
                 record=record,
                 events=_events(events.take(key), participant_id),
-                open_events=_open_counts(opened.take(key)),
+                open_events=_open_counts(opened.take(key), self._unnoted.get(key, ())),
             )
             for _ in events.take(key):
                 pass
@@ -244,9 +253,22 @@ def _events(rows: Iterator[Row], participant_id: str) -> Iterator[RecordedEvent 
         yield _decoded(lambda row: recorded_event(participant_id, row[2:]), row, sequence=row[2])
 
 
-def _open_counts(rows: Iterator[Row]) -> dict[tuple[EventName, str], int]:
-    names = tuple(EventName)
-    return {(names[name], about): count for _, _, name, about, count in rows if 0 <= name < len(names)}
+def _unnoted_counts(connection: apsw.Connection) -> dict[tuple[int, int], list[tuple[int, str, int]]]:
+    """Return what the events say that table `open_event` does not have yet: starts and ends of each participant."""
+    found: dict[tuple[int, int], list[tuple[int, str, int]]] = {}
+    for session_key, number, _, name, about, is_end in connection.execute(UNNOTED_EVENTS):
+        if name - is_end in _STARTS:
+            found.setdefault((session_key, number), []).append((name - is_end, about, -1 if is_end else 1))
+    return found
+
+
+def _open_counts(rows: Iterator[Row], unnoted: Iterable[tuple[int, str, int]]) -> dict[tuple[EventName, str], int]:
+    """Return what is open by table `open_event` and the events that it does not have yet."""
+    counts: Counter[tuple[EventName, str]] = Counter()
+    for name, about, count in itertools.chain((row[2:] for row in rows), unnoted):
+        if 0 <= name < len(_NAMES):
+            counts[_NAMES[name], about] += count
+    return {key: count for key, count in counts.items() if count}
 
 
 def _decoded(decode: Callable[[Row], _Value], row: Row, *, sequence: int = 0) -> _Value | Undecodable:

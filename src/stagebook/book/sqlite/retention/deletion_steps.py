@@ -7,7 +7,8 @@ once. The following steps delete its other rows, and at last the row in `expired
 with what that table has.
 
 Keys are positions in pages and must not be used again. A step that deletes a stage or a session therefore stores its
-key as a lower bound of new keys, in table `sequencer`.
+key as a lower bound of new keys, in table `sequencer`. Sequence numbers must not be used again either, so the first
+step also stores the newest one: it may be that of an event that a later step deletes.
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from stagebook.book.sqlite.queries import NOTE_LAST_SEQUENCE
 from stagebook.book.store import RetentionStep
 
 EXPIRE_SESSIONS = "INSERT INTO expired_session (session_key) SELECT value FROM json_each(?)"
@@ -84,6 +86,7 @@ def expire_sessions(connection: apsw.Connection, session_keys: Sequence[int]) ->
         connection.execute(EXPIRE_SESSIONS, (keys,))
         connection.execute(DELETE_SESSIONS, (keys,))
         connection.execute(NOTE_SESSION_KEY, (max(session_keys),))
+        connection.execute(NOTE_LAST_SEQUENCE)
     return RetentionStep(rows={"session": len(session_keys)})
 
 
@@ -114,6 +117,7 @@ def expire_compositions(connection: apsw.Connection, composition_keys: Sequence[
     with _transaction(connection):
         connection.execute(EXPIRE_COMPOSITIONS, (keys,))
         connection.execute(DELETE_COMPOSITIONS, (keys,))
+        connection.execute(NOTE_LAST_SEQUENCE)
     return RetentionStep(rows={"composition": len(composition_keys)})
 
 
