@@ -14,15 +14,14 @@ said by its time; `deviation` is the distance between that place and the end of 
 Importing PyAV is slow. Import this module only where sound is really transcoded.
 """
 
-from fractions import Fraction
 from typing import Final
 
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
-from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
+from stagebook.media.recording.aac_encoder import make_aac_encoder, sound_frame
 from stagebook.media.recording.hls.encoded_media import (
     FRAME_SAMPLES,
     SAMPLES_PER_SECOND,
@@ -40,9 +39,6 @@ _MAX_STRETCH: Final = 4
 _SILENCE_SAMPLES: Final = 960
 _FADE_SAMPLES: Final = 96
 """2 ms. Sound that begins or ends at once would click."""
-_TICK: Final = Fraction(1, SAMPLES_PER_SECOND)
-_ENCODER_OPTIONS: Final = {"aac_coder": "fast", "aac_tns": "0"}
-"""They need half of the processor time of the defaults, at the same distance from the original."""
 
 _Samples = NDArray[np.float32]
 
@@ -53,7 +49,7 @@ class OpusToAac:
     def __init__(self, *, start_us: int) -> None:
         """`start_us` is the time of the first sample that is encoded."""
         self._decoder = _make_decoder()
-        self._encoder = _make_encoder()
+        self._encoder = make_aac_encoder(BITRATE_BPS)
         self._start = self._end = us_to_samples(start_us)
         """The timeline position behind the last sample that the encoder was given."""
         self._mean_deviation = 0.0
@@ -163,8 +159,7 @@ class OpusToAac:
         return encoded
 
     def _encode(self, samples: _Samples, position: int) -> list[EncodedSound]:
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = SAMPLES_PER_SECOND, position, _TICK
+        frame = sound_frame(samples, position)
         # The encoder's first packet, whose time is before the start, only prepares the decoder.
         return [
             EncodedSound(time_samples=packet.pts, body=bytes(packet))
@@ -184,16 +179,4 @@ def _make_decoder() -> AudioCodecContext:
     context = av.CodecContext.create("opus", "r")
     context.sample_rate = SAMPLES_PER_SECOND
     context.layout = "stereo"
-    return context
-
-
-def _make_encoder() -> AudioCodecContext:
-    context = av.CodecContext.create("aac", "w")
-    context.sample_rate = SAMPLES_PER_SECOND
-    context.layout = "stereo"
-    context.format = "fltp"
-    context.bit_rate = BITRATE_BPS
-    context.time_base = _TICK
-    context.options = dict(_ENCODER_OPTIONS)
-    context.open()
     return context
