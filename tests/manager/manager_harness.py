@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,6 +243,7 @@ async def running_manager(
     ids: SeededIds | None = None,
     channels: Mapping[str, str] | None = None,
     records: bool = True,
+    before_start: Callable[[StageManager], None] = lambda _manager: None,
 ) -> AsyncIterator[ManagerHarness]:
     """Run a manager on the book at `path`. It ends without a shutdown, as in a crash; only the book is closed.
 
@@ -266,6 +267,7 @@ async def running_manager(
         composition=composer,
         channel_url=(channels or {}).get,
     )
+    before_start(manager)
     await manager.start()
     try:
         yield ManagerHarness(

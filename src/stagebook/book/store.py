@@ -319,6 +319,13 @@ class Book(BookReader, Protocol):
     def backlog(self) -> int:
         """Number of transactions that were submitted and are not durable yet."""
 
+    @property
+    def submitted_time_ms(self) -> int:
+        """The time of the newest event or session end that was submitted, 0 in a new book.
+
+        As `last_time_ms`, but also of what is not durable yet. An event with an earlier time is recorded with this one.
+        """
+
     def submit(self, changes: Sequence[Change]) -> Submission:
         """Queue a transaction and return its sequence numbers and a future for its durability.
 

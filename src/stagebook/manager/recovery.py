@@ -19,7 +19,7 @@ recovery leaves the remaining participants and sessions to the next start.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from msgspec.structs import replace
@@ -43,13 +43,15 @@ SUBMITTED_CHANGES = 100_000
 """Changes that are submitted before recovery waits until they are durable: some tens of megabytes of rows."""
 
 
-async def recover(unit: UnitOfWork) -> int:
+async def recover(unit: UnitOfWork, *, leaves_open: Callable[[str], bool] = lambda _stage_arn: False) -> int:
     """Close each open session in the book; return how many there were.
+
+    The sessions of a stage for whose ARN `leaves_open` returns True stay open, and do not count.
 
     Returns when all of it is durable. Must run before any session is opened. Raises BookFailedError if the book fails.
     """
     book, linger_ms = unit.book, unit.rules.linger_ms
-    sessions = book.list_open_sessions()
+    sessions = [session for session in book.list_open_sessions() if not leaves_open(session.stage_arn)]
     replicas = book.list_active_replicas()
     ties = {end for replica in replicas for end in (_source(replica), _destination(replica))}
     tied: list[Change] = [PutReplica(replica=replace(replica, state=ReplicationState.STOPPED)) for replica in replicas]

@@ -21,7 +21,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from itertools import islice
 
-from stagebook.book.store import Book, BookReader
+from stagebook.book.changes import Change, PutStage
+from stagebook.book.store import Book, BookReader, Durable
 from stagebook.manager.compositions.composition_requests import CompositionRequests
 from stagebook.manager.compositions.composition_service import ChannelDirectory, CompositionService
 from stagebook.manager.participants.engine_events import EngineEvents
@@ -40,6 +41,7 @@ from stagebook.manager.resources.stage_service import StageService
 from stagebook.manager.resources.tag_service import TagService
 from stagebook.manager.resources.token_service import TokenService
 from stagebook.manager.session.decision_control import DecisionControl
+from stagebook.manager.session.observed_rooms import ObservedRooms
 from stagebook.manager.session.order_dispatcher import OrderDispatcher
 from stagebook.manager.session.session_registry import LiveConnection, LiveSession, LiveTotals
 from stagebook.manager.session.transaction import SessionRules
@@ -54,6 +56,7 @@ from stagebook.stage.clock import Clock, Instant, Randomness
 from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import Cause
 from stagebook.stage.limits import Limits
+from stagebook.stage.room_stages import is_room_stage
 from stagebook.stage.session.session_facts import SessionClosed
 from stagebook.stage.session.session_state import Session
 
@@ -94,6 +97,7 @@ class StageManager:
         self.limits = limits
         self.region = region
         self._media = media
+        self._rooms: ObservedRooms | None = None
         dispatcher = OrderDispatcher(media=media)
         rules = SessionRules(limits=limits, linger_ms=linger_ms)
         self._unit = UnitOfWork(book=book, clock=clock, randomness=randomness, rules=rules, dispatcher=dispatcher)
@@ -182,15 +186,43 @@ class StageManager:
         )
         self.tags = TagService(unit=unit, stages=self.stages, compositions=self.compositions)
 
+    def observe(self, rooms: ObservedRooms) -> None:
+        """Let the sessions of rooms that somebody else runs go on over a restart. Call it before `start`."""
+        self._rooms = rooms
+        self.stages.rooms = rooms
+
+    def record(self, changes: list[Change]) -> Durable:
+        """Submit what happened in observed rooms as one transaction; return what to await until it is durable.
+
+        Raises BookFailedError and ChangeRefusedError.
+        """
+        durable = self._unit.submit(changes)
+        for change in changes:
+            if isinstance(change, PutStage):
+                self.stages.note_created(change.stage.account_id)
+        return durable
+
+    async def durable(self) -> None:
+        """Wait until everything submitted so far is in the book. Raises BookFailedError."""
+        await self._unit.durable()
+
+    @property
+    def submitted_time_ms(self) -> int:
+        """The time of the newest event that was submitted, in ms since the epoch. No later one is below it."""
+        return self._unit.book.submitted_time_ms
+
     async def start(self) -> int:
         """Register for the reports of the media engine, and close the sessions that an interrupted run left open.
 
         Returns how many sessions were open. Call it before the APIs accept requests.
         """
         self._media.listen(self._engine_events.on_fact)
-        recovered = await recover(self._unit)
+        recovered = await recover(self._unit, leaves_open=self._is_observed)
         await self.compositions.recover()
         return recovered
+
+    def _is_observed(self, stage_arn: str) -> bool:
+        return self._rooms is not None and is_room_stage(stage_arn)
 
     def _require_unused(self, arn: str) -> None:
         self.compositions.require_unused(arn)
@@ -202,10 +234,13 @@ class StageManager:
 
     def live_totals(self) -> LiveTotals:
         """Return the numbers of sessions, participants, publishers and subscriptions that are live now."""
-        return self._unit.registry.totals()
+        totals = self._unit.registry.totals()
+        return totals if self._rooms is None else totals + self._rooms.totals()
 
     def live_session(self, stage_arn: str) -> LiveSession | None:
         """Return what is live on a stage now, None without an open session."""
+        if self._rooms is not None and is_room_stage(stage_arn):
+            return self._rooms.live_session(stage_arn)
         return self._unit.registry.live_session(stage_arn)
 
     def live_connections(self, stage_arn: str, participant_id: str) -> tuple[LiveConnection, ...]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from stagebook.book.changes import Change
+from stagebook.book.changes import Change, sequence_time_ms
 from stagebook.book.event_counts import EventCounts
 from stagebook.book.retention_policy import RetentionPolicy
 from stagebook.book.sqlite.book_connection import (
@@ -102,6 +102,11 @@ class SqliteBook(SqliteReader):
     def backlog(self) -> int:
         """See `Book.backlog`."""
         return self._backlog
+
+    @property
+    def submitted_time_ms(self) -> int:
+        """See `Book.submitted_time_ms`."""
+        return sequence_time_ms(self._translator.last_sequence)
 
     @property
     def event_counts(self) -> EventCounts:

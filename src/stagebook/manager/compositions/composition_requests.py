@@ -29,6 +29,7 @@ from stagebook.stage.ids import new_destination_id
 from stagebook.stage.input_rules import check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import EncoderConfiguration, StorageConfiguration
+from stagebook.stage.room_stages import require_no_room
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _DIGEST_SIZE_BYTES = 16
@@ -114,6 +115,7 @@ class CompositionRequests:
         """
         if self._authorization.is_being_deleted(spec.stage_arn) or self._unit.book.get_stage(spec.stage_arn) is None:
             raise ResourceNotFoundError(kind="stage", name=spec.stage_arn)
+        require_no_room(spec.stage_arn, member="stageArn")
         if not is_served:
             raise InvalidInputError(member="destinations", rule="cannot be served: this server does not compose stages")
         for configuration in spec.destinations:

@@ -13,6 +13,7 @@ from stagebook.stage.ids import new_connection_id
 from stagebook.stage.input_rules import check_attributes
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import Stage
+from stagebook.stage.room_stages import require_no_room
 from stagebook.stage.session.session_facts import ReplicationRequested, ReplicationStopRequested
 
 
@@ -47,13 +48,15 @@ class ReplicationService:
 
         `window_seconds` is the reconnect window: how long the replication waits for a publisher that stopped.
         `attributes` are added to the participant's own and override them. Returns when it is durable. Raises
-        InvalidInputError (equal stages, too many bytes of attributes), ResourceNotFoundError (a stage, the
-        participant), ConflictError (it does not publish, is a replica, is replicated there already, or the destination
-        has a participant with its id) and ServiceQuotaExceededError.
+        InvalidInputError (equal stages, a stage of a LiveKit room, too many bytes of attributes), ResourceNotFoundError
+        (a stage, the participant), ConflictError (it does not publish, is a replica, is replicated there already, or
+        the destination has a participant with its id) and ServiceQuotaExceededError.
         """
         check_attributes(attributes, size_bytes=self._limits.attributes_size_bytes)
         if source_stage_arn == destination_stage_arn:
             raise InvalidInputError(member="destinationStageArn", rule="must not be the source stage")
+        require_no_room(source_stage_arn, member="sourceStageArn")
+        require_no_room(destination_stage_arn, member="destinationStageArn")
         self._stage(source_stage_arn)
         destination = self._unit.session_of(self._stage(destination_stage_arn))
         source = self._unit.registry.sessions.get(source_stage_arn)

@@ -11,16 +11,18 @@ from stagebook.book.store import BookReader
 from stagebook.manager.recordings.recording_service import RecordingService
 from stagebook.manager.resources.ingest_configuration_service import IngestConfigurationService
 from stagebook.manager.resources.token_service import TokenService
+from stagebook.manager.session.observed_rooms import ObservedRooms
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.manager.tokens.authorization import Authorization
 from stagebook.stage.arns import STAGE
 from stagebook.stage.claims import MintedToken, TokenSpec
-from stagebook.stage.errors import ResourceNotFoundError, ServiceQuotaExceededError
+from stagebook.stage.errors import ConflictError, InvalidInputError, ResourceNotFoundError, ServiceQuotaExceededError
 from stagebook.stage.events import Cause
 from stagebook.stage.input_rules import check_tags
 from stagebook.stage.limits import Limits
 from stagebook.stage.recording.recording_plan import check_recording, completed, recording_is_off, unknown_storage
 from stagebook.stage.resources import Stage, StorageConfiguration
+from stagebook.stage.room_stages import is_room_stage, require_no_room
 from stagebook.stage.session.session_facts import ParticipantsDisconnected, SessionClosed
 
 
@@ -50,6 +52,8 @@ class StageService:
         self._region = region
         self._recordings = recordings
         self._on_deleted = on_deleted
+        self.rooms: ObservedRooms | None = None
+        """The rooms of a LiveKit server that some stages show, if there are any."""
         # By account. The book counts the stages of an account once; then the number follows each change.
         self._counts: dict[str, int] = {}
         # A stage is read from the book and written back whole. One change at a time, or the later one loses the
@@ -119,6 +123,11 @@ class StageService:
             known = self._counts[account_id] = self._book.count_stages(account_id)
         return known
 
+    def note_created(self, account_id: str) -> None:
+        """Count a stage whose creation was submitted by another part of the manager."""
+        if account_id in self._counts:
+            self._counts[account_id] += 1
+
     async def update(self, *, stage_arn: str, name: str | None, recording: dict[str, Any] | None) -> Stage:
         """Change the given members of a stage; None leaves one as it is.
 
@@ -129,6 +138,7 @@ class StageService:
         async with self.changing:
             stage = self.find(stage_arn)
             if recording is not None and completed(recording) != completed(stage.recording):
+                require_no_room(stage_arn, member="autoParticipantRecordingConfiguration")
                 self._check_recording(stage.account_id, recording)
                 self._recordings.require_idle(stage_arn)
             changed = replace(
@@ -140,13 +150,17 @@ class StageService:
             return changed
 
     async def delete(self, *, stage_arn: str) -> None:
-        """Delete a stage (API reference, DeleteStage). Raises ResourceNotFoundError.
+        """Delete a stage (API reference, DeleteStage).
+
+        Raises ResourceNotFoundError, and ConflictError for a stage that shows a room of LiveKit which is open.
 
         One transaction disconnects all participants, ends the session and deletes the stage. Its ingest configurations
         are no longer attached then. Recorded sessions and events stay in the book.
         """
         async with self.changing:
             stage = self.find(stage_arn)
+            if self.rooms is not None and self.rooms.live_session(stage_arn) is not None:
+                raise ConflictError("the room that the stage shows is open: end it in LiveKit first")
             # Counted before the deletion is submitted: the book could show it before the count is corrected.
             self._count(stage.account_id)
             self._authorization.begin_deletion(stage_arn)
@@ -169,8 +183,16 @@ class StageService:
         A participant with a token: its participant id is refused on this stage for good, also if it has never joined. A
         participant of an ingest configuration: the configuration is detached from the stage. `reason` is stored with
         the events. Raises ResourceNotFoundError for an unknown stage (API reference, DisconnectParticipant).
+
+        A participant of a stage that shows a room of LiveKit is removed from the room. Each time that somebody enters a
+        room is another participant, so the id does not return. Raises ServerBusyError if LiveKit does not answer.
         """
         stage = self.find(stage_arn)
+        if is_room_stage(stage_arn):
+            if self.rooms is None:
+                raise InvalidInputError(member="stageArn", rule="the LiveKit room of the stage is not observed")
+            await self.rooms.disconnect(stage_arn, participant_id)
+            return
         configuration = self._ingest.of_participant(stage.account_id, participant_id)
         if configuration is not None:
             await self._ingest.detach(configuration, stage_arn=stage_arn, participant_id=participant_id, detail=reason)

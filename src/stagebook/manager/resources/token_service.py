@@ -13,6 +13,7 @@ from stagebook.stage.ids import new_participant_id
 from stagebook.stage.input_rules import check_attributes
 from stagebook.stage.limits import Limits
 from stagebook.stage.resources import Capability
+from stagebook.stage.room_stages import require_no_room
 
 
 class TokenService:
@@ -41,6 +42,7 @@ class TokenService:
         """Return a token for a new participant. Raises ResourceNotFoundError and InvalidInputError (attributes)."""
         if self._unit.book.get_stage(stage_arn) is None or self._authorization.is_being_deleted(stage_arn):
             raise ResourceNotFoundError(kind="stage", name=stage_arn)
+        require_no_room(stage_arn, member="stageArn")
         return self.mint(stage_arn, spec)
 
     def mint(self, stage_arn: str, spec: TokenSpec) -> MintedToken:

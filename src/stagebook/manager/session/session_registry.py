@@ -38,6 +38,15 @@ class LiveTotals(msgspec.Struct, frozen=True, kw_only=True):
     publishers: int
     subscriptions: int
 
+    def __add__(self, other: "LiveTotals") -> "LiveTotals":
+        """Return the sums of both."""
+        return LiveTotals(
+            sessions=self.sessions + other.sessions,
+            participants=self.participants + other.participants,
+            publishers=self.publishers + other.publishers,
+            subscriptions=self.subscriptions + other.subscriptions,
+        )
+
 
 class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
     """An open session and what is live in it, as the quotas count it: attempts in progress are included."""

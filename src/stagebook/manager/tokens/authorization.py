@@ -16,6 +16,7 @@ from stagebook.stage.arns import Arn, parse_arn
 from stagebook.stage.claims import Claims, ConnectionClaims
 from stagebook.stage.errors import TokenRefusal, TokenRefusedError
 from stagebook.stage.resources import Stage
+from stagebook.stage.room_stages import is_room_stage
 
 MAXIMUM_CACHED_STAGES = 10_000
 """How many stages' rights are cached. A full cache is cleared as a whole; each stage then costs one read again."""
@@ -147,7 +148,8 @@ class Authorization:
         if rights is not None:
             return rights
         stage = self._book.get_stage(stage_arn)
-        if stage is None or stage_arn in self._deleting:
+        # Nobody is admitted to a stage that shows a room of LiveKit, whatever token or stream key names it.
+        if stage is None or stage_arn in self._deleting or is_room_stage(stage_arn):
             return None
         if len(self._rights) >= MAXIMUM_CACHED_STAGES:
             self._rights.clear()
