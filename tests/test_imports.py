@@ -89,7 +89,7 @@ def test_test_clients_are_no_part_of_the_server(path: Path) -> None:
     if relative(path).startswith("webhooks/targets/"):
         # Webhooks are delivered with these, in a process of their own.
         clients -= {"boto3", "httpx"}
-    if relative(path).startswith("media/livekit/"):
+    if relative(path).startswith(("media/livekit/", "server/livekit/")):
         # The extra `livekit` has these: the client of LiveKit's service, and the peer that sends encoders' media to it.
         clients -= {"aiortc", "httpx"}
     if not relative(path).startswith(("demo/", "scenarios/", "testing/")):

@@ -11,9 +11,10 @@ from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.api.access.failed_attempts import FAILURES_BURST
 from stagebook.api.asgi import Message
-from stagebook.api.livekit_webhooks import LiveKitWebhooks
+from stagebook.api.livekit_webhooks import DurableWebhooks, LiveKitWebhooks
 from stagebook.media.livekit.livekit_access import LiveKitKey
 from stagebook.media.livekit.webhook_event import MAX_WEBHOOK_SIZE_BYTES
+from stagebook.stage.errors import ServerBusyError
 from tests.api.body_client import BodyClient, body_part
 
 KEY = LiveKitKey(key="test", secret="the secret of the key of these tests")
@@ -34,7 +35,7 @@ class Receiver:
 
     def __init__(self, *, remembered_events: int = 100) -> None:
         self.events: list[WebhookEvent] = []
-        self.application = LiveKitWebhooks(
+        self.application: LiveKitWebhooks = LiveKitWebhooks(
             KEY, on_event=self.events.append, monotonic=lambda: 0.0, remembered_events=remembered_events
         )
 
@@ -101,3 +102,27 @@ async def test_a_stranger_is_refused_and_then_limited(receiver: Receiver) -> Non
 async def test_other_requests_are_refused(receiver: Receiver, body: bytes, method: str, status: int) -> None:
     assert await receiver.post(body, method=method) == status
     assert receiver.events == []
+
+
+async def test_a_history_answers_when_the_event_is_durable(receiver: Receiver) -> None:
+    durable = asyncio.Event()
+
+    async def record(event: WebhookEvent) -> None:
+        receiver.events.append(event)
+        await durable.wait()
+
+    receiver.application = DurableWebhooks(KEY, record=record, monotonic=lambda: 0.0)
+    posted = [asyncio.create_task(receiver.post(joined("EV_1"))) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert (receiver.ids, any(task.done() for task in posted)) == (["EV_1", "EV_1"], False)
+    durable.set()
+    assert await asyncio.gather(*posted) == [200, 200]
+    assert await receiver.post(joined("EV_1"), token=b"no") == 401
+
+
+async def test_a_history_can_ask_for_an_event_again(receiver: Receiver) -> None:
+    async def record(_event: WebhookEvent) -> None:
+        raise ServerBusyError("not yet")
+
+    receiver.application = DurableWebhooks(KEY, record=record, monotonic=lambda: 0.0)
+    assert await receiver.post(joined("EV_1")) == 503

@@ -122,18 +122,20 @@ def start_server(
     *,
     config: Path | None = None,
     program: str = "stagebook",
+    command_words: str = "serve",
     flags: str = "",
     **settings: str,
 ) -> RunningServer:
     """Start a server on the data folder `data` and return it when `/health` reports 200. The caller must stop it.
 
-    `config` is a TOML file; `program` is the module to run; `settings` are command line options, and `flags` those
-    without a value, such as `--testing`. The log is appended to `<data>.log` beside the folder. Raises
-    ServerFailedError when the server exits or is not healthy within START_TIMEOUT_SECONDS.
+    `config` is a TOML file; `program` is the module to run, and `command_words` its command; `settings` are command
+    line options, and `flags` those without a value, such as `--testing`. The log is appended to `<data>.log` beside the
+    folder. Raises ServerFailedError when the server exits or is not healthy within START_TIMEOUT_SECONDS.
     """
-    free_ports = dict.fromkeys(("listen", "rtmp_listen", "rtmps_listen"), "127.0.0.1:0")
+    sockets = ("listen", "rtmp_listen", "rtmps_listen") if command_words == "serve" else ("listen",)
+    free_ports = dict.fromkeys(sockets, "127.0.0.1:0")
     options = {**free_ports, "data": str(data), **settings}
-    command = [sys.executable, "-m", program, "serve"]
+    command = [sys.executable, "-m", program, *command_words.split()]
     command += [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     for path in default_config if config is None else [config]:
         command += ["--config", str(path)]
@@ -174,6 +176,7 @@ def run_server(
     *,
     config: Path | None = None,
     program: str = "stagebook",
+    command_words: str = "serve",
     flags: str = "",
     **settings: str,
 ) -> Iterator[RunningServer]:
@@ -181,7 +184,7 @@ def run_server(
 
     The arguments are those of `start_server`.
     """
-    server = start_server(data, config=config, program=program, flags=flags, **settings)
+    server = start_server(data, config=config, program=program, command_words=command_words, flags=flags, **settings)
     try:
         yield server
     finally:

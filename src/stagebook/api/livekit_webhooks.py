@@ -4,12 +4,14 @@ Anybody can post here. A request counts only with a token that LiveKit has signe
 the body (`media.livekit.webhook_event`). LiveKit sends an event again if it gets no answer, and several nodes may send
 at the same time, so events come twice and in another order: each id counts once.
 
-The answer comes before anything is done with the event: LiveKit keeps the others of the room back until then.
+A media engine is told at once, and the answer comes before anything is done with the event: LiveKit keeps the others of
+the room back until then. A history is told before the answer, which says that the event is durable: LiveKit sends again
+what a crash loses.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -80,8 +82,7 @@ class LiveKitWebhooks:
             event = read_webhook(body, authorization, key=self._key)
         except WebhookRefusedError as error:
             return self._refused(scope, str(error))
-        self._take(event)
-        return HttpResponse(status=200)
+        return await self._take(event)
 
     def _refused(self, scope: Scope, detail: str) -> HttpResponse:
         client = scope.get("client")
@@ -91,14 +92,41 @@ class LiveKitWebhooks:
         _log.warning("a webhook of LiveKit was refused", address=address, detail=detail)
         return HttpResponse(status=401, body=detail.encode())
 
-    def _take(self, event: WebhookEvent) -> None:
+    async def _take(self, event: WebhookEvent) -> HttpResponse:
         """Hand an event on, in the next turn of the event loop, unless it has been here. One without an id counts."""
         if event.id in self._seen:
             self.repeated += 1
-            return
+            return HttpResponse(status=200)
         if event.id:
             self._seen[event.id] = None
             if len(self._seen) > self._remembered:
                 self._seen.popitem(last=False)
         self.accepted += 1
         asyncio.get_running_loop().call_soon(self._on_event, event)
+        return HttpResponse(status=200)
+
+
+class DurableWebhooks(LiveKitWebhooks):
+    """The path for a history: an event is answered when it is recorded.
+
+    Ids are not remembered. An event that was recorded and not answered comes again, and the history knows what it has.
+    """
+
+    def __init__(
+        self,
+        key: LiveKitKey,
+        *,
+        record: Callable[[WebhookEvent], Awaitable[None]],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`record` returns when an event is durable. It raises ServerBusyError to get the event again later."""
+        super().__init__(key, on_event=lambda _event: None, monotonic=monotonic)
+        self._record = record
+
+    async def _take(self, event: WebhookEvent) -> HttpResponse:
+        try:
+            await self._record(event)
+        except ServerBusyError as error:
+            return HttpResponse(status=503, headers=((b"retry-after", b"1"),), body=str(error).encode())
+        self.accepted += 1
+        return HttpResponse(status=200)

@@ -28,6 +28,7 @@ from stagebook.cli.exit_codes import (
 )
 from stagebook.cli.installation import completion_command, doctor_command
 from stagebook.cli.installation.version_action import VersionAction
+from stagebook.cli.livekit import livekit_commands
 from stagebook.config.rules import ConfigError
 from stagebook.data_folder.folder_permissions import DataFolderError
 
@@ -70,6 +71,7 @@ def parser_of_commands() -> argparse.ArgumentParser:
     events_commands.add_commands(commands)
     sessions_commands.add_commands(commands)
     webhooks_commands.add_commands(commands)
+    livekit_commands.add_commands(commands)
     check_command.add_commands(commands)
     doctor_command.add_commands(commands)
     play_command.add_commands(commands)

@@ -30,6 +30,7 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.folder_permissions import PRIVATE_UMASK, DataFolderError
 from stagebook.data_folder.secrets import DataFolder, ServerAddress
 from stagebook.data_folder.testing_mark import claim_folder
+from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.garbage_collection import tune_garbage_collection
@@ -63,10 +64,10 @@ class StartError(Exception):
     """The server cannot start on this machine. The message says why and what to do."""
 
 
-def serve(settings: Settings, *, is_testing: bool = False) -> int:
+def serve(settings: Settings, *, is_testing: bool = False, watched: WatchedLiveKit | None = None) -> int:
     """Run the server until a signal or a failure ends it; return the exit code.
 
-    With `is_testing` it has the testing API.
+    With `is_testing` it has the testing API. With `watched` it keeps the history of a LiveKit server.
 
     Raises ConfigError for settings that cannot be used, and StartError if the data folder, the book, a listen address
     or a worker process cannot be used.
@@ -79,10 +80,13 @@ def serve(settings: Settings, *, is_testing: bool = False) -> int:
         with BookLock.take(folder.book_path) as lock:
             claim_folder(folder, is_testing=is_testing)
             secrets = ServerSecrets.read(folder, settings)
-            configure_logging(level=settings.log_level, form=settings.log_form, secrets=secrets.secret_strings())
+            hidden = [*secrets.secret_strings(), *([] if watched is None else [watched.key.secret])]
+            configure_logging(level=settings.log_level, form=settings.log_form, secrets=hidden)
             _raise_open_files_limit()
             with open_listen_sockets(settings) as sockets, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_serve(settings, folder, lock, secrets, sockets, is_testing=is_testing))
+                return runner.run(
+                    _serve(settings, folder, lock, secrets, sockets, is_testing=is_testing, watched=watched)
+                )
     except (
         DataFolderError,
         ListenError,
@@ -110,12 +114,19 @@ async def _serve(
     sockets: ListenSockets,
     *,
     is_testing: bool,
+    watched: WatchedLiveKit | None,
 ) -> int:
     controlled = None
     if is_testing:
         controlled = ControlledParts(store=open_store(settings.object_storage(folder.recordings_path)))
     async with ServerParts(
-        settings, folder=folder, lock=lock, secrets=secrets, sockets=sockets, controlled=controlled
+        settings,
+        folder=folder,
+        lock=lock,
+        secrets=secrets,
+        sockets=sockets,
+        controlled=controlled,
+        watched=watched,
     ) as parts:
         return await Server(parts).run()
 
@@ -206,6 +217,8 @@ class Server:
             ingest="" if parts.ingest is None else parts.ingest.describe(),
         )
         print(banner, flush=True)
+        if parts.room_history is not None:
+            print(parts.room_history.describe(public_url=parts.public_url), flush=True)
         for warning in settings_warnings(parts.settings):
             print(f"WARNING: {warning}", flush=True)
         if parts.controlled is not None:

@@ -6,7 +6,7 @@
     /watch/v1/...                the watch API
     /testing/v1/...              the testing API, only with `--testing`
     /console/...                 the files of the console, a web page
-    /livekit/webhook             the receiver of LiveKit's webhooks, only with LiveKit as the media engine
+    /livekit/webhook             the receiver of LiveKit's webhooks, only with LiveKit as the media engine or watched
     paths of the participants    the participants API (WHIP, the events websocket)
     every other path             the AWS API, which answers unknown operations as AWS does
 

@@ -43,9 +43,16 @@ def build_router(
         watch=build_watch_api(parts, calls, access=access, requests=requests.watch),
         testing=_testing_api(parts, operations=calls.router.names),
         metrics=_metrics(parts, measured, access=access),
-        livekit_webhooks=None if parts.livekit is None else parts.livekit.webhooks,
+        livekit_webhooks=_livekit_webhooks(parts),
         log_requests=settings.log_level == "debug",
     )
+
+
+def _livekit_webhooks(parts: ServerParts) -> Application | None:
+    """Return the receiver of LiveKit's webhooks: those of the media engine, or of rooms that are watched."""
+    if parts.room_history is not None:
+        return parts.room_history.webhooks
+    return None if parts.livekit is None else parts.livekit.webhooks
 
 
 def _testing_api(parts: ServerParts, *, operations: Collection[str]) -> RouteApi | None:

@@ -28,6 +28,7 @@ from stagebook.config.settings import Settings
 from stagebook.data_folder.secrets import DataFolder
 from stagebook.history.processes.history_processes import HistoryProcesses
 from stagebook.history.search.search_indexer import SearchIndexer
+from stagebook.livekit_history.watched_livekit import WatchedLiveKit
 from stagebook.manager.retention import Retention
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.composition.composition_port import CompositionEngine
@@ -45,6 +46,7 @@ from stagebook.server.composition_wiring import build_compositions
 from stagebook.server.controlled_parts import ControlledParts
 from stagebook.server.garbage_collection import tune_garbage_collection
 from stagebook.server.listen_sockets import ListenSockets
+from stagebook.server.livekit.watched_rooms import WatchedRooms, watched_rooms
 from stagebook.server.server_secrets import ServerSecrets
 from stagebook.server.system_clock import SystemClock, SystemRandomness
 from stagebook.server.telemetry.start_traces import start_traces
@@ -101,8 +103,10 @@ class ServerParts:
         secrets: ServerSecrets,
         sockets: ListenSockets,
         controlled: ControlledParts | None = None,
+        watched: WatchedLiveKit | None = None,
     ) -> None:
-        """`controlled` is what the testing API controls, in a server with `--testing`."""
+        """`controlled` is what the testing API controls, in a server with `--testing`. `watched` is a LiveKit server
+        whose history the book keeps, in `stagebook livekit watch`."""
         self.settings = settings
         self.folder = folder
         self.secrets = secrets
@@ -120,8 +124,10 @@ class ServerParts:
         self.version = metadata.version("stagebook")
         self._lock = lock
         self._media_user = media_process_user(settings)
-        # Most tests use no media, and a test run starts servers all the time.
-        self._starts_media_on_demand = controlled is not None
+        # Most tests use no media, and a test run starts servers all the time. A LiveKit server has media of its own.
+        self._starts_media_on_demand = controlled is not None or watched is not None
+        self._watched = watched
+        self.room_history: WatchedRooms | None = None
         self._started = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -204,7 +210,14 @@ class ServerParts:
         self.retention = build_retention(self.settings, book=self.book, manager=self.manager)
         if self.retention.is_configured and not self.book.can_shrink:
             await self._make_book_shrinkable()
+        if self._watched is not None:
+            self.room_history = await watched_rooms(
+                self.manager, self._watched, account_id=self.secrets.access_key.account_id
+            )
+            parts.push_async_callback(self.room_history.stop)
         recovered = await self.manager.start()
+        if self.room_history is not None:
+            self.room_history.start()
         await engines_start
         self.compositions.complete_leftovers()
         await self.recorders.start()

@@ -1,0 +1,1 @@
+"""`stagebook livekit`: the commands about a LiveKit server that exists."""

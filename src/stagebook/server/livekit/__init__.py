@@ -1,0 +1,1 @@
+"""The wiring of what a server has to do with LiveKit."""

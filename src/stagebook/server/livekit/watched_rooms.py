@@ -1,0 +1,85 @@
+"""The parts of a server that keeps the history of a LiveKit server: the client, the history, the webhook endpoint.
+
+The libraries of LiveKit are an optional extra, and other servers do not load them: they are imported late.
+"""
+
+import logging
+import time
+import warnings
+from typing import TYPE_CHECKING, Final
+
+from jwt.warnings import InsecureKeyLengthWarning
+
+from stagebook.api.asgi import Application
+from stagebook.livekit_history.watched_livekit import WatchedLiveKit
+from stagebook.manager.stage_manager import StageManager
+from stagebook.server.router import LIVEKIT_WEBHOOK_PATH
+from stagebook.server.system_clock import SystemClock
+
+if TYPE_CHECKING:
+    import httpx
+
+    from stagebook.livekit_history.room_history import RoomHistory
+
+
+SAFE_SECRET_BYTES: Final = 32
+"""HMAC with SHA-256 needs a key of this length (RFC 7518 section 3.2). `livekit-server --dev` has a shorter one."""
+
+
+class WatchedRooms:
+    """The running parts. `webhooks` is the application of the endpoint."""
+
+    def __init__(
+        self, watched: WatchedLiveKit, *, client: "httpx.AsyncClient", history: "RoomHistory", webhooks: Application
+    ) -> None:
+        self._watched = watched
+        self._client = client
+        self._history = history
+        self.webhooks = webhooks
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._history.start()
+
+    async def stop(self) -> None:
+        """Stop to record. What is open stays open in the book."""
+        await self._history.stop()
+        await self._client.aclose()
+
+    def describe(self, *, public_url: str) -> str:
+        """Return the lines of the startup banner about LiveKit."""
+        lines = [
+            f"  LiveKit      {self._watched.url}, read every {self._watched.poll_interval_seconds:g} s",
+            "  webhooks     in livekit.yaml; without them, rooms are seen when they are read:",
+            "                 webhook:",
+            f"                   api_key: {self._watched.key.key}",
+            "                   urls:",
+            f"                     - {public_url}{LIVEKIT_WEBHOOK_PATH}",
+        ]
+        if len(self._watched.key.secret.encode()) < SAFE_SECRET_BYTES:
+            lines.append(f"WARNING: the API secret has fewer than {SAFE_SECRET_BYTES} bytes: it can be guessed")
+        return "\n".join(lines)
+
+
+async def watched_rooms(manager: StageManager, watched: WatchedLiveKit, *, account_id: str) -> WatchedRooms:
+    """Return the parts, not started yet. The stage manager then leaves the sessions of rooms open over a restart."""
+    import httpx
+
+    from stagebook.api.livekit_webhooks import DurableWebhooks
+    from stagebook.livekit_history.room_history import RoomHistory
+    from stagebook.media.livekit.livekit_access import LiveKitAccess
+    from stagebook.media.livekit.room_service import RoomService
+
+    # The banner warns once, in place of a warning for each token.
+    warnings.simplefilter("ignore", InsecureKeyLengthWarning)
+    # It would log each call.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=4))
+    # Tokens have the real time.
+    access = LiveKitAccess(watched.key, wall_clock=lambda: SystemClock().now_ms() / 1_000)
+    history = RoomHistory(
+        manager, RoomService(client, url=watched.url, access=access), watched=watched, account_id=account_id
+    )
+    manager.observe(history)
+    webhooks = DurableWebhooks(watched.key, record=history.on_webhook, monotonic=time.monotonic)
+    return WatchedRooms(watched, client=client, history=history, webhooks=webhooks)
