@@ -19,7 +19,7 @@ from stagebook.stage.resources import ParticipantRecord, ParticipantState
 from tests.audit.histories import audited, timed
 from tests.audit.sound_book import require_sound, violations
 from tests.book.sample import NOON_MS, append, commit, end_session, open_book, open_session, put, put_stage
-from tests.cli.written_book import write_book
+from tests.cli.written_book import write_book, write_composition
 from tests.manager.simulation.simulate import simulate
 
 SEED = 0
@@ -250,6 +250,28 @@ def test_an_index_that_differs_is_found(indexed: Path, statement: str, detail: s
     found = index_violations(indexed)
     assert {violation.rule for violation in found} == {"search-index"}
     assert detail in found[0].detail
+
+
+@pytest.mark.parametrize(
+    ("statement", "detail"),
+    [
+        ("DELETE FROM entry WHERE composition_key = 1", "the search index lacks the event"),
+        ("UPDATE entry SET cause = NULL WHERE composition_key = 1 AND cause IS NOT NULL", "other values"),
+    ],
+)
+def test_an_event_of_a_composition_that_the_index_has_otherwise_is_found(
+    tmp_path: Path, statement: str, detail: str
+) -> None:
+    book = write_composition(tmp_path / "data")
+    with HistoryFiles(book) as files:
+        files.index.catch_up(maximum_batches=1_000)
+    assert index_violations(book) == []
+    connection = apsw.Connection(str(book.with_name(SEARCH_INDEX_NAME)))
+    connection.execute(statement).fetchall()
+    connection.close()
+    found = index_violations(book)
+    assert detail in found[0].detail
+    assert found[0].event_id
 
 
 def test_an_event_with_an_impossible_sequence_number_has_no_id(indexed: Path) -> None:

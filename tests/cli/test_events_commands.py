@@ -146,12 +146,15 @@ def test_a_table_says_which_composition_and_why(composed_data: Path, capsys: pyt
     assert "composition/abcdABCDefgh,destinationGHFabcgefABC,AccessDeniedException:AccessdeniedtoS3bucket." in shown
 
 
-def test_an_export_has_no_names_of_compositions(composed_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["events", "export", "--data", str(composed_data), "--output", "-", "--name", "COMPOSITION_FAILED"])
-    assert "must be one of JOINED" in capsys.readouterr().err
-    assert main(["events", "export", "--data", str(composed_data), "--output", "-"]) == 0
-    assert "composition" not in capsys.readouterr().out
+def test_an_export_has_the_events_of_compositions(composed_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export = ["events", "export", "--data", str(composed_data), "--output", "-"]
+    assert main([*export, "--name", "COMPOSITION_FAILED"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["compositionArn"] == COMPOSITION_ARN
+    assert main(export) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == EVENTS + COMPOSITION_EVENTS
+    assert [int(each["sequence"]) for each in lines] == sorted(int(each["sequence"]) for each in lines)
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +176,22 @@ def test_the_search_index_finds_the_same_without_the_log(
     flags: str,
 ) -> None:
     expected = listed(data, capsys, *flags.split())
-    monkeypatch.setattr(SqliteEventLog, "read_before", None)
+    monkeypatch.setattr(SqliteEventLog, "read_entries_before", None)
     assert listed(indexed_data, capsys, *flags.split(), "--limit", "100") == expected
     assert listed(indexed_data, capsys, *flags.split(), "--limit", "1") == expected[:1]
+
+
+def test_the_search_index_finds_the_events_of_compositions(
+    composed_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--stage", ARN, "--limit", "100")
+    expected = listed(composed_data, capsys, *flags)
+    folder = tmp_path / "data"
+    shutil.copytree(composed_data, folder)
+    with HistoryFiles(folder / "book.sqlite3") as files:
+        files.index.catch_up(maximum_batches=10)
+    monkeypatch.setattr(SqliteEventLog, "read_entries_before", None)
+    assert listed(folder, capsys, *flags) == expected
 
 
 def test_the_log_is_read_while_the_index_is_being_built(

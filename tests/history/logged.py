@@ -2,8 +2,15 @@
 
 from typing import Any
 
+from stagebook.book.composition_log import LoggedCompositionEvent
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.store import RecordedEvent
+from stagebook.stage.composition.composition_events import (
+    CompositionCause,
+    CompositionErrorCode,
+    CompositionEvent,
+    CompositionEventName,
+)
 from stagebook.stage.events import Event, EventName
 
 ACCOUNT = "123456789012"
@@ -24,3 +31,19 @@ def logged(
     ids = {"account_id": ACCOUNT, "stage_arn": STAGE_ARN, "session_id": SESSION, "user_id": "ann"} | (identity or {})
     event = Event(name=name, **members)
     return LoggedEvent(**ids, recorded=RecordedEvent(sequence=sequence, participant_id=participant_id, event=event))
+
+
+def of_composition(*, sequence: int = TIME_MS << 20) -> LoggedCompositionEvent:
+    """Return an event of a composition with each member."""
+    return LoggedCompositionEvent(
+        account_id=ACCOUNT,
+        stage_arn=STAGE_ARN,
+        composition_arn=f"arn:aws:ivs:us-west-2:{ACCOUNT}:composition/abcdABCDefgh",
+        sequence=sequence,
+        event=CompositionEvent(
+            name=CompositionEventName.COMPOSITION_DESTINATION_FAILED,
+            destination_id="GHFabcgefABC",
+            error_code=CompositionErrorCode.ACCESS_DENIED_EXCEPTION,
+            cause=CompositionCause.OUTPUT,
+        ),
+    )

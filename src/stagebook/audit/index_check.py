@@ -5,7 +5,7 @@ from pathlib import Path
 from stagebook.audit import book_rules
 from stagebook.audit.book_rules import Report, Violation
 from stagebook.book.event_id import event_id
-from stagebook.history.search.index_scan import IndexUnreadableError, index_differences
+from stagebook.history.search.index_scan import IndexDifference, IndexUnreadableError, index_differences
 
 
 def check_index(path: Path, book_path: Path, report: Report) -> int:
@@ -13,22 +13,26 @@ def check_index(path: Path, book_path: Path, report: Report) -> int:
     count = 0
     try:
         for each in index_differences(path, book_path=book_path):
-            report(
-                Violation(
-                    rule=book_rules.SEARCH_INDEX.name,
-                    detail="the search index lacks the event"
-                    if each.is_missing
-                    else "the search index has other values",
-                    stage_arn=each.stage_arn,
-                    session_id=each.session_id,
-                    participant_id=each.participant_id,
-                    event_id=event_id(each.sequence, session_id=each.session_id, participant_id=each.participant_id)
-                    if each.sequence > 0
-                    else "",
-                )
-            )
+            report(_violation(each))
             count += 1
     except IndexUnreadableError as error:
         report(Violation(rule=book_rules.SEARCH_INDEX.name, detail=str(error)))
         count += 1
     return count
+
+
+def _violation(difference: IndexDifference) -> Violation:
+    what = "the search index lacks the event" if difference.is_missing else "the search index has other values"
+    event = ""
+    if difference.sequence > 0:
+        # Of a composition, `LoggedCompositionEvent.event_id`.
+        of = difference.participant_id or difference.composition_arn
+        event = event_id(difference.sequence, session_id=difference.session_id, participant_id=of)
+    return Violation(
+        rule=book_rules.SEARCH_INDEX.name,
+        detail=f"{difference.composition_arn}: {what}" if difference.composition_arn else what,
+        stage_arn=difference.stage_arn,
+        session_id=difference.session_id,
+        participant_id=difference.participant_id,
+        event_id=event,
+    )

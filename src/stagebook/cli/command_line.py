@@ -19,6 +19,7 @@ from stagebook.cli import (
     webhooks_commands,
 )
 from stagebook.cli.books import check_command
+from stagebook.cli.compositions import compositions_commands
 from stagebook.cli.exit_codes import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -70,6 +71,7 @@ def parser_of_commands() -> argparse.ArgumentParser:
     key_commands.add_commands(commands)
     events_commands.add_commands(commands)
     sessions_commands.add_commands(commands)
+    compositions_commands.add_commands(commands)
     webhooks_commands.add_commands(commands)
     livekit_commands.add_commands(commands)
     check_command.add_commands(commands)

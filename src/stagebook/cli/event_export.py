@@ -10,7 +10,7 @@ from typing import IO, Any, NoReturn
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stagebook.book.event_log import LoggedEvent
+from stagebook.book.composition_log import LogEntry
 from stagebook.cli.event_flags import event_filter, open_history
 from stagebook.cli.exit_codes import EXIT_OK, EXIT_TERMINATED, CommandFailedError
 from stagebook.cli.output_file import STANDARD_OUTPUT, open_output
@@ -22,7 +22,7 @@ from stagebook.history.history_files import HistoryFiles
 from stagebook.server.system_clock import SystemClock
 
 PARQUET = "parquet"
-Write = Callable[[Sequence[LoggedEvent]], None]
+Write = Callable[[Sequence[LogEntry]], None]
 
 
 def export_events(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,6 @@ from stagebook.history.event_query import (
     chosen_events,
 )
 from stagebook.history.history_files import HistoryFiles
-from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.timestamps import epoch_ms
 
 CACHE_SIZE_KIB = 8_192
@@ -65,24 +64,27 @@ def add_time_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, type=parse_moment, metavar="TIME", help=text)
 
 
-def add_filter_flags(parser: argparse.ArgumentParser, *, of_participants_only: bool = False) -> None:
+def add_filter_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the filters of events, of participants and of compositions."""
-    names, errors, causes = EVENT_LOG_NAMES, EVENT_LOG_ERRORS, EVENT_LOG_CAUSES
-    if of_participants_only:
-        names, errors, causes = tuple(EventName), (ANY_ERROR, *ErrorCode), tuple(Cause)
-    else:
-        parser.add_argument("--composition", metavar="ARN", help="events of the composition with this ARN or id")
+    parser.add_argument("--composition", metavar="ARN", help="events of the composition with this ARN or id")
     parser.add_argument("--stage", metavar="ARN", help="events of the stage with this ARN or id")
     parser.add_argument("--session", metavar="ID", help="events of this session")
     parser.add_argument("--participant", metavar="ID", help="events of this participant")
     parser.add_argument("--user", metavar="ID", help="events of the participants with this user id")
     parser.add_argument(
-        "--name", type=_one_of(names), action="append", metavar="NAME", help="events of this name; repeatable"
+        "--name",
+        type=_one_of(EVENT_LOG_NAMES),
+        action="append",
+        metavar="NAME",
+        help="events of this name; repeatable",
     )
     parser.add_argument(
-        "--error", type=_one_of(errors), metavar="CODE", help=f"events with this error code, or `{ANY_ERROR}` of them"
+        "--error",
+        type=_one_of(EVENT_LOG_ERRORS),
+        metavar="CODE",
+        help=f"events with this error code, or `{ANY_ERROR}` of them",
     )
-    parser.add_argument("--cause", type=_one_of(causes), metavar="CAUSE", help="events with this cause")
+    parser.add_argument("--cause", type=_one_of(EVENT_LOG_CAUSES), metavar="CAUSE", help="events with this cause")
     add_time_flags(parser)
 
 
@@ -110,7 +112,7 @@ def stage_arn(arguments: argparse.Namespace) -> str | None:
 
 def composition_arn(arguments: argparse.Namespace) -> str | None:
     """Return the ARN that `--composition` names, as `stage_arn` does."""
-    return _full_arn(arguments, getattr(arguments, "composition", None), full_composition_arn)
+    return _full_arn(arguments, arguments.composition, full_composition_arn)
 
 
 def _full_arn(arguments: argparse.Namespace, text: str | None, full_arn: Callable[..., str | None]) -> str | None:

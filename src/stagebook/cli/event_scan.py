@@ -6,7 +6,6 @@ missing in it, and reads the log otherwise, which takes as long as the book is l
 """
 
 import heapq
-import itertools
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 
@@ -33,15 +32,6 @@ def find_events(files: HistoryFiles, query: EventQuery, *, advance: Advance = la
 
     `advance` is called if the log is read.
     """
-    found: list[LogEntry] = []
-    if query.where.can_match_participants:
-        found += _of_participants(files, query, advance=advance)
-    if query.where.can_match_compositions:
-        found += itertools.islice(_of_compositions(files, query), query.limit)
-    return sorted(found, key=_sequence, reverse=not query.oldest_first)[: query.limit]
-
-
-def _of_participants(files: HistoryFiles, query: EventQuery, *, advance: Advance) -> list[LoggedEvent]:
     pick = heapq.nsmallest if query.oldest_first else heapq.nlargest
     if query.where.session_id is not None:
         return pick(query.limit, _of_session(files, query.where), key=_sequence)
@@ -50,7 +40,7 @@ def _of_participants(files: HistoryFiles, query: EventQuery, *, advance: Advance
             return pick(query.limit, _by_index(files, query), key=_sequence)
         except ServerBusyError:
             pass  # It is being built, or cannot be written.
-    found: list[LoggedEvent] = []
+    found: list[LogEntry] = []
     within = export_range(files, query.where)
     for page, position in _pages(files, within, oldest_first=query.oldest_first):
         matching = (event for event in page if within.after < event.sequence <= within.last)
@@ -64,12 +54,10 @@ def _of_participants(files: HistoryFiles, query: EventQuery, *, advance: Advance
 
 def is_selective(where: EventFilter) -> bool:
     """Return whether a filter may leave so few events that the log would be read in vain."""
-    return any((where.stage_arn, where.participant_id, where.user_id, where.names, where.error_code, where.cause)) or (
-        where.any_error
-    )
+    return where != EventFilter(account_id=where.account_id, since_ms=where.since_ms, until_ms=where.until_ms)
 
 
-def _by_index(files: HistoryFiles, query: EventQuery) -> Iterator[LoggedEvent]:
+def _by_index(files: HistoryFiles, query: EventQuery) -> Iterator[LogEntry]:
     """Yield the first `query.limit` events of each account that match. Raises ServerBusyError without a full index."""
     if not files.index.catch_up(maximum_batches=CATCH_UP_BATCHES).is_complete:
         raise ServerBusyError("the search index is being built")
@@ -85,11 +73,11 @@ def _by_index(files: HistoryFiles, query: EventQuery) -> Iterator[LoggedEvent]:
                 break
 
 
-def _pages(files: HistoryFiles, within: ExportRange, *, oldest_first: bool) -> Iterator[tuple[list[LoggedEvent], int]]:
+def _pages(files: HistoryFiles, within: ExportRange, *, oldest_first: bool) -> Iterator[tuple[list[LogEntry], int]]:
     """Yield pages of the log, and the position up to which it was read."""
     position = within.after if oldest_first else within.last + 1
     while position < within.last if oldest_first else position > within.after:
-        read = files.log.read_after if oldest_first else files.log.read_before
+        read = files.log.read_entries_after if oldest_first else files.log.read_entries_before
         page = read(position, limit=EVENTS_PER_READ)
         if not page:
             return
@@ -97,19 +85,7 @@ def _pages(files: HistoryFiles, within: ExportRange, *, oldest_first: bool) -> I
         yield page, position
 
 
-def _of_compositions(files: HistoryFiles, query: EventQuery) -> Iterator[LogEntry]:
-    """Yield the events of compositions that match. Nothing finds them but a read of all, which are few."""
-    within = export_range(files, query.where)
-    position = within.after if query.oldest_first else within.last + 1
-    read = files.log.read_compositions_after if query.oldest_first else files.log.read_compositions_before
-    while page := read(position, limit=EVENTS_PER_READ):
-        position = page[-1].sequence
-        yield from (each for each in page if within.after < each.sequence <= within.last and query.where.matches(each))
-        if not within.after < position <= within.last:
-            return
-
-
-def _of_session(files: HistoryFiles, where: EventFilter) -> Iterator[LoggedEvent]:
+def _of_session(files: HistoryFiles, where: EventFilter) -> Iterator[LogEntry]:
     session = files.sessions.find_session(where.session_id or "", account_id=where.account_id)
     if session is None:
         return

@@ -51,7 +51,7 @@ def add_commands(commands: Commands) -> None:
 
 def _add_export(actions: Commands) -> argparse.ArgumentParser:
     export = actions.add_parser("export", help="write events to a file as JSON Lines, CSV or Parquet")
-    add_filter_flags(export, of_participants_only=True)
+    add_filter_flags(export)
     export.add_argument("--format", choices=EXPORT_FORMATS, default="jsonl", help="default: %(default)s")
     export.add_argument("--output", required=True, metavar="FILE", help="the file, or - for standard output")
     export.add_argument("--gzip", action="store_true", help="compress jsonl or csv")

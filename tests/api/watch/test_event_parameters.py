@@ -4,7 +4,7 @@ import pytest
 
 from stagebook.api.routes.api_input import read_query
 from stagebook.api.routes.api_problems import ApiRefusedError
-from stagebook.api.watch.event_parameters import EventLogParameters, EventParameters, event_filter
+from stagebook.api.watch.event_parameters import EventParameters, event_filter
 from stagebook.history.event_query import EventFilter
 from stagebook.stage.composition.composition_events import CompositionCause, CompositionErrorCode, CompositionEventName
 from stagebook.stage.events import Cause, ErrorCode, EventName
@@ -53,7 +53,7 @@ def test_any_error() -> None:
 @pytest.mark.parametrize("composition", ["abcdABCDefgh", f"arn:aws:ivs:us-west-2:{ACCOUNT}:composition/abcdABCDefgh"])
 def test_the_event_log_has_parameters_of_compositions(composition: str) -> None:
     query = f"composition={composition}&name=COMPOSITION_FAILED&name=LEFT&error=StageDeleted&cause=stage_deleted"
-    parameters = read_query(EventLogParameters, query.encode())
+    parameters = read_query(EventParameters, query.encode())
     assert event_filter(parameters, account_id=ACCOUNT, region="us-west-2") == EventFilter(
         account_id=ACCOUNT,
         composition_arn=f"arn:aws:ivs:us-west-2:{ACCOUNT}:composition/abcdABCDefgh",
@@ -70,7 +70,7 @@ def test_the_event_log_has_parameters_of_compositions(composition: str) -> None:
 )
 def test_the_event_log_has_no_other_values(query: str) -> None:
     with pytest.raises(ApiRefusedError, match=f"^{query.partition('=')[0]}"):
-        read_query(EventLogParameters, query.encode())
+        read_query(EventParameters, query.encode())
 
 
 @pytest.mark.parametrize("since", ["1700000000.123", "1700000000.1239", "2023-11-14T23:13:20.123%2B01:00"])
@@ -81,11 +81,11 @@ def test_a_time_has_several_forms(since: str) -> None:
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("name=JOIN", "name[0]: Invalid enum value 'JOIN'"),
-        ("&".join(["name=LEFT"] * 17), "name: Expected `array` of length <= 16"),
+        ("name=JOIN", "name[0]: Expected `str` matching regex"),
+        ("&".join(["name=LEFT"] * 24), "name: Expected `array` of length <= 23"),
         ("error=ANY", "error: Expected `str` matching regex"),
         ("error=any%0A", "error: Expected `str` matching regex"),
-        ("cause=chance", "cause: Invalid enum value 'chance'"),
+        ("cause=chance", "cause: Expected `str` matching regex"),
         ("since=yesterday", "since: Invalid RFC3339 encoded datetime"),
         ("since=2023-11-14T22:13:20", "since: Expected `datetime` with a timezone component"),
         ("user=", "user: Expected `str` of length >= 1"),

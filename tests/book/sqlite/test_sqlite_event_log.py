@@ -73,7 +73,7 @@ async def test_a_read_continues_after_a_sequence_number(book: SqliteBook, log: S
         position = events[-1].sequence
         found += [each.sequence for each in events]
     assert found == sequences
-    assert [each.sequence for each in log.read_before(sequences[5], limit=3)] == sequences[4:1:-1]
+    assert [each.sequence for each in log.read_entries_before(sequences[5], limit=3)] == sequences[4:1:-1]
     assert log.last_sequence() == sequences[-1]
     await book.close()
 

@@ -6,14 +6,16 @@ import json
 
 import pytest
 
+from stagebook.book.composition_log import LogEntry
 from stagebook.history.export.event_lines import CSV_COLUMNS, csv_heading, csv_lines, csv_rows, json_lines
 from stagebook.stage.events import ErrorCode, EventName
 from tests.book.golden_values import EXCHANGE, REPLICATION
-from tests.history.logged import logged
+from tests.history.logged import logged, of_composition
 
 ERROR = logged(EventName.PUBLISH_ERROR, error_code=ErrorCode.INVALID_INPUT, detail='9, "much"\nmore')
-EVENTS = [
+EVENTS: list[LogEntry] = [
     ERROR,
+    of_composition(),
     *(logged(**{name: getattr(event, name) for name in event.__struct_fields__}) for event in (EXCHANGE, REPLICATION)),
 ]
 
@@ -30,7 +32,10 @@ def test_csv_has_the_members_of_json_lines() -> None:
     for document, row in zip(documents, rows, strict=True):
         assert tuple(row) == CSV_COLUMNS
         shown = {name: value for name, value in row.items() if value}
-        texts = {name: _text(value) for name, value in ({"replica": False} | document).items()}
+        texts = {
+            name: _text(value)
+            for name, value in (({"replica": False} if "participantId" in document else {}) | document).items()
+        }
         assert shown == texts
 
 

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from stagebook.history.event_document import event_document
+from stagebook.history.composition_document import entry_document
 from stagebook.history.export import parquet_file
 from stagebook.history.export.parquet_file import ParquetFile
 from tests.history.export.test_event_lines import EVENTS
@@ -37,7 +37,7 @@ def test_the_values_are_those_of_the_document() -> None:
     rows = written(len(EVENTS)).read().to_pylist()
     assert rows[0]["eventTime"] == datetime.fromtimestamp(TIME_MS / 1_000, UTC)
     for row, event in zip(rows, EVENTS, strict=True):
-        document = event_document(event)
+        document = entry_document(event)
         assert row["sequence"] == event.sequence
         for field in msgspec.structs.fields(type(document)):
             value = getattr(document, field.name)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagebook.history.event_document import event_document
+from stagebook.history.composition_document import entry_document
 from stagebook.history.event_query import EventFilter, EventQuery
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.search import event_search, search_index
@@ -20,7 +20,18 @@ from stagebook.history.search.event_search import SearchPage, search_events
 from stagebook.stage.errors import InvalidInputError, ServerBusyError
 from stagebook.stage.events import Cause, EventName
 from tests.book.sample import append, commit, end_session, open_session, put
-from tests.history.search.varied_book import ACCOUNTS, FILTERS, PLANNED, STAGES, PlannedEvent, VariedBook, delete_events
+from tests.history.search.varied_book import (
+    ACCOUNTS,
+    FILTERS,
+    PLANNED,
+    PLANNED_OF_COMPOSITIONS,
+    PLANNED_OF_PARTICIPANTS,
+    STAGES,
+    Planned,
+    PlannedEvent,
+    VariedBook,
+    delete_events,
+)
 
 ALL = EventFilter(account_id=ACCOUNTS[0])
 
@@ -59,7 +70,7 @@ def small_bounds() -> Iterator[None]:
 
 
 async def check_pages(
-    before: list[PlannedEvent], between: list[PlannedEvent], where: EventFilter, *, limit: int, oldest_first: bool
+    before: list[Planned], between: list[Planned], where: EventFilter, *, limit: int, oldest_first: bool
 ) -> None:
     """Write events, read all pages of a search and write another event after each, and compare with the log."""
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +98,7 @@ async def check_pages(
 
 
 # The user id of a participant must not change while pages are read: then other events match.
-LATER = PLANNED.map(
+LATER: st.SearchStrategy[Planned] = PLANNED_OF_COMPOSITIONS | PLANNED_OF_PARTICIPANTS.map(
     lambda each: msgspec.structs.replace(each, participant=f"later-{each.participant}", name=EventName.LEFT)
 )
 
@@ -101,7 +112,7 @@ LATER = PLANNED.map(
     oldest_first=st.booleans(),
 )
 def test_the_pages_of_a_search_are_the_events_that_match(
-    *, before: list[PlannedEvent], between: list[PlannedEvent], where: EventFilter, limit: int, oldest_first: bool
+    *, before: list[Planned], between: list[Planned], where: EventFilter, limit: int, oldest_first: bool
 ) -> None:
     with small_bounds():
         asyncio.run(check_pages(before, between, where, limit=limit, oldest_first=oldest_first))
@@ -125,7 +136,7 @@ async def test_a_search_sees_its_account_only(book: VariedBook, files: HistoryFi
 async def test_the_events_are_documents(book: VariedBook, files: HistoryFiles) -> None:
     await book.write(planned(EventName.PUBLISH_ERROR, cause=Cause.LIMIT))
     page = search_events(files, EventQuery(where=ALL, limit=10))
-    assert page.events == msgspec.json.encode([event_document(logged) for logged in book.matching(ALL)])
+    assert page.events == msgspec.json.encode([entry_document(logged) for logged in book.matching(ALL)])
 
 
 async def test_a_new_user_id_applies_to_the_events_before_it(book: VariedBook, files: HistoryFiles) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from stagebook.history.search import index_file, index_schema, search_index
 from stagebook.history.search.search_index import SearchIndex
+from stagebook.stage.composition.composition_events import CompositionEventName
 from stagebook.stage.errors import ServerBusyError
 from stagebook.stage.events import EventName
-from tests.history.search.varied_book import PlannedEvent, VariedBook, delete_events
+from tests.history.search.varied_book import PlannedCompositionEvent, PlannedEvent, VariedBook, delete_events
 
 ALL_BATCHES = 1_000
 TABLES = ("account", "user", "participant", "span", "entry")
@@ -22,6 +23,11 @@ TABLES = ("account", "user", "participant", "span", "entry")
 def planned(participant: str = "p1", **members: Any) -> PlannedEvent:  # noqa: ANN401 - members of the struct
     defaults: dict[str, Any] = {"stage": 0, "user": "", "name": EventName.JOINED, "code": None, "cause": None}
     return PlannedEvent(**defaults | {"later_ms": 1} | members, participant=participant)
+
+
+def planned_of_composition(number: int) -> PlannedCompositionEvent:
+    name = CompositionEventName.COMPOSITION_STARTED
+    return PlannedCompositionEvent(composition=number, name=name, code=None, cause=None, later_ms=1)
 
 
 @pytest.fixture
@@ -232,6 +238,44 @@ async def test_a_session_whose_deletion_goes_on_is_trimmed_again(
         assert [participant for _, participant in contents(index)["participant"]] == left
     assert contents(index)["span"] == []
     index.close()
+
+
+async def test_a_deleted_composition_leaves_no_entry(
+    book: VariedBook, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "ENTRIES_PER_TRIM", 2)
+    monkeypatch.setattr(search_index, "SPANS_PER_TRIM", 1)
+    for number in (0, 1, 1, 1, 2):
+        await book.write(planned_of_composition(number))
+    index = open_index(book, path)
+    index.catch_up(maximum_batches=ALL_BATCHES)
+    connection = apsw.Connection(str(book.path))
+    connection.execute("DELETE FROM composition WHERE composition_key = 2").fetchall()
+    connection.close()
+    while index.trim():
+        pass
+    assert index.rows("SELECT composition_key FROM entry WHERE composition_key IS NOT NULL") == [(1,), (3,)]
+    assert len(contents(index)["entry"]) == 7
+    index.close()
+
+
+async def test_an_index_whose_newest_entry_is_of_a_composition_is_continued(book: VariedBook, path: Path) -> None:
+    await book.write(planned_of_composition(0))
+    expected = complete_contents(book, path)
+    await book.write(planned("p4"))
+    assert complete_contents(book, path)["entry"][:-1] == expected["entry"]
+
+
+async def test_an_index_of_a_restored_book_with_another_event_of_a_composition_is_made_again(
+    book: VariedBook, path: Path
+) -> None:
+    await book.write(planned_of_composition(0))
+    complete_contents(book, path)
+    connection = apsw.Connection(str(book.path))
+    connection.execute("UPDATE composition_event SET name = 1").fetchall()
+    connection.close()
+    names = [row[6] for row in complete_contents(book, path)["entry"]]
+    assert names[-1] == index_schema.COMPOSITION_CODES + 1
 
 
 async def test_trimming_keeps_what_the_book_has(book: VariedBook, path: Path) -> None:

@@ -1,41 +1,54 @@
 """Every plan reads ranges of one index in the order of the result: no scan of a table, no sort."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import apsw
 import pytest
 
 from stagebook.history.search import index_schema
 from stagebook.history.search.search_keys import SearchKeys
-from stagebook.history.search.search_plan import ALL_NAMES, SearchPlan, plans
+from stagebook.history.search.search_plan import SearchPlan, plans
+
+ALL_NAMES = (0, 1, 2, 3, 1_000, 1_001)
+
+
+def keys(**members: Any) -> SearchKeys:  # noqa: ANN401 - members of the struct
+    members.setdefault("names", ALL_NAMES)
+    return SearchKeys(account=1, first=0, last=9, **members)
+
 
 KEYS = {
-    "everything": SearchKeys(account=1, first=0, last=9),
-    "one name": SearchKeys(account=1, first=0, last=9, names=(3,)),
-    "names": SearchKeys(account=1, first=0, last=9, names=(1, 2, 3)),
-    "stage": SearchKeys(account=1, first=0, last=9, stage=2),
-    "stage and name": SearchKeys(account=1, first=0, last=9, stage=2, names=(3,)),
-    "session": SearchKeys(account=1, first=0, last=9, session=3, session_stage=2),
-    "participant": SearchKeys(account=1, first=0, last=9, participant=4),
-    "user": SearchKeys(account=1, first=0, last=9, user=5),
-    "error": SearchKeys(account=1, first=0, last=9, errors=(6,)),
-    "any error": SearchKeys(account=1, first=0, last=9, errors=(5, 6)),
-    "cause": SearchKeys(account=1, first=0, last=9, cause=7),
-    "all filters": SearchKeys(
-        account=1,
-        first=0,
-        last=9,
+    "everything": keys(),
+    "one name": keys(names=(3,), are_names_given=True),
+    "names": keys(names=(1, 2, 3), are_names_given=True),
+    "stage": keys(stage=2),
+    "stage and name": keys(stage=2, names=(3,), are_names_given=True),
+    "session": keys(session=3, session_stage=2),
+    "participant": keys(participant=4),
+    "user": keys(user=5),
+    "error": keys(errors=(6,)),
+    "any error": keys(errors=(5, 6)),
+    "cause": keys(causes=(7, 1_007)),
+    "composition": keys(composition=6),
+    "all filters": keys(
         stage=2,
         session=3,
         session_stage=2,
         participant=4,
         user=5,
+        composition=6,
         errors=(5, 6),
-        cause=7,
+        causes=(7,),
         names=(1, 2),
+        are_names_given=True,
     ),
 }
 ALL_PLANS = [pytest.param(plan, id=f"{name}, {plan.index}") for name, keys in KEYS.items() for plan in plans(keys)]
+COLUMNS = (
+    *("stage_key", "session_key", "participant_key", "user_key", "composition_key"),
+    *("name", "error_code", "cause"),
+)
 BOUNDS = {"first": 0, "last": 9, "limit": 5, "offset": 5}
 
 
@@ -81,14 +94,17 @@ def test_a_count_reads_the_index_only(connection: apsw.Connection, plan: SearchP
         ("user", "entry_by_user"),
         ("any error", "entry_by_error"),
         ("cause", "entry_by_cause"),
-        ("all filters", "entry_by_participant"),
+        ("composition", "entry_by_composition"),
+        ("all filters", "entry_by_composition"),
     ],
 )
 def test_each_filter_has_an_index(name: str, first_plan: str) -> None:
     assert plans(KEYS[name])[0].index == first_plan
 
 
-@pytest.mark.parametrize("name", ["everything", "one name", "names", "stage", "stage and name", "user", "any error"])
+@pytest.mark.parametrize(
+    "name", ["everything", "one name", "names", "stage", "stage and name", "user", "any error", "composition"]
+)
 def test_a_single_filter_leaves_no_condition(name: str) -> None:
     assert plans(KEYS[name])[0].conditions == ()
 
@@ -96,7 +112,7 @@ def test_a_single_filter_leaves_no_condition(name: str) -> None:
 def test_every_filter_is_in_the_index_or_in_a_condition() -> None:
     for plan in plans(KEYS["all filters"]):
         text = plan.matching(oldest_first=True)
-        for column in ("stage_key", "session_key", "participant_key", "user_key", "name", "error_code", "cause"):
+        for column in COLUMNS:
             assert f"{column} " in text, plan.index
 
 

@@ -1,20 +1,26 @@
-"""A book of two accounts with a few stages, participants and users, whose events are chosen by a test."""
+"""A book of two accounts with a few stages, participants, users and compositions, whose events are chosen by a test."""
 
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 import apsw
 import msgspec
 from hypothesis import strategies as st
 
-from stagebook.book.changes import PutStage
-from stagebook.book.event_log import LoggedEvent
+from stagebook.book.changes import AppendCompositionEvent, PutComposition, PutStage
+from stagebook.book.composition_log import LogEntry
 from stagebook.book.sqlite.sqlite_book import SqliteBook
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.history.event_query import EventFilter
+from stagebook.stage.composition.composition_events import (
+    CompositionCause,
+    CompositionErrorCode,
+    CompositionEvent,
+    CompositionEventName,
+)
 from stagebook.stage.events import Cause, ErrorCode, Event, EventName
 from stagebook.stage.resources import ParticipantRecord
-from tests.book.sample import NOON_MS, append, commit, open_book, open_session, put, stage
+from tests.book.sample import NOON_MS, append, commit, composition, open_book, open_session, put, stage
 
 ACCOUNTS = ("111111111111", "222222222222")
 STAGES = tuple(
@@ -25,6 +31,14 @@ USERS = ("", "ann", "bob")
 NAMES = (EventName.JOINED, EventName.LEFT, EventName.PUBLISH_ERROR, EventName.TOKEN_EXCHANGED)
 CODES = (None, ErrorCode.QUOTA_EXCEEDED, ErrorCode.INVALID_INPUT)
 CAUSES = (None, Cause.CLIENT, Cause.LIMIT)
+COMPOSITIONS = tuple(
+    (account, stage_arn, f"arn:aws:ivs:us-west-2:{account}:composition/composition{number}")
+    for account, stage_arn in STAGES[1:3]
+    for number in (1, 2)
+)
+COMPOSITION_NAMES = (CompositionEventName.COMPOSITION_STARTED, CompositionEventName.COMPOSITION_FAILED)
+COMPOSITION_CODES = (None, CompositionErrorCode.STAGE_DELETED)
+COMPOSITION_CAUSES = (None, CompositionCause.STAGE_DELETED)
 
 
 class PlannedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +53,19 @@ class PlannedEvent(msgspec.Struct, frozen=True, kw_only=True):
     later_ms: int
 
 
-PLANNED = st.builds(
+class PlannedCompositionEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of a composition to write."""
+
+    composition: int
+    name: CompositionEventName
+    code: CompositionErrorCode | None
+    cause: CompositionCause | None
+    later_ms: int
+
+
+Planned: TypeAlias = PlannedEvent | PlannedCompositionEvent
+
+PLANNED_OF_PARTICIPANTS = st.builds(
     PlannedEvent,
     stage=st.sampled_from(range(len(STAGES))),
     participant=st.sampled_from(PARTICIPANTS),
@@ -49,6 +75,15 @@ PLANNED = st.builds(
     cause=st.sampled_from(CAUSES),
     later_ms=st.sampled_from((0, 0, 1, 7)),
 )
+PLANNED_OF_COMPOSITIONS = st.builds(
+    PlannedCompositionEvent,
+    composition=st.sampled_from(range(len(COMPOSITIONS))),
+    name=st.sampled_from(COMPOSITION_NAMES),
+    code=st.sampled_from(COMPOSITION_CODES),
+    cause=st.sampled_from(COMPOSITION_CAUSES),
+    later_ms=st.sampled_from((0, 1, 7)),
+)
+PLANNED: st.SearchStrategy[Planned] = PLANNED_OF_PARTICIPANTS | PLANNED_OF_PARTICIPANTS | PLANNED_OF_COMPOSITIONS
 FILTERS = st.builds(
     EventFilter,
     account_id=st.sampled_from(ACCOUNTS),
@@ -56,6 +91,10 @@ FILTERS = st.builds(
     session_id=st.none() | st.sampled_from([f"st-{number}" for number in range(len(STAGES))]) | st.just("st-x"),
     participant_id=st.none() | st.sampled_from(PARTICIPANTS) | st.just("nobody"),
     user_id=st.none() | st.sampled_from(USERS) | st.just("nobody"),
+    composition_arn=st.none() | st.none() | st.sampled_from([arn for *_, arn in COMPOSITIONS]) | st.just("nothing"),
+    composition_names=st.frozensets(st.sampled_from(COMPOSITION_NAMES), max_size=2),
+    composition_error_code=st.none() | st.sampled_from(COMPOSITION_CODES),
+    composition_cause=st.none() | st.sampled_from(COMPOSITION_CAUSES),
     names=st.frozensets(st.sampled_from(NAMES), max_size=2),
     error_code=st.none() | st.sampled_from(CODES),
     any_error=st.booleans(),
@@ -81,11 +120,19 @@ class VariedBook:
         for number, (account, arn) in enumerate(STAGES):
             opened = open_session(f"st-{number}", arn=arn)
             await commit(made.book, PutStage(stage=stage(arn, account_id=account)), opened)
+        for account, stage_arn, arn in COMPOSITIONS:
+            value = composition(arn, stage_arn=stage_arn, account_id=account)
+            await commit(made.book, PutComposition(composition=value))
         return made
 
-    async def write(self, planned: PlannedEvent) -> None:
+    async def write(self, planned: Planned) -> None:
         """Write an event, with the participant as it is then."""
         self._now_ms += planned.later_ms
+        if isinstance(planned, PlannedCompositionEvent):
+            of = CompositionEvent(name=planned.name, error_code=planned.code, cause=planned.cause)
+            arn = COMPOSITIONS[planned.composition][2]
+            await commit(self.book, AppendCompositionEvent(composition_arn=arn, event=of, at_ms=self._now_ms))
+            return
         arn, session_id = STAGES[planned.stage][1], f"st-{planned.stage}"
         event = Event(name=planned.name, error_code=planned.code, cause=planned.cause)
         # The user id of a participant changes with a new token only.
@@ -96,9 +143,9 @@ class VariedBook:
         appended = append(planned.participant, event, at_ms=self._now_ms, arn=arn, session_id=session_id)
         await commit(self.book, *changes, appended)
 
-    def matching(self, where: EventFilter) -> list[LoggedEvent]:
+    def matching(self, where: EventFilter) -> list[LogEntry]:
         """Return all events that match, oldest first, as the log has them."""
-        return [logged for logged in self._log.read_after(0, limit=10_000) if where.matches(logged)]
+        return [logged for logged in self._log.read_entries_after(0, limit=10_000) if where.matches(logged)]
 
     async def close(self) -> None:
         """Close the book."""

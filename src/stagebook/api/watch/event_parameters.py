@@ -6,7 +6,6 @@ from typing import Annotated
 import msgspec
 
 from stagebook.history.event_query import (
-    ANY_ERROR,
     EVENT_LOG_NAMES,
     EventFilter,
     EventLogCause,
@@ -15,18 +14,15 @@ from stagebook.history.event_query import (
     chosen_events,
 )
 from stagebook.stage.arns import COMPOSITION, STAGE, Arn
-from stagebook.stage.events import Cause, ErrorCode, EventName
 from stagebook.stage.timestamps import epoch_ms
 
-MAXIMUM_NAMES = len(EventName)
+MAXIMUM_NAMES = len(EVENT_LOG_NAMES)
 _MAXIMUM_TEXT_LENGTH = 2_048
 """Longer than every ARN and every id. A user id has at most 128 characters."""
 
 _NAME = "Name of the event. May be given several times."
 _ERROR = "An error code, or `any` for all events with an error code."
 _CAUSE = "Cause of the event."
-# `$` alone would also match before a line break at the end.
-_ERROR_PATTERN = f"^({'|'.join([ANY_ERROR, *ErrorCode])})$(?!\n)"
 
 
 def time_parameter(description: str) -> msgspec.Meta:
@@ -43,29 +39,20 @@ def text_parameter(description: str) -> msgspec.Meta:
 
 
 class EventParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which events. An event must match every parameter that is given; without one, every event of the account does."""
+    """Which events of participants and of compositions.
+
+    An event must match every parameter that is given; without one, every event of the account does.
+    """
 
     stage: Annotated[str, text_parameter("ARN or id of the stage.")] | None = None
     session: Annotated[str, text_parameter("Id of the stage session.")] | None = None
     participant: Annotated[str, text_parameter("Id of the participant.")] | None = None
     user: Annotated[str, text_parameter("User id of the participant.")] | None = None
-    name: Annotated[
-        tuple[EventName, ...],
-        msgspec.Meta(max_length=MAXIMUM_NAMES, description=_NAME),
-    ] = ()
-    error: Annotated[str, msgspec.Meta(pattern=_ERROR_PATTERN, description=_ERROR)] | None = None
-    cause: Annotated[Cause, msgspec.Meta(description=_CAUSE)] | None = None
-    since: Annotated[datetime, time_parameter("Time of the oldest event.")] | None = None
-
-
-class EventLogParameters(EventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which events of participants and of compositions. An event must match every parameter that is given."""
-
     composition: Annotated[str, text_parameter("ARN or id of the composition.")] | None = None
-    # Not the types of the base class: names, error codes and causes of both kinds of events.
-    name: Annotated[tuple[EventLogName, ...], msgspec.Meta(max_length=len(EVENT_LOG_NAMES), description=_NAME)] = ()  # type: ignore[assignment]
+    name: Annotated[tuple[EventLogName, ...], msgspec.Meta(max_length=MAXIMUM_NAMES, description=_NAME)] = ()
     error: Annotated[EventLogError, msgspec.Meta(description=_ERROR)] | None = None
-    cause: Annotated[EventLogCause, msgspec.Meta(description=_CAUSE)] | None = None  # type: ignore[assignment]
+    cause: Annotated[EventLogCause, msgspec.Meta(description=_CAUSE)] | None = None
+    since: Annotated[datetime, time_parameter("Time of the oldest event.")] | None = None
 
 
 class PastEventParameters(EventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,14 +64,13 @@ class PastEventParameters(EventParameters, frozen=True, kw_only=True, forbid_unk
 def event_filter(parameters: EventParameters, *, account_id: str, region: str) -> EventFilter:
     """Return the filter that the parameters stand for, in one account. `region` is that of the server."""
     until = parameters.until if isinstance(parameters, PastEventParameters) else None
-    composition = parameters.composition if isinstance(parameters, EventLogParameters) else None
     return EventFilter(
         account_id=account_id,
         stage_arn=full_stage_arn(parameters.stage, account_id=account_id, region=region),
         session_id=parameters.session,
         participant_id=parameters.participant,
         user_id=parameters.user,
-        composition_arn=full_composition_arn(composition, account_id=account_id, region=region),
+        composition_arn=full_composition_arn(parameters.composition, account_id=account_id, region=region),
         **chosen_events(names=parameters.name, error=parameters.error, cause=parameters.cause),
         since_ms=None if parameters.since is None else epoch_ms(parameters.since),
         until_ms=None if until is None else epoch_ms(until),

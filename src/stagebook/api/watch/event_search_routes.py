@@ -12,6 +12,7 @@ from stagebook.api.http_responses import HttpResponse
 from stagebook.api.routes.api_route import ApiCall, ApiRoute, Role, json_response
 from stagebook.api.watch.event_parameters import PastEventParameters, event_filter
 from stagebook.api.watch.list_cursor import CursorParameter, ListCursors
+from stagebook.history.composition_document import CompositionEventDocument
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventQuery
 from stagebook.history.history_reader import HistoryReader
@@ -37,7 +38,7 @@ class SearchParameters(PastEventParameters, frozen=True, kw_only=True, forbid_un
 class EventsDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A page of events. Without `next_cursor` it is the last one; with it, the page may be shorter than `limit`."""
 
-    events: tuple[EventDocument, ...]
+    events: tuple[EventDocument | CompositionEventDocument, ...]
     next_cursor: str | None = None
 
 
@@ -63,7 +64,7 @@ class SearchRoutes:
                 method="GET",
                 template=EVENTS_PATH,
                 action=ACTION,
-                summary="Find events by stage, session, participant, user, name, error, cause and time",
+                summary="Find events by stage, session, participant, user, composition, name, error, cause and time",
                 handle=self.handle,
                 query=SearchParameters,
                 response=EventsDocument,

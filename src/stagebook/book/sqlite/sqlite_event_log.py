@@ -68,13 +68,13 @@ class SqliteEventLog:
             of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG, parameters)
         return sorted(events + of_compositions, key=_sequence)[:limit] if of_compositions else events
 
-    def read_compositions_after(self, sequence: int, *, limit: int) -> list[LogEntry]:
-        """Return the next events of compositions after `sequence`, at most `limit`, oldest first."""
-        return self._read_of_compositions(READ_COMPOSITION_LOG, {"after": sequence, "limit": limit})
-
-    def read_compositions_before(self, sequence: int, *, limit: int) -> list[LogEntry]:
-        """Return the events of compositions before `sequence`, at most `limit`, newest first."""
-        return self._read_of_compositions(READ_COMPOSITION_LOG_BEFORE, {"before": sequence, "limit": limit})
+    def read_entries_before(self, sequence: int, *, limit: int) -> list[LogEntry]:
+        """Return the events of participants and compositions before `sequence`, at most `limit`, newest first."""
+        parameters: dict[str, int | str] = {"before": sequence, "limit": limit}
+        with self._snapshot():
+            events: list[LogEntry] = [*self._read(queries.READ_LOG_BEFORE, parameters)]
+            of_compositions = self._read_of_compositions(READ_COMPOSITION_LOG_BEFORE, parameters)
+        return sorted(events + of_compositions, key=_sequence, reverse=True)[:limit] if of_compositions else events
 
     def read_entries_at(self, sequences: Sequence[int]) -> list[LogEntry]:
         """Return the events of participants and of compositions with these sequence numbers, in the same order.
@@ -105,10 +105,6 @@ class SqliteEventLog:
             return [logged_composition_event(row) for row in self._connection.execute(statement, parameters)]
         except (*UNREADABLE, *UNDECODABLE) as error:
             raise read_failure(self._connection, error) from error
-
-    def read_before(self, sequence: int, *, limit: int) -> list[LoggedEvent]:
-        """Return the events before `sequence`, at most `limit`, newest first."""
-        return self._read(queries.READ_LOG_BEFORE, {"before": sequence, "limit": limit})
 
     def read_at(self, sequences: Sequence[int]) -> list[LoggedEvent]:
         """Return the events with these sequence numbers, in the same order, without those that do not exist."""

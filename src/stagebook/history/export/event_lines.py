@@ -1,7 +1,8 @@
 """The text forms of an export: JSON Lines, and CSV for spreadsheets.
 
-JSON Lines has one `EventDocument` a line. CSV follows RFC 4180 with the columns CSV_COLUMNS, one row for each event;
-members that are objects are JSON in their cell, and members that do not apply are empty.
+JSON Lines has one document a line, of an event of a participant or of a composition. CSV follows RFC 4180 with the
+columns CSV_COLUMNS, one row for each event; members that are objects are JSON in their cell, and members that do not
+apply are empty.
 """
 
 import csv
@@ -11,12 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from stagebook.book.composition_log import LogEntry
-from stagebook.book.event_log import LoggedEvent
-from stagebook.history.composition_document import entry_document
-from stagebook.history.event_document import EventDocument, event_document
+from stagebook.history.composition_document import CompositionEventDocument, entry_document
+from stagebook.history.event_document import EventDocument
+from stagebook.history.export.export_columns import COLUMNS
 
-CSV_COLUMNS: tuple[str, ...] = tuple(field.encode_name for field in msgspec.structs.fields(EventDocument))
-"""The members of `EventDocument` in their order."""
+CSV_COLUMNS: tuple[str, ...] = tuple(field.encode_name for field in COLUMNS)
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 _encoder = msgspec.json.Encoder()
@@ -27,9 +27,9 @@ def json_lines(events: Sequence[LogEntry]) -> bytes:
     return _encoder.encode_lines([entry_document(event) for event in events])
 
 
-def csv_lines(events: Sequence[LoggedEvent]) -> bytes:
+def csv_lines(events: Sequence[LogEntry]) -> bytes:
     """Return the events as rows of CSV, without the heading."""
-    return csv_rows(_csv_cells(event_document(event)) for event in events)
+    return csv_rows(_csv_cells(entry_document(event)) for event in events)
 
 
 def csv_rows(rows: Iterable[Iterable[object]]) -> bytes:
@@ -44,7 +44,7 @@ def csv_heading(columns: Iterable[str] = CSV_COLUMNS) -> bytes:
     return csv_rows([columns])
 
 
-TEXT_FORMATS: dict[str, tuple[Callable[[], bytes], Callable[[Sequence[LoggedEvent]], bytes]]] = {
+TEXT_FORMATS: dict[str, tuple[Callable[[], bytes], Callable[[Sequence[LogEntry]], bytes]]] = {
     "jsonl": (lambda: b"", json_lines),
     "csv": (csv_heading, csv_lines),
 }
@@ -53,8 +53,8 @@ TEXT_FORMATS: dict[str, tuple[Callable[[], bytes], Callable[[Sequence[LoggedEven
 CONTENT_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
 
 
-def _csv_cells(document: EventDocument) -> list[object]:
-    return [_cell(getattr(document, name)) for name in EventDocument.__struct_fields__]
+def _csv_cells(document: EventDocument | CompositionEventDocument) -> list[object]:
+    return [_cell(getattr(document, column.name, None)) for column in COLUMNS]
 
 
 def _cell(value: object) -> object:

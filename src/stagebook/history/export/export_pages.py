@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.event_log import EventLog, LoggedEvent
+from stagebook.book.composition_log import EntryLog, LogEntry
 from stagebook.history.event_query import EventFilter
 from stagebook.history.history_files import HistoryFiles
 
@@ -33,7 +33,7 @@ class ExportRange(msgspec.Struct, frozen=True, kw_only=True):
 class ExportPage(msgspec.Struct, frozen=True, kw_only=True):
     """The events of one page that match, and the position up to which the log has been read."""
 
-    events: list[LoggedEvent]
+    events: list[LogEntry]
     position: int
 
 
@@ -61,12 +61,12 @@ def _before(time_ms: int) -> int:
 
 
 def read_export_page(
-    log: EventLog, where: EventFilter, within: ExportRange, *, limit: int = EVENTS_PER_PAGE
+    log: EntryLog, where: EventFilter, within: ExportRange, *, limit: int = EVENTS_PER_PAGE
 ) -> ExportPage | None:
     """Return the next page of a range, None at its end. The page after it begins at its position."""
     if within.after >= within.last:
         return None
-    events = log.read_after(within.after, limit=limit)
+    events = log.read_entries_after(within.after, limit=limit)
     position = events[-1].sequence if len(events) == limit else within.last
     return ExportPage(
         events=[each for each in events if each.sequence <= within.last and where.matches(each)],
@@ -74,7 +74,7 @@ def read_export_page(
     )
 
 
-def export_pages(log: EventLog, where: EventFilter, within: ExportRange) -> Iterator[ExportPage]:
+def export_pages(log: EntryLog, where: EventFilter, within: ExportRange) -> Iterator[ExportPage]:
     """Yield all pages of a range."""
     position = within.after
     while (page := read_export_page(log, where, ExportRange(after=position, last=within.last))) is not None:

@@ -1,6 +1,6 @@
 """Parquet files of events, with the optional library pyarrow.
 
-The columns are the members of `EventDocument`. Texts that repeat are dictionary-encoded, `eventTime` is a timestamp in
+The columns are COLUMNS. Texts that repeat are dictionary-encoded, `eventTime` is a timestamp in
 UTC with milliseconds, `sequence` a 64-bit integer; tokens and recordings are JSON. Rows are written in groups of
 ROWS_PER_GROUP: a reader can skip groups by their statistics, and the writer keeps one group in memory.
 """
@@ -13,8 +13,9 @@ import msgspec
 import pyarrow
 import pyarrow.parquet
 
-from stagebook.book.event_log import LoggedEvent
-from stagebook.history.event_document import EventDocument, event_document
+from stagebook.book.composition_log import LogEntry
+from stagebook.history.composition_document import entry_document
+from stagebook.history.export.export_columns import COLUMNS, REQUIRED
 
 ROWS_PER_GROUP = 20_000
 
@@ -32,11 +33,10 @@ _TYPES: dict[str, Any] = {
 }
 """The types of the columns that are not texts which repeat."""
 
-_OPTIONAL = frozenset(field.name for field in msgspec.structs.fields(EventDocument) if field.default is None)
 SCHEMA: Any = pyarrow.schema(
     [
-        pyarrow.field(field.encode_name, _TYPES.get(field.name, _REPEATED), nullable=field.name in _OPTIONAL)
-        for field in msgspec.structs.fields(EventDocument)
+        pyarrow.field(field.encode_name, _TYPES.get(field.name, _REPEATED), nullable=field.name not in REQUIRED)
+        for field in COLUMNS
     ]
 )
 
@@ -48,12 +48,12 @@ class ParquetFile:
         self._writer = pyarrow.parquet.ParquetWriter(pyarrow.PythonFile(sink, mode="w"), SCHEMA, compression="zstd")
         self._columns: list[list[object]] = [[] for _ in SCHEMA]
 
-    def write(self, events: Sequence[LoggedEvent]) -> None:
+    def write(self, events: Sequence[LogEntry]) -> None:
         """Append events."""
         for event in events:
-            document = event_document(event)
-            for column, name in zip(self._columns, EventDocument.__struct_fields__, strict=True):
-                column.append(_value(event, name, getattr(document, name)))
+            document = entry_document(event)
+            for column, field in zip(self._columns, COLUMNS, strict=True):
+                column.append(_value(event, field.name, getattr(document, field.name, None)))
             if len(self._columns[0]) == ROWS_PER_GROUP:
                 self._flush()
 
@@ -73,7 +73,7 @@ class ParquetFile:
         self._columns = [[] for _ in SCHEMA]
 
 
-def _value(event: LoggedEvent, name: str, value: object) -> object:
+def _value(event: LogEntry, name: str, value: object) -> object:
     match name:
         case "sequence":
             return event.sequence

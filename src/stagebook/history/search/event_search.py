@@ -1,4 +1,6 @@
-"""The search of events across the participants, sessions and stages of an account. Runs in a history process.
+"""The search of events across the participants, compositions, sessions and stages of an account.
+
+Runs in a history process.
 
 A page costs a bounded amount of work: the entries between its position and the last one that may be examined. If they
 hold fewer matches than wanted, the page is short, and its position is that of the last examined entry.
@@ -9,9 +11,9 @@ is one that does not match.
 
 import msgspec
 
-from stagebook.book.event_log import LoggedEvent
+from stagebook.book.composition_log import LogEntry
 from stagebook.book.store import Page
-from stagebook.history.event_document import event_document
+from stagebook.history.composition_document import entry_document
 from stagebook.history.event_query import EventQuery
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.search.search_index import IndexProgress
@@ -44,12 +46,12 @@ def search_events(files: HistoryFiles, query: EventQuery) -> SearchPage:
     """
     found = find_page(files, query)
     return SearchPage(
-        events=msgspec.json.encode([event_document(logged) for logged in found.items]),
+        events=msgspec.json.encode([entry_document(logged) for logged in found.items]),
         next_position=found.next_position,
     )
 
 
-def find_page(files: HistoryFiles, query: EventQuery) -> Page[LoggedEvent]:
+def find_page(files: HistoryFiles, query: EventQuery) -> Page[LogEntry]:
     """Return a page as `search_events` does, with the events themselves. It raises the same."""
     progress = files.index.catch_up(maximum_batches=CATCH_UP_BATCHES)
     if not progress.is_complete:
@@ -58,7 +60,7 @@ def find_page(files: HistoryFiles, query: EventQuery) -> Page[LoggedEvent]:
     if keys is None:
         return Page(items=[], next_position=None)
     sequences, position = _page(files, keys, query)
-    found = {logged.sequence: logged for logged in files.log.read_at(sequences)}
+    found = {logged.sequence: logged for logged in files.log.read_entries_at(sequences)}
     matching = [found[each] for each in sequences if each in found and query.where.matches(found[each])]
     return Page(items=matching, next_position=position)
 

@@ -12,6 +12,7 @@ import apsw
 import msgspec
 
 from stagebook.history.search import index_schema
+from stagebook.history.search.index_schema import COMPOSITION_CODES
 
 _DIFFERENT = """
 SELECT event.sequence, stage.arn, session.session_id, participant.participant_id, entry.sequence IS NULL
@@ -29,17 +30,35 @@ WHERE event.sequence <= :position AND (entry.sequence IS NULL
     OR known.participant_id IS NOT participant.participant_id OR account.account_id IS NOT stage.account_id)
 ORDER BY event.sequence
 """
+_DIFFERENT_OF_COMPOSITIONS = f"""
+SELECT event.sequence, composition.stage_arn, composition.arn, entry.sequence IS NULL
+FROM book.composition_event AS event
+    CROSS JOIN book.composition ON composition.composition_key = event.composition_key
+    LEFT JOIN book.stage ON stage.arn = composition.stage_arn
+    LEFT JOIN main.entry ON entry.sequence = event.sequence
+    LEFT JOIN main.account ON account.account_key = entry.account_key
+WHERE event.sequence <= :position AND (entry.sequence IS NULL
+    OR (entry.composition_key, entry.name) IS NOT (event.composition_key, event.name + {COMPOSITION_CODES})
+    OR entry.stage_key <> coalesce(stage.stage_key, entry.stage_key)
+    OR entry.error_code IS NOT event.error_code + {COMPOSITION_CODES}
+    OR entry.cause IS NOT event.cause + {COMPOSITION_CODES} OR account.account_id IS NOT composition.account_id)
+ORDER BY event.sequence
+"""  # noqa: S608 - a constant
 _FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_NOMUTEX
 _BUSY_TIMEOUT_MS = 5_000
 
 
 class IndexDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of the book that the index lacks, or has with other values."""
+    """An event of the book that the index lacks, or has with other values.
+
+    An event of a composition has the ARN of it in place of the ids of a session and a participant.
+    """
 
     sequence: int
     stage_arn: str
-    session_id: str
-    participant_id: str
+    session_id: str = ""
+    participant_id: str = ""
+    composition_arn: str = ""
     is_missing: bool
 
 
@@ -71,6 +90,12 @@ def index_differences(path: Path, *, book_path: Path) -> Iterator[IndexDifferenc
                     session_id=session_id,
                     participant_id=participant_id,
                     is_missing=bool(is_missing),
+                )
+            for sequence, stage_arn, arn, is_missing in connection.execute(
+                _DIFFERENT_OF_COMPOSITIONS, {"position": position}
+            ):
+                yield IndexDifference(
+                    sequence=sequence, stage_arn=stage_arn, composition_arn=arn, is_missing=bool(is_missing)
                 )
         finally:
             connection.close()

@@ -90,11 +90,11 @@ class SearchIndex:
     def trim(self) -> bool:
         """Delete entries of events that are no longer in the book; return whether there may be more.
 
-        Each call goes on where the last one ended, through all sessions again and again.
+        Each call goes on where the last one ended, through all sessions and compositions again and again.
         """
         with self._guarded():
             with self._transaction():
-                more = self._trim()
+                more = self._trim_sessions() or self._trim_compositions()
             if more:
                 self._connection.execute(index_schema.GIVE_BACK_SPACE).fetchall()
             return more
@@ -113,13 +113,17 @@ class SearchIndex:
             until = self._number(index_schema.BATCH_END, after=after, size=BATCH_SIZE_EVENTS) or last
             self._execute(index_schema.READ_BATCH, after=after, until=until)
             self._execute(index_schema.ADD_KEYS)
+            self._execute(
+                index_schema.READ_COMPOSITIONS, after=after, until=until, shift=index_schema.COMPOSITION_CODES
+            )
+            self._execute(index_schema.ADD_COMPOSITIONS)
             for participant, session, user in self._execute(index_schema.CHANGED_USERS, **_USER_CHANGES):
                 self._execute(index_schema.CHANGE_USER, participant=participant, session=session, user=user)
             self._execute(index_schema.ADD_ENTRIES)
             self._execute(index_schema.CLEAR_BATCH)
             self._execute(index_schema.SET_LAST_SEQUENCE, sequence=max(until, after))
 
-    def _trim(self) -> bool:
+    def _trim_sessions(self) -> bool:
         after = self._number(index_schema.TRIMMED_UP_TO)
         spans = self._execute(index_schema.SPANS_TO_CHECK, after=after, limit=SPANS_PER_TRIM)
         for session, stage, first, last, is_known in spans:
@@ -128,8 +132,24 @@ class SearchIndex:
                 # The next call looks at this session again: its deletion may not be complete.
                 self._execute(index_schema.SET_TRIMMED_UP_TO, session=session - 1)
                 return True
-        is_last_page = len(spans) < SPANS_PER_TRIM
-        self._execute(index_schema.SET_TRIMMED_UP_TO, session=0 if is_last_page else spans[-1][0])
+        if spans:
+            self._execute(index_schema.SET_TRIMMED_UP_TO, session=spans[-1][0])
+        return len(spans) == SPANS_PER_TRIM
+
+    def _trim_compositions(self) -> bool:
+        after = self._number(index_schema.COMPOSITIONS_TRIMMED_UP_TO)
+        found = self._execute(index_schema.COMPOSITIONS_TO_CHECK, after=after, limit=SPANS_PER_TRIM)
+        for composition, is_known in found:
+            if not is_known:
+                self._execute(
+                    index_schema.DELETE_ENTRIES_OF_COMPOSITION, composition=composition, limit=ENTRIES_PER_TRIM
+                )
+                self._execute(index_schema.SET_COMPOSITIONS_TRIMMED_UP_TO, composition=composition - 1)
+                return True
+        is_last_page = len(found) < SPANS_PER_TRIM
+        self._execute(index_schema.SET_COMPOSITIONS_TRIMMED_UP_TO, composition=0 if is_last_page else found[-1][0])
+        if is_last_page:
+            self._execute(index_schema.SET_TRIMMED_UP_TO, session=0)
         return not is_last_page
 
     def _trim_span(self, span: dict[str, int]) -> None:

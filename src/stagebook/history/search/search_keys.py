@@ -5,8 +5,16 @@ from typing import Any
 import msgspec
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.sqlite.rows import CAUSE_CODE, ERROR_CODE_CODE, ERROR_CODES, EVENT_NAME_CODE
+from stagebook.book.sqlite.compositions.composition_rows import (
+    COMPOSITION_CAUSE_CODE,
+    COMPOSITION_ERROR_CODE_CODE,
+    COMPOSITION_ERROR_CODES,
+    COMPOSITION_EVENT_NAMES,
+    COMPOSITION_NAME_CODE,
+)
+from stagebook.book.sqlite.rows import CAUSE_CODE, ERROR_CODE_CODE, ERROR_CODES, EVENT_NAME_CODE, EVENT_NAMES
 from stagebook.history.event_query import EventFilter, EventQuery
+from stagebook.history.search.index_schema import COMPOSITION_CODES
 from stagebook.history.search.search_index import SearchIndex
 from stagebook.stage.errors import InvalidInputError
 
@@ -15,6 +23,7 @@ _MAXIMUM_SEQUENCE = (1 << 63) - 1
 _ACCOUNT = "SELECT account_key FROM account WHERE account_id = :account"
 _STAGE = "SELECT stage_key FROM book.stage WHERE arn = :stage AND account_id = :account"
 _PARTICIPANT = "SELECT participant_key FROM participant WHERE participant_id = :participant"
+_COMPOSITION = "SELECT composition_key FROM book.composition WHERE arn = :composition AND account_id = :account"
 _USER = """
 SELECT user_key FROM account CROSS JOIN user ON user.account_key = account.account_key AND user.user_id = :user
 WHERE account.account_id = :account
@@ -32,8 +41,8 @@ LIMIT 2
 class SearchKeys(msgspec.Struct, frozen=True, kw_only=True):
     """The filters of a search as the columns of an entry have them. None stands for a filter that is not given.
 
-    `names` are codes; an empty tuple stands for all. `errors` are codes, with all of them for any error. `first` and
-    `last` are the inclusive bounds of the sequence numbers.
+    `names`, `errors` and `causes` are codes. `names` has at least the names of the kinds of events that can match, and
+    `errors` has all codes for any error. `first` and `last` are the inclusive bounds of the sequence numbers.
     """
 
     account: int
@@ -44,9 +53,11 @@ class SearchKeys(msgspec.Struct, frozen=True, kw_only=True):
     session_stage: int | None = None
     participant: int | None = None
     user: int | None = None
-    names: tuple[int, ...] = ()
+    composition: int | None = None
+    names: tuple[int, ...]
+    are_names_given: bool = False
     errors: tuple[int, ...] = ()
-    cause: int | None = None
+    causes: tuple[int, ...] = ()
 
 
 def search_keys(index: SearchIndex, query: EventQuery) -> SearchKeys | None:
@@ -58,6 +69,8 @@ def search_keys(index: SearchIndex, query: EventQuery) -> SearchKeys | None:
     where = query.where
     if where.account_id is None:
         raise ValueError("a search is restricted to an account")
+    if not (where.can_match_participants or where.can_match_compositions):
+        return None
     given = {"account": where.account_id, "stage": where.stage_arn}
     known: dict[str, Any] = {"account": index.rows(_ACCOUNT, account=where.account_id)}
     if where.stage_arn is not None:
@@ -66,6 +79,9 @@ def search_keys(index: SearchIndex, query: EventQuery) -> SearchKeys | None:
         known["participant"] = index.rows(_PARTICIPANT, participant=where.participant_id)
     if where.user_id is not None:
         known["user"] = index.rows(_USER, account=where.account_id, user=where.user_id)
+    if where.composition_arn is not None:
+        arn = where.composition_arn
+        known["composition"] = index.rows(_COMPOSITION, account=where.account_id, composition=arn)
     spans = None if where.session_id is None else index.rows(_SESSIONS, **given, session=where.session_id)
     if spans is not None and len(spans) > 1:
         raise InvalidInputError(member="session", rule="is the id of several sessions: name the stage as well")
@@ -76,12 +92,32 @@ def search_keys(index: SearchIndex, query: EventQuery) -> SearchKeys | None:
 
 
 def _codes(where: EventFilter) -> dict[str, Any]:
-    errors = tuple(range(len(ERROR_CODES))) if where.any_error else ()
+    names: list[int] = []
+    errors: list[int | None] = []
+    causes: list[int | None] = [CAUSE_CODE[where.cause], _shifted(COMPOSITION_CAUSE_CODE[where.composition_cause])]
+    are_names_given = bool(where.names or where.composition_names)
+    if where.can_match_participants:
+        names += map(EVENT_NAME_CODE.__getitem__, where.names if are_names_given else EVENT_NAMES)
+        errors += range(len(ERROR_CODES)) if where.any_error else ()
+    if where.can_match_compositions:
+        of_compositions = where.composition_names if are_names_given else COMPOSITION_EVENT_NAMES
+        names += (COMPOSITION_CODES + COMPOSITION_NAME_CODE[name] for name in of_compositions)
+        errors += (COMPOSITION_CODES + code for code in range(len(COMPOSITION_ERROR_CODES))) if where.any_error else ()
+    if where.error_code is not None or where.composition_error_code is not None:
+        errors = [
+            ERROR_CODE_CODE[where.error_code],
+            _shifted(COMPOSITION_ERROR_CODE_CODE[where.composition_error_code]),
+        ]
     return {
-        "names": tuple(sorted(EVENT_NAME_CODE[name] for name in where.names)),
-        "errors": errors if where.error_code is None else (ERROR_CODE_CODE[where.error_code],),
-        "cause": CAUSE_CODE[where.cause],
+        "names": tuple(sorted(names)),
+        "are_names_given": are_names_given,
+        "errors": tuple(code for code in errors if code is not None),
+        "causes": tuple(code for code in causes if code is not None),
     }
+
+
+def _shifted(code: int | None) -> int | None:
+    return None if code is None else COMPOSITION_CODES + code
 
 
 def _within_bounds(keys: dict[str, Any], query: EventQuery, spans: list[tuple[Any, ...]] | None) -> SearchKeys | None:

@@ -7,10 +7,7 @@ index does not have are checked for each entry on the way.
 
 import msgspec
 
-from stagebook.book.sqlite.rows import EVENT_NAMES
 from stagebook.history.search.search_keys import SearchKeys
-
-ALL_NAMES = tuple(range(len(EVENT_NAMES)))
 
 
 class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,13 +50,14 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 def plans(keys: SearchKeys) -> list[SearchPlan]:
     """Return the plans for a search, usually the most selective first. The last one fits every search."""
-    names = keys.names or ALL_NAMES
     stage = keys.session_stage if keys.stage is None else keys.stage
     found: list[SearchPlan] = []
 
     def add(index: str, columns: tuple[str, ...], ranges: tuple[tuple[int, ...], ...]) -> None:
         found.append(SearchPlan(index=index, columns=columns, ranges=ranges, conditions=_conditions(keys, columns)))
 
+    if keys.composition is not None:
+        add("entry_by_composition", ("composition_key",), ((keys.composition,),))
     if keys.participant is not None:
         add("entry_by_participant", ("participant_key",), ((keys.participant,),))
     if keys.errors:
@@ -67,10 +65,10 @@ def plans(keys: SearchKeys) -> list[SearchPlan]:
     if keys.user is not None:
         add("entry_by_user", ("user_key",), ((keys.user,),))
     if stage is not None:
-        add("entry_by_stage", ("stage_key", "name"), tuple((stage, name) for name in names))
-    if keys.cause is not None:
-        add("entry_by_cause", ("account_key", "cause"), ((keys.account, keys.cause),))
-    add("entry_by_account", ("account_key", "name"), tuple((keys.account, name) for name in names))
+        add("entry_by_stage", ("stage_key", "name"), tuple((stage, name) for name in keys.names))
+    if keys.causes:
+        add("entry_by_cause", ("account_key", "cause"), tuple((keys.account, cause) for cause in keys.causes))
+    add("entry_by_account", ("account_key", "name"), tuple((keys.account, name) for name in keys.names))
     return found
 
 
@@ -82,12 +80,13 @@ def _conditions(keys: SearchKeys, indexed: tuple[str, ...]) -> tuple[str, ...]:
         "session_key": () if keys.session is None else (keys.session,),
         "participant_key": () if keys.participant is None else (keys.participant,),
         "user_key": () if keys.user is None else (keys.user,),
-        "name": keys.names,
+        "composition_key": () if keys.composition is None else (keys.composition,),
+        "name": keys.names if keys.are_names_given else (),
         "error_code": keys.errors,
-        "cause": () if keys.cause is None else (keys.cause,),
+        "cause": keys.causes,
     }
-    # A stage and a user belong to one account.
-    if {"stage_key", "user_key"} & set(indexed):
+    # A stage, a user and a composition belong to one account.
+    if {"stage_key", "user_key", "composition_key"} & set(indexed):
         required["account_key"] = ()
     return tuple(
         f"{column} IN ({', '.join(map(str, values))})"

@@ -62,7 +62,7 @@ def _from_log(files: HistoryFiles, account_id: str, *, since_ms: int) -> StageEr
     position = files.log.last_sequence() + 1
     for _ in range(MAXIMUM_EVENTS // EVENTS_PER_READ):
         files.check()
-        page = files.log.read_before(position, limit=EVENTS_PER_READ)
+        page = files.log.read_entries_before(position, limit=EVENTS_PER_READ)
         for logged in page:
             if logged.sequence <= first:
                 return StageErrors(counts=counts, since_ms=since_ms)

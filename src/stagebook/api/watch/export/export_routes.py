@@ -10,6 +10,7 @@ from stagebook.api.routes.api_route import ApiCall, ApiRoute, Role, StreamingRes
 from stagebook.api.routes.reader_places import ReaderPlaces
 from stagebook.api.watch.event_parameters import PastEventParameters, event_filter
 from stagebook.api.watch.export.response_parts import BUSY_SECONDS, PartReader
+from stagebook.history.composition_document import CompositionEventDocument
 from stagebook.history.event_document import EventDocument
 from stagebook.history.event_query import EventFilter
 from stagebook.history.export.event_lines import CONTENT_TYPES, TEXT_FORMATS
@@ -51,9 +52,9 @@ class ExportRoutes:
             summary="Export all events that match as JSON Lines or CSV",
             handle=self._export,
             query=ExportParameters,
-            response=EventDocument,
             content_type=CONTENT_TYPES["jsonl"],
             other_content_types=(CONTENT_TYPES["csv"],),
+            messages=(EventDocument, CompositionEventDocument),
         )
 
     async def _export(self, call: ApiCall) -> StreamingResponse:

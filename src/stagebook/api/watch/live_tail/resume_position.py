@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from stagebook.api.routes.api_problems import ApiProblemCode, ApiRefusedError
-from stagebook.api.watch.event_parameters import EventLogParameters
+from stagebook.api.watch.event_parameters import EventParameters
 from stagebook.book.event_id import sequence_of_event
 
 HEADER = b"last-event-id"
@@ -21,7 +21,7 @@ EventIdParameter = Annotated[
 ]
 
 
-class StreamParameters(EventLogParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamParameters(EventParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query parameters of the event stream."""
 
     last_event_id: EventIdParameter | None = None

@@ -5,7 +5,6 @@ the event log is read.
 """
 
 from collections.abc import Iterable
-from operator import attrgetter
 
 import msgspec
 
@@ -16,8 +15,6 @@ from stagebook.history.event_query import EventFilter, EventQuery
 from stagebook.history.history_files import HistoryFiles
 from stagebook.history.search.event_search import find_page
 from stagebook.stage.errors import InvalidInputError, ServerBusyError
-
-_sequence = attrgetter("sequence")
 
 PAGE_EVENTS = 1_000
 """Events that are examined for one page."""
@@ -68,31 +65,13 @@ def read_tail_page(files: HistoryFiles, after: int, where: EventFilter, *, resum
 
 
 def _page_of_search(files: HistoryFiles, after: int, where: EventFilter) -> TailPage:
-    """Return a page with the events that the search index finds: what does not match costs nothing.
-
-    The index has no events of compositions; they are read from the log. What is appended meanwhile can be in one of the
-    two reads only, so the page ends before it.
-    """
-    newest = files.log.last_sequence()
+    """Return a page with the events that the search index finds: what does not match costs nothing."""
     query = EventQuery(where=where, limit=SEARCHED_EVENTS, oldest_first=True, after=after)
-    entries: list[LogEntry] = []
-    end: int | None = None
-    if where.can_match_participants:
-        found = find_page(files, query)
-        entries += found.items
-        end = found.next_position
-    is_last = end is None
-    if where.can_match_compositions:
-        end = max(after, newest) if end is None else min(end, max(after, newest))
-        of_compositions = files.log.read_compositions_after(after, limit=SEARCHED_EVENTS)
-        if len(of_compositions) == SEARCHED_EVENTS:
-            is_last, end = False, min(end, of_compositions[-1].sequence)
-        is_last = is_last and all(each.sequence <= end for each in entries)
-        entries = sorted((each for each in (*entries, *of_compositions) if each.sequence <= end), key=_sequence)
-    elif end is None:
-        end = entries[-1].sequence if entries else after
-    matching = (each for each in entries if where.matches(each))
-    return _page(matching, after=after, examined_to=end, is_last=is_last)
+    found = find_page(files, query)
+    end = found.next_position
+    if end is None:
+        end = found.items[-1].sequence if found.items else after
+    return _page(found.items, after=after, examined_to=end, is_last=found.next_position is None)
 
 
 def _page(matching: Iterable[LogEntry], *, after: int, examined_to: int, is_last: bool) -> TailPage:

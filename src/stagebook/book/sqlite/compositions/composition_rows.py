@@ -20,11 +20,11 @@ NOT_ENDED_MS: Final = (1 << 63) - 1
 COMPOSITION_EVENT_NAMES = tuple(CompositionEventName)
 COMPOSITION_ERROR_CODES = tuple(CompositionErrorCode)
 COMPOSITION_CAUSES = tuple(CompositionCause)
-_NAME_CODES = {member: code for code, member in enumerate(COMPOSITION_EVENT_NAMES)}
-_ERROR_CODES: dict[CompositionErrorCode | None, int | None] = {None: None} | {
+COMPOSITION_NAME_CODE = {member: code for code, member in enumerate(COMPOSITION_EVENT_NAMES)}
+COMPOSITION_ERROR_CODE_CODE: dict[CompositionErrorCode | None, int | None] = {None: None} | {
     member: code for code, member in enumerate(COMPOSITION_ERROR_CODES)
 }
-_CAUSE_CODES: dict[CompositionCause | None, int | None] = {None: None} | {
+COMPOSITION_CAUSE_CODE: dict[CompositionCause | None, int | None] = {None: None} | {
     member: code for code, member in enumerate(COMPOSITION_CAUSES)
 }
 
@@ -55,10 +55,10 @@ def composition_event_row(composition_key: int, sequence: int, event: Compositio
     return (
         sequence,
         composition_key,
-        _NAME_CODES[event.name],
+        COMPOSITION_NAME_CODE[event.name],
         event.destination_id,
-        _ERROR_CODES[event.error_code],
-        _CAUSE_CODES[event.cause],
+        COMPOSITION_ERROR_CODE_CODE[event.error_code],
+        COMPOSITION_CAUSE_CODE[event.cause],
     )
 
 

@@ -131,6 +131,15 @@ export const COMPOSITION_CAUSES = {
 	timeout: "the composition did not start or end in time",
 };
 
+// The names, error codes and causes of both kinds, for forms that choose events.
+export const PARTICIPANT_EVENT_NAMES = Object.keys(EVENT_NAMES);
+export const COMPOSITION_EVENT_NAMES = Object.keys(COMPOSITION_EVENTS);
+export const COMPOSITION_ERROR_CODES = [
+	...Object.keys(COMPOSITION_ERRORS),
+	...["ResourceNotFoundException", "AccessDeniedException", "InternalServerException"],
+];
+export const ALL_CAUSES = [...Object.keys(CAUSES), ...Object.keys(COMPOSITION_CAUSES)];
+
 const explanationOf = (name) => EVENT_NAMES[name] ?? COMPOSITION_EVENTS[name] ?? ["", "grey"];
 export const eventText = (name) => explanationOf(name)[0];
 export const toneOf = (name) => explanationOf(name)[1];

@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { COLUMNS } from "../components/event_cells.js";
 import { Check, Empty, Field, LiveState, Loading, Problem } from "../components/parts.js";
 import { Table } from "../components/table.js";
-import { CAUSES, ERROR_CODES, EVENT_NAMES } from "../explanations.js";
+import { ALL_CAUSES, COMPOSITION_ERROR_CODES, COMPOSITION_EVENT_NAMES, ERROR_CODES, PARTICIPANT_EVENT_NAMES } from "../explanations.js";
 import { plural } from "../format.js";
 import { useLiveEvents } from "../live_events.js";
 import { searchLink } from "../router.js";
@@ -13,7 +13,8 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/vendor.js"
 
 const PAGE_LENGTH = 100;
 const TAIL_LIMIT = 1_000;
-const FIELDS = ["stage", "session", "participant", "user", "error", "cause", "since", "until", "order"];
+const EVENT_NAMES = [...PARTICIPANT_EVENT_NAMES, ...COMPOSITION_EVENT_NAMES];
+const FIELDS = ["stage", "session", "participant", "user", "composition", "error", "cause", "since", "until", "order"];
 const EVENT_COLUMNS = ["time", "name", "participant", "about", "cause", "where"].map((each) => COLUMNS[each]);
 
 export function SearchPage({ parameters, identity }) {
@@ -28,7 +29,7 @@ export function SearchPage({ parameters, identity }) {
 }
 
 function filtersOf(parameters) {
-	const filters = { name: parameters.getAll("name").filter((name) => name in EVENT_NAMES) };
+	const filters = { name: parameters.getAll("name").filter((name) => EVENT_NAMES.includes(name)) };
 	for (const field of FIELDS) if (parameters.get(field)) filters[field] = parameters.get(field);
 	return filters;
 }
@@ -48,27 +49,26 @@ function FilterForm({ filters, identity }) {
 		html`<${Field} label=${label}><input name=${name} defaultValue=${filters[name] ?? ""} placeholder=${placeholder} autocomplete="off" spellcheck=${false} /><//>`;
 	const moment = (name, label) =>
 		html`<${Field} label=${label}><input name=${name} type="datetime-local" step="1" defaultValue=${localText(filters[name])} /><//>`;
+	const names = (legend, values) => html`<fieldset class="whole">
+		<legend>${legend}</legend>
+		<div class="choices">
+			${values.map((name) => html`<${Check} key=${name} name="name" value=${name} label=${name} defaultChecked=${filters.name.includes(name)} />`)}
+		</div>
+	</fieldset>`;
 	const options = (values) => values.map((value) => html`<option key=${value} value=${value}>${value}</option>`);
 	const isOpen = useMemo(() => matchMedia("(min-width: 721px)").matches, []);
 	return html`<details class="card" open=${isOpen}>
 		<summary><h2>Filters</h2></summary>
 		<form onSubmit=${submit}>
 			<div class="filters">
-				${text("user", "User id")} ${text("participant", "Participant id")} ${text("stage", "Stage", "id or ARN")} ${text("session", "Session id", "st-…")}
+				${text("user", "User id")} ${text("participant", "Participant id")} ${text("stage", "Stage", "id or ARN")} ${text("session", "Session id", "st-…")} ${text("composition", "Composition", "id or ARN")}
 				<${Select} name="error" label="Error" value=${filters.error}>
-					<option value="">with and without</option><option value="any">any error</option>${options(Object.keys(ERROR_CODES))}
+					<option value="">with and without</option><option value="any">any error</option>${options([...Object.keys(ERROR_CODES), ...COMPOSITION_ERROR_CODES])}
 				<//>
-				<${Select} name="cause" label="Cause" value=${filters.cause}><option value="">every cause</option>${options(Object.keys(CAUSES))}<//>
+				<${Select} name="cause" label="Cause" value=${filters.cause}><option value="">every cause</option>${options(ALL_CAUSES)}<//>
 				${moment("since", "From")} ${moment("until", "Until")}
 				<${Select} name="order" label="Order" value=${filters.order}><option value="desc">newest first</option><option value="asc">oldest first</option><//>
-				<fieldset class="whole">
-					<legend>Event names</legend>
-					<div class="choices">
-						${Object.keys(EVENT_NAMES).map(
-							(name) => html`<${Check} key=${name} name="name" value=${name} label=${name} defaultChecked=${filters.name.includes(name)} />`,
-						)}
-					</div>
-				</fieldset>
+				${names("Event names", PARTICIPANT_EVENT_NAMES)} ${names("Events of compositions", COMPOSITION_EVENT_NAMES)}
 			</div>
 			<div class="actions">
 				<button type="submit" class="primary">Search</button>

@@ -5,7 +5,7 @@ import { Dialog, FormDialog } from "../components/dialog.js";
 import { Badge, Check, CopyButton, Empty, Field, Loaded, Time } from "../components/parts.js";
 import { Table } from "../components/table.js";
 import { useData, useInterval } from "../data.js";
-import { EVENT_NAMES } from "../explanations.js";
+import { COMPOSITION_EVENT_NAMES, PARTICIPANT_EVENT_NAMES } from "../explanations.js";
 import { number } from "../format.js";
 import { webhookLink } from "../router.js";
 import { html, useState } from "../vendor/vendor.js";
@@ -71,12 +71,17 @@ function CreateDialog({ onCreated, onClose }) {
 		<${Field} label="Format">
 			<select name="format"><option value="eventbridge">EventBridge</option><option value="cloudevents">CloudEvents</option></select>
 		<//>
-		<fieldset>
-			<legend>Events</legend>
-			<div class="choices">${Object.keys(EVENT_NAMES).map((name) => html`<${Check} key=${name} name="event" value=${name} label=${name} />`)}</div>
-			<span class="hint">Without a choice, all events are sent.</span>
-		</fieldset>
+		<${Names} legend="Events" names=${PARTICIPANT_EVENT_NAMES} />
+		<${Names} legend="Events of compositions" names=${COMPOSITION_EVENT_NAMES} />
+		<span class="hint">Without a choice, all events are sent.</span>
 	<//>`;
+}
+
+function Names({ legend, names }) {
+	return html`<fieldset>
+		<legend>${legend}</legend>
+		<div class="choices">${names.map((name) => html`<${Check} key=${name} name="event" value=${name} label=${name} />`)}</div>
+	</fieldset>`;
 }
 
 function SecretDialog({ webhook, onClose }) {
