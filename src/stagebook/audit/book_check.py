@@ -178,6 +178,7 @@ class _BookCheck:
             place = _Place(stage_arn=composition.stage_arn)
             audit = CompositionAudit(composition)
             for entry in events:
+                self.counts.events += 1
                 if isinstance(entry, Undecodable):
                     self.note(book_rules.VALUES, f"an event of {composition.arn} cannot be read: {entry.reason}", place)
                     continue

@@ -18,14 +18,17 @@ from msgspec.structs import replace
 
 from stagebook.audit import book_rules
 from stagebook.audit.book_rules import RuleBrokenError
+from stagebook.audit.compositions.composition_import import CompositionImport
 from stagebook.audit.import_source import ImportSummary, Places, SourcedEvent
 from stagebook.audit.imported_session import ImportedParticipant, ImportedSession, SessionImport
 from stagebook.audit.participant_audit import Fault, ParticipantAudit, before_events
 from stagebook.audit.recordings.recording_audit import RecordingAudit
 from stagebook.audit.replication_audit import ReplicationAudit
 from stagebook.audit.source_details import SourceDetails
+from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.sqlite.bulk.book_insertion import BookInsertion
+from stagebook.stage.composition.composition import Composition
 from stagebook.stage.events import RECORDING_EVENT_NAMES, EventName
 from stagebook.stage.resources import ParticipantRecord
 
@@ -49,6 +52,7 @@ class BookImport:
         self._sessions = SessionImport(
             insertion, details=details, places=places, replications=self._replications, summary=self.summary
         )
+        self._compositions = CompositionImport(insertion, details.compositions, add_stage=self._add_stage)
 
     def run(self, events: Iterable[SourcedEvent], *, advance: Callable[[int], None] = lambda _: None) -> None:
         """Take all events, in the order of their sequence numbers, and write everything; the caller commits.
@@ -57,6 +61,7 @@ class BookImport:
         BookFailedError.
         """
         source = iter(events)
+        self._compositions.begin()
         while group := list(islice(source, EVENTS_PER_GROUP)):
             known = self._find_known(group)
             for logged, place in group:
@@ -64,34 +69,59 @@ class BookImport:
             self.summary.newest_ms = max(self.summary.newest_ms, group[-1][0].time_ms)
             advance(self.summary.events + self.summary.known_events)
         self._sessions.finish()
+        self._compositions.finish()
+        self.summary.compositions = self._compositions.count
         self._finish_replications()
 
-    def _find_known(self, group: list[SourcedEvent]) -> dict[int, LoggedEvent]:
+    def _find_known(self, group: list[SourcedEvent]) -> dict[int, LogEntry]:
         sequences = [logged.sequence for logged, _ in group if logged.sequence <= self._newest_before]
         return self._insertion.find_events(sequences) if sequences else {}
 
-    def _add(self, logged: LoggedEvent, place: int, known: LoggedEvent | None) -> None:
+    def _add(self, logged: LogEntry, place: int, known: LogEntry | None) -> None:
         if logged.sequence <= self._last_sequence:
             raise self._places.event_refusal(
                 book_rules.SEQUENCE, "the sequence number is not above that of the event before", place, logged
             )
         self._last_sequence = logged.sequence
+        if isinstance(logged, LoggedCompositionEvent):
+            self._count(logged, place, known)
+            self._add_of_composition(logged, place, is_known=known is not None)
+            return
         session = self._sessions.session_of(logged, place)
-        if known is not None:
-            if _without_user(known) != _without_user(logged):
-                raise self._places.event_refusal(
-                    book_rules.SAME_EVENT, "the book has another event with this number", place, logged
-                )
-            session.known_events += 1
-            self.summary.known_events += 1
-        elif logged.sequence <= self._newest_before:
-            raise self._places.event_refusal(book_rules.NEWER, self._newest_text(), place, logged)
+        self._count(logged, place, known)
+        session.known_events += known is not None
         if session.is_finished or (session.has_ended and logged.event.name in RECORDING_EVENT_NAMES):
             self._add_late_recording(session, logged, place, is_known=known is not None)
             return
         self._audit(session, logged, place)
         if known is None:
             self._insert(session, logged, place)
+
+    def _count(self, logged: LogEntry, place: int, known: LogEntry | None) -> None:
+        """Count an event that the book has already. Raises RuleBrokenError if it has another one, or a newer one."""
+        if known is not None:
+            if _without_user(known) != _without_user(logged):
+                raise self._places.event_refusal(
+                    book_rules.SAME_EVENT, "the book has another event with this number", place, logged
+                )
+            self.summary.known_events += 1
+        elif logged.sequence <= self._newest_before:
+            raise self._places.event_refusal(book_rules.NEWER, self._newest_text(), place, logged)
+
+    def _add_of_composition(self, logged: LoggedCompositionEvent, place: int, *, is_known: bool) -> None:
+        self.summary.events += not is_known
+        for rule, detail in self._compositions.add(logged, is_known=is_known):
+            raise self._places.event_refusal(rule, detail, place, logged)
+
+    def _add_stage(self, composition: Composition) -> None:
+        arn, account_id = composition.stage_arn, composition.account_id
+        if self._sessions.find_or_add_stage(arn, account_id=account_id, created_ms=composition.start_ms) is None:
+            raise self._places.refusal(
+                book_rules.REFERENCES,
+                f"{composition.arn}: the stage is deleted in the book",
+                0,
+                session=(arn, ""),
+            )
 
     def _add_late_recording(self, session: ImportedSession, logged: LoggedEvent, place: int, *, is_known: bool) -> None:
         """Add an event of a recording whose session has ended, and the next one of the stage has started."""
@@ -191,6 +221,6 @@ class BookImport:
             raise self._places.fault_refusal(fault, (logged.stage_arn, logged.session_id), logged.participant_id)
 
 
-def _without_user(logged: LoggedEvent) -> LoggedEvent:
+def _without_user(logged: LogEntry) -> LogEntry:
     """Return an event without the user id: that is the participant's newest one, and may have changed since."""
-    return replace(logged, user_id="")
+    return logged if isinstance(logged, LoggedCompositionEvent) else replace(logged, user_id="")

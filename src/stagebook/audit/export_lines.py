@@ -1,19 +1,30 @@
-"""Reads a line of an export (JSON Lines of `stagebook events export` and of `GET /watch/v1/events/export`)."""
+"""Reads a line of an export (JSON Lines of `stagebook events export` and of `GET /watch/v1/events/export`), and a line
+of what `stagebook compositions list --output json` prints.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
 
 from stagebook.audit import book_rules
 from stagebook.audit.book_rules import BookRule
+from stagebook.audit.compositions.composition_lines import (
+    CompositionFaultError,
+    read_composition,
+    read_composition_event,
+)
 from stagebook.audit.event_form import MAXIMUM_USER_ID_LENGTH, event_faults, id_faults, participant_id_fault
 from stagebook.audit.import_source import parse_time_ms
 from stagebook.book.changes import sequence_time_ms
+from stagebook.book.composition_log import LogEntry
 from stagebook.book.event_log import LoggedEvent
 from stagebook.book.store import RecordedEvent
+from stagebook.history.composition_document import CompositionEventDocument
 from stagebook.history.event_document import EventDocument, ExchangedTokenDocument, RecordingDocument
+from stagebook.stage.composition.composition import Composition
 from stagebook.stage.events import (
     Cause,
     ErrorCode,
@@ -33,6 +44,7 @@ MAXIMUM_LINE_BYTES = 65_536
 
 _SEQUENCE = re.compile(r"[0-9]{1,19}")
 _END_OF_SEQUENCES = 1 << 63
+_COMPOSITION_MARK = b'"compositionArn"'
 _NAMES: dict[str | None, EventName] = {member.value: member for member in EventName}
 _CODES: dict[str | None, ErrorCode | None] = {None: None} | {member.value: member for member in ErrorCode}
 _RECORDING_CODES: dict[str | None, RecordingErrorCode | None] = {None: None} | {
@@ -56,7 +68,15 @@ class SourceFaultError(Exception):
         self.line = line
 
 
+class _LineKind(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The members that tell an event of a composition."""
+
+    composition_arn: str | None = None
+    sequence: str = ""
+
+
 _decode = msgspec.json.Decoder(EventLine).decode
+_decode_kind = msgspec.json.Decoder(_LineKind).decode
 
 
 def require_no_fault(faults: Iterable[tuple[BookRule, str]]) -> None:
@@ -65,19 +85,39 @@ def require_no_fault(faults: Iterable[tuple[BookRule, str]]) -> None:
         raise SourceFaultError(rule, detail)
 
 
-def read_export_line(line: bytes) -> LoggedEvent:
+def read_export_line(line: bytes) -> LogEntry:
     """Return the event of a line. Raises SourceFaultError for a line that breaks a rule by itself."""
+    with _refusing_form(line, "an event"):
+        if _COMPOSITION_MARK in line and (kind := _decode_kind(line)).composition_arn is not None:
+            of_composition, entry = read_composition_event(line, _sequence(kind.sequence))
+            _check_number(of_composition, entry)
+            return entry
+        document = _decode(line)
+        logged = _logged(document)
+        checked_event(logged)
+        _check_number(document, logged)
+        return logged
+
+
+def read_composition_line(line: bytes) -> Composition:
+    """Return the composition of a line. Raises SourceFaultError for a line that breaks a rule by itself."""
+    with _refusing_form(line, "a composition"):
+        return read_composition(line)
+
+
+@contextmanager
+def _refusing_form(line: bytes, what: str) -> Iterator[None]:
+    """Turn what goes wrong while a line is read into a SourceFaultError."""
     if len(line) > MAXIMUM_LINE_BYTES:
         raise SourceFaultError(book_rules.FORM, f"the line has more than {MAXIMUM_LINE_BYTES:,} bytes")
     try:
         if is_too_deep(line):
             raise SourceFaultError(book_rules.FORM, "the line is nested too deeply")
-        document = _decode(line)
+        yield
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise SourceFaultError(book_rules.FORM, f"not the document of an event: {error}") from error
-    logged = _logged(document)
-    _check(document, logged)
-    return logged
+        raise SourceFaultError(book_rules.FORM, f"not the document of {what}: {error}") from error
+    except CompositionFaultError as error:
+        raise SourceFaultError(error.rule, error.detail) from error
 
 
 def checked_event(logged: LoggedEvent) -> LoggedEvent:
@@ -92,8 +132,6 @@ def checked_event(logged: LoggedEvent) -> LoggedEvent:
 
 
 def _logged(document: EventLine) -> LoggedEvent:
-    if not _SEQUENCE.fullmatch(document.sequence) or not 0 < (sequence := int(document.sequence)) < _END_OF_SEQUENCES:
-        raise SourceFaultError(book_rules.FORM, f"{document.sequence[:32]!r} is not a sequence number")
     event = Event(
         name=_member(_NAMES, document.name, "the name of an event"),
         remote_participant_id=document.remote_participant_id,
@@ -110,12 +148,19 @@ def _logged(document: EventLine) -> LoggedEvent:
         stage_arn=document.stage_arn,
         session_id=document.session_id,
         user_id=document.user_id,
-        recorded=RecordedEvent(sequence=sequence, participant_id=document.participant_id, event=event),
+        recorded=RecordedEvent(
+            sequence=_sequence(document.sequence), participant_id=document.participant_id, event=event
+        ),
     )
 
 
-def _check(document: EventLine, logged: LoggedEvent) -> None:
-    checked_event(logged)
+def _sequence(text: str) -> int:
+    if not _SEQUENCE.fullmatch(text) or not 0 < (sequence := int(text)) < _END_OF_SEQUENCES:
+        raise SourceFaultError(book_rules.FORM, f"{text[:32]!r} is not a sequence number")
+    return sequence
+
+
+def _check_number(document: EventDocument | CompositionEventDocument, logged: LogEntry) -> None:
     if document.event_time != iso8601(sequence_time_ms(logged.sequence)):
         raise SourceFaultError(
             book_rules.EVENT_TIME, f"{document.event_time[:64]!r} is not the time of sequence number {logged.sequence}"

@@ -1,7 +1,8 @@
-"""Reads the files of an import: each is an export or the output of the AWS CLI, which its first line tells; it may be
-compressed with gzip.
+"""Reads the files of an import: each is an export, a list of compositions or the output of the AWS CLI, which its first
+line tells; it may be compressed with gzip.
 
-An export is read line by line. The output of the CLI is read as a whole, because it lists the newest event first.
+An export is read line by line. A list of compositions is read as a whole, because their events need it, and so is the
+output of the CLI, because it lists the newest event first.
 """
 
 import gzip
@@ -18,7 +19,7 @@ from stagebook.audit import book_rules
 from stagebook.audit.aws_events import AwsEvents, NamedSession
 from stagebook.audit.aws_output import MAXIMUM_DOCUMENTS_BYTES, read_documents
 from stagebook.audit.book_rules import RuleBrokenError
-from stagebook.audit.export_lines import MAXIMUM_LINE_BYTES, SourceFaultError, read_export_line
+from stagebook.audit.export_lines import MAXIMUM_LINE_BYTES, SourceFaultError, read_composition_line, read_export_line
 from stagebook.audit.import_source import Places, SourcedEvent
 from stagebook.audit.source_details import SourceDetails
 from stagebook.book.store import RecordedEvent
@@ -82,7 +83,20 @@ class ImportFiles:
             content = b"\n" * (number - 1) + first + source.read(MAXIMUM_DOCUMENTS_BYTES + 1)
             if len(content) > MAXIMUM_DOCUMENTS_BYTES:
                 raise SourceFaultError(book_rules.FORM, f"the file has more than {MAXIMUM_DOCUMENTS_BYTES:,} bytes")
-            self._read_documents(content, place)
+            if _is_composition_line(first):
+                self._read_compositions(content)
+            else:
+                self._read_documents(content, place)
+
+    def _read_compositions(self, content: bytes) -> None:
+        for number, line in enumerate(content.splitlines(), 1):
+            if not line.isspace() and line:
+                try:
+                    composition = read_composition_line(line)
+                except SourceFaultError as error:
+                    error.line = number
+                    raise
+                self.details.compositions[composition.arn] = composition
 
     def _read_documents(self, content: bytes, place: int) -> None:
         for item in read_documents(content):
@@ -117,6 +131,15 @@ class ImportFiles:
 
     def _refusal(self, error: SourceFaultError, place: int) -> RuleBrokenError:
         return self.places.refusal(error.rule, error.detail, place)
+
+
+def _is_composition_line(line: bytes) -> bool:
+    """Return whether the first line of a file is one of `stagebook compositions list --output json`."""
+    try:
+        value: Any = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(value, dict) and {"arn", "destinations", "layout"} <= value.keys()
 
 
 def _is_export_line(line: bytes) -> bool:

@@ -8,10 +8,10 @@ import msgspec
 from stagebook.audit.book_rules import BookRule, RuleBrokenError, Violation
 from stagebook.audit.participant_audit import Fault
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.event_log import LoggedEvent
+from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.stage.timestamps import epoch_ms
 
-SourcedEvent: TypeAlias = tuple[LoggedEvent, int]
+SourcedEvent: TypeAlias = tuple[LogEntry, int]
 """An event and the place that it comes from, see `Places`."""
 
 _PLACE_SHIFT = 40
@@ -60,8 +60,16 @@ class Places:
             )
         )
 
-    def event_refusal(self, rule: BookRule, detail: str, place: int, logged: LoggedEvent) -> RuleBrokenError:
+    def event_refusal(self, rule: BookRule, detail: str, place: int, logged: LogEntry) -> RuleBrokenError:
         """Return the error for an event that breaks a rule."""
+        if isinstance(logged, LoggedCompositionEvent):
+            return self.refusal(
+                rule,
+                f"{logged.composition_arn}: {detail}",
+                place,
+                session=(logged.stage_arn, ""),
+                event_id=logged.event_id,
+            )
         return self.refusal(
             rule,
             detail,
@@ -87,6 +95,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
     stages: int = 0
     sessions: int = 0
     participants: int = 0
+    compositions: int = 0
     events: int = 0
     known_events: int = 0
     account_ids: set[str] = msgspec.field(default_factory=set)

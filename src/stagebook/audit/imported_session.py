@@ -165,25 +165,30 @@ class SessionImport:
         self._finish(previous)
 
     def _stage_key(self, logged: LoggedEvent, place: int, *, created_ms: int) -> int:
-        arn = logged.stage_arn
+        key = self.find_or_add_stage(logged.stage_arn, account_id=logged.account_id, created_ms=created_ms)
+        if key is None:
+            raise self._places.event_refusal(book_rules.REFERENCES, "the stage is deleted in the book", place, logged)
+        return key
+
+    def find_or_add_stage(self, arn: str, *, account_id: str, created_ms: int) -> int | None:
+        """Return the key of a stage, which is added if the book does not have it; None if it is deleted there."""
         key = self._stage_keys.get(arn)
         if key is None:
             stored = self._insertion.find_stage(arn)
             if stored is not None and stored.is_deleted:
-                raise self._places.event_refusal(
-                    book_rules.REFERENCES, "the stage is deleted in the book", place, logged
-                )
-            key = self._insertion.add_stage(self._stage(logged, created_ms)) if stored is None else stored.key
+                return None
+            stage = self._stage(arn, account_id, created_ms)
+            key = self._insertion.add_stage(stage) if stored is None else stored.key
             self._stage_keys[arn] = key
-            self._summary.account_ids.add(logged.account_id)
+            self._summary.account_ids.add(account_id)
             self._summary.stages += 1
         return key
 
-    def _stage(self, logged: LoggedEvent, created_ms: int) -> Stage:
-        details = self._details.stages.get(logged.stage_arn)
+    def _stage(self, arn: str, account_id: str, created_ms: int) -> Stage:
+        details = self._details.stages.get(arn)
         return Stage(
-            arn=logged.stage_arn,
-            account_id=logged.account_id,
+            arn=arn,
+            account_id=account_id,
             name="" if details is None else details.name,
             tags={} if details is None else dict(details.tags),
             created_ms=created_ms,

@@ -14,6 +14,7 @@ from stagebook.audit import book_rules
 from stagebook.audit.book_rules import BookRule
 from stagebook.audit.event_form import MAXIMUM_USER_ID_LENGTH, id_faults, participant_id_fault
 from stagebook.stage.arns import INGEST_CONFIGURATION, parse_arn
+from stagebook.stage.composition.composition import Composition
 from stagebook.stage.errors import MalformedArnError
 from stagebook.stage.resources import ClientInfo, ParticipantProtocol, ParticipantRecord, ParticipantState
 from stagebook.stage.timestamps import iso8601
@@ -114,11 +115,14 @@ class StageDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceDetails(msgspec.Struct, kw_only=True):
-    """All details of a source: of participants by stage, session and id, of sessions by stage and id, of stages."""
+    """All details of a source: of participants by stage, session and id, of sessions by stage and id, of stages and
+    compositions by ARN.
+    """
 
     participants: dict[tuple[str, str, str], ParticipantDetails] = {}
     sessions: dict[tuple[str, str], SessionTimes] = {}
     stages: dict[str, StageDetails] = {}
+    compositions: dict[str, Composition] = {}
 
 
 def _is_ingest_configuration(text: str) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 import httpx
 import jwt
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
@@ -94,12 +94,14 @@ class DemoPeer:
 
 
 class DemoPublisher(DemoPeer):
-    """Publishes the moving bar and the tone."""
+    """Publishes the moving bar, as H.264, which can be recorded, and the tone."""
 
     def __init__(self, token: str) -> None:
         super().__init__(token)
         self.connection.addTransceiver(Tone(), direction="sendrecv")
-        self.connection.addTransceiver(MovingBar(), direction="sendrecv")
+        video = self.connection.addTransceiver(MovingBar(), direction="sendrecv")
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        video.setCodecPreferences([each for each in codecs if each.mimeType == "video/H264"])
 
 
 class DemoViewer(DemoPeer):

@@ -1,4 +1,4 @@
-"""The sequence of the demo: create a stage, publish and subscribe for some seconds, and list the events with boto3."""
+"""The sequence of the demo: create a stage, publish, record and subscribe for some seconds, and list the events."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stagebook.demo.demo_peers import DemoPublisher, DemoViewer, JoinFailedError
+from stagebook.demo.demo_recording import kept_recordings, recording_configuration, recording_events, recording_text
 from stagebook.demo.event_table import event_table
 from stagebook.demo.temporary_server import ServerAccess, ServerFailedError, temporary_server
 
@@ -57,6 +58,7 @@ def _run(access: ServerAccess, *, seconds: float) -> int:
     )
     created = ivs.create_stage(
         name="demo",
+        autoParticipantRecordingConfiguration=recording_configuration(ivs),
         participantTokenConfigurations=[
             {"userId": "publisher", "capabilities": ["PUBLISH"]},
             {"userId": "viewer", "capabilities": ["SUBSCRIBE"]},
@@ -67,6 +69,10 @@ def _run(access: ServerAccess, *, seconds: float) -> int:
     print(f"Stage {stage_arn}")
     arrived = asyncio.run(_publish_and_watch(tokens, seconds=seconds))
     print(f"\nThe result of list_participant_events (boto3), newest first:\n\n{_events(ivs, stage_arn, tokens)}")
+    recorded = recording_events(ivs, stage_arn)
+    has_files = access.recordings is not None and access.recordings.exists()
+    recordings = kept_recordings(access.recordings) if access.recordings is not None and has_files else None
+    print(f"\nThe recording of the publisher, from the watch API:\n\n{recording_text(recorded, recordings=recordings)}")
     return EXIT_OK if arrived else EXIT_FAILED
 
 

@@ -25,12 +25,16 @@ class ServerFailedError(Exception):
 
 
 class ServerAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """The configuration of an AWS client. A member that is None is taken from the environment of the client."""
+    """The configuration of an AWS client. A member that is None is taken from the environment of the client.
+
+    `recordings` is the folder of the recordings of a temporary server.
+    """
 
     endpoint_url: str
     region: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = None
+    recordings: Path | None = None
 
 
 @contextlib.contextmanager
@@ -75,6 +79,7 @@ def _wait_until_healthy(process: "subprocess.Popen[bytes]", folder: DataFolder, 
                         region=address.region,
                         access_key_id=access_key.access_key_id,
                         secret_access_key=access_key.secret_access_key,
+                        recordings=folder.recordings_path,
                     )
         time.sleep(POLL_SECONDS)
     raise ServerFailedError("the server did not start:\n" + log_path.read_text(errors="replace")[-2_000:])

@@ -1,8 +1,10 @@
 """The command `stagebook demo`."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,7 @@ def run(*options: str, environment: Mapping[str, str] | None = None) -> str:
     return completed.stdout
 
 
-def test_the_demo_prints_the_events_of_publisher_and_viewer() -> None:
+def test_the_demo_prints_the_events_of_publisher_and_viewer_and_keeps_its_recording() -> None:
     output = run()
     assert "the bar moved; the tone arrived" in output
     rows = [line.split() for line in output.splitlines() if "(publisher)" in line or "(viewer)" in line]
@@ -33,6 +35,16 @@ def test_the_demo_prints_the_events_of_publisher_and_viewer() -> None:
         ("(viewer)", "SUBSCRIBE_STARTED"),
         ("(viewer)", "JOINED"),
     ]
+    assert [line.split()[1] for line in output.splitlines() if "  RECORDING_" in line] == [
+        "RECORDING_STARTED",
+        "RECORDING_ENDED",
+    ]
+    playlist = Path(output.splitlines()[-1].removeprefix("The recording: "))
+    kept = next(folder for folder in playlist.parents if folder.name.startswith("stagebook-demo-recording-"))
+    try:
+        assert (playlist.parent / "high" / "0.mp4").stat().st_size > 0
+    finally:
+        shutil.rmtree(kept)
 
 
 @pytest.mark.slow

@@ -32,14 +32,18 @@ _MOVES: Final[Mapping[CompositionEventName, tuple[frozenset[DestinationState], D
     ),
 }
 """The states in which a destination can have an event, and the state that follows. STOPPING has no event."""
+MAXIMUM_DESTINATIONS: Final = 2
+"""API reference, StartComposition."""
 _FAILURES: Final = frozenset((_Name.COMPOSITION_FAILED, _Name.COMPOSITION_DESTINATION_FAILED))
 
 
 class CompositionAudit:
     """Takes the events of a composition in their order."""
 
-    def __init__(self, composition: Composition) -> None:
+    def __init__(self, composition: Composition, *, may_add_destinations: bool = False) -> None:
+        """With `may_add_destinations` the composition gets those that its events name, for an import."""
         self._composition = composition
+        self._may_add = may_add_destinations
         self._states = {each.destination_id: _State.STARTING for each in composition.destinations}
         self._has_started = False
         self._end: CompositionState | None = None
@@ -65,6 +69,8 @@ class CompositionAudit:
                 yield book_rules.COMPOSITION, f"{event.name} comes before the end of a destination"
 
     def _move(self, event: CompositionEvent) -> Iterator[tuple[BookRule, str]]:
+        if self._may_add and event.destination_id and len(self._states) < MAXIMUM_DESTINATIONS:
+            self._states.setdefault(event.destination_id, _State.STARTING)
         state = self._states.get(event.destination_id or "")
         if state is None:
             yield book_rules.COMPOSITION, f"{event.name} has no destination of the composition"
@@ -76,12 +82,15 @@ class CompositionAudit:
 
     def row_faults(self) -> Iterator[tuple[BookRule, str]]:
         """Yield what the row has otherwise than the events say, after the last event."""
-        row = self._composition
+        yield from self.faults_of(self._composition)
+
+    def faults_of(self, row: Composition) -> Iterator[tuple[BookRule, str]]:
+        """Yield what a row of the composition has otherwise than the events say so far."""
         fits = not row.state.is_final if self._end is None else row.state is self._end
         if not fits or (self._end is None) != (row.end_ms is None):
             yield book_rules.COMPOSITION_ROW, f"the composition is {row.state}, its events say {self._end or 'it runs'}"
         for destination in row.destinations:
-            state = self._states[destination.destination_id]
+            state = self._states.get(destination.destination_id, _State.STARTING)
             if destination.state is not state and not (destination.state is _State.STOPPING and not state.is_final):
                 yield (
                     book_rules.COMPOSITION_ROW,

@@ -50,7 +50,8 @@ class TextOutput:
         """Print what was read."""
         broken = "no rule is broken" if counts.violations == 0 else f"broken rules: {counts.violations:,}"
         events, participants = counted(counts.events, "event"), counted(counts.participants, "participant")
-        print(f"{events} of {participants} in {counted(counts.sessions, 'session')}: {broken}")
+        compositions = f" and {counted(counts.compositions, 'composition')}" if counts.compositions else ""
+        print(f"{events} of {participants} in {counted(counts.sessions, 'session')}{compositions}: {broken}")
 
 
 class JsonOutput:
@@ -68,7 +69,12 @@ class JsonOutput:
         """Print what was read."""
         start = self._separator if self._separator != "," else "\n"
         numbers = msgspec.json.encode(
-            {"sessions": counts.sessions, "participants": counts.participants, "events": counts.events}
+            {
+                "sessions": counts.sessions,
+                "participants": counts.participants,
+                "events": counts.events,
+                "compositions": counts.compositions,
+            }
         ).decode()
         print(f"{start}], {numbers[1:]}")
 

@@ -108,6 +108,8 @@ def _open(name: str, stack: ExitStack) -> SourceFile:
 def _text(summary: ImportSummary, *, is_dry: bool) -> str:
     events, participants = counted(summary.events, "event"), counted(summary.participants, "participant")
     what = f"{events} of {participants} in {counted(summary.sessions, 'session')}"
+    if summary.compositions:
+        what += f" and {counted(summary.compositions, 'composition')}"
     text = f"{'would import' if is_dry else 'imported'} {what}"
     if summary.known_events:
         text += f"; {summary.known_events:,} more are in the book already"

@@ -16,7 +16,7 @@ import apsw
 import msgspec
 
 from stagebook.book.changes import SEQUENCE_TIME_SHIFT
-from stagebook.book.event_log import LoggedEvent
+from stagebook.book.composition_log import LogEntry, LoggedCompositionEvent
 from stagebook.book.sqlite.book_connection import (
     UNDECODABLE,
     UNREADABLE,
@@ -26,16 +26,25 @@ from stagebook.book.sqlite.book_connection import (
 )
 from stagebook.book.sqlite.book_lock import BookLock
 from stagebook.book.sqlite.change_rows import (
+    INSERT_COMPOSITION_EVENTS,
     INSERT_EVENTS,
+    PUT_COMPOSITIONS,
     PUT_PARTICIPANTS,
     PUT_REPLICAS,
     PUT_SESSIONS,
     PUT_STAGES,
     SHOW_RECORDINGS,
 )
+from stagebook.book.sqlite.compositions.composition_reads import LIST_COMPOSITION_EVENTS
+from stagebook.book.sqlite.compositions.composition_rows import (
+    composition_event_row,
+    composition_row,
+    composition_value,
+    logged_composition_event,
+)
 from stagebook.book.sqlite.open_events import NOTE_OPEN_EVENTS, SET_NOTED_SEQUENCE
 from stagebook.book.sqlite.queries import HISTORY_EVENTS, LAST_SEQUENCE
-from stagebook.book.sqlite.row_keys import LAST_KEYS
+from stagebook.book.sqlite.row_keys import LAST_COMPOSITION_KEY, LAST_KEYS
 from stagebook.book.sqlite.rows import (
     REPLICATION_STATE_CODE,
     Row,
@@ -49,6 +58,8 @@ from stagebook.book.sqlite.rows import (
 from stagebook.book.sqlite.sqlite_event_log import SqliteEventLog
 from stagebook.book.sqlite.stream_key_seal import ReadSecret, StreamKeySeal
 from stagebook.book.store import BookFailedError, RecordedEvent
+from stagebook.stage.composition.composition import Composition
+from stagebook.stage.composition.composition_events import CompositionEvent
 from stagebook.stage.events import Event
 from stagebook.stage.resources import ParticipantRecord, RecordingState, Replica, Stage, StageSession
 
@@ -68,6 +79,7 @@ SELECT participant_id, user_id, state, published, first_join_ms, rest, recording
 FROM participant
 WHERE session_key = ? AND number = ?
 """
+_FIND_COMPOSITION = "SELECT value, composition_key FROM composition WHERE arn = ?"
 _NUMBERS = "SELECT participant_id, number FROM participant WHERE session_key = ?"
 
 
@@ -107,10 +119,12 @@ class BookInsertion:
         self.last_sequence: int = self._rows(LAST_SEQUENCE)[0][0]
         """The newest sequence number of the book, also of a session end; that of this insertion does not count."""
         self.last_stage_key, self.last_session_key = self._rows(LAST_KEYS)[0]
+        self._last_composition_key = int(self._rows(LAST_COMPOSITION_KEY)[0][0])
         self._log = SqliteEventLog(self._connection)
         self._events: list[Row] = []
         self._participants: list[Row] = []
         self._recordings: list[Row] = []
+        self._composition_events: list[Row] = []
 
     def __enter__(self) -> Self:
         return self
@@ -156,10 +170,42 @@ class BookInsertion:
         except UNDECODABLE as error:
             raise read_failure(self._connection, error) from error
 
-    def find_events(self, sequences: list[int]) -> dict[int, LoggedEvent]:
+    def find_events(self, sequences: list[int]) -> dict[int, LogEntry]:
         """Return those events of the book that have these sequence numbers, by them."""
         self._flush()
-        return {logged.sequence: logged for logged in self._log.read_at(sequences)}
+        return {logged.sequence: logged for logged in self._log.read_entries_at(sequences)}
+
+    def find_composition(self, arn: str) -> tuple[int, Composition] | None:
+        """Return the key and the row of a composition."""
+        rows = self._rows(_FIND_COMPOSITION, arn)
+        try:
+            return (rows[0][1], composition_value(rows[0])) if rows else None
+        except UNDECODABLE as error:
+            raise read_failure(self._connection, error) from error
+
+    def composition_events(self, arn: str) -> list[LoggedCompositionEvent]:
+        """Return the events of a composition of the book, oldest first."""
+        self._flush()
+        try:
+            rows = self._connection.execute(LIST_COMPOSITION_EVENTS, {"arn": arn, "after": 0, "limit": -1}).fetchall()
+            return [logged_composition_event(row) for row in rows]
+        except (*UNREADABLE, *UNDECODABLE) as error:
+            raise read_failure(self._connection, error) from error
+
+    def add_composition(self) -> int:
+        """Return the key of a new composition. `put_composition` writes it."""
+        self._last_composition_key += 1
+        return self._last_composition_key
+
+    def put_composition(self, composition_key: int, composition: Composition) -> None:
+        """Write a composition."""
+        self._write(PUT_COMPOSITIONS, [composition_row(composition_key, composition)])
+
+    def add_composition_event(self, composition_key: int, sequence: int, event: CompositionEvent) -> None:
+        """Add an event of a composition."""
+        self._composition_events.append(composition_event_row(composition_key, sequence, event))
+        self.last_sequence = max(self.last_sequence, sequence)
+        self._flush_full()
 
     def participant_events(self, session_key: int, participant_id: str) -> list[RecordedEvent]:
         """Return the events of a participant of a session, oldest first."""
@@ -229,7 +275,7 @@ class BookInsertion:
         self._is_done = True
 
     def _flush_full(self) -> None:
-        if len(self._events) + len(self._participants) >= ROWS_PER_GROUP:
+        if len(self._events) + len(self._participants) + len(self._composition_events) >= ROWS_PER_GROUP:
             self._flush()
 
     def _flush(self) -> None:
@@ -237,6 +283,7 @@ class BookInsertion:
             ((INSERT_EVENTS, NOTE_OPEN_EVENTS), self._events),
             ((PUT_PARTICIPANTS,), self._participants),
             ((SHOW_RECORDINGS,), self._recordings),
+            ((INSERT_COMPOSITION_EVENTS,), self._composition_events),
         ):
             for statement in statements if rows else ():
                 self._write(statement, rows)
