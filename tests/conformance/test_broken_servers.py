@@ -10,6 +10,7 @@ import pytest
 from stagebook.conformance.check import Cost
 from stagebook.conformance.check_outcomes import CheckOutcome
 from stagebook.conformance.check_run import CheckRun
+from stagebook.conformance.composition_scene.composition_script import CompositionOutcome, compositions_of
 from stagebook.conformance.media_scene.scene_script import SceneOutcome, scene_of
 from stagebook.conformance.wire.wire_answer import WireAnswer
 from tests.conformance.corrupting_proxy import CUT_HEADER, Corruption, ProxiedAnswer, corrupting_proxy
@@ -149,7 +150,7 @@ def test_a_corruption_is_detected(server: RunningServer, corruption: Corruption,
 @pytest.mark.conformance
 def test_every_check_fails_on_some_broken_server(server: RunningServer) -> None:
     """A server that refuses nothing, and one that can do nothing: no check passes on both."""
-    passed = {check.name for check in CHECKS if check.cost is not Cost.MEDIA}
+    passed = {check.name for check in CHECKS if check.cost in (Cost.HARMLESS, Cost.CREATES)}
     for corruption in (accept, fail):
         with corrupting_proxy(server.endpoint_url, corruption) as endpoint_url:
             results = run_checks(server, endpoint_url=endpoint_url)
@@ -184,6 +185,34 @@ def test_every_check_with_participants_fails_on_some_broken_server(server: Runni
         run.run(media)
         passed &= {result.name for result in run.results if result.outcome is CheckOutcome.PASSED}
     assert service.delete_all() == []
+    assert passed == set()
+
+
+def test_every_check_of_compositions_fails_on_some_broken_server(testing_server: RunningServer) -> None:
+    """The compositions are started once, and the answers are then those of two broken servers."""
+    service = service_of(testing_server)
+    scene = compositions_of(service)
+    assert service.delete_all() == []
+    composing = [check for check in CHECKS if check.cost is Cost.COMPOSES]
+    passed = {check.name for check in composing}
+    for corruption in (accepted, refused):
+        answers = {name: corruption(answer) for name, answer in scene.answers.items() if name != "start"}
+        changed = msgspec.structs.replace(scene, answers=answers | {"start": scene.answers["start"]})
+        broken = service_of(testing_server)
+        broken.once("compositions", lambda changed=changed: CompositionOutcome(changed))  # type: ignore[misc]  # a default argument
+        run = CheckRun(broken)
+        run.run(composing)
+        passed &= {result.name for result in run.results if result.outcome is CheckOutcome.PASSED}
+    # They look at the answer to StartComposition only, which gives the others their ARN.
+    of_start = {name for name in passed if name.startswith("StartComposition")}
+    assert passed == of_start
+    for corruption in (accepted, refused):
+        changed = msgspec.structs.replace(scene, answers={"start": corruption(scene.answers["start"])})
+        broken = service_of(testing_server)
+        broken.once("compositions", lambda changed=changed: CompositionOutcome(changed))  # type: ignore[misc]  # same
+        run = CheckRun(broken)
+        run.run([check for check in composing if check.name in of_start])
+        passed &= {result.name for result in run.results if result.outcome is CheckOutcome.PASSED}
     assert passed == set()
 
 

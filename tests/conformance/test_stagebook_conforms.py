@@ -25,6 +25,22 @@ def test_stagebook_passes_every_check_that_needs_no_media(server: RunningServer)
     assert "level=error" not in server.log
 
 
+def test_stagebook_passes_the_checks_of_compositions(testing_server: RunningServer) -> None:
+    composing = [check.name for check in CHECKS if check.cost is Cost.COMPOSES]
+    results = run_checks(testing_server, *composing, cost=Cost.COMPOSES)
+    assert {name: result.got for name, result in results.items() if result.outcome is not CheckOutcome.PASSED} == {}
+
+
+@pytest.mark.conformance
+def test_stagebook_passes_the_checks_of_compositions_with_media(server: RunningServer) -> None:
+    """All but those that need a clock that can be moved. A machine with one core runs one composition only."""
+    composing = [check.name for check in CHECKS if check.cost is Cost.COMPOSES]
+    results = run_checks(server, *composing, cost=Cost.COMPOSES)
+    skipped = {name for name, result in results.items() if result.outcome is CheckOutcome.SKIPPED}
+    assert {name: results[name].got for name in failed(results)} == {}
+    assert {"GetComposition.gone-after-five-minutes", "ListCompositions.gone-after-five-minutes"} <= skipped
+
+
 @pytest.mark.conformance
 def test_stagebook_passes_the_checks_with_participants(server: RunningServer) -> None:
     media = [check.name for check in CHECKS if check.cost is Cost.MEDIA]

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeAlias
 
+import httpx
 import pytest
 
 from stagebook.stage.composition.composition_events import CompositionEventName
@@ -33,6 +34,28 @@ def start(stagebook: StagebookServer, ivs: Client) -> StageComposition:
 def states(ivs: Client, composition: StageComposition) -> tuple[str, list[str]]:
     shown = ivs.get_composition(arn=composition.arn)["composition"]
     return shown["state"], [each["state"] for each in shown["destinations"]]
+
+
+def metric(stagebook: StagebookServer, line: str) -> float:
+    """Return the value of a metric of the server."""
+    lines = httpx.get(f"{stagebook.url}/metrics").text.splitlines()
+    return sum(float(each.rpartition(" ")[2]) for each in lines if each.startswith(f"{line} "))
+
+
+def test_compositions_without_media_are_in_the_metrics(stagebook: StagebookServer, ivs: Client) -> None:
+    names = (
+        "stagebook_compositions",
+        'stagebook_composition_failed_destinations_total{error_code="AccessDeniedException"}',
+        "stagebook_composition_reconnects_total",
+    )
+    before = [metric(stagebook, name) for name in names]
+    composition = start(stagebook, ivs)
+    assert metric(stagebook, names[0]) == before[0] + 1
+    composition.reconnect_destination()
+    composition.fail_destination("AccessDeniedException")
+    assert [metric(stagebook, name) for name in names[1:]] == [before[1] + 1, before[2] + 1]
+    ivs.stop_composition(arn=composition.arn)
+    assert metric(stagebook, names[0]) == before[0]
 
 
 def test_the_names_are_those_of_the_server() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeAlias
 
+import httpx
 import pytest
 
 from stagebook.stage.events import RECORDING_EVENT_NAMES, RecordingErrorCode
@@ -43,6 +44,26 @@ def test_a_recording_lasts_as_long_as_the_clock_says(stagebook: StagebookServer,
     shown = participant_of(ivs, ann)
     assert (shown["recordingState"], shown["recordingS3BucketName"]) == ("STOPPED", "shows")
     assert ended.recording.s3_prefix.startswith(shown["recordingS3Prefix"])
+
+
+def metric(stagebook: StagebookServer, line: str) -> float:
+    """Return the value of a metric of the server."""
+    lines = httpx.get(f"{stagebook.url}/metrics").text.splitlines()
+    return sum(float(each.rpartition(" ")[2]) for each in lines if each.startswith(f"{line} "))
+
+
+def test_recordings_without_media_are_in_the_metrics(stagebook: StagebookServer, stage_arn: str) -> None:
+    ended = "stagebook_recordings_ended_total"
+    failed = 'stagebook_recordings_failed_total{error_code="AccessDeniedException"}'
+    before = [metric(stagebook, name) for name in ("stagebook_recordings", ended, failed)]
+    stagebook.participant(stage_arn, user_id="bob").fail_recording("AccessDeniedException")
+    ann = stagebook.participant(stage_arn, user_id="ann")
+    ann.publish()
+    assert metric(stagebook, "stagebook_recordings") == before[0] + 1
+    assert metric(stagebook, failed) == before[2] + 1
+    ann.unpublish()
+    stagebook.clock.advance(seconds=61)
+    assert metric(stagebook, ended) == before[1] + 1
 
 
 @pytest.mark.parametrize("code", RECORDING_ERRORS)

@@ -205,8 +205,8 @@ SEARCH_INDEX = BookRule(
 # What a source must be, to be imported.
 FORM = BookRule(
     name="form",
-    text="A source is an export or a list of compositions in JSON Lines, or the JSON that the AWS CLI prints of events, "
-    "sessions and stages.",
+    text="A source is an export or a list of compositions in JSON Lines, or the JSON that the AWS CLI prints of "
+    "events, sessions and stages.",
     source=_IMPORT,
 )
 SAME_EVENT = BookRule(

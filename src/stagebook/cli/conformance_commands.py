@@ -33,6 +33,9 @@ def add_commands(commands: Commands) -> None:
         "--creates", action="store_true", help="also run checks that make resources; they are deleted at the end"
     )
     conformance.add_argument(
+        "--composes", action="store_true", help="also run checks that start compositions, for some seconds"
+    )
+    conformance.add_argument(
         "--media",
         action="store_true",
         help="also run checks in which participants publish and watch; needs stagebook[demo]",
@@ -81,7 +84,8 @@ def _options(arguments: argparse.Namespace) -> "ConformanceOptions":
         urlsplit(endpoint_url).scheme not in {"http", "https"} or not urlsplit(endpoint_url).hostname
     ):
         raise CommandFailedError(f"give --endpoint-url, or set {ENDPOINT_VARIABLE}: an http or https URL")
-    cost = Cost.MEDIA if arguments.media else Cost.CREATES if arguments.creates else Cost.HARMLESS
+    chosen = ((Cost.MEDIA, arguments.media), (Cost.COMPOSES, arguments.composes), (Cost.CREATES, arguments.creates))
+    cost = next((cost for cost, is_chosen in chosen if is_chosen), Cost.HARMLESS)
     return ConformanceOptions(
         endpoint_url=endpoint_url,
         region=arguments.region,

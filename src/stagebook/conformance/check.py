@@ -20,6 +20,8 @@ class Cost(StrEnum):
     """It reads, or sends what a conforming server refuses. No resources are made."""
     CREATES = "creates"
     """It makes resources and deletes them."""
+    COMPOSES = "composes"
+    """It also makes compositions, which AWS charges by the minute."""
     MEDIA = "media"
     """It also lets participants join and publish, which AWS charges by the minute."""
 

@@ -190,6 +190,8 @@ class Server:
             event_streams=lambda: parts.live.reader_count,
             refused=lambda: self._http.refused,
             history=parts.history,
+            simulated_recorder=None if parts.controlled is None else parts.controlled.recorder,
+            simulated_composer=None if parts.controlled is None else parts.controlled.composer,
             webhook_backlogs=lambda: parts.delivery.backlogs,
         )
 

@@ -20,6 +20,7 @@ from stagebook.media.composition.composition_port import (
     OutputReconnecting,
     OutputStarted,
 )
+from stagebook.media.composition.processes.composing_statistics import CompositionCounts
 from stagebook.media.recording.recording_metadata import (
     RecordingDescription,
     RecordingStatus,
@@ -48,13 +49,19 @@ class SimulatedComposer:
         self._store = store
         self._now_ms = now_ms
         self.max_compositions: int | None = None
-        self._on_fact: Callable[[CompositionFact], None] = lambda _fact: None
+        self._listener: Callable[[CompositionFact], None] = lambda _fact: None
+        self.counts = CompositionCounts()
         self._compositions: dict[str, _Composition] = {}
         self._reports = ReportQueue()
 
     def listen(self, on_fact: Callable[[CompositionFact], None]) -> None:
         """As CompositionEngine.listen."""
-        self._on_fact = on_fact
+        self._listener = on_fact
+
+    @property
+    def composition_count(self) -> int:
+        """How many compositions are open."""
+        return len(self._compositions)
 
     def has(self, composition_id: str) -> bool:
         """Return whether a composition is open."""
@@ -111,6 +118,10 @@ class SimulatedComposer:
         return await self._reports.settled()
 
     # What is reported
+
+    def _on_fact(self, fact: CompositionFact) -> None:
+        self.counts.note(fact)
+        self._listener(fact)
 
     async def _report(self, fact: CompositionFact) -> None:
         self._on_fact(fact)

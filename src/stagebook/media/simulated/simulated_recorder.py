@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from stagebook.media.recording.processes.recorder_statistics import RecordingCounts
 from stagebook.media.recording.recording_metadata import (
     RecordingStatus,
     describe_participant,
@@ -54,7 +55,8 @@ class SimulatedRecorder:
         """`now_ms` is the time of the events, in milliseconds since the epoch."""
         self._store = store
         self._now_ms = now_ms
-        self._on_fact: Callable[[RecordingFact], None] = lambda _fact: None
+        self._listener: Callable[[RecordingFact], None] = lambda _fact: None
+        self.counts = RecordingCounts()
         self._recordings: dict[str, _Recording] = {}
         self._faults: dict[tuple[str, str], Fault] = {}
         """Why the next recording of a participant fails to start, by stage ARN and participant id."""
@@ -62,7 +64,12 @@ class SimulatedRecorder:
 
     def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
         """As RecordingEngine.listen."""
-        self._on_fact = on_fact
+        self._listener = on_fact
+
+    @property
+    def recording_count(self) -> int:
+        """How many recordings are open."""
+        return len(self._recordings)
 
     def has(self, recording_id: str) -> bool:
         """Return whether a recording is open."""
@@ -156,6 +163,10 @@ class SimulatedRecorder:
         if fault in {None, StorageFault.UNAVAILABLE}:
             await self._write(recording, status)
         self._report_failed(recording, fault)
+
+    def _on_fact(self, fact: RecordingFact) -> None:
+        self.counts.note(fact)
+        self._listener(fact)
 
     def _report_failed(self, recording: _Recording, fault: Fault) -> None:
         self._on_fact(

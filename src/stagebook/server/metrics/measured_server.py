@@ -14,6 +14,8 @@ from stagebook.media.composition.processes.composition_pool import CompositionPo
 from stagebook.media.ingest.processes.ingest_pool import IngestPool
 from stagebook.media.recording.processes.recorder_pool import RecorderPool
 from stagebook.media.rtc.engine.engine_pool import EnginePool
+from stagebook.media.simulated.simulated_composer import SimulatedComposer
+from stagebook.media.simulated.simulated_recorder import SimulatedRecorder
 from stagebook.webhooks.delivery_records import Backlog
 
 
@@ -39,7 +41,8 @@ class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a running server that are measured.
 
     `connections`, `websockets` and `event_streams` return how many are open, `refused` the requests that the HTTP
-    server has refused by status, `webhook_backlogs` what waits for each destination.
+    server has refused by status, `webhook_backlogs` what waits for each destination. `simulated_recorder` and
+    `simulated_composer` are those of a server with `--testing`.
     """
 
     version: str
@@ -57,4 +60,6 @@ class MeasuredServer(msgspec.Struct, frozen=True, kw_only=True):
     event_streams: Callable[[], int]
     refused: Callable[[], Mapping[int, int]]
     history: HistoryProcesses
+    simulated_recorder: SimulatedRecorder | None = None
+    simulated_composer: SimulatedComposer | None = None
     webhook_backlogs: Callable[[], Mapping[str, Backlog]] = dict

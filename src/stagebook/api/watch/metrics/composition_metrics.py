@@ -5,43 +5,59 @@ the processes that have exited had counted stays in the totals.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from stagebook.media.composition.composition_port import OutputFault
+from stagebook.media.composition.processes.composing_statistics import CompositionCounts
 from stagebook.media.composition.processes.composition_pool import CompositionPool
+
+
+class CountedComposer(Protocol):
+    """What has compositions and counts what becomes of them."""
+
+    @property
+    def counts(self) -> CompositionCounts:
+        """What was reported about compositions."""
+
+    @property
+    def composition_count(self) -> int:
+        """How many compositions run."""
 
 
 class CompositionMetrics:
     """Reads the metrics of the compositions."""
 
-    def __init__(self, pool: CompositionPool) -> None:
+    def __init__(self, pool: CompositionPool, *, simulated: CountedComposer | None = None) -> None:
+        """`simulated` has the compositions without media of a server with `--testing`. They count as the others do."""
         self._pool = pool
+        self._composers: tuple[CountedComposer, ...] = (pool,) if simulated is None else (pool, simulated)
 
     def __call__(self) -> Iterator[Metric]:
         """Yield the families."""
-        counts = self._pool.counts
         yield GaugeMetricFamily(
             "stagebook_compositions",
-            "Compositions whose process runs.",
-            value=self._pool.composition_count,
+            "Compositions whose process runs, and those without media.",
+            value=sum(each.composition_count for each in self._composers),
         )
         yield CounterMetricFamily(
             "stagebook_compositions_lost",
             "Compositions that failed because their process could not start or exited by itself.",
-            value=counts.lost,
+            value=sum(each.counts.lost for each in self._composers),
         )
         failed = CounterMetricFamily(
             "stagebook_composition_failed_destinations",
             "Destinations of compositions that failed, by error code.",
             labels=("error_code",),
         )
-        for fault, count in counts.failed_outputs.items():
-            failed.add_metric((fault.value,), count)
+        for fault in OutputFault:
+            failed.add_metric((fault.value,), sum(each.counts.failed_outputs[fault] for each in self._composers))
         yield failed
         yield CounterMetricFamily(
             "stagebook_composition_reconnects",
             "Times that the connection of a composition to a channel was lost and is tried again.",
-            value=counts.reconnects,
+            value=sum(each.counts.reconnects for each in self._composers),
         )
         yield from self._processes()
 

@@ -5,37 +5,53 @@ the totals.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from stagebook.media.recording.processes.recorder_pool import RecorderPool
-from stagebook.media.recording.processes.recorder_statistics import NO_RECORDER_STATISTICS
+from stagebook.media.recording.processes.recorder_statistics import NO_RECORDER_STATISTICS, RecordingCounts
+
+
+class CountedRecorder(Protocol):
+    """What has recordings and counts what becomes of them."""
+
+    @property
+    def counts(self) -> RecordingCounts:
+        """What has become of recordings."""
+
+    @property
+    def recording_count(self) -> int:
+        """How many recordings run."""
 
 
 class RecordingMetrics:
-    """Reads the metrics of the recorder process and of its recordings."""
+    """Reads the metrics of the recorder process and of all recordings."""
 
-    def __init__(self, pool: RecorderPool) -> None:
+    def __init__(self, pool: RecorderPool, *, simulated: CountedRecorder | None = None) -> None:
+        """`simulated` has the recordings without media of a server with `--testing`. They count as the others do."""
         self._pool = pool
+        self._recorders: tuple[CountedRecorder, ...] = (pool,) if simulated is None else (pool, simulated)
 
     def __call__(self) -> Iterator[Metric]:
         """Yield the families."""
         yield GaugeMetricFamily(
             "stagebook_recordings",
             "Recordings that run, those whose last objects are being stored included.",
-            value=self._pool.recording_count,
+            value=sum(each.recording_count for each in self._recorders),
         )
         yield CounterMetricFamily(
             "stagebook_recordings_ended",
             "Recordings that ended and are stored completely.",
-            value=self._pool.counts.ended,
+            value=sum(each.counts.ended for each in self._recorders),
         )
         failed = CounterMetricFamily(
             "stagebook_recordings_failed",
             "Recordings that failed, at their start or later, by error code.",
             labels=("error_code",),
         )
-        for fault, count in self._pool.counts.failed.items():
+        for fault in self._pool.counts.failed:
+            count = sum(each.counts.failed[fault] for each in self._recorders)
             failed.add_metric(("" if fault is None else fault.value,), count)
         yield failed
         yield from self._process()
