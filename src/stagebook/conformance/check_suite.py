@@ -20,7 +20,7 @@ from stagebook.conformance.generated.caller_checks import caller_checks
 from stagebook.conformance.generated.input_checks import input_checks
 from stagebook.conformance.generated.list_checks import list_checks
 from stagebook.conformance.generated.maker_checks import maker_checks
-from stagebook.conformance.media_scene import event_checks, scene_checks
+from stagebook.conformance.media_scene import event_checks, recording_checks, scene_checks
 from stagebook.conformance.model.api_model import ApiModel
 
 _GENERATED = (input_checks, caller_checks, list_checks, absent_resource_checks, maker_checks)
@@ -36,6 +36,7 @@ _GROUPS = (
     composition_checks.checks,
     event_checks.checks,
     scene_checks.checks,
+    recording_checks.checks,
 )
 
 

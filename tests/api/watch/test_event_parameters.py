@@ -81,11 +81,11 @@ def test_a_time_has_several_forms(since: str) -> None:
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("name=JOIN", "name[0]: Expected `str` matching regex"),
+        ("name=JOIN", "name[0]: Expected one of JOINED, LEFT,"),
         ("&".join(["name=LEFT"] * 24), "name: Expected `array` of length <= 23"),
-        ("error=ANY", "error: Expected `str` matching regex"),
-        ("error=any%0A", "error: Expected `str` matching regex"),
-        ("cause=chance", "cause: Expected `str` matching regex"),
+        ("error=ANY", "error: Expected one of any, INSUFFICIENT_CAPABILITIES,"),
+        ("error=any%0A", "error: Expected one of any,"),
+        ("cause=chance", "cause: Expected one of client, peer_lost,"),
         ("since=yesterday", "since: Invalid RFC3339 encoded datetime"),
         ("since=2023-11-14T22:13:20", "since: Expected `datetime` with a timezone component"),
         ("user=", "user: Expected `str` of length >= 1"),

@@ -103,16 +103,17 @@ def _parameters(kind: type[msgspec.Struct]) -> Sequence[_Parameter]:
 def _named(message: str, kind: type[msgspec.Struct] | type[msgspec.Raw]) -> str:
     """Return msgspec's message with the member first: "limit: Expected `int` <= 1000".
 
-    For a member of `kind` with an enumeration it says the values, which msgspec does not.
+    For a member of `kind` with an enumeration, or with a pattern that stands for one, it says the values.
     """
     rule, separator, path = message.partition(" - at `$.")
     if not separator:
         return message
     member = path.rstrip("`")
-    if rule.startswith("Invalid enum value") and issubclass(kind, msgspec.Struct):
+    is_enum, is_pattern = (rule.startswith(each) for each in ("Invalid enum value", "Expected `str` matching regex"))
+    if (is_enum or is_pattern) and issubclass(kind, msgspec.Struct):
         hints = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        choices = _enumerated(hints.get(member.partition("[")[0]))
-        rule = f"{rule}, expected one of {', '.join(choices)}" if choices else rule
+        if choices := ", ".join(_enumerated(hints.get(member.partition("[")[0]))):
+            rule = f"{rule}, expected one of {choices}" if is_enum else f"Expected one of {choices}"
     return f"{member}: {rule}"
 
 
@@ -120,6 +121,8 @@ def _enumerated(hint: object) -> list[str]:
     """Return the values of the enumeration in a type such as `tuple[Capability, ...] | None`."""
     if isinstance(hint, type) and issubclass(hint, Enum):
         return [str(each.value) for each in hint]
+    if isinstance(hint, msgspec.Meta):  # of a pattern
+        return list((hint.extra_json_schema or {}).get("enum", ()))
     return next((found for part in get_args(hint) if (found := _enumerated(part))), [])
 
 

@@ -153,7 +153,8 @@ def _contains(service: ServiceUnderTest) -> None:
 @checks.add(LIST, "summary", source="service model, CompositionSummary")
 def _summary(service: ServiceUnderTest) -> None:
     items = compositions_of(service).document("list of stage")["compositions"]
-    (item,) = items if len(items) == 1 else ({"compositions": len(items)},)
+    expect_equal(len(items), 1, "the number of compositions of the stage")
+    item: Json = items[0]
     expect_equal([each.get("state") is not None for each in item.get("destinations", ())], [True], "states")
     expect("layout" not in item, expected="no layout in a summary", got=item)
 

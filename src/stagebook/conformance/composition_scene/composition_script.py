@@ -174,6 +174,6 @@ class _CompositionScript:
                 return
             time.sleep(POLL_SECONDS)
 
-    def _keep(self, name: str, operation: str, **members: Json) -> WireAnswer:
+    def _keep(self, name: str, operation: str, /, **members: Json) -> WireAnswer:
         self._answers[name] = answer = self._service.call(operation, **members)
         return answer

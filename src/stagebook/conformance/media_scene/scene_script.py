@@ -1,6 +1,7 @@
 """The scene: a publisher and a viewer on one stage, a replica on another, and what the API says about them.
 
-1. The publisher joins by WHIP, and the viewer subscribes to it. The answers about the live session are kept.
+1. The publisher joins by WHIP, and is recorded. The stage gets another recording configuration in vain, then the viewer
+   subscribes to the publisher. The answers about the live session are kept.
 2. The publisher is replicated to a second stage, a second time in vain, and the replication is stopped.
 3. The viewer leaves. The publisher is disconnected by the API and tries to come back with the same token.
 4. The answers about the ended session are kept.
@@ -11,6 +12,7 @@ The peers are those of `stagebook demo`. Their libraries are the extra `demo`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -104,7 +106,12 @@ class _Script:
             {"userId": "viewer", "capabilities": ["SUBSCRIBE"]},
             {"userId": "guest"},
         ]
-        created = await self._result("CreateStage", name=self._service.name(), participantTokenConfigurations=tokens)
+        created = await self._result(
+            "CreateStage",
+            name=self._service.name(),
+            participantTokenConfigurations=tokens,
+            autoParticipantRecordingConfiguration=await asyncio.to_thread(self._recording),
+        )
         destination = await self._result("CreateStage", name=self._service.name())
         publisher, viewer, guest = created["participantTokens"]
         self._stage = {"stageArn": created["stage"]["arn"]}
@@ -112,6 +119,7 @@ class _Script:
         async with DemoPublisher(publisher["token"]):
             await self._wait_for_session()
             await self._wait_for_event(publisher["participantId"], "PUBLISH_STARTED")
+            await self._record(publisher["participantId"])
             async with DemoViewer(viewer["token"], publisher_id=publisher["participantId"]):
                 await self._wait_for_event(viewer["participantId"], "SUBSCRIBE_STARTED")
                 await self._live(publisher["participantId"], viewer["participantId"])
@@ -134,6 +142,29 @@ class _Script:
             viewer_id=viewer["participantId"],
             is_return_refused=is_refused,
         )
+
+    def _recording(self) -> Json:
+        storage = self._service.shared("CreateStorageConfiguration", s3={"bucketName": "amzn-s3-demo-bucket"})
+        return {"storageConfigurationArn": storage["arn"], "hlsConfiguration": {"targetSegmentDurationSeconds": 2}}
+
+    async def _record(self, publisher_id: str) -> None:
+        """Wait until the publisher is recorded, or its recording has failed, and keep what the API says then."""
+        participant = {**self._session, "participantId": publisher_id}
+
+        async def state() -> str:
+            answer = await self._result("GetParticipant", **participant)
+            found = str(answer["participant"].get("recordingState"))
+            return found if found in {"ACTIVE", "FAILED"} else ""
+
+        with contextlib.suppress(CheckFailedError):  # The checks of recordings see the state.
+            await self._wait(state, "a recording")
+        await self._keep("GetParticipant", "GetParticipant recorded", **participant)
+        active = {**self._session, "filterByRecordingState": "ACTIVE"}
+        await self._keep("ListParticipants", "ListParticipants recorded", **active)
+        arn = self._stage["stageArn"]
+        off = {"storageConfigurationArn": ""}
+        await self._keep("UpdateStage", "UpdateStage recorded", arn=arn, autoParticipantRecordingConfiguration=off)
+        await self._keep("UpdateStage", "UpdateStage name", arn=arn, name=self._service.name())
 
     async def _live(self, publisher_id: str, viewer_id: str) -> None:
         await self._keep("GetStage", arn=self._stage["stageArn"])
@@ -268,7 +299,7 @@ class _Script:
             await asyncio.sleep(POLL_SECONDS)
         raise CheckFailedError(expected=f"{what} within {WAIT_SECONDS:.0f} seconds", got="nothing")
 
-    async def _keep(self, operation: str, name: str = "", **members: Json) -> WireAnswer:
+    async def _keep(self, operation: str, name: str = "", /, **members: Json) -> WireAnswer:
         # In a thread: the peers need the event loop meanwhile.
         answer = await asyncio.to_thread(self._service.call, operation, **members)
         self._answers[name or operation] = answer
