@@ -193,7 +193,7 @@ def test_every_check_of_compositions_fails_on_some_broken_server(testing_server:
     service = service_of(testing_server)
     scene = compositions_of(service)
     assert service.delete_all() == []
-    composing = [check for check in CHECKS if check.cost is Cost.COMPOSES]
+    composing = [check for check in CHECKS if check.cost is Cost.COMPOSES and check.rule != "quota"]
     passed = {check.name for check in composing}
     for corruption in (accepted, refused):
         answers = {name: corruption(answer) for name, answer in scene.answers.items() if name != "start"}

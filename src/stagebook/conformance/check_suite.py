@@ -14,7 +14,7 @@ from stagebook.conformance.behaviour import (
     token_checks,
 )
 from stagebook.conformance.check import Basis, Check, Cost
-from stagebook.conformance.composition_scene import composition_checks
+from stagebook.conformance.composition_scene import composition_checks, start_checks
 from stagebook.conformance.generated.absent_resource_checks import absent_resource_checks
 from stagebook.conformance.generated.caller_checks import caller_checks
 from stagebook.conformance.generated.input_checks import input_checks
@@ -34,6 +34,7 @@ _GROUPS = (
     ingest_checks.checks,
     configuration_checks.checks,
     composition_checks.checks,
+    start_checks.checks,
     event_checks.checks,
     scene_checks.checks,
     recording_checks.checks,

@@ -4,12 +4,9 @@ import re
 from collections.abc import Mapping
 
 from stagebook.conformance.check import Basis, Cost
-from stagebook.conformance.check_group import CheckGroup, api_page, user_guide
+from stagebook.conformance.check_group import CheckGroup, user_guide
 from stagebook.conformance.composition_scene.composition_script import (
-    BUCKET,
-    ENCODER,
     FINAL_STATES,
-    STORAGE,
     TAGS,
     compositions_of,
 )
@@ -240,40 +237,3 @@ def _gone(service: ServiceUnderTest) -> None:
 def _gone_from_list(service: ServiceUnderTest) -> None:
     compositions_of(service).answer("list later")
     expect_equal(_arns(service, "list later"), [], "the compositions of the stage after five minutes")
-
-
-def _refused_start(service: ServiceUnderTest, *codes: str, buckets: int = 1, **members: Json) -> None:
-    """Demand that a start is refused, with a bucket that exists as a configuration."""
-    storage = service.shared(STORAGE, s3=BUCKET)["arn"]
-    bucket = {"s3": {"storageConfigurationArn": storage, "encoderConfigurationArns": [service.shared(ENCODER)["arn"]]}}
-    given = {"stageArn": service.shared("CreateStage")["arn"], "destinations": [bucket] * buckets, **members}
-    expect_refused(service.call(START, **given), *codes)
-
-
-@checks.add(START, "destinations.two-buckets", source=api_page("DestinationConfiguration"), cost=Cost.CREATES)
-def _two_buckets(service: ServiceUnderTest) -> None:
-    _refused_start(service, "ValidationException", buckets=2)
-
-
-@checks.add(START, "layout.grid-and-pip", basis=Basis.CHOSEN, cost=Cost.CREATES)
-def _two_layouts(service: ServiceUnderTest) -> None:
-    _refused_start(service, "ValidationException", layout={"grid": {}, "pip": {}})
-
-
-@checks.add(START, "layout.empty", basis=Basis.CHOSEN, cost=Cost.CREATES)
-def _no_layout(service: ServiceUnderTest) -> None:
-    _refused_start(service, "ValidationException", layout={})
-
-
-@checks.add(START, "stageArn.deleted", cost=Cost.CREATES)
-def _deleted_stage(service: ServiceUnderTest) -> None:
-    made = service.make("CreateStage")
-    service.delete(made["arn"])
-    _refused_start(service, "ResourceNotFoundException", stageArn=made["arn"])
-
-
-@checks.add(START, "destinations.channel.channelArn.unknown", basis=Basis.CHOSEN, cost=Cost.CREATES)
-def _unknown_channel(service: ServiceUnderTest) -> None:
-    channel = {"channelArn": service.arn("channel")}
-    codes = ("ResourceNotFoundException", "ValidationException", "AccessDeniedException")
-    _refused_start(service, *codes, destinations=[{"channel": channel}])

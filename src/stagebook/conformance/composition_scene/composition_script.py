@@ -86,6 +86,16 @@ def compositions_of(service: ServiceUnderTest) -> CompositionScene:
     return service.once("compositions", CompositionOutcome).of(service)
 
 
+def wait_until_ended(service: ServiceUnderTest, arn: str) -> None:
+    """Wait until a composition has ended, for END_SECONDS at most."""
+    deadline_seconds = time.monotonic() + END_SECONDS
+    while time.monotonic() < deadline_seconds:
+        answer = service.call("GetComposition", arn=arn)
+        if answer.status != 200 or answer.json()["composition"]["state"] in FINAL_STATES:
+            return
+        time.sleep(POLL_SECONDS)
+
+
 class _CompositionScript:
     def __init__(self, service: ServiceUnderTest) -> None:
         self._service = service
@@ -148,8 +158,7 @@ class _CompositionScript:
         if second.is_success:
             arn = str(second.json()["composition"]["arn"])
             self._service.call("StopComposition", arn=arn)
-            is_over = lambda composition: composition["state"] in FINAL_STATES  # noqa: E731 - one use, with a name
-            self._wait_for("ended pip", is_over, END_SECONDS, arn=arn)
+            wait_until_ended(self._service, arn)
 
     def _pass_time(self, stage: str) -> None:
         """Let five minutes pass on a server whose clock can be moved."""
@@ -165,11 +174,11 @@ class _CompositionScript:
         self._keep("get later", "GetComposition", arn=self._arn)
         self._keep("list later", "ListCompositions", filterByStageArn=stage)
 
-    def _wait_for(self, name: str, is_there: Callable[[Json], bool], seconds: float, *, arn: str = "") -> None:
+    def _wait_for(self, name: str, is_there: Callable[[Json], bool], seconds: float) -> None:
         """Keep the first GetComposition that has something, or the last one."""
         deadline_seconds = time.monotonic() + seconds
         while True:
-            answer = self._keep(name, "GetComposition", arn=arn or self._arn)
+            answer = self._keep(name, "GetComposition", arn=self._arn)
             if answer.status != 200 or is_there(answer.json()["composition"]) or time.monotonic() > deadline_seconds:
                 return
             time.sleep(POLL_SECONDS)
