@@ -46,9 +46,12 @@ test-console: $(VENV)/.dev
 test-examples: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/e2e/examples -m examples $(ARGS)
 
-# A real LiveKit server as the media engine, and the history of one. Go builds the server first, once.
+# A real LiveKit server as the media engine, and the history of one; then the tests of participants and browsers with it. Go
+# builds the server first, once. The tests mostly wait: LiveKit takes 15 s to give a peer up.
 test-livekit: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/e2e/livekit -m livekit --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -p tests.e2e.livekit.engine_plugin tests/e2e/participants tests/e2e/browser \
+	--numprocesses 4 --dist loadfile $(ARGS)
 
 # Media on emulated networks, with browsers and other peers.
 test-network: $(VENV)/.dev

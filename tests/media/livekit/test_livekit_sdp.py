@@ -1,5 +1,6 @@
 """What changes in session descriptions between a peer and LiveKit."""
 
+import msgspec
 import pytest
 
 from stagebook.media.codecs.codec_names import Codec, MediaKind
@@ -7,6 +8,7 @@ from stagebook.media.livekit.livekit_sdp import (
     fragment_candidates,
     ice_session,
     publisher_answer,
+    publisher_offer,
     restart_fragment,
     restarted_offer,
     viewer_codecs,
@@ -46,6 +48,16 @@ def test_only_the_codecs_that_the_server_allows_are_answered() -> None:
 def test_a_section_without_any_of_the_codecs_stays_as_it_is() -> None:
     rejected = ANSWER.replace(ANSWER[ANSWER.index("m=video") :], "m=video 0 UDP/TLS/RTP/SAVPF 0\r\n")
     assert "m=video 0 UDP/TLS/RTP/SAVPF 0\r\n" in publisher_answer(rejected, plan(), bitrate_bps=1)
+
+
+def test_livekit_is_offered_the_video_codec_that_the_publisher_shall_send() -> None:
+    chosen = plan()
+    offer = publisher_offer(offers.CHROMIUM_SIMULCAST, chosen)
+    video = chosen.video
+    assert video is not None
+    assert f"m=video 9 UDP/TLS/RTP/SAVPF {video.payload_type} {video.rtx_payload_type}\r\n" in offer
+    assert "VP8/90000" not in offer
+    assert plan(offer).video == msgspec.structs.replace(video, alternatives=())
 
 
 def test_the_tracks_of_an_offer_keep_their_ids() -> None:

@@ -22,7 +22,7 @@ from stagebook.media.connection_statistics import ConnectionRole, ConnectionStat
 from stagebook.media.livekit.livekit_access import LiveKitAccess
 from stagebook.media.livekit.livekit_probe import probe
 from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection
-from stagebook.media.livekit.livekit_sdp import publisher_answer, viewer_codecs, with_track_ids
+from stagebook.media.livekit.livekit_sdp import publisher_answer, publisher_offer, viewer_codecs, with_track_ids
 from stagebook.media.livekit.livekit_settings import LiveKitSettings
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
 from stagebook.media.livekit.signalling.layer_settings import layer_messages, video_layers
@@ -263,6 +263,7 @@ class LiveKitEngine:
 
     def _publisher(self, connection: RoomConnection, offer: str, plan: PublisherPlan) -> _OpenConnection:
         """Return a publisher that is not open yet."""
+        offer = publisher_offer(offer, plan)
         rids = () if plan.video is None else ordered_rids(plan.video.rids)
         if len(rids) < 2:
             peer = WhipPublisher(self._whip, offer=offer, token=lambda: self._token(connection))

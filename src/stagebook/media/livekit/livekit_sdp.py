@@ -75,6 +75,19 @@ def with_track_ids(offer: str, plan: PublisherPlan, *, name: str) -> tuple[str, 
     return _join(sections), TrackIds(audio=ids.get(MediaKind.AUDIO), video=ids.get(MediaKind.VIDEO))
 
 
+def publisher_offer(offer: str, plan: PublisherPlan) -> str:
+    """Return a publisher's offer with one video codec and its RTX: the one that it shall send.
+
+    LiveKit takes the first codec that it accepts for the codec of the track, and drops the packets of all others.
+    """
+    sections = _split(offer)
+    video = plan.video
+    if video is not None:
+        numbers = (video.payload_type, video.rtx_payload_type)
+        _choose_formats(sections[video.section + 1], [str(number) for number in numbers if number is not None])
+    return _join(sections)
+
+
 def publisher_answer(answer: str, plan: PublisherPlan, *, bitrate_bps: int) -> str:
     """Return LiveKit's answer to a publisher with the video payload types that the own engine would accept.
 
