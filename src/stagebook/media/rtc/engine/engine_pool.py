@@ -8,8 +8,6 @@ process takes over the port.
 """
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -48,16 +46,15 @@ from stagebook.media.rtc.engine.engine_messages import (
     StatisticsRequest,
     SubscribeRequest,
 )
+from stagebook.media.rtc.engine.engine_processes import EngineProcesses
 from stagebook.media.rtc.engine.engine_worker import EngineWorker
 from stagebook.media.rtc.engine.relay_opening import RelayOpening
-from stagebook.media.rtc.engine.shared_tcp_port import SharedTcpPort
 from stagebook.media.rtc.engine.source_placement import RELAY_MARGIN, Relay, SourcePlacement
-from stagebook.media.rtc.engine_settings import MAX_ENGINES, EngineSettings
+from stagebook.media.rtc.engine_settings import EngineSettings
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.pending_requests import NoReplyError
 from stagebook.media.worker.worker_messages import Reply
-from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
@@ -90,115 +87,47 @@ class EnginePool:
 
         Raises ValueError unless `processes` is from 1 to MAX_ENGINES.
         """
-        if not 1 <= processes <= MAX_ENGINES:
-            raise ValueError(f"processes: 1 to {MAX_ENGINES}")
         self._on_fact: Callable[[MediaFact], None] = _ignore
         self._on_feed_lost: Callable[[str], None] = _ignore
         self._placement = SourcePlacement(relay_margin=relay_margin)
         self._lost: dict[str, str] = {}
         """Connections of lost engines that are not reported yet, with their source ids."""
-        self._settings = settings
-        self._tcp_port: SharedTcpPort | None = None
-        self._user = user
-        self._feed_directory: tempfile.TemporaryDirectory[str] | None = None
-        self._is_on_demand = on_demand
-        self._starting: asyncio.Task[None] | None = None
-        """The start of the processes; None before it has begun."""
-        self._engines = [
-            EngineWorker(
-                msgspec.structs.replace(
-                    settings,
-                    udp_port=settings.udp_port + number if settings.udp_port else 0,
-                    engine_number=number,
-                ),
-                number=number,
-                on_fact=self._handle_fact,
-                on_lost=self._handle_loss,
-                timeouts=timeouts,
-                user=user,
-            )
-            for number in range(processes)
-        ]
+        self._processes = EngineProcesses(
+            settings,
+            processes=processes,
+            timeouts=timeouts,
+            user=user,
+            on_demand=on_demand,
+            on_fact=self._handle_fact,
+            on_lost=self._handle_loss,
+        )
+        self._engines = self._processes.engines
         self._relays = RelayOpening(self._engines)
 
     @property
     def engines(self) -> tuple[EngineWorker, ...]:
         """The engines, by number."""
-        return tuple(self._engines)
+        return self._engines
 
     @property
     def tcp_port(self) -> int | None:
         """The TCP port of media once the pool has started; None without one."""
-        return None if self._tcp_port is None else self._tcp_port.port
+        return self._processes.tcp_port
 
     def describe(self) -> str:
         """The addresses and ports of media, for the operator: `127.0.0.1, UDP ports 40000, 40001, TCP port 40000`."""
-        addresses = ", ".join(self._settings.bind_addresses)
-        tcp = "" if self.tcp_port is None else f", TCP port {self.tcp_port}"
-        if self._is_on_demand:
-            return f"{addresses}, UDP ports once somebody publishes{tcp}"
-        ports = ", ".join(str(engine.udp_port) for engine in self._engines)
-        return f"{addresses}, UDP port{'s' if len(self._engines) > 1 else ''} {ports}{tcp}"
+        return self._processes.describe()
 
     async def start(self) -> None:
         """Bind the TCP port, and start all engines, side by side, unless they start on demand.
 
         Raises WorkerStartError; no engine is left running then.
         """
-        self._bind_tcp()
-        if not self._is_on_demand:
-            await self._started()
-
-    def _bind_tcp(self) -> None:
-        """Bind the TCP port if there is one, for all runs of the engines. Raises WorkerStartError."""
-        port = self._settings.tcp_port
-        if port is None:
-            return
-        try:
-            self._tcp_port = SharedTcpPort(self._settings.bind_addresses, port, engines=len(self._engines))
-        except OSError as error:
-            addresses = ", ".join(self._settings.bind_addresses)
-            raise WorkerStartError(
-                f"media cannot be received on {addresses} TCP port {port}: {error.strerror}"
-            ) from error
-        for engine in self._engines:
-            engine.use_tcp(self._tcp_port.descriptors(engine.number))
-
-    async def _started(self) -> None:
-        """Start the engines if nothing has started them yet, and wait until they have. Raises as `start`."""
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start_engines())
-        await asyncio.shield(self._starting)
-
-    async def _start_engines(self) -> None:
-        """Also create the directory for the sockets of the media bus, which `stop` deletes."""
-        # The directory has mode 0700. Its path is short, because a unix socket's path has at most 107 bytes.
-        try:
-            self._feed_directory = tempfile.TemporaryDirectory(prefix="stagebook-")
-            if self._user is not None:
-                os.chown(self._feed_directory.name, self._user.user_id, self._user.group_id)
-        except OSError as error:
-            raise WorkerStartError(f"cannot create a directory for encoder feeds: {error}") from error
-        for engine in self._engines:
-            engine.feed_directory = self._feed_directory.name
-        try:
-            await asyncio.gather(*(engine.start() for engine in self._engines))
-        except BaseException:
-            await self._stop_engines()
-            raise
+        await self._processes.start()
 
     async def stop(self) -> None:
         """Stop all engines. No facts are reported."""
-        if self._starting is not None:
-            self._starting.cancel()
-        await self._stop_engines()
-
-    async def _stop_engines(self) -> None:
-        await asyncio.gather(*(engine.stop() for engine in self._engines))
-        if self._feed_directory is not None:
-            self._feed_directory.cleanup()
-        if self._tcp_port is not None:
-            self._tcp_port.close()
+        await self._processes.stop()
 
     def listen(self, on_fact: Callable[[MediaFact], None], *, on_feed_lost: Callable[[str], None] = _ignore) -> None:
         """Set the listener for facts, as MediaEngine.listen. `on_feed_lost` is called with the id of each connection
@@ -211,7 +140,7 @@ class EnginePool:
     async def publish(self, *, connection_id: str, source_id: str, offer: str) -> Answer:
         """Answer a publisher's offer, as MediaEngine.publish. A new source is placed on the engine with the fewest
         connections."""
-        await self._start_on_demand()
+        await self._processes.start_on_demand()
         engine = self._place_publisher(connection_id, source_id)
         request = PublishRequest(
             request_id=engine.next_request_id(), connection_id=connection_id, source_id=source_id, offer=offer
@@ -229,7 +158,7 @@ class EnginePool:
         Raises MediaRefusedError: UNKNOWN_SOURCE before the source's first publisher was accepted or after the loss of
         its engine, otherwise with the engine's reason.
         """
-        number = self._placement.place_viewer(connection_id, source_id, self._running())
+        number = self._placement.place_viewer(connection_id, source_id, self._processes.running)
         own = self._placement.own_engine(source_id)
         if number is None or own is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_SOURCE, detail="there is no such source")
@@ -271,7 +200,7 @@ class EnginePool:
         With `is_redundant`, several feeds of a source may be open side by side. Raises MediaRefusedError (BUSY,
         ENGINE_LOST).
         """
-        await self._start_on_demand()
+        await self._processes.start_on_demand()
         engine = self._place_publisher(connection_id, source_id, is_redundant=is_redundant)
         request = OpenFeedRequest(
             request_id=engine.next_request_id(),
@@ -381,24 +310,12 @@ class EnginePool:
             self._relays.forget(relay)
             self._engines[relay.engine].send(EndSourceCommand(source_id=relay.source_id))
 
-    async def _start_on_demand(self) -> None:
-        """Start the engines for the first publisher. Raises MediaRefusedError (ENGINE_LOST)."""
-        if not self._is_on_demand:
-            return
-        try:
-            await self._started()
-        except WorkerStartError as error:
-            raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail=str(error)) from error
-
     def _place_publisher(self, connection_id: str, source_id: str, *, is_redundant: bool = False) -> EngineWorker:
         """Place a publisher on an engine. Raises MediaRefusedError (ENGINE_LOST)."""
-        number = self._placement.place_publisher(connection_id, source_id, self._running(), is_redundant=is_redundant)
+        number = self._placement.place_publisher(connection_id, source_id, self._processes.running, is_redundant=is_redundant)
         if number is None:
             raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="no media engine is running")
         return self._engines[number]
-
-    def _running(self) -> list[int]:
-        return [engine.number for engine in self._engines if engine.is_running]
 
     async def _open(
         self, request: Coroutine[Any, Any, ReplyT], connection_id: str, source_id: str, engine: EngineWorker
