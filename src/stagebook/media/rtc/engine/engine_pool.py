@@ -312,7 +312,8 @@ class EnginePool:
 
     def _place_publisher(self, connection_id: str, source_id: str, *, is_redundant: bool = False) -> EngineWorker:
         """Place a publisher on an engine. Raises MediaRefusedError (ENGINE_LOST)."""
-        number = self._placement.place_publisher(connection_id, source_id, self._processes.running, is_redundant=is_redundant)
+        running = self._processes.running
+        number = self._placement.place_publisher(connection_id, source_id, running, is_redundant=is_redundant)
         if number is None:
             raise MediaRefusedError(reason=RefusalReason.ENGINE_LOST, detail="no media engine is running")
         return self._engines[number]

@@ -50,15 +50,11 @@ from stagebook.media.rtc.sfu.relay.relayed_sources import RelayedSources
 from stagebook.media.rtc.sfu.sending.send_schedule import SendSchedule
 from stagebook.media.rtc.sfu.source_factory import SourceFactory
 from stagebook.media.rtc.sfu.statistics.connection_readings import ConnectionReadings
+from stagebook.media.rtc.sfu.timer.engine_timer import EngineTimer
 from stagebook.media.rtc.sfu.viewer import Viewer, make_viewer
 from stagebook.media.rtc.transport.peer_connection import PeerConnection
 from stagebook.media.rtc.transport.shared_transport import SharedTransport
 from stagebook.media.rtc.transport.tcp_connections import TcpSockets
-
-TICK_SECONDS = 0.25
-"""Interval of the timers: handshake retransmissions, timeouts, layer selection, repeated NACKs. The first NACK for a
-gap is sent at once, when the packet after the gap arrives."""
-_TICKS_PER_SECOND = 4
 
 
 class Forwarder:
@@ -131,8 +127,16 @@ class Forwarder:
             randomness=randomness,
             isolation=self._isolation,
         )
-        self._ticks = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = EngineTimer(
+            sources=self._sources,
+            connections=self._connections,
+            transport=self._transport,
+            feeds=self._feeds,
+            relayed=self._relayed,
+            isolation=self._isolation,
+            on_fact=on_fact,
+            clock=clock,
+        )
 
     async def start(self) -> None:
         """Bind the sockets and start the timers. Call it once, on the running event loop.
@@ -143,12 +147,11 @@ class Forwarder:
             await self._feeds.start(self._settings.feed_directory)
             await self._relayed.start(self._settings.feed_directory)
         self._transport.start(asyncio.get_running_loop())
-        self._schedule_tick()
+        self._timer.start()
 
     async def stop(self) -> None:
         """Close all connections and the sockets. No facts are reported. The forwarder cannot be started again."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.stop()
         for connection_id in self._connections:
             self._connections.close(connection_id)
         await self._feeds.stop()
@@ -394,33 +397,3 @@ class Forwarder:
         count = len(self._connections) + len(self._feeds) + len(self._relayed)
         if count >= self._settings.max_connections or not self._connections.make_room(self._clock()):
             raise MediaRefusedError(reason=RefusalReason.BUSY, detail="the engine has too many connections")
-
-    # Time
-
-    def _schedule_tick(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
-
-    def _tick(self) -> None:
-        self._schedule_tick()
-        now = self._clock()
-        self._ticks += 1
-        for source in list(self._sources.values()):
-            self._isolation.call("source", source.handle_timers, now)
-            for viewer in list(source.viewers.values()):
-                self._isolation.call("viewer", viewer.handle_timers, now)
-        self._connections.handle_timers(now, self._isolation)
-        if self._ticks % _TICKS_PER_SECOND == 0:
-            self._each_second(now)
-
-    def _each_second(self, now: float) -> None:
-        self._transport.reset_rate_limits()
-        self._connections.reset_rate_limits()
-        self._isolation.call("feed tickets", self._feeds.expire_tickets, now)
-        self._isolation.call("relay tickets", self._relayed.expire_tickets, now)
-        for source in list(self._sources.values()):
-            self._isolation.call("source reports", source.each_second, now)
-            self._isolation.call("source measurement", self._measure, source, now)
-
-    def _measure(self, source: MediaSource, now: float) -> None:
-        for measured in source.measure(now):
-            self._on_fact(measured)

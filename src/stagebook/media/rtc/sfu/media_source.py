@@ -98,7 +98,7 @@ class MediaSource(ABC):
 
     @abstractmethod
     def handle_timers(self, now: float) -> None:
-        """Do what is due: NACKs, reports and keyframe requests. Called every `forwarder.TICK_SECONDS`."""
+        """Do what is due: NACKs, reports and keyframe requests. Called every `engine_timer.TICK_SECONDS`."""
 
     @abstractmethod
     def each_second(self, now: float) -> None:

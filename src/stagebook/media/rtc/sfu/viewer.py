@@ -154,7 +154,7 @@ class Viewer:
             self.repair.answer(nacks, now)
 
     def handle_timers(self, now: float) -> None:
-        """Follow a viewer that has become silent, and the loss. Called every `forwarder.TICK_SECONDS`."""
+        """Follow a viewer that has become silent, and the loss. Called every `engine_timer.TICK_SECONDS`."""
         self.bandwidth.handle_timers(now)
         loss = self.bandwidth.loss
         for viewer_track in self._tracks.values():

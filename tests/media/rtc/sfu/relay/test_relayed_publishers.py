@@ -156,8 +156,8 @@ async def test_a_publisher_is_limited_for_its_own_engine_s_viewers_unless_it_is_
         await wait_for_limit(is_limited=True)
         await engines.relay()
         await wait_for_limit(is_limited=False)
-        ticks = engines.own.forwarder._ticks
-        await wait_until(lambda: engines.own.forwarder._ticks > ticks + 1, "the choice of the limit")
+        ticks = engines.own.forwarder._timer.ticks
+        await wait_until(lambda: engines.own.forwarder._timer.ticks > ticks + 1, "the choice of the limit")
         engines.other.forwarder.end_source(source_id="source")
         await wait_for_limit(is_limited=True)
 

@@ -141,7 +141,7 @@ class LayerAllocation:
         return LayerReason.CHOSEN if has_chosen else LayerReason.BEST
 
     def handle_timers(self, viewers: Iterable[VideoViewer], now: float) -> None:
-        """Measure the layers, and choose for each viewer. Called every `forwarder.TICK_SECONDS`."""
+        """Measure the layers, and choose for each viewer. Called every `engine_timer.TICK_SECONDS`."""
         self._versions = ladder([each for layer in self._layers() for each in _versions_of(layer)])
         self._resumes.renew(now)
         watching = [(viewer, video) for viewer in viewers if (video := viewer.video) is not None]

@@ -102,7 +102,7 @@ class LayerAllocator:
         """Choose one of `versions`, which are in ascending order (`ladder`); None: send no video.
 
         `current` is what the viewer is sent, or will be sent from the next keyframe on; None for nothing. Call it every
-        `forwarder.TICK_SECONDS` and when the estimate has fallen.
+        `engine_timer.TICK_SECONDS` and when the estimate has fallen.
         """
         estimate = bandwidth.estimate_bps
         if not versions:

@@ -12,7 +12,7 @@ MAX_TEMPORAL_LAYERS: Final = 4
 """A temporal id of VP8 has two bits."""
 SHORT_INTERVALS: Final = 4
 LONG_INTERVALS: Final = 12
-"""The averages are those over so many intervals, of `forwarder.TICK_SECONDS` each."""
+"""The averages are those over so many intervals, of `engine_timer.TICK_SECONDS` each."""
 PACKET_OVERHEAD_BYTES: Final = 36
 """What a packet takes beside its payload: the RTP header, a header extension and the tag of SRTP."""
 

@@ -1,0 +1,1 @@
+"""What an engine does at intervals, for all of its sources and connections."""
