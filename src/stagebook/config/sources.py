@@ -19,6 +19,11 @@ CONFIG_VARIABLE = "STAGEBOOK_CONFIG"
 CONFIG_FILE_LIMIT_BYTES = 1_048_576
 """Far above any real file: it stops the start when the path names a log or a device by mistake."""
 
+_SECRET_RULES = {
+    False: "can only be set in the TOML file: it holds secrets",
+    True: "can only be set in the TOML file and the environment: it is a secret",
+}
+"""By whether the setting may be in the environment."""
 _TYPE_WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", dict: "a table"}
 
 
@@ -98,7 +103,7 @@ def _from_string(setting: Setting, string: str, *, source: str) -> object:
     parts = [part.strip() for part in string.split(",") if part.strip()]
     value: object = string
     if setting.name in SECRET_SETTINGS:
-        raise ConfigError(name=setting.name, source=source, rule="can only be set in the TOML file: it holds secrets")
+        raise ConfigError(name=setting.name, source=source, rule=_SECRET_RULES[setting.name in ENVIRONMENT_SECRETS])
     if get_origin(setting.type) is tuple:
         value = parts
     elif get_origin(setting.type) is dict:

@@ -13,6 +13,7 @@ from stagebook.diagnosis.finding import Finding
 from stagebook.diagnosis.folder_checks import judge_folder, read_folder_facts
 from stagebook.diagnosis.library_checks import judge_libraries
 from stagebook.diagnosis.library_versions import read_library_versions
+from stagebook.diagnosis.livekit_checks import judge_livekit, read_livekit_facts
 from stagebook.diagnosis.port_checks import judge_port, read_port_facts
 from stagebook.diagnosis.resource_checks import judge_resources, read_resource_facts
 from stagebook.diagnosis.server_checks import judge_server, read_server_facts
@@ -28,6 +29,9 @@ def diagnose(settings: Settings, *, settings_file: Path | None = None) -> list[F
     findings = [*judge_settings(settings), *judge_settings_file(settings_file), *judge_server(server)]
     findings += judge_folder(read_folder_facts(folder))
     findings += judge_storage(read_storage_facts(settings, folder))
+    livekit = read_livekit_facts(settings)
+    if livekit is not None:
+        findings.append(judge_livekit(livekit))
     findings += judge_resources(read_resource_facts(settings))
     findings += (judge_port(facts, server_id=server.process_id) for facts in read_port_facts(settings))
     datagrams = list(read_datagram_facts(settings))
