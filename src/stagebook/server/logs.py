@@ -100,7 +100,7 @@ def _renderer(form: str) -> structlog.typing.Processor:
 
 
 def _limit_libraries(level: int) -> None:
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "botocore", "urllib3"):
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "botocore", "urllib3", "httpx"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

@@ -10,8 +10,8 @@ The engine has the requests of `EnginePool`; `media_router` joins it with the in
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import httpx
 import msgspec
@@ -22,17 +22,14 @@ from stagebook.media.connection_statistics import ConnectionRole, ConnectionStat
 from stagebook.media.livekit.livekit_access import LiveKitAccess
 from stagebook.media.livekit.livekit_probe import probe
 from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection
-from stagebook.media.livekit.livekit_sdp import publisher_answer, publisher_offer, viewer_codecs, with_track_ids
+from stagebook.media.livekit.livekit_sdp import publisher_answer
 from stagebook.media.livekit.livekit_settings import LiveKitSettings
+from stagebook.media.livekit.peer_opening import OpenConnection, PeerOpening
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
+from stagebook.media.livekit.room_tasks import RoomTasks
 from stagebook.media.livekit.signalling.layer_settings import layer_messages, video_layers
-from stagebook.media.livekit.signalling.publisher_exchange import PublisherExchange, ordered_rids
-from stagebook.media.livekit.signalling.signalling_exchange import SignallingExchange
 from stagebook.media.livekit.signalling.signalling_peer import SignallingPeer
-from stagebook.media.livekit.signalling.signalling_socket import SignallingSocket
 from stagebook.media.livekit.signalling.viewer_exchange import ViewerExchange
-from stagebook.media.livekit.whip_client import WhipClient
-from stagebook.media.livekit.whip_publisher import WhipPublisher
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import (
     Answer,
@@ -45,7 +42,7 @@ from stagebook.media.port import (
     RefusalReason,
     VideoLayers,
 )
-from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat, ViewerPlan
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, SourceFormat
 from stagebook.media.rtc.sdp.negotiation import negotiate_publisher, negotiate_viewer
 from stagebook.media.rtc.sdp.sdp_parser import parse_description
 from stagebook.media.rtc.sdp.trickle_fragment import parse_fragment
@@ -54,8 +51,6 @@ EMPTY_ROOM_SECONDS: Final = 30
 """LiveKit ends a room in which nobody is for so long."""
 MAX_EXCHANGES: Final = 256
 """Offers that LiveKit works on at the same time."""
-_REMOVAL_DELAYS_SECONDS: Final = (0.0, 0.5, 2.0, 5.0)
-_STOP_TIMEOUT_SECONDS: Final = 5.0
 _ROOM_PREFIX: Final = "sb."
 
 _log = structlog.get_logger(__name__)
@@ -69,19 +64,6 @@ class ForwardedEncoders(Protocol):
     def close(self, connection_id: str) -> None: ...
     def end_source(self, source_id: str) -> None: ...
     def takes(self, fact: MediaFact) -> bool: ...
-
-
-class _OpenConnection(msgspec.Struct, kw_only=True):
-    """What the engine keeps of a connection beside `rooms`."""
-
-    source_id: str
-    plan: PublisherPlan | ViewerPlan
-    peer: WhipPublisher | SignallingPeer
-    exchange: SignallingExchange | None
-    ufrag: str
-    """The peer's own ICE credentials."""
-    pwd: str
-    chosen_layer: str | None = None
 
 
 class LiveKitEngine:
@@ -99,16 +81,16 @@ class LiveKitEngine:
         self._clock = clock
         self.access = LiveKitAccess(settings.key, wall_clock=wall_clock)
         self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=MAX_EXCHANGES))
-        self._whip = WhipClient(self._client, url=settings.url)
         self._on_fact: Callable[[MediaFact], None] = lambda _fact: None
         self._feeds: ForwardedEncoders | None = None
-        self._open: dict[str, _OpenConnection] = {}
+        self._open: dict[str, OpenConnection] = {}
         self._exchanges = 0
-        self._tasks: set[asyncio.Task[None]] = set()
         self.version = ""
         """LiveKit's version, known from `start` on."""
         self.service = RoomService(self._client, url=settings.url, access=self.access)
         self.rooms = LiveKitRooms(report=self._report, remove=self._remove)
+        self._tasks = RoomTasks(self.service)
+        self._peers = PeerOpening(self._client, url=settings.url, access=self.access, rooms=self.rooms)
 
     # Life
 
@@ -133,11 +115,8 @@ class LiveKitEngine:
         """Wait shortly for what is to be ended at LiveKit. No facts are reported after this."""
         self._on_fact = lambda _fact: None
         for connection in list(self._open.values()):
-            self._spawn(connection.peer.close())
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT_SECONDS)
-        for task in self._tasks:
-            task.cancel()
+            self._tasks.spawn(connection.peer.close())
+        await self._tasks.finish()
         await self._client.aclose()
 
     def describe(self) -> str:
@@ -162,7 +141,7 @@ class LiveKitEngine:
         plan = negotiate_publisher(parse_description(offer), video_codecs=self._settings.video_codecs)
         self._check_room()
         connection = self.rooms.open_publisher(connection_id, source_id, now=self._clock())
-        opened = self._publisher(connection, offer, plan)
+        opened = self._peers.publisher(connection, offer, plan)
         answer = await self._answered(connection, opened)
         return Answer(
             sdp=publisher_answer(answer, plan, bitrate_bps=self._settings.max_bitrate_bps),
@@ -190,12 +169,7 @@ class LiveKitEngine:
         connection = self.rooms.open_viewer(connection_id, source_id, now=self._clock())
         assert connection is not None, "its publisher was found"  # noqa: S101
         sends = [kind for kind, sent in _sent_kinds(source).items() if sent]
-        exchange = ViewerExchange(
-            offer=offer,
-            publisher_id=publisher.connection_id,
-            codecs=viewer_codecs(description, plan, sends=sends),
-        )
-        opened = self._signalling(connection, offer, plan, exchange)
+        opened = self._peers.viewer(connection, offer, description, plan, sends=sends)
         answer = await self._answered(connection, opened)
         return Answer(sdp=answer, ice_session=opened.peer.ice_session, has_layers=self._has_layers(publisher))
 
@@ -255,56 +229,15 @@ class LiveKitEngine:
         if self._feeds is not None:
             self._feeds.end_source(source_id)
         for connection_id in [each for each, opened in self._open.items() if opened.source_id == source_id]:
-            self._spawn(self._open.pop(connection_id).peer.close())
+            self._tasks.spawn(self._open.pop(connection_id).peer.close())
         if room is not None:
-            self._spawn(self._in_livekit(lambda: self.service.delete_room(room)))
+            self._tasks.delete_room(room)
 
     # Parts
 
-    def _publisher(self, connection: RoomConnection, offer: str, plan: PublisherPlan) -> _OpenConnection:
-        """Return a publisher that is not open yet."""
-        offer = publisher_offer(offer, plan)
-        rids = () if plan.video is None else ordered_rids(plan.video.rids)
-        if len(rids) < 2:
-            peer = WhipPublisher(self._whip, offer=offer, token=lambda: self._token(connection))
-            return self._note(connection, plan, peer, None)
-        offered, ids = with_track_ids(offer, plan, name=connection.connection_id)
-        exchange = PublisherExchange(offer=offered, audio_track=ids.audio, video_track=ids.video or "", rids=rids)
-        return self._signalling(connection, offered, plan, exchange)
-
-    def _signalling(
-        self, connection: RoomConnection, offer: str, plan: PublisherPlan | ViewerPlan, exchange: SignallingExchange
-    ) -> _OpenConnection:
-        connection_id = connection.connection_id
-        socket = SignallingSocket(
-            exchange,
-            url=self._settings.url,
-            token=lambda: self._token(connection),
-            on_open=lambda: self.rooms.note_socket(connection_id, is_open=True),
-            on_lost=lambda: self.rooms.note_socket(connection_id, is_open=False),
-            on_end=lambda cause: self.rooms.note_ended(connection_id, cause),
-        )
-        return self._note(connection, plan, SignallingPeer(socket, offer=offer, plan=plan), exchange)
-
-    def _note(
-        self,
-        connection: RoomConnection,
-        plan: PublisherPlan | ViewerPlan,
-        peer: WhipPublisher | SignallingPeer,
-        exchange: SignallingExchange | None,
-    ) -> _OpenConnection:
-        opened = self._open[connection.connection_id] = _OpenConnection(
-            source_id=connection.source_id,
-            plan=plan,
-            peer=peer,
-            exchange=exchange,
-            ufrag=plan.remote.ufrag,
-            pwd=plan.remote.pwd,
-        )
-        return opened
-
-    async def _answered(self, connection: RoomConnection, opened: _OpenConnection) -> str:
+    async def _answered(self, connection: RoomConnection, opened: OpenConnection) -> str:
         """Return LiveKit's answer to an offer. Without one, the connection is forgotten. Raises MediaRefusedError."""
+        self._open[connection.connection_id] = opened
         self._exchanges += 1
         try:
             if connection.role is ConnectionRole.PUBLISHER:
@@ -326,7 +259,7 @@ class LiveKitEngine:
         self.rooms.close(connection.connection_id)
         self._remove(connection)
         if connection.source_id not in self.rooms.rooms():
-            self._spawn(self._in_livekit(lambda: self.service.delete_room(connection.room)))
+            self._tasks.delete_room(connection.room)
 
     async def create_room(self, name: str, *, empty_timeout_seconds: int) -> None:
         """Make a room that is this server's. Raises RoomServiceError."""
@@ -367,22 +300,18 @@ class LiveKitEngine:
         video = None if opened is None else opened.plan.video
         return video is not None and len(video.rids) > 1
 
-    def _find(self, connection_id: str) -> _OpenConnection:
+    def _find(self, connection_id: str) -> OpenConnection:
         """Return an open connection. Raises MediaRefusedError (UNKNOWN_CONNECTION)."""
         opened = self._open.get(connection_id)
         if opened is None:
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="there is no such connection")
         return opened
 
-    def _viewer(self, connection_id: str) -> tuple[_OpenConnection, ViewerExchange, SignallingPeer]:
+    def _viewer(self, connection_id: str) -> tuple[OpenConnection, ViewerExchange, SignallingPeer]:
         opened = self._find(connection_id)
         if not isinstance(opened.exchange, ViewerExchange) or not isinstance(opened.peer, SignallingPeer):
             raise MediaRefusedError(reason=RefusalReason.UNKNOWN_CONNECTION, detail="no viewer has this connection")
         return opened, opened.exchange, opened.peer
-
-    def _token(self, connection: RoomConnection) -> str:
-        sign = self.access.publisher_token if connection.role is ConnectionRole.PUBLISHER else self.access.viewer_token
-        return sign(room=connection.room, identity=connection.connection_id)
 
     def _report(self, fact: MediaFact) -> None:
         if isinstance(fact, Closed):
@@ -395,30 +324,12 @@ class LiveKitEngine:
         """Close what a connection has here."""
         opened = self._open.pop(connection_id, None)
         if opened is not None:
-            self._spawn(opened.peer.close())
+            self._tasks.spawn(opened.peer.close())
 
     def _remove(self, connection: RoomConnection) -> None:
         """Remove a participant from LiveKit, in the background."""
         self._drop(connection.connection_id)
-        room, identity = connection.room, connection.connection_id
-        self._spawn(self._in_livekit(lambda: self.service.remove_participant(room, identity)))
-
-    async def _in_livekit(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Make a call of the room service that ends something. It is repeated a few times while LiveKit fails."""
-        for delay_seconds in _REMOVAL_DELAYS_SECONDS:
-            await asyncio.sleep(delay_seconds)
-            try:
-                await call()
-            except RoomServiceError as error:
-                failure = error
-            else:
-                return
-        _log.warning("LiveKit could not be told to end a connection or a room", error=str(failure))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.remove_participant(connection.room, connection.connection_id)
 
 
 def _sent_kinds(source: SourceFormat) -> dict[MediaKind, bool]:

@@ -1,0 +1,108 @@
+"""Makes what speaks to LiveKit for a peer: by WHIP for a publisher without simulcast, by signalling for all others."""
+
+from collections.abc import Iterable
+
+import httpx
+import msgspec
+
+from stagebook.media.codecs.codec_names import MediaKind
+from stagebook.media.connection_statistics import ConnectionRole
+from stagebook.media.livekit.livekit_access import LiveKitAccess
+from stagebook.media.livekit.livekit_rooms import LiveKitRooms, RoomConnection
+from stagebook.media.livekit.livekit_sdp import publisher_offer, viewer_codecs, with_track_ids
+from stagebook.media.livekit.signalling.publisher_exchange import PublisherExchange, ordered_rids
+from stagebook.media.livekit.signalling.signalling_exchange import SignallingExchange
+from stagebook.media.livekit.signalling.signalling_peer import SignallingPeer
+from stagebook.media.livekit.signalling.signalling_socket import SignallingSocket
+from stagebook.media.livekit.signalling.viewer_exchange import ViewerExchange
+from stagebook.media.livekit.whip_client import WhipClient
+from stagebook.media.livekit.whip_publisher import WhipPublisher
+from stagebook.media.rtc.sdp.media_plan import PublisherPlan, ViewerPlan
+from stagebook.media.rtc.sdp.session_description import SessionDescription
+
+
+class OpenConnection(msgspec.Struct, kw_only=True):
+    """What the engine keeps of a connection beside `livekit_rooms`."""
+
+    source_id: str
+    plan: PublisherPlan | ViewerPlan
+    peer: WhipPublisher | SignallingPeer
+    exchange: SignallingExchange | None
+    ufrag: str
+    """The peer's own ICE credentials."""
+    pwd: str
+    chosen_layer: str | None = None
+
+
+class PeerOpening:
+    """Makes the connections of one deployment, which are opened by their `peer.open`."""
+
+    def __init__(self, client: httpx.AsyncClient, *, url: str, access: LiveKitAccess, rooms: LiveKitRooms) -> None:
+        """`rooms` is told what the websockets hear."""
+        self._whip = WhipClient(client, url=url)
+        self._url = url
+        self._access = access
+        self._rooms = rooms
+
+    def publisher(self, connection: RoomConnection, offer: str, plan: PublisherPlan) -> OpenConnection:
+        """Return a publisher that is not open yet."""
+        offer = publisher_offer(offer, plan)
+        rids = () if plan.video is None else ordered_rids(plan.video.rids)
+        if len(rids) < 2:
+            peer = WhipPublisher(self._whip, offer=offer, token=lambda: self._token(connection))
+            return _connection(connection, plan, peer, None)
+        offered, ids = with_track_ids(offer, plan, name=connection.connection_id)
+        exchange = PublisherExchange(offer=offered, audio_track=ids.audio, video_track=ids.video or "", rids=rids)
+        return self._signalling(connection, offered, plan, exchange)
+
+    def viewer(
+        self,
+        connection: RoomConnection,
+        offer: str,
+        description: SessionDescription,
+        plan: ViewerPlan,
+        *,
+        sends: Iterable[MediaKind],
+    ) -> OpenConnection:
+        """Return a viewer that is not open yet. `sends` has the kinds that the publisher sends."""
+        exchange = ViewerExchange(
+            offer=offer,
+            publisher_id=connection.publisher_id or "",
+            codecs=viewer_codecs(description, plan, sends=sends),
+        )
+        return self._signalling(connection, offer, plan, exchange)
+
+    def _signalling(
+        self, connection: RoomConnection, offer: str, plan: PublisherPlan | ViewerPlan, exchange: SignallingExchange
+    ) -> OpenConnection:
+        connection_id = connection.connection_id
+        socket = SignallingSocket(
+            exchange,
+            url=self._url,
+            token=lambda: self._token(connection),
+            on_open=lambda: self._rooms.note_socket(connection_id, is_open=True),
+            on_lost=lambda: self._rooms.note_socket(connection_id, is_open=False),
+            on_end=lambda cause: self._rooms.note_ended(connection_id, cause),
+        )
+        return _connection(connection, plan, SignallingPeer(socket, offer=offer, plan=plan), exchange)
+
+    def _token(self, connection: RoomConnection) -> str:
+        is_publisher = connection.role is ConnectionRole.PUBLISHER
+        sign = self._access.publisher_token if is_publisher else self._access.viewer_token
+        return sign(room=connection.room, identity=connection.connection_id)
+
+
+def _connection(
+    connection: RoomConnection,
+    plan: PublisherPlan | ViewerPlan,
+    peer: WhipPublisher | SignallingPeer,
+    exchange: SignallingExchange | None,
+) -> OpenConnection:
+    return OpenConnection(
+        source_id=connection.source_id,
+        plan=plan,
+        peer=peer,
+        exchange=exchange,
+        ufrag=plan.remote.ufrag,
+        pwd=plan.remote.pwd,
+    )
