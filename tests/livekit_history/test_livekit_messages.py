@@ -6,7 +6,7 @@ from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.livekit_history.livekit_messages import (
     MAX_ATTRIBUTES_SIZE_BYTES,
-    room_polled,
+    polled_people,
     rooms_listed,
     webhook_fact,
 )
@@ -76,8 +76,7 @@ def test_attributes_are_kept_as_far_as_they_fit() -> None:
 )
 def test_recorders_are_no_participants(participant: Info) -> None:
     assert webhook_fact(told("participant_joined", participant), now_ms=NOW_MS) is None
-    polled = room_polled(ObservedRoom(name="lobby", sid="RM_1"), [participant], began_ms=0)
-    assert not polled.people
+    assert polled_people([participant]) == []
 
 
 @pytest.mark.parametrize(
@@ -138,8 +137,7 @@ def test_a_poll_tells_who_is_there_with_which_tracks() -> None:
         Info(sid="PA_2", state=state.JOINING),
         Info(sid="PA_3", state=state.DISCONNECTED),
     ]
-    polled = room_polled(ObservedRoom(name="lobby", sid="RM_1"), answer, began_ms=7)
-    assert [(each.person.sid, each.is_active, each.track_sids) for each in polled.people] == [
+    assert [(each.person.sid, each.is_active, each.track_sids) for each in polled_people(answer)] == [
         ("PA_1", True, {"TR_1"}),
         ("PA_2", False, frozenset()),
     ]

@@ -142,6 +142,7 @@ async def test_a_killed_run_is_continued(tmp_path: Path, livekit: FakeLiveKit) -
     async with watching(tmp_path, livekit, clock=clock) as watch:
         with pytest.raises(ServerBusyError):
             await watch.history.on_webhook(livekit.webhook("room_started", "lobby"))
+        assert watch.harness.manager.live_totals().publishers == 1
         await watch.poll()
         assert watch.names(ANN) == ["JOINED", "PUBLISH_STARTED"]
         assert watch.names(BOB) == ["JOINED", "LEFT"]
@@ -198,6 +199,11 @@ async def test_nobody_is_admitted_to_a_stage_of_a_room(tmp_path: Path, livekit: 
                 window_seconds=0,
                 attributes={},
             )
+        with pytest.raises(InvalidInputError, match="autoParticipantRecordingConfiguration"):
+            await harness.manager.stages.update(
+                stage_arn=ARN, name=None, recording={"storageConfigurationArn": other.arn}
+            )
+        assert (await harness.manager.stages.update(stage_arn=ARN, name="renamed", recording=None)).name == "renamed"
         stage = Stage(arn=ARN, account_id=ACCOUNT, name="", created_ms=0)
         harness.tokens.mint(harness.claims(stage, "self-signed"))
         with pytest.raises(TokenRefusedError, match="does not exist"):

@@ -142,7 +142,7 @@ def play(randomness: random.Random, *, skew_ms: int) -> tuple[LiveKitModel, Reco
 
 
 @given(seed=st.integers(0, 2**32), skew_ms=st.sampled_from((0, -90_000, 90_000)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_after_a_poll_each_history_is_whole(seed: int, skew_ms: int) -> None:
     livekit, rooms = play(random.Random(seed), skew_ms=skew_ms)
     present = {
@@ -170,6 +170,8 @@ def test_after_a_poll_each_history_is_whole(seed: int, skew_ms: int) -> None:
     assert open_sessions <= {session_id_of_room(room.told.sid) for room in livekit.rooms.values()}
     assert open_sessions >= {session for session, _ in present}
     assert rooms.machine.people.count == len(present)
+    assert rooms.machine.people.publishers == sum(present.values())
+    assert sum(life.publishers for life in rooms.machine.lives.values()) == sum(present.values())
 
 
 @given(seed=st.integers(0, 2**32))

@@ -166,3 +166,15 @@ def test_what_is_too_much_is_not_recorded() -> None:
     rooms.observe(departs())
     assert rooms.observe(arrives(ObservedRoom(name="other", sid="RM_other"), other)) == []
     assert rooms.limits == ["participants", "rooms"]
+
+
+def test_a_poll_that_tells_nothing_new_changes_nothing() -> None:
+    rooms = RecordedRooms()
+    rooms.observe(arrives())
+    rooms.observe(TrackStarted(room=ROOM, person=BARE_ANN, track_sid="TR_1", at_ms=NOW_MS))
+    rooms.now_ms += SETTLED_MS
+    assert rooms.observe(polled(rooms, here("TR_1"))) == []
+    changed = ObservedPerson(sid=ANN.sid, identity="ann", attributes={"team": "blue"})
+    rooms.observe(polled(rooms, PolledPerson(person=changed, track_sids=frozenset({"TR_1"}), is_active=True)))
+    assert rooms.records[SESSION, ANN_ID].attributes == {"team": "blue"}
+    assert rooms.names(SESSION, ANN_ID) == ["JOINED", "PUBLISH_STARTED"]

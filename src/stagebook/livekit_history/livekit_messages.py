@@ -18,7 +18,6 @@ from stagebook.livekit_history.room_facts import (
     PolledPerson,
     RoomFact,
     RoomFinished,
-    RoomPolled,
     RoomsListed,
     RoomStarted,
     TrackStarted,
@@ -91,9 +90,9 @@ def rooms_listed(rooms: Iterable[models.Room], *, began_ms: int) -> RoomsListed:
     return RoomsListed(rooms=[_room(room) for room in rooms if room.sid and room.name], began_ms=began_ms)
 
 
-def room_polled(room: ObservedRoom, answer: Iterable[models.ParticipantInfo], *, began_ms: int) -> RoomPolled:
-    """Return what ListParticipants tells about a room."""
-    people = [
+def polled_people(answer: Iterable[models.ParticipantInfo]) -> list[PolledPerson]:
+    """Return what ListParticipants tells, without those who have left and without recorders."""
+    return [
         PolledPerson(
             person=_person(told),
             track_sids=frozenset(track.sid for track in told.tracks),
@@ -102,7 +101,6 @@ def room_polled(room: ObservedRoom, answer: Iterable[models.ParticipantInfo], *,
         for told in answer
         if told.sid and told.state != models.ParticipantInfo.State.DISCONNECTED and not _is_recorder(told)
     ]
-    return RoomPolled(room=room, people=people, began_ms=began_ms)
 
 
 def _room(told: models.Room) -> ObservedRoom:

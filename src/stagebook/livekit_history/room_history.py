@@ -5,16 +5,16 @@ end:    polls stop. The sessions stay open in the book: the next run goes on wit
 """
 
 import asyncio
-from contextlib import suppress
+from typing import Final
 
 import structlog
 from livekit.protocol.webhook import WebhookEvent
 
 from stagebook.book.changes import Change
 from stagebook.book.store import ChangeRefusedError, Durable
-from stagebook.livekit_history.livekit_messages import room_polled, rooms_listed, webhook_fact
+from stagebook.livekit_history.livekit_messages import polled_people, rooms_listed, webhook_fact
 from stagebook.livekit_history.room_draft import Moment
-from stagebook.livekit_history.room_facts import Arrived, ObservedRoom, RoomFact, RoomPolled
+from stagebook.livekit_history.room_facts import Arrived, ObservedRoom, PolledPerson, RoomFact, RoomPolled
 from stagebook.livekit_history.room_ids import participant_id_of
 from stagebook.livekit_history.room_machine import RoomMachine
 from stagebook.livekit_history.room_past import BookOfRooms
@@ -23,6 +23,9 @@ from stagebook.manager.session.session_registry import LiveSession, LiveTotals
 from stagebook.manager.stage_manager import StageManager
 from stagebook.media.livekit.room_service import RoomService, RoomServiceError
 from stagebook.stage.errors import ServerBusyError
+
+PEOPLE_PER_STEP: Final = 500
+"""Participants of an answer that are read without a pause: some 6 ms."""
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +61,7 @@ class RoomHistory:
         """Take over what is open in the book, and begin to poll. The stage manager must have been started."""
         self.restore()
         self._polls = asyncio.create_task(self._poll_repeatedly())
+        self._polls.add_done_callback(_log_end_of_polls)
 
     def restore(self) -> None:
         """Take over what is open in the book."""
@@ -69,17 +73,17 @@ class RoomHistory:
         """Stop to poll."""
         if self._polls is not None:
             self._polls.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._polls
+            await asyncio.gather(self._polls, return_exceptions=True)
 
     async def on_webhook(self, event: WebhookEvent) -> None:
         """Record what a webhook tells; return when it is durable.
 
-        Raises ServerBusyError until the first poll is done: before that, a participant that is not known may have
-        been there for hours.
+        Raises ServerBusyError while too much waits for the book, and until the first poll is done: before that, a
+        participant that is not known may have been there for hours.
         """
         if not self._is_read:
             raise ServerBusyError("the rooms have not been read yet")
+        self._manager.require_capacity()
         fact = webhook_fact(event, now_ms=self._manager.now().wall_ms)
         if fact is not None:
             await self._observe(fact)
@@ -93,17 +97,16 @@ class RoomHistory:
             session_id=life.session_id,
             start_ms=life.start_ms,
             participants=len(life.people),
-            publishers=sum(bool(person.track_sids) for person in life.people.values()),
+            publishers=life.publishers,
             subscriptions=0,
         )
 
     def totals(self) -> LiveTotals:
         """Return the totals over all rooms. Subscriptions are not known."""
-        lives = self._machine.lives.values()
         return LiveTotals(
-            sessions=len(lives),
+            sessions=len(self._machine.lives),
             participants=self._machine.people.count,
-            publishers=sum(bool(person.track_sids) for life in lives for person in life.people.values()),
+            publishers=self._machine.people.publishers,
             subscriptions=0,
         )
 
@@ -156,7 +159,12 @@ class RoomHistory:
 
     async def _poll_room(self, room: ObservedRoom) -> RoomPolled:
         began_ms = self._monotonic_ms()
-        return room_polled(room, await self._service.list_participants(room.name), began_ms=began_ms)
+        answer = await self._service.list_participants(room.name)
+        people: list[PolledPerson] = []
+        for start in range(0, len(answer), PEOPLE_PER_STEP):
+            people += polled_people(answer[start : start + PEOPLE_PER_STEP])
+            await asyncio.sleep(0)
+        return RoomPolled(room=room, people=people, began_ms=began_ms)
 
     async def _poll_repeatedly(self) -> None:
         while True:
@@ -205,3 +213,9 @@ class RoomHistory:
         if limit not in self._full_limits:
             self._full_limits.add(limit)
             _log.warning("not everything is recorded: a limit is reached", limit=limit)
+
+
+def _log_end_of_polls(task: asyncio.Task[None]) -> None:
+    """Log the failure of the polls. A failure of the book ends the server, which watches it."""
+    if not task.cancelled():
+        _log.critical("the rooms of LiveKit are not read any more", exc_info=task.exception())

@@ -40,6 +40,8 @@ class RoomLife(msgspec.Struct, kw_only=True):
     name: str = ""
     created_ms: int = 0
     people: dict[str, PresentPerson] = {}
+    publishers: int = 0
+    """How many of `people` publish."""
     told_ms: int = LONG_AGO_MS
 
 

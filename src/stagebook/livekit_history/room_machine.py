@@ -26,6 +26,7 @@ from stagebook.livekit_history.room_facts import (
     Departed,
     ObservedPerson,
     ObservedRoom,
+    PolledPerson,
     RoomFact,
     RoomFinished,
     RoomPolled,
@@ -61,12 +62,12 @@ class RoomMachine:
     def restore(self, life: RoomLife) -> None:
         """Go on with a session that an earlier run left open."""
         self.lives[life.stage_arn] = life
-        self.people.count += len(life.people)
+        self.people.restore(life)
 
     def clear(self) -> None:
         """Forget what is open, to restore it."""
         self.lives.clear()
-        self.people.count = 0
+        self.people.clear()
 
     def observe(self, fact: RoomFact, moment: Moment) -> list[Change]:
         """Take a fact; return the changes that it leads to, as one transaction. It can be empty."""
@@ -142,7 +143,10 @@ class RoomMachine:
         for polled in sorted(fact.people, key=lambda each: each.person.joined_ms):
             participant_id = participant_id_of(polled.person.sid)
             here.add(participant_id)
-            if participant_id not in life.people and not polled.is_active:
+            known = life.people.get(participant_id)
+            if known is None and not polled.is_active:
+                continue
+            if known is not None and _is_as_polled(known, polled):
                 continue
             person = self._require_person(life, polled.person, draft, detail=FOUND_BY_POLL)
             if person is not None and _is_settled(person.told_ms, fact.began_ms):
@@ -224,6 +228,12 @@ class RoomMachine:
         draft.end_session(life, true_ms=true_ms)
         del self.lives[life.stage_arn]
         self._ended.add((life.stage_arn, life.session_id))
+
+
+def _is_as_polled(known: PresentPerson, polled: PolledPerson) -> bool:
+    """Return whether a poll tells nothing new about a participant, as it does of most."""
+    told = polled.person.attributes
+    return known.is_known and known.track_sids == polled.track_sids and known.record.attributes == told
 
 
 def _is_settled(told_ms: int, began_ms: int) -> bool:

@@ -17,14 +17,25 @@ MAX_USER_ID_LENGTH: Final = 128
 
 
 class RoomPeople:
-    """The moves of single participants. `count` is the number of those that are present, in all rooms."""
+    """The moves of single participants. `count` of them are present in all rooms, and `publishers` of these publish."""
 
     def __init__(self, past: PastRooms, *, max_participants: int, on_full: Callable[[str], None]) -> None:
         self.count = 0
+        self.publishers = 0
         self._past = past
         self._gone = RecentKeys()
         self._max_participants = max_participants
         self._on_full = on_full
+
+    def restore(self, life: RoomLife) -> None:
+        """Count the participants of a room that an earlier run left open."""
+        life.publishers = sum(bool(person.track_sids) for person in life.people.values())
+        self.count += len(life.people)
+        self.publishers += life.publishers
+
+    def clear(self) -> None:
+        """Count from the beginning."""
+        self.count = self.publishers = 0
 
     def is_gone(self, life: RoomLife, participant_id: str) -> bool:
         """Return whether a participant was in this life of the room and is not there any more."""
@@ -96,6 +107,8 @@ class RoomPeople:
         record = person.record
         if bool(track_sids) is not bool(person.track_sids):
             name = EventName.PUBLISH_STARTED if track_sids else EventName.PUBLISH_STOPPED
+            change = 1 if track_sids else -1
+            life.publishers, self.publishers = life.publishers + change, self.publishers + change
             protocol = ParticipantProtocol.UNKNOWN if person.is_ingress else ParticipantProtocol.WHIP
             record = draft.append(life, record, name, cause=cause, detail=detail, true_ms=true_ms, protocol=protocol)
         life.people[record.participant_id] = replace(person, record=record, track_sids=track_sids)

@@ -202,6 +202,10 @@ class StageManager:
                 self.stages.note_created(change.stage.account_id)
         return durable
 
+    def require_capacity(self) -> None:
+        """Raise ServerBusyError if too many transactions wait for the book."""
+        self._unit.require_capacity()
+
     async def durable(self) -> None:
         """Wait until everything submitted so far is in the book. Raises BookFailedError."""
         await self._unit.durable()

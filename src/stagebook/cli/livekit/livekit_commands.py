@@ -75,6 +75,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     settings = msgspec.structs.replace(
         settings,
         media_engine="stagebook",
+        media_tcp=False,
         rtmp_listen="",
         rtmps_listen="",
         rtmp_public_url=None,
