@@ -104,12 +104,15 @@ class Publisher(Peer):
         is_idle = not self._queued
         self._queued.extend(self._video.next_frame())
         if is_idle:
-            self._send_queued()
+            self._send_queued(self._loop.time())
 
-    def _send_queued(self) -> None:
-        self._send_rtp(self._queued.popleft())
+    def _send_queued(self, due: float) -> None:
+        """Send what is due. On a busy machine that is several packets: video must not fall behind the audio."""
+        while self._queued and due <= self._loop.time():
+            self._send_rtp(self._queued.popleft())
+            due += PACKET_INTERVAL_SECONDS
         if self._queued:
-            self._loop.call_later(PACKET_INTERVAL_SECONDS, self._send_queued)
+            self._loop.call_at(due, self._send_queued, due)
 
     def _send_audio(self) -> None:
         self._send_rtp(self._audio.next_frame())
