@@ -15,8 +15,8 @@ from stagebook.stage.events import EventName
 STARTS = (EventName.JOINED, EventName.PUBLISH_STARTED, EventName.SUBSCRIBE_STARTED, EventName.REPLICATION_STARTED)
 """The events that open something."""
 
-MAXIMUM_UNNOTED_EVENTS = 1_000
-"""How many events are noted at a time. To note them takes about a millisecond."""
+MAXIMUM_UNNOTED_EVENTS = 64
+"""How many events are noted at a time: few enough that their rows take 6 KB of memory."""
 
 # The codes of names (`rows.py`): (0, 2, 4, 9) are starts, (1, 3, 5, 10) are their ends. The order of the rows does not
 # matter. MATERIALIZED, so that each member of a row is read from the JSON once.

@@ -179,8 +179,11 @@ class Draft:
         departed: list[ParticipantRecord] = []
         participants, usage = self.base.participants, self.base.usage
         # All are read before the first change: reading the base after n changes would cost n steps.
-        former_ones = [participants.get(participant_id) for participant_id in self._changed]
-        for (participant_id, changed), former in zip(self._changed.items(), former_ones, strict=True):
+        read = participants.get
+        former_ones = [
+            (participant_id, changed, read(participant_id)) for participant_id, changed in self._changed.items()
+        ]
+        for participant_id, changed, former in former_ones:
             participant, counted = changed, usage_of(changed)
             # A change without an event (an offer in progress, a measurement) does not write a row: nothing of it is
             # visible in the API, and a participant that was never recorded has no row.
@@ -188,9 +191,11 @@ class Draft:
             if is_row_needed:
                 rows.append(WriteParticipant(record=changed.record))
             before = NO_USAGE if former is None else former.usage
-            if counted != before:
+            # By identity first: the usual values are shared objects, see `usage_of`.
+            if counted is not before and counted != before:
                 usage = _moved(usage, before, counted)
-            if counted != changed.usage or (is_row_needed and not changed.is_written):
+            is_counted = counted is changed.usage or counted == changed.usage
+            if not is_counted or (is_row_needed and not changed.is_written):
                 participant = replace(changed, usage=counted, is_written=changed.is_written or is_row_needed)
             # The session holds only participants that are present, arriving or awaited. Its memory is bounded by the
             # quota of participants instead of growing with everyone who has ever been on the stage.

@@ -68,6 +68,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 NO_USAGE = Usage()
+_SUBSCRIBED = tuple(Usage(present=1, subscribers=count) for count in range(17))
+"""What participants that only watch count, by the number of their subscriptions. Most participants are of this kind."""
 
 
 NO_ATTEMPTS: Mapping[str, Attempt] = {}
@@ -197,6 +199,9 @@ def usage_of(participant: SessionParticipant) -> Usage:
         else:
             publishes = True
     is_present = bool(machine.connections)
+    if is_present and not publishes and subscribers < len(_SUBSCRIBED):
+        # `awaited` and `arriving` are 0 for one that is present.
+        return _SUBSCRIBED[subscribers]
     return Usage(
         present=1 if is_present else 0,
         arriving=1 if attempts and not is_present else 0,
