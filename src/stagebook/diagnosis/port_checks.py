@@ -48,7 +48,10 @@ def read_port_facts(settings: Settings) -> list[PortFacts]:
 
 
 def media_bind_addresses(settings: Settings) -> tuple[str, ...]:
-    """Return the IP addresses on which media is received; none if the host of `listen` has no address."""
+    """Return the IP addresses on which this server receives media: none with LiveKit, or if the host of `listen` has no
+    address."""
+    if settings.media_engine == "livekit":
+        return ()
     if settings.media_bind:
         return settings.media_bind
     try:

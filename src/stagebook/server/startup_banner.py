@@ -53,19 +53,26 @@ def settings_warnings(settings: Settings) -> Sequence[str]:
     if settings.auth == "off":
         clients = "this machine" if address.is_loopback else "EVERY CLIENT THAT REACHES THIS ADDRESS"
         found.append(f"auth is off: {clients} may call every operation without signing; for tests only")
-    if not address.is_loopback and settings.media_port == 0:
-        found.append("media_port is 0: media uses any free UDP ports, so a firewall cannot open them by number")
-    elif not address.is_loopback and settings.tcp_media_port == 0:
-        found.append("media_tcp_port is 0: media uses any free TCP port, so a firewall cannot open it by number")
+    found += _media_port_warnings(settings)
     if address.is_wildcard and settings.public_url is None:
         found.append("public_url is not set: the endpoints of stages contain a loopback address")
-    if address.is_wildcard and not settings.media_announce and not settings.media_bind:
+    has_own_engine = settings.media_engine == "stagebook"
+    if has_own_engine and address.is_wildcard and not settings.media_announce and not settings.media_bind:
         found.append(
             "media_announce is not set: ICE candidates contain the local addresses of this host, not those of a NAT"
         )
     if not address.is_loopback and not (settings.public_url or "").startswith("https:"):
         found.append("tokens and signed requests travel unencrypted: use a TLS proxy in front of a public address")
     return [*found, *_ingest_warnings(settings)]
+
+
+def _media_port_warnings(settings: Settings) -> Iterator[str]:
+    if settings.media_engine == "livekit" or settings.address.is_loopback:
+        return
+    if settings.media_port == 0:
+        yield "media_port is 0: media uses any free UDP ports, so a firewall cannot open them by number"
+    elif settings.tcp_media_port == 0:
+        yield "media_tcp_port is 0: media uses any free TCP port, so a firewall cannot open it by number"
 
 
 def _ingest_warnings(settings: Settings) -> Iterator[str]:

@@ -62,7 +62,7 @@ class RecordingFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fa
 
     recording_id: str
     fault: StorageFault | None
-    """None: the video codec is not supported for recording."""
+    """None: what the source sends cannot be recorded: its video codec is not supported, or LiveKit forwards it."""
     duration_ms: int
     """0 if nothing was recorded."""
 

@@ -46,6 +46,7 @@ class SignallingSocket:
         on_open: Callable[[], None],
         on_lost: Callable[[], None],
         on_end: Callable[[CloseCause], None],
+        timeout_seconds: float = EXCHANGE_TIMEOUT_SECONDS,
     ) -> None:
         """`url` is the deployment's HTTP URL, without a slash at the end, and `token` makes the participant's access
         token.
@@ -59,6 +60,7 @@ class SignallingSocket:
         self._on_open = on_open
         self._on_lost = on_lost
         self._on_end = on_end
+        self._timeout_seconds = timeout_seconds
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -67,7 +69,7 @@ class SignallingSocket:
     async def open(self) -> None:
         """Join, and drive the exchange until it is complete. Raises MediaRefusedError (the reasons of exchanges)."""
         try:
-            async with asyncio.timeout(EXCHANGE_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 self._socket = await self._connect(self.exchange.join_request())
                 self._task = asyncio.create_task(self._keep(self._socket))
                 await self._until_settled()
@@ -83,7 +85,7 @@ class SignallingSocket:
         async with self._restarting:
             await self._send(self.exchange.restart(offer))
             try:
-                async with asyncio.timeout(EXCHANGE_TIMEOUT_SECONDS):
+                async with asyncio.timeout(self._timeout_seconds):
                     await self._until_settled()
             except TimeoutError:
                 self.exchange.time_out()
