@@ -88,6 +88,28 @@ def test_lost_pictures_and_packets_are_bridged() -> None:
     assert len(check_recording(publisher.objects.bodies).segments) == 5
 
 
+def test_pictures_that_are_lost_at_the_end_are_bridged_too() -> None:
+    """Without sound, nothing else says how long the publisher went on."""
+    publisher = RecordedPublisher()
+    frames = list(pictures(9))
+    # A loss at 6.5 s, after which no keyframe has come.
+    publisher.send(frames[:195])
+    publisher.wait(2)
+    publisher.recorder.fill_until(frames[-1].time_us)
+    publisher.now_ms += 20_000
+    assert publisher.recorder.end() == pytest.approx(9_000, abs=40)
+    check_recording(publisher.objects.bodies)
+
+
+def test_an_end_that_cannot_be_right_is_not_filled() -> None:
+    publisher = RecordedPublisher()
+    publisher.recorder.fill_until(5_000_000)
+    publisher.send(interleaved(pictures(3), sounds(3)))
+    publisher.recorder.fill_until(10**12)
+    assert publisher.recorder.end() == pytest.approx(3_000, abs=40)
+    publisher.recorder.fill_until(5_000_000)
+
+
 def test_a_muted_microphone_is_silence() -> None:
     publisher = RecordedPublisher()
     publisher.send(interleaved(pictures(12), (frame for frame in sounds(12) if frame.time_us < 3_000_000)))

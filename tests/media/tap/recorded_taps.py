@@ -19,6 +19,8 @@ class RecordedTaps:
         self.receiver = receiver
         self.frames: dict[str, list[TappedFrame]] = {}
         self.ended: list[str] = []
+        self.ends_us: dict[str, int | None] = {}
+        """Where the media of taps that have ended ends."""
 
     async def accept(self, description: SourceDescription) -> FeedTicket:
         """Accept the next tap, whose id is its number: 0, 1, ..."""
@@ -34,8 +36,9 @@ class RecordedTaps:
     def frame_received(self, tap_id: str, frame: TappedFrame) -> None:
         self.frames[tap_id].append(frame)
 
-    def tap_ended(self, tap_id: str) -> None:
+    def tap_ended(self, tap_id: str, end_us: int | None) -> None:
         self.ended.append(tap_id)
+        self.ends_us[tap_id] = end_us
 
 
 @contextlib.asynccontextmanager

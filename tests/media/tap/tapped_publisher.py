@@ -119,6 +119,10 @@ class TappedPublisher:
         self.now += seconds
         self.tap.tick(self.now)
 
+    def end(self) -> int | None:
+        """Nothing more comes. Returns where the media ends, in microseconds."""
+        return self.tap.flush(self.now)
+
     def of(self, kind: MediaKind) -> list[TappedFrame]:
         """The frames of a kind so far."""
         return [frame for frame in self.frames if frame.kind is kind]

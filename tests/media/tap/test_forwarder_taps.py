@@ -53,3 +53,56 @@ async def test_a_tap_that_is_closed_ends_the_relay() -> None:
         taps.receiver.close("0")
         await wait_until(lambda: not engine.forwarder._sources["source"].relays, "the end of the relay")
         assert taps.ended == []
+
+
+async def test_a_drained_tap_hands_on_what_the_engine_has_received() -> None:
+    async with running_engine() as engine, recorded_taps() as taps:
+        await engine.publisher()
+        await open_tap(engine, taps)
+        source = engine.forwarder._sources["source"]
+        for number in range(10):
+            source.relays[0].relay_packet(
+                rtp(vp8_keyframe(), sequence=10 + number, timestamp=3000 * number, ssrc=SSRC, marker=True)
+            )
+        assert taps.frames["0"] == []
+        taps.receiver.drain("0")
+        await wait_until(lambda: taps.ended == ["0"], "the end of the tap")
+        assert len(taps.frames["0"]) == 10
+        assert taps.ends_us["0"] == taps.frames["0"][-1].time_us
+        assert not source.relays
+
+
+async def test_a_drain_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stagebook.media.tap.tap_receiver.MAX_DRAINED_BYTES", 100)
+    async with running_engine() as engine, recorded_taps() as taps:
+        await engine.publisher()
+        await open_tap(engine, taps)
+        relay = engine.forwarder._sources["source"].relays[0]
+        for number in range(10):
+            relay.relay_packet(rtp(vp8_keyframe(), sequence=10 + number, timestamp=3000 * number, ssrc=SSRC))
+        size_bytes = len(rtp(vp8_keyframe(), ssrc=SSRC))
+        taps.receiver.drain("0")
+        await wait_until(lambda: taps.ended == ["0"], "the end of the tap")
+        assert len(taps.frames["0"]) <= 100 // size_bytes + 1
+
+
+async def test_a_drain_is_bounded_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stagebook.media.tap.tap_receiver.DRAIN_SECONDS", 0.05)
+    async with running_engine() as engine, recorded_taps() as taps:
+        await engine.publisher()
+        await open_tap(engine, taps)
+        relay = engine.forwarder._sources["source"].relays[0]
+        # An engine that does not answer.
+        monkeypatch.setattr(relay, "finish", lambda: None)
+        taps.receiver.drain("0")
+        await wait_until(lambda: taps.ended == ["0"], "the end of the tap")
+
+
+async def test_a_tap_that_no_engine_has_connected_to_is_drained_at_once() -> None:
+    async with running_engine() as engine, recorded_taps() as taps:
+        await engine.publisher()
+        await taps.accept(engine.forwarder.describe_source(source_id="source"))
+        taps.receiver.drain("0")
+        assert taps.ended == []
+        await wait_until(lambda: taps.ended == ["0"], "the end of the tap")
+        assert taps.ends_us == {"0": None}

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +106,45 @@ def test_rtx_is_found_by_the_description_and_by_the_repaired_rid() -> None:
         publisher.send(h264_frames()[2], at=6000)
         publisher.relay(rtx(sequence, lost.payload, **fields))
         assert len(publisher.video) == 3
+
+
+def test_what_waits_for_a_lost_packet_is_handed_on_at_the_end() -> None:
+    publisher = TappedPublisher()
+    drop_one(publisher)
+    publisher.send(h264_frames()[0], at=9000)
+    assert len(publisher.video) == 1
+    end_us = publisher.end()
+    # The pictures between the loss and the keyframe cannot be decoded.
+    assert [frame.is_keyframe for frame in publisher.video] == [True, True]
+    assert publisher.video[1].is_after_loss
+    assert end_us == publisher.video[1].time_us
+
+
+def test_the_end_counts_also_if_its_pictures_cannot_be_decoded() -> None:
+    publisher = TappedPublisher()
+    drop_one(publisher)
+    for number in range(10):
+        publisher.send(h264_frames()[2], at=9000 + 3000 * number)
+    assert len(publisher.video) == 1
+    end_us = publisher.end()
+    assert len(publisher.video) == 1
+    # Twelve pictures after the first one.
+    assert end_us is not None
+    assert end_us - publisher.video[0].time_us == pytest.approx(12_000_000 / 30, abs=40_000)
+
+
+def test_a_publisher_that_sent_nothing_has_no_end() -> None:
+    assert TappedPublisher().end() is None
+
+
+def test_what_waits_of_a_publisher_is_handed_on_before_the_next_one_begins() -> None:
+    publisher = TappedPublisher()
+    drop_one(publisher)
+    publisher.send(h264_frames()[0], at=9000)
+    publisher.tap.receive(PublisherGone(), publisher.now)
+    publisher.start(publisher_plan("other"))
+    publisher.send(h264_frames()[0], ssrc=5, at=500_000)
+    assert [frame.is_new_stream for frame in publisher.video] == [False, False, True]
 
 
 def test_after_a_loss_video_goes_on_with_a_keyframe() -> None:

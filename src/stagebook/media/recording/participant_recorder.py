@@ -150,6 +150,15 @@ class ParticipantRecorder:
             self._fill_sound(now_us - _TICK_LAG_US)
             self._writer.advance(now_us - _TICK_LAG_US)
 
+    def fill_until(self, source_us: int) -> None:
+        """The source has sent media up to this time, on the timeline of its frames, and no more frames of it come: what
+        was lost at the end is a gap like any other."""
+        if not self._is_streaming or self._is_closed or not self._timeline.agrees(source_us):
+            return
+        time_us = self._timeline.place(source_us)
+        self._fill_sound(time_us)
+        self._writer.advance(time_us)
+
     def end_part(self) -> None:
         """The publisher has stopped and may return: write what there is. Frames after it belong to a new part."""
         if self._opening is not None and self._opening.frames:

@@ -105,6 +105,16 @@ class PublisherTap:
                 self._forget(stream)
         self._hand_on_video(self._video.tick(now))
 
+    def flush(self, now: float) -> float | None:
+        """Hand on what waits for lost packets: nothing more comes. Returns the time of the newest packet of what is
+        handed on, in microseconds; None without one."""
+        for stream in self._all_streams():
+            frames = stream.expire(float("inf"))
+            if frames:
+                self._receive_frames(stream, frames, now)
+        ends = [stream.end_us for stream in self._all_streams() if self._is_handed_on(stream)]
+        return max((end_us for end_us in ends if end_us is not None), default=None)
+
     # Packets
 
     def receive_packet(self, packet: bytes, now: float) -> None:

@@ -104,6 +104,13 @@ class SourceTap:
         if self._publisher is not None:
             self._publisher.tick(now)
 
+    def flush(self, now: float) -> int | None:
+        """Hand on what waits: nothing more is received. Returns the time of the newest media that has come, in
+        microseconds, also of what was lost or cannot be decoded; None if nothing has come."""
+        publisher = self._publisher or self._released
+        newest_us = None if publisher is None else publisher.flush(now)
+        return self._timeline.end_us(newest_us)
+
     def _start_publisher(self, message: PublisherRelayed, now: float) -> None:
         current = self._publisher or self._released
         if current is not None and _is_same_connection(current.plan, message.plan):
@@ -124,7 +131,9 @@ class SourceTap:
         )
 
     def _begin(self, now: float) -> None:
-        """Another publisher begins."""
+        """Another publisher begins: nothing more comes of the one before."""
+        if (former := self._publisher or self._released) is not None:
+            former.flush(now)
         self._publisher = self._released = self._encoder = None
         self._timeline.begin(now)
         self._is_new = set(self._forms)

@@ -31,6 +31,12 @@ class SourceTimeline:
         """The time of the last frame of a kind; 0 before the first."""
         return self._last[kind]
 
+    def end_us(self, newest_us: float | None) -> int | None:
+        """The end of everything so far: the last frame of both kinds, or `newest_us` if that is later. None before the
+        first frame."""
+        last_us = max(self._last.values())
+        return max(last_us, round(newest_us or 0)) if last_us else None
+
     def begin(self, now: float) -> None:
         """Another publisher begins: its time comes after all frames so far, also if the last clock was fast."""
         ahead = max(self._last.values()) + MIN_STEP_US - self.arrival_us(now)

@@ -11,6 +11,9 @@ class TapListener(Protocol):
     def frame_received(self, tap_id: str, frame: TappedFrame) -> None:
         """The source's next frame of its kind. Audio and video come in the order in which they are complete."""
 
-    def tap_ended(self, tap_id: str) -> None:
-        """The source has ended, its engine is gone, or this process has not read fast enough. Called once, and not
-        after `TapReceiver.close`. The tap is closed."""
+    def tap_ended(self, tap_id: str, end_us: int | None) -> None:
+        """The source has ended, its engine is gone, this process has not read fast enough, or `TapReceiver.drain` is
+        done. Called once, after the last frame, and not after `TapReceiver.close`. The tap is closed.
+
+        `end_us` is the time of the newest media that has come, on the timeline of its frames: also of what was lost, or
+        cannot be decoded. None if nothing has come."""

@@ -9,6 +9,10 @@
 
 A tap is a relay (`sfu.relay.relay_messages`) whose receiver is no engine. The engine sends everything that it receives
 of the source, and takes keyframe requests.
+
+What the engine has received when a source ends may still be on its way: in the engine, in the socket, and unread in
+this process. The connection is closed behind it, so its end is the end of the tap. `drain` asks the engine for that
+end, and reads up to it.
 """
 
 import asyncio
@@ -20,14 +24,17 @@ from typing import Final
 import msgspec
 import structlog
 
-from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, FeedTicket
+from stagebook.media.media_bus import MAX_FEED_MESSAGE_BYTES, FeedTicket, Unit
 from stagebook.media.rtc.sfu.encoder.media_bus_server import FeedRefusedError, MediaBusServer, SendReply
 from stagebook.media.rtc.sfu.relay.relay_messages import (
     RELAY_DECODER,
+    FrameCached,
     KeyframeAsked,
+    PacketRelayed,
     RelayHello,
     RelayMessage,
     SourceDescription,
+    TapEndAsked,
 )
 from stagebook.media.rtc.sfu.relay.relayed_sources import TICKET_SECONDS
 from stagebook.media.tap.layer_follower import SETTLING_SECONDS, PictureLimit
@@ -37,6 +44,10 @@ from stagebook.media.worker.framing import frame
 
 TICK_SECONDS: Final = 0.1
 """How often lost packets are given up, layers chosen and keyframe requests repeated."""
+DRAIN_SECONDS: Final = 5.0
+"""How long `drain` reads. What has not come then is lost."""
+MAX_DRAINED_BYTES: Final = 8 << 20
+"""How much `drain` reads: more than may wait in the engine, in the socket and in this process."""
 _TOKEN_BITS: Final = 192
 
 _log = structlog.get_logger(__name__)
@@ -53,6 +64,9 @@ class _Tap(msgspec.Struct, kw_only=True):
     """None until the engine has connected."""
     has_failed: bool = False
     """Whether a failure of its media was logged."""
+    drained_by: float | None = None
+    """When `drain` stops reading. None before it was called."""
+    drained_bytes: int = 0
 
 
 class TapReceiver:
@@ -118,6 +132,19 @@ class TapReceiver:
         if self._taps.pop(tap_id, None) is not None:
             self._server.disconnect(tap_id)
 
+    def drain(self, tap_id: str) -> None:
+        """Read what the engine has received so far, and then close the tap: its listener hears of the end, never from
+        within this call. DRAIN_SECONDS and MAX_DRAINED_BYTES bound it. Unknown ids are ignored."""
+        tap = self._taps.get(tap_id)
+        if tap is None or tap.drained_by is not None:
+            return
+        tap.drained_by = self._clock() + DRAIN_SECONDS
+        if tap.reply is None:
+            # The engine has not connected: it has sent nothing.
+            asyncio.get_running_loop().call_soon(self.feed_closed, tap_id)
+        else:
+            tap.reply(frame(TapEndAsked(), max_bytes=MAX_FEED_MESSAGE_BYTES))
+
     def request_keyframe(self, tap_id: str) -> None:
         """Request a keyframe of the layer that is handed on, no more than one a second. Encoders cannot be asked.
         Unknown ids are ignored."""
@@ -148,6 +175,8 @@ class TapReceiver:
             if tap.reply is None and now - tap.opened_at > TICKET_SECONDS:
                 _log.warning("the engine has not connected to a tap", tap_id=tap_id)
                 self.feed_closed(tap_id)
+            elif tap.drained_by is not None and now > tap.drained_by:
+                self._cut(tap_id)
             else:
                 self._call(tap_id, tap, tap.media.tick, now)
 
@@ -176,11 +205,40 @@ class TapReceiver:
         """The engine has sent what it has received. Raises FeedRefusedError for a second hello."""
         if isinstance(message, RelayHello):
             raise FeedRefusedError("it sent a second hello")
-        tap = self._taps[connection_id]
+        tap = self._taps.get(connection_id)
+        if tap is None:
+            return  # `drain` has read enough.
         self._call(connection_id, tap, tap.media.receive, message, now)
+        if tap.drained_by is not None:
+            tap.drained_bytes += _size_bytes(message)
+            if tap.drained_bytes > MAX_DRAINED_BYTES:
+                self._cut(connection_id)
 
     def feed_closed(self, connection_id: str) -> None:
-        """A tap has ended without `close`."""
+        """A tap has ended without `close`: everything that it was sent has been read."""
         tap = self._taps.pop(connection_id, None)
-        if tap is not None:
-            tap.listener.tap_ended(connection_id)
+        if tap is None:
+            return
+        end_us: int | None = None
+        try:
+            end_us = tap.media.flush(self._clock())
+        except Exception:  # noqa: BLE001 - as in `_call`
+            _log.exception("the end of tapped media failed", tap_id=connection_id)
+        tap.listener.tap_ended(connection_id, end_us)
+
+    def _cut(self, tap_id: str) -> None:
+        """End a tap whose drain has reached its bound."""
+        _log.warning("the end of tapped media is left out: it could not be read in time", tap_id=tap_id)
+        self._server.disconnect(tap_id)
+        self.feed_closed(tap_id)
+
+
+def _size_bytes(message: RelayMessage) -> int:
+    """Return the size of the media in a message."""
+    match message:
+        case PacketRelayed():
+            return len(message.packet)
+        case Unit() | FrameCached():
+            return sum(map(len, message.payloads))
+        case _:
+            return 0

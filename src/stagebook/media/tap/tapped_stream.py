@@ -91,8 +91,13 @@ class TappedStream:
         return self._build(self._order.add(sequence, packet, now)) if self._order.is_missing(sequence) else []
 
     def expire(self, now: float) -> list[StreamFrame]:
-        """Give up packets that were waited for too long. Returns the frames behind them."""
+        """Give up packets that were waited for too long; at `now` = infinity, all. Returns the frames behind them."""
         return self._build(self._order.expire(now))
+
+    @property
+    def end_us(self) -> float | None:
+        """The time of the newest packet that has come, also if there is no frame of it. None if it is unknown."""
+        return None if self._newest_timestamp is None else self.clock.time_us(self._newest_timestamp)
 
     def _build(self, packets: Sequence[MediaPacket | None]) -> list[StreamFrame]:
         frames: list[StreamFrame] = []

@@ -70,7 +70,7 @@ class _TappedParticipant:
         """As TapListener."""
         self.decoder.receive(frame)
 
-    def tap_ended(self, tap_id: str) -> None:
+    def tap_ended(self, tap_id: str, end_us: int | None) -> None:  # noqa: ARG002 - of the interface
         """As TapListener."""
         self._on_ended(tap_id)
 

@@ -19,7 +19,6 @@ from typing import Final
 
 import structlog
 
-from stagebook.media.port import RefusalReason
 from stagebook.media.recording.processes.recorder_messages import (
     SPOOL_NAME,
     AcceptTapRequest,
@@ -32,12 +31,12 @@ from stagebook.media.recording.processes.recorder_messages import (
     RecorderRunning,
     RecordingReported,
     StartRecorder,
-    TapAccepted,
     TapLost,
     receive_command,
 )
 from stagebook.media.recording.processes.recorder_statistics import STATISTICS_INTERVAL_SECONDS, RecorderStatistics
 from stagebook.media.recording.processes.recording_run import RecordingRun
+from stagebook.media.recording.processes.recording_taps import RecordingTaps
 from stagebook.media.recording.processes.upload_recovery import recover_uploads
 from stagebook.media.recording.recording_port import (
     RecordingEnded,
@@ -50,7 +49,6 @@ from stagebook.media.tap.tapped_frame import TappedFrame
 from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.least_rights import KeptRights
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
-from stagebook.media.worker.worker_messages import RequestRefused
 from stagebook.storage.object_store import StorageFault
 from stagebook.storage.spool.spool_folder import UploadTarget
 from stagebook.storage.spool.upload_spool import UploadSpool
@@ -66,7 +64,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Recordings:
-    """Carries out the server's commands (`worker_main.Worker`). It is the listener of all taps."""
+    """Carries out the server's commands (`worker_main.Worker`), and records what the taps hand on."""
 
     def __init__(self, command: StartRecorder, reports: ReportWriter, is_server_lost: Callable[[], bool]) -> None:
         self._is_server_lost = is_server_lost
@@ -75,38 +73,36 @@ class _Recordings:
         self._reports = reports
         store = open_store(command.settings.storage)
         self._spool = UploadSpool(Path(SPOOL_NAME), store, max_bytes=command.settings.spool_bytes)
-        self._taps = TapReceiver(
+        self._receiver = TapReceiver(
             clock=asyncio.get_running_loop().time, randomness=SystemRandom(), batch_seconds=TAP_BATCH_SECONDS
         )
+        self._taps = RecordingTaps(self._receiver, recordings=self, reply=reports.send)
         self._runs: dict[str, RecordingRun] = {}
-        self._tap_ids: dict[str, str] = {}
-        """The open tap of a recording."""
-        self._recording_ids: dict[str, str] = {}
-        """The recording of an open tap."""
-        self._next_tap = 0
         self._ticks: asyncio.Task[None] | None = None
         self._measurements: asyncio.Task[None] | None = None
 
     async def start(self) -> RecorderRunning:
         """Record from now on, and complete what was left. Raises OSError."""
-        await self._taps.start(self._tap_directory)
+        await self._receiver.start(self._tap_directory)
         await recover_uploads(self._spool, ended_ms=_now_ms())
         self._ticks = asyncio.create_task(self._tick_regularly())
         self._measurements = asyncio.create_task(self._report_statistics())
         return RecorderRunning()
 
     async def stop(self) -> None:
-        """End all recordings, and upload what the store takes in time.
+        """End all recordings with what their engines have received, and upload what the store takes in time.
 
         If the server is lost, its recordings have failed: they stay as they are, and the next process completes them.
         """
         for task in (self._ticks, self._measurements):
             if task is not None:
                 task.cancel()
-        await self._taps.stop()
         runs = [] if self._is_server_lost() else list(self._runs.values())
         for run in runs:
             run.shorten(timeout_seconds=self._settings.stop_timeout_seconds)
+            self._taps.finish(run.recording_id, run.end)
+        await self._taps.drained()
+        await self._receiver.stop()
         if runs:
             endings = [asyncio.create_task(run.finished()) for run in runs]
             await asyncio.wait(endings, timeout=self._settings.stop_timeout_seconds)
@@ -118,28 +114,33 @@ class _Recordings:
             case RecordCommand():
                 self._record(command.request)
             case AcceptTapRequest():
-                self._reports.send(self._accept_tap(command))
+                self._taps.accept(command)
             case FailCommand():
                 self._fail(command)
             case EndPartCommand():
-                self._close_tap(command.recording_id)
                 if run := self._runs.get(command.recording_id):
-                    run.end_part()
+                    self._taps.finish(command.recording_id, run.end_part)
             case EndRecordingCommand():
-                self._close_tap(command.recording_id)
                 if run := self._runs.get(command.recording_id):
-                    run.end()
+                    self._taps.finish(command.recording_id, run.end)
 
-    # TapListener
+    # TappedRecordings
 
-    def frame_received(self, tap_id: str, frame: TappedFrame) -> None:
-        """As TapListener.frame_received."""
-        self._runs[self._recording_ids[tap_id]].receive(frame)
+    def takes_media(self, recording_id: str) -> bool:
+        """As TappedRecordings.takes_media."""
+        run = self._runs.get(recording_id)
+        return run is not None and not run.is_over
 
-    def tap_ended(self, tap_id: str) -> None:
-        """As TapListener.tap_ended. The server opens another one if the source goes on."""
-        recording_id = self._recording_ids.pop(tap_id)
-        self._tap_ids.pop(recording_id, None)
+    def record(self, recording_id: str, frame: TappedFrame) -> None:
+        """As TappedRecordings.record."""
+        self._runs[recording_id].receive(frame)
+
+    def fill_until(self, recording_id: str, source_us: int) -> None:
+        """As TappedRecordings.fill_until."""
+        self._runs[recording_id].fill_until(source_us)
+
+    def tap_lost(self, recording_id: str) -> None:
+        """As TappedRecordings.tap_lost. The server opens another one if the source goes on."""
         self._reports.send(TapLost(recording_id=recording_id))
 
     def _record(self, request: RecordingRequest) -> None:
@@ -156,49 +157,22 @@ class _Recordings:
             request,
             spool=self._spool,
             upload=upload,
-            request_keyframe=lambda: self._request_keyframe(recording_id),
+            request_keyframe=lambda: self._taps.request_keyframe(recording_id),
             now_ms=_now_ms,
             report=self._report,
             end_timeout_seconds=self._settings.end_timeout_seconds,
         )
 
-    def _accept_tap(self, request: AcceptTapRequest) -> TapAccepted | RequestRefused:
-        recording_id = request.connection_id
-        self._close_tap(recording_id)
-        run = self._runs.get(recording_id)
-        if run is None or run.is_over:
-            return RequestRefused(
-                request_id=request.request_id,
-                reason=RefusalReason.UNKNOWN_CONNECTION,
-                detail="there is no such recording",
-            )
-        self._next_tap += 1
-        tap_id = str(self._next_tap)
-        ticket = self._taps.accept(tap_id, request.description, self)
-        self._tap_ids[recording_id], self._recording_ids[tap_id] = tap_id, recording_id
-        return TapAccepted(request_id=request.request_id, ticket=ticket)
-
     def _fail(self, command: FailCommand) -> None:
-        self._close_tap(command.recording_id)
+        self._taps.close(command.recording_id)
         if run := self._runs.get(command.recording_id):
             _log.error("a recording has no source", recording=command.recording_id, detail=command.detail)
             run.fail(StorageFault.UNAVAILABLE)
 
-    def _close_tap(self, recording_id: str) -> None:
-        tap_id = self._tap_ids.pop(recording_id, None)
-        if tap_id is not None:
-            del self._recording_ids[tap_id]
-            self._taps.close(tap_id)
-
-    def _request_keyframe(self, recording_id: str) -> None:
-        tap_id = self._tap_ids.get(recording_id)
-        if tap_id is not None:
-            self._taps.request_keyframe(tap_id)
-
     def _report(self, fact: RecordingFact) -> None:
         self._reports.send(RecordingReported(recorded=fact))
         if isinstance(fact, RecordingEnded | RecordingFailed):
-            self._close_tap(fact.recording_id)
+            self._taps.close(fact.recording_id)
             self._runs.pop(fact.recording_id, None)
 
     async def _tick_regularly(self) -> None:

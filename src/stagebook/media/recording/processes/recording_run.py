@@ -52,7 +52,7 @@ class RecordingRun:
         report: Callable[[RecordingFact], None],
         end_timeout_seconds: float,
     ) -> None:
-        self._id = request.recording_id
+        self.recording_id = request.recording_id
         self._bucket_name = request.bucket_name
         self._spool = spool
         self._upload = upload
@@ -106,6 +106,14 @@ class RecordingRun:
         except Exception:  # noqa: BLE001 - as in `receive`
             self._note_error()
 
+    def fill_until(self, source_us: int) -> None:
+        """As ParticipantRecorder.fill_until."""
+        if not self._is_over:
+            try:
+                self._recorder.fill_until(source_us)
+            except Exception:  # noqa: BLE001 - as in `receive`
+                self._note_error()
+
     def end_part(self) -> None:
         """As RecordingEngine.end_part."""
         if not self._is_over:
@@ -132,9 +140,8 @@ class RecordingRun:
             await asyncio.wait([self._ending])
 
     def shorten(self, *, timeout_seconds: float) -> None:
-        """End it, if it has not ended, and wait no longer for the store than this."""
+        """Let its end wait no longer for the store than this."""
         self._end_timeout_seconds = min(self._end_timeout_seconds, timeout_seconds)
-        self.end()
 
     def _begin_end(self, complete: Callable[[], int], *, failure: StorageFault | None, has_failed: bool) -> None:
         self._check.cancel()
@@ -144,7 +151,7 @@ class RecordingRun:
             with self._upload.last_objects():
                 duration_ms = complete()
         except Exception:  # noqa: BLE001 - as in `receive`
-            _log.exception("a recording could not be completed", recording=self._id)
+            _log.exception("a recording could not be completed", recording=self.recording_id)
             failure, has_failed = StorageFault.UNAVAILABLE, True
         self._ending = asyncio.create_task(self._end(duration_ms, failure=failure, has_failed=has_failed))
 
@@ -154,21 +161,23 @@ class RecordingRun:
                 await self._upload.drain(timeout_seconds=self._end_timeout_seconds)
             except StorageError as error:
                 failure, has_failed = error.fault, True
-                _log.error("the store does not have all of a recording", recording=self._id, detail=error.detail)
+                _log.error(
+                    "the store does not have all of a recording", recording=self.recording_id, detail=error.detail
+                )
         if has_failed:
-            self._report(RecordingFailed(recording_id=self._id, fault=failure, duration_ms=duration_ms))
+            self._report(RecordingFailed(recording_id=self.recording_id, fault=failure, duration_ms=duration_ms))
         else:
             self._report_started()
-            self._report(RecordingEnded(recording_id=self._id, duration_ms=duration_ms))
+            self._report(RecordingEnded(recording_id=self.recording_id, duration_ms=duration_ms))
         self._spool.leave(self._upload)
 
     def _report_started(self) -> None:
         if not self._has_started:
             self._has_started = True
-            self._report(RecordingStarted(recording_id=self._id))
+            self._report(RecordingStarted(recording_id=self.recording_id))
 
     def _note_error(self) -> None:
-        _log.exception("a recording failed", recording=self._id)
+        _log.exception("a recording failed", recording=self.recording_id)
         self.fail(StorageFault.UNAVAILABLE)
 
     async def _check_bucket(self) -> None:
@@ -177,5 +186,5 @@ class RecordingRun:
             await self._spool.store.check_bucket(self._bucket_name)
         except StorageError as error:
             if error.fault in LASTING_FAULTS:
-                _log.error("a recording cannot start", recording=self._id, detail=error.detail)
+                _log.error("a recording cannot start", recording=self.recording_id, detail=error.detail)
                 self.fail(error.fault)

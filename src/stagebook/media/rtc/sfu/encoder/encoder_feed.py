@@ -73,12 +73,12 @@ class EncoderFeed:
             )
 
     def add_relay(self, relay: SourceRelay) -> None:
-        """Relay this feed from now on, active or not, with its GOP so far. The relay of a closed feed is closed."""
+        """Relay this feed from now on, active or not, with its GOP so far. The relay of a closed feed is finished."""
         self.relays.append(relay)
         gop = self.gop_cache.current
         relay.start_encoder(self.video_parameters, () if gop is None else gop.timed_frames())
         if self._is_closed:
-            relay.close()
+            relay.finish()
 
     def remove_relay(self, relay: SourceRelay) -> None:
         """Relay to this receiver no longer."""
@@ -88,7 +88,7 @@ class EncoderFeed:
         """The encoder's connection is closed: end the relays."""
         self.has_ended = self._is_closed = True
         for relay in self.relays:
-            relay.close()
+            relay.finish()
 
     def measure(self, now: float) -> SourceMeasurement:
         """The bitrate, frame rate and frame size since the last call, or since the feed began."""

@@ -9,6 +9,7 @@ that is valid once. The source's own engine connects.
       | <- KeyframeAsked ----------------------------------- |
       | -- PublisherGone ----------------------------------> |
       | -- EncoderRelayed, FrameCached, Unit --------------> |   an encoder: its GOP so far, then units
+      | <- TapEndAsked ------------------------------------- |   of a tap: send what waits, and close the connection
 
 Packets are relayed as the publisher sent them, with all simulcast layers and retransmissions. So the other engine
 chooses layers, renumbers and answers NACKs for its viewers as the first one does, with the same code.
@@ -85,8 +86,13 @@ class KeyframeAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_l
     ssrc: int
 
 
+class TapEndAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
+    """The process of a tap wants nothing more than what the engine has received so far."""
+
+
 RelayMessage: TypeAlias = (
     RelayHello | PublisherRelayed | PublisherGone | PacketRelayed | ReportRelayed | EncoderRelayed | FrameCached | Unit
 )
 RELAY_DECODER: Final[msgspec.msgpack.Decoder[RelayMessage]] = msgspec.msgpack.Decoder(RelayMessage)
-REPLY_DECODER: Final[msgspec.msgpack.Decoder[KeyframeAsked]] = msgspec.msgpack.Decoder(KeyframeAsked)
+RelayReply: TypeAlias = KeyframeAsked | TapEndAsked
+REPLY_DECODER: Final[msgspec.msgpack.Decoder[RelayReply]] = msgspec.msgpack.Decoder(RelayReply)

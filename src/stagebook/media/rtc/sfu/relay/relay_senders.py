@@ -10,7 +10,7 @@ import structlog
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.rtc.sfu.encoder.encoder_feed import EncoderFeed
 from stagebook.media.rtc.sfu.media_source import MediaSource
-from stagebook.media.rtc.sfu.relay.relay_messages import REPLY_DECODER
+from stagebook.media.rtc.sfu.relay.relay_messages import REPLY_DECODER, TapEndAsked
 from stagebook.media.rtc.sfu.relay.source_relay import SourceRelay
 from stagebook.media.worker.framing import BrokenStreamError, MessageReader
 
@@ -28,6 +28,8 @@ class RelaySenders:
         """`clock` returns monotonic seconds."""
         self._clock = clock
         self._tasks: dict[asyncio.Task[None], MediaSource] = {}
+        self._taps: dict[asyncio.Task[None], SourceRelay] = {}
+        """The open relays of taps, by their tasks."""
 
     def start(
         self, source: MediaSource, ticket: FeedTicket, *, is_tap: bool = False, feed: EncoderFeed | None = None
@@ -38,9 +40,13 @@ class RelaySenders:
         task.add_done_callback(self._tasks.pop)
 
     def end_source(self, source: MediaSource) -> None:
-        """End all relays of a source."""
+        """End all relays of a source. Taps get what was received first."""
         for task, relayed in self._tasks.items():
-            if relayed is source:
+            if relayed is not source:
+                continue
+            if task in self._taps:
+                self._taps[task].finish()
+            else:
                 task.cancel()
 
     async def stop(self) -> None:
@@ -60,13 +66,21 @@ class RelaySenders:
             _log.warning("relay not connected", source_id=source.source_id, reason=str(error))
             return
         relay = SourceRelay(writer, token=ticket.token, batch_seconds=ticket.batch_seconds, is_tap=is_tap)
+        task = asyncio.current_task()
+        if is_tap and task is not None:
+            self._taps[task] = relay
         try:
             relayed.add_relay(relay)
             while True:
                 asked = await _replies.next(reader)
-                source.request_relayed_keyframe(asked.ssrc, self._clock())
+                if isinstance(asked, TapEndAsked):
+                    relay.finish()
+                else:
+                    source.request_relayed_keyframe(asked.ssrc, self._clock())
         except BrokenStreamError as error:
             _log.info("relay ended", source_id=source.source_id, reason=str(error))
         finally:
+            if task is not None:
+                self._taps.pop(task, None)
             relayed.remove_relay(relay)
             relay.close()

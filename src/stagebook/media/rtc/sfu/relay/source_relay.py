@@ -1,7 +1,11 @@
 """The sending end of a relay: what a source's own engine has received goes to one other process.
 
 Nothing waits for the other process. If it does not read, the relay ends, as a feed of an encoder does: the media would
-only become older. Another engine then closes its viewers of the source, and they subscribe again; a tap ends.
+only become older. Another engine then closes its viewers of the source, and they subscribe again.
+
+A tap is different: its process may be slow, but a recording must have what was received. So the relay of a tap is
+finished, not aborted, when its source ends, when its process asks for the end, and when too much waits: what waits is
+still sent, and the end of the connection follows it. FINISH_SECONDS bounds that.
 """
 
 import asyncio
@@ -33,6 +37,9 @@ MAX_UNSENT_TAP_BYTES: Final = 4 << 20
 source may have several taps, and an engine many sources."""
 MAX_BATCH_BYTES: Final = 64 << 10
 """A batch of this size is sent at once. Each time that data is sent costs both processes more than the data itself."""
+FINISH_SECONDS: Final = 10.0
+"""How long the process of a tap may take to read what waits at the end. It stops reading earlier by itself
+(`tap_receiver.DRAIN_SECONDS`)."""
 
 
 class SourceRelay:
@@ -43,16 +50,29 @@ class SourceRelay:
     ) -> None:
         """Send the hello. `token` and `batch_seconds` are those of the relay's ticket."""
         self._writer = writer
+        self._is_tap = is_tap
         self._batch_seconds = batch_seconds
         self._max_unsent_bytes = MAX_UNSENT_TAP_BYTES if is_tap else MAX_UNSENT_BYTES
         self._batch = bytearray()
         self._batch_timer: asyncio.TimerHandle | None = None
+        self._finish_timer: asyncio.TimerHandle | None = None
         self._send(RelayHello(token=token))
 
     def close(self) -> None:
         """End the relay. What waits to be sent is dropped. Further messages are dropped as well."""
         self._end_batch()
+        if self._finish_timer is not None:
+            self._finish_timer.cancel()
         self._writer.transport.abort()
+
+    def finish(self) -> None:
+        """End the relay of a tap: what waits is sent first. Further messages are dropped. Other relays are closed."""
+        if not self._is_tap:
+            self.close()
+        elif not self._writer.is_closing():
+            self._write_batch()
+            self._writer.close()
+            self._finish_timer = asyncio.get_running_loop().call_later(FINISH_SECONDS, self.close)
 
     # What the source receives
 
@@ -105,7 +125,7 @@ class SourceRelay:
         if self._writer.is_closing():
             return
         if self._writer.transport.get_write_buffer_size() > self._max_unsent_bytes:
-            self.close()
+            self.finish()
             return
         framed = frame(message, max_bytes=MAX_FEED_MESSAGE_BYTES)
         if not self._batch_seconds:
