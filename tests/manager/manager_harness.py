@@ -244,6 +244,8 @@ async def running_manager(
     channels: Mapping[str, str] | None = None,
     records: bool = True,
     before_start: Callable[[StageManager], None] = lambda _manager: None,
+    recorder: ScriptedRecorder | None = None,
+    composer: ScriptedComposer | None = None,
 ) -> AsyncIterator[ManagerHarness]:
     """Run a manager on the book at `path`. It ends without a shutdown, as in a crash; only the book is closed.
 
@@ -251,7 +253,8 @@ async def running_manager(
     """
     clock = clock or SettableClock()
     book = open_book(path)
-    engine, tokens, composer, recorder = ScriptedEngine(), PlainTokens(book), ScriptedComposer(), ScriptedRecorder()
+    engine, tokens = ScriptedEngine(), PlainTokens(book)
+    composer, recorder = composer or ScriptedComposer(), recorder or ScriptedRecorder()
     manager = StageManager(
         book=book,
         media=engine,

@@ -67,6 +67,16 @@ class RecordingSettings(MediaSettings, frozen=True, kw_only=True):
             maximum=1_000_000,
         ),
     ] = 2_000
+    recording_leftover_days: Annotated[
+        int,
+        Rule(
+            description="How many days the store may refuse what a recording or a composition has left on the disk. "
+            "After them, the objects that the store does not have are deleted.",
+            unit="days",
+            minimum=1,
+            maximum=3_650,
+        ),
+    ] = 14
     recording_end_timeout_seconds: Annotated[
         float,
         Rule(

@@ -18,6 +18,7 @@ from stagebook.diagnosis.port_checks import judge_port, read_port_facts
 from stagebook.diagnosis.resource_checks import judge_resources, read_resource_facts
 from stagebook.diagnosis.server_checks import judge_server, read_server_facts
 from stagebook.diagnosis.settings_checks import judge_refusal, judge_settings, judge_settings_file
+from stagebook.diagnosis.spool_checks import judge_spools, read_spool_facts
 from stagebook.diagnosis.storage_checks import judge_storage, read_storage_facts
 from stagebook.diagnosis.udp_checks import judge_buffers, judge_datagram, read_datagram_facts
 
@@ -32,6 +33,7 @@ def diagnose(settings: Settings, *, settings_file: Path | None = None) -> list[F
     livekit = read_livekit_facts(settings)
     if livekit is not None:
         findings.append(judge_livekit(livekit))
+    findings += judge_spools(read_spool_facts(settings, folder))
     findings += judge_resources(read_resource_facts(settings))
     findings += (judge_port(facts, server_id=server.process_id) for facts in read_port_facts(settings))
     datagrams = list(read_datagram_facts(settings))

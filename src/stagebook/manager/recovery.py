@@ -1,6 +1,7 @@
 """Closes what an interrupted run left open.
 
-Each JOINED gets its LEFT, and each REPLICATION_STARTED its REPLICATION_STOPPED. Each recording that ran has failed.
+Each JOINED gets its LEFT, and each REPLICATION_STARTED its REPLICATION_STOPPED. Each recording that ran has failed,
+unless its journal says that it had ended.
 
 What was open is derived from the events that nothing has ended, which the book finds without reading the others. So
 the time of a start depends on how much was open, not on how much had happened. Participants that
@@ -19,14 +20,13 @@ recovery leaves the remaining participants and sessions to the next start.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from msgspec.structs import replace
 
 from stagebook.book.changes import AppendEvent, Change, EndSession, PutParticipant, PutReplica
 from stagebook.book.store import BookReader, OpenParticipant
-from stagebook.manager.recordings.recording_service import interrupted_recordings
 from stagebook.manager.session.unit_of_work import UnitOfWork
 from stagebook.stage.events import Cause
 from stagebook.stage.participant.event_replay import replay
@@ -43,8 +43,13 @@ SUBMITTED_CHANGES = 100_000
 """Changes that are submitted before recovery waits until they are durable: some tens of megabytes of rows."""
 
 
-async def recover(unit: UnitOfWork, *, leaves_open: Callable[[str], bool] = lambda _stage_arn: False) -> int:
-    """Close each open session in the book; return how many there were.
+async def recover(
+    unit: UnitOfWork,
+    *,
+    recordings: Sequence[Change] = (),
+    leaves_open: Callable[[str], bool] = lambda _stage_arn: False,
+) -> int:
+    """Close each open session in the book; return how many there were. `recordings` end the recordings that ran.
 
     The sessions of a stage for whose ARN `leaves_open` returns True stay open, and do not count.
 
@@ -56,9 +61,8 @@ async def recover(unit: UnitOfWork, *, leaves_open: Callable[[str], bool] = lamb
     ties = {end for replica in replicas for end in (_source(replica), _destination(replica))}
     tied: list[Change] = [PutReplica(replica=replace(replica, state=ReplicationState.STOPPED)) for replica in replicas]
     # First, so that a crash in between leaves no recording of a participant that has left.
-    recordings = interrupted_recordings(book, at_ms=unit.now().wall_ms)
     if recordings:
-        unit.submit(recordings)
+        unit.submit(list(recordings))
     submitted = len(recordings)
     for session in sessions:
         parts = _close(book, session, at_ms=unit.now().wall_ms, linger_ms=linger_ms)

@@ -221,7 +221,8 @@ class StageManager:
         Returns how many sessions were open. Call it before the APIs accept requests.
         """
         self._media.listen(self._engine_events.on_fact)
-        recovered = await recover(self._unit, leaves_open=self._is_observed)
+        recordings = await self._recordings.interrupted()
+        recovered = await recover(self._unit, recordings=recordings, leaves_open=self._is_observed)
         await self.compositions.recover()
         return recovered
 

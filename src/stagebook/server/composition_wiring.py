@@ -33,6 +33,7 @@ def build_compositions(
         # The processes have the folder of recordings as their working directory.
         storage=settings.object_storage(Path()),
         spool_bytes=settings.recording_spool_megabytes * _BYTES_PER_MEGABYTE,
+        max_left_seconds=settings.recording_leftover_days * 86_400,
         decoding_threads=cores,
     )
     return CompositionPool(

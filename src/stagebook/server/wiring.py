@@ -276,6 +276,7 @@ def build_recorders(
         folder=folder.recordings_path,
         spool_bytes=settings.recording_spool_megabytes * 1_000_000,
         end_timeout_seconds=settings.recording_end_timeout_seconds,
+        max_left_seconds=settings.recording_leftover_days * 86_400,
         user=user,
     )
 

@@ -2,7 +2,8 @@
 
 Every bucket exists: its folder is made when it is first used. Folders have mode 0700 and files 0600, as those of the
 data folder. An object is written under a temporary name and renamed, so that a reader, or a crash, never sees half of
-it. Writes run in threads. A disk that is almost full takes no more objects.
+it. It is synced before `put` returns, because the spool then deletes its copy. Writes run in threads. A disk that is
+almost full takes no more objects.
 """
 
 import asyncio
@@ -57,21 +58,24 @@ class FolderStore:
         try:
             make_folders(path.parent)
             write_file(path, body)
+            sync(path)
+            sync(path.parent)
         except OSError as error:
             raise _storage_error(error) from error
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder, and those above it, with mode 0700. Raises OSError."""
+    """Make a folder, and those above it, with mode 0700; they outlast a power failure. Raises OSError."""
     if not path.is_dir():
         make_folders(path.parent)
         path.mkdir(mode=FOLDER_MODE, exist_ok=True)
         _inherit_owner(path)
+        sync(path.parent)
 
 
 def write_file(path: Path, body: bytes) -> None:
-    """Write a file with mode 0600, completely or not at all. Raises OSError, also for a disk that would have less than
-    KEPT_FREE_BYTES left."""
+    """Write a file with mode 0600, completely or not at all; after a power failure, that holds if it was synced with
+    its folder. Raises OSError, also for a disk that would have less than KEPT_FREE_BYTES left."""
     disk = os.statvfs(path.parent)
     if disk.f_bavail * disk.f_frsize < KEPT_FREE_BYTES + len(body):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -87,6 +91,15 @@ def write_file(path: Path, body: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def sync(path: Path) -> None:
+    """Let a file, or the names in a folder, outlast a power failure. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _inherit_owner(path: Path) -> None:

@@ -1,11 +1,11 @@
 """A composition engine that records what it is told, and reports what a test says."""
 
-from collections.abc import Callable
+from collections.abc import Collection, Sequence
 
 from stagebook.media.composition.composition_port import (
     ComposedParticipant,
     CompositionEngine,
-    CompositionFact,
+    CompositionListener,
     CompositionLost,
     CompositionRequest,
     OutputEnded,
@@ -26,9 +26,14 @@ class ScriptedComposer(CompositionEngine):
         self.requests: dict[str, CompositionRequest] = {}
         self.shown: dict[str, list[tuple[ComposedParticipant, ...]]] = {}
         self.ended: list[str] = []
-        self._report: Callable[[CompositionFact], None] = lambda _fact: None
+        self.complete_before: list[tuple[str, str]] = []
+        """The destinations of an earlier run that are complete."""
+        self._report: CompositionListener = lambda _fact: None
 
-    def listen(self, on_fact: Callable[[CompositionFact], None]) -> None:
+    async def complete_outputs(self, composition_ids: Sequence[str]) -> Collection[tuple[str, str]]:
+        return [each for each in self.complete_before if each[0] in composition_ids]
+
+    def listen(self, on_fact: CompositionListener) -> None:
         self._report = on_fact
 
     def start_composition(self, request: CompositionRequest) -> None:

@@ -16,6 +16,7 @@ from stagebook.stage.composition.composition_machine import STARTING_MS, WITHOUT
 from stagebook.stage.errors import ConflictError, ResourceNotFoundError, ServiceQuotaExceededError
 from stagebook.stage.limits import RELAXED
 from tests.manager.compositions.composed_stage import CHANNELS, ComposedStage
+from tests.manager.compositions.scripted_composer import ScriptedComposer
 from tests.manager.manager_harness import ACCOUNT, ManagerHarness, running_manager
 
 
@@ -291,6 +292,20 @@ async def test_an_interrupted_run_leaves_no_composition(tmp_path: Path) -> None:
         assert on.events(active) == ["STARTED", "DESTINATION_STARTED", *ending]
         assert on.events(starting) == ending
         assert (await on.compose(idempotencyToken="token")).composition_id == starting
+
+
+async def test_an_interrupted_run_leaves_a_composition_that_is_complete_on_disk_as_ended(tmp_path: Path) -> None:
+    async with running_manager(tmp_path / "book", composer=ScriptedComposer(completes=False)) as harness:
+        on = await ComposedStage.create(harness)
+        composition_id = await on.active()
+        await harness.manager.compositions.stop(arn=on.arn(composition_id))
+        [destination] = on.stored(composition_id).destinations
+    composer = ScriptedComposer()
+    composer.complete_before = [(composition_id, destination.destination_id), ("other", "destination")]
+    async with running_manager(tmp_path / "book", composer=composer) as harness:
+        on.harness = harness
+        assert on.stored(composition_id).state is CompositionState.STOPPED
+        assert on.events(composition_id)[-2:] == ["DESTINATION_ENDED", "ENDED"]
 
 
 async def test_a_shutdown_completes_compositions(on: ComposedStage) -> None:

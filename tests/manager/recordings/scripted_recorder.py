@@ -1,11 +1,11 @@
 """A recorder that notes what it is told, and reports what a test says."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 
 from stagebook.media.recording.recording_port import (
+    FactListener,
     RecordingEnded,
     RecordingEngine,
-    RecordingFact,
     RecordingFailed,
     RecordingRequest,
     RecordingStarted,
@@ -25,9 +25,14 @@ class ScriptedRecorder(RecordingEngine):
         self.commands: list[tuple[str, str]] = []
         self.failure: Exception | None = None
         self.preparations = 0
-        self._report: Callable[[RecordingFact], None] = lambda _fact: None
+        self.outcomes: dict[str, RecordingEnded | RecordingFailed] = {}
+        """What the journals say of the recordings of an earlier run."""
+        self._report: FactListener = lambda _fact: None
 
-    def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
+    async def interrupted(self, recording_ids: Sequence[str]) -> Mapping[str, RecordingEnded | RecordingFailed]:
+        return {each: self.outcomes[each] for each in recording_ids if each in self.outcomes}
+
+    def listen(self, on_fact: FactListener) -> None:
         self._report = on_fact
 
     def prepare(self) -> None:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from stagebook.media.recording.recording_port import RecordingEnded, RecordingFailed
 from stagebook.stage.errors import ConflictError, InvalidInputError
 from stagebook.stage.events import RecordingDetails
 from stagebook.stage.resources import Capability, RecordingState, Stage
 from stagebook.storage.object_store import StorageFault
 from tests.manager.manager_harness import ACCOUNT, ManagerHarness, running_manager
+from tests.manager.recordings.scripted_recorder import ScriptedRecorder
 
 WINDOW = {"recordingReconnectWindowSeconds": 30}
 
@@ -28,6 +30,12 @@ async def recorded(harness: ManagerHarness, stage: Stage, participant_id: str = 
         for name in await harness.events(stage, participant_id)
         if name.startswith("RECORDING_")
     ]
+
+
+def durations(harness: ManagerHarness, stage: Stage, participant_id: str) -> list[int | None]:
+    """Return the duration in each event of a participant's recordings."""
+    events = harness.book.list_events(stage.arn, harness.session_id(stage), participant_id)
+    return [each.event.recording.duration_ms for each in events if each.event.recording is not None]
 
 
 def details(harness: ManagerHarness, stage: Stage) -> list[RecordingDetails]:
@@ -254,6 +262,43 @@ async def test_a_crash_leaves_no_recording_that_says_it_is_active(tmp_path: Path
             "stopping": ("END_FAILED", "FAILED"),
             "complete": ("ENDED", "STOPPED"),
         }
+
+
+async def test_a_crash_leaves_recordings_as_their_journals_say(tmp_path: Path) -> None:
+    path = tmp_path / "book.sqlite3"
+    async with running_manager(path) as first:
+        stage = await first.recorded_stage()
+        for participant_id in ("starting", "active", "ended", "nothing"):
+            await first.publish(first.claims(stage, participant_id))
+            await first.settled()
+            if participant_id in {"active", "ended"}:
+                first.recorder.start()
+        await first.settled()
+        ids = {each.participant_id: each.recording_id for each in first.book.list_open_recordings()}
+        clock = first.clock
+    recorder = ScriptedRecorder()
+    for participant_id in ("starting", "active"):
+        recorder.outcomes[ids[participant_id]] = RecordingFailed(
+            recording_id=ids[participant_id], fault=StorageFault.UNAVAILABLE, duration_ms=4_000
+        )
+    recorder.outcomes[ids["ended"]] = RecordingEnded(recording_id=ids["ended"], duration_ms=8_000)
+    async with running_manager(path, clock=clock, recorder=recorder) as second:
+        await second.settled()
+        assert second.book.list_open_recordings() == []
+        outcomes = {
+            each: (
+                await recorded(second, stage, each),
+                await shown(second, stage, each),
+                durations(second, stage, each),
+            )
+            for each in ids
+        }
+    assert outcomes == {
+        "starting": (["STARTED", "END_FAILED"], "FAILED", [None, 4_000]),
+        "active": (["STARTED", "END_FAILED"], "FAILED", [None, 4_000]),
+        "ended": (["STARTED", "ENDED"], "STOPPED", [None, 8_000]),
+        "nothing": (["START_FAILED"], "FAILED", [None]),
+    }
 
 
 async def test_the_configuration_is_read_when_the_publication_starts(harness: ManagerHarness) -> None:

@@ -1,9 +1,10 @@
 """A recorder whose reports the scheduler delivers: late, twice, or never."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 
 from stagebook.media.recording.recording_port import (
+    FactListener,
     RecordingEnded,
     RecordingEngine,
     RecordingFact,
@@ -22,10 +23,21 @@ class SimulatedRecorder(RecordingEngine):
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._reports: list[RecordingFact] = []
-        self._on_fact: Callable[[RecordingFact], None] = lambda _fact: None
+        self._on_fact: FactListener = lambda _fact: None
         self._running: set[str] = set()
 
-    def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
+    async def interrupted(self, recording_ids: Sequence[str]) -> Mapping[str, RecordingEnded | RecordingFailed]:
+        """As RecordingEngine.interrupted: of each the journal says that it has ended or failed, or there is none."""
+        outcomes: dict[str, RecordingEnded | RecordingFailed] = {}
+        for each in recording_ids:
+            chance = self._chance.random()
+            if chance < 0.3:
+                outcomes[each] = RecordingEnded(recording_id=each, duration_ms=5_000)
+            elif chance < 0.7:
+                outcomes[each] = RecordingFailed(recording_id=each, fault=StorageFault.UNAVAILABLE, duration_ms=3_000)
+        return outcomes
+
+    def listen(self, on_fact: FactListener) -> None:
         """As RecordingEngine.listen."""
         self._on_fact = on_fact
 

@@ -223,12 +223,30 @@ def test_a_lost_composer_fails_everything_and_is_not_told_to_end(*, is_stopping:
 
 def test_an_interrupted_composition_fails_where_it_had_not_ended() -> None:
     play = Play("a", "b")(ACTIVE_A, ACTIVE_B, BROKEN_A)
-    decision = interrupted(play.running.composition, at(70))
+    [decision] = interrupted(play.running.composition, at(70))
     assert decision.running.composition.state is CompositionState.FAILED
     assert [(each.name, each.destination_id, each.error_code, each.cause) for each in decision.events] == [
         (CompositionEventName.COMPOSITION_DESTINATION_FAILED, "b", INTERNAL, CompositionCause.CRASH_RECOVERY),
         (CompositionEventName.COMPOSITION_FAILED, None, INTERNAL, CompositionCause.CRASH_RECOVERY),
     ]
+
+
+def test_an_interrupted_composition_has_ended_where_its_destinations_are_complete() -> None:
+    play = Play("a", "b")(ACTIVE_A, ACTIVE_B, StopAsked())
+    ended, lost = interrupted(play.running.composition, at(70), complete=["a"])
+    assert [(each.name, each.destination_id) for each in ended.events] == [
+        (CompositionEventName.COMPOSITION_DESTINATION_ENDED, "a")
+    ]
+    assert [(each.name, each.destination_id) for each in lost.events] == [
+        (CompositionEventName.COMPOSITION_DESTINATION_FAILED, "b"),
+        (CompositionEventName.COMPOSITION_FAILED, None),
+    ]
+    *_, last = interrupted(play.running.composition, at(70), complete=["a", "b"])
+    assert last.running.composition.state is CompositionState.STOPPED
+    assert [(each.name, each.cause) for each in last.events][-1] == (
+        CompositionEventName.COMPOSITION_ENDED,
+        CompositionCause.CRASH_RECOVERY,
+    )
 
 
 def test_a_stop_is_not_repeated_and_keeps_its_cause() -> None:

@@ -1,6 +1,8 @@
 """What waits for the store: its order, its bound, failures of the store, and what a crash leaves."""
 
 import asyncio
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -144,9 +146,73 @@ async def test_what_was_left_is_bounded_too_and_the_oldest_is_given_up(tmp_path:
         upload = spool.open(f"number-{number}", TARGET)
         upload.put("a", bytes(400), KIND)
         spool.leave(upload)
-    await until(lambda: len(list((tmp_path / "spool").iterdir())) == 2)
-    assert spool.waiting_bytes == 800
-    assert not (tmp_path / "spool" / "number-0").exists()
+    folders = tmp_path / "spool"
+    await until(lambda: (folders / "number-2").exists() and not (folders / "number-0").exists())
+    assert (spool.waiting_bytes, spool.left_uploads, spool.abandoned_uploads) == (800, 2, 1)
+    await spool.stop()
+
+
+async def test_what_the_store_never_takes_is_given_up_by_its_age(tmp_path: Path) -> None:
+    """Also the only one, and also what an earlier process has left."""
+    store = GatedStore(tmp_path / "store")
+    store.fault = StorageFault.UNAVAILABLE
+    spool = open_spool(tmp_path, store)
+    for name in ("old", "new"):
+        upload = spool.open(name, TARGET)
+        upload.put("a", b"1", KIND)
+    await until(lambda: store.attempts > 2)
+    await spool.stop()
+    written_at = time.time() - 1_000
+    os.utime(tmp_path / "spool" / "old" / "0000000001", (written_at, written_at))
+    spool = UploadSpool(tmp_path / "spool", store, max_bytes=1_000_000, max_left_seconds=2_000)
+    for leftover in spool.read_leftovers():
+        spool.leave(spool.adopt(leftover))
+    assert spool.left_uploads == 2
+    assert spool.oldest_left_seconds == pytest.approx(1_000, abs=60)
+    await spool.stop()
+    spool = UploadSpool(tmp_path / "spool", store, max_bytes=1_000_000, max_left_seconds=900)
+    for leftover in spool.read_leftovers():
+        spool.leave(spool.adopt(leftover))
+    await until(lambda: not (tmp_path / "spool" / "old").exists())
+    assert (spool.left_uploads, spool.abandoned_uploads) == (1, 1)
+    assert spool.oldest_left_seconds < 500
+    await spool.stop()
+
+
+async def test_a_journal_stays_until_it_is_settled(tmp_path: Path) -> None:
+    store = GatedStore(tmp_path / "store")
+    spool = open_spool(tmp_path, store)
+    upload = spool.open("one", TARGET)
+    upload.put("a", b"1", KIND)
+    upload.append_journal(b"record")
+    spool.leave(upload, is_settled=False)
+    await upload.wait_empty()
+    await spool.stop()
+    journal = tmp_path / "spool" / "one" / "journal"
+    assert journal.read_bytes() == b"record"
+    spool = open_spool(tmp_path, store)
+    [leftover] = spool.read_leftovers()
+    spool.leave(spool.adopt(leftover), is_settled=False)
+    spool.settle("unknown")
+    assert spool.left_uploads == 0
+    spool.settle("one")
+    await until(lambda: not journal.exists())
+    await spool.stop()
+
+
+async def test_an_object_is_withdrawn_before_it_is_sent(tmp_path: Path) -> None:
+    store = GatedStore(tmp_path / "store")
+    store.gate.clear()
+    spool = open_spool(tmp_path, store)
+    upload = spool.open("one", TARGET)
+    for name in ("a", "b", "c"):
+        upload.put(name, b"1", KIND)
+    await until(lambda: store.attempts == 1)
+    upload.withdraw("b")
+    upload.withdraw("unknown")
+    store.gate.set()
+    await upload.drain(timeout_seconds=20)
+    assert [key for key, _ in store.stored] == ["p/q/a", "p/q/c"]
     await spool.stop()
 
 
@@ -199,6 +265,7 @@ async def test_a_disk_that_cannot_be_written_fails_the_upload(tmp_path: Path) ->
     store = GatedStore(tmp_path / "store")
     spool = open_spool(tmp_path, store)
     upload = spool.open("one", TARGET)
+    await until((tmp_path / "spool" / "one").exists)
     # The folder goes away, as with a disk that is unmounted; root could write to a folder without rights.
     (tmp_path / "spool" / "one").rename(tmp_path / "elsewhere")
     upload.put("a", b"1", KIND)

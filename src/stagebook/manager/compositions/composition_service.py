@@ -6,7 +6,7 @@ told to start or end only when that is durable.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -77,8 +77,14 @@ class CompositionService:
         """End the compositions that an interrupted run has left; return how many there were."""
         reader, at = self._unit.book.compositions, self._unit.now()
         left = reader.list_open()
+        complete: Collection[tuple[str, str]] = ()
+        if self._engine is not None and left:
+            complete = await self._engine.complete_outputs([each.composition_id for each in left])
+        at = self._unit.now()
         for composition in left:
-            self._submit(interrupted(composition, at), at)
+            ids = [each for composition_id, each in complete if composition_id == composition.composition_id]
+            for decision in interrupted(composition, at, complete=ids):
+                self._submit(decision, at)
         await self._unit.durable()
         for composition in reader.list_ended_after(at.wall_ms - KEPT_MS):
             self._known.add(KnownComposition(begin_composition(composition, at)))
@@ -192,12 +198,12 @@ class CompositionService:
     def _now_ms(self) -> int:
         return self._unit.now().wall_ms
 
-    def _apply(self, known: KnownComposition, fact: CompositionChange) -> None:
-        """Decide a fact and submit what it leads to."""
+    def _apply(self, known: KnownComposition, fact: CompositionChange) -> Durable | None:
+        """Decide a fact and submit what it leads to. Returns None if that is nothing."""
         at = self._unit.now()
         decision = self._decide(known, fact, at)
         if decision is None:
-            return
+            return None
         durable = self._submit(decision, at)
         composition_id = known.composition.composition_id
         if decision.ends_composer:
@@ -205,6 +211,7 @@ class CompositionService:
         if not known.is_running:
             self._known.note_ended(known)
             self._ended.set()
+        return durable
 
     def _decide(self, known: KnownComposition, fact: CompositionChange, at: Instant) -> CompositionDecision | None:
         """Decide a fact; return the decision if the book has to be told of it."""
@@ -247,10 +254,9 @@ class CompositionService:
                 known.shown = participants
                 self._engine.show_participants(known.composition.composition_id, participants)
 
-    def _on_fact(self, fact: CompositionFact) -> None:
+    def _on_fact(self, fact: CompositionFact) -> Durable | None:
         known = self._known.with_id(fact.composition_id)
-        if known is not None:
-            self._apply(known, _change_of(fact))
+        return None if known is None else self._apply(known, _change_of(fact))
 
 
 _ERROR_CODES = {

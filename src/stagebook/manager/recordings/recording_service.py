@@ -8,14 +8,15 @@ A recording that fails has no effect on its publication. Without a recorder noth
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import structlog
 
-from stagebook.book.changes import AppendEvent, Change, DeleteStage, PutRecording, RevokeParticipant
+from stagebook.book.changes import AppendEvent, Change, DeleteStage, RevokeParticipant
 from stagebook.book.store import BookReader
+from stagebook.manager.recordings.interrupted_recordings import changes_of_interrupted
 from stagebook.manager.recordings.recording_draft import Command, RecordingDraft
 from stagebook.manager.session.pending_resources import PendingResources
 from stagebook.manager.session.transaction import Transaction
@@ -28,7 +29,7 @@ from stagebook.media.recording.recording_port import (
 )
 from stagebook.stage.clock import Instant, Randomness
 from stagebook.stage.errors import ConflictError
-from stagebook.stage.events import Cause, Event, EventName, RecordingDetails, RecordingErrorCode
+from stagebook.stage.events import Cause, EventName, RecordingErrorCode
 from stagebook.stage.ids import new_participant_id
 from stagebook.stage.recording.recording_machine import (
     Recording,
@@ -40,7 +41,7 @@ from stagebook.stage.recording.recording_machine import (
     waits,
 )
 from stagebook.stage.recording.recording_plan import RecordingPlan, plan_of
-from stagebook.stage.resources import RecordingState, StorageConfiguration
+from stagebook.stage.resources import StorageConfiguration
 from stagebook.stage.session.session_state import Session
 from stagebook.storage.object_store import StorageFault
 
@@ -263,16 +264,32 @@ class RecordingService:
             if only in (None, recording.participant_id):
                 draft.take(take_turn(recording, RecordingTurn.STOPPED), RecordingTurn.STOPPED)
 
-    def on_fact(self, fact: RecordingFact) -> None:
-        """Take a report of the recorder. One of a recording that does not run is ignored."""
+    async def interrupted(self) -> list[Change]:
+        """Return the changes that end the recordings of a run that did not end them, as the recorder's journals say.
+
+        Those that the recorder does not know have failed, and so have all of a server without a recorder.
+        """
+        entries = self._book.list_open_recordings()
+        outcomes: Mapping[str, RecordingEnded | RecordingFailed] = {}
+        if self._engine is not None and entries:
+            outcomes = await self._engine.interrupted([entry.recording_id for entry in entries])
+        at_ms = self._now().wall_ms
+        return [
+            change
+            for entry in entries
+            for change in changes_of_interrupted(entry, outcomes.get(entry.recording_id), at_ms=at_ms)
+        ]
+
+    def on_fact(self, fact: RecordingFact) -> "asyncio.Future[None] | None":
+        """Take a report of the recorder, as FactListener. One of a recording that does not run is ignored."""
         match fact:
             case RecordingStarted():
-                self._apply(fact.recording_id, RecordingTurn.STARTED)
+                return self._apply(fact.recording_id, RecordingTurn.STARTED)
             case RecordingEnded():
-                self._apply(fact.recording_id, RecordingTurn.COMPLETED, duration_ms=fact.duration_ms)
+                return self._apply(fact.recording_id, RecordingTurn.COMPLETED, duration_ms=fact.duration_ms)
             case RecordingFailed():
-                code = _CODES[fact.fault]
-                self._apply(fact.recording_id, RecordingTurn.FAILED, duration_ms=fact.duration_ms, error_code=code)
+                code, duration_ms = _CODES[fact.fault], fact.duration_ms
+                return self._apply(fact.recording_id, RecordingTurn.FAILED, duration_ms=duration_ms, error_code=code)
 
     def tick(self) -> None:
         """Close the reconnect windows that are over."""
@@ -280,14 +297,22 @@ class RecordingService:
         for recording_id in [each for each, due_ms in self._deadlines.items() if due_ms <= now_ms]:
             self._apply(recording_id, RecordingTurn.STOPPED)
 
-    def _apply(self, recording_id: str, turn: RecordingTurn, **details: Any) -> None:  # noqa: ANN401 - of take_turn
+    def _apply(
+        self,
+        recording_id: str,
+        turn: RecordingTurn,
+        **details: Any,  # noqa: ANN401 - of take_turn
+    ) -> "asyncio.Future[None] | None":
+        """Take a turn; return a future for its durability, None if it changes nothing."""
         recording = self._running.get(recording_id)
         step = None if recording is None else take_turn(recording, turn, **details)
         if step is None:
-            return
+            return None
         draft = RecordingDraft(self._running, at=self._now())
         draft.take(step, turn)
-        self.install(draft, self._submit(draft.changes))
+        durable = self._submit(draft.changes)
+        self.install(draft, durable)
+        return durable
 
     def _run_commands(self, commands: Sequence[tuple[str, Command]], durable: asyncio.Future[None]) -> None:
         if self._engine is None or durable.exception() is not None:
@@ -313,30 +338,6 @@ class RecordingService:
             _log.warning("recordings were not complete at the end of the server", number=len(self._running))
         for recording_id in list(self._running):
             self._apply(recording_id, RecordingTurn.FAILED, cause=Cause.SHUTDOWN)
-
-
-def interrupted_recordings(book: BookReader, *, at_ms: int) -> list[Change]:
-    """Return the changes that end the recordings of a run that did not end them: each has failed."""
-    changes: list[Change] = []
-    for entry in book.list_open_recordings():
-        where = {"stage_arn": entry.stage_arn, "session_id": entry.session_id, "participant_id": entry.participant_id}
-        details = RecordingDetails(
-            bucket_name=entry.bucket_name, prefix=entry.prefix, error_code=RecordingErrorCode.INTERNAL_SERVER
-        )
-        name = EventName.RECORDING_END_FAILED if entry.is_started else EventName.RECORDING_START_FAILED
-        changes += [
-            PutRecording(
-                recording_id=entry.recording_id,
-                state=RecordingState.FAILED,
-                bucket_name=entry.bucket_name,
-                prefix=entry.prefix,
-                is_started=entry.is_started,
-                is_shown=entry.is_shown,
-                **where,
-            ),
-            AppendEvent(event=Event(name=name, recording=details, cause=Cause.CRASH_RECOVERY), at_ms=at_ms, **where),
-        ]
-    return changes
 
 
 def _place_of(session: Session, participant_id: str) -> tuple[str, str | None] | None:

@@ -5,7 +5,8 @@ destinations. The manager starts it, tells it who publishes, and stops it. What 
 one listener as facts. All values can be serialised, as those of `media.port`.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -120,6 +121,9 @@ class CompositionLost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 OutputFact: TypeAlias = OutputStarted | OutputReconnecting | OutputEnded | OutputFailed
 CompositionFact: TypeAlias = OutputFact | CompositionLost
+CompositionListener: TypeAlias = Callable[[CompositionFact], "asyncio.Future[None] | None"]
+"""Returns a future for the durability of what a fact leads to; None if it leads to nothing. Until the end of a
+destination is durable, the engine keeps what it needs to tell it again."""
 
 
 class CompositionEngine(Protocol):
@@ -129,7 +133,11 @@ class CompositionEngine(Protocol):
     def max_compositions(self) -> int | None:
         """How many compositions run at the same time at most; None without a maximum. Further ones are lost."""
 
-    def listen(self, on_fact: Callable[[CompositionFact], None]) -> None:
+    async def complete_outputs(self, composition_ids: Sequence[str]) -> Collection[tuple[str, str]]:
+        """Return the complete destinations of compositions that an earlier run of the server has not ended: the ids of
+        the composition and of the destination. Call it before compositions start."""
+
+    def listen(self, on_fact: CompositionListener) -> None:
         """Set the one listener for facts. It is called on the event loop's thread and must not block."""
 
     def start_composition(self, request: CompositionRequest) -> None:

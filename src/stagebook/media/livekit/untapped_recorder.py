@@ -5,11 +5,11 @@ records its participants says so: their recordings are in the state FAILED, with
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 
 import structlog
 
-from stagebook.media.recording.recording_port import RecordingFact, RecordingFailed, RecordingRequest
+from stagebook.media.recording.recording_port import FactListener, RecordingEnded, RecordingFailed, RecordingRequest
 
 _log = structlog.get_logger(__name__)
 
@@ -18,9 +18,16 @@ class UntappedRecorder:
     """Implements `RecordingEngine`."""
 
     def __init__(self) -> None:
-        self._on_fact: Callable[[RecordingFact], None] = lambda _fact: None
+        self._on_fact: FactListener = lambda _fact: None
 
-    def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
+    async def interrupted(
+        self,
+        recording_ids: Sequence[str],  # noqa: ARG002 - of the interface
+    ) -> Mapping[str, RecordingEnded | RecordingFailed]:
+        """As RecordingEngine.interrupted: nothing was recorded."""
+        return {}
+
+    def listen(self, on_fact: FactListener) -> None:
         """As RecordingEngine.listen."""
         self._on_fact = on_fact
 

@@ -32,7 +32,7 @@ from stagebook.media.recording.recording_metadata import (
 from stagebook.media.recording.recording_port import RecordingRequest
 from stagebook.media.recording.recording_timeline import RecordingTimeline
 from stagebook.media.recording.stream_opening import StreamOpening
-from stagebook.media.recording.thumbnail_writer import ThumbnailWriter
+from stagebook.media.recording.thumbnail_writer import ThumbnailMaker, ThumbnailWriter
 from stagebook.media.tap.tapped_frame import TappedFrame
 
 UNSUPPORTED_CODEC: Final = "Video codec not supported for recording"
@@ -69,6 +69,7 @@ class ParticipantRecorder:
         journal: Callable[[bytes], None],
         request_keyframe: Callable[[], None],
         now_ms: Callable[[], int],
+        make_thumbnail: ThumbnailMaker | None = None,
     ) -> None:
         """`journal` appends bytes to a file of the recording, which must be in the file when it returns; it is read by
         `recover_recording`. `now_ms` returns the wall-clock time in milliseconds since the epoch."""
@@ -89,7 +90,7 @@ class ParticipantRecorder:
             request_keyframe=self._request_keyframe,
             journal=journal,
         )
-        self._thumbnails = self._make_thumbnails()
+        self._thumbnails = self._make_thumbnails(make_thumbnail)
         self._opening: StreamOpening | None = None
         self._is_streaming = False
         self._video: VideoFormat | None = None
@@ -107,6 +108,7 @@ class ParticipantRecorder:
         self._has_begun = False
         self._is_closed = False
         self._duration_ms = 0
+        self._ended_ms = 0
 
     @property
     def is_recording(self) -> bool:
@@ -193,6 +195,12 @@ class ParticipantRecorder:
         self._opening = None
         return self._complete(RecordingStatus.START_FAILED, message)
 
+    def fail_upload(self, message: str) -> None:
+        """The recording has ended, and its store does not have it: other metadata say so in place of those of the
+        end."""
+        if self._has_begun and self._is_closed:
+            self._put_end(RecordingStatus.ENDED_WITH_FAILURE, message)
+
     def _complete(self, status: RecordingStatus, message: str | None) -> int:
         if self._is_closed:
             return self._duration_ms
@@ -200,15 +208,22 @@ class ParticipantRecorder:
         self._is_closed = True
         if not self._has_begun and status is RecordingStatus.ENDED:
             return 0
-        ended_ms = self._now_ms()
+        if self._thumbnails is not None:
+            self._thumbnails.finish()
+        self._ended_ms = self._now_ms()
+        self._duration_ms = self._writer.end()
+        self._put_end(status, message)
+        return self._duration_ms
+
+    def _put_end(self, status: RecordingStatus, message: str | None) -> None:
+        """Write down how the recording has ended, and put the metadata that say it."""
+        ended_ms = self._ended_ms
         if self._has_begun:
             self._journal(encode_record(RecordingClosed(status=status, ended_ms=ended_ms, message=message)))
-        self._duration_ms = self._writer.end()
         document = metadata_document(
             self._description, status, ended_ms=ended_ms, duration_ms=self._duration_ms, message=message
         )
         self._objects.put(metadata_name(status), document, JSON_TYPE)
-        return self._duration_ms
 
     def _begin_stream(self, opening: StreamOpening) -> None:
         """Begin the first stream of a part with the frames that were kept."""
@@ -316,7 +331,7 @@ class ParticipantRecorder:
             self._requested_ms = now_ms
             self._keyframe_requester()
 
-    def _make_thumbnails(self) -> ThumbnailWriter | None:
+    def _make_thumbnails(self, make: ThumbnailMaker | None) -> ThumbnailWriter | None:
         settings = self._request.thumbnails
         if settings is None or not self._request.has_video:
             return None
@@ -325,4 +340,5 @@ class ParticipantRecorder:
             settings=settings,
             folder=PARTICIPANT_RENDITION,
             request_keyframe=self._request_keyframe,
+            make=make,
         )

@@ -7,7 +7,8 @@ The manager starts a recording when a participant publishes and stops it when th
 without a request is reported to one listener as facts. All values can be serialised, as those of `media.port`.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -68,12 +69,19 @@ class RecordingFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=Fa
 
 
 RecordingFact: TypeAlias = RecordingStarted | RecordingEnded | RecordingFailed
+FactListener: TypeAlias = Callable[[RecordingFact], "asyncio.Future[None] | None"]
+"""Returns a future for the durability of what a fact leads to; None if it leads to nothing. Until an outcome is
+durable, the engine keeps what it needs to tell it again."""
 
 
 class RecordingEngine(Protocol):
     """What records, in one or several processes."""
 
-    def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
+    async def interrupted(self, recording_ids: Sequence[str]) -> Mapping[str, RecordingEnded | RecordingFailed]:
+        """Return the outcomes of recordings that an earlier run of the server has begun and not ended, by their ids.
+        Those of which nothing was recorded are left out. Call it before recordings start."""
+
+    def listen(self, on_fact: FactListener) -> None:
         """Set the one listener for facts. It is called on the event loop's thread and must not block."""
 
     def prepare(self) -> None:

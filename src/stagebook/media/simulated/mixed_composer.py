@@ -5,12 +5,14 @@ until the first publisher with media is shown. From then on the real engine comp
 anew, of which the manager has heard already.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 
 from stagebook.media.composition.composition_port import (
     ComposedParticipant,
     CompositionEngine,
     CompositionFact,
+    CompositionListener,
     CompositionRequest,
     OutputStarted,
 )
@@ -31,14 +33,18 @@ class MixedComposer:
         """Of the simulated compositions, what the real engine would be asked for."""
         self._announced: set[tuple[str, str]] = set()
         """The destinations of which the next OutputStarted is none: by composition id and destination id."""
-        self._on_fact: Callable[[CompositionFact], None] = lambda _fact: None
+        self._on_fact: CompositionListener = lambda _fact: None
 
     @property
     def max_compositions(self) -> int | None:
         """As CompositionEngine.max_compositions. Compositions without media have no maximum."""
         return None
 
-    def listen(self, on_fact: Callable[[CompositionFact], None]) -> None:
+    async def complete_outputs(self, composition_ids: Sequence[str]) -> Collection[tuple[str, str]]:
+        """As CompositionEngine.complete_outputs."""
+        return await self._real.complete_outputs(composition_ids)
+
+    def listen(self, on_fact: CompositionListener) -> None:
         """As CompositionEngine.listen."""
         self._on_fact = on_fact
         self._simulated.listen(on_fact)
@@ -74,10 +80,10 @@ class MixedComposer:
         self._announced |= {(composition_id, output.destination_id) for output in open_outputs}
         self._real.start_composition(request)
 
-    def _on_real_fact(self, fact: CompositionFact) -> None:
+    def _on_real_fact(self, fact: CompositionFact) -> "asyncio.Future[None] | None":
         if isinstance(fact, OutputStarted):
             pair = (fact.composition_id, fact.destination_id)
             if pair in self._announced:
                 self._announced.discard(pair)
-                return
-        self._on_fact(fact)
+                return None
+        return self._on_fact(fact)

@@ -1,8 +1,14 @@
 """Real and simulated recorders behind one port: a source without media has a recording without media."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-from stagebook.media.recording.recording_port import RecordingEngine, RecordingFact, RecordingRequest
+from stagebook.media.recording.recording_port import (
+    FactListener,
+    RecordingEnded,
+    RecordingEngine,
+    RecordingFailed,
+    RecordingRequest,
+)
 from stagebook.media.simulated.simulated_recorder import SimulatedRecorder
 
 
@@ -17,7 +23,11 @@ class MixedRecorder:
         self._simulated = simulated
         self._is_simulated = is_simulated
 
-    def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
+    async def interrupted(self, recording_ids: Sequence[str]) -> Mapping[str, RecordingEnded | RecordingFailed]:
+        """As RecordingEngine.interrupted."""
+        return await self._real.interrupted(recording_ids)
+
+    def listen(self, on_fact: FactListener) -> None:
         """As RecordingEngine.listen."""
         self._real.listen(on_fact)
         self._simulated.listen(on_fact)

@@ -4,13 +4,14 @@ Each destination starts at once, and ends when the composition is ended. A chann
 objects `events/recording-started.json` and the others before the outcome is reported.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from stagebook.media.composition.composition_port import (
     BucketOutput,
     ComposedParticipant,
     CompositionFact,
+    CompositionListener,
     CompositionLost,
     CompositionRequest,
     Output,
@@ -49,12 +50,19 @@ class SimulatedComposer:
         self._store = store
         self._now_ms = now_ms
         self.max_compositions: int | None = None
-        self._listener: Callable[[CompositionFact], None] = lambda _fact: None
+        self._listener: CompositionListener = lambda _fact: None
         self.counts = CompositionCounts()
         self._compositions: dict[str, _Composition] = {}
         self._reports = ReportQueue()
 
-    def listen(self, on_fact: Callable[[CompositionFact], None]) -> None:
+    async def complete_outputs(
+        self,
+        composition_ids: Sequence[str],  # noqa: ARG002 - of the interface
+    ) -> Collection[tuple[str, str]]:
+        """As CompositionEngine.complete_outputs. It keeps nothing."""
+        return ()
+
+    def listen(self, on_fact: CompositionListener) -> None:
         """As CompositionEngine.listen."""
         self._listener = on_fact
 

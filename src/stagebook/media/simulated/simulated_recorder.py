@@ -5,7 +5,7 @@ moves the clock makes recordings of any length. The objects `events/recording-st
 store before the outcome is reported, as those of a real recording.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from stagebook.media.recording.recording_metadata import (
     metadata_name,
 )
 from stagebook.media.recording.recording_port import (
+    FactListener,
     RecordingEnded,
     RecordingFact,
     RecordingFailed,
@@ -55,14 +56,21 @@ class SimulatedRecorder:
         """`now_ms` is the time of the events, in milliseconds since the epoch."""
         self._store = store
         self._now_ms = now_ms
-        self._listener: Callable[[RecordingFact], None] = lambda _fact: None
+        self._listener: FactListener = lambda _fact: None
         self.counts = RecordingCounts()
         self._recordings: dict[str, _Recording] = {}
         self._faults: dict[tuple[str, str], Fault] = {}
         """Why the next recording of a participant fails to start, by stage ARN and participant id."""
         self._reports = ReportQueue()
 
-    def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
+    async def interrupted(
+        self,
+        recording_ids: Sequence[str],  # noqa: ARG002 - of the interface
+    ) -> Mapping[str, RecordingEnded | RecordingFailed]:
+        """As RecordingEngine.interrupted. It keeps nothing."""
+        return {}
+
+    def listen(self, on_fact: FactListener) -> None:
         """As RecordingEngine.listen."""
         self._listener = on_fact
 

@@ -12,7 +12,7 @@ its destinations, and nothing follows it. COMPOSITION_STARTED is before the firs
 Sources: user guide, "Server-Side Composition"; API reference, StartComposition; the EventBridge page of the user guide.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -113,10 +113,21 @@ def decide_composition(running: RunningComposition, fact: CompositionChange, at:
     return draft.decision()
 
 
-def interrupted(composition: Composition, at: Instant) -> CompositionDecision:
-    """Return the end of a composition that an interrupted run of the server has left."""
-    fact = ComposerLost(cause=CompositionCause.CRASH_RECOVERY)
-    return decide_composition(begin_composition(composition, at), fact, at)
+def interrupted(composition: Composition, at: Instant, *, complete: Iterable[str] = ()) -> list[CompositionDecision]:
+    """Return the end of a composition that an interrupted run of the server has left, one decision after the other.
+
+    `complete` are the ids of the destinations that are complete; those that are open beside them have failed.
+    """
+    decisions: list[CompositionDecision] = []
+    running = begin_composition(composition, at)
+    running = replace(running, cause=CompositionCause.CRASH_RECOVERY)
+    facts: list[CompositionChange] = [DestinationComplete(destination_id=each) for each in complete]
+    for fact in (*facts, ComposerLost(cause=CompositionCause.CRASH_RECOVERY)):
+        decision = decide_composition(running, fact, at)
+        if decision.events:
+            decisions.append(decision)
+        running = decision.running
+    return decisions
 
 
 class _Draft:

@@ -4,21 +4,28 @@
     <spool>/<upload id>/journal            what the recorder needs to close an interrupted recording
     <spool>/<upload id>/0000000017         object 17, which waits: a line of JSON with its name, then its body
 
-An object's file is complete or missing, also after `kill -9`; nothing is synced, so a power failure may lose the last
-seconds. The numbers are the order of the objects. A file is removed when the store has its object, or when a later
-object of the same name is on disk.
+An object's file is complete or missing, also after `kill -9`. The numbers are the order of the objects. A file is
+removed when the store has its object, or when a later object of the same name is on disk.
+
+What a record of the journal says is true, also after a power failure: the objects that were put before it, and that
+still wait, are written and synced before it is. Objects without a later record, such as a playlist, are not synced:
+the journal is enough to make them again. A record costs one fsync for each such object (the segment, as a rule), one
+for the folder and one for the journal, and no byte more.
 
 The functions here block.
 """
 
+import contextlib
+import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 
-from stagebook.storage.folder_store import TEMPORARY_SUFFIX, make_folders, write_file
+from stagebook.storage.folder_store import FILE_MODE, TEMPORARY_SUFFIX, make_folders, sync, write_file
 
 TARGET_NAME: Final = "target.json"
 JOURNAL_NAME: Final = "journal"
@@ -57,6 +64,8 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     target: UploadTarget
     journal: bytes
     waiting: tuple[WaitingObject, ...]
+    changed_at: float
+    """When the newest object was written, in seconds since the epoch."""
 
 
 def create(folder: Path, target: UploadTarget) -> None:
@@ -64,6 +73,24 @@ def create(folder: Path, target: UploadTarget) -> None:
     remove(folder)
     make_folders(folder)
     write_file(folder / TARGET_NAME, msgspec.json.encode(target))
+    sync(folder / TARGET_NAME)
+    sync(folder)
+
+
+def append_record(folder: Path, record: bytes, *, objects: Iterable[int]) -> None:
+    """Append to the journal of an upload, behind the objects with these numbers. Raises OSError."""
+    for number in objects:
+        with contextlib.suppress(FileNotFoundError):  # The store has it, or a later one has replaced it.
+            sync(object_path(folder, number))
+    descriptor = os.open(folder / JOURNAL_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    try:
+        # The names of the objects, and that of a new journal.
+        sync(folder)
+        with open(descriptor, "ab", buffering=0, closefd=False) as journal:
+            journal.write(record)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(folder: Path) -> None:
@@ -112,7 +139,15 @@ def _read_leftover(folder: Path) -> Leftover:
     target = msgspec.json.decode((folder / TARGET_NAME).read_bytes(), type=UploadTarget)
     journal = folder / JOURNAL_NAME
     content = journal.read_bytes() if journal.exists() else b""
-    return Leftover(upload_id=folder.name, target=target, journal=content, waiting=tuple(_waiting_objects(folder)))
+    waiting = tuple(_waiting_objects(folder))
+    newest = object_path(folder, waiting[-1].number) if waiting else folder / TARGET_NAME
+    return Leftover(
+        upload_id=folder.name,
+        target=target,
+        journal=content,
+        waiting=waiting,
+        changed_at=newest.stat().st_mtime,
+    )
 
 
 def _waiting_objects(folder: Path) -> list[WaitingObject]:

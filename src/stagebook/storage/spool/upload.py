@@ -12,7 +12,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -21,6 +21,8 @@ from stagebook.storage.spool.spool_folder import (
     ObjectHeader,
     UploadTarget,
     WaitingObject,
+    append_record,
+    create,
     object_path,
     read_object,
     write_object,
@@ -54,7 +56,7 @@ class UploadHost(Protocol):
 class Upload:
     """One upload. Its methods are called on the event loop's thread."""
 
-    def __init__(self, host: UploadHost, folder: Path, *, target: UploadTarget, journal: IO[bytes] | None) -> None:
+    def __init__(self, host: UploadHost, folder: Path, *, target: UploadTarget) -> None:
         self.upload_id = folder.name
         self.folder = folder
         self.target = target
@@ -67,8 +69,17 @@ class Upload:
         self.last_fault: StorageFault | None = None
         """The failure of the last attempt; None after a success."""
         self.waiting_bytes = 0
+        self.left_at = 0.0
+        """When the last object was put, in seconds since the epoch, if the upload is left."""
+        self.is_abandoned = False
+        """Its folder is deleted, above a bound of the spool."""
+        self.is_settled = asyncio.Event()
+        """Set when nobody needs the journal any more."""
         self._host = host
-        self._journal = journal
+        self._unsynced: list[int] = []
+        """The objects since the last record of the journal."""
+        self._is_damaged = False
+        """Whether something could not be written; set and read on the thread of the spool."""
         self._waiting: OrderedDict[str, WaitingObject] = OrderedDict()
         self._writes: dict[int, asyncio.Future[None]] = {}
         self._next_number = 1
@@ -84,6 +95,10 @@ class Upload:
     def is_empty(self) -> bool:
         """Whether the store has all objects."""
         return not self._waiting
+
+    def create(self) -> None:
+        """Make the folder of a new upload. A failure is the upload's fault."""
+        self._submit(lambda: create(self.folder, self.target), "the spool cannot be written")
 
     def put(self, name: str, body: bytes, content_type: str) -> None:
         """As ObjectWriter.put. Once `on_fault` was called, objects are dropped."""
@@ -106,20 +121,30 @@ class Upload:
         """Put an object that completes the upload, also after a fault and above the bound."""
         number = self._next_number
         header = ObjectHeader(name=name, content_type=content_type)
-        writing = self._host.submit(lambda: write_object(self.folder, number, header, body), size_bytes=len(body))
+        writing = self._submit(
+            lambda: write_object(self.folder, number, header, body), "the spool cannot be written", size_bytes=len(body)
+        )
         self._writes[number] = writing
-        writing.add_done_callback(lambda done: self._note_written(number, done))
+        writing.add_done_callback(lambda _: self._writes.pop(number))
+        self._unsynced.append(number)
         self._add(WaitingObject(number=number, name=name, size_bytes=len(body)))
 
     def append_journal(self, record: bytes) -> None:
-        """Append to the journal. The bytes are in the file when this returns. A failure is the upload's fault."""
-        if self._journal is None:
-            return
-        try:
-            self._journal.write(record)
-            self._journal.flush()
-        except OSError as error:
-            self.fail(StorageFault.UNAVAILABLE, detail=f"the journal cannot be written: {error.strerror}")
+        """Append to the journal, once everything that was put before is on disk. A failure is the upload's fault; no
+        record follows it."""
+        objects, self._unsynced = self._unsynced, []
+        self._submit(
+            lambda: append_record(self.folder, record, objects=objects),
+            "the journal cannot be written",
+            size_bytes=len(record),
+            is_journal=True,
+        )
+
+    def withdraw(self, name: str) -> None:
+        """Remove an object that waits. One that is being sent may be stored all the same."""
+        if (each := self._waiting.pop(name, None)) is not None:
+            self._forget(each)
+            self._progress.set()
 
     def fail(self, fault: StorageFault, *, detail: str) -> None:
         """Take no more objects. Those that wait are still uploaded."""
@@ -166,13 +191,6 @@ class Upload:
         """Stop uploading. What waits stays on disk."""
         self._task.cancel()
         await asyncio.wait([self._task, *self._writes.values()])
-        self.close_journal()
-
-    def close_journal(self) -> None:
-        """Close the file of the journal."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
 
     def _add(self, each: WaitingObject) -> None:
         self._next_number = each.number + 1
@@ -188,10 +206,27 @@ class Upload:
         self.waiting_bytes -= each.size_bytes
         self._host.submit(lambda: object_path(self.folder, each.number).unlink(missing_ok=True))
 
-    def _note_written(self, number: int, done: "asyncio.Future[None]") -> None:
-        del self._writes[number]
+    def _submit(
+        self, work: Callable[[], None], failure: str, *, size_bytes: int = 0, is_journal: bool = False
+    ) -> "asyncio.Future[None]":
+        """Let the thread of the spool write. After a failure the journal ends, so that it stays true."""
+
+        def write() -> None:
+            if is_journal and self._is_damaged:
+                return
+            try:
+                work()
+            except OSError:
+                self._is_damaged = True
+                raise
+
+        writing = self._host.submit(write, size_bytes=size_bytes)
+        writing.add_done_callback(lambda done: self._note_written(done, failure))
+        return writing
+
+    def _note_written(self, done: "asyncio.Future[None]", failure: str) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
-            self.fail(StorageFault.UNAVAILABLE, detail=f"the spool cannot be written: {error}")
+            self.fail(StorageFault.UNAVAILABLE, detail=f"{failure}: {error}")
 
     async def _run(self) -> None:
         delay = FIRST_DELAY_SECONDS

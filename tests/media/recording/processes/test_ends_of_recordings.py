@@ -12,13 +12,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from stagebook.media.codecs.codec_names import MediaKind
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import Connected
+from stagebook.media.recording.processes.recorder_messages import SPOOL_NAME
 from stagebook.media.recording.processes.recorder_pool import RecorderPool
-from stagebook.media.recording.recording_port import RecordingEnded, RecordingFact, RecordingStarted
+from stagebook.media.recording.recording_port import (
+    RecordingEnded,
+    RecordingFact,
+    RecordingFailed,
+    RecordingStarted,
+)
 from stagebook.media.rtc.engine.engine_pool import EnginePool
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
@@ -99,6 +106,11 @@ class RecordedEncoder:
         return sum(frame.kind is MediaKind.VIDEO for frame in self.witness.frames["0"])
 
     @property
+    def media(self) -> Path:
+        """The folder of the segments in the bucket."""
+        return self.folder / REQUEST.bucket_name / REQUEST.prefix / "media" / "hls" / "high"
+
+    @property
     def process_id(self) -> int:
         """Of the recorder process."""
         assert self.recorders.process_id is not None
@@ -106,10 +118,9 @@ class RecordedEncoder:
 
     def recorded_pictures(self) -> int:
         """How many pictures are in the segments of the recording, which is complete."""
-        media = self.folder / REQUEST.bucket_name / REQUEST.prefix / "media" / "hls" / "high"
-        playlist = read_playlist((media / "playlist.m3u8").read_text())
+        playlist = read_playlist((self.media / "playlist.m3u8").read_text())
         assert playlist.is_complete
-        return sum(len(samples((media / each.uri).read_bytes())[1]) for each in playlist.segments)
+        return sum(len(samples((self.media / each.uri).read_bytes())[1]) for each in playlist.segments)
 
 
 @pytest.fixture
@@ -178,3 +189,20 @@ async def test_a_publisher_that_returns_is_recorded_behind_its_last_part(encoder
     await until(lambda: any(isinstance(fact, RecordingEnded) for fact in encoder.facts))
     # The new part begins with the pictures since the last keyframe, which the last one has as well.
     assert encoder.recorded_pictures() > seen + GOP_FRAMES // 2
+
+
+async def test_a_process_that_is_killed_leaves_the_same_duration_in_the_bucket_and_in_the_report(
+    encoder: RecordedEncoder,
+) -> None:
+    os.kill(encoder.process_id, signal.SIGCONT)
+    await until(lambda: (encoder.media / "1.mp4").exists())
+    os.kill(encoder.process_id, signal.SIGKILL)
+    await until(lambda: any(isinstance(fact, RecordingFailed) for fact in encoder.facts))
+    failed = next(fact for fact in encoder.facts if isinstance(fact, RecordingFailed))
+    metadata = encoder.media.parents[2] / "events" / "recording-failed.json"
+    await until(metadata.exists)
+    document = msgspec.json.decode(metadata.read_bytes())
+    assert document["recording_status"] == "RECORDING_ENDED_WITH_FAILURE"
+    assert failed.duration_ms == document["media"]["hls"]["duration_ms"] >= 4_000
+    # What the server has heard is durable: nothing is left.
+    await until(lambda: not any((encoder.folder / SPOOL_NAME).iterdir()))

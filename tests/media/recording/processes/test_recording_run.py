@@ -114,6 +114,9 @@ async def test_a_recording_is_started_with_its_first_object_and_ended_with_its_l
     playlist = read_playlist(recording.stored("media/hls/high/playlist.m3u8").decode())
     assert playlist.is_complete
     assert all(recording.has(f"media/hls/high/{segment.uri}") for segment in playlist.segments)
+    # The journal is kept until the server says that the outcome is durable.
+    assert (recording.folder / "spool" / "one" / "journal").exists()
+    recording.spool.settle("one")
     await until(lambda: not any((recording.folder / "spool").iterdir()))
 
 
@@ -141,6 +144,7 @@ async def test_a_bucket_that_is_closed_at_the_end_fails_the_end(recording: Recor
     assert recording.facts == [RecordingStarted(recording_id="recording"), failed]
     # What waits is stored when the bucket is open again.
     recording.store.fault = None
+    recording.spool.settle("one")
     await until(lambda: not any((recording.folder / "spool").iterdir()))
     assert read_playlist(recording.stored("media/hls/high/playlist.m3u8").decode()).is_complete
 
@@ -154,9 +158,12 @@ async def test_a_store_that_hangs_does_not_hold_up_the_end(recording: Recording)
     assert recording.facts == [
         RecordingFailed(recording_id="recording", fault=StorageFault.UNAVAILABLE, duration_ms=DURATION_MS)
     ]
+    # The bucket says the same, when it has all.
     recording.store.gate.set()
+    recording.spool.settle("one")
     await until(lambda: not any((recording.folder / "spool").iterdir()))
-    assert recording.status("recording-ended") == "RECORDING_ENDED"
+    assert recording.status("recording-failed") == "RECORDING_ENDED_WITH_FAILURE"
+    assert not recording.has("events/recording-ended.json")
 
 
 async def test_vp8_is_told_as_unsupported(recording: Recording) -> None:
@@ -179,6 +186,7 @@ async def test_a_full_spool_fails_the_recording_and_completes_it(tmp_path: Path)
     assert isinstance(failed, RecordingFailed)
     assert failed.fault is StorageFault.UNAVAILABLE
     recording.store.gate.set()
+    recording.spool.settle("one")
     await until(lambda: not any((tmp_path / "spool").iterdir()))
     playlist = read_playlist(recording.stored("media/hls/high/playlist.m3u8").decode())
     assert playlist.is_complete

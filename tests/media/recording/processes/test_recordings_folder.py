@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,26 @@ def test_a_change_of_owner_that_is_interrupted_is_made_again(path: Path, monkeyp
             folder.prepare()
     folder.prepare()
     assert owners(path) == {OTHER.user_id}
+
+
+async def test_the_folder_is_given_in_a_thread_and_within_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stagebook.media.recording.processes.recordings_folder.PREPARE_SECONDS", 0.01)
+    folder, gate, threads = RecordingsFolder(path, user=None), threading.Event(), list[int]()
+    prepare = folder.prepare
+
+    def slow(*names: str) -> None:
+        threads.append(threading.get_ident())
+        gate.wait(20)
+        prepare(*names)
+
+    monkeypatch.setattr(folder, "prepare", slow)
+    with pytest.raises(OSError, match="still being given"):
+        await folder.prepared("_spool")
+    gate.set()
+    monkeypatch.setattr("stagebook.media.recording.processes.recordings_folder.PREPARE_SECONDS", 20)
+    # The same work is waited for.
+    await folder.prepared("_spool")
+    assert (path / "_spool").is_dir()
+    assert len(threads) == 1
+    assert threads != [threading.get_ident()]
+    folder.close()

@@ -10,7 +10,11 @@ from typing import Protocol
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from stagebook.media.recording.processes.recorder_pool import RecorderPool
-from stagebook.media.recording.processes.recorder_statistics import NO_RECORDER_STATISTICS, RecordingCounts
+from stagebook.media.recording.processes.recorder_statistics import (
+    NO_RECORDER_STATISTICS,
+    RecorderStatistics,
+    RecordingCounts,
+)
 
 
 class CountedRecorder(Protocol):
@@ -87,3 +91,22 @@ class RecordingMetrics:
             "Attempts to store an object of a recording that failed.",
             value=statistics.failed_attempts,
         )
+        yield from _leftovers(statistics)
+
+
+def _leftovers(statistics: RecorderStatistics) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "stagebook_recorder_leftovers",
+        "Recordings that are over and of which the store has not taken all objects yet.",
+        value=statistics.left_uploads,
+    )
+    yield GaugeMetricFamily(
+        "stagebook_recorder_oldest_leftover_seconds",
+        "How long the oldest of them has waited.",
+        value=statistics.oldest_left_seconds,
+    )
+    yield CounterMetricFamily(
+        "stagebook_recorder_abandoned",
+        "Recordings whose objects were deleted before the store had all of them.",
+        value=statistics.abandoned_uploads,
+    )

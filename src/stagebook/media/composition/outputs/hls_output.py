@@ -36,7 +36,7 @@ from stagebook.media.recording.recording_metadata import (
     metadata_name,
 )
 from stagebook.media.recording.recording_recovery import CRASH_MESSAGE
-from stagebook.media.recording.thumbnail_writer import ThumbnailWriter
+from stagebook.media.recording.thumbnail_writer import ThumbnailMaker, ThumbnailWriter
 from stagebook.storage.object_store import StorageError, StorageFault
 
 CHECK_SECONDS: Final = 30.0
@@ -68,6 +68,9 @@ class OutputUpload(Protocol):
     def put_last(self, name: str, body: bytes, content_type: str) -> None:
         """Put an object that completes the upload, also after a fault."""
 
+    def withdraw(self, name: str) -> None:
+        """Remove an object that waits."""
+
     def append_journal(self, record: bytes) -> None:
         """Append to the journal, from which an interrupted output is completed (`recording_journal`)."""
 
@@ -95,6 +98,7 @@ class HlsOutput:
         check_bucket: Callable[[], Awaitable[None]],
         now_ms: Callable[[], int],
         start_ms: Callable[[], int],
+        make_thumbnail: ThumbnailMaker | None = None,
     ) -> None:
         """`check_bucket` raises StorageError; `now_ms` is the wall-clock time since the epoch, and `start_ms` that at
         which the times of the packets begin. A packet may have waited for this process."""
@@ -133,7 +137,11 @@ class HlsOutput:
         self._thumbnails = None
         if thumbnails is not None:
             self._thumbnails = ThumbnailWriter(
-                objects=upload, settings=thumbnails, folder=size, request_keyframe=_nothing
+                objects=upload,
+                settings=thumbnails,
+                folder=size,
+                request_keyframe=_nothing,
+                make=make_thumbnail,
             )
 
     def start(self) -> None:
@@ -169,6 +177,8 @@ class HlsOutput:
             self._watching.cancel()
         if self._has_failed:
             return
+        if self._thumbnails is not None:
+            self._thumbnails.finish()
         duration_ms = self._writer.end()
         if self._is_interrupted:
             status, message = RecordingStatus.ENDED_WITH_FAILURE, CRASH_MESSAGE
@@ -199,6 +209,9 @@ class HlsOutput:
             await self._wait_for_bucket()
         except StorageError as error:
             self._fail(error.fault)
+            return
+        if (fault := self._upload.fault) is not None:
+            self._fail(fault)
             return
         self._report(OutputStarted(**self._ids))
         lasting = 0
@@ -232,6 +245,7 @@ class HlsOutput:
     def _fail(self, fault: StorageFault) -> None:
         self._has_failed = True
         _log.warning("a bucket takes no objects of a composition", fault=fault.value, **self._ids)
+        self._upload.withdraw(metadata_name(RecordingStatus.ENDED))
         self._put_metadata(RecordingStatus.ENDED_WITH_FAILURE, message=fault.value)
         self._report(OutputFailed(**self._ids, fault=_FAULTS[fault]))
 

@@ -40,10 +40,11 @@ from stagebook.media.composition.inputs.participant_decoder import ParticipantDe
 from stagebook.media.composition.outputs.hls_output import HlsOutput
 from stagebook.media.composition.outputs.rtmp_output import RtmpOutput
 from stagebook.media.composition.processes.composing_statistics import ComposingStatistics
-from stagebook.media.composition.processes.composition_leftovers import complete_leftover
+from stagebook.media.composition.processes.composition_leftovers import bounded_leftovers, complete_leftover
 from stagebook.media.composition.processes.composition_messages import SPOOLS_NAME, ComposingSetup
 from stagebook.media.composition.program.composed_program import ComposedProgram
 from stagebook.media.media_bus import FeedTicket
+from stagebook.media.recording.thumbnail_thread import ThumbnailThread
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.tap.layer_follower import PictureLimit
 from stagebook.media.tap.tap_receiver import TapReceiver
@@ -118,11 +119,22 @@ class ComposedStage:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._threads = DecodingThreads(setup.decoding_threads)
+        self._thumbnails = ThumbnailThread()
         self._programs: list[tuple[ComposedProgram, _OpenProgram]] = []
         self._participants: dict[str, _TappedParticipant] = {}
         """By tap id."""
         self._spool: UploadSpool | None = None
         self._uploads: list[Upload] = []
+
+    async def open_spool(self) -> None:
+        """Be the only process that uses the spool of the composition. Raises OSError."""
+        if any(isinstance(output, BucketOutput) for output in self._request.outputs):
+            self._spool = self._make_spool()
+            await self._spool.lock()
+
+    def _make_spool(self) -> UploadSpool:
+        folder = Path(SPOOLS_NAME) / self._request.composition_id
+        return UploadSpool(folder, open_store(self._setup.storage), max_bytes=self._setup.spool_bytes)
 
     def start(self) -> None:
         """Begin to compose, without participants. Raises OSError."""
@@ -176,15 +188,18 @@ class ComposedStage:
             if is_server_lost and isinstance(output, HlsOutput):
                 output.interrupt()
         await asyncio.gather(*(output.end() for output in outputs))
-        for name in self._leftovers:
-            await complete_leftover(Path(SPOOLS_NAME) / name, self._setup)
+        spools = [Path(SPOOLS_NAME) / name for name in self._leftovers]
+        for spool in await asyncio.to_thread(bounded_leftovers, spools, max_bytes=self._setup.spool_bytes):
+            await complete_leftover(spool, self._setup)
 
-    async def close(self) -> None:
-        """End the threads and the spool. What the store does not have stays on disk."""
+    async def close(self, *, is_settled: bool = True) -> None:
+        """End the threads and the spool. What the store does not have stays on disk, and without `is_settled` all."""
         self._threads.stop()
+        self._thumbnails.stop()
         if self._spool is not None:
             await self._spool.stop()
-            await asyncio.to_thread(_remove_complete, self._uploads)
+            if is_settled:
+                await asyncio.to_thread(_remove_complete, self._uploads)
 
     def statistics(self) -> ComposingStatistics:
         """Return what this process has used so far."""
@@ -222,7 +237,7 @@ class ComposedStage:
         for output in outputs:
             try:
                 opened.outputs.append(self._open_output(output, program))
-            except (OSError, ValueError) as error:
+            except ValueError as error:
                 _log.error("an output cannot be opened", destination=output.destination_id, error=type(error).__name__)
                 self._report(
                     OutputFailed(
@@ -234,7 +249,7 @@ class ComposedStage:
         return program, opened
 
     def _open_output(self, output: Output, program: ComposedProgram) -> _OpenOutput:
-        """Raises OSError if the spool cannot be written, and ValueError for a URL that is none of RTMP."""
+        """Raises ValueError for a URL that is none of RTMP."""
         if isinstance(output, ChannelOutput):
             return RtmpOutput(
                 output,
@@ -243,10 +258,7 @@ class ComposedStage:
                 report=self._report,
                 tls=ssl.create_default_context(),
             )
-        if self._spool is None:
-            store = open_store(self._setup.storage)
-            folder = Path(SPOOLS_NAME) / self._request.composition_id
-            self._spool = UploadSpool(folder, store, max_bytes=self._setup.spool_bytes)
+        self._spool = self._spool or self._make_spool()
         target = UploadTarget(bucket_name=output.bucket_name, prefix=output.prefix)
         upload = self._spool.open(output.destination_id, target)
         self._uploads.append(upload)
@@ -260,6 +272,7 @@ class ComposedStage:
             check_bucket=partial(self._spool.store.check_bucket, output.bucket_name),
             now_ms=lambda: time.time_ns() // 1_000_000,
             start_ms=lambda: program.started_ms,
+            make_thumbnail=self._thumbnails.maker,
         )
 
     def _on_loop(self, callback: Callable[[], None]) -> None:

@@ -53,6 +53,8 @@ class ComposingSetup(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage
     """The path of a folder is relative to the working directory of the process."""
     spool_bytes: int
+    max_left_seconds: float = float("inf")
+    """How long the store may refuse what a composition has left."""
     decoding_threads: int
 
 

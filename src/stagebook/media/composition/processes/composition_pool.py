@@ -1,8 +1,9 @@
 """All compositions of a server: one process for each, and no more than `max_compositions`."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from functools import reduce
+import time
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial, reduce
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ import structlog
 from stagebook.media.composition.composition_port import (
     ComposedParticipant,
     CompositionFact,
+    CompositionListener,
     CompositionLost,
     CompositionRequest,
 )
@@ -21,6 +23,7 @@ from stagebook.media.composition.processes.composing_statistics import (
     ComposingStatistics,
     CompositionCounts,
 )
+from stagebook.media.composition.processes.composition_leftovers import read_complete_outputs
 from stagebook.media.composition.processes.composition_messages import SPOOLS_NAME, ComposingSetup
 from stagebook.media.composition.processes.composition_run import CompositionRun
 from stagebook.media.composition.processes.composition_taps import SourceTaps
@@ -28,6 +31,8 @@ from stagebook.media.recording.processes.recordings_folder import RecordingsFold
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
+from stagebook.storage.spool.spool_lock import wait_for_spool
+from stagebook.storage.spool.upload_spool import LOCK_SECONDS
 
 STOP_SECONDS: Final = 15.0
 """How long a server that stops waits for the outputs of its compositions."""
@@ -61,7 +66,7 @@ class CompositionPool:
         self._user = user
         self._timeouts = timeouts
         self._stop_seconds = stop_seconds
-        self._on_fact: Callable[[CompositionFact], None] = _ignore
+        self._on_fact: CompositionListener = _ignore
         self._runs: dict[str, CompositionRun] = {}
         self._numbers = count()
         self.counts = CompositionCounts()
@@ -83,7 +88,20 @@ class CompositionPool:
         """The sums over all processes since the start, as last reported."""
         return reduce(ComposingStatistics.plus, (run.statistics for run in self._runs.values()), self._ended_runs)
 
-    def listen(self, on_fact: Callable[[CompositionFact], None]) -> None:
+    async def complete_outputs(self, composition_ids: Sequence[str]) -> Collection[tuple[str, str]]:
+        """As CompositionEngine.complete_outputs. Processes of the earlier run that have not exited are waited for."""
+        return await asyncio.to_thread(self._read_complete, composition_ids)
+
+    def _read_complete(self, composition_ids: Sequence[str]) -> list[tuple[str, str]]:
+        deadline, complete = time.monotonic() + LOCK_SECONDS, []
+        for composition_id in composition_ids:
+            spool = self._folder.path / SPOOLS_NAME / composition_id
+            if not wait_for_spool(spool, timeout_seconds=max(0.0, deadline - time.monotonic())):
+                _log.error("the process of a composition has not exited", composition=composition_id)
+            complete += [(composition_id, each) for each in read_complete_outputs(spool)]
+        return complete
+
+    def listen(self, on_fact: CompositionListener) -> None:
         """As CompositionEngine.listen."""
         self._on_fact = on_fact
 
@@ -94,7 +112,7 @@ class CompositionPool:
             # A process whose composition is complete has only to exit.
             if sum(not run.is_complete for run in self._runs.values()) >= self.max_compositions:
                 raise WorkerStartError(f"{self.max_compositions} compositions are running (max_compositions)")
-            directory = self._prepare()
+            directory = self._folder.open_tap_directory()
         except (OSError, WorkerStartError) as error:
             _log.error("a composition does not start", composition=composition_id, detail=str(error))
             lost = CompositionLost(composition_id=composition_id)
@@ -109,11 +127,13 @@ class CompositionPool:
             number=next(self._numbers),
             setup=self._setup,
             folder=str(self._folder.path),
+            prepare=lambda: self._folder.prepared(SPOOLS_NAME),
             tap_directory=tap_directory,
             leftovers=leftovers,
             opener=self._opener,
             user=self._user,
             on_fact=self._report,
+            complete_outputs=partial(read_complete_outputs, self._folder.path / SPOOLS_NAME / composition_id),
             on_gone=lambda: self._forget(composition_id),
             timeouts=self._timeouts,
         )
@@ -128,7 +148,7 @@ class CompositionPool:
         nothing = CompositionRequest(
             composition_id=_COMPLETING, composition_arn="", stage_arn="", started_ms=0, layout=GridLayout(), outputs=()
         )
-        self._start(nothing, self._prepare(), leftovers=leftovers)
+        self._start(nothing, self._folder.open_tap_directory(), leftovers=leftovers)
         self._runs[_COMPLETING].end()
 
     def show_participants(self, composition_id: str, participants: tuple[ComposedParticipant, ...]) -> None:
@@ -147,14 +167,9 @@ class CompositionPool:
         await asyncio.gather(*(run.stop(seconds=self._stop_seconds) for run in self._runs.values()))
         self._folder.close()
 
-    def _prepare(self) -> str:
-        """Make the folders of the process. Returns that of the sockets of taps. Raises OSError."""
-        self._folder.prepare(SPOOLS_NAME)
-        return self._folder.open_tap_directory()
-
-    def _report(self, fact: CompositionFact) -> None:
+    def _report(self, fact: CompositionFact) -> "asyncio.Future[None] | None":
         self.counts.note(fact)
-        self._on_fact(fact)
+        return self._on_fact(fact)
 
     def _forget(self, composition_id: str) -> None:
         run = self._runs.pop(composition_id, None)

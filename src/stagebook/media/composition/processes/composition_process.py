@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from stagebook.media.composition.drawing.picture_memory import keep_freed_memory
@@ -32,6 +33,7 @@ from stagebook.media.composition.processes.composition_messages import (
 )
 from stagebook.media.port import RefusalReason
 from stagebook.media.tap.tap_receiver import TapReceiver
+from stagebook.media.worker.framing import BrokenStreamError
 from stagebook.media.worker.least_rights import KeptRights
 from stagebook.media.worker.worker_main import ReportWriter, run_worker, worker_main
 from stagebook.media.worker.worker_messages import RequestRefused
@@ -45,7 +47,7 @@ TAP_BATCH_SECONDS: Final = 0.02
 class _ComposingWorker:
     """Carries out the server's commands with a ComposedStage (`worker_main.Worker`)."""
 
-    def __init__(self, command: StartComposing, reports: ReportWriter) -> None:
+    def __init__(self, command: StartComposing, reports: ReportWriter, is_server_lost: Callable[[], bool]) -> None:
         self._reports = reports
         self._tap_directory = command.tap_directory
         self._taps = TapReceiver(
@@ -63,10 +65,12 @@ class _ComposingWorker:
         )
         self._ending: asyncio.Task[None] | None = None
         self._measurements: asyncio.Task[None] | None = None
+        self._is_server_lost = is_server_lost
 
     async def start(self) -> ComposingStarted:
         """Compose from now on. Raises OSError."""
         await self._taps.start(self._tap_directory)
+        await self._stage.open_spool()
         self._stage.start()
         self._measurements = asyncio.create_task(self._report_statistics())
         return ComposingStarted()
@@ -78,7 +82,8 @@ class _ComposingWorker:
         await self._ending
         if self._measurements is not None:
             self._measurements.cancel()
-        await self._stage.close()
+        # The server sends Stop when what it has heard is durable. A server that is lost may not have heard it.
+        await self._stage.close(is_settled=not self._is_server_lost())
         await self._taps.stop()
 
     def handle(self, command: ComposingCommand) -> None:
@@ -113,11 +118,19 @@ class _ComposingWorker:
 
 async def serve(control_socket: socket.socket) -> int:
     """Compose until Stop, or until the server closes the control socket. Returns the exit code."""
-    return await run_worker(control_socket, receive_composing_command, _make_worker)
+    lost = asyncio.Event()
 
+    async def receive(reader: asyncio.StreamReader) -> ComposingCommand:
+        try:
+            return await receive_composing_command(reader)
+        except BrokenStreamError:
+            lost.set()
+            raise
 
-def _make_worker(command: ComposingCommand, reports: ReportWriter) -> _ComposingWorker | None:
-    return _ComposingWorker(command, reports) if isinstance(command, StartComposing) else None
+    def make_worker(command: ComposingCommand, reports: ReportWriter) -> _ComposingWorker | None:
+        return _ComposingWorker(command, reports, lost.is_set) if isinstance(command, StartComposing) else None
+
+    return await run_worker(control_socket, receive, make_worker)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
     spawn -> StartComposing -> ComposingStarted -> facts, taps ... -> EndComposing -> ComposingEnded -> Stop
 
 A process is not started again: its composition is lost with it. The end is bounded in time: a process that does not
-complete its outputs is killed.
+complete its outputs is killed. Stop follows when the ends of the outputs are durable, because the process then deletes
+their journals.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from itertools import count
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import structlog
 from stagebook.media.composition.composition_port import (
     ComposedParticipant,
     CompositionFact,
+    CompositionListener,
     CompositionLost,
     CompositionRequest,
     OutputEnded,
@@ -64,15 +66,19 @@ class CompositionRun:
         number: int,
         setup: ComposingSetup,
         folder: str,
+        prepare: Callable[[], Awaitable[None]],
         tap_directory: str,
         leftovers: tuple[str, ...] = (),
         opener: SourceTaps,
         user: ProcessUser | None,
-        on_fact: Callable[[CompositionFact], None],
+        on_fact: CompositionListener,
+        complete_outputs: Callable[[], Collection[str]],
         on_gone: Callable[[], None],
         timeouts: WorkerTimeouts,
     ) -> None:
-        """`folder` is the working directory of the process. `on_gone` is called once, when the process has exited."""
+        """`folder` is the working directory of the process, which `prepare` makes; it raises OSError.
+        `complete_outputs` reads from disk which destinations are complete. `on_gone` is called once, when the process
+        has exited."""
         self._composition_id = request.composition_id
         self._start_command = StartComposing(
             request=request, setup=setup, tap_directory=tap_directory, leftovers=leftovers
@@ -88,6 +94,11 @@ class CompositionRun:
         """The process while it takes commands."""
         self._open_outputs = {output.destination_id for output in request.outputs}
         self._is_ending = False
+        self._durable: list[asyncio.Future[None]] = []
+        """Of the ends of outputs."""
+        self._stopping: asyncio.Task[None] | None = None
+        self._prepare = prepare
+        self._complete_outputs = complete_outputs
         self.statistics: ComposingStatistics = NO_COMPOSING_STATISTICS
         """As last reported."""
         self._program = WorkerProgram(
@@ -165,13 +176,31 @@ class CompositionRun:
 
     async def _supervise(self) -> None:
         try:
+            await self._prepare()
             await self._run_once(await WorkerRun.spawn(self._program, timeouts=self._timeouts))
-        except WorkerStartError as error:
+        except (OSError, WorkerStartError) as error:
             _log.error("a composition does not start", detail=str(error), composition=self._composition_id)
         finally:
-            if self._open_outputs:
-                self._report_fact(CompositionLost(composition_id=self._composition_id))
+            await self._report_lost()
             self._report_gone()
+
+    async def _report_lost(self) -> None:
+        """Report the outputs that the process has not: those that are complete, and that it was lost with the others.
+        Returns when that is durable: then another process deletes what it has left."""
+        if self._open_outputs:
+            for destination_id in await asyncio.to_thread(self._complete_outputs):
+                if destination_id in self._open_outputs:
+                    self._report(OutputEnded(composition_id=self._composition_id, destination_id=destination_id))
+        if self._open_outputs:
+            self._report(CompositionLost(composition_id=self._composition_id))
+        if self._durable:
+            await asyncio.wait(self._durable)
+
+    def _report(self, fact: CompositionFact) -> None:
+        if isinstance(fact, OutputEnded | OutputFailed):
+            self._open_outputs.discard(fact.destination_id)
+        if (durable := self._report_fact(fact)) is not None:
+            self._durable.append(durable)
 
     async def _run_once(self, run: WorkerRun) -> None:
         """From the start command to the exit. Raises WorkerStartError."""
@@ -215,14 +244,19 @@ class CompositionRun:
             case TapEnded():
                 self._taps.tap_ended(report.tap_id)
             case OutputChanged():
-                if isinstance(report.fact, OutputEnded | OutputFailed):
-                    self._open_outputs.discard(report.fact.destination_id)
-                self._report_fact(report.fact)
+                self._report(report.fact)
             case ComposingMeasured():
                 self.statistics = report.statistics
             case ComposingEnded():
-                self._send(Stop())
-                asyncio.get_running_loop().call_later(_EXIT_SECONDS, self._kill)
+                self._stopping = asyncio.create_task(self._stop_process())
+
+    async def _stop_process(self) -> None:
+        """Let the process exit once the ends of all outputs are durable."""
+        if self._durable:
+            await asyncio.wait(self._durable)
+        if all(not each.cancelled() and each.exception() is None for each in self._durable):
+            self._send(Stop())
+        asyncio.get_running_loop().call_later(_EXIT_SECONDS, self._kill)
 
     def _waiting(self, request_id: int) -> "asyncio.Future[FeedTicket] | None":
         ticket = self._tickets.get(request_id)

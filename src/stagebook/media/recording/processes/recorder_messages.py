@@ -9,12 +9,15 @@ server                                    recorder process
   | -- FailCommand -----------------------> |   the source cannot be tapped
   | -- EndPartCommand --------------------> |
   | -- EndRecordingCommand ---------------> |
+  | -- SettleCommand ---------------------> |   the outcome that was reported is durable
   | <- TapLost ---------------------------- |   at any time during a part
   | <- RecordingReported ------------------ |   at any time
   | <- RecorderMeasured ------------------- |   every two seconds
 """
 
 import asyncio
+import re
+from hashlib import sha256
 from typing import Final, TypeAlias
 
 import msgspec
@@ -40,6 +43,12 @@ from stagebook.storage.storage_settings import Storage
 
 SPOOL_NAME: Final = "_spool"
 """The folder of the spool in that of recordings. No bucket can have this name (shape BucketName: `[a-z0-9-.]+`)."""
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+
+
+def upload_name(recording_id: str) -> str:
+    """Return the name of a recording's folder in the spool: its id if that is the name of a file."""
+    return recording_id if _FOLDER_NAME.fullmatch(recording_id) else sha256(recording_id.encode()).hexdigest()
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +62,8 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Time in which the store must have all objects of a recording that has ended."""
     stop_timeout_seconds: float
     """The same for all recordings together when the process stops."""
+    max_left_seconds: float
+    """How long the store may refuse what a recording has left."""
 
 
 class StartRecorder(Command, frozen=True, kw_only=True):
@@ -60,6 +71,8 @@ class StartRecorder(Command, frozen=True, kw_only=True):
 
     settings: RecorderSettings
     tap_directory: str
+    unsettled: tuple[str, ...] = ()
+    """The recordings of earlier processes whose outcomes are not durable yet. SettleCommand follows for each."""
 
 
 class RecordCommand(Command, frozen=True, kw_only=True):
@@ -99,6 +112,12 @@ class EndRecordingCommand(Command, frozen=True, kw_only=True):
     recording_id: str
 
 
+class SettleCommand(Command, frozen=True, kw_only=True):
+    """The outcome of a recording is durable: its journal is not needed any more."""
+
+    recording_id: str
+
+
 class RecorderRunning(Report, frozen=True, kw_only=True):
     """The process records from now on."""
 
@@ -122,7 +141,14 @@ class RecorderMeasured(Report, frozen=True, kw_only=True):
 
 
 RecorderCommand: TypeAlias = (
-    StartRecorder | RecordCommand | AcceptTapRequest | FailCommand | EndPartCommand | EndRecordingCommand | Stop
+    StartRecorder
+    | RecordCommand
+    | AcceptTapRequest
+    | FailCommand
+    | EndPartCommand
+    | EndRecordingCommand
+    | SettleCommand
+    | Stop
 )
 RecorderReport: TypeAlias = (
     RecorderRunning

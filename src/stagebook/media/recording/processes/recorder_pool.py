@@ -1,14 +1,15 @@
 """The recorder process as the RecordingEngine of the server.
 
 The process starts with the first recording, or at the start of the server if an earlier process has left something in
-its spool. When it is lost, all of its recordings have failed; the next process completes what is on disk.
+its spool. When it is lost, its recordings are over: what their journals say is reported (`recorded_outcome`), and the
+next process completes what is on disk. A journal is kept until the outcome that it tells is durable.
 
 A part begins with a tap of the source. A tap that is refused because an engine is busy, or that is lost, is opened
 again for as long as the part goes on; a source that is gone has no tap, and the manager ends its part.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,26 +19,34 @@ import structlog
 from stagebook.media.media_bus import FeedTicket
 from stagebook.media.port import MediaRefusedError, RefusalReason
 from stagebook.media.recording.processes.recorder_messages import (
+    SPOOL_NAME,
     EndPartCommand,
     EndRecordingCommand,
     FailCommand,
     RecordCommand,
     RecorderSettings,
+    SettleCommand,
+    upload_name,
 )
 from stagebook.media.recording.processes.recorder_statistics import RecordingCounts
 from stagebook.media.recording.processes.recorder_worker import RecorderWorker
 from stagebook.media.recording.processes.recordings_folder import RecordingsFolder
+from stagebook.media.recording.recorded_outcome import read_outcome
 from stagebook.media.recording.recording_port import (
+    FactListener,
     RecordingEnded,
     RecordingFact,
     RecordingFailed,
     RecordingRequest,
+    RecordingStarted,
 )
 from stagebook.media.rtc.sfu.relay.relay_messages import SourceDescription
 from stagebook.media.worker.least_rights import ProcessUser
 from stagebook.media.worker.worker_run import WorkerStartError
 from stagebook.media.worker.worker_timeouts import WorkerTimeouts
 from stagebook.storage.object_store import StorageFault
+from stagebook.storage.spool.spool_lock import wait_for_spool
+from stagebook.storage.spool.upload_spool import LOCK_SECONDS
 from stagebook.storage.storage_settings import Storage
 
 STOP_UPLOAD_SECONDS: Final = 10.0
@@ -89,6 +98,7 @@ class RecorderPool:
         folder: Path,
         spool_bytes: int,
         end_timeout_seconds: float,
+        max_left_seconds: float = float("inf"),
         user: ProcessUser | None = None,
         timeouts: WorkerTimeouts = WorkerTimeouts(stop_seconds=STOP_UPLOAD_SECONDS + 5),  # noqa: B008 - frozen
     ) -> None:
@@ -103,10 +113,14 @@ class RecorderPool:
             spool_bytes=spool_bytes,
             end_timeout_seconds=end_timeout_seconds,
             stop_timeout_seconds=STOP_UPLOAD_SECONDS,
+            max_left_seconds=max_left_seconds,
         )
-        self._on_fact: Callable[[RecordingFact], None] = lambda _fact: None
+        self._on_fact: FactListener = lambda _fact: None
         self._recordings: dict[str, _KnownRecording] = {}
         self.counts = RecordingCounts()
+        self._unsettled: dict[str, None] = {}
+        """Recordings that were lost, or are over, whose outcomes are not durable yet."""
+        self._reading: set[asyncio.Task[None]] = set()
         self._worker: RecorderWorker | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_stopping = False
@@ -126,7 +140,24 @@ class RecorderPool:
         """The number of recordings whose end is not reported yet."""
         return len(self._recordings)
 
-    def listen(self, on_fact: Callable[[RecordingFact], None]) -> None:
+    async def interrupted(self, recording_ids: Sequence[str]) -> Mapping[str, RecordingEnded | RecordingFailed]:
+        """As RecordingEngine.interrupted. A process of the earlier run that has not exited yet is waited for."""
+        return await asyncio.to_thread(self._read_outcomes, recording_ids)
+
+    def _read_outcomes(self, recording_ids: Sequence[str]) -> dict[str, RecordingEnded | RecordingFailed]:
+        spool = self._folder.path / SPOOL_NAME
+        if not wait_for_spool(spool, timeout_seconds=LOCK_SECONDS):
+            _log.error("the recorder of an earlier server has not exited: what it records now is not in the book")
+        outcomes: dict[str, RecordingEnded | RecordingFailed] = {}
+        for recording_id in recording_ids:
+            outcome = read_outcome(spool / upload_name(recording_id))
+            if outcome is not None and outcome.is_complete:
+                outcomes[recording_id] = RecordingEnded(recording_id=recording_id, duration_ms=outcome.duration_ms)
+            elif outcome is not None:
+                outcomes[recording_id] = _lost(recording_id, duration_ms=outcome.duration_ms)
+        return outcomes
+
+    def listen(self, on_fact: FactListener) -> None:
         """As RecordingEngine.listen."""
         self._on_fact = on_fact
 
@@ -152,6 +183,8 @@ class RecorderPool:
             await asyncio.wait([self._starting])
         if self._worker is not None:
             await self._worker.stop()
+        if self._reading:
+            await asyncio.wait(self._reading)
         self._folder.close()
 
     def start_recording(self, request: RecordingRequest) -> None:
@@ -201,7 +234,7 @@ class RecorderPool:
         """Let the process record the source. The process is started, and told of the recording, if need be."""
         worker = await self._running_worker()
         if worker is None:
-            self._report(RecordingFailed(recording_id=recording_id, fault=StorageFault.UNAVAILABLE, duration_ms=0))
+            self._report(_lost(recording_id, duration_ms=0))
             return
         if request is None:
             # Not at once: a tap that ends as soon as it is open must not keep the engine busy.
@@ -241,7 +274,7 @@ class RecorderPool:
     async def _start_worker(self) -> None:
         try:
             tap_directory = self._folder.open_tap_directory()
-            await asyncio.to_thread(self._folder.prepare)
+            await self._folder.prepared()
             self._worker = RecorderWorker(
                 self._settings,
                 folder=self._folder.path,
@@ -250,6 +283,7 @@ class RecorderPool:
                 on_recorded=self._handle_recorded,
                 on_tap_lost=self._handle_tap_lost,
                 on_lost=self._handle_lost,
+                unsettled=lambda: tuple(self._unsettled),
                 timeouts=self._timeouts,
             )
             await self._worker.start()
@@ -266,18 +300,56 @@ class RecorderPool:
             self._open_tap(recording_id, recording, None)
 
     def _handle_lost(self) -> None:
-        """All recordings that the process knew have failed."""
-        for recording_id, recording in list(self._recordings.items()):
-            if recording.is_known:
-                self._end_tap(recording)
-                self._report(RecordingFailed(recording_id=recording_id, fault=StorageFault.UNAVAILABLE, duration_ms=0))
+        """All recordings that the process knew are over."""
+        lost = [recording_id for recording_id, recording in self._recordings.items() if recording.is_known]
+        for recording_id in lost:
+            self._end_tap(self._recordings[recording_id])
+            self._unsettled[recording_id] = None
+        if lost:
+            reading = asyncio.create_task(self._report_lost(lost))
+            self._reading.add(reading)
+            reading.add_done_callback(self._reading.discard)
+
+    async def _report_lost(self, recording_ids: Sequence[str]) -> None:
+        """Report the outcomes of recordings whose process was lost."""
+        spool = self._folder.path / SPOOL_NAME
+        for recording_id in recording_ids:
+            outcome = await asyncio.to_thread(read_outcome, spool / upload_name(recording_id))
+            if outcome is not None:
+                self._report(RecordingStarted(recording_id=recording_id))
+            if outcome is not None and outcome.is_complete:
+                self._report(RecordingEnded(recording_id=recording_id, duration_ms=outcome.duration_ms))
+            else:
+                self._report(_lost(recording_id, duration_ms=0 if outcome is None else outcome.duration_ms))
 
     def _report_soon(self, fact: RecordingFact) -> None:
         """Report a fact after the call of the manager that has caused it."""
         asyncio.get_running_loop().call_soon(self._report, fact)
 
     def _report(self, fact: RecordingFact) -> None:
-        if isinstance(fact, RecordingEnded | RecordingFailed) and self._recordings.pop(fact.recording_id, None) is None:
+        if isinstance(fact, RecordingStarted):
+            self._on_fact(fact)
+            return
+        if self._recordings.pop(fact.recording_id, None) is None:
             return
         self.counts.note(fact)
-        self._on_fact(fact)
+        self._unsettled[fact.recording_id] = None
+        durable = self._on_fact(fact)
+        if durable is None:
+            self._settle(fact.recording_id)
+        else:
+            durable.add_done_callback(lambda done: self._note_durable(fact.recording_id, done))
+
+    def _note_durable(self, recording_id: str, durable: "asyncio.Future[None]") -> None:
+        if not durable.cancelled() and durable.exception() is None:
+            self._settle(recording_id)
+
+    def _settle(self, recording_id: str) -> None:
+        """The outcome of a recording is durable: its journal may be deleted."""
+        del self._unsettled[recording_id]
+        if self._worker is not None:
+            self._worker.send(SettleCommand(recording_id=recording_id))
+
+
+def _lost(recording_id: str, *, duration_ms: int) -> RecordingFailed:
+    return RecordingFailed(recording_id=recording_id, fault=StorageFault.UNAVAILABLE, duration_ms=duration_ms)

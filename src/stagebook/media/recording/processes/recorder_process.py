@@ -7,12 +7,10 @@ process has left there. It exits when the server sends Stop or closes the contro
 """
 
 import asyncio
-import re
 import socket
 import sys
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from random import SystemRandom
 from typing import Final
@@ -30,9 +28,11 @@ from stagebook.media.recording.processes.recorder_messages import (
     RecorderMeasured,
     RecorderRunning,
     RecordingReported,
+    SettleCommand,
     StartRecorder,
     TapLost,
     receive_command,
+    upload_name,
 )
 from stagebook.media.recording.processes.recorder_statistics import STATISTICS_INTERVAL_SECONDS, RecorderStatistics
 from stagebook.media.recording.processes.recording_run import RecordingRun
@@ -44,6 +44,7 @@ from stagebook.media.recording.recording_port import (
     RecordingFailed,
     RecordingRequest,
 )
+from stagebook.media.recording.thumbnail_thread import ThumbnailThread
 from stagebook.media.tap.tap_receiver import TapReceiver
 from stagebook.media.tap.tapped_frame import TappedFrame
 from stagebook.media.worker.framing import BrokenStreamError
@@ -59,7 +60,6 @@ TICK_SECONDS: Final = 1.0
 TAP_BATCH_SECONDS: Final = 0.1
 """Media may come late: a segment takes seconds."""
 
-_FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _log = structlog.get_logger(__name__)
 
 
@@ -70,13 +70,20 @@ class _Recordings:
         self._is_server_lost = is_server_lost
         self._settings = command.settings
         self._tap_directory = command.tap_directory
+        self._unsettled = command.unsettled
         self._reports = reports
         store = open_store(command.settings.storage)
-        self._spool = UploadSpool(Path(SPOOL_NAME), store, max_bytes=command.settings.spool_bytes)
+        self._spool = UploadSpool(
+            Path(SPOOL_NAME),
+            store,
+            max_bytes=command.settings.spool_bytes,
+            max_left_seconds=command.settings.max_left_seconds,
+        )
         self._receiver = TapReceiver(
             clock=asyncio.get_running_loop().time, randomness=SystemRandom(), batch_seconds=TAP_BATCH_SECONDS
         )
         self._taps = RecordingTaps(self._receiver, recordings=self, reply=reports.send)
+        self._thumbnails = ThumbnailThread()
         self._runs: dict[str, RecordingRun] = {}
         self._ticks: asyncio.Task[None] | None = None
         self._measurements: asyncio.Task[None] | None = None
@@ -84,7 +91,9 @@ class _Recordings:
     async def start(self) -> RecorderRunning:
         """Record from now on, and complete what was left. Raises OSError."""
         await self._receiver.start(self._tap_directory)
-        await recover_uploads(self._spool, ended_ms=_now_ms())
+        await self._spool.lock()
+        unsettled = frozenset(map(upload_name, self._unsettled))
+        await recover_uploads(self._spool, ended_ms=_now_ms(), unsettled=unsettled)
         self._ticks = asyncio.create_task(self._tick_regularly())
         self._measurements = asyncio.create_task(self._report_statistics())
         return RecorderRunning()
@@ -106,6 +115,7 @@ class _Recordings:
         if runs:
             endings = [asyncio.create_task(run.finished()) for run in runs]
             await asyncio.wait(endings, timeout=self._settings.stop_timeout_seconds)
+        self._thumbnails.stop()
         await self._spool.stop()
 
     def handle(self, command: RecorderCommand) -> None:
@@ -123,6 +133,8 @@ class _Recordings:
             case EndRecordingCommand():
                 if run := self._runs.get(command.recording_id):
                     self._taps.finish(command.recording_id, run.end)
+            case SettleCommand():
+                self._spool.settle(upload_name(command.recording_id))
 
     # TappedRecordings
 
@@ -146,13 +158,7 @@ class _Recordings:
     def _record(self, request: RecordingRequest) -> None:
         recording_id = request.recording_id
         target = UploadTarget(bucket_name=request.bucket_name, prefix=request.prefix)
-        try:
-            upload = self._spool.open(_folder_name(recording_id), target)
-        except OSError as error:
-            _log.error("the spool cannot be written", recording=recording_id, detail=str(error))
-            failed = RecordingFailed(recording_id=recording_id, fault=StorageFault.UNAVAILABLE, duration_ms=0)
-            self._reports.send(RecordingReported(recorded=failed))
-            return
+        upload = self._spool.open(upload_name(recording_id), target)
         self._runs[recording_id] = RecordingRun(
             request,
             spool=self._spool,
@@ -161,6 +167,7 @@ class _Recordings:
             now_ms=_now_ms,
             report=self._report,
             end_timeout_seconds=self._settings.end_timeout_seconds,
+            make_thumbnail=self._thumbnails.maker,
         )
 
     def _fail(self, command: FailCommand) -> None:
@@ -180,6 +187,7 @@ class _Recordings:
             await asyncio.sleep(TICK_SECONDS)
             for run in list(self._runs.values()):
                 run.tick()
+            self._spool.keep_left_bound()
 
     async def _report_statistics(self) -> None:
         while True:
@@ -188,17 +196,15 @@ class _Recordings:
                 cpu_seconds=time.process_time(),
                 waiting_bytes=self._spool.waiting_bytes,
                 failed_attempts=self._spool.failed_attempts,
+                left_uploads=self._spool.left_uploads,
+                oldest_left_seconds=self._spool.oldest_left_seconds,
+                abandoned_uploads=self._spool.abandoned_uploads,
             )
             self._reports.send_measurement(RecorderMeasured(statistics=statistics))
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _folder_name(recording_id: str) -> str:
-    """Return the name of a recording's folder in the spool: its id if that is the name of a file."""
-    return recording_id if _FOLDER_NAME.fullmatch(recording_id) else sha256(recording_id.encode()).hexdigest()
 
 
 async def serve(control_socket: socket.socket) -> int:

@@ -22,6 +22,12 @@ class RecorderStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """The size of the objects that wait for the store, those that earlier processes have left included."""
     failed_attempts: int = 0
     """How often the store has not taken an object."""
+    left_uploads: int = 0
+    """How many recordings have left objects that the store has not taken yet."""
+    oldest_left_seconds: float = 0.0
+    """How long the oldest of them has been left."""
+    abandoned_uploads: int = 0
+    """How many of them were deleted, above the bounds of size, number and age."""
 
     def continued_from(self, ended: "RecorderStatistics") -> "RecorderStatistics":
         """Return these statistics with the totals of a process that has ended added."""
@@ -29,6 +35,7 @@ class RecorderStatistics(msgspec.Struct, frozen=True, kw_only=True):
             self,
             cpu_seconds=self.cpu_seconds + ended.cpu_seconds,
             failed_attempts=self.failed_attempts + ended.failed_attempts,
+            abandoned_uploads=self.abandoned_uploads + ended.abandoned_uploads,
         )
 
 

@@ -41,15 +41,18 @@ class RecorderWorker(WorkerProcess):
         on_recorded: Callable[[RecordingFact], None],
         on_tap_lost: Callable[[str], None],
         on_lost: Callable[[], None],
+        unsettled: Callable[[], Sequence[str]],
         timeouts: WorkerTimeouts,
     ) -> None:
         """`folder` is that of recordings. `on_tap_lost` gets the id of a recording. `on_lost` is called when the
-        process has exited without being asked to: its recordings are lost."""
+        process has exited without being asked to: its recordings are lost. `unsettled` returns those whose outcomes are
+        not durable."""
         self._settings = settings
         self._tap_directory = tap_directory
         self._report_recorded = on_recorded
         self._report_tap_lost = on_tap_lost
         self._report_lost = on_lost
+        self._unsettled = unsettled
         self._is_ready = asyncio.Event()
         self._last_request_id = 0
         self.starts = 0
@@ -88,7 +91,9 @@ class RecorderWorker(WorkerProcess):
         return (await self.request(request, TapAccepted)).ticket
 
     def _start_command(self) -> StartRecorder:
-        return StartRecorder(settings=self._settings, tap_directory=self._tap_directory)
+        return StartRecorder(
+            settings=self._settings, tap_directory=self._tap_directory, unsettled=tuple(self._unsettled())
+        )
 
     def _on_started(self, report: Report) -> None:
         if not isinstance(report, RecorderRunning):

@@ -5,7 +5,8 @@
 It is reported as started when the store has accepted an object, and as ended when the store has all of them. It fails
 if the bucket is missing or closed at the start, if the spool takes no more, if the video cannot be recorded, and if the
 store does not have everything in time at the end. Whatever happens, what was recorded is completed as far as it got,
-and what waits in the spool is uploaded later.
+and what waits in the spool is uploaded later. The metadata say what is reported, also if the store was too late: then
+they say that the end has failed.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Final
 import structlog
 
 from stagebook.media.recording.participant_recorder import ParticipantRecorder, UnsupportedVideoError
+from stagebook.media.recording.recording_metadata import RecordingStatus, metadata_name
 from stagebook.media.recording.recording_port import (
     RecordingEnded,
     RecordingFact,
@@ -23,6 +25,7 @@ from stagebook.media.recording.recording_port import (
     RecordingStarted,
 )
 from stagebook.media.recording.recording_recovery import CRASH_MESSAGE
+from stagebook.media.recording.thumbnail_writer import ThumbnailMaker
 from stagebook.media.tap.tapped_frame import TappedFrame
 from stagebook.storage.object_store import StorageError, StorageFault
 from stagebook.storage.spool.upload import LASTING_FAULTS, Upload
@@ -51,6 +54,7 @@ class RecordingRun:
         now_ms: Callable[[], int],
         report: Callable[[RecordingFact], None],
         end_timeout_seconds: float,
+        make_thumbnail: ThumbnailMaker | None = None,
     ) -> None:
         self.recording_id = request.recording_id
         self._bucket_name = request.bucket_name
@@ -67,6 +71,7 @@ class RecordingRun:
             journal=upload.append_journal,
             request_keyframe=request_keyframe,
             now_ms=now_ms,
+            make_thumbnail=make_thumbnail,
         )
         upload.on_fault = self.fail
         self._check = asyncio.create_task(self._check_bucket())
@@ -161,6 +166,9 @@ class RecordingRun:
                 await self._upload.drain(timeout_seconds=self._end_timeout_seconds)
             except StorageError as error:
                 failure, has_failed = error.fault, True
+                self._upload.withdraw(metadata_name(RecordingStatus.ENDED))
+                with self._upload.last_objects():
+                    self._recorder.fail_upload(MESSAGES[error.fault])
                 _log.error(
                     "the store does not have all of a recording", recording=self.recording_id, detail=error.detail
                 )
@@ -169,7 +177,8 @@ class RecordingRun:
         else:
             self._report_started()
             self._report(RecordingEnded(recording_id=self.recording_id, duration_ms=duration_ms))
-        self._spool.leave(self._upload)
+        # Until the server says that the outcome is durable, the journal tells it again.
+        self._spool.leave(self._upload, is_settled=False)
 
     def _report_started(self) -> None:
         if not self._has_started:

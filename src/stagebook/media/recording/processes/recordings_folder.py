@@ -3,14 +3,19 @@
 Both belong to the user of the processes, who may differ from the server's, and are private.
 """
 
+import asyncio
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from stagebook.media.worker.least_rights import ProcessUser
 
 FOLDER_MODE: Final = 0o700
+PREPARE_SECONDS: Final = 60.0
+"""How long a process waits for the folder. After a change of the user, each file of each recording is given to it."""
 
 
 class RecordingsFolder:
@@ -21,7 +26,21 @@ class RecordingsFolder:
         process's user."""
         self.path = path
         self._user = user
+        self._preparing: asyncio.Future[None] | None = None
         self._tap_directory: tempfile.TemporaryDirectory[str] | None = None
+
+    async def prepared(self, *spool_names: str) -> None:
+        """Do as `prepare` in a thread. Raises OSError, also if it takes longer than PREPARE_SECONDS: then it goes on,
+        and a later call waits for it again."""
+        if self._preparing is None:
+            self._preparing = asyncio.ensure_future(asyncio.to_thread(self.prepare, *spool_names))
+        preparing = self._preparing
+        await asyncio.wait([preparing], timeout=PREPARE_SECONDS)
+        if not preparing.done():
+            raise OSError(errno.ETIMEDOUT, f"{self.path} is still being given to the user of the processes")
+        if self._preparing is preparing:
+            self._preparing = None
+        preparing.result()
 
     def prepare(self, *spool_names: str) -> None:
         """Make the folder of recordings, with these folders in it. Raises OSError.
@@ -35,8 +54,9 @@ class RecordingsFolder:
             spool.mkdir(mode=FOLDER_MODE, exist_ok=True)
             self._give(spool)
         if self._user is not None and self.path.stat().st_uid != self._user.user_id:
-            for path in (*self.path.rglob("*"), self.path):
+            for path in _all_below(self.path):
                 self._give(path)
+            self._give(self.path)
 
     def open_tap_directory(self) -> str:
         """Return the path of the folder for sockets; the first call makes it. Raises OSError."""
@@ -54,3 +74,10 @@ class RecordingsFolder:
     def _give(self, path: Path) -> None:
         if self._user is not None:
             os.chown(path, self._user.user_id, self._user.group_id, follow_symlinks=False)
+
+
+def _all_below(folder: Path) -> Iterator[Path]:
+    """Yield everything in a folder, one after the other: there may be millions of files."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield Path(parent, name)

@@ -1,6 +1,7 @@
 """Completes what an earlier process has left in the spool: recordings that were interrupted, and objects that wait."""
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 
@@ -12,13 +13,16 @@ from stagebook.storage.spool.upload_spool import UploadSpool
 _log = structlog.get_logger(__name__)
 
 
-async def recover_uploads(spool: UploadSpool, *, ended_ms: int) -> None:
+async def recover_uploads(spool: UploadSpool, *, ended_ms: int, unsettled: Collection[str] = ()) -> None:
     """Put the objects that close interrupted recordings, and upload everything that waits. Raises OSError.
 
-    `ended_ms` is the wall-clock time for the metadata, in milliseconds since the epoch.
+    `ended_ms` is the wall-clock time for the metadata, in milliseconds since the epoch. `unsettled` are the ids of
+    uploads whose journals are still needed (`UploadSpool.settle`).
     """
     for leftover in await asyncio.to_thread(spool.read_leftovers):
         upload = spool.adopt(leftover)
+        if upload.is_abandoned:
+            continue
         try:
             recovered = await asyncio.to_thread(recover_recording, leftover.journal, ended_ms=ended_ms)
         except Exception:  # noqa: BLE001 - a damaged journal must not keep the others from their store
@@ -29,7 +33,7 @@ async def recover_uploads(spool: UploadSpool, *, ended_ms: int) -> None:
             upload.put_last(each.name, each.body, each.content_type)
         has_failed = recovered is not None and recovered.status is RecordingStatus.ENDED_WITH_FAILURE
         _log_recovery(leftover, was_interrupted=has_failed)
-        spool.leave(upload)
+        spool.leave(upload, is_settled=leftover.upload_id not in unsettled)
 
 
 def _log_recovery(leftover: Leftover, *, was_interrupted: bool) -> None:
